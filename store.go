@@ -1,0 +1,78 @@
+package pyth
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps what must survive a restart. Acknowledged means durable: when a
+// method that writes returns nil, the change survives kill -9 and power loss.
+// Methods are safe for concurrent use. What is absent is CodeNotFound.
+type Store interface {
+	UserStore
+	APIKeyStore
+	RefreshTokenStore
+	// DataKeyStore keeps the wrapped per-user keys of the envelope encryption.
+	DataKeyStore
+	// Ping tells whether the store can serve.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// UserStore keeps accounts.
+type UserStore interface {
+	// CreateUser stores the user, the first API key and the wrapped data key
+	// in one transaction, or fails with CodeEmailTaken.
+	CreateUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey) error
+	User(ctx context.Context, id UserID) (*User, error)
+	// UserByEmail compares without regard to case.
+	UserByEmail(ctx context.Context, email string) (*User, error)
+	// SetPasswordHash replaces the hash if it still is old, so that a rehash
+	// cannot undo a password change made meanwhile; otherwise CodeConflict.
+	SetPasswordHash(ctx context.Context, id UserID, old, new string) error
+	// ChangePassword replaces the hash if it still is old (otherwise
+	// CodeConflict) and revokes all refresh tokens, in one transaction.
+	ChangePassword(ctx context.Context, id UserID, old, new string) error
+}
+
+// APIKeyStore keeps API keys.
+type APIKeyStore interface {
+	CreateAPIKey(ctx context.Context, key *APIKey) error
+	// APIKeyByHash finds the key and its user.
+	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
+	// APIKeys lists the user's keys, oldest first, those with an ID greater
+	// than after, at most limit.
+	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
+	// DeleteAPIKey fails with CodeNotFound for another user's key.
+	DeleteAPIKey(ctx context.Context, user UserID, id KeyID) error
+	// PrimaryAPIKey is the user's oldest key with a sealed copy.
+	PrimaryAPIKey(ctx context.Context, user UserID) (*APIKey, error)
+}
+
+// RefreshTokenStore keeps refresh tokens.
+type RefreshTokenStore interface {
+	CreateRefreshToken(ctx context.Context, t *RefreshToken) error
+	RefreshToken(ctx context.Context, hash [32]byte) (*RefreshToken, error)
+	// RotateRefreshToken marks the token as spent and stores its successor in
+	// one transaction; CodeConflict if it was spent already, CodeNotFound if
+	// its family is revoked.
+	RotateRefreshToken(ctx context.Context, spent [32]byte, client [32]byte, at time.Time, next *RefreshToken) error
+	// RevokeFamily deletes the token's family; revoking twice is no error.
+	RevokeFamily(ctx context.Context, user UserID, family string) error
+	// RevokeAll deletes all of the user's refresh tokens.
+	RevokeAll(ctx context.Context, user UserID) error
+	// DeleteExpiredRefreshTokens removes what ended before the time.
+	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
+}
+
+// DataKey is a user's key for the envelope encryption, wrapped by the root key.
+type DataKey struct {
+	UserID  UserID
+	Version int
+	Wrapped []byte
+}
+
+// DataKeyStore keeps wrapped data keys.
+type DataKeyStore interface {
+	DataKey(ctx context.Context, user UserID) (*DataKey, error)
+}
