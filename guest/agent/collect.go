@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
+)
+
+const (
+	// maxDepth bounds how deep directories are followed.
+	maxDepth = 64
+	// maxVisited bounds how many entries are looked at.
+	maxVisited = 100_000
+	// maxSkipped bounds how many skipped files are told apart.
+	maxSkipped = 100
+)
+
+// collector sends the files of the working directory that match. Nothing of
+// the program runs any more, and no link is ever followed: each directory and
+// file is opened by its own name, relative to its parent, with O_NOFOLLOW.
+type collector struct {
+	conn    *protocol.Conn
+	job     *protocol.Job
+	files   int
+	bytes   int64
+	visited int
+	skipped int
+}
+
+func collect(conn *protocol.Conn, job *protocol.Job) error {
+	c := &collector{conn: conn, job: job}
+	fd, err := unix.Open(workDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return c.directory(fd, "", 0)
+}
+
+// directory takes ownership of fd.
+func (c *collector) directory(fd int, prefix string, depth int) error {
+	dir := os.NewFile(uintptr(fd), prefix)
+	defer dir.Close()
+	names, err := dir.Readdirnames(maxVisited)
+	if err != nil && err != io.EOF {
+		return c.skip(prefix, "the directory cannot be read")
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if c.visited++; c.visited > maxVisited {
+			return c.skip(prefix, "there are too many files to look at")
+		}
+		if err := c.entry(fd, name, path.Join(prefix, name), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) entry(dirfd int, name, full string, depth int) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if depth+1 >= maxDepth {
+			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", maxDepth))
+		}
+		fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return c.skip(full, "the directory cannot be read")
+		}
+		return c.directory(fd, full, depth+1)
+	}
+	if full == "main.py" || !c.matches(full) {
+		return nil
+	}
+	if reason := c.refuse(full, &st); reason != "" {
+		return c.skip(full, reason)
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return c.skip(full, "the file cannot be read")
+	}
+	f := os.NewFile(uintptr(fd), full)
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, c.job.MaxBytes-c.bytes))
+	if err != nil {
+		return c.skip(full, "the file cannot be read")
+	}
+	c.files++
+	c.bytes += int64(len(content))
+	return c.conn.Send(protocol.KindFile, protocol.EncodeFile(full, content))
+}
+
+func (c *collector) matches(full string) bool {
+	for _, pattern := range c.job.OutputFiles {
+		if ok, err := doublestar.Match(pattern, full); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse says why a file is not sent, "" if it is.
+func (c *collector) refuse(full string, st *unix.Stat_t) string {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFLNK:
+		return "it is a symbolic link"
+	default:
+		return "it is not a regular file"
+	}
+	switch {
+	case !utf8.ValidString(full):
+		return "its name is not valid UTF-8"
+	case len(full) > 1024:
+		return "its path is longer than 1024 bytes"
+	case strings.ContainsFunc(full, func(r rune) bool {
+		return r < ' ' || r == 0x7f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f
+	}):
+		return "its name has control characters"
+	case c.files >= c.job.MaxFiles:
+		return fmt.Sprintf("there are more than %d files", c.job.MaxFiles)
+	case st.Size > c.job.MaxBytes-c.bytes:
+		return fmt.Sprintf("the files are larger than %d bytes in all", c.job.MaxBytes)
+	}
+	return ""
+}
+
+func (c *collector) skip(full, reason string) error {
+	c.skipped++
+	switch {
+	case c.skipped < maxSkipped:
+	case c.skipped == maxSkipped:
+		full, reason = "…", "more files were skipped"
+	default:
+		return nil
+	}
+	full = strings.ToValidUTF8(full, "\ufffd")
+	if len(full) > 1024 {
+		full = strings.ToValidUTF8(full[:1024], "") + "…"
+	}
+	return c.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: full, Reason: reason})
+}

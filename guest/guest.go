@@ -1,0 +1,35 @@
+// Package guest carries the guest agent into sandboxes: the static program
+// that is the first process of each, and the hook by which an interpreter
+// waits for its job. The agent's code is in guest/agent, what it says in
+// guest/protocol.
+package guest
+
+import (
+	"embed"
+	"errors"
+)
+
+//go:embed all:bin
+var binaries embed.FS
+
+//go:embed python/sitecustomize.py
+var pythonHook []byte
+
+// Where the files of this package belong in a sandbox.
+const (
+	AgentPath      = "/pyth-on/guest"
+	PythonHookDir  = "/pyth-on/python"
+	PythonHookPath = PythonHookDir + "/sitecustomize.py"
+)
+
+// Agent is the static executable to be placed at AgentPath.
+func Agent() ([]byte, error) {
+	b, err := binaries.ReadFile("bin/pyth-on-guest")
+	if err != nil {
+		return nil, errors.New("this binary was built without its guest agent; build it with `make build`")
+	}
+	return b, nil
+}
+
+// PythonHook is the module to be placed at PythonHookPath.
+func PythonHook() []byte { return pythonHook }

@@ -1,0 +1,177 @@
+// Package protocol is what host and guest agent say to each other over the one
+// socket that is donated to a sandbox.
+//
+// The stream is a sequence of frames: one byte of kind, four bytes of payload
+// length (big endian), the payload. The guest speaks first with Hello, whose
+// version must match. The host then sends the parts of one job (Job, Code,
+// Stdin, File …) and Start; the guest answers with output as it appears, then
+// Report, File and Skipped frames, and last Exit.
+//
+// The host treats everything the guest says as hostile: lengths are bounded
+// before anything is allocated, and limits are enforced outside as well.
+package protocol
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Version is raised when either side would misunderstand the other.
+const Version = 1
+
+// MaxPayload bounds a frame: the largest file of a job and its path.
+const MaxPayload = 12 << 20
+
+// Kind tells what a frame carries.
+type Kind byte
+
+// Frames from the host.
+const (
+	KindJob   Kind = 'J' // JSON Job
+	KindCode  Kind = 'C' // the program's source
+	KindStdin Kind = 'I' // standard input, whole
+	KindFile  Kind = 'F' // a File; both directions
+	KindStart Kind = 'G' // everything has been sent
+	KindStop  Kind = 'K' // stop the run; the answer is Exit
+)
+
+// Frames from the guest.
+const (
+	KindHello   Kind = 'H' // JSON Hello: the interpreter waits
+	KindStdout  Kind = 'o' // bytes of standard output
+	KindStderr  Kind = 'e' // bytes of standard error
+	KindReport  Kind = 'R' // JSON Report of an uncaught exception
+	KindSkipped Kind = 's' // JSON Skipped
+	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
+)
+
+// Hello says that the guest is ready for a job.
+type Hello struct {
+	Version int `json:"version"`
+	// InterpreterBytes is the resident memory of the waiting interpreter, by
+	// which the host tells its own overhead from the program's memory.
+	InterpreterBytes int64 `json:"interpreterBytes"`
+}
+
+// Job is a program but for its code, input and files.
+type Job struct {
+	Args        []string `json:"args"`
+	Env         []string `json:"env"`
+	OutputFiles []string `json:"outputFiles"`
+	TimeoutMs   int64    `json:"timeoutMs"`
+	DiskBytes   int64    `json:"diskBytes"`
+	Processes   int      `json:"processes"`
+	MaxFiles    int      `json:"maxFiles"`
+	MaxBytes    int64    `json:"maxBytes"`
+}
+
+// Report is what the interpreter says of an uncaught exception. It comes from
+// the user's process and is shown to that user only.
+type Report struct {
+	Name      string `json:"name"`
+	Message   string `json:"message"`
+	Traceback string `json:"traceback"`
+	Line      int    `json:"line"`
+}
+
+// Skipped is an output file that was not sent.
+type Skipped struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// Exit is the kernel's word on how the program ended.
+type Exit struct {
+	// Code is the exit status, when Signal is 0.
+	Code   int `json:"code"`
+	Signal int `json:"signal"`
+	// TimedOut and Stopped say that the guest ended it, and why.
+	TimedOut bool  `json:"timedOut"`
+	Stopped  bool  `json:"stopped"`
+	WallUs   int64 `json:"wallUs"`
+	CPUUs    int64 `json:"cpuUs"`
+	// Failure is set when the program could not be started.
+	Failure string `json:"failure,omitempty"`
+}
+
+// ErrTooLarge is returned for a frame over MaxPayload.
+var ErrTooLarge = errors.New("protocol: frame too large")
+
+// Conn frames a byte stream. Send may be called from many goroutines, Receive
+// from one.
+type Conn struct {
+	mu sync.Mutex
+	w  io.Writer
+	r  *bufio.Reader
+}
+
+// NewConn frames rw.
+func NewConn(rw io.ReadWriter) *Conn {
+	return &Conn{w: rw, r: bufio.NewReaderSize(rw, 64<<10)}
+}
+
+// Send writes one frame.
+func (c *Conn) Send(kind Kind, payload []byte) error {
+	if len(payload) > MaxPayload {
+		return ErrTooLarge
+	}
+	frame := make([]byte, 5, 5+len(payload))
+	frame[0] = byte(kind)
+	binary.BigEndian.PutUint32(frame[1:], uint32(len(payload)))
+	frame = append(frame, payload...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.w.Write(frame)
+	return err
+}
+
+// SendJSON writes one frame with v as its payload.
+func (c *Conn) SendJSON(kind Kind, v any) error {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.Send(kind, payload)
+}
+
+// Receive reads one frame. The payload is the caller's.
+func (c *Conn) Receive() (Kind, []byte, error) {
+	var header [5]byte
+	if _, err := io.ReadFull(c.r, header[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.BigEndian.Uint32(header[1:])
+	if size > MaxPayload {
+		return 0, nil, ErrTooLarge
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(c.r, payload); err != nil {
+		return 0, nil, fmt.Errorf("protocol: frame cut short: %w", err)
+	}
+	return Kind(header[0]), payload, nil
+}
+
+// EncodeFile makes the payload of a File frame.
+func EncodeFile(path string, content []byte) []byte {
+	b := make([]byte, 2, 2+len(path)+len(content))
+	binary.BigEndian.PutUint16(b, uint16(len(path)))
+	b = append(b, path...)
+	return append(b, content...)
+}
+
+// DecodeFile splits the payload of a File frame.
+func DecodeFile(b []byte) (path string, content []byte, err error) {
+	if len(b) < 2 {
+		return "", nil, errors.New("protocol: file frame without a path")
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if len(b) < 2+n {
+		return "", nil, errors.New("protocol: file frame cut short")
+	}
+	return string(b[2 : 2+n]), b[2+n:], nil
+}

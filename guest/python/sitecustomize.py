@@ -1,0 +1,104 @@
+"""Lets an interpreter that has already started wait for its program.
+
+The guest agent starts `python3 main.py` with this module on PYTHONPATH. The
+interpreter imports it as the last step of its start-up, just before it opens
+main.py. Here it waits for its job; then it removes every trace of this module
+and goes on as if it had been started that moment. So main.py runs natively:
+tracebacks, exit codes, atexit and __main__ are CPython's own.
+
+Only the interpreter that waits has this module on its path: processes that
+the program starts do not see it.
+"""
+
+
+def wait():
+    import atexit
+    import os
+    import sys
+
+    hook_dir = "/pyth-on/python"
+    control = 3
+
+    def receive(size):
+        parts = []
+        while size:
+            part = os.read(control, size)
+            if not part:
+                os._exit(0)  # The agent is gone: so is the sandbox.
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    os.write(control, b"R")
+    size = int.from_bytes(receive(4), "big")
+    count, _, rest = receive(size).partition(b"\0")
+    os.close(control)
+    fields = [os.fsdecode(f) for f in rest.split(b"\0")[:-1]]
+    args, env = fields[: int(count)], fields[int(count) :]
+
+    os.chdir("/work")
+    os.environ.clear()
+    for variable in env:
+        name, _, value = variable.partition("=")
+        os.environ[name] = value
+    if "TZ" in os.environ:
+        import time
+
+        time.tzset()
+    sys.argv.extend(args)
+    sys.orig_argv.extend(args)
+
+    sys.path[:] = [p for p in sys.path if p != hook_dir]
+    sys.path_importer_cache.pop(hook_dir, None)
+
+    library = list(sys.path)
+    program = os.getpid()
+    getpid, opener = os.getpid, os.open
+    write, close = os.write, os.close
+    flags = os.O_WRONLY | os.O_TRUNC
+
+    def report():
+        # Runs after every handler of the program's own. CPython leaves an
+        # uncaught exception in sys.last_exc once it has printed it.
+        error = getattr(sys, "last_exc", None)
+        if error is None or getpid() != program:
+            return
+        try:
+            # The program's directory may hold a traceback.py of its own.
+            sys.path = library
+            import traceback
+
+            text = "".join(traceback.format_exception(error))[-65536:]
+            try:
+                message = str(error)
+            except Exception:
+                message = "<exception str() failed>"
+            if isinstance(error, SyntaxError) and (error.filename or "").endswith("/work/main.py"):
+                line = error.lineno
+            else:
+                line, frame = 0, error.__traceback__
+                while frame is not None:
+                    if frame.tb_frame.f_code.co_filename == "/work/main.py":
+                        line = frame.tb_lineno
+                    frame = frame.tb_next
+            fields = (type(error).__qualname__, message[:16384], text, str(line or 0))
+            data = "\0".join(f.replace("\0", "\ufffd") for f in fields)
+            data = data.encode("utf-8", "replace")
+            fd = opener("/run/report", flags)
+            try:
+                while data:
+                    data = data[write(fd, data) :]
+            finally:
+                close(fd)
+        except BaseException:
+            pass  # The program's own output must not change.
+
+    atexit.register(report)
+    for name in set(sys.modules) - loaded - {__name__}:
+        del sys.modules[name]
+
+
+loaded = set(__import__("sys").modules)
+wait()
+# site takes this for a missing module, and importlib forgets it.
+raise ImportError(name="sitecustomize")

@@ -1,0 +1,157 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// v1Controllers are the hierarchies that a group needs; cpuacct only counts.
+var v1Controllers = [...]string{"memory", "pids", "cpuacct"}
+
+// v1Parent has one directory in each hierarchy.
+type v1Parent struct{ dirs map[string]string }
+
+func findV1(root, name string) (*v1Parent, error) {
+	p := &v1Parent{dirs: make(map[string]string)}
+	for _, c := range v1Controllers {
+		mount := filepath.Join(root, c)
+		if _, err := os.Stat(filepath.Join(mount, "cgroup.procs")); err != nil {
+			return nil, fmt.Errorf("controller %s is not mounted", c)
+		}
+		dir := filepath.Join(mount, name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			// In a container the root may not be ours but our own group is.
+			path, ownErr := own(c)
+			if ownErr != nil {
+				return nil, err
+			}
+			dir = filepath.Join(mount, path, name)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return nil, err
+			}
+		}
+		p.dirs[c] = dir
+	}
+	// Existing and being writable are two things.
+	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		return nil, err
+	}
+	defer g.Remove()
+	if err := g.SetMemory(64 << 20); err != nil {
+		return nil, err
+	}
+	return p, g.SetPids(64)
+}
+
+func (p *v1Parent) Version() int { return 1 }
+
+func (p *v1Parent) New(name string) (Group, error) {
+	g := &v1Group{name: name, dirs: make(map[string]string)}
+	for c, dir := range p.dirs {
+		g.dirs[c] = filepath.Join(dir, name)
+		if err := os.Mkdir(g.dirs[c], 0o755); err != nil {
+			_ = g.Remove()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (p *v1Parent) Leftovers() ([]Group, error) {
+	seen := make(map[string]bool)
+	var groups []Group
+	for _, dir := range p.dirs {
+		names, err := subdirectories(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			g := &v1Group{name: name, dirs: make(map[string]string)}
+			for c, dir := range p.dirs {
+				g.dirs[c] = filepath.Join(dir, name)
+			}
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+func (p *v1Parent) Close() error {
+	for _, dir := range p.dirs {
+		if err := os.Remove(dir); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+type v1Group struct {
+	name string
+	dirs map[string]string
+}
+
+func (g *v1Group) Name() string { return g.name }
+
+func (g *v1Group) Add(pid int) error {
+	for _, dir := range g.dirs {
+		if err := write(dir, "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *v1Group) SetMemory(bytes int64) error {
+	value := strconv.FormatInt(bytes, 10)
+	if err := write(g.dirs["memory"], "memory.limit_in_bytes", value); err != nil {
+		return err
+	}
+	// Swap would only make a program that is over its limit slow. The file is
+	// absent where the kernel does not account for swap.
+	if err := write(g.dirs["memory"], "memory.memsw.limit_in_bytes", value); err != nil && !os.IsNotExist(err) {
+		return write(g.dirs["memory"], "memory.swappiness", "0")
+	}
+	return nil
+}
+
+func (g *v1Group) SetPids(n int) error {
+	return write(g.dirs["pids"], "pids.max", strconv.Itoa(n))
+}
+
+func (g *v1Group) Memory() int64     { return readInt(g.dirs["memory"], "memory.usage_in_bytes") }
+func (g *v1Group) MemoryPeak() int64 { return readInt(g.dirs["memory"], "memory.max_usage_in_bytes") }
+func (g *v1Group) ResetPeak()        { _ = write(g.dirs["memory"], "memory.max_usage_in_bytes", "0") }
+
+func (g *v1Group) CPU() time.Duration {
+	return time.Duration(readInt(g.dirs["cpuacct"], "cpuacct.usage"))
+}
+
+func (g *v1Group) OutOfMemory() bool {
+	return readKey(g.dirs["memory"], "memory.oom_control", "oom_kill") > 0
+}
+
+func (g *v1Group) Kill() error {
+	for _, pid := range pids(g.dirs["pids"]) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return nil
+}
+
+func (g *v1Group) Remove() error {
+	var first error
+	for _, dir := range g.dirs {
+		if err := remove(dir); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}

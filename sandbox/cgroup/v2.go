@@ -1,0 +1,171 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type v2Parent struct{ dir string }
+
+func findV2(root, name string) (*v2Parent, error) {
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
+		return nil, errors.New("the unified hierarchy is not mounted there")
+	}
+	path, err := own("")
+	if err != nil {
+		return nil, err
+	}
+	// Root may use the top of the hierarchy; anybody else what was delegated,
+	// which is the group they are in.
+	var tried []error
+	for _, base := range slices.Compact([]string{root, filepath.Join(root, path)}) {
+		p := &v2Parent{dir: filepath.Join(base, name)}
+		if err := p.prepare(base); err != nil {
+			tried = append(tried, err)
+			continue
+		}
+		return p, nil
+	}
+	return nil, errors.Join(tried...)
+}
+
+// prepare makes the parent and hands the controllers down to it.
+func (p *v2Parent) prepare(base string) error {
+	if err := delegate(base); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return err
+	}
+	if err := delegate(p.dir); err != nil {
+		return err
+	}
+	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		return err
+	}
+	defer g.Remove()
+	if err := g.SetMemory(64 << 20); err != nil {
+		return err
+	}
+	return g.SetPids(64)
+}
+
+// delegate lets children of dir have the controllers. A group with processes
+// of its own cannot (the rule of no internal processes), so they move to a
+// leaf.
+func delegate(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	have := strings.Fields(string(b))
+	for _, c := range []string{"memory", "pids"} {
+		if !slices.Contains(have, c) {
+			return fmt.Errorf("controller %s is not available in %s", c, dir)
+		}
+	}
+	enable := "+memory +pids"
+	if slices.Contains(have, "cpu") {
+		enable += " +cpu"
+	}
+	err = write(dir, "cgroup.subtree_control", enable)
+	if !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	leaf := filepath.Join(dir, "pyth-on-server")
+	if err := os.MkdirAll(leaf, 0o755); err != nil {
+		return err
+	}
+	for _, pid := range pids(dir) {
+		if err := write(leaf, "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return err
+		}
+	}
+	return write(dir, "cgroup.subtree_control", enable)
+}
+
+func (p *v2Parent) Version() int { return 2 }
+
+func (p *v2Parent) New(name string) (Group, error) {
+	g := &v2Group{dir: filepath.Join(p.dir, name)}
+	if err := os.Mkdir(g.dir, 0o755); err != nil {
+		return nil, err
+	}
+	// A memory kill takes the whole sandbox; half a sentry is of no use.
+	_ = write(g.dir, "memory.oom.group", "1")
+	return g, nil
+}
+
+func (p *v2Parent) Leftovers() ([]Group, error) {
+	names, err := subdirectories(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	var groups []Group
+	for _, name := range names {
+		groups = append(groups, &v2Group{dir: filepath.Join(p.dir, name)})
+	}
+	return groups, nil
+}
+
+func (p *v2Parent) Close() error {
+	if err := os.Remove(p.dir); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+type v2Group struct{ dir string }
+
+func (g *v2Group) Name() string { return filepath.Base(g.dir) }
+
+func (g *v2Group) Add(pid int) error { return write(g.dir, "cgroup.procs", strconv.Itoa(pid)) }
+
+func (g *v2Group) SetMemory(bytes int64) error {
+	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
+		return err
+	}
+	// Absent where the kernel has no swap accounting.
+	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+func (g *v2Group) SetPids(n int) error { return write(g.dir, "pids.max", strconv.Itoa(n)) }
+
+func (g *v2Group) Memory() int64     { return readInt(g.dir, "memory.current") }
+func (g *v2Group) MemoryPeak() int64 { return readInt(g.dir, "memory.peak") }
+
+// ResetPeak needs Linux 6.12; before that the peak includes the boot, which is
+// below any program's.
+func (g *v2Group) ResetPeak() { _ = write(g.dir, "memory.peak", "0") }
+
+func (g *v2Group) CPU() time.Duration {
+	return time.Duration(readKey(g.dir, "cpu.stat", "usage_usec")) * time.Microsecond
+}
+
+func (g *v2Group) OutOfMemory() bool {
+	return readKey(g.dir, "memory.events", "oom_kill") > 0
+}
+
+func (g *v2Group) Kill() error {
+	// cgroup.kill (Linux 5.14) cannot be outrun by forking.
+	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
+		return nil
+	}
+	for _, pid := range pids(g.dir) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return nil
+}
+
+func (g *v2Group) Remove() error { return remove(g.dir) }
