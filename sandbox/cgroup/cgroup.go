@@ -89,7 +89,13 @@ func own(controller string) (string, error) {
 }
 
 func write(dir, file, value string) error {
-	return os.WriteFile(filepath.Join(dir, file), []byte(value), 0)
+	// Without O_CREATE, so that a file the kernel lacks is "does not exist".
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
 }
 
 func readInt(dir, file string) int64 {

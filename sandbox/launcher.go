@@ -1,0 +1,214 @@
+// Package sandbox boots gVisor sandboxes and runs a job in each.
+//
+// It promises that a job sees nothing of the host or of another job, that its
+// limits hold whatever the guest does or says, and that when Close returns no
+// process, cgroup, mount, file or descriptor of the sandbox is left. What a
+// killed server left behind, New removes.
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/sandbox/cgroup"
+)
+
+// bootTimeout bounds how long a sandbox may take to say that it is ready. It
+// takes a tenth of a second on an idle machine.
+const bootTimeout = 30 * time.Second
+
+// Config is what sandboxes are made from.
+type Config struct {
+	// Image is the EROFS image of the root file system.
+	Image string
+	// StateDir is for what runs; it is emptied by New. Nobody else may use it.
+	StateDir string
+	// Cgroup is where limits are enforced; nil to watch from outside instead.
+	Cgroup cgroup.Parent
+	Logger *slog.Logger
+}
+
+// Launcher boots sandboxes. It is safe for concurrent use.
+type Launcher struct {
+	config  Config
+	bundle  string
+	root    string
+	forks   chan func()
+	stopped sync.Once
+}
+
+// New prepares to boot, and removes what an earlier server left.
+func New(config Config) (*Launcher, error) {
+	l := &Launcher{
+		config: config,
+		bundle: filepath.Join(config.StateDir, "bundle"),
+		root:   filepath.Join(config.StateDir, "runsc"),
+		forks:  make(chan func()),
+	}
+	if err := l.removeLeftovers(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(l.root, 0o711); err != nil {
+		return nil, err
+	}
+	if err := writeBundle(l.bundle, config.Image); err != nil {
+		return nil, err
+	}
+	go func() {
+		// A child's parent-death signal fires when the thread that forked it
+		// ends, so one thread that lives as long as the server forks them all.
+		runtime.LockOSThread()
+		for f := range l.forks {
+			f()
+		}
+	}()
+	return l, nil
+}
+
+// Close ends the launcher, not its sandboxes.
+func (l *Launcher) Close() error {
+	l.stopped.Do(func() { close(l.forks) })
+	if l.config.Cgroup != nil {
+		return l.config.Cgroup.Close()
+	}
+	return nil
+}
+
+// Boot starts a sandbox and returns when its interpreter waits for a job.
+func (l *Launcher) Boot(ctx context.Context) (*Sandbox, error) {
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{launcher: l, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
+	if err := s.start(); err != nil {
+		return nil, fmt.Errorf("sandbox: starting gVisor: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
+	err := s.greet()
+	if !stop() {
+		err = errors.Join(err, ctx.Err())
+	}
+	if err != nil {
+		diagnosis := s.stderr.String()
+		_ = s.Close()
+		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(diagnosis))
+	}
+	return s, nil
+}
+
+// start starts the processes.
+func (s *Sandbox) start() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "guest")
+	defer theirs.Close()
+	s.socket = os.NewFile(uintptr(pair[0]), "control")
+	s.conn = protocol.NewConn(s.socket)
+	// The guest expects a blocking descriptor.
+	if err := unix.SetNonblock(pair[1], false); err != nil {
+		return errors.Join(err, s.socket.Close())
+	}
+	l := s.launcher
+	args := append([]string{launchName}, gvisorFlags(l.root)...)
+	args = append(args, "run", "--bundle="+l.bundle, "--pass-fd=3:3", s.id)
+	s.cmd = &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       args,
+		Env:        []string{}, // Nothing of the server's environment.
+		Dir:        "/",
+		Stderr:     &s.stderr,
+		ExtraFiles: []*os.File{theirs},
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid: true,
+			// The sandbox must not outlive a server that is killed. gVisor
+			// ties its own children to this process in the same way.
+			Pdeathsig: syscall.SIGKILL,
+		},
+		WaitDelay: time.Second,
+	}
+	release, err := s.cmd.StdinPipe()
+	if err != nil {
+		return errors.Join(err, s.socket.Close())
+	}
+	if l.config.Cgroup != nil {
+		if s.group, err = l.config.Cgroup.New(s.id); err != nil {
+			return errors.Join(err, s.socket.Close())
+		}
+	}
+	started := make(chan error)
+	l.forks <- func() { started <- s.cmd.Start() }
+	if err := <-started; err != nil {
+		return errors.Join(err, s.socket.Close(), s.removeGroup())
+	}
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
+	if s.group != nil {
+		if err := s.group.Add(s.cmd.Process.Pid); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	_, err = release.Write([]byte{1})
+	if err = errors.Join(err, release.Close()); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// greet waits for the guest to be ready and checks that it speaks our version.
+func (s *Sandbox) greet() error {
+	kind, payload, err := s.conn.Receive()
+	if err != nil {
+		return err
+	}
+	var hello protocol.Hello
+	if kind != protocol.KindHello || json.Unmarshal(payload, &hello) != nil {
+		return errors.New("the guest did not greet")
+	}
+	if hello.Version != protocol.Version {
+		return fmt.Errorf("the guest speaks version %d of the protocol, not %d", hello.Version, protocol.Version)
+	}
+	s.meter = newMeter(s, hello.InterpreterBytes)
+	return nil
+}
+
+// removeLeftovers ends and removes what a server that was killed left.
+func (l *Launcher) removeLeftovers() error {
+	if l.config.Cgroup != nil {
+		groups, err := l.config.Cgroup.Leftovers()
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if err := errors.Join(g.Kill(), g.Remove()); err != nil {
+				return fmt.Errorf("sandbox: removing what an earlier server left in cgroup %s: %w", g.Name(), err)
+			}
+		}
+	}
+	for _, pid := range processesWith("--root=" + l.root) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return os.RemoveAll(l.config.StateDir)
+}
