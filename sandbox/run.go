@@ -2,13 +2,11 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
-	"path"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -16,16 +14,19 @@ import (
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
-// What a run may return of files, in number and bytes; the same as it may be
-// given.
-const (
-	maxOutputFiles     = 64
-	maxOutputFileBytes = 10 << 20
-	maxSkipped         = 128
-)
-
 // pollInterval is how often limits that nothing enforces are looked at.
 const pollInterval = 10 * time.Millisecond
+
+// The reasons for which the host ends a run.
+var (
+	errOutput   = errors.New("output limit")
+	errMemory   = errors.New("memory limit")
+	errTime     = errors.New("time limit")
+	errCanceled = errors.New("canceled")
+)
+
+// errGuest is a guest that breaks the protocol. It can only be hostile.
+var errGuest = errors.New("the guest broke the protocol")
 
 // run is a job in progress. The receiving goroutine owns the outcome; watch
 // only asks for an end.
@@ -33,6 +34,7 @@ type run struct {
 	sandbox   *Sandbox
 	job       *pyth.Job
 	outcome   *pyth.Outcome
+	report    *protocol.Report
 	fileBytes int
 	started   time.Time
 	cpuBefore time.Duration
@@ -43,17 +45,20 @@ type run struct {
 
 // end asks for the end of the run.
 func (r *run) end(cause error) {
-	if r.cause.CompareAndSwap(nil, &cause) {
-		// The guest stops the program, so that its output is still answered;
-		// if it does not, the sandbox goes. A full socket must not block us.
-		_ = r.sandbox.socket.SetWriteDeadline(time.Now().Add(stopGrace))
-		_ = r.sandbox.conn.Send(protocol.KindStop, nil)
-		_ = r.sandbox.socket.SetReadDeadline(time.Now().Add(stopGrace))
+	if !r.cause.CompareAndSwap(nil, &cause) {
+		return
 	}
+	// The guest stops the program, so that its output is still answered; if it
+	// does not, the sandbox goes. A full socket must not block us.
+	until := time.Now().Add(stopGrace)
+	_ = r.sandbox.socket.SetDeadline(until)
+	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
 }
 
-// watch enforces from outside what the guest may not be trusted with.
-func (r *run) watch(ctx context.Context) {
+// watch enforces from outside what the guest may not be trusted with, until
+// done is closed.
+func (r *run) watch(ctx context.Context, done <-chan struct{}) {
+	// The guest keeps the time; this is for one that does not.
 	deadline := time.NewTimer(r.job.Timeout + stopGrace)
 	defer deadline.Stop()
 	var poll <-chan time.Time
@@ -62,33 +67,143 @@ func (r *run) watch(ctx context.Context) {
 		defer ticker.Stop()
 		poll = ticker.C
 	}
-	parent := ctx.Done()
 	for {
 		select {
-		case <-parent:
-			if r.done.Load() {
-				return
-			}
-			r.end(errCancel)
+		case <-done:
+			return
+		case <-ctx.Done():
+			r.end(errCanceled)
 			return
 		case <-deadline.C:
 			r.end(errTime)
 			return
 		case <-poll:
-			if r.sandbox.group == nil {
-				used := r.sandbox.meter.memory()
-				if used > r.peak.Load() {
-					r.peak.Store(used)
-				}
-				if used > r.job.Limits.MemoryBytes {
-					r.end(errMemory)
-					return
-				}
-			}
-			if limit := r.job.Limits.CPU; limit > 0 && r.sandbox.meter.cpu()-r.cpuBefore > limit {
-				r.end(errCPU)
+			if cause := r.overLimit(); cause != nil {
+				r.end(cause)
 				return
 			}
 		}
 	}
+}
+
+// overLimit looks at the limits that no kernel enforces.
+func (r *run) overLimit() error {
+	meter := r.sandbox.meter
+	if r.sandbox.group == nil {
+		used := meter.memory()
+		if used > r.peak.Load() {
+			r.peak.Store(used)
+		}
+		if used > r.job.Limits.MemoryBytes {
+			return errMemory
+		}
+	}
+	if limit := r.job.Limits.CPU; limit > 0 && meter.cpu()-r.cpuBefore > limit {
+		return errTime
+	}
+	return nil
+}
+
+// receive takes in what the guest says until the run has ended.
+func (r *run) receive() (*protocol.Exit, error) {
+	for {
+		kind, payload, err := r.sandbox.conn.Receive()
+		if err != nil {
+			return nil, err
+		}
+		switch kind {
+		case protocol.KindStdout:
+			r.outcome.Stdout, r.outcome.StdoutTruncated = r.output(r.outcome.Stdout, payload, r.outcome.StdoutTruncated)
+		case protocol.KindStderr:
+			r.outcome.Stderr, r.outcome.StderrTruncated = r.output(r.outcome.Stderr, payload, r.outcome.StderrTruncated)
+		case protocol.KindReport:
+			r.report = new(protocol.Report)
+			err = decode(payload, r.report)
+		case protocol.KindFile:
+			err = r.file(payload)
+		case protocol.KindSkipped:
+			err = r.skipped(payload)
+		case protocol.KindExit:
+			exit := new(protocol.Exit)
+			return exit, decode(payload, exit)
+		default:
+			err = errGuest
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// output appends what fits and ends the run at the first byte that does not.
+func (r *run) output(have, more []byte, truncated bool) ([]byte, bool) {
+	room := int(r.job.Limits.OutputBytes) - len(have)
+	if len(more) <= room {
+		return append(have, more...), truncated
+	}
+	r.end(errOutput)
+	return append(have, more[:max(room, 0)]...), true
+}
+
+// finish says what became of the run. The kernels' words decide: the guest's
+// for how the process ended, the host's for whether a limit ended it. What the
+// program printed has no part in it.
+func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
+	o := r.outcome
+	o.Usage = pyth.Usage{
+		Wall:            time.Since(r.started),
+		CPU:             r.sandbox.meter.cpu() - r.cpuBefore,
+		MemoryPeakBytes: max(r.peak.Load(), r.sandbox.meter.peak()),
+	}
+	var cause error
+	if p := r.cause.Load(); p != nil {
+		cause = *p
+	}
+	switch {
+	case errors.Is(cause, errCanceled):
+		o.Status = pyth.StatusCanceled
+	case errors.Is(cause, errOutput):
+		o.Status = pyth.StatusOutputLimit
+	case errors.Is(cause, errMemory), r.sandbox.outOfMemory():
+		o.Status = pyth.StatusOutOfMemory
+		o.Usage.MemoryPeakBytes = max(o.Usage.MemoryPeakBytes, r.job.Limits.MemoryBytes)
+	case errors.Is(cause, errTime), exit != nil && exit.TimedOut:
+		o.Status = pyth.StatusTimedOut
+	case err != nil, exit.Failure != "":
+		// Sandbox or guest are gone and no limit tells why.
+		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
+	case exit.Signal == int(unix.SIGKILL):
+		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
+	case exit.Signal != 0:
+		o.Status, o.Signal = pyth.StatusFailed, signalName(exit.Signal)
+		o.Error = programError(r.report)
+	default:
+		code := exit.Code & 0xff
+		o.ExitCode = &code
+		o.Status = pyth.StatusSucceeded
+		if code != 0 {
+			o.Status = pyth.StatusFailed
+			o.Error = programError(r.report)
+		}
+	}
+	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
+		o.Signal = "SIGKILL"
+	}
+	return o
+}
+
+func signalName(n int) string {
+	if name := unix.SignalName(unix.Signal(n)); name != "" {
+		return name
+	}
+	// Real-time signals have no names of their own.
+	const firstRealTime = 34
+	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
+}
+
+func decode(payload []byte, v any) error {
+	if json.Unmarshal(payload, v) != nil {
+		return errGuest
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -43,15 +42,6 @@ type Sandbox struct {
 // Done is closed when the sandbox's processes have ended.
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
-// errOverLimit are the reasons for which the host ends a run.
-var (
-	errOutput = errors.New("output limit")
-	errMemory = errors.New("memory limit")
-	errCPU    = errors.New("cpu limit")
-	errTime   = errors.New("time limit")
-	errCancel = errors.New("canceled")
-)
-
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
 // not start. The sandbox is of no further use.
@@ -65,17 +55,16 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
 		}
 		s.group.ResetPeak()
 	}
+	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
 	if err := s.send(job); err != nil {
 		return nil, err
 	}
-	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now()}
-	r.cpuBefore = s.meter.cpu()
-	watching, stopWatching := context.WithCancel(ctx)
-	var watchers sync.WaitGroup
-	watchers.Go(func() { r.watch(watching) })
+	done := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.watch(ctx, done) })
 	exit, err := r.receive()
-	stopWatching()
-	watchers.Wait()
+	close(done)
+	watcher.Wait()
 	return r.finish(exit, err), nil
 }
 
@@ -147,7 +136,7 @@ func (s *Sandbox) removeState() error {
 	return err
 }
 
-// died says why the sandbox ended without a word of the guest.
+// outOfMemory is whether the host's kernel killed here for memory.
 func (s *Sandbox) outOfMemory() bool {
 	return s.group != nil && s.group.OutOfMemory()
 }
@@ -175,5 +164,3 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return strings.ToValidUTF8(string(t.b), "\ufffd")
 }
-
-func decode(payload []byte, v any) bool { return json.Unmarshal(payload, v) == nil }

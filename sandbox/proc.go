@@ -1,0 +1,143 @@
+package sandbox
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// clockTick is the unit of processor times in /proc: USER_HZ, which is 100 on
+// every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// processesWith lists the processes that have the argument.
+func processesWith(arg string) []int {
+	var found []int
+	for _, pid := range processes() {
+		b, err := os.ReadFile(procPath(pid, "cmdline"))
+		if err != nil {
+			continue
+		}
+		for field := range bytes.SplitSeq(b, []byte{0}) {
+			if string(field) == arg {
+				found = append(found, pid)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// descendants lists the processes below pid, children before their children.
+func descendants(pid int) []int {
+	children := make(map[int][]int)
+	for _, p := range processes() {
+		if fields := statFields(p); len(fields) > 1 {
+			parent, _ := strconv.Atoi(fields[1])
+			children[parent] = append(children[parent], p)
+		}
+	}
+	all := []int{}
+	for next := children[pid]; len(next) > 0; {
+		all = append(all, next...)
+		var deeper []int
+		for _, p := range next {
+			deeper = append(deeper, children[p]...)
+		}
+		next = deeper
+	}
+	return all
+}
+
+// sentryOf finds the sentry among the descendants of runsc: the one that holds
+// the guest's memory.
+func sentryOf(pid int) int {
+	for _, p := range descendants(pid) {
+		if memoryFile(p) != "" {
+			return p
+		}
+	}
+	return 0
+}
+
+// memoryFile is the descriptor of gVisor's guest memory in the process.
+func memoryFile(pid int) string {
+	links, _ := filepath.Glob(procPath(pid, "fd/*"))
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, "/memfd:runsc-memory") {
+			return link
+		}
+	}
+	return ""
+}
+
+// guestMemory is what the guest's memory takes, in bytes.
+func guestMemory(pid int) int64 {
+	file := memoryFile(pid)
+	if file == "" {
+		return 0
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(file, &st); err != nil {
+		return 0
+	}
+	return st.Blocks * 512
+}
+
+// anonymousMemory is the private memory of the process, in bytes.
+func anonymousMemory(pid int) int64 {
+	b, err := os.ReadFile(procPath(pid, "status"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kib, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// processCPU is the processor time of a process that lives.
+func processCPU(pid int) time.Duration {
+	fields := statFields(pid)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick
+}
+
+// statFields are the fields of /proc/pid/stat after the name, which may hold
+// spaces and parentheses: state, parent, ….
+func statFields(pid int) []string {
+	b, err := os.ReadFile(procPath(pid, "stat"))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+}
+
+func processes() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func procPath(pid int, name string) string {
+	return filepath.Join("/proc", strconv.Itoa(pid), name)
+}
