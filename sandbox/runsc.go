@@ -13,9 +13,10 @@ import (
 const launchName = "runsc-launch"
 
 // RunsGVisor is true when this process was started to be gVisor's runsc
-// rather than Pyth-On: by Boot, or by gVisor starting itself again.
+// rather than Pyth-On: by Boot, or by gVisor starting itself again, which it
+// does under names that begin with runsc or under that of its executable.
 func RunsGVisor(argv0 string) bool {
-	return strings.HasPrefix(filepath.Base(argv0), "runsc")
+	return argv0 == "/proc/self/exe" || strings.HasPrefix(filepath.Base(argv0), "runsc")
 }
 
 // GVisorMain is main for such a process. It does not return.

@@ -1,0 +1,45 @@
+# The six commands of the project: run, test, build, bench, lint, fmt.
+# Each works from a clean clone with Go alone.
+
+.DEFAULT_GOAL := build
+.PHONY: run test build bench lint fmt
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.html' -o -name '*.zip' | grep -v -e '^./bin' -e _test.go)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
+say = @printf '\033[1m==>\033[0m %s\n' $(1)
+ifeq ($(shell test -t 1 && echo tty),)
+say = @printf '==> %s\n' $(1)
+endif
+
+build: bin/pyth-on
+
+# The agent that goes into every sandbox is built first and embedded.
+guest/bin/pyth-on-guest: $(wildcard guest/agent/*.go guest/protocol/*.go cmd/pyth-on-guest/*.go) go.mod
+	$(call say,'Building the guest agent (the first time fetches modules)')
+	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
+
+bin/pyth-on: guest/bin/pyth-on-guest $(SOURCES) go.mod go.sum
+	$(call say,'Building bin/pyth-on with gVisor and Python inside (a minute the first time)')
+	@$(GO_BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/pyth-on
+
+run: bin/pyth-on
+	@exec bin/pyth-on serve
+
+test: bin/pyth-on
+	@bash scripts/test
+
+bench: bin/pyth-on
+	@bash scripts/bench
+
+bin/tools/golangci-lint: tools/go.mod tools/go.sum
+	$(call say,'Building the linter (some minutes the first time)')
+	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: bin/tools/golangci-lint guest/bin/pyth-on-guest
+	@go mod verify >/dev/null
+	@GOARCH=arm64 CGO_ENABLED=0 go vet ./cmd/...
+	@bin/tools/golangci-lint run ./...
+
+fmt: bin/tools/golangci-lint
+	@bin/tools/golangci-lint fmt ./...
