@@ -11,8 +11,12 @@ type ExecutionID string
 // Language is a programming language that the server runs.
 type Language string
 
-// Python is the default language.
-const Python Language = "python"
+// The languages. Python is the default.
+const (
+	Python     Language = "python"
+	JavaScript Language = "javascript"
+	TypeScript Language = "typescript"
+)
 
 // Isolation says what a sandbox may be used for after its first run.
 type Isolation string

@@ -1,0 +1,186 @@
+package execution
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Bounds of the parts of a program that are not settings.
+const (
+	maxArgBytes     = 128 << 10 // Linux's MAX_ARG_STRLEN
+	maxEnv          = 256
+	maxEnvValue     = 64 << 10
+	maxPatterns     = 64
+	maxPatternBytes = 1024
+	maxLabels       = 16
+	maxLabelBytes   = 64
+	// maxExecBytes bounds arguments and environment together, so that programs
+	// can start others: Linux allows a quarter of the stack, 2 MiB.
+	maxExecBytes = 1 << 20
+	// minMemory is what the interpreter itself takes, and some room.
+	minMemory = 32 << 20
+	minDisk   = 1 << 20
+	minTime   = time.Millisecond
+)
+
+// faults gathers what is wrong with a program, so that all is told at once.
+type faults struct {
+	fields []pyth.FieldError
+	code   pyth.Code
+}
+
+func (f *faults) add(location, format string, args ...any) {
+	f.fields = append(f.fields, pyth.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
+}
+
+// err is nil when nothing is wrong. Some faults have a code of their own,
+// which stands if nothing else is wrong.
+func (f *faults) err() error {
+	if len(f.fields) == 0 {
+		return nil
+	}
+	return &pyth.Error{Code: orDefault(f.code, pyth.CodeInvalid), Message: "The request is not valid.", Fields: f.fields}
+}
+
+func (s *Service) check(job *pyth.Job, p *pyth.Program) error {
+	if err := s.checkLanguage(job.Language); err != nil {
+		return err
+	}
+	if err := s.checkSizes(job); err != nil {
+		return err
+	}
+	f := new(faults)
+	if len(job.Code) == 0 {
+		f.add("body.code", "must not be empty")
+	}
+	s.checkArgs(f, job.Args)
+	checkFiles(f, job.Files)
+	checkPatterns(f, job.OutputFiles)
+	checkLabels(f, p.Labels)
+	s.checkLimits(f, job)
+	if job.Isolation != pyth.IsolationTenant && job.Isolation != pyth.IsolationExecution {
+		f.add("body.isolation", "must be %q or %q", pyth.IsolationTenant, pyth.IsolationExecution)
+	}
+	others := len(f.fields)
+	checkEnv(f, p.Env)
+	if others > 0 {
+		f.code = pyth.CodeInvalid
+	}
+	return f.err()
+}
+
+func (s *Service) checkLanguage(l pyth.Language) error {
+	if slices.ContainsFunc(s.config.Languages, func(i pyth.LanguageInfo) bool { return i.Name == l }) {
+		return nil
+	}
+	switch l {
+	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
+		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s.", l)
+	}
+	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+}
+
+// checkSizes refuses what is too large before anything looks into it.
+func (s *Service) checkSizes(job *pyth.Job) error {
+	l := s.config.Limits
+	var files int64
+	for _, file := range job.Files {
+		files += int64(len(file.Content))
+	}
+	for _, part := range []struct {
+		location  string
+		have, max int64
+		what      string
+	}{
+		{"body.code", int64(len(job.Code)), l.MaxCodeBytes, "bytes"},
+		{"body.stdin", int64(len(job.Stdin)), l.MaxStdinBytes, "bytes"},
+		{"body.files", files, l.MaxFilesBytes, "bytes in all"},
+		{"body.files", int64(len(job.Files)), int64(l.MaxFiles), "files"},
+	} {
+		if part.have > part.max {
+			return &pyth.Error{
+				Code:    pyth.CodeTooLarge,
+				Message: "The program is too large.",
+				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %d %s", part.max, part.what)}},
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) checkArgs(f *faults, args []string) {
+	if len(args) > s.config.Limits.MaxArgs {
+		f.add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
+	}
+	total := 0
+	for i, arg := range args {
+		total += len(arg) + 1
+		location := fmt.Sprintf("body.args[%d]", i)
+		switch {
+		case strings.ContainsRune(arg, 0):
+			f.add(location, "must not contain NUL")
+		case len(arg) >= maxArgBytes:
+			f.add(location, "must be shorter than %d bytes", maxArgBytes)
+		}
+	}
+	if total > maxExecBytes {
+		f.add("body.args", "must be at most %d bytes in all", maxExecBytes)
+	}
+}
+
+func checkPatterns(f *faults, patterns []string) {
+	if len(patterns) > maxPatterns {
+		f.add("body.outputFiles", "must be at most %d patterns", maxPatterns)
+	}
+	for i, pattern := range patterns {
+		location := fmt.Sprintf("body.outputFiles[%d]", i)
+		switch {
+		case pattern == "" || len(pattern) > maxPatternBytes:
+			f.add(location, "must have 1 to %d bytes", maxPatternBytes)
+		case strings.HasPrefix(pattern, "/"):
+			f.add(location, "must be relative to the working directory, such as %q", "*.csv")
+		case strings.ContainsRune(pattern, 0) || !doublestar.ValidatePattern(pattern):
+			f.add(location, "must be a glob pattern such as %q or %q", "*.csv", "plots/**/*.png")
+		}
+	}
+}
+
+func checkLabels(f *faults, labels []string) {
+	if len(labels) > maxLabels {
+		f.add("body.labels", "must be at most %d", maxLabels)
+	}
+	for i, label := range labels {
+		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, unprintable) {
+			f.add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
+		}
+	}
+}
+
+func (s *Service) checkLimits(f *faults, job *pyth.Job) {
+	l, most := job.Limits, s.config.Limits.Max
+	within := func(location string, value, low, high int64) {
+		if value < low || value > high {
+			f.add(location, "must be between %d and %d", low, high)
+		}
+	}
+	within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
+	within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
+	if l.CPU != 0 {
+		within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())
+	}
+	within("body.limits.outputBytes", l.OutputBytes, 1, most.OutputBytes)
+	// What is given must fit.
+	least := int64(minDisk) + int64(len(job.Code))
+	for _, file := range job.Files {
+		least += int64(len(file.Content))
+	}
+	within("body.limits.diskBytes", l.DiskBytes, least, most.DiskBytes)
+	within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
+}

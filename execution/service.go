@@ -1,0 +1,145 @@
+// Package execution turns a user's program into a job, has it run and tells
+// what became of it.
+//
+// It promises that a job which it dispatches is whole and within the server's
+// limits: paths are clean and relative, names of variables are allowed,
+// defaults are filled in. What is not so is refused with the place of each
+// fault, and nothing runs.
+package execution
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Config is what a Service works with.
+type Config struct {
+	Dispatcher pyth.Dispatcher
+	Limits     pyth.ExecutionLimits
+	// Languages are those that can run here.
+	Languages []pyth.LanguageInfo
+	Clock     func() time.Time
+}
+
+// Service is a pyth.ExecutionService.
+type Service struct{ config Config }
+
+// New makes a Service.
+func New(config Config) *Service { return &Service{config} }
+
+// DefaultLimits are the contract's defaults, and maxima for a small server.
+func DefaultLimits() pyth.ExecutionLimits {
+	return pyth.ExecutionLimits{
+		MaxCodeBytes:   1 << 20,
+		MaxStdinBytes:  1 << 20,
+		MaxFilesBytes:  10 << 20,
+		MaxFiles:       64,
+		MaxArgs:        64,
+		DefaultTimeout: 30 * time.Second,
+		MaxTimeout:     300 * time.Second,
+		Default: pyth.Limits{
+			MemoryBytes: 256 << 20,
+			OutputBytes: 1 << 20,
+			DiskBytes:   100 << 20,
+			Processes:   64,
+		},
+		Max: pyth.Limits{
+			MemoryBytes: 2 << 30,
+			CPU:         300 * time.Second,
+			OutputBytes: 8 << 20,
+			DiskBytes:   1 << 30,
+			Processes:   256,
+		},
+	}
+}
+
+// Execute runs the program.
+func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+	job, err := s.Job(user, p)
+	if err != nil {
+		return nil, err
+	}
+	created := s.config.Clock()
+	outcome, err := s.config.Dispatcher.Dispatch(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.Execution{
+		ID:        job.ID,
+		Language:  job.Language,
+		CreatedAt: created,
+		Labels:    p.Labels,
+		Outcome:   *outcome,
+	}, nil
+}
+
+// Job checks the program and fills in its defaults.
+func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	job := &pyth.Job{
+		ID:          pyth.ExecutionID(id.String()),
+		Tenant:      user,
+		Language:    orDefault(p.Language, pyth.Python),
+		Code:        []byte(p.Code),
+		Stdin:       []byte(p.Stdin),
+		Args:        p.Args,
+		Files:       p.Files,
+		OutputFiles: p.OutputFiles,
+		Timeout:     orDefault(p.Timeout, s.config.Limits.DefaultTimeout),
+		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
+	}
+	job.Limits = s.limits(p.Limits)
+	if err := s.check(job, p); err != nil {
+		return nil, err
+	}
+	job.Env = environment(p.Env)
+	return job, nil
+}
+
+func (s *Service) limits(asked pyth.Limits) pyth.Limits {
+	d := s.config.Limits.Default
+	return pyth.Limits{
+		MemoryBytes: orDefault(asked.MemoryBytes, d.MemoryBytes),
+		CPU:         orDefault(asked.CPU, d.CPU),
+		OutputBytes: orDefault(asked.OutputBytes, d.OutputBytes),
+		DiskBytes:   orDefault(asked.DiskBytes, d.DiskBytes),
+		Processes:   orDefault(asked.Processes, d.Processes),
+	}
+}
+
+// environment is what the program sees: what a program needs to find its tools
+// and home, and what the user gave.
+func environment(given []pyth.EnvVar) []pyth.EnvVar {
+	env := []pyth.EnvVar{
+		{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"},
+		{Name: "HOME", Value: "/home/sandbox"},
+	}
+	lang := pyth.EnvVar{Name: "LANG", Value: "C.UTF-8"}
+	for _, v := range given {
+		if v.Name == lang.Name {
+			lang.Value = v.Value
+		}
+	}
+	env = append(env, lang)
+	for _, v := range given {
+		if v.Name != lang.Name {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
