@@ -1,0 +1,325 @@
+package http
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// ExecuteRequest is a program to run.
+type ExecuteRequest struct {
+	Code          string            `json:"code" minLength:"1" doc:"The program's source." example:"print(42)"`
+	Language      string            `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python. /api lists what this server runs."`
+	Stdin         string            `json:"stdin,omitempty" doc:"Standard input."`
+	Args          []string          `json:"args,omitempty" doc:"Arguments of the program."`
+	Env           map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that belong to the runtime are refused."`
+	Secrets       []string          `json:"secrets,omitempty" doc:"Names of the secrets to inject. This server has none yet: only an empty list is accepted."`
+	Files         []InputFile       `json:"files,omitempty" doc:"Files to put into the working directory."`
+	OutputFiles   []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns of the files to return from the working directory. Default: none."`
+	TimeoutMs     int64             `json:"timeoutMs,omitempty" minimum:"1" doc:"How long the program may take by the clock."`
+	Limits        *LimitsRequest    `json:"limits,omitempty" doc:"Bounds of this run; what is left out has the default."`
+	Network       *NetworkRequest   `json:"network,omitempty" doc:"What the program may reach. Default: nothing."`
+	SessionID     string            `json:"sessionId,omitempty" doc:"The session to run in. This server has none yet."`
+	Isolation     string            `json:"isolation,omitempty" enum:"tenant,execution" doc:"tenant (default) lets your later runs have the sandbox; execution destroys it after this one."`
+	Labels        []string          `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by."`
+	RedactSecrets *bool             `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output; without secrets there is nothing to replace."`
+}
+
+// InputFile is a file for a run.
+type InputFile struct {
+	Path     string `json:"path" minLength:"1" doc:"Relative to the working directory." example:"data/in.csv"`
+	Content  string `json:"content" doc:"The content, encoded as encoding says."`
+	Encoding string `json:"encoding,omitempty" enum:"utf8,base64" doc:"utf8 (default), or base64 with padding (RFC 4648, section 4)."`
+}
+
+// LimitsRequest bounds a run.
+type LimitsRequest struct {
+	MemoryBytes int64 `json:"memoryBytes,omitempty" minimum:"1" doc:"Memory of all processes together."`
+	CPUMs       int64 `json:"cpuMs,omitempty" minimum:"1" doc:"Processor time. Default: only timeoutMs bounds it."`
+	OutputBytes int64 `json:"outputBytes,omitempty" minimum:"1" doc:"Each of stdout and stderr."`
+	DiskBytes   int64 `json:"diskBytes,omitempty" minimum:"1" doc:"Everything that the run writes."`
+	Processes   int64 `json:"processes,omitempty" minimum:"1" doc:"Processes and threads alive at once."`
+}
+
+// NetworkRequest says what a run may reach.
+type NetworkRequest struct {
+	Allow []string `json:"allow,omitempty" doc:"Hosts. This server has no network for programs yet: only an empty list is accepted."`
+}
+
+// ExecuteResponse is how a run ended.
+type ExecuteResponse struct {
+	ID              string          `json:"id"`
+	Language        string          `json:"language" example:"python"`
+	Status          string          `json:"status" enum:"succeeded,failed,timed_out,out_of_memory,output_limit,killed,canceled" doc:"How the run ended. A program that fails is still an answer of 200."`
+	ExitCode        *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"What the program exited with; absent when a signal or a limit ended it."`
+	Signal          string          `json:"signal,omitzero" doc:"The signal that ended the program, such as SIGKILL."`
+	Stdout          string          `json:"stdout" doc:"Bytes that are not UTF-8 are shown as U+FFFD."`
+	Stderr          string          `json:"stderr" doc:"As stdout."`
+	StdoutTruncated bool            `json:"stdoutTruncated"`
+	StderrTruncated bool            `json:"stderrTruncated"`
+	Error           *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
+	Results         []ResultValue   `json:"results" doc:"Rich values that the program displayed, each a map of media type to data."`
+	Files           []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
+	FilesSkipped    []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
+	Usage           Usage           `json:"usage"`
+	CreatedAt       Timestamp       `json:"createdAt"`
+}
+
+// ResultValue is a rich value in its forms.
+type ResultValue map[string]string
+
+// ExecutionError is an uncaught exception.
+type ExecutionError struct {
+	Name      string `json:"name" example:"ValueError"`
+	Message   string `json:"message"`
+	Traceback string `json:"traceback"`
+	Line      int    `json:"line,omitzero" doc:"The line of the program, if it is known."`
+}
+
+// OutputFile is a file that a run made.
+type OutputFile struct {
+	Path      string `json:"path" example:"out.csv"`
+	SizeBytes int64  `json:"sizeBytes"`
+	Content   string `json:"content" doc:"The content, encoded as encoding says."`
+	Encoding  string `json:"encoding" enum:"utf8,base64" doc:"utf8 for text, otherwise base64."`
+	MediaType string `json:"mediaType" example:"text/csv"`
+}
+
+// SkippedFile is a file that is not returned.
+type SkippedFile struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// Usage is what a run took.
+type Usage struct {
+	WallMs          int64 `json:"wallMs" doc:"Time by the clock."`
+	CPUMs           int64 `json:"cpuMs" doc:"Processor time of all processes."`
+	MemoryPeakBytes int64 `json:"memoryPeakBytes"`
+	QueuedMs        int64 `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+}
+
+type (
+	executeInput  struct{ body[ExecuteRequest] }
+	executeOutput struct{ Body ExecuteResponse }
+)
+
+// queueAllowance is what a run may wait and clean up beyond its time-out
+// before the server gives it up.
+const queueAllowance = 90 * time.Second
+
+// executeBodyBytes bounds the body of an execution: all files in base64 (four
+// bytes for three), code and standard input with every byte escaped as \u00XX
+// (six for one), and a megabyte for the rest.
+func executeBodyBytes(l pyth.ExecutionLimits) int64 {
+	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
+}
+
+func (h *Handler) registerExecute() {
+	h.boundSchemas()
+	register(h, operation{
+		Operation: huma.Operation{
+			OperationID: "execute", Method: http.MethodPost, Path: "/api/v1/execute",
+			Summary: "Run a program", Tags: []string{"Execute"},
+			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run.",
+		},
+		maxBytes: executeBodyBytes(h.cfg.Limits),
+		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
+		example:  map[string]any{"code": "print(42)"},
+		answer: map[string]any{
+			"id": "<execution id>", "language": "python", "status": "succeeded", "exitCode": 0,
+			"stdout": "42\n", "stderr": "", "stdoutTruncated": false, "stderrTruncated": false,
+			"results": []any{}, "files": []any{}, "filesSkipped": []any{},
+			"usage":     map[string]any{"wallMs": 1, "cpuMs": 1, "memoryPeakBytes": 8388608, "queuedMs": 0},
+			"createdAt": "2026-04-04T08:23:21.123Z",
+		},
+	}, h.execute)
+}
+
+// boundSchemas writes this server's limits into the schemas, so that they are
+// documented and checked with everything else.
+func (h *Handler) boundSchemas() {
+	l := h.cfg.Limits
+	registry := h.api.OpenAPI().Components.Schemas
+	program := registry.Schema(reflect.TypeFor[ExecuteRequest](), false, "")
+	limits := registry.Schema(reflect.TypeFor[LimitsRequest](), false, "")
+	bound := func(s *huma.Schema, name string, most, standard int64) {
+		p := s.Properties[name]
+		if most > 0 {
+			value := float64(most)
+			p.Maximum = &value
+		}
+		if standard > 0 {
+			p.Description += " Default: " + strconv.FormatInt(standard, 10) + "."
+		}
+	}
+	bound(program, "timeoutMs", l.MaxTimeout.Milliseconds(), l.DefaultTimeout.Milliseconds())
+	bound(limits, "memoryBytes", l.Max.MemoryBytes, l.Default.MemoryBytes)
+	bound(limits, "cpuMs", l.Max.CPU.Milliseconds(), l.Default.CPU.Milliseconds())
+	bound(limits, "outputBytes", l.Max.OutputBytes, l.Default.OutputBytes)
+	bound(limits, "diskBytes", l.Max.DiskBytes, l.Default.DiskBytes)
+	bound(limits, "processes", int64(l.Max.Processes), int64(l.Default.Processes))
+	program.Properties["args"].MaxItems = &l.MaxArgs
+	program.Properties["files"].MaxItems = &l.MaxFiles
+	program.Properties["code"].Description += " At most " + strconv.FormatInt(l.MaxCodeBytes, 10) + " bytes."
+	program.Properties["stdin"].Description += " At most " + strconv.FormatInt(l.MaxStdinBytes, 10) + " bytes."
+	program.Properties["files"].Description += " At most " + strconv.FormatInt(l.MaxFilesBytes, 10) + " bytes in all."
+	limits.PrecomputeMessages()
+	program.PrecomputeMessages()
+}
+
+func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput, error) {
+	program, err := in.Value.program()
+	if err != nil {
+		return nil, err
+	}
+	e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program)
+	if err != nil {
+		return nil, err
+	}
+	h.metrics.executions.WithLabelValues(string(e.Language), string(e.Status)).Inc()
+	return &executeOutput{Body: executeResponse(e)}, nil
+}
+
+// program is the request in the server's terms.
+func (r *ExecuteRequest) program() (*pyth.Program, error) {
+	if err := r.notImplemented(); err != nil {
+		return nil, err
+	}
+	files, err := inputFiles(r.Files)
+	if err != nil {
+		return nil, err
+	}
+	p := &pyth.Program{
+		Language:    pyth.Language(r.Language),
+		Code:        r.Code,
+		Stdin:       r.Stdin,
+		Args:        r.Args,
+		Files:       files,
+		OutputFiles: r.OutputFiles,
+		Timeout:     time.Duration(r.TimeoutMs) * time.Millisecond,
+		Isolation:   pyth.Isolation(r.Isolation),
+		Labels:      r.Labels,
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
+		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
+	}
+	if l := r.Limits; l != nil {
+		p.Limits = pyth.Limits{
+			MemoryBytes: l.MemoryBytes,
+			CPU:         time.Duration(l.CPUMs) * time.Millisecond,
+			OutputBytes: l.OutputBytes,
+			DiskBytes:   l.DiskBytes,
+			Processes:   int(l.Processes),
+		}
+	}
+	return p, nil
+}
+
+// notImplemented refuses what would be ignored otherwise: a program that asked
+// for a secret, a host or a session must not run without it.
+func (r *ExecuteRequest) notImplemented() error {
+	var fields []pyth.FieldError
+	refuse := func(name string) {
+		fields = append(fields, pyth.FieldError{Location: "body." + name, Message: "is not available on this server"})
+	}
+	if len(r.Secrets) > 0 {
+		refuse("secrets")
+	}
+	if r.Network != nil && len(r.Network.Allow) > 0 {
+		refuse("network")
+	}
+	if r.SessionID != "" {
+		refuse("sessionId")
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = strings.TrimPrefix(f.Location, "body.")
+	}
+	return &pyth.Error{
+		Code:    pyth.CodeNotImplemented,
+		Message: "This server does not offer " + strings.Join(names, ", ") + ". Leave it out.",
+		Fields:  fields,
+	}
+}
+
+func inputFiles(in []InputFile) ([]pyth.File, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	files := make([]pyth.File, len(in))
+	var faults []pyth.FieldError
+	for i, f := range in {
+		files[i] = pyth.File{Path: f.Path, Content: []byte(f.Content)}
+		if f.Encoding != "base64" {
+			continue
+		}
+		content, err := decodeBase64(f.Content)
+		if err != nil {
+			faults = append(faults, pyth.FieldError{
+				Location: "body.files[" + strconv.Itoa(i) + "].content",
+				Message:  "is not standard base64 with padding",
+			})
+		}
+		files[i].Content = content
+	}
+	if len(faults) > 0 {
+		return nil, &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: faults}
+	}
+	return files, nil
+}
+
+// decodeBase64 is strict: Go's decoder alone would skip line breaks.
+func decodeBase64(s string) ([]byte, error) {
+	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
+		return nil, base64.CorruptInputError(i)
+	}
+	return base64.StdEncoding.Strict().DecodeString(s)
+}
+
+func executeResponse(e *pyth.Execution) ExecuteResponse {
+	out := ExecuteResponse{
+		ID:              string(e.ID),
+		Language:        string(e.Language),
+		Status:          string(e.Status),
+		ExitCode:        e.ExitCode,
+		Signal:          e.Signal,
+		Stdout:          string(e.Stdout),
+		Stderr:          string(e.Stderr),
+		StdoutTruncated: e.StdoutTruncated,
+		StderrTruncated: e.StderrTruncated,
+		Files:           make([]OutputFile, len(e.Files)),
+		FilesSkipped:    make([]SkippedFile, len(e.FilesSkipped)),
+		Usage: Usage{
+			WallMs:          milliseconds(e.Usage.Wall),
+			CPUMs:           milliseconds(e.Usage.CPU),
+			MemoryPeakBytes: e.Usage.MemoryPeakBytes,
+			QueuedMs:        milliseconds(e.Usage.Queued),
+		},
+		CreatedAt: Timestamp(e.CreatedAt),
+	}
+	if x := e.Error; x != nil {
+		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Line: x.Line}
+	}
+	for i, f := range e.Files {
+		out.Files[i] = outputFile(f)
+	}
+	for i, f := range e.FilesSkipped {
+		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }

@@ -1,0 +1,98 @@
+package http
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// APIInfo tells what this server offers.
+type APIInfo struct {
+	Name          string         `json:"name" example:"Pyth-On API"`
+	Version       string         `json:"version"`
+	Documentation string         `json:"documentation" format:"uri-reference" example:"/docs"`
+	OpenAPI       string         `json:"openapi" format:"uri-reference" example:"/openapi.json"`
+	Languages     []LanguageInfo `json:"languages"`
+	Limits        APILimits      `json:"limits"`
+	Features      []string       `json:"features" doc:"The parts of the API that this server has."`
+}
+
+// LanguageInfo is a language that programs may be in.
+type LanguageInfo struct {
+	Name    string `json:"name" example:"python"`
+	Version string `json:"version"`
+}
+
+// APILimits are the bounds of an execution.
+type APILimits struct {
+	MaxCodeBytes     int64     `json:"maxCodeBytes"`
+	MaxStdinBytes    int64     `json:"maxStdinBytes"`
+	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"All files of a request together."`
+	MaxFiles         int       `json:"maxFiles"`
+	MaxArgs          int       `json:"maxArgs"`
+	DefaultTimeoutMs int64     `json:"defaultTimeoutMs"`
+	MaxTimeoutMs     int64     `json:"maxTimeoutMs"`
+	Default          RunLimits `json:"default" doc:"What a request that sets no limits gets."`
+	Max              RunLimits `json:"max" doc:"The most that a request may set."`
+}
+
+// RunLimits are the limits of a run.
+type RunLimits struct {
+	MemoryBytes int64 `json:"memoryBytes"`
+	CPUMs       int64 `json:"cpuMs,omitzero" doc:"Absent where only the time-out bounds it."`
+	OutputBytes int64 `json:"outputBytes"`
+	DiskBytes   int64 `json:"diskBytes"`
+	Processes   int   `json:"processes"`
+}
+
+type infoOutput struct{ Body APIInfo }
+
+func (h *Handler) registerInfo() {
+	register(h, operation{
+		Operation: huma.Operation{
+			OperationID: "info", Method: http.MethodGet, Path: "/api",
+			Summary: "Tell what this server offers", Tags: []string{tagSystem},
+			Description: "Lists the languages, the limits and the parts of the API that this server has.",
+		},
+		public: true,
+	}, h.info)
+}
+
+func (h *Handler) info(context.Context, *noInput) (*infoOutput, error) {
+	l := h.cfg.Limits
+	out := APIInfo{
+		Name:          apiName,
+		Version:       h.cfg.Version,
+		Documentation: docsPath,
+		OpenAPI:       openAPIPath + ".json",
+		Languages:     make([]LanguageInfo, len(h.cfg.Languages)),
+		Limits: APILimits{
+			MaxCodeBytes:     l.MaxCodeBytes,
+			MaxStdinBytes:    l.MaxStdinBytes,
+			MaxFilesBytes:    l.MaxFilesBytes,
+			MaxFiles:         l.MaxFiles,
+			MaxArgs:          l.MaxArgs,
+			DefaultTimeoutMs: l.DefaultTimeout.Milliseconds(),
+			MaxTimeoutMs:     l.MaxTimeout.Milliseconds(),
+			Default:          runLimits(l.Default),
+			Max:              runLimits(l.Max),
+		},
+		Features: append([]string{}, h.cfg.Features...),
+	}
+	for i, lang := range h.cfg.Languages {
+		out.Languages[i] = LanguageInfo{Name: string(lang.Name), Version: lang.Version}
+	}
+	return &infoOutput{Body: out}, nil
+}
+
+func runLimits(l pyth.Limits) RunLimits {
+	return RunLimits{
+		MemoryBytes: l.MemoryBytes,
+		CPUMs:       l.CPU.Milliseconds(),
+		OutputBytes: l.OutputBytes,
+		DiskBytes:   l.DiskBytes,
+		Processes:   l.Processes,
+	}
+}

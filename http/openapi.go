@@ -1,0 +1,129 @@
+package http
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	apiName     = "Pyth-On API"
+	openAPIPath = "/openapi"
+	docsPath    = "/docs"
+	errorsPath  = "/docs/errors"
+)
+
+func newOpenAPI(version string) *huma.OpenAPI {
+	if version == "" {
+		version = "unknown"
+	}
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:       apiName,
+			Version:     version,
+			Description: "Runs untrusted code in sandboxes. Errors are problem details (RFC 9457) with a stable code. Unknown fields, duplicate keys and nulls in a body are refused.",
+		},
+		Servers: []*huma.Server{{URL: "/"}},
+		Tags: []*huma.Tag{
+			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
+			{Name: tagKeys, Description: "API keys of the account."},
+			{Name: "Execute", Description: "Running programs."},
+			{Name: tagSystem, Description: "The server itself."},
+		},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key, as register, login and POST /api/v1/keys return it."},
+				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token that register, login and refresh return."},
+			},
+		},
+	}
+}
+
+// serveDocuments adds the OpenAPI document and the pages made of it. Nothing
+// changes them while the server runs, so they are made once.
+func (h *Handler) serveDocuments() error {
+	api := h.api.OpenAPI()
+	h.documentDocuments()
+	asJSON, err := json.Marshal(api, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	if err := (*jsontext.Value)(&asJSON).Indent(); err != nil {
+		return err
+	}
+	asYAML, err := api.YAML()
+	if err != nil {
+		return err
+	}
+	reference, err := referencePage(api)
+	if err != nil {
+		return err
+	}
+	errorList, err := errorsPage(api.Info.Version)
+	if err != nil {
+		return err
+	}
+	h.serveStatic(openAPIPath+".json", "application/json", asJSON)
+	h.serveStatic(openAPIPath+".yaml", "application/yaml", asYAML)
+	h.serveStatic(docsPath, "text/html; charset=utf-8", reference)
+	h.serveStatic(errorsPath, "text/html; charset=utf-8", errorList)
+	return nil
+}
+
+func (h *Handler) serveStatic(path, mediaType string, content []byte) {
+	policy := contentSecurityPolicy()
+	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", mediaType)
+		w.Header().Set("Content-Security-Policy", policy)
+		// It is the same for everyone, but for the next version of the server.
+		w.Header().Set("Cache-Control", "no-cache")
+		// A caller who has gone away is no failure of ours.
+		_, _ = w.Write(content)
+	})
+}
+
+// documentDocuments adds the operations that serveStatic serves.
+func (h *Handler) documentDocuments() {
+	static := func(id, path, mediaType, summary string) {
+		schema := &huma.Schema{Type: huma.TypeString}
+		if mediaType != "text/html" {
+			schema = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+		}
+		op := &huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: path,
+			Summary: summary, Description: summary + ".", Tags: []string{tagSystem},
+			Security: []map[string][]string{},
+			Responses: map[string]*huma.Response{
+				"200": {Description: "OK", Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
+				"400": h.errorResponse("Bad Request"),
+				"503": h.errorResponse("Service Unavailable"),
+			},
+		}
+		h.api.OpenAPI().AddOperation(op)
+		documentResponses(op, nil)
+	}
+	static("openapiJSON", openAPIPath+".json", "application/json", "This API as an OpenAPI document in JSON")
+	static("openapiYAML", openAPIPath+".yaml", "application/yaml", "This API as an OpenAPI document in YAML")
+	static("docs", docsPath, "text/html", "This API as a page to read")
+	static("docsErrors", errorsPath, "text/html", "The errors as a page to read")
+}
+
+func (h *Handler) errorResponse(description string) *huma.Response {
+	return &huma.Response{
+		Description: description,
+		Content: map[string]*huma.MediaType{"application/problem+json": {
+			Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Error](), true, ""),
+		}},
+	}
+}
+
+// componentName is the name of the schema that a reference points to.
+func componentName(ref string) string {
+	return strings.TrimPrefix(ref, "#/components/schemas/")
+}
