@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 
@@ -68,6 +69,10 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	// The validator would clean the path, which the server does not.
+	if req.URL.Path != path.Clean(req.URL.Path) && res.StatusCode >= 400 {
+		return v.isError(res, body)
+	}
 	faults := v.response(req, res, body)
 	if len(faults) == 1 && (faults[0].IsPathMissingError() || faults[0].IsOperationMissingError()) && res.StatusCode >= 400 {
 		return v.isError(res, body)
