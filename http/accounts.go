@@ -171,7 +171,7 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 			return nil, err
 		}
 		requestOf(ctx).principal = p
-	} else if err := h.identify(in.r); err != nil {
+	} else if err := h.identify(ctx, in.r.Header); err != nil {
 		return nil, err
 	}
 	p := caller(ctx)
@@ -185,7 +185,7 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 		client := pyth.Client{IP: requestOf(ctx).ip, UserAgent: in.r.UserAgent()}
 		return authAnswer(h.cfg.Accounts.Refresh(ctx, token, client))
 	}
-	if err := h.identify(in.r); err != nil {
+	if err := h.identify(ctx, in.r.Header); err != nil {
 		return nil, err
 	}
 	p := caller(ctx)

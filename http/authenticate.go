@@ -18,17 +18,17 @@ func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	if err := h.identify(r); err != nil {
+	if err := h.identify(ctx.Context(), r.Header); err != nil {
 		h.writeError(w, r, err)
 		return
 	}
 	next(ctx)
 }
 
-// identify finds out who sent the request by its headers.
-func (h *Handler) identify(r *http.Request) error {
-	req := requestOf(r.Context())
-	c, err := credentials(r.Header)
+// identify finds out by the headers who sent the request.
+func (h *Handler) identify(ctx context.Context, header http.Header) error {
+	req := requestOf(ctx)
+	c, err := credentials(header)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (h *Handler) identify(r *http.Request) error {
 	if c == (pyth.Credentials{}) {
 		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the x-api-key header, or Authorization: Bearer with a token from /api/login."}
 	}
-	p, err := h.cfg.Accounts.Authenticate(r.Context(), c)
+	p, err := h.cfg.Accounts.Authenticate(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 package http_test
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +32,7 @@ func BenchmarkExecute(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			e := &executions{run: func(context.Context, *pyth.Program) (*pyth.Execution, error) { return succeeded("42\n"), nil }}
 			cfg := config(newAccounts(), e)
-			cfg.Logger = slog.New(slog.NewJSONHandler(&bytes.Buffer{}, nil))
+			cfg.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
 			cfg.RateLimits = pyhttp.DefaultRateLimits()
 			cfg.RateLimits.PerUser.Count = 1 << 30
 			h, err := pyhttp.New(cfg)

@@ -41,12 +41,9 @@ func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
 	}
-	release, err := s.server.bodies.reserve(r.ContentLength, s.maxBytes)
-	if err != nil {
-		return err
-	}
-	defer release()
-	data, err := readBody(w, r, s.maxBytes)
+	memory := &reservation{budget: s.bodies}
+	defer memory.release()
+	data, err := readBody(w, r, s.maxBytes, memory)
 	switch {
 	case err != nil:
 		return err
@@ -97,40 +94,54 @@ func unsupported(message string) error {
 }
 
 // readBody reads all of the body, so that the connection is watched for the
-// caller's going away while the request is worked on.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// caller's going away while the request is worked on. Memory is taken as bytes
+// arrive, not as they are announced: who sends slowly holds little.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	var data []byte
-	var err error
-	if r.ContentLength > 0 {
-		data = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(body, data)
-		if err == nil {
-			// Reading up to the end tells net/http to watch the connection.
-			_, err = body.Read(make([]byte, 1))
-			if err == io.EOF {
-				err = nil
+	// One byte more than there can be lets the end be seen without growing.
+	most := limit + 1
+	if r.ContentLength >= 0 {
+		most = r.ContentLength + 1
+	}
+	first := most
+	if r.ContentLength < 0 || most > smallBody {
+		first = 4 << 10
+	}
+	data := make([]byte, 0, first)
+	for {
+		if len(data) == cap(data) {
+			size := min(2*int64(cap(data)), most)
+			if err := memory.grow(size); err != nil {
+				return nil, err
 			}
+			data = append(make([]byte, 0, size), data...)
 		}
-	} else {
-		data, err = io.ReadAll(body)
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case err == nil:
+		case err == io.EOF:
+			// The deadline was for the body; a run may take longer.
+			// A writer without deadlines, as in a test, has none to clear.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return data, nil
+		default:
+			return nil, readError(err, limit)
+		}
 	}
-	if err == nil {
-		// The deadline was for the body; a run may take longer.
-		// A writer without deadlines, as in a test, has none to clear.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-		return data, nil
-	}
+}
+
+func readError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(limit)
+		return tooLarge(limit)
 	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
-		return nil, pyth.Invalid("body", "did not arrive in time")
+		return pyth.Invalid("body", "did not arrive in time")
 	}
-	return nil, pyth.Invalid("body", "could not be read to its end")
+	return pyth.Invalid("body", "could not be read to its end")
 }
 
 func tooLarge(limit int64) error {

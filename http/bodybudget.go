@@ -12,26 +12,33 @@ type bodyBudget struct {
 	free *semaphore.Weighted
 }
 
-// bodyBudgetBytes lets nine of the largest execute bodies be decoded at once.
+// bodyBudgetBytes is enough for nine of the largest execute bodies at once.
 const bodyBudgetBytes = 256 << 20
 
 func newBodyBudget(largest int64) *bodyBudget {
-	return &bodyBudget{free: semaphore.NewWeighted(max(bodyBudgetBytes, largest))}
+	return &bodyBudget{free: semaphore.NewWeighted(max(bodyBudgetBytes, largest+1))}
 }
 
-// reserve takes what the body may need until release is called, or fails with
-// CodeOverloaded. It does not wait: a queue of uploads would only hold
-// connections.
-func (b *bodyBudget) reserve(contentLength, limit int64) (release func(), err error) {
-	need := min(contentLength, limit)
-	if contentLength < 0 {
-		need = limit
+// reservation is what one body has of the budget.
+type reservation struct {
+	budget *bodyBudget
+	held   int64
+}
+
+// grow raises the reservation to size, or fails with CodeOverloaded. It does
+// not wait: a queue of uploads would only hold connections.
+func (r *reservation) grow(size int64) error {
+	if size <= smallBody {
+		return nil
 	}
-	if need <= smallBody {
-		return func() {}, nil
+	if !r.budget.free.TryAcquire(size - r.held) {
+		return pyth.Errorf(pyth.CodeOverloaded, "Too many large requests are being read. Try again.")
 	}
-	if !b.free.TryAcquire(need) {
-		return nil, pyth.Errorf(pyth.CodeOverloaded, "Too many large requests are being read. Try again.")
-	}
-	return func() { b.free.Release(need) }, nil
+	r.held = size
+	return nil
+}
+
+func (r *reservation) release() {
+	r.budget.free.Release(r.held)
+	r.held = 0
 }

@@ -12,8 +12,7 @@ import (
 )
 
 // FuzzExecute sends any body: the answer is never a fault of the server, an
-// accepted body is what a strict decoder reads, and an error does not repeat
-// the values of the request.
+// accepted body is what a strict decoder reads, and a refused one has faults.
 func FuzzExecute(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":"print(42)"}`, `{"code":"x","files":[{"path":"a","content":"AP8=","encoding":"base64"}]}`,

@@ -107,7 +107,7 @@ func New(cfg Config) (*Handler, error) {
 		bodies:   newBodyBudget(executeBodyBytes(cfg.Limits)),
 	}
 	h.api = &jsonAPI{humago.New(h.mux, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
-	h.api.UseMiddleware(h.authenticate, h.limitRate, h.bindTime)
+	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate)
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerExecute()

@@ -71,7 +71,7 @@ type bodySpec struct {
 	schema   *huma.Schema
 	required bool
 	maxBytes int64
-	server   *Handler
+	bodies   *bodyBudget
 }
 
 // Keys of an operation's metadata.
@@ -176,7 +176,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		if maxBytes == 0 {
 			maxBytes = smallBody
 		}
-		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, server: h}
+		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies}
 	}
 	documentResponses(doc, op.answer)
 }
