@@ -235,10 +235,25 @@ func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	s.handler = h
 	document := httptest.NewRecorder()
 	h.ServeHTTP(document, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-	if s.validator, err = openapitest.New(document.Body.Bytes()); err != nil {
+	s.validator = validatorOf(t, document.Body.Bytes())
+	return s
+}
+
+// validators has a validator for each document: making one takes longer than
+// most tests.
+var validators sync.Map
+
+func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
+	t.Helper()
+	if v, ok := validators.Load(string(document)); ok {
+		return v.(*openapitest.Validator)
+	}
+	v, err := openapitest.New(document)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	validators.Store(string(document), v)
+	return v
 }
 
 // answer is a response whose body has been read.

@@ -184,9 +184,7 @@ func (w *response) status() int {
 func (w *response) WriteHeader(status int) {
 	if w.wrote == 0 {
 		w.wrote = status
-		// Bounds a caller who reads slowly or not at all. See ServeHTTP for the
-		// error.
-		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+		w.bindTime()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -195,9 +193,19 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.wrote == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.bytes == 0 {
+		// Once more, as making the body took time of ours, not of the caller's.
+		w.bindTime()
+	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// bindTime bounds a caller who reads slowly or not at all.
+func (w *response) bindTime() {
+	// A writer without deadlines, as in a test, has none to set.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
 }
 
 // statusOnly learns what a handler would answer.
