@@ -172,6 +172,13 @@ func TestFaultyProgramsAreRefusedWithTheirFaults(t *testing.T) {
 	}
 }
 
+func TestBoundsAreToldInPlainNumbers(t *testing.T) {
+	res := newServer(t).execute(`{"code":"x","limits":{"memoryBytes":1073741825}}`)
+	if !strings.Contains(res.body, "1073741824") {
+		t.Errorf("the maximum is not told: %s", res.body)
+	}
+}
+
 func TestWhatIsNotOfferedIsRefusedByName(t *testing.T) {
 	tests := []struct{ name, body, location string }{
 		{"secrets", `{"code":"x","secrets":["TOKEN"]}`, "body.secrets"},

@@ -2,6 +2,8 @@ package http_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -417,6 +419,15 @@ func TestTheDocumentationNeedsNothingFromElsewhere(t *testing.T) {
 		}
 		if !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-") {
 			t.Errorf("%s: the policy is %q", path, res.Header.Get("Content-Security-Policy"))
+		}
+		// A style that does not match the policy would silently not be used.
+		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(res.body)
+		if style == nil {
+			t.Fatalf("%s has no style", path)
+		}
+		sum := sha256.Sum256([]byte(style[1]))
+		if hash := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(res.Header.Get("Content-Security-Policy"), hash) {
+			t.Errorf("%s: the hash of the style, %s, is not in the policy", path, hash)
 		}
 		if m := regexp.MustCompile(`(?i)<script|<link|<img|https?://|@import|url\(| on[a-z]+=`).FindString(res.body); m != "" {
 			t.Errorf("%s has %q", path, m)
