@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +40,8 @@ type Config struct {
 	StateDir string
 	// Cgroup is where limits are enforced; nil to watch from outside instead.
 	Cgroup cgroup.Parent
-	Logger *slog.Logger
+	// Rootless is for a process that is root of a user namespace only.
+	Rootless bool
 }
 
 // Launcher boots sandboxes. It is safe for concurrent use.
@@ -55,6 +55,14 @@ type Launcher struct {
 
 // New prepares to boot, and removes what an earlier server left.
 func New(config Config) (*Launcher, error) {
+	// gVisor runs in / and takes absolute paths only.
+	var err error
+	if config.Image, err = filepath.Abs(config.Image); err != nil {
+		return nil, err
+	}
+	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
+		return nil, err
+	}
 	l := &Launcher{
 		config: config,
 		bundle: filepath.Join(config.StateDir, "bundle"),
@@ -108,9 +116,8 @@ func (l *Launcher) Boot(ctx context.Context) (*Sandbox, error) {
 		err = errors.Join(err, ctx.Err())
 	}
 	if err != nil {
-		diagnosis := s.stderr.String()
 		_ = s.Close()
-		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(diagnosis))
+		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(s.stderr.String()))
 	}
 	return s, nil
 }
@@ -130,7 +137,7 @@ func (s *Sandbox) start() error {
 		return errors.Join(err, s.socket.Close())
 	}
 	l := s.launcher
-	args := append([]string{launchName}, gvisorFlags(l.root)...)
+	args := append([]string{launchName}, gvisorFlags(l.root, l.config.Rootless)...)
 	args = append(args, "run", "--bundle="+l.bundle, "--pass-fd=3:3", s.id)
 	s.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",

@@ -88,20 +88,25 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 
 // overLimit looks at the limits that no kernel enforces.
 func (r *run) overLimit() error {
-	meter := r.sandbox.meter
-	if r.sandbox.group == nil {
-		used := meter.memory()
-		if used > r.peak.Load() {
-			r.peak.Store(used)
-		}
-		if used > r.job.Limits.MemoryBytes {
-			return errMemory
-		}
+	if r.sample() > r.job.Limits.MemoryBytes {
+		return errMemory
 	}
-	if limit := r.job.Limits.CPU; limit > 0 && meter.cpu()-r.cpuBefore > limit {
+	if limit := r.job.Limits.CPU; limit > 0 && r.sandbox.meter.cpu()-r.cpuBefore > limit {
 		return errTime
 	}
 	return nil
+}
+
+// sample reads the memory in use where no kernel keeps its peak.
+func (r *run) sample() int64 {
+	if r.sandbox.group != nil {
+		return 0
+	}
+	used := r.sandbox.meter.memory()
+	if used > r.peak.Load() {
+		r.peak.Store(used)
+	}
+	return used
 }
 
 // receive takes in what the guest says until the run has ended.
@@ -149,6 +154,7 @@ func (r *run) output(have, more []byte, truncated bool) ([]byte, bool) {
 // for how the process ended, the host's for whether a limit ended it. What the
 // program printed has no part in it.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
+	r.sample()
 	o := r.outcome
 	o.Usage = pyth.Usage{
 		Wall:            time.Since(r.started),

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -52,12 +53,14 @@ func awaitCgroup() {
 //     no setuid, no io_uring.
 //   - The root is an EROFS image, read-only and without an overlay, so that no
 //     gofer process is needed, and with directfs off the sentry runs as nobody
-//     in a user namespace of its own.
+//     in a user namespace of its own. Rootless tells it that nobody must be
+//     mapped to the one user that this namespace has.
 //   - The sidecar binaries are not part of gVisor's Go module; this binary is
 //     its own.
-func gvisorFlags(root string) []string {
+func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,
+		"--rootless=" + strconv.FormatBool(rootless),
 		"--platform=systrap",
 		"--network=none",
 		"--host-uds=none",

@@ -1,0 +1,121 @@
+// Package health tells whether the server can do what it is for.
+//
+// It promises that "ok" for the sandbox means a program that really ran, at
+// most MaxAge ago, and that asking costs no more than one run in that time,
+// however many ask.
+package health
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// MaxAge is how old the last run may be that is taken as proof.
+const MaxAge = 5 * time.Second
+
+// The statuses of a check.
+const (
+	OK          = "ok"
+	Degraded    = "degraded"
+	Unavailable = "unavailable"
+)
+
+// probe is a program whose answer must be computed.
+const probe = "print(6 * 7)"
+
+// Config is what is looked at.
+type Config struct {
+	Dispatcher pyth.Dispatcher
+	// Limits are those that the probe runs under.
+	Limits pyth.Limits
+	// Database tells whether the store can serve.
+	Database func(context.Context) error
+	// Fixed are checks whose result does not change while the server runs.
+	Fixed map[string]pyth.Check
+	Clock func() time.Time
+}
+
+// Monitor looks after the server's health. It is a pyth.Dispatcher that passes
+// jobs on and takes those that run as proof.
+type Monitor struct {
+	config Config
+
+	probing sync.Mutex
+	mu      sync.Mutex
+	proof   time.Time
+}
+
+// New makes a Monitor.
+func New(config Config) *Monitor { return &Monitor{config: config} }
+
+// Dispatch passes the job on.
+func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+	outcome, err := m.config.Dispatcher.Dispatch(ctx, job)
+	if err == nil && outcome.ExitCode != nil {
+		m.mu.Lock()
+		m.proof = m.config.Clock()
+		m.mu.Unlock()
+	}
+	return outcome, err
+}
+
+// Checks looks at everything, within the context's time.
+func (m *Monitor) Checks(ctx context.Context) map[string]pyth.Check {
+	checks := map[string]pyth.Check{
+		"database": m.database(ctx),
+		"sandbox":  m.sandbox(ctx),
+	}
+	for name, c := range m.config.Fixed {
+		checks[name] = c
+	}
+	return checks
+}
+
+func (m *Monitor) database(ctx context.Context) pyth.Check {
+	if err := m.config.Database(ctx); err != nil {
+		return pyth.Check{Status: Unavailable, Detail: "the database does not answer"}
+	}
+	return pyth.Check{Status: OK}
+}
+
+func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
+	if m.fresh() {
+		return pyth.Check{Status: OK}
+	}
+	// One probe at a time: those who wait take its result as theirs.
+	m.probing.Lock()
+	defer m.probing.Unlock()
+	if m.fresh() {
+		return pyth.Check{Status: OK}
+	}
+	ctx, cancel := context.WithTimeout(ctx, MaxAge)
+	defer cancel()
+	outcome, err := m.Dispatch(ctx, &pyth.Job{
+		ID:        "health",
+		Language:  pyth.Python,
+		Code:      []byte(probe),
+		Timeout:   MaxAge,
+		Limits:    m.config.Limits,
+		Isolation: pyth.IsolationExecution,
+	})
+	switch {
+	case pyth.ErrorCode(err) == pyth.CodeOverloaded:
+		return pyth.Check{Status: Degraded, Detail: "all sandboxes are busy"}
+	case err != nil:
+		return pyth.Check{Status: Unavailable, Detail: "no sandbox starts; see `pyth-on doctor`"}
+	case outcome.Status != pyth.StatusSucceeded || !bytes.Equal(outcome.Stdout, []byte("42\n")):
+		return pyth.Check{Status: Unavailable, Detail: fmt.Sprintf("a trial run was %s", outcome.Status)}
+	}
+	return pyth.Check{Status: OK}
+}
+
+func (m *Monitor) fresh() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.proof.IsZero() && m.config.Clock().Sub(m.proof) < MaxAge
+}

@@ -1,0 +1,108 @@
+// Package rootless lets an ordinary user run sandboxes: it starts the program
+// again as root of a user namespace of its own, in which gVisor can make the
+// namespaces that it needs. Outside, the process stays that user's.
+package rootless
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// needed are the capabilities without which gVisor starts no sandbox:
+// CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
+const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
+
+// ErrNoNamespace is returned where the host forbids user namespaces; its text
+// says how to allow them.
+var ErrNoNamespace = errors.New("this host does not let ordinary users make user namespaces; " +
+	"allow it with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
+	"(and on Ubuntu `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`), or run as root")
+
+// Privileged tells whether this process may start sandboxes as it is.
+func Privileged() bool {
+	have, err := effectiveCapabilities()
+	return err == nil && have&needed == needed
+}
+
+// Inside tells whether this process is root of a user namespace only, and who
+// it is outside.
+func Inside() (uid int, inside bool) {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 3 {
+		return 0, false
+	}
+	outside, err := strconv.Atoi(fields[1])
+	// The first namespace maps everybody.
+	return outside, err == nil && fields[2] == "1"
+}
+
+// Run starts this program again, with the same arguments and environment, in a
+// namespace of its own, and returns its exit code when it has ended. Signals
+// are passed on.
+func Run() (int, error) {
+	// The child is killed when the thread that started it ends, so that it
+	// cannot outlive this process; the thread therefore must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EACCES) {
+			return 0, fmt.Errorf("%w (%v)", ErrNoNamespace, err)
+		}
+		return 0, err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	go func() {
+		for s := range signals {
+			// A terminal sends its signals to the child as well.
+			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
+				continue
+			}
+			_ = cmd.Process.Signal(s)
+		}
+	}()
+	err := cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return 128 + int(status.Signal()), nil
+		}
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+func effectiveCapabilities() (uint64, error) {
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "CapEff:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+		}
+	}
+	return 0, errors.New("/proc/self/status has no CapEff")
+}

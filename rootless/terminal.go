@@ -1,0 +1,18 @@
+package rootless
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// inForeground is whether the terminal's signals reach this process.
+func inForeground() bool {
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
