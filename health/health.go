@@ -15,8 +15,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is how old the last run may be that is taken as proof.
-const MaxAge = 5 * time.Second
+// MaxAge is how old the last run may be that is taken as proof; a failure is
+// looked at again after RetryAge, so that recovery shows soon.
+const (
+	MaxAge   = 5 * time.Second
+	RetryAge = time.Second
+)
 
 // The statuses of a check.
 const (
@@ -45,27 +49,30 @@ type Config struct {
 type Monitor struct {
 	config Config
 
-	probing sync.Mutex
-	mu      sync.Mutex
-	proof   time.Time
+	// probing holds a token while a trial run is under way.
+	probing chan struct{}
+
+	mu   sync.Mutex
+	last pyth.Check
+	at   time.Time
 }
 
 // New makes a Monitor.
-func New(config Config) *Monitor { return &Monitor{config: config} }
+func New(config Config) *Monitor {
+	return &Monitor{config: config, probing: make(chan struct{}, 1)}
+}
 
 // Dispatch passes the job on.
 func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
 	outcome, err := m.config.Dispatcher.Dispatch(ctx, job)
 	if err == nil && outcome.ExitCode != nil {
-		m.mu.Lock()
-		m.proof = m.config.Clock()
-		m.mu.Unlock()
+		m.record(pyth.Check{Status: OK})
 	}
 	return outcome, err
 }
 
-// Checks looks at everything, within the context's time.
-func (m *Monitor) Checks(ctx context.Context) map[string]pyth.Check {
+// Health looks at everything, within the context's time.
+func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
 		"sandbox":  m.sandbox(ctx),
@@ -84,18 +91,29 @@ func (m *Monitor) database(ctx context.Context) pyth.Check {
 }
 
 func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
-	if m.fresh() {
-		return pyth.Check{Status: OK}
+	if check, ok := m.recent(); ok {
+		return check
 	}
-	// One probe at a time: those who wait take its result as theirs.
-	m.probing.Lock()
-	defer m.probing.Unlock()
-	if m.fresh() {
-		return pyth.Check{Status: OK}
+	// One trial at a time: those who wait take its result as theirs.
+	select {
+	case m.probing <- struct{}{}:
+		defer func() { <-m.probing }()
+	case <-ctx.Done():
+		return pyth.Check{Status: Unavailable, Detail: "the trial run takes too long"}
 	}
+	if check, ok := m.recent(); ok {
+		return check
+	}
+	check := m.try(ctx)
+	m.record(check)
+	return check
+}
+
+// try runs a program.
+func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
-	outcome, err := m.Dispatch(ctx, &pyth.Job{
+	outcome, err := m.config.Dispatcher.Dispatch(ctx, &pyth.Job{
 		ID:        "health",
 		Language:  pyth.Python,
 		Code:      []byte(probe),
@@ -114,8 +132,19 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return pyth.Check{Status: OK}
 }
 
-func (m *Monitor) fresh() bool {
+func (m *Monitor) record(check pyth.Check) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.proof.IsZero() && m.config.Clock().Sub(m.proof) < MaxAge
+	m.last, m.at = check, m.config.Clock()
+}
+
+// recent is the last result, if it still counts.
+func (m *Monitor) recent() (pyth.Check, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	age := m.config.Clock().Sub(m.at)
+	if m.last.Status == OK {
+		return m.last, age < MaxAge
+	}
+	return m.last, m.last.Status != "" && age < RetryAge
 }

@@ -56,7 +56,7 @@ func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got := monitor(c.host).Checks(t.Context())["sandbox"]
+				got := monitor(c.host).Health(t.Context())["sandbox"]
 				if got.Status != c.want || (c.want == health.OK) != (got.Detail == "") {
 					t.Errorf("got %+v", got)
 				}
@@ -70,13 +70,13 @@ func TestAProofCountsForItsTimeOnly(t *testing.T) {
 		h := works()
 		m := monitor(h)
 		for range 3 {
-			m.Checks(t.Context())
+			m.Health(t.Context())
 		}
 		if n := h.jobs.Load(); n != 1 {
 			t.Errorf("three questions took %d runs", n)
 		}
 		time.Sleep(health.MaxAge)
-		m.Checks(t.Context())
+		m.Health(t.Context())
 		if n := h.jobs.Load(); n != 2 {
 			t.Errorf("an old proof was taken: %d runs", n)
 		}
@@ -84,21 +84,54 @@ func TestAProofCountsForItsTimeOnly(t *testing.T) {
 }
 
 func TestManyWhoAskAtOnceShareOneRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := works()
-		m := monitor(h)
-		var wg sync.WaitGroup
-		for range 50 {
-			wg.Go(func() {
-				if got := m.Checks(t.Context())["sandbox"]; got.Status != health.OK {
-					t.Errorf("got %+v", got)
+	for want, h := range map[string]*host{
+		health.OK:          works(),
+		health.Unavailable: {err: errors.New("x")},
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := monitor(h)
+				var wg sync.WaitGroup
+				for range 50 {
+					wg.Go(func() {
+						if got := m.Health(t.Context())["sandbox"]; got.Status != want {
+							t.Errorf("got %+v", got)
+						}
+					})
+				}
+				wg.Wait()
+				if n := h.jobs.Load(); n != 1 {
+					t.Errorf("took %d runs", n)
 				}
 			})
+		})
+	}
+}
+
+func TestAFailureIsLookedAtAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{err: errors.New("x")}
+		m := monitor(h)
+		m.Health(t.Context())
+		time.Sleep(health.RetryAge)
+		h.outcome, h.err = works().outcome, nil
+		if got := m.Health(t.Context())["sandbox"]; got.Status != health.OK {
+			t.Errorf("got %+v", got)
 		}
-		wg.Wait()
-		if n := h.jobs.Load(); n != 1 {
-			t.Errorf("took %d runs", n)
+	})
+}
+
+func TestWhoeverAsksNeedNotWaitLongerThanTheyWant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := monitor(works())
+		go m.Health(t.Context())
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if got := m.Health(ctx)["sandbox"]; got.Status != health.Unavailable {
+			t.Errorf("got %+v", got)
 		}
+		time.Sleep(time.Second)
 	})
 }
 
@@ -109,7 +142,7 @@ func TestAUsersRunIsProofToo(t *testing.T) {
 		if _, err := m.Dispatch(t.Context(), &pyth.Job{}); err != nil {
 			t.Fatal(err)
 		}
-		m.Checks(t.Context())
+		m.Health(t.Context())
 		if n := h.jobs.Load(); n != 1 {
 			t.Errorf("took %d runs", n)
 		}
@@ -129,7 +162,7 @@ func TestAllChecksAreShown(t *testing.T) {
 			"sandbox":  {Status: health.OK},
 			"limits":   {Status: health.Degraded, Detail: "no cgroup"},
 		}
-		if diff := cmp.Diff(want, m.Checks(t.Context())); diff != "" {
+		if diff := cmp.Diff(want, m.Health(t.Context())); diff != "" {
 			t.Error(diff)
 		}
 	})
