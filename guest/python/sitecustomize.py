@@ -6,9 +6,23 @@ main.py. Here it waits for its job; then it removes every trace of this module
 and goes on as if it had been started that moment. So main.py runs natively:
 tracebacks, exit codes, atexit and __main__ are CPython's own.
 
-Only the interpreter that waits has this module on its path: processes that
-the program starts do not see it.
+Processes that the program starts do not have this module on their path.
+Sub-interpreters do, since they are set up as the main one was: there it only
+removes itself.
 """
+
+
+def remove(hook_dir="/pyth-on/python"):
+    import sys
+
+    sys.path[:] = [p for p in sys.path if p != hook_dir]
+    sys.path_importer_cache.pop(hook_dir, None)
+
+
+def is_main():
+    import _interpreters
+
+    return _interpreters.get_current()[0] == _interpreters.get_main()[0]
 
 
 def wait():
@@ -16,7 +30,6 @@ def wait():
     import os
     import sys
 
-    hook_dir = "/pyth-on/python"
     control = 3
 
     def receive(size):
@@ -48,9 +61,6 @@ def wait():
     sys.argv.extend(args)
     sys.orig_argv.extend(args)
 
-    sys.path[:] = [p for p in sys.path if p != hook_dir]
-    sys.path_importer_cache.pop(hook_dir, None)
-
     library = list(sys.path)
     program = os.getpid()
     getpid, opener = os.getpid, os.open
@@ -68,11 +78,11 @@ def wait():
             sys.path = library
             import traceback
 
-            text = "".join(traceback.format_exception(error))[-65536:]
-            try:
-                message = str(error)
-            except Exception:
-                message = "<exception str() failed>"
+            shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+            text = "".join(shown.format())[-65536:]
+            # The text of the exception as shown, since asking for it again
+            # would run the program's code once more.
+            message = str(shown)
             if isinstance(error, SyntaxError) and (error.filename or "").endswith("/work/main.py"):
                 line = error.lineno
             else:
@@ -94,11 +104,19 @@ def wait():
             pass  # The program's own output must not change.
 
     atexit.register(report)
+
+
+def forget(loaded):
+    import sys
+
     for name in set(sys.modules) - loaded - {__name__}:
         del sys.modules[name]
 
 
 loaded = set(__import__("sys").modules)
-wait()
+remove()
+if is_main():
+    wait()
+forget(loaded)
 # site takes this for a missing module, and importlib forgets it.
 raise ImportError(name="sitecustomize")
