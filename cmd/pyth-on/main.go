@@ -1,5 +1,76 @@
+// Command pyth-on serves an API that runs untrusted Python in gVisor
+// sandboxes. See `pyth-on --help`.
 package main
 
-import "gvisor.dev/gvisor/runsc/cli/maincli"
+import (
+	"fmt"
+	"os"
 
-func main() { maincli.Main() }
+	"github.com/alecthomas/kong"
+
+	"github.com/pyth-on/pyth-on/sandbox"
+)
+
+// version is set by the build.
+var version = "unknown"
+
+// commands are the subcommands and their settings.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Serve the API over HTTP."`
+	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
+	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+}
+
+// exitCode ends the program with a code and nothing more to say.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() {
+	// gVisor is this same program under another name.
+	if sandbox.RunsGVisor(os.Args[0]) {
+		sandbox.GVisorMain()
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	parser, err := kong.New(new(commands),
+		kong.Name("pyth-on"),
+		kong.Description("Runs untrusted Python safely and fast, in gVisor sandboxes, behind a REST API.\n\n"+
+			"Every flag can be set in the environment instead, as shown beside it."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.DefaultEnvars("PYTH_ON"),
+	)
+	if err != nil {
+		panic(err) // The struct above is at fault.
+	}
+	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
+		return fail(err)
+	}
+	context, err := parser.Parse(args)
+	if err != nil {
+		parser.FatalIfErrorf(err)
+	}
+	return fail(context.Run())
+}
+
+// fail tells what went wrong, if anything, and what to exit with.
+func fail(err error) int {
+	switch e := err.(type) {
+	case nil:
+		return 0
+	case exitCode:
+		return int(e)
+	}
+	fmt.Fprintf(os.Stderr, "pyth-on: error: %v\n", err)
+	return 1
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run() error {
+	_, err := fmt.Println("pyth-on " + version)
+	return err
+}

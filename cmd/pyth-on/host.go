@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"path/filepath"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/rootless"
+	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/sandbox/cgroup"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// privileged sees to it that this process may start sandboxes. Where it may
+// not, the program is run again in a namespace in which it may: then the
+// result is that run's exit code, as an error.
+func privileged() error {
+	if rootless.Privileged() {
+		return nil
+	}
+	if _, inside := rootless.Inside(); inside {
+		return errors.New("root of a user namespace lacks the capabilities to start sandboxes")
+	}
+	code, err := rootless.Run()
+	if err != nil {
+		return err
+	}
+	return exitCode(code)
+}
+
+// host is what sandboxes are started from, and how limits are enforced here.
+type host struct {
+	*sandbox.Launcher
+	cgroup cgroup.Parent
+	// noCgroup says why there is none.
+	noCgroup error
+}
+
+// openHost prepares to start sandboxes from the image. The state directory is
+// emptied; the caller sees to it that no other process uses it.
+func openHost(image, stateDir string) (*host, error) {
+	stateDir, err := filepath.Abs(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	_, inside := rootless.Inside()
+	h := new(host)
+	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside}
+	// A name for each state directory, so that a restart finds and removes
+	// what it left and nothing else.
+	id := sha256.Sum256([]byte(stateDir))
+	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
+	if h.noCgroup == nil {
+		config.Cgroup = h.cgroup
+	}
+	h.Launcher, err = sandbox.New(config)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// boot is a worker's way to a sandbox.
+func (h *host) boot(ctx context.Context) (worker.Sandbox, error) {
+	s, err := h.Boot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// enforcement tells how memory is bounded here, for health.
+func (h *host) enforcement() pyth.Check {
+	if h.noCgroup == nil {
+		return pyth.Check{Status: "ok"}
+	}
+	return pyth.Check{
+		Status: "degraded",
+		Detail: "memory is watched by the server instead of the kernel, since there is no usable cgroup; see `pyth-on doctor`",
+	}
+}
+
+// languages are what runs here so far.
+func languages(pythonVersion string) []pyth.LanguageInfo {
+	return []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
+}
+
+// now is the server's clock. The monotonic part stays in for durations.
+func now() time.Time { return time.Now() }

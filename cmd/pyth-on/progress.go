@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/mattn/go-isatty"
+)
+
+// progressEvery is how often a long step is told again where there is no
+// terminal to redraw a line on.
+const progressEvery = 5 * time.Second
+
+// progress tells a person how far a long piece of work is.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	last     string
+	at       time.Time
+}
+
+func newProgress(f *os.File) *progress {
+	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
+}
+
+// step tells that done of total parts of the step are ready; total is 0 where
+// it is not known.
+func (p *progress) step(name string, done, total int) {
+	finished := done == total
+	if p.terminal {
+		fmt.Fprintf(p.w, "\r\033[K\033[1m==>\033[0m %s", name)
+		if total > 0 {
+			fmt.Fprintf(p.w, " %d%%", done*100/total)
+		}
+		if finished {
+			fmt.Fprintln(p.w)
+		}
+		return
+	}
+	if name == p.last && time.Since(p.at) < progressEvery {
+		return
+	}
+	p.last, p.at = name, time.Now()
+	fmt.Fprintf(p.w, "==> %s\n", name)
+}

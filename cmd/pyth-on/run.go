@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+// Exit codes of `run` where the program has none of its own, as timeout(1) and
+// shells use them.
+const (
+	exitTimedOut = 124
+	exitNotRun   = 125
+	exitSignal   = 128
+)
+
+type runCommand struct {
+	File     string            `arg:"" help:"The program, or - to read it from standard input."`
+	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
+	Timeout  time.Duration     `default:"30s" help:"How long the program may take by the clock."`
+	Memory   int64             `default:"256" help:"How much memory it may take, in MiB."`
+	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
+	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
+}
+
+func (c *runCommand) Run() error {
+	if err := privileged(); err != nil {
+		return err
+	}
+	code, err := c.run()
+	if err != nil {
+		fail(err)
+		return exitCode(exitNotRun)
+	}
+	return exitCode(code)
+}
+
+func (c *runCommand) run() (code int, err error) {
+	program, err := c.program()
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	cache, err := cacheDir(c.CacheDir)
+	if err != nil {
+		return 0, err
+	}
+	image, err := rootfs.Build(ctx, cache, rootfs.Options{Progress: newProgress(os.Stderr).step})
+	if err != nil {
+		return 0, err
+	}
+	slot, err := openSlot(cache + "/run")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, slot.Close()) }()
+	h, err := openHost(image.Path, slot.join("state"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	pool := worker.New(worker.Config{Boot: h.boot, MaxBoots: 1, MaxRunning: 1, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	defer func() { err = errors.Join(err, pool.Close()) }()
+
+	limits := execution.DefaultLimits()
+	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
+	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
+	service := execution.New(execution.Config{
+		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
+	})
+	run, err := service.Execute(ctx, "local", program)
+	if err != nil {
+		return 0, explain(err)
+	}
+	return show(run), nil
+}
+
+// program reads the program and its input.
+func (c *runCommand) program() (*pyth.Program, error) {
+	p := &pyth.Program{Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
+	}
+	var source io.Reader = os.Stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		source = f
+	}
+	b, err := io.ReadAll(source)
+	if err != nil {
+		return nil, err
+	}
+	p.Code = string(b)
+	if c.File != "-" && !isatty.IsTerminal(os.Stdin.Fd()) {
+		if b, err = io.ReadAll(os.Stdin); err != nil {
+			return nil, err
+		}
+		p.Stdin = string(b)
+	}
+	return p, nil
+}
+
+// show prints what the program printed, and returns its exit code.
+func show(run *pyth.Execution) int {
+	os.Stdout.Write(run.Stdout)
+	os.Stderr.Write(run.Stderr)
+	if run.ExitCode != nil {
+		return *run.ExitCode
+	}
+	note := "the program was ended by " + run.Signal
+	code := exitSignal + int(unix.SignalNum(run.Signal))
+	switch run.Status {
+	case pyth.StatusTimedOut:
+		note, code = "the program took too long; see --timeout", exitTimedOut
+	case pyth.StatusOutOfMemory:
+		note = "the program needed too much memory; see --memory"
+	case pyth.StatusOutputLimit:
+		note = "the program printed more than fits into an answer"
+	case pyth.StatusCanceled:
+		note, code = "canceled", exitSignal+int(syscall.SIGINT)
+	}
+	fmt.Fprintln(os.Stderr, "pyth-on: "+note)
+	return code
+}
+
+// explain puts the faults of a program into words for a command line.
+func explain(err error) error {
+	e, ok := errors.AsType[*pyth.Error](err)
+	if !ok || len(e.Fields) == 0 {
+		return err
+	}
+	var faults []string
+	for _, f := range e.Fields {
+		faults = append(faults, strings.TrimPrefix(f.Location, "body.")+": "+f.Message)
+	}
+	return errors.New(strings.Join(faults, "; "))
+}

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/auth"
+	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/health"
+	pyhttp "github.com/pyth-on/pyth-on/http"
+	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/vault"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+// purgeInterval is how often tokens that have expired are deleted.
+const purgeInterval = time.Hour
+
+type serveCommand struct {
+	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	DataDir string `default:"./data" type:"path" help:"Directory of the database, the root key and the sandboxes' image."`
+
+	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, made at the first start)."`
+
+	Registration string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
+	InvitesFile  string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
+	RateLimit    string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
+	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
+	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
+
+	Warm       int           `default:"2" help:"How many sandboxes wait for programs."`
+	MaxRunning int           `default:"0" help:"How many programs run at once (default: two for each processor)."`
+	MaxQueued  int           `default:"64" help:"How many programs may wait for their turn."`
+	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
+	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
+
+	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed."`
+	MetricsAddr      string         `help:"Address to serve Prometheus metrics on, to whoever can reach it."`
+	MetricsTokenFile string         `type:"existingfile" help:"File of the token that opens /metrics on the main address."`
+	DrainTimeout     time.Duration  `default:"30s" help:"How long running programs may take to end when the server stops."`
+
+	logFlags
+}
+
+func (c *serveCommand) Run() error {
+	if err := privileged(); err != nil {
+		return err
+	}
+	return c.serve()
+}
+
+func (c *serveCommand) serve() (err error) {
+	started := time.Now()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	logger := c.logger(os.Stderr)
+
+	data, ok, err := openDirectory(c.DataDir)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("another server uses the data directory %s; stop it, or choose another with --data-dir", c.DataDir)
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	// Listening first: a port that is taken shows before a long build.
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("%w; choose another address with --addr", err)
+	}
+	defer listener.Close()
+
+	store, err := sqlite.Open(ctx, data.join("pyth-on.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	accounts, err := c.accounts(ctx, store, data)
+	if err != nil {
+		return err
+	}
+
+	image, err := rootfs.Build(ctx, data.path, rootfs.Options{Progress: newProgress(os.Stderr).step})
+	if err != nil {
+		return err
+	}
+	h, err := openHost(image.Path, data.join("run"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	if h.noCgroup != nil {
+		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
+	}
+	pool := worker.New(worker.Config{
+		Boot:       h.boot,
+		Warm:       c.Warm,
+		MaxBoots:   runtime.NumCPU(),
+		MaxRunning: c.maxRunning(),
+		MaxQueued:  c.MaxQueued,
+		Logger:     logger,
+	})
+	defer func() { err = errors.Join(err, pool.Close()) }()
+
+	limits := c.limits()
+	monitor := health.New(health.Config{
+		Dispatcher: pool,
+		Limits:     limits.Default,
+		Database:   store.Ping,
+		Fixed:      map[string]pyth.Check{"limits": h.enforcement()},
+		Clock:      now,
+	})
+	handler, err := c.handler(pyhttp.Config{
+		Accounts: accounts,
+		Executions: execution.New(execution.Config{
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
+		}),
+		Health:    monitor,
+		Languages: languages(image.PythonVersion),
+		Limits:    limits,
+		Features:  []string{"auth", "execute"},
+		Version:   version,
+		StartedAt: started,
+		Logger:    logger,
+	})
+	if err != nil {
+		return err
+	}
+	if stopMetrics, err := c.serveMetrics(handler, logger); err != nil {
+		return err
+	} else {
+		defer stopMetrics()
+	}
+	go purge(ctx, accounts, logger)
+	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
+		"version", version, "python", image.PythonVersion, "data", data.path)
+	return c.untilStopped(ctx, stop, listener, handler, logger)
+}
+
+// untilStopped serves until a signal comes, then lets what runs end.
+func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *pyhttp.Handler, logger *slog.Logger) error {
+	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{Logger: logger})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	// A second signal ends the process at once.
+	stop()
+	logger.Info("stopping: waiting for running programs", "atMost", c.DrainTimeout)
+	drain, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
+		logger.Warn("programs that still ran were canceled")
+	} else if err != nil {
+		return err
+	}
+	logger.Info("stopped")
+	return <-served
+}
+
+func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, error) {
+	path := c.RootKeyFile
+	if path == "" {
+		path = data.join("root.key")
+	}
+	keeper, err := vault.OpenFileKeeper(path)
+	if err != nil {
+		return nil, err
+	}
+	signing, err := keeper.Derive(ctx, "pyth-on/jwt/1", 32)
+	if err != nil {
+		return nil, err
+	}
+	invites, err := lines(c.InvitesFile)
+	if err != nil {
+		return nil, err
+	}
+	if c.Registration == "invite" && len(invites) == 0 {
+		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
+	}
+	return auth.New(auth.Config{
+		Store:        store,
+		Vault:        vault.New(keeper, store),
+		JWTKey:       signing,
+		Issuer:       "pyth-on",
+		Audience:     "pyth-on",
+		TokenTTL:     c.TokenTTL,
+		RefreshTTL:   c.RefreshTTL,
+		Registration: auth.Registration(c.Registration),
+		Invites:      invites,
+		Clock:        now,
+	})
+}
+
+// handler completes the configuration with what the flags say.
+func (c *serveCommand) handler(config pyhttp.Config) (*pyhttp.Handler, error) {
+	config.TrustedProxies = c.TrustedProxies
+	if c.RateLimit == "on" {
+		config.RateLimits = pyhttp.DefaultRateLimits()
+	}
+	tokens, err := lines(c.MetricsTokenFile)
+	if err != nil {
+		return nil, err
+	}
+	if c.MetricsTokenFile != "" {
+		if len(tokens) != 1 {
+			return nil, fmt.Errorf("%s must hold one line, the token", c.MetricsTokenFile)
+		}
+		config.MetricsToken = tokens[0]
+	}
+	return pyhttp.New(config)
+}
+
+// serveMetrics serves metrics on an address of their own, if there is one.
+func (c *serveCommand) serveMetrics(handler *pyhttp.Handler, logger *slog.Logger) (stop func(), err error) {
+	if c.MetricsAddr == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", c.MetricsAddr)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", handler.MetricsHandler())
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	go func() { _ = server.Serve(listener) }()
+	logger.Info("serving metrics", "url", "http://"+listener.Addr().String()+"/metrics")
+	return func() { _ = server.Close() }, nil
+}
+
+func (c *serveCommand) maxRunning() int {
+	if c.MaxRunning > 0 {
+		return c.MaxRunning
+	}
+	return 2 * runtime.NumCPU()
+}
+
+func (c *serveCommand) limits() pyth.ExecutionLimits {
+	limits := execution.DefaultLimits()
+	limits.MaxTimeout = c.MaxTimeout
+	limits.DefaultTimeout = min(limits.DefaultTimeout, limits.MaxTimeout)
+	if c.MaxMemory > 0 {
+		limits.Max.MemoryBytes = c.MaxMemory << 20
+		limits.Default.MemoryBytes = min(limits.Default.MemoryBytes, limits.Max.MemoryBytes)
+	}
+	return limits
+}
+
+// lines reads a file's lines that are not empty; none for no file.
+func lines(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" {
+			found = append(found, line)
+		}
+	}
+	return found, nil
+}
+
+// purge deletes from time to time what has expired.
+func purge(ctx context.Context, accounts *auth.Service, logger *slog.Logger) {
+	ticker := time.NewTicker(purgeInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := accounts.PurgeExpired(ctx); err != nil && ctx.Err() == nil {
+				logger.Error("deleting expired tokens", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+// Package doctor examines whether a host can run programs safely.
+//
+// It promises to tell what is, not what should be: a limit counts as enforced
+// only when a program that broke it was seen to be stopped, and each finding
+// that is not good says how to mend it.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Level says how good a finding is.
+type Level string
+
+// OK needs nothing; a Warning works with less than it could; a Failure keeps
+// programs from running, or from being bounded.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning"
+	Failure Level = "failure"
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Name   string `json:"name"`
+	Level  Level  `json:"level"`
+	Detail string `json:"detail"`
+	// Fix says how to mend what is not OK.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Failed is whether one of the findings is a failure.
+func Failed(findings []Finding) bool {
+	for _, f := range findings {
+		if f.Level == Failure {
+			return true
+		}
+	}
+	return false
+}
+
+// System examines the machine.
+func System() Finding {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return Finding{Name: "system", Level: Warning, Detail: "the kernel does not tell its version: " + err.Error()}
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	f := Finding{
+		Name: "system", Level: OK,
+		Detail: fmt.Sprintf("Linux %s on %s, %d processors", release, runtime.GOARCH, runtime.NumCPU()),
+	}
+	if runtime.GOARCH != "amd64" {
+		f.Level, f.Fix = Warning, "use a machine with x86-64: others are not tested"
+	}
+	return f
+}
+
+// Identity tells as whom sandboxes are started. outside is the user that the
+// process is outside of its user namespace, if it is in one of its own.
+func Identity(outside int, inside bool) Finding {
+	f := Finding{Name: "identity", Level: OK, Detail: "root"}
+	if inside {
+		f.Detail = fmt.Sprintf("user %d, as root of a user namespace of its own", outside)
+	}
+	return f
+}
+
+// NoIdentity tells that sandboxes cannot be started by this user.
+func NoIdentity(err error) Finding {
+	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
+}
+
+// minFree is the disk space below which the image may not fit.
+const minFree = 1 << 30
+
+// Disk examines the space in the directory.
+func Disk(dir string) Finding {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return Finding{Name: "disk", Level: Failure, Detail: fmt.Sprintf("%s: %v", dir, err), Fix: "choose another directory with --cache-dir"}
+	}
+	free := st.Bavail * uint64(st.Bsize)
+	f := Finding{Name: "disk", Level: OK, Detail: fmt.Sprintf("%s free in %s", humanize.IBytes(free), dir)}
+	if free < minFree {
+		f.Level, f.Fix = Warning, "make room: images and the database need about "+humanize.IBytes(minFree)
+	}
+	return f
+}
+
+// Python tells which Python the sandboxes have.
+func Python(version string) Finding {
+	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is part of this program"}
+}
+
+// Tools tells whether the sandboxes have all of the usual commands.
+func Tools(missing []string) Finding {
+	if len(missing) == 0 {
+		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the usual commands"}
+	}
+	return Finding{
+		Name: "tools", Level: Warning,
+		Detail: "sandboxes lack what this host lacks: " + strings.Join(missing, ", "),
+		Fix:    "install these on the host if programs need them; Python does not",
+	}
+}
+
+// NoImage tells that the sandboxes' file system could not be made.
+func NoImage(err error) Finding {
+	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "see the message"}
+}
+
+// Cgroup tells with what the kernel bounds sandboxes; version is 0 if with
+// nothing, for the reason given.
+func Cgroup(version int, reason error) Finding {
+	if version != 0 {
+		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
+	}
+	return Finding{
+		Name: "cgroup", Level: Warning,
+		Detail: reason.Error(),
+		Fix: "run as root, or as a user with cgroup v2 delegated: " +
+			"`systemd-run --user --scope -p Delegate=yes pyth-on …`",
+	}
+}
+
+// NoSandbox tells that no sandbox could be prepared.
+func NoSandbox(err error) Finding {
+	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: sandboxFix}
+}
+
+const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
+	"containers often forbid these: start outside of one, or give it `--security-opt seccomp=unconfined`"
+
+// Sandboxes tries one of each kind of limit with a program that breaks it.
+// kernel is whether a cgroup bounds the sandboxes.
+func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
+	first := boots(ctx, d)
+	findings := []Finding{first}
+	if first.Level == Failure {
+		return findings
+	}
+	for _, t := range trials(kernel) {
+		findings = append(findings, t.run(ctx, d))
+	}
+	return findings
+}
