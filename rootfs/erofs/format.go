@@ -1,0 +1,88 @@
+package erofs
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"time"
+)
+
+// The numbers and structures of the on-disk format, all little endian:
+// fs/erofs/erofs_fs.h of Linux.
+const (
+	superMagic  = 0xe0f5e1e2
+	superOffset = 1024
+	superSize   = 128
+
+	blockBits = 12
+	blockSize = 1 << blockBits
+
+	// slotBits: a node is known by its inode's offset in slots of 32 bytes.
+	slotBits  = 5
+	inodeSize = 1 << slotBits
+
+	direntSize = 12
+
+	// featureChecksum says that the superblock has a checksum.
+	featureChecksum = 1
+)
+
+// Modes are those of stat(2).
+const (
+	modeDir    = 0o040000
+	modeFile   = 0o100000
+	modeLink   = 0o120000
+	modeType   = 0o170000
+	modeSticky = 0o001000
+)
+
+// fileType is how a directory tells the type of an entry.
+func fileType(mode uint16) uint8 {
+	switch mode & modeType {
+	case modeDir:
+		return 2
+	case modeLink:
+		return 7
+	default:
+		return 1
+	}
+}
+
+// putSuper writes the superblock into the first block of the image, which must
+// hold all else it is to hold: the checksum is over that.
+func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
+	b := block[superOffset:]
+	le := binary.LittleEndian
+	le.PutUint32(b[0:], superMagic)
+	le.PutUint32(b[8:], featureChecksum)
+	b[12] = blockBits
+	le.PutUint16(b[14:], uint16(root))
+	le.PutUint64(b[16:], uint64(inodes))
+	// A compact inode has no time of its own, but that of the superblock.
+	le.PutUint64(b[24:], uint64(modTime.Unix()))
+	le.PutUint32(b[36:], uint32(blocks))
+	// Left at zero: extension slots, nanoseconds, where inodes start (at the
+	// first block), extended attributes, UUID, name, features, devices.
+
+	// The format's CRC-32C starts from all ones and is not inverted at the end.
+	le.PutUint32(b[4:], ^crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// putInode writes a compact inode with plain data, owned by root.
+func putInode(b []byte, n *node, number, links int) {
+	le := binary.LittleEndian
+	le.PutUint16(b[4:], n.mode)
+	le.PutUint16(b[6:], uint16(links))
+	le.PutUint32(b[8:], n.size)
+	le.PutUint32(b[16:], n.block)
+	le.PutUint32(b[20:], uint32(number))
+	// Left at zero: format (compact, plain), extended attributes, user, group.
+}
+
+// putDirent writes a directory entry whose name starts at nameOffset of its
+// block.
+func putDirent(b []byte, n *node, nameOffset int) {
+	le := binary.LittleEndian
+	le.PutUint64(b[0:], n.nid)
+	le.PutUint16(b[8:], uint16(nameOffset))
+	b[10] = fileType(n.mode)
+}
