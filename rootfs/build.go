@@ -1,0 +1,274 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pyth-on/pyth-on/rootfs/erofs"
+)
+
+const (
+	// recipe is part of what names an image. It changes with the code that puts
+	// Python into it or writes it; all else that goes in is hashed.
+	recipe = "1"
+
+	lockName    = "rootfs.lock"
+	lockRetry   = 50 * time.Millisecond
+	buildPrefix = ".rootfs-build-"
+)
+
+// Options are how to make an image. The zero value is ready for use.
+type Options struct {
+	// Progress is told how many of total parts of a step are done; nil for none.
+	Progress func(step string, done, total int)
+	// Logger is told of damaged images and of new ones; nil for none.
+	Logger *slog.Logger
+}
+
+// Image is a root file system.
+type Image struct {
+	// Path is that of the EROFS image.
+	Path string
+	// PythonVersion is that of the Python inside, such as "3.14.6".
+	PythonVersion string
+	// Missing are the command line tools, libraries and the like that this
+	// machine lacks and sandboxes can do without, sorted.
+	Missing []string
+}
+
+// Build makes the image in dir, or finds it there: it is named after what goes
+// into it. Making it takes some seconds and about 250 MB of disk in passing;
+// finding it takes a fraction of a second. Several processes may build in the
+// same directory. When ctx ends nothing is left but what was there before.
+//
+// The error tells which packages to install if this machine lacks a library
+// that Python needs.
+func Build(ctx context.Context, dir string, options Options) (*Image, error) {
+	if options.Progress == nil {
+		options.Progress = func(string, int, int) {}
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	python, err := pythonIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("rootfs: identifying the embedded Python: %w", err)
+	}
+	b := &builder{Options: options, dir: dir, plan: make(plan)}
+	missing, err := b.fillPlan(thisHost())
+	if err != nil {
+		return nil, err
+	}
+	b.prefix = "rootfs-" + b.plan.key(recipe+" "+python) + "-"
+	path, err := b.findOrMake(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{Path: path, PythonVersion: pythonVersion, Missing: missing}, nil
+}
+
+// builder makes one image.
+type builder struct {
+	Options
+	dir  string
+	plan plan
+	// prefix is what the image's name begins with. The checksum of its content
+	// follows, so that one look at the file tells if it is damaged.
+	prefix string
+}
+
+const suffix = ".erofs"
+
+// fillPlan plans all but Python.
+func (b *builder) fillPlan(h host) (missing []string, err error) {
+	skeleton(b.plan)
+	settings(b.plan)
+	certificates(b.plan)
+	if err := zoneinfo(b.plan); err != nil {
+		return nil, fmt.Errorf("rootfs: unpacking time zones: %w", err)
+	}
+	if err := agent(b.plan); err != nil {
+		return nil, err
+	}
+	return h.addTo(b.plan)
+}
+
+func (b *builder) findOrMake(ctx context.Context) (string, error) {
+	if path, err := b.find(); path != "" || err != nil {
+		return path, err
+	}
+	lock := flock.New(filepath.Join(b.dir, lockName))
+	defer lock.Close()
+	const waiting = "Waiting for another process that makes the same"
+	locked, err := lock.TryLock()
+	if err == nil && !locked {
+		b.Progress(waiting, 0, 1)
+		if locked, err = lock.TryLockContext(ctx, lockRetry); locked {
+			b.Progress(waiting, 1, 1)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("rootfs: locking %s: %w", b.dir, err)
+	}
+	if path, err := b.find(); path != "" || err != nil {
+		return path, err
+	}
+	if err := b.removeLeftovers(); err != nil {
+		return "", err
+	}
+	return b.make(ctx)
+}
+
+// find returns the path of the image, "" if there is none that is whole.
+func (b *builder) find() (string, error) {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), b.prefix) || !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
+		path := filepath.Join(b.dir, e.Name())
+		sum, err := checksum(path)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return "", err
+		case e.Name() == b.name(sum):
+			return path, nil
+		default:
+			b.Logger.Warn("the image of the root file system is damaged and will be made anew", "path", path)
+		}
+	}
+	return "", nil
+}
+
+// name is the file name of the image whose content has the checksum.
+func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
+
+// checksum is the CRC-32C of a file. It finds damage by accident in a few
+// hundredths of a second; who can write to the directory need not be kept from
+// changing the image.
+func checksum(path string) (uint32, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h := crc32.New(castagnoli())
+	_, err = io.CopyBuffer(h, f, make([]byte, 1<<20))
+	return h.Sum32(), err
+}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// removeLeftovers removes what builds that were killed left. The lock is held,
+// so no other build is going on.
+func (b *builder) removeLeftovers() error {
+	left, err := os.ReadDir(b.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range left {
+		damaged := strings.HasPrefix(e.Name(), b.prefix) && strings.HasSuffix(e.Name(), suffix)
+		if damaged || strings.HasPrefix(e.Name(), buildPrefix) {
+			if err := os.RemoveAll(filepath.Join(b.dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// make makes the image and returns its path.
+func (b *builder) make(ctx context.Context) (path string, err error) {
+	started := time.Now()
+	work, err := os.MkdirTemp(b.dir, buildPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	// Python is run from here by its absolute path.
+	if work, err = filepath.Abs(work); err != nil {
+		return "", err
+	}
+	python := filepath.Join(work, "python")
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"Unpacking Python " + pythonVersion, func() error { return unpackPython(python) }},
+		{"Compiling its standard library", func() error { return compilePython(ctx, python) }},
+	} {
+		b.Progress(s.name, 0, 1)
+		if err := s.do(); err != nil {
+			return "", err
+		}
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		b.Progress(s.name, 1, 1)
+	}
+	tree := erofs.NewTree(imageTime())
+	b.plan.addTo(tree)
+	if err := addPython(tree, python); err != nil {
+		return "", err
+	}
+	path, err = b.write(ctx, tree, filepath.Join(work, "image"))
+	if err != nil {
+		return "", err
+	}
+	b.Logger.Info("made an image of the root file system", "path", path, "duration", time.Since(started))
+	return path, nil
+}
+
+// imageTime is the time of all files: any will do that is always the same, and
+// that a zip archive can hold.
+func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// write writes the tree to a temporary file, makes it durable, and gives it
+// its name.
+func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string) (string, error) {
+	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
+	if err != nil {
+		return "", err
+	}
+	sum := crc32.New(castagnoli())
+	const mib = 1 << 20
+	told := -1
+	err = tree.Write(ctx, io.MultiWriter(f, sum), func(written, total int64) {
+		if done := int(written / mib); done > told || written == total {
+			told = done
+			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
+		}
+	})
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	path := filepath.Join(b.dir, b.name(sum.Sum32()))
+	if err := os.Rename(temporary, path); err != nil {
+		return "", err
+	}
+	d, err := os.Open(b.dir)
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,58 @@
+package rootfs
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"path/filepath"
+	"strings"
+)
+
+// needs is what an ELF program or library asks of the loader.
+type needs struct {
+	libraries []string
+	// paths are the directories it wants to be searched first.
+	paths []string
+}
+
+// readNeeds reads the dynamic section (System V ABI, chapter 5; ld.so(8)). It
+// takes what is for x86-64 only.
+func readNeeds(data []byte) (needs, error) {
+	f, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		return needs{}, err
+	}
+	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
+		return needs{}, errors.New("not for x86-64")
+	}
+	var n needs
+	if n.libraries, err = f.ImportedLibraries(); err != nil {
+		return needs{}, err
+	}
+	paths, err := f.DynString(elf.DT_RUNPATH)
+	if err == nil && len(paths) == 0 {
+		paths, err = f.DynString(elf.DT_RPATH)
+	}
+	if err != nil {
+		return needs{}, err
+	}
+	for _, p := range paths {
+		n.paths = append(n.paths, strings.Split(p, ":")...)
+	}
+	return n, nil
+}
+
+// searched are the directories searched first for what is at origin: those of
+// the system only, since what is found keeps its path, and a path below a home
+// directory tells about this machine.
+func (n needs) searched(origin string) []string {
+	var dirs []string
+	for _, p := range n.paths {
+		p = strings.ReplaceAll(strings.ReplaceAll(p, "${ORIGIN}", origin), "$ORIGIN", origin)
+		p = filepath.Clean(p)
+		if strings.HasPrefix(p, "/usr/lib") || strings.HasPrefix(p, "/lib") {
+			dirs = append(dirs, p)
+		}
+	}
+	return dirs
+}

@@ -1,0 +1,148 @@
+package rootfs
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	embedded "github.com/kluctl/go-embed-python/python"
+
+	"github.com/pyth-on/pyth-on/rootfs/erofs"
+)
+
+// The Python that the module github.com/kluctl/go-embed-python embeds.
+const (
+	pythonModule  = "github.com/kluctl/go-embed-python"
+	pythonVersion = "3.14.6"
+	pythonName    = "python3.14"
+)
+
+// pythonIdentity names the embedded Python by what it holds. Its files can
+// only be had unpacked, which takes too long to ask for every time, so it is
+// the checksum of the module; a program built without those is read itself.
+func pythonIdentity() (string, error) {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == pythonModule && m.Replace == nil && m.Sum != "" {
+				return m.Version + " " + m.Sum, nil
+			}
+		}
+	}
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// unpackPython unpacks the embedded Python into dir and leaves out what a
+// sandbox has no use for. It cannot be interrupted; it takes about a second.
+func unpackPython(dir string) error {
+	if _, err := embedded.NewEmbeddedPythonWithTmpDir(dir, false); err != nil {
+		return fmt.Errorf("rootfs: unpacking Python: %w", err)
+	}
+	library := filepath.Join(dir, "lib", pythonName)
+	if _, err := os.Stat(library); err != nil {
+		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
+	}
+	for _, pattern := range []string{
+		// No display is there for Tk, and no package is installed inside.
+		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
+		// What builds extensions needs a compiler, and headers, which are absent.
+		"config-*",
+		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
+	} {
+		found, err := filepath.Glob(filepath.Join(library, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compilePython compiles the standard library of the Python in dir. Sources
+// are never checked against the result: both are in the same read-only image,
+// and every check would cost a system call.
+func compilePython(ctx context.Context, dir string) error {
+	// Trusted code: it came with this program. It sees none of the environment.
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
+		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
+		// The paths in tracebacks are those of the image.
+		"-s", dir, "-p", "/usr/local", filepath.Join(dir, "lib", pythonName))
+	cmd.Env = []string{"LANG=C.UTF-8"}
+	cmd.Dir = dir
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("rootfs: Python may not be run from %s; choose a directory on a file system that is not mounted noexec: %w", dir, err)
+	}
+	if err != nil {
+		return fmt.Errorf("rootfs: compiling the standard library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
+	}
+	return nil
+}
+
+// addPython adds the Python in dir to the tree, below /usr/local.
+func addPython(t *erofs.Tree, dir string) error {
+	const prefix = "usr/local/"
+	if err := addFile(t, prefix+"bin/"+pythonName, filepath.Join(dir, "bin", pythonName)); err != nil {
+		return err
+	}
+	t.Symlink(prefix+"bin/python3", pythonName)
+	t.Symlink(prefix+"bin/python", pythonName)
+	library := filepath.Join(dir, "lib", pythonName)
+	// Empty; it is on the module path from the start if it exists.
+	t.Dir(prefix+"lib/"+pythonName+"/site-packages", 0o755)
+	return filepath.WalkDir(library, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("rootfs: %s is not a regular file", name)
+		}
+		relative, err := filepath.Rel(library, name)
+		if err != nil {
+			return err
+		}
+		return addFile(t, path.Join(prefix, "lib", pythonName, filepath.ToSlash(relative)), name)
+	})
+}
+
+// addFile adds a file of the unpacked Python.
+func addFile(t *erofs.Tree, at, name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if strings.HasPrefix(at, "usr/local/bin/") || strings.HasSuffix(at, ".so") {
+		mode = 0o755
+	}
+	t.File(at, mode, erofs.Content{Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(name) }})
+	return nil
+}

@@ -1,0 +1,48 @@
+package rootfs
+
+import (
+	"io/fs"
+
+	"github.com/pyth-on/pyth-on/guest"
+)
+
+// skeleton are the directories and links that every image has.
+func skeleton(p plan) {
+	// A sandbox mounts on some of these; none can be made in a read-only root.
+	for _, dir := range []string{
+		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
+		"proc", "run", "srv", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
+		"usr/local", "usr/local/bin", "usr/local/lib", "usr/sbin", "usr/share",
+		"var", "var/cache", "var/lib", "var/log", "work",
+	} {
+		p.dir(dir, 0o755)
+	}
+	p.dir("root", 0o700)
+	p.dir("tmp", 0o777|fs.ModeSticky)
+	for path, target := range map[string]string{
+		"bin":     "usr/bin",
+		"sbin":    "usr/sbin",
+		"lib":     "usr/lib",
+		"lib64":   "usr/lib64",
+		"var/run": "/run",
+		// What is written under /var/tmp counts against the run's limit too.
+		"var/tmp": "/tmp",
+	} {
+		p.link(path, target)
+	}
+}
+
+// agent adds the guest agent and its hook.
+func agent(p plan) error {
+	program, err := guest.Agent()
+	if err != nil {
+		return err
+	}
+	p.dir(inImage(guest.PythonHookDir), 0o755)
+	p.file(inImage(guest.AgentPath), 0o755, program)
+	p.file(inImage(guest.PythonHookPath), 0o644, guest.PythonHook())
+	return nil
+}
+
+// inImage is an absolute path as the plan has it.
+func inImage(path string) string { return path[1:] }
