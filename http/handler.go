@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/client_golang/prometheus"
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	// MetricsToken opens GET /metrics to who sends it as a bearer token; ""
 	// leaves the path out.
 	MetricsToken string
+	// Collectors are shown among the metrics.
+	Collectors []prometheus.Collector
 	// BodyTimeout is how long a request's body may take to arrive; zero means
 	// 30 seconds.
 	BodyTimeout time.Duration
@@ -103,7 +106,7 @@ func New(cfg Config) (*Handler, error) {
 		mux:      http.NewServeMux(),
 		problems: newProblems(),
 		limits:   newLimiters(cfg.RateLimits, cfg.Now),
-		metrics:  newMetrics(),
+		metrics:  newMetrics(cfg.Collectors),
 		bodies:   newBodyBudget(executeBodyBytes(cfg.Limits)),
 	}
 	h.api = &jsonAPI{humago.New(h.mux, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}

@@ -60,9 +60,10 @@ const retryAfter = time.Second
 
 // Pool is a pyth.Dispatcher.
 type Pool struct {
-	config Config
-	slots  *semaphore.Weighted
-	queued atomic.Int64
+	config  Config
+	slots   *semaphore.Weighted
+	queued  atomic.Int64
+	running atomic.Int64
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -95,13 +96,17 @@ func New(config Config) *Pool {
 }
 
 // Stats is the state of the pool at one moment.
-type Stats struct{ Ready, Booting, Waiting int }
+type Stats struct{ Ready, Booting, Waiting, Running int }
 
-// Stats tells how many sandboxes are ready and booting, and how many jobs wait.
+// Stats tells how many sandboxes are ready and booting, and how many jobs wait
+// and run.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{Ready: len(p.ready), Booting: p.booting, Waiting: len(p.waiting) + int(p.queued.Load())}
+	return Stats{
+		Ready: len(p.ready), Booting: p.booting,
+		Waiting: len(p.waiting) + int(p.queued.Load()), Running: int(p.running.Load()),
+	}
 }
 
 // Dispatch runs the job in a sandbox of its own.
@@ -117,7 +122,9 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, erro
 			return canceledOr(ctx, err)
 		}
 		queued := time.Since(arrived)
+		p.running.Add(1)
 		outcome, err := s.Run(ctx, job)
+		p.running.Add(-1)
 		if err != nil && attempt < attempts && ctx.Err() == nil {
 			p.config.Logger.Warn("a sandbox did not take its job", "err", err)
 			p.dispose(s, func() {})

@@ -128,13 +128,14 @@ func (c *serveCommand) serve() (err error) {
 		Executions: execution.New(execution.Config{
 			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
 		}),
-		Health:    monitor,
-		Languages: languages(image.PythonVersion),
-		Limits:    limits,
-		Features:  []string{"auth", "execute"},
-		Version:   version,
-		StartedAt: started,
-		Logger:    logger,
+		Health:     monitor,
+		Languages:  languages(image.PythonVersion),
+		Limits:     limits,
+		Features:   []string{"auth", "execute"},
+		Version:    version,
+		StartedAt:  started,
+		Collectors: poolMetrics(pool),
+		Logger:     logger,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,219 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var lifecycleAttacks = []attack{
+	program("026_signals_that_are_ignored_do_not_delay_the_end", object{
+		"code":      "import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
+		"timeoutMs": 500,
+	}, ends("timed_out")),
+	program("027_killing_everybody_reaches_only_ones_own_run", object{
+		"code": "import os, subprocess, time\np = subprocess.Popen(['sleep', '60'])\nos.kill(-1, 9)\nprint(p.wait())",
+	}, prints("-9\n")),
+	program("027_being_killed_by_a_child_is_answered", object{
+		"code": "import subprocess, time\nsubprocess.Popen(['sh', '-c', 'kill -9 -1'])\ntime.sleep(20)",
+	}, func(t *testing.T, x *execution) {
+		if x.ends(t, "killed"); x.Signal != "SIGKILL" {
+			t.Error(x)
+		}
+	}),
+	{"028_a_daemon_does_not_outlive_the_answer", func(t *testing.T, s *server, a *account) {
+		x := a.run(t, `
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True: time.sleep(1)
+    os._exit(0)
+os.wait()
+print('parent')
+`).prints(t, "parent\n")
+		if x.Usage.WallMs > 10_000 {
+			t.Error(x)
+		}
+	}},
+	program("029_zombies_are_reaped", object{
+		"code": "import os\nfor _ in range(40):\n    if os.fork() == 0: os._exit(0)\nprint('done')",
+	}, prints("done\n")),
+	program("030_a_child_that_keeps_stdout_open_delays_nothing", object{
+		"code": "import subprocess\nsubprocess.Popen(['sleep', '60'])\nprint('done')",
+	}, func(t *testing.T, x *execution) {
+		if x.prints(t, "done\n"); x.Usage.WallMs > 10_000 {
+			t.Error(x)
+		}
+	}),
+	program("031_a_child_that_goes_on_writing_is_stopped_first", object{
+		"code": `
+import os, time
+if os.fork() == 0:
+    n = 0
+    while True:
+        n += 1
+        with open('a', 'w') as f: f.write(str(n))
+        os.replace('a', 'first')
+        with open('b', 'w') as f: f.write(str(n))
+        os.replace('b', 'second')
+while not os.path.exists('second'): time.sleep(0.01)
+`,
+		"outputFiles": []string{"first", "second"},
+	}, func(t *testing.T, x *execution) {
+		// Nothing moved while the files were read one after the other.
+		var first, second int
+		fmt.Sscan(string(x.file(t, "first")), &first)
+		fmt.Sscan(string(x.file(t, "second")), &second)
+		if x.ends(t, "succeeded"); second == 0 || first-second > 1 || first < second {
+			t.Errorf("first %d, second %d", first, second)
+		}
+	}),
+	program("032_a_program_that_stops_itself_times_out", object{
+		"code": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "timeoutMs": 500,
+	}, ends("timed_out")),
+	{"033_a_client_that_goes_away_frees_its_place_at_once", func(t *testing.T, _ *server, _ *account) {
+		s := start(t, "--max-running=1", "--max-queued=0")
+		a := s.register(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = s.try(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
+		}()
+		eventually(t, "the place is taken", func() bool {
+			return s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).status == 503
+		})
+		cancel()
+		<-gone
+		eventually(t, "the place is free", func() bool {
+			return s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).status == 200
+		})
+	}},
+	{"034_a_server_that_is_killed_leaves_nothing_to_the_next", func(t *testing.T, _ *server, _ *account) {
+		killAndRestart(t, dataDir(t), nil)
+	}},
+	{"036_exit_codes_are_exact", func(t *testing.T, s *server, a *account) {
+		each(256, func(code int) {
+			x := a.run(t, fmt.Sprintf("import os\nos._exit(%d)", code))
+			want := "failed"
+			if code == 0 {
+				want = "succeeded"
+			}
+			if x.Status != want || x.ExitCode == nil || *x.ExitCode != code {
+				t.Errorf("exit code %d: %s", code, x)
+			}
+		})
+	}},
+	{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
+		each(65, func(n int) {
+			if n == 0 || n == 32 || n == 33 {
+				return // No signal, and those that the C library keeps.
+			}
+			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
+				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
+			want, signal := "failed", signalNames[n]
+			switch syscall.Signal(n) {
+			case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
+				// Ignored by default; the last three have no effect without a
+				// terminal (POSIX.1-2024, general information 2.4.3).
+				want, signal = "succeeded", ""
+			case syscall.SIGSTOP:
+				want, signal = "timed_out", "SIGKILL"
+			case syscall.SIGKILL:
+				want = "killed"
+			}
+			if x.Status != want || x.Signal != signal {
+				t.Errorf("signal %d: %s", n, x)
+			}
+		})
+	}},
+	program("037_the_clock_cannot_be_set", object{
+		"code": "import time\ntry:\n    time.clock_settime(time.CLOCK_REALTIME, 0)\nexcept PermissionError:\n    print('EPERM')",
+	}, prints("EPERM\n")),
+	program("038_the_agent_cannot_be_killed_or_stopped_from_inside", object{
+		"code": "import os\nfor s in (9, 19, 15):\n    try:\n        os.kill(1, s)\n    except PermissionError:\n        print('EPERM')",
+	}, prints("EPERM\nEPERM\nEPERM\n")),
+	{"038_a_sandbox_that_is_killed_from_outside_is_noticed", func(t *testing.T, _ *server, _ *account) {
+		s := start(t, "--warm=0")
+		a := s.register(t)
+		var x *execution
+		var wg sync.WaitGroup
+		wg.Go(func() { x = a.run(t, "import time\ntime.sleep(60)") })
+		eventually(t, "the sandbox runs", func() bool { return len(s.sandboxes()) == 1 })
+		for _, pid := range s.sandboxes() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		wg.Wait()
+		if x != nil && (x.Status != "killed" || x.Signal != "SIGKILL") {
+			t.Error(x)
+		}
+	}},
+}
+
+// each calls f for each number below n, some at once.
+func each(n int, f func(int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 4 {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// killAndRestart kills a server while programs run and sandboxes wait and
+// boot, and checks that the next one finds nothing of it.
+func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
+	t.Helper()
+	s := startIn(t, data, attr)
+	a := s.register(t)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute",
+				object{"code": "import os, time\nos.fork()\ntime.sleep(60)"})
+		})
+	}
+	eventually(t, "programs run", func() bool { return len(s.sandboxes()) >= 3 })
+	s.kill(t)
+	wg.Wait()
+	next := startIn(t, data, attr)
+	eventually(t, "the pool is full", func() bool { return len(next.sandboxes()) == warm })
+	for _, pid := range processesMentioning(data) {
+		var st syscall.Stat_t
+		if syscall.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && time.Unix(st.Ctim.Sec, 0).Before(next.started.Add(-time.Second)) {
+			t.Errorf("process %d is of the server that was killed", pid)
+		}
+	}
+	if groups := next.cgroups(); len(groups) > warm {
+		t.Errorf("cgroups of the server that was killed are left: %v", groups)
+	}
+	next.call(t, a, "POST", "/api/v1/execute", object{"code": "print(1)"}).want(t, 200, nil)
+}
+
+var signalNames = func() map[int]string {
+	names := map[int]string{}
+	for n := 34; n <= 64; n++ {
+		names[n] = fmt.Sprintf("SIGRTMIN+%d", n-34)
+	}
+	for n, name := range map[int]string{
+		1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+		9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+		16: "SIGSTKFLT", 24: "SIGXCPU", 25: "SIGXFSZ", 26: "SIGVTALRM", 27: "SIGPROF", 29: "SIGIO", 30: "SIGPWR", 31: "SIGSYS",
+	} {
+		names[n] = name
+	}
+	return names
+}()

@@ -1,0 +1,256 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const mib = 1 << 20
+
+var resourceAttacks = []attack{
+	program("001_a_program_that_forks_without_end_gets_EAGAIN", object{
+		"code": `
+import os, signal
+n = 0
+try:
+    while True:
+        if os.fork() == 0:
+            signal.pause()
+        n += 1
+except BlockingIOError as e:
+    print(e.errno == 11, 0 < n < 64)
+`,
+	}, prints("True True\n")),
+	program("001_a_fork_bomb_ends_in_time", object{
+		"code": `
+import os
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+`,
+		"timeoutMs": 1500,
+	}, ends("timed_out")),
+	program("002_a_thread_bomb_gets_an_error", object{
+		"code": `
+import threading
+stop = threading.Event()
+n = 0
+try:
+    while True:
+        threading.Thread(target=stop.wait).start()
+        n += 1
+except RuntimeError:
+    print(0 < n < 64)
+finally:
+    stop.set()
+`,
+	}, prints("True\n")),
+	program("003_more_memory_than_the_limit_is_out_of_memory", object{
+		"code":   "import time\nx = b'x' * ((64 << 20) + 1)\ntime.sleep(1)\nprint('alive')",
+		"limits": object{"memoryBytes": 64 * mib},
+	}, func(t *testing.T, x *execution) {
+		x.ends(t, "out_of_memory")
+		if x.Usage.MemoryPeakBytes < 64*mib || x.Stdout != "" {
+			t.Error(x)
+		}
+	}),
+	program("003_less_memory_than_the_limit_is_granted", object{
+		"code":   "x = b'x' * (40 << 20)\nprint('alive')",
+		"limits": object{"memoryBytes": 64 * mib},
+	}, prints("alive\n")),
+	program("004_children_share_the_limit", object{
+		"code": `
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        x = b'x' * (40 << 20)
+        time.sleep(5)
+        os._exit(0)
+for _ in range(3):
+    os.wait()
+print('alive')
+`,
+		"limits": object{"memoryBytes": 80 * mib},
+	}, ends("out_of_memory")),
+	program("005_a_memfd_counts", object{
+		"code":   "import os, time\nfd = os.memfd_create('x')\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(1)\nprint('alive')",
+		"limits": object{"memoryBytes": 64 * mib},
+	}, ends("out_of_memory")),
+	program("006_shared_memory_is_bounded", object{"code": fill("/dev/shm/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
+	program("007_tmp_is_bounded", object{"code": fill("/tmp/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
+	program("007_the_working_directory_is_bounded", object{"code": fill("f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
+	program("007_the_home_is_bounded", object{"code": fill("/home/sandbox/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
+	program("008_a_huge_allocation_of_disk_is_refused", object{
+		"code": "import os, errno\ntry:\n    os.posix_fallocate(os.open('f', os.O_CREAT | os.O_RDWR), 0, 1 << 40)\nexcept OSError as e:\n    print(errno.errorcode[e.errno])",
+	}, prints("ENOSPC\n")),
+	program("009_a_sparse_file_is_skipped_unread", object{
+		"code":        "open('sparse', 'wb').truncate(1 << 50)\nopen('small', 'w').write('small')",
+		"outputFiles": []string{"*"},
+	}, func(t *testing.T, x *execution) {
+		x.ends(t, "succeeded")
+		if x.skipped("sparse") == "" || string(x.file(t, "small")) != "small" {
+			t.Error(x)
+		}
+	}),
+	program("010_a_million_files_are_refused", object{
+		"code": `
+import os, errno
+made = 0
+try:
+    for i in range(1_000_000):
+        os.close(os.open(f'/tmp/{i}', os.O_CREAT | os.O_WRONLY))
+        made += 1
+except OSError as e:
+    print(errno.errorcode[e.errno], made < 100_000)
+`,
+		"timeoutMs": 60_000,
+	}, prints("ENOSPC True\n")),
+	program("011_descriptors_run_out", object{
+		"code": "import os, errno\ntry:\n    while True: os.open('/dev/null', 0)\nexcept OSError as e:\n    os.write(1, errno.errorcode[e.errno].encode())",
+	}, prints("EMFILE")),
+	program("012_hoarded_pipes_count", object{
+		"code": `
+import os, fcntl, socket, time
+kept = []
+try:
+    while True:
+        r, w = os.pipe()
+        kept.append((r, w))
+        try:
+            fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 1 << 20)
+        except OSError:
+            pass
+        os.set_blocking(w, False)
+        try:
+            while True: os.write(w, bytes(b'x') * 65536)
+        except BlockingIOError:
+            pass
+except OSError:
+    time.sleep(1)
+`,
+		"limits": object{"memoryBytes": 64 * mib},
+	}, func(t *testing.T, x *execution) {
+		// 500 pipes hold 31 MiB at least, which the reading must show if the
+		// limit was not reached.
+		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
+			t.Error(x)
+		}
+	}),
+	{"013_ten_gigabytes_of_output_are_cut", flood("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)},
+	{"014_floods_of_both_streams_are_cut", flood("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)},
+	{"015_one_endless_line_is_cut", flood("import sys\nsys.stdout.write('x' * (1 << 27))", true, false)},
+	program("017_a_loop_ends_in_time", object{"code": "while True: pass", "timeoutMs": 500}, ends("timed_out")),
+	program("017_a_loop_ends_when_its_processor_time_is_used_up", object{
+		"code": "while True: pass", "timeoutMs": 20_000, "limits": object{"cpuMs": 300},
+	}, func(t *testing.T, x *execution) {
+		x.ends(t, "timed_out")
+		if x.Usage.WallMs > 15_000 || x.Usage.CPUMs < 300 {
+			t.Error(x)
+		}
+	}),
+	program("018_a_sleep_ends_in_time", object{"code": "import time\ntime.sleep(60)", "timeoutMs": 500}, ends("timed_out")),
+	program("018_a_read_that_blocks_ends_in_time", object{"code": "import os\nos.read(os.pipe()[0], 1)", "timeoutMs": 500}, ends("timed_out")),
+	program("019_twenty_thousand_output_files_are_capped", object{
+		"code":        "for i in range(20_000): open(f'f{i}', 'w').write('x')",
+		"outputFiles": []string{"**"}, "timeoutMs": 60_000,
+	}, func(t *testing.T, x *execution) {
+		x.ends(t, "succeeded")
+		if len(x.Files) != 64 || len(x.FilesSkipped) == 0 || len(x.FilesSkipped) > 128 {
+			t.Errorf("%d files, %d skipped", len(x.Files), len(x.FilesSkipped))
+		}
+	}),
+	program("020_directories_a_thousand_deep_are_told", object{
+		"code":        "import os\nfor _ in range(1000):\n    os.mkdir('d')\n    os.chdir('d')\nopen('deep', 'w').write('x')",
+		"outputFiles": []string{"**"},
+	}, func(t *testing.T, x *execution) {
+		x.ends(t, "succeeded")
+		if len(x.Files) != 0 || len(x.FilesSkipped) != 1 || !strings.Contains(x.FilesSkipped[0].Reason, "deep") {
+			t.Error(x)
+		}
+	}),
+	program("021_a_regular_expression_that_holds_the_interpreter_ends_in_time", object{
+		"code": "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')", "timeoutMs": 700,
+	}, ends("timed_out")),
+	program("021_a_number_that_holds_the_interpreter_ends_in_time", object{
+		"code": "x = 3 ** (3 ** 17)\nx * x * x", "timeoutMs": 700,
+	}, ends("timed_out")),
+	program("023_a_mapping_of_100_TiB_harms_nobody", object{
+		"code": "import mmap\ntry:\n    mmap.mmap(-1, 100 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=0)\nexcept (OSError, ValueError):\n    pass\nprint('alive')",
+	}, prints("alive\n")),
+	program("024_a_fault_is_a_failure_by_SIGSEGV", object{
+		"code": "import ctypes\nctypes.string_at(0)",
+	}, func(t *testing.T, x *execution) {
+		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
+			t.Error(x)
+		}
+	}),
+	program("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
+		"code": "import ctypes\nCB = ctypes.CFUNCTYPE(ctypes.c_int)\nlibc = ctypes.CDLL(None)\n" +
+			"import sys\nsys.setrecursionlimit(10**9)\n" +
+			"COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)\n" +
+			"buffer = (ctypes.c_int * 2)()\n" +
+			"def again(a, b):\n    libc.qsort(buffer, 2, 4, compare)\n    return 0\ncompare = COMPARE(again)\nagain(0, 0)",
+	}, func(t *testing.T, x *execution) {
+		if x.ends(t, "failed"); x.Signal != "SIGSEGV" && x.ExitCode == nil {
+			t.Error(x)
+		}
+	}),
+	program("025_no_core_is_written", object{
+		"code":        "import os, resource\ntry:\n    resource.setrlimit(resource.RLIMIT_CORE, (-1, -1))\nexcept ValueError:\n    pass\nos.abort()",
+		"outputFiles": []string{"**"},
+	}, func(t *testing.T, x *execution) {
+		if x.ends(t, "failed"); x.Signal != "SIGABRT" || len(x.Files)+len(x.FilesSkipped) != 0 {
+			t.Error(x)
+		}
+	}),
+}
+
+// fill is a program that writes to a file until there is no room.
+func fill(path string) string {
+	return fmt.Sprintf(`
+import os, errno
+f = os.open(%q, os.O_CREAT | os.O_WRONLY)
+written = 0
+try:
+    while True:
+        written += os.write(f, bytes(64 << 10))
+except OSError as e:
+    print(errno.errorcode[e.errno], 4 << 20 < written <= 8 << 20)
+`, path)
+}
+
+// flood is a program that writes without end; the server's memory must not
+// grow with what it writes.
+func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
+	return func(t *testing.T, s *server, a *account) {
+		before := s.peakMemory(t)
+		x := a.execute(t, object{"code": code, "timeoutMs": 20_000}).ends(t, "output_limit")
+		if x.StdoutTruncated && len(x.Stdout) != mib || x.StderrTruncated && len(x.Stderr) != mib || !x.StdoutTruncated && !x.StderrTruncated {
+			t.Error(x)
+		}
+		if stdout && len(x.Stdout) < mib/2 || stderr && len(x.Stderr) < mib/2 {
+			t.Errorf("%d bytes of stdout, %d of stderr", len(x.Stdout), len(x.Stderr))
+		}
+		if grown := s.peakMemory(t) - before; grown > 32*mib {
+			t.Errorf("the server's memory grew by %d MiB", grown/mib)
+		}
+	}
+}
+
+// peakMemory is the most memory that the server has had.
+func (s *server) peakMemory(t testing.TB) int {
+	t.Helper()
+	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return must(strconv.Atoi(strings.Fields(value)[0]))(t) << 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}

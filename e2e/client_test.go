@@ -1,0 +1,224 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// object is a JSON object to be sent.
+type object = map[string]any
+
+// account is a user of a server.
+type account struct {
+	server *server
+	email  string
+	authResponse
+}
+
+type authResponse struct {
+	Token        string
+	APIKey       string
+	RefreshToken string
+	User         struct{ ID, Email string }
+}
+
+const password = "correct horse battery"
+
+var accountNumber atomic.Int64
+
+// register makes an account of its own.
+func (s *server) register(t testing.TB) *account {
+	t.Helper()
+	a := &account{server: s, email: fmt.Sprintf("user%d@example.org", accountNumber.Add(1))}
+	s.call(t, nil, "POST", "/api/register", object{"email": a.email, "password": password}).want(t, 201, &a.authResponse)
+	return a
+}
+
+// answer is a response that has been read.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// want checks the status and decodes the body.
+func (a *answer) want(t testing.TB, status int, into any) *answer {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("got status %d, want %d: %s", a.status, status, a.body)
+	}
+	if into != nil {
+		if err := json.Unmarshal(a.body, into); err != nil {
+			t.Fatalf("%v in %s", err, a.body)
+		}
+	}
+	return a
+}
+
+// problem is the Error schema.
+type problem struct {
+	Type, Title, Detail, Instance, Code, RequestID string
+	Status                                         int
+	Errors                                         []struct{ Location, Message string }
+}
+
+// refused checks that the answer is an error with the status and code.
+func (a *answer) refused(t testing.TB, status int, code string) *problem {
+	t.Helper()
+	p := new(problem)
+	a.want(t, status, p)
+	if p.Code != code || p.Status != status || a.header.Get("Content-Type") != "application/problem+json" {
+		t.Fatalf("got %s: %s, want code %s", a.header.Get("Content-Type"), a.body, code)
+	}
+	return p
+}
+
+// call sends a request as the account, or as nobody.
+func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
+	t.Helper()
+	header := http.Header{}
+	if as != nil {
+		header.Set("X-Api-Key", as.APIKey)
+	}
+	return s.callWith(t, header, method, path, body)
+}
+
+func (s *server) callWith(t testing.TB, header http.Header, method, path string, body any) *answer {
+	t.Helper()
+	a, err := s.try(t.Context(), header, method, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// try is call for those who expect it to fail.
+func (s *server) try(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	case io.Reader:
+		reader = b
+	default:
+		encoded, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		reader = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, reader)
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		req.Header = header
+	}
+	if reader != nil && req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return &answer{res.StatusCode, res.Header, b}, err
+}
+
+// execution is what a run returned.
+type execution struct {
+	ID, Language, Status, Signal, Stdout, Stderr string
+	ExitCode                                     *int
+	StdoutTruncated, StderrTruncated             bool
+	Error                                        *struct {
+		Name, Message, Traceback string
+		Line                     int
+	}
+	Files []struct {
+		Path, Content, Encoding, MediaType string
+		SizeBytes                          int64
+	}
+	FilesSkipped []struct{ Path, Reason string }
+	Usage        struct{ WallMs, CPUMs, MemoryPeakBytes, QueuedMs int64 }
+}
+
+// execute runs the request.
+func (a *account) execute(t testing.TB, request object) *execution {
+	t.Helper()
+	x := new(execution)
+	a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, x)
+	return x
+}
+
+// run runs the code.
+func (a *account) run(t testing.TB, code string) *execution {
+	t.Helper()
+	return a.execute(t, object{"code": code})
+}
+
+// ends checks the verdict on a run.
+func (x *execution) ends(t testing.TB, status string) *execution {
+	t.Helper()
+	if x.Status != status {
+		t.Fatalf("got %s, want %s: %s", x.Status, status, x)
+	}
+	if (x.ExitCode == nil) != (x.Status != "succeeded" && (x.Status != "failed" || x.Signal != "")) {
+		t.Errorf("an exit code where there is none, or the reverse: %s", x)
+	}
+	return x
+}
+
+// prints checks the end of a run that succeeds, and its output.
+func (x *execution) prints(t testing.TB, stdout string) *execution {
+	t.Helper()
+	x.ends(t, "succeeded")
+	if x.Stdout != stdout {
+		t.Fatalf("got %q, want %q: %s", x.Stdout, stdout, x)
+	}
+	return x
+}
+
+// String shows a run in a failure's message.
+func (x *execution) String() string {
+	code := "none"
+	if x.ExitCode != nil {
+		code = fmt.Sprint(*x.ExitCode)
+	}
+	return fmt.Sprintf("status %s, exit code %s, signal %q, stdout %.500q, stderr %.2000q, skipped %.300v, usage %+v",
+		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
+}
+
+// file is the content of a returned file; nil if it was not returned.
+func (x *execution) file(t testing.TB, path string) []byte {
+	t.Helper()
+	for _, f := range x.Files {
+		if f.Path != path {
+			continue
+		}
+		if f.Encoding == "base64" {
+			return must(base64.StdEncoding.DecodeString(f.Content))(t)
+		}
+		return []byte(f.Content)
+	}
+	return nil
+}
+
+// skipped is why the file was not returned; "" if it was not said.
+func (x *execution) skipped(path string) string {
+	for _, f := range x.FilesSkipped {
+		if f.Path == path {
+			return f.Reason
+		}
+	}
+	return ""
+}

@@ -1,0 +1,152 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// warm is how many sandboxes wait in a server with the default settings.
+const warm = 2
+
+// footprint is what a server takes of the host.
+type footprint struct {
+	sandboxes, cgroups, descriptors, mounts, goroutines, files int
+}
+
+func (s *server) footprint(t testing.TB) footprint {
+	t.Helper()
+	// Idle connections of this client are no leak.
+	s.http.CloseIdleConnections()
+	return footprint{
+		sandboxes:   len(s.sandboxes()),
+		cgroups:     len(s.cgroups()),
+		descriptors: entries(fmt.Sprintf("/proc/%d/fd", s.servingPid())),
+		mounts:      lines("/proc/self/mountinfo"),
+		goroutines:  s.goroutines(t),
+		files:       files(s.data),
+	}
+}
+
+// settles waits until the server takes no more than before.
+func (s *server) settles(t testing.TB, before footprint) {
+	t.Helper()
+	var now footprint
+	defer func() {
+		if t.Failed() {
+			t.Logf("before %+v, now %+v", before, now)
+		}
+	}()
+	eventually(t, "the server returns to its footprint", func() bool {
+		now = s.footprint(t)
+		// Some goroutines and descriptors come and go with connections.
+		return now.sandboxes == before.sandboxes && now.cgroups <= before.cgroups && now.mounts <= before.mounts &&
+			now.files <= before.files && now.descriptors <= before.descriptors+2 && now.goroutines <= before.goroutines+4
+	})
+}
+
+// sandboxes lists the processes that hold one sandbox each.
+func (s *server) sandboxes() []int {
+	var found []int
+	for _, pid := range processesMentioning(s.data) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if bytes.HasPrefix(b, []byte("runsc-sandbox\x00")) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// servingPid is the process that serves: the one started, or, for an ordinary
+// user, its child in a user namespace.
+func (s *server) servingPid() int {
+	pid := s.cmd.Process.Pid
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, child := range strings.Fields(string(b)) {
+		if cmdline, _ := os.ReadFile("/proc/" + child + "/cmdline"); bytes.Contains(cmdline, []byte("\x00serve\x00")) {
+			n, _ := strconv.Atoi(child)
+			return n
+		}
+	}
+	return pid
+}
+
+// processesMentioning lists processes but the server that have the text in
+// their arguments.
+func processesMentioning(text string) []int {
+	var found []int
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		b, _ := os.ReadFile(name)
+		if bytes.Contains(b, []byte(text)) && !bytes.Contains(b, []byte("\x00serve\x00")) {
+			pid, _ := strconv.Atoi(strings.Split(name, "/")[2])
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// cgroups lists the groups of the server's sandboxes.
+func (s *server) cgroups() []string {
+	var found []string
+	// The name is the server's own way to tell its groups from others'.
+	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
+	name := "pyth-on-" + hex.EncodeToString(id[:6])
+	for _, below := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
+		groups, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", below, name, "px-*"))
+		found = append(found, groups...)
+	}
+	return found
+}
+
+// goroutines asks the server.
+func (s *server) goroutines(t testing.TB) int {
+	t.Helper()
+	return int(s.metric(t, "go_goroutines"))
+}
+
+// metric is the value of a metric without labels.
+func (s *server) metric(t testing.TB, name string) float64 {
+	t.Helper()
+	res := must(http.Get(s.metrics))(t)
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return must(strconv.ParseFloat(value, 64))(t)
+		}
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+func entries(dir string) int {
+	all, _ := os.ReadDir(dir)
+	return len(all)
+}
+
+func lines(file string) int {
+	b, _ := os.ReadFile(file)
+	return bytes.Count(b, []byte("\n"))
+}
+
+// files counts what is below the directory, but for the database's own files.
+func files(dir string) int {
+	n := 0
+	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err == nil && !strings.Contains(filepath.Base(path), ".db") {
+			n++
+		}
+		return nil
+	})
+	return n
+}

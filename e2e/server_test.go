@@ -1,0 +1,223 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pyth-on/pyth-on/http/openapitest"
+)
+
+// binary is the program under test, and imageDir a directory whose image other
+// data directories are given, so that it is made once.
+var binary, imageDir string
+
+func TestMain(m *testing.M) {
+	binary = os.Getenv("PYTH_ON")
+	if binary == "" {
+		binary, _ = filepath.Abs("../bin/pyth-on")
+	}
+	if _, err := os.Stat(binary); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
+		os.Exit(1)
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "pyth-on-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		// Others than the owner run tests too.
+		_ = os.Chmod(dir, 0o755)
+		imageDir = filepath.Join(dir, "cache")
+		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "-")
+		warm.Stdin = strings.NewReader("print('ready')")
+		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
+			fmt.Fprintf(os.Stderr, "the first run failed: %v: %s\n", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// server is a running `pyth-on serve`.
+type server struct {
+	URL     string
+	data    string
+	cmd     *exec.Cmd
+	log     *logBuffer
+	http    *http.Client
+	metrics string
+	exited  chan struct{}
+	started time.Time
+}
+
+// logBuffer keeps what the server writes and tells its addresses.
+type logBuffer struct {
+	mu    sync.Mutex
+	b     bytes.Buffer
+	lines chan string
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) follow(r io.Reader) {
+	defer close(l.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		l.mu.Lock()
+		l.b.WriteString(s.Text() + "\n")
+		l.mu.Unlock()
+		select {
+		case l.lines <- s.Text():
+		default: // Nobody waits for this line any more.
+		}
+	}
+}
+
+// dataDir makes a data directory that has an image already.
+func dataDir(t testing.TB) string {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
+	if err != nil || len(images) == 0 {
+		t.Fatalf("no image in %s: %v", imageDir, err)
+	}
+	for _, image := range images {
+		if err := os.Link(image, filepath.Join(dir, filepath.Base(image))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var urlField = regexp.MustCompile(`url=(http://\S+)`)
+
+// start starts a server in a new data directory and waits until it serves.
+func start(t testing.TB, flags ...string) *server {
+	return startIn(t, dataDir(t), nil, flags...)
+}
+
+func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
+	t.Helper()
+	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
+	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
+	s.cmd = exec.Command(binary, append(args, flags...)...)
+	s.cmd.Env = append(os.Environ(), "CANARY_OF_THE_HOST=must-not-be-seen")
+	s.cmd.SysProcAttr = attr
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	followed := make(chan struct{})
+	go func() {
+		s.log.follow(stderr)
+		close(followed)
+	}()
+	go func() {
+		<-followed
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
+	t.Cleanup(func() { s.stop(t) })
+	deadline := time.After(2 * time.Minute)
+	for s.URL == "" || s.metrics == "" {
+		select {
+		case line, ok := <-s.log.lines:
+			url := urlField.FindStringSubmatch(line)
+			switch {
+			case !ok:
+				t.Fatalf("the server ended: %s", s.log)
+			case strings.Contains(line, `msg="serving metrics"`):
+				s.metrics = url[1]
+			case strings.Contains(line, "msg=serving"):
+				s.URL = url[1]
+			}
+		case <-deadline:
+			t.Fatalf("the server does not serve: %s", s.log)
+		}
+	}
+	document := must(http.Get(s.URL + "/openapi.json"))(t)
+	defer document.Body.Close()
+	validator := must(openapitest.New(must(io.ReadAll(document.Body))(t)))(t)
+	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	return s
+}
+
+// stop ends the server gently, and checks that it leaves nothing.
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.exited:
+		return
+	default:
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("the server exited with %d: %s", code, s.log)
+		}
+	case <-time.After(time.Minute):
+		_ = s.cmd.Process.Kill()
+		t.Errorf("the server does not stop: %s", s.log)
+	}
+	for _, pid := range processesMentioning(s.data) {
+		t.Errorf("process %d is left", pid)
+	}
+	for _, group := range s.cgroups() {
+		t.Errorf("cgroup %s is left", group)
+	}
+}
+
+// kill ends the server as a crash would.
+func (s *server) kill(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.exited
+}
+
+// must returns a function that fails the test on an error, else gives v.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// eventually waits for what has no event to wait for.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 seconds: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
