@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -32,6 +33,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
 		os.Exit(1)
 	}
+	// Programs must not inherit that these are ignored, as they are for what a
+	// shell runs in the background.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
+	go func() {
+		<-interrupted
+		os.Exit(130)
+	}()
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "pyth-on-e2e-")
 		if err != nil {

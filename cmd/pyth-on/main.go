@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -58,11 +59,11 @@ func run(args []string) int {
 
 // fail tells what went wrong, if anything, and what to exit with.
 func fail(err error) int {
-	switch e := err.(type) {
-	case nil:
+	if err == nil {
 		return 0
-	case exitCode:
-		return int(e)
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
 	}
 	fmt.Fprintf(os.Stderr, "pyth-on: error: %v\n", err)
 	return 1

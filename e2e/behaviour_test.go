@@ -1,0 +1,148 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/kluctl/go-embed-python/python"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// behaviour is what a user can tell of a program's end.
+type behaviour struct {
+	Stdout, Stderr string
+	ExitCode       int
+	Signal         string
+}
+
+// TestBehaviour runs each program of testdata/behaviour in the sandbox and
+// with the same interpreter outside, side by side. An archive holds main.py
+// and other files of the working directory; stdin, args (one a line) and env
+// (NAME=VALUE, one a line) are not files but what their names say.
+func TestBehaviour(t *testing.T) {
+	t.Parallel()
+	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
+	if len(archives) < 150 {
+		t.Fatalf("%d programs", len(archives))
+	}
+	outside := must(python.NewEmbeddedPythonWithTmpDir(t.TempDir(), false))(t)
+	s := start(t)
+	a := s.register(t)
+	for _, name := range archives {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			p := parseProgram(t, name)
+			inside := make(chan behaviour, 1)
+			go func() { inside <- p.inside(t, a) }()
+			want := p.outside(t, outside)
+			if diff := cmp.Diff(want, <-inside); diff != "" {
+				t.Errorf("outside (-) and inside (+) differ:\n%s", diff)
+			}
+		})
+	}
+}
+
+// programArchive is a program with all that it is given.
+type programArchive struct {
+	args, env []string
+	stdin     string
+	files     map[string]string
+}
+
+func parseProgram(t *testing.T, name string) *programArchive {
+	t.Helper()
+	archive := must(txtar.ParseFile(name))(t)
+	p := &programArchive{files: make(map[string]string)}
+	for _, f := range archive.Files {
+		switch text := string(f.Data); f.Name {
+		case "args":
+			p.args = textLines(text)
+		case "env":
+			p.env = textLines(text)
+		case "stdin":
+			p.stdin = text
+		default:
+			p.files[f.Name] = text
+		}
+	}
+	if p.files["main.py"] == "" {
+		t.Fatalf("%s has no main.py", name)
+	}
+	return p
+}
+
+func textLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func (p *programArchive) inside(t *testing.T, a *account) behaviour {
+	env := object{}
+	for _, variable := range p.env {
+		name, value, _ := strings.Cut(variable, "=")
+		env[name] = value
+	}
+	var files []object
+	for name, content := range p.files {
+		if name != "main.py" {
+			files = append(files, object{"path": name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(content))})
+		}
+	}
+	request := object{"code": p.files["main.py"], "stdin": p.stdin, "env": env, "timeoutMs": 60_000}
+	if p.args != nil {
+		request["args"] = p.args
+	}
+	if files != nil {
+		request["files"] = files
+	}
+	x := a.execute(t, request)
+	b := behaviour{Stdout: x.Stdout, Stderr: x.Stderr, ExitCode: -1, Signal: x.Signal}
+	if x.ExitCode != nil {
+		b.ExitCode = *x.ExitCode
+	}
+	return b
+}
+
+func (p *programArchive) outside(t *testing.T, python *python.EmbeddedPython) behaviour {
+	dir := must(filepath.EvalSymlinks(t.TempDir()))(t)
+	for name, content := range p.files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin := must(python.GetExePath())(t)
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), bin)
+	cmd.Args = append([]string{"python3", "main.py"}, p.args...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(p.stdin), &stdout, &stderr
+	cmd.Env = append([]string{"PATH=" + filepath.Dir(bin) + ":/usr/bin:/bin", "HOME=" + t.TempDir(), "LANG=C.UTF-8"}, p.env...)
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
+		t.Fatal(err)
+	}
+	show := func(b []byte) string {
+		// The working directory has another name inside; bytes that are not
+		// UTF-8 are shown one by one.
+		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
+	}
+	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: show(stderr.Bytes()), ExitCode: cmd.ProcessState.ExitCode()}
+	if b.ExitCode < 0 {
+		b.Signal = signalNames[int(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())]
+	}
+	return b
+}
