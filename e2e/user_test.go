@@ -1,0 +1,119 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// ordinaryUser lets the rest of the test start servers as a user without
+// rights, and returns such a user's attributes and data directory. Where the
+// tests are run by one already, it is that one.
+func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
+	t.Helper()
+	data := dataDir(t)
+	if os.Getuid() != 0 {
+		return nil, data
+	}
+	const uid = 61234
+	// The binary may be where only root can go.
+	mine := binary
+	binary = filepath.Join(t.TempDir(), "pyth-on")
+	t.Cleanup(func() { binary = mine })
+	from := must(os.Open(mine))(t)
+	defer from.Close()
+	to := must(os.OpenFile(binary, os.O_CREATE|os.O_WRONLY, 0o755))(t)
+	must(io.Copy(to, from))(t)
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for dir := data; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Dir(binary), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, uid)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, data
+}
+
+func TestAnOrdinaryUserServes(t *testing.T) {
+	attr, data := ordinaryUser(t)
+	s := startIn(t, data, attr)
+	a := s.register(t)
+	a.run(t, "import subprocess\nprint(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)").prints(t, "1000\n\n")
+	eventually(t, "the pool is full", func() bool { return len(s.sandboxes()) == warm })
+	before := s.footprint(t)
+	for _, c := range []struct {
+		name, status string
+		request      object
+	}{
+		{"memory is bounded", "out_of_memory", object{
+			"code": "x = []\nwhile True: x.append(b'x' * (1 << 20))", "limits": object{"memoryBytes": 64 * mib},
+		}},
+		{"time is bounded", "timed_out", object{"code": "while True: pass", "timeoutMs": 500}},
+		{"output is bounded", "output_limit", object{"code": "while True: print('x' * 1000)"}},
+		{"processor time is bounded", "timed_out", object{"code": "while True: pass", "limits": object{"cpuMs": 300}}},
+		{"processes are bounded", "failed", object{"code": "import os, signal\nwhile True:\n    if os.fork() == 0: signal.pause()"}},
+		{"disk is bounded", "failed", object{"code": fill("f") + "raise SystemExit(1)", "limits": object{"diskBytes": 8 * mib}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a.execute(t, c.request).ends(t, c.status)
+			s.settles(t, before)
+		})
+	}
+}
+
+func TestAnOrdinaryUserIsToldWhatIsEnforced(t *testing.T) {
+	attr, data := ordinaryUser(t)
+	cmd := exec.CommandContext(t.Context(), binary, "doctor", "--cache-dir="+data)
+	cmd.SysProcAttr = attr
+	out := string(must(cmd.CombinedOutput())(t))
+	for _, want := range []string{
+		fmt.Sprintf("user %d, as root of a user namespace of its own", ordinaryUID(attr)),
+		"warning  memory     watched by the server",
+		"warning  cgroup ",
+		"systemd-run --user --scope -p Delegate=yes",
+		"ok       processes",
+		"ok       disk ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	s := startIn(t, data, attr)
+	var health struct {
+		Status string
+		Checks map[string]struct{ Status, Detail string }
+	}
+	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
+	if health.Status != "degraded" || health.Checks["limits"].Status != "degraded" || health.Checks["sandbox"].Status != "ok" {
+		t.Errorf("got %+v", health)
+	}
+}
+
+func ordinaryUID(attr *syscall.SysProcAttr) int {
+	if attr == nil {
+		return os.Getuid()
+	}
+	return int(attr.Credential.Uid)
+}
+
+func TestAnOrdinaryUsersServerThatIsKilledLeavesNothing(t *testing.T) {
+	attr, data := ordinaryUser(t)
+	killAndRestart(t, data, attr)
+}
