@@ -1,0 +1,202 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/sandbox/cgroup"
+)
+
+// quiet is a cgroup that reads zero and never kills.
+type quiet struct {
+	cgroup.Group
+	oom bool
+}
+
+func (quiet) CPU() time.Duration  { return 0 }
+func (quiet) Memory() int64       { return 0 }
+func (quiet) MemoryPeak() int64   { return 0 }
+func (q quiet) OutOfMemory() bool { return q.oom }
+
+type readWriter struct {
+	io.Reader
+	io.Writer
+}
+
+// hear runs a job whose guest says what is given, and then nothing more.
+func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	s := &Sandbox{socket: writer, conn: protocol.NewConn(readWriter{bytes.NewReader(wire), writer}), group: quiet{oom: oom}}
+	s.meter = &meter{sandbox: s}
+	r := &run{
+		sandbox: s, outcome: new(pyth.Outcome), started: time.Now(),
+		job: &pyth.Job{Limits: pyth.Limits{OutputBytes: 10, MemoryBytes: 1 << 20}},
+	}
+	exit, err := r.receive()
+	return r.finish(exit, err), err
+}
+
+func say(frames ...any) []byte {
+	var wire bytes.Buffer
+	c := protocol.NewConn(&wire)
+	for i := 0; i < len(frames); i += 2 {
+		kind, ok := frames[i].(protocol.Kind)
+		if !ok {
+			panic("a kind comes first")
+		}
+		var err error
+		if b, ok := frames[i+1].([]byte); ok {
+			err = c.Send(kind, b)
+		} else {
+			err = c.SendJSON(kind, frames[i+1])
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return wire.Bytes()
+}
+
+// The guest is not believed: attack 38.
+func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
+	ok := protocol.Exit{}
+	file := func(path string, size int) []byte { return protocol.EncodeFile(path, make([]byte, size)) }
+	var many []any
+	for range maxOutputFiles + 1 {
+		many = append(many, protocol.KindFile, file("f", 1))
+	}
+	var skips []any
+	for range maxSkipped + 1 {
+		skips = append(skips, protocol.KindSkipped, protocol.Skipped{Path: "f"})
+	}
+	for name, wire := range map[string][]byte{
+		"says nothing":                {},
+		"ends within a frame":         {'o', 0, 0, 0, 9},
+		"claims a gigantic frame":     {'o', 255, 255, 255, 255},
+		"greets again":                say(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
+		"speaks as the host":          say(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"invents a kind":              say(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
+		"sends no JSON":               say(protocol.KindExit, []byte("{")),
+		"sends a file out of bounds":  say(protocol.KindFile, file("../x", 1), protocol.KindExit, ok),
+		"sends an absolute file":      say(protocol.KindFile, file("/x", 1), protocol.KindExit, ok),
+		"sends a file without a name": say(protocol.KindFile, file("", 1), protocol.KindExit, ok),
+		"sends a deceiving name":      say(protocol.KindFile, file("a\u202eb", 1), protocol.KindExit, ok),
+		"sends half a file frame":     say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
+		"sends too many files":        say(append(many, protocol.KindExit, ok)...),
+		"sends too large files":       say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
+		"skips without end":           say(append(skips, protocol.KindExit, ok)...),
+	} {
+		t.Run("it "+name, func(t *testing.T) {
+			o, err := hear(t, false, wire)
+			if err == nil || o.Status != pyth.StatusKilled || o.ExitCode != nil || o.Signal != "SIGKILL" {
+				t.Errorf("got %+v, %v", o, err)
+			}
+		})
+	}
+}
+
+func TestTheVerdictFollowsTheKernels(t *testing.T) {
+	code := func(n int) *int { return &n }
+	report := protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
+	for name, c := range map[string]struct {
+		wire []byte
+		oom  bool
+		want pyth.Outcome
+	}{
+		"an exit": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 0}),
+			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
+		},
+		"an exit code": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 3}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(3)},
+		},
+		"a code beyond what there is": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1)},
+		},
+		"a signal": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 11}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGSEGV"},
+		},
+		"a signal that does not exist": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 99}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGRTMIN+65"},
+		},
+		"a kill": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 9}),
+			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
+		},
+		"the end of time": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
+			want: pyth.Outcome{Status: pyth.StatusTimedOut, Signal: "SIGKILL"},
+		},
+		"too much output": {
+			wire: say(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, protocol.Exit{Signal: 9, Stopped: true}),
+			want: pyth.Outcome{Status: pyth.StatusOutputLimit, Signal: "SIGKILL", Stdout: []byte("0123456789"), StdoutTruncated: true},
+		},
+		"a sandbox that the kernel killed for memory": {
+			oom:  true,
+			want: pyth.Outcome{Status: pyth.StatusOutOfMemory, Signal: "SIGKILL", Usage: pyth.Usage{MemoryPeakBytes: 1 << 20}},
+		},
+		"a guest that could not start the program": {
+			wire: say(protocol.KindExit, protocol.Exit{Failure: "no"}),
+			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
+		},
+		"an exception that a program claims though it succeeded": {
+			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
+			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
+		},
+		"an exception whose message is long": {
+			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
+				Name: "ValueError", Message: strings.Repeat("m", maxErrorMessage),
+			}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, _ := hear(t, c.oom, c.wire)
+			got.Usage.Wall = 0
+			if diff := cmp.Diff(&c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	f.Add(say(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
+	f.Add(say(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
+	f.Add(say(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		o, err := hear(t, false, wire)
+		if len(o.Stdout) > 10 || len(o.Stderr) > 10 || len(o.Files) > maxOutputFiles || len(o.FilesSkipped) > maxSkipped {
+			t.Errorf("more than the limits: %+v", o)
+		}
+		if (o.ExitCode == nil) == (o.Signal == "") {
+			t.Errorf("neither or both of code and signal: %+v", o)
+		}
+		if err != nil && o.Status == pyth.StatusSucceeded {
+			t.Errorf("a broken protocol ends well: %+v", o)
+		}
+		if _, err := json.Marshal(o); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	})
+}
