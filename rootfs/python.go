@@ -68,12 +68,12 @@ func unpackPython(dir string) error {
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
-		found, err := filepath.Glob(filepath.Join(library, pattern))
+		found, err := fs.Glob(os.DirFS(library), pattern)
 		if err != nil {
 			return err
 		}
 		for _, name := range found {
-			if err := os.RemoveAll(name); err != nil {
+			if err := os.RemoveAll(filepath.Join(library, name)); err != nil {
 				return err
 			}
 		}

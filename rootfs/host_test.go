@@ -1,0 +1,227 @@
+package rootfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// place copies files of this machine into a directory, by name.
+func place(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, from := range files {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func scripts(t *testing.T, texts map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestAMachineWithoutWhatPythonNeedsIsToldWhatToInstall(t *testing.T) {
+	t.Parallel()
+	h := host{loader: filepath.Join(t.TempDir(), "ld-linux-x86-64.so.2")}
+	_, err := h.addTo(make(plan))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"libc.so.6", "libc6", "libgcc-s1", "libstdc++6", "dash", "ld-linux-x86-64.so.2"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not name %s", err, want)
+		}
+	}
+}
+
+func TestAMachineWithLittleElseIsToldWhatItLacks(t *testing.T) {
+	t.Parallel()
+	h := thisHost()
+	h.programs = []string{place(t, map[string]string{"sh": "/bin/sh"})}
+	h.terminfo, h.locales = nil, nil
+	p := make(plan)
+	missing, err := h.addTo(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range append(tools(), "terminfo xterm", "locale C.UTF-8") {
+		if !slices.Contains(missing, want) {
+			t.Errorf("%s is not told missing", want)
+		}
+	}
+	if slices.Contains(missing, "sh") || !p.has("usr/bin/sh") {
+		t.Error("sh is missing")
+	}
+}
+
+func TestAProgramKeepsItsNameAndOthersAreLinksToIt(t *testing.T) {
+	t.Parallel()
+	dir := scripts(t, map[string]string{"mawk": "#!/bin/sh\n# awk\n"})
+	for _, alias := range []string{"awk", "nawk"} {
+		if err := os.Symlink("mawk", filepath.Join(dir, alias)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &collector{host: host{programs: []string{dir}}, plan: make(plan)}
+	for _, name := range []string{"awk", "nawk", "mawk"} {
+		if err := c.tool(name); err != nil {
+			t.Error(err)
+		}
+	}
+	want := plan{
+		"usr/bin/mawk": {mode: 0o755, data: []byte("#!/bin/sh\n# awk\n")},
+		"usr/bin/awk":  {mode: fs.ModeSymlink, data: []byte("mawk")},
+		"usr/bin/nawk": {mode: fs.ModeSymlink, data: []byte("mawk")},
+	}
+	if diff := cmp.Diff(want, c.plan, cmp.AllowUnexported(entry{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestTwoProgramsOfOneNameAreBothKept(t *testing.T) {
+	t.Parallel()
+	bin := scripts(t, map[string]string{"tool": "#!/bin/sh\n# one\n"})
+	other := scripts(t, map[string]string{"tool": "#!/bin/sh\n# other\n"})
+	if err := os.Symlink(filepath.Join(other, "tool"), filepath.Join(bin, "alias")); err != nil {
+		t.Fatal(err)
+	}
+	c := &collector{host: host{programs: []string{bin}}, plan: make(plan)}
+	for _, name := range []string{"tool", "alias"} {
+		if err := c.tool(name); err != nil {
+			t.Error(err)
+		}
+	}
+	want := plan{
+		"usr/bin/tool":  {mode: 0o755, data: []byte("#!/bin/sh\n# one\n")},
+		"usr/bin/alias": {mode: 0o755, data: []byte("#!/bin/sh\n# other\n")},
+	}
+	if diff := cmp.Diff(want, c.plan, cmp.AllowUnexported(entry{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAToolThatWouldNotRunIsNotTaken(t *testing.T) {
+	t.Parallel()
+	dir := scripts(t, map[string]string{
+		"perl":  "#!/usr/bin/perl\n",
+		"env":   "#!/usr/bin/env sh\n",
+		"empty": "",
+		"text":  "echo no interpreter is named\n",
+		"elf":   "\x7fELF, but not really",
+	})
+	if err := os.Mkdir(filepath.Join(dir, "directory"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
+		t.Fatal(err)
+	}
+	// Programs are there, but no libraries.
+	bash := place(t, map[string]string{"bash": "/bin/bash"})
+	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
+	for _, name := range []string{"perl", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
+		if c.tool(name) == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	if len(c.plan) > 0 {
+		t.Errorf("planned: %v", c.plan)
+	}
+}
+
+func TestALibraryForAnotherMachineIsPassedOver(t *testing.T) {
+	t.Parallel()
+	const name = "libm.so.6"
+	var real string
+	for _, dir := range thisHost().libraries {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			real = dir
+			break
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(real, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const machine = 18  // Offset of e_machine in an ELF header.
+	data[machine] = 183 // EM_AARCH64.
+	foreign := scripts(t, map[string]string{name: string(data)})
+	h := thisHost()
+	c := &collector{host: h, plan: make(plan)}
+	c.host.libraries = append([]string{foreign}, h.libraries...)
+	if err := c.library(name, nil); err != nil {
+		t.Fatal(err)
+	}
+	for path := range c.plan {
+		if strings.HasPrefix("/"+path, foreign) {
+			t.Errorf("%s is taken", path)
+		}
+	}
+	c = &collector{host: host{libraries: []string{foreign}}, plan: make(plan)}
+	if err := c.library(name, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestOnlyDirectoriesOfTheSystemAreSearchedForAProgramsOwnLibraries(t *testing.T) {
+	t.Parallel()
+	n := needs{paths: []string{
+		"/usr/lib/private", "$ORIGIN/../lib/tool", "${ORIGIN}", "/home/someone/lib", "/usr/lib/../../home/someone", "relative", "",
+	}}
+	want := []string{"/usr/lib/private", "/usr/lib/tool"}
+	if diff := cmp.Diff(want, n.searched("/usr/bin")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAnotherInputGivesAnotherKey(t *testing.T) {
+	t.Parallel()
+	base := func() plan {
+		p := make(plan)
+		p.dir("d", 0o755)
+		p.file("d/f", 0o644, []byte("data"))
+		p.link("l", "d")
+		return p
+	}
+	key := base().key("python")
+	if again := base().key("python"); again != key {
+		t.Errorf("the same plan gives %s and %s", key, again)
+	}
+	for name, change := range map[string]func(plan){
+		"content":                func(p plan) { p.file("d/f", 0o644, []byte("date")) },
+		"a mode":                 func(p plan) { p.file("d/f", 0o600, []byte("data")) },
+		"a target":               func(p plan) { p.link("l", "e") },
+		"a link made a file":     func(p plan) { p.file("l", 0, []byte("d")) },
+		"a name":                 func(p plan) { delete(p, "l"); p.link("m", "d") },
+		"an entry more":          func(p plan) { p.file("e", 0o644, nil) },
+		"an entry less":          func(p plan) { delete(p, "l") },
+		"content moved to names": func(p plan) { delete(p, "d/f"); p.file("d/fd", 0o644, []byte("ata")) },
+	} {
+		p := base()
+		change(p)
+		if p.key("python") == key {
+			t.Errorf("%s does not change the key", name)
+		}
+	}
+	if base().key("python 2") == key {
+		t.Error("another Python does not change the key")
+	}
+}
