@@ -57,6 +57,9 @@ type RefreshTokenStore interface {
 	// one transaction; CodeConflict if it was spent already, CodeNotFound if
 	// its family is revoked.
 	RotateRefreshToken(ctx context.Context, spent [32]byte, client [32]byte, at time.Time, next *RefreshToken) error
+	// AddSuccessor stores another successor of a spent token, for a client that
+	// lost the first; CodeNotFound if its family is revoked.
+	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
 	// RevokeFamily deletes the token's family; revoking twice is no error.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all of the user's refresh tokens.

@@ -1,6 +1,9 @@
 package pyth
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // UserID identifies a user. A user is also the tenant: the one on whose
 // behalf a sandbox runs, and who never shares it.
@@ -15,6 +18,9 @@ type User struct {
 	PasswordHash string
 	CreatedAt    time.Time
 }
+
+// EmailKey is what e-mails are compared by: case does not matter.
+func EmailKey(email string) string { return strings.ToLower(email) }
 
 // Credential says how a caller proved who they are.
 type Credential string

@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	keyColumns = "k.id, k.user_id, k.name, k.prefix, k.hash, k.sealed, k.created_at, k.expires_at"
+
+	selectKeyByHash = "SELECT " + keyColumns + ", u.id, u.email, u.password_hash, u.created_at" +
+		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
+)
+
+// keyFields are where the columns of a key go.
+func keyFields(k *pyth.APIKey) []any {
+	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
+}
+
+// executor is a database or a transaction.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
+	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, instant(k.CreatedAt), instant(k.ExpiresAt))
+	return err
+}
+
+// CreateAPIKey stores the key.
+func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
+	return insertKey(ctx, s.writer, key)
+}
+
+// APIKeyByHash finds the key and its user.
+func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
+	k, u := new(pyth.APIKey), new(pyth.User)
+	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	if err := s.keyByHash.QueryRowContext(ctx, hash[:]).Scan(fields...); err != nil {
+		return nil, nil, found(err, "key")
+	}
+	return k, u, nil
+}
+
+// APIKeys lists a page of the user's keys.
+func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []*pyth.APIKey
+	for rows.Next() {
+		k := new(pyth.APIKey)
+		if err := rows.Scan(keyFields(k)...); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
+}
+
+// DeleteAPIKey deletes a key of the user.
+func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID) error {
+	deleted, err := affected(s.writer.ExecContext(ctx, "DELETE FROM api_keys WHERE user_id = ? AND id = ?", user, id))
+	if err == nil && !deleted {
+		err = found(sql.ErrNoRows, "key")
+	}
+	return err
+}
+
+// PrimaryAPIKey is the user's oldest key with a sealed copy.
+func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
+	k := new(pyth.APIKey)
+	err := s.reader.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).
+		Scan(keyFields(k)...)
+	if err != nil {
+		return nil, found(err, "key")
+	}
+	return k, nil
+}

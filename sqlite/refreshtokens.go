@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const insertToken = "INSERT INTO refresh_tokens (hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+func tokenValues(t *pyth.RefreshToken) []any {
+	var client any
+	if t.ClientHash != [32]byte{} {
+		client = t.ClientHash[:]
+	}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, instant(t.IssuedAt), instant(t.ExpiresAt), instant(t.SpentAt), client}
+}
+
+// CreateRefreshToken stores the first token of a family.
+func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
+	_, err := s.writer.ExecContext(ctx, insertToken, tokenValues(t)...)
+	return err
+}
+
+// RefreshToken finds the token.
+func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
+	t := new(pyth.RefreshToken)
+	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = ?", hash[:]).
+		Scan(hashOf{&t.Hash}, &t.FamilyID, &t.UserID, timeOf{&t.IssuedAt}, timeOf{&t.ExpiresAt}, timeOf{&t.SpentAt}, hashOf{&t.ClientHash})
+	if err != nil {
+		return nil, found(err, "refresh token")
+	}
+	return t, nil
+}
+
+// RotateRefreshToken marks the token as spent and stores its successor.
+func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
+			instant(at), client[:], spent[:]))
+		if err != nil {
+			return err
+		}
+		if !changed {
+			if err := tokenExists(ctx, tx, spent); err != nil {
+				return err
+			}
+			return pyth.Errorf(pyth.CodeConflict, "The refresh token was used already.")
+		}
+		_, err = tx.ExecContext(ctx, insertToken, tokenValues(next)...)
+		return err
+	})
+}
+
+// AddSuccessor stores another successor of a spent token.
+func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.RefreshToken) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := tokenExists(ctx, tx, spent); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, insertToken, tokenValues(next)...)
+		return err
+	})
+}
+
+func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
+	var one int
+	return found(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
+}
+
+// RevokeFamily deletes the family.
+func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
+	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
+	return err
+}
+
+// RevokeAll deletes all of the user's refresh tokens.
+func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
+	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", user)
+	return err
+}
+
+// DeleteExpiredRefreshTokens removes what ended before the time.
+func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
+	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", instant(before))
+	return err
+}

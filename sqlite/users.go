@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// CreateUser stores the user with their first key and data key.
+func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
+			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, instant(u.CreatedAt))
+		if duplicate(err) {
+			return pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, wrapped) VALUES (?, ?, ?)",
+			dataKey.UserID, dataKey.Version, dataKey.Wrapped); err != nil {
+			return err
+		}
+		return insertKey(ctx, tx, key)
+	})
+}
+
+// User finds the user.
+func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
+	return s.user(ctx, "id", string(id))
+}
+
+// UserByEmail finds the user, without regard to case.
+func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
+	return s.user(ctx, "email_key", pyth.EmailKey(email))
+}
+
+func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, error) {
+	u := new(pyth.User)
+	err := s.reader.QueryRowContext(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+column+" = ?", value).
+		Scan(&u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
+	if err != nil {
+		return nil, found(err, "user")
+	}
+	return u, nil
+}
+
+// SetPasswordHash replaces the hash if it still is old.
+func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, new string) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, new) })
+}
+
+// ChangePassword replaces the hash and revokes all refresh tokens.
+func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, new string) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := replaceHash(ctx, tx, id, old, new); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", id)
+		return err
+	})
+}
+
+func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, new string) error {
+	changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", new, id, old))
+	if err != nil || changed {
+		return err
+	}
+	var one int
+	if err := tx.QueryRowContext(ctx, "SELECT 1 FROM users WHERE id = ?", id).Scan(&one); err != nil {
+		return found(err, "user")
+	}
+	return pyth.Errorf(pyth.CodeConflict, "The password was changed meanwhile.")
+}
