@@ -215,10 +215,10 @@ func (b *builder) make(ctx context.Context) (path string, err error) {
 		{"Compiling its standard library", func() error { return compilePython(ctx, python) }},
 	} {
 		b.Progress(s.name, 0, 1)
-		if err := s.do(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := s.do(); err != nil {
 			return "", err
 		}
 		b.Progress(s.name, 1, 1)

@@ -19,13 +19,15 @@ import (
 
 	goerofs "github.com/erofs/go-erofs"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 
 	"github.com/pyth-on/pyth-on/guest"
 	"github.com/pyth-on/pyth-on/rootfs"
 )
 
-// sharedDir has the image that the tests look at but do not touch.
+// sharedDir has the image that the tests look at but do not touch. Making one
+// takes seconds.
 var sharedDir string
 
 func TestMain(m *testing.M) {
@@ -40,17 +42,38 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var buildShared = sync.OnceValues(func() (*rootfs.Image, error) {
-	return rootfs.Build(context.Background(), sharedDir, rootfs.Options{})
+// built is what one of several builders at once returned.
+type built struct {
+	image *rootfs.Image
+	// steps are those that the builder finished.
+	steps []string
+}
+
+var buildShared = sync.OnceValues(func() ([]built, error) {
+	all := make([]built, 3)
+	var group errgroup.Group
+	for i := range all {
+		group.Go(func() (err error) {
+			all[i].image, err = rootfs.Build(context.Background(), sharedDir, rootfs.Options{
+				Progress: func(step string, done, total int) {
+					if done == total {
+						all[i].steps = append(all[i].steps, step)
+					}
+				},
+			})
+			return err
+		})
+	}
+	return all, group.Wait()
 })
 
 func shared(t *testing.T) *rootfs.Image {
 	t.Helper()
-	image, err := buildShared()
+	all, err := buildShared()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return image
+	return all[0].image
 }
 
 // open reads the shared image.
