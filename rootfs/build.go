@@ -22,6 +22,7 @@ const (
 	// Python into it or writes it; all else that goes in is hashed.
 	recipe = "1"
 
+	suffix      = ".erofs"
 	lockName    = "rootfs.lock"
 	lockRetry   = 50 * time.Millisecond
 	buildPrefix = ".rootfs-build-"
@@ -50,6 +51,8 @@ type Image struct {
 // into it. Making it takes some seconds and about 250 MB of disk in passing;
 // finding it takes a fraction of a second. Several processes may build in the
 // same directory. When ctx ends nothing is left but what was there before.
+// Images made from other inputs, such as by an earlier release, are left alone:
+// they may be in use.
 //
 // The error tells which packages to install if this machine lacks a library
 // that Python needs.
@@ -89,8 +92,6 @@ type builder struct {
 	// follows, so that one look at the file tells if it is damaged.
 	prefix string
 }
-
-const suffix = ".erofs"
 
 // fillPlan plans all but Python.
 func (b *builder) fillPlan(h host) (missing []string, err error) {

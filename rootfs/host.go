@@ -169,8 +169,10 @@ func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
 		switch strings.TrimSpace(string(line)) {
-		case "/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/bash":
+		case "/bin/sh", "/usr/bin/sh":
 			return nil
+		case "/bin/bash", "/usr/bin/bash":
+			return c.tool("bash")
 		}
 		return fmt.Errorf("is a script for %s", line)
 	}
@@ -202,6 +204,10 @@ func (c *collector) library(name string, first []string) error {
 		if err != nil {
 			continue
 		}
+		at := merged(filepath.Join(dir, name))
+		if c.plan.has(at) {
+			return nil
+		}
 		data, err := readRegular(filepath.Join(dir, name))
 		if err != nil {
 			continue
@@ -209,10 +215,6 @@ func (c *collector) library(name string, first []string) error {
 		needs, err := readNeeds(data)
 		if err != nil {
 			continue // As the loader does with what is for another machine.
-		}
-		at := merged(filepath.Join(dir, name))
-		if c.plan.has(at) {
-			return nil
 		}
 		// Planned first: libraries may need each other.
 		c.plan.file(at, 0o644, data)

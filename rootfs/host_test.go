@@ -123,6 +123,7 @@ func TestAToolThatWouldNotRunIsNotTaken(t *testing.T) {
 	t.Parallel()
 	dir := scripts(t, map[string]string{
 		"perl":  "#!/usr/bin/perl\n",
+		"bashy": "#!/bin/bash\n", // And bash cannot be had.
 		"env":   "#!/usr/bin/env sh\n",
 		"empty": "",
 		"text":  "echo no interpreter is named\n",
@@ -137,7 +138,7 @@ func TestAToolThatWouldNotRunIsNotTaken(t *testing.T) {
 	// Programs are there, but no libraries.
 	bash := place(t, map[string]string{"bash": "/bin/bash"})
 	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
-	for _, name := range []string{"perl", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
+	for _, name := range []string{"perl", "bashy", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
 		if c.tool(name) == nil {
 			t.Errorf("%s is taken", name)
 		}
