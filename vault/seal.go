@@ -1,0 +1,73 @@
+package vault
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"strconv"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// keyBytes is the size of every key: AES-256.
+const keyBytes = 32
+
+// format is the first byte of a sealed value: AES-256-GCM with a random nonce
+// of 96 bits in front of the ciphertext. A key encrypts far fewer than the 2^32
+// values that NIST SP 800-38D allows it with random nonces.
+const format = 1
+
+// ErrDamaged is returned for a value that is not as it was sealed.
+var ErrDamaged = errors.New("vault: the value was changed, or sealed for something else")
+
+func seal(key, plaintext, associated []byte) ([]byte, error) {
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal([]byte{format}, nil, plaintext, associated), nil
+}
+
+func open(key, sealed, associated []byte) ([]byte, error) {
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) == 0 || sealed[0] != format {
+		return nil, ErrDamaged
+	}
+	plaintext, err := aead.Open(nil, nil, sealed[1:], associated)
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	return plaintext, nil
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// of is the associated data of the user's value.
+func (l Label) of(user pyth.UserID) []byte {
+	return associated("value", string(user), l.Kind, l.Name, strconv.Itoa(l.Version))
+}
+
+func dataKeyLabel(user pyth.UserID, version int) []byte {
+	return associated("data key", string(user), strconv.Itoa(version))
+}
+
+// associated joins parts so that no other parts give the same: each has its
+// length in front.
+func associated(parts ...string) []byte {
+	var b []byte
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
+		b = append(b, p...)
+	}
+	return b
+}

@@ -1,0 +1,88 @@
+// Package vault encrypts what the server keeps for its users (envelope
+// encryption): each user has a data key, which the root key wraps, and which
+// encrypts what is theirs.
+//
+// It promises that a sealed value opens only for the user, kind, name and
+// version that it was sealed for, and that any changed byte is noticed. All of
+// these are associated data of AES-256-GCM (NIST SP 800-38D).
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Label says what a value is. Two values of a user never share a label.
+type Label struct {
+	Kind    string
+	Name    string
+	Version int
+}
+
+// firstVersion is that of a user's first data key.
+const firstVersion = 1
+
+// Vault seals and opens. It is safe for concurrent use.
+type Vault struct {
+	keeper KeyKeeper
+	keys   pyth.DataKeyStore
+}
+
+// New makes a Vault whose data keys are in the store, wrapped by the keeper.
+func New(keeper KeyKeeper, keys pyth.DataKeyStore) *Vault {
+	return &Vault{keeper: keeper, keys: keys}
+}
+
+// NewDataKey makes a data key for a user who has none. The caller stores it.
+func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
+	key := make([]byte, keyBytes)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	wrapped, err := v.keeper.Wrap(ctx, key, dataKeyLabel(user, firstVersion))
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.DataKey{UserID: user, Version: firstVersion, Wrapped: wrapped}, nil
+}
+
+// Seal encrypts a value of the user.
+func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plaintext []byte) ([]byte, error) {
+	key, err := v.keys.DataKey(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return v.SealWith(ctx, key, label, plaintext)
+}
+
+// SealWith encrypts under a data key that may not be stored yet.
+func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, plaintext []byte) ([]byte, error) {
+	opened, err := v.unwrap(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(opened)
+	return seal(opened, plaintext, label.of(key.UserID))
+}
+
+// Open decrypts a value of the user. It fails with ErrDamaged if the value was
+// changed, or was sealed for something else.
+func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed []byte) ([]byte, error) {
+	key, err := v.keys.DataKey(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := v.unwrap(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(opened)
+	return open(opened, sealed, label.of(user))
+}
+
+func (v *Vault) unwrap(ctx context.Context, key *pyth.DataKey) ([]byte, error) {
+	return v.keeper.Unwrap(ctx, key.Wrapped, dataKeyLabel(key.UserID, key.Version))
+}

@@ -1,0 +1,208 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/vault"
+)
+
+// keys is a store of data keys.
+type keys map[pyth.UserID]*pyth.DataKey
+
+func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error) {
+	if key := k[user]; key != nil {
+		return key, nil
+	}
+	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such data key.")
+}
+
+func keeper(t testing.TB) *vault.FileKeeper {
+	t.Helper()
+	k, err := vault.OpenFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func newVault(t testing.TB, users ...pyth.UserID) (*vault.Vault, keys) {
+	t.Helper()
+	stored := keys{}
+	v := vault.New(keeper(t), stored)
+	for _, user := range users {
+		key, err := v.NewDataKey(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored[user] = key
+	}
+	return v, stored
+}
+
+var label = vault.Label{Kind: "secret", Name: "TOKEN", Version: 2}
+
+func TestAValueOpensOnlyForWhatItWasSealedFor(t *testing.T) {
+	v, stored := newVault(t, "ada", "bob")
+	sealed, err := v.Seal(t.Context(), "ada", label, []byte("value"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Open(t.Context(), "ada", label, sealed)
+	if err != nil || string(got) != "value" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if bytes.Contains(sealed, []byte("value")) {
+		t.Error("the value can be read")
+	}
+	for name, c := range map[string]struct {
+		user  pyth.UserID
+		label vault.Label
+	}{
+		"another user":    {"bob", label},
+		"another kind":    {"ada", vault.Label{Kind: "key", Name: "TOKEN", Version: 2}},
+		"another name":    {"ada", vault.Label{Kind: "secret", Name: "TOKEN2", Version: 2}},
+		"another version": {"ada", vault.Label{Kind: "secret", Name: "TOKEN", Version: 1}},
+		"shifted borders": {"ada", vault.Label{Kind: "secre", Name: "tTOKEN", Version: 2}},
+		"an empty label":  {"ada", vault.Label{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := v.Open(t.Context(), c.user, c.label, sealed); !errors.Is(err, vault.ErrDamaged) || got != nil {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	// Data keys cannot be swapped in the store either.
+	stored["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: stored["ada"].Wrapped}
+	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheSameValueIsNeverSealedTheSame(t *testing.T) {
+	v, _ := newVault(t, "ada")
+	one, err1 := v.Seal(t.Context(), "ada", label, []byte("value"))
+	two, err2 := v.Seal(t.Context(), "ada", label, []byte("value"))
+	if err1 != nil || err2 != nil || bytes.Equal(one, two) {
+		t.Errorf("got %x and %x, %v, %v", one, two, err1, err2)
+	}
+}
+
+func TestAUserWithoutADataKeyHasNothing(t *testing.T) {
+	v, _ := newVault(t)
+	if _, err := v.Open(t.Context(), "nobody", label, []byte{1}); pyth.ErrorCode(err) != pyth.CodeNotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnyChangeIsNoticed(t *testing.T) {
+	v, _ := newVault(t, "ada")
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.SliceOf(rapid.Byte()).Draw(t, "value")
+		sealed, err := v.Seal(context.Background(), "ada", label, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := v.Open(context.Background(), "ada", label, sealed)
+		if err != nil || !bytes.Equal(got, value) {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		i := rapid.IntRange(0, len(sealed)-1).Draw(t, "index")
+		sealed[i] ^= byte(rapid.IntRange(1, 255).Draw(t, "change"))
+		if _, err := v.Open(context.Background(), "ada", label, sealed); !errors.Is(err, vault.ErrDamaged) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func FuzzOpen(f *testing.F) {
+	v, _ := newVault(f, "ada")
+	sealed, err := v.Seal(f.Context(), "ada", label, []byte("value"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{})
+	f.Add([]byte{1})
+	f.Add(sealed[:len(sealed)-1])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, err := v.Open(t.Context(), "ada", label, b); !errors.Is(err, vault.ErrDamaged) {
+			t.Errorf("%x opens as %q, %v", b, got, err)
+		}
+	})
+}
+
+func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	derived := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range derived {
+		wg.Go(func() {
+			k, err := vault.OpenFileKeeper(path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b, err := k.Derive(t.Context(), "test", 32)
+			if err != nil {
+				t.Error(err)
+			}
+			derived[i] = string(b)
+		})
+	}
+	wg.Wait()
+	for _, d := range derived {
+		if d != derived[0] || len(d) != 32 {
+			t.Error("two keys were made")
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != 32 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		mode    os.FileMode
+		says    string
+	}{
+		"read by all":   {strings.Repeat("k", 32), 0o644, "chmod 600"},
+		"read by group": {strings.Repeat("k", 32), 0o640, "chmod 600"},
+		"too short":     {"k", 0o600, "1 bytes"},
+		"empty":         {"", 0o600, "0 bytes"},
+		"too long":      {strings.Repeat("k", 33), 0o600, "33 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "root.key")
+			if err := os.WriteFile(path, []byte(c.content), c.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := vault.OpenFileKeeper(path)
+			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestKeysForOnePurposeAreNotThoseForAnother(t *testing.T) {
+	k := keeper(t)
+	one, err1 := k.Derive(t.Context(), "one", 32)
+	two, err2 := k.Derive(t.Context(), "two", 32)
+	if err1 != nil || err2 != nil || bytes.Equal(one, two) {
+		t.Errorf("%x, %x, %v, %v", one, two, err1, err2)
+	}
+}
