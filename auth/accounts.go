@@ -1,0 +1,199 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"time"
+
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/vault"
+)
+
+// firstKeyName is the name of the key that comes with the account.
+const firstKeyName = "default"
+
+// Register makes an account.
+func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
+	if err := s.mayRegister(invite); err != nil {
+		return nil, err
+	}
+	email, err := normalizeEmail(email)
+	if err != nil {
+		return nil, err
+	}
+	if password, err = newPassword("body.password", password, email); err != nil {
+		return nil, err
+	}
+	// Before the costly hash; the store decides if two come at once.
+	if _, err := s.config.Store.UserByEmail(ctx, email); err == nil {
+		return nil, pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
+	} else if !absent(err) {
+		return nil, err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return nil, err
+	}
+	id, err := newID("usr_")
+	if err != nil {
+		return nil, err
+	}
+	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
+	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	record, key, err := s.makeKey(user.ID, firstKeyName, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, keyLabel(record.ID), []byte(key)); err != nil {
+		return nil, err
+	}
+	if err := s.config.Store.CreateUser(ctx, user, record, dataKey); err != nil {
+		return nil, err
+	}
+	return s.grant(ctx, user, key)
+}
+
+func (s *Service) mayRegister(invite string) error {
+	switch s.config.Registration {
+	case RegistrationOpen:
+		return nil
+	case RegistrationInvite:
+		given := sha256.Sum256([]byte(invite))
+		valid := 0
+		for _, i := range s.config.Invites {
+			// Hashed and compared all, so that time tells nothing of them.
+			h := sha256.Sum256([]byte(i))
+			valid |= subtle.ConstantTimeCompare(given[:], h[:])
+		}
+		if valid == 1 {
+			return nil
+		}
+		return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration needs a valid invite. Ask the operator for one and send it as invite.")
+	}
+	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
+}
+
+// Login proves who the caller is by password.
+func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
+	password = normalizePassword(password)
+	user, err := s.config.Store.UserByEmail(ctx, loginEmail(email))
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	hash := s.absent
+	if user != nil {
+		hash = user.PasswordHash
+	}
+	ok, stale, err := s.hasher.verify(ctx, hash, password)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil || !ok {
+		return nil, pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+	}
+	if stale {
+		if err := s.rehash(ctx, user, password); err != nil {
+			return nil, err
+		}
+	}
+	key, err := s.primaryKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.grant(ctx, user, key)
+}
+
+// loginEmail is the address to look for. What cannot be an address is nobody's,
+// and takes as long.
+func loginEmail(email string) string {
+	if normal, err := normalizeEmail(email); err == nil {
+		return normal
+	}
+	return ""
+}
+
+// rehash brings the hash of a password that was just proved up to date.
+func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) error {
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	err = s.config.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
+	if pyth.ErrorCode(err) == pyth.CodeConflict {
+		return nil // Somebody else did.
+	}
+	return err
+}
+
+// primaryKey is the account's first key; "" if it was deleted.
+func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, error) {
+	record, err := s.config.Store.PrimaryAPIKey(ctx, user)
+	if absent(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	key, err := s.config.Vault.Open(ctx, user, keyLabel(record.ID), record.Sealed)
+	return string(key), err
+}
+
+func keyLabel(id pyth.KeyID) vault.Label {
+	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
+}
+
+// ChangePassword replaces the password of a caller who knows it.
+func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, new string) error {
+	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
+	}
+	if new, err = newPassword("body.newPassword", new, p.User.Email); err != nil {
+		return err
+	}
+	hash, err := s.hasher.hash(ctx, new)
+	if err != nil {
+		return err
+	}
+	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
+}
+
+// grant gives the user a token and the first refresh token of a family.
+func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
+	family, err := newID("fam_")
+	if err != nil {
+		return nil, err
+	}
+	refresh, record := s.newRefreshToken(user.ID, family)
+	if err := s.config.Store.CreateRefreshToken(ctx, record); err != nil {
+		return nil, err
+	}
+	return s.grantWith(user, key, refresh)
+}
+
+func (s *Service) grantWith(user *pyth.User, key, refresh string) (*pyth.Grant, error) {
+	token, expires, err := s.issue(user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
+}
+
+// newID makes an identifier that sorts by the time it was made (UUID version
+// 7, RFC 9562).
+func newID(start string) (string, error) {
+	id, err := uuid.NewV7()
+	return start + id.String(), err
+}
+
+// now is the time as the store keeps it.
+func (s *Service) now() time.Time { return s.config.Clock().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	refreshStart = "pyrt_"
+	// retryGrace is how long a client may use a spent token again, because the
+	// answer that had its successor was lost.
+	retryGrace = 10 * time.Second
+)
+
+// newRefreshToken makes a token and what is kept of it.
+func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
+	token := refreshStart + rand.Text() + rand.Text() // 260 bits
+	now := s.now()
+	return token, &pyth.RefreshToken{
+		Hash: hashOf(token), FamilyID: family, UserID: user, IssuedAt: now, ExpiresAt: now.Add(s.config.RefreshTTL),
+	}
+}
+
+func invalidRefreshToken() error {
+	return pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is not valid any more. Log in again.")
+}
+
+// Refresh exchanges a refresh token for a new one and a JWT. A spent token that
+// is seen again may have been stolen: then all that came of the same login is
+// revoked (RFC 9700, 4.14.2).
+func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
+	hash := hashOf(refreshToken)
+	seen, err := s.config.Store.RefreshToken(ctx, hash)
+	if absent(err) {
+		return nil, invalidRefreshToken()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !s.config.Clock().Before(seen.ExpiresAt) {
+		return nil, invalidRefreshToken()
+	}
+	user, err := s.config.Store.User(ctx, seen.UserID)
+	if absent(err) {
+		return nil, invalidRefreshToken()
+	}
+	if err != nil {
+		return nil, err
+	}
+	token, next := s.newRefreshToken(seen.UserID, seen.FamilyID)
+	if err := s.rotate(ctx, seen, clientHash(client), next); err != nil {
+		if absent(err) {
+			return nil, invalidRefreshToken()
+		}
+		return nil, err
+	}
+	key, err := s.primaryKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.grantWith(user, key, token)
+}
+
+// rotate stores the successor of the token, if the client may have one.
+func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
+	if seen.SpentAt.IsZero() {
+		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
+		if pyth.ErrorCode(err) != pyth.CodeConflict {
+			return err
+		}
+		// Another request was faster; it may be the same client's.
+		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
+			return err
+		}
+	}
+	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt) <= retryGrace {
+		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
+	}
+	if err := s.config.Store.RevokeFamily(ctx, seen.UserID, seen.FamilyID); err != nil {
+		return err
+	}
+	return invalidRefreshToken()
+}
+
+func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
+
+// Renew gives a caller with a JWT a new one.
+func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
+	key, err := s.primaryKey(ctx, p.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.grantWith(&p.User, key, "")
+}
+
+// Logout revokes the token's family, or all of the user's. A token that is not
+// the user's is as good as none that exists.
+func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
+	if refreshToken == "" {
+		return s.config.Store.RevokeAll(ctx, p.User.ID)
+	}
+	seen, err := s.config.Store.RefreshToken(ctx, hashOf(refreshToken))
+	if absent(err) || err == nil && seen.UserID != p.User.ID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.config.Store.RevokeFamily(ctx, p.User.ID, seen.FamilyID)
+}

@@ -1,0 +1,113 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxToken is the longest JWT in bytes that is looked at.
+const maxToken = 4 << 10
+
+// issue makes a JWT for the user.
+func (s *Service) issue(user pyth.UserID) (token string, expires time.Time, err error) {
+	now := s.config.Clock()
+	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+		Issuer:    s.config.Issuer,
+		Subject:   string(user),
+		Audience:  jwt.ClaimStrings{s.config.Audience},
+		IssuedAt:  jwt.NewNumericDate(now),
+		NotBefore: jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(expires),
+		ID:        uuid.NewString(),
+	}).SignedString(s.config.JWTKey)
+	return token, expires, err
+}
+
+// verifyToken is the user and end of a JWT that this server issued, by the
+// rules of RFC 8725: one algorithm, and every claim is there and checked.
+func (s *Service) verifyToken(token string) (pyth.UserID, time.Time, error) {
+	if len(token) > maxToken {
+		return "", time.Time{}, unauthenticated()
+	}
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+		jwt.WithIssuer(s.config.Issuer),
+		jwt.WithAudience(s.config.Audience),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(s.config.Clock),
+	)
+	claims := new(jwt.RegisteredClaims)
+	parsed, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
+	if err != nil || parsed.Header["typ"] != "JWT" || claims.Subject == "" || claims.ID == "" ||
+		claims.IssuedAt == nil || claims.NotBefore == nil || len(claims.Audience) != 1 {
+		return "", time.Time{}, unauthenticated()
+	}
+	return pyth.UserID(claims.Subject), claims.ExpiresAt.UTC(), nil
+}
+
+// Authenticate resolves credentials to who has them.
+func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
+	var byKey, byToken *pyth.Principal
+	var err error
+	if c.APIKey != "" {
+		if byKey, err = s.byKey(ctx, c.APIKey); err != nil {
+			return nil, err
+		}
+	}
+	if c.Bearer != "" {
+		if byToken, err = s.byToken(ctx, c.Bearer); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case byKey == nil && byToken == nil, byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID:
+		return nil, unauthenticated()
+	case byToken == nil:
+		return byKey, nil
+	}
+	// With both, the token speaks: it may be renewed.
+	return byToken, nil
+}
+
+func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, error) {
+	id, expires, err := s.verifyToken(token)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.config.Store.User(ctx, id)
+	if absent(err) {
+		return nil, unauthenticated()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.Principal{User: *user, Credential: pyth.CredentialJWT, ExpiresAt: expires}, nil
+}
+
+func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {
+	// A mistyped key costs no look into the store.
+	if !wellFormedKey(key) {
+		return nil, unauthenticated()
+	}
+	record, user, err := s.config.Store.APIKeyByHash(ctx, hashOf(key))
+	if absent(err) {
+		return nil, unauthenticated()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !record.ExpiresAt.IsZero() && !s.config.Clock().Before(record.ExpiresAt) {
+		return nil, unauthenticated()
+	}
+	return &pyth.Principal{
+		User: *user, Credential: pyth.CredentialAPIKey, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,
+	}, nil
+}
