@@ -148,17 +148,59 @@ func TestAToolThatWouldNotRunIsNotTaken(t *testing.T) {
 	}
 }
 
+// hostLibrary is where this machine has a library.
+func hostLibrary(t *testing.T, name string) string {
+	t.Helper()
+	for _, dir := range thisHost().libraries {
+		if path := filepath.Join(dir, name); readable(path) {
+			return path
+		}
+	}
+	t.Fatalf("this machine has no %s", name)
+	return ""
+}
+
+func readable(path string) bool {
+	_, err := os.ReadFile(path)
+	return err == nil
+}
+
+func TestALibraryComesWithWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	const name = "libstdc++.so.6"
+	c := &collector{host: thisHost(), plan: make(plan)}
+	if err := c.library(name, nil); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for at, e := range c.plan {
+		got = append(got, filepath.Base(at))
+		if !strings.HasPrefix(at, "usr/lib") || !e.mode.IsRegular() {
+			t.Errorf("%s is planned with mode %v", at, e.mode)
+		}
+	}
+	slices.Sort(got)
+	want := []string{"ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libm.so.6", "libstdc++.so.6"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+
+	alone := place(t, map[string]string{name: hostLibrary(t, name)})
+	c = &collector{host: host{libraries: []string{alone}, loader: loader}, plan: make(plan)}
+	if err := c.library(name, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without what it needs: error %v", err)
+	}
+	for at := range c.plan {
+		if filepath.Base(at) == name {
+			t.Error("it is planned without what it needs")
+		}
+	}
+}
+
 func TestALibraryForAnotherMachineIsPassedOver(t *testing.T) {
 	t.Parallel()
 	const name = "libm.so.6"
-	var real string
-	for _, dir := range thisHost().libraries {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			real = dir
-			break
-		}
-	}
-	data, err := os.ReadFile(filepath.Join(real, name))
+	data, err := os.ReadFile(hostLibrary(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
