@@ -86,8 +86,9 @@ func TestADamagedImageIsMadeAnewWithTheSameBytes(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, ".rootfs-build-123", "python"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	stale := name[:strings.LastIndex(name, "-")] + "-00000000.erofs" // Its checksum is another.
 	const other = "rootfs-00000000000000000000000000000000-00000000.erofs"
-	for name, content := range map[string][]byte{other: nil, "notes": nil, name: content[:len(content)/2]} {
+	for name, content := range map[string][]byte{other: nil, "notes": nil, stale: content, name: content[:len(content)/2]} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

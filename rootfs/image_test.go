@@ -445,6 +445,19 @@ func TestEveryProgramFindsItsLoaderAndLibraries(t *testing.T) {
 	}
 }
 
+func TestTheLoaderIsThereOnce(t *testing.T) {
+	t.Parallel()
+	var got []string
+	walk(t, open(t), func(name string, _ *goerofs.Stat) {
+		if path.Base(name) == "ld-linux-x86-64.so.2" {
+			got = append(got, name)
+		}
+	})
+	if diff := cmp.Diff([]string{"usr/lib64/ld-linux-x86-64.so.2"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestAToolIsThereOrToldMissing(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
