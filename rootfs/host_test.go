@@ -172,7 +172,7 @@ func TestALibraryComesWithWhatItNeeds(t *testing.T) {
 	if err := c.library(name, nil); err != nil {
 		t.Fatal(err)
 	}
-	var got []string
+	got := make([]string, 0, len(c.plan))
 	for at, e := range c.plan {
 		got = append(got, filepath.Base(at))
 		if !strings.HasPrefix(at, "usr/lib") || !e.mode.IsRegular() {
@@ -208,8 +208,8 @@ func TestALibraryForAnotherMachineIsPassedOver(t *testing.T) {
 	data[machine] = 183 // EM_AARCH64.
 	foreign := scripts(t, map[string]string{name: string(data)})
 	h := thisHost()
+	h.libraries = append([]string{foreign}, h.libraries...)
 	c := &collector{host: h, plan: make(plan)}
-	c.host.libraries = append([]string{foreign}, h.libraries...)
 	if err := c.library(name, nil); err != nil {
 		t.Fatal(err)
 	}

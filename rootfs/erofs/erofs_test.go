@@ -115,7 +115,7 @@ func expect(additions []addition) listing {
 
 // many are so many files in one directory.
 func many(count, nameLength int) []addition {
-	var all []addition
+	all := make([]addition, 0, count)
 	for i := range count {
 		name := fmt.Sprintf("%06d", i)
 		all = append(all, file("many/"+name+strings.Repeat("n", nameLength-len(name)), 0o644, name))

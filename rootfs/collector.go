@@ -1,0 +1,186 @@
+package rootfs
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// collector copies from the host into a plan.
+type collector struct {
+	host
+	plan plan
+}
+
+// tool adds the program and the libraries that it needs.
+func (c *collector) tool(name string) error {
+	for _, dir := range c.programs {
+		target, err := filepath.EvalSymlinks(filepath.Join(dir, name))
+		if err != nil {
+			continue
+		}
+		data, err := readRegular(target)
+		if err != nil {
+			return err
+		}
+		if err := c.runnable(data, target); err != nil {
+			return fmt.Errorf("%s: %w", target, err)
+		}
+		// One program may have many names, and may go by the name it has.
+		// Only the part of its path that all machines have in common is kept.
+		at := "usr/bin/" + filepath.Base(target)
+		if have, taken := c.plan[at]; taken && (!have.mode.IsRegular() || !bytes.Equal(have.data, data)) {
+			at = "usr/bin/" + name
+		}
+		c.plan.file(at, 0o755, data)
+		if alias := "usr/bin/" + name; alias != at {
+			c.plan.link(alias, path.Base(at))
+		}
+		return nil
+	}
+	return fs.ErrNotExist
+}
+
+// runnable adds what a program or library needs to run, and says if that is
+// not to be had.
+func (c *collector) runnable(data []byte, origin string) error {
+	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		switch strings.TrimSpace(string(line)) {
+		case "/bin/sh", "/usr/bin/sh":
+			return nil
+		case "/bin/bash", "/usr/bin/bash":
+			return c.tool("bash")
+		}
+		return fmt.Errorf("is a script for %s", line)
+	}
+	needs, err := readNeeds(data)
+	if err != nil {
+		return err
+	}
+	for _, name := range needs.libraries {
+		if err := c.library(name, needs.searched(filepath.Dir(origin))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// library adds a shared library with those that it needs. It is looked for in
+// the directories first, then in the loader's own.
+func (c *collector) library(name string, first []string) error {
+	if name == filepath.Base(c.host.loader) {
+		return c.loader()
+	}
+	if filepath.Base(name) != name {
+		return fmt.Errorf("%q is not a library's name", name)
+	}
+	for _, dir := range slices.Concat(first, c.libraries) {
+		// The directory's own path, without links, is where the loader in the
+		// image comes to look too.
+		dir, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			continue
+		}
+		at := merged(filepath.Join(dir, name))
+		if c.plan.has(at) {
+			return nil
+		}
+		data, err := readRegular(filepath.Join(dir, name))
+		if err != nil {
+			continue
+		}
+		needs, err := readNeeds(data)
+		if err != nil {
+			continue // As the loader does with what is for another machine.
+		}
+		// Planned first: libraries may need each other.
+		c.plan.file(at, 0o644, data)
+		for _, needed := range needs.libraries {
+			if err := c.library(needed, needs.searched(dir)); err != nil {
+				delete(c.plan, at)
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+}
+
+// loader adds the dynamic loader.
+func (c *collector) loader() error {
+	at := merged(loader)
+	if c.plan.has(at) {
+		return nil
+	}
+	data, err := readRegular(c.host.loader)
+	if err != nil {
+		return err
+	}
+	if _, err := readNeeds(data); err != nil {
+		return err
+	}
+	c.plan.file(at, 0o755, data)
+	return nil
+}
+
+// terminal adds the description of a terminal, which is in a directory named
+// by the first letter.
+func (c *collector) terminal(name string) bool {
+	for _, dir := range c.terminfo {
+		entry := filepath.Join(name[:1], name)
+		if data, err := readRegular(filepath.Join(dir, entry)); err == nil {
+			c.plan.file("usr/share/terminfo/"+entry, 0o644, data)
+			return true
+		}
+	}
+	return false
+}
+
+// locale adds C.UTF-8, which the C library has outside of itself.
+func (c *collector) locale() bool {
+	for _, dir := range c.locales {
+		found := false
+		for _, name := range []string{
+			"LC_ADDRESS", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT",
+			"LC_MESSAGES/SYS_LC_MESSAGES", "LC_MONETARY", "LC_NAME", "LC_NUMERIC",
+			"LC_PAPER", "LC_TELEPHONE", "LC_TIME",
+		} {
+			if data, err := readRegular(filepath.Join(dir, name)); err == nil {
+				c.plan.file("usr/lib/locale/C.utf8/"+name, 0o644, data)
+				found = found || name == "LC_CTYPE"
+			}
+		}
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// readRegular reads a file, through links, but nothing that could block.
+func readRegular(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	return os.ReadFile(name)
+}
+
+// merged is where the image has a library of the host: all of /lib and /lib64
+// is below /usr.
+func merged(name string) string {
+	name = inImage(name)
+	if strings.HasPrefix(name, "lib/") || strings.HasPrefix(name, "lib64/") {
+		return "usr/" + name
+	}
+	return name
+}
