@@ -46,7 +46,7 @@ func trials(kernel bool) []trial {
 		memory,
 		{
 			name:   "processes",
-			code:   "import os, signal\nn = 0\ntry:\n    while n < 100:\n        if os.fork() == 0:\n            signal.pause()\n        n += 1\nexcept BlockingIOError:\n    print('bounded', n < 10)\n",
+			code:   "import os, signal\nn = 0\ntry:\n    while n < 100:\n        if os.fork() == 0:\n            signal.pause()\n        n += 1\nexcept BlockingIOError:\n    print('bounded', n == 9)\n",
 			limits: func(j *pyth.Job) { j.Limits.Processes = 10 },
 			status: pyth.StatusSucceeded, stdout: "bounded True\n", how: byGVisor, level: OK,
 		},

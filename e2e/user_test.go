@@ -68,7 +68,7 @@ func TestAnOrdinaryUserServes(t *testing.T) {
 		{"time is bounded", "timed_out", object{"code": "while True: pass", "timeoutMs": 500}},
 		{"output is bounded", "output_limit", object{"code": "while True: print('x' * 1000)"}},
 		{"processor time is bounded", "timed_out", object{"code": "while True: pass", "limits": object{"cpuMs": 300}}},
-		{"processes are bounded", "failed", object{"code": "import os, signal\nwhile True:\n    if os.fork() == 0: signal.pause()"}},
+		{"processes are bounded", "failed", object{"code": "import os, signal\nwhile True:\n    if os.fork() == 0: signal.pause()", "limits": object{"processes": 32}}},
 		{"disk is bounded", "failed", object{"code": fill("f") + "raise SystemExit(1)", "limits": object{"diskBytes": 8 * mib}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -101,9 +101,9 @@ func (p *interpreter) start(j *job) error {
 		resource int
 		value    uint64
 	}{
-		{unix.RLIMIT_NPROC, uint64(j.Processes)},
+		// gVisor refuses the process after the one that exceeds the limit.
+		{unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0))},
 		{unix.RLIMIT_NOFILE, 1024},
-		{unix.RLIMIT_FSIZE, uint64(j.DiskBytes)},
 		{unix.RLIMIT_CORE, 0},
 	}
 	for _, l := range limits {
