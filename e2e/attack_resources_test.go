@@ -79,7 +79,7 @@ print('alive')
 		"limits": object{"memoryBytes": 80 * mib},
 	}, ends("out_of_memory")),
 	program("005_a_memfd_counts", object{
-		"code":   "import os, time\nfd = os.memfd_create('x')\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(1)\nprint('alive')",
+		"code":   "import ctypes, os, time\nfd = ctypes.CDLL(None).memfd_create(b'x', 0)\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(1)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
 	}, ends("out_of_memory")),
 	program("006_shared_memory_is_bounded", object{"code": fill("/dev/shm/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
@@ -144,7 +144,7 @@ except OSError:
 	}),
 	{"013_ten_gigabytes_of_output_are_cut", flood("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)},
 	{"014_floods_of_both_streams_are_cut", flood("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)},
-	{"015_one_endless_line_is_cut", flood("import sys\nsys.stdout.write('x' * (1 << 27))", true, false)},
+	{"015_one_endless_line_is_cut", flood("import sys\nfor _ in range(1 << 10): sys.stdout.write('x' * (1 << 20))", true, false)},
 	program("017_a_loop_ends_in_time", object{"code": "while True: pass", "timeoutMs": 500}, ends("timed_out")),
 	program("017_a_loop_ends_when_its_processor_time_is_used_up", object{
 		"code": "while True: pass", "timeoutMs": 20_000, "limits": object{"cpuMs": 300},
@@ -191,13 +191,10 @@ except OSError:
 		}
 	}),
 	program("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
-		"code": "import ctypes\nCB = ctypes.CFUNCTYPE(ctypes.c_int)\nlibc = ctypes.CDLL(None)\n" +
-			"import sys\nsys.setrecursionlimit(10**9)\n" +
-			"COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)\n" +
-			"buffer = (ctypes.c_int * 2)()\n" +
-			"def again(a, b):\n    libc.qsort(buffer, 2, 4, compare)\n    return 0\ncompare = COMPARE(again)\nagain(0, 0)",
+		// The C library's parser calls itself for each parenthesis.
+		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
-		if x.ends(t, "failed"); x.Signal != "SIGSEGV" && x.ExitCode == nil {
+		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
 			t.Error(x)
 		}
 	}),

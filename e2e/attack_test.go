@@ -15,7 +15,7 @@ func TestAttack(t *testing.T) {
 	s := start(t)
 	a := s.register(t)
 	a.run(t, "print(42)").prints(t, "42\n")
-	eventually(t, "the pool is full", func() bool { return len(s.sandboxes()) == warm })
+	s.fills(t)
 	before := s.footprint(t)
 	for _, group := range [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, apiAttacks,

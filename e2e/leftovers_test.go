@@ -37,6 +37,14 @@ func (s *server) footprint(t testing.TB) footprint {
 	}
 }
 
+// fills waits until the pool is as full as it gets.
+func (s *server) fills(t testing.TB) {
+	t.Helper()
+	eventually(t, "the pool is full", func() bool {
+		return s.metric(t, "pyth_on_sandboxes_ready") == warm && len(s.sandboxes()) == warm
+	})
+}
+
 // settles waits until the server takes no more than before.
 func (s *server) settles(t testing.TB, before footprint) {
 	t.Helper()
@@ -47,6 +55,9 @@ func (s *server) settles(t testing.TB, before footprint) {
 		}
 	}()
 	eventually(t, "the server returns to its footprint", func() bool {
+		if now.sandboxes = len(s.sandboxes()); now.sandboxes != before.sandboxes {
+			return false // Spares the costly rest while one boots.
+		}
 		now = s.footprint(t)
 		// Some goroutines and descriptors come and go with connections.
 		return now.sandboxes == before.sandboxes && now.cgroups <= before.cgroups && now.mounts <= before.mounts &&

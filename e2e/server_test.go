@@ -223,10 +223,12 @@ func must[T any](v T, err error) func(testing.TB) T {
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
+	// The looks get rarer, so that they do not keep from happening what they
+	// look for.
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20 seconds: %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }

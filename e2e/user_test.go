@@ -56,7 +56,7 @@ func TestAnOrdinaryUserServes(t *testing.T) {
 	s := startIn(t, data, attr)
 	a := s.register(t)
 	a.run(t, "import subprocess\nprint(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)").prints(t, "1000\n\n")
-	eventually(t, "the pool is full", func() bool { return len(s.sandboxes()) == warm })
+	s.fills(t)
 	before := s.footprint(t)
 	for _, c := range []struct {
 		name, status string

@@ -37,6 +37,9 @@ func Run(control *os.File) error {
 	hideArguments()
 	conn := protocol.NewConn(control)
 	reaper := newReaper()
+	if err := removeDevices(); err != nil {
+		return err
+	}
 	if err := mountScratch(defaultDisk); err != nil {
 		return err
 	}

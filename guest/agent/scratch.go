@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -49,6 +50,28 @@ func mountScratch(size int64) error {
 	}
 	// The program sees its directories, not the file system behind them.
 	return unix.Unmount(base, unix.MNT_DETACH)
+}
+
+// devices are what programs find in /dev.
+var devices = []string{
+	"fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero",
+}
+
+// removeDevices removes the others that gVisor puts there: FUSE and tunnels
+// are a way into more of its kernel than a program needs.
+func removeDevices() error {
+	entries, err := os.ReadDir("/dev")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains(devices, e.Name()) {
+			if err := os.RemoveAll("/dev/" + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writeFile puts a file of the job into the working directory, owned by the

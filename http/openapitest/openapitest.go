@@ -122,13 +122,23 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
+// CloseIdleConnections closes those that Base keeps, if it keeps any.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base == nil {
+		return http.DefaultTransport
+	}
+	return t.Base
+}
+
 // RoundTrip sends the request and checks its response.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	base := t.Base
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	res, err := base.RoundTrip(req)
+	res, err := t.base().RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
