@@ -50,7 +50,7 @@ type AccountService interface {
 	// user's families.
 	Logout(ctx context.Context, p *Principal, refreshToken string) error
 	// ChangePassword also revokes all refresh tokens.
-	ChangePassword(ctx context.Context, p *Principal, current, new string) error
+	ChangePassword(ctx context.Context, p *Principal, current, replacement string) error
 	// CreateKey returns the key's record and the key itself, which is not
 	// kept. A zero expiresAt means that it does not expire.
 	CreateKey(ctx context.Context, p *Principal, name string, expiresAt time.Time) (*APIKey, string, error)

@@ -29,10 +29,10 @@ type UserStore interface {
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash if it still is old, so that a rehash
 	// cannot undo a password change made meanwhile; otherwise CodeConflict.
-	SetPasswordHash(ctx context.Context, id UserID, old, new string) error
+	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword replaces the hash if it still is old (otherwise
 	// CodeConflict) and revokes all refresh tokens, in one transaction.
-	ChangePassword(ctx context.Context, id UserID, old, new string) error
+	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
 }
 
 // APIKeyStore keeps API keys.

@@ -149,7 +149,7 @@ func keyLabel(id pyth.KeyID) vault.Label {
 }
 
 // ChangePassword replaces the password of a caller who knows it.
-func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, new string) error {
+func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
 	if err != nil {
 		return err
@@ -157,10 +157,10 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 	if !ok {
 		return pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
 	}
-	if new, err = newPassword("body.newPassword", new, p.User.Email); err != nil {
+	if replacement, err = newPassword("body.newPassword", replacement, p.User.Email); err != nil {
 		return err
 	}
-	hash, err := s.hasher.hash(ctx, new)
+	hash, err := s.hasher.hash(ctx, replacement)
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}, func(t *testing.T, x *execution) {
 		// Nothing moved while the files were read one after the other.
 		var first, second int
-		fmt.Sscan(string(x.file(t, "first")), &first)
-		fmt.Sscan(string(x.file(t, "second")), &second)
+		must(fmt.Sscan(string(x.file(t, "first")), &first))(t)
+		must(fmt.Sscan(string(x.file(t, "second")), &second))(t)
 		if x.ends(t, "succeeded"); second == 0 || first-second > 1 || first < second {
 			t.Errorf("first %d, second %d", first, second)
 		}

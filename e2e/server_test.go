@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
 		os.Exit(1)
 	}
+	keepDescriptors()
 	// Programs must not inherit that these are ignored, as they are for what a
 	// shell runs in the background.
 	interrupted := make(chan os.Signal, 1)
@@ -47,7 +49,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		// Others than the owner run tests too.
 		_ = os.Chmod(dir, 0o755)
 		imageDir = filepath.Join(dir, "cache")
@@ -59,6 +61,17 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+// keepDescriptors lets nothing inherit what this process was started with
+// beyond the standard streams: programs outside would show it.
+func keepDescriptors() {
+	descriptors, _ := os.ReadDir("/proc/self/fd")
+	for _, d := range descriptors {
+		if fd, err := strconv.Atoi(d.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // server is a running `pyth-on serve`.

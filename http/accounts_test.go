@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 

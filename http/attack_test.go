@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	pyth "github.com/pyth-on/pyth-on"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 )

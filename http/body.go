@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -121,14 +122,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reser
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
-		switch {
-		case err == nil:
-		case err == io.EOF:
+		if err == io.EOF {
 			// The deadline was for the body; a run may take longer.
 			// A writer without deadlines, as in a test, has none to clear.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return data, nil
-		default:
+		}
+		if err != nil {
 			return nil, readError(err, limit)
 		}
 	}

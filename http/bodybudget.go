@@ -1,8 +1,9 @@
 package http
 
 import (
-	pyth "github.com/pyth-on/pyth-on"
 	"golang.org/x/sync/semaphore"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // bodyBudget bounds the memory of all bodies that are being read and decoded.

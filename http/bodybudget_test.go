@@ -1,10 +1,9 @@
 package http
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"net/http/httptest"
 
 	pyth "github.com/pyth-on/pyth-on"
 )

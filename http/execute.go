@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 

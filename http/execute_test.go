@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -90,8 +91,11 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 			&pyth.Execution{ID: "e", Language: pyth.Python, CreatedAt: created, Outcome: pyth.Outcome{
 				Status: pyth.StatusSucceeded,
 				Files: []pyth.File{
-					{Path: "a.csv", Content: []byte("x,é\n")}, {Path: "b.PNG", Content: []byte{0x89, 0xff}},
-					{Path: "c", Content: []byte("a\x00b")}, {Path: "d", Content: nil}, {Path: "e.unknown", Content: []byte("%PDF-1.7")},
+					{Path: "a.csv", Content: []byte("x,é\n")},
+					{Path: "b.PNG", Content: []byte{0x89, 0xff}},
+					{Path: "c", Content: []byte("a\x00b")},
+					{Path: "d", Content: nil},
+					{Path: "e.unknown", Content: []byte("%PDF-1.7")},
 				},
 			}},
 			`{"id":"e","language":"python","status":"succeeded","stdout":"","stderr":"",

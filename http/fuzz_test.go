@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+
 	pyhttp "github.com/pyth-on/pyth-on/http"
 )
 

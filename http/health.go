@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 

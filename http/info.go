@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 

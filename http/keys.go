@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 

@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -148,7 +150,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 
 // recovered answers a request whose handler panicked, if it still can.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
-	if cause == http.ErrAbortHandler {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
 	h.log.ErrorContext(r.Context(), "panic",

@@ -78,7 +78,7 @@ func (h *Handler) serveDocuments() error {
 
 func (h *Handler) serveStatic(path, mediaType string, content []byte) {
 	policy := contentSecurityPolicy()
-	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("Content-Security-Policy", policy)
 		// It is the same for everyone, but for the next version of the server.

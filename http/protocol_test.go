@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	pyth "github.com/pyth-on/pyth-on"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/ratelimit"
@@ -195,10 +196,18 @@ func TestHealthIsTheWorstOfItsChecks(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"all is well", checks{"database": ok, "sandbox": ok}, 200,
-			`{"status":"ok","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"ok"},"sandbox":{"status":"ok"}}}`},
-		{"something is degraded", checks{"database": degraded, "sandbox": ok}, 200,
-			`{"status":"degraded","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"degraded","detail":"slow disk"},"sandbox":{"status":"ok"}}}`},
+		{
+			"all is well",
+			checks{"database": ok, "sandbox": ok},
+			200,
+			`{"status":"ok","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"ok"},"sandbox":{"status":"ok"}}}`,
+		},
+		{
+			"something is degraded",
+			checks{"database": degraded, "sandbox": ok},
+			200,
+			`{"status":"degraded","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"degraded","detail":"slow disk"},"sandbox":{"status":"ok"}}}`,
+		},
 		{"something is missing", checks{"database": down, "sandbox": ok}, 503, `Not ok: database.`},
 		{"the sandbox is only degraded", checks{"database": ok, "sandbox": degraded}, 503, `Not ok: sandbox.`},
 	}

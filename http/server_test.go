@@ -193,5 +193,5 @@ func TestDuringTheDrainDelayNewConnectionsAreAnswered503(t *testing.T) {
 		t.Errorf("status %d, %v", res.StatusCode, res.Header)
 	}
 	cancel()
-	<-down
+	<-down //nolint:errcheck // How it ended is the concern of other tests.
 }

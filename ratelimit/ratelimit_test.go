@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pyth-on/pyth-on/ratelimit"
 	"pgregory.net/rapid"
+
+	"github.com/pyth-on/pyth-on/ratelimit"
 )
 
 // clock is a time that only moves when told to.

@@ -5,6 +5,7 @@ package rootless
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -56,7 +57,7 @@ func Run() (int, error) {
 	// cannot outlive this process; the thread therefore must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -67,7 +68,7 @@ func Run() (int, error) {
 	}
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EACCES) {
-			return 0, fmt.Errorf("%w (%v)", ErrNoNamespace, err)
+			return 0, fmt.Errorf("%w (%w)", ErrNoNamespace, err)
 		}
 		return 0, err
 	}

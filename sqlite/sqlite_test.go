@@ -33,7 +33,7 @@ func TestStore(t *testing.T) {
 func TestOnlyItsOwnerCanReadTheDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s := open(t, path)
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	createUser(t, s, "ada")
 	files, err := filepath.Glob(path + "*")
 	if err != nil || len(files) != 3 {
@@ -59,7 +59,7 @@ func TestAnyPathIsAFileOfThatName(t *testing.T) {
 				t.Fatal(err)
 			}
 			s = open(t, path)
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			if _, err := s.User(t.Context(), "ada"); err != nil {
 				t.Error(err)
 			}
@@ -108,7 +108,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 		for i := 0; ; i++ {
 			id := fmt.Sprintf("user-%d", i)
 			createUser(t, s, id)
-			fmt.Println("stored", id)
+			fmt.Fprintln(os.Stdout, "stored", id)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "db")
@@ -135,7 +135,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	s := open(t, path)
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if len(stored) < 50 {
 		t.Fatalf("%d users were stored", len(stored))
 	}
@@ -162,7 +162,7 @@ func createUser(t testing.TB, s *sqlite.Store, id string) {
 
 func BenchmarkAPIKeyByHash(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "db"))
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	for i := range 1000 {
 		createUser(b, s, fmt.Sprint(i))
 	}
@@ -177,7 +177,7 @@ func BenchmarkAPIKeyByHash(b *testing.B) {
 
 func BenchmarkCreateRefreshToken(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "db"))
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	createUser(b, s, "ada")
 	n := 0
 	for b.Loop() {

@@ -47,14 +47,14 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 }
 
 // SetPasswordHash replaces the hash if it still is old.
-func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, new string) error {
-	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, new) })
+func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }
 
 // ChangePassword replaces the hash and revokes all refresh tokens.
-func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, new string) error {
+func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		if err := replaceHash(ctx, tx, id, old, new); err != nil {
+		if err := replaceHash(ctx, tx, id, old, replacement); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", id)
@@ -62,8 +62,8 @@ func (s *Store) ChangePassword(ctx context.Context, id pyth.UserID, old, new str
 	})
 }
 
-func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, new string) error {
-	changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", new, id, old))
+func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, replacement string) error {
+	changed, err := affected(tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", replacement, id, old))
 	if err != nil || changed {
 		return err
 	}

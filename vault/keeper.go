@@ -76,7 +76,7 @@ func makeRootKey(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	key := make([]byte, keyBytes)
 	if _, err := rand.Read(key); err != nil {
 		return errors.Join(err, f.Close())

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/pyth-on/pyth-on/guest/agent"
@@ -10,7 +11,7 @@ import (
 func main() {
 	// The socket's number is fixed by the host's OCI spec.
 	if err := agent.Run(os.NewFile(3, "control")); err != nil {
-		os.Stderr.WriteString("pyth-on-guest: " + err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, "pyth-on-guest: "+err.Error())
 		os.Exit(1)
 	}
 }

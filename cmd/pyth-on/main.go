@@ -72,6 +72,6 @@ func fail(err error) int {
 type versionCommand struct{}
 
 func (versionCommand) Run() error {
-	_, err := fmt.Println("pyth-on " + version)
+	_, err := fmt.Fprintln(os.Stdout, "pyth-on "+version)
 	return err
 }

@@ -77,7 +77,7 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	// Listening first: a port that is taken shows before a long build.
-	listener, err := net.Listen("tcp", c.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
 	}
@@ -140,11 +140,11 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	if stopMetrics, err := c.serveMetrics(handler, logger); err != nil {
+	stopMetrics, err := c.serveMetrics(ctx, handler, logger)
+	if err != nil {
 		return err
-	} else {
-		defer stopMetrics()
 	}
+	defer stopMetrics()
 	go purge(ctx, accounts, logger)
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
 		"version", version, "python", image.PythonVersion, "data", data.path)
@@ -229,11 +229,11 @@ func (c *serveCommand) handler(config pyhttp.Config) (*pyhttp.Handler, error) {
 }
 
 // serveMetrics serves metrics on an address of their own, if there is one.
-func (c *serveCommand) serveMetrics(handler *pyhttp.Handler, logger *slog.Logger) (stop func(), err error) {
+func (c *serveCommand) serveMetrics(ctx context.Context, handler *pyhttp.Handler, logger *slog.Logger) (stop func(), err error) {
 	if c.MetricsAddr == "" {
 		return func() {}, nil
 	}
-	listener, err := net.Listen("tcp", c.MetricsAddr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.MetricsAddr)
 	if err != nil {
 		return nil, err
 	}

@@ -199,6 +199,6 @@ func runJob(conn *protocol.Conn, reaper *reaper, program *interpreter, j *job) e
 		return err
 	}
 	// The host destroys the sandbox; its end of the socket closing tells us.
-	<-gone
+	<-gone //nolint:errcheck // That it is gone is all there is to know.
 	return nil
 }

@@ -4,6 +4,7 @@ package openapitest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 // isError checks the body of a response that belongs to no operation as if it
 // were one of /readyz, which answers 503 with an Error.
 func (v *Validator) isError(res *http.Response, body []byte) error {
-	req, err := http.NewRequest(http.MethodGet, "/readyz", http.NoBody)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func Find(root, name string) (Parent, error) {
 	if err1 == nil {
 		return one, nil
 	}
-	return nil, fmt.Errorf("%w: v2: %v; v1: %v", ErrUnavailable, err2, err1)
+	return nil, fmt.Errorf("%w: v2: %w; v1: %w", ErrUnavailable, err2, err1)
 }
 
 // own is this process's path in the hierarchy of the controller, "" for v2.

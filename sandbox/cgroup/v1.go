@@ -41,7 +41,7 @@ func findV1(root, name string) (*v1Parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer g.Remove()
+	defer func() { _ = g.Remove() }()
 	if err := g.SetMemory(64 << 20); err != nil {
 		return nil, err
 	}
@@ -129,7 +129,8 @@ func (g *v1Group) SetPids(n int) error {
 
 func (g *v1Group) Memory() int64     { return readInt(g.dirs["memory"], "memory.usage_in_bytes") }
 func (g *v1Group) MemoryPeak() int64 { return readInt(g.dirs["memory"], "memory.max_usage_in_bytes") }
-func (g *v1Group) ResetPeak()        { _ = write(g.dirs["memory"], "memory.max_usage_in_bytes", "0") }
+
+func (g *v1Group) ResetPeak() { _ = write(g.dirs["memory"], "memory.max_usage_in_bytes", "0") }
 
 func (g *v1Group) CPU() time.Duration {
 	return time.Duration(readInt(g.dirs["cpuacct"], "cpuacct.usage"))

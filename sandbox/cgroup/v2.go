@@ -51,7 +51,7 @@ func (p *v2Parent) prepare(base string) error {
 	if err != nil {
 		return err
 	}
-	defer g.Remove()
+	defer func() { _ = g.Remove() }()
 	if err := g.SetMemory(64 << 20); err != nil {
 		return err
 	}
