@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// api is a server's API.
+type api struct {
+	url  string
+	http *http.Client
+}
+
+// newAPI keeps as many connections alive as there may be clients.
+func newAPI(url string) *api {
+	return &api{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
+}
+
+// account is a user of the server.
+type account struct {
+	*api
+	key string
+}
+
+// register makes an account of its own.
+func (a *api) register(ctx context.Context) (*account, error) {
+	var registered struct{ APIKey string }
+	body := map[string]string{
+		"email":    rand.Text() + "@example.org",
+		"password": "correct horse battery",
+	}
+	nobody := &account{api: a}
+	if _, err := nobody.call(ctx, http.MethodPost, "/api/register", body, http.StatusCreated, &registered); err != nil {
+		return nil, err
+	}
+	return &account{api: a, key: registered.APIKey}, nil
+}
+
+// execute runs a program and gives what it printed, and the time from the
+// request to the last byte of the answer. A program that fails is an error.
+func (a *account) execute(ctx context.Context, code string) (string, time.Duration, error) {
+	var run struct{ Status, Stdout, Stderr string }
+	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", map[string]any{"code": code, "timeoutMs": 60_000}, http.StatusOK, &run)
+	if err == nil && run.Status != "succeeded" {
+		err = fmt.Errorf("the program ended as %s: %s", run.Status, run.Stderr)
+	}
+	return run.Stdout, took, err
+}
+
+// answers runs the program that all others are timed with.
+func (a *account) answers(ctx context.Context) (time.Duration, error) {
+	printed, took, err := a.execute(ctx, program)
+	if err == nil && printed != answer {
+		err = fmt.Errorf("the program printed %q", printed)
+	}
+	return took, err
+}
+
+// get asks for something that needs no sandbox.
+func (a *account) get(path string) operation {
+	return func(ctx context.Context) (time.Duration, error) {
+		var object map[string]any
+		return a.call(ctx, http.MethodGet, path, nil, http.StatusOK, &object)
+	}
+}
+
+// call sends a request, wants the status and decodes the answer. The time does
+// not count the encoding and decoding, which are this program's.
+func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return 0, err
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, a.url+path, content)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if a.key != "" {
+		req.Header.Set("X-Api-Key", a.key)
+	}
+	start := time.Now()
+	res, err := a.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	took := time.Since(start)
+	if err != nil {
+		return 0, err
+	}
+	if res.StatusCode != status {
+		return 0, fmt.Errorf("%s %s: %s: %s", method, path, res.Status, b)
+	}
+	return took, json.Unmarshal(b, into)
+}

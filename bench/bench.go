@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+)
+
+// bench is a run of the benchmark.
+type bench struct {
+	plan     plan
+	progress progress
+	results  *results
+
+	binary string
+	// warmData and coldData are data directories of servers.
+	warmData, coldData string
+	// coldKey is of an account that the servers without a pool know.
+	coldKey string
+	// reference is the Python that others are compared with.
+	reference, embedded python
+
+	bare, bareEmbedded         command
+	bubblewrap                 command
+	runscDirectory, runscImage command
+}
+
+// prepare makes ready what is measured, in dir.
+func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
+	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold")}
+	p.step("Making the image of the sandboxes")
+	s, err := startServer(ctx, binary, b.warmData)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.stop(); err != nil {
+		return nil, err
+	}
+	image, err := findImage(b.warmData)
+	if err != nil {
+		return nil, err
+	}
+	p.step("Unpacking it for what runs outside")
+	rootfs := filepath.Join(dir, "rootfs")
+	if err := errors.Join(unpack(image, rootfs), share(image, b.coldData)); err != nil {
+		return nil, err
+	}
+	if err := b.findPythons(ctx, rootfs); err != nil {
+		return nil, err
+	}
+	b.results = newResults(b.reference, b.embedded)
+	return b, b.findCommands(ctx, dir, image, rootfs)
+}
+
+// findPythons takes the host's own for reference if it has one.
+func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
+	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
+		return err
+	}
+	b.reference = b.embedded
+	if _, err := os.Stat(hostInterpreter); err == nil {
+		b.reference, err = findPython(ctx, "the host's", hostInterpreter)
+		return err
+	}
+	return nil
+}
+
+// findCommands tries each command once: what does not work here is noted and
+// left out. That also brings their files into the page cache.
+func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
+	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
+	gvisor := runsc{binary: b.binary, dir: dir, ids: new(atomic.Int64)}
+	if b.runscDirectory, err = gvisor.directory(ctx, rootfs); err != nil {
+		return err
+	}
+	if b.runscImage, err = gvisor.image(ctx, image); err != nil {
+		return err
+	}
+	if b.bubblewrap, err = bubblewrap(b.reference); err != nil {
+		b.results.bubblewrap.why = err.Error()
+	}
+	for _, one := range []struct {
+		of      *series
+		command command
+	}{
+		{b.results.bare, b.bare},
+		{b.results.embedded, b.bareEmbedded},
+		{b.results.bubblewrap, b.bubblewrap},
+		{b.results.runscDirectory, b.runscDirectory},
+		{b.results.runscImage, b.runscImage},
+	} {
+		if one.of.why != "" {
+			continue
+		}
+		if _, err := one.command.untilEnded(ctx); err != nil {
+			one.of.why = err.Error()
+		}
+	}
+	b.results.eightBubblewraps.why = b.results.bubblewrap.why
+	b.results.coldRunsc.why = b.results.runscDirectory.why
+	for _, n := range parallel(runtime.NumCPU()) {
+		b.results.parallelRunsc = append(b.results.parallelRunsc, &series{
+			name: fmt.Sprintf("`runsc run`, %d at once", n), unit: perSecond, why: b.results.runscDirectory.why,
+		})
+	}
+	return ctx.Err()
+}
+
+// parallel is how many commands are tried at once to find what does the most:
+// one to two for each processor.
+func parallel(processors int) []int {
+	most := max(2*processors, 2)
+	var tried []int
+	for n := max(processors, 2); n <= most; n += max(processors/2, 1) {
+		tried = append(tried, n)
+	}
+	return tried
+}
+
+// measure measures everything.
+func (b *bench) measure(ctx context.Context) error {
+	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withoutPool, b.coldStarts} {
+		if err := phase(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve runs a phase with a server of its own.
+func (b *bench) serve(ctx context.Context, data string, flags []string, phase func(*server) error) (err error) {
+	s, err := startServer(ctx, b.binary, data, flags...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	return phase(s)
+}

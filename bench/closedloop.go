@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// closedLoop keeps so many clients busy for so long, each with one operation
+// at a time, and gives the operations that were done in a second. That is the
+// most that can be sustained; it says nothing about latency, since a client
+// that waits does not ask.
+func closedLoop(clients int, d time.Duration, do operation) measure {
+	return func(ctx context.Context) ([]float64, error) {
+		end := time.Now().Add(d)
+		return rate(ctx, clients, func() bool { return time.Now().Before(end) }, do)
+	}
+}
+
+// rate repeats an operation with so many clients at once as long as there is
+// more to do, and gives how many were done in a second.
+func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
+	var done atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	started := time.Now()
+	for range clients {
+		group.Go(func() error {
+			for more() {
+				if _, err := do(ctx); err != nil {
+					return err
+				}
+				done.Add(1)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return []float64{float64(done.Load()) / time.Since(started).Seconds()}, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// withoutPool measures a server that keeps nothing warm, so that nothing but
+// the program keeps the processors busy.
+func (b *bench) withoutPool(ctx context.Context) error {
+	return b.serve(ctx, b.coldData, cold(), func(s *server) error {
+		before, err := b.idle(ctx, s)
+		if err != nil {
+			return err
+		}
+		b.results.idle.add([]float64{before.resident})
+		b.results.idleOwn.add([]float64{before.own})
+		tenant, err := s.register(ctx)
+		if err != nil {
+			return err
+		}
+		b.coldKey = tenant.key
+		n := b.plan.pairs
+		if err := alternate(ctx, n, b.progress.rounds("CPU-bound Python", n),
+			b.results.outside.measured(func(ctx context.Context) (string, error) {
+				return b.embedded.output(ctx, kernels)
+			}),
+			b.results.inside.measured(func(ctx context.Context) (string, error) {
+				out, _, err := tenant.execute(ctx, kernels)
+				return out, err
+			}),
+		); err != nil {
+			return err
+		}
+		after, err := b.idle(ctx, s)
+		b.results.idleAfter.add([]float64{after.resident})
+		return err
+	})
+}
+
+// idle reads the memory of a server that has nothing to do.
+func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
+	b.progress.step("Memory of an idle server")
+	if err := sleep(ctx, b.plan.settle); err != nil {
+		return memory{}, err
+	}
+	return memoryOf(processesOf(s.pid()).server)
+}
+
+// coldStarts starts servers to time their first run.
+func (b *bench) coldStarts(ctx context.Context) error {
+	n := b.plan.coldStarts
+	return alternate(ctx, n, b.progress.rounds("Cold starts", n),
+		subject{b.results.cold, times(1, b.coldRun)},
+		subject{b.results.coldRunsc, times(1, b.runscDirectory.untilAnswered)},
+	)
+}
+
+// coldRun times the first request of all to a server.
+func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
+	err = b.serve(ctx, b.coldData, cold(), func(s *server) error {
+		took, err = (&account{api: s.api, key: b.coldKey}).answers(ctx)
+		return err
+	})
+	return took, err
+}
+
+// cold are the settings of a server in which no sandbox waits.
+func cold() []string { return []string{"--warm=0"} }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/erofs/go-erofs"
+)
+
+// findImage finds the image that a server has made in its data directory.
+func findImage(data string) (string, error) {
+	images, err := filepath.Glob(filepath.Join(data, "rootfs-*.erofs"))
+	if err != nil || len(images) != 1 {
+		return "", fmt.Errorf("the server made no single image: %v, %w", images, err)
+	}
+	return images[0], nil
+}
+
+// unpack writes what the image holds into a directory, so that what is
+// measured outside of a sandbox is the same as inside.
+func unpack(image, dir string) error {
+	f, err := os.Open(image)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	content, err := erofs.Open(f)
+	if err != nil {
+		return err
+	}
+	return os.CopyFS(dir, content)
+}
+
+// share gives another data directory the image, so that it is made once.
+func share(image, data string) error {
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return err
+	}
+	return os.Link(image, filepath.Join(data, filepath.Base(image)))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// machine is what the figures depend on besides the program.
+type machine struct {
+	Date      time.Time
+	Version   string
+	Go        string
+	GVisor    string
+	Processor string
+	Cores     int
+	Memory    string
+	Kernel    string
+	// Load is the load average of the last minute when the run began: far above
+	// zero, others were at work.
+	Load string
+}
+
+func examine(ctx context.Context, binary string, at time.Time) (machine, error) {
+	m := machine{Date: at, Cores: runtime.NumCPU()}
+	built, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		return m, fmt.Errorf("%w; build it with `make build`", err)
+	}
+	m.Go = built.GoVersion
+	for _, module := range built.Deps {
+		if module.Path == "gvisor.dev/gvisor" {
+			m.GVisor = module.Version
+		}
+	}
+	cmd := exec.CommandContext(ctx, binary, "version")
+	cmd.Env = environment()
+	version, err := cmd.Output()
+	if err != nil {
+		return m, fmt.Errorf("asking %s for its version: %w", binary, err)
+	}
+	m.Version = strings.TrimSpace(string(version))
+	m.Processor = field("/proc/cpuinfo", "model name")
+	kib, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 64)
+	m.Memory = fmt.Sprintf("%.0f GiB", kib/(1<<20))
+	load, _ := os.ReadFile("/proc/loadavg")
+	m.Load, _, _ = strings.Cut(string(load), " ")
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return m, err
+	}
+	m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	return m, nil
+}
+
+// field is the first value of the name in a file of names, colons and values.
+func field(file, name string) string {
+	b, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,116 @@
+// Command bench measures Pyth-On against what else runs Python, side by side
+// and in one run, and sets the ratios against the project's goals.
+//
+// It promises that things which are compared are measured in turn, round after
+// round, so that what else the machine does meets all of them; that no answer
+// counts that is not the right one; and that slowness is reported but is no
+// failure. It is for developers and no part of the product.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+)
+
+const usage = `Usage: bench [flags]
+
+Measures a built Pyth-On against bare Python, bubblewrap and plain gVisor, and
+prints the ratios. A run takes about four minutes; let the machine be idle.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	err := run(ctx, os.Args[1:])
+	interrupted := ctx.Err() != nil
+	stop()
+	switch {
+	case err == nil:
+	case interrupted:
+		os.Exit(130)
+	default:
+		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	// Mistakes are told by main, and help is for standard output.
+	flags.SetOutput(io.Discard)
+	quick := flags.Bool("quick", false, "measure for half a minute only; the figures are rough")
+	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
+	write := flags.String("write", "", "write the report to this `file` as well")
+	err = flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(os.Stdout, usage)
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w; see --help", err)
+	case flags.NArg() > 0:
+		return fmt.Errorf("unknown argument %q; see --help", flags.Arg(0))
+	}
+	how := fullPlan()
+	if *quick {
+		how = quickPlan()
+	}
+	path, err := filepath.Abs(*binary)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "pyth-on-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove(dir)) }()
+	started := time.Now()
+	conditions, err := examine(ctx, path, started)
+	if err != nil {
+		return err
+	}
+	b, err := prepare(ctx, path, dir, how, newProgress(os.Stderr))
+	if err != nil {
+		return err
+	}
+	if err := b.measure(ctx); err != nil {
+		return err
+	}
+	r := report{Machine: conditions, Quick: *quick, Duration: time.Since(started), Python: b.reference.label, Rows: b.results.rows(conditions.Cores), Missing: b.results.missing()}
+	if err := r.table(os.Stdout, isatty.IsTerminal(os.Stdout.Fd())); err != nil || *write == "" {
+		return err
+	}
+	return writeFile(*write, r.markdown)
+}
+
+// remove removes the directory with all that was measured in it.
+func remove(dir string) error {
+	releaseState(dir)
+	return os.RemoveAll(dir)
+}
+
+// writeFile replaces the file only when all of it has been rendered.
+func writeFile(path string, render func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(render(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// processes are those of a server: its own, and those of each sandbox.
+type processes struct {
+	server    []int
+	sandboxes [][]int
+}
+
+// processesOf looks at what runs below the process that was started.
+func processesOf(pid int) processes {
+	children := childrenOf()
+	var found processes
+	var visit func(pid int)
+	visit = func(pid int) {
+		if isRunsc(pid) {
+			found.sandboxes = append(found.sandboxes, below(children, pid))
+			return
+		}
+		found.server = append(found.server, pid)
+		for _, child := range children[pid] {
+			visit(child)
+		}
+	}
+	visit(pid)
+	return found
+}
+
+// below lists the process and all of its descendants.
+func below(children map[int][]int, pid int) []int {
+	var all []int
+	for next := []int{pid}; len(next) > 0; next = next[1:] {
+		all = append(all, next[0])
+		next = append(next, children[next[0]]...)
+	}
+	return all
+}
+
+// isRunsc tells whether the process is gVisor, and not the server, by its name.
+func isRunsc(pid int) bool {
+	b, _ := os.ReadFile(procFile(pid, "cmdline"))
+	name, _, _ := bytes.Cut(b, []byte{0})
+	return strings.HasPrefix(filepath.Base(string(name)), "runsc")
+}
+
+func childrenOf() map[int][]int {
+	children := make(map[int][]int)
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // It has ended.
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		// The name before the last parenthesis may hold anything.
+		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+		if len(fields) < 2 {
+			continue
+		}
+		parent, _ := strconv.Atoi(string(fields[1]))
+		children[parent] = append(children[parent], pid)
+	}
+	return children
+}
+
+// memory is what some processes have of it, in bytes.
+type memory struct {
+	// resident counts all, share what they have in common with others in parts
+	// (Rss and Pss of proc_pid_smaps(5)).
+	resident, share float64
+	// own is the share without pages of files: what another such thing costs.
+	own float64
+}
+
+// memoryOf adds up what the processes have. Processes that are in the same
+// address space, as gVisor's are that run a program's threads, count once.
+func memoryOf(pids []int) (memory, error) {
+	var sum memory
+	for i, pid := range pids {
+		if slices.ContainsFunc(pids[:i], func(other int) bool { return sameMemory(pid, other) }) {
+			continue
+		}
+		b, err := os.ReadFile(procFile(pid, "smaps_rollup"))
+		if err != nil {
+			return memory{}, err
+		}
+		rollup := string(b)
+		sum.resident += smapsField(rollup, "Rss")
+		sum.share += smapsField(rollup, "Pss")
+		sum.own += smapsField(rollup, "Pss_Anon") + smapsField(rollup, "Pss_Shmem")
+	}
+	return sum, nil
+}
+
+// sameMemory asks the kernel (kcmp(2)); one that cannot tell says no.
+func sameMemory(a, b int) bool {
+	const kcmpVM = 1
+	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
+	return errno == 0 && order == 0
+}
+
+// smapsField is a field in bytes.
+func smapsField(rollup, field string) float64 {
+	for line := range strings.Lines(rollup) {
+		if value, found := strings.CutPrefix(line, field+":"); found {
+			kib, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+			return kib * 1024
+		}
+	}
+	return 0
+}
+
+// cgroupMemory is what the kernel charges to the process's own cgroup; false if
+// it has none, but is in that of this program.
+func cgroupMemory(pid int) (float64, bool) {
+	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
+	ours, _ := os.ReadFile("/proc/self/cgroup")
+	file := memoryFile(string(theirs))
+	if file == "" || file == memoryFile(string(ours)) {
+		return 0, false
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64)
+	return v, err == nil
+}
+
+// memoryFile finds where the cgroups of a process, as in /proc/pid/cgroup,
+// count its memory: version 1 has a hierarchy for it, version 2 one for all.
+func memoryFile(cgroups string) string {
+	const root = "/sys/fs/cgroup"
+	var unified string
+	for line := range strings.Lines(cgroups) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, _ := strings.Cut(rest, ":")
+		switch controllers {
+		case "memory":
+			return filepath.Join(root, "memory", path, "memory.usage_in_bytes")
+		case "":
+			unified = filepath.Join(root, path, "memory.current")
+		}
+	}
+	return unified
+}
+
+func procFile(pid int, name string) string {
+	return filepath.Join("/proc", strconv.Itoa(pid), name)
+}

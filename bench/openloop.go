@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+// schedule is when requests of a constant rate arrive, counted from the start.
+func schedule(perSecond float64, d time.Duration) []time.Duration {
+	var arrivals []time.Duration
+	if perSecond <= 0 {
+		return nil
+	}
+	for i := 0; ; i++ {
+		at := time.Duration(float64(i) / perSecond * float64(time.Second))
+		if at >= d {
+			return arrivals
+		}
+		arrivals = append(arrivals, at)
+	}
+}
+
+// openLoop sends requests by the schedule, whether or not earlier ones have
+// been answered, and gives for each the time from its scheduled arrival to its
+// answer. Measured from when it was really sent, and by clients that wait for
+// an answer before they ask again, the latency would leave out what a stall
+// does to those that should have arrived meanwhile: that fault is known as
+// coordinated omission. A request that failed took forever.
+func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
+	latencies := make([]float64, len(arrivals))
+	var sent sync.WaitGroup
+	start := time.Now()
+	for i, at := range arrivals {
+		if err := sleep(ctx, time.Until(start.Add(at))); err != nil {
+			break
+		}
+		sent.Go(func() {
+			latencies[i] = math.Inf(1)
+			if send(ctx) == nil {
+				latencies[i] = (time.Since(start) - at).Seconds()
+			}
+		})
+	}
+	sent.Wait()
+	return latencies, ctx.Err()
+}

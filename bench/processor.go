@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+)
+
+//go:embed kernels.py
+var kernels string
+
+// busy is what the kernels took in one place, inside or outside: all of them,
+// and each kind.
+type busy struct{ all, computing, allocating *series }
+
+func newBusy(name string) busy {
+	of := func() *series { return &series{name: name, unit: seconds} }
+	return busy{all: of(), computing: of(), allocating: of()}
+}
+
+// measured runs the kernels in that place.
+func (b busy) measured(run func(context.Context) (string, error)) subject {
+	return subject{b.all, func(ctx context.Context) ([]float64, error) {
+		out, err := run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var took struct{ Computing, Allocating float64 }
+		if err := json.Unmarshal([]byte(out), &took); err != nil {
+			return nil, fmt.Errorf("the kernels printed %q: %w", out, err)
+		}
+		b.computing.add([]float64{took.Computing})
+		b.allocating.add([]float64{took.Allocating})
+		return []float64{took.Computing + took.Allocating}, nil
+	}}
+}
+
+// output is what a program prints in the interpreter, outside.
+func (p python) output(ctx context.Context, code string) (string, error) {
+	cmd := exec.CommandContext(ctx, p.path, "-c", code)
+	cmd.Env = environment()
+	out, err := cmd.Output()
+	return string(out), err
+}

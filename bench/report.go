@@ -1,0 +1,124 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+	"time"
+	"unicode/utf8"
+)
+
+// report is what was found out.
+type report struct {
+	Machine machine
+	// Quick reports are rough.
+	Quick    bool
+	Duration time.Duration
+	// Python is the one that others are compared with.
+	Python  string
+	Rows    []row
+	Missing []absence
+}
+
+//go:embed benchmarks.md.tmpl
+var page string
+
+// markdown writes all of it, with how the figures come about.
+func (r report) markdown(w io.Writer) error {
+	t, err := template.New("page").Parse(page)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, r)
+}
+
+// table writes the figures for a person at a terminal.
+func (r report) table(w io.Writer, colours bool) error {
+	text := r.Table()
+	if colours {
+		// After the columns have been aligned.
+		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
+	}
+	for _, m := range r.Missing {
+		text += "not measured: " + m.What + ": " + m.Why + "\n"
+	}
+	if r.Quick {
+		text += "The figures are rough, since --quick measures little.\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// Table is the figures as a table in Markdown, which is as well legible as it
+// stands.
+func (r report) Table() string {
+	cells := make([][]string, 0, 1+len(r.Rows))
+	cells = append(cells, []string{"what", "figure", "compared with", "ratio", "goal", ""})
+	for _, one := range r.Rows {
+		cells = append(cells, one.cells())
+	}
+	return align(cells)
+}
+
+// cells are the columns of a row.
+func (r row) cells() []string {
+	figure := r.of.unit.format(r.of.quantile(r.q)) + r.spread()
+	var reference, ratio, goal string
+	if r.compared() {
+		reference = r.reference.name + ": " + r.reference.unit.format(r.reference.quantile(median))
+		found := ratioOf(r.of, r.q, r.reference)
+		ratio = digits(found.overall) + " ×"
+		if pairwise(r.of, r.reference) {
+			ratio += fmt.Sprintf(" (%s – %s)", digits(found.lowest), digits(found.highest))
+		}
+	}
+	switch {
+	case r.goal.sign == "":
+	case r.goal.ofFigure:
+		goal = r.goal.sign + " " + r.of.unit.format(r.goal.limit)
+	default:
+		goal = fmt.Sprintf("%s %g ×", r.goal.sign, r.goal.limit)
+	}
+	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
+}
+
+// spread is between which values most were: those from the 10th to the 90th
+// percentile; of a 99th percentile, the largest.
+func (r row) spread() string {
+	all := r.of.values()
+	format := r.of.unit.format
+	switch {
+	case len(all) == 1:
+		return ""
+	case r.q > median:
+		return fmt.Sprintf(" (most %s)", format(all[len(all)-1]))
+	default:
+		return fmt.Sprintf(" (%s – %s)", format(quantile(all, 0.1)), format(quantile(all, 0.9)))
+	}
+}
+
+// align makes a table of Markdown whose columns are as wide as they must be.
+func align(cells [][]string) string {
+	widths := make([]int, len(cells[0]))
+	for _, line := range cells {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for n, line := range cells {
+		for i, cell := range line {
+			b.WriteString("| " + cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + " ")
+		}
+		b.WriteString("|\n")
+		if n == 0 {
+			for _, width := range widths {
+				b.WriteString("|" + strings.Repeat("-", width+2))
+			}
+			b.WriteString("|\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,89 @@
+package main
+
+// results are all that is measured. Where the same thing is measured twice it
+// is because it was compared with different things.
+type results struct {
+	bare, embedded, bubblewrap              *series
+	runscDirectory, runscImage              *series
+	warm, paced, health, keys               *series
+	cold, coldRunsc                         *series
+	sandboxOwn, sandboxShare, sandboxCgroup *series
+	idle, idleOwn, idleAfter                *series
+	inside, outside                         busy
+	eightClients, eightBubblewraps          *series
+	newTenants                              *series
+	parallelRunsc                           []*series
+	open                                    []*openRate
+}
+
+// openRate is what was measured at a constant arrival rate.
+type openRate struct {
+	// share is of the rate that could be sustained.
+	share float64
+	rate  float64
+	*series
+}
+
+func newResults(reference, embedded python) *results {
+	of := func(name string, u unit) *series { return &series{name: name, unit: u} }
+	return &results{
+		bare:             of(reference.label, seconds),
+		embedded:         of(embedded.label, seconds),
+		bubblewrap:       of("bubblewrap", seconds),
+		runscDirectory:   of("`runsc run`", seconds),
+		runscImage:       of("`runsc run` of an image", seconds),
+		warm:             of("warm, back to back", seconds),
+		paced:            of("warm, with pauses", seconds),
+		health:           of("GET /api/health", seconds),
+		keys:             of("GET /api/v1/keys", seconds),
+		cold:             of("cold", seconds),
+		coldRunsc:        of("`runsc run`", seconds),
+		sandboxOwn:       of("waiting sandbox, its own", memorySize),
+		sandboxShare:     of("waiting sandbox, its share", memorySize),
+		sandboxCgroup:    of("waiting sandbox, its cgroup", memorySize),
+		idle:             of("idle server", memorySize),
+		idleAfter:        of("idle server after runs", memorySize),
+		idleOwn:          of("idle server, without the program", memorySize),
+		inside:           newBusy("inside"),
+		outside:          newBusy("outside"),
+		eightClients:     of("one tenant, 8 clients", perSecond),
+		eightBubblewraps: of("8 bubblewraps at once", perSecond),
+		newTenants:       of("new tenants", perSecond),
+		open:             []*openRate{{share: 0.5, series: of("open loop", seconds)}, {share: 0.8, series: of("open loop", seconds)}},
+	}
+}
+
+// fastestRunsc is that number of them at once that did the most.
+func (r *results) fastestRunsc() *series {
+	var fastest *series
+	for _, s := range r.parallelRunsc {
+		if !s.empty() && (fastest == nil || s.quantile(0.5) > fastest.quantile(0.5)) {
+			fastest = s
+		}
+	}
+	return fastest
+}
+
+// difySandbox estimates what dify-sandbox does here with 8 clients. It is not
+// run: where a bare python3 took 10 ms, two cores did 64 runs a second.
+func (r *results) difySandbox(cores int) *series {
+	if r.bare.empty() {
+		return nil
+	}
+	estimate := 64 * 0.010 / r.bare.quantile(0.5) * float64(cores) / 2
+	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
+}
+
+// absence is something that could not be measured here.
+type absence struct{ What, Why string }
+
+// missing tells what that is.
+func (r *results) missing() []absence {
+	var all []absence
+	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup}, r.parallelRunsc...) {
+		if s.why != "" {
+			all = append(all, absence{s.name, s.why})
+		}
+	}
+	return all
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// row is one line of the report.
+type row struct {
+	name string
+	// of is what was measured; the figure is its quantile q.
+	of *series
+	q  float64
+	// reference is what its median is compared with, if anything.
+	reference *series
+	goal      goal
+}
+
+// goal is a bound of the ratio to the reference, or of the figure itself. The
+// zero value is no goal.
+type goal struct {
+	sign     string
+	limit    float64
+	ofFigure bool
+}
+
+func atMost(limit float64) goal       { return goal{sign: "≤", limit: limit} }
+func atLeast(limit float64) goal      { return goal{sign: "≥", limit: limit} }
+func figureAtMost(limit float64) goal { return goal{sign: "≤", limit: limit, ofFigure: true} }
+
+func (g goal) met(v float64) bool {
+	if g.sign == "≤" {
+		return v <= g.limit
+	}
+	return v >= g.limit
+}
+
+const (
+	median = 0.5
+	p99    = 0.99
+)
+
+// rows are the report. To add one, measure a series and name it here.
+func (r *results) rows(cores int) []row {
+	speed := []row{
+		{"`python3 -c 'print(42)'`, bare", r.bare, median, nil, goal{}},
+		{"the same with the embedded Python", r.embedded, median, r.bare, goal{}},
+		{"the same under bubblewrap", r.bubblewrap, median, r.bare, goal{}},
+		{"`runsc run` until it prints", r.runscDirectory, median, r.bare, goal{}},
+		{"`runsc run` of the server's image", r.runscImage, median, r.runscDirectory, goal{}},
+
+		{"cold: first run after start-up", r.cold, median, r.coldRunsc, atMost(0.8)},
+		{"warm, 1 client without pauses, p50", r.warm, median, r.bare, atMost(0.25)},
+		{"warm, 1 client without pauses, p99", r.warm, p99, r.bare, atMost(1)},
+		{"warm, 1 client with pauses, p50", r.paced, median, r.bare, atMost(0.25)},
+		{"warm, 1 client with pauses, p99", r.paced, p99, r.bare, atMost(1)},
+
+		{"one tenant, 8 clients", r.eightClients, median, r.eightBubblewraps, atLeast(1)},
+		{"one tenant, 8 clients", r.eightClients, median, r.difySandbox(cores), atLeast(2)},
+		{"every run from a new tenant", r.newTenants, median, r.fastestRunsc(), atLeast(2)},
+	}
+	arriving := make([]row, 0, 2*len(r.open))
+	for _, o := range r.open {
+		name := fmt.Sprintf("one tenant, %s arriving (%.0f %%)", perSecond.format(o.rate), o.share*100)
+		arriving = append(arriving,
+			row{name + ", p50", o.series, median, r.bare, goal{}},
+			row{name + ", p99", o.series, p99, r.bare, goal{}})
+	}
+	other := []row{
+		{"CPU-bound Python inside", r.inside.all, median, r.outside.all, atMost(1.03)},
+		{"… of it what allocates little", r.inside.computing, median, r.outside.computing, goal{}},
+		{"… of it what allocates much", r.inside.allocating, median, r.outside.allocating, goal{}},
+		{"waiting sandbox, memory of its own", r.sandboxOwn, median, nil, figureAtMost(25e6)},
+		{"… with its share of what is shared", r.sandboxShare, median, nil, figureAtMost(25e6)},
+		{"… as its cgroup counts", r.sandboxCgroup, median, nil, figureAtMost(25e6)},
+		{"idle server, empty pool", r.idle, median, nil, figureAtMost(60e6)},
+		{"… without the pages of the program", r.idleOwn, median, nil, figureAtMost(60e6)},
+		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
+		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
+		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
+	}
+	return measured(slices.Concat(speed, arriving, other))
+}
+
+// measured leaves out what this machine could not measure.
+func measured(rows []row) []row {
+	return slices.DeleteFunc(rows, func(r row) bool { return r.of.empty() })
+}
+
+// compared tells whether there is something to compare with.
+func (r row) compared() bool { return !r.reference.empty() }
+
+// verdict is whether the goal is met; "" if there is none, or nothing to
+// compare with.
+func (r row) verdict() string {
+	v := r.of.quantile(r.q)
+	switch {
+	case r.goal.sign == "" || !r.goal.ofFigure && !r.compared():
+		return ""
+	case !r.goal.ofFigure:
+		v = ratioOf(r.of, r.q, r.reference).overall
+	}
+	if r.goal.met(v) {
+		return "met"
+	}
+	return "missed"
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// stateDir and bundlesDir are below the directory of the benchmark.
+const (
+	stateDir   = "runsc"
+	bundlesDir = "bundles"
+)
+
+// runsc makes gVisor's own command line run the program: the binary is runsc
+// under that name.
+type runsc struct {
+	binary string
+	dir    string
+	ids    *atomic.Int64
+}
+
+// releaseState unmounts what keeps the state from being removed: gVisor leaves
+// the network namespace of its file servers mounted there, once for each that
+// made one at the same time.
+func releaseState(dir string) {
+	for mounted := true; mounted; {
+		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
+	}
+}
+
+// directory runs from a directory as the root file system, as a bundle
+// commonly has it, with gVisor's default way to reach it.
+func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
+	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
+		spec["root"] = map[string]any{"path": rootfs, "readonly": true}
+	})
+	return r.command(bundle), err
+}
+
+// image runs from the server's own image and with the server's own settings.
+func (r runsc) image(ctx context.Context, image string) (command, error) {
+	bundle, err := r.bundle(ctx, "image", func(spec map[string]any) {
+		spec["annotations"] = map[string]any{
+			"dev.gvisor.spec.rootfs.source": image,
+			"dev.gvisor.spec.rootfs.type":   "erofs",
+		}
+	})
+	return r.command(bundle, "--directfs=false"), err
+}
+
+// bundle lets gVisor write a bundle's spec and changes it.
+func (r runsc) bundle(ctx context.Context, name string, change func(spec map[string]any)) (string, error) {
+	dir := filepath.Join(r.dir, bundlesDir, name)
+	if err := os.MkdirAll(filepath.Join(dir, "rootfs"), 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, r.binary)
+	cmd.Args = []string{"runsc", "spec", "--bundle=" + dir, "--cwd=/", "--", "/usr/local/bin/python3", "-c", program}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("writing a bundle: %w: %s", err, bytes.TrimSpace(out))
+	}
+	file := filepath.Join(dir, "config.json")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(b, &spec); err != nil {
+		return "", err
+	}
+	change(spec)
+	b, err = json.Marshal(spec)
+	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
+}
+
+// command runs a bundle with what the server sets as well where it costs time:
+// the platform, no network, no copy of what is written.
+func (r runsc) command(bundle string, flags ...string) command {
+	return command{path: r.binary, args: func() []string {
+		args := []string{
+			"runsc", "--root=" + filepath.Join(r.dir, stateDir),
+			"--platform=systrap", "--network=none", "--overlay2=none", "--ignore-cgroups",
+			"--rootless=" + strconv.FormatBool(os.Geteuid() != 0),
+			// The sidecar binaries are not part of gVisor's Go module.
+			"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
+		}
+		args = append(args, flags...)
+		return append(args, "run", "--bundle="+bundle, "bench-"+strconv.FormatInt(r.ids.Add(1), 10))
+	}}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Bounds of what takes far less unless something is broken.
+const (
+	startTimeout = 2 * time.Minute
+	stopTimeout  = 30 * time.Second
+)
+
+// server is a running `pyth-on serve`.
+type server struct {
+	*api
+	cmd    *exec.Cmd
+	exited chan error
+	log    *serverLog
+}
+
+// startServer starts a server and returns when it answers.
+func startServer(ctx context.Context, binary, data string, flags ...string) (*server, error) {
+	s := &server{exited: make(chan error, 1), log: &serverLog{url: make(chan string, 1)}}
+	s.cmd = exec.CommandContext(ctx, binary, slices.Concat([]string{
+		"serve", "--addr=127.0.0.1:0", "--rate-limit=off", "--log-format=json", "--data-dir=" + data,
+	}, flags)...)
+	s.cmd.Env = environment()
+	s.cmd.Stderr = s.log
+	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
+	s.cmd.WaitDelay = stopTimeout
+	// A terminal's signals are for the benchmark, which then stops the server;
+	// and it must not outlive a benchmark that is killed.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { s.exited <- s.cmd.Wait() }()
+	select {
+	case url := <-s.log.url:
+		s.api = newAPI(url)
+		return s, nil
+	case err := <-s.exited:
+		return nil, fmt.Errorf("the server ended: %w: %s", errors.Join(err, ctx.Err()), s.log)
+	case <-time.After(startTimeout):
+		return nil, errors.Join(fmt.Errorf("the server does not start: %s", s.log), s.cmd.Process.Kill())
+	}
+}
+
+// stop ends the server and waits for it.
+func (s *server) stop() error {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	if err := <-s.exited; err != nil {
+		return fmt.Errorf("the server did not stop well: %w: %s", err, s.log)
+	}
+	return nil
+}
+
+// pid is that of the process that was started.
+func (s *server) pid() int { return s.cmd.Process.Pid }
+
+// serverLog keeps the last lines of the server's log and finds its address.
+type serverLog struct {
+	url chan string
+
+	mu      sync.Mutex
+	partial []byte
+	last    []string
+}
+
+// keptLines are enough to see why a server failed.
+const keptLines = 10
+
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partial = append(l.partial, p...)
+	for {
+		line, rest, whole := bytes.Cut(l.partial, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		l.line(line)
+		l.partial = bytes.Clone(rest)
+	}
+}
+
+func (l *serverLog) line(line []byte) {
+	var entry struct{ Msg, URL string }
+	if json.Unmarshal(line, &entry) == nil && entry.Msg == "serving" {
+		select {
+		case l.url <- entry.URL:
+		default: // It was told before.
+		}
+	}
+	l.last = append(l.last, string(line))
+	l.last = slices.Delete(l.last, 0, max(len(l.last)-keptLines, 0))
+}
+
+func (l *serverLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.last, "\n")
+}

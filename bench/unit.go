@@ -1,0 +1,42 @@
+package main
+
+import (
+	"math"
+	"strconv"
+)
+
+// unit is what a number counts.
+type unit int
+
+const (
+	seconds unit = iota
+	perSecond
+	memorySize
+)
+
+// format writes a number with three digits that mean something.
+func (u unit) format(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "refused"
+	case u == perSecond:
+		return digits(v) + "/s"
+	case u == memorySize:
+		return digits(v/1e6) + " MB"
+	case v >= 1:
+		return digits(v) + " s"
+	case v >= 1e-3 || v == 0:
+		return digits(v*1e3) + " ms"
+	default:
+		return digits(v*1e6) + " µs"
+	}
+}
+
+// digits writes a number with at least three of them, and never an exponent.
+func digits(v float64) string {
+	decimals := 2
+	if magnitude := math.Abs(v); magnitude > 0 {
+		decimals = 2 - int(math.Floor(math.Log10(magnitude)))
+	}
+	return strconv.FormatFloat(v, 'f', min(max(decimals, 0), 4), 64)
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// clients are how many ask at once in measurements of load.
+const clients = 8
+
+// withWarmServer measures a server with the default settings.
+func (b *bench) withWarmServer(ctx context.Context) error {
+	return b.serve(ctx, b.warmData, nil, func(s *server) error {
+		tenant, err := s.register(ctx)
+		if err != nil {
+			return err
+		}
+		if err := b.waitingSandboxes(ctx, s); err != nil {
+			return err
+		}
+		if err := b.latency(ctx, tenant); err != nil {
+			return err
+		}
+		if err := b.oneTenant(ctx, tenant); err != nil {
+			return err
+		}
+		if err := b.manyTenants(ctx, s); err != nil {
+			return err
+		}
+		return b.constantRates(ctx, tenant)
+	})
+}
+
+// waitingSandboxes reads the memory of sandboxes that have not run anything.
+func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
+	b.progress.step("Memory of sandboxes that wait")
+	if err := sleep(ctx, b.plan.settle); err != nil {
+		return err
+	}
+	found := processesOf(s.pid()).sandboxes
+	if len(found) == 0 {
+		return errors.New("no sandbox waits in a server with the default settings")
+	}
+	for _, pids := range found {
+		m, err := memoryOf(pids)
+		if err != nil {
+			b.results.sandboxOwn.why = err.Error()
+		} else {
+			b.results.sandboxOwn.add([]float64{m.own})
+			b.results.sandboxShare.add([]float64{m.share})
+		}
+		if charged, ok := cgroupMemory(pids[0]); ok {
+			b.results.sandboxCgroup.add([]float64{charged})
+		} else {
+			b.results.sandboxCgroup.why = "sandboxes have no cgroup of their own here"
+		}
+	}
+	return nil
+}
+
+func (b *bench) latency(ctx context.Context, tenant *account) error {
+	n := b.plan.latencyRounds
+	return alternate(ctx, n, b.progress.rounds("Latency", n),
+		subject{b.results.bare, times(15, b.bare.untilEnded)},
+		subject{b.results.embedded, times(10, b.bareEmbedded.untilEnded)},
+		subject{b.results.bubblewrap, times(10, b.bubblewrap.untilEnded)},
+		subject{b.results.runscDirectory, times(3, b.runscDirectory.untilAnswered)},
+		subject{b.results.runscImage, times(3, b.runscImage.untilAnswered)},
+		subject{b.results.warm, resting(lasting(b.plan.backToBack, tenant.answers))},
+		subject{b.results.paced, resting(pausing(8, rest/2, tenant.answers))},
+		subject{b.results.health, times(100, tenant.get("/api/health"))},
+		subject{b.results.keys, times(100, tenant.get("/api/v1/keys"))},
+	)
+}
+
+func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
+	// A first load for nothing, so that a pool that adapts has adapted.
+	if _, err := resting(closedLoop(clients, time.Second, tenant.answers))(ctx); err != nil {
+		return err
+	}
+	n := b.plan.loadRounds
+	return alternate(ctx, n, b.progress.rounds("One tenant, 8 clients", n),
+		subject{b.results.eightBubblewraps, closedLoop(clients, b.plan.load, b.bubblewrap.untilEnded)},
+		subject{b.results.eightClients, resting(closedLoop(clients, b.plan.load, tenant.answers))},
+	)
+}
+
+func (b *bench) manyTenants(ctx context.Context, s *server) error {
+	n := b.plan.loadRounds
+	b.progress.step(fmt.Sprintf("Registering %d accounts", n*b.plan.newTenants))
+	tenants, err := registerAll(ctx, s.api, n*b.plan.newTenants)
+	if err != nil {
+		return err
+	}
+	subjects := []subject{{b.results.newTenants, resting(func(ctx context.Context) ([]float64, error) {
+		return runOnce(ctx, tenants, b.plan.newTenants)
+	})}}
+	for i, at := range parallel(runtime.NumCPU()) {
+		subjects = append(subjects, subject{b.results.parallelRunsc[i], closedLoop(at, b.plan.load, b.runscDirectory.untilEnded)})
+	}
+	return alternate(ctx, n, b.progress.rounds("Every run from a new tenant", n), subjects...)
+}
+
+// constantRates sends requests at shares of the most that could be sustained.
+func (b *bench) constantRates(ctx context.Context, tenant *account) error {
+	most := b.results.eightClients.quantile(median)
+	subjects := make([]subject, 0, len(b.results.open))
+	for _, o := range b.results.open {
+		o.rate = o.share * most
+		subjects = append(subjects, subject{o.series, resting(func(ctx context.Context) ([]float64, error) {
+			return openLoop(ctx, schedule(o.rate, b.plan.open), func(ctx context.Context) error {
+				_, err := tenant.answers(ctx)
+				return err
+			})
+		})})
+	}
+	n := b.plan.openRounds
+	return alternate(ctx, n, b.progress.rounds("Constant arrival rates", n), subjects...)
+}
