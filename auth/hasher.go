@@ -21,10 +21,14 @@ var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 const maxHashWait = 10 * time.Second
 
 // hasher hashes passwords, a bounded number at once.
-type hasher struct{ turns *semaphore.Weighted }
+type hasher struct {
+	turns *semaphore.Weighted
+	// derive is Argon2id.
+	derive func(password, salt []byte, time, memoryKiB uint32, parallelism uint8, size uint32) []byte
+}
 
 func newHasher(concurrent int) *hasher {
-	return &hasher{turns: semaphore.NewWeighted(int64(concurrent))}
+	return &hasher{turns: semaphore.NewWeighted(int64(concurrent)), derive: argon2.IDKey}
 }
 
 // hash makes a hash of the password.
@@ -68,6 +72,6 @@ func (h *hasher) compute(ctx context.Context, p *phc, password string, size int)
 		}
 	}
 	defer h.turns.Release(1)
-	p.hash = argon2.IDKey([]byte(password), p.salt, p.time, p.memoryKiB, p.parallelism, uint32(size))
+	p.hash = h.derive([]byte(password), p.salt, p.time, p.memoryKiB, p.parallelism, uint32(size))
 	return nil
 }
