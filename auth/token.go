@@ -46,7 +46,9 @@ func (s *Service) verifyToken(token string) (pyth.UserID, time.Time, error) {
 	)
 	claims := new(jwt.RegisteredClaims)
 	parsed, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	if err != nil || parsed.Header["typ"] != "JWT" || claims.Subject == "" || claims.ID == "" ||
+	// The header is the one that issue writes: what else it may have, such as a
+	// key's address or an extension that must be understood, is not ours.
+	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || claims.Subject == "" || claims.ID == "" ||
 		claims.IssuedAt == nil || claims.NotBefore == nil || len(claims.Audience) != 1 {
 		return "", time.Time{}, unauthenticated()
 	}
