@@ -41,7 +41,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	if err != nil {
 		return nil, err
 	}
-	if !s.config.Clock().Before(seen.ExpiresAt) {
+	if !s.alive(seen) {
 		return nil, invalidRefreshToken()
 	}
 	user, err := s.config.Store.User(ctx, seen.UserID)
@@ -65,6 +65,14 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, token)
 }
 
+// alive is whether the token has not ended. One that was made while the clock
+// was ahead by more than a token's life would, once the clock is right again,
+// be good for as long as the clock was ahead.
+func (s *Service) alive(t *pyth.RefreshToken) bool {
+	now := s.config.Clock()
+	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
+}
+
 // rotate stores the successor of the token, if the client may have one.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
@@ -77,7 +85,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 			return err
 		}
 	}
-	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt) <= retryGrace {
+	// Either way: a clock that was set back must not make the grace longer.
+	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
 	if err := s.config.Store.RevokeFamily(ctx, seen.UserID, seen.FamilyID); err != nil {
