@@ -95,18 +95,47 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 		return nil, err
 	}
 	if user == nil || !ok {
-		return nil, pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+		return nil, wrongPassword()
+	}
+	key, err := s.primaryKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.grant(ctx, user, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.confirm(ctx, user, password, grant); err != nil {
+		return nil, err
 	}
 	if stale {
 		if err := s.rehash(ctx, user, password); err != nil {
 			return nil, err
 		}
 	}
-	key, err := s.primaryKey(ctx, user.ID)
-	if err != nil {
-		return nil, err
+	return grant, nil
+}
+
+func wrongPassword() error {
+	return pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+}
+
+// confirm takes the grant back if the password was changed after it was proved:
+// the change revoked only what there was before.
+func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
+	user, err := s.config.Store.User(ctx, proved.ID)
+	if err != nil || user.PasswordHash == proved.PasswordHash {
+		return err
 	}
-	return s.grant(ctx, user, key)
+	// Another login may just have brought the hash up to date.
+	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
+	if err != nil || ok {
+		return err
+	}
+	if err := s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken); err != nil {
+		return err
+	}
+	return wrongPassword()
 }
 
 // loginEmail is the address to look for. What cannot be an address is nobody's,
