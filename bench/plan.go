@@ -29,7 +29,7 @@ func fullPlan() plan {
 		coldStarts: 8,
 		loadRounds: 4, load: 3 * time.Second, newTenants: 60,
 		openRounds: 3, open: 5 * time.Second,
-		pairs:  40,
+		pairs:  20,
 		settle: 3 * time.Second,
 	}
 }

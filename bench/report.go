@@ -71,7 +71,7 @@ func (r row) cells() []string {
 		found := ratioOf(r.of, r.q, r.reference)
 		ratio = digits(found.overall) + " ×"
 		if pairwise(r.of, r.reference) {
-			ratio += fmt.Sprintf(" (%s – %s)", digits(found.lowest), digits(found.highest))
+			ratio += fmt.Sprintf(" (%s – %s)", digits(found.low), digits(found.high))
 		}
 	}
 	switch {

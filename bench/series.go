@@ -46,17 +46,22 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio is how many times the reference's median the q-quantile is, and within
-// which bounds that was in single rounds.
-type ratio struct{ overall, lowest, highest float64 }
+// ratio is how many times the reference's median the q-quantile is, and between
+// which bounds that was in most rounds: from the 10th to the 90th percentile.
+type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {
-	r := ratio{overall: s.quantile(q) / reference.quantile(0.5), lowest: math.Inf(1), highest: math.Inf(-1)}
-	for i := range min(len(s.rounds), len(reference.rounds)) {
-		one := quantile(slices.Sorted(slices.Values(s.rounds[i])), q) / quantile(slices.Sorted(slices.Values(reference.rounds[i])), 0.5)
-		r.lowest, r.highest = min(r.lowest, one), max(r.highest, one)
+	single := make([]float64, min(len(s.rounds), len(reference.rounds)))
+	for i := range single {
+		one, other := &series{rounds: s.rounds[i : i+1]}, &series{rounds: reference.rounds[i : i+1]}
+		single[i] = one.quantile(q) / other.quantile(0.5)
 	}
-	return r
+	slices.Sort(single)
+	return ratio{
+		overall: s.quantile(q) / reference.quantile(0.5),
+		low:     quantile(single, 0.1),
+		high:    quantile(single, 0.9),
+	}
 }
 
 // pairwise tells whether both were measured in the same rounds.

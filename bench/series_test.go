@@ -54,7 +54,7 @@ func TestAtLeastTheShareOfAQuantileIsNotAboveIt(t *testing.T) {
 func TestARatioIsOfAllValuesAndItsBoundsOfRounds(t *testing.T) {
 	s := &series{rounds: [][]float64{{2, 4, 6}, {10, 20, 30}}}
 	reference := &series{rounds: [][]float64{{2}, {4}}}
-	if got, want := ratioOf(s, 0.5, reference), (ratio{overall: 3, lowest: 2, highest: 5}); got != want {
+	if got, want := ratioOf(s, 0.5, reference), (ratio{overall: 3, low: 2, high: 5}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if !pairwise(s, reference) || pairwise(s, &series{rounds: [][]float64{{1}}}) {
