@@ -78,4 +78,7 @@ type DataKey struct {
 // DataKeyStore keeps wrapped data keys.
 type DataKeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
+	// AnyDataKey is some user's key: CodeNotFound as long as there are no
+	// accounts.
+	AnyDataKey(ctx context.Context) (*DataKey, error)
 }

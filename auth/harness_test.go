@@ -57,7 +57,7 @@ func newService(t testing.TB, change ...func(*auth.Config)) *service {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = store
-	keeper, err := vault.OpenFileKeeper(filepath.Join(s.dir, "root.key"))
+	keeper, err := vault.MakeFileKeeper(filepath.Join(s.dir, "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

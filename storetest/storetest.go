@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a revoked family is gone, and no other":                   testRevoke,
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
+		"some data key is found once there is an account":          testAnyDataKey,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {
@@ -400,6 +401,18 @@ func testExpired(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 	_, err = s.RefreshToken(ctx, current.Hash)
 	want(t, err, "")
+}
+
+func testAnyDataKey(t *testing.T, s pyth.Store) {
+	_, err := s.AnyDataKey(t.Context())
+	want(t, err, pyth.CodeNotFound)
+	accounts := map[pyth.UserID]account{"ada": create(t, s, "ada"), "bob": create(t, s, "bob")}
+	k, err := s.AnyDataKey(t.Context())
+	want(t, err, "")
+	if k == nil {
+		t.Fatal("there is none")
+	}
+	same(t, accounts[k.UserID].data, k)
 }
 
 func testCanceled(t *testing.T, s pyth.Store) {

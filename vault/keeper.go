@@ -28,8 +28,9 @@ type FileKeeper struct{ root []byte }
 
 var _ KeyKeeper = (*FileKeeper)(nil)
 
-// OpenFileKeeper reads the root key, or makes one if the file is absent. A file
-// that others can read is refused, since the key is no secret any more.
+// OpenFileKeeper reads the root key. A file that others can read is refused,
+// since the key is no secret any more. The error is fs.ErrNotExist if the file
+// is absent.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k, err := openFileKeeper(path)
 	if err != nil {
@@ -38,10 +39,15 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-func openFileKeeper(path string) (*FileKeeper, error) {
+// MakeFileKeeper makes a root key if the file is absent, and reads it.
+func MakeFileKeeper(path string) (*FileKeeper, error) {
 	if err := makeRootKey(path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
 	}
+	return OpenFileKeeper(path)
+}
+
+func openFileKeeper(path string) (*FileKeeper, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func openFileKeeper(path string) (*FileKeeper, error) {
 		return nil, err
 	}
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("others than its owner can use it (mode %v); if nobody has seen it, `chmod 600` it", mode)
+		return nil, fmt.Errorf("others than its owner can use it (mode %v); if nobody has seen it, run `chmod 600 %s`", mode, path)
 	}
 	if info.Size() != keyBytes {
 		return nil, fmt.Errorf("it has %d bytes, not %d", info.Size(), keyBytes)

@@ -83,6 +83,21 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	return open(opened, sealed, label.of(user))
 }
 
+// Check fails with ErrDamaged if the keeper's root key is not the one that
+// wrapped the data keys in the store. Where there are none any key is good.
+func (v *Vault) Check(ctx context.Context) error {
+	key, err := v.keys.AnyDataKey(ctx)
+	if pyth.ErrorCode(err) == pyth.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	opened, err := v.unwrap(ctx, key)
+	clear(opened)
+	return err
+}
+
 func (v *Vault) unwrap(ctx context.Context, key *pyth.DataKey) ([]byte, error) {
 	return v.keeper.Unwrap(ctx, key.Wrapped, dataKeyLabel(key.UserID, key.Version))
 }

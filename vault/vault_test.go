@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +27,16 @@ func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such data key.")
 }
 
+func (k keys) AnyDataKey(context.Context) (*pyth.DataKey, error) {
+	for _, key := range k {
+		return key, nil
+	}
+	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no data key.")
+}
+
 func keeper(t testing.TB) *vault.FileKeeper {
 	t.Helper()
-	k, err := vault.OpenFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	k, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +154,7 @@ func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range derived {
 		wg.Go(func() {
-			k, err := vault.OpenFileKeeper(path)
+			k, err := vault.MakeFileKeeper(path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -173,13 +181,43 @@ func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
 	}
 }
 
+func TestARootKeyIsMadeOnlyWhereThatIsMeant(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	if _, err := vault.OpenFileKeeper(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a look made one: %v", err)
+	}
+	if _, err := vault.MakeFileKeeper(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.OpenFileKeeper(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheRootKeyOfAnotherStoreIsNoticed(t *testing.T) {
+	empty, _ := newVault(t)
+	if err := empty.Check(t.Context()); err != nil {
+		t.Errorf("without data keys: %v", err)
+	}
+	v, stored := newVault(t, "ada", "bob")
+	if err := v.Check(t.Context()); err != nil {
+		t.Errorf("with its own: %v", err)
+	}
+	if err := vault.New(keeper(t), stored).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
+		t.Errorf("with another's: %v", err)
+	}
+}
+
 func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
 		mode    os.FileMode
 		says    string
 	}{
-		"read by all":   {strings.Repeat("k", 32), 0o644, "chmod 600"},
+		"read by all":   {strings.Repeat("k", 32), 0o644, "chmod 600 /"},
 		"read by group": {strings.Repeat("k", 32), 0o640, "chmod 600"},
 		"too short":     {"k", 0o600, "1 bytes"},
 		"empty":         {"", 0o600, "0 bytes"},
@@ -190,9 +228,10 @@ func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.content), c.mode); err != nil {
 				t.Fatal(err)
 			}
-			_, err := vault.OpenFileKeeper(path)
-			if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v", err)
+			for _, open := range []func(string) (*vault.FileKeeper, error){vault.OpenFileKeeper, vault.MakeFileKeeper} {
+				if _, err := open(path); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+					t.Errorf("got %v", err)
+				}
 			}
 		})
 	}

@@ -22,7 +22,6 @@ import (
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/sqlite"
-	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/worker"
 )
 
@@ -180,7 +179,7 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *dir
 	if path == "" {
 		path = data.join("root.key")
 	}
-	keeper, err := vault.OpenFileKeeper(path)
+	keeper, sealed, err := openRootKey(ctx, path, store)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +196,7 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *dir
 	}
 	return auth.New(auth.Config{
 		Store:        store,
-		Vault:        vault.New(keeper, store),
+		Vault:        sealed,
 		JWTKey:       signing,
 		Issuer:       "pyth-on",
 		Audience:     "pyth-on",

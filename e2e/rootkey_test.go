@@ -1,0 +1,63 @@
+package e2e_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// serveFails starts a server that is to refuse, and returns what it says.
+func serveFails(t *testing.T, data string) string {
+	t.Helper()
+	out, err := pythOn(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
+	if err == nil || strings.Contains(out, "goroutine") || strings.Count(out, "\n") != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+	return out
+}
+
+func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
+	data := dataDir(t)
+	s := startIn(t, data, nil)
+	a := s.register(t)
+	s.stop(t)
+	path := filepath.Join(data, "root.key")
+	key := must(os.ReadFile(path))(t)
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if out := serveFails(t, data); !strings.Contains(out, path+" is missing") || !strings.Contains(out, "restore it from the backup, or choose another --data-dir") {
+		t.Errorf("without it: %s", out)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key was made: %v", err)
+	}
+	for name, c := range map[string]struct {
+		key  []byte
+		mode os.FileMode
+		says string
+	}{
+		"another one":         {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key that the accounts in the database were made with"},
+		"half of it":          {key[:16], 0o600, "it has 16 bytes, not 32"},
+		"one that others see": {key, 0o644, "run `chmod 600 " + path + "`"},
+	} {
+		if err := errors.Join(os.WriteFile(path, c.key, c.mode), os.Chmod(path, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if out := serveFails(t, data); !strings.Contains(out, c.says) {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+
+	if err := errors.Join(os.WriteFile(path, key, 0o600), os.Chmod(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	a.server = startIn(t, data, nil)
+	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
+	a.run(t, "print(42)").prints(t, "42\n")
+}
