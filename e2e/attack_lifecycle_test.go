@@ -86,9 +86,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 			defer close(gone)
 			_, _ = s.try(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
 		}()
-		eventually(t, "the place is taken", func() bool {
-			return s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).status == 503
-		})
+		eventually(t, "the place is taken", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
+		s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 503, "overloaded")
 		cancel()
 		<-gone
 		eventually(t, "the place is free", func() bool {

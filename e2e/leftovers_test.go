@@ -40,12 +40,29 @@ func (s *server) footprint(t testing.TB) footprint {
 // fills waits until the pool is as full as it gets.
 func (s *server) fills(t testing.TB) {
 	t.Helper()
-	eventually(t, "the pool is full", func() bool {
-		return s.metric(t, "pyth_on_sandboxes_ready") == warm && len(s.sandboxes()) == warm
-	})
+	eventually(t, "the pool is full", func() bool { return s.quiet(t) && len(s.sandboxes()) >= warm })
 }
 
-// settles waits until the server takes no more than before.
+// quiet is whether nothing happens in the pool, and as many sandboxes live as
+// it knows of.
+func (s *server) quiet(t testing.TB) bool {
+	t.Helper()
+	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
+		return false
+	}
+	ready := s.metric(t, "pyth_on_sandboxes_ready")
+	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")) == len(s.sandboxes())
+}
+
+// What each further sandbox takes of the server.
+const (
+	sandboxDescriptors = 4
+	sandboxGoroutines  = 5
+	sandboxFiles       = 3
+)
+
+// settles waits until the server takes no more than before, but for sandboxes
+// that wait for their user's next program.
 func (s *server) settles(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -55,13 +72,16 @@ func (s *server) settles(t testing.TB, before footprint) {
 		}
 	}()
 	eventually(t, "the server returns to its footprint", func() bool {
-		if now.sandboxes = len(s.sandboxes()); now.sandboxes != before.sandboxes {
-			return false // Spares the costly rest while one boots.
+		if !s.quiet(t) {
+			return false // Spares the costly rest.
 		}
 		now = s.footprint(t)
+		more := now.sandboxes - before.sandboxes
 		// Some goroutines and descriptors come and go with connections.
-		return now.sandboxes == before.sandboxes && now.cgroups <= before.cgroups && now.mounts <= before.mounts &&
-			now.files <= before.files && now.descriptors <= before.descriptors+2 && now.goroutines <= before.goroutines+4
+		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
+			now.files <= before.files+more*sandboxFiles &&
+			now.descriptors <= before.descriptors+2+more*sandboxDescriptors &&
+			now.goroutines <= before.goroutines+4+more*sandboxGoroutines
 	})
 }
 

@@ -1,7 +1,7 @@
-// Package guest carries the guest agent into sandboxes: the static program
-// that is the first process of each, and the hook by which an interpreter
-// waits for its job. The agent's code is in guest/agent, what it says in
-// guest/protocol.
+// Package guest carries into sandboxes what works there: the guest agent, which
+// is the first process of each, the first process of each run, and the hook by
+// which an interpreter waits for its job. The agent's code is in guest/agent,
+// what it says in guest/protocol.
 package guest
 
 import (
@@ -12,14 +12,14 @@ import (
 //go:embed all:bin
 var binaries embed.FS
 
-//go:embed python/sitecustomize.py
+//go:embed python/usercustomize.py
 var pythonHook []byte
 
 // Where the files of this package belong in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
 	PythonHookDir  = "/pyth-on/python"
-	PythonHookPath = PythonHookDir + "/sitecustomize.py"
+	PythonHookPath = PythonHookDir + "/usercustomize.py"
 )
 
 // Agent is the static executable to be placed at AgentPath.

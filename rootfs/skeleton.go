@@ -40,6 +40,7 @@ func agent(p plan) error {
 	}
 	p.dir(inImage(guest.PythonHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
+	p.file(inImage(guest.InitPath), 0o755, guest.Init())
 	p.file(inImage(guest.PythonHookPath), 0o644, guest.PythonHook())
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -108,16 +107,13 @@ func (l *Launcher) Boot(ctx context.Context) (*Sandbox, error) {
 	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("sandbox: starting gVisor: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
-	err := s.greet()
-	if !stop() {
-		err = errors.Join(err, ctx.Err())
-	}
-	if err != nil {
+	if err := s.greet(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(s.stderr.String()))
+	}
+	s.meter = newMeter(s)
+	if err := s.await(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -181,23 +177,6 @@ func (s *Sandbox) start() error {
 	if err = errors.Join(err, release.Close()); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	return nil
-}
-
-// greet waits for the guest to be ready and checks that it speaks our version.
-func (s *Sandbox) greet() error {
-	kind, payload, err := s.conn.Receive()
-	if err != nil {
-		return err
-	}
-	var hello protocol.Hello
-	if kind != protocol.KindHello || json.Unmarshal(payload, &hello) != nil {
-		return errors.New("the guest did not greet")
-	}
-	if hello.Version != protocol.Version {
-		return fmt.Errorf("the guest speaks version %d of the protocol, not %d", hello.Version, protocol.Version)
-	}
-	s.meter = newMeter(s, hello.InterpreterBytes)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"errors"
 	"time"
 )
 
@@ -11,19 +13,51 @@ type meter struct {
 	sandbox *Sandbox
 	// sentry is the process that holds the guest's memory.
 	sentry int
-	// overhead is the memory of gVisor and the agent, without the interpreter.
-	overhead int64
+	// overhead is the memory of gVisor and the agent, without the interpreter;
+	// first is what it was when the sandbox was new.
+	overhead, first int64
 }
 
-// newMeter measures a sandbox that waits. The interpreter's own memory counts
-// as the program's, as it would outside.
-func newMeter(s *Sandbox, interpreterBytes int64) *meter {
+// interpreterBytes is the memory of an interpreter that waits. It counts as the
+// program's, as it would outside. It is what guest memory grows by when one
+// more starts; its text is of the image and not counted.
+const interpreterBytes = 5 << 20
+
+// overheadGrowth is by how much the overhead may grow over the runs of a
+// sandbox. More is not gVisor's own any more.
+const overheadGrowth = 32 << 20
+
+// errResidue is a sandbox in which memory of a run is left.
+var errResidue = errors.New("memory of the last run is not given back")
+
+// newMeter measures a sandbox that waits.
+func newMeter(s *Sandbox) *meter {
 	m := &meter{sandbox: s}
 	if s.group == nil {
 		m.sentry = sentryOf(s.cmd.Process.Pid)
 	}
 	m.overhead = max(m.total()-interpreterBytes, 0)
+	m.first = m.overhead
 	return m
+}
+
+// renew measures anew, for another run. gVisor gives the memory of the last
+// back to the host a little after it has ended; what is not back must not
+// count as overhead, since the next run would be granted it.
+func (m *meter) renew(ctx context.Context) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		if m.overhead = max(m.total()-interpreterBytes, 0); m.overhead <= m.first+overheadGrowth {
+			return nil
+		}
+		if wait > time.Second {
+			return errResidue
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // total is the memory that the sandbox takes of the host, in bytes.

@@ -40,7 +40,8 @@ type run struct {
 	cpuBefore time.Duration
 	// cause is why the host ended the run; the first reason stays.
 	cause atomic.Pointer[error]
-	peak  atomic.Int64
+	// peak and used are the most memory and processor time that were seen.
+	peak, used atomic.Int64
 }
 
 // end asks for the end of the run.
@@ -91,10 +92,25 @@ func (r *run) overLimit() error {
 	if r.sample() > r.job.Limits.MemoryBytes {
 		return errMemory
 	}
-	if limit := r.job.Limits.CPU; limit > 0 && r.sandbox.meter.cpu()-r.cpuBefore > limit {
+	if limit := r.job.Limits.CPU; limit > 0 && r.cpu() > limit {
 		return errTime
 	}
 	return nil
+}
+
+// cpu is the processor time used so far. Without a cgroup what has ended takes
+// its time along, so that the most that was seen counts.
+func (r *run) cpu() time.Duration {
+	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
+	for {
+		most := r.used.Load()
+		if now <= most {
+			return time.Duration(most)
+		}
+		if r.used.CompareAndSwap(most, now) {
+			return time.Duration(now)
+		}
+	}
 }
 
 // sample reads the memory in use where no kernel keeps its peak.
@@ -158,7 +174,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	o := r.outcome
 	o.Usage = pyth.Usage{
 		Wall:            time.Since(r.started),
-		CPU:             r.sandbox.meter.cpu() - r.cpuBefore,
+		CPU:             r.cpu(),
 		MemoryPeakBytes: max(r.peak.Load(), r.sandbox.meter.peak()),
 	}
 	var cause error

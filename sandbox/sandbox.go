@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +26,15 @@ const stopGrace = 2 * time.Second
 // what the program's own processes take.
 const hostPids = 256
 
-// Sandbox is one booted sandbox. Run may be called once; Close always must be.
+// What most jobs ask for, and enough for an interpreter to start.
+const (
+	usualMemory    = 256 << 20
+	usualProcesses = 64
+)
+
+// Sandbox is one booted sandbox, which runs one job at a time. Boot returns it
+// ready for the first; Renew makes it ready for each further one. Close must
+// always be called.
 type Sandbox struct {
 	launcher *Launcher
 	id       string
@@ -34,9 +44,12 @@ type Sandbox struct {
 	conn     *protocol.Conn
 	group    cgroup.Group
 	meter    *meter
-	stderr   tail
-	closing  sync.Once
-	closed   error
+	granted  granted
+	// broken is why no further job may run here; nil while one may.
+	broken  error
+	stderr  tail
+	closing sync.Once
+	closed  error
 }
 
 // Done is closed when the sandbox's processes have ended.
@@ -44,19 +57,15 @@ func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
-// not start. The sandbox is of no further use.
+// not start. In either case Renew must be called before the next.
 func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
-	if s.group != nil {
-		err := errors.Join(
-			s.group.SetMemory(s.meter.overhead+job.Limits.MemoryBytes),
-			s.group.SetPids(hostPids+4*job.Limits.Processes))
-		if err != nil {
-			return nil, err
-		}
-		s.group.ResetPeak()
+	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
+		s.broken = err
+		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
 	if err := s.send(job); err != nil {
+		s.broken = err
 		return nil, err
 	}
 	done := make(chan struct{})
@@ -65,7 +74,84 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
 	exit, err := r.receive()
 	close(done)
 	watcher.Wait()
+	if err == nil && s.outOfMemory() {
+		err = errors.New("the kernel killed in it for memory")
+	}
+	s.broken = err
 	return r.finish(exit, err), nil
+}
+
+// Renew returns when the sandbox waits for another job, with nothing left of
+// the last. After an error it is of no further use.
+func (s *Sandbox) Renew(ctx context.Context) error {
+	if s.broken != nil {
+		return s.broken
+	}
+	// The last job may have had less than an interpreter needs to start.
+	err := s.grant(usualMemory, usualProcesses)
+	if err == nil {
+		err = s.greet(ctx)
+	}
+	if err == nil {
+		err = s.meter.renew(ctx)
+	}
+	if err == nil {
+		err = s.await()
+	}
+	s.broken = err
+	return err
+}
+
+// await grants what most jobs ask for, so that it need not be done when one
+// comes.
+func (s *Sandbox) await() error {
+	if err := s.grant(usualMemory, usualProcesses); err != nil {
+		return err
+	}
+	if s.group != nil {
+		s.group.ResetPeak()
+	}
+	return nil
+}
+
+// grant bounds the sandbox by what a job may take.
+func (s *Sandbox) grant(memoryBytes int64, processes int) error {
+	wanted := granted{memoryBytes: s.meter.overhead + memoryBytes, pids: hostPids + 4*processes}
+	if s.group == nil || wanted == s.granted {
+		return nil
+	}
+	s.granted = wanted
+	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
+}
+
+// granted are the bounds in force.
+type granted struct {
+	memoryBytes int64
+	pids        int
+}
+
+// greet waits for the guest to be ready and checks that it speaks our version.
+func (s *Sandbox) greet(ctx context.Context) error {
+	// A deadline of the last run must not be in force.
+	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
+	kind, payload, err := s.conn.Receive()
+	if !stop() {
+		err = errors.Join(err, ctx.Err())
+	}
+	if err != nil {
+		return err
+	}
+	var hello protocol.Hello
+	if kind != protocol.KindHello || json.Unmarshal(payload, &hello) != nil {
+		return errors.New("the guest did not greet")
+	}
+	if hello.Version != protocol.Version {
+		return fmt.Errorf("the guest speaks version %d of the protocol, not %d", hello.Version, protocol.Version)
+	}
+	return s.socket.SetDeadline(time.Time{})
 }
 
 // send hands the job over.
@@ -84,22 +170,19 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}
-	err := s.conn.SendJSON(protocol.KindJob, header)
+	payload, err := json.Marshal(header)
+	if err != nil {
+		return err
+	}
+	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
 	for _, f := range job.Files {
-		if err == nil {
-			err = s.conn.Send(protocol.KindFile, protocol.EncodeFile(f.Path, f.Content))
-		}
+		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
 	}
-	if err == nil {
-		err = s.conn.Send(protocol.KindCode, job.Code)
+	frames = append(frames, protocol.Frame{Kind: protocol.KindCode, Payload: job.Code})
+	if len(job.Stdin) > 0 {
+		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
 	}
-	if err == nil && len(job.Stdin) > 0 {
-		err = s.conn.Send(protocol.KindStdin, job.Stdin)
-	}
-	if err == nil {
-		err = s.conn.Send(protocol.KindStart, nil)
-	}
-	return err
+	return s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
 }
 
 // Close destroys the sandbox and returns when nothing of it is left.

@@ -10,11 +10,11 @@ import (
 	"github.com/pyth-on/pyth-on/guest"
 )
 
-// agentCapabilities are what the agent needs inside the sandbox: to mount
-// scratch space, give files and processes to the user, kill what is the
-// user's, and set limits. None is a capability on the host.
+// agentCapabilities are what the agent needs inside the sandbox: to make and
+// join namespaces, mount scratch space, give files and processes to the user,
+// kill what is the user's, and set limits. None is a capability on the host.
 var agentCapabilities = []string{
-	"CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
+	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
 	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
 }
 

@@ -1,30 +1,36 @@
 // Package worker runs jobs on this machine, in a pool of sandboxes that have
 // booted before they are needed.
 //
-// It promises that a job waits for a boot only when no sandbox is ready, that
-// at most a fixed number of jobs run and wait at once, that no sandbox serves
-// two jobs, and that when Close returns none is left.
+// It promises that from its first job until it is destroyed a sandbox belongs
+// to one tenant, and runs one job at a time; that a job whose turn it is waits for
+// a boot only when no sandbox that it may have is ready; that tenants take
+// turns, so that none starves others, and each one's jobs start in the order in
+// which they came; that running jobs, waiting jobs, sandboxes and memory stay
+// within their bounds; and that when Close returns no sandbox is left.
+//
+// Sandboxes that had no job yet are fresh. A tenant's sandbox that has run a
+// job is renewed, which ends with an interpreter that waits for the next, and
+// is kept for a while. How many fresh sandboxes are kept follows the rate at
+// which they are taken.
 package worker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sandbox is a booted sandbox for one job.
+// Sandbox runs one job at a time.
 type Sandbox interface {
 	// Run fails only if the job did not start.
 	Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
-	// Done is closed when the sandbox has ended by itself.
+	// Renew returns when the sandbox is ready for another job of the same
+	// tenant. After an error it is of no further use.
+	Renew(ctx context.Context) error
+	// Done is closed when the sandbox has ended, by itself or by Close.
 	Done() <-chan struct{}
 	// Close destroys the sandbox; it must always be called.
 	Close() error
@@ -34,60 +40,90 @@ type Sandbox interface {
 type Config struct {
 	// Boot starts a sandbox that is ready for a job.
 	Boot func(context.Context) (Sandbox, error)
-	// Warm is how many sandboxes wait for jobs.
-	Warm int
+	// Warm is how many fresh sandboxes wait for jobs at least, MaxWarm at most.
+	Warm, MaxWarm int
 	// MaxBoots is how many boot at once.
 	MaxBoots int
-	// MaxRunning is how many jobs run at once; MaxQueued how many may wait for
-	// one of these to end. A job beyond both is refused.
-	MaxRunning int
-	MaxQueued  int
-	Logger     *slog.Logger
+	// MaxSandboxes bounds all sandboxes; idle ones make room for others.
+	MaxSandboxes int
+	// MaxRunning is how many jobs run at once, MaxPerTenant how many of one
+	// tenant.
+	MaxRunning, MaxPerTenant int
+	// MaxQueued is how many jobs may wait for others to end,
+	// MaxQueuedPerTenant how many of one tenant. A job beyond is refused.
+	MaxQueued, MaxQueuedPerTenant int
+	// MemoryBytes bounds the sum of what running jobs may take by their limits;
+	// 0 is no bound. A job that alone exceeds it runs alone.
+	MemoryBytes int64
+	// IdleTimeout is how long a tenant's sandbox is kept without a job. With 0
+	// each serves one job.
+	IdleTimeout time.Duration
+	// MaxRuns is after how many jobs a sandbox is replaced; 0 is never.
+	MaxRuns int
+	// Observer is told what happens.
+	Observer Observer
+	Logger   *slog.Logger
 }
 
-// How long a boot that failed delays the next one.
+// Observer is told what happens in a pool. Its methods must not block.
+type Observer interface {
+	// Booted tells of a boot, and how long it took.
+	Booted(took time.Duration, err error)
+	// Ran tells of a job that has ended.
+	Ran(outcome *pyth.Outcome)
+	// Refused tells of a job for which there was no room.
+	Refused()
+	// Removed tells that a sandbox is destroyed, and why.
+	Removed(reason Reason)
+}
+
+// Reason is why a sandbox is destroyed.
+type Reason string
+
+// The reasons.
 const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	Spent   Reason = "spent"   // it has served as many jobs as it may
+	Idle    Reason = "idle"    // its tenant had no job for a while
+	Evicted Reason = "evicted" // another tenant needed its place
+	Broken  Reason = "broken"  // it ended, or could not be renewed
+	Drained Reason = "drained" // the pool closes
 )
 
 // attempts is in how many sandboxes a job is tried that could not be handed
 // over: a sandbox may die while it waits, but not all of them.
 const attempts = 3
 
-// retryAfter is what a refused caller is told: about how long runs take.
-const retryAfter = time.Second
-
 // Pool is a pyth.Dispatcher.
 type Pool struct {
-	config  Config
-	slots   *semaphore.Weighted
-	queued  atomic.Int64
-	running atomic.Int64
-
+	config Config
 	ctx    context.Context
 	cancel context.CancelFunc
 	// all is every goroutine that owns a sandbox.
 	all sync.WaitGroup
 
 	mu      sync.Mutex
-	ready   []Sandbox
-	waiting []chan arrival
-	booting int
-	backoff time.Duration
-	resting bool
 	closed  bool
+	tenants map[pyth.UserID]*tenant
+	// turn are the tenants with jobs that wait; the first is next.
+	turn []*tenant
+	// fresh are the sandboxes that belong to nobody yet, oldest first.
+	fresh []*member
+	// idle are the tenants' sandboxes that wait, least recently used first.
+	idle []*member
+	// total counts all sandboxes, with those that boot.
+	total, booting, renewing, removing int
+	running, queued                    int
+	// reserved is the memory that running jobs may take.
+	reserved int64
+	demand   demand
+	rest     rest
 }
 
-// arrival is a sandbox for a job that waits for one, or why there is none.
-type arrival struct {
-	sandbox Sandbox
-	err     error
-}
+var _ pyth.Dispatcher = (*Pool)(nil)
 
 // New starts to fill the pool.
 func New(config Config) *Pool {
-	p := &Pool{config: config, slots: semaphore.NewWeighted(int64(config.MaxRunning))}
+	p := &Pool{config: config, tenants: make(map[pyth.UserID]*tenant)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,189 +132,103 @@ func New(config Config) *Pool {
 }
 
 // Stats is the state of the pool at one moment.
-type Stats struct{ Ready, Booting, Waiting, Running int }
+type Stats struct {
+	// Fresh sandboxes have had no job yet, Idle ones belong to a tenant, and
+	// Renewing ones will be idle soon.
+	Fresh, Idle, Renewing, Booting int
+	// Running and Queued count the tenants' jobs.
+	Running, Queued int
+	// Tenants counts those that have a sandbox or a job.
+	Tenants int
+	// ReservedBytes is the memory that running jobs may take.
+	ReservedBytes int64
+}
 
-// Stats tells how many sandboxes are ready and booting, and how many jobs wait
-// and run.
+// Stats tells the state of the pool.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Ready: len(p.ready), Booting: p.booting,
-		Waiting: len(p.waiting) + int(p.queued.Load()), Running: int(p.running.Load()),
+		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing, Booting: p.booting,
+		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.reserved,
 	}
 }
 
-// Dispatch runs the job in a sandbox of its own.
+// Dispatch runs the job in a sandbox of its tenant. A job without a tenant is
+// the server's own: it needs no room among the others'.
 func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
 	arrived := time.Now()
-	if err := p.admit(ctx); err != nil {
-		return canceledOr(ctx, err)
-	}
 	for attempt := 1; ; attempt++ {
-		s, err := p.take(ctx)
+		m, err := p.acquire(ctx, job, attempt > 1)
 		if err != nil {
-			p.slots.Release(1)
 			return canceledOr(ctx, err)
 		}
 		queued := time.Since(arrived)
-		p.running.Add(1)
-		outcome, err := s.Run(ctx, job)
-		p.running.Add(-1)
-		if err != nil && attempt < attempts && ctx.Err() == nil {
-			p.config.Logger.Warn("a sandbox did not take its job", "err", err)
-			p.dispose(s, func() {})
-			continue
+		outcome, err := m.sandbox.Run(ctx, job)
+		p.release(m, job, err)
+		if err == nil {
+			outcome.Usage.Queued = queued
+			p.config.Observer.Ran(outcome)
+			return outcome, nil
 		}
-		// Nothing of the run is alive any more; the empty sandbox goes while
-		// the answer is on its way, but its slot is free only after it.
-		p.dispose(s, func() { p.slots.Release(1) })
-		if err != nil {
+		p.config.Logger.Warn("a sandbox did not take its job", "err", err)
+		if attempt == attempts || ctx.Err() != nil {
 			return canceledOr(ctx, unavailable(err))
 		}
-		outcome.Usage.Queued = queued
-		return outcome, nil
 	}
 }
 
-// admit waits for one of the slots, unless too many wait already.
-func (p *Pool) admit(ctx context.Context) error {
-	if p.slots.TryAcquire(1) {
-		return nil
-	}
-	defer p.queued.Add(-1)
-	if p.queued.Add(1) > int64(p.config.MaxQueued) {
-		return &pyth.Error{
-			Code:       pyth.CodeOverloaded,
-			Message:    "The server runs as many programs as it can. Try again in a moment.",
-			RetryAfter: retryAfter,
-		}
-	}
-	return p.slots.Acquire(ctx, 1)
-}
-
-// take gets a sandbox, waiting for one to boot if none is ready.
-func (p *Pool) take(ctx context.Context) (Sandbox, error) {
+// acquire waits for a sandbox for the job.
+func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member, error) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, draining()
+	w, err := p.enqueue(job, again)
+	if err == nil {
+		p.schedule()
 	}
-	if len(p.ready) > 0 {
-		s := p.ready[0]
-		p.ready = slices.Delete(p.ready, 0, 1)
-		p.fill()
-		p.mu.Unlock()
-		return s, nil
-	}
-	mine := make(chan arrival, 1)
-	p.waiting = append(p.waiting, mine)
-	p.fill()
 	p.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	select {
-	case a := <-mine:
-		return a.sandbox, a.err
+	case a := <-w.assigned:
+		return a.member, a.err
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.waiting, mine); i >= 0 {
-		p.waiting = slices.Delete(p.waiting, i, i+1)
-	} else if a := <-mine; a.err == nil {
-		p.arrive(a.sandbox)
+	if p.leave(w) {
+		p.schedule()
+		return nil, ctx.Err()
+	}
+	// It was its turn just now: what it was given goes to the next.
+	if a := <-w.assigned; a.err == nil {
+		p.disown(a.member)
+		p.stop(a.member, job)
+		p.place(a.member)
+		p.schedule()
+		p.all.Done()
 	}
 	return nil, ctx.Err()
 }
 
-// fill starts as many boots as are wanted. The caller holds the lock.
-func (p *Pool) fill() {
-	if p.closed || p.resting {
-		return
-	}
-	wanted := p.config.Warm + len(p.waiting) - len(p.ready) - p.booting
-	for ; wanted > 0 && p.booting < p.config.MaxBoots; wanted-- {
-		p.booting++
-		p.all.Go(p.boot)
-	}
-}
-
-// boot boots one sandbox and gives it to who waits, or to the pool.
-func (p *Pool) boot() {
-	s, err := p.config.Boot(p.ctx)
+// release takes back a sandbox after a run.
+func (p *Pool) release(m *member, job *pyth.Job, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.booting--
-	if err != nil {
-		p.failed(err)
-		return
-	}
-	p.backoff = 0
-	p.arrive(s)
-	p.fill()
-}
-
-// failed tells one who waits, and rests a while so that a host on which no
-// sandbox boots is not kept busy with trying. The caller holds the lock.
-func (p *Pool) failed(err error) {
-	if p.closed {
-		return
-	}
-	p.config.Logger.Error("a sandbox did not boot", "err", err)
-	if len(p.waiting) > 0 {
-		p.waiting[0] <- arrival{err: unavailable(err)}
-		p.waiting = slices.Delete(p.waiting, 0, 1)
-	}
-	if p.resting {
-		return
-	}
-	p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
-	p.resting = true
-	time.AfterFunc(p.backoff, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.resting = false
-		p.fill()
-	})
-}
-
-// arrive places a sandbox. The caller holds the lock.
-func (p *Pool) arrive(s Sandbox) {
+	defer p.all.Done()
+	p.stop(m, job)
+	m.runs++
 	switch {
 	case p.closed:
-		p.dispose(s, func() {})
-	case len(p.waiting) > 0:
-		p.waiting[0] <- arrival{sandbox: s}
-		p.waiting = slices.Delete(p.waiting, 0, 1)
+		p.remove(m, Drained)
+	case err != nil:
+		p.remove(m, Broken)
+	case m.tenant == nil || p.config.IdleTimeout == 0 || p.config.MaxRuns > 0 && m.runs >= p.config.MaxRuns:
+		p.remove(m, Spent)
 	default:
-		p.ready = append(p.ready, s)
-		p.all.Go(func() { p.guard(s) })
+		p.renew(m)
 	}
-}
-
-// guard replaces a sandbox that ends while it waits.
-func (p *Pool) guard(s Sandbox) {
-	select {
-	case <-s.Done():
-	case <-p.ctx.Done():
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := slices.Index(p.ready, s); i >= 0 {
-		p.ready = slices.Delete(p.ready, i, i+1)
-		p.dispose(s, func() {})
-		p.failed(errors.New("it ended while it waited"))
-	}
-}
-
-// dispose destroys a sandbox in the background.
-func (p *Pool) dispose(s Sandbox, after func()) {
-	p.all.Go(func() {
-		defer after()
-		if err := s.Close(); err != nil {
-			p.config.Logger.Error("a sandbox was not removed whole", "err", err)
-		}
-	})
+	p.schedule()
 }
 
 // Close refuses new jobs, destroys the sandboxes that wait and returns when
@@ -286,42 +236,23 @@ func (p *Pool) dispose(s Sandbox, after func()) {
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
-	for _, w := range p.waiting {
-		w <- arrival{err: draining()}
+	for _, t := range p.turn {
+		for _, w := range t.queue {
+			w.assigned <- assignment{err: draining()}
+		}
+		t.queue = nil
+		p.forget(t)
 	}
-	p.waiting = nil
-	for _, s := range p.ready {
-		p.dispose(s, func() {})
+	p.turn, p.queued = nil, 0
+	for len(p.fresh) > 0 {
+		p.remove(p.fresh[0], Drained)
 	}
-	p.ready = nil
+	for len(p.idle) > 0 {
+		p.remove(p.idle[0], Drained)
+	}
+	p.rest.end()
 	p.cancel()
 	p.mu.Unlock()
-	// A job that runs holds its slot until its sandbox is gone.
-	err := p.slots.Acquire(context.Background(), int64(p.config.MaxRunning))
 	p.all.Wait()
-	return err
-}
-
-func canceledOr(ctx context.Context, err error) (*pyth.Outcome, error) {
-	if ctx.Err() != nil {
-		return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
-	}
-	return nil, err
-}
-
-func unavailable(err error) error {
-	return &pyth.Error{
-		Code:       pyth.CodeUnavailable,
-		Message:    "No sandbox could be started. The operator can see why with `pyth-on doctor`.",
-		RetryAfter: retryAfter,
-		Err:        err,
-	}
-}
-
-func draining() error {
-	return &pyth.Error{
-		Code:       pyth.CodeDraining,
-		Message:    "The server is shutting down. Try again in a moment.",
-		RetryAfter: retryAfter,
-	}
+	return nil
 }

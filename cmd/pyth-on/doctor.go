@@ -78,7 +78,7 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		version = h.cgroup.Version()
 	}
 	add(doctor.Cgroup(version, h.noCgroup))
-	pool := worker.New(worker.Config{Boot: h.boot, Warm: 1, MaxBoots: 1, MaxRunning: 1, MaxQueued: 1, Logger: slog.New(slog.DiscardHandler)})
+	pool := worker.New(single(h, 1, slog.New(slog.DiscardHandler)))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
 	return findings, ctx.Err()

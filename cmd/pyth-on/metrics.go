@@ -1,22 +1,96 @@
 package main
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/worker"
 )
 
-// poolMetrics shows what the pool is doing.
-func poolMetrics(pool *worker.Pool) []prometheus.Collector {
-	gauge := func(name, help string, value func(worker.Stats) int) prometheus.Collector {
+// poolMetrics shows what happens in the pool. It is a worker.Observer.
+type poolMetrics struct {
+	boots   *prometheus.HistogramVec
+	queued  prometheus.Histogram
+	wall    prometheus.Histogram
+	refused prometheus.Counter
+	removed *prometheus.CounterVec
+}
+
+var _ worker.Observer = (*poolMetrics)(nil)
+
+func newPoolMetrics() *poolMetrics {
+	// From a tenth of a millisecond to half a minute.
+	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
+	return &poolMetrics{
+		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pyth_on_sandbox_boot_seconds", Help: "How long sandboxes took to boot, by result.", Buckets: times,
+		}, []string{"result"}),
+		queued: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pyth_on_execution_queued_seconds", Help: "How long programs waited for a place and a sandbox.", Buckets: times,
+		}),
+		wall: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pyth_on_execution_wall_seconds", Help: "How long programs ran.", Buckets: times,
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pyth_on_executions_refused_total", Help: "Programs for which there was no room.",
+		}),
+		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes that were destroyed, by reason.",
+		}, []string{"reason"}),
+	}
+}
+
+// Booted counts a boot.
+func (m *poolMetrics) Booted(took time.Duration, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.boots.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Ran counts a run.
+func (m *poolMetrics) Ran(o *pyth.Outcome) {
+	m.queued.Observe(o.Usage.Queued.Seconds())
+	m.wall.Observe(o.Usage.Wall.Seconds())
+}
+
+// Refused counts a job without room.
+func (m *poolMetrics) Refused() { m.refused.Inc() }
+
+// Removed counts the end of a sandbox.
+func (m *poolMetrics) Removed(reason worker.Reason) {
+	m.removed.WithLabelValues(string(reason)).Inc()
+}
+
+// collectors are what is shown, with the state of the pool.
+func (m *poolMetrics) collectors(pool *worker.Pool) []prometheus.Collector {
+	gauge := func(name, help string, value func(worker.Stats) int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
 			return float64(value(pool.Stats()))
 		})
 	}
 	return []prometheus.Collector{
-		gauge("pyth_on_sandboxes_ready", "Sandboxes that wait for a program.", func(s worker.Stats) int { return s.Ready }),
-		gauge("pyth_on_sandboxes_booting", "Sandboxes that are booting.", func(s worker.Stats) int { return s.Booting }),
-		gauge("pyth_on_executions_running", "Programs that run.", func(s worker.Stats) int { return s.Running }),
-		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s worker.Stats) int { return s.Waiting }),
+		m.boots, m.queued, m.wall, m.refused, m.removed,
+		gauge("pyth_on_sandboxes_ready", "Fresh sandboxes, which wait for any user's program.", func(s worker.Stats) int64 { return int64(s.Fresh) }),
+		gauge("pyth_on_sandboxes_idle", "Sandboxes of users, which wait for their next program.", func(s worker.Stats) int64 { return int64(s.Idle) }),
+		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s worker.Stats) int64 { return int64(s.Renewing) }),
+		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s worker.Stats) int64 { return int64(s.Booting) }),
+		gauge("pyth_on_executions_running", "Programs that run.", func(s worker.Stats) int64 { return int64(s.Running) }),
+		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s worker.Stats) int64 { return int64(s.Queued) }),
+		gauge("pyth_on_tenants", "Users who have a sandbox or a program here.", func(s worker.Stats) int64 { return int64(s.Tenants) }),
+		gauge("pyth_on_reserved_memory_bytes", "Memory that running programs may take by their limits.", func(s worker.Stats) int64 { return s.ReservedBytes }),
 	}
 }
+
+// unobserved is for pools that nobody watches.
+type unobserved struct{}
+
+var _ worker.Observer = unobserved{}
+
+func (unobserved) Booted(time.Duration, error) {}
+func (unobserved) Ran(*pyth.Outcome)           {}
+func (unobserved) Refused()                    {}
+func (unobserved) Removed(worker.Reason)       {}

@@ -77,7 +77,7 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	pool := worker.New(worker.Config{Boot: h.boot, MaxBoots: 1, MaxRunning: 1, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	pool := worker.New(single(h, 0, slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := execution.DefaultLimits()

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -40,9 +39,8 @@ type serveCommand struct {
 	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
 	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
-	Warm       int           `default:"2" help:"How many sandboxes wait for programs."`
-	MaxRunning int           `default:"0" help:"How many programs run at once (default: two for each processor)."`
-	MaxQueued  int           `default:"64" help:"How many programs may wait for their turn."`
+	poolFlags
+
 	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
 
@@ -104,14 +102,10 @@ func (c *serveCommand) serve() (err error) {
 	if h.noCgroup != nil {
 		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
 	}
-	pool := worker.New(worker.Config{
-		Boot:       h.boot,
-		Warm:       c.Warm,
-		MaxBoots:   runtime.NumCPU(),
-		MaxRunning: c.maxRunning(),
-		MaxQueued:  c.MaxQueued,
-		Logger:     logger,
-	})
+	metrics := newPoolMetrics()
+	config := c.poolFlags.config(metrics, logger)
+	config.Boot = h.boot
+	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := c.limits()
@@ -133,7 +127,7 @@ func (c *serveCommand) serve() (err error) {
 		Features:   []string{"auth", "execute"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: poolMetrics(pool),
+		Collectors: metrics.collectors(pool),
 		Logger:     logger,
 	})
 	if err != nil {
@@ -245,13 +239,6 @@ func (c *serveCommand) serveMetrics(ctx context.Context, handler *pyhttp.Handler
 	go func() { _ = server.Serve(listener) }()
 	logger.Info("serving metrics", "url", "http://"+listener.Addr().String()+"/metrics")
 	return func() { _ = server.Close() }, nil
-}
-
-func (c *serveCommand) maxRunning() int {
-	if c.MaxRunning > 0 {
-		return c.MaxRunning
-	}
-	return 2 * runtime.NumCPU()
 }
 
 func (c *serveCommand) limits() pyth.ExecutionLimits {

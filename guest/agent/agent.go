@@ -1,10 +1,15 @@
 // Package agent is the first process inside a sandbox. It keeps an interpreter
-// waiting, hands it one job, relays its output, ends whatever the job started
-// and reports how the kernel says it ended.
+// waiting in namespaces of its own, hands it a job, relays its output, ends
+// whatever the job started, reports how the kernel says it ended, and then has
+// the next interpreter wait in new namespaces.
 //
-// It runs as root inside the sandbox and the user's program does not, so the
-// program can neither signal nor trace it. It holds no other descriptor than
-// the control socket, which the program does not inherit.
+// It promises that nothing of one run is there in the next: no process, file,
+// mount, socket or System V object. It runs as root inside the sandbox and the
+// user's program does not, so the program can neither signal nor trace it. It
+// holds no descriptor that the program inherits.
+//
+// While a job runs all is done by one thread that polls: on the way to an
+// answer no goroutine has to be woken.
 package agent
 
 import (
@@ -13,61 +18,85 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"runtime"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 // Where things are inside the sandbox.
 const (
-	workDir    = "/work"
-	programTo  = workDir + "/main.py"
-	reportPath = "/run/report"
+	workDir = "/work"
+	runDir  = "/run"
+	// reportName is the file in runDir that a program's exception is told by.
+	reportName = "report"
 	// userID is the unprivileged user that programs run as.
 	userID = 1000
 )
 
-// defaultDisk is what the file system of a run has unless its job says
-// otherwise; having it ready saves mounting it while the job waits.
+// defaultDisk is how much a run may write unless its job says otherwise; a
+// file system of this size is there before the job comes.
 const defaultDisk = 100 << 20
 
-// Run serves one job over the control socket and returns when the host is
-// gone. The sandbox ends with it.
+// Run serves one job after the other over the control socket and returns when
+// the host is gone. The sandbox ends with it.
 func Run(control *os.File) error {
+	// All that matters happens on one thread: none other need wake.
+	runtime.LockOSThread()
+	if err := restoreChildSignal(); err != nil {
+		return err
+	}
 	hideArguments()
 	conn := protocol.NewConn(control)
-	reaper := newReaper()
 	if err := removeDevices(); err != nil {
 		return err
 	}
-	if err := mountScratch(defaultDisk); err != nil {
-		return err
+	for {
+		p, err := prepare(defaultDisk)
+		if err != nil {
+			return err
+		}
+		if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
+			return err
+		}
+		err = serve(conn, int(control.Fd()), p)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := os.WriteFile(reportPath, nil, 0o600); err != nil {
-		return err
-	}
-	if err := os.Chown(reportPath, userID, userID); err != nil {
-		return err
-	}
-	program, err := startInterpreter(reaper)
+}
+
+// serve runs one job in the waiting program.
+func serve(conn *protocol.Conn, control int, p *program) error {
+	j, p, err := receiveJob(conn, p)
 	if err != nil {
 		return err
 	}
-	if err := program.ready(); err != nil {
-		return err
-	}
-	hello := protocol.Hello{Version: protocol.Version, InterpreterBytes: program.residentBytes()}
-	if err := conn.SendJSON(protocol.KindHello, hello); err != nil {
-		return err
-	}
-	job, err := receiveJob(conn)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
+	defer p.close()
+	r := &run{conn: conn, control: control, program: p, job: j}
+	exit, err := r.run()
 	if err != nil {
 		return err
 	}
-	return runJob(conn, reaper, program, job)
+	// What was killed dies while the answer is on its way, unless there are
+	// files to collect that it could still change.
+	defer p.end()
+	if exit.Signal != 0 || exit.Code != 0 {
+		if report := p.readReport(); report != nil {
+			if err := conn.SendJSON(protocol.KindReport, report); err != nil {
+				return err
+			}
+		}
+	}
+	if len(j.OutputFiles) > 0 {
+		p.end()
+		if err := collect(conn, &j.Job, p.work); err != nil {
+			return err
+		}
+	}
+	return conn.SendJSON(protocol.KindExit, exit)
 }
 
 // job is everything that the host sends ahead of Start.
@@ -76,129 +105,41 @@ type job struct {
 	stdin []byte
 }
 
-func receiveJob(conn *protocol.Conn) (*job, error) {
+// receiveJob takes in a job and its files. It returns the program to run it
+// in: another than was waiting when the job wants a disk of another size.
+func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 	j := new(job)
-	disk := int64(defaultDisk)
 	for {
 		kind, payload, err := conn.Receive()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch kind {
 		case protocol.KindJob:
-			if err := json.Unmarshal(payload, &j.Job); err != nil {
-				return nil, err
-			}
-			if j.DiskBytes != disk {
-				if err := mountScratch(j.DiskBytes); err != nil {
-					return nil, err
-				}
+			if err = json.Unmarshal(payload, &j.Job); err == nil && j.DiskBytes != p.disk {
+				p.end()
+				p.close()
+				p, err = prepare(j.DiskBytes)
 			}
 		case protocol.KindCode:
-			if err := writeFile("main.py", payload); err != nil {
-				return nil, err
-			}
+			err = p.writeFile("main.py", payload)
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindFile:
-			path, content, err := protocol.DecodeFile(payload)
-			if err != nil {
-				return nil, err
-			}
-			if err := writeFile(path, content); err != nil {
-				return nil, err
+			var path string
+			var content []byte
+			if path, content, err = protocol.DecodeFile(payload); err == nil {
+				err = p.writeFile(path, content)
 			}
 		case protocol.KindStart:
-			return j, nil
+			return j, p, nil
+		case protocol.KindStop:
+			// It was meant for the run before, which ended by itself.
 		default:
-			return nil, fmt.Errorf("unexpected frame %q before start", kind)
+			err = fmt.Errorf("unexpected frame %q before start", kind)
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
-}
-
-func runJob(conn *protocol.Conn, reaper *reaper, program *interpreter, j *job) error {
-	started := time.Now()
-	relayed := make(chan struct{}, 2)
-	relay := func(kind protocol.Kind, from io.Reader) {
-		buffer := make([]byte, 64<<10)
-		for {
-			n, err := from.Read(buffer)
-			if n > 0 && conn.Send(kind, buffer[:n]) != nil {
-				break
-			}
-			if err != nil {
-				break
-			}
-		}
-		relayed <- struct{}{}
-	}
-	go relay(protocol.KindStdout, program.stdout)
-	go relay(protocol.KindStderr, program.stderr)
-
-	stop := make(chan struct{})
-	gone := make(chan error, 1)
-	go func() {
-		for {
-			kind, _, err := conn.Receive()
-			if err != nil {
-				gone <- err
-				return
-			}
-			if kind == protocol.KindStop {
-				close(stop)
-				return
-			}
-		}
-	}()
-
-	var exit protocol.Exit
-	if err := program.start(j); err != nil {
-		exit.Failure = err.Error()
-		reaper.killAll()
-	}
-	deadline := time.NewTimer(time.Duration(j.TimeoutMs) * time.Millisecond)
-	defer deadline.Stop()
-	var end ended
-	timeout, stopped := deadline.C, stop
-	for waiting := true; waiting; {
-		select {
-		case end = <-program.ended:
-			waiting = false
-		case <-timeout:
-			exit.TimedOut, timeout = true, nil
-			reaper.killAll()
-		case <-stopped:
-			exit.Stopped, stopped = true, nil
-			reaper.killAll()
-		case err := <-gone:
-			return err
-		}
-	}
-	exit.WallUs = time.Since(started).Microseconds()
-	// The run is over when its first process is: whatever it left behind ends
-	// now, so that nothing can change between here and the collection of files.
-	reaper.killAll()
-	reaper.empty()
-	<-relayed
-	<-relayed
-	exit.Code, exit.Signal = end.code, end.signal
-	exit.CPUUs = reaper.cpu().Microseconds()
-	if exit.Signal != 0 || exit.Code != 0 {
-		if report := readReport(); report != nil {
-			if err := conn.SendJSON(protocol.KindReport, report); err != nil {
-				return err
-			}
-		}
-	}
-	if len(j.OutputFiles) > 0 {
-		if err := collect(conn, &j.Job); err != nil {
-			return err
-		}
-	}
-	if err := conn.SendJSON(protocol.KindExit, exit); err != nil {
-		return err
-	}
-	// The host destroys the sandbox; its end of the socket closing tells us.
-	<-gone //nolint:errcheck // That it is gone is all there is to know.
-	return nil
 }

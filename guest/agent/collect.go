@@ -36,9 +36,9 @@ type collector struct {
 	skipped int
 }
 
-func collect(conn *protocol.Conn, job *protocol.Job) error {
+func collect(conn *protocol.Conn, job *protocol.Job, work int) error {
 	c := &collector{conn: conn, job: job}
-	fd, err := unix.Open(workDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(work), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
-	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +13,8 @@ const scratchInodes = 65536
 
 // mountScratch gives the run an empty file system of the size, which its
 // working directory, home, /tmp and /dev/shm share, so that one limit holds
-// for all that the program writes.
+// for all that the program writes; and a small one for its report, so that an
+// exception is told even when the disk is full.
 func mountScratch(size int64) error {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
@@ -49,59 +47,51 @@ func mountScratch(size int64) error {
 		}
 	}
 	// The program sees its directories, not the file system behind them.
-	return unix.Unmount(base, unix.MNT_DETACH)
-}
-
-// devices are what programs find in /dev.
-var devices = []string{
-	"fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero",
-}
-
-// removeDevices removes the others that gVisor puts there: FUSE and tunnels
-// are a way into more of its kernel than a program needs.
-func removeDevices() error {
-	entries, err := os.ReadDir("/dev")
-	if err != nil {
+	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if !slices.Contains(devices, e.Name()) {
-			if err := os.RemoveAll("/dev/" + e.Name()); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
 }
 
 // writeFile puts a file of the job into the working directory, owned by the
 // user with its parents. Nothing of the user's runs yet, so there is no link
 // to be led astray by.
-func writeFile(name string, content []byte) error {
-	full := path.Join(workDir, name)
-	dir := workDir
-	parts := strings.Split(name, "/")
-	for _, part := range parts[:len(parts)-1] {
-		dir = path.Join(dir, part)
-		if err := os.Mkdir(dir, 0o755); err == nil {
-			if err := os.Chown(dir, userID, userID); err != nil {
-				return err
-			}
-		} else if !os.IsExist(err) {
+func (p *program) writeFile(name string, content []byte) error {
+	for i, c := range name {
+		if c != '/' {
+			continue
+		}
+		parent := name[:i]
+		if err := unix.Mkdirat(p.work, parent, 0o755); err == unix.EEXIST {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := unix.Fchownat(p.work, parent, userID, userID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(full, content, 0o644); err != nil {
+	fd, err := unix.Openat(p.work, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
 		return err
 	}
-	return os.Chown(full, userID, userID)
+	defer unix.Close(fd)
+	if err := writeAll(fd, content); err != nil {
+		return err
+	}
+	return unix.Fchown(fd, userID, userID)
 }
 
-// hideArguments blanks the agent's command line, which the kernel shows to
-// every process of the sandbox from this very memory.
-func hideArguments() {
-	for _, arg := range os.Args {
-		b := unsafe.Slice(unsafe.StringData(arg), len(arg))
-		clear(b)
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
 	}
+	return nil
 }

@@ -5,7 +5,8 @@
 // length (big endian), the payload. The guest speaks first with Hello, whose
 // version must match. The host then sends the parts of one job (Job, Code,
 // Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and last Exit.
+// Report, File and Skipped frames, and Exit. When it is ready for the next job
+// it greets again.
 //
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
@@ -22,10 +23,13 @@ import (
 )
 
 // Version is raised when either side would misunderstand the other.
-const Version = 1
+const Version = 2
 
 // MaxPayload bounds a frame: the largest file of a job and its path.
 const MaxPayload = 12 << 20
+
+// headerSize is that of the kind and the length.
+const headerSize = 5
 
 // Kind tells what a frame carries.
 type Kind byte
@@ -37,7 +41,7 @@ const (
 	KindStdin Kind = 'I' // standard input, whole
 	KindFile  Kind = 'F' // a File; both directions
 	KindStart Kind = 'G' // everything has been sent
-	KindStop  Kind = 'K' // stop the run; the answer is Exit
+	KindStop  Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 )
 
 // Frames from the guest.
@@ -50,12 +54,9 @@ const (
 	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
 )
 
-// Hello says that the guest is ready for a job.
+// Hello says that the guest is ready for a job: at first, and after each run.
 type Hello struct {
 	Version int `json:"version"`
-	// InterpreterBytes is the resident memory of the waiting interpreter, by
-	// which the host tells its own overhead from the program's memory.
-	InterpreterBytes int64 `json:"interpreterBytes"`
 }
 
 // Job is a program but for its code, input and files.
@@ -91,10 +92,8 @@ type Exit struct {
 	Code   int `json:"code"`
 	Signal int `json:"signal"`
 	// TimedOut and Stopped say that the guest ended it, and why.
-	TimedOut bool  `json:"timedOut"`
-	Stopped  bool  `json:"stopped"`
-	WallUs   int64 `json:"wallUs"`
-	CPUUs    int64 `json:"cpuUs"`
+	TimedOut bool `json:"timedOut"`
+	Stopped  bool `json:"stopped"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
 }
@@ -115,18 +114,35 @@ func NewConn(rw io.ReadWriter) *Conn {
 	return &Conn{w: rw, r: bufio.NewReaderSize(rw, 64<<10)}
 }
 
+// Frame is one message.
+type Frame struct {
+	Kind    Kind
+	Payload []byte
+}
+
 // Send writes one frame.
 func (c *Conn) Send(kind Kind, payload []byte) error {
-	if len(payload) > MaxPayload {
-		return ErrTooLarge
+	return c.SendAll(Frame{kind, payload})
+}
+
+// SendAll writes frames at once, so that the other side wakes once.
+func (c *Conn) SendAll(frames ...Frame) error {
+	size := 0
+	for _, f := range frames {
+		if len(f.Payload) > MaxPayload {
+			return ErrTooLarge
+		}
+		size += headerSize + len(f.Payload)
 	}
-	frame := make([]byte, 5, 5+len(payload))
-	frame[0] = byte(kind)
-	binary.BigEndian.PutUint32(frame[1:], uint32(len(payload)))
-	frame = append(frame, payload...)
+	wire := make([]byte, 0, size)
+	for _, f := range frames {
+		wire = append(wire, byte(f.Kind))
+		wire = binary.BigEndian.AppendUint32(wire, uint32(len(f.Payload)))
+		wire = append(wire, f.Payload...)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := c.w.Write(frame)
+	_, err := c.w.Write(wire)
 	return err
 }
 
@@ -139,9 +155,13 @@ func (c *Conn) SendJSON(kind Kind, v any) error {
 	return c.Send(kind, payload)
 }
 
+// Buffered is whether Receive has something to return, or part of it, without
+// reading.
+func (c *Conn) Buffered() bool { return c.r.Buffered() > 0 }
+
 // Receive reads one frame. The payload is the caller's.
 func (c *Conn) Receive() (Kind, []byte, error) {
-	var header [5]byte
+	var header [headerSize]byte
 	if _, err := io.ReadFull(c.r, header[:]); err != nil {
 		return 0, nil, err
 	}

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -111,14 +112,23 @@ func (g *v1Group) Add(pid int) error {
 }
 
 func (g *v1Group) SetMemory(bytes int64) error {
-	value := strconv.FormatInt(bytes, 10)
-	if err := write(g.dirs["memory"], "memory.limit_in_bytes", value); err != nil {
+	const memory, both = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+	dir, value := g.dirs["memory"], strconv.FormatInt(bytes, 10)
+	err := write(dir, memory, value)
+	if errors.Is(err, syscall.EINVAL) {
+		// The limit of memory must not exceed that of memory and swap, which is
+		// raised first therefore, and lowered last.
+		if err = write(dir, both, value); err == nil {
+			err = write(dir, memory, value)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	// Swap would only make a program that is over its limit slow. The file is
 	// absent where the kernel does not account for swap.
-	if err := write(g.dirs["memory"], "memory.memsw.limit_in_bytes", value); err != nil && !os.IsNotExist(err) {
-		return write(g.dirs["memory"], "memory.swappiness", "0")
+	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
+		return write(dir, "memory.swappiness", "0")
 	}
 	return nil
 }

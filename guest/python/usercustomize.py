@@ -42,6 +42,7 @@ def wait():
             size -= len(part)
         return b"".join(parts)
 
+    prepare()
     os.write(control, b"R")
     size = int.from_bytes(receive(4), "big")
     count, _, rest = receive(size).partition(b"\0")
@@ -106,6 +107,22 @@ def wait():
     atexit.register(report)
 
 
+def prepare():
+    """Does ahead what the interpreter would do between now and main.py."""
+    import sys
+
+    # Every finder on the path is asked for this module when it is absent, and
+    # keeps what it has read of its directory.
+    for path in sys.path:
+        finder = sys.path_importer_cache.get(path)
+        if finder is not None:
+            finder.find_spec("usercustomize")
+    # The interpreter looks whether main.py is an archive, and keeps the answer.
+    sys.path_importer_cache["/work/main.py"] = None
+    # What runs for the first time is slow: pages are not there yet.
+    exec(compile("def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n", "main.py", "exec"), {})
+
+
 def forget(loaded):
     import sys
 
@@ -119,4 +136,4 @@ if is_main():
     wait()
 forget(loaded)
 # site takes this for a missing module, and importlib forgets it.
-raise ImportError(name="sitecustomize")
+raise ImportError(name="usercustomize")

@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// program is an interpreter that has started, in namespaces of its own, and
+// waits for its job. Numbers of descriptors and processes are the agent's.
+type program struct {
+	disk int64
+	// init is the first process of the namespaces, pid the interpreter, and
+	// pidfd can be read from when that has ended.
+	init, pid, pidfd int
+	// work and reports are the working directory and the one of the report.
+	work, reports int
+	// control is where the interpreter waits.
+	control int
+	// The agent's ends of the standard streams; -1 once closed.
+	stdin, stdout, stderr int
+}
+
+// startInterpreter starts the interpreter as the unprivileged user. The
+// calling thread is in the namespaces.
+func (p *program) startInterpreter() error {
+	var stdin, stdout, stderr [2]int
+	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+			return err
+		}
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	p.stdin, p.stdout, p.stderr, p.control = stdin[1], stdout[0], stderr[0], pair[0]
+	// The agent must not block on a program that does not read or write.
+	for _, fd := range []int{p.stdin, p.stdout, p.stderr} {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return err
+		}
+	}
+	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
+	p.pid, err = syscall.ForkExec("/usr/local/bin/python3", []string{"python3", "main.py"}, &syscall.ProcAttr{
+		Dir: workDir,
+		Env: []string{
+			"PATH=/usr/local/bin:/usr/bin:/bin",
+			"HOME=/home/sandbox",
+			"LANG=C.UTF-8",
+			"PYTHONPATH=/pyth-on/python",
+		},
+		Files: theirs,
+		Sys: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: userID, Gid: userID, NoSetGroups: false},
+			Setsid:     true,
+		},
+	})
+	for _, fd := range theirs {
+		unix.Close(int(fd))
+	}
+	if err != nil {
+		return fmt.Errorf("starting the interpreter: %w", err)
+	}
+	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
+	return err
+}
+
+// ready waits until the interpreter waits, and sets the limits that all jobs
+// have.
+func (p *program) ready() error {
+	var b [1]byte
+	if n, err := unix.Read(p.control, b[:]); n == 1 {
+		return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0))
+	} else if err != nil {
+		return err
+	}
+	message := make([]byte, 4096)
+	n, _ := unix.Read(p.stderr, message)
+	return fmt.Errorf("the interpreter did not start: %s", message[:max(n, 0)])
+}
+
+// limit sets a resource limit of the interpreter and what it starts.
+func (p *program) limit(resource int, value uint64) error {
+	limit := unix.Rlimit{Cur: value, Max: value}
+	if err := unix.Prlimit(p.pid, resource, &limit, nil); err != nil {
+		return fmt.Errorf("setting limit %d: %w", resource, err)
+	}
+	return nil
+}
+
+// start applies the limits of the job and lets the program begin.
+func (p *program) start(j *job) error {
+	// gVisor refuses the process after the one that exceeds the limit.
+	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0))); err != nil {
+		return err
+	}
+	var fields bytes.Buffer
+	fmt.Fprintf(&fields, "%d\x00", len(j.Args))
+	for _, list := range [][]string{j.Args, j.Env} {
+		for _, s := range list {
+			fields.WriteString(s)
+			fields.WriteByte(0)
+		}
+	}
+	message := binary.BigEndian.AppendUint32(nil, uint32(fields.Len()))
+	err := writeAll(p.control, append(message, fields.Bytes()...))
+	return errors.Join(err, closeOnce(&p.control))
+}
+
+// close closes what is open still.
+func (p *program) close() {
+	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+		_ = closeOnce(fd)
+	}
+}
+
+// closeOnce closes a descriptor and marks it as closed.
+func closeOnce(fd *int) error {
+	if *fd < 0 {
+		return nil
+	}
+	err := unix.Close(*fd)
+	*fd = -1
+	return err
+}

@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
+)
+
+// run is a job that runs.
+type run struct {
+	conn    *protocol.Conn
+	control int
+	program *program
+	job     *job
+	exit    protocol.Exit
+	// over is whether nothing of the run lives any more.
+	over   bool
+	buffer [64 << 10]byte
+}
+
+// run lets the program begin and returns when nothing of it lives any more and
+// all of its output is sent. An error means that the host is gone.
+func (r *run) run() (*protocol.Exit, error) {
+	p := r.program
+	if err := p.start(r.job); err != nil {
+		r.exit.Failure = err.Error()
+		p.end()
+		return &r.exit, nil
+	}
+	if len(r.job.stdin) == 0 {
+		_ = closeOnce(&p.stdin)
+	}
+	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
+	for ended := false; !ended; {
+		var err error
+		if ended, err = r.step(deadline); err != nil {
+			return nil, err
+		}
+	}
+	status := wait(p.pid)
+	if status.Signaled() {
+		r.exit.Signal = int(status.Signal())
+	} else {
+		r.exit.Code = status.ExitStatus()
+	}
+	// The run is over when its first process is: whatever it left behind ends
+	// now, so that nothing can change between here and the collection of files.
+	p.kill()
+	for _, s := range r.outputs() {
+		if err := r.drain(s); err != nil {
+			return nil, err
+		}
+	}
+	return &r.exit, nil
+}
+
+// drain sends what is left of a stream. While a child that keeps it open still
+// dies, there may be more.
+func (r *run) drain(s stream) error {
+	for *s.fd >= 0 {
+		fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds[:], 0); err == nil && fds[0].Revents == 0 {
+			if r.over {
+				return closeOnce(s.fd)
+			}
+			r.program.end()
+			r.over = true
+			continue
+		}
+		if err := r.relay(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream is where output comes from and what it is sent as.
+type stream struct {
+	fd   *int
+	kind protocol.Kind
+}
+
+func (r *run) outputs() [2]stream {
+	return [2]stream{{&r.program.stdout, protocol.KindStdout}, {&r.program.stderr, protocol.KindStderr}}
+}
+
+// step waits for something to happen and deals with it; ended is whether the
+// program has ended.
+func (r *run) step(deadline time.Time) (ended bool, err error) {
+	p := r.program
+	// A descriptor of -1 is ignored.
+	fds := [...]unix.PollFd{
+		{Fd: int32(p.pidfd), Events: unix.POLLIN},
+		{Fd: int32(r.control), Events: unix.POLLIN},
+		{Fd: int32(p.stdout), Events: unix.POLLIN},
+		{Fd: int32(p.stderr), Events: unix.POLLIN},
+		{Fd: int32(p.stdin), Events: unix.POLLOUT},
+	}
+	wait := time.Until(deadline)
+	if r.exit.TimedOut {
+		wait = time.Minute // It is killed already, and about to end.
+	} else if wait <= 0 {
+		r.exit.TimedOut = true
+		p.kill()
+		return false, nil
+	}
+	// Rounded up, so that the last millisecond is not polled away.
+	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
+		return false, err
+	}
+	for i, s := range r.outputs() {
+		if fds[2+i].Revents != 0 {
+			if err := r.relay(s); err != nil {
+				return false, err
+			}
+		}
+	}
+	if fds[4].Revents != 0 {
+		r.feed()
+	}
+	if fds[1].Revents != 0 || r.conn.Buffered() {
+		kind, _, err := r.conn.Receive()
+		if err != nil {
+			return false, err
+		}
+		if kind == protocol.KindStop {
+			r.exit.Stopped = true
+			p.kill()
+		}
+	}
+	return fds[0].Revents != 0, nil
+}
+
+// relay sends what can be read, and closes the stream at its end.
+func (r *run) relay(s stream) error {
+	n, err := unix.Read(*s.fd, r.buffer[:])
+	switch {
+	case n > 0:
+		return r.conn.Send(s.kind, r.buffer[:n])
+	case err == unix.EINTR, err == unix.EAGAIN:
+		return nil
+	default:
+		return closeOnce(s.fd)
+	}
+}
+
+// feed writes what the program's standard input takes. A program that does not
+// read all of it is no fault.
+func (r *run) feed() {
+	n, err := unix.Write(r.program.stdin, r.job.stdin)
+	switch {
+	case err == unix.EINTR, err == unix.EAGAIN:
+	case err != nil:
+		_ = closeOnce(&r.program.stdin)
+	default:
+		if r.job.stdin = r.job.stdin[n:]; len(r.job.stdin) == 0 {
+			_ = closeOnce(&r.program.stdin)
+		}
+	}
+}

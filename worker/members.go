@@ -1,0 +1,174 @@
+package worker
+
+import (
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// member is a sandbox of the pool.
+type member struct {
+	sandbox Sandbox
+	// tenant is whom the sandbox belongs to; nil while it is fresh, and for one
+	// that serves a single execution.
+	tenant *tenant
+	// user is whose job runs in it; nil if none does.
+	user *tenant
+	runs int
+	// expiry removes it when it has waited for too long since; nil while it
+	// does not wait.
+	expiry *time.Timer
+	since  time.Time
+}
+
+// take chooses a sandbox for a job of the tenant, nil if none is ready: the one
+// of its own that was used last, whose memory is warmest, or a fresh one. The
+// caller holds the lock.
+func (p *Pool) take(t *tenant, job *pyth.Job) *member {
+	own := !t.system() && job.Isolation != pyth.IsolationExecution
+	if n := len(t.ready); own && n > 0 {
+		m := t.ready[n-1]
+		p.unplace(m)
+		return m
+	}
+	if len(p.fresh) == 0 {
+		return nil
+	}
+	m := p.fresh[0]
+	p.unplace(m)
+	p.demand.taken(time.Now())
+	if own && p.config.IdleTimeout > 0 {
+		m.tenant = t
+		t.members++
+	}
+	return m
+}
+
+// disown takes a sandbox from its tenant that has not served it yet. The caller
+// holds the lock.
+func (p *Pool) disown(m *member) {
+	if m.tenant != nil && m.runs == 0 {
+		m.tenant.members--
+		m.tenant = nil
+	}
+}
+
+// place has a sandbox wait for a job. The caller holds the lock.
+func (p *Pool) place(m *member) {
+	select {
+	case <-m.sandbox.Done():
+		// Nobody else will see that it ended while it was in use.
+		p.remove(m, Broken)
+		return
+	default:
+	}
+	if p.closed {
+		p.remove(m, Drained)
+		return
+	}
+	if m.tenant == nil {
+		p.fresh = append(p.fresh, m)
+	} else {
+		p.idle = append(p.idle, m)
+		m.tenant.ready = append(m.tenant.ready, m)
+	}
+	if p.config.IdleTimeout > 0 {
+		m.since = time.Now()
+		m.expiry = time.AfterFunc(p.config.IdleTimeout, func() { p.expire(m) })
+	}
+}
+
+// unplace ends the waiting of a sandbox; false if it did not wait. The caller
+// holds the lock.
+func (p *Pool) unplace(m *member) bool {
+	if m.expiry != nil {
+		m.expiry.Stop()
+		m.expiry = nil
+	}
+	from := &p.fresh
+	if m.tenant != nil {
+		from = &p.idle
+		m.tenant.ready = without(m.tenant.ready, m)
+	}
+	before := len(*from)
+	*from = without(*from, m)
+	return len(*from) < before
+}
+
+// expire removes a sandbox that has waited for too long. Of the fresh ones as
+// many are kept as are wanted.
+func (p *Pool) expire(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// It may have been used, and wait again, before this got the lock.
+	if m.expiry == nil || time.Since(m.since) < p.config.IdleTimeout {
+		return
+	}
+	if m.tenant == nil && len(p.fresh) <= p.warm()+len(p.lacking()) {
+		m.expiry.Reset(p.config.IdleTimeout)
+		return
+	}
+	p.remove(m, Idle)
+}
+
+// renew makes a sandbox ready for its tenant's next job, in the background.
+// The caller holds the lock.
+func (p *Pool) renew(m *member) {
+	p.renewing++
+	m.tenant.renewing++
+	p.all.Go(func() {
+		err := m.sandbox.Renew(p.ctx)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.renewing--
+		m.tenant.renewing--
+		switch {
+		case err == nil:
+			p.place(m)
+		case p.closed:
+			p.remove(m, Drained)
+		default:
+			p.config.Logger.Warn("a sandbox could not be renewed", "err", err)
+			p.remove(m, Broken)
+		}
+		p.schedule()
+	})
+}
+
+// guard removes a sandbox that ends while it waits. One that ends otherwise
+// fails whoever uses it.
+func (p *Pool) guard(m *member) {
+	select {
+	case <-m.sandbox.Done():
+	case <-p.ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.unplace(m) {
+		p.config.Logger.Warn("a sandbox ended while it waited")
+		p.remove(m, Broken)
+		p.schedule()
+	}
+}
+
+// remove destroys a sandbox in the background. The caller holds the lock.
+func (p *Pool) remove(m *member, reason Reason) {
+	p.unplace(m)
+	if t := m.tenant; t != nil {
+		t.members--
+		p.forget(t)
+	}
+	p.removing++
+	p.config.Observer.Removed(reason)
+	p.all.Go(func() {
+		if err := m.sandbox.Close(); err != nil {
+			p.config.Logger.Error("a sandbox was not removed whole", "err", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.total--
+		p.removing--
+		p.schedule()
+	})
+}
