@@ -65,6 +65,9 @@ func (c *serveCommand) serve() (err error) {
 	defer stop()
 	logger := c.logger(os.Stderr)
 
+	if err := keepPrivate(c.DataDir, logger); err != nil {
+		return err
+	}
 	data, ok, err := openDirectory(c.DataDir)
 	if err != nil {
 		return err

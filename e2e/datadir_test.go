@@ -61,3 +61,40 @@ func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.run(t, "print(42)").prints(t, "42\n")
 }
+
+func TestADataDirectoryIsForItsOwnerOnly(t *testing.T) {
+	data := dataDir(t)
+	if err := os.Chmod(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := startIn(t, data, nil)
+	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o700 {
+		t.Errorf("its mode is %v", info.Mode())
+	}
+	if !strings.Contains(s.log.String(), "others could use the data directory") {
+		t.Errorf("nothing is said: %s", s.log)
+	}
+	s.stop(t)
+	for _, name := range []string{"pyth-on.db", "root.key"} {
+		if info := must(os.Stat(filepath.Join(data, name)))(t); info.Mode().Perm() != 0o600 {
+			t.Errorf("the mode of %s is %v", name, info.Mode())
+		}
+	}
+	started := startIn(t, data, nil)
+	if strings.Contains(started.log.String(), "others could use") {
+		t.Errorf("a private directory is warned about: %s", started.log)
+	}
+}
+
+func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
+	data := dataDir(t)
+	if err := errors.Join(os.WriteFile(filepath.Join(data, "thesis.tex"), nil, 0o600), os.Chmod(data, 0o775)); err != nil {
+		t.Fatal(err)
+	}
+	if out := serveFails(t, data); !strings.Contains(out, "holds thesis.tex") || !strings.Contains(out, "run `chmod 700 "+data+"`") {
+		t.Errorf("%s", out)
+	}
+	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o775 {
+		t.Errorf("its mode is %v", info.Mode())
+	}
+}
