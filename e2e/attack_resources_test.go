@@ -243,12 +243,18 @@ func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account)
 // peakMemory is the most memory that the server has had.
 func (s *server) peakMemory(t testing.TB) int {
 	t.Helper()
+	return s.memory(t, "VmHWM:")
+}
+
+// memory is a reading of the server's memory by its name in proc(5), in bytes.
+func (s *server) memory(t testing.TB, name string) int {
+	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)
 	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if value, ok := strings.CutPrefix(line, name); ok {
 			return must(strconv.Atoi(strings.Fields(value)[0]))(t) << 10
 		}
 	}
-	t.Fatal("no VmHWM")
+	t.Fatalf("no %s", name)
 	return 0
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
+	// isolation is what its programs ask for; "" if they do not say.
+	isolation string
 	authResponse
 }
 
@@ -156,8 +159,18 @@ type execution struct {
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
-	a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, x)
+	a.server.call(t, a, "POST", "/api/v1/execute", a.request(request)).want(t, 200, x)
 	return x
+}
+
+// request is the request with the account's isolation.
+func (a *account) request(request object) object {
+	if a.isolation == "" || request["isolation"] != nil {
+		return request
+	}
+	request = maps.Clone(request)
+	request["isolation"] = a.isolation
+	return request
 }
 
 // run runs the code.

@@ -1,0 +1,195 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// leaveCanary leaves the text wherever a program can leave something.
+const leaveCanary = `
+import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
+canary = sys.argv[1]
+os.environ['LEFT'] = canary
+kept = [canary.encode() * 1000 for _ in range(100)]
+for place in ('.', '/tmp', '/dev/shm', '/home/sandbox', '/var/tmp'):
+    with open(place + '/left', 'w') as f: f.write(canary)
+m = shm.SharedMemory('left-memory', create=True, size=65536)
+m.buf[:len(canary)] = canary.encode()
+libc = ctypes.CDLL(None, use_errno=True)
+segment = libc.shmget(0x1eff, 65536, 0o1666)
+libc.shmat.restype = ctypes.c_void_p
+address = libc.shmat(segment, None, 0)
+ctypes.memmove(address, canary.encode(), len(canary))
+queue = libc.msgget(0x1eff, 0o1666)
+s = socket.socket(socket.AF_UNIX)
+s.bind('\0left-' + canary)
+s.listen()
+subprocess.Popen(['sh', '-c', 'exec 2>/dev/null >&2; trap "" TERM HUP; sleep 300', canary], start_new_session=True)
+try: open('/run/report', 'w').write(canary)
+except OSError: pass
+os._exit(0)
+`
+
+// findCanary looks for it; it is given in two parts, so as not to find itself.
+const findCanary = `
+import ctypes, os, socket, sys
+canary = (sys.argv[1] + sys.argv[2]).encode()
+found = []
+for root, dirs, names in os.walk('/'):
+    if root.startswith(('/proc', '/sys', '/usr', '/dev/pts')):
+        dirs[:] = []
+        continue
+    for name in names:
+        path = os.path.join(root, name)
+        try:
+            if not os.path.isfile(path): continue
+            with open(path, 'rb') as f:
+                if canary in f.read(1 << 20): found.append(path)
+        except OSError: pass
+others = [p for p in os.listdir('/proc') if p.isdigit() and p not in ('1', str(os.getpid()))]
+found += ['process ' + p for p in others]
+for p in os.listdir('/proc'):
+    for name in ('environ', 'cmdline'):
+        try:
+            if p.isdigit() and p != str(os.getpid()) and canary in open(f'/proc/{p}/{name}', 'rb').read(): found.append(name)
+        except OSError: pass
+if 'LEFT' in os.environ: found.append('environment')
+libc = ctypes.CDLL(None, use_errno=True)
+for name, got in (('shm', libc.shmget(0x1eff, 0, 0)), ('queue', libc.msgget(0x1eff, 0)), ('semaphore', libc.semget(0x1eff, 0, 0))):
+    if got != -1: found.append(name)
+try:
+    socket.socket(socket.AF_UNIX).connect(b'\0left-' + canary)
+    found.append('socket')
+except OSError: pass
+# Memory is zero when it is got.
+block = bytearray(64 << 20)
+libc.malloc.restype = ctypes.c_void_p
+for size in (4096, 65536, 1 << 20, 16 << 20):
+    address = libc.malloc(ctypes.c_size_t(size))
+    if canary in ctypes.string_at(address, size): found.append('memory')
+print(found)
+`
+
+// sources are where copies of one process would agree.
+const sources = `import os, random, secrets, uuid
+print(uuid.uuid4(), random.random(), hash('x'), os.urandom(8).hex(), secrets.token_hex(8), id(object()))`
+
+// reuseAttacks are about what one run could learn of another.
+var reuseAttacks = []attack{
+	{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
+		each(200, func(i int) { a.run(t, fmt.Sprintf("print(%d)", i)).prints(t, fmt.Sprintf("%d\n", i)) })
+	}},
+	{"038_a_sandbox_that_is_stopped_from_outside_is_noticed", func(t *testing.T, s *server, a *account) {
+		before := s.sandboxes()
+		var x *execution
+		var wg sync.WaitGroup
+		wg.Go(func() { x = a.execute(t, object{"code": "import time\ntime.sleep(60)", "timeoutMs": 1000}) })
+		eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
+		for _, pid := range before {
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+		}
+		wg.Wait()
+		if x.ends(t, "timed_out"); x.Usage.WallMs > 10_000 {
+			t.Error(x)
+		}
+		// Those that were only waiting do not know of it.
+		for _, pid := range before {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	}},
+	{"056_what_one_user_leaves_another_never_finds", func(t *testing.T, s *server, a *account) {
+		b := s.register(t)
+		b.isolation = a.isolation
+		findNothing(t, s, a, b)
+	}},
+	{"057_what_a_user_leaves_the_next_run_never_finds", func(t *testing.T, s *server, a *account) {
+		findNothing(t, s, a, a)
+	}},
+	{"058_no_two_runs_share_randomness", func(t *testing.T, s *server, a *account) {
+		b := s.register(t)
+		b.isolation = a.isolation
+		seen := make(map[string]bool)
+		for i := range 12 {
+			x := []*account{a, b}[i%2].run(t, sources).ends(t, "succeeded")
+			for source, value := range strings.Fields(x.Stdout) {
+				if key := fmt.Sprint(source, " ", value); seen[key] {
+					t.Errorf("source %d gave %s twice", source, value)
+				} else {
+					seen[key] = true
+				}
+			}
+		}
+	}},
+	{"059_what_is_anothers_has_no_name", func(t *testing.T, s *server, a *account) {
+		x := a.run(t, "print(42)")
+		b := s.register(t)
+		for _, path := range []string{"executions/" + x.ID, "sessions/" + x.ID, "sandboxes/" + x.ID, "execute/" + x.ID} {
+			s.call(t, b, "GET", "/api/v1/"+path, nil).refused(t, 404, "not_found")
+		}
+	}},
+	{"080_nothing_can_be_reached_from_a_sandbox_that_was_used", func(t *testing.T, s *server, a *account) {
+		for range 5 {
+			a.run(t, "import socket\nfor where in (('1.1.1.1', 443), ('169.254.169.254', 80), ('10.0.0.1', 80)):\n"+
+				"    try: socket.create_connection(where, 3); print('REACHED')\n    except OSError: pass\n"+
+				"l = socket.create_server(('127.0.0.1', 4711))\nprint('ok')").prints(t, "ok\n")
+		}
+	}},
+	{"105_ten_times_what_it_can_do_leaves_the_server_well", overload},
+}
+
+// findNothing alternates between a user who leaves something and one who looks
+// for it, more often than there are sandboxes.
+func findNothing(t *testing.T, s *server, leaves, looks *account) {
+	t.Helper()
+	for i := range 3*warm + 1 {
+		one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())
+		leaves.execute(t, object{"code": leaveCanary, "args": []string{one + two}}).ends(t, "succeeded")
+		looks.execute(t, object{"code": findCanary, "args": []string{one, two}}).prints(t, "[]\n")
+	}
+}
+
+// overload asks for ten times as much as the server can do and looks at what
+// becomes of those who are answered and those who are not.
+func overload(t *testing.T, _ *server, a *account) {
+	s := start(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
+	b := s.register(t)
+	b.isolation = a.isolation
+	b.run(t, "print(42)").prints(t, "42\n")
+	before := s.peakMemory(t)
+	var answered, refused atomic.Int64
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			res, err := s.try(t.Context(), http.Header{"X-Api-Key": {b.APIKey}}, "POST", "/api/v1/execute",
+				b.request(object{"code": "import time\ntime.sleep(0.1)"}))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case res.status == 200:
+				answered.Add(1)
+			default:
+				refused.Add(1)
+				res.refused(t, 503, "overloaded")
+				if res.header.Get("Retry-After") == "" {
+					t.Error("no Retry-After")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if answered.Load() < 8 || refused.Load() == 0 {
+		t.Errorf("%d were answered, %d refused", answered.Load(), refused.Load())
+	}
+	if grown := s.peakMemory(t) - before; grown > 64*mib {
+		t.Errorf("the server's memory grew by %d MiB", grown/mib)
+	}
+	// Health does not depend on there being room.
+	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, nil)
+	b.run(t, "print(42)").prints(t, "42\n")
+}

@@ -1,0 +1,127 @@
+package e2e_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// defaultSoak is how many runs a soak has when PYTH_ON_SOAK does not say.
+const defaultSoak = 1000
+
+// TestSoak has many users run programs that end in all ways, cancels some and
+// kills sandboxes, and checks that the server is then as it was.
+func TestSoak(t *testing.T) {
+	runs := defaultSoak
+	if s := os.Getenv("PYTH_ON_SOAK"); s != "" {
+		runs = must(strconv.Atoi(s))(t)
+	}
+	const users, clients = 50, 8
+	s := start(t, "--sandbox-idle=2s", "--max-sandboxes=40")
+	accounts := make([]*account, users)
+	for i := range accounts {
+		accounts[i] = s.register(t)
+	}
+	// What a server takes after it has been busy, not before.
+	s.soak(t, accounts, clients, 200)
+	before, memoryBefore := s.rested(t)
+	started := time.Now()
+	s.soak(t, accounts, clients, runs)
+	took := time.Since(started)
+	after, memoryAfter := s.rested(t)
+	t.Logf("%d runs of %d users in %v", runs, users, took.Round(time.Second))
+	t.Logf("before: %+v, %d MiB", before, memoryBefore/mib)
+	t.Logf("after:  %+v, %d MiB", after, memoryAfter/mib)
+	if memoryAfter > memoryBefore+32*mib {
+		t.Error("the server's memory has grown")
+	}
+	s.settles(t, before)
+}
+
+// soak has the clients run programs of random users.
+func (s *server) soak(t *testing.T, accounts []*account, clients, runs int) {
+	t.Helper()
+	var left atomic.Int64
+	left.Store(int64(runs))
+	var wg sync.WaitGroup
+	for c := range clients {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(c), uint64(runs)))
+			for left.Add(-1) >= 0 {
+				s.soakOnce(t, accounts[random.IntN(len(accounts))], random)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// soakOnce runs one program, most often to its end.
+func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
+	header := http.Header{"X-Api-Key": {a.APIKey}}
+	ctx := t.Context()
+	request := object{"timeoutMs": 5000}
+	want := "succeeded"
+	switch n := random.IntN(100); {
+	case n < 60:
+		request["code"] = "print(42)"
+	case n < 70:
+		request["code"], want = "raise ValueError('soak')", "failed"
+	case n < 75:
+		request["code"], want = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed"
+	case n < 80:
+		request["code"] = "import subprocess\nsubprocess.Popen(['sleep', '60'], start_new_session=True)"
+	case n < 84:
+		request["code"], want = "x = []\nwhile True: x.append(b'x' * (1 << 20))", "out_of_memory"
+		request["limits"] = object{"memoryBytes": 48 * mib}
+	case n < 87:
+		request["code"], request["timeoutMs"], want = "while True: pass", 100, "timed_out"
+	case n < 90:
+		request["code"], want = "while True: print('x' * 1000)", "output_limit"
+	case n < 93:
+		request["code"], request["isolation"] = "print(42)", "execution"
+	case n < 98:
+		// The client hangs up.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(50))*time.Millisecond)
+		defer cancel()
+		request["code"], want = "import time\ntime.sleep(5)", ""
+	default:
+		// Somebody kills a sandbox, whoever uses it.
+		request["code"], want = "print(42)", ""
+		if all := s.sandboxes(); len(all) > 0 {
+			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
+		}
+	}
+	res, err := s.try(ctx, header, "POST", "/api/v1/execute", request)
+	if want == "" {
+		return
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var x execution
+	res.want(t, 200, &x)
+	// A sandbox that was killed above may have been this one.
+	if x.Status != want && x.Status != "killed" {
+		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
+	}
+}
+
+// rested waits until users' sandboxes are gone, and tells what the server then
+// takes, and its memory.
+func (s *server) rested(t *testing.T) (footprint, int) {
+	t.Helper()
+	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })
+	eventually(t, "fresh ones are as few as at first", func() bool {
+		return s.metric(t, "pyth_on_sandboxes_ready") == warm && s.quiet(t)
+	})
+	return s.footprint(t), s.memory(t, "VmRSS:")
+}
