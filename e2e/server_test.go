@@ -186,7 +186,7 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 	return s
 }
 
-// stop ends the server gently, and checks that it leaves nothing.
+// stop ends the server gently.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -195,6 +195,13 @@ func (s *server) stop(t testing.TB) {
 	default:
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.ends(t)
+}
+
+// ends waits for a server that was told to stop, and checks that it leaves
+// nothing.
+func (s *server) ends(t testing.TB) {
+	t.Helper()
 	select {
 	case <-s.exited:
 		if code := s.cmd.ProcessState.ExitCode(); code != 0 {

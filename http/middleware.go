@@ -21,7 +21,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies), header: w.Header()}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
-	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout}
+	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
+		return h.draining.Load() && !answeredWhileDraining(req.route)
+	}}
 	control := http.NewResponseController(w)
 	// The connection may have the last response's deadline. A writer without
 	// deadlines, as in a test, has none to set.
@@ -57,7 +59,6 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		req.route = p
 	}
 	if h.draining.Load() && !answeredWhileDraining(req.route) {
-		w.Header().Set("Connection", "close")
 		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again."})
 		return
 	}
@@ -169,6 +170,8 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration
+	// isLast is whether the connection is to end with this response.
+	isLast func() bool
 	// wrote is the status that was written; 0 before.
 	wrote int
 	bytes int64
@@ -186,6 +189,9 @@ func (w *response) status() int {
 func (w *response) WriteHeader(status int) {
 	if w.wrote == 0 {
 		w.wrote = status
+		if w.isLast() {
+			w.Header().Set("Connection", "close")
+		}
 		w.bindTime()
 	}
 	w.ResponseWriter.WriteHeader(status)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -36,9 +37,14 @@ type ServerConfig struct {
 type Server struct {
 	handler     *Handler
 	server      *http.Server
+	connections *connections
 	drainDelay  time.Duration
 	cancelDelay time.Duration
 	cancel      context.CancelFunc
+
+	mu       sync.Mutex
+	listener net.Listener
+	stopped  bool
 }
 
 // NewServer makes a Server.
@@ -54,8 +60,10 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 	// Requests live in this context, so that Shutdown can end them.
 	base, cancel := context.WithCancel(context.Background())
+	connections := newConnections()
 	return &Server{
 		handler:     h,
+		connections: connections,
 		drainDelay:  cfg.DrainDelay,
 		cancelDelay: cfg.CancelDelay,
 		cancel:      cancel,
@@ -65,23 +73,31 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 			IdleTimeout:       cfg.IdleTimeout,
 			MaxHeaderBytes:    cfg.MaxHeaderBytes,
 			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnState:         connections.note,
 			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 		},
 	}
 }
 
-// Serve accepts connections until Shutdown is called; then it returns nil at
-// once, while Shutdown waits for the requests. It closes the listener.
+// Serve accepts connections until Shutdown is called; then it returns nil
+// soon, while Shutdown waits for the requests. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	if !s.listen(l) {
+		return l.Close()
 	}
-	return nil
+	err := s.server.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) || s.hasStopped() {
+		return nil
+	}
+	return err
 }
 
-// Shutdown refuses new requests and waits for those that are running. When ctx
-// ends first these are canceled, and have CancelDelay to answer before their
-// connections are closed; then the error is that of ctx.
+// Shutdown refuses new requests and waits for those that are running. Until
+// they have ended, connections that are open stay so and are answered 503: who
+// sends on one that was just closed cannot know what became of the request.
+//
+// When ctx ends first what runs is canceled, and has CancelDelay to answer
+// before its connections are closed; then the error is that of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.handler.Drain()
@@ -91,15 +107,48 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	err := s.server.Shutdown(ctx)
+	s.stopListening()
+	err := s.end(ctx)
 	if err == nil {
 		return nil
 	}
 	s.cancel()
 	last, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cancelDelay)
 	defer stop()
-	if s.server.Shutdown(last) != nil {
+	if s.end(last) != nil {
 		return errors.Join(err, s.server.Close())
 	}
 	return err
+}
+
+// end closes all connections once the requests on them have been answered.
+func (s *Server) end(ctx context.Context) error {
+	if err := s.connections.wait(ctx); err != nil {
+		return err
+	}
+	return s.server.Shutdown(ctx)
+}
+
+// listen notes the listener; it is false after Shutdown.
+func (s *Server) listen(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = l
+	return !s.stopped
+}
+
+func (s *Server) stopListening() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if s.listener != nil {
+		// net/http closes it once more, and tells nobody either.
+		_ = s.listener.Close()
+	}
+}
+
+func (s *Server) hasStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
 }

@@ -182,7 +182,7 @@ func TestDuringTheDrainDelayNewConnectionsAreAnswered503(t *testing.T) {
 	l := listen(t, pyhttp.ServerConfig{DrainDelay: time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	down := make(chan error, 1)
-	l.handler.Drain()
+	l.handler.Drain() // At once, and not just after the first request.
 	go func() { down <- l.http.Shutdown(ctx) }()
 	res, err := http.Get("http://" + l.addr + "/api")
 	if err != nil {
@@ -194,4 +194,117 @@ func TestDuringTheDrainDelayNewConnectionsAreAnswered503(t *testing.T) {
 	}
 	cancel()
 	<-down //nolint:errcheck // How it ended is the concern of other tests.
+}
+
+// exchange sends a request on an open connection and reads the answer.
+func (l *listening) exchange(c net.Conn, raw string) (*http.Response, string) {
+	l.Helper()
+	l.write(c, raw)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		l.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n" }
+
+func TestUntilTheLastRunHasEndedOpenConnectionsAreAnswered(t *testing.T) {
+	l := listen(t, pyhttp.ServerConfig{})
+	started, release, _ := blocking(l.executions)
+	runs, user, watcher, silent := l.dial(), l.dial(), l.dial(), l.dial()
+	for _, c := range []net.Conn{user, watcher, silent} {
+		if res, body := l.exchange(c, get("/readyz")); res.StatusCode != 200 || res.Close {
+			t.Fatalf("status %d: %s", res.StatusCode, body)
+		}
+	}
+	l.write(runs, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
+	<-started
+	down := make(chan error, 1)
+	go func() { down <- l.http.Shutdown(context.Background()) }()
+	if err := <-l.done; err != nil {
+		t.Fatal(err)
+	}
+	l.done <- nil
+
+	if c, err := net.Dial("tcp", l.addr); err == nil {
+		c.Close()
+		t.Error("new connections are accepted")
+	}
+	res, body := l.exchange(user, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
+	if res.StatusCode != 503 || !strings.Contains(body, `"code":"draining"`) || res.Header.Get("Retry-After") == "" || !res.Close {
+		t.Errorf("a user: status %d, %v: %s", res.StatusCode, res.Header, body)
+	}
+	if _, err := user.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the user's connection ends with %v", err)
+	}
+	for path, status := range map[string]int{"/readyz": 503, "/healthz": 200, "/api/health": 200} {
+		if res, body := l.exchange(watcher, get(path)); res.StatusCode != status || res.Close {
+			t.Errorf("%s: status %d, %v: %s", path, res.StatusCode, res.Header, body)
+		}
+	}
+	select {
+	case err := <-down:
+		t.Fatalf("Shutdown did not wait: %v", err)
+	default:
+	}
+
+	close(release)
+	res, err := http.ReadResponse(bufio.NewReader(runs), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || !res.Close {
+		t.Errorf("the run: status %d, %v: %s, %v", res.StatusCode, res.Header, body, err)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	for name, c := range map[string]net.Conn{"watcher": watcher, "silent": silent, "run": runs} {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the connection of the %s ends with %v", name, err)
+		}
+	}
+}
+
+func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
+	server := pyhttp.NewServer(newServer(t).handler, pyhttp.ServerConfig{})
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(l); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is open: %v", err)
+	}
+}
+
+func TestRunsMayGoOnForLongerThanTheDrainDelay(t *testing.T) {
+	l := listen(t, pyhttp.ServerConfig{DrainDelay: 50 * time.Millisecond})
+	started, release, _ := blocking(l.executions)
+	runs := l.dial()
+	l.write(runs, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
+	<-started
+	down := make(chan error, 1)
+	go func() { down <- l.http.Shutdown(context.Background()) }()
+	if err := <-l.done; err != nil {
+		t.Fatal(err)
+	}
+	l.done <- nil
+	close(release)
+	if res, err := http.ReadResponse(bufio.NewReader(runs), nil); err != nil || res.StatusCode != 200 {
+		t.Errorf("%v, %v", res, err)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
 }

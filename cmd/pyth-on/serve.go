@@ -47,6 +47,7 @@ type serveCommand struct {
 	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed."`
 	MetricsAddr      string         `help:"Address to serve Prometheus metrics on, to whoever can reach it."`
 	MetricsTokenFile string         `type:"existingfile" help:"File of the token that opens /metrics on the main address."`
+	DrainDelay       time.Duration  `default:"0s" help:"How long to go on accepting connections, and answering 503, when the server stops, for a load balancer to notice."`
 	DrainTimeout     time.Duration  `default:"30s" help:"How long running programs may take to end when the server stops."`
 
 	logFlags
@@ -149,7 +150,7 @@ func (c *serveCommand) serve() (err error) {
 
 // untilStopped serves until a signal comes, then lets what runs end.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *pyhttp.Handler, logger *slog.Logger) error {
-	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{Logger: logger})
+	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{DrainDelay: c.DrainDelay, Logger: logger})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -159,8 +160,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	}
 	// A second signal ends the process at once.
 	stop()
-	logger.Info("stopping: waiting for running programs", "atMost", c.DrainTimeout)
-	drain, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	atMost := c.DrainDelay + c.DrainTimeout
+	logger.Info("stopping: waiting for running programs", "atMost", atMost)
+	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
 		logger.Warn("programs that still ran were canceled")

@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// running runs a program of two seconds and returns when it has begun. The
+// function waits for its answer.
+func (a *account) running(t *testing.T) (answered func()) {
+	t.Helper()
+	var x *execution
+	var wg sync.WaitGroup
+	wg.Go(func() { x = a.run(t, "import time\ntime.sleep(2)\nprint('done')") })
+	eventually(t, "the program runs", func() bool { return a.server.metric(t, "pyth_on_executions_running") == 1 })
+	return func() {
+		t.Helper()
+		wg.Wait()
+		if x != nil {
+			x.prints(t, "done\n")
+		}
+	}
+}
+
+// terminate tells the process, or the group if negative, to stop.
+func (s *server) terminate(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the server stops", func() bool { return strings.Contains(s.log.String(), "msg=\"stopping") })
+}
+
+func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
+	s := start(t)
+	a := s.register(t)
+	c := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	exchange := func(method, path, body string) (*http.Response, string) {
+		t.Helper()
+		req := must(http.NewRequest(method, s.URL+path, strings.NewReader(body)))(t)
+		req.Header.Set("X-Api-Key", a.APIKey)
+		req.Header.Set("Content-Type", "application/json")
+		if err := req.Write(c); err != nil {
+			t.Fatal(err)
+		}
+		res := must(http.ReadResponse(answers, req))(t)
+		return res, string(must(io.ReadAll(res.Body))(t))
+	}
+	if res, body := exchange("GET", "/readyz", ""); res.StatusCode != 200 {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	answered := a.running(t)
+	s.terminate(t, s.cmd.Process.Pid)
+	if res, body := exchange("GET", "/readyz", ""); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		t.Errorf("readiness: %d %s", res.StatusCode, body)
+	}
+	res, body := exchange("POST", "/api/v1/execute", `{"code": "print(1)"}`)
+	var p problem
+	if err := json.Unmarshal([]byte(body), &p); err != nil || res.StatusCode != 503 || p.Code != "draining" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
+	}
+	answered()
+	s.ends(t)
+}
+
+func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
+	s := start(t, "--drain-delay=1s")
+	s.http.CloseIdleConnections()
+	begun := time.Now()
+	s.terminate(t, s.cmd.Process.Pid)
+	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "draining")
+	s.call(t, nil, "POST", "/api/login", object{"email": "a@b", "password": "c"}).refused(t, 503, "draining")
+	s.ends(t)
+	if took := time.Since(begun); took < time.Second || took > 20*time.Second {
+		t.Errorf("it stopped after %v", took)
+	}
+}
