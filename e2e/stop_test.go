@@ -85,3 +85,54 @@ func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
 		t.Errorf("it stopped after %v", took)
 	}
 }
+
+// A terminal sends Ctrl-C to all processes of the foreground, and supervisors
+// may do so with SIGTERM. An ordinary user's server is two of them, of which
+// one passes signals on to the other.
+func TestASignalToTheWholeProcessGroupIsOne(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) *server{
+		"as root": func(t *testing.T) *server {
+			return startIn(t, dataDir(t), &syscall.SysProcAttr{Setpgid: true})
+		},
+		"as an ordinary user": func(t *testing.T) *server {
+			attr, data := ordinaryUser(t)
+			if attr == nil {
+				attr = new(syscall.SysProcAttr)
+			}
+			attr.Setpgid = true
+			return startIn(t, data, attr)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			a := s.register(t)
+			answered := a.running(t)
+			s.terminate(t, -s.cmd.Process.Pid)
+			answered()
+			s.ends(t)
+		})
+	}
+}
+
+func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	s := start(t)
+	a := s.register(t)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
+	}()
+	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
+	s.terminate(t, s.cmd.Process.Pid)
+	time.Sleep(time.Second) // What comes sooner counts as the first.
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+	}
+	<-gone
+	startIn(t, s.data, nil) // Removes what was left.
+}

@@ -27,6 +27,9 @@ import (
 // purgeInterval is how often tokens that have expired are deleted.
 const purgeInterval = time.Hour
 
+// signalsTogether is within which time two signals are one.
+const signalsTogether = time.Second / 2
+
 type serveCommand struct {
 	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
 	DataDir string `default:"./data" type:"path" help:"Directory of the database, the root key and the sandboxes' image."`
@@ -158,8 +161,10 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal ends the process at once.
-	stop()
+	// A second signal ends the process at once. One that comes with the first is
+	// none: who signals all processes of a group also reaches the one that
+	// passes signals on to this one.
+	time.AfterFunc(signalsTogether, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "atMost", atMost)
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
