@@ -98,3 +98,16 @@ func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
 		t.Errorf("its mode is %v", info.Mode())
 	}
 }
+
+func TestImagesOfEarlierVersionsAreRemovedAtTheStart(t *testing.T) {
+	data := dataDir(t)
+	old := filepath.Join(data, "rootfs-0123456789abcdef0123456789abcdef-01234567.erofs")
+	if err := os.WriteFile(old, []byte("an image"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	s := startIn(t, data, nil)
+	if left := must(filepath.Glob(filepath.Join(data, "rootfs-*.erofs")))(t); len(left) != 1 || left[0] == old {
+		t.Errorf("left are %v", left)
+	}
+	s.register(t).run(t, "print(42)").prints(t, "42\n")
+}

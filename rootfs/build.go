@@ -22,6 +22,7 @@ const (
 	// Python into it or writes it; all else that goes in is hashed.
 	recipe = "1"
 
+	imagePrefix = "rootfs-"
 	suffix      = ".erofs"
 	lockName    = "rootfs.lock"
 	lockRetry   = 50 * time.Millisecond
@@ -51,8 +52,8 @@ type Image struct {
 // into it. Making it takes some seconds and about 250 MB of disk in passing;
 // finding it takes a fraction of a second. Several processes may build in the
 // same directory. When ctx ends nothing is left but what was there before.
-// Images made from other inputs, such as by an earlier release, are left alone:
-// they may be in use.
+// Images made from other inputs, such as by an earlier release, are left alone,
+// since they may be in use; see RemoveOthers.
 //
 // The error tells which packages to install if this machine lacks a library
 // that Python needs.
@@ -75,7 +76,7 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.prefix = "rootfs-" + b.plan.key(recipe+" "+python) + "-"
+	b.prefix = imagePrefix + b.plan.key(recipe+" "+python) + "-"
 	path, err := b.findOrMake(ctx)
 	if err != nil {
 		return nil, err

@@ -101,6 +101,12 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
+	// Nobody else boots from the images here: the directory is this server's.
+	if removed, err := image.RemoveOthers(); err != nil {
+		logger.Warn("images of earlier versions were not removed", "error", err)
+	} else if removed > 0 {
+		logger.Info("removed images of earlier versions", "count", removed)
+	}
 	h, err := openHost(image.Path, data.join("run"))
 	if err != nil {
 		return err

@@ -1,0 +1,40 @@
+package rootfs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// RemoveOthers removes the other images in the image's directory, such as those
+// of earlier releases, and what builds that were killed left, and returns how
+// many of all these there were. The caller must know that no other process
+// boots from them. While another process builds there nothing is removed.
+func (i *Image) RemoveOthers() (removed int, err error) {
+	dir := filepath.Dir(i.Path)
+	lock := flock.New(filepath.Join(dir, lockName))
+	defer lock.Close()
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return 0, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		image := strings.HasPrefix(name, imagePrefix) && strings.HasSuffix(name, suffix)
+		if name == filepath.Base(i.Path) || !image && !strings.HasPrefix(name, buildPrefix) {
+			continue
+		}
+		if failed := os.RemoveAll(filepath.Join(dir, name)); failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		removed++
+	}
+	return removed, err
+}
