@@ -44,7 +44,8 @@ type AccountService interface {
 	Authenticate(ctx context.Context, c Credentials) (*Principal, error)
 	// Refresh exchanges a refresh token for a new grant.
 	Refresh(ctx context.Context, refreshToken string, client Client) (*Grant, error)
-	// Renew gives a caller with a still valid JWT a new one.
+	// Renew gives a caller with a still valid JWT a new one, as long as the
+	// login that it came of has not been revoked.
 	Renew(ctx context.Context, p *Principal) (*Grant, error)
 	// Logout revokes the token's family, or, without a token, all of the
 	// user's families.

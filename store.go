@@ -60,6 +60,8 @@ type RefreshTokenStore interface {
 	// AddSuccessor stores another successor of a spent token, for a client that
 	// lost the first; CodeNotFound if its family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
+	// FamilyLives tells whether the family has a token that ends after the time.
+	FamilyLives(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the token's family; revoking twice is no error.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all of the user's refresh tokens.

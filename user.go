@@ -38,6 +38,8 @@ type Principal struct {
 	Credential Credential
 	// KeyPrefix is the visible start of the API key, when one was used.
 	KeyPrefix string
+	// FamilyID names the login that a JWT came of; "" for a key.
+	FamilyID string
 	// ExpiresAt is when the credential ends; zero when it does not.
 	ExpiresAt time.Time
 }

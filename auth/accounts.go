@@ -206,11 +206,11 @@ func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth
 	if err := s.config.Store.CreateRefreshToken(ctx, record); err != nil {
 		return nil, err
 	}
-	return s.grantWith(user, key, refresh)
+	return s.grantWith(user, key, family, refresh)
 }
 
-func (s *Service) grantWith(user *pyth.User, key, refresh string) (*pyth.Grant, error) {
-	token, expires, err := s.issue(user.ID)
+func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth.Grant, error) {
+	token, expires, err := s.issue(user.ID, family)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	if err != nil {
 		return nil, err
 	}
-	return s.grantWith(user, key, token)
+	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
 // alive is whether the token has not ended. One that was made while the clock
@@ -97,13 +97,21 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
-// Renew gives a caller with a JWT a new one.
+// Renew gives a caller with a JWT a new one. It ends with the login that the
+// token came of: else who has stolen a token could renew it for ever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
+	lives, err := s.config.Store.FamilyLives(ctx, p.User.ID, p.FamilyID, s.config.Clock())
+	if err != nil {
+		return nil, err
+	}
+	if !lives {
+		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login that the token came of has ended. Log in again.")
+	}
 	key, err := s.primaryKey(ctx, p.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	return s.grantWith(&p.User, key, "")
+	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
 // Logout revokes the token's family, or all of the user's. A token that is not

@@ -203,6 +203,56 @@ func TestARenewedGrantHasNoRefreshToken(t *testing.T) {
 	s.refresh(t, g.RefreshToken) // Not spent by that.
 }
 
+func TestAStolenTokenCannotBeRenewedForEver(t *testing.T) {
+	const month = 30 * 24 * time.Hour // How long a refresh token is valid.
+	for _, c := range []struct {
+		name string
+		ends func(t *testing.T, s *service, g *pyth.Grant)
+		good bool
+	}{
+		{"another login is revoked", func(t *testing.T, s *service, g *pyth.Grant) {
+			want(t, s.Logout(t.Context(), s.principal(t, g), s.login(t, email, password).RefreshToken), "")
+		}, true},
+		{"the refresh token is spent", func(t *testing.T, s *service, g *pyth.Grant) { s.refresh(t, g.RefreshToken) }, true},
+		{"its login is revoked", func(t *testing.T, s *service, g *pyth.Grant) {
+			want(t, s.Logout(t.Context(), s.principal(t, g), g.RefreshToken), "")
+		}, false},
+		{"all logins are revoked", func(t *testing.T, s *service, g *pyth.Grant) {
+			want(t, s.Logout(t.Context(), s.principal(t, g), ""), "")
+		}, false},
+		{"the password is changed", func(t *testing.T, s *service, g *pyth.Grant) {
+			want(t, s.ChangePassword(t.Context(), s.principal(t, g), password, "staple of another kind"), "")
+		}, false},
+		{"the refresh token is stolen too", func(t *testing.T, s *service, g *pyth.Grant) {
+			s.refresh(t, g.RefreshToken)
+			_, err := s.Refresh(t.Context(), g.RefreshToken, thiefs)
+			want(t, err, pyth.CodeInvalidCredentials)
+		}, false},
+		{"its login is about to end", func(_ *testing.T, s *service, _ *pyth.Grant) { s.clock.move(month - time.Microsecond) }, true},
+		{"its login has ended", func(_ *testing.T, s *service, _ *pyth.Grant) { s.clock.move(month) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newService(t, func(c *auth.Config) { c.TokenTTL = 60 * 24 * time.Hour })
+			g := s.register(t, email)
+			renewed, err := s.Renew(t.Context(), s.principal(t, g))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.ends(t, s, g)
+			_, err = s.Renew(t.Context(), s.principal(t, renewed))
+			if c.good {
+				want(t, err, "")
+			} else {
+				want(t, err, pyth.CodeUnauthenticated)
+			}
+			// What runs on the token until it ends is another matter.
+			if !s.accepts(t, pyth.Credentials{Bearer: renewed.Token}) {
+				t.Error("it is refused before it ends")
+			}
+		})
+	}
+}
+
 // FuzzRefresh sends any token: only the one that was given is good.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)

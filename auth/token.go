@@ -13,11 +13,18 @@ import (
 // maxToken is the longest JWT in bytes that is looked at.
 const maxToken = 4 << 10
 
+// claims are those of a JWT.
+type claims struct {
+	jwt.RegisteredClaims
+	// FamilyID names the login that the token came of.
+	FamilyID string `json:"sid"`
+}
+
 // issue makes a JWT for the user.
-func (s *Service) issue(user pyth.UserID) (token string, expires time.Time, err error) {
+func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
 	now := s.config.Clock()
 	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
-	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{jwt.RegisteredClaims{
 		Issuer:    s.config.Issuer,
 		Subject:   string(user),
 		Audience:  jwt.ClaimStrings{s.config.Audience},
@@ -25,15 +32,15 @@ func (s *Service) issue(user pyth.UserID) (token string, expires time.Time, err 
 		NotBefore: jwt.NewNumericDate(now),
 		ExpiresAt: jwt.NewNumericDate(expires),
 		ID:        uuid.NewString(),
-	}).SignedString(s.config.JWTKey)
+	}, family}).SignedString(s.config.JWTKey)
 	return token, expires, err
 }
 
-// verifyToken is the user and end of a JWT that this server issued, by the
-// rules of RFC 8725: one algorithm, and every claim is there and checked.
-func (s *Service) verifyToken(token string) (pyth.UserID, time.Time, error) {
+// verifyToken gives the claims of a JWT that this server issued, by the rules
+// of RFC 8725: one algorithm, and every claim is there and checked.
+func (s *Service) verifyToken(token string) (*claims, error) {
 	if len(token) > maxToken {
-		return "", time.Time{}, unauthenticated()
+		return nil, unauthenticated()
 	}
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
@@ -44,15 +51,15 @@ func (s *Service) verifyToken(token string) (pyth.UserID, time.Time, error) {
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(s.config.Clock),
 	)
-	claims := new(jwt.RegisteredClaims)
-	parsed, err := parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
+	c := new(claims)
+	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
 	// The header is the one that issue writes: what else it may have, such as a
 	// key's address or an extension that must be understood, is not ours.
-	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || claims.Subject == "" || claims.ID == "" ||
-		claims.IssuedAt == nil || claims.NotBefore == nil || len(claims.Audience) != 1 {
-		return "", time.Time{}, unauthenticated()
+	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
+		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
+		return nil, unauthenticated()
 	}
-	return pyth.UserID(claims.Subject), claims.ExpiresAt.UTC(), nil
+	return c, nil
 }
 
 // Authenticate resolves credentials to who has them.
@@ -80,18 +87,20 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 }
 
 func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, error) {
-	id, expires, err := s.verifyToken(token)
+	c, err := s.verifyToken(token)
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.config.Store.User(ctx, id)
+	user, err := s.config.Store.User(ctx, pyth.UserID(c.Subject))
 	if absent(err) {
 		return nil, unauthenticated()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &pyth.Principal{User: *user, Credential: pyth.CredentialJWT, ExpiresAt: expires}, nil
+	return &pyth.Principal{
+		User: *user, Credential: pyth.CredentialJWT, FamilyID: c.FamilyID, ExpiresAt: c.ExpiresAt.UTC(),
+	}, nil
 }
 
 func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {

@@ -49,7 +49,7 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
-		"iss": "issuer", "sub": string(g.User.ID), "aud": "audience", "jti": "1", "iat": now, "nbf": now, "exp": now + 3600,
+		"iss": "issuer", "sub": string(g.User.ID), "aud": "audience", "jti": "1", "sid": "fam_1", "iat": now, "nbf": now, "exp": now + 3600,
 	}
 	for name, value := range change {
 		if value == nil {
@@ -75,15 +75,15 @@ func TestAnIssuedTokenIsWhatTheContractSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got struct {
-		Iss, Sub, Jti string
-		Aud           []string
-		Iat, Nbf, Exp int64
+		Iss, Sub, Jti, Sid string
+		Aud                []string
+		Iat, Nbf, Exp      int64
 	}
 	if err := json.Unmarshal(payload, &got); err != nil {
 		t.Fatal(err)
 	}
 	now := s.clock.Now().Unix()
-	if got.Iss != "issuer" || got.Sub != string(g.User.ID) || got.Jti == "" || len(got.Aud) != 1 || got.Aud[0] != "audience" ||
+	if got.Iss != "issuer" || got.Sub != string(g.User.ID) || got.Jti == "" || got.Sid == "" || len(got.Aud) != 1 || got.Aud[0] != "audience" ||
 		got.Iat != now || got.Nbf != now || got.Exp != now+5400 || g.ExpiresAt.Unix() != got.Exp {
 		t.Errorf("the claims are %s", payload)
 	}
@@ -126,6 +126,9 @@ func TestATokenIsJudgedByEveryClaim(t *testing.T) {
 
 		{"no id", object{"jti": nil}, false},
 		{"an empty id", object{"jti": ""}, false},
+
+		{"no login", object{"sid": nil}, false},
+		{"an empty login", object{"sid": ""}, false},
 
 		{"no time of issue", object{"iat": nil}, false},
 		{"issued in the future", object{"iat": now + 1}, false},

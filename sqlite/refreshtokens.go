@@ -70,6 +70,14 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	return found(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
+// FamilyLives tells whether the family has a token that ends after the time.
+func (s *Store) FamilyLives(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
+	var lives bool
+	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
+		user, family, instant(at)).Scan(&lives)
+	return lives, err
+}
+
 // RevokeFamily deletes the family.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
 	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)

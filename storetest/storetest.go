@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"of many who spend one token one succeeds":                 testRotationRace,
 		"a lost successor can be replaced until the family ends":   testSuccessor,
 		"a revoked family is gone, and no other":                   testRevoke,
+		"a family lives until its last token ends or is revoked":   testFamilyLives,
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
 		"some data key is found once there is an account":          testAnyDataKey,
@@ -369,6 +370,36 @@ func testRevoke(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 	_, err = s.RefreshToken(ctx, hash("c"))
 	want(t, err, "")
+}
+
+func testFamilyLives(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	create(t, s, "ada")
+	create(t, s, "bob")
+	first, second := token("ada", "family", "first"), token("ada", "family", "second")
+	second.ExpiresAt = first.ExpiresAt.Add(time.Hour)
+	createToken(t, s, first)
+	lives := func(user pyth.UserID, family string, at time.Time) bool {
+		t.Helper()
+		lives, err := s.FamilyLives(ctx, user, family, at)
+		want(t, err, "")
+		return lives
+	}
+	end := first.ExpiresAt
+	if !lives("ada", "family", end.Add(-time.Microsecond)) || lives("ada", "family", end) {
+		t.Error("it does not live until its token ends")
+	}
+	want(t, s.RotateRefreshToken(ctx, first.Hash, hash("client"), start, second), "")
+	if !lives("ada", "family", end) || lives("ada", "family", second.ExpiresAt) {
+		t.Error("it does not live until the last token ends")
+	}
+	if lives("bob", "family", start) || lives("ada", "another", start) || lives("ada", "", start) {
+		t.Error("another lives")
+	}
+	want(t, s.RevokeFamily(ctx, "ada", "family"), "")
+	if lives("ada", "family", start) {
+		t.Error("a revoked family lives")
+	}
 }
 
 func testRevocationRace(t *testing.T, s pyth.Store) {
