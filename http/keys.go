@@ -12,8 +12,8 @@ import (
 
 // KeyRequest asks for an API key.
 type KeyRequest struct {
-	Name      string    `json:"name" minLength:"1" maxLength:"100" doc:"What the key is for." example:"ci"`
-	ExpiresAt time.Time `json:"expiresAt,omitzero" doc:"When the key ends; without it the key does not expire."`
+	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"What the key is for." example:"ci"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the key ends; without it the key does not expire."`
 }
 
 // KeyInfo is an API key without the key.
@@ -99,7 +99,14 @@ func (h *Handler) listKeys(ctx context.Context, in *keysInput) (*keysOutput, err
 }
 
 func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, error) {
-	k, key, err := h.cfg.Accounts.CreateKey(ctx, caller(ctx), in.Value.Name, in.Value.ExpiresAt)
+	var expires time.Time
+	if e := in.Value.ExpiresAt; e != nil {
+		if expires = *e; expires.IsZero() {
+			// To the service it would mean that the key does not expire.
+			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
+		}
+	}
+	k, key, err := h.cfg.Accounts.CreateKey(ctx, caller(ctx), in.Value.Name, expires)
 	if err != nil {
 		return nil, err
 	}
