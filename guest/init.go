@@ -6,9 +6,6 @@ import (
 	"encoding/binary"
 )
 
-// InitPath is where Init belongs in a sandbox.
-const InitPath = "/pyth-on/init"
-
 // initCode is the whole of Init, for x86-64. It is written out because a
 // program with a language's runtime would take milliseconds and megabytes for
 // every run, to do nothing.
@@ -46,7 +43,7 @@ func initCode() []byte {
 // Init is the first process of the namespaces that each run has: it mounts
 // their /proc, closes its standard output as a sign of it, and stays. Orphans
 // of the run become its children, and when it is killed the kernel kills all
-// the rest. It is a static executable to be placed at InitPath.
+// the rest. It is a static executable to be placed at protocol.InitPath.
 func Init() []byte {
 	// An ELF file of one segment (System V ABI, chapters 4 and 5) that is its
 	// own header, a program header and the code.

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 
 	"github.com/pyth-on/pyth-on/guest"
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 // skeleton are the directories and links that every image has.
@@ -40,7 +41,7 @@ func agent(p plan) error {
 	}
 	p.dir(inImage(guest.PythonHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
-	p.file(inImage(guest.InitPath), 0o755, guest.Init())
+	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
 	p.file(inImage(guest.PythonHookPath), 0o644, guest.PythonHook())
 	return nil
 }

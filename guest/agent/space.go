@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/pyth-on/pyth-on/guest"
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 // prepare starts an interpreter in namespaces of its own, with an empty disk
@@ -72,7 +72,7 @@ func (p *program) startInit() error {
 	if err != nil {
 		return err
 	}
-	p.init, err = syscall.ForkExec(guest.InitPath, []string{"init"}, &syscall.ProcAttr{
+	p.init, err = syscall.ForkExec(protocol.InitPath, []string{"init"}, &syscall.ProcAttr{
 		Dir:   "/",
 		Files: []uintptr{uintptr(pipe[0]), uintptr(pipe[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Cloneflags: namespaces},

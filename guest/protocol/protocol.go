@@ -22,6 +22,9 @@ import (
 	"sync"
 )
 
+// InitPath is where in a sandbox the first process of each run is.
+const InitPath = "/pyth-on/init"
+
 // Version is raised when either side would misunderstand the other.
 const Version = 2
 
