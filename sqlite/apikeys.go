@@ -32,7 +32,7 @@ func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
 
 // CreateAPIKey stores the key.
 func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
-	return insertKey(ctx, s.writer, key)
+	return failure(insertKey(ctx, s.writer, key))
 }
 
 // APIKeyByHash finds the key and its user.
@@ -49,23 +49,23 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {
-		return nil, err
+		return nil, failure(err)
 	}
 	defer rows.Close()
 	var keys []*pyth.APIKey
 	for rows.Next() {
 		k := new(pyth.APIKey)
 		if err := rows.Scan(keyFields(k)...); err != nil {
-			return nil, err
+			return nil, failure(err)
 		}
 		keys = append(keys, k)
 	}
-	return keys, rows.Err()
+	return keys, failure(rows.Err())
 }
 
 // DeleteAPIKey deletes a key of the user.
 func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID) error {
-	deleted, err := affected(s.writer.ExecContext(ctx, "DELETE FROM api_keys WHERE user_id = ? AND id = ?", user, id))
+	deleted, err := s.write(ctx, "DELETE FROM api_keys WHERE user_id = ? AND id = ?", user, id)
 	if err == nil && !deleted {
 		err = found(sql.ErrNoRows, "key")
 	}

@@ -20,7 +20,7 @@ func tokenValues(t *pyth.RefreshToken) []any {
 
 // CreateRefreshToken stores the first token of a family.
 func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) error {
-	_, err := s.writer.ExecContext(ctx, insertToken, tokenValues(t)...)
+	_, err := s.write(ctx, insertToken, tokenValues(t)...)
 	return err
 }
 
@@ -75,23 +75,23 @@ func (s *Store) FamilyLives(ctx context.Context, user pyth.UserID, family string
 	var lives bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
 		user, family, instant(at)).Scan(&lives)
-	return lives, err
+	return lives, failure(err)
 }
 
 // RevokeFamily deletes the family.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
-	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
 	return err
 }
 
 // RevokeAll deletes all of the user's refresh tokens.
 func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
-	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", user)
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ?", user)
 	return err
 }
 
 // DeleteExpiredRefreshTokens removes what ended before the time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
-	_, err := s.writer.ExecContext(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", instant(before))
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", instant(before))
 	return err
 }

@@ -142,12 +142,18 @@ func (s *Store) Close() error {
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return failure(errors.Join(err, tx.Rollback()))
 	}
-	return tx.Commit()
+	return failure(tx.Commit())
+}
+
+// write executes one statement.
+func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
+	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
+	return changed, failure(err)
 }
 
 // found turns an absent row into CodeNotFound.
@@ -155,7 +161,7 @@ func found(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "There is no such %s.", what)
 	}
-	return err
+	return failure(err)
 }
 
 // affected is whether a statement changed anything.

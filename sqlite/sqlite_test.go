@@ -3,7 +3,9 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/sqlite"
@@ -101,42 +105,26 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 }
 
 // TestWhatWasAcknowledgedSurvivesAKill starts this test again as a process
-// that writes and is killed while it does.
+// that writes and is killed while it does, over and over on one file.
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("STORE_TO_WRITE"); path != "" {
 		s := open(t, path)
 		for i := 0; ; i++ {
-			id := fmt.Sprintf("user-%d", i)
+			id := fmt.Sprintf("user-%s-%d", os.Getenv("ROUND"), i)
 			createUser(t, s, id)
 			fmt.Fprintln(os.Stdout, "stored", id)
 		}
 	}
+	const rounds = 100
 	path := filepath.Join(t.TempDir(), "db")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), "STORE_TO_WRITE="+path)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	var stored []string
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if id, ok := strings.CutPrefix(lines.Text(), "stored "); ok {
-			stored = append(stored, id)
-		}
-		if len(stored) == 50 {
-			// It goes on writing; what it says until it ends counts too.
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
+	for round := range rounds {
+		// From none, when it is still opening the file, to some.
+		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}
-	_ = cmd.Wait()
 	s := open(t, path)
 	defer func() { _ = s.Close() }()
-	if len(stored) < 50 {
+	if len(stored) < 100 {
 		t.Fatalf("%d users were stored", len(stored))
 	}
 	for _, id := range stored {
@@ -146,18 +134,106 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	}
 }
 
-func createUser(t testing.TB, s *sqlite.Store, id string) {
+// storeUntilKilled returns what a process said that it had stored, which was
+// killed when it had said so often enough.
+func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []string) {
 	t.Helper()
-	u := pyth.UserID(id)
-	var hash [32]byte
-	copy(hash[:], id)
-	err := s.CreateUser(context.Background(),
-		&pyth.User{ID: u, Email: id + "@example.org", CreatedAt: time.Now()},
-		&pyth.APIKey{ID: pyth.KeyID("k" + id), UserID: u, Hash: hash, CreatedAt: time.Now()},
-		&pyth.DataKey{UserID: u, Wrapped: []byte{1}})
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), "STORE_TO_WRITE="+path, fmt.Sprint("ROUND=", round))
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if enough == 0 {
+		time.Sleep(time.Duration(round) * time.Millisecond)
+		_ = cmd.Process.Kill()
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if id, ok := strings.CutPrefix(lines.Text(), "stored "); ok {
+			stored = append(stored, id)
+		}
+		if len(stored) == enough {
+			// It goes on writing; what it says until it ends counts too.
+			_ = cmd.Process.Kill()
+		}
+	}
+	_ = cmd.Wait()
+	if len(stored) < enough {
+		t.Fatalf("round %d: %d users were stored", round, len(stored))
+	}
+	return stored
+}
+
+func TestAFullDiskIsToldAndHarmsNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("only root can make a disk to fill: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, filepath.Join(dir, "db"))
+	defer func() { _ = s.Close() }()
+	createUser(t, s, "ada")
+	fill := filepath.Join(dir, "fill")
+	if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	// What is left of the log's last page may take some.
+	writes := map[string]func(id string) error{
+		"user": func(id string) error { return create(s, id) },
+		"key": func(id string) error {
+			return s.CreateAPIKey(t.Context(), &pyth.APIKey{ID: pyth.KeyID("k2" + id), UserID: "ada", Hash: sha256.Sum256([]byte(id)), CreatedAt: time.Now()})
+		},
+		"token": func(id string) error {
+			return s.CreateRefreshToken(t.Context(), &pyth.RefreshToken{Hash: sha256.Sum256([]byte(id)), FamilyID: id, UserID: "ada", IssuedAt: time.Now(), ExpiresAt: time.Now()})
+		},
+	}
+	for name, write := range writes {
+		for i := 0; ; i++ {
+			err := write(fmt.Sprint(name, i))
+			if err == nil && i < 1000 {
+				continue
+			}
+			if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeUnavailable || e.Err == nil {
+				t.Errorf("%s: got %v", name, err)
+			}
+			break
+		}
+	}
+	if _, err := s.User(t.Context(), "ada"); err != nil {
+		t.Errorf("what is there cannot be read: %v", err)
+	}
+	if err := os.Remove(fill); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range writes {
+		if err := write(name + "-again"); err != nil {
+			t.Errorf("%s, when there is room again: %v", name, err)
+		}
+	}
+}
+
+func createUser(t testing.TB, s *sqlite.Store, id string) {
+	t.Helper()
+	if err := create(s, id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func create(s *sqlite.Store, id string) error {
+	u := pyth.UserID(id)
+	var hash [32]byte
+	copy(hash[:], id)
+	return s.CreateUser(context.Background(),
+		&pyth.User{ID: u, Email: id + "@example.org", CreatedAt: time.Now()},
+		&pyth.APIKey{ID: pyth.KeyID("k" + id), UserID: u, Hash: hash, CreatedAt: time.Now()},
+		&pyth.DataKey{UserID: u, Wrapped: []byte{1}})
 }
 
 func BenchmarkAPIKeyByHash(b *testing.B) {

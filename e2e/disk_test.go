@@ -1,0 +1,80 @@
+package e2e_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// smallDisk is a data directory on a disk that can be filled.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	data := t.TempDir()
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=128m,mode=0700"); err != nil {
+		t.Skipf("only root can make a disk to fill: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(data, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	images := must(filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")))(t)
+	for _, image := range images {
+		from := must(os.Open(image))(t)
+		to := must(os.Create(filepath.Join(data, filepath.Base(image))))(t)
+		must(io.Copy(to, from))(t)
+		if err := errors.Join(from.Close(), to.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return data
+}
+
+// TestAttack108 is apart from the other attacks, because it needs a disk of its
+// own.
+func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
+	data := smallDisk(t)
+	s := startIn(t, data, nil)
+	a := s.register(t)
+	fill := filepath.Join(data, "fill")
+	f := must(os.Create(fill))(t)
+	block := make([]byte, 4096)
+	for {
+		if _, err := f.Write(block); err != nil {
+			break
+		}
+	}
+	f.Close()
+	var refused *answer
+	for range 100 { // The log's last page may take some more.
+		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
+			refused = res
+			break
+		}
+	}
+	if refused == nil {
+		t.Fatal("the disk is not full")
+	}
+	refused.refused(t, 503, "unavailable")
+	if refused.header.Get("Retry-After") == "" {
+		t.Errorf("%v", refused.header)
+	}
+	if !strings.Contains(s.log.String(), "database or disk is full") {
+		t.Errorf("the log does not tell: %s", s.log)
+	}
+	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
+	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
+	if err := os.Remove(fill); err != nil {
+		t.Fatal(err)
+	}
+	s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
+	a.run(t, "print(42)").prints(t, "42\n")
+	s.kill(t)
+	a.server = startIn(t, data, nil)
+	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
+	a.server.stop(t)
+}

@@ -1,0 +1,29 @@
+package sqlite
+
+import (
+	"errors"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// failure makes what may pass, such as a full disk, an error that tells callers
+// to come again. Nothing of what failed was stored.
+func failure(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff { // The rest tells more of the cause.
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
+		return &pyth.Error{
+			Code:    pyth.CodeUnavailable,
+			Message: "The server cannot use its database at this moment. Try again later.",
+			Err:     err,
+		}
+	}
+	return err
+}
