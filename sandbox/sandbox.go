@@ -90,6 +90,13 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 	// The last job may have had less than an interpreter needs to start.
 	err := s.grant(usualMemory, usualProcesses)
 	if err == nil {
+		// The last run may have left a deadline that has passed.
+		err = s.socket.SetDeadline(time.Time{})
+	}
+	if err == nil {
+		err = s.conn.Send(protocol.KindRenew, nil)
+	}
+	if err == nil {
 		err = s.greet(ctx)
 	}
 	if err == nil {
@@ -132,7 +139,6 @@ type granted struct {
 
 // greet waits for the guest to be ready and checks that it speaks our version.
 func (s *Sandbox) greet(ctx context.Context) error {
-	// A deadline of the last run must not be in force.
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func (p *Pool) fill() {
 	lacking := len(p.lacking()) - len(p.fresh)
 	wanted := p.warm() + lacking - p.booting
 	for ; wanted > 0 && p.booting < p.maxBoots(lacking); wanted-- {
-		if p.total >= p.config.MaxSandboxes {
+		if p.total >= p.capacity() {
 			// Room is made for jobs, not for spares; it is there when what is
 			// removed is gone.
 			for p.removing+p.booting < min(lacking, p.config.MaxBoots) && len(p.idle) > 0 {
@@ -124,6 +124,16 @@ func (p *Pool) fill() {
 		p.booting++
 		p.all.Go(p.boot)
 	}
+}
+
+// capacity is how many sandboxes there may be. The server's own jobs need no
+// room among the others': there is one more place while they wait. The caller
+// holds the lock.
+func (p *Pool) capacity() int {
+	if t := p.tenants[""]; t != nil && len(t.queue) > 0 {
+		return p.config.MaxSandboxes + 1
+	}
+	return p.config.MaxSandboxes
 }
 
 // dispensable is the idle sandbox that was used least recently, if possible of

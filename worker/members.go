@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -31,7 +32,7 @@ func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 		p.unplace(m)
 		return m
 	}
-	if len(p.fresh) == 0 {
+	if len(p.fresh) == 0 || own && !p.mayGrow(t) {
 		return nil
 	}
 	m := p.fresh[0]
@@ -42,6 +43,13 @@ func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 		t.members++
 	}
 	return m
+}
+
+// mayGrow is whether the tenant may have one more sandbox: it may have as many
+// as it may run jobs at once, and as many as are renewed at once. A tenant that
+// asks for more than the machine can do would otherwise have ever more booted.
+func (p *Pool) mayGrow(t *tenant) bool {
+	return t.members < p.config.MaxPerTenant+p.config.MaxBoots
 }
 
 // disown takes a sandbox from its tenant that has not served it yet. The caller
@@ -114,25 +122,41 @@ func (p *Pool) expire(m *member) {
 // renew makes a sandbox ready for its tenant's next job, in the background.
 // The caller holds the lock.
 func (p *Pool) renew(m *member) {
-	p.renewing++
 	m.tenant.renewing++
-	p.all.Go(func() {
-		err := m.sandbox.Renew(p.ctx)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.renewing--
-		m.tenant.renewing--
-		switch {
-		case err == nil:
-			p.place(m)
-		case p.closed:
-			p.remove(m, Drained)
-		default:
-			p.config.Logger.Warn("a sandbox could not be renewed", "err", err)
-			p.remove(m, Broken)
-		}
-		p.schedule()
-	})
+	p.spent = append(p.spent, m)
+	p.startRenewals()
+}
+
+// startRenewals starts as many as the processors can do at once, so that the
+// first is soon done: those whose tenants wait first, then the oldest. The
+// caller holds the lock.
+func (p *Pool) startRenewals() {
+	for len(p.spent) > 0 && p.renewing < p.config.MaxBoots {
+		i := max(slices.IndexFunc(p.spent, func(m *member) bool { return len(m.tenant.queue) > 0 }), 0)
+		m := p.spent[i]
+		p.spent = slices.Delete(p.spent, i, i+1)
+		p.renewing++
+		p.all.Go(func() { p.doRenew(m) })
+	}
+}
+
+func (p *Pool) doRenew(m *member) {
+	err := m.sandbox.Renew(p.ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renewing--
+	m.tenant.renewing--
+	p.startRenewals()
+	switch {
+	case err == nil:
+		p.place(m)
+	case p.closed:
+		p.remove(m, Drained)
+	default:
+		p.config.Logger.Warn("a sandbox could not be renewed", "err", err)
+		p.remove(m, Broken)
+	}
+	p.schedule()
 }
 
 // guard removes a sandbox that ends while it waits. One that ends otherwise

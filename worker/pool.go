@@ -110,6 +110,8 @@ type Pool struct {
 	fresh []*member
 	// idle are the tenants' sandboxes that wait, least recently used first.
 	idle []*member
+	// spent are those that are to be renewed, and wait for a processor.
+	spent []*member
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
 	running, queued                    int
@@ -149,7 +151,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing, Booting: p.booting,
+		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting,
 		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.reserved,
 	}
 }

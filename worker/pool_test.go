@@ -1,10 +1,6 @@
 package worker_test
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,267 +9,201 @@ import (
 	"github.com/pyth-on/pyth-on/worker"
 )
 
-// machine is a host whose sandboxes take a second to boot.
-type machine struct {
-	mu                    sync.Mutex
-	boots, alive, running int
-	most                  int
-	all                   []*fake
-	bootErr               error
-	runErr                error
-}
-
-type fake struct {
-	m    *machine
-	jobs int
-	done chan struct{}
-	once sync.Once
-}
-
-func (m *machine) boot(ctx context.Context) (worker.Sandbox, error) {
-	m.mu.Lock()
-	m.boots++
-	err := m.bootErr
-	m.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-time.After(time.Second):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.alive++
-	f := &fake{m: m, done: make(chan struct{})}
-	m.all = append(m.all, f)
-	return f, nil
-}
-
-func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
-	f.m.mu.Lock()
-	f.jobs++
-	f.m.running++
-	f.m.most = max(f.m.most, f.m.running)
-	err := f.m.runErr
-	f.m.mu.Unlock()
-	defer func() {
-		f.m.mu.Lock()
-		f.m.running--
-		f.m.mu.Unlock()
-	}()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-time.After(job.Timeout):
-		return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
-	case <-ctx.Done():
-		return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
-	}
-}
-
-func (f *fake) Done() <-chan struct{} { return f.done }
-
-func (f *fake) Close() error {
-	f.once.Do(func() {
-		f.m.mu.Lock()
-		f.m.alive--
-		f.m.mu.Unlock()
+// TestJob is the way of one job, whoever's it is.
+func TestJob(t *testing.T) {
+	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
+		s.warm()
+		s.expectQueued(s.begin(job("ann", 0)), 0)
 	})
-	return nil
-}
 
-func (m *machine) pool(change func(*worker.Config)) *worker.Pool {
-	config := worker.Config{
-		Boot: m.boot, Warm: 2, MaxBoots: 2, MaxRunning: 3, MaxQueued: 2,
-		Logger: slog.New(slog.DiscardHandler),
-	}
-	if change != nil {
-		change(&config)
-	}
-	return worker.New(config)
-}
+	on(t, "a job before the first boot waits for it", nil, func(s *scene) {
+		s.expectQueued(s.begin(job("ann", 0)), bootTime)
+	})
 
-// check asserts what must hold when the pool is closed.
-func (m *machine) check(t *testing.T, p *worker.Pool) {
-	t.Helper()
-	if err := p.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	if m.alive != 0 {
-		t.Errorf("%d sandboxes are left after close", m.alive)
-	}
-	for _, f := range m.all {
-		if f.jobs > 1 {
-			t.Errorf("a sandbox served %d jobs", f.jobs)
+	on(t, "jobs boot as many sandboxes as they need and no more", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		calls := s.beginAll(3, func() *pyth.Job { return job("ann", time.Minute) })
+		for i, want := range []time.Duration{bootTime, bootTime, 2 * bootTime} {
+			s.expectQueued(calls[i], want)
 		}
-	}
+		s.settle()
+		s.expectStats(worker.Stats{Idle: 3, Tenants: 1})
+	})
+
+	on(t, "stats count what there is", func(m *machine) { m.MaxRunning, m.Warm = 3, 0 }, func(s *scene) {
+		s.begin(sized(job("ann", 2*time.Second), 5))
+		s.begin(alone(sized(job("ann", time.Hour), 7)))
+		s.begin(sized(job("bob", time.Hour), 11))
+		s.expectStats(worker.Stats{Booting: 2, Queued: 3, Tenants: 2})
+		s.sleep(bootTime)
+		s.expectStats(worker.Stats{Booting: 1, Running: 2, Queued: 1, Tenants: 2, ReservedBytes: 16})
+		s.sleep(2 * time.Second)
+		s.expectStats(worker.Stats{Renewing: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
+		s.settle()
+		s.expectStats(worker.Stats{Idle: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
+	})
+
+	on(t, "a job that its sandbox does not take is tried in another", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.warm()
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
+	})
+
+	on(t, "a job that three sandboxes do not take is refused", nil, func(s *scene) {
+		s.set(func() { s.runFails = func(n int) bool { return n <= 3 } })
+		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 3})
+		s.run(job("ann", 0))
+	})
+
+	on(t, "a job that its sandbox did not take comes first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		first := s.begin(job("ann", time.Minute))
+		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
+		s.expect(first, pyth.StatusSucceeded)
+		// At most one takes its place while it returns.
+		for _, c := range others {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		if first.took > others[1].took || first.took > others[2].took {
+			t.Errorf("it ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
+		}
+	})
+
+	on(t, "jobs without a tenant need no room", func(m *machine) {
+		m.MaxRunning, m.MaxPerTenant, m.MaxQueued, m.MaxQueuedPerTenant, m.MemoryBytes = 1, 1, 0, 0, 1
+	}, func(s *scene) {
+		s.begin(sized(job("ann", time.Hour), 1))
+		system := s.beginAll(3, func() *pyth.Job { return sized(job("", time.Minute), 1) })
+		s.expectStats(worker.Stats{Booting: 2, Queued: 1, Tenants: 2})
+		for _, c := range system {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Spent: 3})
+		if s.Stats().Running != 1 {
+			t.Error("the tenant's job does not run")
+		}
+		s.expectError(s.begin(job("bob", 0)), pyth.CodeOverloaded)
+	})
 }
 
-func job(d time.Duration) *pyth.Job { return &pyth.Job{Timeout: d} }
+func TestCanceledJob(t *testing.T) {
+	on(t, "one that waits leaves its place to others", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 1 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		c := s.begin(job("bob", time.Hour))
+		s.expectError(s.begin(job("cid", 0)), pyth.CodeOverloaded)
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.run(job("cid", 0))
+		if s.home(c) != nil {
+			t.Error("it ran")
+		}
+	})
 
-func TestPool(t *testing.T) {
-	run := func(name string, f func(*testing.T, *machine)) {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { f(t, new(machine)) })
+	on(t, "one that waits lets those behind it go ahead", func(m *machine) { m.MemoryBytes = 10 }, func(s *scene) {
+		s.warm()
+		s.begin(sized(job("ann", time.Hour), 6))
+		large := s.begin(sized(job("ann", time.Hour), 6))
+		small := s.begin(sized(job("ann", 0), 1))
+		large.cancel()
+		s.expect(large, pyth.StatusCanceled)
+		s.expect(small, pyth.StatusSucceeded)
+		if small.took > bootTime {
+			t.Errorf("the small one took %v", small.took)
+		}
+	})
+
+	on(t, "one whose sandbox boots leaves it to others", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		c := s.begin(job("ann", 0))
+		s.sleep(bootTime / 2)
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.expectStats(worker.Stats{Booting: 1})
+		s.sleep(bootTime)
+		s.expectQueued(s.begin(job("bob", 0)), 0)
+	})
+
+	on(t, "one that just got a fresh sandbox leaves it to any other", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
+		// The pool is about to assign the sandbox, and will before the call can
+		// leave the queue.
+		s.set(func() { s.booted = c.cancel })
+		s.expect(c, pyth.StatusCanceled)
+		s.expectQueued(next, bootTime)
+		if s.home(next) != s.all[0] {
+			t.Error("it got another")
+		}
+	})
+
+	on(t, "one that runs is stopped and its sandbox stays", nil, func(s *scene) {
+		s.warm()
+		c := s.begin(job("ann", time.Hour))
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.settle()
+		if next := s.run(job("ann", 0)); s.home(next) != s.home(c) {
+			t.Error("the next ran elsewhere")
+		}
+	})
+}
+
+func TestSandboxThatDies(t *testing.T) {
+	for _, when := range []struct {
+		name string
+		die  func(*scene)
+		left worker.Stats
+	}{
+		{"while it is fresh is replaced", func(s *scene) { s.all[0].die() }, worker.Stats{Fresh: 1}},
+		{"while it is idle is removed", func(s *scene) {
+			c := s.run(job("ann", 0))
+			s.settle()
+			s.home(c).die()
+		}, worker.Stats{Fresh: 1}},
+		{"while it runs ends the job", func(s *scene) {
+			c := s.begin(job("ann", time.Hour))
+			s.home(c).die()
+			s.expect(c, pyth.StatusKilled)
+		}, worker.Stats{Fresh: 1}},
+		{"while it is renewed is removed", func(s *scene) {
+			c := s.run(job("ann", 0))
+			s.sleep(renewTime / 2)
+			s.home(c).die()
+		}, worker.Stats{Fresh: 1}},
+		{"when it has just been renewed is removed", func(s *scene) {
+			s.set(func() { s.all[0].beforeRenewed = s.all[0].end })
+			s.run(job("ann", 0))
+		}, worker.Stats{Fresh: 1}},
+	} {
+		on(t, when.name, nil, func(s *scene) {
+			s.warm()
+			when.die(s)
+			s.sleep(2 * bootTime)
+			s.expectStats(when.left)
+			s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
+			s.expectQueued(s.begin(job("ann", 0)), 0)
 		})
 	}
 
-	run("a job does not wait when a sandbox is ready", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		time.Sleep(2 * time.Second)
-		o, err := p.Dispatch(t.Context(), job(0))
-		if err != nil || o.Status != pyth.StatusSucceeded || o.Usage.Queued != 0 {
-			t.Fatalf("got %+v, %v", o, err)
-		}
-	})
-
-	run("a job before the first boot waits for it", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		o, err := p.Dispatch(t.Context(), job(0))
-		if err != nil || o.Usage.Queued != time.Second {
-			t.Fatalf("got %+v, %v", o, err)
-		}
-	})
-
-	run("spent sandboxes are replaced", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		for range 5 {
-			if _, err := p.Dispatch(t.Context(), job(0)); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(2 * time.Second)
-		}
-		if got := p.Stats(); got != (worker.Stats{Ready: 2}) || m.alive != 2 {
-			t.Fatalf("stats %+v, %d alive", got, m.alive)
-		}
-	})
-
-	run("jobs beyond slots and queue are refused with a time to retry", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		refused := 0
-		for range 9 {
-			wg.Go(func() {
-				_, err := p.Dispatch(t.Context(), job(time.Minute))
-				if err == nil {
-					return
-				}
-				if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeOverloaded || e.RetryAfter <= 0 {
-					t.Errorf("refused with %v", err)
-				}
-				mu.Lock()
-				refused++
-				mu.Unlock()
-			})
-		}
-		wg.Wait()
-		if refused != 4 || m.most != 3 {
-			t.Fatalf("%d refused, %d ran at once", refused, m.most)
-		}
-	})
-
-	run("a canceled job frees its place in the queue and in the pool", func(t *testing.T, m *machine) {
-		p := m.pool(func(c *worker.Config) { c.MaxRunning, c.MaxQueued = 1, 1 })
-		defer m.check(t, p)
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for range 2 {
-			wg.Go(func() {
-				if o, err := p.Dispatch(ctx, job(time.Hour)); err != nil || o.Status != pyth.StatusCanceled {
-					t.Errorf("got %+v, %v", o, err)
-				}
-			})
-		}
+	on(t, "has a job that waits for it boot another", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
+		c := s.run(job("ann", 0))
+		next := s.begin(job("ann", 0))
+		s.home(c).die()
 		synctest.Wait()
-		cancel()
-		wg.Wait()
-		if o, err := p.Dispatch(t.Context(), job(0)); err != nil || o.Status != pyth.StatusSucceeded {
-			t.Fatalf("got %+v, %v", o, err)
-		}
+		s.expectQueued(next, removeTime+bootTime)
 	})
 
-	run("a job canceled while its sandbox boots leaves the sandbox to others", func(t *testing.T, m *machine) {
-		p := m.pool(func(c *worker.Config) { c.Warm = 0 })
-		defer m.check(t, p)
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		if o, err := p.Dispatch(ctx, job(0)); err != nil || o.Status != pyth.StatusCanceled {
-			t.Fatalf("got %+v, %v", o, err)
+	on(t, "on every renewal is replaced by a fresh one", nil, func(s *scene) {
+		s.warm()
+		s.set(func() { s.renewFails = func(int) bool { return true } })
+		for range 3 {
+			s.expectQueued(s.begin(job("ann", 0)), 0)
+			s.warm()
 		}
-		time.Sleep(time.Second)
-		if o, err := p.Dispatch(t.Context(), job(0)); err != nil || o.Usage.Queued != 0 || m.boots != 1 {
-			t.Fatalf("got %+v, %v, %d boots", o, err, m.boots)
-		}
-	})
-
-	run("a sandbox that dies while it waits is replaced", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		time.Sleep(2 * time.Second)
-		m.mu.Lock()
-		close(m.all[0].done)
-		m.mu.Unlock()
-		time.Sleep(2 * time.Second)
-		if got := p.Stats(); got.Ready != 2 || m.boots != 3 {
-			t.Fatalf("stats %+v, %d boots", got, m.boots)
-		}
-	})
-
-	run("a job whose hand-over fails is tried in other sandboxes, then refused", func(t *testing.T, m *machine) {
-		p := m.pool(nil)
-		defer m.check(t, p)
-		m.mu.Lock()
-		m.runErr = errors.New("broken pipe")
-		m.mu.Unlock()
-		_, err := p.Dispatch(t.Context(), job(0))
-		if pyth.ErrorCode(err) != pyth.CodeUnavailable || m.boots < 3 {
-			t.Fatalf("got %v after %d boots", err, m.boots)
-		}
-		m.mu.Lock()
-		m.runErr = nil
-		m.mu.Unlock()
-		if _, err := p.Dispatch(t.Context(), job(0)); err != nil {
-			t.Fatal(err)
-		}
-	})
-
-	run("on a host where nothing boots jobs fail and the host is left in peace", func(t *testing.T, m *machine) {
-		m.bootErr = errors.New("no user namespaces")
-		p := m.pool(nil)
-		defer m.check(t, p)
-		_, err := p.Dispatch(t.Context(), job(0))
-		if pyth.ErrorCode(err) != pyth.CodeUnavailable {
-			t.Fatalf("got %v", err)
-		}
-		m.mu.Lock()
-		before := m.boots
-		m.mu.Unlock()
-		time.Sleep(time.Minute)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if more := m.boots - before; more > 2*60/5+10 {
-			t.Fatalf("%d boots were tried in a minute", more)
-		}
-	})
-
-	run("close answers those who wait and refuses those who come", func(t *testing.T, m *machine) {
-		p := m.pool(func(c *worker.Config) { c.Warm = 0 })
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if _, err := p.Dispatch(t.Context(), job(0)); pyth.ErrorCode(err) != pyth.CodeDraining {
-				t.Errorf("got %v", err)
-			}
-		})
-		synctest.Wait()
-		m.check(t, p)
-		wg.Wait()
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 3})
+		s.expectStats(worker.Stats{Fresh: 1})
 	})
 }

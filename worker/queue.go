@@ -180,7 +180,7 @@ func (p *Pool) start(t *tenant) bool {
 func (p *Pool) room(running int, reserved int64, job *pyth.Job) bool {
 	limit := p.config.MemoryBytes
 	return running < p.config.MaxRunning &&
-		(limit == 0 || reserved == 0 || reserved+job.Limits.MemoryBytes <= limit)
+		(limit == 0 || running == 0 || reserved+job.Limits.MemoryBytes <= limit)
 }
 
 // begin and stop account for a job that runs. A sandbox for one execution

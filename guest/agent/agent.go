@@ -58,12 +58,29 @@ func Run(control *os.File) error {
 		if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
 			return err
 		}
-		err = serve(conn, int(control.Fd()), p)
+		if err = serve(conn, int(control.Fd()), p); err == nil {
+			err = awaitRenewal(conn)
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// awaitRenewal waits until the host has processor time for another
+// interpreter.
+func awaitRenewal(conn *protocol.Conn) error {
+	for {
+		switch kind, _, err := conn.Receive(); {
+		case err != nil:
+			return err
+		case kind == protocol.KindRenew:
+			return nil
+		case kind != protocol.KindStop: // Meant for the run that has ended.
+			return fmt.Errorf("unexpected frame %q after a run", kind)
 		}
 	}
 }

@@ -5,8 +5,8 @@
 // length (big endian), the payload. The guest speaks first with Hello, whose
 // version must match. The host then sends the parts of one job (Job, Code,
 // Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and Exit. When it is ready for the next job
-// it greets again.
+// Report, File and Skipped frames, and Exit. Upon Renew it gets ready for the
+// next job and greets again.
 //
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
@@ -45,6 +45,7 @@ const (
 	KindFile  Kind = 'F' // a File; both directions
 	KindStart Kind = 'G' // everything has been sent
 	KindStop  Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
+	KindRenew Kind = 'N' // get ready for another job; the answer is Hello
 )
 
 // Frames from the guest.

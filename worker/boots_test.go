@@ -1,0 +1,187 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+func always(int) bool { return true }
+
+func TestFailingBoots(t *testing.T) {
+	broken := func(m *machine) { m.bootFails = always }
+
+	on(t, "jobs are told", broken, func(s *scene) {
+		for range 3 {
+			c := s.begin(job("ann", 0))
+			s.expectError(c, pyth.CodeUnavailable)
+			if c.took > bootTime+5*time.Second {
+				t.Errorf("after %v", c.took)
+			}
+		}
+	})
+
+	on(t, "all who wait are told in time", broken, func(s *scene) {
+		for _, c := range s.beginAll(10, func() *pyth.Job { return alone(job("ann", 0)) }) {
+			s.expectError(c, pyth.CodeUnavailable)
+			if c.took > time.Minute {
+				t.Errorf("after %v", c.took)
+			}
+		}
+	})
+
+	on(t, "the host is left in peace, the more the longer they fail", broken, func(s *scene) {
+		s.sleep(time.Minute)
+		before := s.tries
+		s.sleep(time.Minute)
+		if more := s.tries - before; more < 8 || more > 11 {
+			t.Errorf("%d boots in a minute", more)
+		}
+		if s.failuresTold < before-1 {
+			t.Errorf("of %d failures %d are told", before, s.failuresTold)
+		}
+	})
+
+	on(t, "the pool recovers when they succeed again", broken, func(s *scene) {
+		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
+		s.sleep(time.Minute)
+		s.set(func() { s.bootFails = nil })
+		s.warm()
+		// The next failure delays but a little.
+		next := s.tries + 1
+		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
+		s.all[0].die()
+		s.sleep(2*bootTime + 200*time.Millisecond)
+		s.expectStats(worker.Stats{Fresh: 1})
+	})
+
+	on(t, "a tenant's own sandboxes serve on", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.set(func() { s.bootFails = always })
+		s.warm()
+		for range 10 {
+			s.expectQueued(s.begin(job("ann", 0)), 0)
+			s.sleep(time.Second)
+		}
+	})
+
+	on(t, "a job that another sandbox will serve is not told", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		s.begin(alone(job("ann", time.Hour)))
+		s.begin(job("ann", 10*time.Second))
+		// It waits for the renewal while boots of spares fail.
+		s.sleep(10*time.Second - renewTime)
+		s.run(job("ann", 0))
+	})
+
+	on(t, "one who waits behind a flood is told", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.settle()
+		s.set(func() { s.bootFails = always })
+		flood := s.beginAll(5, func() *pyth.Job { return job("ann", time.Minute) })
+		c := s.begin(job("bob", 0))
+		s.expectError(c, pyth.CodeUnavailable)
+		if c.took > 10*time.Second {
+			t.Errorf("after %v", c.took)
+		}
+		for _, c := range flood {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "nobody is evicted meanwhile", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 2 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.settle()
+		s.set(func() { s.bootFails = always })
+		for range 10 {
+			s.expectError(s.begin(job("bob", 0)), pyth.CodeUnavailable)
+		}
+		s.expectRemoved(nil)
+	})
+}
+
+func TestSpares(t *testing.T) {
+	// load has n jobs come in each of so many seconds, each in a sandbox of its
+	// own.
+	load := func(s *scene, n, seconds int) {
+		for range seconds {
+			for range n {
+				dispatch(s.Pool, alone(job("ann", 0)))
+			}
+			s.sleep(time.Second)
+		}
+	}
+	adaptive := func(m *machine) {
+		m.Warm, m.MaxWarm, m.MaxBoots, m.MaxSandboxes, m.IdleTimeout = 1, 6, 10, 50, 10*time.Second
+		m.MaxRunning, m.MaxPerTenant = 10, 10
+	}
+
+	for _, c := range []struct{ rate, want int }{{0, 1}, {1, 3}, {2, 5}, {5, 6}} {
+		on(t, fmt.Sprintf("with %d taken a second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
+			s.warm()
+			load(s, c.rate, 120)
+			// Those that boot still are wanted as well.
+			if got := s.Stats(); got.Fresh+got.Booting != c.want {
+				t.Errorf("got %+v", got)
+			}
+			s.sleep(2 * time.Minute)
+			s.expectStats(worker.Stats{Fresh: 1})
+		})
+	}
+
+	on(t, "those beyond what is wanted expire", adaptive, func(s *scene) {
+		// Their jobs leave before they have booted.
+		calls := s.beginAll(5, func() *pyth.Job { return alone(job("ann", 0)) })
+		for _, c := range calls {
+			c.cancel()
+		}
+		s.sleep(5 * time.Second)
+		s.expectStats(worker.Stats{Fresh: 6})
+		s.sleep(20 * time.Second)
+		s.expectStats(worker.Stats{Fresh: 1})
+		s.expectRemoved(map[worker.Reason]int{worker.Idle: 5})
+	})
+
+	on(t, "one booted ahead for a job that waits for a place does not expire", func(m *machine) {
+		m.MaxRunning, m.IdleTimeout = 1, time.Second
+	}, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		s.expectQueued(s.begin(job("bob", 0)), time.Minute)
+		s.expectRemoved(nil)
+	})
+
+	on(t, "boot side by side while nothing runs", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+		s.sleep(2 * bootTime)
+		s.expectStats(worker.Stats{Fresh: 6})
+	})
+
+	on(t, "boot one by one while jobs run and nobody waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Hour))
+		s.warm()
+		s.set(func() { s.mostBooting = 0 })
+		for _, f := range s.all[1:] {
+			f.die()
+		}
+		s.warm()
+		s.expectStats(worker.Stats{Fresh: 6, Running: 1, Tenants: 1})
+		if s.mostBooting != 1 {
+			t.Errorf("%d booted at once", s.mostBooting)
+		}
+	})
+
+	on(t, "boot side by side while jobs wait for them", func(m *machine) { m.Warm, m.MaxBoots = 0, 3 }, func(s *scene) {
+		s.run(job("ann", 0))
+		calls := s.beginAll(4, func() *pyth.Job { return alone(job("ann", time.Minute)) })
+		s.expectQueued(calls[2], bootTime)
+		s.expectQueued(calls[3], 2*bootTime)
+	})
+}

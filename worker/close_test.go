@@ -1,0 +1,117 @@
+package worker_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+// TestClose relies on what is checked of each scene: that nothing is left.
+func TestClose(t *testing.T) {
+	// drain closes the pool and tells how long it took.
+	drain := func(s *scene) time.Duration {
+		started := time.Now()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return time.Since(started)
+	}
+
+	on(t, "answers those who wait and refuses those who come", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
+		s.warm()
+		running := s.begin(job("ann", time.Minute))
+		waiting := []*call{s.begin(job("ann", 0)), s.begin(job("bob", 0)), s.begin(alone(job("bob", 0)))}
+		go drain(s)
+		synctest.Wait()
+		for _, c := range append(waiting, s.begin(job("ann", 0)), s.begin(job("", 0))) {
+			s.expectError(c, pyth.CodeDraining)
+			if c.took > 0 {
+				t.Errorf("after %v", c.took)
+			}
+		}
+		s.expect(running, pyth.StatusSucceeded)
+	})
+
+	on(t, "waits for those who run", nil, func(s *scene) {
+		s.warm()
+		c := s.begin(job("ann", time.Minute))
+		if took := drain(s); took != time.Minute+removeTime {
+			t.Errorf("it took %v", took)
+		}
+		s.expect(c, pyth.StatusSucceeded)
+		s.expectRemoved(map[worker.Reason]int{worker.Drained: 1})
+	})
+
+	on(t, "aborts boots", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.sleep(bootTime / 2)
+		if took := drain(s); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		if s.failuresTold != 0 {
+			t.Error("they are told as failures")
+		}
+	})
+
+	on(t, "removes what has booted meanwhile", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.sleep(bootTime)
+		drain(s)
+	})
+
+	on(t, "aborts renewals", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.sleep(renewTime / 2)
+		if took := drain(s); took != removeTime {
+			t.Errorf("it took %v", took)
+		}
+		s.expectRemoved(map[worker.Reason]int{worker.Drained: 1})
+	})
+
+	on(t, "removes fresh and idle sandboxes", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.warm()
+		if took := drain(s); took != removeTime {
+			t.Errorf("it took %v", took)
+		}
+		s.expectRemoved(map[worker.Reason]int{worker.Drained: 2})
+	})
+
+	on(t, "ends the rest after a boot that failed", func(m *machine) { m.bootFails = always }, func(s *scene) {
+		s.sleep(time.Minute)
+		before := s.tries
+		drain(s)
+		s.sleep(time.Minute)
+		if s.tries != before {
+			t.Errorf("%d boots after it", s.tries-before)
+		}
+	})
+
+	on(t, "does not try again what a sandbox does not take", nil, func(s *scene) {
+		s.set(func() { s.runFails = always })
+		s.warm()
+		c := s.begin(job("ann", 0))
+		drain(s)
+		<-c.done
+		if code := pyth.ErrorCode(c.err); code != pyth.CodeUnavailable && code != pyth.CodeDraining {
+			t.Errorf("got %v", c.err)
+		}
+	})
+
+	on(t, "may be called again and by several", nil, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		took := make(chan time.Duration)
+		for range 2 {
+			go func() { took <- drain(s) }()
+		}
+		if a, b := <-took, <-took; a != b || a < time.Minute {
+			t.Errorf("it took %v and %v", a, b)
+		}
+	})
+
+	on(t, "of a pool that does nothing returns at once", func(m *machine) { m.Warm = 0 }, func(s *scene) { drain(s) })
+}

@@ -1,0 +1,128 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+func TestEviction(t *testing.T) {
+	// visit leaves an idle sandbox of each tenant.
+	visit := func(s *scene, tenants ...pyth.UserID) (calls []*call) {
+		for _, tenant := range tenants {
+			calls = append(calls, s.run(job(tenant, 0)))
+			s.settle()
+		}
+		return calls
+	}
+	few := func(m *machine) { m.Warm, m.MaxSandboxes = 0, 3 }
+
+	on(t, "takes the sandbox that was used least recently", few, func(s *scene) {
+		visit(s, "ann", "bob", "cid", "ann")
+		s.expectQueued(s.begin(job("dan", 0)), removeTime+bootTime)
+		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 1})
+		s.settle()
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+		s.expectQueued(s.begin(job("cid", 0)), 0)
+		s.expectQueued(s.begin(job("bob", 0)), removeTime+bootTime)
+	})
+
+	on(t, "takes one for each job that lacks one", few, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		// With the second job another is evicted; while they boot that is known.
+		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
+		for range 5 {
+			s.sleep(bootTime / 10)
+			c := s.begin(job("dan", 0))
+			c.cancel()
+			<-c.done
+		}
+		for _, c := range calls {
+			s.expectQueued(c, removeTime+bootTime)
+		}
+		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 2})
+	})
+
+	on(t, "makes no room for spares", func(m *machine) { m.MaxSandboxes = 3 }, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		s.sleep(time.Minute)
+		s.expectStats(worker.Stats{Idle: 3, Tenants: 3})
+	})
+
+	on(t, "makes no room for jobs that may not run yet", func(m *machine) {
+		few(m)
+		m.MaxPerTenant = 1
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		s.begin(job("cid", time.Minute))
+		next := s.begin(job("cid", 0))
+		s.sleep(10 * time.Second)
+		s.expectRemoved(nil)
+		s.expect(next, pyth.StatusSucceeded)
+	})
+
+	on(t, "makes no room for jobs that wait for memory", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		calls := s.beginAll(3, func() *pyth.Job { return sized(job("cid", time.Minute), 10) })
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.expectRemoved(nil)
+	})
+
+	on(t, "spares the sandbox of one who waits if there is another", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		s.begin(sized(job("cid", time.Minute), 5))
+		s.sleep(2 * bootTime)
+		large := s.begin(sized(job("ann", 0), 10))
+		s.begin(job("dan", 0))
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 1})
+		s.expectQueued(large, time.Minute-bootTime)
+	})
+
+	on(t, "may take a tenant's own for its isolated job", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 1
+	}, func(s *scene) {
+		visit(s, "ann")
+		s.expectQueued(s.begin(alone(job("ann", 0))), removeTime+bootTime)
+		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 1, worker.Spent: 1})
+	})
+
+	on(t, "has a job that comes meanwhile wait for another", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 1
+	}, func(s *scene) {
+		visit(s, "ann")
+		other := s.begin(job("bob", 0))
+		own := s.begin(job("ann", 0))
+		s.expectQueued(other, removeTime+bootTime)
+		// bob's goes in turn, once it is renewed.
+		s.expectQueued(own, 2*(removeTime+bootTime)+renewTime)
+	})
+
+	on(t, "lets nobody starve whom others keep from a sandbox", func(m *machine) {
+		few(m)
+		m.MaxSandboxes, m.MaxRunning = 2, 2
+	}, func(s *scene) {
+		flood := s.beginAll(10, func() *pyth.Job { return job("ann", time.Minute) })
+		s.sleep(2 * bootTime)
+		other := s.begin(job("bob", 0))
+		s.expect(other, pyth.StatusSucceeded)
+		if other.took > time.Minute+2*bootTime {
+			t.Errorf("it took %v", other.took)
+		}
+		for _, c := range flood {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package worker_test
+
+import (
+	"context"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// fake is a sandbox of the machine.
+type fake struct {
+	machine *machine
+	done    chan struct{}
+	// beforeRenewed is called when a renewal is about to succeed.
+	beforeRenewed func()
+
+	jobs     []*pyth.Job
+	outcomes int
+	// busy is whether it runs or is renewed, stale whether it has run since it
+	// was renewed.
+	busy, stale, ended, closed bool
+}
+
+// enter notes a use of the sandbox to which nobody is entitled.
+func (f *fake) enter(use string, stale bool) {
+	if f.busy || f.closed || f.stale != stale {
+		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, stale: %v", use, f.busy, f.closed, f.stale)
+	}
+	f.busy = true
+}
+
+func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+	m := f.machine
+	m.inspect()
+	m.mu.Lock()
+	f.enter("a run", false)
+	m.runs++
+	fails := f.ended || m.runFails != nil && m.runFails(m.runs)
+	for _, other := range f.jobs {
+		if other.Tenant != job.Tenant || other.Isolation == pyth.IsolationExecution || job.Isolation == pyth.IsolationExecution {
+			m.fault("a job of %q runs after one of %q, isolated: %q, %q", job.Tenant, other.Tenant, job.Isolation, other.Isolation)
+		}
+	}
+	f.stale = true
+	m.start(job)
+	if !fails {
+		f.jobs = append(f.jobs, job)
+	}
+	m.mu.Unlock()
+	var err error
+	if !fails {
+		err = wait(ctx, job.Timeout, f.done)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end(job)
+	f.busy = false
+	if fails {
+		return nil, errFake
+	}
+	f.outcomes++
+	switch {
+	case ctx.Err() != nil:
+		return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
+	case err != nil:
+		return &pyth.Outcome{Status: pyth.StatusKilled}, nil
+	}
+	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
+}
+
+func (f *fake) Renew(ctx context.Context) error {
+	m := f.machine
+	m.mu.Lock()
+	f.enter("a renewal", true)
+	m.renewals++
+	fails := m.renewFails != nil && m.renewFails(m.renewals)
+	m.mu.Unlock()
+	err := wait(ctx, renewTime, f.done)
+	m.inspect()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f.busy, f.stale = false, false
+	if fails && err == nil {
+		err = errFake
+	}
+	if err == nil && f.beforeRenewed != nil {
+		f.beforeRenewed()
+	}
+	return err
+}
+
+func (f *fake) Done() <-chan struct{} { return f.done }
+
+func (f *fake) Close() error {
+	m := f.machine
+	m.mu.Lock()
+	if f.busy || f.closed {
+		m.fault("removal of a sandbox that is busy: %v, closed: %v", f.busy, f.closed)
+	}
+	f.closed = true
+	f.end()
+	m.mu.Unlock()
+	time.Sleep(removeTime)
+	m.mu.Lock()
+	m.count(-1)
+	m.mu.Unlock()
+	m.inspect()
+	return nil
+}
+
+// end closes done; the machine's lock is held.
+func (f *fake) end() {
+	if !f.ended {
+		f.ended = true
+		close(f.done)
+	}
+}
+
+// die ends the sandbox by itself.
+func (f *fake) die() { f.machine.set(f.end) }
+
+// inspect notes what is wrong with the pool's state.
+func (m *machine) inspect() {
+	p := m.pool.Load()
+	if p == nil {
+		return
+	}
+	s, faults := p.Stats(), p.Faults()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.faults = append(m.faults, faults...)
+	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running
+	// Jobs whose sandbox did not take them wait in excess of the bounds.
+	most := m.MaxRunning + m.MaxQueued
+	if m.runFails != nil {
+		most += m.MaxRunning
+	}
+	switch {
+	case sandboxes > m.MaxSandboxes+1, s.Running > m.MaxRunning, s.Running+s.Queued > most,
+		s.ReservedBytes > m.MemoryBytes && s.Running > 1 && m.MemoryBytes > 0,
+		min(s.Fresh, s.Idle, s.Renewing, s.Booting, s.Running, s.Queued, s.Tenants, int(s.ReservedBytes)) < 0:
+		m.fault("stats are %+v", s)
+	}
+}
