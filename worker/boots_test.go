@@ -19,7 +19,7 @@ func TestFailingBoots(t *testing.T) {
 			c := s.begin(job("ann", 0))
 			s.expectError(c, pyth.CodeUnavailable)
 			if c.took > bootTime+5*time.Second {
-				t.Errorf("after %v", c.took)
+				s.Errorf("after %v", c.took)
 			}
 		}
 	})
@@ -28,20 +28,29 @@ func TestFailingBoots(t *testing.T) {
 		for _, c := range s.beginAll(10, func() *pyth.Job { return alone(job("ann", 0)) }) {
 			s.expectError(c, pyth.CodeUnavailable)
 			if c.took > time.Minute {
-				t.Errorf("after %v", c.took)
+				s.Errorf("after %v", c.took)
 			}
 		}
 	})
 
-	on(t, "the host is left in peace, the more the longer they fail", broken, func(s *scene) {
+	on(t, "the host is left in peace, the more the longer they fail", func(m *machine) {
+		broken(m)
+		m.MaxBoots = 1
+	}, func(s *scene) {
 		s.sleep(time.Minute)
 		before := s.tries
-		s.sleep(time.Minute)
+		// Whoever comes meanwhile.
+		for range 60 {
+			c := s.begin(job("ann", 0))
+			s.sleep(time.Second)
+			c.cancel()
+			<-c.done
+		}
 		if more := s.tries - before; more < 8 || more > 11 {
-			t.Errorf("%d boots in a minute", more)
+			s.Errorf("%d boots in a minute", more)
 		}
 		if s.failuresTold < before-1 {
-			t.Errorf("of %d failures %d are told", before, s.failuresTold)
+			s.Errorf("of %d failures %d are told", before, s.failuresTold)
 		}
 	})
 
@@ -54,7 +63,7 @@ func TestFailingBoots(t *testing.T) {
 		next := s.tries + 1
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
 		s.all[0].die()
-		s.sleep(2*bootTime + 200*time.Millisecond)
+		s.sleep(failTime + bootTime + 200*time.Millisecond)
 		s.expectStats(worker.Stats{Fresh: 1})
 	})
 
@@ -69,7 +78,27 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "a job that another sandbox will serve is not told", nil, func(s *scene) {
+	on(t, "a job for which another boots is not told", func(m *machine) {
+		m.bootFails = func(n int) bool { return n == 1 }
+	}, func(s *scene) {
+		s.expectQueued(s.begin(job("ann", 0)), bootTime)
+		if s.failuresTold != 1 {
+			s.Errorf("%d failures", s.failuresTold)
+		}
+	})
+
+	on(t, "a job for which one is ready is not told", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		s.expectQueued(s.begin(job("bob", 0)), time.Minute-10*bootTime)
+		if s.failuresTold == 0 {
+			s.Error("no spare was tried")
+		}
+	})
+
+	on(t, "a job for which one is renewed is not told", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
@@ -89,10 +118,26 @@ func TestFailingBoots(t *testing.T) {
 		c := s.begin(job("bob", 0))
 		s.expectError(c, pyth.CodeUnavailable)
 		if c.took > 10*time.Second {
-			t.Errorf("after %v", c.took)
+			s.Errorf("after %v", c.took)
 		}
 		for _, c := range flood {
 			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "one who is told makes way for those behind it", func(m *machine) { m.Warm, m.MemoryBytes = 0, 10 }, func(s *scene) {
+		for _, tenant := range []pyth.UserID{"ann", "cid"} {
+			s.run(job(tenant, 0))
+			s.settle()
+		}
+		s.begin(alone(sized(job("ann", time.Hour), 6)))
+		s.set(func() { s.bootFails = always })
+		s.warm()
+		large, small := s.begin(sized(job("bob", 0), 6)), s.begin(sized(job("cid", 0), 1))
+		s.expectError(large, pyth.CodeUnavailable)
+		s.expect(small, pyth.StatusSucceeded)
+		if small.took != large.took {
+			s.Errorf("it was told after %v and the next ran after %v", large.took, small.took)
 		}
 	})
 
@@ -129,7 +174,7 @@ func TestSpares(t *testing.T) {
 			load(s, c.rate, 120)
 			// Those that boot still are wanted as well.
 			if got := s.Stats(); got.Fresh+got.Booting != c.want {
-				t.Errorf("got %+v", got)
+				s.Errorf("got %+v", got)
 			}
 			s.sleep(2 * time.Minute)
 			s.expectStats(worker.Stats{Fresh: 1})
@@ -174,7 +219,7 @@ func TestSpares(t *testing.T) {
 		s.warm()
 		s.expectStats(worker.Stats{Fresh: 6, Running: 1, Tenants: 1})
 		if s.mostBooting != 1 {
-			t.Errorf("%d booted at once", s.mostBooting)
+			s.Errorf("%d booted at once", s.mostBooting)
 		}
 	})
 

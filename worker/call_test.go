@@ -57,10 +57,10 @@ func (s *scene) begin(j *pyth.Job) *call {
 	return c
 }
 
-func (s *scene) beginAll(n int, make func() *pyth.Job) []*call {
+func (s *scene) beginAll(n int, next func() *pyth.Job) []*call {
 	calls := []*call{}
 	for range n {
-		calls = append(calls, s.begin(make()))
+		calls = append(calls, s.begin(next()))
 	}
 	return calls
 }

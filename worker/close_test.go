@@ -15,7 +15,7 @@ func TestClose(t *testing.T) {
 	drain := func(s *scene) time.Duration {
 		started := time.Now()
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			s.Error(err)
 		}
 		return time.Since(started)
 	}
@@ -29,7 +29,7 @@ func TestClose(t *testing.T) {
 		for _, c := range append(waiting, s.begin(job("ann", 0)), s.begin(job("", 0))) {
 			s.expectError(c, pyth.CodeDraining)
 			if c.took > 0 {
-				t.Errorf("after %v", c.took)
+				s.Errorf("after %v", c.took)
 			}
 		}
 		s.expect(running, pyth.StatusSucceeded)
@@ -39,19 +39,22 @@ func TestClose(t *testing.T) {
 		s.warm()
 		c := s.begin(job("ann", time.Minute))
 		if took := drain(s); took != time.Minute+removeTime {
-			t.Errorf("it took %v", took)
+			s.Errorf("it took %v", took)
 		}
 		s.expect(c, pyth.StatusSucceeded)
 		s.expectRemoved(map[worker.Reason]int{worker.Drained: 1})
+		if s.renewals != 0 {
+			s.Error("its sandbox was renewed")
+		}
 	})
 
 	on(t, "aborts boots", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.sleep(bootTime / 2)
 		if took := drain(s); took != 0 {
-			t.Errorf("it took %v", took)
+			s.Errorf("it took %v", took)
 		}
 		if s.failuresTold != 0 {
-			t.Error("they are told as failures")
+			s.Error("they are told as failures")
 		}
 	})
 
@@ -65,9 +68,22 @@ func TestClose(t *testing.T) {
 		s.run(job("ann", 0))
 		s.sleep(renewTime / 2)
 		if took := drain(s); took != removeTime {
-			t.Errorf("it took %v", took)
+			s.Errorf("it took %v", took)
 		}
 		s.expectRemoved(map[worker.Reason]int{worker.Drained: 1})
+	})
+
+	on(t, "leaves out renewals that have not begun", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+		s.warm()
+		for range 3 {
+			s.begin(job("ann", time.Minute))
+		}
+		s.sleep(time.Minute)
+		s.expectStats(worker.Stats{Renewing: 3, Fresh: 3, Tenants: 1})
+		if took := drain(s); took != removeTime {
+			s.Errorf("it took %v", took)
+		}
+		s.expectRemoved(map[worker.Reason]int{worker.Drained: 6})
 	})
 
 	on(t, "removes fresh and idle sandboxes", nil, func(s *scene) {
@@ -75,7 +91,7 @@ func TestClose(t *testing.T) {
 		s.run(job("ann", 0))
 		s.warm()
 		if took := drain(s); took != removeTime {
-			t.Errorf("it took %v", took)
+			s.Errorf("it took %v", took)
 		}
 		s.expectRemoved(map[worker.Reason]int{worker.Drained: 2})
 	})
@@ -86,7 +102,7 @@ func TestClose(t *testing.T) {
 		drain(s)
 		s.sleep(time.Minute)
 		if s.tries != before {
-			t.Errorf("%d boots after it", s.tries-before)
+			s.Errorf("%d boots after it", s.tries-before)
 		}
 	})
 
@@ -97,7 +113,7 @@ func TestClose(t *testing.T) {
 		drain(s)
 		<-c.done
 		if code := pyth.ErrorCode(c.err); code != pyth.CodeUnavailable && code != pyth.CodeDraining {
-			t.Errorf("got %v", c.err)
+			s.Errorf("got %v", c.err)
 		}
 	})
 
@@ -109,7 +125,7 @@ func TestClose(t *testing.T) {
 			go func() { took <- drain(s) }()
 		}
 		if a, b := <-took, <-took; a != b || a < time.Minute {
-			t.Errorf("it took %v and %v", a, b)
+			s.Errorf("it took %v and %v", a, b)
 		}
 	})
 

@@ -10,12 +10,11 @@ import (
 
 func TestEviction(t *testing.T) {
 	// visit leaves an idle sandbox of each tenant.
-	visit := func(s *scene, tenants ...pyth.UserID) (calls []*call) {
+	visit := func(s *scene, tenants ...pyth.UserID) {
 		for _, tenant := range tenants {
-			calls = append(calls, s.run(job(tenant, 0)))
+			s.run(job(tenant, 0))
 			s.settle()
 		}
-		return calls
 	}
 	few := func(m *machine) { m.Warm, m.MaxSandboxes = 0, 3 }
 
@@ -43,6 +42,35 @@ func TestEviction(t *testing.T) {
 			s.expectQueued(c, removeTime+bootTime)
 		}
 		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 2})
+	})
+
+	on(t, "takes no more at once than can boot", func(m *machine) {
+		few(m)
+		m.MaxBoots = 1
+	}, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Evicted: 1})
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "takes none for a job whose tenant has one", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		running := s.begin(sized(job("cid", time.Hour), 10))
+		s.sleep(2 * bootTime)
+		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
+		// cid gets the place of the one that breaks, ann has its own.
+		s.home(running).die()
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
 	})
 
 	on(t, "makes no room for spares", func(m *machine) { m.MaxSandboxes = 3 }, func(s *scene) {
@@ -110,6 +138,21 @@ func TestEviction(t *testing.T) {
 		s.expectQueued(own, 2*(removeTime+bootTime)+renewTime)
 	})
 
+	on(t, "is not needed for a job without a tenant, which comes first", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 2
+	}, func(s *scene) {
+		visit(s, "ann")
+		s.begin(job("bob", time.Hour))
+		s.sleep(2 * bootTime)
+		s.begin(alone(job("bob", time.Hour)))
+		// That evicts ann's, and boots in its place.
+		s.begin(alone(job("bob", time.Hour)))
+		s.expectQueued(s.begin(job("", 0)), bootTime)
+		s.settle()
+		s.expectStats(worker.Stats{Running: 2, Queued: 1, Tenants: 1})
+	})
+
 	on(t, "lets nobody starve whom others keep from a sandbox", func(m *machine) {
 		few(m)
 		m.MaxSandboxes, m.MaxRunning = 2, 2
@@ -119,7 +162,7 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		s.expect(other, pyth.StatusSucceeded)
 		if other.took > time.Minute+2*bootTime {
-			t.Errorf("it took %v", other.took)
+			s.Errorf("it took %v", other.took)
 		}
 		for _, c := range flood {
 			s.expect(c, pyth.StatusSucceeded)

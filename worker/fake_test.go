@@ -11,7 +11,7 @@ import (
 type fake struct {
 	machine *machine
 	done    chan struct{}
-	// beforeRenewed is called when a renewal is about to succeed.
+	// beforeRenewed is called when a renewal is about to end.
 	beforeRenewed func()
 
 	jobs     []*pyth.Job
@@ -73,18 +73,23 @@ func (f *fake) Renew(ctx context.Context) error {
 	m.mu.Lock()
 	f.enter("a renewal", true)
 	m.renewals++
+	m.renewing++
+	if m.renewing > m.MaxBoots {
+		m.fault("%d sandboxes are renewed at once", m.renewing)
+	}
 	fails := m.renewFails != nil && m.renewFails(m.renewals)
 	m.mu.Unlock()
 	err := wait(ctx, renewTime, f.done)
+	if f.beforeRenewed != nil {
+		f.beforeRenewed()
+	}
 	m.inspect()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.renewing--
 	f.busy, f.stale = false, false
 	if fails && err == nil {
 		err = errFake
-	}
-	if err == nil && f.beforeRenewed != nil {
-		f.beforeRenewed()
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import (
 // How long things take on the machine.
 const (
 	bootTime   = time.Second
+	failTime   = bootTime / 2
 	renewTime  = 100 * time.Millisecond
 	removeTime = 10 * time.Millisecond
 )
@@ -39,10 +40,10 @@ type machine struct {
 	all                             []*fake
 	// booting and alive are the sandboxes that there are, with those that are
 	// being removed; the rest is what runs.
-	booting, mostBooting, alive int
-	running                     map[pyth.UserID]int
-	memory                      int64
-	faults                      []string
+	booting, mostBooting, renewing, alive int
+	running                               map[pyth.UserID]int
+	memory                                int64
+	faults                                []string
 
 	// What the observer was told.
 	bootsTold, failuresTold, refused int
@@ -82,7 +83,11 @@ func (m *machine) boot(ctx context.Context) (worker.Sandbox, error) {
 	}
 	m.count(1)
 	m.mu.Unlock()
-	err := wait(ctx, bootTime, nil)
+	took := bootTime
+	if fails {
+		took = failTime
+	}
+	err := wait(ctx, took, nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.booting--
@@ -168,13 +173,15 @@ func (m *machine) home(c *call) *fake {
 
 func (m *machine) Booted(took time.Duration, err error) {
 	m.set(func() {
-		if took != bootTime {
-			m.fault("a boot took %v", took)
-		}
+		want := bootTime
 		if err != nil {
+			want = failTime
 			m.failuresTold++
 		} else {
 			m.bootsTold++
+		}
+		if took != want {
+			m.fault("a boot took %v", took)
 		}
 		if m.booted != nil {
 			m.booted()

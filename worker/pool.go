@@ -42,9 +42,10 @@ type Config struct {
 	Boot func(context.Context) (Sandbox, error)
 	// Warm is how many fresh sandboxes wait for jobs at least, MaxWarm at most.
 	Warm, MaxWarm int
-	// MaxBoots is how many boot at once.
+	// MaxBoots is how many boot at once, and how many are renewed at once.
 	MaxBoots int
-	// MaxSandboxes bounds all sandboxes; idle ones make room for others.
+	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
+	// a job of the server's own waits there may be one more.
 	MaxSandboxes int
 	// MaxRunning is how many jobs run at once, MaxPerTenant how many of one
 	// tenant.
@@ -225,7 +226,7 @@ func (p *Pool) release(m *member, job *pyth.Job, err error) {
 		p.remove(m, Drained)
 	case err != nil:
 		p.remove(m, Broken)
-	case m.tenant == nil || p.config.IdleTimeout == 0 || p.config.MaxRuns > 0 && m.runs >= p.config.MaxRuns:
+	case m.tenant == nil || p.config.MaxRuns > 0 && m.runs >= p.config.MaxRuns:
 		p.remove(m, Spent)
 	default:
 		p.renew(m)

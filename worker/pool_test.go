@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/worker"
 )
+
+// writer is called for each line of a log.
+type writer func()
+
+func (w writer) Write(line []byte) (int, error) {
+	w()
+	return len(line), nil
+}
 
 // TestJob is the way of one job, whoever's it is.
 func TestJob(t *testing.T) {
@@ -68,7 +77,24 @@ func TestJob(t *testing.T) {
 			s.expect(c, pyth.StatusSucceeded)
 		}
 		if first.took > others[1].took || first.took > others[2].took {
-			t.Errorf("it ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
+			s.Errorf("it ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
+		}
+	})
+
+	on(t, "a job that its sandbox did not take needs no room", func(m *machine) {
+		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
+		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
+			// Another takes its place before it is back.
+			dispatch(m.pool.Load(), job("bob", time.Minute))
+			time.Sleep(time.Millisecond)
+		}), nil))
+	}, func(s *scene) {
+		s.warm()
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		c := s.begin(job("ann", 0))
+		s.expect(c, pyth.StatusSucceeded)
+		if c.took < time.Minute {
+			s.Errorf("it took %v", c.took)
 		}
 	})
 
@@ -84,7 +110,7 @@ func TestJob(t *testing.T) {
 		s.settle()
 		s.expectRemoved(map[worker.Reason]int{worker.Spent: 3})
 		if s.Stats().Running != 1 {
-			t.Error("the tenant's job does not run")
+			s.Error("the tenant's job does not run")
 		}
 		s.expectError(s.begin(job("bob", 0)), pyth.CodeOverloaded)
 	})
@@ -100,7 +126,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expect(c, pyth.StatusCanceled)
 		s.run(job("cid", 0))
 		if s.home(c) != nil {
-			t.Error("it ran")
+			s.Error("it ran")
 		}
 	})
 
@@ -113,7 +139,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expect(large, pyth.StatusCanceled)
 		s.expect(small, pyth.StatusSucceeded)
 		if small.took > bootTime {
-			t.Errorf("the small one took %v", small.took)
+			s.Errorf("the small one took %v", small.took)
 		}
 	})
 
@@ -135,7 +161,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expect(c, pyth.StatusCanceled)
 		s.expectQueued(next, bootTime)
 		if s.home(next) != s.all[0] {
-			t.Error("it got another")
+			s.Error("it got another")
 		}
 	})
 
@@ -146,7 +172,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expect(c, pyth.StatusCanceled)
 		s.settle()
 		if next := s.run(job("ann", 0)); s.home(next) != s.home(c) {
-			t.Error("the next ran elsewhere")
+			s.Error("the next ran elsewhere")
 		}
 	})
 }
@@ -174,7 +200,12 @@ func TestSandboxThatDies(t *testing.T) {
 			s.home(c).die()
 		}, worker.Stats{Fresh: 1}},
 		{"when it has just been renewed is removed", func(s *scene) {
-			s.set(func() { s.all[0].beforeRenewed = s.all[0].end })
+			f := s.all[0]
+			f.beforeRenewed = func() {
+				f.die()
+				// Time for the pool to see it before it hears of the renewal.
+				time.Sleep(time.Millisecond)
+			}
 			s.run(job("ann", 0))
 		}, worker.Stats{Fresh: 1}},
 	} {

@@ -34,9 +34,9 @@ type assignment struct {
 	err    error
 }
 
-// enqueue has the job wait, if there is room; one that comes again, since its
-// sandbox did not take it, comes first and needs no room. The caller holds the
-// lock.
+// enqueue has the job wait, if there is room. One that comes again, since its
+// sandbox did not take it, and the server's own come first and need no room.
+// The caller holds the lock.
 func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	if p.closed {
 		return nil, draining()
@@ -55,12 +55,14 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	w := &waiter{tenant: t, job: job, assigned: make(chan assignment, 1)}
 	if again {
 		t.queue = slices.Insert(t.queue, 0, w)
-		p.turn = slices.Insert(without(p.turn, t), 0, t)
 	} else {
 		t.queue = append(t.queue, w)
-		if len(t.queue) == 1 {
-			p.turn = append(p.turn, t)
-		}
+	}
+	switch {
+	case again || t.system():
+		p.turn = slices.Insert(without(p.turn, t), 0, t)
+	case len(t.queue) == 1:
+		p.turn = append(p.turn, t)
 	}
 	if !t.system() {
 		p.queued++

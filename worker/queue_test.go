@@ -39,7 +39,7 @@ func TestBounds(t *testing.T) {
 				}
 				for tenant := range strings.FieldsSeq(c.jobs) {
 					if call := s.begin(job(pyth.UserID(tenant), time.Minute)); call.err != nil {
-						t.Fatalf("%s's job: %v", tenant, call.err)
+						s.Errorf("%s's job: %v", tenant, call.err)
 					}
 				}
 				last := s.begin(job("ann", 0))
@@ -49,10 +49,10 @@ func TestBounds(t *testing.T) {
 				}
 				s.expectError(last, pyth.CodeOverloaded)
 				if last.err != nil && !strings.Contains(last.err.Error(), c.refused) {
-					t.Errorf("it is told %q", last.err)
+					s.Errorf("it is told %q", last.err)
 				}
 				if s.refused != 1 {
-					t.Errorf("%d are told as refused", s.refused)
+					s.Errorf("%d are told as refused", s.refused)
 				}
 			})
 		}
@@ -63,7 +63,7 @@ func TestBounds(t *testing.T) {
 		calls := s.beginAll(3, func() *pyth.Job { return job("ann", time.Minute) })
 		s.sleep(10 * time.Second)
 		if got := s.Stats(); got.Running != 2 || got.Queued != 1 {
-			t.Errorf("got %+v", got)
+			s.Errorf("got %+v", got)
 		}
 		s.expectQueued(calls[2], time.Minute)
 	})
@@ -75,7 +75,7 @@ func TestBounds(t *testing.T) {
 			s.expectError(s.begin(job(pyth.UserID(fmt.Sprint("user", i)), 0)), pyth.CodeOverloaded)
 		}
 		if got := s.Stats(); got.Tenants != 1 {
-			t.Errorf("got %+v", got)
+			s.Errorf("got %+v", got)
 		}
 	})
 }
@@ -97,7 +97,7 @@ func TestFairness(t *testing.T) {
 				other := s.begin(job("bob", 0))
 				s.expect(other, pyth.StatusSucceeded)
 				if other.took > 2*run+time.Second {
-					t.Errorf("it took %v", other.took)
+					s.Errorf("it took %v", other.took)
 				}
 			}
 		})
@@ -119,7 +119,7 @@ func TestFairness(t *testing.T) {
 		}
 		// ann's first ran at once, so that hers come first among those who wait.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
-			t.Errorf("they ran in the order %s", got)
+			s.Errorf("they ran in the order %s", got)
 		}
 	})
 
@@ -128,7 +128,7 @@ func TestFairness(t *testing.T) {
 		for i, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
 			if i > 0 && c.took < calls[i-1].took {
-				t.Errorf("job %d ended before the one that came earlier", i)
+				s.Errorf("job %d ended before the one that came earlier", i)
 			}
 		}
 	})
@@ -140,7 +140,7 @@ func TestFairness(t *testing.T) {
 			other := s.begin(alone(job("bob", 0)))
 			s.expect(other, pyth.StatusSucceeded)
 			if other.took > 3*bootTime {
-				t.Errorf("it took %v", other.took)
+				s.Errorf("it took %v", other.took)
 			}
 		}
 	})
@@ -153,7 +153,7 @@ func TestMemory(t *testing.T) {
 		s.warm()
 		calls := s.beginAll(4, func() *pyth.Job { return sized(job("ann", time.Minute), 5) })
 		if got := s.Stats(); got.Running != 2 || got.ReservedBytes != 10 {
-			t.Errorf("got %+v", got)
+			s.Errorf("got %+v", got)
 		}
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -182,7 +182,7 @@ func TestMemory(t *testing.T) {
 		large := s.begin(sized(job("bob", 0), 9))
 		s.expect(large, pyth.StatusSucceeded)
 		if large.took > 2*time.Minute {
-			t.Errorf("it took %v", large.took)
+			s.Errorf("it took %v", large.took)
 		}
 	})
 

@@ -18,7 +18,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.settle()
 		again := s.run(job("ann", 0))
 		if s.home(again) != s.home(first) || s.home(other) == s.home(first) {
-			t.Error("sandboxes were mixed up")
+			s.Error("sandboxes were mixed up")
 		}
 	})
 
@@ -28,7 +28,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		<-short.done
 		s.settle()
 		if next := s.run(job("ann", 0)); s.home(next) != s.home(long) {
-			t.Error("another was used")
+			s.Error("another was used")
 		}
 	})
 
@@ -47,6 +47,32 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.expectQueued(s.begin(job("ann", 0)), 0)
 	})
 
+	on(t, "is renewed in turn, first those for which a job waits", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		for i, tenant := range []pyth.UserID{"ann", "ann", "bob"} {
+			s.begin(job(tenant, time.Minute+time.Duration(i)))
+		}
+		s.sleep(time.Minute + renewTime/2)
+		s.expectStats(worker.Stats{Renewing: 3, Tenants: 2})
+		// One of ann's is being renewed, the other came earlier than bob's.
+		s.expectQueued(s.begin(job("bob", 0)), renewTime/2+renewTime)
+	})
+
+	on(t, "is not one of ever more when the tenant asks for more than can be renewed", func(m *machine) {
+		m.Warm, m.MaxBoots, m.MaxPerTenant = 2, 1, 1
+	}, func(s *scene) {
+		s.warm()
+		calls := s.beginAll(10, func() *pyth.Job { return job("ann", 0) })
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.settle()
+		if got := s.Stats(); got.Idle != 2 {
+			s.Errorf("got %+v", got)
+		}
+	})
+
 	on(t, "is removed when the tenant has no job for a while", func(m *machine) { m.IdleTimeout = time.Minute }, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
@@ -63,7 +89,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		for range 5 {
 			s.sleep(50 * time.Second)
 			if c := s.run(job("ann", 0)); s.home(c) != s.home(first) {
-				t.Fatal("a job ran elsewhere")
+				s.Error("a job ran elsewhere")
 			}
 		}
 		s.expectRemoved(nil)
@@ -103,7 +129,7 @@ func TestIsolatedJob(t *testing.T) {
 		s.expectStats(worker.Stats{Fresh: 1, Idle: 1, Tenants: 1})
 		s.expectRemoved(map[worker.Reason]int{worker.Spent: 1})
 		if again := s.run(job("ann", 0)); s.home(again) != s.home(own) {
-			t.Error("the tenant's own sandbox was not used again")
+			s.Error("the tenant's own sandbox was not used again")
 		}
 	})
 
