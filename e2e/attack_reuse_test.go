@@ -106,10 +106,10 @@ var reuseAttacks = []attack{
 	{"056_what_one_user_leaves_another_never_finds", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
-		findNothing(t, s, a, b)
+		findNothing(t, a, b)
 	}},
 	{"057_what_a_user_leaves_the_next_run_never_finds", func(t *testing.T, s *server, a *account) {
-		findNothing(t, s, a, a)
+		findNothing(t, a, a)
 	}},
 	{"058_no_two_runs_share_randomness", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
@@ -145,7 +145,7 @@ var reuseAttacks = []attack{
 
 // findNothing alternates between a user who leaves something and one who looks
 // for it, more often than there are sandboxes.
-func findNothing(t *testing.T, s *server, leaves, looks *account) {
+func findNothing(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*warm + 1 {
 		one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())

@@ -28,7 +28,8 @@ type poolFlags struct {
 	SandboxRuns      int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
 }
 
-func (f poolFlags) config(observer worker.Observer, logger *slog.Logger) worker.Config {
+// worker is the pool's configuration but for its way to a sandbox.
+func (f poolFlags) worker(observer worker.Observer, logger *slog.Logger) worker.Config {
 	memory := machineMemory()
 	orDefault := func(value, otherwise int) int {
 		if value > 0 {

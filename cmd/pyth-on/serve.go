@@ -116,7 +116,7 @@ func (c *serveCommand) serve() (err error) {
 		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
 	}
 	metrics := newPoolMetrics()
-	config := c.poolFlags.config(metrics, logger)
+	config := c.worker(metrics, logger)
 	config.Boot = h.boot
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
