@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string) (err error) {
 	quick := flags.Bool("quick", false, "measure for half a minute only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
 	write := flags.String("write", "", "write the report to this `file` as well")
+	profile := flags.String("profile", "", "instead of measuring, write a CPU profile of gVisor to this `file`, as it starts interpreters")
 	err = flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -82,6 +83,9 @@ func run(ctx context.Context, args []string) (err error) {
 	b, err := prepare(ctx, path, dir, how, newProgress(os.Stderr))
 	if err != nil {
 		return err
+	}
+	if *profile != "" {
+		return b.profile(ctx, dir, *profile)
 	}
 	if err := b.measure(ctx); err != nil {
 		return err
