@@ -137,9 +137,9 @@ func (p *Pool) capacity() int {
 }
 
 // dispensable is the idle sandbox that was used least recently, if possible of
-// a tenant with no job that waits. The caller holds the lock.
+// a tenant with more of them than jobs that wait. The caller holds the lock.
 func (p *Pool) dispensable() *member {
-	i := slices.IndexFunc(p.idle, func(m *member) bool { return len(m.tenant.queue) == 0 })
+	i := slices.IndexFunc(p.idle, func(m *member) bool { return len(m.tenant.queue) < len(m.tenant.ready) })
 	return p.idle[max(i, 0)]
 }
 

@@ -117,6 +117,24 @@ func TestEviction(t *testing.T) {
 		s.expectQueued(large, time.Minute-bootTime)
 	})
 
+	on(t, "takes what a tenant does not use rather than what another waits to use", func(m *machine) {
+		few(m)
+		m.MaxSandboxes, m.MemoryBytes = 4, 10
+	}, func(s *scene) {
+		first := s.run(job("ann", 0))
+		for _, c := range s.beginAll(2, func() *pyth.Job { return job("bob", time.Minute) }) {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.begin(alone(sized(job("cid", time.Minute), 6)))
+		s.warm()
+		large := s.begin(sized(job("ann", time.Minute), 6))
+		s.begin(alone(job("bob", 0)))
+		s.expect(large, pyth.StatusSucceeded)
+		if s.home(large) != s.home(first) {
+			s.Error("it was ann's")
+		}
+	})
+
 	on(t, "may take a tenant's own for its isolated job", func(m *machine) {
 		few(m)
 		m.MaxSandboxes = 1

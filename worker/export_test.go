@@ -51,7 +51,8 @@ func (p *Pool) Faults() []string {
 		expect(!own || len(t.ready) == 0, "a job of %q waits beside its sandbox", t.id)
 	}
 	lacking := min(len(p.lacking())-len(p.fresh), p.config.MaxBoots)
-	stuck := lacking > p.booting+p.removing && (len(p.idle) > 0 || p.total < p.capacity())
+	// When what is removed is gone it goes on.
+	stuck := lacking > p.booting && p.removing == 0 && (len(p.idle) > 0 || p.total < p.config.MaxSandboxes)
 	expect(!stuck || p.rest.timer != nil || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.booting)
 	return faults
 }

@@ -117,6 +117,7 @@ func (p *Pool) expire(m *member) {
 		return
 	}
 	p.remove(m, Idle)
+	p.schedule()
 }
 
 // renew makes a sandbox ready for its tenant's next job, in the background.
