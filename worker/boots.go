@@ -18,7 +18,9 @@ const (
 // which none succeeds is not kept busy with trying.
 type rest struct {
 	backoff time.Duration
-	timer   *time.Timer
+	// failures counts those since the last success.
+	failures int
+	timer    *time.Timer
 }
 
 func (r *rest) begin(then func()) {
@@ -165,7 +167,7 @@ func (p *Pool) boot() {
 		p.failed(took, err)
 		return
 	}
-	p.rest.backoff = 0
+	p.rest.backoff, p.rest.failures = 0, 0
 	p.demand.booted(took)
 	p.config.Observer.Booted(took, nil)
 	m := &member{sandbox: s}
@@ -189,6 +191,10 @@ func (p *Pool) failed(took time.Duration, err error) {
 			p.rest.end()
 			p.schedule()
 		})
+	}
+	// One boot may fail by chance; only when none succeeds is there no hope.
+	if p.rest.failures++; p.rest.failures < attempts {
+		return
 	}
 	// The first have what is there and what still boots.
 	if lacking, others := p.lacking(), len(p.fresh)+p.booting; len(lacking) > others {

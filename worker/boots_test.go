@@ -24,6 +24,16 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
+	on(t, "a job waits through two that fail by chance", func(m *machine) {
+		m.Warm, m.MaxBoots = 0, 1
+		m.bootFails = func(n int) bool { return n <= 2 }
+	}, func(s *scene) {
+		s.expect(s.begin(job("ann", 0)), pyth.StatusSucceeded)
+		if s.failuresTold != 2 {
+			s.Errorf("%d failures", s.failuresTold)
+		}
+	})
+
 	on(t, "all who wait are told in time", broken, func(s *scene) {
 		for _, c := range s.beginAll(10, func() *pyth.Job { return alone(job("ann", 0)) }) {
 			s.expectError(c, pyth.CodeUnavailable)
