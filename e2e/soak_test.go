@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// defaultSoak is how many runs a soak has when PYTH_ON_SOAK does not say.
+// defaultSoak is how many runs a soak has when SOAK_RUNS does not say.
 const defaultSoak = 1000
 
 // TestSoak has many users run programs that end in all ways, cancels some and
 // kills sandboxes, and checks that the server is then as it was.
 func TestSoak(t *testing.T) {
 	runs := defaultSoak
-	if s := os.Getenv("PYTH_ON_SOAK"); s != "" {
+	if s := os.Getenv("SOAK_RUNS"); s != "" {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const users, clients = 50, 8
