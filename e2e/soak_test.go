@@ -24,7 +24,8 @@ func TestSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const users, clients = 50, 8
-	s := start(t, "--sandbox-idle=2s", "--max-sandboxes=40")
+	// Fewer sandboxes than users have, so that some are evicted.
+	s := start(t, "--sandbox-idle=8s", "--max-sandboxes=60")
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
