@@ -25,7 +25,7 @@ var isolationAttacks = []attack{
 	{"039_files_of_the_host_are_absent", func(t *testing.T, s *server, a *account) {
 		secrets := append(must(filepath.Glob(filepath.Join(s.data, "*")))(t),
 			s.data, "/etc/shadow", "/etc/gshadow", "/etc/ssh", "/root/.bashrc", "/root/.ssh", "/etc/machine-id",
-			"/var/lib/dpkg", "/etc/apt", "/boot", "/work/main", "/home/user", "/var/run/docker.sock")
+			"/var/lib/dpkg", "/etc/apt", "/boot", must(os.Getwd())(t), "/home/user", "/var/run/docker.sock")
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
