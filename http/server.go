@@ -82,6 +82,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 // Serve accepts connections until Shutdown is called; then it returns nil
 // soon, while Shutdown waits for the requests. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
+	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {
 		return l.Close()
 	}
@@ -91,6 +92,15 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	return err
 }
+
+// onceCloser is a listener that may be closed twice: by us, to listen no more,
+// and by net/http, which takes the second time for an error.
+type onceCloser struct {
+	net.Listener
+	close func() error
+}
+
+func (l onceCloser) Close() error { return l.close() }
 
 // Shutdown refuses new requests and waits for those that are running. Until
 // they have ended, connections that are open stay so and are answered 503: who

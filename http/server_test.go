@@ -288,6 +288,28 @@ func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
 	}
 }
 
+func TestStoppingTheListenerIsNoFault(t *testing.T) {
+	handler := newServer(t).handler
+	// Who closes it first, Shutdown or net/http, is decided anew each time.
+	for range 200 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := pyhttp.NewServer(handler, pyhttp.ServerConfig{})
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if err := errors.Join(server.Shutdown(t.Context()), <-served); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRunsMayGoOnForLongerThanTheDrainDelay(t *testing.T) {
 	l := listen(t, pyhttp.ServerConfig{DrainDelay: 50 * time.Millisecond})
 	started, release, _ := blocking(l.executions)
