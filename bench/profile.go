@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 )
@@ -44,7 +45,7 @@ func (b *bench) profile(ctx context.Context, dir, file string) error {
 	if err != nil {
 		return fmt.Errorf("profiling: %w", err)
 	}
-	_, err = fmt.Printf("200 interpreters started in %v. To see where the processor time went:\n"+
+	_, err = fmt.Fprintf(os.Stdout, "200 interpreters started in %v. To see where the processor time went:\n"+
 		"  go tool pprof -http=: %s %s\n", took.Round(1e6), b.binary, file)
 	return err
 }
