@@ -43,7 +43,7 @@ func TestSoak(t *testing.T) {
 	if memoryAfter > memoryBefore+32*mib {
 		t.Error("the server's memory has grown")
 	}
-	// The database opens connections, three descriptors each, as it is asked more
+	// The database opens connections, two descriptors each, as it is asked more
 	// at once. A leak would be of one in every so many runs.
 	before.descriptors += 12
 	s.settles(t, before)
