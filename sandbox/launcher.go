@@ -158,6 +158,7 @@ func (s *Sandbox) start() error {
 		if s.group, err = l.config.Cgroup.New(s.id); err != nil {
 			return errors.Join(err, s.socket.Close())
 		}
+		s.group.SetWeight(preparingWeight)
 	}
 	started := make(chan error)
 	l.forks <- func() { started <- s.cmd.Start() }

@@ -32,6 +32,13 @@ const (
 	usualProcesses = 64
 )
 
+// How much processor time sandboxes get when there is not enough: what is made
+// ready for later must not slow down what runs now.
+const (
+	runningWeight   = 100
+	preparingWeight = 20
+)
+
 // Sandbox is one booted sandbox, which runs one job at a time. Boot returns it
 // ready for the first; Renew makes it ready for each further one. Close must
 // always be called.
@@ -87,6 +94,9 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
 	}
+	if s.group != nil {
+		s.group.SetWeight(preparingWeight)
+	}
 	// The last job may have had less than an interpreter needs to start.
 	err := s.grant(usualMemory, usualProcesses)
 	if err == nil {
@@ -117,6 +127,7 @@ func (s *Sandbox) await() error {
 	}
 	if s.group != nil {
 		s.group.ResetPeak()
+		s.group.SetWeight(runningWeight)
 	}
 	return nil
 }

@@ -36,6 +36,10 @@ type Group interface {
 	// SetMemory bounds memory; SetPids processes and threads.
 	SetMemory(bytes int64) error
 	SetPids(n int) error
+	// SetWeight sets how much processor time the group gets compared with others
+	// when there is not enough: 1 to 10,000, normally 100. Nothing happens where
+	// the host cannot do that.
+	SetWeight(weight int)
 	// Memory is the present use, MemoryPeak the most since ResetPeak.
 	Memory() int64
 	MemoryPeak() int64

@@ -10,32 +10,24 @@ import (
 	"time"
 )
 
-// v1Controllers are the hierarchies that a group needs; cpuacct only counts.
-var v1Controllers = [...]string{"memory", "pids", "cpuacct"}
+// v1Controllers are the hierarchies that a group uses; cpuacct only counts, and
+// cpu is done without where it is missing.
+var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 
-// v1Parent has one directory in each hierarchy.
+// v1Parent has one directory in each hierarchy. Hierarchies that are mounted
+// together, as cpu and cpuacct often are, share one.
 type v1Parent struct{ dirs map[string]string }
 
 func findV1(root, name string) (*v1Parent, error) {
 	p := &v1Parent{dirs: make(map[string]string)}
 	for _, c := range v1Controllers {
-		mount := filepath.Join(root, c)
-		if _, err := os.Stat(filepath.Join(mount, "cgroup.procs")); err != nil {
-			return nil, fmt.Errorf("controller %s is not mounted", c)
+		dir, err := v1Directory(root, c, name)
+		switch {
+		case err == nil:
+			p.dirs[c] = dir
+		case c != "cpu":
+			return nil, err
 		}
-		dir := filepath.Join(mount, name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			// In a container the root may not be ours but our own group is.
-			path, ownErr := own(c)
-			if ownErr != nil {
-				return nil, err
-			}
-			dir = filepath.Join(mount, path, name)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return nil, err
-			}
-		}
-		p.dirs[c] = dir
 	}
 	// Existing and being writable are two things.
 	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
@@ -49,16 +41,44 @@ func findV1(root, name string) (*v1Parent, error) {
 	return p, g.SetPids(64)
 }
 
+// v1Directory makes the parent's directory in the controller's hierarchy.
+func v1Directory(root, controller, name string) (string, error) {
+	mount, err := filepath.EvalSymlinks(filepath.Join(root, controller))
+	if err == nil {
+		_, err = os.Stat(filepath.Join(mount, "cgroup.procs"))
+	}
+	if err != nil {
+		return "", fmt.Errorf("controller %s is not mounted", controller)
+	}
+	dir := filepath.Join(mount, name)
+	if err = os.MkdirAll(dir, 0o755); err == nil {
+		return dir, nil
+	}
+	// In a container the root may not be ours but our own group is.
+	path, ownErr := own(controller)
+	if ownErr != nil {
+		return "", err
+	}
+	dir = filepath.Join(mount, path, name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
 func (p *v1Parent) Version() int { return 1 }
 
 func (p *v1Parent) New(name string) (Group, error) {
 	g := &v1Group{name: name, dirs: make(map[string]string)}
-	for c, dir := range p.dirs {
-		g.dirs[c] = filepath.Join(dir, name)
-		if err := os.Mkdir(g.dirs[c], 0o755); err != nil {
+	made := make(map[string]bool)
+	for c, parent := range p.dirs {
+		dir := filepath.Join(parent, name)
+		g.dirs[c] = dir
+		if made[dir] {
+			continue
+		}
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			_ = g.Remove()
 			return nil, err
 		}
+		made[dir] = true
 	}
 	return g, nil
 }
@@ -135,6 +155,13 @@ func (g *v1Group) SetMemory(bytes int64) error {
 
 func (g *v1Group) SetPids(n int) error {
 	return write(g.dirs["pids"], "pids.max", strconv.Itoa(n))
+}
+
+func (g *v1Group) SetWeight(weight int) {
+	// Shares are 1024 where weights are 100.
+	if dir, ok := g.dirs["cpu"]; ok {
+		_ = write(dir, "cpu.shares", strconv.Itoa(weight*1024/100))
+	}
 }
 
 func (g *v1Group) Memory() int64     { return readInt(g.dirs["memory"], "memory.usage_in_bytes") }

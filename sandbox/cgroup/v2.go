@@ -142,6 +142,8 @@ func (g *v2Group) SetMemory(bytes int64) error {
 
 func (g *v2Group) SetPids(n int) error { return write(g.dir, "pids.max", strconv.Itoa(n)) }
 
+func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv.Itoa(weight)) }
+
 func (g *v2Group) Memory() int64     { return readInt(g.dir, "memory.current") }
 func (g *v2Group) MemoryPeak() int64 { return readInt(g.dir, "memory.peak") }
 
