@@ -74,6 +74,8 @@ type Program struct {
 	Limits      Limits
 	Isolation   Isolation
 	Labels      []string
+	// Results is whether rich values are wanted.
+	Results bool
 }
 
 // Execution is a run that has ended.
@@ -88,8 +90,9 @@ type Execution struct {
 // ExecutionService runs programs for users. Faulty programs are CodeInvalid or
 // CodeTooLarge with field locations as in the API's body ("body.files[0].path");
 // no room is CodeOverloaded. A program that fails is a result, not an error.
+// Events may be nil.
 type ExecutionService interface {
-	Execute(ctx context.Context, user UserID, p *Program) (*Execution, error)
+	Execute(ctx context.Context, user UserID, p *Program, events Events) (*Execution, error)
 }
 
 // ExecutionLimits are the defaults and maxima that an ExecutionService applies.

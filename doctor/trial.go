@@ -90,7 +90,7 @@ func trials(kernel bool) []trial {
 func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	job := job(t.code)
 	t.limits(job)
-	o, err := d.Dispatch(ctx, job)
+	o, err := d.Dispatch(ctx, job, nil)
 	f := Finding{Name: t.name, Level: t.level, Detail: t.how, Fix: t.fix}
 	switch {
 	case err != nil:
@@ -106,7 +106,7 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 // boots runs a program that does nothing wrong.
 func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
-	o, err := d.Dispatch(ctx, job("print(6 * 7)"))
+	o, err := d.Dispatch(ctx, job("print(6 * 7)"), nil)
 	switch {
 	case err != nil:
 		return NoSandbox(err)

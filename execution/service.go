@@ -58,13 +58,13 @@ func DefaultLimits() pyth.ExecutionLimits {
 }
 
 // Execute runs the program.
-func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	job, err := s.Job(user, p)
 	if err != nil {
 		return nil, err
 	}
 	created := s.config.Clock()
-	outcome, err := s.config.Dispatcher.Dispatch(ctx, job)
+	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +94,7 @@ func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 		OutputFiles: p.OutputFiles,
 		Timeout:     orDefault(p.Timeout, s.config.Limits.DefaultTimeout),
 		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
+		Results:     p.Results,
 	}
 	job.Limits = s.limits(p.Limits)
 	if err := s.check(job, p); err != nil {

@@ -240,7 +240,7 @@ func attackSlowUnreadBody(t *testing.T) {
 
 func attackSlowReader(t *testing.T) {
 	l := listen(t, pyhttp.ServerConfig{}, func(c *pyhttp.Config) { c.ResponseTimeout = 200 * time.Millisecond })
-	l.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) {
+	l.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
 		// More than the kernel's buffers take.
 		return succeeded(strings.Repeat("a", 32<<20)), nil
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -32,6 +33,7 @@ type ExecuteRequest struct {
 	SessionID     string            `json:"sessionId,omitempty" doc:"The session to run in. This server has none yet."`
 	Isolation     string            `json:"isolation,omitempty" enum:"tenant,execution" doc:"tenant (default) lets your later runs have the sandbox; execution destroys it after this one."`
 	Labels        []string          `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by."`
+	Results       *bool             `json:"results,omitempty" doc:"Whether rich values are returned: the value of a final expression, what display() is called with, figures that are open at the end. Default: true."`
 	RedactSecrets *bool             `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output; without secrets there is nothing to replace."`
 }
 
@@ -58,25 +60,26 @@ type NetworkRequest struct {
 
 // ExecuteResponse is how a run ended.
 type ExecuteResponse struct {
-	ID              string          `json:"id"`
-	Language        string          `json:"language" example:"python"`
-	Status          string          `json:"status" enum:"succeeded,failed,timed_out,out_of_memory,output_limit,killed,canceled" doc:"How the run ended. A program that fails is still an answer of 200."`
-	ExitCode        *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"What the program exited with; absent when a signal or a limit ended it."`
-	Signal          string          `json:"signal,omitzero" doc:"The signal that ended the program, such as SIGKILL."`
-	Stdout          string          `json:"stdout" doc:"Bytes that are not UTF-8 are shown as U+FFFD."`
-	Stderr          string          `json:"stderr" doc:"As stdout."`
-	StdoutTruncated bool            `json:"stdoutTruncated"`
-	StderrTruncated bool            `json:"stderrTruncated"`
-	Error           *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
-	Results         []ResultValue   `json:"results" doc:"Rich values that the program displayed, each a map of media type to data."`
-	Files           []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
-	FilesSkipped    []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
-	Usage           Usage           `json:"usage"`
-	CreatedAt       Timestamp       `json:"createdAt"`
+	ID               string          `json:"id"`
+	Language         string          `json:"language" example:"python"`
+	Status           string          `json:"status" enum:"succeeded,failed,timed_out,out_of_memory,output_limit,killed,canceled" doc:"How the run ended. A program that fails is still an answer of 200."`
+	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"What the program exited with; absent when a signal or a limit ended it."`
+	Signal           string          `json:"signal,omitzero" doc:"The signal that ended the program, such as SIGKILL."`
+	Stdout           string          `json:"stdout" doc:"Bytes that are not UTF-8 are shown as U+FFFD."`
+	Stderr           string          `json:"stderr" doc:"As stdout."`
+	StdoutTruncated  bool            `json:"stdoutTruncated"`
+	StderrTruncated  bool            `json:"stderrTruncated"`
+	Error            *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
+	Results          []ResultValue   `json:"results" doc:"Rich values in the order in which they were displayed, each a map of media type to data: text as it is, images in base64, JSON as JSON."`
+	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether there were more rich values, or larger ones, than fit into an answer."`
+	Files            []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
+	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
+	Usage            Usage           `json:"usage"`
+	CreatedAt        Timestamp       `json:"createdAt"`
 }
 
 // ResultValue is a rich value in its forms.
-type ResultValue map[string]string
+type ResultValue map[string]any
 
 // ExecutionError is an uncaught exception.
 type ExecutionError struct {
@@ -110,8 +113,9 @@ type Usage struct {
 }
 
 type (
-	executeInput  struct{ body[ExecuteRequest] }
-	executeOutput struct{ Body ExecuteResponse }
+	executeInput struct{ body[ExecuteRequest] }
+	// executeOutput writes the answer, in one of its two forms.
+	executeOutput struct{ Body func(huma.Context) }
 )
 
 // queueAllowance is what a run may wait and clean up beyond its time-out
@@ -131,7 +135,8 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: "execute", Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{"Execute"},
-			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run.",
+			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run. A caller that accepts text/event-stream hears of the run while it goes on.",
+			Responses:   h.executeResponses(),
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
@@ -183,12 +188,24 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program)
+	run := func(events pyth.Events) (*pyth.Execution, error) {
+		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
+		if err == nil {
+			h.metrics.executions.WithLabelValues(string(e.Language), string(e.Status)).Inc()
+		}
+		return e, err
+	}
+	if acceptsEvents(in.r) {
+		return &executeOutput{Body: func(huma.Context) {}}, h.stream(in.r, in.w, run)
+	}
+	e, err := run(nil)
 	if err != nil {
 		return nil, err
 	}
-	h.metrics.executions.WithLabelValues(string(e.Language), string(e.Status)).Inc()
-	return &executeOutput{Body: executeResponse(e)}, nil
+	return &executeOutput{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		_ = h.api.Marshal(ctx.BodyWriter(), "", executeResponse(e))
+	}}, nil
 }
 
 // program is the request in the server's terms.
@@ -210,6 +227,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Timeout:     time.Duration(r.TimeoutMs) * time.Millisecond,
 		Isolation:   pyth.Isolation(r.Isolation),
 		Labels:      r.Labels,
+		Results:     r.Results == nil || *r.Results,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
@@ -292,17 +310,19 @@ func decodeBase64(s string) ([]byte, error) {
 
 func executeResponse(e *pyth.Execution) ExecuteResponse {
 	out := ExecuteResponse{
-		ID:              string(e.ID),
-		Language:        string(e.Language),
-		Status:          string(e.Status),
-		ExitCode:        e.ExitCode,
-		Signal:          e.Signal,
-		Stdout:          string(e.Stdout),
-		Stderr:          string(e.Stderr),
-		StdoutTruncated: e.StdoutTruncated,
-		StderrTruncated: e.StderrTruncated,
-		Files:           make([]OutputFile, len(e.Files)),
-		FilesSkipped:    make([]SkippedFile, len(e.FilesSkipped)),
+		ID:               string(e.ID),
+		Language:         string(e.Language),
+		Status:           string(e.Status),
+		ExitCode:         e.ExitCode,
+		Signal:           e.Signal,
+		Stdout:           string(e.Stdout),
+		Stderr:           string(e.Stderr),
+		StdoutTruncated:  e.StdoutTruncated,
+		StderrTruncated:  e.StderrTruncated,
+		Results:          make([]ResultValue, len(e.Results)),
+		ResultsTruncated: e.ResultsTruncated,
+		Files:            make([]OutputFile, len(e.Files)),
+		FilesSkipped:     make([]SkippedFile, len(e.FilesSkipped)),
 		Usage: Usage{
 			WallMs:          milliseconds(e.Usage.Wall),
 			CPUMs:           milliseconds(e.Usage.CPU),
@@ -314,11 +334,26 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 	if x := e.Error; x != nil {
 		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Line: x.Line}
 	}
+	for i, r := range e.Results {
+		out.Results[i] = resultValue(r)
+	}
 	for i, f := range e.Files {
 		out.Files[i] = outputFile(f)
 	}
 	for i, f := range e.FilesSkipped {
 		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}
+	}
+	return out
+}
+
+func resultValue(r pyth.Result) ResultValue {
+	out := make(ResultValue, len(r))
+	for media, data := range r {
+		if pyth.IsJSON(media) {
+			out[media] = jsontext.Value(data)
+		} else {
+			out[media] = data
+		}
 	}
 	return out
 }

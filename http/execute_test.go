@@ -31,7 +31,7 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 		Files:       []pyth.File{{Path: "a.txt", Content: []byte("é")}, {Path: "b.bin", Content: []byte{0, 255}}},
 		OutputFiles: []string{"*.csv"}, Timeout: 1500 * time.Millisecond,
 		Limits:    pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
-		Isolation: pyth.IsolationExecution, Labels: []string{"x"},
+		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Results: true,
 	}
 	if diff := cmp.Diff(want, s.executions.program); diff != "" {
 		t.Errorf("program (-want +got):\n%s", diff)
@@ -111,7 +111,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
-			s.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) { return tt.run, nil }
+			s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { return tt.run, nil }
 			res := s.execute(`{"code":"x"}`)
 			var got, want any
 			if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
@@ -225,7 +225,7 @@ func TestErrorsOfTheServiceBecomeProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
-			s.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) { return nil, tt.err }
+			s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { return nil, tt.err }
 			res := s.execute(`{"code":"x"}`)
 			p := res.problem(t)
 			if res.StatusCode != tt.status || p.Code != tt.code || p.Status != tt.status {

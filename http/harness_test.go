@@ -136,18 +136,18 @@ type executions struct {
 	mu      sync.Mutex
 	program *pyth.Program
 	user    pyth.UserID
-	run     func(context.Context, *pyth.Program) (*pyth.Execution, error)
+	run     func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error)
 }
 
 var _ pyth.ExecutionService = (*executions)(nil)
 
-func (e *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+func (e *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	e.mu.Lock()
 	e.program, e.user = p, user
 	run := e.run
 	e.mu.Unlock()
 	if run != nil {
-		return run(ctx, p)
+		return run(ctx, p, events)
 	}
 	return succeeded("42\n"), nil
 }

@@ -18,6 +18,7 @@ import (
 
 	embedded "github.com/kluctl/go-embed-python/python"
 
+	"github.com/pyth-on/pyth-on/guest"
 	"github.com/pyth-on/pyth-on/rootfs/erofs"
 )
 
@@ -81,15 +82,34 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir. Sources
-// are never checked against the result: both are in the same read-only image,
-// and every check would cost a system call.
+// compilePython compiles the standard library of the Python in dir, and the hook
+// by which interpreters wait, which is written there first.
 func compilePython(ctx context.Context, dir string) error {
+	hook := filepath.Join(dir, hookDir)
+	if err := os.MkdirAll(hook, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(hook, path.Base(guest.PythonHookPath)), guest.PythonHook(), 0o644); err != nil {
+		return err
+	}
+	return errors.Join(
+		compileAll(ctx, dir, dir, "/usr/local", filepath.Join(dir, "lib", pythonName)),
+		compileAll(ctx, dir, hook, guest.PythonHookDir, hook),
+	)
+}
+
+// hookDir is where in the unpacked Python the hook is compiled.
+const hookDir = "hook"
+
+// compileAll compiles what is in a directory with the Python in dir. In
+// tracebacks, paths begin with the image's prefix instead of strip. Sources are
+// never checked against the result: both are in the same read-only image, and
+// every check would cost a system call.
+func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// Trusted code: it came with this program. It sees none of the environment.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
-		// The paths in tracebacks are those of the image.
-		"-s", dir, "-p", "/usr/local", filepath.Join(dir, "lib", pythonName))
+		"-s", strip, "-p", prefix, sources)
 	cmd.Env = []string{"LANG=C.UTF-8"}
 	cmd.Dir = dir
 	var output bytes.Buffer
@@ -102,7 +122,7 @@ func compilePython(ctx context.Context, dir string) error {
 		return fmt.Errorf("rootfs: Python may not be run from %s; choose a directory on a file system that is not mounted noexec: %w", dir, err)
 	}
 	if err != nil {
-		return fmt.Errorf("rootfs: compiling the standard library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
+		return fmt.Errorf("rootfs: compiling Python's library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }
@@ -116,6 +136,9 @@ func addPython(t *erofs.Tree, dir string) error {
 	t.Symlink(prefix+"bin/python3", pythonName)
 	t.Symlink(prefix+"bin/python", pythonName)
 	library := filepath.Join(dir, "lib", pythonName)
+	if err := addCompiledHook(t, filepath.Join(dir, hookDir)); err != nil {
+		return err
+	}
 	// Empty; it is on the module path from the start if it exists.
 	t.Dir(prefix+"lib/"+pythonName+"/site-packages", 0o755)
 	return filepath.WalkDir(library, func(name string, d fs.DirEntry, err error) error {
@@ -131,6 +154,23 @@ func addPython(t *erofs.Tree, dir string) error {
 		}
 		return addFile(t, path.Join(prefix, "lib", pythonName, filepath.ToSlash(relative)), name)
 	})
+}
+
+// addCompiledHook adds what was compiled of the hook, so that no interpreter has
+// to do that as it starts.
+func addCompiledHook(t *erofs.Tree, dir string) error {
+	const cache = "__pycache__"
+	compiled, err := os.ReadDir(filepath.Join(dir, cache))
+	if err != nil {
+		return err
+	}
+	for _, e := range compiled {
+		at := path.Join(guest.PythonHookDir[1:], cache, e.Name())
+		if err := addFile(t, at, filepath.Join(dir, cache, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addFile adds a file of the unpacked Python.

@@ -64,16 +64,20 @@ func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
-// not start. In either case Renew must be called before the next.
-func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+// not start. In either case Renew must be called before the next. Events may be
+// nil.
+func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
 		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
-	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
 	if err := s.send(job); err != nil {
 		s.broken = err
 		return nil, err
+	}
+	if events != nil {
+		r.told(events.Started(job.ID))
 	}
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -184,6 +188,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		TimeoutMs:   job.Timeout.Milliseconds(),
 		DiskBytes:   job.Limits.DiskBytes,
 		Processes:   job.Limits.Processes,
+		Results:     job.Results,
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}

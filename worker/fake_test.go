@@ -29,7 +29,7 @@ func (f *fake) enter(use string, stale bool) {
 	f.busy = true
 }
 
-func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
 	m := f.machine
 	m.inspect()
 	m.mu.Lock()

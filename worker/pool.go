@@ -26,7 +26,7 @@ import (
 // Sandbox runs one job at a time.
 type Sandbox interface {
 	// Run fails only if the job did not start.
-	Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
+	Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error)
 	// Renew returns when the sandbox is ready for another job of the same
 	// tenant. After an error it is of no further use.
 	Renew(ctx context.Context) error
@@ -159,7 +159,7 @@ func (p *Pool) Stats() Stats {
 
 // Dispatch runs the job in a sandbox of its tenant. A job without a tenant is
 // the server's own: it needs no room among the others'.
-func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	arrived := time.Now()
 	for attempt := 1; ; attempt++ {
 		m, err := p.acquire(ctx, job, attempt > 1)
@@ -167,7 +167,7 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, erro
 			return canceledOr(ctx, err)
 		}
 		queued := time.Since(arrived)
-		outcome, err := m.sandbox.Run(ctx, job)
+		outcome, err := m.sandbox.Run(ctx, job, events)
 		p.release(m, job, err)
 		if err == nil {
 			outcome.Usage.Queued = queued

@@ -86,7 +86,7 @@ func (c *runCommand) run() (code int, err error) {
 	service := execution.New(execution.Config{
 		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
 	})
-	run, err := service.Execute(ctx, "local", program)
+	run, err := service.Execute(ctx, "local", program, nil)
 	if err != nil {
 		return 0, explain(err)
 	}

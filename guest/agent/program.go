@@ -19,8 +19,8 @@ type program struct {
 	init, pid, pidfd int
 	// work and reports are the working directory and the one of the report.
 	work, reports int
-	// control is where the interpreter waits.
-	control int
+	// control is where the interpreter waits, results where it shows values.
+	control, results int
 	// The agent's ends of the standard streams; -1 once closed.
 	stdin, stdout, stderr int
 }
@@ -100,7 +100,11 @@ func (p *program) start(j *job) error {
 		return err
 	}
 	var fields bytes.Buffer
-	fmt.Fprintf(&fields, "%d\x00", len(j.Args))
+	results := 0
+	if j.Results {
+		results = 1
+	}
+	fmt.Fprintf(&fields, "%d\x00%d\x00", results, len(j.Args))
 	for _, list := range [][]string{j.Args, j.Env} {
 		for _, s := range list {
 			fields.WriteString(s)
@@ -114,7 +118,7 @@ func (p *program) start(j *job) error {
 
 // close closes what is open still.
 func (p *program) close() {
-	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
 		_ = closeOnce(fd)
 	}
 }

@@ -16,7 +16,9 @@ type run struct {
 	job     *job
 	exit    protocol.Exit
 	// over is whether nothing of the run lives any more.
-	over   bool
+	over bool
+	// shown is what was read of a rich value that is not whole yet.
+	shown  []byte
 	buffer [64 << 10]byte
 }
 
@@ -44,6 +46,9 @@ func (r *run) run() (*protocol.Exit, error) {
 		r.exit.Signal = int(status.Signal())
 	} else {
 		r.exit.Code = status.ExitStatus()
+	}
+	if err := r.relayResults(); err != nil {
+		return nil, err
 	}
 	// The run is over when its first process is: whatever it left behind ends
 	// now, so that nothing can change between here and the collection of files.
@@ -97,6 +102,7 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		{Fd: int32(p.stdout), Events: unix.POLLIN},
 		{Fd: int32(p.stderr), Events: unix.POLLIN},
 		{Fd: int32(p.stdin), Events: unix.POLLOUT},
+		{Fd: int32(p.results), Events: unix.POLLIN},
 	}
 	wait := time.Until(deadline)
 	if r.exit.TimedOut {
@@ -119,6 +125,11 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	}
 	if fds[4].Revents != 0 {
 		r.feed()
+	}
+	if fds[5].Revents != 0 {
+		if err := r.relayResults(); err != nil {
+			return false, err
+		}
 	}
 	if fds[1].Revents != 0 || r.conn.Buffered() {
 		kind, _, err := r.conn.Receive()

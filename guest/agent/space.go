@@ -54,7 +54,7 @@ func (p *program) enter() error {
 	if p.reports, err = openDirectory(runDir); err != nil {
 		return err
 	}
-	if err := p.makeReport(); err != nil {
+	if err := errors.Join(p.makeReport(), p.makeResults()); err != nil {
 		return err
 	}
 	return p.startInterpreter()

@@ -53,6 +53,7 @@ const (
 	KindHello   Kind = 'H' // JSON Hello: the interpreter waits
 	KindStdout  Kind = 'o' // bytes of standard output
 	KindStderr  Kind = 'e' // bytes of standard error
+	KindResult  Kind = 'D' // a rich value, as EncodeResult makes it
 	KindReport  Kind = 'R' // JSON Report of an uncaught exception
 	KindSkipped Kind = 's' // JSON Skipped
 	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
@@ -73,6 +74,8 @@ type Job struct {
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
 	MaxBytes    int64    `json:"maxBytes"`
+	// Results is whether rich values are wanted.
+	Results bool `json:"results,omitempty"`
 }
 
 // Report is what the interpreter says of an uncaught exception. It comes from
