@@ -41,10 +41,16 @@ func TestBehaviour(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			p := parseProgram(t, name)
 			inside := make(chan behaviour, 1)
-			go func() { inside <- p.inside(t, a) }()
+			go func() { inside <- p.inside(t, a, false) }()
 			want := p.outside(t, outside)
 			if diff := cmp.Diff(want, <-inside); diff != "" {
 				t.Errorf("outside (-) and inside (+) differ:\n%s", diff)
+			}
+			if p.seesResults {
+				return
+			}
+			if diff := cmp.Diff(want, p.inside(t, a, true)); diff != "" {
+				t.Errorf("outside (-) and inside (+) differ when results are wanted:\n%s", diff)
 			}
 		})
 	}
@@ -54,7 +60,10 @@ func TestBehaviour(t *testing.T) {
 type programArchive struct {
 	args, env []string
 	stdin     string
-	files     map[string]string
+	// seesResults is whether the program looks for what is there only when rich
+	// values are wanted.
+	seesResults bool
+	files       map[string]string
 }
 
 func parseProgram(t *testing.T, name string) *programArchive {
@@ -67,6 +76,8 @@ func parseProgram(t *testing.T, name string) *programArchive {
 			p.args = textLines(text)
 		case "env":
 			p.env = textLines(text)
+		case "sees-results":
+			p.seesResults = true
 		case "stdin":
 			p.stdin = text
 		default:
@@ -86,7 +97,7 @@ func textLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-func (p *programArchive) inside(t *testing.T, a *account) behaviour {
+func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviour {
 	env := object{}
 	for _, variable := range p.env {
 		name, value, _ := strings.Cut(variable, "=")
@@ -98,7 +109,7 @@ func (p *programArchive) inside(t *testing.T, a *account) behaviour {
 			files = append(files, object{"path": name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(content))})
 		}
 	}
-	request := object{"code": p.files["main.py"], "stdin": p.stdin, "env": env, "timeoutMs": 60_000}
+	request := object{"code": p.files["main.py"], "stdin": p.stdin, "env": env, "timeoutMs": 60_000, "results": results}
 	if p.args != nil {
 		request["args"] = p.args
 	}

@@ -7,6 +7,7 @@ package guest
 import (
 	"embed"
 	"errors"
+	"io/fs"
 )
 
 //go:embed all:bin
@@ -14,6 +15,9 @@ var binaries embed.FS
 
 //go:embed python/usercustomize.py
 var pythonHook []byte
+
+//go:embed python/pyth_on
+var pythonPackages embed.FS
 
 // Where the files of this package belong in a sandbox.
 const (
@@ -30,6 +34,10 @@ func Agent() ([]byte, error) {
 	}
 	return b, nil
 }
+
+// PythonPackages are what programs can import besides the standard library, to
+// be placed in site-packages.
+func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "python") }
 
 // PythonHook is the module to be placed at PythonHookPath.
 func PythonHook() []byte { return pythonHook }

@@ -26,6 +26,10 @@ const eventStream = "text/event-stream"
 // proxies do not take the connection for dead.
 const keepAlive = 15 * time.Second
 
+// eventTimeout is how long a caller may take to receive one event. Until then a
+// run whose output nobody reads holds its place.
+const eventTimeout = 20 * time.Second
+
 // acceptsEvents is whether the caller asks for a stream.
 func acceptsEvents(r *http.Request) bool {
 	for _, value := range r.Header.Values("Accept") {
@@ -43,7 +47,7 @@ func acceptsEvents(r *http.Request) bool {
 // stream runs a program and tells of it as server-sent events. An error is for
 // the caller only as long as nothing was sent.
 func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
-	s := &stream{w: w, control: http.NewResponseController(w), timeout: h.cfg.ResponseTimeout}
+	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
 	stop := s.keepAlive()
 	e, err := run(s)
 	stop()

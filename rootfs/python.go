@@ -82,24 +82,49 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir, and the hook
-// by which interpreters wait, which is written there first.
+// compilePython compiles the standard library of the Python in dir, and our own
+// modules, which are written below it first as they are in the image.
 func compilePython(ctx context.Context, dir string) error {
-	hook := filepath.Join(dir, hookDir)
-	if err := os.MkdirAll(hook, 0o755); err != nil {
+	own := filepath.Join(dir, ownDir)
+	modules, err := ownModules()
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(hook, path.Base(guest.PythonHookPath)), guest.PythonHook(), 0o644); err != nil {
-		return err
+	for name, source := range modules {
+		at := filepath.Join(own, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, source, 0o644); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
 		compileAll(ctx, dir, dir, "/usr/local", filepath.Join(dir, "lib", pythonName)),
-		compileAll(ctx, dir, hook, guest.PythonHookDir, hook),
+		compileAll(ctx, dir, own, "/", own),
 	)
 }
 
-// hookDir is where in the unpacked Python the hook is compiled.
-const hookDir = "hook"
+// ownDir is where below the unpacked Python our own modules are compiled.
+const ownDir = "own"
+
+// ownModules are the sources of our own modules by their path in the image.
+func ownModules() (map[string][]byte, error) {
+	modules := map[string][]byte{inImage(guest.PythonHookPath): guest.PythonHook()}
+	packages, err := guest.PythonPackages()
+	if err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(packages, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		at := path.Join("usr/local/lib", pythonName, "site-packages", name)
+		modules[at], err = fs.ReadFile(packages, name)
+		return err
+	})
+	return modules, err
+}
 
 // compileAll compiles what is in a directory with the Python in dir. In
 // tracebacks, paths begin with the image's prefix instead of strip. Sources are
@@ -136,11 +161,9 @@ func addPython(t *erofs.Tree, dir string) error {
 	t.Symlink(prefix+"bin/python3", pythonName)
 	t.Symlink(prefix+"bin/python", pythonName)
 	library := filepath.Join(dir, "lib", pythonName)
-	if err := addCompiledHook(t, filepath.Join(dir, hookDir)); err != nil {
+	if err := addCompiled(t, filepath.Join(dir, ownDir)); err != nil {
 		return err
 	}
-	// Empty; it is on the module path from the start if it exists.
-	t.Dir(prefix+"lib/"+pythonName+"/site-packages", 0o755)
 	return filepath.WalkDir(library, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -156,21 +179,19 @@ func addPython(t *erofs.Tree, dir string) error {
 	})
 }
 
-// addCompiledHook adds what was compiled of the hook, so that no interpreter has
-// to do that as it starts.
-func addCompiledHook(t *erofs.Tree, dir string) error {
-	const cache = "__pycache__"
-	compiled, err := os.ReadDir(filepath.Join(dir, cache))
-	if err != nil {
-		return err
-	}
-	for _, e := range compiled {
-		at := path.Join(guest.PythonHookDir[1:], cache, e.Name())
-		if err := addFile(t, at, filepath.Join(dir, cache, e.Name())); err != nil {
+// addCompiled adds what was compiled of our own modules, so that no interpreter
+// has to do that as it starts.
+func addCompiled(t *erofs.Tree, dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(name) != ".pyc" {
 			return err
 		}
-	}
-	return nil
+		at, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		return addFile(t, filepath.ToSlash(at), name)
+	})
 }
 
 // addFile adds a file of the unpacked Python.

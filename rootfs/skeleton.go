@@ -33,7 +33,7 @@ func skeleton(p plan) {
 	}
 }
 
-// agent adds the guest agent and its hook.
+// agent adds the guest agent and our own Python modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
@@ -42,7 +42,13 @@ func agent(p plan) error {
 	p.dir(inImage(guest.PythonHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
 	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
-	p.file(inImage(guest.PythonHookPath), 0o644, guest.PythonHook())
+	modules, err := ownModules()
+	if err != nil {
+		return err
+	}
+	for name, source := range modules {
+		p.file(name, 0o644, source)
+	}
 	return nil
 }
 

@@ -143,6 +143,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A stream is to be read as it comes.
+	if res.Header.Get("Content-Type") == "text/event-stream" {
+		return res, nil
+	}
 	if err := t.Validator.Check(req, res); err != nil {
 		return nil, err
 	}
