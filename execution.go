@@ -150,7 +150,9 @@ type Outcome struct {
 	ResultsTruncated bool
 	Files            []File
 	FilesSkipped     []SkippedFile
-	Usage            Usage
+	// SessionEnded is whether the session that it ran in is no more.
+	SessionEnded bool
+	Usage        Usage
 }
 
 // Events hears of a run while it goes on. Calls come one at a time and in order;

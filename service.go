@@ -76,6 +76,8 @@ type Program struct {
 	Labels      []string
 	// Results is whether rich values are wanted.
 	Results bool
+	// Session is the session to run in; "" for none.
+	Session SessionID
 }
 
 // Execution is a run that has ended.
