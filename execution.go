@@ -98,6 +98,8 @@ type Job struct {
 	// Results is whether rich values are wanted: what the program displays, and
 	// its final expression.
 	Results bool
+	// Session is the session to run in; "" for none.
+	Session SessionID
 }
 
 // Status says how a run ended.

@@ -64,14 +64,20 @@ func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
-// not start. In either case Renew must be called before the next. Events may be
-// nil.
+// not start. In either case Renew must be called before the next, but for one
+// of the same session. Events may be nil.
 func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
 		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	if job.Session != "" {
+		if err := s.again(); err != nil {
+			s.broken = err
+			return nil, err
+		}
+	}
 	if err := s.send(job); err != nil {
 		s.broken = err
 		return nil, err
@@ -89,7 +95,9 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 		err = errors.New("the kernel killed in it for memory")
 	}
 	s.broken = err
-	return r.finish(exit, err), nil
+	outcome := r.finish(exit, err)
+	outcome.SessionEnded = job.Session != "" && (err != nil || exit.Ended)
+	return outcome, nil
 }
 
 // Renew returns when the sandbox waits for another job, with nothing left of
@@ -108,7 +116,7 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		err = s.conn.Send(protocol.KindRenew, nil)
+		err = s.conn.SendJSON(protocol.KindRenew, protocol.Renewal{})
 	}
 	if err == nil {
 		err = s.greet(ctx)
@@ -189,6 +197,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		DiskBytes:   job.Limits.DiskBytes,
 		Processes:   job.Limits.Processes,
 		Results:     job.Results,
+		Session:     job.Session != "",
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}

@@ -12,7 +12,7 @@ import (
 
 // sandboxBytes is what an idle sandbox is reckoned with when the number of
 // sandboxes is derived from the machine's memory: measured ones have less.
-const sandboxBytes = 32 << 20
+const sandboxBytes = 24 << 20
 
 // poolFlags say how many sandboxes and programs there may be. 0 stands for what
 // suits the machine.
@@ -24,6 +24,7 @@ type poolFlags struct {
 	MaxQueuedOfUser  int           `name:"max-queued-per-user" default:"64" help:"How many programs of one user may wait."`
 	MaxSandboxes     int           `default:"0" help:"How many sandboxes there may be, idle ones included (default: a quarter of the memory)."`
 	MaxRunningMemory int64         `default:"0" help:"How much memory running programs may take together by their limits, in MiB (default: half of the memory)."`
+	MaxSessions      int           `default:"0" help:"How many sessions there may be (default: three quarters of --max-sandboxes)."`
 	SandboxIdle      time.Duration `default:"2m" help:"How long a user's sandbox is kept without a program; 0 destroys it after each."`
 	SandboxRuns      int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
 }
@@ -48,6 +49,7 @@ func (f poolFlags) worker(observer worker.Observer, logger *slog.Logger) worker.
 		MaxWarm:            max(f.Warm, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
+		MaxSessions:        orDefault(f.MaxSessions, sandboxes*3/4),
 		MaxRunning:         running,
 		MaxPerTenant:       orDefault(f.MaxRunningOfUser, (3*running+3)/4),
 		MaxQueued:          f.MaxQueued,

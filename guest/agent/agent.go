@@ -33,10 +33,6 @@ const (
 	userID = 1000
 )
 
-// defaultDisk is how much a run may write unless its job says otherwise; a
-// file system of this size is there before the job comes.
-const defaultDisk = 100 << 20
-
 // Run serves one job after the other over the control socket and returns when
 // the host is gone. The sandbox ends with it.
 func Run(control *os.File) error {
@@ -50,8 +46,9 @@ func Run(control *os.File) error {
 	if err := removeDevices(); err != nil {
 		return err
 	}
+	next := &protocol.Renewal{}
 	for {
-		p, err := prepare(defaultDisk)
+		p, err := prepare(next)
 		if err != nil {
 			return err
 		}
@@ -59,7 +56,7 @@ func Run(control *os.File) error {
 			return err
 		}
 		if err = serve(conn, int(control.Fd()), p); err == nil {
-			err = awaitRenewal(conn)
+			next, err = awaitRenewal(conn)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -72,27 +69,42 @@ func Run(control *os.File) error {
 
 // awaitRenewal waits until the host has processor time for another
 // interpreter.
-func awaitRenewal(conn *protocol.Conn) error {
+func awaitRenewal(conn *protocol.Conn) (*protocol.Renewal, error) {
 	for {
-		switch kind, _, err := conn.Receive(); {
+		switch kind, payload, err := conn.Receive(); {
 		case err != nil:
-			return err
+			return nil, err
 		case kind == protocol.KindRenew:
-			return nil
+			renewal := new(protocol.Renewal)
+			return renewal, json.Unmarshal(payload, renewal)
 		case kind != protocol.KindStop: // Meant for the run that has ended.
-			return fmt.Errorf("unexpected frame %q after a run", kind)
+			return nil, fmt.Errorf("unexpected frame %q after a run", kind)
 		}
 	}
 }
 
-// serve runs one job in the waiting program.
+// serve runs one job in the waiting program, or all those of a session.
 func serve(conn *protocol.Conn, control int, p *program) error {
-	j, p, err := receiveJob(conn, p)
-	if err != nil {
-		return err
+	for {
+		j, next, err := receiveJob(conn, p)
+		if err != nil {
+			return err
+		}
+		p = next
+		r := &run{conn: conn, control: control, program: p, job: j}
+		if !j.Session {
+			return r.serve()
+		}
+		if ended, err := r.serveTurn(); ended || err != nil {
+			return err
+		}
 	}
+}
+
+// serve runs a job of which nothing stays.
+func (r *run) serve() error {
+	conn, p, j := r.conn, r.program, r.job
 	defer p.close()
-	r := &run{conn: conn, control: control, program: p, job: j}
 	exit, err := r.run()
 	if err != nil {
 		return err
@@ -120,6 +132,8 @@ func serve(conn *protocol.Conn, control int, p *program) error {
 type job struct {
 	protocol.Job
 	stdin []byte
+	// code is that of a session; else it is in main.py.
+	code []byte
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
@@ -134,12 +148,14 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 		switch kind {
 		case protocol.KindJob:
 			if err = json.Unmarshal(payload, &j.Job); err == nil && j.DiskBytes != p.disk {
-				p.end()
-				p.close()
-				p, err = prepare(j.DiskBytes)
+				p, err = p.replace(&protocol.Renewal{DiskBytes: j.DiskBytes})
 			}
 		case protocol.KindCode:
-			err = p.writeFile("main.py", payload)
+			if j.Session {
+				j.code = payload
+			} else {
+				err = p.writeFile("main.py", payload)
+			}
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindFile:
@@ -152,6 +168,17 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			return j, p, nil
 		case protocol.KindStop:
 			// It was meant for the run before, which ended by itself.
+		case protocol.KindRenew:
+			// Nothing has run yet; the next is to be another than usual.
+			renewal := new(protocol.Renewal)
+			if err = json.Unmarshal(payload, renewal); err == nil {
+				p, err = p.replace(renewal)
+			}
+			if err == nil {
+				err = conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
+			}
+		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
+			err = p.files(conn, kind, string(payload))
 		default:
 			err = fmt.Errorf("unexpected frame %q before start", kind)
 		}
