@@ -100,6 +100,8 @@ type Job struct {
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
+	// Network are the rules of what it may reach; nil for nothing.
+	Network []string
 }
 
 // Status says how a run ended.
@@ -132,6 +134,23 @@ type Usage struct {
 	MemoryPeakBytes int64
 	// Queued is how long the job waited for a sandbox.
 	Queued time.Duration
+	// Network are the connections of a run that has a network.
+	Network []Connection
+}
+
+// Connection is what is known of a connection to the outside, or of several
+// that are alike.
+type Connection struct {
+	// Host is a name or an address; empty if the program named none.
+	Host string
+	Port int
+	// SentBytes went to the host, ReceivedBytes came from it.
+	SentBytes, ReceivedBytes int64
+	// Verdict is "allowed", "denied" or "failed", and Reason says why.
+	Verdict string
+	Reason  string
+	// Count is how many connections this stands for.
+	Count int
 }
 
 // Outcome is what became of a job.

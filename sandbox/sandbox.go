@@ -48,6 +48,7 @@ type Sandbox struct {
 	cmd      *exec.Cmd
 	exited   chan struct{}
 	socket   *os.File
+	way      way
 	conn     *protocol.Conn
 	group    cgroup.Group
 	meter    *meter
@@ -78,7 +79,13 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 			return nil, err
 		}
 	}
+	disconnect, err := s.connect(job)
+	if err != nil {
+		s.broken = err
+		return nil, err
+	}
 	if err := s.send(job); err != nil {
+		disconnect()
 		s.broken = err
 		return nil, err
 	}
@@ -96,6 +103,7 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 	}
 	s.broken = err
 	outcome := r.finish(exit, err)
+	outcome.Usage.Network = disconnect()
 	outcome.SessionEnded = job.Session != "" && (err != nil || exit.Ended)
 	return outcome, nil
 }
@@ -198,6 +206,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		Processes:   job.Limits.Processes,
 		Results:     job.Results,
 		Session:     job.Session != "",
+		Network:     len(job.Network) > 0,
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}
@@ -229,10 +238,12 @@ func (s *Sandbox) Close() error {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		<-s.exited
-		s.closed = errors.Join(s.socket.Close(), s.removeGroup(), s.removeState())
+		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeState())
 	})
 	return s.closed
 }
+
+func (s *Sandbox) closeSockets() error { return errors.Join(s.socket.Close(), s.way.close()) }
 
 func (s *Sandbox) removeGroup() error {
 	if s.group == nil {

@@ -20,6 +20,8 @@ import (
 	"os"
 	"runtime"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
@@ -34,14 +36,18 @@ const (
 )
 
 // Run serves one job after the other over the control socket and returns when
-// the host is gone. The sandbox ends with it.
-func Run(control *os.File) error {
+// the host is gone. The sandbox ends with it. The number is that of the socket
+// for connections.
+func Run(control *os.File, networkFD int) error {
 	// All that matters happens on one thread: none other need wake.
 	runtime.LockOSThread()
 	if err := restoreChildSignal(); err != nil {
 		return err
 	}
 	hideArguments()
+	// What programs start must not have it.
+	unix.CloseOnExec(networkFD)
+	way := &network{fd: networkFD}
 	conn := protocol.NewConn(control)
 	if err := removeDevices(); err != nil {
 		return err
@@ -55,7 +61,7 @@ func Run(control *os.File) error {
 		if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
 			return err
 		}
-		if err = serve(conn, int(control.Fd()), p); err == nil {
+		if err = serve(conn, int(control.Fd()), p, way); err == nil {
 			next, err = awaitRenewal(conn)
 		}
 		if errors.Is(err, io.EOF) {
@@ -84,14 +90,14 @@ func awaitRenewal(conn *protocol.Conn) (*protocol.Renewal, error) {
 }
 
 // serve runs one job in the waiting program, or all those of a session.
-func serve(conn *protocol.Conn, control int, p *program) error {
+func serve(conn *protocol.Conn, control int, p *program, way *network) error {
 	for {
 		j, next, err := receiveJob(conn, p)
 		if err != nil {
 			return err
 		}
 		p = next
-		r := &run{conn: conn, control: control, program: p, job: j}
+		r := &run{conn: conn, control: control, program: p, job: j, network: way}
 		if !j.Session {
 			return r.serve()
 		}
@@ -105,7 +111,7 @@ func serve(conn *protocol.Conn, control int, p *program) error {
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
 	defer p.close()
-	exit, err := r.run()
+	exit, err := r.connected(r.run)
 	if err != nil {
 		return err
 	}
@@ -126,6 +132,19 @@ func (r *run) serve() error {
 		}
 	}
 	return conn.SendJSON(protocol.KindExit, exit)
+}
+
+// connected does the run, with a network if it is to have one.
+func (r *run) connected(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
+	if !r.job.Network {
+		return do()
+	}
+	closed, err := r.network.open()
+	if err != nil {
+		return nil, err
+	}
+	defer closed()
+	return do()
 }
 
 // job is everything that the host sends ahead of Start.

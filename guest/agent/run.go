@@ -13,6 +13,7 @@ type run struct {
 	conn    *protocol.Conn
 	control int
 	program *program
+	network *network
 	job     *job
 	exit    protocol.Exit
 	// over is whether nothing of the run lives any more.

@@ -24,7 +24,7 @@ const maxReply = 512 << 10
 // with it. An error means that the host is gone.
 func (r *run) serveTurn() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
-	exit, err := r.runTurn()
+	exit, err := r.connected(r.runTurn)
 	if err != nil {
 		return false, err
 	}

@@ -92,6 +92,8 @@ type Job struct {
 	MaxBytes    int64    `json:"maxBytes"`
 	// Results is whether rich values are wanted.
 	Results bool `json:"results,omitempty"`
+	// Network is whether programs can connect to ProxyAddress.
+	Network bool `json:"network,omitempty"`
 	// Session is whether the interpreter stays, for the next job.
 	Session bool `json:"session,omitempty"`
 }
