@@ -22,6 +22,14 @@ func (f flushing) Read(p []byte) (int, error) {
 	return f.ReadCloser.Read(p)
 }
 
+// buffered is a bufio.Writer without ReadFrom, which would have such a body
+// read into the very buffer that it flushes.
+type buffered interface {
+	io.Writer
+	io.ByteWriter
+	io.StringWriter
+}
+
 // writeFlushing writes a request so that each part of its body goes out when it
 // has come.
 func writeFlushing(to io.Writer, req *http.Request) error {
@@ -33,7 +41,7 @@ func writeFlushing(to io.Writer, req *http.Request) error {
 		// Else net/http would name itself.
 		req.Header["User-Agent"] = []string{""}
 	}
-	if err := req.Write(w); err != nil {
+	if err := req.Write(struct{ buffered }{w}); err != nil {
 		return err
 	}
 	return w.Flush()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -110,9 +111,10 @@ func isNumber(label string) bool {
 func toASCII(name string) (string, error) {
 	for i := range len(name) {
 		if name[i] >= 0x80 {
-			// The profile that browsers use for looking names up.
+			// The profile that browsers use for looking names up. It has no
+			// opinion on what is not UTF-8.
 			ascii, err := idna.Lookup.ToASCII(name)
-			if err != nil {
+			if err != nil || !utf8.ValidString(name) {
 				return "", errName
 			}
 			return ascii, nil

@@ -248,7 +248,7 @@ func (s *session) writeResponse(resp *http.Response, req *request, body *body, k
 	if resp.Body != nil && resp.Body != http.NoBody {
 		resp.Body = flushing{resp.Body, w}
 	}
-	if err := resp.Write(w); err != nil {
+	if err := resp.Write(struct{ buffered }{w}); err != nil {
 		return err
 	}
 	return w.Flush()
