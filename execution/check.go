@@ -184,3 +184,13 @@ func (s *Service) checkLimits(f *faults, job *pyth.Job) {
 	within("body.limits.diskBytes", l.DiskBytes, least, most.DiskBytes)
 	within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
 }
+
+func (s *Service) checkNetwork(hosts []string) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	if s.config.Network == nil {
+		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network here. Leave out network.")
+	}
+	return s.config.Network.Check(hosts)
+}

@@ -22,7 +22,15 @@ type Config struct {
 	Limits     pyth.ExecutionLimits
 	// Languages are those that can run here.
 	Languages []pyth.LanguageInfo
-	Clock     func() time.Time
+	// Network says what programs may ask for; nil when they have no network.
+	Network NetworkPolicy
+	Clock   func() time.Time
+}
+
+// NetworkPolicy is what the operator says about the network of programs.
+type NetworkPolicy interface {
+	// Check tells whether a program may ask for the hosts.
+	Check(hosts []string) error
 }
 
 // Service is a pyth.ExecutionService.
@@ -95,9 +103,13 @@ func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 		Timeout:     orDefault(p.Timeout, s.config.Limits.DefaultTimeout),
 		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
+		Network:     p.Network,
 	}
 	job.Limits = s.limits(p.Limits)
 	if err := s.check(job, p); err != nil {
+		return nil, err
+	}
+	if err := s.checkNetwork(p.Network); err != nil {
 		return nil, err
 	}
 	job.Env = environment(p.Env)

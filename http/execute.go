@@ -55,7 +55,7 @@ type LimitsRequest struct {
 
 // NetworkRequest says what a run may reach.
 type NetworkRequest struct {
-	Allow []string `json:"allow,omitempty" doc:"Hosts. This server has no network for programs yet: only an empty list is accepted."`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Names of hosts, with *. in front for all below, and a port behind a colon if it is not 80 or 443. Programs find the way by HTTP_PROXY and HTTPS_PROXY; a SOCKS5 proxy is at the same address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is how a run ended.
@@ -106,10 +106,22 @@ type SkippedFile struct {
 
 // Usage is what a run took.
 type Usage struct {
-	WallMs          int64 `json:"wallMs" doc:"Time by the clock."`
-	CPUMs           int64 `json:"cpuMs" doc:"Processor time of all processes."`
-	MemoryPeakBytes int64 `json:"memoryPeakBytes"`
-	QueuedMs        int64 `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	WallMs          int64        `json:"wallMs" doc:"Time by the clock."`
+	CPUMs           int64        `json:"cpuMs" doc:"Processor time of all processes."`
+	MemoryPeakBytes int64        `json:"memoryPeakBytes"`
+	QueuedMs        int64        `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of a run that has a network; those that are alike are shown as one."`
+}
+
+// Connection is what became of the connections to a host.
+type Connection struct {
+	Host          string `json:"host" doc:"A name or an address; empty if the program named none."`
+	Port          int    `json:"port"`
+	SentBytes     int64  `json:"sentBytes"`
+	ReceivedBytes int64  `json:"receivedBytes"`
+	Verdict       string `json:"verdict" enum:"allowed,denied,failed"`
+	Reason        string `json:"reason,omitzero" doc:"Why it was denied, failed or was cut off."`
+	Count         int    `json:"count" doc:"How many connections this stands for."`
 }
 
 type (
@@ -227,6 +239,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Timeout:     time.Duration(r.TimeoutMs) * time.Millisecond,
 		Isolation:   pyth.Isolation(r.Isolation),
 		Labels:      r.Labels,
+		Network:     r.hosts(),
 		Results:     r.Results == nil || *r.Results,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
@@ -244,8 +257,16 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	return p, nil
 }
 
+// hosts are those that the program may reach.
+func (r *ExecuteRequest) hosts() []string {
+	if r.Network == nil {
+		return nil
+	}
+	return r.Network.Allow
+}
+
 // notImplemented refuses what would be ignored otherwise: a program that asked
-// for a secret, a host or a session must not run without it.
+// for a secret or a session must not run without it.
 func (r *ExecuteRequest) notImplemented() error {
 	var fields []pyth.FieldError
 	refuse := func(name string) {
@@ -253,9 +274,6 @@ func (r *ExecuteRequest) notImplemented() error {
 	}
 	if len(r.Secrets) > 0 {
 		refuse("secrets")
-	}
-	if r.Network != nil && len(r.Network.Allow) > 0 {
-		refuse("network")
 	}
 	if r.SessionID != "" {
 		refuse("sessionId")
@@ -328,6 +346,7 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			CPUMs:           milliseconds(e.Usage.CPU),
 			MemoryPeakBytes: e.Usage.MemoryPeakBytes,
 			QueuedMs:        milliseconds(e.Usage.Queued),
+			Network:         networkUsage(e.Usage.Network),
 		},
 		CreatedAt: Timestamp(e.CreatedAt),
 	}
@@ -342,6 +361,14 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 	}
 	for i, f := range e.FilesSkipped {
 		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}
+	}
+	return out
+}
+
+func networkUsage(all []pyth.Connection) []Connection {
+	out := make([]Connection, len(all))
+	for i, c := range all {
+		out[i] = Connection(c)
 	}
 	return out
 }

@@ -197,6 +197,9 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
 	}
+	if len(job.Network) > 0 {
+		env = withProxy(env)
+	}
 	header := protocol.Job{
 		Args:        job.Args,
 		Env:         env,

@@ -67,7 +67,7 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		return findings, nil
 	}
 	add(doctor.Python(image.PythonVersion), doctor.Tools(image.Missing))
-	h, err := openHost(image.Path, slot.join("state"))
+	h, err := openHost(image.Path, slot.join("state"), nil)
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil

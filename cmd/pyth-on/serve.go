@@ -43,6 +43,7 @@ type serveCommand struct {
 	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
 	poolFlags
+	networkFlags
 
 	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
@@ -107,7 +108,12 @@ func (c *serveCommand) serve() (err error) {
 	} else if removed > 0 {
 		logger.Info("removed images of earlier versions", "count", removed)
 	}
-	h, err := openHost(image.Path, data.join("run"))
+	traffic := newNetworkMetrics()
+	way, err := c.network(traffic)
+	if err != nil {
+		return err
+	}
+	h, err := openHost(image.Path, data.join("run"), way.open)
 	if err != nil {
 		return err
 	}
@@ -132,15 +138,15 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion), Network: way, Clock: now,
 		}),
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion),
 		Limits:     limits,
-		Features:   []string{"auth", "execute"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: metrics.collectors(pool),
+		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
 		Logger:     logger,
 	})
 	if err != nil {
