@@ -154,7 +154,14 @@ type execution struct {
 		SizeBytes                          int64
 	}
 	FilesSkipped []struct{ Path, Reason string }
-	Usage        struct{ WallMs, CPUMs, MemoryPeakBytes, QueuedMs int64 }
+	Usage        struct {
+		WallMs, CPUMs, MemoryPeakBytes, QueuedMs int64
+		Network                                  []struct {
+			Host, Verdict, Reason    string
+			Port                     int
+			SentBytes, ReceivedBytes int64
+		}
+	}
 }
 
 // execute runs the request.
