@@ -147,9 +147,9 @@ type execution struct {
 		Name, Message, Traceback string
 		Line                     int
 	}
-	Results          []map[string]any
-	ResultsTruncated bool
-	Files            []struct {
+	Results                        []map[string]any
+	ResultsTruncated, SessionEnded bool
+	Files                          []struct {
 		Path, Content, Encoding, MediaType string
 		SizeBytes                          int64
 	}
