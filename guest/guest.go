@@ -7,6 +7,9 @@ package guest
 import (
 	"embed"
 	"errors"
+	"io/fs"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 //go:embed all:bin
@@ -15,11 +18,13 @@ var binaries embed.FS
 //go:embed python/usercustomize.py
 var pythonHook []byte
 
+//go:embed javascript/hook.cjs javascript/warm.ts
+var javaScriptHook embed.FS
+
 // Where the files of this package belong in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
-	PythonHookDir  = "/pyth-on/python"
-	PythonHookPath = PythonHookDir + "/usercustomize.py"
+	PythonHookPath = protocol.PythonHookDir + "/usercustomize.py"
 )
 
 // Agent is the static executable to be placed at AgentPath.
@@ -33,3 +38,6 @@ func Agent() ([]byte, error) {
 
 // PythonHook is the module to be placed at PythonHookPath.
 func PythonHook() []byte { return pythonHook }
+
+// JavaScriptHook are the modules to be placed in protocol.JavaScriptHookDir.
+func JavaScriptHook() (fs.FS, error) { return fs.Sub(javaScriptHook, "javascript") }

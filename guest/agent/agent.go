@@ -51,36 +51,44 @@ func Run(control *os.File) error {
 		return err
 	}
 	for {
-		p, err := prepare(defaultDisk)
-		if err != nil {
-			return err
-		}
-		if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
-			return err
-		}
-		if err = serve(conn, int(control.Fd()), p); err == nil {
-			err = awaitRenewal(conn)
-		}
-		if errors.Is(err, io.EOF) {
+		switch err := next(conn, int(control.Fd())); {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}
 }
 
-// awaitRenewal waits until the host has processor time for another
-// interpreter.
-func awaitRenewal(conn *protocol.Conn) error {
+// next serves the next job.
+func next(conn *protocol.Conn, control int) error {
+	language, err := receivePrepare(conn)
+	if err != nil {
+		return err
+	}
+	p, err := prepare(language, defaultDisk)
+	if err != nil {
+		return err
+	}
+	if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
+		return err
+	}
+	return serve(conn, control, p)
+}
+
+// receivePrepare waits until the host has processor time for an interpreter,
+// and tells which it wants.
+func receivePrepare(conn *protocol.Conn) (language string, err error) {
 	for {
-		switch kind, _, err := conn.Receive(); {
+		switch kind, payload, err := conn.Receive(); {
 		case err != nil:
-			return err
-		case kind == protocol.KindRenew:
-			return nil
+			return "", err
+		case kind == protocol.KindPrepare:
+			var p protocol.Prepare
+			err := json.Unmarshal(payload, &p)
+			return p.Language, err
 		case kind != protocol.KindStop: // Meant for the run that has ended.
-			return fmt.Errorf("unexpected frame %q after a run", kind)
+			return "", fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
 }
@@ -123,7 +131,8 @@ type job struct {
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
-// in: another than was waiting when the job wants a disk of another size.
+// in: another than was waiting when the job needs another interpreter or wants
+// a disk of another size.
 func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
@@ -133,13 +142,13 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 		}
 		switch kind {
 		case protocol.KindJob:
-			if err = json.Unmarshal(payload, &j.Job); err == nil && j.DiskBytes != p.disk {
+			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.suits(&j.Job) {
 				p.end()
 				p.close()
-				p, err = prepare(j.DiskBytes)
+				p, err = prepare(j.Language, j.DiskBytes)
 			}
 		case protocol.KindCode:
-			err = p.writeFile("main.py", payload)
+			err = p.writeFile(j.Program, payload)
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindFile:

@@ -13,7 +13,8 @@ import (
 // program is an interpreter that has started, in namespaces of its own, and
 // waits for its job. Numbers of descriptors and processes are the agent's.
 type program struct {
-	disk int64
+	interpreter interpreter
+	disk        int64
 	// init is the first process of the namespaces, pid the interpreter, and
 	// pidfd can be read from when that has ended.
 	init, pid, pidfd int
@@ -46,15 +47,10 @@ func (p *program) startInterpreter() error {
 		}
 	}
 	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
-	p.pid, err = syscall.ForkExec("/usr/local/bin/python3", []string{"python3", "main.py"}, &syscall.ProcAttr{
-		Dir: workDir,
-		Env: []string{
-			"PATH=/usr/local/bin:/usr/bin:/bin",
-			"HOME=/home/sandbox",
-			"LANG=C.UTF-8",
-			"PYTHONPATH=/pyth-on/python",
-		},
-		Files: theirs,
+	p.pid, err = syscall.ForkExec(p.interpreter.path, p.interpreter.args, &syscall.ProcAttr{
+		Dir:   workDir,
+		Env:   p.interpreter.environment(),
+		Files: p.interpreter.files(theirs),
 		Sys: &syscall.SysProcAttr{
 			Credential: &syscall.Credential{Uid: userID, Gid: userID, NoSetGroups: false},
 			Setsid:     true,
@@ -96,12 +92,13 @@ func (p *program) limit(resource int, value uint64) error {
 // start applies the limits of the job and lets the program begin.
 func (p *program) start(j *job) error {
 	// gVisor refuses the process after the one that exceeds the limit.
-	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0))); err != nil {
+	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+p.interpreter.threads)); err != nil {
 		return err
 	}
+	args := p.interpreter.arguments(&j.Job)
 	var fields bytes.Buffer
-	fmt.Fprintf(&fields, "%d\x00", len(j.Args))
-	for _, list := range [][]string{j.Args, j.Env} {
+	fmt.Fprintf(&fields, "%d\x00", len(args))
+	for _, list := range [][]string{args, j.Env} {
 		for _, s := range list {
 			fields.WriteString(s)
 			fields.WriteByte(0)

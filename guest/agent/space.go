@@ -11,11 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
-// prepare starts an interpreter in namespaces of its own, with an empty disk
-// of the size, and returns when it waits. When it fails the sandbox is of no
-// more use, so nothing is undone.
-func prepare(disk int64) (*program, error) {
-	p := &program{disk: disk}
+// prepare starts an interpreter of the language in namespaces of its own, with
+// an empty disk of the size, and returns when it waits. When it fails the
+// sandbox is of no more use, so nothing is undone.
+func prepare(language string, disk int64) (*program, error) {
+	p := &program{interpreter: interpreterOf(language), disk: disk}
 	entered := make(chan error)
 	go func() {
 		// This thread is not used again: it ends with the goroutine, and the

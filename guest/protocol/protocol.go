@@ -2,11 +2,11 @@
 // socket that is donated to a sandbox.
 //
 // The stream is a sequence of frames: one byte of kind, four bytes of payload
-// length (big endian), the payload. The guest speaks first with Hello, whose
+// length (big endian), the payload. The host speaks first with Prepare, upon
+// which the guest gets an interpreter ready and answers with Hello, whose
 // version must match. The host then sends the parts of one job (Job, Code,
 // Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and Exit. Upon Renew it gets ready for the
-// next job and greets again.
+// Report, File and Skipped frames, and Exit. Then the next Prepare may come.
 //
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
@@ -22,11 +22,16 @@ import (
 	"sync"
 )
 
-// InitPath is where in a sandbox the first process of each run is.
-const InitPath = "/pyth-on/init"
+// Where in a sandbox the first process of each run is, and the hooks by which
+// interpreters wait.
+const (
+	InitPath          = "/pyth-on/init"
+	PythonHookDir     = "/pyth-on/python"
+	JavaScriptHookDir = "/pyth-on/javascript"
+)
 
 // Version is raised when either side would misunderstand the other.
-const Version = 2
+const Version = 3
 
 // MaxPayload bounds a frame: the largest file of a job and its path.
 const MaxPayload = 12 << 20
@@ -39,13 +44,13 @@ type Kind byte
 
 // Frames from the host.
 const (
-	KindJob   Kind = 'J' // JSON Job
-	KindCode  Kind = 'C' // the program's source
-	KindStdin Kind = 'I' // standard input, whole
-	KindFile  Kind = 'F' // a File; both directions
-	KindStart Kind = 'G' // everything has been sent
-	KindStop  Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
-	KindRenew Kind = 'N' // get ready for another job; the answer is Hello
+	KindPrepare Kind = 'N' // JSON Prepare: get ready for a job; the answer is Hello
+	KindJob     Kind = 'J' // JSON Job
+	KindCode    Kind = 'C' // the program's source
+	KindStdin   Kind = 'I' // standard input, whole
+	KindFile    Kind = 'F' // a File; both directions
+	KindStart   Kind = 'G' // everything has been sent
+	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 )
 
 // Frames from the guest.
@@ -58,13 +63,22 @@ const (
 	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
 )
 
-// Hello says that the guest is ready for a job: at first, and after each run.
+// Prepare says what the next job will probably be.
+type Prepare struct {
+	// Language is what it is written in: one of the API's names.
+	Language string `json:"language"`
+}
+
+// Hello says that the guest is ready for a job.
 type Hello struct {
 	Version int `json:"version"`
 }
 
 // Job is a program but for its code, input and files.
 type Job struct {
+	Language string `json:"language"`
+	// Program is the name of the file that the code goes to.
+	Program     string   `json:"program"`
 	Args        []string `json:"args"`
 	Env         []string `json:"env"`
 	OutputFiles []string `json:"outputFiles"`
