@@ -52,6 +52,8 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
+	// language is the one of the interpreter that waits, or ran last.
+	language pyth.Language
 	// broken is why no further job may run here; nil while one may.
 	broken  error
 	stderr  tail
@@ -71,6 +73,7 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
 		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	s.language = job.Language
 	if err := s.send(job); err != nil {
 		s.broken = err
 		return nil, err
@@ -104,10 +107,7 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		err = s.conn.Send(protocol.KindRenew, nil)
-	}
-	if err == nil {
-		err = s.greet(ctx)
+		err = s.prepare(ctx)
 	}
 	if err == nil {
 		err = s.meter.renew(ctx)
@@ -148,9 +148,13 @@ type granted struct {
 	pids        int
 }
 
-// greet waits for the guest to be ready and checks that it speaks our version.
-func (s *Sandbox) greet(ctx context.Context) error {
+// prepare has the guest make an interpreter ready, of the language of the last
+// job, waits for it and checks that the guest speaks our version.
+func (s *Sandbox) prepare(ctx context.Context) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
+		return err
+	}
+	if err := s.conn.SendJSON(protocol.KindPrepare, protocol.Prepare{Language: string(s.language)}); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
@@ -178,6 +182,8 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		env[i] = v.Name + "=" + v.Value
 	}
 	header := protocol.Job{
+		Language:    string(job.Language),
+		Program:     job.Language.File(),
 		Args:        job.Args,
 		Env:         env,
 		OutputFiles: job.OutputFiles,
