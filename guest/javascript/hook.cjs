@@ -70,57 +70,67 @@ function setEnvironment(variables) {
     const i = variable.indexOf('=');
     process.env[variable.slice(0, i)] = variable.slice(i + 1);
   }
-  const { env } = process;
-  if (env.NODE_PATH !== undefined || env.HOME !== home) Module._initPaths();
-  if (env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
+  if (process.env.HOME !== home) Module._initPaths();
+  // What Node itself does with this variable when it starts.
+  if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 
-/**
- * Whether Node reads a variable only when it starts, so that it has to start
- * once more.
- */
+/** Whether a variable is read only when Node starts: the locale's are. */
 function needsStart(variable) {
-  const name = variable.slice(0, variable.indexOf('='));
-  switch (name) {
-    case 'NODE_ENV':
-    case 'NODE_PATH':
-    case 'NODE_TLS_REJECT_UNAUTHORIZED':
-    case 'NODE_USE_ENV_PROXY':
-      return false;
-    case 'LANG':
-      return variable !== 'LANG=C.UTF-8';
-  }
-  return name.startsWith('NODE_') || name.startsWith('LC_') || name.startsWith('SSL_') || name.startsWith('OPENSSL_');
+  if (variable.startsWith('LANG=')) return variable !== 'LANG=C.UTF-8';
+  return ['LC_', 'SSL_', 'OPENSSL_'].some((prefix) => variable.startsWith(prefix));
 }
 
 /** Starts Node anew with the environment. This module comes again, too. */
 function startAnew(job) {
-  const options = process.env.NODE_OPTIONS;
-  const given = job.env.find((v) => v.startsWith('NODE_OPTIONS='));
-  const env = {};
+  const env = { NODE_OPTIONS: process.env.NODE_OPTIONS };
   for (const variable of job.env) {
     const i = variable.indexOf('=');
     env[variable.slice(0, i)] = variable.slice(i + 1);
   }
-  env.NODE_OPTIONS = given === undefined ? options : `${options} ${given.slice('NODE_OPTIONS='.length)}`;
   process.execve(process.execPath, ['node', path.basename(job.args[0]), ...job.args.slice(1)], env);
 }
 
-/** Restores the options of the environment in an interpreter started anew. */
-function restoreOptions() {
-  const given = process.env.NODE_OPTIONS.split(' ').slice(2).join(' ');
-  if (given === '') delete process.env.NODE_OPTIONS;
-  else process.env.NODE_OPTIONS = given;
+// Whether an error is about to end the program.
+let dying = false;
+
+/**
+ * Has the process end as by process.exit() when it has nothing left to do. Node
+ * would first take down all it has built up, which takes longer than most
+ * programs do; the kernel does that for less. Node asks for process.emit just
+ * before it tells listeners of the end; if there are none it need not come back.
+ */
+function endFast() {
+  const prototype = Object.getPrototypeOf(process);
+  const { reallyExit, moduleLoadList } = process;
+  const needsNode = () =>
+    dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
+    // A main module of ES may wait for what never comes, which Node finds out.
+    process.mainModule === undefined ||
+    // What is closed last may write.
+    moduleLoadList.includes('NativeModule sqlite') ||
+    Object.keys(Module._cache).some((name) => name.endsWith('.node'));
+  Object.defineProperty(prototype, 'emit', {
+    configurable: true,
+    enumerable: true,
+    get() {
+      if (process._exiting && !needsNode()) reallyExit.call(process, process.exitCode || 0);
+      return Object.getPrototypeOf(prototype).emit;
+    },
+    set(value) {
+      Object.defineProperty(this, 'emit', { configurable: true, enumerable: true, writable: true, value });
+    },
+  });
 }
 
 /** Has uncaught errors reported once the program's own handlers have run. */
 function reportErrors() {
-  const { openSync, writeSync, closeSync, readFileSync } = fs;
+  const { openSync, writeSync, closeSync } = fs;
   const { inspect, types } = require('util');
-  const { compileFunction } = require('vm');
   const uncaught = process._fatalException;
 
-  const frame = (stack) => {
+  // What does not compile has the place at the top of its trace.
+  const lineOf = (stack) => {
     const main = process.argv[1];
     for (const line of stack.split('\n')) {
       const at = line.indexOf(`${main}:`);
@@ -130,20 +140,10 @@ function reportErrors() {
     }
     return 0;
   };
-  // The trace of what does not compile does not tell where.
-  const fault = () => {
-    try {
-      compileFunction(readFileSync(process.argv[1], 'utf8'), [], { filename: process.argv[1] });
-    } catch (error) {
-      return frame(error.stack);
-    }
-    return 0;
-  };
   const describe = (error) => {
     if (types.isNativeError(error) && !types.isProxy(error)) {
       const stack = String(error.stack);
-      const line = frame(stack) || (error instanceof SyntaxError ? fault() : 0);
-      return [String(error.name), String(error.message), stack, String(line)];
+      return [String(error.name), String(error.message), stack, String(lineOf(stack))];
     }
     const shown = typeof error === 'string' ? error : inspect(error);
     return [error === null ? 'null' : typeof error, shown, shown, '0'];
@@ -157,8 +157,11 @@ function reportErrors() {
     closeSync(fd);
   };
   process._fatalException = (error, fromPromise) => {
+    dying = true;
     const handled = uncaught(error, fromPromise);
-    if (!handled) {
+    if (handled) {
+      dying = false;
+    } else {
       try {
         report(error);
       } catch {
@@ -185,8 +188,10 @@ function main() {
   // A worker may not change the directory of the process.
   if (process.chdir.disabled) return;
   reportErrors();
+  endFast();
   if (!waits()) {
-    restoreOptions();
+    // It was started anew. No program's environment has this variable.
+    delete process.env.NODE_OPTIONS;
     return;
   }
   const { runMain } = Module;
