@@ -188,6 +188,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		Env:         env,
 		OutputFiles: job.OutputFiles,
 		TimeoutMs:   job.Timeout.Milliseconds(),
+		MemoryBytes: job.Limits.MemoryBytes,
 		DiskBytes:   job.Limits.DiskBytes,
 		Processes:   job.Limits.Processes,
 		MaxFiles:    maxOutputFiles,

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"path"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
@@ -18,8 +19,8 @@ type interpreter struct {
 	// threads are those that it has for itself: they do not count against the
 	// processes that a program may have.
 	threads int
-	// named is whether it has to be told the program's file.
-	named bool
+	// arguments are what its hook is told of the job ahead of the environment.
+	arguments func(*protocol.Job) []string
 }
 
 // nodeControl is so high that it takes no number that something in Node would
@@ -30,19 +31,40 @@ const nodeControl = 100
 // for a debugger, and the four that do what blocks.
 const nodeThreads = 10
 
-// nodeHeap is the megabytes at which V8 would give up by itself: far above the
-// memory that any job may have, so that the job's limit is what ends a program.
-const nodeHeap = "16384"
+// usualMemory is up to how much memory for a job the interpreter that waits will
+// do.
+const usualMemory = 512 << 20
+
+// nodeOptions are those of an interpreter for a job with so much memory. V8
+// gives up by itself at twice of it: so the job's limit is what ends a program,
+// and yet V8 collects garbage as one does that has little.
+func nodeOptions(memory int64) string {
+	options := fmt.Sprintf("--require=%s/hook.cjs --max-old-space-size=%d", protocol.JavaScriptHookDir, 2*memory>>20)
+	if memory <= usualMemory {
+		options += " --max-semi-space-size=8"
+	}
+	return options
+}
+
+// nodeArguments are the program's file, the options of the interpreter that it
+// needs if those of the one that waits do not suit, and the program's own.
+func nodeArguments(j *protocol.Job) []string {
+	options := ""
+	if j.MemoryBytes > usualMemory {
+		options = nodeOptions(j.MemoryBytes)
+	}
+	return append([]string{path.Join(workDir, j.Program), options}, j.Args...)
+}
 
 // interpreterOf is the one for a language. Node starts with the same hook for
 // both of its languages, and sees from the file's name what to have ready.
 func interpreterOf(language string) interpreter {
 	node := interpreter{
-		path:    "/usr/local/bin/node",
-		env:     []string{"NODE_OPTIONS=--require=" + protocol.JavaScriptHookDir + "/hook.cjs --max-old-space-size=" + nodeHeap},
-		control: nodeControl,
-		threads: nodeThreads,
-		named:   true,
+		path:      "/usr/local/bin/node",
+		env:       []string{"NODE_OPTIONS=" + nodeOptions(usualMemory)},
+		control:   nodeControl,
+		threads:   nodeThreads,
+		arguments: nodeArguments,
 	}
 	switch language {
 	case "javascript":
@@ -53,10 +75,11 @@ func interpreterOf(language string) interpreter {
 		return node
 	default:
 		return interpreter{
-			path:    "/usr/local/bin/python3",
-			args:    []string{"python3", "main.py"},
-			env:     []string{"PYTHONPATH=" + protocol.PythonHookDir},
-			control: 3,
+			path:      "/usr/local/bin/python3",
+			args:      []string{"python3", "main.py"},
+			env:       []string{"PYTHONPATH=" + protocol.PythonHookDir},
+			control:   3,
+			arguments: func(j *protocol.Job) []string { return j.Args },
 		}
 	}
 }
@@ -74,14 +97,6 @@ func (i interpreter) files(given []uintptr) []uintptr {
 		files = append(files, none)
 	}
 	return append(files, given[3])
-}
-
-// arguments are what its hook is told.
-func (i interpreter) arguments(j *protocol.Job) []string {
-	if !i.named {
-		return j.Args
-	}
-	return append([]string{path.Join(workDir, j.Program)}, j.Args...)
 }
 
 // suits is whether the program that waits can run the job.

@@ -37,14 +37,18 @@ function receive(size) {
   return buffer;
 }
 
-/** Waits for the job: the program's path, its arguments and its environment. */
+/**
+ * Waits for the job: the program's path, the options that Node needs for it if
+ * others than it has, its arguments and its environment.
+ */
 function wait() {
   fs.writeSync(control, 'R');
   const message = receive(receive(4).readUInt32BE()).toString();
   fs.closeSync(control);
   const fields = message.split('\0');
   const count = Number(fields[0]);
-  return { args: fields.slice(1, 1 + count), env: fields.slice(1 + count, -1) };
+  const [program, options, ...args] = fields.slice(1, 1 + count);
+  return { program, options, args, env: fields.slice(1 + count, -1) };
 }
 
 /** Does ahead what is slow when it is done for the first time. */
@@ -81,14 +85,14 @@ function needsStart(variable) {
   return ['LC_', 'SSL_', 'OPENSSL_'].some((prefix) => variable.startsWith(prefix));
 }
 
-/** Starts Node anew with the environment. This module comes again, too. */
+/** Starts Node anew for the job. This module comes again, too. */
 function startAnew(job) {
-  const env = { NODE_OPTIONS: process.env.NODE_OPTIONS };
+  const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
   for (const variable of job.env) {
     const i = variable.indexOf('=');
     env[variable.slice(0, i)] = variable.slice(i + 1);
   }
-  process.execve(process.execPath, ['node', path.basename(job.args[0]), ...job.args.slice(1)], env);
+  process.execve(process.execPath, ['node', path.basename(job.program), ...job.args], env);
 }
 
 // Whether an error is about to end the program.
@@ -204,11 +208,11 @@ function main() {
       prepare();
       forget(__dirname);
       const job = wait();
-      if (job.env.some(needsStart)) startAnew(job);
+      if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
       setEnvironment(job.env);
-      process.argv.splice(1, 1, ...job.args);
+      process.argv.splice(1, 1, job.program, ...job.args);
       // A bound function has no frame of its own.
-      return runMain.bind(Module, job.args[0]);
+      return runMain.bind(Module, job.program);
     },
   });
 }

@@ -83,6 +83,7 @@ type Job struct {
 	Env         []string `json:"env"`
 	OutputFiles []string `json:"outputFiles"`
 	TimeoutMs   int64    `json:"timeoutMs"`
+	MemoryBytes int64    `json:"memoryBytes"`
 	DiskBytes   int64    `json:"diskBytes"`
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
