@@ -19,6 +19,35 @@ const (
 	TypeScript Language = "typescript"
 )
 
+// Runtime is an interpreter; one may run several languages.
+type Runtime string
+
+// The runtimes.
+const (
+	PythonRuntime Runtime = "python"
+	NodeRuntime   Runtime = "node"
+)
+
+// Runtime is what runs the language.
+func (l Language) Runtime() Runtime {
+	if l == JavaScript || l == TypeScript {
+		return NodeRuntime
+	}
+	return PythonRuntime
+}
+
+// File is the name of the file in the working directory that a program of the
+// language is in.
+func (l Language) File() string {
+	switch l {
+	case JavaScript:
+		return "main.js"
+	case TypeScript:
+		return "main.ts"
+	}
+	return "main.py"
+}
+
 // Isolation says what a sandbox may be used for after its first run.
 type Isolation string
 

@@ -61,7 +61,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program) error {
 		f.add("body.code", "must not be empty")
 	}
 	s.checkArgs(f, job.Args)
-	checkFiles(f, job.Files)
+	checkFiles(f, job.Files, job.Language.File())
 	checkPatterns(f, job.OutputFiles)
 	checkLabels(f, p.Labels)
 	s.checkLimits(f, job)

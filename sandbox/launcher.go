@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/guest/protocol"
 	"github.com/pyth-on/pyth-on/sandbox/cgroup"
 )
@@ -99,17 +100,18 @@ func (l *Launcher) Close() error {
 	return nil
 }
 
-// Boot starts a sandbox and returns when its interpreter waits for a job.
-func (l *Launcher) Boot(ctx context.Context) (*Sandbox, error) {
+// Boot starts a sandbox and returns when an interpreter of the language waits
+// for a job. Other languages' jobs can be run as well, but not as fast.
+func (l *Launcher) Boot(ctx context.Context, language pyth.Language) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
-	s := &Sandbox{launcher: l, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
+	s := &Sandbox{launcher: l, language: language, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
 	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("sandbox: starting gVisor: %w", err)
 	}
-	if err := s.greet(ctx); err != nil {
+	if err := s.prepare(ctx, protocol.UsualDisk); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(s.stderr.String()))
 	}

@@ -53,6 +53,8 @@ type Sandbox struct {
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
+	// language is the one of the interpreter that waits, or ran last.
+	language pyth.Language
 	// broken is why no further job may run here; nil while one may.
 	broken  error
 	stderr  tail
@@ -73,6 +75,7 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	s.language = job.Language
 	if job.Session != "" {
 		if err := s.again(); err != nil {
 			s.broken = err
@@ -124,10 +127,7 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		err = s.conn.SendJSON(protocol.KindRenew, protocol.Renewal{})
-	}
-	if err == nil {
-		err = s.greet(ctx)
+		err = s.prepare(ctx, protocol.UsualDisk)
 	}
 	if err == nil {
 		err = s.meter.renew(ctx)
@@ -168,9 +168,13 @@ type granted struct {
 	pids        int
 }
 
-// greet waits for the guest to be ready and checks that it speaks our version.
-func (s *Sandbox) greet(ctx context.Context) error {
+// prepare has the guest make an interpreter ready, of the language of the last
+// job, waits for it and checks that the guest speaks our version.
+func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
+		return err
+	}
+	if err := s.conn.SendJSON(protocol.KindPrepare, protocol.Prepare{Language: string(s.language), DiskBytes: disk}); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
@@ -201,10 +205,13 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		env = withProxy(env)
 	}
 	header := protocol.Job{
+		Language:    string(job.Language),
+		Program:     job.Language.File(),
 		Args:        job.Args,
 		Env:         env,
 		OutputFiles: job.OutputFiles,
 		TimeoutMs:   job.Timeout.Milliseconds(),
+		MemoryBytes: job.Limits.MemoryBytes,
 		DiskBytes:   job.Limits.DiskBytes,
 		Processes:   job.Limits.Processes,
 		Results:     job.Results,

@@ -21,15 +21,12 @@ const maxListed = 10_000
 // Open makes a sandbox that has run nothing ready for a session. All jobs that
 // it is given from then on must be of that session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
-	if spec.Limits.DiskBytes == protocol.UsualDisk {
+	if spec.Limits.DiskBytes == protocol.UsualDisk && spec.Language.Runtime() == s.language.Runtime() {
 		return nil
 	}
-	err := s.conn.SendJSON(protocol.KindRenew, protocol.Renewal{DiskBytes: spec.Limits.DiskBytes})
-	if err == nil {
-		err = s.greet(ctx)
-	}
-	s.broken = err
-	return err
+	s.language = spec.Language
+	s.broken = s.prepare(ctx, spec.Limits.DiskBytes)
+	return s.broken
 }
 
 // again makes ready for another run of a session.

@@ -12,6 +12,8 @@ import (
 // fake is a sandbox of the machine.
 type fake struct {
 	machine *machine
+	// runtime is what it was booted for.
+	runtime pyth.Runtime
 	done    chan struct{}
 	// beforeRenewed is called when a renewal is about to end.
 	beforeRenewed func()

@@ -8,10 +8,11 @@
 // which they came; that running jobs, waiting jobs, sandboxes and memory stay
 // within their bounds; and that when Close returns no sandbox is left.
 //
-// Sandboxes that had no job yet are fresh. A tenant's sandbox that has run a
+// Sandboxes that had no job yet are fresh. In each waits the interpreter of one
+// runtime; another can take its place, at the cost of its start. A tenant's sandbox that has run a
 // job is renewed, which ends with an interpreter that waits for the next, and
-// is kept for a while. How many fresh sandboxes are kept follows the rate at
-// which they are taken.
+// is kept for a while. How many fresh sandboxes of a runtime are kept follows
+// the rate at which its jobs take some.
 package worker
 
 import (
@@ -47,10 +48,11 @@ type Sandbox interface {
 
 // Config says how many sandboxes there may be.
 type Config struct {
-	// Boot starts a sandbox that is ready for a job.
-	Boot func(context.Context) (Sandbox, error)
-	// Warm is how many fresh sandboxes wait for jobs at least, MaxWarm at most.
-	Warm, MaxWarm int
+	// Boot starts a sandbox that is ready for a job of the runtime.
+	Boot func(context.Context, pyth.Runtime) (Sandbox, error)
+	// Warm is how many fresh sandboxes wait for Python's jobs at least,
+	// WarmNode for Node's, and MaxWarm for all at most.
+	Warm, WarmNode, MaxWarm int
 	// MaxBoots is how many boot at once, and how many are renewed at once.
 	MaxBoots int
 	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
@@ -131,10 +133,12 @@ type Pool struct {
 	opening  int
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
-	running, queued                    int
+	// bootingFor is how many of those that boot are for each runtime.
+	bootingFor      map[pyth.Runtime]int
+	running, queued int
 	// reserved is the memory that running jobs may take.
 	reserved int64
-	demand   demand
+	demand   map[pyth.Runtime]*demand
 	rest     rest
 }
 
@@ -142,7 +146,11 @@ var _ pyth.SessionHost = (*Pool)(nil)
 
 // New starts to fill the pool.
 func New(config Config) *Pool {
-	p := &Pool{config: config, tenants: make(map[pyth.UserID]*tenant), sessions: make(map[pyth.SessionID]*member)}
+	p := &Pool{
+		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[pyth.Runtime]int),
+		sessions: make(map[pyth.SessionID]*member),
+		demand:   map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,6 +251,7 @@ func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err erro
 	defer p.all.Done()
 	p.stop(m, job)
 	m.runs++
+	m.runtime = job.Language.Runtime()
 	switch {
 	case m.session != "":
 		p.keep(m, err != nil || outcome.SessionEnded)

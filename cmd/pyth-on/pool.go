@@ -18,6 +18,7 @@ const sandboxBytes = 24 << 20
 // suits the machine.
 type poolFlags struct {
 	Warm             int           `default:"2" help:"How many fresh sandboxes wait for programs at least; more do when many are taken."`
+	WarmNode         int           `default:"1" help:"The same for programs in JavaScript and TypeScript."`
 	MaxRunning       int           `default:"0" help:"How many programs run at once (default: eight for each processor)."`
 	MaxRunningOfUser int           `name:"max-running-per-user" default:"0" help:"How many programs of one user run at once (default: three quarters of --max-running)."`
 	MaxQueued        int           `default:"256" help:"How many programs may wait for their turn."`
@@ -29,8 +30,9 @@ type poolFlags struct {
 	SandboxRuns      int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
 }
 
-// worker is the pool's configuration but for its way to a sandbox.
-func (f poolFlags) worker(observer worker.Observer, logger *slog.Logger) worker.Config {
+// worker is the pool's configuration but for its way to a sandbox. node is
+// whether there is Node.
+func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logger) worker.Config {
 	memory := machineMemory()
 	orDefault := func(value, otherwise int) int {
 		if value > 0 {
@@ -44,9 +46,14 @@ func (f poolFlags) worker(observer worker.Observer, logger *slog.Logger) worker.
 	if total == 0 {
 		total = memory / 2
 	}
+	warmNode := 0
+	if node {
+		warmNode = f.WarmNode
+	}
 	return worker.Config{
 		Warm:               f.Warm,
-		MaxWarm:            max(f.Warm, min(4*runtime.NumCPU(), sandboxes/4)),
+		WarmNode:           warmNode,
+		MaxWarm:            max(f.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
 		MaxSessions:        orDefault(f.MaxSessions, sandboxes*3/4),

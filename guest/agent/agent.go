@@ -52,39 +52,48 @@ func Run(control *os.File, networkFD int) error {
 	if err := removeDevices(); err != nil {
 		return err
 	}
-	next := &protocol.Renewal{}
 	for {
-		p, err := prepare(next)
-		if err != nil {
-			return err
-		}
-		if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
-			return err
-		}
-		if err = serve(conn, int(control.Fd()), p, way); err == nil {
-			next, err = awaitRenewal(conn)
-		}
-		if errors.Is(err, io.EOF) {
+		switch err := next(conn, int(control.Fd()), way); {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}
 }
 
-// awaitRenewal waits until the host has processor time for another
-// interpreter.
-func awaitRenewal(conn *protocol.Conn) (*protocol.Renewal, error) {
+// next serves the next job, or session.
+func next(conn *protocol.Conn, control int, way *network) error {
+	wanted, err := receivePrepare(conn)
+	if err != nil {
+		return err
+	}
+	p, err := prepare(wanted)
+	if err != nil {
+		return err
+	}
+	if err := greet(conn); err != nil {
+		return err
+	}
+	return serve(conn, control, p, way)
+}
+
+func greet(conn *protocol.Conn) error {
+	return conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
+}
+
+// receivePrepare waits until the host has processor time for an interpreter,
+// and tells which it wants.
+func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	for {
 		switch kind, payload, err := conn.Receive(); {
 		case err != nil:
 			return nil, err
-		case kind == protocol.KindRenew:
-			renewal := new(protocol.Renewal)
-			return renewal, json.Unmarshal(payload, renewal)
+		case kind == protocol.KindPrepare:
+			p := new(protocol.Prepare)
+			return p, json.Unmarshal(payload, p)
 		case kind != protocol.KindStop: // Meant for the run that has ended.
-			return nil, fmt.Errorf("unexpected frame %q after a run", kind)
+			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
 }
@@ -156,7 +165,8 @@ type job struct {
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
-// in: another than was waiting when the job wants a disk of another size.
+// in: another than was waiting when the job needs another interpreter or wants
+// a disk of another size.
 func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
@@ -166,14 +176,14 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 		}
 		switch kind {
 		case protocol.KindJob:
-			if err = json.Unmarshal(payload, &j.Job); err == nil && j.DiskBytes != p.disk {
-				p, err = p.replace(&protocol.Renewal{DiskBytes: j.DiskBytes})
+			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.suits(&j.Job) {
+				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes})
 			}
 		case protocol.KindCode:
 			if j.Session {
 				j.code = payload
 			} else {
-				err = p.writeFile("main.py", payload)
+				err = p.writeFile(j.Program, payload)
 			}
 		case protocol.KindStdin:
 			j.stdin = payload
@@ -187,14 +197,14 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			return j, p, nil
 		case protocol.KindStop:
 			// It was meant for the run before, which ended by itself.
-		case protocol.KindRenew:
+		case protocol.KindPrepare:
 			// Nothing has run yet; the next is to be another than usual.
-			renewal := new(protocol.Renewal)
-			if err = json.Unmarshal(payload, renewal); err == nil {
-				p, err = p.replace(renewal)
+			wanted := new(protocol.Prepare)
+			if err = json.Unmarshal(payload, wanted); err == nil {
+				p, err = p.replace(wanted)
 			}
 			if err == nil {
-				err = conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
+				err = greet(conn)
 			}
 		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
 			err = p.files(conn, kind, string(payload))

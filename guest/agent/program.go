@@ -13,7 +13,8 @@ import (
 // program is an interpreter that has started, in namespaces of its own, and
 // waits for its job. Numbers of descriptors and processes are the agent's.
 type program struct {
-	disk int64
+	interpreter interpreter
+	disk        int64
 	// init is the first process of the namespaces, pid the interpreter, and
 	// pidfd can be read from when that has ended.
 	init, pid, pidfd int
@@ -48,10 +49,10 @@ func (p *program) startInterpreter() error {
 		}
 	}
 	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
-	p.pid, err = syscall.ForkExec("/usr/local/bin/python3", []string{"python3", "main.py"}, &syscall.ProcAttr{
+	p.pid, err = syscall.ForkExec(p.interpreter.path, p.interpreter.args, &syscall.ProcAttr{
 		Dir:   workDir,
-		Env:   append(interpreterEnv(), "PYTHONPATH=/pyth-on/python"),
-		Files: theirs,
+		Env:   p.interpreter.environment(),
+		Files: p.interpreter.files(theirs),
 		Sys: &syscall.SysProcAttr{
 			Credential: &syscall.Credential{Uid: userID, Gid: userID, NoSetGroups: false},
 			Setsid:     true,
@@ -65,11 +66,6 @@ func (p *program) startInterpreter() error {
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
 	return err
-}
-
-// interpreterEnv is what an interpreter finds that was given nothing.
-func interpreterEnv() []string {
-	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/sandbox", "LANG=C.UTF-8"}
 }
 
 // ready waits until the interpreter waits, and sets the limits that all jobs
@@ -99,20 +95,21 @@ func (p *program) limit(resource int, value uint64) error {
 // session goes on to listen for what it is to run.
 func (p *program) start(j *job) error {
 	// gVisor refuses the process after the one that exceeds the limit.
-	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0))); err != nil {
+	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+p.interpreter.threads)); err != nil {
 		return err
 	}
+	args := p.interpreter.arguments(&j.Job)
 	var fields bytes.Buffer
 	mode, env := "plain", j.Env
 	switch {
 	case j.Session:
 		// What the job gives is for its own turn.
-		mode, env = "session", interpreterEnv()
+		mode, env = "session", usualEnvironment()
 	case j.Results:
 		mode = "results"
 	}
-	fmt.Fprintf(&fields, "%s\x00%d\x00", mode, len(j.Args))
-	for _, list := range [][]string{j.Args, env} {
+	fmt.Fprintf(&fields, "%s\x00%d\x00", mode, len(args))
+	for _, list := range [][]string{args, env} {
 		for _, s := range list {
 			fields.WriteString(s)
 			fields.WriteByte(0)

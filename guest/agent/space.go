@@ -14,8 +14,8 @@ import (
 // prepare starts an interpreter in namespaces of its own, with an empty disk,
 // and returns when it waits. When it fails the sandbox is of no more use, so
 // nothing is undone.
-func prepare(next *protocol.Renewal) (*program, error) {
-	p := &program{disk: next.DiskBytes}
+func prepare(wanted *protocol.Prepare) (*program, error) {
+	p := &program{interpreter: interpreterOf(wanted.Language), disk: wanted.DiskBytes}
 	if p.disk == 0 {
 		p.disk = protocol.UsualDisk
 	}
@@ -33,10 +33,10 @@ func prepare(next *protocol.Renewal) (*program, error) {
 }
 
 // replace ends a program that has run nothing, and prepares another.
-func (p *program) replace(next *protocol.Renewal) (*program, error) {
+func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
 	p.end()
 	p.close()
-	return prepare(next)
+	return prepare(wanted)
 }
 
 // enter makes the namespaces, with the calling thread in them, and starts what

@@ -2,11 +2,11 @@
 // socket that is donated to a sandbox.
 //
 // The stream is a sequence of frames: one byte of kind, four bytes of payload
-// length (big endian), the payload. The guest speaks first with Hello, whose
+// length (big endian), the payload. The host speaks first with Prepare, upon
+// which the guest gets an interpreter ready and answers with Hello, whose
 // version must match. The host then sends the parts of one job (Job, Code,
 // Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and Exit. Upon Renew it gets ready for the
-// next job and greets again.
+// Report, File and Skipped frames, and Exit. Then the next Prepare may come.
 //
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
@@ -26,8 +26,13 @@ import (
 // system of this size is there before the job comes.
 const UsualDisk = 100 << 20
 
-// InitPath is where in a sandbox the first process of each run is.
-const InitPath = "/pyth-on/init"
+// Where in a sandbox the first process of each run is, and the hooks by which
+// interpreters wait.
+const (
+	InitPath          = "/pyth-on/init"
+	PythonHookDir     = "/pyth-on/python"
+	JavaScriptHookDir = "/pyth-on/javascript"
+)
 
 // Version is raised when either side would misunderstand the other.
 const Version = 3
@@ -43,13 +48,13 @@ type Kind byte
 
 // Frames from the host.
 const (
-	KindJob   Kind = 'J' // JSON Job
-	KindCode  Kind = 'C' // the program's source
-	KindStdin Kind = 'I' // standard input, whole
-	KindFile  Kind = 'F' // a File; both directions
-	KindStart Kind = 'G' // everything has been sent
-	KindStop  Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
-	KindRenew Kind = 'N' // JSON Renewal: get ready for another job; the answer is Hello
+	KindPrepare Kind = 'N' // JSON Prepare: get ready for a job; the answer is Hello
+	KindJob     Kind = 'J' // JSON Job
+	KindCode    Kind = 'C' // the program's source
+	KindStdin   Kind = 'I' // standard input, whole
+	KindFile    Kind = 'F' // a File; both directions
+	KindStart   Kind = 'G' // everything has been sent
+	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 	// In a session, while nothing runs. The payload of Put, Get and Remove is a
 	// path; the answer is Done, after List with entries and after Get with data
 	// before it. Put is followed by data and End, or by Abort.
@@ -75,17 +80,29 @@ const (
 	KindDone    Kind = 'q' // JSON Done
 )
 
-// Hello says that the guest is ready for a job: at first, and after each run.
+// Prepare says what the next job will probably be.
+type Prepare struct {
+	// Language is what it is written in: one of the API's names.
+	Language string `json:"language"`
+	// DiskBytes is how large its disk is; 0 for the usual.
+	DiskBytes int64 `json:"diskBytes,omitempty"`
+}
+
+// Hello says that the guest is ready for a job.
 type Hello struct {
 	Version int `json:"version"`
 }
 
 // Job is a program but for its code, input and files.
 type Job struct {
+	Language string `json:"language"`
+	// Program is the name of the file that the code goes to.
+	Program     string   `json:"program"`
 	Args        []string `json:"args"`
 	Env         []string `json:"env"`
 	OutputFiles []string `json:"outputFiles"`
 	TimeoutMs   int64    `json:"timeoutMs"`
+	MemoryBytes int64    `json:"memoryBytes"`
 	DiskBytes   int64    `json:"diskBytes"`
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
@@ -96,12 +113,6 @@ type Job struct {
 	Network bool `json:"network,omitempty"`
 	// Session is whether the interpreter stays, for the next job.
 	Session bool `json:"session,omitempty"`
-}
-
-// Renewal is what the guest is to be ready for.
-type Renewal struct {
-	// DiskBytes is how large the next job's disk is; 0 for the usual.
-	DiskBytes int64 `json:"diskBytes,omitempty"`
 }
 
 // Entry is a file of a session.
