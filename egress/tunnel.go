@@ -111,7 +111,7 @@ func (s *session) sendRequests(up *upstream) error {
 		if refused := s.checkTunneled(up.target, req); refused != nil {
 			return refused
 		}
-		removeHops(req.Header)
+		removeHops(req.Header, req.hops)
 		req.Trailer = nil
 		req.Host = req.host
 		if err := writeFlushing(up, req.Request); err != nil {
