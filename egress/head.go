@@ -104,6 +104,11 @@ func readRequest(r *bufio.Reader) (*request, error) {
 	return out, nil
 }
 
+// hasPath tells whether the request has the form that a host's own server gets.
+func (r *request) hasPath() bool {
+	return r.URL.Scheme == "" && (strings.HasPrefix(r.RequestURI, "/") || r.RequestURI == "*")
+}
+
 // removeHops removes what is for the next hop only (RFC 9110, section 7.6.1).
 // hops are the values of Connection. An upgrade goes too: what comes after it
 // could not be checked.

@@ -42,7 +42,7 @@ func (s *session) serveRequest() (again bool) {
 		s.refuse(t, refused)
 		return s.answer(req, refused)
 	}
-	defer up.Close()
+	defer up.hangUp()
 	again, refused = s.forward(req, up)
 	s.finish(up, refused)
 	return again
@@ -84,7 +84,7 @@ func (s *session) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	defer up.Close()
+	defer up.hangUp()
 	if _, err := io.WriteString(s.client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		s.finish(up, nil)
 		return
@@ -165,7 +165,7 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 		// That it fails shows in the answer, which may come before its end.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
-			up.Close()
+			up.hangUp()
 		}
 	}()
 	resp, err := s.readResponse(bufio.NewReaderSize(up, maxHead), req)
@@ -180,7 +180,10 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
 	}
-	up.Close()
+	up.hangUp()
+	if resp != nil {
+		resp.Body.Close()
+	}
 	if !keep {
 		// The body may still be on its way.
 		s.client.Close()

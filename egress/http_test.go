@@ -63,10 +63,10 @@ func TestALargeBodyPassesBothWays(t *testing.T) {
 func TestWhatHasComeIsNotHeldUp(t *testing.T) {
 	more := make(chan struct{})
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "one\n")
+		_, _ = io.WriteString(w, "one\n")
 		_ = http.NewResponseController(w).Flush()
 		<-more
-		fmt.Fprint(w, "two\n")
+		_, _ = io.WriteString(w, "two\n")
 	})
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -161,9 +161,9 @@ func TestAnAnswerBeforeTheBodyEndsTheConnection(t *testing.T) {
 
 func TestAnOldClientGetsWhatItUnderstands(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "one ")
+		_, _ = io.WriteString(w, "one ")
 		_ = http.NewResponseController(w).Flush()
-		fmt.Fprint(w, "two")
+		_, _ = io.WriteString(w, "two")
 	})
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
