@@ -113,13 +113,25 @@ func TestABodyIsSentWhenTheServerAgrees(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
-	w := r.dial()
-	w.say("POST http://a.test:" + p + "/ HTTP/1.1\r\nHost: a.test:" + p + "\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
-	if got := w.hear(25); got != "HTTP/1.1 100 Continue\r\n\r\n" {
-		t.Fatalf("got %q", got)
+	for _, c := range []struct {
+		name string
+		w    *wire
+		url  string
+	}{
+		{"with a URL", r.dial(), "http://a.test:" + p + "/"},
+		{"in a tunnel", r.connect("a.test:" + p), "/"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 {
+				c.w.say("POST " + c.url + " HTTP/1.1\r\nHost: a.test:" + p + "\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+				if got := c.w.hear(25); got != "HTTP/1.1 100 Continue\r\n\r\n" {
+					t.Fatalf("got %q", got)
+				}
+				c.w.say("body")
+				equal(t, c.w.answer("POST"), answer{200, "", "POST a.test:" + p + " / body"})
+			}
+		})
 	}
-	w.say("body")
-	equal(t, w.answer("POST"), answer{200, "", "POST a.test:" + p + " / body"})
 }
 
 func TestEarlyHintsArePassedOn(t *testing.T) {

@@ -90,6 +90,9 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 		"not UTF-8":            "\xff\xfe",
 		"a request of Gemini":  "gemini://a.test/\r\n",
 		"HTTP/0.9":             "GET /\r\n",
+		"a byte of Telnet":     "\xff\xfb\x01",
+		"a byte like TLS":      "\x15\x00",
+		"bytes like SSL 2":     "\x80\x00\x00",
 		"an answer first line": "\x80HTTP/1.1 200\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,14 +129,16 @@ func TestWhatOnlyLooksLikeTLSIsRefused(t *testing.T) {
 	p := rawServer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 	for name, says := range map[string]string{
-		"no message":           "\x16\x03\x01\x00\x00",
-		"no length":            "\x16\x03\x01",
-		"another message":      "\x16\x03\x01\x00\x04\x02\x00\x00\x00",
-		"a message of 16 MB":   "\x16\x03\x01\x00\x04\x01\xff\xff\xff",
-		"half a ClientHello":   "\x16\x03\x01\x00\x05\x01\x00\x00\x05\x03",
-		"records without end":  strings.Repeat("\x16\x03\x01\x00\x00", 1000),
-		"something else":       "\x16GET / HTTP/1.1\r\n\r\n",
-		"a record that is not": "\x16\x03\x01\xff\xff" + strings.Repeat("x", 1000),
+		"no message":                "\x16\x03\x01\x00\x00",
+		"no length":                 "\x16\x03\x01",
+		"another message":           "\x16\x03\x01\x00\x04\x02\x00\x00\x00",
+		"a message of 16 MB":        "\x16\x03\x01\x00\x04\x01\xff\xff\xff",
+		"half a ClientHello":        "\x16\x03\x01\x00\x05\x01\x00\x00\x05\x03",
+		"records without end":       strings.Repeat("\x16\x03\x01\x00\x00", 1000),
+		"a ClientHello of SSL 2":    "\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" + strings.Repeat("x", 37),
+		"a change of ciphers first": "\x14\x03\x01\x00\x01\x01\x16\x03\x01",
+		"something else":            "\x16GET / HTTP/1.1\r\n\r\n",
+		"a record that is not":      "\x16\x03\x01\xff\xff" + strings.Repeat("x", 1000),
 	} {
 		w := r.connect("a.test:" + p)
 		w.say(says)
@@ -143,7 +148,7 @@ func TestWhatOnlyLooksLikeTLSIsRefused(t *testing.T) {
 		}
 	}
 	equal(t, r.connections(), []egress.Connection{{
-		Host: "a.test", Port: number(t, p), Verdict: egress.Denied, Count: 8,
+		Host: "a.test", Port: number(t, p), Verdict: egress.Denied, Count: 10,
 		Reason: "what a connection to a.test:" + p + " begins with is not TLS",
 	}})
 }
@@ -157,6 +162,24 @@ func TestAClientHelloInManyRecordsIsRead(t *testing.T) {
 		c := tls.Client(splitting{w.Conn}, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 		if err := c.Handshake(); (err == nil) != ok {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
+	s := tlsServer(t, echo)
+	p := port(t, s)
+	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
+	for _, alert := range []string{"\x15\x03\x01\x00\x02\x01\x5a", "\x15\x03\x03\x00\x02\x01\x00"} {
+		w := r.connect("a.test:" + p)
+		w.say(alert)
+		if err := w.shake("b.test"); err == nil {
+			t.Errorf("%q: the handshake was done", alert)
+		}
+	}
+	for _, c := range r.connections() {
+		if c.Verdict != egress.Denied || c.SentBytes > 0 {
+			t.Errorf("got %+v", c)
 		}
 	}
 }
