@@ -102,7 +102,7 @@ func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int3
 	}
 	asked = new(atomic.Int32)
 	done := make(chan struct{})
-	t.Cleanup(func() { conn.Close(); <-done })
+	t.Cleanup(func() { _ = conn.Close(); <-done })
 	go func() {
 		defer close(done)
 		b := make([]byte, 1500)
@@ -429,7 +429,7 @@ func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
 	for _, first := range []string{"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\n\n", "\x00\n\n", "GET / HTTP/9.9\r\n\r\n"} {
 		w := r.dial()
 		w.say(first)
-		w.Conn.(*net.TCPConn).CloseWrite()
+		_ = w.Conn.(*net.TCPConn).CloseWrite()
 		got := w.rest()
 		if !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("%q: got %q", first, got)

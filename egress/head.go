@@ -23,13 +23,14 @@ type request struct {
 	// host is the Host header; hasHost tells that there is one.
 	host    string
 	hasHost bool
+	// hops are the headers that the Connection header names.
+	hops []string
 }
 
-// waitHead waits until a whole head is in the buffer.
+// waitHead waits until a whole head is in the buffer, up to its empty line.
 func waitHead(r *bufio.Reader) ([]byte, error) {
 	seen := 0
 	for {
-		// At least one byte more than what has been looked at.
 		if _, err := r.Peek(seen + 1); err != nil {
 			return nil, err
 		}
@@ -37,27 +38,20 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 		if b[0] == '\r' || b[0] == '\n' {
 			return nil, errMalformed
 		}
-		for ; seen < len(b); seen++ {
-			if b[seen] != '\n' {
-				continue
-			}
-			rest := b[seen+1:]
-			if bytes.HasPrefix(rest, []byte("\n")) {
-				return b[:seen+2], nil
-			}
-			if bytes.HasPrefix(rest, []byte("\r\n")) {
-				return b[:seen+3], nil
-			}
-			if len(rest) == 0 || len(rest) == 1 && rest[0] == '\r' {
-				break
+		// An end that came in two parts begins at most three bytes back.
+		from := max(seen-3, 0)
+		for _, end := range []string{"\n\n", "\n\r\n"} {
+			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {
+				return b[:from+i+len(end)], nil
 			}
 		}
+		seen = len(b)
 	}
 }
 
-// readRequest reads the head of a request. What two servers could understand
-// in two ways is malformed.
-func readRequest(r *bufio.Reader) (*request, error) {
+// peekHeader waits for a whole head and reads its header, but leaves it in the
+// buffer: net/http reads it again, and does not keep all.
+func peekHeader(r *bufio.Reader) (http.Header, error) {
 	head, err := waitHead(r)
 	if err != nil {
 		return nil, err
@@ -66,9 +60,19 @@ func readRequest(r *bufio.Reader) (*request, error) {
 	if _, err := tp.ReadLine(); err != nil {
 		return nil, errMalformed
 	}
-	raw, err := tp.ReadMIMEHeader()
+	h, err := tp.ReadMIMEHeader()
 	if err != nil {
 		return nil, errMalformed
+	}
+	return http.Header(h), nil
+}
+
+// readRequest reads the head of a request. What two servers could understand
+// in two ways is malformed.
+func readRequest(r *bufio.Reader) (*request, error) {
+	raw, err := peekHeader(r)
+	if err != nil {
+		return nil, err
 	}
 	req, err := http.ReadRequest(r)
 	if err != nil {
@@ -93,17 +97,23 @@ func readRequest(r *bufio.Reader) (*request, error) {
 			}
 		}
 	}
-	out := &request{Request: req}
+	out := &request{Request: req, hops: raw["Connection"]}
 	if len(hosts) == 1 {
 		out.host, out.hasHost = hosts[0], true
 	}
 	return out, nil
 }
 
+// hasPath tells whether the request has the form that a host's own server gets.
+func (r *request) hasPath() bool {
+	return r.URL.Scheme == "" && (strings.HasPrefix(r.RequestURI, "/") || r.RequestURI == "*")
+}
+
 // removeHops removes what is for the next hop only (RFC 9110, section 7.6.1).
-// An upgrade is with it: what comes after it could not be checked.
-func removeHops(h http.Header) {
-	for _, list := range h["Connection"] {
+// hops are the values of Connection. An upgrade goes too: what comes after it
+// could not be checked.
+func removeHops(h http.Header, hops []string) {
+	for _, list := range hops {
 		for name := range strings.SplitSeq(list, ",") {
 			h.Del(textproto.TrimString(name))
 		}

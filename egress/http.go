@@ -42,7 +42,7 @@ func (s *session) serveRequest() (again bool) {
 		s.refuse(t, refused)
 		return s.answer(req, refused)
 	}
-	defer up.Close()
+	defer up.hangUp()
 	again, refused = s.forward(req, up)
 	s.finish(up, refused)
 	return again
@@ -84,7 +84,7 @@ func (s *session) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	defer up.Close()
+	defer up.hangUp()
 	if _, err := io.WriteString(s.client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		s.finish(up, nil)
 		return
@@ -165,7 +165,7 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 		// That it fails shows in the answer, which may come before its end.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
-			up.Close()
+			up.hangUp()
 		}
 	}()
 	resp, err := s.readResponse(bufio.NewReaderSize(up, maxHead), req)
@@ -180,7 +180,10 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
 	}
-	up.Close()
+	up.hangUp()
+	if resp != nil {
+		resp.Body.Close()
+	}
 	if !keep {
 		// The body may still be on its way.
 		s.client.Close()
@@ -191,7 +194,7 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 
 // forOrigin makes a request to a proxy one to the target's own server.
 func forOrigin(req *request, t target) {
-	removeHops(req.Header)
+	removeHops(req.Header, req.hops)
 	req.Trailer = nil
 	req.Close = true
 	req.Host = t.authority()
@@ -203,13 +206,16 @@ const maxInterim = 16
 // readResponse reads the answer of the target. Interim ones are passed on.
 func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, error) {
 	for range maxInterim {
-		if _, err := waitHead(r); err != nil {
+		raw, err := peekHeader(r)
+		if err != nil {
 			return nil, err
 		}
 		resp, err := http.ReadResponse(r, req.Request)
 		if err != nil {
 			return nil, err
 		}
+		removeHops(resp.Header, raw["Connection"])
+		resp.ProtoMinor = 1
 		switch {
 		case resp.ProtoMajor != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errMalformed
@@ -219,8 +225,7 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 		if !req.ProtoAtLeast(1, 1) {
 			continue
 		}
-		removeHops(resp.Header)
-		resp.ProtoMajor, resp.ProtoMinor = 1, 1
+		resp.Request = nil
 		w := bufio.NewWriter(s.client)
 		if err := resp.Write(w); err != nil {
 			return nil, err
@@ -234,9 +239,12 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 
 // writeResponse passes an answer on, and sets Close if no other can follow.
 func (s *session) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
-	removeHops(resp.Header)
-	resp.ProtoMajor, resp.ProtoMinor = 1, 1
 	resp.Close = !keep || !body.finished()
+	if req.Method != http.MethodHead {
+		// With the method of the request net/http would add a length where
+		// there must be none.
+		resp.Request = nil
+	}
 	if resp.ContentLength < 0 {
 		// Its end shows by chunks, or by the end of the connection.
 		resp.TransferEncoding = []string{"chunked"}

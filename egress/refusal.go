@@ -27,8 +27,8 @@ func denied(format string, args ...any) *refusal {
 }
 
 // malformed is for what is not a request, and does not become one.
-func malformed(format string, args ...any) *refusal {
-	return &refusal{Denied, fmt.Sprintf(format, args...), http.StatusBadRequest, replyFailed}
+func malformed(reason string) *refusal {
+	return &refusal{Denied, reason, http.StatusBadRequest, replyFailed}
 }
 
 // failed is for what may be, but did not work.

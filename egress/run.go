@@ -65,13 +65,12 @@ var errRunOver = errors.New("egress: the run is over")
 
 // Close ends the run's connections, refuses others, and returns when the last
 // is gone.
-func (r *Run) Close() error {
+func (r *Run) Close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	r.cancel(errRunOver)
 	r.all.Wait()
-	return nil
 }
 
 // Connections is what the run has reached and tried to reach, in the order in

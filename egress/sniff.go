@@ -19,8 +19,16 @@ const (
 	protocolOther
 )
 
-// recordHandshake is the first byte of TLS.
-const recordHandshake = 0x16
+// The first bytes of TLS. Some servers take other records before the handshake,
+// or a ClientHello in the form of SSL 2.
+const (
+	recordFirst     = 0x14
+	recordHandshake = 0x16
+	recordLast      = 0x18
+	versionMajor    = 3
+	helloFirst      = 0x80
+	helloLast       = 0x83
+)
 
 // maxMethod is longer than any method of HTTP.
 const maxMethod = 32
@@ -47,8 +55,8 @@ func sniff(r *bufio.Reader) (protocol, error) {
 // recognize goes by what a lenient server would take for a request: a line
 // that begins with a word and has HTTP/ in it.
 func recognize(b []byte) protocol {
-	if len(b) > 0 && b[0] == recordHandshake {
-		return protocolTLS
+	if p, maybe := recognizeTLS(b); maybe {
+		return p
 	}
 	b = bytes.TrimLeft(b, "\r\n\t ")
 	method := b
@@ -71,4 +79,32 @@ func recognize(b []byte) protocol {
 	default:
 		return protocolOther
 	}
+}
+
+// recognizeTLS tells whether the bytes may begin TLS; unknown is that more must
+// come. What turns out to be none is refused later.
+func recognizeTLS(b []byte) (p protocol, maybe bool) {
+	at := func(i int, want byte) (seen, ok bool) { return i < len(b), i >= len(b) || b[i] == want }
+	switch {
+	case len(b) == 0:
+		return unknown, true
+	case b[0] == recordHandshake:
+		return protocolTLS, true
+	case recordFirst <= b[0] && b[0] <= recordLast:
+		seen, ok := at(1, versionMajor)
+		return when(seen), ok
+	case helloFirst <= b[0] && b[0] <= helloLast:
+		_, isHello := at(2, 1)
+		seen, ok := at(3, versionMajor)
+		return when(seen), isHello && ok
+	default:
+		return unknown, false
+	}
+}
+
+func when(seen bool) protocol {
+	if seen {
+		return protocolTLS
+	}
+	return unknown
 }

@@ -46,7 +46,7 @@ func (s *session) serveSOCKS() {
 		_ = writeReply(s.client, refused.reply)
 		return
 	}
-	defer up.Close()
+	defer up.hangUp()
 	if writeReply(s.client, replySucceeded) != nil {
 		s.finish(up, nil)
 		return

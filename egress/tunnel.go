@@ -31,7 +31,7 @@ func (s *session) tunnel(up *upstream) {
 	switch {
 	case refused != nil:
 		refusing.Store(true)
-		up.Close()
+		up.hangUp()
 		if up.received.Load() > 0 {
 			// The client may not read what is on its way to it.
 			s.client.Close()
@@ -111,7 +111,7 @@ func (s *session) sendRequests(up *upstream) error {
 		if refused := s.checkTunneled(up.target, req); refused != nil {
 			return refused
 		}
-		removeHops(req.Header)
+		removeHops(req.Header, req.hops)
 		req.Trailer = nil
 		req.Host = req.host
 		if err := writeFlushing(up, req.Request); err != nil {
@@ -126,7 +126,7 @@ func (s *session) checkTunneled(t target, req *request) *refusal {
 	if req.Method == http.MethodConnect {
 		return denied("a connection to %s must not be a proxy", t)
 	}
-	if req.URL.Host != "" {
+	if !req.hasPath() {
 		return denied("a request in a connection to %s must have a path, not a URL", t)
 	}
 	return s.checkHost(t, req)

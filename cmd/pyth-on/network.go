@@ -64,7 +64,7 @@ type wayOut struct {
 func (w *wayOut) Serve(ctx context.Context, conn net.Conn) { w.proxy.Serve(ctx, conn, w.run) }
 
 func (w *wayOut) Close() []pyth.Connection {
-	_ = w.run.Close() // It has nothing to report.
+	w.run.Close()
 	records, dropped := w.run.Connections()
 	all := make([]pyth.Connection, 0, len(records)+1)
 	for _, c := range records {
