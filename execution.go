@@ -83,8 +83,10 @@ type SkippedFile struct {
 // Job is a program ready to run: everything is resolved and checked, nothing
 // is optional. It is plain data, so that it can travel to another machine.
 type Job struct {
-	ID          ExecutionID
-	Tenant      UserID
+	ID     ExecutionID
+	Tenant UserID
+	// Session is the session that it runs in; "" for none.
+	Session     SessionID
 	Language    Language
 	Code        []byte
 	Stdin       []byte

@@ -24,7 +24,7 @@ func checkFiles(f *faults, files []pyth.File) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
 		location := fmt.Sprintf("body.files[%d].path", i)
-		if reason := pathFault(file.Path); reason != "" {
+		if reason := PathFault(file.Path); reason != "" {
 			f.add(location, "%s", reason)
 			continue
 		}
@@ -43,8 +43,8 @@ func checkFiles(f *faults, files []pyth.File) {
 	}
 }
 
-// pathFault says what is wrong with the path of a file, "" if nothing is.
-func pathFault(p string) string {
+// PathFault says what is wrong with the path of a file, "" if nothing is.
+func PathFault(p string) string {
 	switch {
 	case p == "":
 		return "must not be empty"
