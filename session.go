@@ -56,7 +56,7 @@ type SessionService interface {
 	// OpenSession fails with CodeOverloaded when there is no room, and with
 	// CodeConflict when the user has as many as one may.
 	OpenSession(ctx context.Context, user UserID, r *SessionRequest) (*Session, error)
-	// Sessions lists the user's, oldest first.
+	// Sessions lists the user's, oldest first; their ids are in the same order.
 	Sessions(ctx context.Context, user UserID) ([]*Session, error)
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
 	// CloseSession ends it with what runs in it.
