@@ -11,7 +11,7 @@ import (
 
 // Files lists the session's files.
 func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) (files []pyth.FileInfo, err error) {
-	err = s.withFiles(ctx, user, id, func(ctx context.Context, x *session) error {
+	err = s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
 		files, err = s.config.Host.SessionFiles(ctx, id)
 		return err
 	})

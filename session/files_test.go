@@ -47,7 +47,7 @@ func TestFiles(t *testing.T) {
 		if err := s.DeleteFile(s.Context(), "ada", x.ID, "a"); err != nil || time.Since(start) != time.Minute+fileTime {
 			s.Errorf("after %v: %v", time.Since(start), err)
 		}
-		go s.Files(s.Context(), "ada", x.ID)
+		go func() { _, _ = s.Files(s.Context(), "ada", x.ID) }()
 		time.Sleep(fileTime / 2)
 		s.expect(s.begin(x, time.Second, ok()), fileTime/2, fileTime/2+time.Second)
 	})
