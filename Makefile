@@ -5,7 +5,7 @@
 .PHONY: run test build bench lint fmt
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.html' -o -name '*.zip' | grep -v -e '^./bin' -e '^./bench' -e _test.go)
+SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.html' -o -name '*.zip' | grep -v -e '^./bin' -e '^./bench' -e _test.go)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 say = @printf '\033[1m==>\033[0m %s\n' $(1)
 ifeq ($(shell test -t 1 && echo tty),)

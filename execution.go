@@ -19,6 +19,35 @@ const (
 	TypeScript Language = "typescript"
 )
 
+// Runtime is an interpreter; one may run several languages.
+type Runtime string
+
+// The runtimes.
+const (
+	PythonRuntime Runtime = "python"
+	NodeRuntime   Runtime = "node"
+)
+
+// Runtime is what runs the language.
+func (l Language) Runtime() Runtime {
+	if l == JavaScript || l == TypeScript {
+		return NodeRuntime
+	}
+	return PythonRuntime
+}
+
+// File is the name of the file in the working directory that a program of the
+// language is in.
+func (l Language) File() string {
+	switch l {
+	case JavaScript:
+		return "main.js"
+	case TypeScript:
+		return "main.ts"
+	}
+	return "main.py"
+}
+
 // Isolation says what a sandbox may be used for after its first run.
 type Isolation string
 
@@ -83,10 +112,8 @@ type SkippedFile struct {
 // Job is a program ready to run: everything is resolved and checked, nothing
 // is optional. It is plain data, so that it can travel to another machine.
 type Job struct {
-	ID     ExecutionID
-	Tenant UserID
-	// Session is the session that it runs in; "" for none.
-	Session     SessionID
+	ID          ExecutionID
+	Tenant      UserID
 	Language    Language
 	Code        []byte
 	Stdin       []byte
@@ -100,6 +127,10 @@ type Job struct {
 	// Results is whether rich values are wanted: what the program displays, and
 	// its final expression.
 	Results bool
+	// Session is the session to run in; "" for none.
+	Session SessionID
+	// Network are the rules of what it may reach; nil for nothing.
+	Network []string
 }
 
 // Status says how a run ended.
@@ -132,6 +163,23 @@ type Usage struct {
 	MemoryPeakBytes int64
 	// Queued is how long the job waited for a sandbox.
 	Queued time.Duration
+	// Network are the connections of a run that has a network.
+	Network []Connection
+}
+
+// Connection is what is known of a connection to the outside, or of several
+// that are alike.
+type Connection struct {
+	// Host is a name or an address; empty if the program named none.
+	Host string
+	Port int
+	// SentBytes went to the host, ReceivedBytes came from it.
+	SentBytes, ReceivedBytes int64
+	// Verdict is "allowed", "denied" or "failed", and Reason says why.
+	Verdict string
+	Reason  string
+	// Count is how many connections this stands for.
+	Count int
 }
 
 // Outcome is what became of a job.

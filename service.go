@@ -74,6 +74,8 @@ type Program struct {
 	Limits      Limits
 	Isolation   Isolation
 	Labels      []string
+	// Network are the hosts that it may reach.
+	Network []string
 	// Results is whether rich values are wanted.
 	Results bool
 	// Session is the session to run in; "" for none.

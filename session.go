@@ -18,6 +18,8 @@ type SessionSpec struct {
 	// Limits hold for the session as a whole but for CPU and OutputBytes, which
 	// are those of a run that does not say.
 	Limits Limits
+	// Network are the rules of what its runs may reach.
+	Network []string
 }
 
 // Session is an interpreter that keeps its state between runs, as its user
@@ -40,6 +42,7 @@ type SessionRequest struct {
 	Language    Language
 	IdleTimeout time.Duration
 	Limits      Limits
+	Network     []string
 }
 
 // FileInfo is a file of a session.

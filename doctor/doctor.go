@@ -101,6 +101,11 @@ func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is part of this program"}
 }
 
+// NoNode tells why there is none.
+func NoNode(reason error, fix string) Finding {
+	return Finding{Name: "node", Level: Warning, Detail: "no JavaScript and TypeScript: " + reason.Error(), Fix: fix}
+}
+
 // Tools tells whether the sandboxes have all of the usual commands.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {

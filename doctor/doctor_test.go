@@ -22,7 +22,7 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
 	code := string(j.Code)
 	switch {
-	case strings.Contains(code, "6 * 7"):
+	case strings.Contains(code, "6 * 7"), j.Language == pyth.TypeScript:
 		o.Stdout = []byte("42\n")
 	case strings.Contains(code, "bytearray(512"):
 		o.Status = pyth.StatusOutOfMemory
@@ -38,6 +38,11 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 		o.Stdout = []byte("ENETUNREACH\n")
 	}
 	return o, nil
+}
+
+// broken is a host whose Node does not run.
+func broken(*pyth.Job) (*pyth.Outcome, error) {
+	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
 }
 
 func levels(findings []doctor.Finding) map[string]doctor.Level {
@@ -116,6 +121,9 @@ func TestWhatTheHostLacksIsSaid(t *testing.T) {
 		"a directory":            {doctor.Disk(t.TempDir()), doctor.OK, "free"},
 		"a directory not there":  {doctor.Disk("/does/not/exist"), doctor.Failure, "no such file"},
 		"the system":             {doctor.System(), doctor.OK, "Linux"},
+		"no Node":                {doctor.NoNode(errors.New("no registry"), "name one"), doctor.Warning, "no registry"},
+		"Node":                   {doctor.Node(t.Context(), host(good), "24.1.0"), doctor.OK, "24.1.0"},
+		"a Node that fails":      {doctor.Node(t.Context(), host(broken), "24.1.0"), doctor.Failure, "GLIBC"},
 		"a file system not made": {doctor.NoImage(errors.New("no libc")), doctor.Failure, "no libc"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -119,6 +119,24 @@ func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
+// Node tries whether the Node of the version runs programs. One of the
+// operator's own may not.
+func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
+	j := job("const answer: number = 6 * 7; console.log(answer);")
+	j.Language = pyth.TypeScript
+	o, err := d.Dispatch(ctx, j, nil)
+	if err == nil && (o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n") {
+		err = fmt.Errorf("a trial run in TypeScript ended as %s and printed %.200q", o.Status, o.Stderr)
+	}
+	if err != nil {
+		return Finding{
+			Name: "node", Level: Failure, Detail: fmt.Sprintf("Node %s does not run: %v", version, err),
+			Fix: "leave out --node, so that the release that this program was tested with is fetched",
+		}
+	}
+	return Finding{Name: "node", Level: OK, Detail: "Node " + version + " runs JavaScript and TypeScript"}
+}
+
 func job(code string) *pyth.Job {
 	return &pyth.Job{
 		ID: "doctor", Language: pyth.Python, Code: []byte(code), Timeout: 10 * time.Second,

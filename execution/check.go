@@ -43,7 +43,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 		f.add("body.code", "must not be empty")
 	}
 	s.checkArgs(f, job.Args)
-	checkFiles(f, job.Files)
+	checkFiles(f, job.Files, job.Language.File())
 	checkPatterns(f, job.OutputFiles)
 	checkLabels(f, p.Labels)
 	f.within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())

@@ -17,14 +17,12 @@ const (
 	maxPathDepth = 64
 )
 
-// programFile is where the code itself goes.
-const programFile = "main.py"
-
-func checkFiles(f *faults, files []pyth.File) {
+// checkFiles checks files that go beside the program's own.
+func checkFiles(f *faults, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
 		location := fmt.Sprintf("body.files[%d].path", i)
-		if reason := PathFault(file.Path); reason != "" {
+		if reason := PathFault(file.Path, program); reason != "" {
 			f.add(location, "%s", reason)
 			continue
 		}
@@ -43,8 +41,9 @@ func checkFiles(f *faults, files []pyth.File) {
 	}
 }
 
-// PathFault says what is wrong with the path of a file, "" if nothing is.
-func PathFault(p string) string {
+// PathFault says what is wrong with the path of a file beside the program's own,
+// "" if nothing is.
+func PathFault(p, program string) string {
 	switch {
 	case p == "":
 		return "must not be empty"
@@ -60,8 +59,8 @@ func PathFault(p string) string {
 		return fmt.Sprintf("must be at most %d bytes", maxPathBytes)
 	case strings.Count(p, "/") >= maxPathDepth:
 		return fmt.Sprintf("must be at most %d directories deep", maxPathDepth)
-	case p == programFile || strings.HasPrefix(p, programFile+"/"):
-		return programFile + " is the program itself"
+	case p == program || strings.HasPrefix(p, program+"/"):
+		return program + " is the program itself"
 	}
 	for name := range strings.SplitSeq(p, "/") {
 		if len(name) > maxNameBytes {

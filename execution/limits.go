@@ -20,6 +20,18 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 }
 
+// CheckNetwork refuses hosts that programs may not ask for; the policy is nil
+// when they have no network.
+func CheckNetwork(hosts []string, policy NetworkPolicy) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	if policy == nil {
+		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network here. Leave out network.")
+	}
+	return policy.Check(hosts)
+}
+
 // WithDefaults fills in what was not asked for.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{

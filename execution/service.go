@@ -24,7 +24,15 @@ type Config struct {
 	Limits   pyth.ExecutionLimits
 	// Languages are those that can run here.
 	Languages []pyth.LanguageInfo
-	Clock     func() time.Time
+	// Network says what programs may ask for; nil when they have no network.
+	Network NetworkPolicy
+	Clock   func() time.Time
+}
+
+// NetworkPolicy is what the operator says about the network of programs.
+type NetworkPolicy interface {
+	// Check tells whether a program may ask for the hosts.
+	Check(hosts []string) error
 }
 
 // Service is a pyth.ExecutionService.
@@ -106,12 +114,18 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Limits:      WithDefaults(p.Limits, s.config.Limits.Default),
 		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
+		Network:     p.Network,
 	}
 	if session != nil {
 		inSession(job, p, session)
 	}
 	if err := s.check(job, p, session); err != nil {
 		return nil, err
+	}
+	if session == nil {
+		if err := CheckNetwork(job.Network, s.config.Network); err != nil {
+			return nil, err
+		}
 	}
 	job.Env = environment(p.Env)
 	return job, nil

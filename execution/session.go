@@ -2,6 +2,7 @@ package execution
 
 import (
 	"context"
+	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -49,6 +50,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
+	job.Network = session.Network
 	job.Limits = WithDefaults(pyth.Limits{
 		MemoryBytes: session.Limits.MemoryBytes,
 		CPU:         p.Limits.CPU,
@@ -71,6 +73,9 @@ func checkSession(f *faults, p *pyth.Program, session *pyth.SessionSpec, given i
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
 	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
 	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
+	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
+		f.add("body.network", "must be that of the session: it was set when the session was opened")
+	}
 	if given > session.Limits.DiskBytes-minDisk {
 		f.add("body.files", "do not fit onto the session's disk of %d bytes together with the code", session.Limits.DiskBytes)
 	}

@@ -53,7 +53,8 @@ func (d dispatcher) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
-		Limits: pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
+		Limits:  pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
+		Network: []string{"example.org"},
 	}}
 	clock := now
 	return execution.New(execution.Config{
@@ -87,7 +88,7 @@ func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
 		},
 		"what may not differ is the same": {
 			pyth.Program{
-				Language: pyth.JavaScript, Isolation: pyth.IsolationTenant,
+				Language: pyth.JavaScript, Isolation: pyth.IsolationTenant, Network: []string{"example.org"},
 				Limits: pyth.Limits{MemoryBytes: 64 << 20, DiskBytes: 2 << 20, Processes: 7},
 			},
 			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
@@ -114,7 +115,7 @@ func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
 			}
 			wantJob := &pyth.Job{
 				ID: e.ID, Tenant: "ada", Session: "ses", Language: pyth.JavaScript, Limits: c.want,
-				Isolation: pyth.IsolationTenant, Timeout: 30 * time.Second, Code: []byte("1"),
+				Isolation: pyth.IsolationTenant, Timeout: 30 * time.Second, Code: []byte("1"), Network: []string{"example.org"},
 			}
 			if diff := cmp.Diff(wantJob, job, cmpopts.IgnoreFields(pyth.Job{}, "Env", "Stdin")); diff != "" {
 				t.Error(diff)
@@ -137,6 +138,8 @@ func TestWhatWouldHaveToBeAnotherSessionIsRefused(t *testing.T) {
 		"a smaller disk":                {pyth.Program{Code: "1", Limits: pyth.Limits{DiskBytes: 1 << 20}}, "body.limits.diskBytes"},
 		"fewer processes":               {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: 1}}, "body.limits.processes"},
 		"too much output":               {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: 1 << 30}}, "body.limits.outputBytes"},
+		"another network":               {pyth.Program{Code: "1", Network: []string{"example.net"}}, "body.network"},
+		"the program's own file":        {pyth.Program{Code: "1", Files: []pyth.File{{Path: "main.js"}}}, "body.files[0].path"},
 		"a sandbox of its own":          {pyth.Program{Code: "1", Isolation: pyth.IsolationExecution}, "body.isolation"},
 		"files too large for its disk":  {pyth.Program{Code: "1", Files: []pyth.File{{Path: "a", Content: make([]byte, 1<<20)}}}, "body.files"},
 		"what is refused anywhere else": {pyth.Program{}, "body.code"},

@@ -8,6 +8,8 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 //go:embed all:bin
@@ -19,11 +21,13 @@ var pythonHook []byte
 //go:embed python/pyth_on
 var pythonPackages embed.FS
 
+//go:embed javascript/hook.cjs javascript/warm.ts
+var javaScriptHook embed.FS
+
 // Where the files of this package belong in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
-	PythonHookDir  = "/pyth-on/python"
-	PythonHookPath = PythonHookDir + "/usercustomize.py"
+	PythonHookPath = protocol.PythonHookDir + "/usercustomize.py"
 )
 
 // Agent is the static executable to be placed at AgentPath.
@@ -41,3 +45,6 @@ func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "python") }
 
 // PythonHook is the module to be placed at PythonHookPath.
 func PythonHook() []byte { return pythonHook }
+
+// JavaScriptHook are the modules to be placed in protocol.JavaScriptHookDir.
+func JavaScriptHook() (fs.FS, error) { return fs.Sub(javaScriptHook, "javascript") }

@@ -55,7 +55,7 @@ type LimitsRequest struct {
 
 // NetworkRequest says what a run may reach.
 type NetworkRequest struct {
-	Allow []string `json:"allow,omitempty" doc:"Hosts. This server has no network for programs yet: only an empty list is accepted."`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Names of hosts, with *. in front for all below, and a port behind a colon if it is not 80 or 443. Programs find the way by HTTP_PROXY and HTTPS_PROXY; a SOCKS5 proxy is at the same address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is how a run ended.
@@ -108,10 +108,22 @@ type SkippedFile struct {
 
 // Usage is what a run took.
 type Usage struct {
-	WallMs          int64 `json:"wallMs" doc:"Time by the clock."`
-	CPUMs           int64 `json:"cpuMs" doc:"Processor time of all processes."`
-	MemoryPeakBytes int64 `json:"memoryPeakBytes"`
-	QueuedMs        int64 `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	WallMs          int64        `json:"wallMs" doc:"Time by the clock."`
+	CPUMs           int64        `json:"cpuMs" doc:"Processor time of all processes."`
+	MemoryPeakBytes int64        `json:"memoryPeakBytes"`
+	QueuedMs        int64        `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of a run that has a network; those that are alike are shown as one."`
+}
+
+// Connection is what became of the connections to a host.
+type Connection struct {
+	Host          string `json:"host" doc:"A name or an address; empty if the program named none."`
+	Port          int    `json:"port"`
+	SentBytes     int64  `json:"sentBytes"`
+	ReceivedBytes int64  `json:"receivedBytes"`
+	Verdict       string `json:"verdict" enum:"allowed,denied,failed"`
+	Reason        string `json:"reason,omitzero" doc:"Why it was denied, failed or was cut off."`
+	Count         int    `json:"count" doc:"How many connections this stands for."`
 }
 
 type (
@@ -139,6 +151,7 @@ func (h *Handler) registerExecute() {
 			Summary: "Run a program", Tags: []string{"Execute"},
 			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run. A caller that accepts text/event-stream hears of the run while it goes on.",
 			Responses:   h.executeResponses(),
+			Errors:      []int{http.StatusForbidden},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
@@ -212,7 +225,7 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 
 // program is the request in the server's terms.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
-	if err := notOffered(r.Secrets, r.Network); err != nil {
+	if err := notOffered(r.Secrets); err != nil {
 		return nil, err
 	}
 	files, err := inputFiles(r.Files)
@@ -231,12 +244,21 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Limits:      r.Limits.limits(),
 		Isolation:   pyth.Isolation(r.Isolation),
 		Labels:      r.Labels,
+		Network:     r.Network.hosts(),
 		Results:     r.Results == nil || *r.Results,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
 	}
 	return p, nil
+}
+
+// hosts are those that may be reached.
+func (r *NetworkRequest) hosts() []string {
+	if r == nil {
+		return nil
+	}
+	return r.Allow
 }
 
 // limits are zero where nothing was asked for.
@@ -254,29 +276,15 @@ func (l *LimitsRequest) limits() pyth.Limits {
 }
 
 // notOffered refuses what would be ignored otherwise: a program that asked for a
-// secret or a host must not run without it.
-func notOffered(secrets []string, network *NetworkRequest) error {
-	var fields []pyth.FieldError
-	refuse := func(name string) {
-		fields = append(fields, pyth.FieldError{Location: "body." + name, Message: "is not available on this server"})
-	}
-	if len(secrets) > 0 {
-		refuse("secrets")
-	}
-	if network != nil && len(network.Allow) > 0 {
-		refuse("network")
-	}
-	if len(fields) == 0 {
+// secret must not run without it.
+func notOffered(secrets []string) error {
+	if len(secrets) == 0 {
 		return nil
-	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = strings.TrimPrefix(f.Location, "body.")
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeNotImplemented,
-		Message: "This server does not offer " + strings.Join(names, ", ") + ". Leave it out.",
-		Fields:  fields,
+		Message: "This server does not offer secrets. Leave it out.",
+		Fields:  []pyth.FieldError{{Location: "body.secrets", Message: "is not available on this server"}},
 	}
 }
 
@@ -334,6 +342,7 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			CPUMs:           milliseconds(e.Usage.CPU),
 			MemoryPeakBytes: e.Usage.MemoryPeakBytes,
 			QueuedMs:        milliseconds(e.Usage.Queued),
+			Network:         networkUsage(e.Usage.Network),
 		},
 		SessionID:    string(e.Session),
 		SessionEnded: e.SessionEnded,
@@ -350,6 +359,14 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 	}
 	for i, f := range e.FilesSkipped {
 		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}
+	}
+	return out
+}
+
+func networkUsage(all []pyth.Connection) []Connection {
+	out := make([]Connection, len(all))
+	for i, c := range all {
+		out[i] = Connection(c)
 	}
 	return out
 }

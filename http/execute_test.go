@@ -17,7 +17,7 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 	s := newServer(t)
 	res := s.execute(`{
 		"code": "print(42)\n", "language": "python", "stdin": "in", "args": ["a", "b"],
-		"env": {"ZETA": "2", "ALPHA": "1"}, "secrets": [], "network": {"allow": []},
+		"env": {"ZETA": "2", "ALPHA": "1"}, "secrets": [], "network": {"allow": ["example.org"]},
 		"files": [{"path": "a.txt", "content": "é"}, {"path": "b.bin", "content": "AP8=", "encoding": "base64"}],
 		"outputFiles": ["*.csv"], "timeoutMs": 1500, "sessionId": "ses_1", "isolation": "execution", "labels": ["x"],
 		"limits": {"memoryBytes": 33554432, "cpuMs": 1000, "outputBytes": 10, "diskBytes": 2097152, "processes": 3}
@@ -31,7 +31,7 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 		Files:       []pyth.File{{Path: "a.txt", Content: []byte("é")}, {Path: "b.bin", Content: []byte{0, 255}}},
 		OutputFiles: []string{"*.csv"}, Timeout: 1500 * time.Millisecond,
 		Limits:    pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
-		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Results: true,
+		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Network: []string{"example.org"}, Results: true,
 	}
 	if diff := cmp.Diff(want, s.executions.program); diff != "" {
 		t.Errorf("program (-want +got):\n%s", diff)
@@ -195,7 +195,6 @@ func TestBoundsAreToldInPlainNumbers(t *testing.T) {
 func TestWhatIsNotOfferedIsRefusedByName(t *testing.T) {
 	tests := []struct{ name, body, location string }{
 		{"secrets", `{"code":"x","secrets":["TOKEN"]}`, "body.secrets"},
-		{"network", `{"code":"x","network":{"allow":["example.org"]}}`, "body.network"},
 	}
 	s := newServer(t)
 	for _, tt := range tests {

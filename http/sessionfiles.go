@@ -85,7 +85,7 @@ func (h *Handler) registerSessionFiles() {
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
 			Description: "Writes the body, whatever its media type, to the file and makes the directories that it lies in. The file is replaced as a whole, or stays as it was. 201 tells that there was none before. At most " + strconv.Itoa(maxFileBytes) + " bytes, and what the session's disk has room for.",
 			Responses:   map[string]*huma.Response{"201": {Description: "Created"}},
-			Errors:      []int{http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+			Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
 		},
 		timeout: transfer,
 	}, offered(h, h.putSessionFile))
@@ -96,7 +96,7 @@ func (h *Handler) registerSessionFiles() {
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
 			Description: "Sends the file's bytes. The media type is told by the name, or else by the content.",
 			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: bytes}},
-			Errors:      []int{http.StatusNotFound},
+			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: transfer,
 	}, offered(h, h.getSessionFile))
@@ -105,7 +105,7 @@ func (h *Handler) registerSessionFiles() {
 			OperationID: "deleteSessionFile", Method: http.MethodDelete, Path: sessionFilePath,
 			Summary: "Delete a file of a session", Tags: []string{tagSessions},
 			Description: "Deletes the file. The directories that it lies in stay.",
-			Errors:      []int{http.StatusNotFound},
+			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: turn,
 	}, offered(h, h.deleteSessionFile))

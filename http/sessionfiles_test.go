@@ -121,7 +121,7 @@ func TestErrorsOfFilesBecomeProblems(t *testing.T) {
 	if res := s.send(fileRequest("GET", filesURL+"/d/none", nil)); res.StatusCode != 404 || res.problem(t).Detail != "There is no such file." {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
 	}
-	for code, status := range map[pyth.Code]int{pyth.CodeNotFound: 404, pyth.CodeTooLarge: 413, pyth.CodeOverloaded: 503, pyth.CodeInvalid: 400} {
+	for code, status := range map[pyth.Code]int{pyth.CodeNotFound: 404, pyth.CodeConflict: 409, pyth.CodeTooLarge: 413, pyth.CodeOverloaded: 503, pyth.CodeInvalid: 400} {
 		s.sessions.err = pyth.Errorf(code, "No.")
 		methods := []string{"PUT", "GET", "DELETE"}
 		if code == pyth.CodeTooLarge {

@@ -66,7 +66,7 @@ func (h *Handler) registerSessions() {
 			OperationID: "openSession", Method: http.MethodPost, Path: sessionsPath, DefaultStatus: http.StatusCreated,
 			Summary: "Open a session", Tags: []string{tagSessions},
 			Description: "Starts an interpreter that keeps variables, imports, files and the working directory from one run to the next. Run programs in it by sessionId of execute.",
-			Errors:      []int{http.StatusConflict},
+			Errors:      []int{http.StatusForbidden, http.StatusConflict},
 		},
 		example: map[string]any{"language": "python"}, answer: example,
 	}, offered(h, h.openSession))
@@ -117,13 +117,14 @@ func offered[I, O any](h *Handler, handle func(context.Context, *I) (*O, error))
 
 func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
 	r := &in.Value
-	if err := notOffered(r.Secrets, r.Network); err != nil {
+	if err := notOffered(r.Secrets); err != nil {
 		return nil, err
 	}
 	s, err := h.cfg.Sessions.OpenSession(ctx, caller(ctx).User.ID, &pyth.SessionRequest{
 		Language:    pyth.Language(r.Language),
 		IdleTimeout: time.Duration(r.IdleTimeoutMs) * time.Millisecond,
 		Limits:      r.Limits.limits(),
+		Network:     r.Network.hosts(),
 	})
 	if err != nil {
 		return nil, err

@@ -116,9 +116,9 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("broken") }
 func TestASessionIsOpenedAsItWasAskedFor(t *testing.T) {
 	for body, want := range map[string]*pyth.SessionRequest{
 		`{}`: {},
-		`{"language":"python","idleTimeoutMs":1500,"secrets":[],"network":{"allow":[]},` +
+		`{"language":"python","idleTimeoutMs":1500,"secrets":[],"network":{"allow":["example.org"]},` +
 			`"limits":{"memoryBytes":33554432,"cpuMs":1000,"outputBytes":10,"diskBytes":2097152,"processes":3}}`: {
-			Language: pyth.Python, IdleTimeout: 1500 * time.Millisecond,
+			Language: pyth.Python, IdleTimeout: 1500 * time.Millisecond, Network: []string{"example.org"},
 			Limits: pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
 		},
 	} {
@@ -143,7 +143,6 @@ func TestFaultyRequestsForSessionsAreRefused(t *testing.T) {
 		{`{"limits":{"memoryBytes":1073741825}}`, "invalid_request", "body.limits.memoryBytes"},
 		{`{"name":"x"}`, "invalid_request", "body.name"},
 		{`{"secrets":["TOKEN"]}`, "not_implemented", "body.secrets"},
-		{`{"network":{"allow":["example.org"]}}`, "not_implemented", "body.network"},
 	} {
 		res := s.send(request("POST", "/api/v1/sessions", tt.body))
 		p := res.problem(t)
@@ -183,7 +182,7 @@ func TestSessionsAreShownClosedAndInterrupted(t *testing.T) {
 }
 
 func TestErrorsOfOpeningBecomeProblems(t *testing.T) {
-	for code, status := range map[pyth.Code]int{pyth.CodeConflict: 409, pyth.CodeOverloaded: 503, pyth.CodeRuntimeUnavailable: 503, pyth.CodeDraining: 503} {
+	for code, status := range map[pyth.Code]int{pyth.CodeConflict: 409, pyth.CodeForbidden: 403, pyth.CodeOverloaded: 503, pyth.CodeRuntimeUnavailable: 503, pyth.CodeDraining: 503} {
 		s := newServer(t)
 		s.sessions.err = pyth.Errorf(code, "No.")
 		if res := s.send(request("POST", "/api/v1/sessions", "{}")); res.StatusCode != status || res.problem(t).Code != string(code) {

@@ -59,7 +59,7 @@ func (c *collector) runnable(data []byte, origin string) error {
 		}
 		return fmt.Errorf("is a script for %s", line)
 	}
-	needs, err := readNeeds(data)
+	needs, err := readNeeds(bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *collector) library(name string, first []string) error {
 		if err != nil {
 			continue
 		}
-		needs, err := readNeeds(data)
+		needs, err := readNeeds(bytes.NewReader(data))
 		if err != nil {
 			continue // As the loader does with what is for another machine.
 		}
@@ -122,7 +122,7 @@ func (c *collector) loader() error {
 	if err != nil {
 		return err
 	}
-	if _, err := readNeeds(data); err != nil {
+	if _, err := readNeeds(bytes.NewReader(data)); err != nil {
 		return err
 	}
 	c.plan.file(at, 0o755, data)

@@ -1,6 +1,6 @@
 // Package rootfs makes the root file system of sandboxes: one read-only EROFS
-// image with the embedded Python and its compiled standard library, the guest
-// agent, the C library and the usual command line tools of this machine, root
+// image with the embedded Python and its compiled standard library, Node where
+// there is one, the guest agent, the C library and the usual command line tools of this machine, root
 // certificates, time zones and the places that sandboxes mount on.
 //
 // It promises that the same inputs give the same bytes, that the image holds

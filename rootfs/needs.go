@@ -1,9 +1,9 @@
 package rootfs
 
 import (
-	"bytes"
 	"debug/elf"
 	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 )
@@ -17,8 +17,8 @@ type needs struct {
 
 // readNeeds reads the dynamic section (System V ABI, chapter 5; ld.so(8)). It
 // takes what is for x86-64 only.
-func readNeeds(data []byte) (needs, error) {
-	f, err := elf.NewFile(bytes.NewReader(data))
+func readNeeds(file io.ReaderAt) (needs, error) {
+	f, err := elf.NewFile(file)
 	if err != nil {
 		return needs{}, err
 	}

@@ -194,7 +194,7 @@ func addCompiled(t *erofs.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file of the unpacked Python.
+// addFile adds a file, of the unpacked Python for one.
 func addFile(t *erofs.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"io/fs"
+	"path"
 
 	"github.com/pyth-on/pyth-on/guest"
 	"github.com/pyth-on/pyth-on/guest/protocol"
@@ -20,7 +21,7 @@ func skeleton(p plan) {
 	}
 	p.dir("root", 0o700)
 	p.dir("tmp", 0o777|fs.ModeSticky)
-	for path, target := range map[string]string{
+	for at, target := range map[string]string{
 		"bin":     "usr/bin",
 		"sbin":    "usr/sbin",
 		"lib":     "usr/lib",
@@ -29,17 +30,18 @@ func skeleton(p plan) {
 		// What is written under /var/tmp counts against the run's limit too.
 		"var/tmp": "/tmp",
 	} {
-		p.link(path, target)
+		p.link(at, target)
 	}
 }
 
-// agent adds the guest agent and our own Python modules.
+// agent adds the guest agent, its hooks and our own modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
 		return err
 	}
-	p.dir(inImage(guest.PythonHookDir), 0o755)
+	p.dir(inImage(protocol.PythonHookDir), 0o755)
+	p.dir(inImage(protocol.JavaScriptHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
 	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
 	modules, err := ownModules()
@@ -49,7 +51,18 @@ func agent(p plan) error {
 	for name, source := range modules {
 		p.file(name, 0o644, source)
 	}
-	return nil
+	hook, err := guest.JavaScriptHook()
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(hook, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(hook, name)
+		p.file(path.Join(inImage(protocol.JavaScriptHookDir), name), 0o644, data)
+		return err
+	})
 }
 
 // inImage is an absolute path as the plan has it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // meter reads what the program takes, apart from what the sandbox itself does.
@@ -21,7 +23,15 @@ type meter struct {
 // interpreterBytes is the memory of an interpreter that waits. It counts as the
 // program's, as it would outside. It is what guest memory grows by when one
 // more starts; its text is of the image and not counted.
-const interpreterBytes = 5 << 20
+func interpreterBytes(l pyth.Language) int64 {
+	switch l {
+	case pyth.JavaScript:
+		return 12 << 20
+	case pyth.TypeScript:
+		return 24 << 20
+	}
+	return 5 << 20
+}
 
 // overheadGrowth is by how much the overhead may grow over the runs of a
 // sandbox. More is not gVisor's own any more.
@@ -36,7 +46,7 @@ func newMeter(s *Sandbox) *meter {
 	if s.group == nil {
 		m.sentry = sentryOf(s.cmd.Process.Pid)
 	}
-	m.overhead = max(m.total()-interpreterBytes, 0)
+	m.overhead = max(m.total()-interpreterBytes(s.language), 0)
 	m.first = m.overhead
 	return m
 }
@@ -46,7 +56,7 @@ func newMeter(s *Sandbox) *meter {
 // count as overhead, since the next run would be granted it.
 func (m *meter) renew(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
-		if m.overhead = max(m.total()-interpreterBytes, 0); m.overhead <= m.first+overheadGrowth {
+		if m.overhead = max(m.total()-interpreterBytes(m.sandbox.language), 0); m.overhead <= m.first+overheadGrowth {
 			return nil
 		}
 		if wait > time.Second {

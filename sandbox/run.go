@@ -251,6 +251,9 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 			o.Error = programError(r.report)
 		}
 	}
+	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
+		o.Signal = "SIGINT" // The interpreter heeded it.
+	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"
 	}

@@ -20,7 +20,7 @@ func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID
 
 // WriteFile replaces a file.
 func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
-	if err := checkPath(path); err != nil {
+	if err := s.checkPath(user, id, path); err != nil {
 		return false, err
 	}
 	err = s.withFiles(ctx, user, id, func(ctx context.Context, x *session) error {
@@ -37,7 +37,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 
 // ReadFile passes on a file's content.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
-	if err := checkPath(path); err != nil {
+	if err := s.checkPath(user, id, path); err != nil {
 		return err
 	}
 	return s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
@@ -47,7 +47,7 @@ func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.Sessio
 
 // DeleteFile removes a file.
 func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string) error {
-	if err := checkPath(path); err != nil {
+	if err := s.checkPath(user, id, path); err != nil {
 		return err
 	}
 	return s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
@@ -70,8 +70,14 @@ func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return err
 }
 
-func checkPath(path string) error {
-	if fault := execution.PathFault(path); fault != "" {
+func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, err := s.find(user, id)
+	if err != nil {
+		return err
+	}
+	if fault := execution.PathFault(path, x.spec.Language.File()); fault != "" {
 		return pyth.Invalid("path.path", "%s", fault)
 	}
 	return nil

@@ -30,6 +30,8 @@ type Config struct {
 	Limits pyth.ExecutionLimits
 	// Languages are those that can run here.
 	Languages []pyth.LanguageInfo
+	// Network says what programs may ask for; nil when they have no network.
+	Network execution.NetworkPolicy
 	// Clock is optional.
 	Clock func() time.Time
 	// MaxPerUser bounds the sessions of one user: 20.
@@ -131,8 +133,12 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		Tenant:   user,
 		Language: cmp.Or(r.Language, pyth.Python),
 		Limits:   execution.WithDefaults(r.Limits, s.config.Limits.Default),
+		Network:  r.Network,
 	}
 	if err := execution.CheckLanguage(spec.Language, s.config.Languages); err != nil {
+		return nil, 0, err
+	}
+	if err := execution.CheckNetwork(spec.Network, s.config.Network); err != nil {
 		return nil, 0, err
 	}
 	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max, 0)

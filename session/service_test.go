@@ -42,6 +42,16 @@ func TestOpening(t *testing.T) {
 		}
 	})
 
+	on(t, "asks the operator's policy for the network", func(c *session.Config) { c.Network = policy{"example.org"} }, func(s *scene) {
+		x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Network: []string{"example.org"}})
+		if err != nil || !cmp.Equal(s.host.specs[x.ID].Network, []string{"example.org"}) {
+			s.Errorf("got %v, %v", s.host.specs, err)
+		}
+		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{Network: []string{"example.net"}}); pyth.ErrorCode(err) != pyth.CodeForbidden {
+			s.Errorf("got %v", err)
+		}
+	})
+
 	on(t, "is refused with all faults", nil, func(s *scene) {
 		for _, c := range []struct {
 			request pyth.SessionRequest
@@ -50,6 +60,7 @@ func TestOpening(t *testing.T) {
 		}{
 			{pyth.SessionRequest{Language: "cobol"}, pyth.CodeInvalid, []string{"body.language"}},
 			{pyth.SessionRequest{Language: pyth.JavaScript}, pyth.CodeRuntimeUnavailable, nil},
+			{pyth.SessionRequest{Network: []string{"example.org"}}, pyth.CodeNotImplemented, nil},
 			{pyth.SessionRequest{IdleTimeout: -1}, pyth.CodeInvalid, []string{"body.idleTimeoutMs"}},
 			{pyth.SessionRequest{IdleTimeout: time.Second - 1}, pyth.CodeInvalid, []string{"body.idleTimeoutMs"}},
 			{pyth.SessionRequest{IdleTimeout: 24*time.Hour + 1}, pyth.CodeInvalid, []string{"body.idleTimeoutMs"}},
@@ -120,6 +131,18 @@ func TestOpening(t *testing.T) {
 			s.Errorf("got %v", err)
 		}
 	})
+}
+
+// policy allows one host.
+type policy struct{ host string }
+
+func (p policy) Check(hosts []string) error {
+	for _, h := range hosts {
+		if h != p.host {
+			return pyth.Errorf(pyth.CodeForbidden, "The operator does not allow %s.", h)
+		}
+	}
+	return nil
 }
 
 func TestOtherUsersSessionsAreNotThere(t *testing.T) {

@@ -63,12 +63,40 @@ func (d *demand) booted(took time.Duration) {
 	d.boot += (took.Seconds() - d.boot) / 8
 }
 
-// warm is how many fresh sandboxes are wanted: as many as are taken during
-// twice the time of a boot, so that an ordinary fluctuation of arrivals finds
-// one. The caller holds the lock.
-func (p *Pool) warm() int {
-	expected := int(math.Round(2 * p.demand.now(time.Now()) * p.demand.boot))
-	return min(p.config.Warm+expected, max(p.config.MaxWarm, p.config.Warm))
+// runtimes are all, in the order in which their sandboxes are booted.
+func runtimes() []pyth.Runtime { return []pyth.Runtime{pyth.PythonRuntime, pyth.NodeRuntime} }
+
+// warm is how many fresh sandboxes of each runtime are wanted: as many as are
+// taken during twice the time of a boot, so that an ordinary fluctuation of
+// arrivals finds one. Runtimes share what there is room for as they are in
+// demand. The caller holds the lock.
+func (p *Pool) warm() map[pyth.Runtime]int {
+	wanted := map[pyth.Runtime]int{pyth.PythonRuntime: p.config.Warm, pyth.NodeRuntime: p.config.WarmNode}
+	room := max(p.config.MaxWarm-p.config.Warm-p.config.WarmNode, 0)
+	expected, total := make(map[pyth.Runtime]int), 0
+	for runtime, d := range p.demand {
+		expected[runtime] = int(math.Round(2 * d.now(time.Now()) * d.boot))
+		total += expected[runtime]
+	}
+	for runtime, n := range expected {
+		if total > room {
+			n = n * room / total
+		}
+		wanted[runtime] += n
+	}
+	return wanted
+}
+
+// freshFor is how many fresh sandboxes the runtime has. The caller holds the
+// lock.
+func (p *Pool) freshFor(runtime pyth.Runtime) int {
+	n := 0
+	for _, m := range p.fresh {
+		if m.runtime == runtime {
+			n++
+		}
+	}
+	return n
 }
 
 // lacking are the jobs that wait for a sandbox that is not there, and will not
@@ -85,6 +113,9 @@ func (p *Pool) lacking() []*waiter {
 			}
 			if t.running+i >= p.config.MaxPerTenant {
 				break
+			}
+			if w.job.Session != "" {
+				continue // It has its sandbox.
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !p.room(running, reserved, w.job); full {
@@ -111,9 +142,13 @@ func (p *Pool) fill() {
 	if p.closed || p.rest.timer != nil {
 		return
 	}
-	lacking := len(p.lacking()) - len(p.fresh)
-	wanted := p.warm() + lacking - p.booting
-	for ; wanted > 0 && p.booting < p.maxBoots(lacking); wanted-- {
+	jobs := p.lacking()
+	lacking := len(jobs) - len(p.fresh)
+	for p.booting < p.maxBoots(lacking) {
+		runtime, wanted := p.mostWanted(jobs)
+		if !wanted {
+			return
+		}
 		if p.total >= p.capacity() {
 			// Room is made for jobs, not for spares; it is there when what is
 			// removed is gone.
@@ -124,8 +159,32 @@ func (p *Pool) fill() {
 		}
 		p.total++
 		p.booting++
-		p.all.Go(p.boot)
+		p.bootingFor[runtime]++
+		p.all.Go(func() { p.boot(runtime) })
 	}
+}
+
+// mostWanted is the runtime that the next boot is for, if any: first those of
+// jobs that lack a sandbox, in their order, then those with too few spares. The
+// caller holds the lock.
+func (p *Pool) mostWanted(lacking []*waiter) (pyth.Runtime, bool) {
+	have := make(map[pyth.Runtime]int)
+	for _, runtime := range runtimes() {
+		have[runtime] = p.freshFor(runtime) + p.bootingFor[runtime]
+	}
+	for _, w := range lacking {
+		runtime := w.job.Language.Runtime()
+		if have[runtime]--; have[runtime] < 0 {
+			return runtime, true
+		}
+	}
+	warm := p.warm()
+	for _, runtime := range runtimes() {
+		if have[runtime] < warm[runtime] {
+			return runtime, true
+		}
+	}
+	return "", false
 }
 
 // capacity is how many sandboxes there may be. The server's own jobs need no
@@ -155,22 +214,23 @@ func (p *Pool) maxBoots(lacking int) int {
 }
 
 // boot boots one sandbox.
-func (p *Pool) boot() {
+func (p *Pool) boot(runtime pyth.Runtime) {
 	started := time.Now()
-	s, err := p.config.Boot(p.ctx)
+	s, err := p.config.Boot(p.ctx, runtime)
 	took := time.Since(started)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.booting--
+	p.bootingFor[runtime]--
 	if err != nil {
 		p.total--
 		p.failed(took, err)
 		return
 	}
 	p.rest.backoff, p.rest.failures = 0, 0
-	p.demand.booted(took)
+	p.demand[runtime].booted(took)
 	p.config.Observer.Booted(took, nil)
-	m := &member{sandbox: s}
+	m := &member{sandbox: s, runtime: runtime}
 	p.all.Go(func() { p.guard(m) })
 	p.place(m)
 	p.schedule()

@@ -31,6 +31,11 @@ func alone(j *pyth.Job) *pyth.Job {
 	return j
 }
 
+func in(language pyth.Language, j *pyth.Job) *pyth.Job {
+	j.Language = language
+	return j
+}
+
 func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	j.Limits.MemoryBytes = bytes
 	return j

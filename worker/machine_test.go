@@ -54,7 +54,7 @@ type machine struct {
 func newMachine() *machine {
 	m := &machine{running: make(map[pyth.UserID]int), removed: make(map[worker.Reason]int)}
 	m.Config = worker.Config{
-		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10,
+		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3,
 		MaxRunning: 4, MaxPerTenant: 4, MaxQueued: 10, MaxQueuedPerTenant: 10,
 		IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
 	}
@@ -72,7 +72,7 @@ func (m *machine) set(change func()) {
 	change()
 }
 
-func (m *machine) boot(ctx context.Context) (worker.Sandbox, error) {
+func (m *machine) boot(ctx context.Context, runtime pyth.Runtime) (worker.Sandbox, error) {
 	m.mu.Lock()
 	m.tries++
 	fails := m.bootFails != nil && m.bootFails(m.tries)
@@ -98,7 +98,7 @@ func (m *machine) boot(ctx context.Context) (worker.Sandbox, error) {
 		m.count(-1)
 		return nil, err
 	}
-	f := &fake{machine: m, done: make(chan struct{})}
+	f := &fake{machine: m, runtime: runtime, done: make(chan struct{})}
 	m.all = append(m.all, f)
 	return f, nil
 }

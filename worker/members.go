@@ -16,33 +16,70 @@ type member struct {
 	// user is whose job runs in it; nil if none does.
 	user *tenant
 	runs int
+	// session is the one that holds it; "" if none does.
+	session pyth.SessionID
+	// busy is whether files of the session are being dealt with.
+	busy bool
+	// runtime is the one whose interpreter waits in it, or ran last.
+	runtime pyth.Runtime
 	// expiry removes it when it has waited for too long since; nil while it
 	// does not wait.
 	expiry *time.Timer
 	since  time.Time
 }
 
-// take chooses a sandbox for a job of the tenant, nil if none is ready: the one
-// of its own that was used last, whose memory is warmest, or a fresh one. The
-// caller holds the lock.
+// take takes a sandbox for a job of the tenant, nil if none is ready. The caller
+// holds the lock.
 func (p *Pool) take(t *tenant, job *pyth.Job) *member {
-	own := !t.system() && job.Isolation != pyth.IsolationExecution
-	if n := len(t.ready); own && n > 0 {
-		m := t.ready[n-1]
-		p.unplace(m)
-		return m
-	}
-	if len(p.fresh) == 0 || own && !p.mayGrow(t) {
+	m := p.choose(t, job)
+	if m == nil {
 		return nil
 	}
-	m := p.fresh[0]
 	p.unplace(m)
-	p.demand.taken(time.Now())
-	if own && p.config.IdleTimeout > 0 {
-		m.tenant = t
-		t.members++
+	if m.tenant == nil {
+		// It counts for the runtime that was wanted, so that there will be one.
+		p.demand[job.Language.Runtime()].taken(time.Now())
+		if p.mayKeep(t, job) && p.config.IdleTimeout > 0 {
+			m.tenant = t
+			t.members++
+		}
 	}
 	return m
+}
+
+// choose chooses a sandbox that is ready, if possible with the job's runtime:
+// the one of the tenant's own that was used last, whose memory is warmest, or a
+// fresh one. Another runtime's costs the start of an interpreter, which takes
+// less than a boot does. The caller holds the lock.
+func (p *Pool) choose(t *tenant, job *pyth.Job) *member {
+	var own []*member
+	fresh := p.fresh
+	if p.mayKeep(t, job) {
+		own = t.ready
+		if !p.mayGrow(t) {
+			fresh = nil
+		}
+	}
+	suits := func(m *member) bool { return m.runtime == job.Language.Runtime() }
+	for i := len(own) - 1; i >= 0; i-- {
+		if suits(own[i]) {
+			return own[i]
+		}
+	}
+	switch i := slices.IndexFunc(fresh, suits); {
+	case i >= 0:
+		return fresh[i]
+	case len(own) > 0:
+		return own[len(own)-1]
+	case len(fresh) > 0:
+		return fresh[0]
+	}
+	return nil
+}
+
+// mayKeep is whether a sandbox may be the tenant's for more than this job.
+func (p *Pool) mayKeep(t *tenant, job *pyth.Job) bool {
+	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
 // mayGrow is whether the tenant may have one more sandbox: it may have as many
@@ -112,7 +149,7 @@ func (p *Pool) expire(m *member) {
 	if m.expiry == nil || time.Since(m.since) < p.config.IdleTimeout {
 		return
 	}
-	if m.tenant == nil && len(p.fresh) <= p.warm()+len(p.lacking()) {
+	if m.tenant == nil && p.freshFor(m.runtime) <= p.warm()[m.runtime]+len(p.lacking()) {
 		m.expiry.Reset(p.config.IdleTimeout)
 		return
 	}
@@ -170,11 +207,16 @@ func (p *Pool) guard(m *member) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.unplace(m) {
+	switch {
+	case p.unplace(m):
 		p.config.Logger.Warn("a sandbox ended while it waited")
 		p.remove(m, Broken)
-		p.schedule()
+	case m.session != "" && m.user == nil && !m.busy:
+		p.drop(m, Broken)
+	default:
+		return
 	}
+	p.schedule()
 }
 
 // remove destroys a sandbox in the background. The caller holds the lock.

@@ -8,14 +8,16 @@
 // which they came; that running jobs, waiting jobs, sandboxes and memory stay
 // within their bounds; and that when Close returns no sandbox is left.
 //
-// Sandboxes that had no job yet are fresh. A tenant's sandbox that has run a
+// Sandboxes that had no job yet are fresh. In each waits the interpreter of one
+// runtime; another can take its place, at the cost of its start. A tenant's sandbox that has run a
 // job is renewed, which ends with an interpreter that waits for the next, and
-// is kept for a while. How many fresh sandboxes are kept follows the rate at
-// which they are taken.
+// is kept for a while. How many fresh sandboxes of a runtime are kept follows
+// the rate at which its jobs take some.
 package worker
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,19 +36,30 @@ type Sandbox interface {
 	Done() <-chan struct{}
 	// Close destroys the sandbox; it must always be called.
 	Close() error
+
+	// Open makes one that is fresh ready for a session, whose jobs need no Renew
+	// between them. The files are those of the session.
+	Open(ctx context.Context, spec *pyth.SessionSpec) error
+	Files(ctx context.Context) ([]pyth.FileInfo, error)
+	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
+	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
+	DeleteFile(ctx context.Context, path string) error
 }
 
 // Config says how many sandboxes there may be.
 type Config struct {
-	// Boot starts a sandbox that is ready for a job.
-	Boot func(context.Context) (Sandbox, error)
-	// Warm is how many fresh sandboxes wait for jobs at least, MaxWarm at most.
-	Warm, MaxWarm int
+	// Boot starts a sandbox that is ready for a job of the runtime.
+	Boot func(context.Context, pyth.Runtime) (Sandbox, error)
+	// Warm is how many fresh sandboxes wait for Python's jobs at least,
+	// WarmNode for Node's, and MaxWarm for all at most.
+	Warm, WarmNode, MaxWarm int
 	// MaxBoots is how many boot at once, and how many are renewed at once.
 	MaxBoots int
 	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
 	// a job of the server's own waits there may be one more.
 	MaxSandboxes int
+	// MaxSessions bounds the sandboxes that sessions hold.
+	MaxSessions int
 	// MaxRunning is how many jobs run at once, MaxPerTenant how many of one
 	// tenant.
 	MaxRunning, MaxPerTenant int
@@ -88,13 +101,14 @@ const (
 	Evicted Reason = "evicted" // another tenant needed its place
 	Broken  Reason = "broken"  // it ended, or could not be renewed
 	Drained Reason = "drained" // the pool closes
+	Closed  Reason = "closed"  // its session was closed
 )
 
 // attempts is in how many sandboxes a job is tried that could not be handed
 // over: a sandbox may die while it waits, but not all of them.
 const attempts = 3
 
-// Pool is a pyth.Dispatcher.
+// Pool is a pyth.Dispatcher and a pyth.SessionHost.
 type Pool struct {
 	config Config
 	ctx    context.Context
@@ -113,20 +127,30 @@ type Pool struct {
 	idle []*member
 	// spent are those that are to be renewed, and wait for a processor.
 	spent []*member
+	// sessions are the sandboxes that sessions hold; opening counts those that
+	// will be.
+	sessions map[pyth.SessionID]*member
+	opening  int
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
-	running, queued                    int
+	// bootingFor is how many of those that boot are for each runtime.
+	bootingFor      map[pyth.Runtime]int
+	running, queued int
 	// reserved is the memory that running jobs may take.
 	reserved int64
-	demand   demand
+	demand   map[pyth.Runtime]*demand
 	rest     rest
 }
 
-var _ pyth.Dispatcher = (*Pool)(nil)
+var _ pyth.SessionHost = (*Pool)(nil)
 
 // New starts to fill the pool.
 func New(config Config) *Pool {
-	p := &Pool{config: config, tenants: make(map[pyth.UserID]*tenant)}
+	p := &Pool{
+		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[pyth.Runtime]int),
+		sessions: make(map[pyth.SessionID]*member),
+		demand:   map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,6 +163,8 @@ type Stats struct {
 	// Fresh sandboxes have had no job yet, Idle ones belong to a tenant, and
 	// Renewing ones will be idle soon.
 	Fresh, Idle, Renewing, Booting int
+	// Sessions count the sandboxes that sessions hold while nothing runs in them.
+	Sessions int
 	// Running and Queued count the tenants' jobs.
 	Running, Queued int
 	// Tenants counts those that have a sandbox or a job.
@@ -152,7 +178,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting,
+		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting, Sessions: p.waiting(),
 		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.reserved,
 	}
 }
@@ -168,7 +194,11 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) 
 		}
 		queued := time.Since(arrived)
 		outcome, err := m.sandbox.Run(ctx, job, events)
-		p.release(m, job, err)
+		p.release(m, job, outcome, err)
+		if err != nil && job.Session != "" {
+			p.config.Logger.Warn("the sandbox of a session did not take its job", "err", err)
+			return &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}, nil
+		}
 		if err == nil {
 			outcome.Usage.Queued = queued
 			p.config.Observer.Ran(outcome)
@@ -215,13 +245,16 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member,
 }
 
 // release takes back a sandbox after a run.
-func (p *Pool) release(m *member, job *pyth.Job, err error) {
+func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.all.Done()
 	p.stop(m, job)
 	m.runs++
+	m.runtime = job.Language.Runtime()
 	switch {
+	case m.session != "":
+		p.keep(m, err != nil || outcome.SessionEnded)
 	case p.closed:
 		p.remove(m, Drained)
 	case err != nil:
@@ -252,6 +285,11 @@ func (p *Pool) Close() error {
 	}
 	for len(p.idle) > 0 {
 		p.remove(p.idle[0], Drained)
+	}
+	for _, m := range p.sessions {
+		if m.user == nil && !m.busy {
+			p.drop(m, Drained)
+		}
 	}
 	p.rest.end()
 	p.cancel()

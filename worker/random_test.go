@@ -17,7 +17,7 @@ import (
 type arrival struct {
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
-	Isolated                   bool
+	Isolated, Node             bool
 	Memory                     int64
 	// Kills is whether the sandbox that was booted last dies when it comes.
 	Kills bool
@@ -25,10 +25,10 @@ type arrival struct {
 
 // plan is all that happens to a pool.
 type plan struct {
-	Warm, MaxWarm, MaxBoots, MaxSandboxes, MaxRunning, MaxPerTenant int
-	MaxQueued, MaxQueuedPerTenant, MaxRuns                          int
-	MemoryBytes                                                     int64
-	IdleTimeout                                                     time.Duration
+	Warm, WarmNode, MaxWarm, MaxBoots, MaxSandboxes, MaxRunning, MaxPerTenant int
+	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
+	MemoryBytes                                                               int64
+	IdleTimeout                                                               time.Duration
 	// Which boots, runs and renewals fail, again and again.
 	BootFails, RunFails, RenewFails []bool
 	Arrivals                        []arrival
@@ -45,7 +45,7 @@ func plans(t *rapid.T) plan {
 		}).Draw(t, name)
 	}
 	p := plan{
-		Warm: number("warm", 0, 2), MaxWarm: number("max warm", 0, 4), MaxBoots: number("boots", 1, 3),
+		Warm: number("warm", 0, 2), WarmNode: number("warm Node", 0, 1), MaxWarm: number("max warm", 0, 4), MaxBoots: number("boots", 1, 3),
 		MaxSandboxes: number("sandboxes", 1, 6), MaxRunning: number("running", 1, 4), MaxPerTenant: number("per tenant", 1, 4),
 		MaxQueued: number("queued", 0, 8), MaxQueuedPerTenant: number("queued per tenant", 0, 4),
 		MaxRuns: number("runs", 0, 3), MemoryBytes: int64(number("memory", 0, 5)), IdleTimeout: moment("idle"),
@@ -56,7 +56,7 @@ func plans(t *rapid.T) plan {
 		p.Arrivals = append(p.Arrivals, arrival{
 			After: moment("after"), Runs: moment("time"), CanceledAfter: moment("canceled"),
 			Tenant:   rapid.SampledFrom([]pyth.UserID{"ann", "ann", "bob", "cid", ""}).Draw(t, "tenant"),
-			Isolated: number("isolated", 0, 4) == 0, Memory: int64(number("bytes", 0, 6)), Kills: number("kills", 0, 9) == 0,
+			Isolated: number("isolated", 0, 4) == 0, Node: rapid.Bool().Draw(t, "Node"), Memory: int64(number("bytes", 0, 6)), Kills: number("kills", 0, 9) == 0,
 		})
 	}
 	return p
@@ -66,6 +66,7 @@ func plans(t *rapid.T) plan {
 func (p *plan) machine() *machine {
 	m := newMachine()
 	c := &m.Config
+	c.WarmNode = p.WarmNode
 	c.Warm, c.MaxWarm, c.MaxBoots, c.MaxSandboxes = p.Warm, p.MaxWarm, p.MaxBoots, p.MaxSandboxes
 	c.MaxRunning, c.MaxPerTenant, c.MaxQueued, c.MaxQueuedPerTenant = p.MaxRunning, p.MaxPerTenant, p.MaxQueued, p.MaxQueuedPerTenant
 	c.MemoryBytes, c.IdleTimeout, c.MaxRuns = p.MemoryBytes, p.IdleTimeout, p.MaxRuns
@@ -92,6 +93,9 @@ func (p *plan) follow() []string {
 		j := sized(job(a.Tenant, a.Runs), a.Memory)
 		if a.Isolated {
 			alone(j)
+		}
+		if a.Node {
+			in(pyth.JavaScript, j)
 		}
 		c := dispatch(pool, j)
 		calls = append(calls, c)
@@ -147,7 +151,7 @@ func (p *plan) settle(m *machine, pool *worker.Pool, calls []*call) {
 	if s.Running+s.Queued+s.Renewing != 0 || s.ReservedBytes != 0 || p.IdleTimeout > 0 && s.Idle+s.Tenants != 0 {
 		m.set(func() { m.fault("in the end there is %+v", s) })
 	}
-	if wanted := min(p.Warm, p.MaxSandboxes); len(p.BootFails) == 0 && s.Fresh < wanted {
+	if wanted := min(p.Warm+p.WarmNode, p.MaxSandboxes); len(p.BootFails) == 0 && s.Fresh < wanted {
 		m.set(func() { m.fault("in the end there are %d spares", s.Fresh) })
 	}
 }

@@ -22,6 +22,8 @@ import (
 type doctorCommand struct {
 	JSON     bool   `name:"json" help:"Show the findings as JSON."`
 	CacheDir string `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
+
+	nodeFlags
 }
 
 func (c *doctorCommand) Run() error {
@@ -61,13 +63,23 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
-	image, err := rootfs.Build(ctx, cache, rootfs.Options{Progress: newProgress(os.Stderr).step})
+	progress := newProgress(os.Stderr).step
+	node, err := c.node(ctx, cache, progress)
+	reason, without := errors.AsType[*noNode](err)
+	if err != nil && !without {
+		return nil, err
+	}
+	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: progress})
 	if err != nil {
 		add(doctor.NoImage(err))
 		return findings, nil
 	}
-	add(doctor.Python(image.PythonVersion), doctor.Tools(image.Missing))
-	h, err := openHost(image.Path, slot.join("state"))
+	add(doctor.Python(image.PythonVersion))
+	if without {
+		add(doctor.NoNode(reason.Err, reason.Fix))
+	}
+	add(doctor.Tools(image.Missing))
+	h, err := openHost(image.Path, slot.join("state"), nil)
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil
@@ -81,6 +93,9 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 	pool := worker.New(single(h, 1, slog.New(slog.DiscardHandler)))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
+	if node != nil {
+		add(doctor.Node(ctx, pool, node.Version))
+	}
 	return findings, ctx.Err()
 }
 

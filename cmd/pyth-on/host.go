@@ -9,6 +9,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/nodejs"
 	"github.com/pyth-on/pyth-on/rootless"
 	"github.com/pyth-on/pyth-on/sandbox"
 	"github.com/pyth-on/pyth-on/sandbox/cgroup"
@@ -43,15 +44,16 @@ type host struct {
 }
 
 // openHost prepares to start sandboxes from the image. The state directory is
-// emptied; the caller sees to it that no other process uses it.
-func openHost(image, stateDir string) (*host, error) {
+// emptied; the caller sees to it that no other process uses it. Network may be
+// nil: then programs have none.
+func openHost(image, stateDir string, network func([]string) (sandbox.Network, error)) (*host, error) {
 	stateDir, err := filepath.Abs(stateDir)
 	if err != nil {
 		return nil, err
 	}
 	_, inside := rootless.Inside()
 	h := new(host)
-	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside}
+	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside, Network: network}
 	// A name for each state directory, so that a restart finds and removes
 	// what it left and nothing else.
 	id := sha256.Sum256([]byte(stateDir))
@@ -66,9 +68,14 @@ func openHost(image, stateDir string) (*host, error) {
 	return h, nil
 }
 
-// boot is a worker's way to a sandbox.
-func (h *host) boot(ctx context.Context) (worker.Sandbox, error) {
-	s, err := h.Boot(ctx)
+// boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
+// TypeScript runs there as well, and what compiles it takes memory.
+func (h *host) boot(ctx context.Context, runtime pyth.Runtime) (worker.Sandbox, error) {
+	language := pyth.Python
+	if runtime == pyth.NodeRuntime {
+		language = pyth.JavaScript
+	}
+	s, err := h.Boot(ctx, language)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +93,16 @@ func (h *host) enforcement() pyth.Check {
 	}
 }
 
-// languages are what runs here so far.
-func languages(pythonVersion string) []pyth.LanguageInfo {
-	return []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
+// languages are what runs here; node is nil where there is none. TypeScript's
+// version is that of the Node that runs it.
+func languages(pythonVersion string, node *nodejs.Binary) []pyth.LanguageInfo {
+	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
+	if node != nil {
+		all = append(all,
+			pyth.LanguageInfo{Name: pyth.JavaScript, Version: node.Version},
+			pyth.LanguageInfo{Name: pyth.TypeScript, Version: node.Version})
+	}
+	return all
 }
 
 // now is the server's clock. The monotonic part stays in for durations.

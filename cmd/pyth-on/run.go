@@ -37,7 +37,10 @@ type runCommand struct {
 	Timeout  time.Duration     `default:"30s" help:"How long the program may take by the clock."`
 	Memory   int64             `default:"256" help:"How much memory it may take, in MiB."`
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
+	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
 	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
+
+	nodeFlags
 }
 
 func (c *runCommand) Run() error {
@@ -63,7 +66,12 @@ func (c *runCommand) run() (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	image, err := rootfs.Build(ctx, cache, rootfs.Options{Progress: newProgress(os.Stderr).step})
+	progress := newProgress(os.Stderr).step
+	node, err := c.nodeFor(ctx, program.Language, cache, progress)
+	if err != nil {
+		return 0, err
+	}
+	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: progress})
 	if err != nil {
 		return 0, err
 	}
@@ -72,7 +80,7 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"))
+	h, err := openHost(image.Path, slot.join("state"), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -84,7 +92,7 @@ func (c *runCommand) run() (code int, err error) {
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
 	service := execution.New(execution.Config{
-		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
+		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
 	})
 	run, err := service.Execute(ctx, "local", program, nil)
 	if err != nil {
@@ -95,7 +103,7 @@ func (c *runCommand) run() (code int, err error) {
 
 // program reads the program and its input.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	p := &pyth.Program{Language: c.language(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
 	}

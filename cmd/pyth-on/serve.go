@@ -42,7 +42,9 @@ type serveCommand struct {
 	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
 	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
+	nodeFlags
 	poolFlags
+	networkFlags
 
 	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
@@ -97,7 +99,14 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 
-	image, err := rootfs.Build(ctx, data.path, rootfs.Options{Progress: newProgress(os.Stderr).step})
+	progress := newProgress(os.Stderr).step
+	node, err := c.node(ctx, data.path, progress)
+	if reason, ok := errors.AsType[*noNode](err); ok {
+		logger.Warn("programs in JavaScript and TypeScript are refused: there is no Node", "reason", reason.Err, "mend", reason.Fix)
+	} else if err != nil {
+		return err
+	}
+	image, err := rootfs.Build(ctx, data.path, rootfs.Options{Node: pathOf(node), Progress: progress})
 	if err != nil {
 		return err
 	}
@@ -107,7 +116,12 @@ func (c *serveCommand) serve() (err error) {
 	} else if removed > 0 {
 		logger.Info("removed images of earlier versions", "count", removed)
 	}
-	h, err := openHost(image.Path, data.join("run"))
+	traffic := newNetworkMetrics()
+	way, err := c.network(traffic)
+	if err != nil {
+		return err
+	}
+	h, err := openHost(image.Path, data.join("run"), way.open)
 	if err != nil {
 		return err
 	}
@@ -116,7 +130,7 @@ func (c *serveCommand) serve() (err error) {
 		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
 	}
 	metrics := newPoolMetrics()
-	config := c.worker(metrics, logger)
+	config := c.worker(node != nil, metrics, logger)
 	config.Boot = h.boot
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
@@ -132,15 +146,15 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion), Clock: now,
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Clock: now,
 		}),
 		Health:     monitor,
-		Languages:  languages(image.PythonVersion),
+		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: metrics.collectors(pool),
+		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
 		Logger:     logger,
 	})
 	if err != nil {
@@ -153,7 +167,7 @@ func (c *serveCommand) serve() (err error) {
 	defer stopMetrics()
 	go purge(ctx, accounts, logger)
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
-		"version", version, "python", image.PythonVersion, "data", data.path)
+		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
 }
 

@@ -80,7 +80,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		}
 		return c.directory(fd, full, depth+1)
 	}
-	if full == "main.py" || !c.matches(full) {
+	if full == c.job.Program || !c.matches(full) {
 		return nil
 	}
 	if reason := c.refuse(full, &st); reason != "" {

@@ -13,7 +13,8 @@ import (
 // program is an interpreter that has started, in namespaces of its own, and
 // waits for its job. Numbers of descriptors and processes are the agent's.
 type program struct {
-	disk int64
+	interpreter interpreter
+	disk        int64
 	// init is the first process of the namespaces, pid the interpreter, and
 	// pidfd can be read from when that has ended.
 	init, pid, pidfd int
@@ -21,6 +22,8 @@ type program struct {
 	work, reports int
 	// control is where the interpreter waits, results where it shows values.
 	control, results int
+	// inSession is whether the interpreter is that of a session that has begun.
+	inSession bool
 	// The agent's ends of the standard streams; -1 once closed.
 	stdin, stdout, stderr int
 }
@@ -46,15 +49,10 @@ func (p *program) startInterpreter() error {
 		}
 	}
 	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
-	p.pid, err = syscall.ForkExec("/usr/local/bin/python3", []string{"python3", "main.py"}, &syscall.ProcAttr{
-		Dir: workDir,
-		Env: []string{
-			"PATH=/usr/local/bin:/usr/bin:/bin",
-			"HOME=/home/sandbox",
-			"LANG=C.UTF-8",
-			"PYTHONPATH=/pyth-on/python",
-		},
-		Files: theirs,
+	p.pid, err = syscall.ForkExec(p.interpreter.path, p.interpreter.args, &syscall.ProcAttr{
+		Dir:   workDir,
+		Env:   p.interpreter.environment(),
+		Files: p.interpreter.files(theirs),
 		Sys: &syscall.SysProcAttr{
 			Credential: &syscall.Credential{Uid: userID, Gid: userID, NoSetGroups: false},
 			Setsid:     true,
@@ -93,19 +91,25 @@ func (p *program) limit(resource int, value uint64) error {
 	return nil
 }
 
-// start applies the limits of the job and lets the program begin.
+// start applies the limits of the job and lets the program begin. That of a
+// session goes on to listen for what it is to run.
 func (p *program) start(j *job) error {
 	// gVisor refuses the process after the one that exceeds the limit.
-	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0))); err != nil {
+	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+p.interpreter.threads)); err != nil {
 		return err
 	}
+	args := p.interpreter.arguments(&j.Job)
 	var fields bytes.Buffer
-	results := 0
-	if j.Results {
-		results = 1
+	mode, env := "plain", j.Env
+	switch {
+	case j.Session:
+		// What the job gives is for its own turn.
+		mode, env = "session", usualEnvironment()
+	case j.Results:
+		mode = "results"
 	}
-	fmt.Fprintf(&fields, "%d\x00%d\x00", results, len(j.Args))
-	for _, list := range [][]string{j.Args, j.Env} {
+	fmt.Fprintf(&fields, "%s\x00%d\x00", mode, len(args))
+	for _, list := range [][]string{args, env} {
 		for _, s := range list {
 			fields.WriteString(s)
 			fields.WriteByte(0)
@@ -113,6 +117,10 @@ func (p *program) start(j *job) error {
 	}
 	message := binary.BigEndian.AppendUint32(nil, uint32(fields.Len()))
 	err := writeAll(p.control, append(message, fields.Bytes()...))
+	if j.Session {
+		p.inSession = true
+		return errors.Join(err, closeOnce(&p.stdin))
+	}
 	return errors.Join(err, closeOnce(&p.control))
 }
 

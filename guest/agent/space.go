@@ -11,11 +11,14 @@ import (
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
-// prepare starts an interpreter in namespaces of its own, with an empty disk
-// of the size, and returns when it waits. When it fails the sandbox is of no
-// more use, so nothing is undone.
-func prepare(disk int64) (*program, error) {
-	p := &program{disk: disk}
+// prepare starts an interpreter in namespaces of its own, with an empty disk,
+// and returns when it waits. When it fails the sandbox is of no more use, so
+// nothing is undone.
+func prepare(wanted *protocol.Prepare) (*program, error) {
+	p := &program{interpreter: interpreterOf(wanted.Language), disk: wanted.DiskBytes}
+	if p.disk == 0 {
+		p.disk = protocol.UsualDisk
+	}
 	entered := make(chan error)
 	go func() {
 		// This thread is not used again: it ends with the goroutine, and the
@@ -27,6 +30,13 @@ func prepare(disk int64) (*program, error) {
 		return nil, err
 	}
 	return p, p.ready()
+}
+
+// replace ends a program that has run nothing, and prepares another.
+func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
+	p.end()
+	p.close()
+	return prepare(wanted)
 }
 
 // enter makes the namespaces, with the calling thread in them, and starts what

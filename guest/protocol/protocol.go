@@ -2,11 +2,11 @@
 // socket that is donated to a sandbox.
 //
 // The stream is a sequence of frames: one byte of kind, four bytes of payload
-// length (big endian), the payload. The guest speaks first with Hello, whose
+// length (big endian), the payload. The host speaks first with Prepare, upon
+// which the guest gets an interpreter ready and answers with Hello, whose
 // version must match. The host then sends the parts of one job (Job, Code,
 // Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and Exit. Upon Renew it gets ready for the
-// next job and greets again.
+// Report, File and Skipped frames, and Exit. Then the next Prepare may come.
 //
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
@@ -22,11 +22,20 @@ import (
 	"sync"
 )
 
-// InitPath is where in a sandbox the first process of each run is.
-const InitPath = "/pyth-on/init"
+// UsualDisk is how much a run may write unless its job says otherwise; a file
+// system of this size is there before the job comes.
+const UsualDisk = 100 << 20
+
+// Where in a sandbox the first process of each run is, and the hooks by which
+// interpreters wait.
+const (
+	InitPath          = "/pyth-on/init"
+	PythonHookDir     = "/pyth-on/python"
+	JavaScriptHookDir = "/pyth-on/javascript"
+)
 
 // Version is raised when either side would misunderstand the other.
-const Version = 2
+const Version = 3
 
 // MaxPayload bounds a frame: the largest file of a job and its path.
 const MaxPayload = 12 << 20
@@ -39,13 +48,23 @@ type Kind byte
 
 // Frames from the host.
 const (
-	KindJob   Kind = 'J' // JSON Job
-	KindCode  Kind = 'C' // the program's source
-	KindStdin Kind = 'I' // standard input, whole
-	KindFile  Kind = 'F' // a File; both directions
-	KindStart Kind = 'G' // everything has been sent
-	KindStop  Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
-	KindRenew Kind = 'N' // get ready for another job; the answer is Hello
+	KindPrepare Kind = 'N' // JSON Prepare: get ready for a job; the answer is Hello
+	KindJob     Kind = 'J' // JSON Job
+	KindCode    Kind = 'C' // the program's source
+	KindStdin   Kind = 'I' // standard input, whole
+	KindFile    Kind = 'F' // a File; both directions
+	KindStart   Kind = 'G' // everything has been sent
+	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
+	// In a session, while nothing runs. The payload of Put, Get and Remove is a
+	// path; the answer is Done, after List with entries and after Get with data
+	// before it. Put is followed by data and End, or by Abort.
+	KindPut    Kind = 'P'
+	KindGet    Kind = 'T'
+	KindRemove Kind = 'U'
+	KindList   Kind = 'L'
+	KindData   Kind = 'd' // both directions
+	KindEnd    Kind = 'E' // the file is whole
+	KindAbort  Kind = 'A' // the file is to be forgotten
 )
 
 // Frames from the guest.
@@ -56,27 +75,66 @@ const (
 	KindResult  Kind = 'D' // a rich value, as EncodeResult makes it
 	KindReport  Kind = 'R' // JSON Report of an uncaught exception
 	KindSkipped Kind = 's' // JSON Skipped
-	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
+	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left, but for a session
+	KindEntry   Kind = 'y' // JSON Entry
+	KindDone    Kind = 'q' // JSON Done
 )
 
-// Hello says that the guest is ready for a job: at first, and after each run.
+// Prepare says what the next job will probably be.
+type Prepare struct {
+	// Language is what it is written in: one of the API's names.
+	Language string `json:"language"`
+	// DiskBytes is how large its disk is; 0 for the usual.
+	DiskBytes int64 `json:"diskBytes,omitempty"`
+}
+
+// Hello says that the guest is ready for a job.
 type Hello struct {
 	Version int `json:"version"`
 }
 
 // Job is a program but for its code, input and files.
 type Job struct {
+	Language string `json:"language"`
+	// Program is the name of the file that the code goes to.
+	Program     string   `json:"program"`
 	Args        []string `json:"args"`
 	Env         []string `json:"env"`
 	OutputFiles []string `json:"outputFiles"`
 	TimeoutMs   int64    `json:"timeoutMs"`
+	MemoryBytes int64    `json:"memoryBytes"`
 	DiskBytes   int64    `json:"diskBytes"`
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
 	MaxBytes    int64    `json:"maxBytes"`
 	// Results is whether rich values are wanted.
 	Results bool `json:"results,omitempty"`
+	// Network is whether programs can connect to ProxyAddress.
+	Network bool `json:"network,omitempty"`
+	// Session is whether the interpreter stays, for the next job.
+	Session bool `json:"session,omitempty"`
 }
+
+// Entry is a file of a session.
+type Entry struct {
+	Path       string `json:"path"`
+	SizeBytes  int64  `json:"sizeBytes"`
+	ModifiedMs int64  `json:"modifiedMs"`
+}
+
+// Done is how an operation on files ended.
+type Done struct {
+	// Created is whether the file that was put is new.
+	Created bool `json:"created,omitempty"`
+	// SizeBytes is the size of the file that was got; it precedes the data, in a
+	// Done of its own.
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Failure is the error's name in errno(3), "" if there was none.
+	Failure string `json:"failure,omitempty"`
+}
+
+// MaxData bounds the data of one frame.
+const MaxData = 256 << 10
 
 // Report is what the interpreter says of an uncaught exception. It comes from
 // the user's process and is shown to that user only.
@@ -101,6 +159,8 @@ type Exit struct {
 	// TimedOut and Stopped say that the guest ended it, and why.
 	TimedOut bool `json:"timedOut"`
 	Stopped  bool `json:"stopped"`
+	// Ended is whether a session's interpreter is no more.
+	Ended bool `json:"ended,omitempty"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
 }

@@ -32,20 +32,13 @@ def wait():
 
     control = 3
 
-    def receive(size):
-        parts = []
-        while size:
-            part = os.read(control, size)
-            if not part:
-                os._exit(0)  # The agent is gone: so is the sandbox.
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
     prepare()
     os.write(control, b"R")
-    size = int.from_bytes(receive(4), "big")
-    results, count, *fields = receive(size).split(b"\0")[:-1]
+    mode, count, *fields = receive(control).split(b"\0")[:-1]
+    if mode == b"session":
+        import fcntl
+
+        kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 100)
     os.close(control)
     fields = [os.fsdecode(f) for f in fields]
     args, env = fields[: int(count)], fields[int(count) :]
@@ -63,6 +56,9 @@ def wait():
     sys.orig_argv.extend(args)
 
     library = list(sys.path)
+    if mode == b"session":
+        Session(kept, library).begin()
+        return
     program = os.getpid()
     getpid, opener = os.getpid, os.open
     write, close = os.write, os.close
@@ -77,24 +73,7 @@ def wait():
         try:
             # The program's directory may hold a traceback.py of its own.
             sys.path = library
-            import traceback
-
-            shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-            text = "".join(shown.format())[-65536:]
-            # The text of the exception as shown, since asking for it again
-            # would run the program's code once more.
-            message = str(shown)
-            if isinstance(error, SyntaxError) and (error.filename or "").endswith("/work/main.py"):
-                line = error.lineno
-            else:
-                line, frame = 0, error.__traceback__
-                while frame is not None:
-                    if frame.tb_frame.f_code.co_filename == "/work/main.py":
-                        line = frame.tb_lineno
-                    frame = frame.tb_next
-            fields = (type(error).__qualname__, message[:16384], text, str(line or 0))
-            data = "\0".join(f.replace("\0", "\ufffd") for f in fields)
-            data = data.encode("utf-8", "replace")
+            data = join(*describe(error, error.__traceback__, "/work/main.py"))
             fd = opener("/run/report", flags)
             try:
                 while data:
@@ -105,12 +84,191 @@ def wait():
             pass  # The program's own output must not change.
 
     atexit.register(report)
-    if results == b"1":
+    if mode == b"results":
         import builtins
 
         shown = Results(library)
         builtins.display = shown.display
         capture(shown)
+
+
+def receive(control):
+    """Returns a message, which comes after its length."""
+    import os
+
+    def exactly(size):
+        parts = []
+        while size:
+            part = os.read(control, size)
+            if not part:
+                os._exit(0)  # The agent is gone: so is the sandbox.
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    return exactly(int.from_bytes(exactly(4), "big"))
+
+
+def describe(error, trace, name):
+    """Tells what an exception is, as it is shown, and its line in the file."""
+    import traceback
+
+    shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    text = "".join(shown.format())[-65536:]
+    if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
+        line = error.lineno
+    else:
+        line = 0
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == name:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+    # The text of the exception as shown, since asking for it again would run the
+    # program's code once more.
+    return type(error).__qualname__, str(shown)[:16384], text, str(line or 0)
+
+
+def join(*fields):
+    return "\0".join(f.replace("\0", "\ufffd") for f in fields).encode("utf-8", "replace")
+
+
+class Session:
+    """Runs one program after the other in __main__, as a notebook does."""
+
+    def __init__(self, control, library):
+        self.control = control
+        self.library = library
+        self.results = Results(library)
+        self.number = 0
+        self.running = False
+
+    def begin(self):
+        """Has CPython call serve() as its program."""
+        import builtins
+        import os
+
+        setattr(builtins, "<session>", self.serve)
+        fd = os.open("/work/main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(fd, b"vars(__builtins__)['<session>']()")
+        os.close(fd)
+
+    def serve(self):
+        import builtins
+        import os
+        import signal
+        import sys
+
+        del vars(builtins)["<session>"]
+        os.remove("/work/main.py")
+        builtins.display = self.results.display
+        self.main = vars(sys.modules["__main__"])
+        for name in ("__file__", "__cached__", "__loader__"):
+            self.main.pop(name, None)
+        signal.signal(signal.SIGINT, self.interrupted)
+        while True:
+            message = receive(self.control)
+            parts = []
+            while message:
+                size = 4 + int.from_bytes(message[:4], "big")
+                parts.append(message[4:size])
+                message = message[size:]
+            reply = join(*self.turn(*parts))
+            reply = len(reply).to_bytes(4, "big") + reply
+            while reply:
+                reply = reply[os.write(self.control, reply) :]
+
+    def interrupted(self, number, frame):
+        # One that comes too late is meant for what has ended.
+        if self.running:
+            self.running = False
+            raise KeyboardInterrupt
+
+    def turn(self, results, code, stdin, count, *fields):
+        """Runs one program and returns what the agent is to be told."""
+        import io
+        import os
+        import sys
+
+        self.number += 1
+        name = f"<run {self.number}>"
+        self.results.wanted = results == b"1"
+        fields = [os.fsdecode(f) for f in fields]
+        sys.argv = ["main.py", *fields[: int(count)]]
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8", errors="surrogateescape")
+        environment = dict(os.environ)
+        for variable in fields[int(count) :]:
+            key, _, value = variable.partition("=")
+            os.environ[key] = value
+        given = dict(os.environ)
+        try:
+            return self.outcome(name, code)
+        finally:
+            self.running = False
+            # What was given is for this run; what the run set stays.
+            for key, value in given.items():
+                if os.environ.get(key) == value != environment.get(key):
+                    if key in environment:
+                        os.environ[key] = environment[key]
+                    else:
+                        del os.environ[key]
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except Exception:
+                    pass
+
+    def outcome(self, name, code):
+        import sys
+
+        try:
+            self.running = True
+            self.run(name, code)
+            self.running = False
+            self.results.open_figures(close=True)
+        except SystemExit as stop:
+            status = stop.code
+            if status is None:
+                status = 0
+            elif not isinstance(status, int):
+                print(status, file=sys.stderr)
+                status = 1
+            return str(status & 0xFF), "", "", "", "0"
+        except BaseException as error:
+            self.running = False
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_code.co_filename != name:
+                trace = trace.tb_next
+            error.__traceback__ = trace
+            sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = type(error), error, trace, error
+            path = sys.path
+            try:
+                sys.path = self.library
+                said = describe(error, trace, name)
+            except BaseException:
+                said = (type(error).__qualname__, "", "", "0")
+            finally:
+                sys.path = path
+            try:
+                sys.excepthook(type(error), error, trace)
+            except BaseException:
+                pass  # It is a hook of the program's own.
+            return "1", *said
+        return "0", "", "", "", "0"
+
+    def run(self, name, code):
+        import _ast
+        import linecache
+
+        text = code.decode("utf-8", "replace")
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        final = None
+        if tree.body and isinstance(tree.body[-1], _ast.Expr) and shows(tree.body[-1].value, code):
+            final = _ast.Expression(tree.body.pop().value)
+        if tree.body:
+            exec(compile(tree, name, "exec", dont_inherit=True), self.main)
+        if final is not None:
+            self.results.last(eval(compile(final, name, "eval", dont_inherit=True), self.main))
 
 
 class Results:
@@ -135,6 +293,7 @@ class Results:
         self.library = library
         self.lock = _thread.allocate_lock()
         self.figures = set()
+        self.wanted = True
 
     def display(self, *values):
         """Returns values with the run, in the richest forms that they have."""
@@ -208,6 +367,8 @@ class Results:
     def send(self, bundle):
         import os
 
+        if not self.wanted:
+            return
         message = bytearray(4)
         for media, data in bundle.items():
             try:
@@ -245,7 +406,7 @@ class Results:
         if value is not None:
             self.display(value)
 
-    def open_figures(self):
+    def open_figures(self, close=False):
         """Shows the figures of pyplot that are open still."""
         import sys
 
@@ -257,6 +418,9 @@ class Results:
                 figure = pyplot.figure(number)
                 if id(figure) not in self.figures:
                     self.send({"image/png": self.png(figure), "text/plain": repr(figure)})
+            if close:
+                pyplot.close("all")
+                self.figures.clear()
         except Exception:
             pass  # A figure that cannot be drawn is none.
 

@@ -1,0 +1,221 @@
+'use strict';
+// Lets an interpreter that has already started wait for its program.
+//
+// The guest agent starts `node main.js`, or main.ts, with this module in
+// NODE_OPTIONS. Node is about to run that file when the first getter below is
+// asked for Module.runMain: there it waits for its job, and then hands out the
+// function that Node would have got. So no frame of this module is on the
+// stack, and main.js runs natively: traces, exit codes, 'exit' handlers and
+// require.main are Node's own.
+//
+// Processes that the program starts do not have this module in their options.
+// Worker threads do, since they have the options of the thread that made them:
+// there it only removes itself.
+
+const Module = require('module');
+const fs = require('fs');
+const path = require('path');
+
+const control = 100;
+
+/** Removes what tells of modules that are not the program's. */
+function forget(directory) {
+  for (const cache of [Module._cache, Module._pathCache]) {
+    for (const key of Object.keys(cache)) {
+      if (key.startsWith(directory)) delete cache[key];
+    }
+  }
+}
+
+function receive(size) {
+  const buffer = Buffer.alloc(size);
+  for (let have = 0; have < size;) {
+    const n = fs.readSync(control, buffer, have, size - have);
+    if (n === 0) process.reallyExit(0); // The agent is gone: so is the sandbox.
+    have += n;
+  }
+  return buffer;
+}
+
+/**
+ * Waits for the job: the program's path, the options that Node needs for it if
+ * others than it has, its arguments and its environment.
+ */
+function wait() {
+  fs.writeSync(control, 'R');
+  const message = receive(receive(4).readUInt32BE()).toString();
+  fs.closeSync(control);
+  const fields = message.split('\0');
+  const [mode] = fields;
+  const count = Number(fields[1]);
+  const [program, options, ...args] = fields.slice(2, 2 + count);
+  return { mode, program, options, args, env: fields.slice(2 + count, -1) };
+}
+
+/** Does ahead what is slow when it is done for the first time. */
+function prepare() {
+  // What console.log and reading standard input load.
+  require('net');
+  require('stream');
+  require('util').inspect({ warm: ['one', 1, new Map()] });
+  const compile = (name, source) => {
+    const warm = new Module(`${__dirname}/${name}`);
+    warm.filename = warm.id;
+    warm._compile(source, warm.filename);
+  };
+  compile('warm.js', 'exports.f = (x) => [`${x}`]; exports.f(require("fs"));');
+  compile('warm-module.js', 'import fs from "node:fs"; export const x = fs;');
+  if (process.argv[1].endsWith('.ts')) require('./warm.ts');
+}
+
+function setEnvironment(variables) {
+  const home = process.env.HOME;
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const variable of variables) {
+    const i = variable.indexOf('=');
+    process.env[variable.slice(0, i)] = variable.slice(i + 1);
+  }
+  if (process.env.HOME !== home) Module._initPaths();
+  // What Node itself does with this variable when it starts.
+  if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
+}
+
+/** Whether a variable is read only when Node starts: the locale's are. */
+function needsStart(variable) {
+  if (variable.startsWith('LANG=')) return variable !== 'LANG=C.UTF-8';
+  return ['LC_', 'SSL_', 'OPENSSL_'].some((prefix) => variable.startsWith(prefix));
+}
+
+/** Starts Node anew for the job. This module comes again, too. */
+function startAnew(job) {
+  const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
+  for (const variable of job.env) {
+    const i = variable.indexOf('=');
+    env[variable.slice(0, i)] = variable.slice(i + 1);
+  }
+  process.execve(process.execPath, ['node', path.basename(job.program), ...job.args], env);
+}
+
+// Whether an error is about to end the program.
+let dying = false;
+
+/**
+ * Has the process end as by process.exit() when it has nothing left to do. Node
+ * would first take down all it has built up, which takes longer than most
+ * programs do; the kernel does that for less. Node asks for process.emit just
+ * before it tells listeners of the end; if there are none it need not come back.
+ */
+function endFast() {
+  const prototype = Object.getPrototypeOf(process);
+  const { reallyExit, moduleLoadList } = process;
+  const needsNode = () =>
+    dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
+    // A main module of ES may wait for what never comes, which Node finds out.
+    process.mainModule === undefined ||
+    // What is closed last may write.
+    moduleLoadList.includes('NativeModule sqlite') ||
+    Object.keys(Module._cache).some((name) => name.endsWith('.node'));
+  Object.defineProperty(prototype, 'emit', {
+    configurable: true,
+    enumerable: true,
+    get() {
+      if (process._exiting && !needsNode()) reallyExit.call(process, process.exitCode || 0);
+      return Object.getPrototypeOf(prototype).emit;
+    },
+    set(value) {
+      Object.defineProperty(this, 'emit', { configurable: true, enumerable: true, writable: true, value });
+    },
+  });
+}
+
+/** Has uncaught errors reported once the program's own handlers have run. */
+function reportErrors() {
+  const { openSync, writeSync, closeSync } = fs;
+  const { inspect, types } = require('util');
+  const uncaught = process._fatalException;
+
+  // What does not compile has the place at the top of its trace.
+  const lineOf = (stack) => {
+    const main = process.argv[1];
+    for (const line of stack.split('\n')) {
+      const at = line.indexOf(`${main}:`);
+      if (at >= 0 && (line.startsWith('    at ') || line.startsWith(main) || line.startsWith(`file://${main}`))) {
+        return Number.parseInt(line.slice(at + main.length + 1), 10);
+      }
+    }
+    return 0;
+  };
+  const describe = (error) => {
+    if (types.isNativeError(error) && !types.isProxy(error)) {
+      const stack = String(error.stack);
+      return [String(error.name), String(error.message), stack, String(lineOf(stack))];
+    }
+    const shown = typeof error === 'string' ? error : inspect(error);
+    return [error === null ? 'null' : typeof error, shown, shown, '0'];
+  };
+  const report = (error) => {
+    const [name, message, stack, line] = describe(error);
+    const fields = [name, message.slice(0, 16384), stack.slice(-65536), line];
+    const data = Buffer.from(fields.map((f) => f.replaceAll('\0', '\ufffd')).join('\0'));
+    const fd = openSync('/run/report', 'r+');
+    writeSync(fd, data);
+    closeSync(fd);
+  };
+  process._fatalException = (error, fromPromise) => {
+    dying = true;
+    const handled = uncaught(error, fromPromise);
+    if (handled) {
+      dying = false;
+    } else {
+      try {
+        report(error);
+      } catch {
+        // The program's own output must not change.
+      }
+    }
+    return handled;
+  };
+}
+
+function waits() {
+  try {
+    fs.fstatSync(control);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function main() {
+  forget(__dirname);
+  const none = { configurable: true, enumerable: true, writable: false, value: [] };
+  Object.defineProperty(process, '_preload_modules', none);
+  // A worker may not change the directory of the process.
+  if (process.chdir.disabled) return;
+  reportErrors();
+  endFast();
+  if (!waits()) {
+    // It was started anew. No program's environment has this variable.
+    delete process.env.NODE_OPTIONS;
+    return;
+  }
+  const { runMain } = Module;
+  const property = { configurable: true, enumerable: true, writable: true, value: runMain };
+  Object.defineProperty(Module, 'runMain', {
+    configurable: true,
+    enumerable: true,
+    get() {
+      Object.defineProperty(Module, 'runMain', property);
+      prepare();
+      forget(__dirname);
+      const job = wait();
+      if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
+      setEnvironment(job.env);
+      process.argv.splice(1, 1, job.program, ...job.args);
+      // A bound function has no frame of its own.
+      return runMain.bind(Module, job.program);
+    },
+  });
+}
+
+main();

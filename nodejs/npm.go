@@ -1,0 +1,30 @@
+package nodejs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+)
+
+// commandTimeout bounds commands that take a second at most.
+const commandTimeout = 20 * time.Second
+
+// ErrNoRegistry is that nobody says where packages come from.
+var ErrNoRegistry = errors.New("no npm registry is known")
+
+// npmRegistry is the registry that this machine's npm is set up with.
+func npmRegistry(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: asking npm for it: %w", ErrNoRegistry, err)
+	}
+	registry := trimmed(output)
+	if registry == "" || registry == "undefined" || registry == "null" {
+		return "", fmt.Errorf("%w: npm has none", ErrNoRegistry)
+	}
+	return registry, nil
+}

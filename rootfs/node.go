@@ -1,0 +1,50 @@
+package rootfs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// nodeInImage is where Node is in the image.
+const nodeInImage = "usr/local/bin/node"
+
+// nodeIdentity names a Node binary by what it holds; "" for none. Whoever chose
+// the file vouches for it: this tells apart versions, not forgeries.
+func nodeIdentity(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("rootfs: Node: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("rootfs: Node: %s is not a regular file", path)
+	}
+	sum, err := checksum(path)
+	if err != nil {
+		return "", fmt.Errorf("rootfs: Node: %w", err)
+	}
+	return fmt.Sprintf(" node %d %08x", info.Size(), sum), nil
+}
+
+// addLibraries adds to the plan what the program at the path is linked to.
+func (h host) addLibraries(p plan, program string) error {
+	f, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	needs, err := readNeeds(f)
+	if err != nil {
+		return fmt.Errorf("rootfs: %s is not a program for this machine: %w", program, err)
+	}
+	c := &collector{host: h, plan: p}
+	for _, name := range needs.libraries {
+		if err := c.library(name, needs.searched(filepath.Dir(program))); err != nil {
+			return fmt.Errorf("rootfs: %s needs a library that this machine lacks: %w", program, err)
+		}
+	}
+	return nil
+}
