@@ -88,6 +88,8 @@ type Execution struct {
 	Language  Language
 	CreatedAt time.Time
 	Labels    []string
+	// Session is the one that it ran in; "" for none.
+	Session SessionID
 	Outcome
 }
 

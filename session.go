@@ -59,7 +59,7 @@ type SessionService interface {
 	// OpenSession fails with CodeOverloaded when there is no room, and with
 	// CodeConflict when the user has as many as one may.
 	OpenSession(ctx context.Context, user UserID, r *SessionRequest) (*Session, error)
-	// Sessions lists the user's, oldest first.
+	// Sessions lists the user's, oldest first; their ids are in the same order.
 	Sessions(ctx context.Context, user UserID) ([]*Session, error)
 	Session(ctx context.Context, user UserID, id SessionID) (*Session, error)
 	// CloseSession ends it with what runs in it.
@@ -83,15 +83,17 @@ type SessionService interface {
 // asking.
 type SessionTurns interface {
 	// Turn waits for the turn. The context that it returns ends with ctx, with an
-	// interrupt and with the session. The release must be called, and told
-	// whether the session has ended with the run.
-	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(ended bool), err error)
+	// interrupt and with the session; then its cause is CodeNotFound. The release
+	// must be called with what Dispatch returned, or with the reason why it was
+	// not called.
+	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
 }
 
 // SessionHost keeps sandboxes for sessions. It may be another process or
 // machine. A Job that names a session runs in it, when it is given to the
 // Dispatcher that the host is as well: one at a time, the caller sees to that,
-// and likewise for files.
+// and likewise for files. For a session that is not there any more Dispatch
+// fails with CodeNotFound.
 type SessionHost interface {
 	Dispatcher
 	// OpenSession returns when an interpreter waits. An error is CodeOverloaded or

@@ -26,6 +26,7 @@ import (
 // TestAttack has the attacks on the API that this package answers, by their
 // numbers.
 func TestAttack(t *testing.T) {
+	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {
 		t.Run("JSON 10,000 deep", attackDeepJSON)
 		t.Run("huge numbers", attackHugeNumbers)

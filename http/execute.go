@@ -30,7 +30,7 @@ type ExecuteRequest struct {
 	TimeoutMs     int64             `json:"timeoutMs,omitempty" minimum:"1" doc:"How long the program may take by the clock."`
 	Limits        *LimitsRequest    `json:"limits,omitempty" doc:"Bounds of this run; what is left out has the default."`
 	Network       *NetworkRequest   `json:"network,omitempty" doc:"What the program may reach. Default: nothing."`
-	SessionID     string            `json:"sessionId,omitempty" doc:"The session to run in. This server has none yet."`
+	SessionID     string            `json:"sessionId,omitempty" maxLength:"128" doc:"The session to run in: in its language, with its limits but for cpuMs and outputBytes."`
 	Isolation     string            `json:"isolation,omitempty" enum:"tenant,execution" doc:"tenant (default) lets your later runs have the sandbox; execution destroys it after this one."`
 	Labels        []string          `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by."`
 	Results       *bool             `json:"results,omitempty" doc:"Whether rich values are returned: the value of a final expression, what display() is called with, figures that are open at the end. Default: true."`
@@ -75,6 +75,8 @@ type ExecuteResponse struct {
 	Files            []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
 	Usage            Usage           `json:"usage"`
+	SessionID        string          `json:"sessionId,omitzero" doc:"The session that it ran in."`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether that session has ended with the run, or during it."`
 	CreatedAt        Timestamp       `json:"createdAt"`
 }
 
@@ -223,7 +225,7 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 
 // program is the request in the server's terms.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
-	if err := r.notImplemented(); err != nil {
+	if err := notOffered(r.Secrets); err != nil {
 		return nil, err
 	}
 	files, err := inputFiles(r.Files)
@@ -231,6 +233,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		return nil, err
 	}
 	p := &pyth.Program{
+		Session:     pyth.SessionID(r.SessionID),
 		Language:    pyth.Language(r.Language),
 		Code:        r.Code,
 		Stdin:       r.Stdin,
@@ -238,58 +241,50 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Files:       files,
 		OutputFiles: r.OutputFiles,
 		Timeout:     time.Duration(r.TimeoutMs) * time.Millisecond,
+		Limits:      r.Limits.limits(),
 		Isolation:   pyth.Isolation(r.Isolation),
 		Labels:      r.Labels,
-		Network:     r.hosts(),
+		Network:     r.Network.hosts(),
 		Results:     r.Results == nil || *r.Results,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
 	}
-	if l := r.Limits; l != nil {
-		p.Limits = pyth.Limits{
-			MemoryBytes: l.MemoryBytes,
-			CPU:         time.Duration(l.CPUMs) * time.Millisecond,
-			OutputBytes: l.OutputBytes,
-			DiskBytes:   l.DiskBytes,
-			Processes:   int(l.Processes),
-		}
-	}
 	return p, nil
 }
 
-// hosts are those that the program may reach.
-func (r *ExecuteRequest) hosts() []string {
-	if r.Network == nil {
+// hosts are those that may be reached.
+func (r *NetworkRequest) hosts() []string {
+	if r == nil {
 		return nil
 	}
-	return r.Network.Allow
+	return r.Allow
 }
 
-// notImplemented refuses what would be ignored otherwise: a program that asked
-// for a secret or a session must not run without it.
-func (r *ExecuteRequest) notImplemented() error {
-	var fields []pyth.FieldError
-	refuse := func(name string) {
-		fields = append(fields, pyth.FieldError{Location: "body." + name, Message: "is not available on this server"})
+// limits are zero where nothing was asked for.
+func (l *LimitsRequest) limits() pyth.Limits {
+	if l == nil {
+		return pyth.Limits{}
 	}
-	if len(r.Secrets) > 0 {
-		refuse("secrets")
+	return pyth.Limits{
+		MemoryBytes: l.MemoryBytes,
+		CPU:         time.Duration(l.CPUMs) * time.Millisecond,
+		OutputBytes: l.OutputBytes,
+		DiskBytes:   l.DiskBytes,
+		Processes:   int(l.Processes),
 	}
-	if r.SessionID != "" {
-		refuse("sessionId")
-	}
-	if len(fields) == 0 {
+}
+
+// notOffered refuses what would be ignored otherwise: a program that asked for a
+// secret must not run without it.
+func notOffered(secrets []string) error {
+	if len(secrets) == 0 {
 		return nil
-	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = strings.TrimPrefix(f.Location, "body.")
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeNotImplemented,
-		Message: "This server does not offer " + strings.Join(names, ", ") + ". Leave it out.",
-		Fields:  fields,
+		Message: "This server does not offer secrets. Leave it out.",
+		Fields:  []pyth.FieldError{{Location: "body.secrets", Message: "is not available on this server"}},
 	}
 }
 
@@ -349,7 +344,9 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			QueuedMs:        milliseconds(e.Usage.Queued),
 			Network:         networkUsage(e.Usage.Network),
 		},
-		CreatedAt: Timestamp(e.CreatedAt),
+		SessionID:    string(e.Session),
+		SessionEnded: e.SessionEnded,
+		CreatedAt:    Timestamp(e.CreatedAt),
 	}
 	if x := e.Error; x != nil {
 		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Line: x.Line}

@@ -175,6 +175,7 @@ type server struct {
 	handler    *pyhttp.Handler
 	accounts   *accounts
 	executions *executions
+	sessions   *sessions
 	validator  *openapitest.Validator
 	log        *lockedBuffer
 }
@@ -223,8 +224,9 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, log: &lockedBuffer{}}
+	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), log: &lockedBuffer{}}
 	cfg := config(s.accounts, s.executions)
+	cfg.Sessions = s.sessions
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)
@@ -314,6 +316,13 @@ func (a answer) problem(t testing.TB) problem {
 		t.Fatalf("%q is no Error: %v", a.body, err)
 	}
 	return p
+}
+
+func (a answer) decode(t testing.TB, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), v, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatalf("%q: %v", a.body, err)
+	}
 }
 
 func (p problem) locations() []string {
