@@ -215,7 +215,7 @@ func TestASessionEndsWhenItIsNotUsed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--warm=0").register(t)
 	s := a.open(t, object{"idleTimeoutMs": 1000})
-	eventually(t, "its sandbox is removed", func() bool { return len(a.server.sandboxes()) == 0 })
+	eventually(t, "it is closed", func() bool { return a.server.metric(t, "pyth_on_sessions_waiting") == 0 })
 	s.gone(t)
 }
 

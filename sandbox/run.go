@@ -62,16 +62,24 @@ func (r *run) end(cause error) {
 	}
 	// The guest stops the program, so that its output is still answered; if it
 	// does not, the sandbox goes. A full socket must not block us.
-	until := time.Now().Add(stopGrace)
+	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
+}
+
+// grace is how long the guest may take to stop the run.
+func (r *run) grace() time.Duration {
+	if r.job.Session != "" {
+		return protocol.InterruptGrace + stopGrace
+	}
+	return stopGrace
 }
 
 // watch enforces from outside what the guest may not be trusted with, until
 // done is closed.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	// The guest keeps the time; this is for one that does not.
-	deadline := time.NewTimer(r.job.Timeout + stopGrace)
+	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time
 	if r.sandbox.group == nil || r.job.Limits.CPU > 0 {
@@ -96,7 +104,7 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	}
 	// Whoever listens to the run may be stuck, and the guest with it: the
 	// program must end all the same.
-	stuck := time.NewTimer(2 * stopGrace)
+	stuck := time.NewTimer(2 * r.grace())
 	defer stuck.Stop()
 	select {
 	case <-done:

@@ -237,7 +237,12 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member,
 	if a := <-w.assigned; a.err == nil {
 		p.disown(a.member)
 		p.stop(a.member, job)
-		p.place(a.member)
+		if a.member.session != "" {
+			// It never becomes anybody else's.
+			p.keep(a.member, false)
+		} else {
+			p.place(a.member)
+		}
 		p.schedule()
 		p.all.Done()
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/worker"
 )
@@ -136,6 +137,12 @@ func (c *serveCommand) serve() (err error) {
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := c.limits()
+	// Node keeps no state between runs yet.
+	sessions := session.New(session.Config{
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Clock: now,
+		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
+	})
+	defer sessions.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
@@ -146,12 +153,13 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Clock: now,
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions, Clock: now,
 		}),
+		Sessions:   sessions,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions"},
 		Version:    version,
 		StartedAt:  started,
 		Collectors: append(metrics.collectors(pool), traffic.collectors()...),

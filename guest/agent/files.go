@@ -66,7 +66,7 @@ func (p *program) parent(name string, make bool) (dir int, base string, err erro
 				return -1, "", err
 			}
 		}
-		next, err := unix.Openat(dir, first, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		next, err := openDirectoryAt(dir, first)
 		unix.Close(dir)
 		if err != nil {
 			return -1, "", err
@@ -207,7 +207,7 @@ func (l *lister) directory(fd int, prefix string, depth int) error {
 
 func (l *lister) entry(dirfd int, e fs.DirEntry, full string, depth int) error {
 	if e.IsDir() {
-		fd, err := unix.Openat(dirfd, e.Name(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := openDirectoryAt(dirfd, e.Name())
 		if err != nil || depth+1 >= maxDepth {
 			return nil
 		}

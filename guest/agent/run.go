@@ -162,7 +162,7 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 // stop ends the program. An interpreter that has more to do is asked first.
 func (r *run) stop() {
 	if r.program.inSession && r.forced.IsZero() {
-		r.forced = time.Now().Add(interruptGrace)
+		r.forced = time.Now().Add(protocol.InterruptGrace)
 		_ = unix.Kill(r.program.pid, unix.SIGINT)
 		return
 	}

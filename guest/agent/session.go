@@ -12,11 +12,6 @@ import (
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
-// interruptGrace is how long the interpreter of a session may take to end a run
-// that is interrupted, before it is killed. It is shorter than the time after
-// which the host destroys the sandbox.
-const interruptGrace = 1500 * time.Millisecond
-
 // maxReply bounds what the interpreter of a session says of a run.
 const maxReply = 512 << 10
 

@@ -145,6 +145,28 @@ func device(path string) (uint64, error) {
 	return st.Dev, err
 }
 
+// openDirectoryAt opens a directory by its name, and no other by a link: gVisor
+// follows one in spite of O_NOFOLLOW when O_DIRECTORY is given, too.
+func openDirectoryAt(dirfd int, name string) (int, error) {
+	var named, opened unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return -1, err
+	}
+	if named.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return -1, unix.ENOTDIR
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	// It may have been replaced in between.
+	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != named.Ino || opened.Dev != named.Dev {
+		unix.Close(fd)
+		return -1, errors.Join(unix.ELOOP, err)
+	}
+	return fd, nil
+}
+
 func openDirectory(path string) (int, error) {
 	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // UsualDisk is how much a run may write unless its job says otherwise; a file
@@ -132,6 +133,11 @@ type Done struct {
 	// Failure is the error's name in errno(3), "" if there was none.
 	Failure string `json:"failure,omitempty"`
 }
+
+// InterruptGrace is how long the interpreter of a session may take to end a run
+// that is interrupted, before it is killed. On a machine that is busy an answer
+// can take its time, and the session would be lost with it.
+const InterruptGrace = 4 * time.Second
 
 // MaxData bounds the data of one frame.
 const MaxData = 256 << 10
