@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,21 @@ func TestSession(t *testing.T) {
 		if err := s.DeleteSessionFile(s.Context(), "a", "x"); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			t.Errorf("got %v", err)
 		}
+		s.run(within("a", job("ann", 0)))
+	})
+
+	on(t, "that is left just when it is its turn stays what it was", nil, func(s *scene) {
+		s.warm()
+		s.open("ann", "a")
+		s.sleep(bootTime)
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		for range 100 { // One of two that are ready is chosen by chance.
+			if o, err := s.Dispatch(canceled, within("a", job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
+				t.Fatalf("got %+v, %v", o, err)
+			}
+		}
+		s.expectStats(worker.Stats{Fresh: 1, Sessions: 1})
 		s.run(within("a", job("ann", 0)))
 	})
 
