@@ -210,6 +210,8 @@ function main() {
       const job = wait();
       if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
       setEnvironment(job.env);
+      // Node forgets the last match just before, and so does this.
+      /^/.exec('');
       process.argv.splice(1, 1, job.program, ...job.args);
       // A bound function has no frame of its own.
       return runMain.bind(Module, job.program);
