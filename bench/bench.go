@@ -25,6 +25,7 @@ type bench struct {
 	reference, embedded python
 
 	bare, bareEmbedded         command
+	bareNode                   command
 	bubblewrap                 command
 	runscDirectory, runscImage command
 }
@@ -73,6 +74,7 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 // left out. That also brings their files into the page cache.
 func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
+	b.bareNode = node(rootfs)
 	gvisor := runsc{binary: b.binary, dir: dir, ids: new(atomic.Int64)}
 	if b.runscDirectory, err = gvisor.directory(ctx, rootfs); err != nil {
 		return err
@@ -89,6 +91,7 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 	}{
 		{b.results.bare, b.bare},
 		{b.results.embedded, b.bareEmbedded},
+		{b.results.bareNode, b.bareNode},
 		{b.results.bubblewrap, b.bubblewrap},
 		{b.results.runscDirectory, b.runscDirectory},
 		{b.results.runscImage, b.runscImage},
@@ -100,6 +103,7 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 			one.of.why = err.Error()
 		}
 	}
+	b.results.pacedNode.why, b.results.nodeCgroup.why = b.results.bareNode.why, b.results.bareNode.why
 	b.results.eightBubblewraps.why = b.results.bubblewrap.why
 	b.results.coldRunsc.why = b.results.runscDirectory.why
 	for _, n := range parallel(runtime.NumCPU()) {
@@ -123,7 +127,7 @@ func parallel(processors int) []int {
 
 // measure measures everything.
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withoutPool, b.coldStarts} {
+	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withNode, b.withoutPool, b.coldStarts} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

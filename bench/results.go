@@ -9,6 +9,7 @@ type results struct {
 	cold, coldRunsc                         *series
 	sandboxOwn, sandboxShare, sandboxCgroup *series
 	idle, idleOwn, idleAfter                *series
+	bareNode, pacedNode, nodeCgroup         *series
 	inside, outside                         busy
 	eightClients, eightBubblewraps          *series
 	newTenants                              *series
@@ -44,6 +45,9 @@ func newResults(reference, embedded python) *results {
 		idle:             of("idle server", memorySize),
 		idleAfter:        of("idle server after runs", memorySize),
 		idleOwn:          of("idle server, without the program", memorySize),
+		bareNode:         of("Node", seconds),
+		pacedNode:        of("warm JavaScript, with pauses", seconds),
+		nodeCgroup:       of("waiting sandbox with Node, its cgroup", memorySize),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

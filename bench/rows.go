@@ -55,6 +55,10 @@ func (r *results) rows(cores int) []row {
 		{"warm, 1 client with pauses, p50", r.paced, median, r.bare, atMost(0.25)},
 		{"warm, 1 client with pauses, p99", r.paced, p99, r.bare, atMost(1)},
 
+		{"`node -e 'console.log(42)'`, bare", r.bareNode, median, nil, goal{}},
+		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.08)},
+		{"warm JavaScript, 1 client with pauses, p99", r.pacedNode, p99, r.bareNode, goal{}},
+
 		{"one tenant, 8 clients", r.eightClients, median, r.eightBubblewraps, atLeast(1)},
 		{"one tenant, 8 clients", r.eightClients, median, r.difySandbox(cores), atLeast(2)},
 		{"every run from a new tenant", r.newTenants, median, r.fastestRunsc(), atLeast(2)},
@@ -73,6 +77,7 @@ func (r *results) rows(cores int) []row {
 		{"waiting sandbox, memory of its own", r.sandboxOwn, median, nil, figureAtMost(25e6)},
 		{"… with its share of what is shared", r.sandboxShare, median, nil, figureAtMost(25e6)},
 		{"… as its cgroup counts", r.sandboxCgroup, median, nil, figureAtMost(25e6)},
+		{"… as its cgroup counts, with Node", r.nodeCgroup, median, nil, figureAtMost(25e6)},
 		{"idle server, empty pool", r.idle, median, nil, figureAtMost(60e6)},
 		{"… without the pages of the program", r.idleOwn, median, nil, figureAtMost(60e6)},
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},

@@ -34,7 +34,7 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd = exec.CommandContext(ctx, binary, slices.Concat([]string{
 		"serve", "--addr=127.0.0.1:0", "--rate-limit=off", "--log-format=json", "--data-dir=" + data,
 	}, flags)...)
-	s.cmd.Env = environment()
+	s.cmd.Env = append(environment(), nodeSettings()...)
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout

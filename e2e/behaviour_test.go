@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,14 +36,21 @@ func TestBehaviour(t *testing.T) {
 		t.Fatalf("%d programs", len(archives))
 	}
 	outside := must(python.NewEmbeddedPythonWithTmpDir(t.TempDir(), false))(t)
+	sideBySide(t, archives, language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)})
+}
+
+// language is one that programs are in, and its interpreter outside.
+type language struct{ name, file, argv0, bin string }
+
+func sideBySide(t *testing.T, archives []string, l language) {
 	s := start(t)
 	a := s.register(t)
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			p := parseProgram(t, name)
+			p := parseProgram(t, name, l)
 			inside := make(chan behaviour, 1)
 			go func() { inside <- p.inside(t, a, false) }()
-			want := p.outside(t, outside)
+			want := p.outside(t)
 			if diff := cmp.Diff(want, <-inside); diff != "" {
 				t.Errorf("outside (-) and inside (+) differ:\n%s", diff)
 			}
@@ -58,6 +66,7 @@ func TestBehaviour(t *testing.T) {
 
 // programArchive is a program with all that it is given.
 type programArchive struct {
+	language
 	args, env []string
 	stdin     string
 	// seesResults is whether the program looks for what is there only when rich
@@ -66,10 +75,10 @@ type programArchive struct {
 	files       map[string]string
 }
 
-func parseProgram(t *testing.T, name string) *programArchive {
+func parseProgram(t *testing.T, name string, l language) *programArchive {
 	t.Helper()
 	archive := must(txtar.ParseFile(name))(t)
-	p := &programArchive{files: make(map[string]string)}
+	p := &programArchive{language: l, files: make(map[string]string)}
 	for _, f := range archive.Files {
 		switch text := string(f.Data); f.Name {
 		case "args":
@@ -84,8 +93,8 @@ func parseProgram(t *testing.T, name string) *programArchive {
 			p.files[f.Name] = text
 		}
 	}
-	if p.files["main.py"] == "" {
-		t.Fatalf("%s has no main.py", name)
+	if p.files[l.file] == "" {
+		t.Fatalf("%s has no %s", name, l.file)
 	}
 	return p
 }
@@ -105,11 +114,11 @@ func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviou
 	}
 	var files []object
 	for name, content := range p.files {
-		if name != "main.py" {
+		if name != p.file {
 			files = append(files, object{"path": name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(content))})
 		}
 	}
-	request := object{"code": p.files["main.py"], "stdin": p.stdin, "env": env, "timeoutMs": 60_000, "results": results}
+	request := object{"language": p.name, "code": p.files[p.file], "stdin": p.stdin, "env": env, "timeoutMs": 60_000, "results": results}
 	if p.args != nil {
 		request["args"] = p.args
 	}
@@ -117,14 +126,20 @@ func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviou
 		request["files"] = files
 	}
 	x := a.execute(t, request)
-	b := behaviour{Stdout: x.Stdout, Stderr: x.Stderr, ExitCode: -1, Signal: x.Signal}
+	b := behaviour{Stdout: x.Stdout, Stderr: withoutProcess(x.Stderr), ExitCode: -1, Signal: x.Signal}
 	if x.ExitCode != nil {
 		b.ExitCode = *x.ExitCode
 	}
 	return b
 }
 
-func (p *programArchive) outside(t *testing.T, python *python.EmbeddedPython) behaviour {
+var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
+
+// withoutProcess leaves out the number of the process, which Node's warnings
+// have.
+func withoutProcess(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
+
+func (p *programArchive) outside(t *testing.T) behaviour {
 	dir := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	for name, content := range p.files {
 		path := filepath.Join(dir, name)
@@ -135,12 +150,11 @@ func (p *programArchive) outside(t *testing.T, python *python.EmbeddedPython) be
 			t.Fatal(err)
 		}
 	}
-	bin := must(python.GetExePath())(t)
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), bin)
-	cmd.Args = append([]string{"python3", "main.py"}, p.args...)
+	cmd := exec.CommandContext(t.Context(), p.bin)
+	cmd.Args = append([]string{p.argv0, p.file}, p.args...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(p.stdin), &stdout, &stderr
-	cmd.Env = append([]string{"PATH=" + filepath.Dir(bin) + ":/usr/bin:/bin", "HOME=" + t.TempDir(), "LANG=C.UTF-8"}, p.env...)
+	cmd.Env = append([]string{"PATH=" + filepath.Dir(p.bin) + ":/usr/bin:/bin", "HOME=" + t.TempDir(), "LANG=C.UTF-8"}, p.env...)
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
@@ -151,7 +165,7 @@ func (p *programArchive) outside(t *testing.T, python *python.EmbeddedPython) be
 		// UTF-8 are shown one by one.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
-	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: show(stderr.Bytes()), ExitCode: cmd.ProcessState.ExitCode()}
+	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutProcess(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}
 	if b.ExitCode < 0 {
 		b.Signal = signalNames[int(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())]
 	}

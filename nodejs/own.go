@@ -14,7 +14,10 @@ import (
 const minMajor = 24
 
 // Own returns the operator's own binary, if it will do.
-func Own(ctx context.Context, path string) (*Binary, error) {
+func Own(ctx context.Context, path string) (*Binary, error) { return own(ctx, path, []string{}) }
+
+// own runs the binary in the environment.
+func own(ctx context.Context, path string, environ []string) (*Binary, error) {
 	// A link or a wrapper does not work inside a sandbox.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -37,7 +40,7 @@ func Own(ctx context.Context, path string) (*Binary, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.Env = []string{}
+	cmd.Env = environ
 	output, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %s --version: %w", path, err)

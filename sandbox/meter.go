@@ -26,9 +26,9 @@ type meter struct {
 func interpreterBytes(l pyth.Language) int64 {
 	switch l {
 	case pyth.JavaScript:
-		return 12 << 20
+		return 10 << 20
 	case pyth.TypeScript:
-		return 24 << 20
+		return 21 << 20
 	}
 	return 5 << 20
 }

@@ -15,6 +15,7 @@
 const Module = require('module');
 const fs = require('fs');
 const path = require('path');
+const results = require('./results.cjs');
 
 const control = 100;
 
@@ -66,6 +67,7 @@ function prepare() {
   compile('warm.js', 'exports.f = (x) => [`${x}`]; exports.f(require("fs"));');
   compile('warm-module.js', 'import fs from "node:fs"; export const x = fs;');
   if (process.argv[1].endsWith('.ts')) require('./warm.ts');
+  results.wrap('const x = 1;\nx');
 }
 
 function setEnvironment(variables) {
@@ -89,6 +91,7 @@ function needsStart(variable) {
 /** Starts Node anew for the job. This module comes again, too. */
 function startAnew(job) {
   const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
+  if (job.mode === 'results') env.PYTH_ON_RESULTS = '1';
   for (const variable of job.env) {
     const i = variable.indexOf('=');
     env[variable.slice(0, i)] = variable.slice(i + 1);
@@ -195,8 +198,12 @@ function main() {
   reportErrors();
   endFast();
   if (!waits()) {
-    // It was started anew. No program's environment has this variable.
+    // It was started anew. No program's environment has these variables.
     delete process.env.NODE_OPTIONS;
+    if (process.env.PYTH_ON_RESULTS !== undefined) {
+      delete process.env.PYTH_ON_RESULTS;
+      results.capture(process.argv[1]);
+    }
     return;
   }
   const { runMain } = Module;
@@ -211,6 +218,9 @@ function main() {
       const job = wait();
       if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
       setEnvironment(job.env);
+      if (job.mode === 'results') results.capture(job.program);
+      // Node forgets the last match just before, and so does this.
+      /^/.exec('');
       process.argv.splice(1, 1, job.program, ...job.args);
       // A bound function has no frame of its own.
       return runMain.bind(Module, job.program);
