@@ -177,3 +177,49 @@ func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 		t.Errorf("%d results, truncated: %v", len(x.Results), x.ResultsTruncated)
 	}
 }
+
+func TestRichValuesOfJavaScript(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	for name, c := range map[string]struct {
+		code     string
+		language string
+		want     forms
+		stdout   string
+	}{
+		"the value of the final expression":   {code: "const x = 20;\nx + 1;\n", want: forms{{"text/plain": "21"}}},
+		"of a single line":                    {code: "let n = 6; n * 7", want: forms{{"text/plain": "42"}}},
+		"over many lines":                     {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: forms{{"text/plain": "2"}}},
+		"as JSON where it is that":            {code: "({ a: [1, null] })", want: forms{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
+		"of a module":                         {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: forms{{"text/plain": "'b'"}}},
+		"of TypeScript":                       {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: forms{{"text/plain": "2"}}},
+		"none for undefined":                  {code: "void 0"},
+		"none for what is logged":             {code: "console.log(1)", stdout: "1\n"},
+		"none for a statement":                {code: "const x = 1"},
+		"none for what goes on over the line": {code: "const f = (x) => x\nconst a = f\n(1)"},
+		"none for a faulty program":           {code: "1 +"},
+		"what display is called with":         {code: "display(1, 'a');\nfor (const x of [2]) display(x);", want: forms{{"text/plain": "1"}, {"text/plain": "'a'"}, {"text/plain": "2"}}},
+		"pictures by their first bytes":       {code: "Buffer.from('89504e470d0a', 'hex')", want: forms{{"image/png": "iVBORw0K", "text/plain": "<Buffer 89 50 4e 47 0d 0a>"}}},
+		"what a value says of itself":         {code: "({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>', 'text/plain': 'b' } } })", want: forms{{"text/html": "<b>", "text/plain": "b"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			language := "javascript"
+			if c.language != "" {
+				language = c.language
+			}
+			x := a.execute(t, object{"language": language, "code": c.code})
+			want := c.want
+			if want == nil {
+				want = forms{}
+			}
+			if diff := cmp.Diff(want, x.Results); diff != "" || x.Stdout != c.stdout {
+				t.Errorf("%s\n(-want +got)\n%s", x, diff)
+			}
+		})
+	}
+	x := a.execute(t, object{"language": "javascript", "code": "console.log(typeof display); 1", "results": false})
+	if x.prints(t, "undefined\n"); len(x.Results) != 0 {
+		t.Errorf("got %v", x.Results)
+	}
+}

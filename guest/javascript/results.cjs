@@ -5,7 +5,8 @@
 // Where the final expression begins is found with V8 itself: it is the last
 // place before which the source is a program and after which it is an
 // expression. A call is put around it as Node loads the file, so that the file
-// stays as it is; positions stay, too, where the expression begins a line.
+// stays as it is; positions stay, too, where the expression begins a line other
+// than the first.
 
 const fs = require('fs');
 const Module = require('module');
@@ -172,7 +173,8 @@ function capture(program) {
     load(at, context, next) {
       const loaded = next(at, context);
       if (at === url && loaded.source !== null && loaded.source !== undefined) {
-        loaded.source = wrapped;
+        // Node names what it has taken the types out of like this.
+        loaded.source = typescript ? `${wrapped}\n\n//# sourceURL=${url}` : wrapped;
         if (typescript && loaded.format) loaded.format = loaded.format.replace('-typescript', '').replace('typescript', 'commonjs');
       }
       return loaded;
