@@ -129,7 +129,7 @@ function send(data) {
   size.writeUInt32BE(body.length);
   const message = Buffer.concat([size, body]);
   try {
-    const fd = openSync('/run/results', 'r+');
+    const fd = openSync('/run/results', fs.constants.O_WRONLY);
     try {
       for (let sent = 0; sent < message.length; ) sent += writeSync(fd, message, sent);
     } finally {
