@@ -182,7 +182,7 @@ func addPython(t *erofs.Tree, dir string) error {
 // addCompiled adds what was compiled of our own modules, so that no interpreter
 // has to do that as it starts.
 func addCompiled(t *erofs.Tree, dir string) error {
-	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {
 			return err
 		}

@@ -100,7 +100,7 @@ func (w *way) accept(mux *yamux.Session) {
 			continue
 		}
 		w.serving.Go(func() {
-			defer stream.Close()
+			defer func() { _ = stream.Close() }()
 			(*network).Serve(context.Background(), halfCloser{stream})
 		})
 	}

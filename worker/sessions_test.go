@@ -24,13 +24,13 @@ func within(id pyth.SessionID, j *pyth.Job) *pyth.Job {
 	return j
 }
 
-// expectGone checks that the session is no more.
-func (s *scene) expectGone(id pyth.SessionID) {
+// expectGone checks that session a is no more.
+func (s *scene) expectGone() {
 	s.Helper()
-	if _, err := s.Dispatch(s.Context(), within(id, job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+	if _, err := s.Dispatch(s.Context(), within("a", job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		s.Errorf("a run: %v", err)
 	}
-	if _, err := s.SessionFiles(s.Context(), id); pyth.ErrorCode(err) != pyth.CodeNotFound {
+	if _, err := s.SessionFiles(s.Context(), "a"); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		s.Errorf("its files: %v", err)
 	}
 }
@@ -54,7 +54,7 @@ func TestSession(t *testing.T) {
 		s.sleep(bootTime)
 		s.expectStats(worker.Stats{Fresh: 1})
 		s.expectRemoved(map[worker.Reason]int{worker.Idle: 1, worker.Closed: 1})
-		s.expectGone("a")
+		s.expectGone()
 	})
 
 	on(t, "is refused beyond the bound, until another is closed", nil, func(s *scene) {
@@ -78,7 +78,7 @@ func TestSession(t *testing.T) {
 		s.sleep(bootTime + removeTime)
 		s.expectStats(worker.Stats{Fresh: 1})
 		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
-		s.expectGone("a")
+		s.expectGone()
 	})
 
 	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
@@ -108,7 +108,7 @@ func TestSession(t *testing.T) {
 			end(s, s.all[0])
 			synctest.Wait()
 			s.expectRemoved(map[worker.Reason]int{reason: 1})
-			s.expectGone("a")
+			s.expectGone()
 		})
 		on(t, "that "+name+" while a job runs ends the job", nil, func(s *scene) {
 			s.open("ann", "a")
@@ -118,7 +118,7 @@ func TestSession(t *testing.T) {
 			if !c.outcome.SessionEnded {
 				t.Error("it is not told that the session has ended")
 			}
-			s.expectGone("a")
+			s.expectGone()
 		})
 		on(t, "that "+name+" while its files are listed is gone", nil, func(s *scene) {
 			s.open("ann", "a")
@@ -132,7 +132,7 @@ func TestSession(t *testing.T) {
 			if err := <-listed; err == nil {
 				t.Error("the files are listed")
 			}
-			s.expectGone("a")
+			s.expectGone()
 		})
 	}
 
@@ -169,13 +169,13 @@ func TestSession(t *testing.T) {
 		if err != nil || outcome.Status != pyth.StatusKilled || !outcome.SessionEnded {
 			t.Errorf("got %+v, %v", outcome, err)
 		}
-		s.expectGone("a")
+		s.expectGone()
 	})
 
 	on(t, "is not opened, nor left, when the pool closes", nil, func(s *scene) {
 		s.open("ann", "a")
 		c := s.begin(within("a", job("ann", time.Minute)))
-		go s.Close()
+		go func() { _ = s.Close() }()
 		synctest.Wait()
 		if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "b", Tenant: "ann"}); pyth.ErrorCode(err) != pyth.CodeDraining {
 			t.Errorf("got %v", err)

@@ -43,8 +43,9 @@ func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	return conn.SendJSON(protocol.KindDone, d)
 }
 
-// parent opens the directory of a file, which it makes if it is to.
-func (p *program) parent(name string, make bool) (dir int, base string, err error) {
+// parent opens the directory of a file, and makes it if it is missing and is to
+// be made.
+func (p *program) parent(name string, missing bool) (dir int, base string, err error) {
 	if dir, err = unix.FcntlInt(uintptr(p.work), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return -1, "", err
 	}
@@ -57,7 +58,7 @@ func (p *program) parent(name string, make bool) (dir int, base string, err erro
 		if !more {
 			return dir, first, nil
 		}
-		if make {
+		if missing {
 			if err = unix.Mkdirat(dir, first, 0o755); err == nil {
 				err = unix.Fchownat(dir, first, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 			}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"io"
 	"net"
 	"os"
@@ -34,7 +35,7 @@ func (n *network) open() (closed func(), err error) {
 			return nil, err
 		}
 	}
-	listener, err := net.Listen("tcp", protocol.ProxyAddress)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", protocol.ProxyAddress)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (r *relay) pass(conn net.Conn) {
 	if err != nil {
 		return
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	if !r.keep(conn, stream) {
 		return
 	}
