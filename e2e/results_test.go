@@ -192,6 +192,7 @@ func TestRichValuesOfJavaScript(t *testing.T) {
 		"over many lines":                     {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: forms{{"text/plain": "2"}}},
 		"as JSON where it is that":            {code: "({ a: [1, null] })", want: forms{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
 		"of a module":                         {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: forms{{"text/plain": "'b'"}}},
+		"of a module in TypeScript":           {code: "const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));\nawait wait(1);\nMath.hypot(3, 4)", language: "typescript", want: forms{{"text/plain": "5"}}},
 		"of TypeScript":                       {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: forms{{"text/plain": "2"}}},
 		"none for undefined":                  {code: "void 0"},
 		"none for what is logged":             {code: "console.log(1)", stdout: "1\n"},

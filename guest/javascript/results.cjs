@@ -40,7 +40,10 @@ const goesOn = /^(?:[([`/+\-*%,.<>=&|^?:)\]}]|in\b|instanceof\b|else\b|catch\b|f
 /** What begins so is a statement, or has no value that is to be shown. */
 const showsNothing = /^(?:console\s*\.|import\b(?!\s*[.(])|export\b|class\b|function\b|async\s+function\b|\{|"use strict"|'use strict')/;
 
-/** Returns the source with a call around its final expression, if it has one. */
+/**
+ * Returns the source with a call around its final expression, if it has one, and
+ * whether it is a module.
+ */
 function wrap(source) {
   if (source.length > MAX_SOURCE) return undefined;
   const isModule = !compiles(source, false);
@@ -66,7 +69,9 @@ function wrap(source) {
       // At the end of the line before, unless there is a comment.
       if (into < 0) continue;
       const wrapped = `${source.slice(0, into)};${name}(${source.slice(into, end)}\n)${source.slice(end)}`;
-      if (compiles(wrapped, isModule) && !compiles(wrapped.slice(0, -(source.length - end) - 2 || undefined), isModule)) return wrapped;
+      if (compiles(wrapped, isModule) && !compiles(wrapped.slice(0, -(source.length - end) - 2 || undefined), isModule)) {
+        return { source: wrapped, isModule };
+      }
     }
     return undefined;
   }
@@ -169,19 +174,18 @@ function capture(program) {
     },
   });
   const url = require('url').pathToFileURL(program).href;
+  // Node loads a module twice, once it knows that it is one.
+  let times = wrapped.isModule ? 2 : 1;
   const hooks = Module.registerHooks({
     load(at, context, next) {
       const loaded = next(at, context);
       if (at === url && loaded.source !== null && loaded.source !== undefined) {
-        // Node names what it has taken the types out of like this.
-        loaded.source = typescript ? `${wrapped}\n\n//# sourceURL=${url}` : wrapped;
-        if (typescript && loaded.format) loaded.format = loaded.format.replace('-typescript', '').replace('typescript', 'commonjs');
+        loaded.source = wrapped.source;
+        if (--times === 0) hooks.deregister();
       }
       return loaded;
     },
   });
-  // Other files are not to come this way.
-  setImmediate(() => hooks.deregister());
 }
 
 /** Takes types out; spaces come in their place. */
