@@ -2,6 +2,7 @@ package pyth
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -84,6 +85,24 @@ type File struct {
 	Content []byte
 }
 
+// Stream is where a program's output goes.
+type Stream string
+
+// The streams of a program.
+const (
+	Stdout Stream = "stdout"
+	Stderr Stream = "stderr"
+)
+
+// Result is a rich value that a program displayed, by media type: text as it
+// is, images in base64, JSON as its text.
+type Result map[string]string
+
+// IsJSON is whether data of the media type is JSON (RFC 6839, section 3.1).
+func IsJSON(mediaType string) bool {
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+}
+
 // SkippedFile is a file that matched but was not returned.
 type SkippedFile struct {
 	Path   string
@@ -105,6 +124,13 @@ type Job struct {
 	Timeout     time.Duration
 	Limits      Limits
 	Isolation   Isolation
+	// Results is whether rich values are wanted: what the program displays, and
+	// its final expression.
+	Results bool
+	// Session is the session to run in; "" for none.
+	Session SessionID
+	// Network are the rules of what it may reach; nil for nothing.
+	Network []string
 }
 
 // Status says how a run ended.
@@ -137,6 +163,23 @@ type Usage struct {
 	MemoryPeakBytes int64
 	// Queued is how long the job waited for a sandbox.
 	Queued time.Duration
+	// Network are the connections of a run that has a network.
+	Network []Connection
+}
+
+// Connection is what is known of a connection to the outside, or of several
+// that are alike.
+type Connection struct {
+	// Host is a name or an address; empty if the program named none.
+	Host string
+	Port int
+	// SentBytes went to the host, ReceivedBytes came from it.
+	SentBytes, ReceivedBytes int64
+	// Verdict is "allowed", "denied" or "failed", and Reason says why.
+	Verdict string
+	Reason  string
+	// Count is how many connections this stands for.
+	Count int
 }
 
 // Outcome is what became of a job.
@@ -152,18 +195,38 @@ type Outcome struct {
 	StdoutTruncated bool
 	StderrTruncated bool
 	Error           *ProgramError
-	Files           []File
-	FilesSkipped    []SkippedFile
-	Usage           Usage
+	Results         []Result
+	// ResultsTruncated is whether there were more, or larger ones.
+	ResultsTruncated bool
+	Files            []File
+	FilesSkipped     []SkippedFile
+	// SessionEnded is whether the session that it ran in is no more.
+	SessionEnded bool
+	Usage        Usage
+}
+
+// Events hears of a run while it goes on. Calls come one at a time and in order;
+// one that takes long holds up the program, which is how a slow reader slows it
+// down. An error ends the run, as the end of its context does.
+type Events interface {
+	// Started comes once, before all others, when a sandbox has the job.
+	Started(id ExecutionID) error
+	// Output has bytes as the program wrote them: they may end in the middle of
+	// a character. They are the callee's.
+	Output(stream Stream, b []byte) error
+	Result(r Result) error
+	File(f File) error
 }
 
 // Dispatcher takes jobs to where they run. It may be another process or
-// machine: a Job and its Outcome are all that passes.
+// machine: a Job, its Events and its Outcome are all that passes.
 //
-// Dispatch returns when the run has ended and nothing of it is left. When ctx
-// ends first the run is stopped and the outcome is StatusCanceled. A program
+// Dispatch returns when the run has ended and nothing of it is left. Events may
+// be nil; otherwise they hear the output, and the outcome's Stdout and Stderr
+// are empty. When ctx ends first the run is stopped and the outcome
+// is StatusCanceled. A program
 // that fails is an Outcome; an error means that the job did not run:
 // CodeOverloaded or CodeUnavailable. It is safe for concurrent use.
 type Dispatcher interface {
-	Dispatch(ctx context.Context, job *Job) (*Outcome, error)
+	Dispatch(ctx context.Context, job *Job, events Events) (*Outcome, error)
 }

@@ -74,6 +74,12 @@ type Program struct {
 	Limits      Limits
 	Isolation   Isolation
 	Labels      []string
+	// Network are the hosts that it may reach.
+	Network []string
+	// Results is whether rich values are wanted.
+	Results bool
+	// Session is the session to run in; "" for none.
+	Session SessionID
 }
 
 // Execution is a run that has ended.
@@ -82,14 +88,17 @@ type Execution struct {
 	Language  Language
 	CreatedAt time.Time
 	Labels    []string
+	// Session is the one that it ran in; "" for none.
+	Session SessionID
 	Outcome
 }
 
 // ExecutionService runs programs for users. Faulty programs are CodeInvalid or
 // CodeTooLarge with field locations as in the API's body ("body.files[0].path");
 // no room is CodeOverloaded. A program that fails is a result, not an error.
+// Events may be nil.
 type ExecutionService interface {
-	Execute(ctx context.Context, user UserID, p *Program) (*Execution, error)
+	Execute(ctx context.Context, user UserID, p *Program, events Events) (*Execution, error)
 }
 
 // ExecutionLimits are the defaults and maxima that an ExecutionService applies.

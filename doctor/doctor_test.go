@@ -13,7 +13,9 @@ import (
 // host answers each program as the function says.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
-func (h host) Dispatch(_ context.Context, j *pyth.Job) (*pyth.Outcome, error) { return h(j) }
+func (h host) Dispatch(_ context.Context, j *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
+	return h(j)
+}
 
 // good is a host on which every limit holds.
 func good(j *pyth.Job) (*pyth.Outcome, error) {

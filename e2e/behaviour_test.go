@@ -49,10 +49,16 @@ func sideBySide(t *testing.T, archives []string, l language) {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			p := parseProgram(t, name, l)
 			inside := make(chan behaviour, 1)
-			go func() { inside <- p.inside(t, a) }()
+			go func() { inside <- p.inside(t, a, false) }()
 			want := p.outside(t)
 			if diff := cmp.Diff(want, <-inside); diff != "" {
 				t.Errorf("outside (-) and inside (+) differ:\n%s", diff)
+			}
+			if p.seesResults {
+				return
+			}
+			if diff := cmp.Diff(want, p.inside(t, a, true)); diff != "" {
+				t.Errorf("outside (-) and inside (+) differ when results are wanted:\n%s", diff)
 			}
 		})
 	}
@@ -63,7 +69,10 @@ type programArchive struct {
 	language
 	args, env []string
 	stdin     string
-	files     map[string]string
+	// seesResults is whether the program looks for what is there only when rich
+	// values are wanted.
+	seesResults bool
+	files       map[string]string
 }
 
 func parseProgram(t *testing.T, name string, l language) *programArchive {
@@ -76,6 +85,8 @@ func parseProgram(t *testing.T, name string, l language) *programArchive {
 			p.args = textLines(text)
 		case "env":
 			p.env = textLines(text)
+		case "sees-results":
+			p.seesResults = true
 		case "stdin":
 			p.stdin = text
 		default:
@@ -95,7 +106,7 @@ func textLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-func (p *programArchive) inside(t *testing.T, a *account) behaviour {
+func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviour {
 	env := object{}
 	for _, variable := range p.env {
 		name, value, _ := strings.Cut(variable, "=")
@@ -107,7 +118,7 @@ func (p *programArchive) inside(t *testing.T, a *account) behaviour {
 			files = append(files, object{"path": name, "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(content))})
 		}
 	}
-	request := object{"language": p.name, "code": p.files[p.file], "stdin": p.stdin, "env": env, "timeoutMs": 60_000}
+	request := object{"language": p.name, "code": p.files[p.file], "stdin": p.stdin, "env": env, "timeoutMs": 60_000, "results": results}
 	if p.args != nil {
 		request["args"] = p.args
 	}

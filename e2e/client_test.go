@@ -147,12 +147,21 @@ type execution struct {
 		Name, Message, Traceback string
 		Line                     int
 	}
-	Files []struct {
+	Results                        []map[string]any
+	ResultsTruncated, SessionEnded bool
+	Files                          []struct {
 		Path, Content, Encoding, MediaType string
 		SizeBytes                          int64
 	}
 	FilesSkipped []struct{ Path, Reason string }
-	Usage        struct{ WallMs, CPUMs, MemoryPeakBytes, QueuedMs int64 }
+	Usage        struct {
+		WallMs, CPUMs, MemoryPeakBytes, QueuedMs int64
+		Network                                  []struct {
+			Host, Verdict, Reason    string
+			Port                     int
+			SentBytes, ReceivedBytes int64
+		}
+	}
 }
 
 // execute runs the request.

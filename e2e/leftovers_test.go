@@ -56,8 +56,8 @@ func (s *server) quiet(t testing.TB) bool {
 
 // What each further sandbox takes of the server.
 const (
-	sandboxDescriptors = 4
-	sandboxGoroutines  = 5
+	sandboxDescriptors = 5
+	sandboxGoroutines  = 6
 	sandboxFiles       = 3
 )
 

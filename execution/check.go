@@ -2,7 +2,6 @@ package execution
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -30,28 +29,11 @@ const (
 	minTime   = time.Millisecond
 )
 
-// faults gathers what is wrong with a program, so that all is told at once.
-type faults struct {
-	fields []pyth.FieldError
-	code   pyth.Code
-}
-
-func (f *faults) add(location, format string, args ...any) {
-	f.fields = append(f.fields, pyth.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
-}
-
-// err is nil when nothing is wrong. Some faults have a code of their own,
-// which stands if nothing else is wrong.
-func (f *faults) err() error {
-	if len(f.fields) == 0 {
-		return nil
-	}
-	return &pyth.Error{Code: orDefault(f.code, pyth.CodeInvalid), Message: "The request is not valid.", Fields: f.fields}
-}
-
-func (s *Service) check(job *pyth.Job, p *pyth.Program) error {
-	if err := s.checkLanguage(job.Language); err != nil {
-		return err
+func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) error {
+	if session == nil {
+		if err := CheckLanguage(job.Language, s.config.Languages); err != nil {
+			return err
+		}
 	}
 	if err := s.checkSizes(job); err != nil {
 		return err
@@ -64,7 +46,13 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program) error {
 	checkFiles(f, job.Files, job.Language.File())
 	checkPatterns(f, job.OutputFiles)
 	checkLabels(f, p.Labels)
-	s.checkLimits(f, job)
+	f.within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
+	given := givenBytes(job)
+	if session != nil {
+		checkSession(f, p, session, given)
+		given = 0
+	}
+	f.fields = append(f.fields, LimitFaults(job.Limits, s.config.Limits.Max, given)...)
 	if job.Isolation != pyth.IsolationTenant && job.Isolation != pyth.IsolationExecution {
 		f.add("body.isolation", "must be %q or %q", pyth.IsolationTenant, pyth.IsolationExecution)
 	}
@@ -74,17 +62,6 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program) error {
 		f.code = pyth.CodeInvalid
 	}
 	return f.err()
-}
-
-func (s *Service) checkLanguage(l pyth.Language) error {
-	if slices.ContainsFunc(s.config.Languages, func(i pyth.LanguageInfo) bool { return i.Name == l }) {
-		return nil
-	}
-	switch l {
-	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
-		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s.", l)
-	}
-	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 }
 
 // checkSizes refuses what is too large before anything looks into it.
@@ -163,24 +140,11 @@ func checkLabels(f *faults, labels []string) {
 	}
 }
 
-func (s *Service) checkLimits(f *faults, job *pyth.Job) {
-	l, most := job.Limits, s.config.Limits.Max
-	within := func(location string, value, low, high int64) {
-		if value < low || value > high {
-			f.add(location, "must be between %d and %d", low, high)
-		}
-	}
-	within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
-	within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
-	if l.CPU != 0 {
-		within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())
-	}
-	within("body.limits.outputBytes", l.OutputBytes, 1, most.OutputBytes)
-	// What is given must fit.
-	least := int64(minDisk) + int64(len(job.Code))
+// givenBytes is how much of the disk is full before the program runs.
+func givenBytes(job *pyth.Job) int64 {
+	given := int64(len(job.Code))
 	for _, file := range job.Files {
-		least += int64(len(file.Content))
+		given += int64(len(file.Content))
 	}
-	within("body.limits.diskBytes", l.DiskBytes, least, most.DiskBytes)
-	within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
+	return given
 }

@@ -22,7 +22,7 @@ func checkFiles(f *faults, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
 		location := fmt.Sprintf("body.files[%d].path", i)
-		if reason := pathFault(file.Path, program); reason != "" {
+		if reason := PathFault(file.Path, program); reason != "" {
 			f.add(location, "%s", reason)
 			continue
 		}
@@ -41,8 +41,9 @@ func checkFiles(f *faults, files []pyth.File, program string) {
 	}
 }
 
-// pathFault says what is wrong with the path of a file, "" if nothing is.
-func pathFault(p, program string) string {
+// PathFault says what is wrong with the path of a file beside the program's own,
+// "" if nothing is.
+func PathFault(p, program string) string {
 	switch {
 	case p == "":
 		return "must not be empty"

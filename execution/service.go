@@ -19,10 +19,20 @@ import (
 // Config is what a Service works with.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	Limits     pyth.ExecutionLimits
+	// Sessions are nil where there are none.
+	Sessions pyth.SessionTurns
+	Limits   pyth.ExecutionLimits
 	// Languages are those that can run here.
 	Languages []pyth.LanguageInfo
-	Clock     func() time.Time
+	// Network says what programs may ask for; nil when they have no network.
+	Network NetworkPolicy
+	Clock   func() time.Time
+}
+
+// NetworkPolicy is what the operator says about the network of programs.
+type NetworkPolicy interface {
+	// Check tells whether a program may ask for the hosts.
+	Check(hosts []string) error
 }
 
 // Service is a pyth.ExecutionService.
@@ -58,13 +68,16 @@ func DefaultLimits() pyth.ExecutionLimits {
 }
 
 // Execute runs the program.
-func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+	if p.Session != "" {
+		return s.executeInSession(ctx, user, p, events)
+	}
 	job, err := s.Job(user, p)
 	if err != nil {
 		return nil, err
 	}
 	created := s.config.Clock()
-	outcome, err := s.config.Dispatcher.Dispatch(ctx, job)
+	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +90,13 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}, nil
 }
 
-// Job checks the program and fills in its defaults.
+// Job checks the program, which names no session, and fills in its defaults.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
+	return s.job(user, p, nil)
+}
+
+// job makes the job of a program, in a session unless that is nil.
+func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) (*pyth.Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
@@ -93,25 +111,24 @@ func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 		Files:       p.Files,
 		OutputFiles: p.OutputFiles,
 		Timeout:     orDefault(p.Timeout, s.config.Limits.DefaultTimeout),
+		Limits:      WithDefaults(p.Limits, s.config.Limits.Default),
 		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
+		Results:     p.Results,
+		Network:     p.Network,
 	}
-	job.Limits = s.limits(p.Limits)
-	if err := s.check(job, p); err != nil {
+	if session != nil {
+		inSession(job, p, session)
+	}
+	if err := s.check(job, p, session); err != nil {
 		return nil, err
+	}
+	if session == nil {
+		if err := CheckNetwork(job.Network, s.config.Network); err != nil {
+			return nil, err
+		}
 	}
 	job.Env = environment(p.Env)
 	return job, nil
-}
-
-func (s *Service) limits(asked pyth.Limits) pyth.Limits {
-	d := s.config.Limits.Default
-	return pyth.Limits{
-		MemoryBytes: orDefault(asked.MemoryBytes, d.MemoryBytes),
-		CPU:         orDefault(asked.CPU, d.CPU),
-		OutputBytes: orDefault(asked.OutputBytes, d.OutputBytes),
-		DiskBytes:   orDefault(asked.DiskBytes, d.DiskBytes),
-		Processes:   orDefault(asked.Processes, d.Processes),
-	}
 }
 
 // environment is what the program sees: what a program needs to find its tools

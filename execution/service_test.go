@@ -17,7 +17,7 @@ import (
 // recorder is a dispatcher that keeps the job.
 type recorder struct{ job *pyth.Job }
 
-func (r *recorder) Dispatch(_ context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+func (r *recorder) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
 	r.job = job
 	return &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("42\n")}, nil
 }
@@ -36,7 +36,7 @@ func service() (*execution.Service, *recorder) {
 
 func TestExecuteFillsInDefaults(t *testing.T) {
 	s, r := service()
-	e, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "print(42)", Labels: []string{"a"}})
+	e, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "print(42)", Labels: []string{"a"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestExecuteFillsInDefaults(t *testing.T) {
 func TestAProgramsLanguageSettingReplacesOurs(t *testing.T) {
 	s, r := service()
 	env := []pyth.EnvVar{{Name: "X", Value: "1"}, {Name: "LANG", Value: "de_DE.UTF-8"}}
-	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Env: env}); err != nil {
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Env: env}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []pyth.EnvVar{
@@ -134,7 +134,7 @@ func TestFaultyProgramsAreRefusedWithTheirPlace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, r := service()
-			_, err := s.Execute(t.Context(), "ada", &c.program)
+			_, err := s.Execute(t.Context(), "ada", &c.program, nil)
 			e, ok := errors.AsType[*pyth.Error](err)
 			if !ok || e.Code != c.code {
 				t.Fatalf("got %v, want %s", err, c.code)
@@ -153,7 +153,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	s, _ := service()
 	_, err := s.Execute(t.Context(), "ada", &pyth.Program{
 		Files: files("../x"), Env: env("PATH", ""), Isolation: "x",
-	})
+	}, nil)
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || e.Code != pyth.CodeInvalid || len(e.Fields) != 4 {
 		t.Fatalf("got %#v", err)
@@ -178,7 +178,7 @@ func TestAttack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, given := range all {
 				s, _ := service()
-				_, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: given})
+				_, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: given}, nil)
 				if pyth.ErrorCode(err) != pyth.CodeInvalid {
 					t.Errorf("%q: got %v", given, err)
 				}
@@ -190,7 +190,7 @@ func TestAttack(t *testing.T) {
 func TestOrdinaryPathsAreAccepted(t *testing.T) {
 	s, r := service()
 	given := files("a", "d/f", "d/g/h.txt", "...", "..a", "ü/日本.txt", "with space", strings.Repeat("d/", 63)+"f")
-	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: given}); err != nil {
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: given}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(given, r.job.Files); diff != "" {
@@ -204,7 +204,7 @@ func FuzzFilesThatAreDispatchedStayInside(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		s, r := service()
-		if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: files(a, b)}); err != nil {
+		if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: files(a, b)}, nil); err != nil {
 			if pyth.ErrorCode(err) != pyth.CodeInvalid {
 				t.Fatal(err)
 			}

@@ -18,6 +18,9 @@ var binaries embed.FS
 //go:embed python/usercustomize.py
 var pythonHook []byte
 
+//go:embed python/pyth_on
+var pythonPackages embed.FS
+
 //go:embed javascript/hook.cjs javascript/warm.ts
 var javaScriptHook embed.FS
 
@@ -35,6 +38,10 @@ func Agent() ([]byte, error) {
 	}
 	return b, nil
 }
+
+// PythonPackages are what programs can import besides the standard library, to
+// be placed in site-packages.
+func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "python") }
 
 // PythonHook is the module to be placed at PythonHookPath.
 func PythonHook() []byte { return pythonHook }

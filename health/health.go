@@ -63,8 +63,8 @@ func New(config Config) *Monitor {
 }
 
 // Dispatch passes the job on.
-func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
-	outcome, err := m.config.Dispatcher.Dispatch(ctx, job)
+func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
+	outcome, err := m.config.Dispatcher.Dispatch(ctx, job, events)
 	if err == nil && outcome.ExitCode != nil {
 		m.record(pyth.Check{Status: OK})
 	}
@@ -120,7 +120,7 @@ func (m *Monitor) try(ctx context.Context) pyth.Check {
 		Timeout:   MaxAge,
 		Limits:    m.config.Limits,
 		Isolation: pyth.IsolationExecution,
-	})
+	}, nil)
 	switch {
 	case pyth.ErrorCode(err) == pyth.CodeOverloaded:
 		return pyth.Check{Status: Degraded, Detail: "all sandboxes are busy"}

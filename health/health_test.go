@@ -22,7 +22,7 @@ type host struct {
 	err     error
 }
 
-func (h *host) Dispatch(context.Context, *pyth.Job) (*pyth.Outcome, error) {
+func (h *host) Dispatch(context.Context, *pyth.Job, pyth.Events) (*pyth.Outcome, error) {
 	h.jobs.Add(1)
 	time.Sleep(100 * time.Millisecond)
 	return h.outcome, h.err
@@ -139,7 +139,7 @@ func TestAUsersRunIsProofToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := works()
 		m := monitor(h)
-		if _, err := m.Dispatch(t.Context(), &pyth.Job{}); err != nil {
+		if _, err := m.Dispatch(t.Context(), &pyth.Job{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		m.Health(t.Context())

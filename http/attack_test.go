@@ -26,6 +26,7 @@ import (
 // TestAttack has the attacks on the API that this package answers, by their
 // numbers.
 func TestAttack(t *testing.T) {
+	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {
 		t.Run("JSON 10,000 deep", attackDeepJSON)
 		t.Run("huge numbers", attackHugeNumbers)
@@ -240,7 +241,7 @@ func attackSlowUnreadBody(t *testing.T) {
 
 func attackSlowReader(t *testing.T) {
 	l := listen(t, pyhttp.ServerConfig{}, func(c *pyhttp.Config) { c.ResponseTimeout = 200 * time.Millisecond })
-	l.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) {
+	l.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
 		// More than the kernel's buffers take.
 		return succeeded(strings.Repeat("a", 32<<20)), nil
 	}

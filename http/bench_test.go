@@ -30,7 +30,9 @@ func BenchmarkExecute(b *testing.B) {
 	large := `{"code":"x","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", 250_000) + `"}]}`
 	for _, bench := range []struct{ name, body string }{{"small", small}, {"1 MB file", large}} {
 		b.Run(bench.name, func(b *testing.B) {
-			e := &executions{run: func(context.Context, *pyth.Program) (*pyth.Execution, error) { return succeeded("42\n"), nil }}
+			e := &executions{run: func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
+				return succeeded("42\n"), nil
+			}}
 			cfg := config(newAccounts(), e)
 			cfg.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
 			cfg.RateLimits = pyhttp.DefaultRateLimits()

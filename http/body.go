@@ -63,10 +63,8 @@ func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
 // checkMediaType allows JSON in UTF-8 without a content encoding. Nothing is
 // ever decompressed, so that a small body cannot become a large one.
 func checkMediaType(h http.Header, hasBody bool) error {
-	for _, coding := range h.Values("Content-Encoding") {
-		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
-			return unsupported("Send the body without Content-Encoding.")
-		}
+	if err := checkCoding(h); err != nil {
+		return err
 	}
 	switch types := h.Values("Content-Type"); {
 	case len(types) > 1:
@@ -88,6 +86,15 @@ func checkMediaType(h http.Header, hasBody bool) error {
 		}
 		return nil
 	}
+}
+
+func checkCoding(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return unsupported("Send the body without Content-Encoding.")
+		}
+	}
+	return nil
 }
 
 func unsupported(message string) error {

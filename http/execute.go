@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -29,9 +30,10 @@ type ExecuteRequest struct {
 	TimeoutMs     int64             `json:"timeoutMs,omitempty" minimum:"1" doc:"How long the program may take by the clock."`
 	Limits        *LimitsRequest    `json:"limits,omitempty" doc:"Bounds of this run; what is left out has the default."`
 	Network       *NetworkRequest   `json:"network,omitempty" doc:"What the program may reach. Default: nothing."`
-	SessionID     string            `json:"sessionId,omitempty" doc:"The session to run in. This server has none yet."`
+	SessionID     string            `json:"sessionId,omitempty" maxLength:"128" doc:"The session to run in: in its language, with its limits but for cpuMs and outputBytes."`
 	Isolation     string            `json:"isolation,omitempty" enum:"tenant,execution" doc:"tenant (default) lets your later runs have the sandbox; execution destroys it after this one."`
 	Labels        []string          `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by."`
+	Results       *bool             `json:"results,omitempty" doc:"Whether rich values are returned: the value of a final expression, what display() is called with, figures that are open at the end. Default: true."`
 	RedactSecrets *bool             `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output; without secrets there is nothing to replace."`
 }
 
@@ -53,30 +55,33 @@ type LimitsRequest struct {
 
 // NetworkRequest says what a run may reach.
 type NetworkRequest struct {
-	Allow []string `json:"allow,omitempty" doc:"Hosts. This server has no network for programs yet: only an empty list is accepted."`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Names of hosts, with *. in front for all below, and a port behind a colon if it is not 80 or 443. Programs find the way by HTTP_PROXY and HTTPS_PROXY; a SOCKS5 proxy is at the same address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is how a run ended.
 type ExecuteResponse struct {
-	ID              string          `json:"id"`
-	Language        string          `json:"language" example:"python"`
-	Status          string          `json:"status" enum:"succeeded,failed,timed_out,out_of_memory,output_limit,killed,canceled" doc:"How the run ended. A program that fails is still an answer of 200."`
-	ExitCode        *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"What the program exited with; absent when a signal or a limit ended it."`
-	Signal          string          `json:"signal,omitzero" doc:"The signal that ended the program, such as SIGKILL."`
-	Stdout          string          `json:"stdout" doc:"Bytes that are not UTF-8 are shown as U+FFFD."`
-	Stderr          string          `json:"stderr" doc:"As stdout."`
-	StdoutTruncated bool            `json:"stdoutTruncated"`
-	StderrTruncated bool            `json:"stderrTruncated"`
-	Error           *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
-	Results         []ResultValue   `json:"results" doc:"Rich values that the program displayed, each a map of media type to data."`
-	Files           []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
-	FilesSkipped    []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
-	Usage           Usage           `json:"usage"`
-	CreatedAt       Timestamp       `json:"createdAt"`
+	ID               string          `json:"id"`
+	Language         string          `json:"language" example:"python"`
+	Status           string          `json:"status" enum:"succeeded,failed,timed_out,out_of_memory,output_limit,killed,canceled" doc:"How the run ended. A program that fails is still an answer of 200."`
+	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"What the program exited with; absent when a signal or a limit ended it."`
+	Signal           string          `json:"signal,omitzero" doc:"The signal that ended the program, such as SIGKILL."`
+	Stdout           string          `json:"stdout" doc:"Bytes that are not UTF-8 are shown as U+FFFD."`
+	Stderr           string          `json:"stderr" doc:"As stdout."`
+	StdoutTruncated  bool            `json:"stdoutTruncated"`
+	StderrTruncated  bool            `json:"stderrTruncated"`
+	Error            *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
+	Results          []ResultValue   `json:"results" doc:"Rich values in the order in which they were displayed, each a map of media type to data: text as it is, images in base64, JSON as JSON."`
+	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether there were more rich values, or larger ones, than fit into an answer."`
+	Files            []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
+	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
+	Usage            Usage           `json:"usage"`
+	SessionID        string          `json:"sessionId,omitzero" doc:"The session that it ran in."`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether that session has ended with the run, or during it."`
+	CreatedAt        Timestamp       `json:"createdAt"`
 }
 
 // ResultValue is a rich value in its forms.
-type ResultValue map[string]string
+type ResultValue map[string]any
 
 // ExecutionError is an uncaught exception.
 type ExecutionError struct {
@@ -103,15 +108,28 @@ type SkippedFile struct {
 
 // Usage is what a run took.
 type Usage struct {
-	WallMs          int64 `json:"wallMs" doc:"Time by the clock."`
-	CPUMs           int64 `json:"cpuMs" doc:"Processor time of all processes."`
-	MemoryPeakBytes int64 `json:"memoryPeakBytes"`
-	QueuedMs        int64 `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	WallMs          int64        `json:"wallMs" doc:"Time by the clock."`
+	CPUMs           int64        `json:"cpuMs" doc:"Processor time of all processes."`
+	MemoryPeakBytes int64        `json:"memoryPeakBytes"`
+	QueuedMs        int64        `json:"queuedMs" doc:"Time that the run waited for a sandbox."`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of a run that has a network; those that are alike are shown as one."`
+}
+
+// Connection is what became of the connections to a host.
+type Connection struct {
+	Host          string `json:"host" doc:"A name or an address; empty if the program named none."`
+	Port          int    `json:"port"`
+	SentBytes     int64  `json:"sentBytes"`
+	ReceivedBytes int64  `json:"receivedBytes"`
+	Verdict       string `json:"verdict" enum:"allowed,denied,failed"`
+	Reason        string `json:"reason,omitzero" doc:"Why it was denied, failed or was cut off."`
+	Count         int    `json:"count" doc:"How many connections this stands for."`
 }
 
 type (
-	executeInput  struct{ body[ExecuteRequest] }
-	executeOutput struct{ Body ExecuteResponse }
+	executeInput struct{ body[ExecuteRequest] }
+	// executeOutput writes the answer, in one of its two forms.
+	executeOutput struct{ Body func(huma.Context) }
 )
 
 // queueAllowance is what a run may wait and clean up beyond its time-out
@@ -131,7 +149,9 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: "execute", Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{"Execute"},
-			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run.",
+			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run. A caller that accepts text/event-stream hears of the run while it goes on.",
+			Responses:   h.executeResponses(),
+			Errors:      []int{http.StatusForbidden, http.StatusNotFound},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
@@ -183,17 +203,29 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program)
+	run := func(events pyth.Events) (*pyth.Execution, error) {
+		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
+		if err == nil {
+			h.metrics.executions.WithLabelValues(string(e.Language), string(e.Status)).Inc()
+		}
+		return e, err
+	}
+	if acceptsEvents(in.r) {
+		return &executeOutput{Body: func(huma.Context) {}}, h.stream(in.r, in.w, run)
+	}
+	e, err := run(nil)
 	if err != nil {
 		return nil, err
 	}
-	h.metrics.executions.WithLabelValues(string(e.Language), string(e.Status)).Inc()
-	return &executeOutput{Body: executeResponse(e)}, nil
+	return &executeOutput{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		_ = h.api.Marshal(ctx.BodyWriter(), "", executeResponse(e))
+	}}, nil
 }
 
 // program is the request in the server's terms.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
-	if err := r.notImplemented(); err != nil {
+	if err := notOffered(r.Secrets); err != nil {
 		return nil, err
 	}
 	files, err := inputFiles(r.Files)
@@ -201,6 +233,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		return nil, err
 	}
 	p := &pyth.Program{
+		Session:     pyth.SessionID(r.SessionID),
 		Language:    pyth.Language(r.Language),
 		Code:        r.Code,
 		Stdin:       r.Stdin,
@@ -208,51 +241,50 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Files:       files,
 		OutputFiles: r.OutputFiles,
 		Timeout:     time.Duration(r.TimeoutMs) * time.Millisecond,
+		Limits:      r.Limits.limits(),
 		Isolation:   pyth.Isolation(r.Isolation),
 		Labels:      r.Labels,
+		Network:     r.Network.hosts(),
+		Results:     r.Results == nil || *r.Results,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
 	}
-	if l := r.Limits; l != nil {
-		p.Limits = pyth.Limits{
-			MemoryBytes: l.MemoryBytes,
-			CPU:         time.Duration(l.CPUMs) * time.Millisecond,
-			OutputBytes: l.OutputBytes,
-			DiskBytes:   l.DiskBytes,
-			Processes:   int(l.Processes),
-		}
-	}
 	return p, nil
 }
 
-// notImplemented refuses what would be ignored otherwise: a program that asked
-// for a secret, a host or a session must not run without it.
-func (r *ExecuteRequest) notImplemented() error {
-	var fields []pyth.FieldError
-	refuse := func(name string) {
-		fields = append(fields, pyth.FieldError{Location: "body." + name, Message: "is not available on this server"})
-	}
-	if len(r.Secrets) > 0 {
-		refuse("secrets")
-	}
-	if r.Network != nil && len(r.Network.Allow) > 0 {
-		refuse("network")
-	}
-	if r.SessionID != "" {
-		refuse("sessionId")
-	}
-	if len(fields) == 0 {
+// hosts are those that may be reached.
+func (r *NetworkRequest) hosts() []string {
+	if r == nil {
 		return nil
 	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = strings.TrimPrefix(f.Location, "body.")
+	return r.Allow
+}
+
+// limits are zero where nothing was asked for.
+func (l *LimitsRequest) limits() pyth.Limits {
+	if l == nil {
+		return pyth.Limits{}
+	}
+	return pyth.Limits{
+		MemoryBytes: l.MemoryBytes,
+		CPU:         time.Duration(l.CPUMs) * time.Millisecond,
+		OutputBytes: l.OutputBytes,
+		DiskBytes:   l.DiskBytes,
+		Processes:   int(l.Processes),
+	}
+}
+
+// notOffered refuses what would be ignored otherwise: a program that asked for a
+// secret must not run without it.
+func notOffered(secrets []string) error {
+	if len(secrets) == 0 {
+		return nil
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeNotImplemented,
-		Message: "This server does not offer " + strings.Join(names, ", ") + ". Leave it out.",
-		Fields:  fields,
+		Message: "This server does not offer secrets. Leave it out.",
+		Fields:  []pyth.FieldError{{Location: "body.secrets", Message: "is not available on this server"}},
 	}
 }
 
@@ -292,33 +324,61 @@ func decodeBase64(s string) ([]byte, error) {
 
 func executeResponse(e *pyth.Execution) ExecuteResponse {
 	out := ExecuteResponse{
-		ID:              string(e.ID),
-		Language:        string(e.Language),
-		Status:          string(e.Status),
-		ExitCode:        e.ExitCode,
-		Signal:          e.Signal,
-		Stdout:          string(e.Stdout),
-		Stderr:          string(e.Stderr),
-		StdoutTruncated: e.StdoutTruncated,
-		StderrTruncated: e.StderrTruncated,
-		Files:           make([]OutputFile, len(e.Files)),
-		FilesSkipped:    make([]SkippedFile, len(e.FilesSkipped)),
+		ID:               string(e.ID),
+		Language:         string(e.Language),
+		Status:           string(e.Status),
+		ExitCode:         e.ExitCode,
+		Signal:           e.Signal,
+		Stdout:           string(e.Stdout),
+		Stderr:           string(e.Stderr),
+		StdoutTruncated:  e.StdoutTruncated,
+		StderrTruncated:  e.StderrTruncated,
+		Results:          make([]ResultValue, len(e.Results)),
+		ResultsTruncated: e.ResultsTruncated,
+		Files:            make([]OutputFile, len(e.Files)),
+		FilesSkipped:     make([]SkippedFile, len(e.FilesSkipped)),
 		Usage: Usage{
 			WallMs:          milliseconds(e.Usage.Wall),
 			CPUMs:           milliseconds(e.Usage.CPU),
 			MemoryPeakBytes: e.Usage.MemoryPeakBytes,
 			QueuedMs:        milliseconds(e.Usage.Queued),
+			Network:         networkUsage(e.Usage.Network),
 		},
-		CreatedAt: Timestamp(e.CreatedAt),
+		SessionID:    string(e.Session),
+		SessionEnded: e.SessionEnded,
+		CreatedAt:    Timestamp(e.CreatedAt),
 	}
 	if x := e.Error; x != nil {
 		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Line: x.Line}
+	}
+	for i, r := range e.Results {
+		out.Results[i] = resultValue(r)
 	}
 	for i, f := range e.Files {
 		out.Files[i] = outputFile(f)
 	}
 	for i, f := range e.FilesSkipped {
 		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}
+	}
+	return out
+}
+
+func networkUsage(all []pyth.Connection) []Connection {
+	out := make([]Connection, len(all))
+	for i, c := range all {
+		out[i] = Connection(c)
+	}
+	return out
+}
+
+func resultValue(r pyth.Result) ResultValue {
+	out := make(ResultValue, len(r))
+	for media, data := range r {
+		if pyth.IsJSON(media) {
+			out[media] = jsontext.Value(data)
+		} else {
+			out[media] = data
+		}
 	}
 	return out
 }

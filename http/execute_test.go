@@ -17,21 +17,21 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 	s := newServer(t)
 	res := s.execute(`{
 		"code": "print(42)\n", "language": "python", "stdin": "in", "args": ["a", "b"],
-		"env": {"ZETA": "2", "ALPHA": "1"}, "secrets": [], "network": {"allow": []},
+		"env": {"ZETA": "2", "ALPHA": "1"}, "secrets": [], "network": {"allow": ["example.org"]},
 		"files": [{"path": "a.txt", "content": "é"}, {"path": "b.bin", "content": "AP8=", "encoding": "base64"}],
-		"outputFiles": ["*.csv"], "timeoutMs": 1500, "isolation": "execution", "labels": ["x"],
+		"outputFiles": ["*.csv"], "timeoutMs": 1500, "sessionId": "ses_1", "isolation": "execution", "labels": ["x"],
 		"limits": {"memoryBytes": 33554432, "cpuMs": 1000, "outputBytes": 10, "diskBytes": 2097152, "processes": 3}
 	}`)
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("status %d: %s", res.StatusCode, res.body)
 	}
 	want := &pyth.Program{
-		Language: pyth.Python, Code: "print(42)\n", Stdin: "in", Args: []string{"a", "b"},
+		Session: "ses_1", Language: pyth.Python, Code: "print(42)\n", Stdin: "in", Args: []string{"a", "b"},
 		Env:         []pyth.EnvVar{{Name: "ALPHA", Value: "1"}, {Name: "ZETA", Value: "2"}},
 		Files:       []pyth.File{{Path: "a.txt", Content: []byte("é")}, {Path: "b.bin", Content: []byte{0, 255}}},
 		OutputFiles: []string{"*.csv"}, Timeout: 1500 * time.Millisecond,
 		Limits:    pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
-		Isolation: pyth.IsolationExecution, Labels: []string{"x"},
+		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Network: []string{"example.org"}, Results: true,
 	}
 	if diff := cmp.Diff(want, s.executions.program); diff != "" {
 		t.Errorf("program (-want +got):\n%s", diff)
@@ -64,6 +64,15 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 			`{"id":"e","language":"python","status":"failed","exitCode":7,"stdout":"","stderr":"oh\n",
 			 "stdoutTruncated":false,"stderrTruncated":true,"results":[],"files":[],"filesSkipped":[],
 			 "error":{"name":"ValueError","message":"no","traceback":"Traceback","line":3},
+			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
+		},
+		{
+			"a run in a session tells which, and whether it has ended",
+			&pyth.Execution{ID: "e", Language: pyth.Python, CreatedAt: created, Session: "ses_1", Outcome: pyth.Outcome{
+				Status: pyth.StatusCanceled, SessionEnded: true,
+			}},
+			`{"id":"e","language":"python","status":"canceled","stdout":"","stderr":"","sessionId":"ses_1","sessionEnded":true,
+			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
@@ -111,7 +120,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
-			s.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) { return tt.run, nil }
+			s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { return tt.run, nil }
 			res := s.execute(`{"code":"x"}`)
 			var got, want any
 			if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
@@ -186,8 +195,6 @@ func TestBoundsAreToldInPlainNumbers(t *testing.T) {
 func TestWhatIsNotOfferedIsRefusedByName(t *testing.T) {
 	tests := []struct{ name, body, location string }{
 		{"secrets", `{"code":"x","secrets":["TOKEN"]}`, "body.secrets"},
-		{"network", `{"code":"x","network":{"allow":["example.org"]}}`, "body.network"},
-		{"session", `{"code":"x","sessionId":"ses_1"}`, "body.sessionId"},
 	}
 	s := newServer(t)
 	for _, tt := range tests {
@@ -225,7 +232,7 @@ func TestErrorsOfTheServiceBecomeProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
-			s.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) { return nil, tt.err }
+			s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { return nil, tt.err }
 			res := s.execute(`{"code":"x"}`)
 			p := res.problem(t)
 			if res.StatusCode != tt.status || p.Code != tt.code || p.Status != tt.status {

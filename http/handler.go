@@ -33,6 +33,8 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
+	// Sessions are nil where there are none.
+	Sessions pyth.SessionService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -110,11 +112,13 @@ func New(cfg Config) (*Handler, error) {
 		metrics:  newMetrics(cfg.Collectors),
 		bodies:   newBodyBudget(executeBodyBytes(cfg.Limits)),
 	}
-	h.api = &jsonAPI{humago.New(h.mux, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
+	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
 	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate)
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerExecute()
+	h.registerSessions()
+	h.registerSessionFiles()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -136,18 +136,18 @@ type executions struct {
 	mu      sync.Mutex
 	program *pyth.Program
 	user    pyth.UserID
-	run     func(context.Context, *pyth.Program) (*pyth.Execution, error)
+	run     func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error)
 }
 
 var _ pyth.ExecutionService = (*executions)(nil)
 
-func (e *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program) (*pyth.Execution, error) {
+func (e *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	e.mu.Lock()
 	e.program, e.user = p, user
 	run := e.run
 	e.mu.Unlock()
 	if run != nil {
-		return run(ctx, p)
+		return run(ctx, p, events)
 	}
 	return succeeded("42\n"), nil
 }
@@ -175,6 +175,7 @@ type server struct {
 	handler    *pyhttp.Handler
 	accounts   *accounts
 	executions *executions
+	sessions   *sessions
 	validator  *openapitest.Validator
 	log        *lockedBuffer
 }
@@ -223,8 +224,9 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, log: &lockedBuffer{}}
+	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), log: &lockedBuffer{}}
 	cfg := config(s.accounts, s.executions)
+	cfg.Sessions = s.sessions
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)
@@ -314,6 +316,13 @@ func (a answer) problem(t testing.TB) problem {
 		t.Fatalf("%q is no Error: %v", a.body, err)
 	}
 	return p
+}
+
+func (a answer) decode(t testing.TB, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), v, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatalf("%q: %v", a.body, err)
+	}
 }
 
 func (p problem) locations() []string {

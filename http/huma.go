@@ -100,8 +100,10 @@ const (
 type body[T any] struct {
 	// Value is zero when an optional body was left out.
 	Value T
-	// r is the request, for operations that look at its headers.
+	// r is the request, for operations that look at its headers, and w where a
+	// stream is written to.
 	r *http.Request
+	w http.ResponseWriter
 }
 
 var _ huma.Resolver = (*body[struct{}])(nil)
@@ -115,7 +117,7 @@ func (*body[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
 func (b *body[T]) Resolve(ctx huma.Context) []error {
 	spec := ctx.Operation().Metadata[bodySpecKey].(*bodySpec)
 	r, w := humago.Unwrap(ctx)
-	b.r = r
+	b.r, b.w = r, w
 	if err := spec.read(w, r, &b.Value); err != nil {
 		return []error{err}
 	}

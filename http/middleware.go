@@ -71,11 +71,15 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		return
 	}
 	// The mux would redirect an unclean path; no client of an API means one.
-	if pattern == "" || r.URL.Path != path.Clean(r.URL.Path) {
+	clean := r.URL.Path == path.Clean(r.URL.Path)
+	switch {
+	case !clean && namesSessionFile(r.URL.Path):
+		h.writeError(w, r, pyth.Invalid("path.path", "must be relative and written plainly, without ., .., // or a final /"))
+	case !clean || pattern == "":
 		h.refuse(w, r, refused)
-		return
+	default:
+		h.mux.ServeHTTP(w, r)
 	}
-	h.mux.ServeHTTP(w, r)
 }
 
 // refuse answers a request that no handler matched. The mux's own answer tells

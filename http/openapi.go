@@ -33,6 +33,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: "Execute", Description: "Running programs."},
+			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{

@@ -159,7 +159,7 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 
 func TestAPanicIsA500WithoutDetailAndWithAStackInTheLog(t *testing.T) {
 	s := newServer(t)
-	s.executions.run = func(context.Context, *pyth.Program) (*pyth.Execution, error) { panic("the canary sings") }
+	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { panic("the canary sings") }
 	res := s.execute(`{"code":"x"}`)
 	if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || strings.Contains(res.body, "canary") {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)

@@ -72,7 +72,7 @@ func (l *listening) write(c net.Conn, raw string) {
 // end or for release.
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
-	e.run = func(ctx context.Context, _ *pyth.Program) (*pyth.Execution, error) {
+	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		started <- struct{}{}
 		select {
 		case <-release:
@@ -107,7 +107,7 @@ func TestClosingTheConnectionCancelsTheRun(t *testing.T) {
 
 func TestARunMayTakeLongerThanItsBodyMay(t *testing.T) {
 	l := listen(t, pyhttp.ServerConfig{}, func(c *pyhttp.Config) { c.BodyTimeout = 100 * time.Millisecond })
-	l.executions.run = func(ctx context.Context, _ *pyth.Program) (*pyth.Execution, error) {
+	l.executions.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

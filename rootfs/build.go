@@ -20,7 +20,7 @@ import (
 const (
 	// recipe is part of what names an image. It changes with the code that puts
 	// Python into it or writes it; all else that goes in is hashed.
-	recipe = "1"
+	recipe = "2"
 
 	imagePrefix = "rootfs-"
 	suffix      = ".erofs"

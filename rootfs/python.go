@@ -18,6 +18,7 @@ import (
 
 	embedded "github.com/kluctl/go-embed-python/python"
 
+	"github.com/pyth-on/pyth-on/guest"
 	"github.com/pyth-on/pyth-on/rootfs/erofs"
 )
 
@@ -81,15 +82,59 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir. Sources
-// are never checked against the result: both are in the same read-only image,
-// and every check would cost a system call.
+// compilePython compiles the standard library of the Python in dir, and our own
+// modules, which are written below it first as they are in the image.
 func compilePython(ctx context.Context, dir string) error {
+	own := filepath.Join(dir, ownDir)
+	modules, err := ownModules()
+	if err != nil {
+		return err
+	}
+	for name, source := range modules {
+		at := filepath.Join(own, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, source, 0o644); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		compileAll(ctx, dir, dir, "/usr/local", filepath.Join(dir, "lib", pythonName)),
+		compileAll(ctx, dir, own, "/", own),
+	)
+}
+
+// ownDir is where below the unpacked Python our own modules are compiled.
+const ownDir = "own"
+
+// ownModules are the sources of our own modules by their path in the image.
+func ownModules() (map[string][]byte, error) {
+	modules := map[string][]byte{inImage(guest.PythonHookPath): guest.PythonHook()}
+	packages, err := guest.PythonPackages()
+	if err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(packages, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		at := path.Join("usr/local/lib", pythonName, "site-packages", name)
+		modules[at], err = fs.ReadFile(packages, name)
+		return err
+	})
+	return modules, err
+}
+
+// compileAll compiles what is in a directory with the Python in dir. In
+// tracebacks, paths begin with the image's prefix instead of strip. Sources are
+// never checked against the result: both are in the same read-only image, and
+// every check would cost a system call.
+func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	// Trusted code: it came with this program. It sees none of the environment.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
-		// The paths in tracebacks are those of the image.
-		"-s", dir, "-p", "/usr/local", filepath.Join(dir, "lib", pythonName))
+		"-s", strip, "-p", prefix, sources)
 	cmd.Env = []string{"LANG=C.UTF-8"}
 	cmd.Dir = dir
 	var output bytes.Buffer
@@ -102,7 +147,7 @@ func compilePython(ctx context.Context, dir string) error {
 		return fmt.Errorf("rootfs: Python may not be run from %s; choose a directory on a file system that is not mounted noexec: %w", dir, err)
 	}
 	if err != nil {
-		return fmt.Errorf("rootfs: compiling the standard library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
+		return fmt.Errorf("rootfs: compiling Python's library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }
@@ -116,8 +161,9 @@ func addPython(t *erofs.Tree, dir string) error {
 	t.Symlink(prefix+"bin/python3", pythonName)
 	t.Symlink(prefix+"bin/python", pythonName)
 	library := filepath.Join(dir, "lib", pythonName)
-	// Empty; it is on the module path from the start if it exists.
-	t.Dir(prefix+"lib/"+pythonName+"/site-packages", 0o755)
+	if err := addCompiled(t, filepath.Join(dir, ownDir)); err != nil {
+		return err
+	}
 	return filepath.WalkDir(library, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -130,6 +176,21 @@ func addPython(t *erofs.Tree, dir string) error {
 			return err
 		}
 		return addFile(t, path.Join(prefix, "lib", pythonName, filepath.ToSlash(relative)), name)
+	})
+}
+
+// addCompiled adds what was compiled of our own modules, so that no interpreter
+// has to do that as it starts.
+func addCompiled(t *erofs.Tree, dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(name) != ".pyc" {
+			return err
+		}
+		at, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		return addFile(t, filepath.ToSlash(at), name)
 	})
 }
 

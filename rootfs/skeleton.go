@@ -34,7 +34,7 @@ func skeleton(p plan) {
 	}
 }
 
-// agent adds the guest agent and its hooks.
+// agent adds the guest agent, its hooks and our own modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
@@ -44,7 +44,13 @@ func agent(p plan) error {
 	p.dir(inImage(protocol.JavaScriptHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
 	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
-	p.file(inImage(guest.PythonHookPath), 0o644, guest.PythonHook())
+	modules, err := ownModules()
+	if err != nil {
+		return err
+	}
+	for name, source := range modules {
+		p.file(name, 0o644, source)
+	}
 	hook, err := guest.JavaScriptHook()
 	if err != nil {
 		return err

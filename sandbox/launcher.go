@@ -40,6 +40,8 @@ type Config struct {
 	StateDir string
 	// Cgroup is where limits are enforced; nil to watch from outside instead.
 	Cgroup cgroup.Parent
+	// Network makes the way out for a run with rules, which have been checked.
+	Network func(rules []string) (Network, error)
 	// Rootless is for a process that is root of a user namespace only.
 	Rootless bool
 }
@@ -109,7 +111,7 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language) (*Sandbox, 
 	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("sandbox: starting gVisor: %w", err)
 	}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, protocol.UsualDisk); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(s.stderr.String()))
 	}
@@ -120,30 +122,41 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language) (*Sandbox, 
 	return s, nil
 }
 
-// start starts the processes.
-func (s *Sandbox) start() error {
+// connect makes a socket pair, of which the guest gets a blocking end.
+func connect(name string) (ours, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := unix.SetNonblock(pair[1], false); err != nil {
+		return nil, nil, errors.Join(err, unix.Close(pair[0]), unix.Close(pair[1]))
+	}
+	return os.NewFile(uintptr(pair[0]), name), os.NewFile(uintptr(pair[1]), name), nil
+}
+
+// start starts the processes.
+func (s *Sandbox) start() error {
+	var theirs [2]*os.File
+	var err error
+	if s.socket, theirs[0], err = connect("control"); err != nil {
 		return err
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "guest")
-	defer theirs.Close()
-	s.socket = os.NewFile(uintptr(pair[0]), "control")
-	s.conn = protocol.NewConn(s.socket)
-	// The guest expects a blocking descriptor.
-	if err := unix.SetNonblock(pair[1], false); err != nil {
+	defer theirs[0].Close()
+	if s.way.socket, theirs[1], err = connect("network"); err != nil {
 		return errors.Join(err, s.socket.Close())
 	}
+	defer theirs[1].Close()
+	s.conn = protocol.NewConn(s.socket)
 	l := s.launcher
 	args := append([]string{launchName}, gvisorFlags(l.root, l.config.Rootless)...)
-	args = append(args, "run", "--bundle="+l.bundle, "--pass-fd=3:3", s.id)
+	args = append(args, "run", "--bundle="+l.bundle, "--pass-fd=3:3", "--pass-fd=4:4", s.id)
 	s.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       args,
 		Env:        []string{}, // Nothing of the server's environment.
 		Dir:        "/",
 		Stderr:     &s.stderr,
-		ExtraFiles: []*os.File{theirs},
+		ExtraFiles: theirs[:],
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid: true,
 			// The sandbox must not outlive a server that is killed. gVisor
@@ -154,18 +167,18 @@ func (s *Sandbox) start() error {
 	}
 	release, err := s.cmd.StdinPipe()
 	if err != nil {
-		return errors.Join(err, s.socket.Close())
+		return errors.Join(err, s.closeSockets())
 	}
 	if l.config.Cgroup != nil {
 		if s.group, err = l.config.Cgroup.New(s.id); err != nil {
-			return errors.Join(err, s.socket.Close())
+			return errors.Join(err, s.closeSockets())
 		}
 		s.group.SetWeight(preparingWeight)
 	}
 	started := make(chan error)
 	l.forks <- func() { started <- s.cmd.Start() }
 	if err := <-started; err != nil {
-		return errors.Join(err, s.socket.Close(), s.removeGroup())
+		return errors.Join(err, s.closeSockets(), s.removeGroup())
 	}
 	go func() {
 		_ = s.cmd.Wait()

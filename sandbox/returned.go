@@ -36,7 +36,11 @@ func (r *run) file(payload []byte) error {
 	if len(r.outcome.Files) >= maxOutputFiles || r.fileBytes > maxOutputFileBytes || !printablePath(name) {
 		return errGuest
 	}
-	r.outcome.Files = append(r.outcome.Files, pyth.File{Path: name, Content: content})
+	f := pyth.File{Path: name, Content: content}
+	r.outcome.Files = append(r.outcome.Files, f)
+	if r.events != nil {
+		r.told(r.events.File(f))
+	}
 	return nil
 }
 

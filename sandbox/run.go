@@ -31,17 +31,28 @@ var errGuest = errors.New("the guest broke the protocol")
 // run is a job in progress. The receiving goroutine owns the outcome; watch
 // only asks for an end.
 type run struct {
-	sandbox   *Sandbox
-	job       *pyth.Job
-	outcome   *pyth.Outcome
-	report    *protocol.Report
-	fileBytes int
-	started   time.Time
-	cpuBefore time.Duration
+	sandbox *Sandbox
+	job     *pyth.Job
+	outcome *pyth.Outcome
+	// events hears of the run; nil when nobody listens (any more).
+	events         pyth.Events
+	stdout, stderr printed
+	resultBytes    int
+	report         *protocol.Report
+	fileBytes      int
+	started        time.Time
+	cpuBefore      time.Duration
 	// cause is why the host ended the run; the first reason stays.
 	cause atomic.Pointer[error]
 	// peak and used are the most memory and processor time that were seen.
 	peak, used atomic.Int64
+}
+
+// printed is what the program has written to a stream.
+type printed struct {
+	size      int
+	kept      []byte
+	truncated bool
 }
 
 // end asks for the end of the run.
@@ -51,16 +62,24 @@ func (r *run) end(cause error) {
 	}
 	// The guest stops the program, so that its output is still answered; if it
 	// does not, the sandbox goes. A full socket must not block us.
-	until := time.Now().Add(stopGrace)
+	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
+}
+
+// grace is how long the guest may take to stop the run.
+func (r *run) grace() time.Duration {
+	if r.job.Session != "" {
+		return protocol.InterruptGrace + stopGrace
+	}
+	return stopGrace
 }
 
 // watch enforces from outside what the guest may not be trusted with, until
 // done is closed.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	// The guest keeps the time; this is for one that does not.
-	deadline := time.NewTimer(r.job.Timeout + stopGrace)
+	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time
 	if r.sandbox.group == nil || r.job.Limits.CPU > 0 {
@@ -68,22 +87,29 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 		defer ticker.Stop()
 		poll = ticker.C
 	}
-	for {
+	for cause := error(nil); cause == nil; {
 		select {
 		case <-done:
 			return
 		case <-ctx.Done():
-			r.end(errCanceled)
-			return
+			cause = errCanceled
 		case <-deadline.C:
-			r.end(errTime)
-			return
+			cause = errTime
 		case <-poll:
-			if cause := r.overLimit(); cause != nil {
-				r.end(cause)
-				return
-			}
+			cause = r.overLimit()
 		}
+		if cause != nil {
+			r.end(cause)
+		}
+	}
+	// Whoever listens to the run may be stuck, and the guest with it: the
+	// program must end all the same.
+	stuck := time.NewTimer(2 * r.grace())
+	defer stuck.Stop()
+	select {
+	case <-done:
+	case <-stuck.C:
+		_ = r.sandbox.Close()
 	}
 }
 
@@ -134,9 +160,11 @@ func (r *run) receive() (*protocol.Exit, error) {
 		}
 		switch kind {
 		case protocol.KindStdout:
-			r.outcome.Stdout, r.outcome.StdoutTruncated = r.output(r.outcome.Stdout, payload, r.outcome.StdoutTruncated)
+			r.output(pyth.Stdout, &r.stdout, payload)
 		case protocol.KindStderr:
-			r.outcome.Stderr, r.outcome.StderrTruncated = r.output(r.outcome.Stderr, payload, r.outcome.StderrTruncated)
+			r.output(pyth.Stderr, &r.stderr, payload)
+		case protocol.KindResult:
+			r.result(payload)
 		case protocol.KindReport:
 			r.report = new(protocol.Report)
 			err = decode(payload, r.report)
@@ -156,15 +184,36 @@ func (r *run) receive() (*protocol.Exit, error) {
 	}
 }
 
-// output appends what fits and ends the run at the first byte that does not.
-func (r *run) output(have, more []byte, truncated bool) ([]byte, bool) {
-	room := int(r.job.Limits.OutputBytes) - len(have)
-	if len(more) <= room {
-		return append(have, more...), truncated
+// output takes what fits and ends the run at the first byte that does not.
+func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
+	if room := int(r.job.Limits.OutputBytes) - p.size; len(more) > room {
+		r.end(errOutput)
+		p.truncated = true
+		more = more[:max(room, 0)]
 	}
-	r.end(errOutput)
-	return append(have, more[:max(room, 0)]...), true
+	p.size += len(more)
+	if r.events == nil {
+		p.kept = append(p.kept, more...)
+	} else if len(more) > 0 {
+		r.told(r.events.Output(stream, more))
+	}
 }
+
+// told ends the run when who listens has gone.
+func (r *run) told(err error) {
+	if err != nil {
+		r.end(errCanceled)
+		r.events = silent{}
+	}
+}
+
+// silent is who listens after who listened has gone.
+type silent struct{}
+
+func (silent) Started(pyth.ExecutionID) error   { return nil }
+func (silent) Output(pyth.Stream, []byte) error { return nil }
+func (silent) Result(pyth.Result) error         { return nil }
+func (silent) File(pyth.File) error             { return nil }
 
 // finish says what became of the run. The kernels' words decide: the guest's
 // for how the process ended, the host's for whether a limit ended it. What the
@@ -172,6 +221,8 @@ func (r *run) output(have, more []byte, truncated bool) ([]byte, bool) {
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
 	o := r.outcome
+	o.Stdout, o.StdoutTruncated = r.stdout.kept, r.stdout.truncated
+	o.Stderr, o.StderrTruncated = r.stderr.kept, r.stderr.truncated
 	o.Usage = pyth.Usage{
 		Wall:            time.Since(r.started),
 		CPU:             r.cpu(),
@@ -207,6 +258,9 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 			o.Status = pyth.StatusFailed
 			o.Error = programError(r.report)
 		}
+	}
+	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
+		o.Signal = "SIGINT" // The interpreter heeded it.
 	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"

@@ -48,6 +48,7 @@ type Sandbox struct {
 	cmd      *exec.Cmd
 	exited   chan struct{}
 	socket   *os.File
+	way      way
 	conn     *protocol.Conn
 	group    cgroup.Group
 	meter    *meter
@@ -66,17 +67,33 @@ func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
-// not start. In either case Renew must be called before the next.
-func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+// not start. In either case Renew must be called before the next, but for one
+// of the same session. Events may be nil.
+func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
 		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
 	}
-	r := &run{sandbox: s, job: job, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
 	s.language = job.Language
-	if err := s.send(job); err != nil {
+	if job.Session != "" {
+		if err := s.again(); err != nil {
+			s.broken = err
+			return nil, err
+		}
+	}
+	disconnect, err := s.connect(job)
+	if err != nil {
 		s.broken = err
 		return nil, err
+	}
+	if err := s.send(job); err != nil {
+		disconnect()
+		s.broken = err
+		return nil, err
+	}
+	if events != nil {
+		r.told(events.Started(job.ID))
 	}
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -88,7 +105,10 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
 		err = errors.New("the kernel killed in it for memory")
 	}
 	s.broken = err
-	return r.finish(exit, err), nil
+	outcome := r.finish(exit, err)
+	outcome.Usage.Network = disconnect()
+	outcome.SessionEnded = job.Session != "" && (err != nil || exit.Ended)
+	return outcome, nil
 }
 
 // Renew returns when the sandbox waits for another job, with nothing left of
@@ -107,7 +127,7 @@ func (s *Sandbox) Renew(ctx context.Context) error {
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		err = s.prepare(ctx)
+		err = s.prepare(ctx, protocol.UsualDisk)
 	}
 	if err == nil {
 		err = s.meter.renew(ctx)
@@ -150,11 +170,11 @@ type granted struct {
 
 // prepare has the guest make an interpreter ready, of the language of the last
 // job, waits for it and checks that the guest speaks our version.
-func (s *Sandbox) prepare(ctx context.Context) error {
+func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}
-	if err := s.conn.SendJSON(protocol.KindPrepare, protocol.Prepare{Language: string(s.language)}); err != nil {
+	if err := s.conn.SendJSON(protocol.KindPrepare, protocol.Prepare{Language: string(s.language), DiskBytes: disk}); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
@@ -181,6 +201,9 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
 	}
+	if len(job.Network) > 0 {
+		env = withProxy(env)
+	}
 	header := protocol.Job{
 		Language:    string(job.Language),
 		Program:     job.Language.File(),
@@ -191,6 +214,9 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		MemoryBytes: job.Limits.MemoryBytes,
 		DiskBytes:   job.Limits.DiskBytes,
 		Processes:   job.Limits.Processes,
+		Results:     job.Results,
+		Session:     job.Session != "",
+		Network:     len(job.Network) > 0,
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}
@@ -222,10 +248,12 @@ func (s *Sandbox) Close() error {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		<-s.exited
-		s.closed = errors.Join(s.socket.Close(), s.removeGroup(), s.removeState())
+		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeState())
 	})
 	return s.closed
 }
+
+func (s *Sandbox) closeSockets() error { return errors.Join(s.socket.Close(), s.way.close()) }
 
 func (s *Sandbox) removeGroup() error {
 	if s.group == nil {

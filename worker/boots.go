@@ -114,6 +114,9 @@ func (p *Pool) lacking() []*waiter {
 			if t.running+i >= p.config.MaxPerTenant {
 				break
 			}
+			if w.job.Session != "" {
+				continue // It has its sandbox.
+			}
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !p.room(running, reserved, w.job); full {
 				// If the tenant has none at all one is booted ahead, or it would

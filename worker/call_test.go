@@ -48,7 +48,7 @@ func dispatch(p *worker.Pool, j *pyth.Job) *call {
 	started := time.Now()
 	go func() {
 		defer cancel()
-		c.outcome, c.err = p.Dispatch(ctx, j)
+		c.outcome, c.err = p.Dispatch(ctx, j, nil)
 		c.took = time.Since(started)
 		close(c.done)
 	}()

@@ -37,3 +37,7 @@ func draining() error {
 		RetryAfter: retryAfter,
 	}
 }
+
+func gone() error {
+	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open another.")
+}

@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"context"
+	"io"
+	"strings"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -18,6 +20,8 @@ type fake struct {
 
 	jobs     []*pyth.Job
 	outcomes int
+	// session is the one that it was opened for.
+	session pyth.SessionID
 	// busy is whether it runs or is renewed, stale whether it has run since it
 	// was renewed.
 	busy, stale, ended, closed bool
@@ -31,11 +35,14 @@ func (f *fake) enter(use string, stale bool) {
 	f.busy = true
 }
 
-func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
 	m := f.machine
 	m.inspect()
 	m.mu.Lock()
 	f.enter("a run", false)
+	if f.session != job.Session {
+		m.fault("a job of session %q runs in one of %q", job.Session, f.session)
+	}
 	m.runs++
 	fails := f.ended || m.runFails != nil && m.runFails(m.runs)
 	for _, other := range f.jobs {
@@ -43,7 +50,7 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
 			m.fault("a job of %q runs after one of %q, isolated: %q, %q", job.Tenant, other.Tenant, job.Isolation, other.Isolation)
 		}
 	}
-	f.stale = true
+	f.stale = f.session == ""
 	m.start(job)
 	if !fails {
 		f.jobs = append(f.jobs, job)
@@ -65,9 +72,40 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
 	case ctx.Err() != nil:
 		return &pyth.Outcome{Status: pyth.StatusCanceled}, nil
 	case err != nil:
-		return &pyth.Outcome{Status: pyth.StatusKilled}, nil
+		return &pyth.Outcome{Status: pyth.StatusKilled, SessionEnded: f.session != ""}, nil
 	}
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
+}
+
+// Open takes no time, and fails for a disk of one byte.
+func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
+	if f.session != "" || len(f.jobs) > 0 {
+		f.machine.set(func() { f.machine.fault("a session is opened in a sandbox that was used") })
+	}
+	if spec.Limits.DiskBytes == 1 {
+		return errFake
+	}
+	f.session = spec.ID
+	return nil
+}
+
+// Files takes as long as a renewal.
+func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
+	f.machine.set(func() { f.enter("a listing", false) })
+	err := wait(ctx, renewTime, f.done)
+	f.machine.set(func() { f.busy = false })
+	return []pyth.FileInfo{{Path: string(f.session)}}, err
+}
+
+// WriteFile takes no time, nor do the others.
+func (f *fake) WriteFile(context.Context, string, io.Reader) (bool, error) { return true, nil }
+
+func (f *fake) ReadFile(_ context.Context, _ string, to func(int64, io.Reader) error) error {
+	return to(0, strings.NewReader(""))
+}
+
+func (f *fake) DeleteFile(context.Context, string) error {
+	return pyth.Errorf(pyth.CodeNotFound, "There is none.")
 }
 
 func (f *fake) Renew(ctx context.Context) error {
@@ -101,6 +139,11 @@ func (f *fake) Done() <-chan struct{} { return f.done }
 func (f *fake) Close() error {
 	m := f.machine
 	m.mu.Lock()
+	if f.busy && f.session != "" && !f.closed {
+		f.end() // The session was closed; who uses the sandbox removes it.
+		m.mu.Unlock()
+		return nil
+	}
 	if f.busy || f.closed {
 		m.fault("removal of a sandbox that is busy: %v, closed: %v", f.busy, f.closed)
 	}
@@ -136,7 +179,7 @@ func (m *machine) inspect() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
-	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running
+	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running + s.Sessions
 	// Jobs whose sandbox did not take them wait in excess of the bounds.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {

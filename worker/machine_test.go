@@ -54,7 +54,7 @@ type machine struct {
 func newMachine() *machine {
 	m := &machine{running: make(map[pyth.UserID]int), removed: make(map[worker.Reason]int)}
 	m.Config = worker.Config{
-		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10,
+		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3,
 		MaxRunning: 4, MaxPerTenant: 4, MaxQueued: 10, MaxQueuedPerTenant: 10,
 		IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
 	}

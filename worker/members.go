@@ -16,6 +16,10 @@ type member struct {
 	// user is whose job runs in it; nil if none does.
 	user *tenant
 	runs int
+	// session is the one that holds it; "" if none does.
+	session pyth.SessionID
+	// busy is whether files of the session are being dealt with.
+	busy bool
 	// runtime is the one whose interpreter waits in it, or ran last.
 	runtime pyth.Runtime
 	// expiry removes it when it has waited for too long since; nil while it
@@ -203,11 +207,16 @@ func (p *Pool) guard(m *member) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.unplace(m) {
+	switch {
+	case p.unplace(m):
 		p.config.Logger.Warn("a sandbox ended while it waited")
 		p.remove(m, Broken)
-		p.schedule()
+	case m.session != "" && m.user == nil && !m.busy:
+		p.drop(m, Broken)
+	default:
+		return
 	}
+	p.schedule()
 }
 
 // remove destroys a sandbox in the background. The caller holds the lock.

@@ -17,6 +17,7 @@ package worker
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ import (
 // Sandbox runs one job at a time.
 type Sandbox interface {
 	// Run fails only if the job did not start.
-	Run(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error)
+	Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error)
 	// Renew returns when the sandbox is ready for another job of the same
 	// tenant. After an error it is of no further use.
 	Renew(ctx context.Context) error
@@ -35,6 +36,14 @@ type Sandbox interface {
 	Done() <-chan struct{}
 	// Close destroys the sandbox; it must always be called.
 	Close() error
+
+	// Open makes one that is fresh ready for a session, whose jobs need no Renew
+	// between them. The files are those of the session.
+	Open(ctx context.Context, spec *pyth.SessionSpec) error
+	Files(ctx context.Context) ([]pyth.FileInfo, error)
+	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
+	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
+	DeleteFile(ctx context.Context, path string) error
 }
 
 // Config says how many sandboxes there may be.
@@ -49,6 +58,8 @@ type Config struct {
 	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
 	// a job of the server's own waits there may be one more.
 	MaxSandboxes int
+	// MaxSessions bounds the sandboxes that sessions hold.
+	MaxSessions int
 	// MaxRunning is how many jobs run at once, MaxPerTenant how many of one
 	// tenant.
 	MaxRunning, MaxPerTenant int
@@ -90,13 +101,14 @@ const (
 	Evicted Reason = "evicted" // another tenant needed its place
 	Broken  Reason = "broken"  // it ended, or could not be renewed
 	Drained Reason = "drained" // the pool closes
+	Closed  Reason = "closed"  // its session was closed
 )
 
 // attempts is in how many sandboxes a job is tried that could not be handed
 // over: a sandbox may die while it waits, but not all of them.
 const attempts = 3
 
-// Pool is a pyth.Dispatcher.
+// Pool is a pyth.Dispatcher and a pyth.SessionHost.
 type Pool struct {
 	config Config
 	ctx    context.Context
@@ -115,6 +127,10 @@ type Pool struct {
 	idle []*member
 	// spent are those that are to be renewed, and wait for a processor.
 	spent []*member
+	// sessions are the sandboxes that sessions hold; opening counts those that
+	// will be.
+	sessions map[pyth.SessionID]*member
+	opening  int
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
 	// bootingFor is how many of those that boot are for each runtime.
@@ -126,13 +142,14 @@ type Pool struct {
 	rest     rest
 }
 
-var _ pyth.Dispatcher = (*Pool)(nil)
+var _ pyth.SessionHost = (*Pool)(nil)
 
 // New starts to fill the pool.
 func New(config Config) *Pool {
 	p := &Pool{
 		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[pyth.Runtime]int),
-		demand: map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+		sessions: make(map[pyth.SessionID]*member),
+		demand:   map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
@@ -146,6 +163,8 @@ type Stats struct {
 	// Fresh sandboxes have had no job yet, Idle ones belong to a tenant, and
 	// Renewing ones will be idle soon.
 	Fresh, Idle, Renewing, Booting int
+	// Sessions count the sandboxes that sessions hold while nothing runs in them.
+	Sessions int
 	// Running and Queued count the tenants' jobs.
 	Running, Queued int
 	// Tenants counts those that have a sandbox or a job.
@@ -159,14 +178,14 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting,
+		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting, Sessions: p.waiting(),
 		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.reserved,
 	}
 }
 
 // Dispatch runs the job in a sandbox of its tenant. A job without a tenant is
 // the server's own: it needs no room among the others'.
-func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, error) {
+func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	arrived := time.Now()
 	for attempt := 1; ; attempt++ {
 		m, err := p.acquire(ctx, job, attempt > 1)
@@ -174,8 +193,12 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job) (*pyth.Outcome, erro
 			return canceledOr(ctx, err)
 		}
 		queued := time.Since(arrived)
-		outcome, err := m.sandbox.Run(ctx, job)
-		p.release(m, job, err)
+		outcome, err := m.sandbox.Run(ctx, job, events)
+		p.release(m, job, outcome, err)
+		if err != nil && job.Session != "" {
+			p.config.Logger.Warn("the sandbox of a session did not take its job", "err", err)
+			return &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}, nil
+		}
 		if err == nil {
 			outcome.Usage.Queued = queued
 			p.config.Observer.Ran(outcome)
@@ -214,7 +237,12 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member,
 	if a := <-w.assigned; a.err == nil {
 		p.disown(a.member)
 		p.stop(a.member, job)
-		p.place(a.member)
+		if a.member.session != "" {
+			// It never becomes anybody else's.
+			p.keep(a.member, false)
+		} else {
+			p.place(a.member)
+		}
 		p.schedule()
 		p.all.Done()
 	}
@@ -222,7 +250,7 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member,
 }
 
 // release takes back a sandbox after a run.
-func (p *Pool) release(m *member, job *pyth.Job, err error) {
+func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.all.Done()
@@ -230,6 +258,8 @@ func (p *Pool) release(m *member, job *pyth.Job, err error) {
 	m.runs++
 	m.runtime = job.Language.Runtime()
 	switch {
+	case m.session != "":
+		p.keep(m, err != nil || outcome.SessionEnded)
 	case p.closed:
 		p.remove(m, Drained)
 	case err != nil:
@@ -260,6 +290,11 @@ func (p *Pool) Close() error {
 	}
 	for len(p.idle) > 0 {
 		p.remove(p.idle[0], Drained)
+	}
+	for _, m := range p.sessions {
+		if m.user == nil && !m.busy {
+			p.drop(m, Drained)
+		}
 	}
 	p.rest.end()
 	p.cancel()

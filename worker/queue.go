@@ -167,6 +167,10 @@ func (p *Pool) schedule() {
 // start starts the tenant's first job, if there is a sandbox.
 func (p *Pool) start(t *tenant) bool {
 	w := t.queue[0]
+	if w.job.Session != "" {
+		p.startTurn(t, w)
+		return true
+	}
 	m := p.take(t, w.job)
 	if m == nil {
 		return false

@@ -9,8 +9,8 @@ import (
 )
 
 func main() {
-	// The socket's number is fixed by the host's OCI spec.
-	if err := agent.Run(os.NewFile(3, "control")); err != nil {
+	// The sockets' numbers are fixed by the host.
+	if err := agent.Run(os.NewFile(3, "control"), 4); err != nil {
 		fmt.Fprintln(os.Stderr, "pyth-on-guest: "+err.Error())
 		os.Exit(1)
 	}

@@ -12,21 +12,24 @@ import (
 
 // sandboxBytes is what an idle sandbox is reckoned with when the number of
 // sandboxes is derived from the machine's memory: measured ones have less.
-const sandboxBytes = 32 << 20
+const sandboxBytes = 24 << 20
 
 // poolFlags say how many sandboxes and programs there may be. 0 stands for what
 // suits the machine.
 type poolFlags struct {
-	Warm             int           `default:"2" help:"How many fresh sandboxes wait for programs at least; more do when many are taken."`
-	WarmNode         int           `default:"1" help:"The same for programs in JavaScript and TypeScript."`
-	MaxRunning       int           `default:"0" help:"How many programs run at once (default: eight for each processor)."`
-	MaxRunningOfUser int           `name:"max-running-per-user" default:"0" help:"How many programs of one user run at once (default: three quarters of --max-running)."`
-	MaxQueued        int           `default:"256" help:"How many programs may wait for their turn."`
-	MaxQueuedOfUser  int           `name:"max-queued-per-user" default:"64" help:"How many programs of one user may wait."`
-	MaxSandboxes     int           `default:"0" help:"How many sandboxes there may be, idle ones included (default: a quarter of the memory)."`
-	MaxRunningMemory int64         `default:"0" help:"How much memory running programs may take together by their limits, in MiB (default: half of the memory)."`
-	SandboxIdle      time.Duration `default:"2m" help:"How long a user's sandbox is kept without a program; 0 destroys it after each."`
-	SandboxRuns      int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
+	Warm              int           `default:"2" help:"How many fresh sandboxes wait for programs at least; more do when many are taken."`
+	WarmNode          int           `default:"1" help:"The same for programs in JavaScript and TypeScript."`
+	MaxRunning        int           `default:"0" help:"How many programs run at once (default: eight for each processor)."`
+	MaxRunningOfUser  int           `name:"max-running-per-user" default:"0" help:"How many programs of one user run at once (default: three quarters of --max-running)."`
+	MaxQueued         int           `default:"256" help:"How many programs may wait for their turn."`
+	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"How many programs of one user may wait."`
+	MaxSandboxes      int           `default:"0" help:"How many sandboxes there may be, idle ones included (default: a quarter of the memory)."`
+	MaxRunningMemory  int64         `default:"0" help:"How much memory running programs may take together by their limits, in MiB (default: half of the memory)."`
+	MaxSessions       int           `default:"0" help:"How many sessions there may be (default: three quarters of --max-sandboxes)."`
+	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"How many sessions one user may have."`
+	SessionIdle       time.Duration `default:"10m" help:"How long a session is kept unused, if its user does not say."`
+	SandboxIdle       time.Duration `default:"2m" help:"How long a user's sandbox is kept without a program; 0 destroys it after each."`
+	SandboxRuns       int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
 }
 
 // worker is the pool's configuration but for its way to a sandbox. node is
@@ -55,6 +58,7 @@ func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logg
 		MaxWarm:            max(f.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
+		MaxSessions:        orDefault(f.MaxSessions, sandboxes*3/4),
 		MaxRunning:         running,
 		MaxPerTenant:       orDefault(f.MaxRunningOfUser, (3*running+3)/4),
 		MaxQueued:          f.MaxQueued,

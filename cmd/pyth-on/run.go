@@ -80,7 +80,7 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"))
+	h, err := openHost(image.Path, slot.join("state"), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ func (c *runCommand) run() (code int, err error) {
 	service := execution.New(execution.Config{
 		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
 	})
-	run, err := service.Execute(ctx, "local", program)
+	run, err := service.Execute(ctx, "local", program, nil)
 	if err != nil {
 		return 0, explain(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/worker"
 )
@@ -44,6 +45,7 @@ type serveCommand struct {
 
 	nodeFlags
 	poolFlags
+	networkFlags
 
 	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
@@ -115,7 +117,12 @@ func (c *serveCommand) serve() (err error) {
 	} else if removed > 0 {
 		logger.Info("removed images of earlier versions", "count", removed)
 	}
-	h, err := openHost(image.Path, data.join("run"))
+	traffic := newNetworkMetrics()
+	way, err := c.network(traffic)
+	if err != nil {
+		return err
+	}
+	h, err := openHost(image.Path, data.join("run"), way.open)
 	if err != nil {
 		return err
 	}
@@ -130,6 +137,12 @@ func (c *serveCommand) serve() (err error) {
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := c.limits()
+	// Node keeps no state between runs yet.
+	sessions := session.New(session.Config{
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Clock: now,
+		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
+	})
+	defer sessions.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
@@ -140,15 +153,16 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions, Clock: now,
 		}),
+		Sessions:   sessions,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: metrics.collectors(pool),
+		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
 		Logger:     logger,
 	})
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"os"
 	"runtime"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
@@ -33,25 +35,25 @@ const (
 	userID = 1000
 )
 
-// defaultDisk is how much a run may write unless its job says otherwise; a
-// file system of this size is there before the job comes.
-const defaultDisk = 100 << 20
-
 // Run serves one job after the other over the control socket and returns when
-// the host is gone. The sandbox ends with it.
-func Run(control *os.File) error {
+// the host is gone. The sandbox ends with it. The number is that of the socket
+// for connections.
+func Run(control *os.File, networkFD int) error {
 	// All that matters happens on one thread: none other need wake.
 	runtime.LockOSThread()
 	if err := restoreChildSignal(); err != nil {
 		return err
 	}
 	hideArguments()
+	// What programs start must not have it.
+	unix.CloseOnExec(networkFD)
+	way := &network{fd: networkFD}
 	conn := protocol.NewConn(control)
 	if err := removeDevices(); err != nil {
 		return err
 	}
 	for {
-		switch err := next(conn, int(control.Fd())); {
+		switch err := next(conn, int(control.Fd()), way); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -60,48 +62,65 @@ func Run(control *os.File) error {
 	}
 }
 
-// next serves the next job.
-func next(conn *protocol.Conn, control int) error {
-	language, err := receivePrepare(conn)
+// next serves the next job, or session.
+func next(conn *protocol.Conn, control int, way *network) error {
+	wanted, err := receivePrepare(conn)
 	if err != nil {
 		return err
 	}
-	p, err := prepare(language, defaultDisk)
+	p, err := prepare(wanted)
 	if err != nil {
 		return err
 	}
-	if err := conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version}); err != nil {
+	if err := greet(conn); err != nil {
 		return err
 	}
-	return serve(conn, control, p)
+	return serve(conn, control, p, way)
+}
+
+func greet(conn *protocol.Conn) error {
+	return conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
 }
 
 // receivePrepare waits until the host has processor time for an interpreter,
 // and tells which it wants.
-func receivePrepare(conn *protocol.Conn) (language string, err error) {
+func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	for {
 		switch kind, payload, err := conn.Receive(); {
 		case err != nil:
-			return "", err
+			return nil, err
 		case kind == protocol.KindPrepare:
-			var p protocol.Prepare
-			err := json.Unmarshal(payload, &p)
-			return p.Language, err
+			p := new(protocol.Prepare)
+			return p, json.Unmarshal(payload, p)
 		case kind != protocol.KindStop: // Meant for the run that has ended.
-			return "", fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
+			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
 }
 
-// serve runs one job in the waiting program.
-func serve(conn *protocol.Conn, control int, p *program) error {
-	j, p, err := receiveJob(conn, p)
-	if err != nil {
-		return err
+// serve runs one job in the waiting program, or all those of a session.
+func serve(conn *protocol.Conn, control int, p *program, way *network) error {
+	for {
+		j, next, err := receiveJob(conn, p)
+		if err != nil {
+			return err
+		}
+		p = next
+		r := &run{conn: conn, control: control, program: p, job: j, network: way}
+		if !j.Session {
+			return r.serve()
+		}
+		if ended, err := r.serveTurn(); ended || err != nil {
+			return err
+		}
 	}
+}
+
+// serve runs a job of which nothing stays.
+func (r *run) serve() error {
+	conn, p, j := r.conn, r.program, r.job
 	defer p.close()
-	r := &run{conn: conn, control: control, program: p, job: j}
-	exit, err := r.run()
+	exit, err := r.connected(r.run)
 	if err != nil {
 		return err
 	}
@@ -124,10 +143,25 @@ func serve(conn *protocol.Conn, control int, p *program) error {
 	return conn.SendJSON(protocol.KindExit, exit)
 }
 
+// connected does the run, with a network if it is to have one.
+func (r *run) connected(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
+	if !r.job.Network {
+		return do()
+	}
+	closed, err := r.network.open()
+	if err != nil {
+		return nil, err
+	}
+	defer closed()
+	return do()
+}
+
 // job is everything that the host sends ahead of Start.
 type job struct {
 	protocol.Job
 	stdin []byte
+	// code is that of a session; else it is in main.py.
+	code []byte
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
@@ -143,12 +177,14 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 		switch kind {
 		case protocol.KindJob:
 			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.suits(&j.Job) {
-				p.end()
-				p.close()
-				p, err = prepare(j.Language, j.DiskBytes)
+				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes})
 			}
 		case protocol.KindCode:
-			err = p.writeFile(j.Program, payload)
+			if j.Session {
+				j.code = payload
+			} else {
+				err = p.writeFile(j.Program, payload)
+			}
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindFile:
@@ -161,6 +197,17 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			return j, p, nil
 		case protocol.KindStop:
 			// It was meant for the run before, which ended by itself.
+		case protocol.KindPrepare:
+			// Nothing has run yet; the next is to be another than usual.
+			wanted := new(protocol.Prepare)
+			if err = json.Unmarshal(payload, wanted); err == nil {
+				p, err = p.replace(wanted)
+			}
+			if err == nil {
+				err = greet(conn)
+			}
+		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
+			err = p.files(conn, kind, string(payload))
 		default:
 			err = fmt.Errorf("unexpected frame %q before start", kind)
 		}

@@ -74,7 +74,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		if depth+1 >= maxDepth {
 			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", maxDepth))
 		}
-		fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := openDirectoryAt(dirfd, name)
 		if err != nil {
 			return c.skip(full, "the directory cannot be read")
 		}

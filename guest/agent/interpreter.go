@@ -86,7 +86,12 @@ func interpreterOf(language string) interpreter {
 
 // environment is what it starts with.
 func (i interpreter) environment() []string {
-	return append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/sandbox", "LANG=C.UTF-8"}, i.env...)
+	return append(usualEnvironment(), i.env...)
+}
+
+// usualEnvironment is that of a program which was given none.
+func usualEnvironment() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/sandbox", "LANG=C.UTF-8"}
 }
 
 // files are its descriptors: the standard streams and the control.

@@ -20,8 +20,10 @@ type program struct {
 	init, pid, pidfd int
 	// work and reports are the working directory and the one of the report.
 	work, reports int
-	// control is where the interpreter waits.
-	control int
+	// control is where the interpreter waits, results where it shows values.
+	control, results int
+	// inSession is whether the interpreter is that of a session that has begun.
+	inSession bool
 	// The agent's ends of the standard streams; -1 once closed.
 	stdin, stdout, stderr int
 }
@@ -89,7 +91,8 @@ func (p *program) limit(resource int, value uint64) error {
 	return nil
 }
 
-// start applies the limits of the job and lets the program begin.
+// start applies the limits of the job and lets the program begin. That of a
+// session goes on to listen for what it is to run.
 func (p *program) start(j *job) error {
 	// gVisor refuses the process after the one that exceeds the limit.
 	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+p.interpreter.threads)); err != nil {
@@ -97,8 +100,16 @@ func (p *program) start(j *job) error {
 	}
 	args := p.interpreter.arguments(&j.Job)
 	var fields bytes.Buffer
-	fmt.Fprintf(&fields, "%d\x00", len(args))
-	for _, list := range [][]string{args, j.Env} {
+	mode, env := "plain", j.Env
+	switch {
+	case j.Session:
+		// What the job gives is for its own turn.
+		mode, env = "session", usualEnvironment()
+	case j.Results:
+		mode = "results"
+	}
+	fmt.Fprintf(&fields, "%s\x00%d\x00", mode, len(args))
+	for _, list := range [][]string{args, env} {
 		for _, s := range list {
 			fields.WriteString(s)
 			fields.WriteByte(0)
@@ -106,12 +117,16 @@ func (p *program) start(j *job) error {
 	}
 	message := binary.BigEndian.AppendUint32(nil, uint32(fields.Len()))
 	err := writeAll(p.control, append(message, fields.Bytes()...))
+	if j.Session {
+		p.inSession = true
+		return errors.Join(err, closeOnce(&p.stdin))
+	}
 	return errors.Join(err, closeOnce(&p.control))
 }
 
 // close closes what is open still.
 func (p *program) close() {
-	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
 		_ = closeOnce(fd)
 	}
 }

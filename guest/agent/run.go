@@ -13,10 +13,16 @@ type run struct {
 	conn    *protocol.Conn
 	control int
 	program *program
+	network *network
 	job     *job
 	exit    protocol.Exit
 	// over is whether nothing of the run lives any more.
-	over   bool
+	over bool
+	// shown is what was read of a rich value that is not whole yet, reply what
+	// was read of a session's answer.
+	shown, reply []byte
+	// forced is when a session that was told to end its run is killed.
+	forced time.Time
 	buffer [64 << 10]byte
 }
 
@@ -44,6 +50,9 @@ func (r *run) run() (*protocol.Exit, error) {
 		r.exit.Signal = int(status.Signal())
 	} else {
 		r.exit.Code = status.ExitStatus()
+	}
+	if err := r.relayResults(); err != nil {
+		return nil, err
 	}
 	// The run is over when its first process is: whatever it left behind ends
 	// now, so that nothing can change between here and the collection of files.
@@ -97,13 +106,22 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		{Fd: int32(p.stdout), Events: unix.POLLIN},
 		{Fd: int32(p.stderr), Events: unix.POLLIN},
 		{Fd: int32(p.stdin), Events: unix.POLLOUT},
+		{Fd: int32(p.results), Events: unix.POLLIN},
+		{Fd: int32(p.control), Events: unix.POLLIN},
 	}
 	wait := time.Until(deadline)
-	if r.exit.TimedOut {
+	switch {
+	case !r.forced.IsZero():
+		if wait = time.Until(r.forced); wait <= 0 {
+			r.forced = time.Now().Add(time.Minute)
+			p.kill()
+			return false, nil
+		}
+	case r.exit.TimedOut:
 		wait = time.Minute // It is killed already, and about to end.
-	} else if wait <= 0 {
+	case wait <= 0:
 		r.exit.TimedOut = true
-		p.kill()
+		r.stop()
 		return false, nil
 	}
 	// Rounded up, so that the last millisecond is not polled away.
@@ -120,6 +138,11 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	if fds[4].Revents != 0 {
 		r.feed()
 	}
+	if fds[5].Revents != 0 {
+		if err := r.relayResults(); err != nil {
+			return false, err
+		}
+	}
 	if fds[1].Revents != 0 || r.conn.Buffered() {
 		kind, _, err := r.conn.Receive()
 		if err != nil {
@@ -127,10 +150,23 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		}
 		if kind == protocol.KindStop {
 			r.exit.Stopped = true
-			p.kill()
+			r.stop()
 		}
 	}
+	if fds[6].Revents != 0 && r.readReply() {
+		return true, nil
+	}
 	return fds[0].Revents != 0, nil
+}
+
+// stop ends the program. An interpreter that has more to do is asked first.
+func (r *run) stop() {
+	if r.program.inSession && r.forced.IsZero() {
+		r.forced = time.Now().Add(protocol.InterruptGrace)
+		_ = unix.Kill(r.program.pid, unix.SIGINT)
+		return
+	}
+	r.program.kill()
 }
 
 // relay sends what can be read, and closes the stream at its end.

@@ -11,11 +11,14 @@ import (
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
-// prepare starts an interpreter of the language in namespaces of its own, with
-// an empty disk of the size, and returns when it waits. When it fails the
-// sandbox is of no more use, so nothing is undone.
-func prepare(language string, disk int64) (*program, error) {
-	p := &program{interpreter: interpreterOf(language), disk: disk}
+// prepare starts an interpreter in namespaces of its own, with an empty disk,
+// and returns when it waits. When it fails the sandbox is of no more use, so
+// nothing is undone.
+func prepare(wanted *protocol.Prepare) (*program, error) {
+	p := &program{interpreter: interpreterOf(wanted.Language), disk: wanted.DiskBytes}
+	if p.disk == 0 {
+		p.disk = protocol.UsualDisk
+	}
 	entered := make(chan error)
 	go func() {
 		// This thread is not used again: it ends with the goroutine, and the
@@ -27,6 +30,13 @@ func prepare(language string, disk int64) (*program, error) {
 		return nil, err
 	}
 	return p, p.ready()
+}
+
+// replace ends a program that has run nothing, and prepares another.
+func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
+	p.end()
+	p.close()
+	return prepare(wanted)
 }
 
 // enter makes the namespaces, with the calling thread in them, and starts what
@@ -54,7 +64,7 @@ func (p *program) enter() error {
 	if p.reports, err = openDirectory(runDir); err != nil {
 		return err
 	}
-	if err := p.makeReport(); err != nil {
+	if err := errors.Join(p.makeReport(), p.makeResults()); err != nil {
 		return err
 	}
 	return p.startInterpreter()
@@ -133,6 +143,28 @@ func device(path string) (uint64, error) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
 	return st.Dev, err
+}
+
+// openDirectoryAt opens a directory by its name, and no other by a link: gVisor
+// follows one in spite of O_NOFOLLOW when O_DIRECTORY is given, too.
+func openDirectoryAt(dirfd int, name string) (int, error) {
+	var named, opened unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return -1, err
+	}
+	if named.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return -1, unix.ENOTDIR
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	// It may have been replaced in between.
+	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != named.Ino || opened.Dev != named.Dev {
+		unix.Close(fd)
+		return -1, errors.Join(unix.ELOOP, err)
+	}
+	return fd, nil
 }
 
 func openDirectory(path string) (int, error) {

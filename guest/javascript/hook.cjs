@@ -46,9 +46,10 @@ function wait() {
   const message = receive(receive(4).readUInt32BE()).toString();
   fs.closeSync(control);
   const fields = message.split('\0');
-  const count = Number(fields[0]);
-  const [program, options, ...args] = fields.slice(1, 1 + count);
-  return { program, options, args, env: fields.slice(1 + count, -1) };
+  const [mode] = fields;
+  const count = Number(fields[1]);
+  const [program, options, ...args] = fields.slice(2, 2 + count);
+  return { mode, program, options, args, env: fields.slice(2 + count, -1) };
 }
 
 /** Does ahead what is slow when it is done for the first time. */

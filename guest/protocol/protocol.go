@@ -20,7 +20,12 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
+
+// UsualDisk is how much a run may write unless its job says otherwise; a file
+// system of this size is there before the job comes.
+const UsualDisk = 100 << 20
 
 // Where in a sandbox the first process of each run is, and the hooks by which
 // interpreters wait.
@@ -51,6 +56,16 @@ const (
 	KindFile    Kind = 'F' // a File; both directions
 	KindStart   Kind = 'G' // everything has been sent
 	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
+	// In a session, while nothing runs. The payload of Put, Get and Remove is a
+	// path; the answer is Done, after List with entries and after Get with data
+	// before it. Put is followed by data and End, or by Abort.
+	KindPut    Kind = 'P'
+	KindGet    Kind = 'T'
+	KindRemove Kind = 'U'
+	KindList   Kind = 'L'
+	KindData   Kind = 'd' // both directions
+	KindEnd    Kind = 'E' // the file is whole
+	KindAbort  Kind = 'A' // the file is to be forgotten
 )
 
 // Frames from the guest.
@@ -58,15 +73,20 @@ const (
 	KindHello   Kind = 'H' // JSON Hello: the interpreter waits
 	KindStdout  Kind = 'o' // bytes of standard output
 	KindStderr  Kind = 'e' // bytes of standard error
+	KindResult  Kind = 'D' // a rich value, as EncodeResult makes it
 	KindReport  Kind = 'R' // JSON Report of an uncaught exception
 	KindSkipped Kind = 's' // JSON Skipped
-	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left
+	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left, but for a session
+	KindEntry   Kind = 'y' // JSON Entry
+	KindDone    Kind = 'q' // JSON Done
 )
 
 // Prepare says what the next job will probably be.
 type Prepare struct {
 	// Language is what it is written in: one of the API's names.
 	Language string `json:"language"`
+	// DiskBytes is how large its disk is; 0 for the usual.
+	DiskBytes int64 `json:"diskBytes,omitempty"`
 }
 
 // Hello says that the guest is ready for a job.
@@ -88,7 +108,39 @@ type Job struct {
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
 	MaxBytes    int64    `json:"maxBytes"`
+	// Results is whether rich values are wanted.
+	Results bool `json:"results,omitempty"`
+	// Network is whether programs can connect to ProxyAddress.
+	Network bool `json:"network,omitempty"`
+	// Session is whether the interpreter stays, for the next job.
+	Session bool `json:"session,omitempty"`
 }
+
+// Entry is a file of a session.
+type Entry struct {
+	Path       string `json:"path"`
+	SizeBytes  int64  `json:"sizeBytes"`
+	ModifiedMs int64  `json:"modifiedMs"`
+}
+
+// Done is how an operation on files ended.
+type Done struct {
+	// Created is whether the file that was put is new.
+	Created bool `json:"created,omitempty"`
+	// SizeBytes is the size of the file that was got; it precedes the data, in a
+	// Done of its own.
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Failure is the error's name in errno(3), "" if there was none.
+	Failure string `json:"failure,omitempty"`
+}
+
+// InterruptGrace is how long the interpreter of a session may take to end a run
+// that is interrupted, before it is killed. On a machine that is busy an answer
+// can take its time, and the session would be lost with it.
+const InterruptGrace = 4 * time.Second
+
+// MaxData bounds the data of one frame.
+const MaxData = 256 << 10
 
 // Report is what the interpreter says of an uncaught exception. It comes from
 // the user's process and is shown to that user only.
@@ -113,6 +165,8 @@ type Exit struct {
 	// TimedOut and Stopped say that the guest ended it, and why.
 	TimedOut bool `json:"timedOut"`
 	Stopped  bool `json:"stopped"`
+	// Ended is whether a session's interpreter is no more.
+	Ended bool `json:"ended,omitempty"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
 }

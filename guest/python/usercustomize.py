@@ -32,22 +32,15 @@ def wait():
 
     control = 3
 
-    def receive(size):
-        parts = []
-        while size:
-            part = os.read(control, size)
-            if not part:
-                os._exit(0)  # The agent is gone: so is the sandbox.
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
     prepare()
     os.write(control, b"R")
-    size = int.from_bytes(receive(4), "big")
-    count, _, rest = receive(size).partition(b"\0")
+    mode, count, *fields = receive(control).split(b"\0")[:-1]
+    if mode == b"session":
+        import fcntl
+
+        kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 100)
     os.close(control)
-    fields = [os.fsdecode(f) for f in rest.split(b"\0")[:-1]]
+    fields = [os.fsdecode(f) for f in fields]
     args, env = fields[: int(count)], fields[int(count) :]
 
     os.chdir("/work")
@@ -63,6 +56,9 @@ def wait():
     sys.orig_argv.extend(args)
 
     library = list(sys.path)
+    if mode == b"session":
+        Session(kept, library).begin()
+        return
     program = os.getpid()
     getpid, opener = os.getpid, os.open
     write, close = os.write, os.close
@@ -77,24 +73,7 @@ def wait():
         try:
             # The program's directory may hold a traceback.py of its own.
             sys.path = library
-            import traceback
-
-            shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-            text = "".join(shown.format())[-65536:]
-            # The text of the exception as shown, since asking for it again
-            # would run the program's code once more.
-            message = str(shown)
-            if isinstance(error, SyntaxError) and (error.filename or "").endswith("/work/main.py"):
-                line = error.lineno
-            else:
-                line, frame = 0, error.__traceback__
-                while frame is not None:
-                    if frame.tb_frame.f_code.co_filename == "/work/main.py":
-                        line = frame.tb_lineno
-                    frame = frame.tb_next
-            fields = (type(error).__qualname__, message[:16384], text, str(line or 0))
-            data = "\0".join(f.replace("\0", "\ufffd") for f in fields)
-            data = data.encode("utf-8", "replace")
+            data = join(*describe(error, error.__traceback__, "/work/main.py"))
             fd = opener("/run/report", flags)
             try:
                 while data:
@@ -105,6 +84,488 @@ def wait():
             pass  # The program's own output must not change.
 
     atexit.register(report)
+    if mode == b"results":
+        import builtins
+
+        shown = Results(library)
+        builtins.display = shown.display
+        capture(shown)
+
+
+def receive(control):
+    """Returns a message, which comes after its length."""
+    import os
+
+    def exactly(size):
+        parts = []
+        while size:
+            part = os.read(control, size)
+            if not part:
+                os._exit(0)  # The agent is gone: so is the sandbox.
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    return exactly(int.from_bytes(exactly(4), "big"))
+
+
+def describe(error, trace, name):
+    """Tells what an exception is, as it is shown, and its line in the file."""
+    import traceback
+
+    shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    text = "".join(shown.format())[-65536:]
+    if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
+        line = error.lineno
+    else:
+        line = 0
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == name:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+    # The text of the exception as shown, since asking for it again would run the
+    # program's code once more.
+    return type(error).__qualname__, str(shown)[:16384], text, str(line or 0)
+
+
+def join(*fields):
+    return "\0".join(f.replace("\0", "\ufffd") for f in fields).encode("utf-8", "replace")
+
+
+class Session:
+    """Runs one program after the other in __main__, as a notebook does."""
+
+    def __init__(self, control, library):
+        self.control = control
+        self.library = library
+        self.results = Results(library)
+        self.number = 0
+        self.running = False
+
+    def begin(self):
+        """Has CPython call serve() as its program."""
+        import builtins
+        import os
+
+        setattr(builtins, "<session>", self.serve)
+        fd = os.open("/work/main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(fd, b"vars(__builtins__)['<session>']()")
+        os.close(fd)
+
+    def serve(self):
+        import builtins
+        import os
+        import signal
+        import sys
+
+        del vars(builtins)["<session>"]
+        os.remove("/work/main.py")
+        builtins.display = self.results.display
+        self.main = vars(sys.modules["__main__"])
+        for name in ("__file__", "__cached__", "__loader__"):
+            self.main.pop(name, None)
+        signal.signal(signal.SIGINT, self.interrupted)
+        while True:
+            message = receive(self.control)
+            parts = []
+            while message:
+                size = 4 + int.from_bytes(message[:4], "big")
+                parts.append(message[4:size])
+                message = message[size:]
+            reply = join(*self.turn(*parts))
+            reply = len(reply).to_bytes(4, "big") + reply
+            while reply:
+                reply = reply[os.write(self.control, reply) :]
+
+    def interrupted(self, number, frame):
+        # One that comes too late is meant for what has ended.
+        if self.running:
+            self.running = False
+            raise KeyboardInterrupt
+
+    def turn(self, results, code, stdin, count, *fields):
+        """Runs one program and returns what the agent is to be told."""
+        import io
+        import os
+        import sys
+
+        self.number += 1
+        name = f"<run {self.number}>"
+        self.results.wanted = results == b"1"
+        fields = [os.fsdecode(f) for f in fields]
+        sys.argv = ["main.py", *fields[: int(count)]]
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8", errors="surrogateescape")
+        environment = dict(os.environ)
+        for variable in fields[int(count) :]:
+            key, _, value = variable.partition("=")
+            os.environ[key] = value
+        given = dict(os.environ)
+        try:
+            return self.outcome(name, code)
+        finally:
+            self.running = False
+            # What was given is for this run; what the run set stays.
+            for key, value in given.items():
+                if os.environ.get(key) == value != environment.get(key):
+                    if key in environment:
+                        os.environ[key] = environment[key]
+                    else:
+                        del os.environ[key]
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except Exception:
+                    pass
+
+    def outcome(self, name, code):
+        import sys
+
+        try:
+            self.running = True
+            self.run(name, code)
+            self.running = False
+            self.results.open_figures(close=True)
+        except SystemExit as stop:
+            status = stop.code
+            if status is None:
+                status = 0
+            elif not isinstance(status, int):
+                print(status, file=sys.stderr)
+                status = 1
+            return str(status & 0xFF), "", "", "", "0"
+        except BaseException as error:
+            self.running = False
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_code.co_filename != name:
+                trace = trace.tb_next
+            error.__traceback__ = trace
+            sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = type(error), error, trace, error
+            path = sys.path
+            try:
+                sys.path = self.library
+                said = describe(error, trace, name)
+            except BaseException:
+                said = (type(error).__qualname__, "", "", "0")
+            finally:
+                sys.path = path
+            try:
+                sys.excepthook(type(error), error, trace)
+            except BaseException:
+                pass  # It is a hook of the program's own.
+            return "1", *said
+        return "0", "", "", "", "0"
+
+    def run(self, name, code):
+        import _ast
+        import linecache
+
+        text = code.decode("utf-8", "replace")
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        final = None
+        if tree.body and isinstance(tree.body[-1], _ast.Expr) and shows(tree.body[-1].value, code):
+            final = _ast.Expression(tree.body.pop().value)
+        if tree.body:
+            exec(compile(tree, name, "exec", dont_inherit=True), self.main)
+        if final is not None:
+            self.results.last(eval(compile(final, name, "eval", dont_inherit=True), self.main))
+
+
+class Results:
+    """Tells the agent of values that the program displays."""
+
+    # Methods that make a form of a value, as IPython has them.
+    forms = (
+        ("text/html", "_repr_html_"),
+        ("text/markdown", "_repr_markdown_"),
+        ("image/svg+xml", "_repr_svg_"),
+        ("image/png", "_repr_png_"),
+        ("image/jpeg", "_repr_jpeg_"),
+        ("application/pdf", "_repr_pdf_"),
+        ("text/latex", "_repr_latex_"),
+        ("application/json", "_repr_json_"),
+        ("application/javascript", "_repr_javascript_"),
+    )
+
+    def __init__(self, library):
+        import _thread
+
+        self.library = library
+        self.lock = _thread.allocate_lock()
+        self.figures = set()
+        self.wanted = True
+
+    def display(self, *values):
+        """Returns values with the run, in the richest forms that they have."""
+        for value in values:
+            self.send(self.bundle(value))
+
+    def bundle(self, value):
+        bundle = {}
+        method = self.method(value, "_repr_mimebundle_")
+        if method is not None:
+            try:
+                made = method(include=None, exclude=None)
+                bundle.update(made[0] if isinstance(made, tuple) else made)
+            except Exception:
+                pass  # Like one that the value does not have.
+        for media, name in self.forms:
+            method = self.method(value, name)
+            if method is None or media in bundle:
+                continue
+            try:
+                data = method()
+            except Exception:
+                continue
+            if isinstance(data, tuple):  # With metadata.
+                data = data[0]
+            if data is not None:
+                bundle[media] = data
+        if is_figure(value) and "image/png" not in bundle:
+            self.figures.add(id(value))
+            try:
+                bundle["image/png"] = self.png(value)
+            except Exception:
+                pass
+        if "text/plain" not in bundle:
+            try:
+                text = repr(value)
+            except Exception:
+                return bundle
+            bundle["text/plain"] = text if len(text) <= 100_000 else text[:100_000] + "\u2026"
+        return bundle
+
+    @staticmethod
+    def method(value, name):
+        # A class has methods that are meant for its instances.
+        if isinstance(value, type):
+            return None
+        try:
+            method = getattr(value, name, None)
+        except Exception:
+            return None
+        return method if callable(method) else None
+
+    def encode(self, media, data):
+        if media == "application/json" or media.endswith("+json"):
+            if not isinstance(data, str):
+                import sys
+
+                # The program's directory may hold a json.py of its own.
+                path, sys.path = sys.path, self.library
+                try:
+                    import json
+                finally:
+                    sys.path = path
+                data = json.dumps(data)
+        if isinstance(data, str):
+            return data.encode("utf-8", "replace")
+        import binascii
+
+        return binascii.b2a_base64(bytes(data), newline=False)
+
+    def send(self, bundle):
+        import os
+
+        if not self.wanted:
+            return
+        message = bytearray(4)
+        for media, data in bundle.items():
+            try:
+                encoded = self.encode(media, data)
+            except Exception:
+                continue
+            for part in (media.encode("utf-8", "replace"), encoded):
+                message += len(part).to_bytes(4, "big") + part
+        message[:4] = (len(message) - 4).to_bytes(4, "big")
+        if len(message) > 8 << 20:
+            return
+        try:
+            with self.lock:
+                fd = os.open("/run/results", os.O_WRONLY)
+                try:
+                    while message:
+                        del message[: os.write(fd, message)]
+                finally:
+                    os.close(fd)
+        except OSError:
+            pass  # There is nobody who takes more.
+
+    def png(self, figure):
+        import io
+
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", bbox_inches="tight")
+        return buffer.getvalue()
+
+    def last(self, value):
+        """Shows the value of the final expression, as a notebook does."""
+        import builtins
+
+        vars(builtins).pop("<result>", None)
+        if value is not None:
+            self.display(value)
+
+    def open_figures(self, close=False):
+        """Shows the figures of pyplot that are open still."""
+        import sys
+
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None:
+            return
+        try:
+            for number in pyplot.get_fignums():
+                figure = pyplot.figure(number)
+                if id(figure) not in self.figures:
+                    self.send({"image/png": self.png(figure), "text/plain": repr(figure)})
+            if close:
+                pyplot.close("all")
+                self.figures.clear()
+        except Exception:
+            pass  # A figure that cannot be drawn is none.
+
+
+def is_figure(value):
+    kind = type(value)
+    return kind.__name__ == "Figure" and kind.__module__.partition(".")[0] == "matplotlib"
+
+
+def capture(shown):
+    """Has the value of the program's final expression shown.
+
+    CPython runs main.py itself, and runs it as well when it holds compiled
+    code. So for the moment in which CPython reads it, it does: the program with
+    a call around its final expression, and one ahead that puts the source back.
+    Positions are those of the source. A program that does not compile, or not
+    without warnings, is left to CPython.
+    """
+    import _ast
+    import _frozen_importlib_external
+    import _warnings
+    import builtins
+    import marshal
+    import os
+    import sys
+
+    name, aside = "/work/main.py", "/work/.main.py"
+    fd = os.open(name, os.O_RDONLY)
+    try:
+        source = b""
+        while part := os.read(fd, 1 << 20):
+            source += part
+    finally:
+        os.close(fd)
+    fatal = ("error", None, Warning, None, 0)
+    set_filters(lambda: _warnings.filters.insert(0, fatal))
+    try:
+        tree = compile(source, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        body = tree.body
+        final = body[-1] if body else None
+        calls = []
+        if isinstance(final, _ast.Expr) and shows(final.value, source):
+            calls.append("<result>")
+            final.value = call("<result>", final.value, [final.value])
+        if b"pyplot" in source and final is not None:
+            calls.append("<figures>")
+            body.append(statement("<figures>", final))
+        if not calls:
+            return
+        first = 0
+        while first < len(body) and (is_docstring(body[first], first) or is_future(body[first])):
+            first += 1
+        if first < len(body):
+            body.insert(first, statement("<start>", body[first]))
+        code = compile(tree, name, "exec", dont_inherit=True)
+    except BaseException:
+        return
+    finally:
+        set_filters(lambda: _warnings.filters.remove(fatal))
+
+    def start():
+        os.rename(aside, name)
+        del vars(builtins)["<start>"]
+        loader = _frozen_importlib_external.SourceFileLoader("__main__", name)
+        sys.modules["__main__"].__loader__ = loader
+
+    data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+    os.rename(name, aside)
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError:
+        os.rename(aside, name)  # The disk is full.
+        return
+    finally:
+        os.close(fd)
+    actions = {"<start>": start, "<result>": shown.last, "<figures>": shown.open_figures}
+    for action in ["<start>", *calls]:
+        setattr(builtins, action, actions[action])
+
+
+def set_filters(change):
+    import _warnings
+
+    _warnings._acquire_lock()
+    try:
+        change()
+        _warnings._filters_mutated_lock_held()
+    finally:
+        _warnings._release_lock()
+
+
+def shows(value, source):
+    """Whether an expression may have a value that is to be shown."""
+    import _ast
+
+    if source.rstrip().endswith(b";"):
+        return False  # As in a notebook.
+    if isinstance(value, _ast.Call) and isinstance(value.func, _ast.Name):
+        return value.func.id not in ("print", "exit", "quit", "display")
+    return not (isinstance(value, _ast.Constant) and value.value is None)
+
+
+def is_docstring(node, index):
+    import _ast
+
+    return (
+        index == 0
+        and isinstance(node, _ast.Expr)
+        and isinstance(node.value, _ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def is_future(node):
+    import _ast
+
+    return isinstance(node, _ast.ImportFrom) and node.module == "__future__"
+
+
+def call(name, at, arguments):
+    """Makes a call of a name that no program can have, at a node's position."""
+    import _ast
+
+    where = {
+        "lineno": at.lineno,
+        "col_offset": at.col_offset,
+        "end_lineno": at.end_lineno,
+        "end_col_offset": at.end_col_offset,
+    }
+    return _ast.Call(_ast.Name(name, _ast.Load(), **where), arguments, [], **where)
+
+
+def statement(name, at):
+    import _ast
+
+    made = call(name, at, [])
+    return _ast.Expr(
+        made,
+        lineno=made.lineno,
+        col_offset=made.col_offset,
+        end_lineno=made.end_lineno,
+        end_col_offset=made.end_col_offset,
+    )
 
 
 def prepare():
@@ -120,7 +581,8 @@ def prepare():
     # The interpreter looks whether main.py is an archive, and keeps the answer.
     sys.path_importer_cache["/work/main.py"] = None
     # What runs for the first time is slow: pages are not there yet.
-    exec(compile("def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n", "main.py", "exec"), {})
+    source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
+    exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
 
 
 def forget(loaded):

@@ -1,0 +1,181 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// fetches is a program that asks for each URL by the proxy and prints what
+// came of it. Local addresses too go by the proxy.
+const fetches = `
+import os, sys, urllib.request, urllib.error
+for url in sys.argv[1:]:
+    try:
+        with urllib.request.urlopen(url, timeout=20) as r:
+            print(r.status, r.read().decode())
+    except urllib.error.HTTPError as e:
+        print(e.code, e.headers.get("X-Pyth-On-Egress"))
+    except Exception as e:
+        print(type(e).__name__)
+`
+
+// fetch runs fetches with what may be reached.
+func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
+	t.Helper()
+	request := object{"code": fetches, "args": urls, "env": object{"NO_PROXY": "", "no_proxy": ""}}
+	if allow != nil {
+		request["network"] = object{"allow": allow}
+	}
+	return a.execute(t, request)
+}
+
+// hello is a web server of this machine that says what was asked for.
+func hello(t testing.TB) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "hello %s %s%s", r.Method, r.URL.Path, b)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func hostOf(t testing.TB, s *httptest.Server) string { return must(url.Parse(s.URL))(t).Host }
+
+func TestAProgramReachesWhatItMay(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	one, other := hello(t), hello(t)
+	x := a.fetch(t, []string{hostOf(t, one)}, one.URL+"/a", other.URL+"/b")
+	x.prints(t, "200 hello GET /a\n403 denied\n")
+	if len(x.Usage.Network) != 2 || x.Usage.Network[0].Verdict != "allowed" || x.Usage.Network[0].ReceivedBytes == 0 ||
+		x.Usage.Network[1].Verdict != "denied" || x.Usage.Network[1].Reason == "" {
+		t.Errorf("it is told of %+v", x.Usage.Network)
+	}
+	if metrics := a.server.metric(t, `pyth_on_egress_connections_total{verdict="denied"}`); metrics != 1 {
+		t.Errorf("%v denials are counted", metrics)
+	}
+}
+
+func TestOtherProtocolsPassThroughSOCKS(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	listener := must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, "ready\n") // The server speaks first.
+				b, _ := io.ReadAll(conn)               // Up to the half-close.
+				_, _ = io.WriteString(conn, strings.ToUpper(string(b)))
+			}()
+		}
+	}()
+	port := listener.Addr().(*net.TCPAddr).Port
+	a.execute(t, object{"network": object{"allow": []string{listener.Addr().String()}}, "args": []string{fmt.Sprint(port)}, "code": `
+import os, socket, struct, sys
+host, port = os.environ["SOCKS5_PROXY"].removeprefix("socks5h://").split(":")
+def connect(to):
+    s = socket.create_connection((host, int(port)))
+    s.sendall(b"\5\1\0")
+    assert s.recv(2) == b"\5\0"
+    s.sendall(b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + struct.pack(">H", to))
+    return s, s.recv(10)[1]
+s, reply = connect(int(sys.argv[1]))
+f = s.makefile("rb")
+print(reply, f.readline())
+s.sendall(b"abc" * 100_000)
+s.shutdown(socket.SHUT_WR)
+print(f.read() == b"ABC" * 100_000)
+print(connect(1)[1])
+`}).prints(t, "0 b'ready\\n'\nTrue\n2\n")
+}
+
+func TestAttackNetwork(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	open := start(t, "--egress-allow-range=127.0.0.0/8", "--egress-allow-range=169.254.0.0/16", "--egress-deny=denied.example", "--egress-max-hosts=3")
+	web := hello(t)
+	host := hostOf(t, web)
+	a, b := s.register(t), open.register(t)
+
+	t.Run("070 metadata services are out of reach even if they are listed", func(t *testing.T) {
+		b.fetch(t, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
+			prints(t, "403 denied\n403 denied\n")
+	})
+	t.Run("071 addresses that are not of the Internet are out of reach unless the operator allows them", func(t *testing.T) {
+		allow := []string{host, "10.0.0.1", "100.64.0.1", "[::1]:80"}
+		a.fetch(t, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
+			prints(t, "403 denied\n403 denied\n403 denied\n403 denied\n")
+		b.fetch(t, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
+	})
+	t.Run("072 addresses in odd forms are refused", func(t *testing.T) {
+		for _, odd := range []string{"2130706433", "0177.0.0.1", "127.1", "0x7f.1"} {
+			s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{odd}}}).refused(t, 400, "invalid_request")
+			if got := b.fetch(t, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
+				t.Errorf("%s: %s", odd, got)
+			}
+		}
+	})
+	t.Run("074 a redirect is checked like any request", func(t *testing.T) {
+		b.fetch(t, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
+			prints(t, "403 denied\n200 hello GET /ok\n")
+	})
+	t.Run("076 names that look alike are not confused", func(t *testing.T) {
+		allow := []string{"allowed.example", "*.wild.example"}
+		x := b.fetch(t, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
+		if strings.Contains(x.Stdout, "200") || strings.Contains(x.Stdout, "502") {
+			t.Error(x)
+		}
+	})
+	t.Run("077 ports other than those listed are refused", func(t *testing.T) {
+		b.fetch(t, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
+	})
+	t.Run("078 names are not resolved inside", func(t *testing.T) {
+		x := b.execute(t, object{"network": object{"allow": []string{host}}, "code": "import socket\ntry:\n    socket.getaddrinfo('example.org', 80)\nexcept OSError as e:\n    print('no')"})
+		x.prints(t, "no\n")
+	})
+	t.Run("079 the server's own API and the proxy have nothing for programs", func(t *testing.T) {
+		a.fetch(t, []string{strings.TrimPrefix(s.URL, "http://")}, s.URL+"/healthz").prints(t, "403 denied\n")
+		x := a.execute(t, object{"network": object{"allow": []string{host}}, "code": `
+import socket
+for request in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.0\r\n\r\n", b"\5\1\2", b"\0" * 100 + b"\r\n\r\n", b"CONNECT 127.0.0.1:3128 HTTP/1.1\r\n\r\n":
+    s = socket.create_connection(("127.0.0.1", 3128))
+    s.sendall(request)
+    print(s.recv(1000).split(b"\r\n")[0])
+`})
+		if x.ends(t, "succeeded"); strings.Contains(x.Stdout, " 200 ") {
+			t.Error(x)
+		}
+	})
+	t.Run("080 in a sandbox that is used again each run has its own rules, or none", func(t *testing.T) {
+		ask := "\nimport socket\ntry:\n    socket.create_connection(('127.0.0.1', 3128))\n    print('open')\nexcept OSError as e:\n    print('closed')"
+		for range 3 {
+			b.fetch(t, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
+			b.run(t, ask).prints(t, "closed\n")
+			b.fetch(t, []string{"other.example"}, web.URL+"/2").prints(t, "403 denied\n")
+			b.fetch(t, nil, web.URL+"/3").prints(t, "URLError\n")
+		}
+	})
+	t.Run("the operator's policy wins", func(t *testing.T) {
+		b.fetch(t, []string{"denied.example"}, "http://denied.example/").prints(t, "403 denied\n")
+		open.call(t, b, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{"a.example", "b.example", "c.example", "d.example"}}}).
+			refused(t, 400, "invalid_request")
+		off := start(t, "--egress=off")
+		off.call(t, off.register(t), "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{"a.example"}}}).refused(t, 403, "forbidden")
+	})
+}

@@ -1,0 +1,321 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// session is one that has been opened.
+type session struct {
+	*account
+	ID, Language string
+	Executions   int
+}
+
+// open opens a session.
+func (a *account) open(t testing.TB, request object) *session {
+	t.Helper()
+	s := &session{account: a}
+	a.server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
+	return s
+}
+
+// in runs code in the session.
+func (s *session) in(t testing.TB, code string, more ...object) *execution {
+	t.Helper()
+	request := object{"code": code, "sessionId": s.ID}
+	for _, m := range more {
+		for k, v := range m {
+			request[k] = v
+		}
+	}
+	return s.execute(t, request)
+}
+
+func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
+
+// gone checks that the session is no more.
+func (s *session) gone(t testing.TB) {
+	t.Helper()
+	s.server.call(t, s.account, "GET", s.path(""), nil).refused(t, 404, "not_found")
+	s.server.call(t, s.account, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID}).refused(t, 404, "not_found")
+}
+
+func TestASessionKeepsItsState(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	s := a.open(t, object{})
+	s.in(t, "import json, os\nx = [1]\ndef f(n):\n    return n + len(x)").prints(t, "")
+	s.in(t, "x.append(2)\nprint(f(40), json.dumps(x))").prints(t, "42 [1, 2]\n")
+	s.in(t, "os.makedirs('d'); os.chdir('d'); open('f', 'w').write('content'); None").prints(t, "")
+	s.in(t, "print(open('f').read(), os.getcwd(), os.listdir('/work'))").prints(t, "content /work/d ['d']\n")
+	s.in(t, "import sys\nprint(sys.argv, sys.stdin.read(), os.environ['A'], input.__name__)",
+		object{"args": []string{"é"}, "stdin": "in", "env": object{"A": "1"}}).prints(t, "['main.py', 'é'] in 1 input\n")
+	s.in(t, "print(sys.argv, repr(sys.stdin.read()), os.environ.get('A'))\nos.environ['B'] = '2'").prints(t, "['main.py'] '' None\n")
+	s.in(t, "print(os.environ['B'])\ninput()").ends(t, "failed")
+	if x := s.in(t, "x"); len(x.Results) != 1 || x.Results[0]["text/plain"] != "[1, 2]" {
+		t.Errorf("got %v", x.Results)
+	}
+	if x := s.in(t, "display(1)\nx", object{"results": false}); len(x.Results) != 0 {
+		t.Errorf("got %v", x.Results)
+	}
+	if s.server.call(t, a, "GET", s.path(""), nil).want(t, 200, s); s.Executions != 9 {
+		t.Errorf("%d executions", s.Executions)
+	}
+	a.run(t, "print('x' in globals())").prints(t, "False\n")
+	s.server.call(t, a, "DELETE", s.path(""), nil).want(t, 204, nil)
+	s.gone(t)
+}
+
+func TestASessionTellsOfErrorsAsTheInterpreterDoes(t *testing.T) {
+	t.Parallel()
+	s := start(t).register(t).open(t, object{})
+	s.in(t, "def f():\n    raise ValueError('no')").prints(t, "")
+	x := s.in(t, "print('before')\n\nf()").ends(t, "failed")
+	const want = `Traceback (most recent call last):
+  File "<run 2>", line 3, in <module>
+    f()
+    ~^^
+  File "<run 1>", line 2, in f
+    raise ValueError('no')
+ValueError: no
+`
+	if *x.ExitCode != 1 || x.Stdout != "before\n" || x.Stderr != want || x.Error == nil || x.Error.Name != "ValueError" || x.Error.Line != 3 || x.Error.Traceback != want {
+		t.Errorf("got %s, %+v", x, x.Error)
+	}
+	if x := s.in(t, "1 +").ends(t, "failed"); x.Error == nil || x.Error.Name != "SyntaxError" || x.Error.Line != 1 {
+		t.Errorf("got %s, %+v", x, x.Error)
+	}
+	if x := s.in(t, "import sys\nsys.exit(3)").ends(t, "failed"); *x.ExitCode != 3 || x.Error != nil {
+		t.Errorf("got %s, %+v", x, x.Error)
+	}
+	s.in(t, "sys.exit()").prints(t, "")
+	if x := s.in(t, "sys.exit('message')").ends(t, "failed"); *x.ExitCode != 1 || x.Stderr != "message\n" {
+		t.Error(x)
+	}
+	s.in(t, "print('alive')").prints(t, "alive\n")
+}
+
+func TestASessionThatEndsSaysSo(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	for name, c := range map[string]struct{ code, status, signal string }{
+		"by a crash":                    {"import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
+		"by leaving at once":            {"import os; os._exit(7)", "failed", ""},
+		"by a kill":                     {"import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"},
+		"by too much memory":            {"x = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1", "out_of_memory", "SIGKILL"},
+		"by not heeding its time":       {"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timed_out", "SIGKILL"},
+		"by closing what it listens on": {"import os; os.closerange(3, 1000)\nimport time; time.sleep(60)", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{})
+			x := s.in(t, c.code, object{"timeoutMs": 3000})
+			if c.status != "" && (x.Status != c.status || x.Signal != c.signal) {
+				t.Errorf("got %s", x)
+			}
+			if !x.SessionEnded {
+				// It ends with the next run at the latest.
+				if x = s.in(t, "1"); !x.SessionEnded {
+					t.Errorf("it is not told: %s", x)
+				}
+			}
+			s.gone(t)
+		})
+	}
+}
+
+func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	s := a.open(t, object{})
+	s.in(t, "import time\nx = 42").prints(t, "")
+
+	t.Run("by its time-out", func(t *testing.T) {
+		x := s.in(t, "print('begun')\nwhile True: pass", object{"timeoutMs": 500})
+		if x.Status != "timed_out" || x.Signal != "SIGINT" || x.Stdout != "begun\n" || x.SessionEnded {
+			t.Error(x)
+		}
+	})
+	t.Run("on request", func(t *testing.T) {
+		stream := a.stream(t.Context(), t, object{"sessionId": s.ID, "code": "print('begun', flush=True)\ntime.sleep(60)"})
+		for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
+			if !ok {
+				t.Fatal("the stream ended")
+			}
+		}
+		started := time.Now()
+		s.server.call(t, a, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
+		t.Logf("interrupted in %v", time.Since(started))
+		if _, _, end := stream.all(t); end.Status != "canceled" || end.SessionEnded {
+			t.Error(end)
+		}
+	})
+	t.Run("by a client that goes away", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		stream := a.stream(ctx, t, object{"sessionId": s.ID, "code": "print('begun', flush=True)\ntime.sleep(60)"})
+		for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
+			if !ok {
+				t.Fatal("the stream ended")
+			}
+		}
+		cancel()
+	})
+	t.Run("by too much output", func(t *testing.T) {
+		if x := s.in(t, "while True: print('x' * 100)", object{"limits": object{"outputBytes": 1000}}); x.Status != "output_limit" || x.SessionEnded {
+			t.Error(x)
+		}
+	})
+	s.in(t, "print(x)").prints(t, "42\n")
+}
+
+func TestRunsOfASessionQueueInOrder(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	s := a.open(t, object{})
+	stream := a.stream(t.Context(), t, object{"sessionId": s.ID, "code": "import time\nlog = []\nprint('begun', flush=True)\ntime.sleep(0.5)"})
+	if e, ok := stream.next(t); !ok || e.name != "start" {
+		t.Fatalf("got %v", e)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() { s.in(t, fmt.Sprintf("log.append(%d)", i)).ends(t, "succeeded") })
+	}
+	wg.Wait()
+	s.in(t, "print(len(log), len(set(log)))").prints(t, "8 8\n")
+}
+
+func TestSessionsBelongToTheirUsers(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	a, b := server.register(t), server.register(t)
+	s := a.open(t, object{})
+	for _, c := range []struct{ method, path string }{
+		{"GET", ""}, {"DELETE", ""}, {"POST", "/interrupt"}, {"GET", "/files"}, {"GET", "/files/f"}, {"PUT", "/files/f"}, {"DELETE", "/files/f"},
+	} {
+		server.call(t, b, c.method, s.path(c.path), nil).refused(t, 404, "not_found")
+	}
+	server.call(t, b, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID}).refused(t, 404, "not_found")
+	var list struct{ Sessions []session }
+	if server.call(t, b, "GET", "/api/v1/sessions", nil).want(t, 200, &list); len(list.Sessions) != 0 {
+		t.Errorf("got %v", list)
+	}
+	if server.call(t, a, "GET", "/api/v1/sessions", nil).want(t, 200, &list); len(list.Sessions) != 1 || list.Sessions[0].ID != s.ID {
+		t.Errorf("got %v", list)
+	}
+}
+
+func TestASessionEndsWhenItIsNotUsed(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--warm=0").register(t)
+	s := a.open(t, object{"idleTimeoutMs": 1000})
+	eventually(t, "it is closed", func() bool { return a.server.metric(t, "pyth_on_sessions_waiting") == 0 })
+	s.gone(t)
+}
+
+func TestFilesOfASession(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	s := a.open(t, object{"limits": object{"diskBytes": 8 << 20}})
+	file := func(method, name string, body any) *answer {
+		t.Helper()
+		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}
+		return s.server.callWith(t, header, method, s.path("/files/"+name), body)
+	}
+	large := strings.Repeat("0123456789abcdef", 3<<16)
+	file("PUT", "d/in.txt", "content").want(t, 201, nil)
+	file("PUT", "d/in.txt", "changed").want(t, 200, nil)
+	file("PUT", "large.bin", large).want(t, 201, nil)
+	file("PUT", "empty", "").want(t, 201, nil)
+	s.in(t, "import os\nprint(open('d/in.txt').read(), os.path.getsize('large.bin'))\nopen('d/out.txt', 'a').write('from the program')\nos.chmod('d/in.txt', 0o600); open('d/in.txt', 'a').write('!'); None").
+		prints(t, fmt.Sprintf("changed %d\n", len(large)))
+	if got := file("GET", "d/out.txt", nil).want(t, 200, nil); string(got.body) != "from the program" {
+		t.Errorf("got %q", got.body)
+	}
+	if got := file("GET", "large.bin", nil).want(t, 200, nil); string(got.body) != large || got.header.Get("Content-Length") != fmt.Sprint(len(large)) {
+		t.Errorf("%d bytes, %v", len(got.body), got.header)
+	}
+	var list struct {
+		Files []struct {
+			Path      string
+			SizeBytes int
+		}
+	}
+	s.server.call(t, a, "GET", s.path("/files"), nil).want(t, 200, &list)
+	if len(list.Files) != 4 {
+		t.Errorf("got %v", list)
+	}
+	file("DELETE", "d/out.txt", nil).want(t, 204, nil)
+	file("DELETE", "d/out.txt", nil).refused(t, 404, "not_found")
+	file("GET", "d/out.txt", nil).refused(t, 404, "not_found")
+	file("GET", "d", nil).refused(t, 409, "conflict")
+	file("PUT", "d", "x").refused(t, 409, "conflict")
+
+	t.Run("a disk that is full keeps what was there", func(t *testing.T) {
+		file("PUT", "large.bin", bytes.NewReader(make([]byte, 9<<20))).refused(t, 413, "too_large")
+		if got := file("GET", "large.bin", nil).want(t, 200, nil); string(got.body) != large {
+			t.Errorf("%d bytes", len(got.body))
+		}
+		s.in(t, "print(os.listdir('.'))").ends(t, "succeeded")
+	})
+	t.Run("links are not followed", func(t *testing.T) {
+		s.in(t, "os.symlink('/etc/passwd', 'link'); os.symlink('/etc', 'dir'); os.mkfifo('fifo'); None").ends(t, "succeeded")
+		for _, name := range []string{"link", "dir/passwd", "fifo"} {
+			if got := file("GET", name, nil); got.status != 404 && got.status != 409 {
+				t.Errorf("%s: status %d: %s", name, got.status, got.body)
+			}
+		}
+		file("PUT", "link", "mine").want(t, 200, nil)
+		s.in(t, "print(os.path.islink('link'), open('link').read())").prints(t, "False mine\n")
+	})
+	for _, name := range []string{"%2e%2e/x", "a/%2e%2e/%2e%2e/x", "a%00b", "a//b", "%2fetc%2fpasswd", strings.Repeat("n", 300)} {
+		if got := file("PUT", name, "x"); got.status != 400 && got.status != 404 {
+			t.Errorf("%s: status %d: %s", name, got.status, got.body)
+		}
+	}
+}
+
+func TestAThousandRunsOfASessionLeakNothing(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	a := server.register(t)
+	s := a.open(t, object{})
+	s.in(t, "n = 0").prints(t, "")
+	var first, last int64
+	for i := range 1000 {
+		x := s.in(t, "n += 1\nprint(n)").prints(t, fmt.Sprintf("%d\n", i+1))
+		if last = x.Usage.MemoryPeakBytes; i == 10 {
+			first = last
+		}
+	}
+	s.in(t, "import os\nprint(len(os.listdir('/proc/self/fd')) < 8, len([p for p in os.listdir('/proc') if p.isdigit()]) < 4)").prints(t, "True True\n")
+	if last > first+16*mib {
+		t.Errorf("the session had %d MiB at first and %d MiB at last", first/mib, last/mib)
+	}
+}
+
+func TestTwoHundredSessionsAtOnce(t *testing.T) {
+	t.Parallel()
+	server := start(t, "--max-sandboxes=300", "--max-sessions=200")
+	var sessions []*session
+	for range 10 {
+		a := server.register(t)
+		for range 20 {
+			sessions = append(sessions, a.open(t, object{}))
+		}
+	}
+	for i, s := range sessions {
+		s.in(t, fmt.Sprintf("x = %d", i)).prints(t, "")
+	}
+	for i, s := range sessions {
+		s.in(t, "print(x)").prints(t, fmt.Sprintf("%d\n", i))
+	}
+	server.call(t, server.register(t), "POST", "/api/v1/sessions", object{}).refused(t, 503, "overloaded")
+	server.call(t, sessions[0].account, "POST", "/api/v1/sessions", object{}).refused(t, 409, "conflict")
+}

@@ -1,0 +1,237 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stream is the answer to a run that is listened to.
+type stream struct {
+	body   io.ReadCloser
+	reader *bufio.Reader
+}
+
+// event is one server-sent event.
+type event struct {
+	name string
+	data []byte
+}
+
+// stream runs the request and returns when the server answers.
+func (a *account) stream(ctx context.Context, t testing.TB, request object) *stream {
+	t.Helper()
+	body := must(json.Marshal(a.request(request)))(t)
+	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+"/api/v1/execute", bytes.NewReader(body)))(t)
+	req.Header = http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
+	res := must(a.server.http.Do(req))(t)
+	t.Cleanup(func() { res.Body.Close() })
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+		b, _ := io.ReadAll(res.Body)
+		t.Fatalf("status %d, %v: %s", res.StatusCode, res.Header, b)
+	}
+	return &stream{res.Body, bufio.NewReaderSize(res.Body, 1<<20)}
+}
+
+// next returns the next event; false at the end.
+func (s *stream) next(t testing.TB) (event, bool) {
+	t.Helper()
+	var e event
+	for {
+		line, err := s.reader.ReadBytes('\n')
+		if err == io.EOF && e.name == "" {
+			return e, false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		switch name, value, _ := bytes.Cut(line, []byte(": ")); string(name) {
+		case "event":
+			e.name = string(value)
+		case "data":
+			e.data = value
+		case "":
+			if e.name != "" {
+				return e, true
+			}
+		}
+	}
+}
+
+// text is the text of an event of a stream of the program.
+func (e event) text(t testing.TB) string {
+	t.Helper()
+	var data struct{ Text string }
+	if err := json.Unmarshal(e.data, &data); err != nil {
+		t.Fatalf("%v: %s", err, e.data)
+	}
+	return data.Text
+}
+
+// all reads to the end: what was printed, and how the run ended.
+func (s *stream) all(t testing.TB) (printed map[string]string, names []string, end *execution) {
+	t.Helper()
+	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
+	for {
+		e, ok := s.next(t)
+		if !ok {
+			break
+		}
+		names = append(names, e.name)
+		if b := text[e.name]; b != nil {
+			b.WriteString(e.text(t))
+		}
+		if e.name == "end" {
+			end = new(execution)
+			if err := json.Unmarshal(e.data, end); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if end == nil {
+		t.Fatalf("the stream ended with %v", names)
+	}
+	return map[string]string{"stdout": text["stdout"].String(), "stderr": text["stderr"].String()}, names, end
+}
+
+func TestAStreamTellsOfARun(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	printed, names, end := a.stream(t.Context(), t, object{"outputFiles": []string{"*.txt"}, "code": `
+import sys
+print("out", flush=True)
+print("err", file=sys.stderr)
+open("f.txt", "w").write("content")
+display(6)
+7
+`}).all(t)
+	if printed["stdout"] != "out\n" || printed["stderr"] != "err\n" {
+		t.Errorf("printed %v", printed)
+	}
+	if got := strings.Join(names, " "); !strings.HasPrefix(got, "start ") || !strings.HasSuffix(got, " file end") || strings.Count(got, " result") != 2 {
+		t.Errorf("got %s", got)
+	}
+	end.ends(t, "succeeded")
+	if end.Stdout != "" || end.Stderr != "" || len(end.Results) != 2 || end.Results[1]["text/plain"] != "7" || string(end.file(t, "f.txt")) != "content" {
+		t.Errorf("it ended with %s, %v", end, end.Results)
+	}
+}
+
+func TestOutputIsStreamedWhileTheProgramRuns(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-running=1")
+	a := s.register(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	stream := a.stream(ctx, t, object{"timeoutMs": 60_000, "code": "import time\nprint('é', flush=True)\ntime.sleep(60)"})
+	for {
+		e, ok := stream.next(t)
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		if e.name == "stdout" {
+			if got := e.text(t); got != "é\n" {
+				t.Errorf("got %q", got)
+			}
+			break
+		}
+	}
+	// Closing the connection ends the run, which holds the only place.
+	cancel()
+	a.run(t, "print(42)").prints(t, "42\n")
+}
+
+func TestManyStreamsAtOnceStayOrderedAndWhole(t *testing.T) {
+	t.Parallel()
+	const streams, lines = 100, 1024
+	s := start(t, "--max-running=100", "--max-running-per-user=100", "--max-running-memory=20000")
+	a := s.register(t)
+	code := `
+for i in range(1024):
+    print(f"{i:07d} " + "x" * 1015)
+`
+	var want strings.Builder
+	for i := range lines {
+		want.WriteString(strings.Repeat("0", 7-len(strconv.Itoa(i))) + strconv.Itoa(i) + " " + strings.Repeat("x", 1015) + "\n")
+	}
+	type end struct {
+		printed string
+		x       *execution
+	}
+	ends := make(chan end, streams)
+	for range streams {
+		go func() {
+			printed, _, x := a.stream(t.Context(), t, object{"code": code, "timeoutMs": 120_000, "limits": object{"outputBytes": 2 << 20, "memoryBytes": 64 << 20}}).all(t)
+			ends <- end{printed["stdout"], x}
+		}()
+	}
+	for range streams {
+		e := <-ends
+		e.x.ends(t, "succeeded")
+		if e.printed != want.String() {
+			t.Errorf("%d bytes came, not in order or not all of %d", len(e.printed), want.Len())
+		}
+	}
+}
+
+// A reader of a stream who does not read: attack 16.
+func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-running=1")
+	a := s.register(t)
+	before := s.peakMemory(t)
+	stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "code": `
+while True:
+    print("x" * 65535)
+`})
+	if e, ok := stream.next(t); !ok || e.name != "start" {
+		t.Fatalf("got %v", e)
+	}
+	// Nothing is read from here on; the place gets free all the same.
+	a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
+	if after := s.peakMemory(t); after > before+48*mib {
+		t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
+	}
+}
+
+func TestAStreamKeepsTheLimitOfOutput(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	printed, _, end := a.stream(t.Context(), t, object{"code": "while True: print('x' * 1000)", "limits": object{"outputBytes": 5000}}).all(t)
+	end.ends(t, "output_limit")
+	if len(printed["stdout"]) != 5000 || !end.StdoutTruncated {
+		t.Errorf("%d bytes, %s", len(printed["stdout"]), end)
+	}
+}
+
+func TestAStreamSendsOutputWithoutWaitingForMore(t *testing.T) {
+	t.Parallel()
+	a := start(t).register(t)
+	stream := a.stream(t.Context(), t, object{"code": `
+import sys, time
+for i in range(20):
+    sys.stdout.write(str(time.time()) + "\n")
+    sys.stdout.flush()
+    time.sleep(0.02)
+`})
+	var slowest time.Duration
+	for {
+		e, ok := stream.next(t)
+		if !ok {
+			break
+		}
+		if e.name == "stdout" {
+			written := must(json.Number(strings.TrimSpace(strings.Split(e.text(t), "\n")[0])).Float64())(t)
+			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
+		}
+	}
+	// No assertion on time: the figure is for who reads the log.
+	t.Logf("a line came at most %v after it was written", slowest)
+}

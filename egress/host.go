@@ -1,0 +1,124 @@
+package egress
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// maxName is the longest name of DNS in text, maxLabel the longest part of it.
+const (
+	maxName  = 253
+	maxLabel = 63
+)
+
+var (
+	errName    = errors.New("must be a host name or an IP address")
+	errLength  = errors.New("must be at most 253 characters, and 63 between two dots")
+	errAddress = errors.New("must be an IP address in its usual form, such as 192.0.2.1 or [2001:db8::1]")
+)
+
+// host is a name in lower case without a dot at its end, or an address without
+// a zone and not mapped. Two that mean the same are equal.
+type host struct {
+	name string
+	addr netip.Addr
+}
+
+// String is the host as it stands in a URL.
+func (h host) String() string {
+	switch {
+	case h.name != "":
+		return h.name
+	case h.addr.Is6():
+		return "[" + h.addr.String() + "]"
+	default:
+		return h.addr.String()
+	}
+}
+
+// parseHost reads a host in ASCII. It takes an address only in the form in
+// which it is always written, since programs disagree on what the others mean.
+func parseHost(s string) (host, error) {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		if !ok || err != nil || !addr.Is6() || addr.Zone() != "" {
+			return host{}, errAddress
+		}
+		return host{addr: addr.Unmap()}, nil
+	}
+	name := strings.TrimSuffix(s, ".")
+	if len(name) > maxName {
+		return host{}, errLength
+	}
+	name, err := checkLabels(name)
+	if err != nil {
+		return host{}, err
+	}
+	// As in the URL standard: what ends in a number is an address or nothing.
+	if last := name[strings.LastIndexByte(name, '.')+1:]; isNumber(last) {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return host{}, errAddress
+		}
+		return host{addr: addr}, nil
+	}
+	return host{name: name}, nil
+}
+
+// checkLabels returns the name in lower case. Underscores are no part of host
+// names, but there are hosts that have them.
+func checkLabels(name string) (string, error) {
+	lower := []byte(name)
+	start := 0
+	for i := 0; i <= len(lower); i++ {
+		if i < len(lower) && lower[i] != '.' {
+			c := lower[i]
+			switch {
+			case 'A' <= c && c <= 'Z':
+				lower[i] = c + 'a' - 'A'
+			case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+			default:
+				return "", errName
+			}
+			continue
+		}
+		label := lower[start:i]
+		switch {
+		case len(label) == 0, label[0] == '-', label[len(label)-1] == '-':
+			return "", errName
+		case len(label) > maxLabel:
+			return "", errLength
+		}
+		start = i + 1
+	}
+	return string(lower), nil
+}
+
+// isNumber tells whether some parser takes the label for a number.
+func isNumber(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
+}
+
+// toASCII is the form in which names travel.
+func toASCII(name string) (string, error) {
+	for i := range len(name) {
+		if name[i] >= 0x80 {
+			// The profile that browsers use for looking names up. It has no
+			// opinion on what is not UTF-8.
+			ascii, err := idna.Lookup.ToASCII(name)
+			if err != nil || !utf8.ValidString(name) {
+				return "", errName
+			}
+			return ascii, nil
+		}
+	}
+	return name, nil
+}

@@ -1,0 +1,90 @@
+package egress
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+)
+
+var (
+	errPort     = errors.New("must have a port from 1 to 65535 after its colon")
+	errNoPort   = errors.New("must have a port")
+	errBrackets = errors.New("must have brackets around an IPv6 address, such as [2001:db8::1]")
+)
+
+// target is what a program wants to reach.
+type target struct {
+	host host
+	port uint16
+}
+
+// String is the target with its port, also if it is the usual one.
+func (t target) String() string { return t.host.String() + ":" + strconv.Itoa(int(t.port)) }
+
+// authority is the target in a Host header of plain HTTP.
+func (t target) authority() string {
+	if t.port == portHTTP {
+		return t.host.String()
+	}
+	return t.String()
+}
+
+// parseTarget reads host:port. Without a port it has the usual one, if there
+// is one.
+func parseTarget(s string, usual uint16) (target, error) {
+	name, port, err := splitPort(s)
+	if err != nil {
+		return target{}, err
+	}
+	if port == 0 {
+		port = usual
+	}
+	if port == 0 {
+		return target{}, errNoPort
+	}
+	h, err := parseHost(name)
+	if err != nil {
+		return target{}, err
+	}
+	return target{host: h, port: port}, nil
+}
+
+// splitPort takes the port off, which is 0 if there is none.
+func splitPort(s string) (name string, port uint16, err error) {
+	end := strings.IndexByte(s, ':')
+	if strings.HasPrefix(s, "[") {
+		end = strings.IndexByte(s, ']') + 1
+		if end == 0 {
+			return "", 0, errAddress
+		}
+		if end == len(s) {
+			return s, 0, nil
+		}
+	}
+	if end < 0 {
+		return s, 0, nil
+	}
+	name, text := s[:end], s[end:]
+	text, ok := strings.CutPrefix(text, ":")
+	switch {
+	case !ok:
+		return "", 0, errAddress
+	case net.ParseIP(s) != nil:
+		return "", 0, errBrackets
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	// The number must have one spelling: no sign, no zero in front.
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
+		return "", 0, errPort
+	}
+	return name, uint16(n), nil
+}
+
+// name is the host of the target for a record; "" if there is no target.
+func (t target) name() string {
+	if t == (target{}) {
+		return ""
+	}
+	return t.host.String()
+}

@@ -1,0 +1,58 @@
+package execution
+
+import (
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// What follows holds for sessions as well as for single programs.
+
+// CheckLanguage refuses a language that is not offered.
+func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
+	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l }) {
+		return nil
+	}
+	switch l {
+	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
+		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s.", l)
+	}
+	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+}
+
+// CheckNetwork refuses hosts that programs may not ask for; the policy is nil
+// when they have no network.
+func CheckNetwork(hosts []string, policy NetworkPolicy) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	if policy == nil {
+		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network here. Leave out network.")
+	}
+	return policy.Check(hosts)
+}
+
+// WithDefaults fills in what was not asked for.
+func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
+	return pyth.Limits{
+		MemoryBytes: orDefault(asked.MemoryBytes, defaults.MemoryBytes),
+		CPU:         orDefault(asked.CPU, defaults.CPU),
+		OutputBytes: orDefault(asked.OutputBytes, defaults.OutputBytes),
+		DiskBytes:   orDefault(asked.DiskBytes, defaults.DiskBytes),
+		Processes:   orDefault(asked.Processes, defaults.Processes),
+	}
+}
+
+// LimitFaults are the faults of limits that are beyond the most that there may
+// be, or too small: the disk has to hold what is given.
+func LimitFaults(l, most pyth.Limits, given int64) []pyth.FieldError {
+	f := new(faults)
+	f.within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
+	if l.CPU != 0 {
+		f.within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())
+	}
+	f.within("body.limits.outputBytes", l.OutputBytes, 1, most.OutputBytes)
+	f.within("body.limits.diskBytes", l.DiskBytes, minDisk+given, most.DiskBytes)
+	f.within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
+	return f.fields
+}

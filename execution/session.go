@@ -1,0 +1,85 @@
+package execution
+
+import (
+	"context"
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// executeInSession runs the program when it is its turn.
+func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (e *pyth.Execution, err error) {
+	if s.config.Sessions == nil {
+		return nil, &pyth.Error{
+			Code:    pyth.CodeNotImplemented,
+			Message: "This server does not offer sessions. Leave sessionId out.",
+			Fields:  []pyth.FieldError{{Location: "body.sessionId", Message: "is not available on this server"}},
+		}
+	}
+	created := s.config.Clock()
+	turn, session, release, err := s.config.Sessions.Turn(ctx, user, p.Session)
+	if err != nil {
+		return nil, err
+	}
+	var outcome *pyth.Outcome
+	defer func() { release(outcome, err) }()
+	job, err := s.job(user, p, session)
+	if err != nil {
+		return nil, err
+	}
+	waited := s.config.Clock().Sub(created)
+	if outcome, err = s.config.Dispatcher.Dispatch(turn, job, events); err != nil {
+		return nil, err
+	}
+	outcome.Usage.Queued += waited
+	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
+		// It was closed meanwhile, or has expired.
+		outcome.SessionEnded = true
+	}
+	return &pyth.Execution{
+		ID:        job.ID,
+		Language:  job.Language,
+		CreatedAt: created,
+		Labels:    p.Labels,
+		Session:   session.ID,
+		Outcome:   *outcome,
+	}, nil
+}
+
+// inSession gives the job what it shares with all runs of its session.
+func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
+	job.Session = session.ID
+	job.Language = session.Language
+	job.Network = session.Network
+	job.Limits = WithDefaults(pyth.Limits{
+		MemoryBytes: session.Limits.MemoryBytes,
+		CPU:         p.Limits.CPU,
+		OutputBytes: p.Limits.OutputBytes,
+		DiskBytes:   session.Limits.DiskBytes,
+		Processes:   session.Limits.Processes,
+	}, session.Limits)
+}
+
+// checkSession refuses what would have to be another session.
+func checkSession(f *faults, p *pyth.Program, session *pyth.SessionSpec, given int64) {
+	if p.Language != "" && p.Language != session.Language {
+		f.add("body.language", "must be that of the session, %q", session.Language)
+	}
+	same := func(location string, asked, have int64) {
+		if asked != 0 && asked != have {
+			f.add(location, "must be that of the session, %d: it was set when the session was opened", have)
+		}
+	}
+	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
+	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
+	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
+	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
+		f.add("body.network", "must be that of the session: it was set when the session was opened")
+	}
+	if given > session.Limits.DiskBytes-minDisk {
+		f.add("body.files", "do not fit onto the session's disk of %d bytes together with the code", session.Limits.DiskBytes)
+	}
+	if p.Isolation == pyth.IsolationExecution {
+		f.add("body.isolation", "must be %q in a session, or left out", pyth.IsolationTenant)
+	}
+}

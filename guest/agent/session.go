@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
+)
+
+// maxReply bounds what the interpreter of a session says of a run.
+const maxReply = 512 << 10
+
+// serveTurn runs one job of a session; ended is whether the session has ended
+// with it. An error means that the host is gone.
+func (r *run) serveTurn() (ended bool, err error) {
+	conn, p, j := r.conn, r.program, r.job
+	exit, err := r.connected(r.runTurn)
+	if err != nil {
+		return false, err
+	}
+	if exit.Ended {
+		defer p.close()
+		p.end()
+	}
+	if report := r.answer(exit); report != nil {
+		if err := conn.SendJSON(protocol.KindReport, report); err != nil {
+			return false, err
+		}
+	}
+	if len(j.OutputFiles) > 0 {
+		if err := collect(conn, &j.Job, p.work); err != nil {
+			return false, err
+		}
+	}
+	return exit.Ended, conn.SendJSON(protocol.KindExit, exit)
+}
+
+// runTurn has the interpreter run the job and returns when it has answered, or
+// is dead, and all of the output is sent.
+func (r *run) runTurn() (*protocol.Exit, error) {
+	p := r.program
+	if !p.inSession {
+		if err := p.start(r.job); err != nil {
+			r.exit.Failure, r.exit.Ended = err.Error(), true
+			return &r.exit, nil
+		}
+	}
+	// What an interpreter does not take is dead, and that is noticed below.
+	_ = writeAll(p.control, r.job.turn())
+	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
+	for ended := false; !ended; {
+		var err error
+		if ended, err = r.step(deadline); err != nil {
+			return nil, err
+		}
+	}
+	if !r.replied() {
+		r.exit.Ended = true
+		// It may have closed its end and go on without.
+		p.kill()
+		status := wait(p.pid)
+		if status.Signaled() {
+			r.exit.Signal = int(status.Signal())
+		} else {
+			r.exit.Code = status.ExitStatus()
+		}
+	}
+	if err := r.relayResults(); err != nil {
+		return nil, err
+	}
+	// What the run has printed is there, since it was flushed before the answer.
+	// What threads of the session print from now on comes with its next run.
+	for _, s := range r.outputs() {
+		for *s.fd >= 0 {
+			fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(fds[:], 0); err == nil && n == 0 {
+				break
+			}
+			if err := r.relay(s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &r.exit, nil
+}
+
+// turn is what the interpreter of a session is told of a job: parts, each after
+// its length as four bytes, and the length of all of them first.
+func (j *job) turn() []byte {
+	results := "0"
+	if j.Results {
+		results = "1"
+	}
+	parts := [][]byte{[]byte(results), j.code, j.stdin, []byte(strconv.Itoa(len(j.Args)))}
+	for _, list := range [][]string{j.Args, j.Env} {
+		for _, s := range list {
+			parts = append(parts, []byte(s))
+		}
+	}
+	message := make([]byte, 4)
+	for _, part := range parts {
+		message = binary.BigEndian.AppendUint32(message, uint32(len(part)))
+		message = append(message, part...)
+	}
+	binary.BigEndian.PutUint32(message, uint32(len(message)-4))
+	return message
+}
+
+// readReply reads what has come of the interpreter's answer; true when that is
+// whole, or never will be.
+func (r *run) readReply() bool {
+	n, err := unix.Read(r.program.control, r.buffer[:])
+	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
+		return false
+	}
+	if n <= 0 || len(r.reply) > maxReply {
+		r.reply = nil
+		return true
+	}
+	r.reply = append(r.reply, r.buffer[:n]...)
+	return r.replied()
+}
+
+// replied is whether the interpreter has answered.
+func (r *run) replied() bool {
+	return len(r.reply) >= 4 && len(r.reply)-4 >= int(binary.BigEndian.Uint32(r.reply))
+}
+
+// answer is the exception that the interpreter tells of, nil if there was none,
+// and sets the exit code. A session has no word of the kernel on how a run
+// ended: its interpreter, which is the user's, may say what it likes.
+func (r *run) answer(exit *protocol.Exit) *protocol.Report {
+	if !r.replied() {
+		return nil
+	}
+	fields := bytes.Split(r.reply[4:], []byte{0})
+	if len(fields) != 5 {
+		exit.Code = 1
+		return nil
+	}
+	exit.Code, _ = strconv.Atoi(string(fields[0]))
+	if len(fields[1]) == 0 {
+		return nil
+	}
+	line, _ := strconv.Atoi(string(fields[4]))
+	return &protocol.Report{Name: string(fields[1]), Message: string(fields[2]), Traceback: string(fields[3]), Line: line}
+}

@@ -1,0 +1,29 @@
+package http
+
+import (
+	"net/http"
+	"strings"
+)
+
+// filePath stands for the path of a file in the patterns of operations.
+const filePath = "{path}"
+
+// pathMux lets the path of a file have slashes, for which OpenAPI has no
+// notation.
+type pathMux struct{ *http.ServeMux }
+
+// HandleFunc adds a handler.
+func (m pathMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
+		pattern = before + "/{path...}"
+	}
+	m.ServeMux.HandleFunc(pattern, handler)
+}
+
+// namesSessionFile is whether the path is that of a session's file, however
+// unclean: then it is the name of the file that is at fault.
+func namesSessionFile(path string) bool {
+	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
+	id, rest, _ := strings.Cut(rest, "/")
+	return ok && id != "" && id != "." && id != ".." && strings.HasPrefix(rest, "files/")
+}

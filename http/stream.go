@@ -1,0 +1,215 @@
+package http
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// eventStream is the media type of server-sent events (WHATWG HTML, section
+// 9.2).
+const eventStream = "text/event-stream"
+
+// keepAlive is how often something is sent while nothing happens, so that
+// proxies do not take the connection for dead.
+const keepAlive = 15 * time.Second
+
+// eventTimeout is how long a caller may take to receive one event. Until then a
+// run whose output nobody reads holds its place.
+const eventTimeout = 20 * time.Second
+
+// acceptsEvents is whether the caller asks for a stream.
+func acceptsEvents(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(value, ",") {
+			media, params, err := mime.ParseMediaType(part)
+			if q, given := params["q"]; err == nil && media == eventStream {
+				weight, err := strconv.ParseFloat(q, 64)
+				return !given || err == nil && weight > 0
+			}
+		}
+	}
+	return false
+}
+
+// stream runs a program and tells of it as server-sent events. An error is for
+// the caller only as long as nothing was sent.
+func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
+	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
+	stop := s.keepAlive()
+	e, err := run(s)
+	stop()
+	switch {
+	case err == nil:
+		_ = s.end(e)
+	case !s.begun:
+		return err
+	default:
+		_ = s.send("error", h.problems.of(requestOf(r.Context()), err))
+	}
+	return nil
+}
+
+// stream is a pyth.Events that writes what it hears. Its methods may be called
+// while it keeps the connection alive.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	// timeout is how long the caller may take to receive one event.
+	timeout time.Duration
+
+	mu    sync.Mutex
+	begun bool
+	// rest is the start of a character that has not come whole, by stream.
+	rest [2][]byte
+}
+
+// Data of events.
+type (
+	startEvent struct {
+		ID string `json:"id"`
+	}
+	textEvent struct {
+		Text string `json:"text"`
+	}
+)
+
+// Started tells which run it is.
+func (s *stream) Started(id pyth.ExecutionID) error {
+	return s.send("start", startEvent{string(id)})
+}
+
+// Output tells what the program wrote, never a part of a character.
+func (s *stream) Output(name pyth.Stream, b []byte) error {
+	rest := s.restOf(name)
+	text := append(*rest, b...)
+	whole := wholeCharacters(text)
+	*rest = bytes.Clone(text[whole:])
+	return s.text(name, text[:whole])
+}
+
+// Result tells of a rich value.
+func (s *stream) Result(r pyth.Result) error { return s.send("result", resultValue(r)) }
+
+// File tells of a file.
+func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
+
+// end sends what is left, and how the run ended.
+func (s *stream) end(e *pyth.Execution) error {
+	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
+		// A character that was never completed.
+		if err := s.text(name, *s.restOf(name)); err != nil {
+			return err
+		}
+	}
+	return s.send("end", executeResponse(e))
+}
+
+func (s *stream) restOf(name pyth.Stream) *[]byte {
+	if name == pyth.Stderr {
+		return &s.rest[1]
+	}
+	return &s.rest[0]
+}
+
+func (s *stream) text(name pyth.Stream, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return s.send(string(name), textEvent{string(b)})
+}
+
+// wholeCharacters is the length of b without a character that only begins at
+// its end.
+func wholeCharacters(b []byte) int {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax+1); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// send writes one event. JSON has no line breaks, which would end it.
+func (s *stream) send(event string, data any) error {
+	message := []byte("event: " + event + "\ndata: ")
+	encoded, err := json.Marshal(data, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	return s.write(append(append(message, encoded...), "\n\n"...))
+}
+
+func (s *stream) write(b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		s.begun = true
+		header := s.w.Header()
+		header.Set("Content-Type", eventStream)
+		// nginx and those who do as it does would collect events.
+		header.Set("X-Accel-Buffering", "no")
+		s.w.WriteHeader(http.StatusOK)
+	}
+	// Who does not read is given up, so that neither program nor sandbox waits
+	// for ever. A writer without deadlines, as in a test, has none to set.
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// keepAlive sends comments until it is stopped.
+func (s *stream) keepAlive() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(keepAlive)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				// That nobody reads shows with the next event, too.
+				_ = s.write([]byte(": keep-alive\n\n"))
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// executeResponses documents both forms of the answer.
+func (h *Handler) executeResponses() map[string]*huma.Response {
+	schema := h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ExecuteResponse](), true, "")
+	return map[string]*huma.Response{"200": {
+		Description: "How the run ended",
+		Content: map[string]*huma.MediaType{
+			"application/json": {Schema: schema},
+			eventStream: {Schema: &huma.Schema{
+				Type: huma.TypeString,
+				Description: "Server-sent events with JSON as data: start {id}; stdout and stderr {text}; result; file; " +
+					"and at last end, an ExecuteResponse whose stdout and stderr are empty, or error, an Error.",
+			}},
+		},
+	}}
+}

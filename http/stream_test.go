@@ -1,0 +1,126 @@
+package http_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// event is one server-sent event.
+type event struct{ Name, Data string }
+
+// readEvents reads events up to the end of the stream.
+func readEvents(t *testing.T, s *bufio.Scanner) []event {
+	t.Helper()
+	var events []event
+	var e event
+	for s.Scan() {
+		name, value, _ := strings.Cut(s.Text(), ": ")
+		switch name {
+		case "event":
+			e.Name = value
+		case "data":
+			e.Data = value
+		case "":
+			if e.Name != "" {
+				events = append(events, e)
+			}
+			e = event{}
+		}
+	}
+	return events
+}
+
+// streamed asks for a run as a stream.
+func (s *server) streamed(accept string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/execute", strings.NewReader(`{"code": "x"}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Api-Key", goodKey)
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+func TestAStreamTellsOfARunInOrder(t *testing.T) {
+	s := newServer(t)
+	s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+		err := errors.Join(
+			events.Started("exe_1"),
+			events.Output(pyth.Stdout, []byte("a\n\xe2\x82")), // The euro sign in two parts,
+			events.Output(pyth.Stderr, []byte("warning")),
+			events.Output(pyth.Stdout, []byte("\xac\xff")), // and a byte that is none of UTF-8.
+			events.Output(pyth.Stdout, []byte("\xe2")),     // This one is never completed.
+			events.Result(pyth.Result{"text/plain": "<x>", "application/json": `{"a": 1}`}),
+			events.File(pyth.File{Path: "f.txt", Content: []byte("content")}),
+		)
+		return succeeded(""), err
+	}
+	w := s.streamed("application/json;q=0.5, text/event-stream")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/event-stream" || w.Header().Get("X-Accel-Buffering") != "no" {
+		t.Errorf("status %d, %v", w.Code, w.Header())
+	}
+	want := []event{
+		{"start", `{"id":"exe_1"}`},
+		{"stdout", `{"text":"a\n"}`},
+		{"stderr", `{"text":"warning"}`},
+		{"stdout", "{\"text\":\"€\ufffd\"}"},
+		{"result", `{"application/json":{"a":1},"text/plain":"<x>"}`},
+		{"file", `{"path":"f.txt","sizeBytes":7,"content":"content","encoding":"utf8","mediaType":"text/plain"}`},
+		{"stdout", "{\"text\":\"\ufffd\"}"},
+	}
+	got := readEvents(t, bufio.NewScanner(w.Body))
+	if len(got) == 0 || got[len(got)-1].Name != "end" || !strings.Contains(got[len(got)-1].Data, `"status":"succeeded"`) {
+		t.Fatalf("got %v", got)
+	}
+	if diff := cmp.Diff(want, got[:len(got)-1]); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAFailureBeforeTheStartIsAnOrdinaryError(t *testing.T) {
+	s := newServer(t)
+	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
+		return nil, pyth.Errorf(pyth.CodeOverloaded, "The server is busy.")
+	}
+	w := s.streamed("text/event-stream")
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("status %d, %v: %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+func TestAFailureAfterTheStartIsAnEvent(t *testing.T) {
+	s := newServer(t)
+	s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+		return nil, errors.Join(events.Started("exe_1"), pyth.Errorf(pyth.CodeUnavailable, "The sandbox is gone."))
+	}
+	got := readEvents(t, bufio.NewScanner(s.streamed("text/event-stream").Body))
+	if len(got) != 2 || got[1].Name != "error" || !strings.Contains(got[1].Data, `"code":"unavailable"`) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOnlyWhoAsksForAStreamGetsOne(t *testing.T) {
+	s := newServer(t)
+	for accept, want := range map[string]string{
+		"":                                    "application/json",
+		"*/*":                                 "application/json",
+		"text/*":                              "application/json",
+		"text/event-stream;q=0":               "application/json",
+		"text/event-stream;q=x":               "application/json",
+		"Text/Event-Stream; charset=utf-8":    "text/event-stream",
+		"application/json, text/event-stream": "text/event-stream",
+	} {
+		if got := s.streamed(accept).Header().Get("Content-Type"); got != want {
+			t.Errorf("%q: got %s, want %s", accept, got, want)
+		}
+	}
+}

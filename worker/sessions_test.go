@@ -1,0 +1,169 @@
+package worker_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/worker"
+)
+
+// open opens a session and expects that it does.
+func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
+	s.Helper()
+	if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: id, Tenant: tenant}); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// within has the job run in a session.
+func within(id pyth.SessionID, j *pyth.Job) *pyth.Job {
+	j.Session = id
+	return j
+}
+
+// expectGone checks that the session is no more.
+func (s *scene) expectGone(id pyth.SessionID) {
+	s.Helper()
+	if _, err := s.Dispatch(s.Context(), within(id, job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+		s.Errorf("a run: %v", err)
+	}
+	if _, err := s.SessionFiles(s.Context(), id); pyth.ErrorCode(err) != pyth.CodeNotFound {
+		s.Errorf("its files: %v", err)
+	}
+}
+
+func TestSession(t *testing.T) {
+	on(t, "keeps its sandbox for its own runs", nil, func(s *scene) {
+		s.warm()
+		s.open("ann", "a")
+		other := s.run(job("ann", 0))
+		first, second := s.run(within("a", job("ann", 0))), s.run(within("a", job("ann", time.Minute)))
+		if home := s.home(first); home != s.home(second) || home == s.home(other) {
+			t.Error("it did not run in its own sandbox, or others did")
+		}
+		s.sleep(2 * s.IdleTimeout)
+		if _, err := s.SessionFiles(s.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+		s.expectStats(worker.Stats{Fresh: 1, Sessions: 1})
+		s.CloseSession("a")
+		s.CloseSession("a")
+		s.sleep(bootTime)
+		s.expectStats(worker.Stats{Fresh: 1})
+		s.expectRemoved(map[worker.Reason]int{worker.Idle: 1, worker.Closed: 1})
+		s.expectGone("a")
+	})
+
+	on(t, "is refused beyond the bound, until another is closed", nil, func(s *scene) {
+		for _, id := range []pyth.SessionID{"a", "b", "c"} {
+			s.open("ann", id)
+		}
+		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "d", Tenant: "bob"})
+		if pyth.ErrorCode(err) != pyth.CodeOverloaded {
+			t.Errorf("got %v", err)
+		}
+		s.CloseSession("b")
+		s.open("bob", "d")
+	})
+
+	on(t, "that cannot be opened leaves nothing", nil, func(s *scene) {
+		s.warm()
+		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "a", Tenant: "ann", Limits: pyth.Limits{DiskBytes: 1}})
+		if pyth.ErrorCode(err) != pyth.CodeUnavailable {
+			t.Errorf("got %v", err)
+		}
+		s.sleep(bootTime + removeTime)
+		s.expectStats(worker.Stats{Fresh: 1})
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
+		s.expectGone("a")
+	})
+
+	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
+		s.open("ann", "a")
+		c := s.begin(job("bob", time.Minute))
+		waits := s.begin(within("a", job("ann", 0)))
+		s.expect(c, pyth.StatusSucceeded)
+		s.expectQueued(waits, time.Minute)
+	})
+
+	on(t, "holds its sandbox when others need room", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
+		s.open("ann", "a")
+		c := s.begin(job("bob", 0))
+		s.sleep(time.Minute)
+		s.expect(s.begin(within("a", job("ann", 0))), pyth.StatusSucceeded)
+		s.CloseSession("a")
+		s.expect(c, pyth.StatusSucceeded)
+	})
+
+	for name, end := range map[string]func(s *scene, f *fake){
+		"dies":      func(_ *scene, f *fake) { f.die() },
+		"is closed": func(s *scene, _ *fake) { s.CloseSession("a") },
+	} {
+		reason := map[string]worker.Reason{"dies": worker.Broken, "is closed": worker.Closed}[name]
+		on(t, "that "+name+" while it waits is gone", nil, func(s *scene) {
+			s.open("ann", "a")
+			end(s, s.all[0])
+			synctest.Wait()
+			s.expectRemoved(map[worker.Reason]int{reason: 1})
+			s.expectGone("a")
+		})
+		on(t, "that "+name+" while a job runs ends the job", nil, func(s *scene) {
+			s.open("ann", "a")
+			c := s.begin(within("a", job("ann", time.Hour)))
+			end(s, s.home(c))
+			s.expect(c, pyth.StatusKilled)
+			if !c.outcome.SessionEnded {
+				t.Error("it is not told that the session has ended")
+			}
+			s.expectGone("a")
+		})
+		on(t, "that "+name+" while its files are listed is gone", nil, func(s *scene) {
+			s.open("ann", "a")
+			listed := make(chan error, 1)
+			go func() {
+				_, err := s.SessionFiles(s.Context(), "a")
+				listed <- err
+			}()
+			synctest.Wait()
+			end(s, s.all[0])
+			if err := <-listed; err == nil {
+				t.Error("the files are listed")
+			}
+			s.expectGone("a")
+		})
+	}
+
+	on(t, "survives a job that is canceled and an error about a file", nil, func(s *scene) {
+		s.open("ann", "a")
+		c := s.begin(within("a", job("ann", time.Hour)))
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		if err := s.DeleteSessionFile(s.Context(), "a", "x"); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			t.Errorf("got %v", err)
+		}
+		s.run(within("a", job("ann", 0)))
+	})
+
+	on(t, "whose sandbox does not take a job ends", nil, func(s *scene) {
+		s.open("ann", "a")
+		s.set(func() { s.runFails = func(int) bool { return true } })
+		outcome, err := s.Dispatch(s.Context(), within("a", job("ann", 0)), nil)
+		if err != nil || outcome.Status != pyth.StatusKilled || !outcome.SessionEnded {
+			t.Errorf("got %+v, %v", outcome, err)
+		}
+		s.expectGone("a")
+	})
+
+	on(t, "is not opened, nor left, when the pool closes", nil, func(s *scene) {
+		s.open("ann", "a")
+		c := s.begin(within("a", job("ann", time.Minute)))
+		go s.Close()
+		synctest.Wait()
+		if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "b", Tenant: "ann"}); pyth.ErrorCode(err) != pyth.CodeDraining {
+			t.Errorf("got %v", err)
+		}
+		s.expect(c, pyth.StatusSucceeded)
+	})
+}
