@@ -16,6 +16,7 @@ func TestCommandLine(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", filepath.Dir(binary)+":"+env.Getenv("PATH"))
 			env.Setenv("PYTH_ON_CACHE_DIR", imageDir)
+			env.Setenv("PYTH_ON_NODE", nodeBinary(t))
 			return nil
 		},
 	})

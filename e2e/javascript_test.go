@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +30,58 @@ func behaves(t *testing.T, l language, least int) {
 		t.Fatal(err)
 	}
 	sideBySide(t, archives, l)
+}
+
+func TestJavaScriptErrorsAreTold(t *testing.T) {
+	a := start(t).register(t)
+	for code, want := range map[string]struct {
+		name, message string
+		line          int
+	}{
+		"\n\nthrow new RangeError('far')":     {"RangeError", "far", 3},
+		"import 'fs';\nnull.x":                {"TypeError", "Cannot read properties of null (reading 'x')", 2},
+		"let a = 1;\nlet b = ;":               {"SyntaxError", "Unexpected token ';'", 2},
+		"\nPromise.reject(new Error('late'))": {"Error", "late", 2},
+		"throw 'text'":                        {"string", "text", 0},
+		"class E extends Error {} \nsetTimeout(() => {\n throw new E('x') })": {"Error", "x", 3},
+	} {
+		x := a.execute(t, inNode(code, nil)).ends(t, "failed")
+		if x.Error == nil || x.Error.Name != want.name || x.Error.Message != want.message || x.Error.Line != want.line {
+			t.Errorf("%q is told as %+v", code, x.Error)
+		} else if strings.Contains(x.Error.Traceback, "pyth-on") {
+			t.Errorf("%q shows a frame of ours: %s", code, x.Error.Traceback)
+		}
+	}
+	x := a.execute(t, inNode("process.on('uncaughtException', () => process.exit(3)); throw new Error('x')", nil)).ends(t, "failed")
+	if x.Error != nil || *x.ExitCode != 3 {
+		t.Errorf("one that was caught is told: %v", x)
+	}
+}
+
+func TestJavaScriptWithoutNodeIsRefused(t *testing.T) {
+	s := start(t, "--node=off")
+	var info struct{ Languages []struct{ Name string } }
+	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
+	if len(info.Languages) != 1 || info.Languages[0].Name != "python" {
+		t.Errorf("it offers %v", info.Languages)
+	}
+	a := s.register(t)
+	for _, language := range []string{"javascript", "typescript"} {
+		var problem struct{ Code, Detail string }
+		s.call(t, a, "POST", "/api/v1/execute", object{"language": language, "code": "1"}).want(t, 503, &problem)
+		if problem.Code != "runtime_unavailable" || !strings.Contains(problem.Detail, "doctor") {
+			t.Errorf("%s: %+v", language, problem)
+		}
+	}
+	a.run(t, "print(42)").prints(t, "42\n")
+	var health struct{ Status string }
+	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
+	if !strings.Contains(s.log.String(), "there is no Node") {
+		t.Error("the log does not say it")
+	}
+	if out, err := pythOn(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {
+		t.Errorf("the doctor says %s, %v", out, err)
+	}
 }
 
 // nodeBinary is the Node that the sandboxes have.

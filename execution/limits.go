@@ -15,7 +15,7 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	}
 	switch l {
 	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
-		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s.", l)
+		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s. Its operator can see why, and how to mend it, with `pyth-on doctor`.", l)
 	}
 	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 }

@@ -8,8 +8,6 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
-
-	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 //go:embed all:bin
@@ -24,10 +22,11 @@ var pythonPackages embed.FS
 //go:embed javascript/hook.cjs javascript/results.cjs javascript/warm.ts
 var javaScriptHook embed.FS
 
-// Where the files of this package belong in a sandbox.
+// Where the files of this package belong in a sandbox. The hook's directory is
+// also guest/protocol's, which this package does without.
 const (
 	AgentPath      = "/pyth-on/guest"
-	PythonHookPath = protocol.PythonHookDir + "/usercustomize.py"
+	PythonHookPath = "/pyth-on/python/usercustomize.py"
 )
 
 // Agent is the static executable to be placed at AgentPath.

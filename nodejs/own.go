@@ -43,7 +43,7 @@ func own(ctx context.Context, path string, environ []string) (*Binary, error) {
 	cmd.Env = environ
 	output, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("nodejs: %s --version: %w", path, err)
+		return nil, fmt.Errorf("nodejs: %s is not Node: asking for its version: %w", path, err)
 	}
 	version, ok := strings.CutPrefix(trimmed(output), "v")
 	major, _, _ := strings.Cut(version, ".")
