@@ -66,6 +66,24 @@ func TestAProgramReachesWhatItMay(t *testing.T) {
 	}
 }
 
+func TestJavaScriptReachesWhatItMay(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	web := hello(t)
+	a.execute(t, object{
+		"language": "javascript", "args": []string{web.URL}, "env": object{"NO_PROXY": "", "no_proxy": ""},
+		"network": object{"allow": []string{hostOf(t, web)}}, "code": `
+const http = require('node:http');
+fetch(process.argv[2] + '/a').then(async (r) => {
+  console.log(r.status, await r.text());
+  http.get(process.argv[2] + '/b', async (r) => {
+    for await (const part of r) console.log(r.statusCode, String(part));
+    await fetch('http://169.254.169.254/').catch((e) => console.log(e.cause.cause.message));
+  });
+});
+`}).prints(t, "200 hello GET /a\n200 hello GET /b\nProxy response (403) !== 200 when HTTP Tunneling\n")
+}
+
 func TestOtherProtocolsPassThroughSOCKS(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)

@@ -67,18 +67,23 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 // withProxy tells programs where the proxy is, by the variables that clients
 // look at, as far as the user does not. There is no ALL_PROXY: some clients
 // fail at a SOCKS proxy for which they lack a library.
-func withProxy(env []string) []string {
+func withProxy(env []string, runtime pyth.Runtime) []string {
 	given := make(map[string]bool, len(env))
 	for _, variable := range env {
 		name, _, _ := strings.Cut(variable, "=")
 		given[name] = true
 	}
 	const own = "localhost,127.0.0.1,::1"
-	for _, variable := range []string{
+	variables := []string{
 		"HTTP_PROXY=http://" + protocol.ProxyAddress, "http_proxy=http://" + protocol.ProxyAddress,
 		"HTTPS_PROXY=http://" + protocol.ProxyAddress, "https_proxy=http://" + protocol.ProxyAddress,
 		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + own, "no_proxy=" + own,
-	} {
+	}
+	if runtime == pyth.NodeRuntime {
+		// Its fetch and http look at them only if told to.
+		variables = append(variables, "NODE_USE_ENV_PROXY=1")
+	}
+	for _, variable := range variables {
 		if name, _, _ := strings.Cut(variable, "="); !given[name] {
 			env = append(env, variable)
 		}

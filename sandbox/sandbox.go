@@ -202,7 +202,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		env[i] = v.Name + "=" + v.Value
 	}
 	if len(job.Network) > 0 {
-		env = withProxy(env)
+		env = withProxy(env, job.Language.Runtime())
 	}
 	header := protocol.Job{
 		Language:    string(job.Language),
