@@ -81,7 +81,8 @@ fetch(process.argv[2] + '/a').then(async (r) => {
     await fetch('http://169.254.169.254/').catch((e) => console.log(e.cause.cause.message));
   });
 });
-`}).prints(t, "200 hello GET /a\n200 hello GET /b\nProxy response (403) !== 200 when HTTP Tunneling\n")
+`,
+	}).prints(t, "200 hello GET /a\n200 hello GET /b\nProxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
 func TestOtherProtocolsPassThroughSOCKS(t *testing.T) {

@@ -18,16 +18,16 @@ func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	}
 }
 
-// within has the job run in a session.
-func within(id pyth.SessionID, j *pyth.Job) *pyth.Job {
-	j.Session = id
+// within has the job run in session a.
+func within(j *pyth.Job) *pyth.Job {
+	j.Session = "a"
 	return j
 }
 
 // expectGone checks that session a is no more.
 func (s *scene) expectGone() {
 	s.Helper()
-	if _, err := s.Dispatch(s.Context(), within("a", job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+	if _, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		s.Errorf("a run: %v", err)
 	}
 	if _, err := s.SessionFiles(s.Context(), "a"); pyth.ErrorCode(err) != pyth.CodeNotFound {
@@ -40,7 +40,7 @@ func TestSession(t *testing.T) {
 		s.warm()
 		s.open("ann", "a")
 		other := s.run(job("ann", 0))
-		first, second := s.run(within("a", job("ann", 0))), s.run(within("a", job("ann", time.Minute)))
+		first, second := s.run(within(job("ann", 0))), s.run(within(job("ann", time.Minute)))
 		if home := s.home(first); home != s.home(second) || home == s.home(other) {
 			t.Error("it did not run in its own sandbox, or others did")
 		}
@@ -84,7 +84,7 @@ func TestSession(t *testing.T) {
 	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
 		s.open("ann", "a")
 		c := s.begin(job("bob", time.Minute))
-		waits := s.begin(within("a", job("ann", 0)))
+		waits := s.begin(within(job("ann", 0)))
 		s.expect(c, pyth.StatusSucceeded)
 		s.expectQueued(waits, time.Minute)
 	})
@@ -93,7 +93,7 @@ func TestSession(t *testing.T) {
 		s.open("ann", "a")
 		c := s.begin(job("bob", 0))
 		s.sleep(time.Minute)
-		s.expect(s.begin(within("a", job("ann", 0))), pyth.StatusSucceeded)
+		s.expect(s.begin(within(job("ann", 0))), pyth.StatusSucceeded)
 		s.CloseSession("a")
 		s.expect(c, pyth.StatusSucceeded)
 	})
@@ -112,7 +112,7 @@ func TestSession(t *testing.T) {
 		})
 		on(t, "that "+name+" while a job runs ends the job", nil, func(s *scene) {
 			s.open("ann", "a")
-			c := s.begin(within("a", job("ann", time.Hour)))
+			c := s.begin(within(job("ann", time.Hour)))
 			end(s, s.home(c))
 			s.expect(c, pyth.StatusKilled)
 			if !c.outcome.SessionEnded {
@@ -138,13 +138,13 @@ func TestSession(t *testing.T) {
 
 	on(t, "survives a job that is canceled and an error about a file", nil, func(s *scene) {
 		s.open("ann", "a")
-		c := s.begin(within("a", job("ann", time.Hour)))
+		c := s.begin(within(job("ann", time.Hour)))
 		c.cancel()
 		s.expect(c, pyth.StatusCanceled)
 		if err := s.DeleteSessionFile(s.Context(), "a", "x"); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			t.Errorf("got %v", err)
 		}
-		s.run(within("a", job("ann", 0)))
+		s.run(within(job("ann", 0)))
 	})
 
 	on(t, "that is left just when it is its turn stays what it was", nil, func(s *scene) {
@@ -154,18 +154,18 @@ func TestSession(t *testing.T) {
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
 		for range 100 { // One of two that are ready is chosen by chance.
-			if o, err := s.Dispatch(canceled, within("a", job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
+			if o, err := s.Dispatch(canceled, within(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}
 		}
 		s.expectStats(worker.Stats{Fresh: 1, Sessions: 1})
-		s.run(within("a", job("ann", 0)))
+		s.run(within(job("ann", 0)))
 	})
 
 	on(t, "whose sandbox does not take a job ends", nil, func(s *scene) {
 		s.open("ann", "a")
 		s.set(func() { s.runFails = func(int) bool { return true } })
-		outcome, err := s.Dispatch(s.Context(), within("a", job("ann", 0)), nil)
+		outcome, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil)
 		if err != nil || outcome.Status != pyth.StatusKilled || !outcome.SessionEnded {
 			t.Errorf("got %+v, %v", outcome, err)
 		}
@@ -174,7 +174,7 @@ func TestSession(t *testing.T) {
 
 	on(t, "is not opened, nor left, when the pool closes", nil, func(s *scene) {
 		s.open("ann", "a")
-		c := s.begin(within("a", job("ann", time.Minute)))
+		c := s.begin(within(job("ann", time.Minute)))
 		go func() { _ = s.Close() }()
 		synctest.Wait()
 		if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "b", Tenant: "ann"}); pyth.ErrorCode(err) != pyth.CodeDraining {
