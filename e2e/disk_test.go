@@ -14,7 +14,7 @@ import (
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	data := t.TempDir()
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=128m,mode=0700"); err != nil {
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=512m,mode=0700"); err != nil {
 		t.Skipf("only root can make a disk to fill: %v", err)
 	}
 	t.Cleanup(func() {
@@ -23,7 +23,7 @@ func smallDisk(t *testing.T) string {
 		}
 	})
 	images := must(filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")))(t)
-	for _, image := range images {
+	for _, image := range append(images, fetchedNode(t)...) {
 		from := must(os.Open(image))(t)
 		to := must(os.Create(filepath.Join(data, filepath.Base(image))))(t)
 		must(io.Copy(to, from))(t)
