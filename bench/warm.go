@@ -72,6 +72,7 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 		subject{b.results.runscImage, times(3, b.runscImage.untilAnswered)},
 		subject{b.results.warm, resting(lasting(b.plan.backToBack, tenant.answers))},
 		subject{b.results.paced, resting(pausing(8, rest/2, tenant.answers))},
+		subject{b.results.line, resting(tenant.streamed)},
 		subject{b.results.health, times(100, tenant.get("/api/health"))},
 		subject{b.results.keys, times(100, tenant.get("/api/v1/keys"))},
 	)
