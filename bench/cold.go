@@ -66,4 +66,4 @@ func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 }
 
 // cold are the settings of a server in which no sandbox waits.
-func cold() []string { return []string{"--warm=0"} }
+func cold() []string { return []string{"--warm=0", "--warm-node=0"} }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -174,6 +175,8 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer stopMetrics()
 	go purge(ctx, accounts, logger)
+	// What starting up took is not needed again.
+	debug.FreeOSMemory()
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
 		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
