@@ -101,6 +101,11 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 		if cause != nil {
 			r.end(cause)
 		}
+		if cause == errMemory && r.job.Session != "" {
+			// The guest would ask the interpreter first, which takes memory
+			// meanwhile.
+			_ = r.sandbox.Close()
+		}
 	}
 	// Whoever listens to the run may be stuck, and the guest with it: the
 	// program must end all the same.
