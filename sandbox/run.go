@@ -101,7 +101,7 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 		if cause != nil {
 			r.end(cause)
 		}
-		if cause == errMemory && r.job.Session != "" {
+		if errors.Is(cause, errMemory) && r.job.Session != "" {
 			// The guest would ask the interpreter first, which takes memory
 			// meanwhile.
 			_ = r.sandbox.Close()
