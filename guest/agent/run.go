@@ -38,19 +38,10 @@ func (r *run) run() (*protocol.Exit, error) {
 	if len(r.job.stdin) == 0 {
 		_ = closeOnce(&p.stdin)
 	}
-	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
-	for ended := false; !ended; {
-		var err error
-		if ended, err = r.step(deadline); err != nil {
-			return nil, err
-		}
+	if err := r.untilEnded(); err != nil {
+		return nil, err
 	}
-	status := wait(p.pid)
-	if status.Signaled() {
-		r.exit.Signal = int(status.Signal())
-	} else {
-		r.exit.Code = status.ExitStatus()
-	}
+	r.reap()
 	if err := r.relayResults(); err != nil {
 		return nil, err
 	}
@@ -63,6 +54,29 @@ func (r *run) run() (*protocol.Exit, error) {
 		}
 	}
 	return &r.exit, nil
+}
+
+// untilEnded deals with what happens until the program has ended, or, in a
+// session, has answered.
+func (r *run) untilEnded() error {
+	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
+	for ended := false; !ended; {
+		var err error
+		if ended, err = r.step(deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reap notes how the program ended.
+func (r *run) reap() {
+	status := wait(r.program.pid)
+	if status.Signaled() {
+		r.exit.Signal = int(status.Signal())
+	} else {
+		r.exit.Code = status.ExitStatus()
+	}
 }
 
 // drain sends what is left of a stream. While a child that keeps it open still

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,23 +51,14 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 	}
 	// What an interpreter does not take is dead, and that is noticed below.
 	_ = writeAll(p.control, r.job.turn())
-	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
-	for ended := false; !ended; {
-		var err error
-		if ended, err = r.step(deadline); err != nil {
-			return nil, err
-		}
+	if err := r.untilEnded(); err != nil {
+		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true
 		// It may have closed its end and go on without.
 		p.kill()
-		status := wait(p.pid)
-		if status.Signaled() {
-			r.exit.Signal = int(status.Signal())
-		} else {
-			r.exit.Code = status.ExitStatus()
-		}
+		r.reap()
 	}
 	if err := r.relayResults(); err != nil {
 		return nil, err
