@@ -131,6 +131,12 @@ type Job struct {
 	Session SessionID
 	// Network are the rules of what it may reach; nil for nothing.
 	Network []string
+	// Secrets are further variables of its environment, which must not be kept.
+	Secrets []SecretValue
+	// Redact is whether the values of Secrets are replaced in the output.
+	Redact bool
+	// Locked is the program if it is encrypted; Code is empty then.
+	Locked *Locked
 }
 
 // Status says how a run ended.
@@ -202,7 +208,9 @@ type Outcome struct {
 	FilesSkipped     []SkippedFile
 	// SessionEnded is whether the session that it ran in is no more.
 	SessionEnded bool
-	Usage        Usage
+	// Redactions counts the values of secrets that were replaced in the output.
+	Redactions int
+	Usage      Usage
 }
 
 // Events hears of a run while it goes on. Calls come one at a time and in order;

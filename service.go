@@ -80,6 +80,14 @@ type Program struct {
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
+	// Secrets are the names of those that it is given; AllSecrets is for all of
+	// the user's.
+	Secrets    []string
+	AllSecrets bool
+	// KeepSecrets leaves their values in the output.
+	KeepSecrets bool
+	// Locked is the program if it is encrypted; Code is empty then.
+	Locked *Locked
 }
 
 // Execution is a run that has ended.

@@ -1,0 +1,75 @@
+package pyth
+
+import (
+	"context"
+	"time"
+)
+
+// EncryptedCode is a program that its author encrypted (docs/zero-knowledge.md).
+// The server knows its form and nothing of its content.
+type EncryptedCode struct {
+	Language Language
+	// Name binds the program to the name that it is stored under; "" binds it to
+	// none.
+	Name       string
+	KDF        KDF
+	Nonce      []byte
+	Ciphertext []byte
+}
+
+// KDF are the parameters of Argon2id (RFC 9106).
+type KDF struct {
+	Salt        []byte
+	Time        int
+	MemoryKiB   int
+	Parallelism int
+}
+
+// StoredCode is what is known of an encrypted program that is kept.
+type StoredCode struct {
+	Name      string
+	Language  Language
+	SizeBytes int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// LastExecutedAt is zero for never.
+	LastExecutedAt time.Time
+}
+
+// Locked is an encrypted program and what opens it, which happens in the
+// sandbox.
+type Locked struct {
+	// Name is what the program is stored under.
+	Name string
+	Code *EncryptedCode
+	// Password opens it, or Sealed does: the password encrypted to the key of
+	// the reserved sandbox (RFC 9180).
+	Password []byte
+	Sealed   []byte
+	Sandbox  ReservationID
+}
+
+// ReservationID identifies a sandbox that is reserved.
+type ReservationID string
+
+// Reservation is a sandbox that waits for a sealed password of its user, and
+// serves one run.
+type Reservation struct {
+	ID ReservationID
+	// PublicKey is of a key pair that was made in the sandbox.
+	PublicKey []byte
+	ExpiresAt time.Time
+}
+
+// ZKService keeps encrypted programs. It is safe for concurrent use.
+type ZKService interface {
+	// StoreCode makes or replaces the program of that name.
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode) (s *StoredCode, created bool, err error)
+	DeleteCode(ctx context.Context, user UserID, name string) error
+	// Codes lists the user's by name.
+	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
+	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	// Reserve fails with CodeOverloaded when there is no room, and with
+	// CodeConflict when the user has as many as one may.
+	Reserve(ctx context.Context, user UserID) (*Reservation, error)
+}
