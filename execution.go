@@ -133,8 +133,6 @@ type Job struct {
 	Network []string
 	// Secrets are further variables of its environment, which must not be kept.
 	Secrets []SecretValue
-	// Redact is whether the values of Secrets are replaced in the output.
-	Redact bool
 	// Locked is the program if it is encrypted; Code is empty then.
 	Locked *Locked
 }
