@@ -22,6 +22,7 @@ const (
 	CodeMethodNotAllowed   Code = "method_not_allowed"
 	CodeEmailTaken         Code = "email_taken"
 	CodeConflict           Code = "conflict"
+	CodeSecretDamaged      Code = "secret_damaged"
 	CodeTooLarge           Code = "too_large"
 	CodeUnsupportedMedia   Code = "unsupported_media_type"
 	CodeRateLimited        Code = "rate_limited"

@@ -23,6 +23,13 @@ type SecretValue struct {
 	Value []byte
 }
 
+// ClearSecrets forgets values.
+func ClearSecrets(values []SecretValue) {
+	for _, v := range values {
+		clear(v.Value)
+	}
+}
+
 // SecretService keeps users' secrets. Values go in and come out for runs only.
 // It is safe for concurrent use.
 type SecretService interface {

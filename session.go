@@ -20,6 +20,10 @@ type SessionSpec struct {
 	Limits Limits
 	// Network are the rules of what its runs may reach.
 	Network []string
+	// Secrets are the names of those that its runs may have, and AllSecrets is
+	// for all of the user's.
+	Secrets    []string
+	AllSecrets bool
 }
 
 // Session is an interpreter that keeps its state between runs, as its user
@@ -43,6 +47,8 @@ type SessionRequest struct {
 	IdleTimeout time.Duration
 	Limits      Limits
 	Network     []string
+	Secrets     []string
+	AllSecrets  bool
 }
 
 // FileInfo is a file of a session.

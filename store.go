@@ -14,6 +14,7 @@ type Store interface {
 	RefreshTokenStore
 	// DataKeyStore keeps the wrapped per-user keys of the envelope encryption.
 	DataKeyStore
+	SecretStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 	Close() error
@@ -83,4 +84,26 @@ type DataKeyStore interface {
 	// AnyDataKey is some user's key: CodeNotFound as long as there are no
 	// accounts.
 	AnyDataKey(ctx context.Context) (*DataKey, error)
+}
+
+// SealedSecret is a secret with its value as it is kept: encrypted for this user,
+// name and version.
+type SealedSecret struct {
+	Secret
+	Sealed []byte
+}
+
+// SecretStore keeps sealed secrets.
+type SecretStore interface {
+	SealedSecret(ctx context.Context, user UserID, name string) (*SealedSecret, error)
+	// SealedSecrets lists the user's by name.
+	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
+	// PutSecret stores version 1 of a secret that is not there, unless the user
+	// has as many as the limit, or the version after the one that is; its creation and
+	// use stay. Otherwise it fails with CodeConflict.
+	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
+	DeleteSecret(ctx context.Context, user UserID, name string) error
+	// SetSecretsUsed notes when secrets were used; those that are not there (any
+	// more) are left out.
+	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
 }

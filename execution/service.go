@@ -26,7 +26,11 @@ type Config struct {
 	Languages []pyth.LanguageInfo
 	// Network says what programs may ask for; nil when they have no network.
 	Network NetworkPolicy
-	Clock   func() time.Time
+	// Secrets are nil where there are none.
+	Secrets pyth.SecretSource
+	// KeepSecrets leaves their values in all output.
+	KeepSecrets bool
+	Clock       func() time.Time
 }
 
 // NetworkPolicy is what the operator says about the network of programs.
@@ -77,7 +81,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		return nil, err
 	}
 	created := s.config.Clock()
-	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
+	outcome, err := s.dispatch(ctx, job, p, nil, events)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +92,34 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		Labels:    p.Labels,
 		Outcome:   *outcome,
 	}, nil
+}
+
+// dispatch has the job run with its secrets; the session is nil for none.
+func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec, events pyth.Events) (*pyth.Outcome, error) {
+	given, err := s.reveal(ctx, job, p, session)
+	if err != nil {
+		return nil, err
+	}
+	defer given.clear()
+	job.Secrets = given.injected
+	hiding := s.redaction(given.hidden, p)
+	if hiding == nil {
+		return s.config.Dispatcher.Dispatch(ctx, job, events)
+	}
+	defer hiding.clear()
+	redacted := hiding.events(events)
+	if redacted != nil {
+		events = redacted
+	}
+	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
+	if err != nil {
+		return nil, err
+	}
+	if redacted != nil {
+		redacted.end(outcome)
+	}
+	hiding.outcome(outcome)
+	return outcome, nil
 }
 
 // Job checks the program, which names no session, and fills in its defaults.

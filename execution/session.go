@@ -28,7 +28,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 		return nil, err
 	}
 	waited := s.config.Clock().Sub(created)
-	if outcome, err = s.config.Dispatcher.Dispatch(turn, job, events); err != nil {
+	if outcome, err = s.dispatch(turn, job, p, session, events); err != nil {
 		return nil, err
 	}
 	outcome.Usage.Queued += waited

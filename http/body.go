@@ -162,8 +162,16 @@ func (s *bodySpec) decode(data []byte, v any) error {
 	if err := checkShape(data); err != nil {
 		return err
 	}
+	form := data
+	if len(s.sensitive) > 0 {
+		defer clear(data)
+		var err error
+		if form, err = mask(data, s.sensitive); err != nil {
+			return syntaxError(err)
+		}
+	}
 	var tree any
-	if err := json.Unmarshal(data, &tree); err != nil {
+	if err := json.Unmarshal(form, &tree); err != nil {
 		return syntaxError(err)
 	}
 	result := &huma.ValidateResult{}

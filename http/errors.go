@@ -77,6 +77,7 @@ func meanings() []meaning {
 		{pyth.CodeMethodNotAllowed, 405, "The method is not allowed here", "Use one of the methods in the `Allow` header."},
 		{pyth.CodeEmailTaken, 409, "The e-mail is taken", "Log in, or register with another e-mail."},
 		{pyth.CodeConflict, 409, "The request conflicts with the present state", "Read the present state and try again."},
+		{pyth.CodeSecretDamaged, 409, "A secret was damaged where it is stored", "Give the secret its value again, or leave it out of `secrets`; other secrets are not concerned."},
 		{pyth.CodeTooLarge, 413, "The request is too large", "Send less; the limits are listed at /api."},
 		{pyth.CodeUnsupportedMedia, 415, "The media type is not supported", "Send `Content-Type: application/json` in UTF-8 without a content encoding."},
 		{pyth.CodeRateLimited, 429, "Too many requests", "Wait for the seconds in `Retry-After`."},

@@ -24,7 +24,7 @@ type ExecuteRequest struct {
 	Stdin         string            `json:"stdin,omitempty" doc:"Standard input."`
 	Args          []string          `json:"args,omitempty" doc:"Arguments of the program."`
 	Env           map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that belong to the runtime are refused."`
-	Secrets       []string          `json:"secrets,omitempty" doc:"Names of the secrets to inject. This server has none yet: only an empty list is accepted."`
+	Secrets       []string          `json:"secrets,omitempty" maxItems:"200" doc:"Names of the secrets to inject as environment variables. Default: all of yours; an empty list is for none."`
 	Files         []InputFile       `json:"files,omitempty" doc:"Files to put into the working directory."`
 	OutputFiles   []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns of the files to return from the working directory. Default: none."`
 	TimeoutMs     int64             `json:"timeoutMs,omitempty" minimum:"1" doc:"How long the program may take by the clock."`
@@ -34,7 +34,7 @@ type ExecuteRequest struct {
 	Isolation     string            `json:"isolation,omitempty" enum:"tenant,execution" doc:"tenant (default) lets your later runs have the sandbox; execution destroys it after this one."`
 	Labels        []string          `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by."`
 	Results       *bool             `json:"results,omitempty" doc:"Whether rich values are returned: the value of a final expression, what display() is called with, figures that are open at the end. Default: true."`
-	RedactSecrets *bool             `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output; without secrets there is nothing to replace."`
+	RedactSecrets *bool             `json:"redactSecrets,omitempty" doc:"Whether values of the run's secrets, of 6 bytes or more, are replaced by [secret:NAME] in stdout, stderr, error and text results; also in base64, percent-, JSON-escaped and hexadecimal form. Default: true."`
 }
 
 // InputFile is a file for a run.
@@ -74,6 +74,7 @@ type ExecuteResponse struct {
 	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether there were more rich values, or larger ones, than fit into an answer."`
 	Files            []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
+	Redactions       int             `json:"redactions" doc:"How many values of secrets were replaced in the output."`
 	Usage            Usage           `json:"usage"`
 	SessionID        string          `json:"sessionId,omitzero" doc:"The session that it ran in."`
 	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether that session has ended with the run, or during it."`
@@ -159,7 +160,7 @@ func (h *Handler) registerExecute() {
 		answer: map[string]any{
 			"id": "<execution id>", "language": "python", "status": "succeeded", "exitCode": 0,
 			"stdout": "42\n", "stderr": "", "stdoutTruncated": false, "stderrTruncated": false,
-			"results": []any{}, "files": []any{}, "filesSkipped": []any{},
+			"results": []any{}, "files": []any{}, "filesSkipped": []any{}, "redactions": 0,
 			"usage":     map[string]any{"wallMs": 1, "cpuMs": 1, "memoryPeakBytes": 8388608, "queuedMs": 0},
 			"createdAt": "2026-04-04T08:23:21.123Z",
 		},
@@ -225,9 +226,6 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 
 // program is the request in the server's terms.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
-	if err := notOffered(r.Secrets); err != nil {
-		return nil, err
-	}
 	files, err := inputFiles(r.Files)
 	if err != nil {
 		return nil, err
@@ -246,6 +244,9 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 		Labels:      r.Labels,
 		Network:     r.Network.hosts(),
 		Results:     r.Results == nil || *r.Results,
+		Secrets:     r.Secrets,
+		AllSecrets:  r.Secrets == nil,
+		KeepSecrets: r.RedactSecrets != nil && !*r.RedactSecrets,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: r.Env[name]})
@@ -272,19 +273,6 @@ func (l *LimitsRequest) limits() pyth.Limits {
 		OutputBytes: l.OutputBytes,
 		DiskBytes:   l.DiskBytes,
 		Processes:   int(l.Processes),
-	}
-}
-
-// notOffered refuses what would be ignored otherwise: a program that asked for a
-// secret must not run without it.
-func notOffered(secrets []string) error {
-	if len(secrets) == 0 {
-		return nil
-	}
-	return &pyth.Error{
-		Code:    pyth.CodeNotImplemented,
-		Message: "This server does not offer secrets. Leave it out.",
-		Fields:  []pyth.FieldError{{Location: "body.secrets", Message: "is not available on this server"}},
 	}
 }
 
@@ -335,6 +323,7 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 		StderrTruncated:  e.StderrTruncated,
 		Results:          make([]ResultValue, len(e.Results)),
 		ResultsTruncated: e.ResultsTruncated,
+		Redactions:       e.Redactions,
 		Files:            make([]OutputFile, len(e.Files)),
 		FilesSkipped:     make([]SkippedFile, len(e.FilesSkipped)),
 		Usage: Usage{

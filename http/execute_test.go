@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -31,7 +32,7 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 		Files:       []pyth.File{{Path: "a.txt", Content: []byte("é")}, {Path: "b.bin", Content: []byte{0, 255}}},
 		OutputFiles: []string{"*.csv"}, Timeout: 1500 * time.Millisecond,
 		Limits:    pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
-		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Network: []string{"example.org"}, Results: true,
+		Isolation: pyth.IsolationExecution, Labels: []string{"x"}, Network: []string{"example.org"}, Secrets: []string{}, Results: true,
 	}
 	if diff := cmp.Diff(want, s.executions.program); diff != "" {
 		t.Errorf("program (-want +got):\n%s", diff)
@@ -52,7 +53,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 			"a success has empty lists and no absent fields",
 			succeeded("42\n"),
 			`{"id":"exe_1","language":"python","status":"succeeded","exitCode":0,"stdout":"42\n","stderr":"",
-			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],
+			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],"redactions":0,
 			 "usage":{"wallMs":2,"cpuMs":1,"memoryPeakBytes":8388608,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
@@ -62,7 +63,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 				Error: &pyth.ProgramError{Name: "ValueError", Message: "no", Traceback: "Traceback", Line: 3},
 			}},
 			`{"id":"e","language":"python","status":"failed","exitCode":7,"stdout":"","stderr":"oh\n",
-			 "stdoutTruncated":false,"stderrTruncated":true,"results":[],"files":[],"filesSkipped":[],
+			 "stdoutTruncated":false,"stderrTruncated":true,"results":[],"files":[],"filesSkipped":[],"redactions":0,
 			 "error":{"name":"ValueError","message":"no","traceback":"Traceback","line":3},
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
@@ -72,7 +73,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 				Status: pyth.StatusCanceled, SessionEnded: true,
 			}},
 			`{"id":"e","language":"python","status":"canceled","stdout":"","stderr":"","sessionId":"ses_1","sessionEnded":true,
-			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],
+			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],"redactions":0,
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
@@ -81,7 +82,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 				Status: pyth.StatusKilled, Signal: "SIGKILL",
 			}},
 			`{"id":"e","language":"python","status":"killed","signal":"SIGKILL","stdout":"","stderr":"",
-			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],
+			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],"filesSkipped":[],"redactions":0,
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
@@ -92,7 +93,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 			}},
 			`{"id":"e","language":"python","status":"output_limit","stdout":"a��b<&>","stderr":"��",
 			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"files":[],
-			 "filesSkipped":[{"path":"n�ame\n","reason":"too large"}],
+			 "filesSkipped":[{"path":"n�ame\n","reason":"too large"}],"redactions":0,
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
@@ -108,7 +109,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 				},
 			}},
 			`{"id":"e","language":"python","status":"succeeded","stdout":"","stderr":"",
-			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"filesSkipped":[],
+			 "stdoutTruncated":false,"stderrTruncated":false,"results":[],"filesSkipped":[],"redactions":0,
 			 "files":[{"path":"a.csv","sizeBytes":5,"content":"x,é\n","encoding":"utf8","mediaType":"text/csv"},
 			  {"path":"b.PNG","sizeBytes":2,"content":"if8=","encoding":"base64","mediaType":"image/png"},
 			  {"path":"c","sizeBytes":3,"content":"YQBi","encoding":"base64","mediaType":"application/octet-stream"},
@@ -192,22 +193,22 @@ func TestBoundsAreToldInPlainNumbers(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotOfferedIsRefusedByName(t *testing.T) {
-	tests := []struct{ name, body, location string }{
-		{"secrets", `{"code":"x","secrets":["TOKEN"]}`, "body.secrets"},
-	}
-	s := newServer(t)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			res := s.execute(tt.body)
-			p := res.problem(t)
-			if res.StatusCode != http.StatusBadRequest || p.Code != "not_implemented" {
-				t.Fatalf("status %d: %s", res.StatusCode, res.body)
-			}
-			if diff := cmp.Diff([]string{tt.location}, p.locations()); diff != "" {
-				t.Error(diff)
-			}
-		})
+func TestSecretsAreChosenByName(t *testing.T) {
+	for body, want := range map[string]*pyth.Program{
+		`{"code":"x"}`:                       {AllSecrets: true},
+		`{"code":"x","secrets":[]}`:          {Secrets: []string{}},
+		`{"code":"x","secrets":["A"]}`:       {Secrets: []string{"A"}},
+		`{"code":"x","redactSecrets":false}`: {AllSecrets: true, KeepSecrets: true},
+		`{"code":"x","redactSecrets":true}`:  {AllSecrets: true},
+	} {
+		s := newServer(t)
+		if res := s.execute(body); res.StatusCode != 200 {
+			t.Fatalf("status %d: %s", res.StatusCode, res.body)
+		}
+		want.Code, want.Results = "x", true
+		if diff := cmp.Diff(want, s.executions.program, cmpopts.EquateEmpty()); diff != "" || (want.Secrets == nil) != (s.executions.program.Secrets == nil) {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
 	}
 }
 

@@ -33,8 +33,9 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Sessions are nil where there are none.
+	// Sessions are nil where there are none, and Secrets likewise.
 	Sessions pyth.SessionService
+	Secrets  pyth.SecretService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -119,6 +120,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerExecute()
 	h.registerSessions()
 	h.registerSessionFiles()
+	h.registerSecrets()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -176,6 +176,7 @@ type server struct {
 	accounts   *accounts
 	executions *executions
 	sessions   *sessions
+	secrets    *secretStore
 	validator  *openapitest.Validator
 	log        *lockedBuffer
 }
@@ -224,9 +225,9 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), log: &lockedBuffer{}}
+	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, log: &lockedBuffer{}}
 	cfg := config(s.accounts, s.executions)
-	cfg.Sessions = s.sessions
+	cfg.Sessions, cfg.Secrets = s.sessions, s.secrets
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)

@@ -86,6 +86,8 @@ type bodySpec struct {
 	required bool
 	maxBytes int64
 	bodies   *bodyBudget
+	// sensitive are the fields that must not stay in memory.
+	sensitive []string
 }
 
 // Keys of an operation's metadata.
@@ -192,7 +194,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		if maxBytes == 0 {
 			maxBytes = smallBody
 		}
-		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies}
+		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies, sensitive: sensitiveFields(b.bodyType())}
 	}
 	documentResponses(doc, op.answer)
 }

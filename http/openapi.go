@@ -31,6 +31,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 		Servers: []*huma.Server{{URL: "/"}},
 		Tags: []*huma.Tag{
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
+			{Name: tagSecrets, Description: "Secrets that programs get as environment variables. They are stored encrypted and never shown."},
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: "Execute", Description: "Running programs."},
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},

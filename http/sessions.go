@@ -16,7 +16,7 @@ type SessionRequest struct {
 	Language      string          `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python. /api lists what this server runs."`
 	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"How long the session is kept while nothing runs in it."`
 	Network       *NetworkRequest `json:"network,omitempty" doc:"What programs in it may reach. Default: nothing."`
-	Secrets       []string        `json:"secrets,omitempty" doc:"Names of the secrets to inject. This server has none yet: only an empty list is accepted."`
+	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"Names of the secrets that its runs may have. Default: all of yours; an empty list is for none."`
 	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"Bounds of the session; cpuMs and outputBytes are those of each run that does not set its own."`
 }
 
@@ -117,14 +117,13 @@ func offered[I, O any](h *Handler, handle func(context.Context, *I) (*O, error))
 
 func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
 	r := &in.Value
-	if err := notOffered(r.Secrets); err != nil {
-		return nil, err
-	}
 	s, err := h.cfg.Sessions.OpenSession(ctx, caller(ctx).User.ID, &pyth.SessionRequest{
 		Language:    pyth.Language(r.Language),
 		IdleTimeout: time.Duration(r.IdleTimeoutMs) * time.Millisecond,
 		Limits:      r.Limits.limits(),
 		Network:     r.Network.hosts(),
+		Secrets:     r.Secrets,
+		AllSecrets:  r.Secrets == nil,
 	})
 	if err != nil {
 		return nil, err

@@ -115,10 +115,10 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 func TestASessionIsOpenedAsItWasAskedFor(t *testing.T) {
 	for body, want := range map[string]*pyth.SessionRequest{
-		`{}`: {},
+		`{}`: {AllSecrets: true},
 		`{"language":"python","idleTimeoutMs":1500,"secrets":[],"network":{"allow":["example.org"]},` +
 			`"limits":{"memoryBytes":33554432,"cpuMs":1000,"outputBytes":10,"diskBytes":2097152,"processes":3}}`: {
-			Language: pyth.Python, IdleTimeout: 1500 * time.Millisecond, Network: []string{"example.org"},
+			Language: pyth.Python, IdleTimeout: 1500 * time.Millisecond, Network: []string{"example.org"}, Secrets: []string{},
 			Limits: pyth.Limits{MemoryBytes: 32 << 20, CPU: time.Second, OutputBytes: 10, DiskBytes: 2 << 20, Processes: 3},
 		},
 	} {
@@ -142,7 +142,6 @@ func TestFaultyRequestsForSessionsAreRefused(t *testing.T) {
 		{`{"idleTimeoutMs":9223372036854775807}`, "invalid_request", "body.idleTimeoutMs"},
 		{`{"limits":{"memoryBytes":1073741825}}`, "invalid_request", "body.limits.memoryBytes"},
 		{`{"name":"x"}`, "invalid_request", "body.name"},
-		{`{"secrets":["TOKEN"]}`, "not_implemented", "body.secrets"},
 	} {
 		res := s.send(request("POST", "/api/v1/sessions", tt.body))
 		p := res.problem(t)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -227,6 +228,12 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
 	for _, f := range job.Files {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
+	}
+	for _, v := range job.Secrets {
+		// A frame of its own: JSON would make copies that nobody clears.
+		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
+		defer clear(variable)
+		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
 	}
 	frames = append(frames, protocol.Frame{Kind: protocol.KindCode, Payload: job.Code})
 	if len(job.Stdin) > 0 {

@@ -12,6 +12,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ type Config struct {
 	Languages []pyth.LanguageInfo
 	// Network says what programs may ask for; nil when they have no network.
 	Network execution.NetworkPolicy
+	// Secrets tell which there are; nil where there are none.
+	Secrets Secrets
 	// Clock is optional.
 	Clock func() time.Time
 	// MaxPerUser bounds the sessions of one user: 20.
@@ -45,6 +48,11 @@ type Config struct {
 	MaxAge time.Duration
 	// MaxWaiting bounds what waits for its turn in one session: 32.
 	MaxWaiting int
+}
+
+// Secrets list users' secrets.
+type Secrets interface {
+	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
 
 // minIdle leaves time to use a session that was just opened.
@@ -94,6 +102,9 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkSecrets(ctx, user, r.Secrets); err != nil {
+		return nil, err
+	}
 	if err := s.takePlace(user); err != nil {
 		return nil, err
 	}
@@ -134,6 +145,9 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		Language: cmp.Or(r.Language, pyth.Python),
 		Limits:   execution.WithDefaults(r.Limits, s.config.Limits.Default),
 		Network:  r.Network,
+
+		Secrets:    r.Secrets,
+		AllSecrets: r.AllSecrets,
 	}
 	if err := execution.CheckLanguage(spec.Language, s.config.Languages); err != nil {
 		return nil, 0, err
@@ -151,6 +165,26 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		return nil, 0, &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: faults}
 	}
 	return spec, idle, nil
+}
+
+// checkSecrets refuses secrets that are not there: no run could have them.
+func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var all []*pyth.Secret
+	if s.config.Secrets != nil {
+		var err error
+		if all, err = s.config.Secrets.Secrets(ctx, user); err != nil {
+			return err
+		}
+	}
+	for i, name := range names {
+		if !slices.ContainsFunc(all, func(s *pyth.Secret) bool { return s.Name == name }) {
+			return pyth.Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+		}
+	}
+	return nil
 }
 
 // takePlace counts a session that is to be opened, if there is room for it, and

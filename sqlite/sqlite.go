@@ -33,8 +33,8 @@ var migrations embed.FS
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// keyByHash is prepared, because every request asks it.
-	keyByHash *sql.Stmt
+	// These are prepared, because every request or run asks them.
+	keyByHash, secrets *sql.Stmt
 }
 
 var _ pyth.Store = (*Store)(nil)
@@ -81,7 +81,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if s.reader, err = connect(path, max(4, runtime.NumCPU()), "_pragma=query_only(1)"); err != nil {
 		return err
 	}
-	s.keyByHash, err = s.reader.PrepareContext(ctx, selectKeyByHash)
+	if s.keyByHash, err = s.reader.PrepareContext(ctx, selectKeyByHash); err != nil {
+		return err
+	}
+	s.secrets, err = s.reader.PrepareContext(ctx, selectSecrets+" ORDER BY name")
 	return err
 }
 
@@ -129,8 +132,10 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close ends the store.
 func (s *Store) Close() error {
 	var errs []error
-	if s.keyByHash != nil {
-		errs = append(errs, s.keyByHash.Close())
+	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets} {
+		if prepared != nil {
+			errs = append(errs, prepared.Close())
+		}
 	}
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())

@@ -39,6 +39,10 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
 		"some data key is found once there is an account":          testAnyDataKey,
+		"a secret has one version after the other":                 testSecretVersions,
+		"a user has at most as many secrets as the limit":          testSecretLimit,
+		"the use of secrets is noted, of those that are there":     testSecretsUsed,
+		"a secret of another is as absent":                         testForeignSecret,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {

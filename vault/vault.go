@@ -71,6 +71,22 @@ func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, pl
 // Open decrypts a value of the user. It fails with ErrDamaged if the value was
 // changed, or was sealed for something else.
 func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed []byte) ([]byte, error) {
+	o, err := v.Opener(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	return o.Open(label, sealed)
+}
+
+// Opener opens values of one user, with the user's key at hand.
+type Opener struct {
+	user pyth.UserID
+	key  []byte
+}
+
+// Opener fetches the user's key. It must be closed.
+func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	key, err := v.keys.DataKey(ctx, user)
 	if err != nil {
 		return nil, err
@@ -79,9 +95,16 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	if err != nil {
 		return nil, err
 	}
-	defer clear(opened)
-	return open(opened, sealed, label.of(user))
+	return &Opener{user, opened}, nil
 }
+
+// Open is as Vault's.
+func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
+	return open(o.key, sealed, label.of(o.user))
+}
+
+// Close forgets the key.
+func (o *Opener) Close() { clear(o.key) }
 
 // Check fails with ErrDamaged if the keeper's root key is not the one that
 // wrapped the data keys in the store. Where there are none any key is good.

@@ -21,8 +21,10 @@ import (
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/worker"
 )
 
@@ -48,8 +50,9 @@ type serveCommand struct {
 	poolFlags
 	networkFlags
 
-	MaxTimeout time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
-	MaxMemory  int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
+	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
+	MaxMemory     int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
 
 	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed."`
 	MetricsAddr      string         `help:"Address to serve Prometheus metrics on, to whoever can reach it."`
@@ -96,10 +99,15 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := c.accounts(ctx, store, data)
+	accounts, sealing, err := c.accounts(ctx, store, data)
 	if err != nil {
 		return err
 	}
+	secret := secrets.New(secrets.Config{
+		Store: store, Vault: sealing, Clock: now,
+		Failed: func(err error) { logger.Error("storing when secrets were used", "error", err) },
+	})
+	defer secret.Close()
 
 	progress := newProgress(os.Stderr).step
 	node, err := c.node(ctx, data.path, progress)
@@ -140,7 +148,7 @@ func (c *serveCommand) serve() (err error) {
 	limits := c.limits()
 	// Node keeps no state between runs yet.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Secrets: secret, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
@@ -154,13 +162,15 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions, Clock: now,
+			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
+			Secrets: secret, KeepSecrets: c.RedactSecrets == "off", Clock: now,
 		}),
 		Sessions:   sessions,
+		Secrets:    secret,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets"},
 		Version:    version,
 		StartedAt:  started,
 		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
@@ -209,27 +219,27 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	return <-served
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, error) {
+func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, *vault.Vault, error) {
 	path := c.RootKeyFile
 	if path == "" {
 		path = data.join("root.key")
 	}
 	keeper, sealed, err := openRootKey(ctx, path, store)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	signing, err := keeper.Derive(ctx, "pyth-on/jwt/1", 32)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	invites, err := lines(c.InvitesFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.Registration == "invite" && len(invites) == 0 {
-		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
+		return nil, nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	return auth.New(auth.Config{
+	accounts, err := auth.New(auth.Config{
 		Store:        store,
 		Vault:        sealed,
 		JWTKey:       signing,
@@ -241,6 +251,7 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *dir
 		Invites:      invites,
 		Clock:        now,
 	})
+	return accounts, sealed, err
 }
 
 // handler completes the configuration with what the flags say.

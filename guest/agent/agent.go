@@ -187,6 +187,8 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			}
 		case protocol.KindStdin:
 			j.stdin = payload
+		case protocol.KindSecret:
+			j.Env = append(j.Env, string(payload))
 		case protocol.KindFile:
 			var path string
 			var content []byte

@@ -54,6 +54,7 @@ const (
 	KindCode    Kind = 'C' // the program's source
 	KindStdin   Kind = 'I' // standard input, whole
 	KindFile    Kind = 'F' // a File; both directions
+	KindSecret  Kind = 'V' // NAME=VALUE, one more variable of the environment
 	KindStart   Kind = 'G' // everything has been sent
 	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 	// In a session, while nothing runs. The payload of Put, Get and Remove is a
@@ -198,7 +199,8 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 	return c.SendAll(Frame{kind, payload})
 }
 
-// SendAll writes frames at once, so that the other side wakes once.
+// SendAll writes frames at once, so that the other side wakes once. It keeps no
+// copy of them: they may hold secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	size := 0
 	for _, f := range frames {
@@ -213,6 +215,7 @@ func (c *Conn) SendAll(frames ...Frame) error {
 		wire = binary.BigEndian.AppendUint32(wire, uint32(len(f.Payload)))
 		wire = append(wire, f.Payload...)
 	}
+	defer clear(wire)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, err := c.w.Write(wire)

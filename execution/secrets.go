@@ -1,0 +1,101 @@
+package execution
+
+import (
+	"context"
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// secrets are those that a run is given, and those that its output must not
+// show: what an earlier run of its session was given can still be there.
+type secrets struct{ injected, hidden []pyth.SecretValue }
+
+func (s *secrets) clear() { pyth.ClearSecrets(s.hidden) }
+
+// reveal opens the secrets of a run; the session is nil for none.
+func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
+	names, all := p.Secrets, p.AllSecrets
+	if session != nil {
+		if !all && !session.AllSecrets {
+			if err := checkSessionSecrets(names, session); err != nil {
+				return nil, err
+			}
+		}
+		names, all = session.Secrets, session.AllSecrets
+	}
+	if s.config.Secrets == nil {
+		// A program that asks for a secret must not run without it.
+		_, err := chosen(nil, names)
+		return new(secrets), err
+	}
+	values, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, names, all)
+	if err != nil {
+		return nil, err
+	}
+	some := &secrets{injected: values, hidden: values}
+	if session != nil && !p.AllSecrets {
+		if some.injected, err = chosen(values, p.Secrets); err != nil {
+			some.clear()
+			return nil, err
+		}
+	}
+	if some.injected, err = besides(some.injected, p); err != nil {
+		some.clear()
+		return nil, err
+	}
+	return some, nil
+}
+
+// checkSessionSecrets refuses what was not chosen when the session was opened.
+func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
+	f := new(faults)
+	for _, name := range names {
+		if !slices.Contains(session.Secrets, name) {
+			f.add("body.secrets", "must be among those of the session: they were chosen when the session was opened")
+			break
+		}
+	}
+	return f.err()
+}
+
+// chosen are the values of those names.
+func chosen(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
+	f := new(faults)
+	some := []pyth.SecretValue{}
+	for _, name := range names {
+		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
+		if at < 0 {
+			f.add("body.secrets", "names what is not a secret of yours")
+			break
+		}
+		some = append(some, values[at])
+	}
+	return some, f.err()
+}
+
+// besides are the values that go beside the variables that the program is given:
+// one that it is given by name of its own stands in for a secret that was not
+// asked for by name.
+func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
+	f := new(faults)
+	total := 0
+	var some []pyth.SecretValue
+	for _, v := range values {
+		given := slices.ContainsFunc(p.Env, func(e pyth.EnvVar) bool { return e.Name == v.Name })
+		if given && !p.AllSecrets {
+			f.add("body.env."+v.Name, "is the name of a secret that secrets asks for")
+		}
+		if !given {
+			total += len(v.Name) + len(v.Value) + 2
+			some = append(some, v)
+		}
+	}
+	for _, e := range p.Env {
+		total += len(e.Name) + len(e.Value) + 2
+	}
+	if total > maxExecBytes {
+		f.add("body.secrets", "must have at most %d bytes in all, with env; name those that the program needs", maxExecBytes)
+	}
+	return some, f.err()
+}

@@ -1,0 +1,63 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Reveal opens secrets for a run.
+func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) ([]pyth.SecretValue, error) {
+	if len(names) == 0 && !all {
+		return nil, nil
+	}
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if !all {
+		if sealed, err = chosen(sealed, names); err != nil {
+			return nil, err
+		}
+	}
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	opener, err := s.config.Vault.Opener(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	defer opener.Close()
+	values := make([]pyth.SecretValue, 0, len(sealed))
+	for _, secret := range sealed {
+		value, err := opener.Open(label(secret.Name, secret.Version), secret.Sealed)
+		if err != nil {
+			pyth.ClearSecrets(values)
+			return nil, damaged(secret.Name, err)
+		}
+		values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
+	}
+	s.uses.note(user, values, s.config.Clock())
+	return values, nil
+}
+
+// chosen are the secrets of those names.
+func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
+	var some []*pyth.SealedSecret
+	var faults []pyth.FieldError
+	for i, name := range names {
+		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
+		switch {
+		case at < 0:
+			faults = append(faults, pyth.FieldError{Location: fmt.Sprintf("body.secrets[%d]", i), Message: "is not the name of a secret of yours"})
+		case !slices.Contains(some, all[at]):
+			some = append(some, all[at])
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: faults}
+	}
+	return some, nil
+}

@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	selectSecrets = "SELECT name, description, version, created_at, updated_at, last_used_at, sealed FROM secrets WHERE user_id = ?"
+	insertSecret  = "INSERT INTO secrets (user_id, name, description, version, created_at, updated_at, sealed)" +
+		" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM secrets WHERE user_id = ?1) < ?8"
+	updateSecret = "UPDATE secrets SET description = ?3, version = ?4, updated_at = ?5, sealed = ?6" +
+		" WHERE user_id = ?1 AND name = ?2 AND version = ?4 - 1"
+)
+
+func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, error) {
+	s := new(pyth.SealedSecret)
+	return s, row.Scan(&s.Name, &s.Description, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed)
+}
+
+// SealedSecret finds a secret of the user.
+func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
+	secret, err := scanSecret(s.reader.QueryRowContext(ctx, selectSecrets+" AND name = ?", user, name))
+	if err != nil {
+		return nil, found(err, "secret")
+	}
+	return secret, nil
+}
+
+// SealedSecrets lists the user's secrets.
+func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
+	rows, err := s.secrets.QueryContext(ctx, user)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var all []*pyth.SealedSecret
+	for rows.Next() {
+		secret, err := scanSecret(rows)
+		if err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, secret)
+	}
+	return all, failure(rows.Err())
+}
+
+// PutSecret stores a version of a secret.
+func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.SealedSecret, limit int) error {
+	var stored bool
+	var err error
+	if secret.Version == 1 {
+		stored, err = s.write(ctx, insertSecret, user, secret.Name, secret.Description, secret.Version,
+			instant(secret.CreatedAt), instant(secret.UpdatedAt), secret.Sealed, limit)
+	} else {
+		stored, err = s.write(ctx, updateSecret, user, secret.Name, secret.Description, secret.Version,
+			instant(secret.UpdatedAt), secret.Sealed)
+	}
+	if duplicate(err) || err == nil && !stored {
+		return pyth.Errorf(pyth.CodeConflict, "The secret was changed meanwhile, or there are too many.")
+	}
+	return err
+}
+
+// DeleteSecret deletes a secret of the user.
+func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string) error {
+	deleted, err := s.write(ctx, "DELETE FROM secrets WHERE user_id = ? AND name = ?", user, name)
+	if err == nil && !deleted {
+		err = found(sql.ErrNoRows, "secret")
+	}
+	return err
+}
+
+// SetSecretsUsed notes when secrets were used.
+func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var errs []error
+		for user, names := range used {
+			for name, at := range names {
+				_, err := tx.ExecContext(ctx, "UPDATE secrets SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE user_id = ? AND name = ?", instant(at), user, name)
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
