@@ -142,6 +142,7 @@ func (s *server) try(ctx context.Context, header http.Header, method, path strin
 type execution struct {
 	ID, Language, Status, Signal, Stdout, Stderr string
 	ExitCode                                     *int
+	Redactions                                   int
 	StdoutTruncated, StderrTruncated             bool
 	Error                                        *struct {
 		Name, Message, Traceback string
