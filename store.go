@@ -12,8 +12,7 @@ type Store interface {
 	UserStore
 	APIKeyStore
 	RefreshTokenStore
-	// DataKeyStore keeps the wrapped per-user keys of the envelope encryption.
-	DataKeyStore
+	KeyStore
 	SecretStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
@@ -71,19 +70,48 @@ type RefreshTokenStore interface {
 	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
 }
 
-// DataKey is a user's key for the envelope encryption, wrapped by the root key.
+// WrappedKey is a key that is encrypted under a root key.
+type WrappedKey struct {
+	// RootKey identifies that.
+	RootKey string
+	Bytes   []byte
+}
+
+// DataKey is a user's key for the envelope encryption.
 type DataKey struct {
 	UserID  UserID
 	Version int
-	Wrapped []byte
+	Wrapped WrappedKey
 }
 
-// DataKeyStore keeps wrapped data keys.
-type DataKeyStore interface {
+// ServerKey is a key of the server itself, such as that which signs tokens.
+type ServerKey struct {
+	Name    string
+	Wrapped WrappedKey
+}
+
+// KeyStore keeps keys that are wrapped by a root key. A new key that is wrapped
+// by one that is retired is refused with CodeConflict: so none is left behind by
+// a rotation that goes on at the same time.
+type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// AnyDataKey is some user's key: CodeNotFound as long as there are no
-	// accounts.
-	AnyDataKey(ctx context.Context) (*DataKey, error)
+	// DataKeys lists those of users after the one given, in the order of their
+	// ids, at most limit.
+	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
+	// ServerKey finds a key by its name.
+	ServerKey(ctx context.Context, name string) (*ServerKey, error)
+	ServerKeys(ctx context.Context) ([]*ServerKey, error)
+	// CreateServerKey keeps the first key of a name: CodeConflict for others.
+	CreateServerKey(ctx context.Context, key *ServerKey) error
+	// RetireRootKeys has no further key wrapped by them; twice is no error.
+	RetireRootKeys(ctx context.Context, ids []string) error
+	// DataKeysNotUnder lists some of the data keys that are wrapped by another
+	// than this root key.
+	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
+	// RewrapDataKeys replaces what wraps the keys, in one transaction. A key is
+	// left alone if it is not of that version any more.
+	RewrapDataKeys(ctx context.Context, keys []*DataKey) error
+	RewrapServerKey(ctx context.Context, key *ServerKey) error
 }
 
 // SealedSecret is a secret with its value as it is kept: encrypted for this user,

@@ -42,21 +42,31 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 		return nil, err
 	}
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
-	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
+	key, err := s.create(ctx, user)
+	if pyth.ErrorCode(err) == pyth.CodeConflict {
+		// The root key was changed between making the user's key and storing it.
+		key, err = s.create(ctx, user)
+	}
 	if err != nil {
-		return nil, err
-	}
-	record, key, err := s.makeKey(user.ID, firstKeyName, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, keyLabel(record.ID), []byte(key)); err != nil {
-		return nil, err
-	}
-	if err := s.config.Store.CreateUser(ctx, user, record, dataKey); err != nil {
 		return nil, err
 	}
 	return s.grant(ctx, user, key)
+}
+
+// create stores the user with the first API key, which it returns.
+func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
+	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
+	if err != nil {
+		return "", err
+	}
+	record, key, err := s.makeKey(user.ID, firstKeyName, time.Time{})
+	if err != nil {
+		return "", err
+	}
+	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, KeyLabel(record.ID), []byte(key)); err != nil {
+		return "", err
+	}
+	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
 }
 
 func (s *Service) mayRegister(invite string) error {
@@ -169,11 +179,11 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	if err != nil {
 		return "", err
 	}
-	key, err := s.config.Vault.Open(ctx, user, keyLabel(record.ID), record.Sealed)
+	key, err := s.config.Vault.Open(ctx, user, KeyLabel(record.ID), record.Sealed)
 	return string(key), err
 }
 
-func keyLabel(id pyth.KeyID) vault.Label {
+func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
 

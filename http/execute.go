@@ -152,7 +152,7 @@ func (h *Handler) registerExecute() {
 			Summary: "Run a program", Tags: []string{"Execute"},
 			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run. A caller that accepts text/event-stream hears of the run while it goes on.",
 			Responses:   h.executeResponses(),
-			Errors:      []int{http.StatusForbidden, http.StatusNotFound},
+			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,

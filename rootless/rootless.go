@@ -51,8 +51,8 @@ func Inside() (uid int, inside bool) {
 
 // Run starts this program again, with the same arguments and environment, in a
 // namespace of its own, and returns its exit code when it has ended. Signals
-// are passed on.
-func Run() (int, error) {
+// are passed on, and so are the files, whose numbers begin with 3.
+func Run(files ...*os.File) (int, error) {
 	// The child is killed when the thread that started it ends, so that it
 	// cannot outlive this process; the thread therefore must not end before.
 	runtime.LockOSThread()
@@ -60,6 +60,7 @@ func Run() (int, error) {
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},

@@ -32,7 +32,7 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	defer opener.Close()
 	values := make([]pyth.SecretValue, 0, len(sealed))
 	for _, secret := range sealed {
-		value, err := opener.Open(label(secret.Name, secret.Version), secret.Sealed)
+		value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed)
 		if err != nil {
 			pyth.ClearSecrets(values)
 			return nil, damaged(secret.Name, err)

@@ -74,7 +74,7 @@ func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 			return nil, false, err
 		}
 		secret.Description = description
-		if secret.Sealed, err = s.config.Vault.Seal(ctx, user, label(name, secret.Version), value); err != nil {
+		if secret.Sealed, err = s.config.Vault.Seal(ctx, user, Label(name, secret.Version), value); err != nil {
 			return nil, false, err
 		}
 		err = s.config.Store.PutSecret(ctx, user, secret, maxSecrets)
@@ -143,8 +143,8 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// label is what a value is sealed for.
-func label(name string, version int) vault.Label {
+// Label is what the value of a version of a secret is sealed for.
+func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }
 

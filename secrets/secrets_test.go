@@ -301,7 +301,7 @@ func TestTheTimeOfUseIsShownAtOnceAndStoredLater(t *testing.T) {
 // memory is a store of secrets and a data key that notes what is stored when.
 type memory struct {
 	pyth.SecretStore
-	pyth.DataKeyStore
+	pyth.KeyStore
 	key    *pyth.DataKey
 	secret *pyth.SealedSecret
 	stored []map[pyth.UserID]map[string]time.Time

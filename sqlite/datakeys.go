@@ -7,20 +7,80 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
+const (
+	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
+	// unlessRetired is the condition on which a key is kept that is wrapped by the
+	// root key that the parameter names.
+	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
+)
+
+// insertDataKey stores the key unless its root key was retired.
+func insertDataKey(ctx context.Context, to executor, k *pyth.DataKey) error {
+	stored, err := affected(to.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, root_key, wrapped) SELECT ?1, ?2, ?3, ?4"+unlessRetired+"?3)",
+		k.UserID, k.Version, k.Wrapped.RootKey, k.Wrapped.Bytes))
+	if err == nil && !stored {
+		err = rotated()
+	}
+	return err
+}
+
+func rotated() error {
+	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed meanwhile.")
+}
+
 // DataKey finds the user's wrapped key.
 func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
-	return dataKey(s.reader.QueryRowContext(ctx, "SELECT user_id, version, wrapped FROM data_keys WHERE user_id = ?", user))
-}
-
-// AnyDataKey finds some user's wrapped key.
-func (s *Store) AnyDataKey(ctx context.Context) (*pyth.DataKey, error) {
-	return dataKey(s.reader.QueryRowContext(ctx, "SELECT user_id, version, wrapped FROM data_keys LIMIT 1"))
-}
-
-func dataKey(row *sql.Row) (*pyth.DataKey, error) {
-	k := new(pyth.DataKey)
-	if err := row.Scan(&k.UserID, &k.Version, &k.Wrapped); err != nil {
+	k, err := scanDataKey(s.reader.QueryRowContext(ctx, selectDataKeys+" WHERE user_id = ?", user))
+	if err != nil {
 		return nil, found(err, "data key")
 	}
 	return k, nil
+}
+
+// DataKeys lists a page of the users' wrapped keys.
+func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
+	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
+}
+
+// DataKeysNotUnder lists some of the keys that another root key wraps.
+func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
+	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
+}
+
+func (s *Store) dataKeys(ctx context.Context, which string, args ...any) ([]*pyth.DataKey, error) {
+	rows, err := s.reader.QueryContext(ctx, selectDataKeys+which, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var keys []*pyth.DataKey
+	for rows.Next() {
+		k, err := scanDataKey(rows)
+		if err != nil {
+			return nil, failure(err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, failure(rows.Err())
+}
+
+// scanner is a row.
+type scanner interface{ Scan(dest ...any) error }
+
+func scanDataKey(row scanner) (*pyth.DataKey, error) {
+	k := new(pyth.DataKey)
+	return k, row.Scan(&k.UserID, &k.Version, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
+}
+
+// RewrapDataKeys replaces what wraps the keys.
+func (s *Store) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		for _, k := range keys {
+			if _, err := tx.ExecContext(ctx, "UPDATE data_keys SET root_key = ?, wrapped = ? WHERE user_id = ? AND version = ?",
+				k.Wrapped.RootKey, k.Wrapped.Bytes, k.UserID, k.Version); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -233,7 +233,7 @@ func create(s *sqlite.Store, id string) error {
 	return s.CreateUser(context.Background(),
 		&pyth.User{ID: u, Email: id + "@example.org", CreatedAt: time.Now()},
 		&pyth.APIKey{ID: pyth.KeyID("k" + id), UserID: u, Hash: hash, CreatedAt: time.Now()},
-		&pyth.DataKey{UserID: u, Wrapped: []byte{1}})
+		&pyth.DataKey{UserID: u, Wrapped: pyth.WrappedKey{Bytes: []byte{1}}})
 }
 
 func BenchmarkAPIKeyByHash(b *testing.B) {

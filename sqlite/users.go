@@ -18,8 +18,7 @@ func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, wrapped) VALUES (?, ?, ?)",
-			dataKey.UserID, dataKey.Version, dataKey.Wrapped); err != nil {
+		if err := insertDataKey(ctx, tx, dataKey); err != nil {
 			return err
 		}
 		return insertKey(ctx, tx, key)

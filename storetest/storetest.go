@@ -38,7 +38,9 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a family lives until its last token ends or is revoked":   testFamilyLives,
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
-		"some data key is found once there is an account":          testAnyDataKey,
+		"data keys are listed in pages":                            testDataKeys,
+		"data keys are rewrapped, and none under an old root key":  testRewrap,
+		"a key of the server is made once":                         testServerKeys,
 		"a secret has one version after the other":                 testSecretVersions,
 		"a user has at most as many secrets as the limit":          testSecretLimit,
 		"the use of secrets is noted, of those that are there":     testSecretsUsed,
@@ -66,7 +68,7 @@ func newAccount(id string) account {
 	return account{
 		&pyth.User{ID: u, Email: id + "@example.org", PasswordHash: "hash of " + id, CreatedAt: start},
 		&pyth.APIKey{ID: pyth.KeyID("key-0-of-" + id), UserID: u, Name: "first", Prefix: "pyapi_", Hash: hash(id), Sealed: []byte("sealed\x00" + id), CreatedAt: start},
-		&pyth.DataKey{UserID: u, Version: 3, Wrapped: []byte("wrapped\x00" + id)},
+		&pyth.DataKey{UserID: u, Version: 3, Wrapped: pyth.WrappedKey{RootKey: "root", Bytes: []byte("wrapped\x00" + id)}},
 	}
 }
 
@@ -436,18 +438,6 @@ func testExpired(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 	_, err = s.RefreshToken(ctx, current.Hash)
 	want(t, err, "")
-}
-
-func testAnyDataKey(t *testing.T, s pyth.Store) {
-	_, err := s.AnyDataKey(t.Context())
-	want(t, err, pyth.CodeNotFound)
-	accounts := map[pyth.UserID]account{"ada": create(t, s, "ada"), "bob": create(t, s, "bob")}
-	k, err := s.AnyDataKey(t.Context())
-	want(t, err, "")
-	if k == nil {
-		t.Fatal("there is none")
-	}
-	same(t, accounts[k.UserID].data, k)
 }
 
 func testCanceled(t *testing.T, s pyth.Store) {

@@ -61,6 +61,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 	return associated("data key", string(user), strconv.Itoa(version))
 }
 
+func serverKeyLabel(name string) []byte { return associated("server key", name) }
+
 // associated joins parts so that no other parts give the same: each has its
 // length in front.
 func associated(parts ...string) []byte {

@@ -27,11 +27,11 @@ const firstVersion = 1
 // Vault seals and opens. It is safe for concurrent use.
 type Vault struct {
 	keeper KeyKeeper
-	keys   pyth.DataKeyStore
+	keys   pyth.KeyStore
 }
 
 // New makes a Vault whose data keys are in the store, wrapped by the keeper.
-func New(keeper KeyKeeper, keys pyth.DataKeyStore) *Vault {
+func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
 
@@ -106,18 +106,66 @@ func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 // Close forgets the key.
 func (o *Opener) Close() { clear(o.key) }
 
-// Check fails with ErrDamaged if the keeper's root key is not the one that
-// wrapped the data keys in the store. Where there are none any key is good.
-func (v *Vault) Check(ctx context.Context) error {
-	key, err := v.keys.AnyDataKey(ctx)
+// ServerKey is the server's own key of the name, of so many bytes. The first
+// call makes it.
+func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
+	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
-		return nil
+		if err := v.makeServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
+			return nil, err
+		}
+		// Another may have been first.
+		stored, err = v.keys.ServerKey(ctx, name)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return v.keeper.Unwrap(ctx, stored.Wrapped, serverKeyLabel(name))
+}
+
+func (v *Vault) makeServerKey(ctx context.Context, name string, length int) error {
+	key := make([]byte, length)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	defer clear(key)
+	wrapped, err := v.keeper.Wrap(ctx, key, serverKeyLabel(name))
 	if err != nil {
 		return err
 	}
-	opened, err := v.unwrap(ctx, key)
-	clear(opened)
+	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
+}
+
+// Empty is whether there is nothing that a root key is needed for.
+func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
+	data, err := keys.DataKeys(ctx, "", 1)
+	if err != nil {
+		return false, err
+	}
+	server, err := keys.ServerKeys(ctx)
+	return len(data)+len(server) == 0, err
+}
+
+// Check fails with ErrDamaged if the keeper lacks the root key that wrapped the
+// keys in the store. Where there are none any root key is good.
+func (v *Vault) Check(ctx context.Context) error {
+	server, err := v.keys.ServerKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range server {
+		key, err := v.keeper.Unwrap(ctx, k.Wrapped, serverKeyLabel(k.Name))
+		clear(key)
+		if err != nil {
+			return err
+		}
+	}
+	data, err := v.keys.DataKeys(ctx, "", 1)
+	if err != nil || len(data) == 0 {
+		return err
+	}
+	key, err := v.unwrap(ctx, data[0])
+	clear(key)
 	return err
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,11 +29,28 @@ func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such data key.")
 }
 
-func (k keys) AnyDataKey(context.Context) (*pyth.DataKey, error) {
-	for _, key := range k {
-		return key, nil
-	}
-	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no data key.")
+func (k keys) DataKeys(context.Context, pyth.UserID, int) ([]*pyth.DataKey, error) {
+	return slices.Collect(maps.Values(k)), nil
+}
+
+func (keys) ServerKeys(context.Context) ([]*pyth.ServerKey, error) { return nil, nil }
+
+// stored is a KeyStore of which only the data keys are asked for.
+type stored struct {
+	pyth.KeyStore
+	keys
+}
+
+func (s stored) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
+	return s.keys.DataKey(ctx, user)
+}
+
+func (s stored) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
+	return s.keys.DataKeys(ctx, after, limit)
+}
+
+func (s stored) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
+	return s.keys.ServerKeys(ctx)
 }
 
 func keeper(t testing.TB) *vault.FileKeeper {
@@ -45,22 +64,22 @@ func keeper(t testing.TB) *vault.FileKeeper {
 
 func newVault(t testing.TB, users ...pyth.UserID) (*vault.Vault, keys) {
 	t.Helper()
-	stored := keys{}
-	v := vault.New(keeper(t), stored)
+	all := keys{}
+	v := vault.New(keeper(t), stored{keys: all})
 	for _, user := range users {
 		key, err := v.NewDataKey(t.Context(), user)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored[user] = key
+		all[user] = key
 	}
-	return v, stored
+	return v, all
 }
 
 var label = vault.Label{Kind: "secret", Name: "TOKEN", Version: 2}
 
 func TestAValueOpensOnlyForWhatItWasSealedFor(t *testing.T) {
-	v, stored := newVault(t, "ada", "bob")
+	v, all := newVault(t, "ada", "bob")
 	sealed, err := v.Seal(t.Context(), "ada", label, []byte("value"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +109,7 @@ func TestAValueOpensOnlyForWhatItWasSealedFor(t *testing.T) {
 		})
 	}
 	// Data keys cannot be swapped in the store either.
-	stored["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: stored["ada"].Wrapped}
+	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)
 	}
@@ -150,25 +169,25 @@ func FuzzOpen(f *testing.F) {
 
 func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
-	derived := make([]string, 8)
+	names := make([]string, 8)
 	var wg sync.WaitGroup
-	for i := range derived {
+	for i := range names {
 		wg.Go(func() {
 			k, err := vault.MakeFileKeeper(path)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			b, err := k.Derive(t.Context(), "test", 32)
+			w, err := k.Wrap(t.Context(), []byte("key"), nil)
 			if err != nil {
 				t.Error(err)
 			}
-			derived[i] = string(b)
+			names[i] = w.RootKey
 		})
 	}
 	wg.Wait()
-	for _, d := range derived {
-		if d != derived[0] || len(d) != 32 {
+	for _, n := range names {
+		if n != names[0] || len(n) != 16 {
 			t.Error("two keys were made")
 		}
 	}
@@ -202,11 +221,11 @@ func TestTheRootKeyOfAnotherStoreIsNoticed(t *testing.T) {
 	if err := empty.Check(t.Context()); err != nil {
 		t.Errorf("without data keys: %v", err)
 	}
-	v, stored := newVault(t, "ada", "bob")
+	v, all := newVault(t, "ada", "bob")
 	if err := v.Check(t.Context()); err != nil {
 		t.Errorf("with its own: %v", err)
 	}
-	if err := vault.New(keeper(t), stored).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
+	if err := vault.New(keeper(t), stored{keys: all}).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("with another's: %v", err)
 	}
 }
@@ -234,14 +253,5 @@ func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestKeysForOnePurposeAreNotThoseForAnother(t *testing.T) {
-	k := keeper(t)
-	one, err1 := k.Derive(t.Context(), "one", 32)
-	two, err2 := k.Derive(t.Context(), "two", 32)
-	if err1 != nil || err2 != nil || bytes.Equal(one, two) {
-		t.Errorf("%x, %x, %v, %v", one, two, err1, err2)
 	}
 }

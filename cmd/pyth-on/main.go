@@ -19,6 +19,7 @@ var version = "unknown"
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the API over HTTP."`
 	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
+	Keys    keysCommands   `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }
@@ -32,6 +33,9 @@ func main() {
 	// gVisor is this same program under another name.
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
+	}
+	if err := hideRootKey(); err != nil {
+		os.Exit(fail(err))
 	}
 	os.Exit(run(os.Args[1:]))
 }

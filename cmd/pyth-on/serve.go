@@ -38,7 +38,7 @@ type serveCommand struct {
 	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
 	DataDir string `default:"./data" type:"path" help:"Directory of the database, the root key and the sandboxes' image."`
 
-	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, made at the first start)."`
+	rootKeyFlags
 
 	Registration string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
 	InvitesFile  string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
@@ -220,15 +220,12 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 }
 
 func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, *vault.Vault, error) {
-	path := c.RootKeyFile
-	if path == "" {
-		path = data.join("root.key")
-	}
-	keeper, sealed, err := openRootKey(ctx, path, store)
+	keeper, err := c.keeper(ctx, data.path, store)
 	if err != nil {
 		return nil, nil, err
 	}
-	signing, err := keeper.Derive(ctx, "pyth-on/jwt/1", 32)
+	sealed := vault.New(keeper, store)
+	signing, err := sealed.ServerKey(ctx, "jwt", 32)
 	if err != nil {
 		return nil, nil, err
 	}

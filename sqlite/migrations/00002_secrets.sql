@@ -12,19 +12,25 @@ CREATE TABLE secrets (
 ) STRICT;
 CREATE UNIQUE INDEX secrets_of_user ON secrets (user_id, name);
 
--- Keys of the server itself, wrapped by the root key.
+-- Which root key wraps a key; '' is for one from before root keys had names.
+ALTER TABLE data_keys ADD COLUMN root_key TEXT NOT NULL DEFAULT '';
+CREATE INDEX data_keys_by_root_key ON data_keys (root_key);
+
+-- Keys of the server itself.
 CREATE TABLE server_keys (
-    name    TEXT PRIMARY KEY,
-    wrapped BLOB NOT NULL
+    name     TEXT PRIMARY KEY,
+    root_key TEXT NOT NULL,
+    wrapped  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The root key by which new keys must be wrapped, from the first rotation on.
-CREATE TABLE root_key (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    id   BLOB NOT NULL
-) STRICT;
+-- Root keys that must wrap no further keys.
+CREATE TABLE retired_root_keys (
+    id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 
 -- +goose Down
-DROP TABLE root_key;
+DROP TABLE retired_root_keys;
 DROP TABLE server_keys;
+DROP INDEX data_keys_by_root_key;
+ALTER TABLE data_keys DROP COLUMN root_key;
 DROP TABLE secrets;

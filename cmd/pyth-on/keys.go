@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/gofrs/flock"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/auth"
+	"github.com/pyth-on/pyth-on/secrets"
+	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/vault"
+)
+
+type keysCommands struct {
+	Rotate keysRotateCommand `cmd:"" help:"Replace the root key, while the server goes on. If it is interrupted, run it again."`
+	Verify keysVerifyCommand `cmd:"" help:"Check that all that is stored encrypted can be decrypted."`
+}
+
+// keysFlags say whose keys.
+type keysFlags struct {
+	DataDir string `default:"./data" type:"path" help:"Directory of the database and the root key."`
+	rootKeyFlags
+}
+
+// database is the server's, which may use it at the same time.
+func (f *keysFlags) database(ctx context.Context) (*sqlite.Store, error) {
+	path := filepath.Join(f.DataDir, "pyth-on.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database %s; choose the server's directory with --data-dir", path)
+	} else if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, path)
+}
+
+type keysRotateCommand struct{ keysFlags }
+
+func (c *keysRotateCommand) Run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	store, err := c.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	lock := flock.New(filepath.Join(c.DataDir, "keys.lock"), flock.SetPermissions(0o600))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return err
+	}
+	if !locked {
+		return errors.New("another rotation goes on")
+	}
+	defer lock.Close()
+	keeper, err := c.keeper(ctx, c.DataDir, store)
+	if err != nil {
+		return err
+	}
+	total := 0
+	const step = "Wrapping keys by the new root key"
+	progress := newProgress(os.Stderr)
+	if err := vault.Rotate(ctx, keeper, store, func(done int) {
+		total = done
+		progress.step(step, done, 0)
+	}); err != nil {
+		return fmt.Errorf("%w; nothing is lost: run it again to go on", err)
+	}
+	progress.step(step, total, total)
+	fmt.Fprintf(os.Stdout, "%d keys are wrapped by the new root key.\n", total)
+	if _, setting := keeper.(*vault.SettingKeeper); setting {
+		fmt.Fprintf(os.Stdout, "Take the old key out of %s, and start the server again.\n", rootKeyVariable)
+	}
+	fmt.Fprintln(os.Stdout, "Backups of the database from before need the old root key.")
+	return nil
+}
+
+type keysVerifyCommand struct{ keysFlags }
+
+func (c *keysVerifyCommand) Run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	store, err := c.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	keeper, err := c.keeper(ctx, c.DataDir, store)
+	if err != nil {
+		return err
+	}
+	v := &verification{store: store, vault: vault.New(keeper, store), progress: newProgress(os.Stderr)}
+	if err := v.all(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stdout, "%d users' keys, %d API keys and %d secrets: %d damaged\n", v.users, v.apiKeys, v.secrets, v.damaged)
+	if file, ok := keeper.(*vault.FileKeeper); ok {
+		if rotating, err := file.Rotating(); err != nil {
+			return err
+		} else if rotating {
+			fmt.Fprintln(os.Stdout, "A rotation of the root key was not finished: run `pyth-on keys rotate`.")
+		}
+	}
+	if v.damaged > 0 {
+		return exitCode(1)
+	}
+	return nil
+}
+
+// verification opens everything that is sealed.
+type verification struct {
+	store    *sqlite.Store
+	vault    *vault.Vault
+	progress *progress
+
+	users, apiKeys, secrets, damaged int
+}
+
+const verifyAtOnce = 100
+
+func (v *verification) all(ctx context.Context) error {
+	for after := pyth.UserID(""); ; {
+		keys, err := v.store.DataKeys(ctx, after, verifyAtOnce)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, k := range keys {
+			if err := v.user(ctx, k.UserID); err != nil {
+				return err
+			}
+		}
+		after = keys[len(keys)-1].UserID
+		v.progress.step("Decrypting what users have", v.users, 0)
+	}
+}
+
+func (v *verification) user(ctx context.Context, user pyth.UserID) error {
+	v.users++
+	opener, err := v.vault.Opener(ctx, user)
+	if errors.Is(err, vault.ErrDamaged) {
+		v.bad("the key of user %s", user)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer opener.Close()
+	sealed, err := v.store.SealedSecrets(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, s := range sealed {
+		v.secrets++
+		value, err := opener.Open(secrets.Label(s.Name, s.Version), s.Sealed)
+		clear(value)
+		if err != nil {
+			v.bad("secret %s of user %s", s.Name, user)
+		}
+	}
+	for after := pyth.KeyID(""); ; {
+		keys, err := v.store.APIKeys(ctx, user, after, verifyAtOnce)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, k := range keys {
+			if after = k.ID; k.Sealed == nil {
+				continue
+			}
+			v.apiKeys++
+			key, err := opener.Open(auth.KeyLabel(k.ID), k.Sealed)
+			clear(key)
+			if err != nil {
+				v.bad("API key %s of user %s", k.ID, user)
+			}
+		}
+	}
+}
+
+func (v *verification) bad(format string, args ...any) {
+	v.damaged++
+	fmt.Fprintf(os.Stdout, "damaged: "+format+"\n", args...)
+}

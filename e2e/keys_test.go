@@ -1,0 +1,217 @@
+package e2e_test
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // The database's driver.
+)
+
+// rotate starts a rotation of the root key beside the server.
+func (s *server) rotate(t testing.TB) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
+	cmd.Env = os.Environ()
+	return cmd
+}
+
+func TestTheRootKeyIsRotatedUnderLoadAndThroughKills(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const users = 12
+	accounts := make([]*account, users)
+	for i := range accounts {
+		accounts[i] = s.register(t)
+		accounts[i].secret(t, "MINE", fmt.Sprintf("value of %d", i))
+	}
+	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
+	// All the while users come, store secrets and use them.
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	acknowledged := map[*account]string{}
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			a := s.register(t)
+			value := fmt.Sprintf("late value %d", i)
+			a.secret(t, "MINE", value)
+			mu.Lock()
+			acknowledged[a] = value
+			mu.Unlock()
+		}
+	})
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			i %= users
+			reads(t, accounts[i], fmt.Sprintf("value of %d", i))
+		}
+	})
+	killed := 0
+	// Where in the rotation the signal comes differs from kill to kill.
+	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
+		cmd := s.rotate(t)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(pause, func() { _ = cmd.Process.Kill() })
+		if err := cmd.Wait(); err != nil {
+			killed++
+		}
+		timer.Stop()
+	}
+	if out, err := s.rotate(t).CombinedOutput(); err != nil || !strings.Contains(string(out), "keys are wrapped by the new root key") {
+		t.Errorf("%v: %s", err, out)
+	}
+	close(done)
+	wg.Wait()
+	if killed == 0 {
+		t.Error("no rotation was killed")
+	}
+	after := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
+	if len(after) != 32 || string(after) == string(before) {
+		t.Errorf("the root key has %d bytes", len(after))
+	}
+	check := func() {
+		t.Helper()
+		for i, a := range accounts {
+			reads(t, a, fmt.Sprintf("value of %d", i))
+		}
+		for a, value := range acknowledged {
+			reads(t, a, value)
+		}
+		// Tokens are valid still, and login returns the first key.
+		for _, a := range accounts[:2] {
+			s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
+			if g := a.login(t); g.APIKey != a.APIKey {
+				t.Error("another API key is returned")
+			}
+		}
+	}
+	check()
+	out, err := pythOn(t, "keys", "verify", "--data-dir="+s.data)
+	if want := fmt.Sprintf("%d users' keys, %d API keys and %d secrets: 0 damaged\n", users+len(acknowledged), users+len(acknowledged), users+len(acknowledged)); err != nil || !strings.HasSuffix(out, want) {
+		t.Errorf("%v: %s, want %s", err, out, want)
+	}
+	s.kill(t)
+	s = startIn(t, s.data, nil)
+	for _, a := range accounts {
+		a.server = s
+	}
+	for a := range acknowledged {
+		a.server = s
+	}
+	check()
+	t.Logf("%d rotations were killed, %d users came meanwhile", killed, len(acknowledged))
+}
+
+// reads checks that a run of the account is given the value.
+func reads(t testing.TB, a *account, value string) {
+	t.Helper()
+	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
+}
+
+func TestTheRootKeyOfTheSettingIsNotInTheEnvironment(t *testing.T) {
+	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
+		t.Run(name, func(t *testing.T) {
+			one := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("1", 32)))
+			two := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("2", 32)))
+			attr, data := ordinaryUser(t)
+			if !ordinary {
+				attr, data = nil, dataDir(t)
+			}
+			t.Setenv("PYTH_ON_ROOT_KEY", one)
+			s := startIn(t, data, attr)
+			a := s.register(t)
+			a.secret(t, "MINE", "value")
+			reads(t, a, "value")
+			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
+				t.Error("there is a file of the key as well")
+			}
+			// This process has it in its environment, and its value is not the canary:
+			// what the servers were started with is.
+			for _, pid := range append(s.sandboxes(), s.servingPid(), s.cmd.Process.Pid) {
+				for _, file := range []string{"environ", "cmdline"} {
+					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+					if err == nil && strings.Contains(string(b), one) {
+						t.Errorf("the key is in %s of process %d", file, pid)
+					}
+				}
+			}
+			s.stop(t)
+			if strings.Contains(s.log.String(), one) {
+				t.Error("the key is in the log")
+			}
+
+			t.Setenv("PYTH_ON_ROOT_KEY", two)
+			if out := serveFails(t, data); !strings.Contains(out, "what PYTH_ON_ROOT_KEY holds is not the root key") {
+				t.Error(out)
+			}
+			t.Setenv("PYTH_ON_ROOT_KEY", two+","+one)
+			if out, err := pythOn(t, "keys", "rotate", "--data-dir="+data); err != nil || !strings.Contains(out, "Take the old key out of PYTH_ON_ROOT_KEY") {
+				t.Errorf("%v: %s", err, out)
+			}
+			t.Setenv("PYTH_ON_ROOT_KEY", two)
+			a.server = startIn(t, data, attr)
+			reads(t, a, "value")
+		})
+	}
+}
+
+func TestADamagedSecretIsFoundByVerify(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a := s.register(t)
+	a.secret(t, "GOOD", "value")
+	a.secret(t, "BAD", "value")
+	s.stop(t)
+	damage(t, s.data, "UPDATE secrets SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE name = 'BAD'")
+	out, err := pythOn(t, "keys", "verify", "--data-dir="+s.data)
+	if err == nil || !strings.Contains(out, "damaged: secret BAD of user "+a.User.ID) || !strings.Contains(out, "2 secrets: 1 damaged") {
+		t.Errorf("%v: %s", err, out)
+	}
+	s = startIn(t, s.data, nil)
+	a.server = s
+	// Attack 102: it is refused, and others serve.
+	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
+	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
+	a.secret(t, "BAD", "anew")
+	a.run(t, "import os\nprint(len(os.environ['BAD']))").prints(t, "4\n")
+}
+
+func TestKeysOfNoDatabaseAreNotRotated(t *testing.T) {
+	for _, command := range []string{"rotate", "verify"} {
+		out, err := pythOn(t, "keys", command, "--data-dir="+t.TempDir())
+		if err == nil || !strings.Contains(out, "there is no database") || !strings.Contains(out, "--data-dir") {
+			t.Errorf("%s: %v: %s", command, err, out)
+		}
+	}
+}
+
+// damage changes the database behind the server's back.
+func damage(t testing.TB, data, statement string) {
+	t.Helper()
+	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)
+	defer db.Close()
+	if n := must(must(db.Exec(statement))(t).RowsAffected())(t); n == 0 {
+		t.Fatalf("%s changes nothing", statement)
+	}
+}

@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const selectServerKeys = "SELECT name, root_key, wrapped FROM server_keys"
+
+func scanServerKey(row scanner) (*pyth.ServerKey, error) {
+	k := new(pyth.ServerKey)
+	return k, row.Scan(&k.Name, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
+}
+
+// ServerKey finds a key of the server.
+func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
+	k, err := scanServerKey(s.reader.QueryRowContext(ctx, selectServerKeys+" WHERE name = ?", name))
+	if err != nil {
+		return nil, found(err, "key of the server")
+	}
+	return k, nil
+}
+
+// ServerKeys lists the keys of the server.
+func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
+	rows, err := s.reader.QueryContext(ctx, selectServerKeys+" ORDER BY name")
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var keys []*pyth.ServerKey
+	for rows.Next() {
+		k, err := scanServerKey(rows)
+		if err != nil {
+			return nil, failure(err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, failure(rows.Err())
+}
+
+// CreateServerKey keeps the first key of a name.
+func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
+	stored, err := s.write(ctx, "INSERT INTO server_keys (name, root_key, wrapped) SELECT ?1, ?2, ?3"+unlessRetired+"?2)",
+		k.Name, k.Wrapped.RootKey, k.Wrapped.Bytes)
+	switch {
+	case duplicate(err):
+		return pyth.Errorf(pyth.CodeConflict, "There is such a key already.")
+	case err == nil && !stored:
+		return rotated()
+	}
+	return err
+}
+
+// RewrapServerKey replaces what wraps the key.
+func (s *Store) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
+	_, err := s.write(ctx, "UPDATE server_keys SET root_key = ?, wrapped = ? WHERE name = ?", k.Wrapped.RootKey, k.Wrapped.Bytes, k.Name)
+	return err
+}
+
+// RetireRootKeys has no further key wrapped by them.
+func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO retired_root_keys (id) VALUES (?) ON CONFLICT DO NOTHING", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
