@@ -183,6 +183,7 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
+// KeyLabel is what the copy of an API key is sealed for.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }

@@ -210,7 +210,7 @@ func TestKeysOfNoDatabaseAreNotRotated(t *testing.T) {
 func damage(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if n := must(must(db.Exec(statement))(t).RowsAffected())(t); n == 0 {
 		t.Fatalf("%s changes nothing", statement)
 	}

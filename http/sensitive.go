@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"reflect"
 	"slices"
@@ -64,7 +65,7 @@ func mask(data []byte, fields []string) ([]byte, error) {
 	for {
 		if !beforeValueOf(dec, fields) {
 			switch _, err := dec.ReadToken(); {
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				return append(out, data[copied:]...), nil
 			case err != nil:
 				return nil, err

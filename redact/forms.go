@@ -73,7 +73,7 @@ const digits = "0123456789ABCDEF"
 // it is, in how they write a space and in the case of digits.
 func inURLs(value []byte) [][]byte {
 	const unreserved = "-._~"
-	var forms [][]byte
+	forms := make([][]byte, 0, 12)
 	for _, e := range []struct {
 		keep  string
 		space string

@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-
 	"time"
 	"unicode/utf8"
 
