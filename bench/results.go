@@ -11,6 +11,7 @@ type results struct {
 	idle, idleOwn, idleAfter                *series
 	bareNode, pacedNode, nodeCgroup         *series
 	line                                    *series
+	pacedSecrets, redaction                 *series
 	inside, outside                         busy
 	eightClients, eightBubblewraps          *series
 	newTenants                              *series
@@ -50,6 +51,8 @@ func newResults(reference, embedded python) *results {
 		pacedNode:        of("warm JavaScript, with pauses", seconds),
 		nodeCgroup:       of("waiting sandbox with Node, its cgroup", memorySize),
 		line:             of("a line in a stream", seconds),
+		pacedSecrets:     of("warm with secrets, with pauses", seconds),
+		redaction:        of("redaction", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

@@ -54,6 +54,7 @@ func (r *results) rows(cores int) []row {
 		{"warm, 1 client without pauses, p99", r.warm, p99, r.bare, atMost(1)},
 		{"warm, 1 client with pauses, p50", r.paced, median, r.bare, atMost(0.25)},
 		{"warm, 1 client with pauses, p99", r.paced, p99, r.bare, atMost(1)},
+		{"the same with 20 secrets, p50", r.pacedSecrets, median, r.paced, atMost(1.1)},
 
 		{"`node -e 'console.log(42)'`, bare", r.bareNode, median, nil, goal{}},
 		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.08)},
@@ -83,6 +84,7 @@ func (r *results) rows(cores int) []row {
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
 		{"a line of a stream, write to client, p50", r.line, median, nil, figureAtMost(0.020)},
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
+		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
 	}
