@@ -48,6 +48,48 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenToRead opens a database for reading only, which a server may be using
+// meanwhile. What writes fails. A database that is absent, or that a server of
+// this version has not brought up to date, is an error.
+func OpenToRead(ctx context.Context, path string) (*Store, error) {
+	s, err := openToRead(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: opening %s to read: %w", path, err)
+	}
+	return s, nil
+}
+
+func openToRead(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	// SQLite would make it.
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	s := new(Store)
+	if err := s.openReader(ctx, path); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.writer = s.reader
+	provider, err := migrator(s.reader)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	// Asking goose would write, where it finds no table of its own.
+	var current int64
+	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
+	sources := provider.ListSources()
+	if known := sources[len(sources)-1].Version; err == nil && current != known {
+		err = fmt.Errorf("it is of another version of this program (schema %d, this one knows %d); a server brings it up to date when it starts", current, known)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
 func open(ctx context.Context, path string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -77,7 +119,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	var err error
+	return s.openReader(ctx, path)
+}
+
+func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	if s.reader, err = connect(path, max(4, runtime.NumCPU()), "_pragma=query_only(1)"); err != nil {
 		return err
 	}
@@ -101,11 +146,7 @@ func connect(path string, connections int, option string) (*sql.DB, error) {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	provider, err := migrator(db)
 	if err != nil {
 		return err
 	}
@@ -118,6 +159,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
 // Ping tells whether the store can serve.
@@ -135,7 +184,10 @@ func (s *Store) Close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	return errors.Join(append(errs, s.writer.Close())...)
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // inTransaction commits what f did unless it fails.
