@@ -63,7 +63,10 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 	if v.Kept != nil {
 		c.kept = c.open("the kept checkpoint", v.Kept)
 	}
-	if err := c.entries(ctx); err != nil {
+	if err := c.all(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.removed(ctx); err != nil {
 		return nil, err
 	}
 	c.heads()
@@ -83,13 +86,14 @@ type check struct {
 	signed, kept *tlog.Tree
 	// keptRoot is the root at the size of the kept checkpoint.
 	keptRoot *tlog.Hash
-	// allowed is the sequence before which the log says that it was pruned.
+	// pruned are the entries that were, as ranges; allowed is the sequence before
+	// which the log says so.
+	pruned  []span
 	allowed int64
-	// whole is whether an entry was seen that was not pruned; late are those that
-	// were pruned after one.
-	whole bool
-	late  []int64
 }
+
+// span is the entries from one sequence up to, and without, another.
+type span struct{ from, to int64 }
 
 func (c *check) open(what string, note []byte) *tlog.Tree {
 	if note == nil && c.Size == 0 {
@@ -103,8 +107,8 @@ func (c *check) open(what string, note []byte) *tlog.Tree {
 	return &head
 }
 
-// entries looks at all of them in their order.
-func (c *check) entries(ctx context.Context) error {
+// all looks at the entries in their order.
+func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	for next := int64(0); next < c.Size; {
 		if c.Progress != nil {
@@ -123,7 +127,7 @@ func (c *check) entries(ctx context.Context) error {
 				break
 			}
 			if r.Sequence > next {
-				c.missing(next, r.Sequence)
+				c.missing(span{next, r.Sequence})
 			}
 			c.entry(r)
 			next = r.Sequence + 1
@@ -135,12 +139,12 @@ func (c *check) entries(ctx context.Context) error {
 	return nil
 }
 
-func (c *check) missing(from, to int64) {
+func (c *check) missing(s span) {
 	c.broken = true
-	if to == from+1 {
-		c.found("entry %d is missing", from)
+	if s.to == s.from+1 {
+		c.found("%s is missing", entries(s))
 	} else {
-		c.found("entries %d to %d are missing", from, to-1)
+		c.found("%s are missing", entries(s))
 	}
 }
 
@@ -153,12 +157,8 @@ func (c *check) entry(r *pyth.AuditRecord) {
 	}
 	leaf := tlog.Hash(r.Hashes[0])
 	if r.Record == nil {
-		c.Pruned++
-		if c.whole {
-			c.late = append(c.late, r.Sequence)
-		}
+		c.notePruned(r.Sequence)
 	} else {
-		c.whole = true
 		leaf = tlog.RecordHash(r.Record)
 		c.content(r, leaf)
 	}
@@ -169,6 +169,15 @@ func (c *check) entry(r *pyth.AuditRecord) {
 		c.found("the hashes of the tree at entry %d were changed", r.Sequence)
 	}
 	c.noteRoot()
+}
+
+func (c *check) notePruned(sequence int64) {
+	c.Pruned++
+	if n := len(c.pruned); n > 0 && c.pruned[n-1].to == sequence {
+		c.pruned[n-1].to++
+		return
+	}
+	c.pruned = append(c.pruned, span{sequence, sequence + 1})
 }
 
 // content compares what an entry says with its hash and with its columns.
@@ -183,12 +192,53 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 		c.found("entry %d: %v", r.Sequence, err)
 	case e.User != r.User || e.Action != r.Action || e.Outcome != r.Outcome || !e.Timestamp.Equal(r.Timestamp):
 		c.found("entry %d is listed as something else than it says", r.Sequence)
-	case e.Action == pyth.ActionAuditPruned:
-		// Numbers come as JSON has them.
-		if before, ok := e.Details[prunedBefore].(float64); ok {
-			c.allowed = max(c.allowed, int64(before))
+	default:
+		c.allow(e)
+	}
+}
+
+// allow notes how far retention went.
+func (c *check) allow(e *pyth.AuditEntry) {
+	// Numbers come as JSON has them.
+	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
+		c.allowed = max(c.allowed, int64(before))
+	}
+}
+
+// removed looks for entries that were pruned by somebody else than the log.
+func (c *check) removed(ctx context.Context) error {
+	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
+		return nil
+	}
+	// Retention may have set in after this began.
+	for next := c.Size; ; {
+		records, err := c.Store.AuditRecords(ctx, next, verifyAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, r := range records {
+			if e, err := entryOf(r.Record); err == nil {
+				c.allow(e)
+			}
+			next = r.Sequence + 1
 		}
 	}
+	for _, p := range c.pruned {
+		if p.from = max(p.from, c.allowed); p.from < p.to {
+			c.found("%s said something that was removed, and not by the log's retention", entries(p))
+		}
+	}
+	return nil
+}
+
+func entries(s span) string {
+	if s.to == s.from+1 {
+		return fmt.Sprintf("entry %d", s.from)
+	}
+	return fmt.Sprintf("entries %d to %d", s.from, s.to-1)
 }
 
 // noteRoot keeps the root that the kept checkpoint is about.
@@ -199,15 +249,8 @@ func (c *check) noteRoot() {
 	}
 }
 
-// heads compares the tree with the checkpoints, and what was pruned with what
-// the log says of it.
+// heads compares the tree with the checkpoints.
 func (c *check) heads() {
-	for _, sequence := range c.late {
-		c.found("what entry %d said was removed", sequence)
-	}
-	if pruned := c.Pruned - int64(len(c.late)); pruned > c.allowed {
-		c.found("what entries %d to %d said was removed: the log's retention went to entry %d only", c.allowed, pruned-1, c.allowed)
-	}
 	if !c.broken {
 		c.Root = c.tree.root()
 	}

@@ -20,6 +20,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the API over HTTP."`
 	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
+	Audit   auditCommand   `cmd:"" help:"Check or export the audit log, also while a server runs."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }
 

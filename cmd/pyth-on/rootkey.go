@@ -10,6 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/vault"
 )
 
+// rootKeyName is the root key's file in the data directory.
+const rootKeyName = "root.key"
+
 // openRootKey opens the root key, and a vault with it. It makes a key only for
 // a database without accounts: those of another would be lost without a word.
 func openRootKey(ctx context.Context, path string, store pyth.DataKeyStore) (*vault.FileKeeper, *vault.Vault, error) {

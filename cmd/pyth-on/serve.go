@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/auth"
 	"github.com/pyth-on/pyth-on/execution"
 	"github.com/pyth-on/pyth-on/health"
@@ -23,11 +25,15 @@ import (
 	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/worker"
 )
 
-// purgeInterval is how often tokens that have expired are deleted.
+// purgeInterval is how often what has expired is deleted.
 const purgeInterval = time.Hour
+
+// databaseName is the file of the database in the data directory.
+const databaseName = "pyth-on.db"
 
 // signalsTogether is within which time two signals are one.
 const signalsTogether = time.Second / 2
@@ -40,6 +46,8 @@ type serveCommand struct {
 
 	Registration string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
 	InvitesFile  string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
+	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps what entries say; their hashes stay (0 is for ever)."`
+
 	RateLimit    string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
 	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
 	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
@@ -91,15 +99,24 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer listener.Close()
 
-	store, err := sqlite.Open(ctx, data.join("pyth-on.db"))
+	store, err := sqlite.Open(ctx, data.join(databaseName))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := c.accounts(ctx, store, data)
+	keeper, sealed, err := openRootKey(ctx, c.rootKeyPath(data), store)
 	if err != nil {
 		return err
 	}
+	accounts, err := c.accounts(ctx, store, keeper, sealed)
+	if err != nil {
+		return err
+	}
+	log, err := openAudit(ctx, store, keeper)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
 
 	progress := newProgress(os.Stderr).step
 	node, err := c.node(ctx, data.path, progress)
@@ -152,18 +169,20 @@ func (c *serveCommand) serve() (err error) {
 		Clock:      now,
 	})
 	handler, err := c.handler(pyhttp.Config{
-		Accounts: accounts,
-		Executions: execution.New(execution.Config{
+		Accounts: audit.Accounts(accounts, log),
+		Executions: audit.Executions(execution.New(execution.Config{
 			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions, Clock: now,
-		}),
-		Sessions:   sessions,
+		}), log),
+		Sessions:   audit.Sessions(sessions, log),
+		Audit:      log,
+		Denials:    log,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "audit"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
+		Collectors: slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log)),
 		Logger:     logger,
 	})
 	if err != nil {
@@ -174,7 +193,11 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer stopMetrics()
-	go purge(ctx, accounts, logger)
+	go every(ctx, purgeInterval, logger, "deleting expired tokens", accounts.PurgeExpired)
+	if c.AuditRetention > 0 {
+		prune := func(ctx context.Context) error { return pruneAudit(ctx, log, c.AuditRetention, logger) }
+		go every(ctx, purgeInterval, logger, "pruning the audit log", prune)
+	}
 	// What starting up took is not needed again.
 	debug.FreeOSMemory()
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
@@ -209,15 +232,14 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	return <-served
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, error) {
-	path := c.RootKeyFile
-	if path == "" {
-		path = data.join("root.key")
+func (c *serveCommand) rootKeyPath(data *directory) string {
+	if c.RootKeyFile != "" {
+		return c.RootKeyFile
 	}
-	keeper, sealed, err := openRootKey(ctx, path, store)
-	if err != nil {
-		return nil, err
-	}
+	return data.join(rootKeyName)
+}
+
+func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, keeper *vault.FileKeeper, sealed *vault.Vault) (*auth.Service, error) {
 	signing, err := keeper.Derive(ctx, "pyth-on/jwt/1", 32)
 	if err != nil {
 		return nil, err
@@ -311,18 +333,18 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// purge deletes from time to time what has expired.
-func purge(ctx context.Context, accounts *auth.Service, logger *slog.Logger) {
-	ticker := time.NewTicker(purgeInterval)
+// every does something at once and then from time to time.
+func every(ctx context.Context, interval time.Duration, logger *slog.Logger, what string, do func(context.Context) error) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			logger.Error(what, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := accounts.PurgeExpired(ctx); err != nil && ctx.Err() == nil {
-				logger.Error("deleting expired tokens", "error", err)
-			}
 		}
 	}
 }
