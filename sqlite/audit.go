@@ -80,12 +80,12 @@ func (s *Store) auditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 }
 
 func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) (string, []any) {
-	query, args := "SELECT "+auditColumns+" FROM audit WHERE user_id = ?", []any{user}
-	if f.Action != "" {
-		query, args = query+" AND action = ?", append(args, f.Action)
-	}
+	index, where, args := "audit_of_user", "user_id = ?", []any{user}
 	if f.Outcome != "" {
-		query, args = query+" AND outcome = ?", append(args, f.Outcome)
+		index, where, args = "audit_by_outcome", where+" AND outcome = ?", append(args, f.Outcome)
+	}
+	if f.Action != "" {
+		index, where, args = "audit_by_action", where+" AND action = ?", append(args, f.Action)
 	}
 	since, until := int64(math.MinInt64), int64(math.MaxInt64)
 	if !f.Since.IsZero() {
@@ -99,7 +99,9 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
 	}
-	return query + " AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
+	// Left to itself, SQLite takes one index for as good as another.
+	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
+			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
 		append(args, since, until, sequence, limit)
 }
 
