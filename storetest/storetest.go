@@ -39,9 +39,9 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
 		"some data key is found once there is an account":          testAnyDataKey,
-		"audit records are added at the end only":                 testAuditAppend,
-		"pages of the audit log have what the filter selects":     testAuditPages,
-		"of a pruned audit record its hashes are left":            testAuditPrune,
+		"audit records are added at the end only":                  testAuditAppend,
+		"pages of the audit log have what the filter selects":      testAuditPages,
+		"of a pruned audit record its hashes are left":             testAuditPrune,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {

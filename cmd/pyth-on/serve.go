@@ -44,13 +44,13 @@ type serveCommand struct {
 
 	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, made at the first start)."`
 
-	Registration string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
-	InvitesFile  string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
+	InvitesFile    string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
 	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps what entries say; their hashes stay (0 is for ever)."`
 
-	RateLimit    string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
-	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
-	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
+	RateLimit  string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
+	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
+	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
 	nodeFlags
 	poolFlags
