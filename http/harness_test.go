@@ -176,6 +176,7 @@ type server struct {
 	accounts   *accounts
 	executions *executions
 	sessions   *sessions
+	audit      *auditLog
 	validator  *openapitest.Validator
 	log        *lockedBuffer
 }
@@ -224,9 +225,10 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), log: &lockedBuffer{}}
+	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), audit: &auditLog{}, log: &lockedBuffer{}}
 	cfg := config(s.accounts, s.executions)
 	cfg.Sessions = s.sessions
+	cfg.Audit, cfg.Denials = s.audit, s.audit
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)

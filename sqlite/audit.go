@@ -18,18 +18,40 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
 }
 
+// auditStatements are those of AppendAudit.
+type auditStatements struct{ size, insert, checkpoint *sql.Stmt }
+
+func (a *auditStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
+	for query, to := range map[string]**sql.Stmt{
+		"SELECT coalesce(max(sequence) + 1, 0) FROM audit":                                                                    &a.size,
+		"INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)": &a.insert,
+		"INSERT INTO audit_checkpoint (one, note) VALUES (1, ?) ON CONFLICT DO UPDATE SET note = excluded.note":               &a.checkpoint,
+	} {
+		if *to, err = db.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *auditStatements) close() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{a.size, a.insert, a.checkpoint} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // AppendAudit stores records at the end of the log.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var size int64
-		if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(sequence) + 1, 0) FROM audit").Scan(&size); err != nil {
+		if err := tx.StmtContext(ctx, s.audit.size).QueryRowContext(ctx).Scan(&size); err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, "INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)")
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
+		insert := tx.StmtContext(ctx, s.audit.insert)
 		for i, r := range records {
 			if r.Sequence != size+int64(i) {
 				return pyth.Errorf(pyth.CodeConflict, "The audit log has another size.")
@@ -38,7 +60,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO audit_checkpoint (one, note) VALUES (1, ?) ON CONFLICT DO UPDATE SET note = excluded.note", checkpoint)
+		_, err := tx.StmtContext(ctx, s.audit.checkpoint).ExecContext(ctx, checkpoint)
 		return err
 	})
 }

@@ -35,6 +35,8 @@ type Store struct {
 	reader *sql.DB
 	// keyByHash is prepared, because every request asks it.
 	keyByHash *sql.Stmt
+	// audit is too, because every run is entered.
+	audit auditStatements
 }
 
 var _ pyth.Store = (*Store)(nil)
@@ -84,6 +86,9 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if known := sources[len(sources)-1].Version; err == nil && current != known {
 		err = fmt.Errorf("it is of another version of this program (schema %d, this one knows %d); a server brings it up to date when it starts", current, known)
 	}
+	if err == nil {
+		err = s.audit.prepare(ctx, s.writer)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -119,7 +124,10 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	return s.openReader(ctx, path)
+	if err := s.openReader(ctx, path); err != nil {
+		return err
+	}
+	return s.audit.prepare(ctx, s.writer)
 }
 
 func (s *Store) openReader(ctx context.Context, path string) (err error) {
@@ -177,7 +185,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close ends the store.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{s.audit.close()}
 	if s.keyByHash != nil {
 		errs = append(errs, s.keyByHash.Close())
 	}
