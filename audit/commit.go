@@ -16,15 +16,12 @@ import (
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
-		for {
-			batch, closed := l.next()
-			if len(batch) > 0 {
-				l.tell(batch, l.commit(batch))
-			} else if closed {
-				return
-			} else {
-				break
-			}
+		batch, closed := l.next()
+		for ; len(batch) > 0; batch, closed = l.next() {
+			l.tell(batch, l.commit(batch))
+		}
+		if closed {
+			return
 		}
 	}
 }

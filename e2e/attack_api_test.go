@@ -106,7 +106,7 @@ var apiAttacks = []attack{
 			}
 		}
 		// Nor what people put where it does not belong.
-		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.Token, nil)
+		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
 		entries, _ := auditCommand(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
 			t.Errorf("the attempt is not entered: %s", entries)

@@ -162,7 +162,7 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	if err != nil {
 		return nil, failure(err)
 	}
-	defer find.Close()
+	defer func() { _ = find.Close() }()
 	all := make([][][32]byte, len(sequences))
 	for i, sequence := range sequences {
 		if err := find.QueryRowContext(ctx, sequence).Scan(hashesOf{&all[i]}); err != nil {

@@ -77,7 +77,7 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 func testAuditPages(t *testing.T, s pyth.Store) {
 	actions := []pyth.Action{pyth.ActionUserLogin, pyth.ActionCodeExecuted, pyth.ActionCodeExecuted}
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
-	var records []*pyth.AuditRecord
+	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
 		// A clock that stands still, and one that goes back.
 		at := i / 3
@@ -134,7 +134,7 @@ func auditPages(t *testing.T, s pyth.Store, records []*pyth.AuditRecord, user py
 }
 
 func testAuditPrune(t *testing.T, s pyth.Store) {
-	var records []*pyth.AuditRecord
+	records := make([]*pyth.AuditRecord, 0, 5)
 	for i := range 5 {
 		records = append(records, auditRecord(int64(i), "ada", pyth.ActionUserLogin, pyth.AuditSuccess, i))
 	}

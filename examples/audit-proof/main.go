@@ -39,7 +39,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "audit-proof:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
+	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
 }
 
 // check is whether the record leads to the root that the key has signed.
