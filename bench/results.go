@@ -11,11 +11,14 @@ type results struct {
 	idle, idleOwn, idleAfter                *series
 	bareNode, pacedNode, nodeCgroup         *series
 	line                                    *series
-	inside, outside                         busy
-	eightClients, eightBubblewraps          *series
-	newTenants                              *series
-	parallelRunsc                           []*series
-	open                                    []*openRate
+	auditFew, auditMany, auditRare          *series
+	// auditEntries are how many there are in auditMany.
+	auditEntries                   int
+	inside, outside                busy
+	eightClients, eightBubblewraps *series
+	newTenants                     *series
+	parallelRunsc                  []*series
+	open                           []*openRate
 }
 
 // openRate is what was measured at a constant arrival rate.
@@ -50,6 +53,9 @@ func newResults(reference, embedded python) *results {
 		pacedNode:        of("warm JavaScript, with pauses", seconds),
 		nodeCgroup:       of("waiting sandbox with Node, its cgroup", memorySize),
 		line:             of("a line in a stream", seconds),
+		auditFew:         of("GET /api/v1/audit, few entries", seconds),
+		auditMany:        of("GET /api/v1/audit, many entries", seconds),
+		auditRare:        of("GET /api/v1/audit, rare entries among many", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

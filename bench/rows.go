@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"github.com/dustin/go-humanize"
 )
 
 // row is one line of the report.
@@ -85,6 +87,9 @@ func (r *results) rows(cores int) []row {
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
+		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},
+		{"audit listing at " + humanize.Comma(int64(r.auditEntries)) + " entries, p50", r.auditMany, median, nil, figureAtMost(0.005)},
+		{"… of those of a rare action among them, p50", r.auditRare, median, nil, figureAtMost(0.005)},
 	}
 	return measured(slices.Concat(speed, arriving, other))
 }
