@@ -156,6 +156,7 @@ func (h *Handler) registerExecute() {
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
+		action:   pyth.ActionCodeExecuted,
 		example:  map[string]any{"code": "print(42)"},
 		answer: map[string]any{
 			"id": "<execution id>", "language": "python", "status": "succeeded", "exitCode": 0,

@@ -95,6 +95,7 @@ const (
 	bodySpecKey      = "body"
 	timeoutKey       = "timeout"
 	authenticatedKey = "authenticated"
+	actionKey        = "action"
 )
 
 // body is the field by which an input takes a JSON body; embed it. Unlike
@@ -141,6 +142,8 @@ type operation struct {
 	optionalCredentials bool
 	// timeout bounds the work; zero means Config.HandlerTimeout.
 	timeout time.Duration
+	// action is what the audit log calls it; "" for what it does not tell of.
+	action pyth.Action
 }
 
 // register adds an operation: its documentation, and the handler behind the
@@ -150,6 +153,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	if op.timeout > 0 {
 		op.Metadata[timeoutKey] = op.timeout
 	}
+	op.Metadata[actionKey] = op.action
 	switch {
 	case op.public:
 		// An empty list says "none"; a missing one would inherit.

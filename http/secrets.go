@@ -78,6 +78,7 @@ func (h *Handler) registerSecrets() {
 		},
 		maxBytes: secretBodyBytes,
 		example:  map[string]any{"value": "s3cr3t-t0ken", "description": "of the billing service"}, answer: example,
+		action:   pyth.ActionSecretCreated,
 	}, h.putSecret)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -94,6 +95,7 @@ func (h *Handler) registerSecrets() {
 			Description: "Deletes the secret. A run that has it already keeps it to its end.",
 			Errors:      []int{http.StatusNotFound},
 		},
+		action: pyth.ActionSecretDeleted,
 	}, h.deleteSecret)
 }
 

@@ -45,6 +45,9 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a user has at most as many secrets as the limit":          testSecretLimit,
 		"the use of secrets is noted, of those that are there":     testSecretsUsed,
 		"a secret of another is as absent":                         testForeignSecret,
+		"audit records are added at the end only":                  testAuditAppend,
+		"pages of the audit log have what the filter selects":      testAuditPages,
+		"of a pruned audit record its hashes are left":             testAuditPrune,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {
