@@ -78,7 +78,7 @@ func (h *Handler) registerSecrets() {
 		},
 		maxBytes: secretBodyBytes,
 		example:  map[string]any{"value": "s3cr3t-t0ken", "description": "of the billing service"}, answer: example,
-		action:   pyth.ActionSecretCreated,
+		action: pyth.ActionSecretCreated,
 	}, h.putSecret)
 	register(h, operation{
 		Operation: huma.Operation{
