@@ -173,7 +173,11 @@ func TestTheAuditLogIsCheckedAndExportedWhileTheServerRuns(t *testing.T) {
 	if out, failed := auditCommand(t, t.TempDir(), "verify", "--key="+key); !failed || !strings.Contains(out, "no such file") {
 		t.Errorf("without a database: %s", out)
 	}
-	if out, failed := auditCommand(t, t.TempDir(), "verify"); !failed || !strings.Contains(out, "--root-key-file") {
+	lone := t.TempDir()
+	if err := os.WriteFile(filepath.Join(lone, "pyth-on.db"), must(os.ReadFile(filepath.Join(s.data, "pyth-on.db")))(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, failed := auditCommand(t, lone, "verify"); !failed || !strings.Contains(out, "--root-key-file") {
 		t.Errorf("without a key: %s", out)
 	}
 }
@@ -217,6 +221,10 @@ func TestAttack104(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := startIn(t, forged, nil)
+	f.stop(t)
+	damage(t, forged, `ATTACH '`+filepath.Join(data, "pyth-on.db")+`' AS real; DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM server_keys;`+
+		`INSERT INTO server_keys SELECT * FROM real.server_keys`)
+	f = startIn(t, forged, nil)
 	b := f.register(t)
 	for i := range 6 {
 		f.call(t, b, "POST", "/api/v1/keys", object{"name": fmt.Sprint("key", i)}).want(t, 201, nil)
