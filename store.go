@@ -14,6 +14,7 @@ type Store interface {
 	RefreshTokenStore
 	// DataKeyStore keeps the wrapped per-user keys of the envelope encryption.
 	DataKeyStore
+	EncryptedCodeStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 	Close() error
@@ -83,4 +84,19 @@ type DataKeyStore interface {
 	// AnyDataKey is some user's key: CodeNotFound as long as there are no
 	// accounts.
 	AnyDataKey(ctx context.Context) (*DataKey, error)
+}
+
+// EncryptedCodeStore keeps encrypted programs, as they are.
+type EncryptedCodeStore interface {
+	// StoreCode makes the program of that name, or replaces it but for the times
+	// of its making and last execution. It fails with CodeConflict when it would
+	// be more than so many of the user.
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode, at time.Time, most int) (s *StoredCode, created bool, err error)
+	DeleteCode(ctx context.Context, user UserID, name string) error
+	// Codes lists the user's by name, in the order of its bytes.
+	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
+	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	// NoteExecuted sets the time of the last execution; no program of that name
+	// is no error.
+	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error
 }
