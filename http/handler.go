@@ -35,6 +35,8 @@ type Config struct {
 	Health     HealthChecker
 	// Sessions are nil where there are none.
 	Sessions pyth.SessionService
+	// ZK is nil where no encrypted programs are kept.
+	ZK pyth.ZKService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -119,6 +121,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerExecute()
 	h.registerSessions()
 	h.registerSessionFiles()
+	h.registerZK()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -39,6 +39,11 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a token cannot outlive the revocation that it races with": testRevocationRace,
 		"expired tokens are deleted, and no others":                testExpired,
 		"some data key is found once there is an account":          testAnyDataKey,
+		"an encrypted program is found as stored":                  testCode,
+		"an encrypted program is replaced but for its times":       testReplaceCode,
+		"encrypted programs are listed by name, one's own only":    testCodes,
+		"an encrypted program beyond the bound is refused":         testTooMuchCode,
+		"of many new encrypted programs no more are stored":        testCodeRace,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {

@@ -166,7 +166,7 @@ func New(config Config) *Pool {
 		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[pyth.Runtime]int),
 		sessions: make(map[pyth.SessionID]*member),
 		reserved: make(map[pyth.ReservationID]*reservation), reservations: make(map[pyth.UserID]int),
-		demand:   map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+		demand: map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()

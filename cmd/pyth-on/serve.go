@@ -24,6 +24,7 @@ import (
 	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/zk"
 )
 
 // purgeInterval is how often tokens that have expired are deleted.
@@ -144,6 +145,8 @@ func (c *serveCommand) serve() (err error) {
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
+	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
+	defer encrypted.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
@@ -157,10 +160,11 @@ func (c *serveCommand) serve() (err error) {
 			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions, Clock: now,
 		}),
 		Sessions:   sessions,
+		ZK:         encrypted,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "zero-knowledge"},
 		Version:    version,
 		StartedAt:  started,
 		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
