@@ -7,6 +7,7 @@
 package lockbox
 
 import (
+	"crypto/cipher"
 	"errors"
 
 	"golang.org/x/crypto/argon2"
@@ -61,7 +62,7 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	}
 	key := b.KDF.key(password)
 	defer clear(key)
-	aead, err := chacha20poly1305.NewX(key)
+	aead, err := newAEAD(key)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	}
 	key := b.KDF.key(password)
 	defer clear(key)
-	aead, err := chacha20poly1305.NewX(key)
+	aead, err := newAEAD(key)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +87,9 @@ func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	}
 	return code, nil
 }
+
+// newAEAD is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03).
+func newAEAD(key []byte) (cipher.AEAD, error) { return chacha20poly1305.NewX(key) }
 
 func (k *KDF) key(password []byte) []byte {
 	return argon2.IDKey(password, k.Salt, k.Time, k.MemoryKiB, k.Parallelism, keyBytes)

@@ -46,7 +46,7 @@ func (k *Key) Unseal(sealed []byte, sandbox string) ([]byte, error) {
 	if len(sealed) < encapsulatedBytes {
 		return nil, ErrLocked
 	}
-	r, err := hpke.NewRecipient(sealed[:encapsulatedBytes], k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte(sealInfo))
+	r, err := k.recipient(sealed[:encapsulatedBytes], []byte(sealInfo))
 	if err != nil {
 		return nil, ErrLocked
 	}
@@ -55,6 +55,10 @@ func (k *Key) Unseal(sealed []byte, sandbox string) ([]byte, error) {
 		return nil, ErrLocked
 	}
 	return password, nil
+}
+
+func (k *Key) recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
+	return hpke.NewRecipient(encapsulated, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
 }
 
 // SealPassword seals the password for the sandbox that has the key: the
