@@ -2,8 +2,13 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"maps"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,7 +75,7 @@ func (x *execution) isLocked(t testing.TB) {
 	}
 }
 
-// sandbox reserves one and seals the password for it.
+// sealed reserves a sandbox and seals the password for it.
 func (a *account) sealed(t testing.TB, password string) object {
 	t.Helper()
 	var r struct{ SandboxID, PublicKey string }
@@ -88,11 +93,8 @@ func TestZeroKnowledge(t *testing.T) {
 		for language, code := range map[string]string{
 			"python":     "import sys\nprint(__file__, *sys.argv[1:], input())",
 			"javascript": "console.log(__filename, ...process.argv.slice(2), require('fs').readFileSync(0, 'utf8'))",
-			"typescript": "import { readFileSync } from 'fs'\nconst f: string = __filename\nconsole.log(f, ...process.argv.slice(2), readFileSync(0, 'utf8'))",
+			"typescript": "const f: string = __filename\nconsole.log(f, ...process.argv.slice(2), require('fs').readFileSync(0, 'utf8'))",
 		} {
-			if language == "typescript" {
-				code = "const f: string = __filename\nconsole.log(f, ...process.argv.slice(2), require('fs').readFileSync(0, 'utf8'))"
-			}
 			file := map[string]string{"python": "/work/main.py", "javascript": "/work/main.js", "typescript": "/work/main.ts"}[language]
 			a.store(t, language, locked{language: language, name: language, code: code, password: "pässwörd 🔑"})
 			request := object{"args": []string{"a", "b"}, "stdin": "in"}
@@ -216,4 +218,75 @@ func TestZeroKnowledge(t *testing.T) {
 			return false
 		})
 	})
+}
+
+// examples has the published clients: their checks of the vectors, and how to run
+// them.
+func examples(t *testing.T) map[string]struct{ check, run []string } {
+	t.Helper()
+	dir := must(filepath.Abs("../examples/zk"))(t)
+	vectors := must(filepath.Abs("../docs/zero-knowledge-vectors.json"))(t)
+	// npm leaves packages beside the program.
+	javaScript := t.TempDir()
+	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
+		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install.Dir = javaScript
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	client := filepath.Join(t.TempDir(), "client")
+	if out, err := exec.Command("go", "build", "-o", client, filepath.Join(dir, "go")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	python := func(file string, args ...string) []string {
+		return append([]string{"python3", filepath.Join(dir, "python", file)}, args...)
+	}
+	node := func(file string, args ...string) []string {
+		return append([]string{nodeBinary(t), filepath.Join(javaScript, file)}, args...)
+	}
+	return map[string]struct{ check, run []string }{
+		"python":     {python("check.py", vectors), python("run.py")},
+		"javascript": {node("check.js", vectors), node("run.js")},
+		// Its vectors are checked with the other packages of this module.
+		"go": {nil, []string{client}},
+	}
+}
+
+func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
+	s := start(t)
+	a := s.register(t)
+	program := filepath.Join(t.TempDir(), "program.py")
+	if err := os.WriteFile(program, []byte("print('hällo')\nraise SystemExit(7)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, example := range examples(t) {
+		t.Run(name, func(t *testing.T) {
+			if example.check != nil {
+				out, err := exec.Command(example.check[0], example.check[1:]...).CombinedOutput()
+				if err != nil || string(out) != "ok\n" {
+					t.Errorf("%v: %s", err, out)
+				}
+			}
+			// The parameters are small, since one of them takes long for others.
+			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
+			cmd := exec.Command(example.run[0], args...)
+			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")
+			cmd.Stdin = strings.NewReader("pässwörd\n")
+			out, err := cmd.CombinedOutput()
+			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "hällo\n" {
+				t.Errorf("%v: %s", err, out)
+			}
+			// It is bound to its name.
+			p := object{}
+			s.call(t, a, "GET", "/api/v1/zk/code/from-"+name, nil).want(t, 200, &p)
+			e := s.call(t, a, "PUT", "/api/v1/zk/code/another", p).refused(t, 400, "invalid_request")
+			if len(e.Errors) != 1 || e.Errors[0].Location != "body.name" {
+				t.Errorf("got %+v", e.Errors)
+			}
+		})
+	}
 }
