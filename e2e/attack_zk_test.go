@@ -226,7 +226,7 @@ func (s *server) database(t testing.TB) *sql.DB {
 func (s *server) query(t testing.TB, query string, args ...any) {
 	t.Helper()
 	db := s.database(t)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	result := must(db.ExecContext(t.Context(), query, args...))(t)
 	if n := must(result.RowsAffected())(t); n == 0 {
 		t.Fatal("nothing was changed")
@@ -236,7 +236,7 @@ func (s *server) query(t testing.TB, query string, args ...any) {
 func (s *server) row(t testing.TB, into any, query string, args ...any) {
 	t.Helper()
 	db := s.database(t)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(into); err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func testCodes(t *testing.T, s pyth.Store) {
 	}
 	all, err := s.Codes(t.Context(), "ada")
 	want(t, err, "")
-	var names []string
+	names := make([]string, 0, len(all))
 	for _, c := range all {
 		names = append(names, c.Name)
 	}

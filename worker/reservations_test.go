@@ -12,11 +12,11 @@ import (
 	"github.com/pyth-on/pyth-on/worker"
 )
 
-// reserve reserves a sandbox and expects that it succeeds.
-func (s *scene) reserve(tenant pyth.UserID, id pyth.ReservationID) {
+// reserve reserves a sandbox for ann and expects that it succeeds.
+func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()
-	r, err := s.Reserve(s.Context(), tenant, id)
+	r, err := s.Reserve(s.Context(), "ann", id)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func (s *scene) expectNotReserved(tenant pyth.UserID) {
 func TestReservation(t *testing.T) {
 	on(t, "serves one job of its tenant, and none of another", nil, func(s *scene) {
 		s.warm()
-		s.reserve("ann", "r")
+		s.reserve("r")
 		s.expectNotReserved("bob")
 		other := s.run(job("ann", 0))
 		c := s.run(sealed(job("ann", time.Minute)))
@@ -57,7 +57,7 @@ func TestReservation(t *testing.T) {
 
 	on(t, "that is not used expires", nil, func(s *scene) {
 		s.warm()
-		s.reserve("ann", "r")
+		s.reserve("r")
 		s.sleep(bootTime)
 		s.expectStats(worker.Stats{Fresh: 1, Reserved: 1})
 		s.sleep(reservationTTL)
@@ -67,7 +67,7 @@ func TestReservation(t *testing.T) {
 	})
 
 	on(t, "does not expire while its job runs", nil, func(s *scene) {
-		s.reserve("ann", "r")
+		s.reserve("r")
 		c := s.begin(sealed(job("ann", 2*reservationTTL)))
 		s.expect(c, pyth.StatusSucceeded)
 		s.sleep(bootTime)
@@ -75,8 +75,8 @@ func TestReservation(t *testing.T) {
 	})
 
 	on(t, "is refused beyond the tenant's bound, and beyond that of sessions", nil, func(s *scene) {
-		s.reserve("ann", "r")
-		s.reserve("ann", "q")
+		s.reserve("r")
+		s.reserve("q")
 		if _, err := s.Reserve(s.Context(), "ann", "p"); pyth.ErrorCode(err) != pyth.CodeConflict {
 			t.Errorf("got %v", err)
 		}
@@ -88,7 +88,7 @@ func TestReservation(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		s.run(sealed(job("ann", 0)))
-		s.reserve("ann", "p")
+		s.reserve("p")
 	})
 
 	on(t, "of many at once are no more than the bound", nil, func(s *scene) {
@@ -124,12 +124,12 @@ func TestReservation(t *testing.T) {
 		s.sleep(bootTime)
 		s.expectStats(worker.Stats{Fresh: 1})
 		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
-		s.reserve("ann", "p")
-		s.reserve("ann", "q")
+		s.reserve("p")
+		s.reserve("q")
 	})
 
 	on(t, "whose sandbox dies is gone", nil, func(s *scene) {
-		s.reserve("ann", "r")
+		s.reserve("r")
 		s.all[0].die()
 		synctest.Wait()
 		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
@@ -137,7 +137,7 @@ func TestReservation(t *testing.T) {
 	})
 
 	on(t, "whose sandbox does not take the job is no more, and no other takes it", nil, func(s *scene) {
-		s.reserve("ann", "r")
+		s.reserve("r")
 		s.set(func() { s.runFails = func(int) bool { return true } })
 		if _, err := s.Dispatch(s.Context(), sealed(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable || s.runs != 1 {
 			t.Errorf("got %v after %d runs", err, s.runs)
@@ -151,7 +151,7 @@ func TestReservation(t *testing.T) {
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
 		for range 20 { // One of two that are ready is chosen by chance.
-			s.reserve("ann", "r")
+			s.reserve("r")
 			if o, err := s.Dispatch(canceled, sealed(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}
@@ -162,7 +162,7 @@ func TestReservation(t *testing.T) {
 	})
 
 	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
-		s.reserve("ann", "r")
+		s.reserve("r")
 		c := s.begin(job("bob", time.Minute))
 		waits := s.begin(sealed(job("ann", 0)))
 		s.expect(c, pyth.StatusSucceeded)
@@ -170,7 +170,7 @@ func TestReservation(t *testing.T) {
 	})
 
 	on(t, "ends with the pool", nil, func(s *scene) {
-		s.reserve("ann", "r")
+		s.reserve("r")
 		_ = s.Close()
 		s.expectStats(worker.Stats{})
 		if _, err := s.Reserve(s.Context(), "ann", "p"); pyth.ErrorCode(err) != pyth.CodeDraining {

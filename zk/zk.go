@@ -10,16 +10,13 @@ package zk
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/semaphore"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/zk/lockbox"
 )
 
 // Config is what a Service works with. Zero values of what is optional mean the
@@ -36,26 +33,14 @@ type Config struct {
 	Logger        *slog.Logger
 }
 
-// The parameters that programs are encrypted with here: the second of those that
-// RFC 9106, section 4, recommends.
-const (
-	kdfTime        = 3
-	kdfMemoryKiB   = 64 << 10
-	kdfParallelism = 4
-)
-
-const (
-	// maxEncryptWait is how long a caller waits for their turn to encrypt.
-	maxEncryptWait = 10 * time.Second
-	// noteTimeout bounds a note that nobody waits for.
-	noteTimeout = 30 * time.Second
-)
+// noteTimeout bounds a note that nobody waits for.
+const noteTimeout = 30 * time.Second
 
 // Service is a pyth.ZKService.
 type Service struct {
 	config Config
-	turns  *semaphore.Weighted
-	notes  sync.WaitGroup
+	encrypter
+	notes sync.WaitGroup
 }
 
 var _ pyth.ZKService = (*Service)(nil)
@@ -63,52 +48,11 @@ var _ pyth.ZKService = (*Service)(nil)
 // New makes a Service.
 func New(config Config) *Service {
 	config.MaxPerUser = cmp.Or(config.MaxPerUser, 1000)
-	return &Service{config: config, turns: semaphore.NewWeighted(int64(cmp.Or(config.MaxConcurrent, 2)))}
+	return &Service{config: config, encrypter: newEncrypter(cmp.Or(config.MaxConcurrent, 2))}
 }
 
 // Close returns when all is noted that was to be.
 func (s *Service) Close() { s.notes.Wait() }
-
-// Encrypt encrypts the program and wipes the password.
-func (s *Service) Encrypt(ctx context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedCode, error) {
-	defer clear(password)
-	if err := checkProgram(language, code, password); err != nil {
-		return nil, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, maxEncryptWait)
-	defer cancel()
-	if err := s.turns.Acquire(waiting, 1); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &pyth.Error{
-			Code:       pyth.CodeOverloaded,
-			Message:    "Too many programs are being encrypted at this moment. Try again soon, or encrypt yourself.",
-			RetryAfter: time.Second,
-		}
-	}
-	defer s.turns.Release(1)
-	box := lockbox.Box{
-		Language: string(language),
-		KDF:      lockbox.KDF{Salt: make([]byte, lockbox.SaltBytes), Time: kdfTime, MemoryKiB: kdfMemoryKiB, Parallelism: kdfParallelism},
-		Nonce:    make([]byte, lockbox.NonceBytes),
-	}
-	for _, b := range [][]byte{box.KDF.Salt, box.Nonce} {
-		if _, err := rand.Read(b); err != nil {
-			return nil, err
-		}
-	}
-	ciphertext, err := box.Seal(code, password)
-	if err != nil {
-		return nil, err
-	}
-	return &pyth.EncryptedCode{
-		Language:   language,
-		KDF:        pyth.KDF{Salt: box.KDF.Salt, Time: kdfTime, MemoryKiB: kdfMemoryKiB, Parallelism: kdfParallelism},
-		Nonce:      box.Nonce,
-		Ciphertext: ciphertext,
-	}, nil
-}
 
 // StoreCode makes or replaces the program.
 func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {

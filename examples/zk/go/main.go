@@ -80,8 +80,8 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	if err := call(http.MethodPost, "/api/v1/zk/execute/"+name, request, &result); err != nil {
 		return 1, err
 	}
-	fmt.Print(result.Stdout)
-	fmt.Fprint(os.Stderr, result.Stderr)
+	_, _ = os.Stdout.WriteString(result.Stdout)
+	_, _ = os.Stderr.WriteString(result.Stderr)
 	if result.Error.Name != "" {
 		fmt.Fprintln(os.Stderr, result.Error.Name+": "+result.Error.Message)
 	}
