@@ -36,7 +36,10 @@ func Run(socket io.ReadWriter) error {
 	}
 	// The key takes one large piece of memory, which is not worth looking at.
 	debug.SetGCPercent(-1)
-	conn := protocol.NewConn(socket)
+	return serve(protocol.NewConn(socket))
+}
+
+func serve(conn *protocol.Conn) error {
 	r, err := receive(conn)
 	if err != nil {
 		return err
