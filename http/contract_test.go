@@ -50,7 +50,7 @@ func (d document) each(f func(name string, op operation, request func(body strin
 		for method, op := range item {
 			method = strings.ToUpper(method)
 			f(method+" "+path, op, func(body string) *http.Request {
-				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt").Replace(path), body)
+				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code").Replace(path), body)
 			})
 		}
 	}
@@ -128,7 +128,7 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 			t.Errorf("%s as text: status %d: %s", name, res.StatusCode, res.body)
 		}
 	})
-	if bodies < 10 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
+	if bodies < 12 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
 		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
 	}
 }
@@ -137,7 +137,7 @@ func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	camel := regexp.MustCompile(`^[a-z]+([A-Z][a-z0-9]*)*$`)
 	counts := []string{
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
-		"sequence", "index", "treeSize",
+		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {

@@ -47,7 +47,7 @@ func newDenied(to Denials, now func() time.Time) *denied {
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {
-	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeRateLimited:
+	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeRateLimited, pyth.CodeNotFound:
 	default:
 		return
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	// Denials hear of attempts at audited actions that were refused before a
 	// service heard of them; nil for nobody.
 	Denials Denials
+	// ZK is nil where no encrypted programs are kept.
+	ZK pyth.ZKService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -129,6 +131,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessionFiles()
 	h.registerSecrets()
 	h.registerAudit()
+	h.registerZK()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

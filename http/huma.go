@@ -86,8 +86,6 @@ type bodySpec struct {
 	required bool
 	maxBytes int64
 	bodies   *bodyBudget
-	// sensitive are the fields that must not stay in memory.
-	sensitive []string
 }
 
 // Keys of an operation's metadata.
@@ -198,7 +196,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		if maxBytes == 0 {
 			maxBytes = smallBody
 		}
-		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies, sensitive: sensitiveFields(b.bodyType())}
+		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies}
 	}
 	documentResponses(doc, op.answer)
 }

@@ -48,6 +48,11 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"audit records are added at the end only":                  testAuditAppend,
 		"pages of the audit log have what the filter selects":      testAuditPages,
 		"of a pruned audit record its hashes are left":             testAuditPrune,
+		"an encrypted program is found as stored":                  testCode,
+		"an encrypted program is replaced but for its times":       testReplaceCode,
+		"encrypted programs are listed by name, one's own only":    testCodes,
+		"an encrypted program beyond the bound is refused":         testTooMuchCode,
+		"of many new encrypted programs no more are stored":        testCodeRace,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {

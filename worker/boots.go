@@ -103,7 +103,7 @@ func (p *Pool) freshFor(runtime pyth.Runtime) int {
 // be unless one is booted. The caller holds the lock.
 func (p *Pool) lacking() []*waiter {
 	var lacking []*waiter
-	full, running, reserved := false, p.running, p.reserved
+	full, running, reserved := false, p.running, p.promised
 	for _, t := range p.turn {
 		own := t.renewing + len(t.ready)
 		for i, w := range t.queue {
@@ -114,7 +114,7 @@ func (p *Pool) lacking() []*waiter {
 			if t.running+i >= p.config.MaxPerTenant {
 				break
 			}
-			if w.job.Session != "" {
+			if w.job.Session != "" || reservationOf(w.job) != "" {
 				continue // It has its sandbox.
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution

@@ -80,6 +80,7 @@ func (m *poolMetrics) collectors(pool *worker.Pool) []prometheus.Collector {
 		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s worker.Stats) int64 { return int64(s.Renewing) }),
 		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s worker.Stats) int64 { return int64(s.Booting) }),
 		gauge("pyth_on_sessions_waiting", "Sessions in which nothing runs.", func(s worker.Stats) int64 { return int64(s.Sessions) }),
+		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s worker.Stats) int64 { return int64(s.Reserved) }),
 		gauge("pyth_on_executions_running", "Programs that run.", func(s worker.Stats) int64 { return int64(s.Running) }),
 		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s worker.Stats) int64 { return int64(s.Queued) }),
 		gauge("pyth_on_tenants", "Users who have a sandbox or a program here.", func(s worker.Stats) int64 { return int64(s.Tenants) }),

@@ -14,6 +14,13 @@ import (
 // sandboxes is derived from the machine's memory: measured ones have less.
 const sandboxBytes = 24 << 20
 
+// How many sandboxes are reserved for one user's sealed passwords, and for how
+// long: a client seals as soon as it has the key.
+const (
+	reservationsOfUser = 4
+	reservationTTL     = 5 * time.Minute
+)
+
 // poolFlags say how many sandboxes and programs there may be. 0 stands for what
 // suits the machine.
 type poolFlags struct {
@@ -58,6 +65,8 @@ func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logg
 		MaxWarm:            max(f.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
+		MaxReservations:    reservationsOfUser,
+		ReservationTTL:     reservationTTL,
 		MaxSessions:        orDefault(f.MaxSessions, sandboxes*3/4),
 		MaxRunning:         running,
 		MaxPerTenant:       orDefault(f.MaxRunningOfUser, (3*running+3)/4),

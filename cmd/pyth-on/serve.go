@@ -28,6 +28,7 @@ import (
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/zk"
 )
 
 // purgeInterval is how often what has expired is deleted.
@@ -169,6 +170,8 @@ func (c *serveCommand) serve() (err error) {
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
+	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
+	defer encrypted.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
@@ -184,12 +187,13 @@ func (c *serveCommand) serve() (err error) {
 		}), log),
 		Sessions:   audit.Sessions(sessions, log),
 		Secrets:    audit.Secrets(secret, log),
+		ZK:         audit.ZK(encrypted, log),
 		Audit:      log,
 		Denials:    log,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge"},
 		Version:    version,
 		StartedAt:  started,
 		Collectors: slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log)),
