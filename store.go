@@ -14,6 +14,7 @@ type Store interface {
 	RefreshTokenStore
 	KeyStore
 	SecretStore
+	PackageStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 	Close() error
@@ -134,4 +135,17 @@ type SecretStore interface {
 	// SetSecretsUsed notes when secrets were used; those that are not there (any
 	// more) are left out.
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
+}
+
+// PackageStore keeps users' lists of packages.
+type PackageStore interface {
+	// PackageList is the user's list; an empty one of revision 0 if there is none.
+	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
+	// PackageLayers are those that the user's runs have; one indexed query.
+	PackageLayers(ctx context.Context, user UserID) (Layers, error)
+	// PutPackageList replaces the user's list as a whole, if its revision is the
+	// one before; otherwise it fails with CodeConflict.
+	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
+	// UsedLayers are the layers of all lists, without repetition.
+	UsedLayers(ctx context.Context) ([]string, error)
 }
