@@ -13,6 +13,9 @@ type Code string
 // The codes a caller can meet. The http package maps each to a status.
 const (
 	CodeInvalid            Code = "invalid_request"
+	CodeInvalidRequirement Code = "invalid_requirement"
+	CodeUnsatisfiable      Code = "unsatisfiable"
+	CodeIndexUnavailable   Code = "index_unavailable"
 	CodeReservedName       Code = "reserved_name"
 	CodeUnauthenticated    Code = "unauthenticated"
 	CodeInvalidCredentials Code = "invalid_credentials"

@@ -135,6 +135,8 @@ type Job struct {
 	Secrets []SecretValue
 	// Locked is the program if it is encrypted; Code is empty then.
 	Locked *Locked
+	// Layers are the packages of the sandbox that it runs in.
+	Layers Layers
 }
 
 // Status says how a run ended.

@@ -24,6 +24,8 @@ type SessionSpec struct {
 	// for all of the user's.
 	Secrets    []string
 	AllSecrets bool
+	// Layers are the packages that it has to its end.
+	Layers Layers
 }
 
 // Session is an interpreter that keeps its state between runs, as its user

@@ -16,6 +16,7 @@ type Store interface {
 	SecretStore
 	AuditStore
 	EncryptedCodeStore
+	PackageStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 	Close() error
@@ -198,4 +199,17 @@ type EncryptedCodeStore interface {
 	// NoteExecuted sets the time of the last execution; no program of that name
 	// is no error.
 	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error
+}
+
+// PackageStore keeps users' lists of packages.
+type PackageStore interface {
+	// PackageList is the user's list; an empty one of revision 0 if there is none.
+	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
+	// PackageLayers are those that the user's runs have; one indexed query.
+	PackageLayers(ctx context.Context, user UserID) (Layers, error)
+	// PutPackageList replaces the user's list as a whole, if its revision is the
+	// one before; otherwise it fails with CodeConflict.
+	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
+	// UsedLayers are the layers of all lists, without repetition.
+	UsedLayers(ctx context.Context) ([]string, error)
 }

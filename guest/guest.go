@@ -29,6 +29,13 @@ const (
 	PythonHookPath = "/pyth-on/python/usercustomize.py"
 )
 
+// Where packages of the user are mounted. Node looks for modules in the second
+// by itself, whatever imports them.
+const (
+	PythonLayerPath = "/opt/pyth-on/python-packages"
+	NodeLayerPath   = "/node_modules"
+)
+
 // Agent is the static executable to be placed at AgentPath.
 func Agent() ([]byte, error) {
 	b, err := binaries.ReadFile("bin/pyth-on-guest")

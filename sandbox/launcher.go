@@ -42,6 +42,8 @@ type Config struct {
 	Cgroup cgroup.Parent
 	// Network makes the way out for a run with rules, which have been checked.
 	Network func(rules []string) (Network, error)
+	// Layers finds the images of packages; nil when there are none.
+	Layers func(pyth.Layers) ([]Mount, error)
 	// Rootless is for a process that is root of a user namespace only.
 	Rootless bool
 }
@@ -77,7 +79,7 @@ func New(config Config) (*Launcher, error) {
 	if err := os.MkdirAll(l.root, 0o711); err != nil {
 		return nil, err
 	}
-	if err := writeBundle(l.bundle, config.Image); err != nil {
+	if err := writeBundle(l.bundle, config.Image, nil); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -101,15 +103,20 @@ func (l *Launcher) Close() error {
 }
 
 // Boot starts a sandbox and returns when an interpreter of the language waits
-// for a job. Other languages' jobs can be run as well, but not as fast.
-func (l *Launcher) Boot(ctx context.Context, language pyth.Language) (*Sandbox, error) {
+// for a job. Other languages' jobs can be run as well, but not as fast. The
+// layers are there for all that run in it.
+func (l *Launcher) Boot(ctx context.Context, language pyth.Language, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
 	s := &Sandbox{launcher: l, language: language, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
-	if err := s.start(); err != nil {
-		return nil, fmt.Errorf("sandbox: starting gVisor: %w", err)
+	bundle, err := l.bundleFor(s.id, layers)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(bundle); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: starting gVisor: %w", err), s.removeBundle())
 	}
 	if err := s.prepare(ctx, protocol.UsualDisk); err != nil {
 		_ = s.Close()
@@ -121,6 +128,28 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language) (*Sandbox, 
 	}
 	return s, nil
 }
+
+// bundleFor returns the bundle for a sandbox: its own if it has layers.
+func (l *Launcher) bundleFor(id string, layers pyth.Layers) (string, error) {
+	if layers == (pyth.Layers{}) {
+		return l.bundle, nil
+	}
+	if l.config.Layers == nil {
+		return "", errors.New("sandbox: there are no packages here")
+	}
+	mounts, err := l.config.Layers(layers)
+	if err != nil {
+		return "", fmt.Errorf("sandbox: finding packages: %w", err)
+	}
+	dir := l.ownBundle(id)
+	if err := writeBundle(dir, l.config.Image, mounts); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// ownBundle is where the bundle of a sandbox with layers is.
+func (l *Launcher) ownBundle(id string) string { return filepath.Join(l.config.StateDir, "bundles", id) }
 
 // connect makes a socket pair, of which the guest gets a blocking end.
 func connect(name string) (ours, theirs *os.File, err error) {
@@ -135,7 +164,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 }
 
 // start starts the processes.
-func (s *Sandbox) start() error {
+func (s *Sandbox) start(bundle string) error {
 	var theirs [2]*os.File
 	var err error
 	if s.socket, theirs[0], err = connect("control"); err != nil {
@@ -149,7 +178,7 @@ func (s *Sandbox) start() error {
 	s.conn = protocol.NewConn(s.socket)
 	l := s.launcher
 	args := append([]string{launchName}, gvisorFlags(l.root, l.config.Rootless)...)
-	args = append(args, "run", "--bundle="+l.bundle, "--pass-fd=3:3", "--pass-fd=4:4", s.id)
+	args = append(args, "run", "--bundle="+bundle, "--pass-fd=3:3", "--pass-fd=4:4", s.id)
 	s.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       args,

@@ -263,7 +263,7 @@ func (s *Sandbox) Close() error {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		<-s.exited
-		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeState())
+		s.closed = errors.Join(s.closeSockets(), s.removeGroup(), s.removeState(), s.removeBundle())
 	})
 	return s.closed
 }
@@ -285,6 +285,9 @@ func (s *Sandbox) removeState() error {
 	}
 	return err
 }
+
+// removeBundle deletes the bundle that is the sandbox's own, if it has one.
+func (s *Sandbox) removeBundle() error { return os.RemoveAll(s.launcher.ownBundle(s.id)) }
 
 // outOfMemory is whether the host's kernel killed here for memory.
 func (s *Sandbox) outOfMemory() bool {

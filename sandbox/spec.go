@@ -18,9 +18,19 @@ var agentCapabilities = []string{
 	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
 }
 
-// writeBundle writes the OCI bundle that all sandboxes of an image share. It
-// holds nothing of any tenant: the spec is on disk and can be read inside.
-func writeBundle(dir, image string) error {
+// Mount is an EROFS image that a sandbox has besides its root.
+type Mount struct {
+	// Image is the path of the file; it is open in the sandbox from its boot on.
+	Image string
+	// Path is where it is mounted, in the order of the list: a directory of the
+	// root file system, or of an image before it.
+	Path string
+}
+
+// writeBundle writes the OCI bundle that all sandboxes with the same images
+// share. It holds nothing of any tenant but which packages it has: the spec is
+// on disk and can be read inside.
+func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {
 		return err
@@ -61,6 +71,12 @@ func writeBundle(dir, image string) error {
 			"dev.gvisor.spec.rootfs.source": image,
 			"dev.gvisor.spec.rootfs.type":   "erofs",
 		},
+	}
+	for _, m := range mounts {
+		// The sentry reads them itself, like the root: no gofer is needed.
+		spec.Mounts = append(spec.Mounts, specs.Mount{
+			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
+		})
 	}
 	b, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {

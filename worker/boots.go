@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -87,12 +88,18 @@ func (p *Pool) warm() map[pyth.Runtime]int {
 	return wanted
 }
 
-// freshFor is how many fresh sandboxes the runtime has. The caller holds the
-// lock.
-func (p *Pool) freshFor(runtime pyth.Runtime) int {
+// kind is what fresh sandboxes differ in.
+type kind struct {
+	runtime pyth.Runtime
+	layers  pyth.Layers
+}
+
+// freshFor is how many fresh sandboxes of the kind there are. The caller holds
+// the lock.
+func (p *Pool) freshFor(k kind) int {
 	n := 0
 	for _, m := range p.fresh {
-		if m.runtime == runtime {
+		if m.runtime == k.runtime && m.layers == k.layers {
 			n++
 		}
 	}
@@ -105,7 +112,7 @@ func (p *Pool) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, reserved := false, p.running, p.promised
 	for _, t := range p.turn {
-		own := t.renewing + len(t.ready)
+		own := t.own()
 		for i, w := range t.queue {
 			if t.system() {
 				lacking = append(lacking, w)
@@ -125,8 +132,8 @@ func (p *Pool) lacking() []*waiter {
 					break
 				}
 			}
-			if own > 0 && !alone {
-				own--
+			if own[w.job.Layers] > 0 && !alone {
+				own[w.job.Layers]--
 			} else {
 				lacking = append(lacking, w)
 			}
@@ -137,54 +144,81 @@ func (p *Pool) lacking() []*waiter {
 	return lacking
 }
 
+// own counts the sandboxes that are ready or will be soon, by their packages.
+func (t *tenant) own() map[pyth.Layers]int {
+	own := make(map[pyth.Layers]int, 1)
+	for _, members := range [][]*member{t.ready, t.renewing} {
+		for _, m := range members {
+			own[m.layers]++
+		}
+	}
+	return own
+}
+
+// unmet are those of the jobs that are left when each fresh sandbox has one. The
+// caller holds the lock.
+func (p *Pool) unmet(jobs []*waiter) []*waiter {
+	fresh := make(map[pyth.Layers]int, 1)
+	for _, m := range p.fresh {
+		fresh[m.layers]++
+	}
+	var left []*waiter
+	for _, w := range jobs {
+		if fresh[w.job.Layers]--; fresh[w.job.Layers] < 0 {
+			left = append(left, w)
+		}
+	}
+	return left
+}
+
 // fill starts as many boots as are wanted. The caller holds the lock.
 func (p *Pool) fill() {
 	if p.closed || p.rest.timer != nil {
 		return
 	}
 	jobs := p.lacking()
-	lacking := len(jobs) - len(p.fresh)
+	lacking := len(p.unmet(jobs))
 	for p.booting < p.maxBoots(lacking) {
-		runtime, wanted := p.mostWanted(jobs)
+		k, wanted := p.mostWanted(jobs)
 		if !wanted {
 			return
 		}
 		if p.total >= p.capacity() {
 			// Room is made for jobs, not for spares; it is there when what is
 			// removed is gone.
-			for p.removing+p.booting < min(lacking, p.config.MaxBoots) && len(p.idle) > 0 {
+			for p.removing+p.booting < min(lacking, p.config.MaxBoots) && len(p.idle)+len(p.fresh) > 0 {
 				p.remove(p.dispensable(), Evicted)
 			}
 			return
 		}
 		p.total++
 		p.booting++
-		p.bootingFor[runtime]++
-		p.all.Go(func() { p.boot(runtime) })
+		p.bootingFor[k]++
+		p.all.Go(func() { p.boot(k) })
 	}
 }
 
-// mostWanted is the runtime that the next boot is for, if any: first those of
+// mostWanted is the kind that the next boot is for, if any: first those of
 // jobs that lack a sandbox, in their order, then those with too few spares. The
 // caller holds the lock.
-func (p *Pool) mostWanted(lacking []*waiter) (pyth.Runtime, bool) {
-	have := make(map[pyth.Runtime]int)
-	for _, runtime := range runtimes() {
-		have[runtime] = p.freshFor(runtime) + p.bootingFor[runtime]
+func (p *Pool) mostWanted(lacking []*waiter) (kind, bool) {
+	have := maps.Clone(p.bootingFor)
+	for _, m := range p.fresh {
+		have[kind{m.runtime, m.layers}]++
 	}
 	for _, w := range lacking {
-		runtime := w.job.Language.Runtime()
-		if have[runtime]--; have[runtime] < 0 {
-			return runtime, true
+		k := kind{w.job.Language.Runtime(), w.job.Layers}
+		if have[k]--; have[k] < 0 {
+			return k, true
 		}
 	}
 	warm := p.warm()
 	for _, runtime := range runtimes() {
-		if have[runtime] < warm[runtime] {
-			return runtime, true
+		if k := (kind{runtime: runtime}); have[k] < warm[runtime] {
+			return k, true
 		}
 	}
-	return "", false
+	return kind{}, false
 }
 
 // capacity is how many sandboxes there may be. The server's own jobs need no
@@ -198,8 +232,12 @@ func (p *Pool) capacity() int {
 }
 
 // dispensable is the idle sandbox that was used least recently, if possible of
-// a tenant with more of them than jobs that wait. The caller holds the lock.
+// a tenant with more of them than jobs that wait; a fresh one, which nobody who
+// waits can have, if there is none. The caller holds the lock.
 func (p *Pool) dispensable() *member {
+	if len(p.idle) == 0 {
+		return p.fresh[0]
+	}
 	i := slices.IndexFunc(p.idle, func(m *member) bool { return len(m.tenant.queue) < len(m.tenant.ready) })
 	return p.idle[max(i, 0)]
 }
@@ -214,23 +252,25 @@ func (p *Pool) maxBoots(lacking int) int {
 }
 
 // boot boots one sandbox.
-func (p *Pool) boot(runtime pyth.Runtime) {
+func (p *Pool) boot(k kind) {
 	started := time.Now()
-	s, err := p.config.Boot(p.ctx, runtime)
+	s, err := p.config.Boot(p.ctx, k.runtime, k.layers)
 	took := time.Since(started)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.booting--
-	p.bootingFor[runtime]--
+	if p.bootingFor[k]--; p.bootingFor[k] == 0 {
+		delete(p.bootingFor, k)
+	}
 	if err != nil {
 		p.total--
 		p.failed(took, err)
 		return
 	}
 	p.rest.backoff, p.rest.failures = 0, 0
-	p.demand[runtime].booted(took)
+	p.demand[k.runtime].booted(took)
 	p.config.Observer.Booted(took, nil)
-	m := &member{sandbox: s, runtime: runtime}
+	m := &member{sandbox: s, runtime: k.runtime, layers: k.layers}
 	p.all.Go(func() { p.guard(m) })
 	p.place(m)
 	p.schedule()
@@ -257,7 +297,7 @@ func (p *Pool) failed(took time.Duration, err error) {
 		return
 	}
 	// The first have what is there and what still boots.
-	if lacking, others := p.lacking(), len(p.fresh)+p.booting; len(lacking) > others {
+	if lacking, others := p.unmet(p.lacking()), p.booting; len(lacking) > others {
 		w := lacking[others]
 		p.leave(w)
 		w.assigned <- assignment{err: unavailable(err)}

@@ -36,6 +36,12 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 	return j
 }
 
+// with gives the job packages.
+func with(layer string, j *pyth.Job) *pyth.Job {
+	j.Layers.Python = layer
+	return j
+}
+
 func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	j.Limits.MemoryBytes = bytes
 	return j

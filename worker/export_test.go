@@ -28,7 +28,7 @@ func (p *Pool) Faults() []string {
 		expect(t.id == id, "tenant %q is kept as %q", t.id, id)
 		expect(len(t.queue)+t.running+t.members > 0, "tenant %q is kept for nothing", id)
 		expect(t.members <= p.config.MaxPerTenant+p.config.MaxBoots, "tenant %q has grown to %d sandboxes", id, t.members)
-		expect(t.members >= len(t.ready)+t.renewing, "tenant %q has %d sandboxes", id, t.members)
+		expect(t.members >= len(t.ready)+len(t.renewing), "tenant %q has %d sandboxes", id, t.members)
 		expect(slices.Contains(p.turn, t) == (len(t.queue) > 0), "tenant %q has %d jobs that wait for its turn", id, len(t.queue))
 	}
 	for i, t := range p.turn {
@@ -47,10 +47,10 @@ func (p *Pool) Faults() []string {
 			break
 		}
 		own := !t.system() && job.Isolation != pyth.IsolationExecution
-		expect(len(p.fresh) == 0 || own && !p.mayGrow(t), "a job of %q waits for nothing", t.id)
-		expect(!own || len(t.ready) == 0, "a job of %q waits beside its sandbox", t.id)
+		expect(len(having(p.fresh, job.Layers)) == 0 || own && !p.mayGrow(t), "a job of %q waits for nothing", t.id)
+		expect(!own || len(having(t.ready, job.Layers)) == 0, "a job of %q waits beside its sandbox", t.id)
 	}
-	lacking := min(len(p.lacking())-len(p.fresh), p.config.MaxBoots)
+	lacking := min(len(p.unmet(p.lacking())), p.config.MaxBoots)
 	// When what is removed is gone it goes on.
 	stuck := lacking > p.booting && p.removing == 0 && (len(p.idle) > 0 || p.total < p.config.MaxSandboxes)
 	expect(!stuck || p.rest.timer != nil || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.booting)

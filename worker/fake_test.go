@@ -14,7 +14,9 @@ type fake struct {
 	machine *machine
 	// runtime is what it was booted for.
 	runtime pyth.Runtime
-	done    chan struct{}
+	// layers are the packages in it.
+	layers pyth.Layers
+	done   chan struct{}
 	// beforeRenewed is called when a renewal is about to end.
 	beforeRenewed func()
 
@@ -42,6 +44,9 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	f.enter("a run", false)
 	if f.session != job.Session {
 		m.fault("a job of session %q runs in one of %q", job.Session, f.session)
+	}
+	if f.layers != job.Layers {
+		m.fault("a job with packages %v runs in a sandbox with %v", job.Layers, f.layers)
 	}
 	m.runs++
 	fails := f.ended || m.runFails != nil && m.runFails(m.runs)

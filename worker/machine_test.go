@@ -74,7 +74,7 @@ func (m *machine) set(change func()) {
 	change()
 }
 
-func (m *machine) boot(ctx context.Context, runtime pyth.Runtime) (worker.Sandbox, error) {
+func (m *machine) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {
 	m.mu.Lock()
 	m.tries++
 	fails := m.bootFails != nil && m.bootFails(m.tries)
@@ -100,7 +100,7 @@ func (m *machine) boot(ctx context.Context, runtime pyth.Runtime) (worker.Sandbo
 		m.count(-1)
 		return nil, err
 	}
-	f := &fake{machine: m, runtime: runtime, done: make(chan struct{})}
+	f := &fake{machine: m, runtime: runtime, layers: layers, done: make(chan struct{})}
 	m.all = append(m.all, f)
 	return f, nil
 }

@@ -24,6 +24,8 @@ type member struct {
 	busy bool
 	// runtime is the one whose interpreter waits in it, or ran last.
 	runtime pyth.Runtime
+	// layers are the packages in it.
+	layers pyth.Layers
 	// expiry removes it when it has waited for too long since; nil while it
 	// does not wait.
 	expiry *time.Timer
@@ -33,6 +35,7 @@ type member struct {
 // take takes a sandbox for a job of the tenant, nil if none is ready. The caller
 // holds the lock.
 func (p *Pool) take(t *tenant, job *pyth.Job) *member {
+	p.retire(t)
 	m := p.choose(t, job)
 	if m == nil {
 		return nil
@@ -49,15 +52,16 @@ func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 	return m
 }
 
-// choose chooses a sandbox that is ready, if possible with the job's runtime:
+// choose chooses a sandbox that is ready and has the job's packages, if possible
+// with the job's runtime:
 // the one of the tenant's own that was used last, whose memory is warmest, or a
 // fresh one. Another runtime's costs the start of an interpreter, which takes
 // less than a boot does. The caller holds the lock.
 func (p *Pool) choose(t *tenant, job *pyth.Job) *member {
 	var own []*member
-	fresh := p.fresh
+	fresh := having(p.fresh, job.Layers)
 	if p.mayKeep(t, job) {
-		own = t.ready
+		own = having(t.ready, job.Layers)
 		if !p.mayGrow(t) {
 			fresh = nil
 		}
@@ -77,6 +81,28 @@ func (p *Pool) choose(t *tenant, job *pyth.Job) *member {
 		return fresh[0]
 	}
 	return nil
+}
+
+// having are those of the sandboxes that have the packages.
+func having(members []*member, layers pyth.Layers) []*member {
+	other := func(m *member) bool { return m.layers != layers }
+	if !slices.ContainsFunc(members, other) {
+		return members
+	}
+	return slices.DeleteFunc(slices.Clone(members), other)
+}
+
+// retire removes the tenant's sandboxes without the packages that it has now:
+// they must not keep it from having others. The caller holds the lock.
+func (p *Pool) retire(t *tenant) {
+	wanted := func(m *member) bool {
+		return m.layers == t.layers || slices.ContainsFunc(t.queue, func(w *waiter) bool { return w.job.Layers == m.layers })
+	}
+	for i := len(t.ready) - 1; i >= 0; i-- {
+		if m := t.ready[i]; !wanted(m) {
+			p.remove(m, Outdated)
+		}
+	}
 }
 
 // mayKeep is whether a sandbox may be the tenant's for more than this job.
@@ -119,10 +145,19 @@ func (p *Pool) place(m *member) {
 		p.idle = append(p.idle, m)
 		m.tenant.ready = append(m.tenant.ready, m)
 	}
-	if p.config.IdleTimeout > 0 {
+	if d := p.patience(m); d > 0 {
 		m.since = time.Now()
-		m.expiry = time.AfterFunc(p.config.IdleTimeout, func() { p.expire(m) })
+		m.expiry = time.AfterFunc(d, func() { p.expire(m) })
 	}
+}
+
+// patience is how long a sandbox may wait for a job; 0 is for ever. One with
+// packages is no spare: the job that it was booted for may have gone.
+func (p *Pool) patience(m *member) time.Duration {
+	if m.layers != (pyth.Layers{}) && p.config.IdleTimeout == 0 {
+		return time.Minute
+	}
+	return p.config.IdleTimeout
 }
 
 // unplace ends the waiting of a sandbox; false if it did not wait. The caller
@@ -148,11 +183,11 @@ func (p *Pool) expire(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// It may have been used, and wait again, before this got the lock.
-	if m.expiry == nil || time.Since(m.since) < p.config.IdleTimeout {
+	if m.expiry == nil || time.Since(m.since) < p.patience(m) {
 		return
 	}
-	if m.tenant == nil && p.freshFor(m.runtime) <= p.warm()[m.runtime]+len(p.lacking()) {
-		m.expiry.Reset(p.config.IdleTimeout)
+	if m.tenant == nil && m.layers == (pyth.Layers{}) && p.freshFor(kind{runtime: m.runtime}) <= p.warm()[m.runtime]+len(p.lacking()) {
+		m.expiry.Reset(p.patience(m))
 		return
 	}
 	p.remove(m, Idle)
@@ -162,7 +197,7 @@ func (p *Pool) expire(m *member) {
 // renew makes a sandbox ready for its tenant's next job, in the background.
 // The caller holds the lock.
 func (p *Pool) renew(m *member) {
-	m.tenant.renewing++
+	m.tenant.renewing = append(m.tenant.renewing, m)
 	p.spent = append(p.spent, m)
 	p.startRenewals()
 }
@@ -185,7 +220,7 @@ func (p *Pool) doRenew(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.renewing--
-	m.tenant.renewing--
+	m.tenant.renewing = without(m.tenant.renewing, m)
 	p.startRenewals()
 	switch {
 	case err == nil:

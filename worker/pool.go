@@ -11,7 +11,8 @@
 // Sandboxes that had no job yet are fresh. In each waits the interpreter of one
 // runtime; another can take its place, at the cost of its start. A tenant's sandbox that has run a
 // job is renewed, which ends with an interpreter that waits for the next, and
-// is kept for a while. How many fresh sandboxes of a runtime are kept follows
+// is kept for a while. What packages a sandbox has is settled when it boots: it
+// serves jobs with the same ones only, and spares have none. How many fresh sandboxes of a runtime are kept follows
 // the rate at which its jobs take some.
 package worker
 
@@ -51,8 +52,9 @@ type Sandbox interface {
 
 // Config says how many sandboxes there may be.
 type Config struct {
-	// Boot starts a sandbox that is ready for a job of the runtime.
-	Boot func(context.Context, pyth.Runtime) (Sandbox, error)
+	// Boot starts a sandbox that is ready for a job of the runtime with these
+	// packages.
+	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
 	// Warm is how many fresh sandboxes wait for Python's jobs at least,
 	// WarmNode for Node's, and MaxWarm for all at most.
 	Warm, WarmNode, MaxWarm int
@@ -104,13 +106,14 @@ type Reason string
 
 // The reasons.
 const (
-	Spent   Reason = "spent"   // it has served as many jobs as it may
-	Idle    Reason = "idle"    // its tenant had no job for a while
-	Evicted Reason = "evicted" // another tenant needed its place
-	Broken  Reason = "broken"  // it ended, or could not be renewed
-	Drained Reason = "drained" // the pool closes
-	Closed  Reason = "closed"  // its session was closed
-	Expired Reason = "expired" // the job that it was reserved for did not come
+	Spent    Reason = "spent"    // it has served as many jobs as it may
+	Idle     Reason = "idle"     // its tenant had no job for a while
+	Evicted  Reason = "evicted"  // another tenant needed its place
+	Broken   Reason = "broken"   // it ended, or could not be renewed
+	Drained  Reason = "drained"  // the pool closes
+	Closed   Reason = "closed"   // its session was closed
+	Expired  Reason = "expired"  // the job that it was reserved for did not come
+	Outdated Reason = "outdated" // its tenant has other packages now
 )
 
 // attempts is in how many sandboxes a job is tried that could not be handed
@@ -146,8 +149,8 @@ type Pool struct {
 	reservations map[pyth.UserID]int
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
-	// bootingFor is how many of those that boot are for each runtime.
-	bootingFor      map[pyth.Runtime]int
+	// bootingFor is how many of those that boot are of each kind.
+	bootingFor      map[kind]int
 	running, queued int
 	// promised is the memory that running jobs may take.
 	promised int64
@@ -163,7 +166,7 @@ var (
 // New starts to fill the pool.
 func New(config Config) *Pool {
 	p := &Pool{
-		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[pyth.Runtime]int),
+		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[kind]int),
 		sessions: make(map[pyth.SessionID]*member),
 		reserved: make(map[pyth.ReservationID]*reservation), reservations: make(map[pyth.UserID]int),
 		demand: map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
@@ -285,6 +288,8 @@ func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err erro
 		p.remove(m, Drained)
 	case err != nil:
 		p.remove(m, Broken)
+	case m.tenant != nil && m.layers != m.tenant.layers:
+		p.remove(m, Outdated)
 	case m.tenant == nil || p.config.MaxRuns > 0 && m.runs >= p.config.MaxRuns:
 		p.remove(m, Spent)
 	default:

@@ -11,9 +11,12 @@ type tenant struct {
 	id pyth.UserID
 	// queue are the jobs that wait, oldest first.
 	queue []*waiter
-	// running counts its jobs, members its sandboxes, renewing those of them
-	// that will be ready soon.
-	running, members, renewing int
+	// running counts its jobs, members its sandboxes.
+	running, members int
+	// renewing are those of its sandboxes that will be ready soon.
+	renewing []*member
+	// layers are the packages of the job that came last.
+	layers pyth.Layers
 	// ready are its sandboxes that wait, most recently used last.
 	ready []*member
 }
@@ -52,6 +55,7 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 		}
 	}
 	p.tenants[t.id] = t
+	t.layers = job.Layers
 	w := &waiter{tenant: t, job: job, assigned: make(chan assignment, 1)}
 	if again {
 		t.queue = slices.Insert(t.queue, 0, w)

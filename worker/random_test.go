@@ -19,6 +19,8 @@ type arrival struct {
 	Tenant                     pyth.UserID
 	Isolated, Node             bool
 	Memory                     int64
+	// Layers are the packages that its tenant has now, "" for none.
+	Layers string
 	// Kills is whether the sandbox that was booted last dies when it comes.
 	Kills bool
 }
@@ -57,6 +59,7 @@ func plans(t *rapid.T) plan {
 			After: moment("after"), Runs: moment("time"), CanceledAfter: moment("canceled"),
 			Tenant:   rapid.SampledFrom([]pyth.UserID{"ann", "ann", "bob", "cid", ""}).Draw(t, "tenant"),
 			Isolated: number("isolated", 0, 4) == 0, Node: rapid.Bool().Draw(t, "Node"), Memory: int64(number("bytes", 0, 6)), Kills: number("kills", 0, 9) == 0,
+			Layers: rapid.SampledFrom([]string{"", "", "one", "two"}).Draw(t, "layers"),
 		})
 	}
 	return p
@@ -93,6 +96,9 @@ func (p *plan) follow() []string {
 		j := sized(job(a.Tenant, a.Runs), a.Memory)
 		if a.Isolated {
 			alone(j)
+		}
+		if a.Tenant != "" {
+			j = with(a.Layers, j)
 		}
 		if a.Node {
 			in(pyth.JavaScript, j)

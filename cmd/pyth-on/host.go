@@ -79,12 +79,12 @@ func openHost(image, stateDir string, network func([]string) (sandbox.Network, e
 
 // boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
 // TypeScript runs there as well, and what compiles it takes memory.
-func (h *host) boot(ctx context.Context, runtime pyth.Runtime) (worker.Sandbox, error) {
+func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {
 	language := pyth.Python
 	if runtime == pyth.NodeRuntime {
 		language = pyth.JavaScript
 	}
-	s, err := h.Boot(ctx, language)
+	s, err := h.Boot(ctx, language, layers)
 	if err != nil {
 		return nil, err
 	}

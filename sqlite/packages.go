@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	selectLayers   = "SELECT runtime, layer FROM package_lists WHERE user_id = ?"
+	selectPackages = "SELECT place, name, version, requirement, language, direct, size_bytes, installed_at, url, hash, requires" +
+		" FROM packages WHERE user_id = ? AND runtime = ? ORDER BY place"
+	insertPackage = "INSERT INTO packages (user_id, runtime, place, name, version, requirement, language, direct, size_bytes, installed_at, url, hash, requires)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+// PackageList is the user's list for the runtime.
+func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
+	list := &pyth.PackageList{Runtime: runtime}
+	// The packages must be those of the revision.
+	tx, err := s.reader.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer func() { _ = tx.Rollback() }() // Nothing was written.
+	err = tx.QueryRowContext(ctx, "SELECT revision, layer FROM package_lists WHERE user_id = ? AND runtime = ?", user, runtime).
+		Scan(&list.Revision, &list.Layer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return list, nil
+	}
+	if err != nil {
+		return nil, failure(err)
+	}
+	rows, err := tx.QueryContext(ctx, selectPackages, user, runtime)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		p := new(pyth.LockedPackage)
+		var requires []byte
+		if err := rows.Scan(&p.Place, &p.Name, &p.Version, &p.Requirement, &p.Language, &p.Direct, &p.SizeBytes,
+			timeOf{&p.InstalledAt}, &p.URL, &p.Hash, &requires); err != nil {
+			return nil, failure(err)
+		}
+		if err := json.Unmarshal(requires, &p.Requires); err != nil {
+			return nil, err
+		}
+		list.Packages = append(list.Packages, p)
+	}
+	return list, failure(rows.Err())
+}
+
+// PackageLayers are those that the user's runs have.
+func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
+	var layers pyth.Layers
+	rows, err := s.reader.QueryContext(ctx, selectLayers, user)
+	if err != nil {
+		return layers, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var runtime pyth.Runtime
+		var layer string
+		if err := rows.Scan(&runtime, &layer); err != nil {
+			return layers, failure(err)
+		}
+		if runtime == pyth.NodeRuntime {
+			layers.Node = layer
+		} else {
+			layers.Python = layer
+		}
+	}
+	return layers, failure(rows.Err())
+}
+
+// PutPackageList replaces the user's list.
+func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth.PackageList) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		query := "UPDATE package_lists SET revision = ?3, layer = ?4 WHERE user_id = ?1 AND runtime = ?2 AND revision = ?3 - 1"
+		if list.Revision == 1 {
+			query = "INSERT INTO package_lists (user_id, runtime, revision, layer) VALUES (?1, ?2, ?3, ?4)"
+		}
+		changed, err := affected(tx.ExecContext(ctx, query, user, list.Runtime, list.Revision, list.Layer))
+		if duplicate(err) || err == nil && !changed {
+			return pyth.Errorf(pyth.CodeConflict, "The list of packages was changed meanwhile.")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM packages WHERE user_id = ? AND runtime = ?", user, list.Runtime); err != nil {
+			return err
+		}
+		for _, p := range list.Packages {
+			requires, err := json.Marshal(p.Requires)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, insertPackage, user, list.Runtime, p.Place, p.Name, p.Version, p.Requirement, p.Language,
+				p.Direct, p.SizeBytes, instant(p.InstalledAt), p.URL, p.Hash, string(requires)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// UsedLayers are the layers of all lists.
+func (s *Store) UsedLayers(ctx context.Context) ([]string, error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var layer string
+		if err := rows.Scan(&layer); err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, layer)
+	}
+	return all, failure(rows.Err())
+}
