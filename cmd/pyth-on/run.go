@@ -40,6 +40,9 @@ type runCommand struct {
 	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
 	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
 
+	Runtime string   `placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
+	Preload []string `placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
+
 	nodeFlags
 }
 
@@ -67,6 +70,7 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	progress := newProgress(os.Stderr).step
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	node, err := c.nodeFor(ctx, program.Language, cache, progress)
 	if err != nil {
 		return 0, err
@@ -80,19 +84,26 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"), nil)
+	own, err := c.own().build(ctx, cache, slot.join("state"), progress, logger)
+	if err != nil {
+		return 0, err
+	}
+	h, err := openHost(image.Path, own, slot.join("state"), nil)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	pool := worker.New(single(h, 0, slog.New(slog.NewTextHandler(os.Stderr, nil))))
+	if err := own.tryPreloads(ctx, h); err != nil {
+		return 0, err
+	}
+	pool := worker.New(single(h, 0, logger))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
 	service := execution.New(execution.Config{
-		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
+		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own), Clock: now,
 	})
 	run, err := service.Execute(ctx, "local", program, nil)
 	if err != nil {
@@ -103,7 +114,7 @@ func (c *runCommand) run() (code int, err error) {
 
 // program reads the program and its input.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Language: c.language(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
 	}

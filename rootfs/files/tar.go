@@ -1,0 +1,177 @@
+package files
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+)
+
+// How layers say that something of those below is not there any more (OCI
+// image specification, "Whiteouts").
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+// Layer lays a tar archive over what is there, as the next layer of an OCI
+// image. It ends when ctx does.
+func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
+	t.layer++
+	return t.extract(ctx, r, t.whiteout)
+}
+
+// Unpack adds a tar archive to what is there, in which all names are those of
+// files.
+func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
+	return t.extract(ctx, r, func(string) (bool, error) { return false, nil })
+}
+
+// extract adds what the archive has. The function says of a path if it is none
+// of a file, after it has done what it stands for.
+func (t *Tree) extract(ctx context.Context, r io.Reader, special func(path string) (bool, error)) error {
+	archive := tar.NewReader(r)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			// What follows the archive belongs to its checksum.
+			_, err := io.Copy(io.Discard, r)
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("files: reading an archive: %w", err)
+		}
+		done, err := special(h.Name)
+		if err == nil && !done {
+			err = t.add(h, archive)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// add adds an entry of an archive. What a sandbox has no use for is left out.
+func (t *Tree) add(h *tar.Header, content io.Reader) error {
+	mode := h.FileInfo().Mode()
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return t.Dir(h.Name, mode)
+	case tar.TypeReg:
+		return t.Spool(h.Name, mode, content)
+	case tar.TypeSymlink:
+		return t.Link(h.Name, h.Linkname)
+	case tar.TypeLink:
+		return t.hardLink(h.Name, h.Linkname)
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		return t.Remove(h.Name)
+	}
+	return fmt.Errorf("files: %q has type %q, which this program does not know", h.Name, h.Typeflag)
+}
+
+// hardLink adds another name for a file that is there.
+func (t *Tree) hardLink(at, target string) error {
+	e, err := t.Lstat(target)
+	if err != nil {
+		return fmt.Errorf("files: %q is another name of %q: %w", at, target, err)
+	}
+	if e.Mode.IsDir() {
+		return fmt.Errorf("files: %q is another name of %q, which is a directory", at, target)
+	}
+	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
+}
+
+// whiteout removes what a name stands for of the layers below.
+func (t *Tree) whiteout(name string) (bool, error) {
+	dir, base := path.Split(path.Clean(name))
+	if !strings.HasPrefix(base, whiteout) {
+		return false, nil
+	}
+	names, err := split(dir)
+	if err != nil {
+		return true, err
+	}
+	n, err := t.walk(names, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("files: %q: %w", name, err)
+	}
+	if base == opaque {
+		for child := range n.children {
+			n.prune(child, t.layer)
+		}
+	} else {
+		n.prune(strings.TrimPrefix(base, whiteout), t.layer)
+	}
+	return true, nil
+}
+
+// prune removes the child with all below it but for what came with the layer.
+func (n *node) prune(name string, layer int) {
+	child := n.children[name]
+	if child == nil {
+		return
+	}
+	for below := range child.children {
+		child.prune(below, layer)
+	}
+	if child.layer < layer && len(child.children) == 0 {
+		delete(n.children, name)
+	}
+}
+
+// WriteTar writes the tree as an archive in which all belongs to root and has
+// the time, in the order of names: the same tree gives the same bytes. Progress
+// may be nil; it is told how many files of how many are written.
+func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int)) error {
+	archive := tar.NewWriter(w)
+	total, done := 0, 0
+	count := func(string, Entry) error { total++; return nil }
+	if err := t.Walk(count); err != nil {
+		return err
+	}
+	err := t.Walk(func(path string, e Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if done++; progress != nil {
+			progress(done, total)
+		}
+		return writeEntry(archive, path, e, at)
+	})
+	return errors.Join(err, archive.Close())
+}
+
+func writeEntry(archive *tar.Writer, path string, e Entry, at time.Time) error {
+	h := &tar.Header{Name: path, Mode: int64(e.Mode.Perm()), ModTime: at, Format: tar.FormatPAX}
+	if e.Mode&fs.ModeSticky != 0 {
+		h.Mode |= 0o1000
+	}
+	switch e.Mode.Type() {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, path+"/"
+	case fs.ModeSymlink:
+		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
+	default:
+		h.Typeflag, h.Size = tar.TypeReg, e.Size
+	}
+	if err := archive.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
+		return err
+	}
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(archive, r)
+	return errors.Join(err, r.Close())
+}
