@@ -17,12 +17,13 @@ var version = "unknown"
 
 // commands are the subcommands and their settings.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve the API over HTTP."`
-	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
-	Keys    keysCommands   `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
-	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
-	Audit   auditCommand   `cmd:"" help:"Check or export the audit log, also while a server runs."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Serve   serveCommand    `cmd:"" help:"Serve the API over HTTP."`
+	Run     runCommand      `cmd:"" help:"Run one program in a sandbox, without a server."`
+	Keys    keysCommands    `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
+	Doctor  doctorCommand   `cmd:"" help:"Check what this host can do, point by point, by trying it."`
+	Audit   auditCommand    `cmd:"" help:"Check or export the audit log, also while a server runs."`
+	Runtime runtimeCommands `cmd:"" help:"Make runtimes of one's own."`
+	Version versionCommand  `cmd:"" help:"Show the version."`
 }
 
 // exitCode ends the program with a code and nothing more to say.

@@ -23,18 +23,28 @@ const (
 // image. It ends when ctx does.
 func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	t.layer++
-	return t.extract(ctx, r, t.whiteout)
+	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive to what is there, in which all names are those of
-// files.
+// Unpack adds a tar archive to what is there, as dpkg does: links to directories
+// stay where the archive has directories, and no name means something else.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
-	return t.extract(ctx, r, func(string) (bool, error) { return false, nil })
+	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
+		if h.Typeflag != tar.TypeDir {
+			return false, nil
+		}
+		at, err := t.Lstat(h.Name)
+		if err != nil || at.Mode.Type() != fs.ModeSymlink {
+			return false, nil
+		}
+		to, err := t.Stat(h.Name)
+		return err == nil && to.Mode.IsDir(), nil
+	})
 }
 
-// extract adds what the archive has. The function says of a path if it is none
-// of a file, after it has done what it stands for.
-func (t *Tree) extract(ctx context.Context, r io.Reader, special func(path string) (bool, error)) error {
+// extract adds what the archive has. The function says of an entry whether it is
+// dealt with already.
+func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -49,7 +59,7 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(path strin
 		if err != nil {
 			return fmt.Errorf("files: reading an archive: %w", err)
 		}
-		done, err := special(h.Name)
+		done, err := special(h)
 		if err == nil && !done {
 			err = t.add(h, archive)
 		}
@@ -132,22 +142,25 @@ func (n *node) prune(name string, layer int) {
 
 // WriteTar writes the tree as an archive in which all belongs to root and has
 // the time, in the order of names: the same tree gives the same bytes. Progress
-// may be nil; it is told how many files of how many are written.
-func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int)) error {
+// may be nil; it is told how many bytes of how many that files hold are written.
+func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
-	total, done := 0, 0
-	count := func(string, Entry) error { total++; return nil }
-	if err := t.Walk(count); err != nil {
+	var done, total int64
+	err := t.Walk(func(_ string, e Entry) error { total += e.Size; return nil })
+	if err != nil {
 		return err
 	}
-	err := t.Walk(func(path string, e Entry) error {
+	err = t.Walk(func(path string, e Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if done++; progress != nil {
+		if err := writeEntry(archive, path, e, at); err != nil {
+			return err
+		}
+		if done += e.Size; progress != nil && e.Size > 0 {
 			progress(done, total)
 		}
-		return writeEntry(archive, path, e, at)
+		return nil
 	})
 	return errors.Join(err, archive.Close())
 }
