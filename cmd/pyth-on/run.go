@@ -40,8 +40,8 @@ type runCommand struct {
 	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
 	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
 
-	Runtime string   `placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
-	Preload []string `placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
+	Runtime string   `env:"-" placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
+	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
 
 	nodeFlags
 }

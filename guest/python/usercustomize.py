@@ -102,6 +102,8 @@ def wait():
             pass  # The program's own output must not change.
 
     atexit.register(report)
+    if sys.version_info < (3, 10):
+        loaded.add("atexit")  # The interpreter has no reference of its own to it.
     if mode == b"results":
         import builtins
 
