@@ -29,6 +29,10 @@ const (
 	// maxName and maxTarget are Linux's NAME_MAX and PATH_MAX, in bytes.
 	maxName   = 255
 	maxTarget = 4095
+	// maxFile is what a file holds at most in an image (package erofs), and
+	// maxSpool what all do: a small archive may stand for very much.
+	maxFile  = 4<<30 - 1
+	maxSpool = 64 << 30
 )
 
 // Entry is a directory, a file or a symbolic link.
@@ -119,8 +123,10 @@ func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func(*node) (*node, error) {
 		at := t.spooled
-		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), content)
-		t.spooled += size
+		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), io.LimitReader(content, maxFile+1))
+		if t.spooled += size; err == nil && (size > maxFile || t.spooled > maxSpool) {
+			err = fmt.Errorf("it is too large: a file holds at most %d bytes, and all together %d", int64(maxFile), int64(maxSpool))
+		}
 		open := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(t.spool, at, size)), nil }
 		return &node{Entry: Entry{Mode: allowed(mode), Size: size, Open: open}}, err
 	})

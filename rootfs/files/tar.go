@@ -76,6 +76,9 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	case tar.TypeDir:
 		return t.Dir(h.Name, mode)
 	case tar.TypeReg:
+		if sparse(h) {
+			return fmt.Errorf("files: %q is a sparse file; make the archive without --sparse", h.Name)
+		}
 		return t.Spool(h.Name, mode, content)
 	case tar.TypeSymlink:
 		return t.Link(h.Name, h.Linkname)
@@ -85,6 +88,17 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 		return t.Remove(h.Name)
 	}
 	return fmt.Errorf("files: %q has type %q, which this program does not know", h.Name, h.Typeflag)
+}
+
+// sparse is whether an archive tells only parts of what a file holds: a few
+// bytes of it could stand for terabytes.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // hardLink adds another name for a file that is there.
