@@ -177,13 +177,12 @@ func (i *Image) openDocker(file string) error {
 	return i.use(image)
 }
 
-// blob is what belongs to an image layout.
-var blob = regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
-
 func (i *Image) openLayout(file, dir string) (err error) {
 	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
 		return err
 	}
+	// What belongs to an image layout.
+	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
 	err = names(file, func(name string, content io.Reader) error {
 		if !blob.MatchString(name) {
 			return nil
@@ -261,12 +260,13 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range layers {
-		id, err := l.DiffID()
-		if err != nil {
-			return err
-		}
-		i.layers = append(i.layers, layer{open: l.Uncompressed, digest: id.Hex})
+	// Asked itself, a layer would say what it is instead of what it should be.
+	ids := config.RootFS.DiffIDs
+	if len(ids) != len(layers) {
+		return fmt.Errorf("it has %d layers, of which it names %d", len(layers), len(ids))
+	}
+	for n, l := range layers {
+		i.layers = append(i.layers, layer{open: l.Uncompressed, digest: ids[n].Hex})
 	}
 	return nil
 }
