@@ -60,7 +60,9 @@ func (e *encrypted) Code(_ context.Context, user pyth.UserID, name string) (*pyt
 	return oneCode(), e.call(user, "get %s", name)
 }
 
-func (e *encrypted) NoteExecuted(user pyth.UserID, name string) { _ = e.call(user, "executed %s", name) }
+func (e *encrypted) NoteExecuted(user pyth.UserID, name string) {
+	_ = e.call(user, "executed %s", name)
+}
 
 func (e *encrypted) Reserve(_ context.Context, user pyth.UserID) (*pyth.Reservation, error) {
 	return &pyth.Reservation{ID: "res_1", PublicKey: []byte{0, 255, 62}, ExpiresAt: created}, e.call(user, "reserve")
@@ -146,23 +148,23 @@ func TestAServerWithoutEncryptedProgramsSaysSo(t *testing.T) {
 func TestPayloadsOutOfFormAreRefused(t *testing.T) {
 	s, e := newZKServer(t)
 	for name, c := range map[string]struct{ old, replacement, at string }{
-		"another version":        {`"version":1`, `"version":2`, "body.version"},
-		"another language":       {"javascript", "cobol", "body.language"},
-		"another derivation":     {"argon2id", "argon2i", "body.kdf.name"},
-		"another cipher":         {"xchacha20-poly1305", "aes-256-gcm", "body.cipher.name"},
-		"too many passes":        {`"time":3`, `"time":11`, "body.kdf.time"},
-		"half a pass":            {`"time":3`, `"time":2.5`, "body.kdf.time"},
-		"too much memory":        {"65536", "262145", "body.kdf.memoryKiB"},
-		"too little memory":      {"65536", "7", "body.kdf.memoryKiB"},
-		"too many lanes":         {`"parallelism":4`, `"parallelism":17`, "body.kdf.parallelism"},
-		"a salt that is none":    {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "body.kdf.salt"},
-		"base64 for URLs":        {`"AP8+"`, `"AP8-"`, "body.ciphertext"},
-		"base64 with a line":     {`"AP8+"`, `"AP\n8+"`, "body.ciphertext"},
-		"base64 with more bits":  {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZh==", "body.kdf.salt"},
-		"no ciphertext":          {`"AP8+"`, `""`, "body.ciphertext"},
-		"no name in the name":    {`"report"`, `""`, "body.name"},
-		"an unknown field":       {`"version":1`, `"version":1,"key":"a"`, "body.key"},
-		"a field less":           {`,"ciphertext":"AP8+"`, ``, "body"},
+		"another version":       {`"version":1`, `"version":2`, "body.version"},
+		"another language":      {"javascript", "cobol", "body.language"},
+		"another derivation":    {"argon2id", "argon2i", "body.kdf.name"},
+		"another cipher":        {"xchacha20-poly1305", "aes-256-gcm", "body.cipher.name"},
+		"too many passes":       {`"time":3`, `"time":11`, "body.kdf.time"},
+		"half a pass":           {`"time":3`, `"time":2.5`, "body.kdf.time"},
+		"too much memory":       {"65536", "262145", "body.kdf.memoryKiB"},
+		"too little memory":     {"65536", "7", "body.kdf.memoryKiB"},
+		"too many lanes":        {`"parallelism":4`, `"parallelism":17`, "body.kdf.parallelism"},
+		"a salt that is none":   {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "body.kdf.salt"},
+		"base64 for URLs":       {`"AP8+"`, `"AP8-"`, "body.ciphertext"},
+		"base64 with a line":    {`"AP8+"`, `"AP\n8+"`, "body.ciphertext"},
+		"base64 with more bits": {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZh==", "body.kdf.salt"},
+		"no ciphertext":         {`"AP8+"`, `""`, "body.ciphertext"},
+		"no name in the name":   {`"report"`, `""`, "body.name"},
+		"an unknown field":      {`"version":1`, `"version":1,"key":"a"`, "body.key"},
+		"a field less":          {`,"ciphertext":"AP8+"`, ``, "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := strings.Replace(oneCodeJSON, c.old, c.replacement, 1)
