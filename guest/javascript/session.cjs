@@ -30,17 +30,22 @@ const { then } = Promise.prototype;
 const { promiseHooks } = v8;
 // What calls programs, in traces.
 const evaluator = '\n    at Session.post (node:inspector';
+// Where Node notes which callback it enters. Of what is ended just then it would
+// find its notes wrong, and abort.
+const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks):/;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /** One program. Its outcome is what the agent is told, once that is known. */
 class Run {
   constructor(number, source, wantsResults) {
+    this.number = number;
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
     this.outcome = undefined;
     this.failed = false;
-    this.interrupted = false;
+    // How often it was to be interrupted.
+    this.interrupts = 0;
   }
 }
 
@@ -55,8 +60,13 @@ class Session {
     this.received = Buffer.alloc(0);
     // What has ended a run.
     this.stopper = undefined;
-    this.state = new Int32Array(new SharedArrayBuffer(8));
+    // Shared with the thread that interrupts; see there.
+    this.state = new Int32Array(new SharedArrayBuffer(12));
     this.outputs = [process.stdout, process.stderr];
+    // How many writes to these are under way, and whether the run is to be stopped
+    // after them: streams do not survive to be stopped in one.
+    this.writes = 0;
+    this.due = false;
     this.uncaught = process._fatalException;
   }
 
@@ -72,16 +82,38 @@ class Session {
     session.disconnect();
     process.emitWarning = emitWarning;
     this.setGlobals();
+    for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
     process._fatalException = (error, fromPromise) => this.failed(error, fromPromise);
     const file = `${__dirname}/watch.cjs`;
     const watch = new Worker(file, { argv: [], env: {}, execArgv: [], workerData: this.state.buffer });
+    const early = () => { this.late = true; };
+    process.on('SIGINT', early);
+    keepSignal();
     watch.once('message', () => {
+      process.removeListener('SIGINT', early);
       watch.unref();
       this.listen();
     });
     // Without it an interrupt ends the session, which the agent sees.
     watch.on('error', () => {});
+  }
+
+  /** Has what is written to a stream be written at once, and as a whole. */
+  guard(output) {
+    // Or what is printed faster than it is taken would be kept in memory.
+    output._handle?.setBlocking?.(true);
+    const { write } = output;
+    const whole = (...args) => {
+      this.writes++;
+      try {
+        return Reflect.apply(write, output, args);
+      } finally {
+        this.writes--;
+        if (this.due && this.writes === 0) this.stop();
+      }
+    };
+    Object.defineProperty(output, 'write', { ...hidden, value: whole });
   }
 
   setGlobals() {
@@ -101,7 +133,7 @@ class Session {
     for (const [name, value] of Object.entries({ require, module: main, exports: main.exports, display })) {
       Object.defineProperty(globalThis, name, { ...hidden, value });
     }
-    Object.defineProperty(globalThis, Symbol.for('pyth-on.interrupt'), { ...hidden, value: () => this.interrupt() });
+    Object.defineProperty(globalThis, Symbol.for('pyth-on.interrupt'), { ...hidden, value: (number) => this.interrupt(number) });
   }
 
   listen() {
@@ -225,7 +257,8 @@ class Session {
     try {
       if (types.isNativeError(error) && !types.isProxy(error)) {
         const [stack] = error.stack.split(evaluator);
-        if (stack !== error.stack) error.stack = stack;
+        const theirs = stack.split('\n').filter((line) => !line.includes(`(${__dirname}/`)).join('\n');
+        if (theirs !== error.stack) error.stack = theirs;
       }
       const shown = error instanceof SyntaxError && error.stack.startsWith('<run-') ? error.stack : `Uncaught ${inspect(error)}`;
       this.outputs[1].write(`${shown}\n`);
@@ -259,6 +292,8 @@ class Session {
 
   /** Ends what runs now. V8 does so at the next call or turn of a loop. */
   stop() {
+    this.due = false;
+    this.tell(3);
     this.unwind(undefined);
     this.stopper?.disconnect();
     this.stopper = connect();
@@ -273,27 +308,26 @@ class Session {
   }
 
   /**
-   * Ends the run because the agent wants it. This is called in the midst of what
-   * runs, again and again until the run has ended.
+   * Ends the run after that of the number because the agent wants it. This is
+   * called in the midst of what runs, again and again until the run has ended.
    */
-  interrupt() {
+  interrupt(number) {
+    if (number !== Atomics.load(this.state, 2)) return; // It was meant for what has ended.
     const frames = callers();
     const busy = frames.length > 0;
     const { run } = this;
     if (run === undefined) {
-      this.acknowledge();
-      this.late = busy && this.unread();
-      if (this.late) this.stop();
+      this.late = this.unread();
+      this.tell(0);
+      if (this.late && busy) this.stop();
       return;
     }
-    const again = run.interrupted;
-    if (!again) {
-      run.interrupted = true;
-      this.fail(run, interruption(frames));
-    } else {
-      setImmediate(() => this.finish(run));
-    }
-    if (busy || again) this.stop();
+    this.tell(2);
+    if (run.interrupts++ === 0) this.fail(run, interruption(frames));
+    else setImmediate(() => this.finish(run));
+    // Between two promises nothing is on the stack, and yet it goes on and on.
+    if (this.writes > 0) this.due = true;
+    else if ((busy && !entering.test(frames[0])) || run.interrupts > 60) this.stop();
   }
 
   /** Whether the agent has asked for a run which has not begun. */
@@ -308,9 +342,9 @@ class Session {
     }
   }
 
-  /** Tells the thread that interrupts to wait for the next time. */
-  acknowledge() {
-    Atomics.store(this.state, 0, 0);
+  /** Tells the thread that interrupts where it is. */
+  tell(state) {
+    Atomics.store(this.state, 0, state);
     Atomics.notify(this.state, 0);
   }
 
@@ -323,7 +357,9 @@ class Session {
   finish(run) {
     if (run !== this.run) return;
     this.run = undefined;
-    this.acknowledge();
+    Atomics.store(this.state, 2, run.number);
+    this.tell(0);
+    this.due = false;
     this.restore();
     this.stopper?.disconnect();
     this.stopper = undefined;
@@ -379,6 +415,21 @@ function interruption(frames) {
   error.code = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
   error.stack = [`Error: ${error.message}`, ...frames].join('\n');
   return error;
+}
+
+/**
+ * Has what the program does with SIGINT leave the process's handler alone, which
+ * is that of the thread that interrupts.
+ */
+function keepSignal() {
+  for (const event of ['newListener', 'removeListener']) {
+    for (const listener of process.rawListeners(event)) {
+      process.removeListener(event, listener);
+      process.on(event, (type, ...rest) => {
+        if (type !== 'SIGINT') listener(type, ...rest);
+      });
+    }
+  }
 }
 
 function exitCode() {

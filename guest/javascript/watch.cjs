@@ -10,7 +10,9 @@ const inspector = require('inspector');
 const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 
-// The first is 1 while the program's thread is to be interrupted.
+// The first is 1 when the program's thread is to be interrupted, 2 when it has
+// been asked to end what it does, 3 when it is about to, and 0 when it has; the
+// last is the number of the run that has ended last.
 const state = new Int32Array(workerData);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
@@ -18,6 +20,7 @@ const watch = new vm.Script('watch.forever()');
 globalThis.watch = {
   wait: () => Atomics.wait(state, 1, 0),
   forever() {
+    parentPort.postMessage('ready');
     for (;;) {
       try {
         wait.runInThisContext({ breakOnSigint: true });
@@ -30,21 +33,31 @@ globalThis.watch = {
 
 function interrupt() {
   const session = new inspector.Session();
-  Atomics.store(state, 0, 1);
+  const expression = `globalThis[Symbol.for('pyth-on.interrupt')](${Atomics.load(state, 2)})`;
   session.connectToMainThread();
   do {
-    session.post('Runtime.evaluate', { expression: "globalThis[Symbol.for('pyth-on.interrupt')]()" });
-    // Between two promises nothing is on the stack, and yet the thread is busy.
-  } while (Atomics.wait(state, 0, 1, 50) === 'timed-out');
+    Atomics.store(state, 0, 1);
+    session.post('Runtime.evaluate', { expression });
+    Atomics.wait(state, 0, 1);
+  } while (!ends());
   session.disconnect();
 }
 
-parentPort.postMessage('ready');
+/** Whether the run ends, or the thread has to be asked again. */
+function ends() {
+  for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
+    // To ask a thread that is about to end what it does would end only that.
+    if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
+  }
+  return true;
+}
+
 for (;;) {
   try {
     // So that the signal never has its default action.
     watch.runInThisContext({ breakOnSigint: true });
   } catch {
-    // Another signal while the last was dealt with.
+    // A signal while the last was dealt with, or before there was any.
+    interrupt();
   }
 }
