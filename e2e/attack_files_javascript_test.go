@@ -68,7 +68,7 @@ while (!fs.existsSync('swapping'));`, object{"outputFiles": []string{"out", "d/p
 		}
 	}},
 	program("065_what_node_left_that_is_no_file_is_skipped", inNode(`
-require('child_process').execFileSync('mkfifo', ['fifo']);
+require('child_process').execFileSync('python3', ['-c', 'import os; os.mkfifo("fifo")']);
 require('fs').mkdirSync('directory');
 require('net').createServer().listen('socket', () => process.exit());`, object{"outputFiles": []string{"*"}}), func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")

@@ -29,6 +29,11 @@ func TestASessionOfNodeKeepsItsState(t *testing.T) {
 		s.in(t, "console.log(fs.readFileSync('f', 'utf8'), process.cwd())").prints(t, "content /work/d\n")
 		s.in(t, "let ticks = 0; const timer = setInterval(() => ticks++, 1)").prints(t, "")
 		s.in(t, "const before = ticks; await new Promise((done) => setTimeout(done, 100)); clearInterval(timer); console.log(ticks > before)").prints(t, "true\n")
+		s.in(t, "const others = setInterval(async () => { await null; await Promise.resolve(); }, 0)").prints(t, "")
+		for range 20 {
+			s.in(t, "let own = await Promise.resolve('own'); own").shows(t, "'own'")
+		}
+		s.in(t, "clearInterval(others)").ends(t, "succeeded")
 		// What is not awaited is none the less what the run is about.
 		s.in(t, "async function main() { await new Promise((done) => setTimeout(done, 20)); console.log('done'); }\nmain()").prints(t, "done\n")
 		s.account.execute(t, object{"language": s.Language, "code": "console.log(typeof x)"}).prints(t, "undefined\n")

@@ -143,8 +143,8 @@ func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
 	a := start(t).register(t)
 	for language, c := range map[string]struct {
 		begin, show string
-		busy         []string
-		wait, flood  string
+		busy        []string
+		wait, flood string
 	}{
 		"python": {
 			begin: "import time\nx = 42", show: "print(x)",

@@ -27,7 +27,7 @@ function describe(error, file) {
 
 /** Makes of the fields what the agent reads. */
 function join([name, message, stack, line]) {
-  const fields = [name, message.slice(0, 16384), stack.slice(-65536), line];
+  const fields = [name.slice(0, 1024), message.slice(0, 16384), stack.slice(-65536), line];
   return fields.map((f) => f.replaceAll('\0', '\ufffd')).join('\0');
 }
 

@@ -186,9 +186,13 @@ class Session {
     const program = { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
     let promise;
     let failure;
-    const unhook = promiseHooks.onInit((first) => {
-      unhook();
-      promise = first;
+    let unhook;
+    // Nothing comes between these: others make promises, too.
+    setImmediate(() => {
+      unhook = promiseHooks.onInit((first) => {
+        unhook();
+        promise = first;
+      });
     });
     setImmediate(session.post.bind(session), 'Runtime.evaluate', program, (error, said) => {
       failure = said?.exceptionDetails;
@@ -255,7 +259,7 @@ class Session {
   /** Prints an uncaught error. */
   show(error) {
     try {
-      if (types.isNativeError(error) && !types.isProxy(error)) {
+      if (types.isNativeError(error) && !types.isProxy(error) && typeof error.stack === 'string') {
         const [stack] = error.stack.split(evaluator);
         const theirs = stack.split('\n').filter((line) => !line.includes(`(${__dirname}/`)).join('\n');
         if (theirs !== error.stack) error.stack = theirs;
@@ -447,8 +451,10 @@ function setEnvironment(variables) {
     before.get(name)[1] = process.env[name];
   }
   // What Node itself does with this variable when it starts.
-  if (before.has('NODE_USE_ENV_PROXY')) require('http').setGlobalProxyFromEnv();
+  const proxied = before.get('NODE_USE_ENV_PROXY')?.[1] === '1';
+  const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
+    unproxy?.();
     for (const [name, [old, given]] of before) {
       if (process.env[name] !== given) continue;
       if (old === undefined) delete process.env[name];
