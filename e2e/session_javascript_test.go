@@ -194,3 +194,43 @@ func TestASessionOfNodeWithMuchMemory(t *testing.T) {
 	s.in(t, "let b = Buffer.alloc(600 << 20, 1)").prints(t, "")
 	s.in(t, "console.log(b.length >> 20, process.execArgv, process.env.NODE_OPTIONS)").prints(t, "600 [] undefined\n")
 }
+
+func TestASessionOfNodeReachesWhatItMay(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	web := hello(t)
+	s := a.open(t, object{"language": "javascript", "network": object{"allow": []string{hostOf(t, web)}}})
+	for range 3 {
+		s.in(t, "const r = await fetch(process.argv[2] + '/a'); console.log(r.status, await r.text())", object{
+			"args": []string{web.URL}, "env": object{"NO_PROXY": "", "no_proxy": ""},
+		}).prints(t, "200 hello GET /a\n")
+	}
+	s.in(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
+}
+
+// TestARunOfNodeIsInterruptedWhereverItIs interrupts runs just after they have
+// printed, while Node goes from one thing to the next.
+func TestARunOfNodeIsInterruptedWhereverItIs(t *testing.T) {
+	inBoth(t, func(t *testing.T, s *session) {
+		s.in(t, "let x = 42").prints(t, "")
+		for _, code := range []string{
+			"console.log('begun'); await new Promise(() => {})",
+			"setImmediate(() => {}); setImmediate(() => { console.log('begun'); for (;;); }); await new Promise(() => {})",
+			"process.nextTick(() => { console.log('begun'); for (;;); }); await new Promise(() => {})",
+		} {
+			for range 20 {
+				stream := s.stream(t.Context(), t, object{"sessionId": s.ID, "code": code})
+				for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
+					if !ok {
+						t.Fatal("the stream ended")
+					}
+				}
+				s.server.call(t, s.account, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
+				if _, _, end := stream.all(t); end.Status != "canceled" || end.SessionEnded {
+					t.Fatalf("%s: %s", code, end)
+				}
+				s.in(t, "console.log(x)").prints(t, "42\n")
+			}
+		}
+	})
+}

@@ -12,6 +12,7 @@
 // All that V8 has to do for promises is lost when it ends what it runs. So what
 // must happen after that is done by immediates.
 
+const { executionAsyncResource } = require('async_hooks');
 const fs = require('fs');
 const inspector = require('inspector');
 const Module = require('module');
@@ -32,7 +33,7 @@ const { promiseHooks } = v8;
 const evaluator = '\n    at Session.post (node:inspector';
 // Where Node notes which callback it enters. Of what is ended just then it would
 // find its notes wrong, and abort.
-const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks):/;
+const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /** One program. Its outcome is what the agent is told, once that is known. */
@@ -61,11 +62,12 @@ class Session {
     // What has ended a run.
     this.stopper = undefined;
     // Shared with the thread that interrupts; see there.
-    this.state = new Int32Array(new SharedArrayBuffer(12));
+    this.state = new Int32Array(new SharedArrayBuffer(16));
     this.outputs = [process.stdout, process.stderr];
     // How many writes to these are under way, and whether the run is to be stopped
     // after them: streams do not survive to be stopped in one.
     this.writes = 0;
+    this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
   }
@@ -104,6 +106,7 @@ class Session {
     // Or what is printed faster than it is taken would be kept in memory.
     output._handle?.setBlocking?.(true);
     const { write } = output;
+    this.plain.set(output, write.bind(output));
     const whole = (...args) => {
       this.writes++;
       try {
@@ -182,29 +185,39 @@ class Session {
   }
 
   evaluate(run) {
+    setImmediate(() => {
+      // Unless it was interrupted before it began.
+      if (run === this.run && run.outcome === undefined) this.start(run);
+    });
+  }
+
+  start(run) {
     const session = connect();
-    const program = { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
     let promise;
     let failure;
     let unhook;
-    // Nothing comes between these: others make promises, too.
-    setImmediate(() => {
-      unhook = promiseHooks.onInit((first) => {
-        unhook();
-        promise = first;
-      });
-    });
+    const program = {
+      // Called just before V8 is: others make promises, too.
+      toJSON() {
+        unhook = promiseHooks.onInit((first) => {
+          unhook();
+          promise = first;
+        });
+        setImmediate(after);
+        return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
+      },
+    };
     setImmediate(session.post.bind(session), 'Runtime.evaluate', program, (error, said) => {
       failure = said?.exceptionDetails;
     });
-    setImmediate(() => {
+    const after = () => {
       unhook();
       const error = failure && promise === undefined ? take(session, failure.exception) : undefined;
       session.post('Runtime.discardConsoleEntries');
       session.disconnect();
       if (promise === undefined) this.complain(run, error, failure);
       else this.follow(run, promise);
-    });
+    };
   }
 
   /** Deals with what V8 does not compile. */
@@ -265,7 +278,7 @@ class Session {
         if (theirs !== error.stack) error.stack = theirs;
       }
       const shown = error instanceof SyntaxError && error.stack.startsWith('<run-') ? error.stack : `Uncaught ${inspect(error)}`;
-      this.outputs[1].write(`${shown}\n`);
+      this.plain.get(this.outputs[1])(`${shown}\n`);
     } catch {
       // It does not want to be seen.
     }
@@ -298,6 +311,7 @@ class Session {
   stop() {
     this.due = false;
     this.tell(3);
+    keepImmediates();
     this.unwind(undefined);
     this.stopper?.disconnect();
     this.stopper = connect();
@@ -316,7 +330,11 @@ class Session {
    * called in the midst of what runs, again and again until the run has ended.
    */
   interrupt(number) {
-    if (number !== Atomics.load(this.state, 2)) return; // It was meant for what has ended.
+    if (number !== Atomics.load(this.state, 2)) {
+      // It was meant for what has ended.
+      if (number === Atomics.load(this.state, 3)) this.tell(0);
+      return;
+    }
     const frames = callers();
     const busy = frames.length > 0;
     const { run } = this;
@@ -331,7 +349,7 @@ class Session {
     else setImmediate(() => this.finish(run));
     // Between two promises nothing is on the stack, and yet it goes on and on.
     if (this.writes > 0) this.due = true;
-    else if ((busy && !entering.test(frames[0])) || run.interrupts > 60) this.stop();
+    else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
   }
 
   /** Whether the agent has asked for a run which has not begun. */
@@ -412,6 +430,31 @@ function callers() {
     Error.stackTraceLimit = stackTraceLimit;
     if (prepare !== undefined) Object.defineProperty(Error, 'prepareStackTrace', prepare);
   }
+}
+
+/**
+ * Has Node go on with its list of immediates after the one that is to be ended.
+ * It expects that one to be marked as done by a `finally`, which is not run, and
+ * would otherwise run into it again and again. So it finds it to be done anew,
+ * and to do nothing. That is counted twice, so one more is made that is counted
+ * and never found.
+ */
+function keepImmediates() {
+  const current = executionAsyncResource();
+  if (current?.constructor?.name !== 'Immediate') return;
+  const nothing = () => {};
+  Object.assign(current, { _destroyed: false, _onImmediate: nothing, _argv: undefined });
+  const before = setImmediate(nothing);
+  setImmediate(nothing).unref();
+  const after = setImmediate(nothing);
+  before._idleNext = after;
+  after._idlePrev = before;
+}
+
+/** Whether it is the program that runs, and not what runs the program. */
+function mayEnd(frames) {
+  const first = frames.find((frame) => !frame.includes('node:') && !frame.endsWith('(<anonymous>)'));
+  return !entering.test(frames[0]) && !first?.includes(__dirname);
 }
 
 function interruption(frames) {

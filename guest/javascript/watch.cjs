@@ -11,8 +11,9 @@ const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 
 // The first is 1 when the program's thread is to be interrupted, 2 when it has
-// been asked to end what it does, 3 when it is about to, and 0 when it has; the
-// last is the number of the run that has ended last.
+// been asked to end what it does, 3 when it is about to, and 0 when it has. The
+// second never changes. The third is the number of the run that has ended last,
+// and the fourth that after which the run is to be interrupted.
 const state = new Int32Array(workerData);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
@@ -33,7 +34,9 @@ globalThis.watch = {
 
 function interrupt() {
   const session = new inspector.Session();
-  const expression = `globalThis[Symbol.for('pyth-on.interrupt')](${Atomics.load(state, 2)})`;
+  const number = Atomics.load(state, 2);
+  const expression = `globalThis[Symbol.for('pyth-on.interrupt')](${number})`;
+  Atomics.store(state, 3, number);
   session.connectToMainThread();
   do {
     Atomics.store(state, 0, 1);
