@@ -189,20 +189,25 @@ for i in range(1024):
 // A reader of a stream who does not read: attack 16.
 func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-running=1")
-	a := s.register(t)
-	before := s.peakMemory(t)
-	stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "code": `
-while True:
-    print("x" * 65535)
-`})
-	if e, ok := stream.next(t); !ok || e.name != "start" {
-		t.Fatalf("got %v", e)
-	}
-	// Nothing is read from here on; the place gets free all the same.
-	a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
-	if after := s.peakMemory(t); after > before+48*mib {
-		t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
+	for language, code := range map[string]string{
+		"python":     "while True:\n    print('x' * 65535)",
+		"javascript": "for (;;) require('fs').writeSync(1, 'x'.repeat(65536));",
+	} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "--max-running=1")
+			a := s.register(t)
+			before := s.peakMemory(t)
+			stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "language": language, "code": code})
+			if e, ok := stream.next(t); !ok || e.name != "start" {
+				t.Fatalf("got %v", e)
+			}
+			// Nothing is read from here on; the place gets free all the same.
+			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
+			if after := s.peakMemory(t); after > before+48*mib {
+				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
+			}
+		})
 	}
 }
 

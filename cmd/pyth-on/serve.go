@@ -166,7 +166,7 @@ func (c *serveCommand) serve() (err error) {
 	limits := c.limits()
 	// Node keeps no state between runs yet.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Secrets: secret, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Secrets: secret, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
