@@ -45,6 +45,9 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"a user has at most as many secrets as the limit":          testSecretLimit,
 		"the use of secrets is noted, of those that are there":     testSecretsUsed,
 		"a secret of another is as absent":                         testForeignSecret,
+		"tokens are taken up to the limit and given back":          testTokenBudget,
+		"tokens are those of a day":                                testTokenBudgetOfADay,
+		"of many who take tokens none takes beyond the limit":      testTokenBudgetRace,
 		"a canceled call returns and changes nothing":              testCanceled,
 		"a store that is closed does not serve":                    testClosed,
 	} {
