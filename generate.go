@@ -27,10 +27,13 @@ type GenerateRequest struct {
 	Files      []File
 	Secrets    []string
 	AllSecrets bool
-	Timeout    time.Duration
-	Limits     Limits
-	Network    []string
-	Session    SessionID
+	// KeepSecrets leaves their values in the output that the user sees. The model
+	// sees none.
+	KeepSecrets bool
+	Timeout     time.Duration
+	Limits      Limits
+	Network     []string
+	Session     SessionID
 }
 
 // Generation is what became of a GenerateRequest.

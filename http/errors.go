@@ -152,6 +152,10 @@ func (p *problems) of(req *request, err error) *Error {
 			wait = defaultRetryAfter
 		}
 		out.headers.Set("Retry-After", ceilSeconds(wait))
+	case http.StatusBadGateway:
+		if e.RetryAfter > 0 {
+			out.headers.Set("Retry-After", ceilSeconds(e.RetryAfter))
+		}
 	}
 	return out
 }

@@ -36,6 +36,10 @@ type Config struct {
 	// Sessions are nil where there are none, and Secrets likewise.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
+	// Generations are nil where nothing is generated. GenerateTimeout bounds one
+	// answer of the model.
+	Generations     pyth.GenerateService
+	GenerateTimeout time.Duration
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -121,6 +125,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessions()
 	h.registerSessionFiles()
 	h.registerSecrets()
+	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

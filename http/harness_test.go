@@ -172,13 +172,14 @@ func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 // test is checked against its own document.
 type server struct {
 	*testing.T
-	handler    *pyhttp.Handler
-	accounts   *accounts
-	executions *executions
-	sessions   *sessions
-	secrets    *secretStore
-	validator  *openapitest.Validator
-	log        *lockedBuffer
+	handler     *pyhttp.Handler
+	accounts    *accounts
+	executions  *executions
+	sessions    *sessions
+	secrets     *secretStore
+	generations *generations
+	validator   *openapitest.Validator
+	log         *lockedBuffer
 }
 
 // lockedBuffer is a log that can be read while it is written.
@@ -225,9 +226,9 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, log: &lockedBuffer{}}
+	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, generations: &generations{}, log: &lockedBuffer{}}
 	cfg := config(s.accounts, s.executions)
-	cfg.Sessions, cfg.Secrets = s.sessions, s.secrets
+	cfg.Sessions, cfg.Secrets, cfg.Generations = s.sessions, s.secrets, s.generations
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)

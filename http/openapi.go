@@ -35,6 +35,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: "Execute", Description: "Running programs."},
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
+			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{
