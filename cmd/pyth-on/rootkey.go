@@ -42,7 +42,7 @@ func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.Ke
 }
 
 func (f *rootKeyFlags) open(ctx context.Context, dataDir string, store pyth.KeyStore) (keeper vault.Rotator, from string, err error) {
-	setting, given, err := rootKeySetting()
+	setting, given, err := hiddenSetting(rootKeyVariable)
 	if err != nil {
 		return nil, "", err
 	}

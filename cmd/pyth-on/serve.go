@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/auth"
 	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/generate"
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
@@ -49,6 +51,7 @@ type serveCommand struct {
 	nodeFlags
 	poolFlags
 	networkFlags
+	generateFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
@@ -152,29 +155,44 @@ func (c *serveCommand) serve() (err error) {
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
+	model, err := c.model()
+	if err != nil {
+		return err
+	}
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
 		Database:   store.Ping,
-		Fixed:      map[string]pyth.Check{"limits": h.enforcement()},
+		Fixed:      map[string]pyth.Check{"limits": h.enforcement(), "generate": generateCheck(model)},
 		Clock:      now,
 	})
+	executions := execution.New(execution.Config{
+		Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
+		Secrets: secret, KeepSecrets: c.RedactSecrets == "off", Clock: now,
+	})
+	asked := newGenerateMetrics()
+	generating, err := c.settings(model)
+	if err != nil {
+		return err
+	}
+	generating.Executions, generating.Check, generating.Limits = executions, check(executions), limits
+	generating.Languages, generating.Sessions, generating.Secrets = languages(image.PythonVersion, node), sessions, secret
+	generating.Budget, generating.Observer = store, asked
 	handler, err := c.handler(pyhttp.Config{
-		Accounts: accounts,
-		Executions: execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
-			Secrets: secret, KeepSecrets: c.RedactSecrets == "off", Clock: now,
-		}),
-		Sessions:   sessions,
-		Secrets:    secret,
-		Health:     monitor,
-		Languages:  languages(image.PythonVersion, node),
-		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets"},
-		Version:    version,
-		StartedAt:  started,
-		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
-		Logger:     logger,
+		Accounts:        accounts,
+		Executions:      executions,
+		Sessions:        sessions,
+		Secrets:         secret,
+		Generations:     generate.New(generating),
+		GenerateTimeout: c.GenerateTimeout,
+		Health:          monitor,
+		Languages:       languages(image.PythonVersion, node),
+		Limits:          limits,
+		Features:        features(model != nil),
+		Version:         version,
+		StartedAt:       started,
+		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), asked.collectors()),
+		Logger:          logger,
 	})
 	if err != nil {
 		return err
@@ -190,6 +208,15 @@ func (c *serveCommand) serve() (err error) {
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
 		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
+}
+
+// features are the parts of the API that there are.
+func features(generate bool) []string {
+	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets"}
+	if generate {
+		all = append(all, "generate")
+	}
+	return all
 }
 
 // untilStopped serves until a signal comes, then lets what runs end.
