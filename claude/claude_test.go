@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -320,11 +321,11 @@ func TestTheEnvironmentSaysNothingOfTheAPI(t *testing.T) {
 
 func TestFaultySettingsAreRefused(t *testing.T) {
 	for name, c := range map[string]claude.Config{
-		"no key":          {},
-		"a key in lines":  {Key: "a\nb"},
-		"no address":      {Key: "k", BaseURL: "api.example.org"},
-		"another scheme":  {Key: "k", BaseURL: "ftp://api.example.org"},
-		"a broken adress": {Key: "k", BaseURL: "http://[::1"},
+		"no key":           {},
+		"a key in lines":   {Key: "a\nb"},
+		"no address":       {Key: "k", BaseURL: "api.example.org"},
+		"another scheme":   {Key: "k", BaseURL: "ftp://api.example.org"},
+		"a broken address": {Key: "k", BaseURL: "http://[::1"},
 	} {
 		if _, err := claude.New(c); err == nil {
 			t.Errorf("%s is accepted", name)
@@ -335,4 +336,16 @@ func TestFaultySettingsAreRefused(t *testing.T) {
 	}
 }
 
-var _ http.Handler = (*claudetest.Server)(nil)
+func TestABaseURLCanHaveAPath(t *testing.T) {
+	path := ""
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path = r.URL.Path
+		w.WriteHeader(http.StatusBadRequest)
+	}))
+	defer gateway.Close()
+	for _, base := range []string{"/anthropic", "/anthropic/"} {
+		if _, err := model(t, gateway.URL+base, claude.FormSchema).Write(t.Context(), request(claudetest.Model), nil); err == nil || path != "/anthropic/v1/messages" {
+			t.Errorf("%s: asked %s, %v", base, path, err)
+		}
+	}
+}

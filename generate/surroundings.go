@@ -120,7 +120,7 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 // files are those of the request: their names, and the heads of those that are
 // text.
 func (w *work) files() []file {
-	files := []file{}
+	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
 		// A value at the end of the head would show in part.

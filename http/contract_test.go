@@ -135,8 +135,10 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 
 func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	camel := regexp.MustCompile(`^[a-z]+([A-Z][a-z0-9]*)*$`)
-	counts := []string{"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
-		"maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens"}
+	counts := []string{
+		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
+		"maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
+	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {
 		if !regexp.MustCompile(`^[A-Z][A-Za-z]+$`).MatchString(name) {

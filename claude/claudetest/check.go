@@ -2,8 +2,8 @@ package claudetest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,13 +91,15 @@ func check(r *http.Request, body []byte) (status int, kind, message string) {
 	if c.Model != Model && c.Model != OldModel {
 		return http.StatusNotFound, "not_found_error", "model: " + c.Model
 	}
-	if err := errors.Join(c.checkForm(), c.checkMessages()); err != nil {
-		return invalid(err.Error())
+	if fault := cmp.Or(c.formFault(), c.messagesFault()); fault != "" {
+		return invalid(fault)
 	}
 	return 0, "", ""
 }
 
-func (c *call) checkForm() error {
+// formFault is what the API would say of schemas, tools and their choice; "" for
+// nothing.
+func (c *call) formFault() string {
 	var schemas []schema
 	for _, t := range c.Tools {
 		schemas = append(schemas, t.InputSchema)
@@ -105,53 +107,54 @@ func (c *call) checkForm() error {
 	if c.OutputConfig != nil && c.OutputConfig.Format != nil {
 		schemas = append(schemas, c.OutputConfig.Format.Schema)
 		if c.OutputConfig.Format.Type != "json_schema" {
-			return errors.New("output_config.format.type: must be json_schema")
+			return "output_config.format.type: must be json_schema"
 		}
 	}
 	for _, s := range schemas {
 		if s.Type != "object" || len(s.Properties) == 0 || s.AdditionalProperties == nil || *s.AdditionalProperties {
-			return errors.New("schema: For 'object' type, 'additionalProperties' must be explicitly set to false")
+			return "schema: For 'object' type, 'additionalProperties' must be explicitly set to false"
 		}
 	}
 	forced := c.ToolChoice != nil && (c.ToolChoice.Type == "tool" || c.ToolChoice.Type == "any")
 	disabled := c.Thinking != nil && c.Thinking.Type == "disabled"
 	switch {
 	case len(schemas) != 1:
-		return errors.New("neither a schema nor a tool, or both")
+		return "neither a schema nor a tool, or both"
 	case forced && c.Model == Model:
-		return errors.New(`tool_choice: type "tool" and "any" are not supported for this model.`)
+		return `tool_choice: type "tool" and "any" are not supported for this model.`
 	case disabled && c.Model == Model:
-		return errors.New("thinking: type \"disabled\" is not supported for this model; use \"between_tools\"")
+		return "thinking: type \"disabled\" is not supported for this model; use \"between_tools\""
 	case forced && !disabled:
-		return errors.New("Thinking may not be enabled when tool_choice forces tool use.")
+		return "Thinking may not be enabled when tool_choice forces tool use."
 	case forced && !slices.ContainsFunc(c.Tools, func(t tool) bool { return t.Name == c.ToolChoice.Name }):
-		return errors.New("tool_choice.name: is not among tools")
+		return "tool_choice.name: is not among tools"
 	case c.MaxTokens < 1 || c.MaxTokens > 64_000:
-		return errors.New("max_tokens: out of range")
+		return "max_tokens: out of range"
 	}
-	return nil
+	return ""
 }
 
-func (c *call) checkMessages() error {
+// messagesFault is what it would say of the messages.
+func (c *call) messagesFault() string {
 	if len(c.Messages) == 0 {
-		return errors.New("messages: at least one message is required")
+		return "messages: at least one message is required"
 	}
 	used := ""
 	for i, m := range c.Messages {
 		if want := []string{"user", "assistant"}[i%2]; m.Role != want {
-			return errors.New("messages: roles must alternate, from user on")
+			return "messages: roles must alternate, from user on"
 		}
 		if len(m.Content) == 0 {
-			return errors.New("messages: content must not be empty")
+			return "messages: content must not be empty"
 		}
 		for _, b := range m.Content {
 			switch {
 			case b.Type == "text" && strings.TrimSpace(b.Text) == "":
-				return errors.New("messages: text content blocks must contain non-whitespace text")
+				return "messages: text content blocks must contain non-whitespace text"
 			case b.Type == "tool_result" && b.ToolUseID != used:
-				return errors.New("messages: unexpected `tool_use_id` found in `tool_result` blocks")
+				return "messages: unexpected `tool_use_id` found in `tool_result` blocks"
 			case b.Type != "tool_result" && used != "":
-				return errors.New("messages: `tool_use` ids were found without `tool_result` blocks immediately after")
+				return "messages: `tool_use` ids were found without `tool_result` blocks immediately after"
 			}
 			if used = ""; b.Type == "tool_use" {
 				used = b.ID
@@ -159,7 +162,7 @@ func (c *call) checkMessages() error {
 		}
 	}
 	if c.Messages[len(c.Messages)-1].Role != "user" {
-		return errors.New("This model does not support assistant message prefill.")
+		return "This model does not support assistant message prefill."
 	}
-	return nil
+	return ""
 }

@@ -94,7 +94,7 @@ func TestMessagesHaveTheSDKsShape(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			t.Run(model+" answers with "+name, func(t *testing.T) {
 				raw := ask(t, s, false, model)
 				conforms(t, raw, reflect.TypeFor[anthropic.Message]())
@@ -160,7 +160,7 @@ func TestErrorsHaveTheSDKsShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	raw := ask(t, s, false, claudetest.Model)
 	conforms(t, raw, reflect.TypeFor[anthropic.ErrorResponse]())
 	var e struct{ Error json.RawMessage }

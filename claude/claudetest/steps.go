@@ -138,7 +138,7 @@ func (x *exchange) message(content, reason string) any {
 	case x.byTool():
 		input := json.RawMessage(content)
 		if !json.Valid(input) {
-			input, _ = json.Marshal(content) //nolint:errcheck // A string has no error.
+			input, _ = json.Marshal(content) // A string has no error.
 		}
 		blocks = append(blocks, map[string]any{"type": "tool_use", "id": "toolu_01A", "name": x.call.Tools[0].Name, "input": input, "caller": map[string]any{"type": "direct"}})
 	default:
