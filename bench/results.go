@@ -10,7 +10,7 @@ type results struct {
 	sandboxOwn, sandboxShare, sandboxCgroup *series
 	idle, idleOwn, idleAfter                *series
 	bareNode, pacedNode, nodeCgroup         *series
-	line                                    *series
+	line, generated                         *series
 	inside, outside                         busy
 	eightClients, eightBubblewraps          *series
 	newTenants                              *series
@@ -50,6 +50,7 @@ func newResults(reference, embedded python) *results {
 		pacedNode:        of("warm JavaScript, with pauses", seconds),
 		nodeCgroup:       of("waiting sandbox with Node, its cgroup", memorySize),
 		line:             of("a line in a stream", seconds),
+		generated:        of("generation", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

@@ -83,6 +83,7 @@ func (r *results) rows(cores int) []row {
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
 		{"a line of a stream, write to client, p50", r.line, median, nil, figureAtMost(0.020)},
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
+		{"a generation, beyond model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
 	}
