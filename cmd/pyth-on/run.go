@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"os/signal"
@@ -19,8 +18,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/worker"
 )
 
 // Exit codes of `run` where the program has none of its own, as timeout(1) and
@@ -62,39 +59,15 @@ func (c *runCommand) run() (code int, err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	cache, err := cacheDir(c.CacheDir)
-	if err != nil {
-		return 0, err
-	}
-	progress := newProgress(os.Stderr).step
-	node, err := c.nodeFor(ctx, program.Language, cache, progress)
-	if err != nil {
-		return 0, err
-	}
-	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: progress})
-	if err != nil {
-		return 0, err
-	}
-	slot, err := openSlot(cache + "/run")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"), nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	pool := worker.New(single(h, 0, slog.New(slog.NewTextHandler(os.Stderr, nil))))
-	defer func() { err = errors.Join(err, pool.Close()) }()
-
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
-	service := execution.New(execution.Config{
-		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
-	})
-	run, err := service.Execute(ctx, "local", program, nil)
+	here, err := openLocal(ctx, c.CacheDir, c.nodeFlags, program.Language, limits, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, here.close()) }()
+	run, err := here.executions.Execute(ctx, "local", program, nil)
 	if err != nil {
 		return 0, explain(err)
 	}
