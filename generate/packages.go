@@ -31,19 +31,37 @@ func (w *work) missingPackage(e *pyth.ProgramError) string {
 	if e == nil {
 		return ""
 	}
-	message := w.hide(e.Message)
-	if w.result.Language.Runtime() == pyth.NodeRuntime {
-		if found := cannotFind.FindStringSubmatch(message); found != nil {
-			return found[1]
+	name := moduleOf(w.result.Language, e)
+	if w.result.Language.Runtime() == pyth.PythonRuntime {
+		name = distributionOf(name)
+	}
+	// What a program says can be anything.
+	if w.hide(e.Message) != e.Message || w.hide(name) != name {
+		return ""
+	}
+	return name
+}
+
+// moduleOf is the module that could not be found; of Node's the package.
+func moduleOf(language pyth.Language, e *pyth.ProgramError) string {
+	said := cannotFind
+	if language.Runtime() == pyth.PythonRuntime {
+		said = noModule
+		if e.Name != "ModuleNotFoundError" {
+			return ""
 		}
+	}
+	found := said.FindStringSubmatch(e.Message)
+	if found == nil {
 		return ""
 	}
-	found := noModule.FindStringSubmatch(message)
-	if e.Name != "ModuleNotFoundError" || found == nil {
-		return ""
-	}
-	if name, ok := distributions()[found[1]]; ok {
+	return found[1]
+}
+
+// distributionOf is the name by which a module of Python's is installed.
+func distributionOf(module string) string {
+	if name, ok := distributions()[module]; ok {
 		return name
 	}
-	return strings.ReplaceAll(found[1], "_", "-")
+	return strings.ReplaceAll(module, "_", "-")
 }
