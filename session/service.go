@@ -149,7 +149,7 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		Secrets:    r.Secrets,
 		AllSecrets: r.AllSecrets,
 	}
-	if err := execution.CheckLanguage(spec.Language, s.config.Languages); err != nil {
+	if spec.Runtime, err = execution.FindRuntime(r.Runtime, spec.Language, s.config.Languages); err != nil {
 		return nil, 0, err
 	}
 	if err := execution.CheckNetwork(spec.Network, s.config.Network); err != nil {

@@ -107,7 +107,7 @@ func (c *generateCommand) here(ctx context.Context, r *pyth.GenerateRequest) (_ 
 	if err != nil {
 		return nil, err
 	}
-	run, err := openLocal(ctx, c.CacheDir, c.nodeFlags, r.Language, limits, way)
+	run, err := openLocal(ctx, &localConfig{cache: c.CacheDir, node: c.nodeFlags, language: r.Language, limits: limits, network: way})
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,8 @@ func privileged() error {
 // host is what sandboxes are started from, and how limits are enforced here.
 type host struct {
 	*sandbox.Launcher
-	cgroup cgroup.Parent
+	runtimes ownRuntimes
+	cgroup   cgroup.Parent
 	// noCgroup says why there is none.
 	noCgroup error
 }
@@ -50,14 +51,14 @@ type host struct {
 // openHost prepares to start sandboxes from the image. The state directory is
 // emptied; the caller sees to it that no other process uses it. Network may be
 // nil: then programs have none.
-func openHost(image, stateDir string, network func([]string) (sandbox.Network, error)) (*host, error) {
+func openHost(image string, runtimes ownRuntimes, stateDir string, network func([]string) (sandbox.Network, error)) (*host, error) {
 	stateDir, err := filepath.Abs(stateDir)
 	if err != nil {
 		return nil, err
 	}
 	_, inside := rootless.Inside()
-	h := new(host)
-	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside, Network: network}
+	h := &host{runtimes: runtimes}
+	config := sandbox.Config{Image: image, Runtimes: runtimes.images(), StateDir: stateDir, Rootless: inside, Network: network}
 	// A name for each state directory, so that a restart finds and removes
 	// what it left and nothing else.
 	id := sha256.Sum256([]byte(stateDir))
@@ -75,11 +76,15 @@ func openHost(image, stateDir string, network func([]string) (sandbox.Network, e
 // boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
 // TypeScript runs there as well, and what compiles it takes memory.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {
-	language := pyth.Python
-	if runtime == pyth.NodeRuntime {
+	language, own := pyth.Python, pyth.Runtime("")
+	switch runtime {
+	case pyth.PythonRuntime:
+	case pyth.NodeRuntime:
 		language = pyth.JavaScript
+	default:
+		language, own = h.runtimes.language(runtime), runtime
 	}
-	s, err := h.Boot(ctx, language, layers)
+	s, err := h.Boot(ctx, language, own, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -99,14 +104,14 @@ func (h *host) enforcement() pyth.Check {
 
 // languages are what runs here; node is nil where there is none. TypeScript's
 // version is that of the Node that runs it.
-func languages(pythonVersion string, node *nodejs.Binary) []pyth.LanguageInfo {
+func languages(pythonVersion string, node *nodejs.Binary, own ownRuntimes) []pyth.LanguageInfo {
 	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
 	if node != nil {
 		all = append(all,
 			pyth.LanguageInfo{Name: pyth.JavaScript, Version: node.Version},
 			pyth.LanguageInfo{Name: pyth.TypeScript, Version: node.Version})
 	}
-	return all
+	return own.addTo(all)
 }
 
 // now is the server's clock. The monotonic part stays in for durations.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/execution"
@@ -20,15 +21,27 @@ type local struct {
 	close      func() error
 }
 
-// openLocal prepares to run programs of the language. Way is nil where they have
-// no network. The caller closes it if there is no error.
-func openLocal(ctx context.Context, chosenCache string, flags nodeFlags, language pyth.Language, limits pyth.ExecutionLimits, way *network) (_ *local, err error) {
-	cache, err := cacheDir(chosenCache)
+// localConfig says what is run.
+type localConfig struct {
+	// cache is the directory that was chosen, if one was.
+	cache    string
+	node     nodeFlags
+	runtimes runtimeFlags
+	language pyth.Language
+	limits   pyth.ExecutionLimits
+	// network is nil where programs have none.
+	network *network
+}
+
+// openLocal prepares to run programs. The caller closes it if there is no error.
+func openLocal(ctx context.Context, c *localConfig) (_ *local, err error) {
+	cache, err := cacheDir(c.cache)
 	if err != nil {
 		return nil, err
 	}
 	progress := newProgress(os.Stderr).step
-	node, err := flags.nodeFor(ctx, language, cache, progress)
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	node, err := c.node.nodeFor(ctx, c.language, cache, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -40,20 +53,38 @@ func openLocal(ctx context.Context, chosenCache string, flags nodeFlags, languag
 	if err != nil {
 		return nil, err
 	}
-	config := execution.Config{Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now}
-	var open func([]string) (sandbox.Network, error)
-	if way != nil {
-		config.Network, open = way, way.open
+	opened := []func() error{slot.Close}
+	closeAll := func() error {
+		var errs []error
+		for _, f := range slices.Backward(opened) {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
 	}
-	h, err := openHost(image.Path, slot.join("state"), open)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll())
+		}
+	}()
+	own, err := c.runtimes.build(ctx, cache, slot.join("state"), progress, logger)
 	if err != nil {
-		return nil, errors.Join(err, slot.Close())
+		return nil, err
 	}
-	pool := worker.New(single(h, 0, slog.New(slog.NewTextHandler(os.Stderr, nil))))
+	config := execution.Config{Limits: c.limits, Languages: languages(image.PythonVersion, node, own), Clock: now}
+	var open func([]string) (sandbox.Network, error)
+	if c.network != nil {
+		config.Network, open = c.network, c.network.open
+	}
+	h, err := openHost(image.Path, own, slot.join("state"), open)
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, h.Close)
+	if err := own.tryPreloads(ctx, h); err != nil {
+		return nil, err
+	}
+	pool := worker.New(single(h, 0, logger))
+	opened = append(opened, pool.Close)
 	config.Dispatcher = pool
-	return &local{
-		executions: execution.New(config),
-		languages:  config.Languages,
-		close:      func() error { return errors.Join(pool.Close(), h.Close(), slot.Close()) },
-	}, nil
+	return &local{executions: execution.New(config), languages: config.Languages, close: closeAll}, nil
 }

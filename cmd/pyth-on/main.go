@@ -24,6 +24,7 @@ type commands struct {
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
 	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do, point by point, by trying it."`
 	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, also while a server runs."`
+	Runtime  runtimeCommands `cmd:"" help:"Make runtimes of one's own."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 

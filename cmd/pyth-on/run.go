@@ -37,6 +37,9 @@ type runCommand struct {
 	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
 	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
 
+	Runtime string   `env:"-" placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
+	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
+
 	nodeFlags
 }
 
@@ -62,7 +65,9 @@ func (c *runCommand) run() (code int, err error) {
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
-	here, err := openLocal(ctx, c.CacheDir, c.nodeFlags, program.Language, limits, nil)
+	here, err := openLocal(ctx, &localConfig{
+		cache: c.CacheDir, node: c.nodeFlags, runtimes: c.own(), language: program.Language, limits: limits,
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -76,7 +81,7 @@ func (c *runCommand) run() (code int, err error) {
 
 // program reads the program and its input.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Language: c.language(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
 	}

@@ -56,6 +56,7 @@ type serveCommand struct {
 	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
 	nodeFlags
+	runtimeFlags
 	poolFlags
 	networkFlags
 	generateFlags
@@ -140,8 +141,12 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
+	own, err := c.build(ctx, data.path, data.join("run"), progress, logger)
+	if err != nil {
+		return err
+	}
 	// Nobody else boots from the images here: the directory is this server's.
-	if removed, err := image.RemoveOthers(); err != nil {
+	if removed, err := image.RemoveOthers(own.built()...); err != nil {
 		logger.Warn("images of earlier versions were not removed", "error", err)
 	} else if removed > 0 {
 		logger.Info("removed images of earlier versions", "count", removed)
@@ -151,7 +156,7 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := openHost(image.Path, data.join("run"), way.open)
+	h, err := openHost(image.Path, own, data.join("run"), way.open)
 	if err != nil {
 		return err
 	}
@@ -160,15 +165,20 @@ func (c *serveCommand) serve() (err error) {
 		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
 	}
 	metrics := newPoolMetrics()
+	if err := own.tryPreloads(ctx, h); err != nil {
+		return err
+	}
 	config := c.worker(node != nil, metrics, logger)
+	config.Runtimes, config.WarmRuntimes = own.names(), c.WarmRuntimes
 	config.Boot = h.boot
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
 	limits := c.limits()
-	// Node keeps no state between runs yet.
+	offered := languages(image.PythonVersion, node, own)
+	// Sessions in Node know the release that is built in.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Secrets: secret, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
@@ -186,7 +196,7 @@ func (c *serveCommand) serve() (err error) {
 		Clock:      now,
 	})
 	executions := execution.New(execution.Config{
-		Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
+		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
 		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Clock: now,
 	})
 	audited := audit.Executions(executions, log)
@@ -196,7 +206,7 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
-	generating.Languages, generating.Sessions, generating.Secrets = languages(image.PythonVersion, node), sessions, secret
+	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
 	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
 	handler, err := c.handler(pyhttp.Config{
 		Accounts:        audit.Accounts(accounts, log),
@@ -209,7 +219,7 @@ func (c *serveCommand) serve() (err error) {
 		Audit:           log,
 		Denials:         log,
 		Health:          monitor,
-		Languages:       languages(image.PythonVersion, node),
+		Languages:       offered,
 		Limits:          limits,
 		Features:        features(model != nil),
 		Version:         version,
