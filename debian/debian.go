@@ -195,7 +195,7 @@ func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	if _, err := os.Stat(a.sources()); err == nil {
 		options = append(options, "Dir::Etc::SourceList="+a.sources(), "Dir::Etc::SourceParts="+filepath.Join(a.dir, "etc/none"))
 	}
-	var command []string
+	command := make([]string, 0, 2*len(options)+1+len(args))
 	for _, o := range options {
 		command = append(command, "-o", o)
 	}

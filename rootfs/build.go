@@ -123,7 +123,7 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 
 // findOrMake returns the path of the image, which is made in a directory of its
 // own if there is none.
-func (b *builder) findOrMake(ctx context.Context, make func(ctx context.Context, work string) (string, error)) (string, error) {
+func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
 	}
@@ -151,7 +151,7 @@ func (b *builder) findOrMake(ctx context.Context, make func(ctx context.Context,
 	if err != nil {
 		return "", err
 	}
-	path, err := make(ctx, work)
+	path, err := build(ctx, work)
 	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
 		return "", err
 	}

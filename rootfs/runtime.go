@@ -110,12 +110,12 @@ func digest(ctx context.Context, source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	tree, err := files.New(os.TempDir())
 	if err != nil {
 		return "", err
 	}
-	defer tree.Close()
+	defer func() { _ = tree.Close() }()
 	if err := tree.Directory(ctx, root); err != nil {
 		return "", err
 	}

@@ -136,7 +136,7 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
 
 // put sets what is at the path to what is made of what is there.
-func (t *Tree) put(path string, make func(have *node) (*node, error)) error {
+func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (t *Tree) put(path string, make func(have *node) (*node, error)) error {
 	if parent != nil {
 		have = parent.children[name]
 	}
-	n, err := make(have)
+	n, err := change(have)
 	if err != nil {
 		return fmt.Errorf("files: %q: %w", path, err)
 	}

@@ -25,7 +25,7 @@ func newTree(t testing.TB) *files.Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { tree.Close() })
+	t.Cleanup(func() { _ = tree.Close() })
 	return tree
 }
 
@@ -255,7 +255,7 @@ func TestADirectoryOfThisMachineIsReadWithoutFollowingLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	tree := newTree(t)
 	if err := tree.Directory(t.Context(), root); err != nil {
 		t.Fatal(err)

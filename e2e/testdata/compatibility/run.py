@@ -4,6 +4,7 @@ The outcomes go to outcomes.json: by the test's name "ok", "skipped: …" or
 "failed: …". It is run in a sandbox and outside of one.
 """
 
+import importlib
 import io
 import json
 import sys
@@ -48,8 +49,12 @@ outcomes = Outcomes()
 real = sys.stdout
 sys.stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
 try:
-    suite = unittest.TestLoader().loadTestsFromName("test." + sys.argv[1])
-    suite.run(outcomes)
+    module = importlib.import_module("test." + sys.argv[1])
+    if hasattr(module, "test_main"):
+        support._run_suite = lambda suite: suite.run(outcomes)
+        module.test_main()
+    else:
+        unittest.TestLoader().loadTestsFromModule(module).run(outcomes)
 except unittest.SkipTest as skip:
     outcomes.all[sys.argv[1]] = f"skipped: {skip}"
 finally:
