@@ -128,7 +128,7 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 			t.Errorf("%s as text: status %d: %s", name, res.StatusCode, res.body)
 		}
 	})
-	if bodies < 12 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
+	if bodies < 13 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil || s.generations.request != nil {
 		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
 	}
 }
@@ -138,6 +138,7 @@ func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	counts := []string{
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
 		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
+		"maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {

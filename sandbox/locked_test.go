@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -38,7 +39,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	frames := map[protocol.Kind]string{}
 	for c := protocol.NewConn(&wire); ; {
 		kind, payload, err := c.Receive()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			delete(frames, protocol.KindJob)
 			return frames
 		}

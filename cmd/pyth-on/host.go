@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -29,13 +28,9 @@ func privileged() error {
 	if _, inside := rootless.Inside(); inside {
 		return errors.New("root of a user namespace lacks the capabilities to start sandboxes")
 	}
-	var passed []*os.File
-	if f, given := rootKeyFile(); given {
-		// The first that is passed on has the number 3 there.
-		passed = append(passed, f)
-		if err := os.Setenv(rootKeyVariable, descriptorPrefix+"3"); err != nil {
-			return err
-		}
+	passed, err := passHidden()
+	if err != nil {
+		return err
 	}
 	code, err := rootless.Run(passed...)
 	if err != nil {

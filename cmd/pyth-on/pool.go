@@ -32,7 +32,7 @@ type poolFlags struct {
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"How many programs of one user may wait."`
 	MaxSandboxes      int           `default:"0" help:"How many sandboxes there may be, idle ones included (default: a quarter of the memory)."`
 	MaxRunningMemory  int64         `default:"0" help:"How much memory running programs may take together by their limits, in MiB (default: half of the memory)."`
-	MaxSessions       int           `default:"0" help:"How many sessions there may be (default: three quarters of --max-sandboxes)."`
+	MaxSessions       int           `default:"0" help:"How many sessions there may be, with sandboxes reserved for sealed passwords (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"How many sessions one user may have."`
 	SessionIdle       time.Duration `default:"10m" help:"How long a session is kept unused, if its user does not say."`
 	SandboxIdle       time.Duration `default:"2m" help:"How long a user's sandbox is kept without a program; 0 destroys it after each."`

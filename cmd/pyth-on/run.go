@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"os/signal"
@@ -19,8 +18,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/worker"
 )
 
 // Exit codes of `run` where the program has none of its own, as timeout(1) and
@@ -65,47 +62,17 @@ func (c *runCommand) run() (code int, err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	cache, err := cacheDir(c.CacheDir)
-	if err != nil {
-		return 0, err
-	}
-	progress := newProgress(os.Stderr).step
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	node, err := c.nodeFor(ctx, program.Language, cache, progress)
-	if err != nil {
-		return 0, err
-	}
-	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: progress})
-	if err != nil {
-		return 0, err
-	}
-	slot, err := openSlot(cache + "/run")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, slot.Close()) }()
-	own, err := c.own().build(ctx, cache, slot.join("state"), progress, logger)
-	if err != nil {
-		return 0, err
-	}
-	h, err := openHost(image.Path, own, slot.join("state"), nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	if err := own.tryPreloads(ctx, h); err != nil {
-		return 0, err
-	}
-	pool := worker.New(single(h, 0, logger))
-	defer func() { err = errors.Join(err, pool.Close()) }()
-
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
-	service := execution.New(execution.Config{
-		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own), Clock: now,
+	here, err := openLocal(ctx, &localConfig{
+		cache: c.CacheDir, node: c.nodeFlags, runtimes: c.own(), language: program.Language, limits: limits,
 	})
-	run, err := service.Execute(ctx, "local", program, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, here.close()) }()
+	run, err := here.executions.Execute(ctx, "local", program, nil)
 	if err != nil {
 		return 0, explain(err)
 	}

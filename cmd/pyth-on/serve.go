@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/auth"
 	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/generate"
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/rootfs"
@@ -58,6 +59,7 @@ type serveCommand struct {
 	runtimeFlags
 	poolFlags
 	networkFlags
+	generateFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
@@ -174,40 +176,56 @@ func (c *serveCommand) serve() (err error) {
 
 	limits := c.limits()
 	offered := languages(image.PythonVersion, node, own)
-	// Node keeps no state between runs yet.
+	// Sessions in Node know the release that is built in.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil, own.python()), Network: way, Secrets: secret, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
 	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
 	defer encrypted.Close()
+	model, err := c.model()
+	if err != nil {
+		return err
+	}
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
 		Database:   store.Ping,
-		Fixed:      map[string]pyth.Check{"limits": h.enforcement()},
+		Fixed:      map[string]pyth.Check{"limits": h.enforcement(), "generate": generateCheck(model)},
 		Clock:      now,
 	})
+	executions := execution.New(execution.Config{
+		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
+		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Clock: now,
+	})
+	audited := audit.Executions(executions, log)
+	asked := newGenerateMetrics()
+	generating, err := c.settings(model)
+	if err != nil {
+		return err
+	}
+	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
+	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
+	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
 	handler, err := c.handler(pyhttp.Config{
-		Accounts: audit.Accounts(accounts, log),
-		Executions: audit.Executions(execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
-			Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Clock: now,
-		}), log),
-		Sessions:   audit.Sessions(sessions, log),
-		Secrets:    audit.Secrets(secret, log),
-		ZK:         audit.ZK(encrypted, log),
-		Audit:      log,
-		Denials:    log,
-		Health:     monitor,
-		Languages:  offered,
-		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge"},
-		Version:    version,
-		StartedAt:  started,
-		Collectors: slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log)),
-		Logger:     logger,
+		Accounts:        audit.Accounts(accounts, log),
+		Executions:      audited,
+		Sessions:        audit.Sessions(sessions, log),
+		Secrets:         audit.Secrets(secret, log),
+		ZK:              audit.ZK(encrypted, log),
+		Generations:     generate.New(generating),
+		GenerateTimeout: c.GenerateTimeout,
+		Audit:           log,
+		Denials:         log,
+		Health:          monitor,
+		Languages:       offered,
+		Limits:          limits,
+		Features:        features(model != nil),
+		Version:         version,
+		StartedAt:       started,
+		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log), asked.collectors()),
+		Logger:          logger,
 	})
 	if err != nil {
 		return err
@@ -227,6 +245,15 @@ func (c *serveCommand) serve() (err error) {
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
 		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
+}
+
+// features are the parts of the API that there are.
+func features(generate bool) []string {
+	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge"}
+	if generate {
+		all = append(all, "generate")
+	}
+	return all
 }
 
 // untilStopped serves until a signal comes, then lets what runs end.

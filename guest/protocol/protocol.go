@@ -78,7 +78,7 @@ const (
 	KindPassword Kind = 'W' // the password as it is
 	KindSealed   Kind = 'S' // the password, encrypted to the guest's key
 	KindKey      Kind = 'Y' // make a key pair; the answer is Key, the public key
-	KindPrivate  Kind = 'V' // the private key, from the agent to who decrypts
+	KindPrivate  Kind = 'Q' // the private key, from the agent to who decrypts
 )
 
 // Frames from the guest.
