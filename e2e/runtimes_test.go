@@ -59,7 +59,7 @@ func (r *debianRuntime) flag(t *testing.T) string {
 }
 
 // plainDebian has a Python and little else, and CPython's own tests.
-var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata", "")
+var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,libstdc++6", "")
 
 // dataScience has what data scientists expect, without the compilers that
 // Debian's scipy asks for.
@@ -209,6 +209,8 @@ func TestARuntimeOfOnesOwnMayHaveNode(t *testing.T) {
 	if x := in("javascript", "throw new TypeError('no')").ends(t, "failed"); x.Error == nil || x.Error.Name != "TypeError" {
 		t.Errorf("got %v", x)
 	}
+	s.call(t, a, "POST", "/api/v1/sessions", object{"language": "javascript", "runtime": "both"}).refused(t, 400, "invalid_request")
+	a.open(t, object{"runtime": "both"}).in(t, "print(42)").prints(t, "42\n")
 	s.call(t, a, "POST", "/api/v1/execute", object{"language": "javascript", "code": "1"}).refused(t, 503, "runtime_unavailable")
 }
 
