@@ -51,6 +51,7 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
 	job.Network = session.Network
+	job.Layers = session.Layers
 	job.Limits = WithDefaults(pyth.Limits{
 		MemoryBytes: session.Limits.MemoryBytes,
 		CPU:         p.Limits.CPU,

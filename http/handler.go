@@ -33,9 +33,10 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Sessions are nil where there are none, and Secrets likewise.
+	// Sessions are nil where there are none, and so are the others.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
+	Packages pyth.PackageService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -121,6 +122,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessions()
 	h.registerSessionFiles()
 	h.registerSecrets()
+	h.registerPackages()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -79,7 +79,7 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		add(doctor.NoNode(reason.Err, reason.Fix))
 	}
 	add(doctor.Tools(image.Missing))
-	h, err := openHost(image.Path, slot.join("state"), nil)
+	h, err := openHost(image.Path, slot.join("state"), nil, nil)
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil

@@ -53,16 +53,16 @@ type host struct {
 }
 
 // openHost prepares to start sandboxes from the image. The state directory is
-// emptied; the caller sees to it that no other process uses it. Network may be
-// nil: then programs have none.
-func openHost(image, stateDir string, network func([]string) (sandbox.Network, error)) (*host, error) {
+// emptied; the caller sees to it that no other process uses it. Network and
+// layers may be nil: then programs have none.
+func openHost(image, stateDir string, network func([]string) (sandbox.Network, error), layers func(pyth.Layers) ([]sandbox.Mount, error)) (*host, error) {
 	stateDir, err := filepath.Abs(stateDir)
 	if err != nil {
 		return nil, err
 	}
 	_, inside := rootless.Inside()
 	h := new(host)
-	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside, Network: network}
+	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside, Network: network, Layers: layers}
 	// A name for each state directory, so that a restart finds and removes
 	// what it left and nothing else.
 	id := sha256.Sum256([]byte(stateDir))

@@ -80,7 +80,7 @@ func (c *runCommand) run() (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"), nil)
+	h, err := openHost(image.Path, slot.join("state"), nil, nil)
 	if err != nil {
 		return 0, err
 	}

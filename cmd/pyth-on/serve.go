@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/execution"
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
+	"github.com/pyth-on/pyth-on/packages"
 	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
@@ -49,6 +50,7 @@ type serveCommand struct {
 	nodeFlags
 	poolFlags
 	networkFlags
+	packageFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
@@ -131,7 +133,10 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := openHost(image.Path, data.join("run"), way.open)
+	// What runs packages' jobs is what has the packages.
+	shelf := new(shelf)
+	way.packages = shelf
+	h, err := openHost(image.Path, data.join("run"), way.open, shelf.mounts)
 	if err != nil {
 		return err
 	}
@@ -145,10 +150,18 @@ func (c *serveCommand) serve() (err error) {
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
+	installed, err := c.packages(ctx, packages.Config{
+		Store: store, Dispatcher: pool, Dir: data.join("packages"), Dial: way.proxy.DialContext,
+		PythonVersion: image.PythonVersion, Clock: now, Logger: logger,
+	}, c.NPMRegistry, node != nil)
+	if err != nil {
+		return err
+	}
+	shelf.Store(installed)
 	limits := c.limits()
 	// Node keeps no state between runs yet.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Secrets: secret, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Secrets: secret, Packages: installed, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
@@ -163,14 +176,15 @@ func (c *serveCommand) serve() (err error) {
 		Accounts: accounts,
 		Executions: execution.New(execution.Config{
 			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
-			Secrets: secret, KeepSecrets: c.RedactSecrets == "off", Clock: now,
+			Secrets: secret, Packages: installed, KeepSecrets: c.RedactSecrets == "off", Clock: now,
 		}),
 		Sessions:   sessions,
 		Secrets:    secret,
+		Packages:   installed,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "packages"},
 		Version:    version,
 		StartedAt:  started,
 		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
