@@ -57,10 +57,7 @@ type (
 	addInput       struct{ body[PackageRequest] }
 	removeInput    struct{ PackageRef }
 	// packageOutput writes the answer, in one of its two forms.
-	packageOutput struct {
-		Status int
-		Body   func(huma.Context)
-	}
+	packageOutput struct{ Body func(huma.Context) }
 )
 
 const (
@@ -168,7 +165,8 @@ func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change 
 		if err != nil {
 			return nil, err
 		}
-		return &packageOutput{Status: status, Body: func(ctx huma.Context) {
+		return &packageOutput{Body: func(ctx huma.Context) {
+			ctx.SetStatus(status)
 			ctx.SetHeader("Content-Type", "application/json")
 			_ = h.api.Marshal(ctx.BodyWriter(), "", result)
 		}}, nil
@@ -185,7 +183,7 @@ func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change 
 	default:
 		_ = s.send("error", h.problems.of(requestOf(r.Context()), err))
 	}
-	return &packageOutput{Status: http.StatusOK, Body: func(huma.Context) {}}, nil
+	return &packageOutput{Body: func(huma.Context) {}}, nil
 }
 
 // progressEvent is the data of an event.

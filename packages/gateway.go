@@ -160,6 +160,7 @@ func (r *route) Serve(ctx context.Context, conn net.Conn) {
 // Close ends all connections. There is nothing to tell of them: they reached
 // nobody but this.
 func (r *route) Close() []pyth.Connection {
+	r.cancel() // Which ends Accept, and what is being fetched.
 	_ = r.server.Close()
 	return nil
 }

@@ -18,7 +18,7 @@ with open("job.json") as f:
 with open("constraints.txt", "w") as f:
     f.write("\n".join(job["constraints"]))
 status = main([
-    "install", "--dry-run", "--ignore-installed", "--only-binary=:all:", "--isolated",
+    "install", "--dry-run", "--ignore-installed", "--target=target", "--only-binary=:all:", "--isolated",
     "--no-input", "--no-color", "--no-cache-dir", "--progress-bar=off",
     "--disable-pip-version-check", "--root-user-action=ignore",
     "--retries=1", "--timeout=60", "--report=report.json", "--constraint=constraints.txt",
