@@ -15,7 +15,7 @@ endif
 build: bin/pyth-on
 
 # The agent that goes into every sandbox is built first and embedded.
-guest/bin/pyth-on-guest: $(wildcard guest/agent/*.go guest/protocol/*.go cmd/pyth-on-guest/*.go) go.mod
+guest/bin/pyth-on-guest: $(wildcard guest/agent/*.go guest/protocol/*.go guest/unlock/*.go zk/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
 	$(call say,'Building the guest agent (the first time fetches modules)')
 	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
 

@@ -29,7 +29,19 @@ const (
 	ActionZKExecuted      Action = "zk.executed"
 	ActionSessionCreated  Action = "session.created"
 	ActionSessionDeleted  Action = "session.deleted"
+	// ActionAuditPruned is the server's own: the log's retention took effect.
+	ActionAuditPruned Action = "audit.pruned"
 )
+
+// Actions are all that a user's log may tell of.
+func Actions() []Action {
+	return []Action{
+		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged, ActionTokenRefreshed, ActionTokenReused,
+		ActionKeyCreated, ActionKeyRevoked, ActionCodeExecuted, ActionCodeGenerated,
+		ActionSecretCreated, ActionSecretUpdated, ActionSecretDeleted, ActionSecretUsed, ActionPackagesChanged,
+		ActionZKStored, ActionZKDeleted, ActionZKExecuted, ActionSessionCreated, ActionSessionDeleted,
+	}
+}
 
 // AuditOutcome is how an action ended: AuditDenied is for a caller who may not,
 // AuditFailure for what went wrong otherwise.
@@ -42,6 +54,11 @@ const (
 	AuditFailure AuditOutcome = "failure"
 )
 
+// AuditOutcomes are all of them.
+func AuditOutcomes() []AuditOutcome {
+	return []AuditOutcome{AuditSuccess, AuditDenied, AuditFailure}
+}
+
 // Origin is where a request came from.
 type Origin struct {
 	Credential Credential
@@ -53,7 +70,8 @@ type Origin struct {
 
 type originKey struct{}
 
-// WithOrigin lets all that is done for a request know where it came from.
+// WithOrigin lets all that is done for a request know where it came from. The
+// origin may be completed until a service is called.
 func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
@@ -99,7 +117,8 @@ type AuditEntry struct {
 	Hash [32]byte
 }
 
-// AuditFilter selects entries. Zero values select all.
+// AuditFilter selects entries: those from Since on and before Until. Zero values
+// select all.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
@@ -112,6 +131,8 @@ type AuditProof struct {
 	Entry *AuditEntry
 	// Record is what the entry's leaf hash is of.
 	Record []byte
+	// TreeSize is the number of entries that the checkpoint covers.
+	TreeSize int64
 	// Hashes are those of the audit path, from the leaf upwards.
 	Hashes [][32]byte
 	// Checkpoint is the signed tree head that the path leads to.
@@ -124,7 +145,12 @@ type AuditService interface {
 	// Entries lists the newest first, those after the cursor, at most limit, and
 	// the next cursor if there are more.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
-	// Checkpoint is the signed tree head of the log (C2SP tlog-checkpoint).
+	// Checkpoint is the signed tree head of the log (C2SP tlog-checkpoint). It
+	// covers all entries of actions that were answered before the call.
 	Checkpoint(ctx context.Context) ([]byte, error)
+	// VerifierKey is what checks the signatures of checkpoints (C2SP
+	// signed-note).
+	VerifierKey() string
+	// Proof fails with CodeNotFound for an entry that retention has dropped, too.
 	Proof(ctx context.Context, user UserID, id string) (*AuditProof, error)
 }

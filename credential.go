@@ -39,3 +39,19 @@ type RefreshToken struct {
 	// ClientHash recognises the client that spent it, for the retry grace.
 	ClientHash [32]byte
 }
+
+// CredentialError is the cause of an Error about a credential that is not good. It
+// is for the audit log; callers are not told.
+type CredentialError struct {
+	// User is whose password or token was tried; "" if it is nobody's.
+	User UserID
+	// Reused is whether it is a refresh token that was spent before.
+	Reused bool
+}
+
+func (e *CredentialError) Error() string {
+	if e.Reused {
+		return "a spent refresh token was used again"
+	}
+	return "the credential is not good"
+}

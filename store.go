@@ -14,6 +14,8 @@ type Store interface {
 	RefreshTokenStore
 	KeyStore
 	SecretStore
+	AuditStore
+	EncryptedCodeStore
 	PackageStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
@@ -135,6 +137,68 @@ type SecretStore interface {
 	// SetSecretsUsed notes when secrets were used; those that are not there (any
 	// more) are left out.
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
+}
+
+// AuditRecord is an entry of the audit log as it is kept: the record, what it
+// is found by, and its part of the tree. Of one that was pruned only Sequence
+// and Hashes are left.
+type AuditRecord struct {
+	Sequence int64
+	// User is "" where the caller was not known.
+	User      UserID
+	Action    Action
+	Outcome   AuditOutcome
+	Timestamp time.Time
+	Record    []byte
+	// Hashes are those of the subtrees that the record completes, that of its
+	// leaf first: one more than Sequence has ones at its binary end.
+	Hashes [][32]byte
+}
+
+// AuditPosition is a place in a list of audit records, which goes by time and,
+// as a clock may stand still or go back, by sequence.
+type AuditPosition struct {
+	Timestamp time.Time
+	Sequence  int64
+}
+
+// AuditStore keeps the audit log. Records are added at its end only and never
+// changed; retention drops what they say, not their hashes.
+type AuditStore interface {
+	// AppendAudit stores records that follow the last one without a gap, and the
+	// checkpoint that covers them in place of the one before, in one transaction;
+	// CodeConflict if the log has another size than the first record's sequence.
+	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
+	// AuditHead is the size of the log, which is the sequence of the next record,
+	// and the checkpoint that was stored last; nil if none was.
+	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
+	// AuditPage lists records of the user, the latest first: those before the
+	// position, if it is not zero, at most limit, without hashes.
+	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
+	// AuditRecords lists records from the sequence on in their order, at most
+	// limit, the pruned ones too.
+	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
+	// AuditHashes gives the Hashes of each of the records; CodeNotFound if one is
+	// absent.
+	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
+	// PruneAudit prunes the records from one sequence up to, and without,
+	// another.
+	PruneAudit(ctx context.Context, from, to int64) error
+}
+
+// EncryptedCodeStore keeps encrypted programs, as they are.
+type EncryptedCodeStore interface {
+	// StoreCode makes the program of that name, or replaces it but for the times
+	// of its making and last execution. It fails with CodeConflict when it would
+	// be more than so many of the user.
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode, at time.Time, most int) (s *StoredCode, created bool, err error)
+	DeleteCode(ctx context.Context, user UserID, name string) error
+	// Codes lists the user's by name, in the order of its bytes.
+	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
+	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	// NoteExecuted sets the time of the last execution; no program of that name
+	// is no error.
+	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error
 }
 
 // PackageStore keeps users' lists of packages.

@@ -42,11 +42,12 @@ type Locked struct {
 	// Name is what the program is stored under.
 	Name string
 	Code *EncryptedCode
-	// Password opens it, or Sealed does: the password encrypted to the key of
-	// the reserved sandbox (RFC 9180).
+	// Password opens it; it is wiped when a sandbox has it.
 	Password []byte
-	Sealed   []byte
-	Sandbox  ReservationID
+	// Sealed is the password encrypted to the key of the reserved sandbox (RFC
+	// 9180), in which the program then runs; empty for none.
+	Sealed  []byte
+	Sandbox ReservationID
 }
 
 // ReservationID identifies a sandbox that is reserved.
@@ -63,13 +64,30 @@ type Reservation struct {
 
 // ZKService keeps encrypted programs. It is safe for concurrent use.
 type ZKService interface {
-	// StoreCode makes or replaces the program of that name.
+	// Encrypt encrypts a program, bound to no name, for those who do not do it
+	// themselves. It does not keep the password.
+	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedCode, error)
+	// StoreCode makes or replaces the program of that name. It fails with
+	// CodeConflict when the user has as many as one may.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode) (s *StoredCode, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	// NoteExecuted notes, some time, that the program was executed just now.
+	NoteExecuted(user UserID, name string)
 	// Reserve fails with CodeOverloaded when there is no room, and with
 	// CodeConflict when the user has as many as one may.
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
+}
+
+// ReservationHost keeps sandboxes for sealed passwords. It may be another
+// process or machine. A Job whose program is locked for a reservation of its
+// tenant runs there, when it is given to the Dispatcher that the host is as
+// well, and ends it; for one that is not there Dispatch fails with CodeNotFound.
+type ReservationHost interface {
+	Dispatcher
+	// Reserve returns when the sandbox has made its key. Errors are those of
+	// ZKService.
+	Reserve(ctx context.Context, user UserID, id ReservationID) (*Reservation, error)
 }

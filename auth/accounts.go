@@ -104,8 +104,11 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	if err != nil {
 		return nil, err
 	}
-	if user == nil || !ok {
-		return nil, wrongPassword()
+	if user == nil {
+		return nil, wrongPassword("")
+	}
+	if !ok {
+		return nil, wrongPassword(user.ID)
 	}
 	key, err := s.primaryKey(ctx, user.ID)
 	if err != nil {
@@ -126,8 +129,11 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	return grant, nil
 }
 
-func wrongPassword() error {
-	return pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+// wrongPassword is the same to callers whether or not the account exists.
+func wrongPassword(user pyth.UserID) error {
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+	e.Err = &pyth.CredentialError{User: user}
+	return e
 }
 
 // confirm takes the grant back if the password was changed after it was proved:
@@ -145,7 +151,7 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	if err := s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken); err != nil {
 		return err
 	}
-	return wrongPassword()
+	return wrongPassword(user.ID)
 }
 
 // loginEmail is the address to look for. What cannot be an address is nobody's,

@@ -25,8 +25,11 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-func invalidRefreshToken() error {
-	return pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is not valid any more. Log in again.")
+// invalidRefreshToken is the same to callers, whosever the token is.
+func invalidRefreshToken(of pyth.CredentialError) error {
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is not valid any more. Log in again.")
+	e.Err = &of
+	return e
 }
 
 // Refresh exchanges a refresh token for a new one and a JWT. A spent token that
@@ -36,17 +39,17 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
 	if absent(err) {
-		return nil, invalidRefreshToken()
+		return nil, invalidRefreshToken(pyth.CredentialError{})
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !s.alive(seen) {
-		return nil, invalidRefreshToken()
+		return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
 	}
 	user, err := s.config.Store.User(ctx, seen.UserID)
 	if absent(err) {
-		return nil, invalidRefreshToken()
+		return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
 	}
 	if err != nil {
 		return nil, err
@@ -54,7 +57,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	token, next := s.newRefreshToken(seen.UserID, seen.FamilyID)
 	if err := s.rotate(ctx, seen, clientHash(client), next); err != nil {
 		if absent(err) {
-			return nil, invalidRefreshToken()
+			return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
 		}
 		return nil, err
 	}
@@ -92,7 +95,7 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 	if err := s.config.Store.RevokeFamily(ctx, seen.UserID, seen.FamilyID); err != nil {
 		return err
 	}
-	return invalidRefreshToken()
+	return invalidRefreshToken(pyth.CredentialError{User: seen.UserID, Reused: true})
 }
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }

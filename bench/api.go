@@ -25,12 +25,15 @@ func newAPI(url string) *api {
 // account is a user of the server.
 type account struct {
 	*api
-	key string
+	id, key string
 }
 
 // register makes an account of its own.
 func (a *api) register(ctx context.Context) (*account, error) {
-	var registered struct{ APIKey string }
+	var registered struct {
+		APIKey string
+		User   struct{ ID string }
+	}
 	body := map[string]string{
 		"email":    rand.Text() + "@example.org",
 		"password": "correct horse battery",
@@ -39,7 +42,7 @@ func (a *api) register(ctx context.Context) (*account, error) {
 	if _, err := nobody.call(ctx, http.MethodPost, "/api/register", body, http.StatusCreated, &registered); err != nil {
 		return nil, err
 	}
-	return &account{api: a, key: registered.APIKey}, nil
+	return &account{api: a, id: registered.User.ID, key: registered.APIKey}, nil
 }
 
 // execute runs a program in Python.

@@ -18,7 +18,7 @@ type bench struct {
 
 	binary string
 	// warmData and coldData are data directories of servers.
-	warmData, coldData string
+	warmData, coldData, auditData string
 	// coldKey is of an account that the servers without a pool know.
 	coldKey string
 	// reference is the Python that others are compared with.
@@ -32,7 +32,7 @@ type bench struct {
 
 // prepare makes ready what is measured, in dir.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
-	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold")}
+	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
 	p.step("Making the image of the sandboxes")
 	s, err := startServer(ctx, binary, b.warmData)
 	if err != nil {
@@ -47,7 +47,7 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	}
 	p.step("Unpacking it for what runs outside")
 	rootfs := filepath.Join(dir, "rootfs")
-	if err := errors.Join(unpack(image, rootfs), share(image, b.coldData)); err != nil {
+	if err := errors.Join(unpack(image, rootfs), share(image, b.coldData), share(image, b.auditData)); err != nil {
 		return nil, err
 	}
 	if err := b.findPythons(ctx, rootfs); err != nil {
@@ -127,7 +127,7 @@ func parallel(processors int) []int {
 
 // measure measures everything.
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withNode, b.withoutPool, b.coldStarts} {
+	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withNode, b.withoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ type plan struct {
 	open       time.Duration
 	// pairs is how often the processor is kept busy inside and outside.
 	pairs int
+	// auditEntries are in the audit log whose pages are timed.
+	auditEntries int
 	// settle is how long a server is left alone before its memory is read.
 	settle time.Duration
 }
@@ -29,7 +31,7 @@ func fullPlan() plan {
 		coldStarts: 8,
 		loadRounds: 4, load: 3 * time.Second, newTenants: 60,
 		openRounds: 3, open: 5 * time.Second,
-		pairs:  20,
+		pairs: 20, auditEntries: 1_000_000,
 		settle: 3 * time.Second,
 	}
 }
@@ -40,7 +42,7 @@ func quickPlan() plan {
 		coldStarts: 2,
 		loadRounds: 1, load: time.Second, newTenants: 10,
 		openRounds: 1, open: 2 * time.Second,
-		pairs:  4,
+		pairs: 4, auditEntries: 100_000,
 		settle: time.Second,
 	}
 }

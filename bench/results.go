@@ -12,11 +12,14 @@ type results struct {
 	bareNode, pacedNode, nodeCgroup         *series
 	line                                    *series
 	pacedSecrets, redaction                 *series
-	inside, outside                         busy
-	eightClients, eightBubblewraps          *series
-	newTenants                              *series
-	parallelRunsc                           []*series
-	open                                    []*openRate
+	auditFew, auditMany, auditRare          *series
+	// auditEntries are how many there are in auditMany.
+	auditEntries                   int
+	inside, outside                busy
+	eightClients, eightBubblewraps *series
+	newTenants                     *series
+	parallelRunsc                  []*series
+	open                           []*openRate
 }
 
 // openRate is what was measured at a constant arrival rate.
@@ -53,6 +56,9 @@ func newResults(reference, embedded python) *results {
 		line:             of("a line in a stream", seconds),
 		pacedSecrets:     of("warm with secrets, with pauses", seconds),
 		redaction:        of("redaction", seconds),
+		auditFew:         of("GET /api/v1/audit, few entries", seconds),
+		auditMany:        of("GET /api/v1/audit, many entries", seconds),
+		auditRare:        of("GET /api/v1/audit, rare entries among many", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"github.com/dustin/go-humanize"
 )
 
 // row is one line of the report.
@@ -87,6 +89,9 @@ func (r *results) rows(cores int) []row {
 		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
+		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},
+		{"audit listing at " + humanize.Comma(int64(r.auditEntries)) + " entries, p50", r.auditMany, median, nil, figureAtMost(0.005)},
+		{"… of those of a rare action among them, p50", r.auditRare, median, nil, figureAtMost(0.005)},
 	}
 	return measured(slices.Concat(speed, arriving, other))
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +105,17 @@ var apiAttacks = []attack{
 				t.Errorf("%.12s… is in the log", secret)
 			}
 		}
+		// Nor what people put where it does not belong.
+		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
+		entries, _ := auditCommand(t, s.data, "export")
+		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
+			t.Errorf("the attempt is not entered: %s", entries)
+		}
+		for _, secret := range []string{password, canary, a.APIKey, a.Token, a.RefreshToken, strings.Split(a.Token, ".")[2]} {
+			if strings.Contains(entries, secret) {
+				t.Errorf("%.12s… is in the audit log", secret)
+			}
+		}
 	}},
 	{"098_tokens_that_this_server_did_not_make_are_refused", func(t *testing.T, s *server, a *account) {
 		parts := strings.Split(a.Token, ".")
@@ -165,6 +177,28 @@ var apiAttacks = []attack{
 		var again authResponse
 		s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, &again)
 		refresh(again.RefreshToken, "mine").want(t, 200, nil)
+	}},
+	{"100_nobody_forges_lines_of_a_log", func(t *testing.T, s *server, a *account) {
+		forged := `{"action":"user.login"}`
+		header := http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"\u202e\t" + strings.Repeat("long ", 1000)}, "X-Request-Id": {"a b"}}
+		s.callWith(t, header, "DELETE", "/api/v1/keys/x%0d%0a"+url.PathEscape(forged)+"%00%1b%5b2J%e2%80%ae", nil).refused(t, 404, "not_found")
+		entries, _ := auditCommand(t, s.data, "export")
+		lines := strings.Split(strings.TrimSuffix(entries, "\n"), "\n")
+		for i, line := range lines {
+			var e struct {
+				Sequence            int
+				UserAgent, Resource string
+			}
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.Sequence != i || len(e.UserAgent) > 256 || len(e.Resource) > 256 {
+				t.Fatalf("%v in %q", err, line)
+			}
+		}
+		if last := lines[len(lines)-1]; strings.ContainsAny(last, "\u202e\x1b\x00\r\t") || !strings.Contains(last, "x��{") {
+			t.Errorf("%q", last)
+		}
+		if strings.Contains(s.log.String(), "\n"+forged) || strings.Contains(s.log.String(), "\x1b") {
+			t.Error("a line of the log is forged")
+		}
 	}},
 	{"106_a_server_that_is_told_to_stop_answers_what_runs", func(t *testing.T, _ *server, _ *account) {
 		s := start(t)

@@ -133,6 +133,23 @@ console.log(found, others);`
 			a.execute(t, inNode(find, nil)).prints(t, "[] []\n")
 		}
 	}},
+	{"057_what_node_leaves_in_a_session_is_found_only_there", func(t *testing.T, s *server, _ *account) {
+		const leave = `
+for (const d of ['.', '/tmp', '/dev/shm']) require('fs').writeFileSync(d + '/left', 'LEFT');
+process.env.LEFT = 'LEFT'; globalThis.LEFT = 'LEFT';`
+		const find = `console.log(['.', '/tmp', '/dev/shm'].filter((d) => require('fs').existsSync(d + '/left')).length, process.env.LEFT, globalThis.LEFT);`
+		a := s.register(t)
+		one, other := a.open(t, object{"language": "javascript"}), a.open(t, object{"language": "javascript"})
+		one.in(t, leave).ends(t, "succeeded")
+		for range 3 {
+			other.in(t, find).prints(t, "0 undefined undefined\n")
+			a.execute(t, inNode(find, nil)).prints(t, "0 undefined undefined\n")
+			one.in(t, find).prints(t, "3 LEFT LEFT\n")
+		}
+		for _, session := range []*session{one, other} {
+			s.call(t, a, "DELETE", session.path(""), nil).want(t, 204, nil)
+		}
+	}},
 	{"058_no_two_runs_of_node_share_randomness", func(t *testing.T, _ *server, a *account) {
 		seen := make(map[string]bool)
 		for range 5 {

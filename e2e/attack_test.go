@@ -12,7 +12,10 @@ type attack struct {
 // hostilePrograms are the attacks that a sandbox must withstand, however it was
 // made and whatever it is used for.
 func hostilePrograms() [][]attack {
-	return [][]attack{resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, javaScriptAttacks}
+	return [][]attack{
+		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
+		javaScriptAttacks, javaScriptFileAttacks,
+	}
 }
 
 // TestAttack has the cases by number and checks after each that the server is

@@ -52,7 +52,7 @@ func (s *server) quiet(t testing.TB) bool {
 		return false
 	}
 	ready := s.metric(t, "pyth_on_sandboxes_ready")
-	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")) == len(s.sandboxes())
+	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxes())
 }
 
 // What each further sandbox takes of the server.

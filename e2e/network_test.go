@@ -25,10 +25,33 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
+// fetchesInNode does the same in JavaScript.
+const fetchesInNode = `
+for (const url of process.argv.slice(2)) {
+  try {
+    const r = await fetch(url);
+    console.log(r.status, await r.text());
+  } catch (e) {
+    let messages = '';
+    for (let x = e; x; x = x.cause) messages += x.message;
+    console.log(messages.includes('(403)') ? '403 denied' : 'URLError');
+  }
+}
+`
+
 // fetch runs fetches with what may be reached.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
-	request := object{"code": fetches, "args": urls, "env": object{"NO_PROXY": "", "no_proxy": ""}}
+	return a.fetchIn(t, "python", allow, urls...)
+}
+
+func (a *account) fetchIn(t testing.TB, language string, allow []string, urls ...string) *execution {
+	t.Helper()
+	code := fetches
+	if language == "javascript" {
+		code = fetchesInNode
+	}
+	request := object{"language": language, "code": code, "args": urls, "env": object{"NO_PROXY": "", "no_proxy": ""}}
 	if allow != nil {
 		request["network"] = object{"allow": allow}
 	}
@@ -132,38 +155,49 @@ func TestAttackNetwork(t *testing.T) {
 	host := hostOf(t, web)
 	a, b := s.register(t), open.register(t)
 
-	t.Run("070 metadata services are out of reach even if they are listed", func(t *testing.T) {
-		b.fetch(t, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
-			prints(t, "403 denied\n403 denied\n")
-	})
-	t.Run("071 addresses that are not of the Internet are out of reach unless the operator allows them", func(t *testing.T) {
-		allow := []string{host, "10.0.0.1", "100.64.0.1", "[::1]:80"}
-		a.fetch(t, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
-			prints(t, "403 denied\n403 denied\n403 denied\n403 denied\n")
-		b.fetch(t, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
-	})
-	t.Run("072 addresses in odd forms are refused", func(t *testing.T) {
-		for _, odd := range []string{"2130706433", "0177.0.0.1", "127.1", "0x7f.1"} {
-			s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{odd}}}).refused(t, 400, "invalid_request")
-			if got := b.fetch(t, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
-				t.Errorf("%s: %s", odd, got)
+	for _, language := range []string{"python", "javascript"} {
+		t.Run("070 metadata services are out of reach even if they are listed in "+language, func(t *testing.T) {
+			b.fetchIn(t, language, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
+				prints(t, "403 denied\n403 denied\n")
+		})
+		t.Run("071 addresses that are not of the Internet are out of reach unless the operator allows them in "+language, func(t *testing.T) {
+			allow := []string{host, "10.0.0.1", "100.64.0.1", "[::1]:80"}
+			a.fetchIn(t, language, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
+				prints(t, "403 denied\n403 denied\n403 denied\n403 denied\n")
+			b.fetchIn(t, language, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
+		})
+		t.Run("072 addresses in odd forms are refused in "+language, func(t *testing.T) {
+			for _, odd := range []string{"2130706433", "0177.0.0.1", "127.1", "0x7f.1"} {
+				s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{odd}}}).refused(t, 400, "invalid_request")
+				if got := b.fetchIn(t, language, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
+					t.Errorf("%s: %s", odd, got)
+				}
 			}
-		}
-	})
-	t.Run("074 a redirect is checked like any request", func(t *testing.T) {
-		b.fetch(t, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
-			prints(t, "403 denied\n200 hello GET /ok\n")
-	})
-	t.Run("076 names that look alike are not confused", func(t *testing.T) {
-		allow := []string{"allowed.example", "*.wild.example"}
-		x := b.fetch(t, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
-		if strings.Contains(x.Stdout, "200") || strings.Contains(x.Stdout, "502") {
-			t.Error(x)
-		}
-	})
-	t.Run("077 ports other than those listed are refused", func(t *testing.T) {
-		b.fetch(t, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
-	})
+		})
+		t.Run("074 a redirect is checked like any request in "+language, func(t *testing.T) {
+			b.fetchIn(t, language, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
+				prints(t, "403 denied\n200 hello GET /ok\n")
+		})
+		t.Run("076 names that look alike are not confused in "+language, func(t *testing.T) {
+			allow := []string{"allowed.example", "*.wild.example"}
+			x := b.fetchIn(t, language, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
+			if strings.Contains(x.Stdout, "200") || strings.Contains(x.Stdout, "502") {
+				t.Error(x)
+			}
+		})
+		t.Run("077 ports other than those listed are refused in "+language, func(t *testing.T) {
+			b.fetchIn(t, language, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
+		})
+		t.Run("080 in a sandbox that is used again each run has its own rules, or none in "+language, func(t *testing.T) {
+			ask := "\nimport socket\ntry:\n    socket.create_connection(('127.0.0.1', 3128))\n    print('open')\nexcept OSError as e:\n    print('closed')"
+			for range 3 {
+				b.fetchIn(t, language, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
+				b.run(t, ask).prints(t, "closed\n")
+				b.fetchIn(t, language, []string{"other.example"}, web.URL+"/2").prints(t, "403 denied\n")
+				b.fetchIn(t, language, nil, web.URL+"/3").prints(t, "URLError\n")
+			}
+		})
+	}
 	t.Run("078 names are not resolved inside", func(t *testing.T) {
 		x := b.execute(t, object{"network": object{"allow": []string{host}}, "code": "import socket\ntry:\n    socket.getaddrinfo('example.org', 80)\nexcept OSError as e:\n    print('no')"})
 		x.prints(t, "no\n")
@@ -179,15 +213,6 @@ for request in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.0\r\n
 `})
 		if x.ends(t, "succeeded"); strings.Contains(x.Stdout, " 200 ") {
 			t.Error(x)
-		}
-	})
-	t.Run("080 in a sandbox that is used again each run has its own rules, or none", func(t *testing.T) {
-		ask := "\nimport socket\ntry:\n    socket.create_connection(('127.0.0.1', 3128))\n    print('open')\nexcept OSError as e:\n    print('closed')"
-		for range 3 {
-			b.fetch(t, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
-			b.run(t, ask).prints(t, "closed\n")
-			b.fetch(t, []string{"other.example"}, web.URL+"/2").prints(t, "403 denied\n")
-			b.fetch(t, nil, web.URL+"/3").prints(t, "URLError\n")
 		}
 	})
 	t.Run("the operator's policy wins", func(t *testing.T) {

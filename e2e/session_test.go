@@ -105,17 +105,24 @@ ValueError: no
 func TestASessionThatEndsSaysSo(t *testing.T) {
 	t.Parallel()
 	a := start(t).register(t)
-	for name, c := range map[string]struct{ code, status, signal string }{
-		"by a crash":                    {"import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
-		"by leaving at once":            {"import os; os._exit(7)", "failed", ""},
-		"by a kill":                     {"import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"},
-		"by too much memory":            {"x = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1", "out_of_memory", "SIGKILL"},
-		"by not heeding its time":       {"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timed_out", "SIGKILL"},
-		"by closing what it listens on": {"import os; os.closerange(3, 1000)\nimport time; time.sleep(60)", "", ""},
+	for name, c := range map[string]struct{ language, code, status, signal string }{
+		"by a crash":                      {"python", "import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
+		"by leaving at once":              {"python", "import os; os._exit(7)", "failed", ""},
+		"by a kill":                       {"python", "import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"},
+		"by too much memory":              {"python", "x = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1", "out_of_memory", "SIGKILL"},
+		"by not heeding its time":         {"python", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timed_out", "SIGKILL"},
+		"by closing what it listens on":   {"python", "import os; os.closerange(3, 1000)\nimport time; time.sleep(60)", "", ""},
+		"by a crash of Node":              {"javascript", "process.kill(process.pid, 'SIGSEGV'); for (;;);", "failed", "SIGSEGV"},
+		"by abort in Node":                {"javascript", "process.abort()", "failed", "SIGABRT"},
+		"by leaving Node at once":         {"javascript", "process.reallyExit(7)", "failed", ""},
+		"by a kill of Node":               {"javascript", "process.kill(process.pid, 'SIGKILL'); for (;;);", "killed", "SIGKILL"},
+		"by too much memory in Node":      {"javascript", "const b = []; for (;;) b.push(Buffer.alloc(1 << 20, 1))", "out_of_memory", "SIGKILL"},
+		"by waiting where Node is deaf":   {"javascript", "require('child_process').execSync('sleep 60')", "timed_out", "SIGKILL"},
+		"by closing what Node listens on": {"javascript", "for (let f = 3; f < 200; f++) try { require('fs').closeSync(f) } catch {}", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{})
+			s := a.open(t, object{"language": c.language})
 			x := s.in(t, c.code, object{"timeoutMs": 3000})
 			if c.status != "" && (x.Status != c.status || x.Signal != c.signal) {
 				t.Errorf("got %s", x)
@@ -134,45 +141,82 @@ func TestASessionThatEndsSaysSo(t *testing.T) {
 func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
 	t.Parallel()
 	a := start(t).register(t)
-	s := a.open(t, object{})
-	s.in(t, "import time\nx = 42").prints(t, "")
-
-	t.Run("by its time-out", func(t *testing.T) {
-		x := s.in(t, "print('begun')\nwhile True: pass", object{"timeoutMs": 500})
-		if x.Status != "timed_out" || x.Signal != "SIGINT" || x.Stdout != "begun\n" || x.SessionEnded {
-			t.Error(x)
-		}
-	})
-	t.Run("on request", func(t *testing.T) {
-		stream := a.stream(t.Context(), t, object{"sessionId": s.ID, "code": "print('begun', flush=True)\ntime.sleep(60)"})
-		for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
-			if !ok {
-				t.Fatal("the stream ended")
+	for language, c := range map[string]struct {
+		begin, show string
+		busy        []string
+		wait, flood string
+	}{
+		"python": {
+			begin: "import time\nx = 42", show: "print(x)",
+			busy:  []string{"print('begun')\nwhile True: pass"},
+			wait:  "print('begun', flush=True)\ntime.sleep(60)",
+			flood: "while True: print('x' * 100)",
+		},
+		"javascript": {
+			begin: "let x = 42", show: "console.log(x)",
+			busy: []string{
+				"console.log('begun'); while (true);",
+				"console.log('begun'); await 1; while (true);",
+				"console.log('begun'); await new Promise(() => { setTimeout(() => { for (;;); }); })",
+				"console.log('begun'); for (;;) await 1",
+				"console.log('begun'); await new Promise(() => { setImmediate(function again() { setImmediate(again); }); })",
+				"console.log('begun'); /^(a+)+$/.test('a'.repeat(50) + 'b')",
+				"console.log('begun'); process.on('SIGINT', () => {}); for (;;);",
+				"console.log('begun'); Error.stackTraceLimit = 0; Error.prepareStackTrace = () => { for (;;); }; for (;;);",
+			},
+			wait:  "console.log('begun'); await new Promise(() => {})",
+			flood: "for (;;) console.log('x'.repeat(100))",
+		},
+		"typescript": {
+			begin: "let x: number = 42", show: "console.log(x as number)",
+			busy:  []string{"console.log('begun'); while (true as boolean);"},
+			wait:  "console.log('begun'); await new Promise<void>(() => {})",
+			flood: "for (;;) console.log('x'.repeat(100) as string)",
+		},
+	} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{"language": language})
+			s.in(t, c.begin).prints(t, "")
+			begun := func(ctx context.Context) *stream {
+				stream := a.stream(ctx, t, object{"sessionId": s.ID, "code": c.wait})
+				for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
+					if !ok {
+						t.Fatal("the stream ended")
+					}
+				}
+				return stream
 			}
-		}
-		started := time.Now()
-		s.server.call(t, a, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
-		t.Logf("interrupted in %v", time.Since(started))
-		if _, _, end := stream.all(t); end.Status != "canceled" || end.SessionEnded {
-			t.Error(end)
-		}
-	})
-	t.Run("by a client that goes away", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		stream := a.stream(ctx, t, object{"sessionId": s.ID, "code": "print('begun', flush=True)\ntime.sleep(60)"})
-		for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
-			if !ok {
-				t.Fatal("the stream ended")
+			for _, code := range c.busy {
+				t.Run("by its time-out", func(t *testing.T) {
+					x := s.in(t, code, object{"timeoutMs": 500})
+					if x.Status != "timed_out" || x.Signal != "SIGINT" || x.Stdout != "begun\n" || x.SessionEnded {
+						t.Errorf("%s: %s", code, x)
+					}
+				})
 			}
-		}
-		cancel()
-	})
-	t.Run("by too much output", func(t *testing.T) {
-		if x := s.in(t, "while True: print('x' * 100)", object{"limits": object{"outputBytes": 1000}}); x.Status != "output_limit" || x.SessionEnded {
-			t.Error(x)
-		}
-	})
-	s.in(t, "print(x)").prints(t, "42\n")
+			t.Run("on request", func(t *testing.T) {
+				stream := begun(t.Context())
+				started := time.Now()
+				s.server.call(t, a, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
+				t.Logf("interrupted in %v", time.Since(started))
+				if _, _, end := stream.all(t); end.Status != "canceled" || end.SessionEnded {
+					t.Error(end)
+				}
+			})
+			t.Run("by a client that goes away", func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				begun(ctx)
+				cancel()
+			})
+			t.Run("by too much output", func(t *testing.T) {
+				if x := s.in(t, c.flood, object{"limits": object{"outputBytes": 1000}}); x.Status != "output_limit" || x.SessionEnded {
+					t.Error(x)
+				}
+			})
+			s.in(t, c.show).prints(t, "42\n")
+		})
+	}
 }
 
 func TestRunsOfASessionQueueInOrder(t *testing.T) {
@@ -283,20 +327,44 @@ func TestFilesOfASession(t *testing.T) {
 
 func TestAThousandRunsOfASessionLeakNothing(t *testing.T) {
 	t.Parallel()
-	server := start(t)
-	a := server.register(t)
-	s := a.open(t, object{})
-	s.in(t, "n = 0").prints(t, "")
-	var first, last int64
-	for i := range 1000 {
-		x := s.in(t, "n += 1\nprint(n)").prints(t, fmt.Sprintf("%d\n", i+1))
-		if last = x.Usage.MemoryPeakBytes; i == 10 {
-			first = last
-		}
-	}
-	s.in(t, "import os\nprint(len(os.listdir('/proc/self/fd')) < 8, len([p for p in os.listdir('/proc') if p.isdigit()]) < 4)").prints(t, "True True\n")
-	if last > first+16*mib {
-		t.Errorf("the session had %d MiB at first and %d MiB at last", first/mib, last/mib)
+	a := start(t).register(t)
+	for language, c := range map[string]struct{ begin, step, count, want string }{
+		"python": {
+			"n = 0", "n += 1\nprint(n)",
+			"import os\nprint(len(os.listdir('/proc/self/fd')) < 8, len([p for p in os.listdir('/proc') if p.isdigit()]) < 4)", "True True\n",
+		},
+		"javascript": {
+			"var n = 0; const { readdirSync } = require('fs'); const first = readdirSync('/proc/self/fd').length",
+			"let big = new Array(10_000).fill(++n); class C { m() { return big; } }\nconst { sep } = await import('node:path');\nconsole.log(n, big.length)",
+			"console.log(readdirSync('/proc/self/fd').length <= first, readdirSync('/proc').filter((p) => /^\\d+$/.test(p)).length < 4)", "true true\n",
+		},
+		"typescript": {
+			"var n: number = 0; import { readdirSync } from 'node:fs'; const first: number = readdirSync('/proc/self/fd').length",
+			"let big: number[] = [++n]; interface Of<T> { t: T }\nconsole.log(n, big);",
+			"console.log(readdirSync('/proc/self/fd').length <= first, readdirSync('/proc').filter((p: string) => /^\\d+$/.test(p)).length < 4)", "true true\n",
+		},
+	} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{"language": language})
+			s.in(t, c.begin).prints(t, "")
+			var first, last int64
+			for i := range 1000 {
+				x := s.in(t, c.step).ends(t, "succeeded")
+				if n, _, _ := strings.Cut(strings.TrimSpace(x.Stdout), " "); n != fmt.Sprint(i+1) {
+					t.Fatalf("run %d: %s", i+1, x)
+				}
+				if last = x.Usage.MemoryPeakBytes; i == 50 {
+					first = last
+				}
+			}
+			s.in(t, c.count).prints(t, c.want)
+			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
+			// Node's space for what is new grows by up to 24 MiB.
+			if last > first+32*mib {
+				t.Errorf("the session had %d MiB at first and %d MiB at last", first/mib, last/mib)
+			}
+		})
 	}
 }
 

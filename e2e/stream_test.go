@@ -28,8 +28,13 @@ type event struct {
 // stream runs the request and returns when the server answers.
 func (a *account) stream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
+	return a.streamAt(ctx, t, "/api/v1/execute", request)
+}
+
+func (a *account) streamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
+	t.Helper()
 	body := must(json.Marshal(a.request(request)))(t)
-	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+"/api/v1/execute", bytes.NewReader(body)))(t)
+	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+path, bytes.NewReader(body)))(t)
 	req.Header = http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
 	res := must(a.server.http.Do(req))(t)
 	t.Cleanup(func() { res.Body.Close() })
@@ -184,20 +189,25 @@ for i in range(1024):
 // A reader of a stream who does not read: attack 16.
 func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-running=1")
-	a := s.register(t)
-	before := s.peakMemory(t)
-	stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "code": `
-while True:
-    print("x" * 65535)
-`})
-	if e, ok := stream.next(t); !ok || e.name != "start" {
-		t.Fatalf("got %v", e)
-	}
-	// Nothing is read from here on; the place gets free all the same.
-	a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
-	if after := s.peakMemory(t); after > before+48*mib {
-		t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
+	for language, code := range map[string]string{
+		"python":     "while True:\n    print('x' * 65535)",
+		"javascript": "for (;;) require('fs').writeSync(1, 'x'.repeat(65536));",
+	} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "--max-running=1")
+			a := s.register(t)
+			before := s.peakMemory(t)
+			stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "language": language, "code": code})
+			if e, ok := stream.next(t); !ok || e.name != "start" {
+				t.Fatalf("got %v", e)
+			}
+			// Nothing is read from here on; the place gets free all the same.
+			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
+			if after := s.peakMemory(t); after > before+48*mib {
+				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
+			}
+		})
 	}
 }
 

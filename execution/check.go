@@ -39,9 +39,10 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 		return err
 	}
 	f := new(faults)
-	if len(job.Code) == 0 {
+	if len(job.Code) == 0 && job.Locked == nil {
 		f.add("body.code", "must not be empty")
 	}
+	checkLocked(f, job)
 	s.checkArgs(f, job.Args)
 	checkFiles(f, job.Files, job.Language.File())
 	checkPatterns(f, job.OutputFiles)
@@ -143,6 +144,9 @@ func checkLabels(f *faults, labels []string) {
 // givenBytes is how much of the disk is full before the program runs.
 func givenBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
+	if job.Locked != nil {
+		given += int64(len(job.Locked.Code.Ciphertext))
+	}
 	for _, file := range job.Files {
 		given += int64(len(file.Content))
 	}

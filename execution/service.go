@@ -153,6 +153,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Limits:      WithDefaults(p.Limits, s.config.Limits.Default),
 		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
+		Locked:      p.Locked,
 		Network:     p.Network,
 	}
 	if session != nil {

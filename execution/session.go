@@ -64,7 +64,11 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 // checkSession refuses what would have to be another session.
 func checkSession(f *faults, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
-		f.add("body.language", "must be that of the session, %q", session.Language)
+		if p.Locked != nil {
+			f.add("body.sessionId", "must be a session in the language of the program, %q", p.Language)
+		} else {
+			f.add("body.language", "must be that of the session, %q", session.Language)
+		}
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {

@@ -19,7 +19,7 @@ var pythonHook []byte
 //go:embed python/pyth_on
 var pythonPackages embed.FS
 
-//go:embed javascript/hook.cjs javascript/results.cjs javascript/warm.ts
+//go:embed javascript/*.cjs javascript/warm.ts
 var javaScriptHook embed.FS
 
 // Where the files of this package belong in a sandbox. The hook's directory is

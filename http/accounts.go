@@ -86,7 +86,7 @@ func (h *Handler) registerAccounts() {
 			Description: "Makes an account with its first API key. Whether this is open to all, needs an invite or is closed is the operator's choice.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
 		},
-		public: true, example: exampleAuth, answer: exampleAuthResponse(),
+		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserRegistered,
 	}, h.registerAccount)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -95,7 +95,7 @@ func (h *Handler) registerAccounts() {
 			Description: "Exchanges e-mail and password for a JWT, a refresh token and the account's API key. The answer takes the same time whether or not the account exists.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
-		public: true, example: exampleAuth, answer: exampleAuthResponse(),
+		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,
 	}, h.login)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -116,7 +116,7 @@ func (h *Handler) registerAccounts() {
 			Security:    append([]map[string][]string{{schemeBearer: {}}}, map[string][]string{}),
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
-		optionalCredentials: true, bodyOptional: true, answer: exampleAuthResponse(),
+		optionalCredentials: true, bodyOptional: true, answer: exampleAuthResponse(), action: pyth.ActionTokenRefreshed,
 	}, h.refresh)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -134,6 +134,7 @@ func (h *Handler) registerAccounts() {
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"currentPassword": "correct horse battery", "newPassword": "staple of another kind"},
+		action:  pyth.ActionPasswordChanged,
 	}, h.changePassword)
 }
 
@@ -148,14 +149,14 @@ func exampleAuthResponse() any {
 }
 
 func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.limits.loginAccount.allow(requestOf(ctx).header, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	return authAnswer(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
 }
 
 func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error) {
-	if err := h.limits.loginAccount.allow(requestOf(ctx).header, accountKey(in.Value.Email)); err != nil {
+	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
 	return authAnswer(h.cfg.Accounts.Login(ctx, in.Value.Email, in.Value.Password))
@@ -194,7 +195,7 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 	if p.Credential != pyth.CredentialJWT {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send refreshToken in the body, or a valid JWT as Authorization: Bearer. An API key is not enough."}
 	}
-	if err := h.limits.loginAccount.allow(requestOf(ctx).header, string(p.User.ID)); err != nil {
+	if err := h.allow(ctx, h.limits.loginAccount, string(p.User.ID)); err != nil {
 		return nil, err
 	}
 	return authAnswer(h.cfg.Accounts.Renew(ctx, p))
@@ -207,7 +208,7 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
 	// Who has stolen a token must not get to guess the password with it.
-	if err := h.limits.loginAccount.allow(requestOf(ctx).header, accountKey(p.User.Email)); err != nil {
+	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Accounts.ChangePassword(ctx, p, in.Value.CurrentPassword, in.Value.NewPassword)

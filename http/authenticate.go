@@ -14,6 +14,7 @@ import (
 // authenticate resolves the caller of every operation that asks for
 // credentials, before anything of the body is read.
 func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
+	requestOf(ctx.Context()).action, _ = ctx.Operation().Metadata[actionKey].(pyth.Action)
 	if ctx.Operation().Metadata[authenticatedKey] != true {
 		next(ctx)
 		return
@@ -28,6 +29,14 @@ func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
 
 // identify finds out by the headers who sent the request.
 func (h *Handler) identify(ctx context.Context, header http.Header) error {
+	err := h.lookUp(ctx, header)
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
+	return err
+}
+
+func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
 	req := requestOf(ctx)
 	c, err := credentials(header)
 	if err != nil {
@@ -42,6 +51,7 @@ func (h *Handler) identify(ctx context.Context, header http.Header) error {
 		return err
 	}
 	req.principal = p
+	req.origin.Credential, req.origin.KeyPrefix = p.Credential, p.KeyPrefix
 	return nil
 }
 

@@ -125,7 +125,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reser
 			if err := memory.grow(size); err != nil {
 				return nil, err
 			}
-			data = append(make([]byte, 0, size), data...)
+			grown := append(make([]byte, 0, size), data...)
+			// It may hold a password.
+			clear(data)
+			data = grown
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
@@ -157,21 +160,23 @@ func tooLarge(limit int64) error {
 
 // decode checks the body against the schema, so that all faults are reported
 // at once, and then fills v.
-func (s *bodySpec) decode(data []byte, v any) error {
+func (s *bodySpec) decode(data []byte, v any) (err error) {
+	if c, ok := v.(confidential); ok {
+		field, to := c.confidential()
+		*to = conceal(data, field)
+		defer func() {
+			clear(data)
+			if err != nil {
+				clear(*to)
+			}
+		}()
+	}
 	// Checked first: decoding costs far more than reading.
 	if err := checkShape(data); err != nil {
 		return err
 	}
-	form := data
-	if len(s.sensitive) > 0 {
-		defer clear(data)
-		var err error
-		if form, err = mask(data, s.sensitive); err != nil {
-			return syntaxError(err)
-		}
-	}
 	var tree any
-	if err := json.Unmarshal(form, &tree); err != nil {
+	if err := json.Unmarshal(data, &tree); err != nil {
 		return syntaxError(err)
 	}
 	result := &huma.ValidateResult{}

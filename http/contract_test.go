@@ -50,7 +50,7 @@ func (d document) each(f func(name string, op operation, request func(body strin
 		for method, op := range item {
 			method = strings.ToUpper(method)
 			f(method+" "+path, op, func(body string) *http.Request {
-				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt").Replace(path), body)
+				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code").Replace(path), body)
 			})
 		}
 	}
@@ -128,14 +128,17 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 			t.Errorf("%s as text: status %d: %s", name, res.StatusCode, res.body)
 		}
 	})
-	if bodies < 10 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
+	if bodies < 12 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
 		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
 	}
 }
 
 func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	camel := regexp.MustCompile(`^[a-z]+([A-Z][a-z0-9]*)*$`)
-	counts := []string{"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version"}
+	counts := []string{
+		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
+		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
+	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {
 		if !regexp.MustCompile(`^[A-Z][A-Za-z]+$`).MatchString(name) {
@@ -152,7 +155,7 @@ func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 			if p.Type == "number" {
 				t.Errorf("%s.%s may be a fraction", name, property)
 			}
-			if strings.HasSuffix(property, "At") != (p.Format == "date-time") {
+			if (strings.HasSuffix(property, "At") || property == "timestamp") != (p.Format == "date-time") {
 				t.Errorf("%s.%s has the format %q", name, property, p.Format)
 			}
 		}

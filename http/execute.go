@@ -156,6 +156,7 @@ func (h *Handler) registerExecute() {
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
+		action:   pyth.ActionCodeExecuted,
 		example:  map[string]any{"code": "print(42)"},
 		answer: map[string]any{
 			"id": "<execution id>", "language": "python", "status": "succeeded", "exitCode": 0,
@@ -204,6 +205,11 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
+	return h.run(ctx, in.r, in.w, program)
+}
+
+// run runs the program and answers in the form that the request asks for.
+func (h *Handler) run(ctx context.Context, r *http.Request, w http.ResponseWriter, program *pyth.Program) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
 		if err == nil {
@@ -211,8 +217,8 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 		}
 		return e, err
 	}
-	if acceptsEvents(in.r) {
-		return &executeOutput{Body: func(huma.Context) {}}, h.stream(in.r, in.w, run)
+	if acceptsEvents(r) {
+		return &executeOutput{Body: func(huma.Context) {}}, h.stream(r, w, run)
 	}
 	e, err := run(nil)
 	if err != nil {

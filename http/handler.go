@@ -37,6 +37,13 @@ type Config struct {
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
+	// Audit is nil where there is no log.
+	Audit pyth.AuditService
+	// Denials hear of attempts at audited actions that were refused before a
+	// service heard of them; nil for nobody.
+	Denials Denials
+	// ZK is nil where no encrypted programs are kept.
+	ZK pyth.ZKService
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -80,6 +87,7 @@ type Handler struct {
 	api      huma.API
 	problems *problems
 	limits   *limiters
+	denied   *denied
 	metrics  *metrics
 	bodies   *bodyBudget
 	draining atomic.Bool
@@ -111,9 +119,10 @@ func New(cfg Config) (*Handler, error) {
 		mux:      http.NewServeMux(),
 		problems: newProblems(),
 		limits:   newLimiters(cfg.RateLimits, cfg.Now),
-		metrics:  newMetrics(cfg.Collectors),
+		denied:   newDenied(cfg.Denials, cfg.Now),
 		bodies:   newBodyBudget(executeBodyBytes(cfg.Limits)),
 	}
+	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
 	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
 	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate)
 	h.registerAccounts()
@@ -123,6 +132,8 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessionFiles()
 	h.registerSecrets()
 	h.registerPackages()
+	h.registerAudit()
+	h.registerZK()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -177,6 +177,7 @@ type server struct {
 	executions *executions
 	sessions   *sessions
 	secrets    *secretStore
+	audit      *auditLog
 	validator  *openapitest.Validator
 	log        *lockedBuffer
 }
@@ -225,9 +226,13 @@ func config(a *accounts, e *executions) pyhttp.Config {
 
 func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
-	s := &server{T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, log: &lockedBuffer{}}
+	s := &server{
+		T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, audit: &auditLog{},
+		log: &lockedBuffer{},
+	}
 	cfg := config(s.accounts, s.executions)
 	cfg.Sessions, cfg.Secrets = s.sessions, s.secrets
+	cfg.Audit, cfg.Denials = s.audit, s.audit
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {
 		c(&cfg)

@@ -86,8 +86,6 @@ type bodySpec struct {
 	required bool
 	maxBytes int64
 	bodies   *bodyBudget
-	// sensitive are the fields that must not stay in memory.
-	sensitive []string
 }
 
 // Keys of an operation's metadata.
@@ -95,6 +93,7 @@ const (
 	bodySpecKey      = "body"
 	timeoutKey       = "timeout"
 	authenticatedKey = "authenticated"
+	actionKey        = "action"
 )
 
 // body is the field by which an input takes a JSON body; embed it. Unlike
@@ -141,6 +140,8 @@ type operation struct {
 	optionalCredentials bool
 	// timeout bounds the work; zero means Config.HandlerTimeout.
 	timeout time.Duration
+	// action is what the audit log calls it; "" for what it does not tell of.
+	action pyth.Action
 }
 
 // register adds an operation: its documentation, and the handler behind the
@@ -150,6 +151,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	if op.timeout > 0 {
 		op.Metadata[timeoutKey] = op.timeout
 	}
+	op.Metadata[actionKey] = op.action
 	switch {
 	case op.public:
 		// An empty list says "none"; a missing one would inherit.
@@ -194,7 +196,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		if maxBytes == 0 {
 			maxBytes = smallBody
 		}
-		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies, sensitive: sensitiveFields(b.bodyType())}
+		op.Metadata[bodySpecKey] = &bodySpec{registry: registry, schema: schema, required: !op.bodyOptional, maxBytes: maxBytes, bodies: h.bodies}
 	}
 	documentResponses(doc, op.answer)
 }

@@ -74,7 +74,7 @@ func (h *Handler) registerKeys() {
 			Description: "Makes a key and shows it this once: the server does not keep it.",
 			Errors:      []int{http.StatusConflict},
 		},
-		example: map[string]any{"name": "ci"}, answer: created,
+		example: map[string]any{"name": "ci"}, answer: created, action: pyth.ActionKeyCreated,
 	}, h.createKey)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -83,6 +83,7 @@ func (h *Handler) registerKeys() {
 			Description: "Deletes the key; it stops working at once.",
 			Errors:      []int{http.StatusNotFound},
 		},
+		action: pyth.ActionKeyRevoked,
 	}, h.deleteKey)
 }
 

@@ -20,7 +20,8 @@ import (
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies), header: w.Header()}
-	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
+	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
+	r = r.WithContext(pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin))
 	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
 		return h.draining.Load() && !answeredWhileDraining(req.route)
 	}}

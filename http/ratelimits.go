@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -90,11 +91,20 @@ func (h *Handler) limitRate(ctx huma.Context, next func(huma.Context)) {
 		}
 		p, key = h.limits.user, string(req.principal.User.ID)
 	}
-	if err := p.allow(w.Header(), key); err != nil {
+	if err := h.allow(r.Context(), p, key); err != nil {
 		h.writeError(w, r, err)
 		return
 	}
 	next(ctx)
+}
+
+// allow takes one of the key's quota for the request.
+func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
+	err := p.allow(requestOf(ctx).header, key)
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
+	return err
 }
 
 // allow takes one of the key's quota and tells the caller what is left, as in

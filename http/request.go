@@ -19,6 +19,11 @@ type request struct {
 	header http.Header
 	// principal is nil until the caller has been authenticated.
 	principal *pyth.Principal
+	// origin is what services are told of the request.
+	origin *pyth.Origin
+	// action is what the audit log calls the operation; "" for one that it does
+	// not tell of.
+	action pyth.Action
 	// sentBearer is true when the request carried a bearer token.
 	sentBearer bool
 	// err is the error that the response reports, for the log.
@@ -34,7 +39,7 @@ func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
 	}
-	return &request{header: http.Header{}}
+	return &request{header: http.Header{}, origin: &pyth.Origin{Credential: pyth.CredentialNone}}
 }
 
 // RequestID is the id of the request that the context belongs to, for logs;

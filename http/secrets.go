@@ -74,10 +74,11 @@ func (h *Handler) registerSecrets() {
 			Summary: "Store a secret", Tags: []string{tagSecrets},
 			Description: "Makes the secret (201), or gives it a new value (200). Runs get it as an environment variable of its name. The value is stored encrypted and is never returned.",
 			Errors:      []int{http.StatusConflict},
-			Responses:   h.alsoCreated(reflect.TypeFor[SecretMetadata]()),
+			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[SecretMetadata]())},
 		},
 		maxBytes: secretBodyBytes,
 		example:  map[string]any{"value": "s3cr3t-t0ken", "description": "of the billing service"}, answer: example,
+		action: pyth.ActionSecretCreated,
 	}, h.putSecret)
 	register(h, operation{
 		Operation: huma.Operation{
@@ -94,8 +95,11 @@ func (h *Handler) registerSecrets() {
 			Description: "Deletes the secret. A run that has it already keeps it to its end.",
 			Errors:      []int{http.StatusNotFound},
 		},
+		action: pyth.ActionSecretDeleted,
 	}, h.deleteSecret)
 }
+
+func (r *SecretInput) confidential() (field string, to *sensitive) { return "value", &r.Value }
 
 func (h *Handler) putSecret(ctx context.Context, in *secretInput) (*secretOutput, error) {
 	s, created, err := h.cfg.Secrets.PutSecret(ctx, caller(ctx).User.ID, in.Name, in.Value.Value, in.Value.Description)
@@ -139,14 +143,4 @@ func secretMetadata(s *pyth.Secret) SecretMetadata {
 		UpdatedAt:   Timestamp(s.UpdatedAt),
 		LastUsedAt:  Timestamp(s.LastUsedAt),
 	}
-}
-
-// alsoCreated documents the answer of an operation that makes a thing or
-// replaces it.
-func (h *Handler) alsoCreated(t reflect.Type) map[string]*huma.Response {
-	schema := h.api.OpenAPI().Components.Schemas.Schema(t, true, "")
-	return map[string]*huma.Response{"201": {
-		Description: "Created",
-		Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}},
-	}}
 }

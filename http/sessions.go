@@ -68,7 +68,7 @@ func (h *Handler) registerSessions() {
 			Description: "Starts an interpreter that keeps variables, imports, files and the working directory from one run to the next. Run programs in it by sessionId of execute.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict},
 		},
-		example: map[string]any{"language": "python"}, answer: example,
+		example: map[string]any{"language": "python"}, answer: example, action: pyth.ActionSessionCreated,
 	}, offered(h, h.openSession))
 	register(h, operation{
 		Operation: huma.Operation{
@@ -94,6 +94,7 @@ func (h *Handler) registerSessions() {
 			Description: "Ends the session with what runs in it and destroys its files. Runs that wait in it are refused with not_found.",
 			Errors:      []int{http.StatusNotFound},
 		},
+		action: pyth.ActionSessionDeleted,
 	}, offered(h, h.closeSession))
 	register(h, operation{
 		Operation: huma.Operation{
@@ -107,11 +108,16 @@ func (h *Handler) registerSessions() {
 
 // offered is the handler where there are sessions.
 func offered[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
-	if h.cfg.Sessions != nil {
+	return where(h.cfg.Sessions != nil, "sessions", handle)
+}
+
+// where is the handler if the server has what it serves.
+func where[I, O any](has bool, what string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	if has {
 		return handle
 	}
 	return func(context.Context, *I) (*O, error) {
-		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not offer sessions.")
+		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not offer %s.", what)
 	}
 }
 

@@ -149,7 +149,9 @@ func (l *Launcher) bundleFor(id string, layers pyth.Layers) (string, error) {
 }
 
 // ownBundle is where the bundle of a sandbox with layers is.
-func (l *Launcher) ownBundle(id string) string { return filepath.Join(l.config.StateDir, "bundles", id) }
+func (l *Launcher) ownBundle(id string) string {
+	return filepath.Join(l.config.StateDir, "bundles", id)
+}
 
 // connect makes a socket pair, of which the guest gets a blocking end.
 func connect(name string) (ours, theirs *os.File, err error) {

@@ -235,11 +235,19 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
 	}
-	frames = append(frames, protocol.Frame{Kind: protocol.KindCode, Payload: job.Code})
+	code, err := program(job)
+	if err != nil {
+		return err
+	}
+	frames = append(frames, code...)
 	if len(job.Stdin) > 0 {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
 	}
-	return s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
+	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
+		return err
+	}
+	forget(job)
+	return nil
 }
 
 // Close destroys the sandbox and returns when nothing of it is left.

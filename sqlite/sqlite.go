@@ -35,6 +35,8 @@ type Store struct {
 	reader *sql.DB
 	// These are prepared, because every request or run asks them.
 	keyByHash, secrets *sql.Stmt
+	// audit is too, because every run is entered.
+	audit auditStatements
 }
 
 var _ pyth.Store = (*Store)(nil)
@@ -44,6 +46,51 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: opening %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// OpenToRead opens a database for reading only, which a server may be using
+// meanwhile. What writes fails. A database that is absent, or that a server of
+// this version has not brought up to date, is an error.
+func OpenToRead(ctx context.Context, path string) (*Store, error) {
+	s, err := openToRead(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: opening %s to read: %w", path, err)
+	}
+	return s, nil
+}
+
+func openToRead(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	// SQLite would make it.
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	s := new(Store)
+	if err := s.openReader(ctx, path); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.writer = s.reader
+	provider, err := migrator(s.reader)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	// Asking goose would write, where it finds no table of its own.
+	var current int64
+	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
+	sources := provider.ListSources()
+	if known := sources[len(sources)-1].Version; err == nil && current != known {
+		err = fmt.Errorf("it is of another version of this program (schema %d, this one knows %d); a server brings it up to date when it starts", current, known)
+	}
+	if err == nil {
+		err = s.audit.prepare(ctx, s.writer)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -77,7 +124,13 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	var err error
+	if err := s.openReader(ctx, path); err != nil {
+		return err
+	}
+	return s.audit.prepare(ctx, s.writer)
+}
+
+func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	if s.reader, err = connect(path, max(4, runtime.NumCPU()), "_pragma=query_only(1)"); err != nil {
 		return err
 	}
@@ -104,11 +157,7 @@ func connect(path string, connections int, option string) (*sql.DB, error) {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	provider, err := migrator(db)
 	if err != nil {
 		return err
 	}
@@ -123,6 +172,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+}
+
 // Ping tells whether the store can serve.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
@@ -131,7 +188,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close ends the store.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{s.audit.close()}
 	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets} {
 		if prepared != nil {
 			errs = append(errs, prepared.Close())
@@ -140,7 +197,10 @@ func (s *Store) Close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	return errors.Join(append(errs, s.writer.Close())...)
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // inTransaction commits what f did unless it fails.

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,53 @@ func open(t testing.TB, path string) *sqlite.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) pyth.Store { return open(t, filepath.Join(t.TempDir(), "db")) })
+}
+
+func TestADatabaseIsReadBesideItsServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	if _, err := sqlite.OpenToRead(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one that is absent: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+	s := open(t, path)
+	defer func() { _ = s.Close() }()
+	reader, err := sqlite.OpenToRead(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	createUser(t, s, "ada")
+	if _, err := reader.User(t.Context(), "ada"); err != nil {
+		t.Errorf("what was written meanwhile is not there: %v", err)
+	}
+	if err := create(reader, "bob"); pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("it writes: %v", err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Error(err)
+	}
+	createUser(t, s, "bob")
+}
+
+func TestADatabaseOfAnotherVersionIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id > 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.OpenToRead(t.Context(), path); err == nil || !strings.Contains(err.Error(), "schema 1") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestOnlyItsOwnerCanReadTheDatabase(t *testing.T) {

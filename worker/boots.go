@@ -110,7 +110,7 @@ func (p *Pool) freshFor(k kind) int {
 // be unless one is booted. The caller holds the lock.
 func (p *Pool) lacking() []*waiter {
 	var lacking []*waiter
-	full, running, reserved := false, p.running, p.reserved
+	full, running, reserved := false, p.running, p.promised
 	for _, t := range p.turn {
 		own := t.own()
 		for i, w := range t.queue {
@@ -121,7 +121,7 @@ func (p *Pool) lacking() []*waiter {
 			if t.running+i >= p.config.MaxPerTenant {
 				break
 			}
-			if w.job.Session != "" {
+			if w.job.Session != "" || reservationOf(w.job) != "" {
 				continue // It has its sandbox.
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution

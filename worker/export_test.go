@@ -36,14 +36,14 @@ func (p *Pool) Faults() []string {
 	}
 	expect(running == p.running && queued == p.queued, "%d jobs run and %d wait, not %d and %d", running, queued, p.running, p.queued)
 	expect(ready == len(p.idle), "%d of %d idle sandboxes have a tenant", ready, len(p.idle))
-	total := len(p.fresh) + len(p.idle) + p.booting + p.renewing + len(p.spent) + p.removing + p.waiting() + all
+	total := len(p.fresh) + len(p.idle) + p.booting + p.renewing + len(p.spent) + p.removing + p.waiting() + len(p.reserved) + all
 	expect(total == p.total, "%d of %d sandboxes are known", total, p.total)
 	for _, t := range p.turn {
 		job := t.queue[0].job
 		if !t.system() && t.running >= p.config.MaxPerTenant {
 			continue
 		}
-		if !t.system() && !p.room(p.running, p.reserved, job) {
+		if !t.system() && !p.room(p.running, p.promised, job) {
 			break
 		}
 		own := !t.system() && job.Isolation != pyth.IsolationExecution

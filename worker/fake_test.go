@@ -113,6 +113,19 @@ func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "There is none.")
 }
 
+// Key takes as long as a renewal.
+func (f *fake) Key(ctx context.Context) ([]byte, error) {
+	f.machine.set(func() {
+		if len(f.jobs) > 0 || f.session != "" {
+			f.machine.fault("a sandbox is reserved that was used")
+		}
+		f.enter("the making of a key", false)
+	})
+	err := wait(ctx, renewTime, f.done)
+	f.machine.set(func() { f.busy = false })
+	return []byte("public"), err
+}
+
 func (f *fake) Renew(ctx context.Context) error {
 	m := f.machine
 	m.mu.Lock()
@@ -184,7 +197,7 @@ func (m *machine) inspect() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
-	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running + s.Sessions
+	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running + s.Sessions + s.Reserved
 	// Jobs whose sandbox did not take them wait in excess of the bounds.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {

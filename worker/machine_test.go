@@ -22,6 +22,8 @@ const (
 	failTime   = bootTime / 2
 	renewTime  = 100 * time.Millisecond
 	removeTime = 10 * time.Millisecond
+
+	reservationTTL = 5 * time.Minute
 )
 
 var errFake = errors.New("broken pipe")
@@ -54,7 +56,7 @@ type machine struct {
 func newMachine() *machine {
 	m := &machine{running: make(map[pyth.UserID]int), removed: make(map[worker.Reason]int)}
 	m.Config = worker.Config{
-		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3,
+		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3, MaxReservations: 2, ReservationTTL: reservationTTL,
 		MaxRunning: 4, MaxPerTenant: 4, MaxQueued: 10, MaxQueuedPerTenant: 10,
 		IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
 	}

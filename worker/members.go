@@ -18,6 +18,8 @@ type member struct {
 	runs int
 	// session is the one that holds it; "" if none does.
 	session pyth.SessionID
+	// reservation is the one that it waits for; nil if it does not.
+	reservation *reservation
 	// busy is whether files of the session are being dealt with.
 	busy bool
 	// runtime is the one whose interpreter waits in it, or ran last.
@@ -248,6 +250,9 @@ func (p *Pool) guard(m *member) {
 		p.remove(m, Broken)
 	case m.session != "" && m.user == nil && !m.busy:
 		p.drop(m, Broken)
+	case m.reservation != nil && m.user == nil:
+		p.unreserve(m.reservation)
+		p.remove(m, Broken)
 	default:
 		return
 	}

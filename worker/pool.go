@@ -45,6 +45,9 @@ type Sandbox interface {
 	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
 	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
 	DeleteFile(ctx context.Context, path string) error
+
+	// Key has one that is fresh make a key pair for the password of its job.
+	Key(ctx context.Context) (public []byte, err error)
 }
 
 // Config says how many sandboxes there may be.
@@ -60,8 +63,13 @@ type Config struct {
 	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
 	// a job of the server's own waits there may be one more.
 	MaxSandboxes int
-	// MaxSessions bounds the sandboxes that sessions hold.
+	// MaxSessions bounds the sandboxes that sessions hold, and those that are
+	// reserved, together.
 	MaxSessions int
+	// MaxReservations bounds the sandboxes that are reserved for one tenant, and
+	// ReservationTTL is how long one is.
+	MaxReservations int
+	ReservationTTL  time.Duration
 	// MaxRunning is how many jobs run at once, MaxPerTenant how many of one
 	// tenant.
 	MaxRunning, MaxPerTenant int
@@ -104,6 +112,7 @@ const (
 	Broken   Reason = "broken"   // it ended, or could not be renewed
 	Drained  Reason = "drained"  // the pool closes
 	Closed   Reason = "closed"   // its session was closed
+	Expired  Reason = "expired"  // the job that it was reserved for did not come
 	Outdated Reason = "outdated" // its tenant has other packages now
 )
 
@@ -111,7 +120,7 @@ const (
 // over: a sandbox may die while it waits, but not all of them.
 const attempts = 3
 
-// Pool is a pyth.Dispatcher and a pyth.SessionHost.
+// Pool is a pyth.Dispatcher, a pyth.SessionHost and a pyth.ReservationHost.
 type Pool struct {
 	config Config
 	ctx    context.Context
@@ -134,25 +143,33 @@ type Pool struct {
 	// will be.
 	sessions map[pyth.SessionID]*member
 	opening  int
+	// reserved are the sandboxes that wait for the job of their tenant, and
+	// reservations counts those of each, with those that will be.
+	reserved     map[pyth.ReservationID]*reservation
+	reservations map[pyth.UserID]int
 	// total counts all sandboxes, with those that boot.
 	total, booting, renewing, removing int
 	// bootingFor is how many of those that boot are of each kind.
 	bootingFor      map[kind]int
 	running, queued int
-	// reserved is the memory that running jobs may take.
-	reserved int64
+	// promised is the memory that running jobs may take.
+	promised int64
 	demand   map[pyth.Runtime]*demand
 	rest     rest
 }
 
-var _ pyth.SessionHost = (*Pool)(nil)
+var (
+	_ pyth.SessionHost     = (*Pool)(nil)
+	_ pyth.ReservationHost = (*Pool)(nil)
+)
 
 // New starts to fill the pool.
 func New(config Config) *Pool {
 	p := &Pool{
 		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[kind]int),
 		sessions: make(map[pyth.SessionID]*member),
-		demand:   map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+		reserved: make(map[pyth.ReservationID]*reservation), reservations: make(map[pyth.UserID]int),
+		demand: map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
@@ -166,8 +183,9 @@ type Stats struct {
 	// Fresh sandboxes have had no job yet, Idle ones belong to a tenant, and
 	// Renewing ones will be idle soon.
 	Fresh, Idle, Renewing, Booting int
-	// Sessions count the sandboxes that sessions hold while nothing runs in them.
-	Sessions int
+	// Sessions count the sandboxes that sessions hold while nothing runs in them,
+	// Reserved those that wait for a sealed password.
+	Sessions, Reserved int
 	// Running and Queued count the tenants' jobs.
 	Running, Queued int
 	// Tenants counts those that have a sandbox or a job.
@@ -181,8 +199,8 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting, Sessions: p.waiting(),
-		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.reserved,
+		Fresh: len(p.fresh), Idle: len(p.idle), Renewing: p.renewing + len(p.spent), Booting: p.booting, Sessions: p.waiting(), Reserved: len(p.reserved),
+		Running: p.running, Queued: p.queued, Tenants: len(p.tenants), ReservedBytes: p.promised,
 	}
 }
 
@@ -208,7 +226,7 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) 
 			return outcome, nil
 		}
 		p.config.Logger.Warn("a sandbox did not take its job", "err", err)
-		if attempt == attempts || ctx.Err() != nil {
+		if attempt == attempts || ctx.Err() != nil || reservationOf(job) != "" {
 			return canceledOr(ctx, unavailable(err))
 		}
 	}
@@ -240,10 +258,13 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*member,
 	if a := <-w.assigned; a.err == nil {
 		p.disown(a.member)
 		p.stop(a.member, job)
-		if a.member.session != "" {
+		switch {
+		case a.member.session != "":
 			// It never becomes anybody else's.
 			p.keep(a.member, false)
-		} else {
+		case reservationOf(job) != "":
+			p.remove(a.member, Closed)
+		default:
 			p.place(a.member)
 		}
 		p.schedule()
@@ -300,6 +321,10 @@ func (p *Pool) Close() error {
 		if m.user == nil && !m.busy {
 			p.drop(m, Drained)
 		}
+	}
+	for _, r := range p.reserved {
+		p.unreserve(r)
+		p.remove(r.member, Drained)
 	}
 	p.rest.end()
 	p.cancel()

@@ -146,7 +146,7 @@ func (p *Pool) schedule() {
 		switch {
 		case !t.system() && (full || t.running >= p.config.MaxPerTenant):
 			i++
-		case !t.system() && !p.room(p.running, p.reserved, t.queue[0].job):
+		case !t.system() && !p.room(p.running, p.promised, t.queue[0].job):
 			// What gets free is kept for it, lest smaller jobs starve a large one.
 			full = true
 			i++
@@ -175,6 +175,10 @@ func (p *Pool) start(t *tenant) bool {
 		p.startTurn(t, w)
 		return true
 	}
+	if reservationOf(w.job) != "" {
+		p.startReserved(t, w)
+		return true
+	}
 	m := p.take(t, w.job)
 	if m == nil {
 		return false
@@ -201,7 +205,7 @@ func (p *Pool) begin(m *member, t *tenant, job *pyth.Job) {
 	t.running++
 	if !t.system() {
 		p.running++
-		p.reserved += job.Limits.MemoryBytes
+		p.promised += job.Limits.MemoryBytes
 	}
 }
 
@@ -211,7 +215,7 @@ func (p *Pool) stop(m *member, job *pyth.Job) {
 	t.running--
 	if !t.system() {
 		p.running--
-		p.reserved -= job.Limits.MemoryBytes
+		p.promised -= job.Limits.MemoryBytes
 	}
 	p.forget(t)
 }

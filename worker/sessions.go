@@ -50,7 +50,7 @@ func (p *Pool) admitSession() error {
 	if p.closed {
 		return draining()
 	}
-	if len(p.sessions)+p.opening >= p.config.MaxSessions {
+	if p.held() >= p.config.MaxSessions {
 		p.config.Observer.Refused()
 		return overloaded("The server has as many sessions as it can keep. Try again later, or close one.")
 	}
@@ -167,6 +167,10 @@ func (p *Pool) withSession(id pyth.SessionID, use func(Sandbox) error) error {
 	p.schedule()
 	return err
 }
+
+// held counts the sandboxes that are nobody else's, with those that will be. The
+// caller holds the lock.
+func (p *Pool) held() int { return len(p.sessions) + len(p.reserved) + p.opening }
 
 // waiting counts the sessions in which nothing runs. The caller holds the lock.
 func (p *Pool) waiting() int {

@@ -21,6 +21,7 @@ type commands struct {
 	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
 	Keys    keysCommands   `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
 	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
+	Audit   auditCommand   `cmd:"" help:"Check or export the audit log, also while a server runs."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }
 

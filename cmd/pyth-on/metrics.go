@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/worker"
 )
 
@@ -79,10 +80,25 @@ func (m *poolMetrics) collectors(pool *worker.Pool) []prometheus.Collector {
 		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s worker.Stats) int64 { return int64(s.Renewing) }),
 		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s worker.Stats) int64 { return int64(s.Booting) }),
 		gauge("pyth_on_sessions_waiting", "Sessions in which nothing runs.", func(s worker.Stats) int64 { return int64(s.Sessions) }),
+		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s worker.Stats) int64 { return int64(s.Reserved) }),
 		gauge("pyth_on_executions_running", "Programs that run.", func(s worker.Stats) int64 { return int64(s.Running) }),
 		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s worker.Stats) int64 { return int64(s.Queued) }),
 		gauge("pyth_on_tenants", "Users who have a sandbox or a program here.", func(s worker.Stats) int64 { return int64(s.Tenants) }),
 		gauge("pyth_on_reserved_memory_bytes", "Memory that running programs may take by their limits.", func(s worker.Stats) int64 { return s.ReservedBytes }),
+	}
+}
+
+// auditCollectors show how the audit log is written.
+func auditCollectors(log *audit.Log) []prometheus.Collector {
+	counter := func(name, help string, value func(audit.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(log.Stats()))
+		})
+	}
+	return []prometheus.Collector{
+		counter("pyth_on_audit_entries_total", "Entries that were written to the audit log.", func(s audit.Stats) int64 { return s.Entries }),
+		counter("pyth_on_audit_commits_total", "Transactions that they were written in.", func(s audit.Stats) int64 { return s.Commits }),
+		counter("pyth_on_audit_lost_total", "Refused attempts whose entry could not be written.", func(s audit.Stats) int64 { return s.Lost }),
 	}
 }
 

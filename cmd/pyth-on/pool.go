@@ -14,6 +14,13 @@ import (
 // sandboxes is derived from the machine's memory: measured ones have less.
 const sandboxBytes = 24 << 20
 
+// How many sandboxes are reserved for one user's sealed passwords, and for how
+// long: a client seals as soon as it has the key.
+const (
+	reservationsOfUser = 4
+	reservationTTL     = 5 * time.Minute
+)
+
 // poolFlags say how many sandboxes and programs there may be. 0 stands for what
 // suits the machine.
 type poolFlags struct {
@@ -25,7 +32,7 @@ type poolFlags struct {
 	MaxQueuedOfUser   int           `name:"max-queued-per-user" default:"64" help:"How many programs of one user may wait."`
 	MaxSandboxes      int           `default:"0" help:"How many sandboxes there may be, idle ones included (default: a quarter of the memory)."`
 	MaxRunningMemory  int64         `default:"0" help:"How much memory running programs may take together by their limits, in MiB (default: half of the memory)."`
-	MaxSessions       int           `default:"0" help:"How many sessions there may be (default: three quarters of --max-sandboxes)."`
+	MaxSessions       int           `default:"0" help:"How many sessions there may be, with sandboxes reserved for sealed passwords (default: three quarters of --max-sandboxes)."`
 	MaxSessionsOfUser int           `name:"max-sessions-per-user" default:"20" help:"How many sessions one user may have."`
 	SessionIdle       time.Duration `default:"10m" help:"How long a session is kept unused, if its user does not say."`
 	SandboxIdle       time.Duration `default:"2m" help:"How long a user's sandbox is kept without a program; 0 destroys it after each."`
@@ -58,6 +65,8 @@ func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logg
 		MaxWarm:            max(f.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
+		MaxReservations:    reservationsOfUser,
+		ReservationTTL:     reservationTTL,
 		MaxSessions:        orDefault(f.MaxSessions, sandboxes*3/4),
 		MaxRunning:         running,
 		MaxPerTenant:       orDefault(f.MaxRunningOfUser, (3*running+3)/4),

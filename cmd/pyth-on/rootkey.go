@@ -25,10 +25,29 @@ func (f *rootKeyFlags) path(dataDir string) string {
 	return filepath.Join(dataDir, "root.key")
 }
 
-// keeper opens the root key that is configured. It makes one only for a database
-// that is empty: those of another would be lost without a word.
+// made opens the root key that is configured, or makes one for a database that is
+// empty: those of another would be lost without a word.
+func (f *rootKeyFlags) made(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
+	empty, err := vault.Empty(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	open := vault.OpenFileKeeper
+	if empty {
+		open = vault.MakeFileKeeper
+	}
+	return f.checked(ctx, dataDir, store, open)
+}
+
+// keeper opens the root key that is configured.
 func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
-	keeper, from, err := f.open(ctx, dataDir, store)
+	return f.checked(ctx, dataDir, store, vault.OpenFileKeeper)
+}
+
+type openFile func(path string) (*vault.FileKeeper, error)
+
+func (f *rootKeyFlags) checked(ctx context.Context, dataDir string, store pyth.KeyStore, open openFile) (vault.Rotator, error) {
+	keeper, from, err := f.open(dataDir, open)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +60,7 @@ func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.Ke
 	return keeper, nil
 }
 
-func (f *rootKeyFlags) open(ctx context.Context, dataDir string, store pyth.KeyStore) (keeper vault.Rotator, from string, err error) {
+func (f *rootKeyFlags) open(dataDir string, open openFile) (keeper vault.Rotator, from string, err error) {
 	setting, given, err := rootKeySetting()
 	if err != nil {
 		return nil, "", err
@@ -55,12 +74,6 @@ func (f *rootKeyFlags) open(ctx context.Context, dataDir string, store pyth.KeyS
 		return keeper, "what " + rootKeyVariable + " holds", err
 	}
 	path := f.path(dataDir)
-	open := vault.OpenFileKeeper
-	if empty, err := vault.Empty(ctx, store); err != nil {
-		return nil, "", err
-	} else if empty {
-		open = vault.MakeFileKeeper
-	}
 	file, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("the root key %s is missing, but the database has accounts that need it; "+

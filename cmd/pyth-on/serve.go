@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/auth"
 	"github.com/pyth-on/pyth-on/execution"
 	"github.com/pyth-on/pyth-on/health"
@@ -27,10 +29,14 @@ import (
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/zk"
 )
 
-// purgeInterval is how often tokens that have expired are deleted.
+// purgeInterval is how often what has expired is deleted.
 const purgeInterval = time.Hour
+
+// databaseName is the file of the database in the data directory.
+const databaseName = "pyth-on.db"
 
 // signalsTogether is within which time two signals are one.
 const signalsTogether = time.Second / 2
@@ -41,11 +47,13 @@ type serveCommand struct {
 
 	rootKeyFlags
 
-	Registration string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
-	InvitesFile  string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
-	RateLimit    string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
-	TokenTTL     time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
-	RefreshTTL   time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
+	InvitesFile    string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
+	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps what entries say; their hashes stay (0 is for ever)."`
+
+	RateLimit  string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
+	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
+	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
 	nodeFlags
 	poolFlags
@@ -96,17 +104,27 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer listener.Close()
 
-	store, err := sqlite.Open(ctx, data.join("pyth-on.db"))
+	store, err := sqlite.Open(ctx, data.join(databaseName))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, sealing, err := c.accounts(ctx, store, data)
+	keeper, err := c.made(ctx, data.path, store)
 	if err != nil {
 		return err
 	}
+	sealed := vault.New(keeper, store)
+	accounts, err := c.accounts(ctx, store, sealed)
+	if err != nil {
+		return err
+	}
+	log, err := openAudit(ctx, store, sealed)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
 	secret := secrets.New(secrets.Config{
-		Store: store, Vault: sealing, Clock: now,
+		Store: store, Vault: sealed, Clock: now,
 		Failed: func(err error) { logger.Error("storing when secrets were used", "error", err) },
 	})
 	defer secret.Close()
@@ -152,19 +170,20 @@ func (c *serveCommand) serve() (err error) {
 
 	installed, err := c.packages(ctx, packages.Config{
 		Store: store, Dispatcher: pool, Dir: data.join("packages"), Dial: way.proxy.DialContext,
-		PythonVersion: image.PythonVersion, Clock: now, Logger: logger,
+		Auditor: log, PythonVersion: image.PythonVersion, Clock: now, Logger: logger,
 	}, c.NPMRegistry, node != nil)
 	if err != nil {
 		return err
 	}
 	shelf.Store(installed)
 	limits := c.limits()
-	// Node keeps no state between runs yet.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, nil), Network: way, Secrets: secret, Packages: installed, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Secrets: secret, Packages: installed, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
+	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
+	defer encrypted.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
@@ -173,21 +192,24 @@ func (c *serveCommand) serve() (err error) {
 		Clock:      now,
 	})
 	handler, err := c.handler(pyhttp.Config{
-		Accounts: accounts,
-		Executions: execution.New(execution.Config{
+		Accounts: audit.Accounts(accounts, log),
+		Executions: audit.Executions(execution.New(execution.Config{
 			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
-			Secrets: secret, Packages: installed, KeepSecrets: c.RedactSecrets == "off", Clock: now,
-		}),
-		Sessions:   sessions,
-		Secrets:    secret,
+			Secrets: audit.SecretSource(secret, log), Packages: installed, KeepSecrets: c.RedactSecrets == "off", Clock: now,
+		}), log),
+		Sessions:   audit.Sessions(sessions, log),
+		Secrets:    audit.Secrets(secret, log),
 		Packages:   installed,
+		ZK:         audit.ZK(encrypted, log),
+		Audit:      log,
+		Denials:    log,
 		Health:     monitor,
 		Languages:  languages(image.PythonVersion, node),
 		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "packages"},
+		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"},
 		Version:    version,
 		StartedAt:  started,
-		Collectors: append(metrics.collectors(pool), traffic.collectors()...),
+		Collectors: slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log)),
 		Logger:     logger,
 	})
 	if err != nil {
@@ -198,7 +220,11 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer stopMetrics()
-	go purge(ctx, accounts, logger)
+	go every(ctx, purgeInterval, logger, "deleting expired tokens", accounts.PurgeExpired)
+	if c.AuditRetention > 0 {
+		prune := func(ctx context.Context) error { return pruneAudit(ctx, log, c.AuditRetention, logger) }
+		go every(ctx, purgeInterval, logger, "pruning the audit log", prune)
+	}
 	// What starting up took is not needed again.
 	debug.FreeOSMemory()
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
@@ -233,24 +259,19 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	return <-served
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *directory) (*auth.Service, *vault.Vault, error) {
-	keeper, err := c.keeper(ctx, data.path, store)
-	if err != nil {
-		return nil, nil, err
-	}
-	sealed := vault.New(keeper, store)
+func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, sealed *vault.Vault) (*auth.Service, error) {
 	signing, err := sealed.ServerKey(ctx, "jwt", 32)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	invites, err := lines(c.InvitesFile)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if c.Registration == "invite" && len(invites) == 0 {
-		return nil, nil, errors.New("--registration=invite needs --invites-file with at least one invite")
+		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	accounts, err := auth.New(auth.Config{
+	return auth.New(auth.Config{
 		Store:        store,
 		Vault:        sealed,
 		JWTKey:       signing,
@@ -262,7 +283,6 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, data *dir
 		Invites:      invites,
 		Clock:        now,
 	})
-	return accounts, sealed, err
 }
 
 // handler completes the configuration with what the flags say.
@@ -333,18 +353,18 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// purge deletes from time to time what has expired.
-func purge(ctx context.Context, accounts *auth.Service, logger *slog.Logger) {
-	ticker := time.NewTicker(purgeInterval)
+// every does something at once and then from time to time.
+func every(ctx context.Context, interval time.Duration, logger *slog.Logger, what string, do func(context.Context) error) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			logger.Error(what, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := accounts.PurgeExpired(ctx); err != nil && ctx.Err() == nil {
-				logger.Error("deleting expired tokens", "error", err)
-			}
 		}
 	}
 }

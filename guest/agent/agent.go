@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,7 +107,10 @@ func serve(conn *protocol.Conn, control int, p *program, way *network) error {
 			return err
 		}
 		p = next
-		r := &run{conn: conn, control: control, program: p, job: j, network: way}
+		r := &run{
+			conn: conn, control: control, program: p, job: j, network: way,
+			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
+		}
 		if !j.Session {
 			return r.serve()
 		}
@@ -162,6 +166,8 @@ type job struct {
 	stdin []byte
 	// code is that of a session; else it is in main.py.
 	code []byte
+	// locked is the program if it is encrypted.
+	locked locked
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
@@ -185,6 +191,10 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			} else {
 				err = p.writeFile(j.Program, payload)
 			}
+		case protocol.KindLocked, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:
+			j.locked.frames = append(j.locked.frames, protocol.Frame{Kind: kind, Payload: payload})
+		case protocol.KindKey:
+			err = j.locked.makeKey(conn)
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindSecret:

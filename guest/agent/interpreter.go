@@ -16,9 +16,10 @@ type interpreter struct {
 	env []string
 	// control is the number of the descriptor.
 	control int
-	// threads are those that it has for itself: they do not count against the
-	// processes that a program may have.
-	threads int
+	// threads are those that it has for itself, and sessionThreads those that it
+	// has besides in a session: they do not count against the processes that a
+	// program may have.
+	threads, sessionThreads int
 	// arguments are what its hook is told of the job ahead of the environment.
 	arguments func(*protocol.Job) []string
 }
@@ -30,6 +31,10 @@ const nodeControl = 100
 // nodeThreads are V8's four, the scheduler of delayed tasks, the one that waits
 // for a debugger, and the four that do what blocks.
 const nodeThreads = 10
+
+// nodeSessionThreads are the one that interrupts and the one by which that hears
+// of signals.
+const nodeSessionThreads = 2
 
 // usualMemory is up to how much memory for a job the interpreter that waits will
 // do.
@@ -60,11 +65,12 @@ func nodeArguments(j *protocol.Job) []string {
 // both of its languages, and sees from the file's name what to have ready.
 func interpreterOf(language string) interpreter {
 	node := interpreter{
-		path:      "/usr/local/bin/node",
-		env:       []string{"NODE_OPTIONS=" + nodeOptions(usualMemory)},
-		control:   nodeControl,
-		threads:   nodeThreads,
-		arguments: nodeArguments,
+		path:           "/usr/local/bin/node",
+		env:            []string{"NODE_OPTIONS=" + nodeOptions(usualMemory)},
+		control:        nodeControl,
+		threads:        nodeThreads,
+		sessionThreads: nodeSessionThreads,
+		arguments:      nodeArguments,
 	}
 	switch language {
 	case "javascript":

@@ -16,6 +16,8 @@ type run struct {
 	network *network
 	job     *job
 	exit    protocol.Exit
+	// deadline is when it is ended.
+	deadline time.Time
 	// over is whether nothing of the run lives any more.
 	over bool
 	// shown is what was read of a rich value that is not whole yet, reply what
@@ -30,6 +32,10 @@ type run struct {
 // all of its output is sent. An error means that the host is gone.
 func (r *run) run() (*protocol.Exit, error) {
 	p := r.program
+	if unlocked, err := r.unlock(); !unlocked {
+		p.end()
+		return &r.exit, err
+	}
 	if err := p.start(r.job); err != nil {
 		r.exit.Failure = err.Error()
 		p.end()
@@ -59,10 +65,9 @@ func (r *run) run() (*protocol.Exit, error) {
 // untilEnded deals with what happens until the program has ended, or, in a
 // session, has answered.
 func (r *run) untilEnded() error {
-	deadline := time.Now().Add(time.Duration(r.job.TimeoutMs) * time.Millisecond)
 	for ended := false; !ended; {
 		var err error
-		if ended, err = r.step(deadline); err != nil {
+		if ended, err = r.step(r.deadline); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,9 @@ func (r *run) serveTurn() (ended bool, err error) {
 // is dead, and all of the output is sent.
 func (r *run) runTurn() (*protocol.Exit, error) {
 	p := r.program
+	if unlocked, err := r.unlock(); !unlocked {
+		return &r.exit, err
+	}
 	if !p.inSession {
 		if err := p.start(r.job); err != nil {
 			r.exit.Failure, r.exit.Ended = err.Error(), true
@@ -50,7 +53,11 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 		}
 	}
 	// What an interpreter does not take is dead, and that is noticed below.
-	_ = writeAll(p.control, r.job.turn())
+	turn := r.job.turn()
+	_ = writeAll(p.control, turn)
+	// It may have been encrypted.
+	clear(turn)
+	clear(r.job.code)
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}

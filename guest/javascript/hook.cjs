@@ -15,6 +15,7 @@
 const Module = require('module');
 const fs = require('fs');
 const path = require('path');
+const errors = require('./errors.cjs');
 const results = require('./results.cjs');
 
 const control = 100;
@@ -45,9 +46,10 @@ function receive(size) {
 function wait() {
   fs.writeSync(control, 'R');
   const message = receive(receive(4).readUInt32BE()).toString();
-  fs.closeSync(control);
   const fields = message.split('\0');
   const [mode] = fields;
+  // A session goes on to be told by it what to run.
+  if (mode !== 'session') fs.closeSync(control);
   const count = Number(fields[1]);
   const [program, options, ...args] = fields.slice(2, 2 + count);
   return { mode, program, options, args, env: fields.slice(2 + count, -1) };
@@ -91,7 +93,7 @@ function needsStart(variable) {
 /** Starts Node anew for the job. This module comes again, too. */
 function startAnew(job) {
   const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
-  if (job.mode === 'results') env.PYTH_ON_RESULTS = '1';
+  if (job.mode !== 'plain') env.PYTH_ON_MODE = job.mode;
   for (const variable of job.env) {
     const i = variable.indexOf('=');
     env[variable.slice(0, i)] = variable.slice(i + 1);
@@ -134,32 +136,11 @@ function endFast() {
 /** Has uncaught errors reported once the program's own handlers have run. */
 function reportErrors() {
   const { openSync, writeSync, closeSync } = fs;
-  const { inspect, types } = require('util');
+  const { describe, join } = errors;
   const uncaught = process._fatalException;
 
-  // What does not compile has the place at the top of its trace.
-  const lineOf = (stack) => {
-    const main = process.argv[1];
-    for (const line of stack.split('\n')) {
-      const at = line.indexOf(`${main}:`);
-      if (at >= 0 && (line.startsWith('    at ') || line.startsWith(main) || line.startsWith(`file://${main}`))) {
-        return Number.parseInt(line.slice(at + main.length + 1), 10);
-      }
-    }
-    return 0;
-  };
-  const describe = (error) => {
-    if (types.isNativeError(error) && !types.isProxy(error)) {
-      const stack = String(error.stack);
-      return [String(error.name), String(error.message), stack, String(lineOf(stack))];
-    }
-    const shown = typeof error === 'string' ? error : inspect(error);
-    return [error === null ? 'null' : typeof error, shown, shown, '0'];
-  };
   const report = (error) => {
-    const [name, message, stack, line] = describe(error);
-    const fields = [name, message.slice(0, 16384), stack.slice(-65536), line];
-    const data = Buffer.from(fields.map((f) => f.replaceAll('\0', '\ufffd')).join('\0'));
+    const data = Buffer.from(join(describe(error, process.argv[1])));
     const fd = openSync('/run/report', 'r+');
     writeSync(fd, data);
     closeSync(fd);
@@ -197,15 +178,33 @@ function main() {
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
-  if (!waits()) {
+  const { PYTH_ON_MODE: mode } = process.env;
+  if (mode !== undefined || !waits()) {
     // It was started anew. No program's environment has these variables.
     delete process.env.NODE_OPTIONS;
-    if (process.env.PYTH_ON_RESULTS !== undefined) {
-      delete process.env.PYTH_ON_RESULTS;
-      results.capture(process.argv[1]);
-    }
+    delete process.env.PYTH_ON_MODE;
+    if (mode === 'results') results.capture(process.argv[1]);
+    if (mode === 'session') replaceMain(() => session(process.argv[1]));
     return;
   }
+  replaceMain((runMain) => {
+    prepare();
+    forget(__dirname);
+    const job = wait();
+    if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
+    setEnvironment(job.env);
+    if (job.mode === 'session') return session(job.program);
+    if (job.mode === 'results') results.capture(job.program);
+    // Node forgets the last match just before, and so does this.
+    /^/.exec('');
+    process.argv.splice(1, 1, job.program, ...job.args);
+    // A bound function has no frame of its own.
+    return runMain.bind(Module, job.program);
+  });
+}
+
+/** Has a function say what Node is to run as its main function. */
+function replaceMain(choose) {
   const { runMain } = Module;
   const property = { configurable: true, enumerable: true, writable: true, value: runMain };
   Object.defineProperty(Module, 'runMain', {
@@ -213,19 +212,16 @@ function main() {
     enumerable: true,
     get() {
       Object.defineProperty(Module, 'runMain', property);
-      prepare();
-      forget(__dirname);
-      const job = wait();
-      if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
-      setEnvironment(job.env);
-      if (job.mode === 'results') results.capture(job.program);
-      // Node forgets the last match just before, and so does this.
-      /^/.exec('');
-      process.argv.splice(1, 1, job.program, ...job.args);
-      // A bound function has no frame of its own.
-      return runMain.bind(Module, job.program);
+      return choose(runMain);
     },
   });
+}
+
+/** Returns what begins a session. */
+function session(program) {
+  const { begin } = require('./session.cjs');
+  forget(__dirname);
+  return begin.bind(undefined, control, program);
 }
 
 main();

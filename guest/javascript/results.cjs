@@ -189,14 +189,14 @@ function capture(program) {
 }
 
 /** Takes types out; spaces come in their place. */
-function strip(source) {
+function strip(source, sourceUrl) {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {
-    return Module.stripTypeScriptTypes(source);
+    return Module.stripTypeScriptTypes(source, { sourceUrl });
   } finally {
     process.emitWarning = emitWarning;
   }
 }
 
-module.exports = { capture, display, wrap };
+module.exports = { capture, display, strip, wrap };

@@ -8,6 +8,11 @@
 // Stdin, File …) and Start; the guest answers with output as it appears, then
 // Report, File and Skipped frames, and Exit. Then the next Prepare may come.
 //
+// An encrypted program comes as Locked, Cipher and Password in place of Code; or
+// as Locked, Cipher and Sealed, if the guest was asked for a key before, with
+// Key. The agent passes these on to a process that decrypts, over a socket on
+// which the same frames are spoken.
+//
 // The host treats everything the guest says as hostile: lengths are bounded
 // before anything is allocated, and limits are enforced outside as well.
 package protocol
@@ -36,7 +41,7 @@ const (
 )
 
 // Version is raised when either side would misunderstand the other.
-const Version = 3
+const Version = 4
 
 // MaxPayload bounds a frame: the largest file of a job and its path.
 const MaxPayload = 12 << 20
@@ -67,6 +72,13 @@ const (
 	KindData   Kind = 'd' // both directions
 	KindEnd    Kind = 'E' // the file is whole
 	KindAbort  Kind = 'A' // the file is to be forgotten
+	// Of an encrypted program.
+	KindLocked   Kind = 'Z' // JSON Locked
+	KindCipher   Kind = 'B' // the ciphertext
+	KindPassword Kind = 'W' // the password as it is
+	KindSealed   Kind = 'S' // the password, encrypted to the guest's key
+	KindKey      Kind = 'Y' // make a key pair; the answer is Key, the public key
+	KindPrivate  Kind = 'Q' // the private key, from the agent to who decrypts
 )
 
 // Frames from the guest.
@@ -115,6 +127,21 @@ type Job struct {
 	Network bool `json:"network,omitempty"`
 	// Session is whether the interpreter stays, for the next job.
 	Session bool `json:"session,omitempty"`
+}
+
+// Locked is an encrypted program but for its ciphertext: parameters of Argon2id
+// and XChaCha20-Poly1305.
+type Locked struct {
+	Language string `json:"language"`
+	// Name is the one that the program is bound to, "" for none.
+	Name        string `json:"name,omitempty"`
+	Salt        []byte `json:"salt"`
+	Time        uint32 `json:"time"`
+	MemoryKiB   uint32 `json:"memoryKiB"`
+	Parallelism uint8  `json:"parallelism"`
+	Nonce       []byte `json:"nonce"`
+	// Sandbox is what the sealed password is bound to.
+	Sandbox string `json:"sandbox,omitempty"`
 }
 
 // Entry is a file of a session.
@@ -168,6 +195,8 @@ type Exit struct {
 	Stopped  bool `json:"stopped"`
 	// Ended is whether a session's interpreter is no more.
 	Ended bool `json:"ended,omitempty"`
+	// Locked is whether the program could not be decrypted, so that none ran.
+	Locked bool `json:"locked,omitempty"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
 }

@@ -1,0 +1,116 @@
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
+
+// Entries lists a page of the user's entries.
+func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
+	before, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	next := ""
+	if len(records) > limit {
+		records = records[:limit]
+		next = formatCursor(records[limit-1])
+	}
+	entries := make([]*pyth.AuditEntry, len(records))
+	for i, r := range records {
+		if entries[i], err = entryOf(r.Record); err != nil {
+			return nil, "", err
+		}
+	}
+	return entries, next, nil
+}
+
+// A cursor is where the page before ended. Callers are not to look into it.
+func formatCursor(r *pyth.AuditRecord) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
+}
+
+func parseCursor(cursor string) (pyth.AuditPosition, error) {
+	if cursor == "" {
+		return pyth.AuditPosition{}, nil
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	micro, sequence, found := strings.Cut(string(text), ".")
+	at, faultyTime := strconv.ParseInt(micro, 10, 64)
+	n, faultySequence := strconv.ParseInt(sequence, 10, 64)
+	if err != nil || !found || faultyTime != nil || faultySequence != nil || n < 0 {
+		return pyth.AuditPosition{}, pyth.Invalid("query.cursor", "must be the nextCursor of the page before")
+	}
+	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
+}
+
+// Checkpoint is the signed head of the tree.
+func (l *Log) Checkpoint(context.Context) ([]byte, error) {
+	_, checkpoint := l.head()
+	return checkpoint, nil
+}
+
+// VerifierKey checks checkpoints.
+func (l *Log) VerifierKey() string { return l.signer.key }
+
+func (l *Log) head() (*tree, []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tree, l.checkpoint
+}
+
+// Proof shows that the user's entry is in the log.
+func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.AuditProof, error) {
+	absent := pyth.Errorf(pyth.CodeNotFound, "There is no such entry.")
+	sequence, err := sequenceOf(id)
+	if err != nil {
+		return nil, absent
+	}
+	head, checkpoint := l.head()
+	if sequence >= head.size {
+		return nil, absent
+	}
+	records, err := l.store.AuditRecords(ctx, sequence, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 || records[0].Sequence != sequence || records[0].Record == nil {
+		return nil, absent
+	}
+	entry, err := entryOf(records[0].Record)
+	if err != nil {
+		return nil, err
+	}
+	if entry.ID != id || entry.User != user || user == "" {
+		return nil, absent
+	}
+	proof, err := tlog.ProveRecord(head.size, sequence, hashesAt(ctx, l.store))
+	if err != nil {
+		return nil, err
+	}
+	// What was changed in the store must not be handed out as proven.
+	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
+		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
+	}
+	hashes := make([][32]byte, len(proof))
+	for i, h := range proof {
+		hashes[i] = h
+	}
+	return &pyth.AuditProof{
+		Entry: entry, Record: records[0].Record, TreeSize: head.size, Hashes: hashes, Checkpoint: checkpoint,
+	}, nil
+}

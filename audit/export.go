@@ -1,0 +1,37 @@
+package audit
+
+import (
+	"context"
+	"io"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Export writes the records that are wanted, one a line and in their order. A
+// line without its end is what the leaf hash is of. Those that were pruned are
+// left out, and so are those that are added meanwhile.
+func Export(ctx context.Context, store pyth.AuditStore, wants func(*pyth.AuditRecord) bool, w io.Writer) error {
+	size, _, err := store.AuditHead(ctx)
+	if err != nil {
+		return err
+	}
+	for next := int64(0); next < size; {
+		records, err := store.AuditRecords(ctx, next, verifyAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		for _, r := range records {
+			next = r.Sequence + 1
+			if r.Record == nil || r.Sequence >= size || !wants(r) {
+				continue
+			}
+			if _, err := w.Write(append(r.Record, '\n')); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

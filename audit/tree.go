@@ -1,0 +1,84 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// tree is what is needed of a Merkle tree to add leaves to it and to know its
+// root: the roots of the full subtrees that it is made of, one for each one in
+// the binary form of its size.
+type tree struct {
+	size int64
+	// edge are those hashes by their index in the order of tlog.
+	edge map[int64]tlog.Hash
+}
+
+func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
+
+// readTree reads the edge of the stored tree.
+func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
+	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
+	stored := hashesAt(ctx, store)
+	// The root is computed of the edge, and of nothing else.
+	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		hashes, err := stored(indexes)
+		for i := range hashes {
+			t.edge[indexes[i]] = hashes[i]
+		}
+		return hashes, err
+	}))
+	return t, err
+}
+
+func (t *tree) clone() *tree { return &tree{size: t.size, edge: maps.Clone(t.edge)} }
+
+// add adds a record and returns the hashes of the subtrees that it completes.
+func (t *tree) add(record []byte) [][32]byte { return t.addLeaf(tlog.RecordHash(record)) }
+
+func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
+	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, t)
+	if err != nil {
+		panic(err) // The edge has all that is asked for.
+	}
+	// The subtrees within the largest that is complete now are not needed again.
+	n := t.size
+	for level := range len(hashes) - 1 {
+		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))
+	}
+	top := len(hashes) - 1
+	t.edge[tlog.StoredHashIndex(top, n>>top)] = hashes[top]
+	t.size++
+	out := make([][32]byte, len(hashes))
+	for i, h := range hashes {
+		out[i] = h
+	}
+	return out
+}
+
+// root is the tree's hash.
+func (t *tree) root() tlog.Hash {
+	h, err := tlog.TreeHash(t.size, t)
+	if err != nil {
+		panic(err) // As above.
+	}
+	return h
+}
+
+// ReadHashes reads hashes of the edge.
+func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		h, ok := t.edge[index]
+		if !ok {
+			return nil, fmt.Errorf("audit: hash %d is not at the edge of the tree", index)
+		}
+		hashes[i] = h
+	}
+	return hashes, nil
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/audit"
+	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/vault"
+)
+
+type auditCommand struct {
+	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. Exits with 1 if one was."`
+	Export auditExportCommand `cmd:"" help:"Write the entries to standard output, one line of JSON each, the oldest first."`
+	Key    auditKeyCommand    `cmd:"" help:"Show the key that checks the signatures of checkpoints."`
+}
+
+// auditData says where the log is.
+type auditData struct {
+	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
+}
+
+func (d auditData) store(ctx context.Context) (*sqlite.Store, error) {
+	return sqlite.OpenToRead(ctx, filepath.Join(d.DataDir, databaseName))
+}
+
+// verifierKey is the key that checks signatures, which the root key opens.
+func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *sqlite.Store) (string, error) {
+	keeper, err := k.keeper(ctx, dataDir, store)
+	if err != nil {
+		return "", err
+	}
+	seed, err := audit.Seed(ctx, vault.New(keeper, store))
+	if err != nil {
+		return "", err
+	}
+	defer clear(seed)
+	return audit.VerifierKey(seed)
+}
+
+type auditVerifyCommand struct {
+	auditData
+	rootKeyFlags
+	Key        string `help:"The verifier key as 'audit key' showed it; then the root key is not needed."`
+	Checkpoint string `type:"existingfile" help:"File of a checkpoint that was kept: the log must still have all that it covers."`
+	Save       string `type:"path" help:"File to write the log's checkpoint to if nothing is wrong; keep it on another machine."`
+}
+
+func (c *auditVerifyCommand) Run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	store, err := c.store(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	v := audit.Verification{Key: c.Key, Store: store, Progress: slowly(newProgress(os.Stderr))}
+	if v.Key == "" {
+		if v.Key, err = c.verifierKey(ctx, c.DataDir, store); err != nil {
+			return fmt.Errorf("%w; give the verifier key with --key, or the root key with --root-key-file", err)
+		}
+	}
+	if c.Checkpoint != "" {
+		if v.Kept, err = os.ReadFile(c.Checkpoint); err != nil {
+			return err
+		}
+	}
+	report, err := audit.Verify(ctx, v)
+	if err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		fmt.Fprintln(os.Stdout, f)
+	}
+	if report.More > 0 {
+		fmt.Fprintf(os.Stdout, "and %d more\n", report.More)
+	}
+	if !report.Whole() {
+		fmt.Fprintf(os.Stdout, "NOT whole: %d entries\n", report.Size)
+		return exitCode(1)
+	}
+	fmt.Fprintf(os.Stdout, "whole: %d entries, %d of them pruned, root %v\n", report.Size, report.Pruned, report.Root)
+	if c.Save != "" {
+		return saveFile(c.Save, report.Checkpoint)
+	}
+	return nil
+}
+
+// slowTask is from when on a person is told how far something is.
+const slowTask = 2 * time.Second
+
+// slowly tells of progress only when it takes a while.
+func slowly(p *progress) func(done, total int64) {
+	started := time.Now()
+	return func(done, total int64) {
+		if time.Since(started) > slowTask {
+			p.step("Checking entries", int(done), int(total))
+		}
+	}
+}
+
+// saveFile replaces a file, as a whole or not at all.
+func saveFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".pyth-on-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+type auditExportCommand struct {
+	auditData
+	Since   time.Time `help:"Only entries from this time on, such as 2026-04-04T00:00:00Z."`
+	Until   time.Time `help:"Only entries from before this time."`
+	User    string    `help:"Only entries of the user with this id."`
+	Action  string    `help:"Only entries of this action, such as user.login."`
+	Outcome string    `default:"any" enum:"any,success,denied,failure" help:"Only entries with this outcome: ${enum}."`
+}
+
+func (c *auditExportCommand) Run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	store, err := c.store(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	out := bufio.NewWriter(os.Stdout)
+	if err := audit.Export(ctx, store, c.wants, out); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func (c *auditExportCommand) wants(r *pyth.AuditRecord) bool {
+	return (c.User == "" || string(r.User) == c.User) &&
+		(c.Action == "" || string(r.Action) == c.Action) &&
+		(c.Outcome == "any" || string(r.Outcome) == c.Outcome) &&
+		!r.Timestamp.Before(c.Since) &&
+		(c.Until.IsZero() || r.Timestamp.Before(c.Until))
+}
+
+type auditKeyCommand struct {
+	auditData
+	rootKeyFlags
+}
+
+func (c *auditKeyCommand) Run() (err error) {
+	store, err := c.store(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	key, err := c.verifierKey(context.Background(), c.DataDir, store)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(os.Stdout, key)
+	return err
+}

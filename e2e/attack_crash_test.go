@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// kills is how often the server is killed: CRASH_KILLS, or a few.
+func kills(t testing.TB) int {
+	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
+		return must(strconv.Atoi(text))(t)
+	}
+	return 12
+}
+
+// TestAttack107KilledServerLosesNothingThatItAcknowledged kills the server at
+// any moment of writes: of secrets, of keys and, with each, of the audit log.
+func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
+	t.Parallel()
+	data := dataDir(t)
+	flags := []string{"--warm=1", "--warm-node=0"}
+	s := startIn(t, data, nil, flags...)
+	const writers = 4
+	var accounts []*account
+	for range writers {
+		accounts = append(accounts, s.register(t))
+	}
+	// What each was told is stored: the latest number of each of its secrets, and
+	// the requests.
+	stored := make([]map[string]int, writers)
+	requests := make([][]string, writers)
+	for i := range stored {
+		stored[i] = map[string]int{}
+	}
+	next := make([]int, writers)
+	for round := range kills(t) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for i, a := range accounts {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					next[i]++
+					name, value := fmt.Sprintf("S%d", next[i]%7), fmt.Sprintf("value %d", next[i])
+					header := map[string][]string{"X-Api-Key": {a.APIKey}}
+					answer, err := s.try(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
+					if err != nil {
+						// Whether it is stored is not known.
+						stored[i][name] = -next[i]
+						return
+					}
+					if answer.status != 200 && answer.status != 201 {
+						t.Errorf("status %d: %s", answer.status, answer.body)
+						return
+					}
+					stored[i][name] = next[i]
+					requests[i] = append(requests[i], answer.header.Get("X-Request-Id"))
+				}
+			})
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // The moment is any.
+		s.kill(t)
+		cancel()
+		wg.Wait()
+		s = startIn(t, data, nil, flags...)
+		for _, a := range accounts {
+			a.server = s
+		}
+		if round%6 == 5 {
+			allThere(t, accounts, stored, requests)
+		}
+	}
+	allThere(t, accounts, stored, requests)
+	s.stop(t)
+	if out, failed := auditCommand(t, data, "verify"); failed {
+		t.Error(out)
+	}
+	if out, err := pythOn(t, "keys", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, ": 0 damaged") {
+		t.Errorf("%v: %s", err, out)
+	}
+	total := 0
+	for _, r := range requests {
+		total += len(r)
+	}
+	t.Logf("%d kills, %d writes acknowledged", kills(t), total)
+}
+
+// allThere checks that what was acknowledged is stored and in the audit log.
+func allThere(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
+	t.Helper()
+	for i, a := range accounts {
+		x := a.execute(t, object{"code": "import os\nfor i in range(7):\n    print(os.environ.get(f'S{i}', 'value 0')[6:])", "redactSecrets": false}).ends(t, "succeeded")
+		for n, line := range strings.Fields(x.Stdout) {
+			got := must(strconv.Atoi(line))(t)
+			want := stored[i][fmt.Sprintf("S%d", n)]
+			// One that was not answered may be there or not, but what was before is.
+			if want > 0 && got != want || want < 0 && got > -want {
+				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
+			}
+		}
+		entered := a.auditedRequests(t)
+		for _, r := range requests[i] {
+			if !entered[r] {
+				t.Errorf("request %s of account %d is not in the audit log", r, i)
+			}
+		}
+	}
+}
+
+// auditedRequests are the requests by which secrets were stored, as the audit log
+// has them.
+func (a *account) auditedRequests(t testing.TB) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for _, action := range []string{"secret.created", "secret.updated"} {
+		for cursor := ""; ; {
+			var page struct {
+				Entries    []struct{ RequestID string }
+				NextCursor string
+			}
+			a.server.call(t, a, "GET", "/api/v1/audit?limit=200&action="+action+"&cursor="+cursor, nil).want(t, 200, &page)
+			for _, e := range page.Entries {
+				all[e.RequestID] = true
+			}
+			if cursor = page.NextCursor; cursor == "" {
+				break
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,327 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // Reads what the server has stored.
+)
+
+// secret is a text that is nowhere else.
+func secret(t testing.TB, name string) string {
+	t.Helper()
+	b := make([]byte, 12)
+	must(rand.Read(b))(t)
+	return name + hex.EncodeToString(b)
+}
+
+// findText looks for texts, given in halves, so as not to find itself: in what
+// the kernel and gVisor show of processes, in files, and in its own memory.
+const findText = `
+import os, sys
+texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
+found = set()
+def look(where, content):
+    for i, text in enumerate(texts):
+        if text in content: found.add(f'{i} in {where}')
+for root, dirs, names in os.walk('/proc'):
+    # What lies behind descriptors would be waited for.
+    dirs[:] = [d for d in dirs if d not in ('fd', 'task')]
+    for name in names:
+        path = os.path.join(root, name)
+        if name in ('mem', 'kmsg', 'kcore', 'checkpoint'): continue
+        try:
+            with open(path, 'rb') as f: look(path, f.read(1 << 20))
+        except OSError: pass
+for root, dirs, names in os.walk('/'):
+    if root.startswith(('/proc', '/sys', '/usr', '/dev/pts')):
+        dirs[:] = []
+        continue
+    for name in names:
+        path = os.path.join(root, name)
+        try:
+            if os.path.isfile(path):
+                with open(path, 'rb') as f: look(path, f.read(1 << 20))
+        except OSError: pass
+`
+
+// findInMemory looks for the text in the program's own memory, where one half
+// must not lie behind the other.
+const findInMemory = `
+import sys
+found = set()
+half, other = sys.argv[1].encode(), sys.argv[2].encode()
+with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
+    for line in maps:
+        span, rights = line.split()[:2]
+        start, end = (int(x, 16) for x in span.split('-'))
+        if rights[0] != 'r' or end > 1 << 47: continue
+        for at in range(start, end, 1 << 20):
+            try:
+                memory.seek(at)
+                block = memory.read(min(1 << 20, end - at) + 64)
+            except OSError: continue
+            i = block.find(half)
+            while i >= 0:
+                if block[i + len(half):][:len(other)] == other: found.add('memory')
+                i = block.find(half, i + 1)
+`
+
+// halves gives texts to a program that looks for them.
+func halves(texts ...string) []string {
+	var parts []string
+	for _, text := range texts {
+		parts = append(parts, text[:len(text)/2], text[len(text)/2:])
+	}
+	return parts
+}
+
+// zkAttacks are about programs that are encrypted, and their passwords.
+var zkAttacks = []attack{
+	{"040_a_program_that_is_decrypted_finds_no_password", func(t *testing.T, s *server, a *account) {
+		password := secret(t, "password")
+		for _, look := range []string{findText, findInMemory} {
+			a.store(t, "self", locked{code: look + "import os\nprint(sorted(found), len(os.listdir('/proc/self/fd')))", password: password})
+			plain := a.execute(t, object{"code": "import os\nprint([], len(os.listdir('/proc/self/fd')))"})
+			for _, opens := range []object{{"masterPassword": password}, a.sealed(t, password)} {
+				opens["args"] = halves(password)
+				a.unlock(t, "self", opens).prints(t, plain.Stdout)
+			}
+		}
+	}},
+	{"041_others_find_neither_program_nor_password", func(t *testing.T, s *server, a *account) {
+		code, password := secret(t, "code"), secret(t, "password")
+		a.store(t, "waits", locked{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
+		look := object{"code": findText + "print(sorted(found))", "args": halves(code, password)}
+		b := s.register(t)
+		b.isolation = a.isolation
+		for _, opens := range []object{{"masterPassword": password}, a.sealed(t, password)} {
+			ctx, cancel := context.WithCancel(t.Context())
+			opens["timeoutMs"] = 250_000
+			a.waitsFor(ctx, t, "waits", opens)
+			// While it runs, its user's other programs and those of others.
+			a.execute(t, look).prints(t, "[]\n")
+			b.execute(t, look).prints(t, "[]\n")
+			cancel()
+			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
+		}
+		// And after it, in the sandbox that it ran in as well.
+		for range 4 {
+			a.execute(t, look).prints(t, "[]\n")
+		}
+	}},
+	{"043_what_decrypts_shows_nothing_in_the_environment", func(t *testing.T, s *server, a *account) {
+		a.store(t, "environment", locked{code: "import os\nprint(sorted(os.environ), __import__('sys').argv, open('/proc/self/cmdline').read())", password: "pw"})
+		plain := a.execute(t, object{"code": "import os\nprint(sorted(os.environ), __import__('sys').argv, open('/proc/self/cmdline').read())"})
+		a.unlock(t, "environment", object{"masterPassword": "pw"}).prints(t, plain.Stdout)
+	}},
+	{"045_the_helper_that_decrypts_is_of_no_use_to_programs", func(t *testing.T, s *server, a *account) {
+		x := a.run(t, `
+import os, subprocess
+for name in ('pyth-on/unlock', 'pyth-on/guest'):
+    try:
+        p = subprocess.run([name], executable='/pyth-on/guest', input=b'Z\xff\xff\xff\xff', capture_output=True, timeout=20)
+        print(p.returncode != 0, p.stdout)
+    except OSError as e:
+        print(True, b'')
+`)
+		x.prints(t, "True b''\nTrue b''\n")
+	}},
+	{"101_encrypted_programs_that_are_swapped_in_the_database_do_not_open", func(t *testing.T, s *server, a *account) {
+		a.store(t, "one", locked{name: "one", code: "print(1)", password: "pw"})
+		a.store(t, "two", locked{name: "two", code: "print(2)", password: "pw"})
+		s.query(t, `UPDATE encrypted_code SET name = CASE name WHEN 'one' THEN 'swapped' ELSE 'one' END WHERE name IN ('one', 'two') AND user_id = ?`, a.User.ID)
+		for _, name := range []string{"one", "swapped"} {
+			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
+		}
+		// Nor when the record says that it belongs there.
+		s.query(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
+		for _, name := range []string{"one", "swapped"} {
+			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
+		}
+		s.query(t, `UPDATE encrypted_code SET bound_name = '' WHERE user_id = ?`, a.User.ID)
+		a.unlock(t, "one", object{"masterPassword": "pw"}).isLocked(t)
+		for _, column := range []string{"ciphertext", "nonce", "salt"} {
+			a.store(t, "flipped", locked{code: "print(3)", password: "pw"})
+			var b []byte
+			s.row(t, &b, "SELECT "+column+" FROM encrypted_code WHERE name = 'flipped' AND user_id = ?", a.User.ID)
+			b[len(b)-1] ^= 1
+			s.query(t, "UPDATE encrypted_code SET "+column+" = ? WHERE name = 'flipped' AND user_id = ?", b, a.User.ID)
+			a.unlock(t, "flipped", object{"masterPassword": "pw"}).isLocked(t)
+		}
+	}},
+	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
+		started := time.Now().Add(-time.Second)
+		// First by a sealed password: then not even the server's memory has it.
+		for _, how := range []string{"sealed", "master"} {
+			code, password, wrong := secret(t, "code"), secret(t, "password"), secret(t, "wrong")
+			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
+			opens := func(password string) object {
+				if how == "sealed" {
+					return a.sealed(t, password)
+				}
+				return object{"masterPassword": password}
+			}
+			a.store(t, "canary", locked{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
+			a.unlock(t, "canary", opens(wrong)).isLocked(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			request := opens(password)
+			request["timeoutMs"] = 250_000
+			a.waitsFor(ctx, t, "canary", request)
+			noProcessShows(t, texts)
+			if how == "sealed" {
+				noMemoryHolds(t, s.servingPid(), texts)
+			}
+			cancel()
+			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
+			if how == "sealed" {
+				noMemoryHolds(t, s.servingPid(), texts)
+			}
+			noFileHolds(t, s.data, started, texts)
+			for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", must(os.Getwd())(t)} {
+				noFileHolds(t, dir, started, texts)
+			}
+			for _, text := range texts {
+				if strings.Contains(s.log.String(), text) {
+					t.Error("the log has it")
+				}
+			}
+		}
+	}},
+}
+
+// waitsFor runs a stored program and returns when it has printed something.
+func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, request object) {
+	t.Helper()
+	x := a.streamAt(ctx, t, "/api/v1/zk/execute/"+name, request)
+	for {
+		switch e, ok := x.next(t); {
+		case !ok, e.name == "end", e.name == "error":
+			t.Fatalf("it has ended: %s", e.data)
+		case e.name == "stdout":
+			return
+		}
+	}
+}
+
+// database opens the server's database beside the server.
+func (s *server) database(t testing.TB) *sql.DB {
+	t.Helper()
+	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
+	return db
+}
+
+func (s *server) query(t testing.TB, query string, args ...any) {
+	t.Helper()
+	db := s.database(t)
+	defer func() { _ = db.Close() }()
+	result := must(db.ExecContext(t.Context(), query, args...))(t)
+	if n := must(result.RowsAffected())(t); n == 0 {
+		t.Fatal("nothing was changed")
+	}
+}
+
+func (s *server) row(t testing.TB, into any, query string, args ...any) {
+	t.Helper()
+	db := s.database(t)
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds is which of the texts the content has; -1 for none.
+func holds(content []byte, texts []string) int {
+	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
+}
+
+// noProcessShows looks at what the host shows of every process.
+func noProcessShows(t testing.TB, texts []string) {
+	t.Helper()
+	looked := 0
+	for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ", "/proc/[0-9]*/comm"} {
+		for _, path := range must(filepath.Glob(pattern))(t) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				continue // It has ended.
+			}
+			looked++
+			if i := holds(content, texts); i >= 0 {
+				t.Errorf("%s has text %d", path, i)
+			}
+		}
+	}
+	if looked < 10 {
+		t.Errorf("%d files were looked at", looked)
+	}
+}
+
+// noFileHolds looks into all files below a directory that were written since.
+func noFileHolds(t testing.TB, dir string, since time.Time, texts []string) {
+	t.Helper()
+	const most = 256 * mib
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil // It is not for us, or has gone.
+		}
+		info, err := d.Info()
+		if err != nil || info.ModTime().Before(since) || info.Size() > most {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		if i := holds(content, texts); i >= 0 {
+			t.Errorf("%s has text %d", path, i)
+		}
+		return nil
+	})
+}
+
+// noMemoryHolds looks into all memory that a process can write, as a core dump
+// would have it.
+func noMemoryHolds(t testing.TB, pid int, texts []string) {
+	t.Helper()
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	looked := 0
+	for line := range strings.Lines(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)))(t))) {
+		var start, end int64
+		var rights string
+		if n, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &rights); n != 3 || err != nil || !strings.HasPrefix(rights, "rw") {
+			continue
+		}
+		const block = 4 * mib
+		for at := start; at < end; at += block {
+			// A text may lie across.
+			content := make([]byte, min(block+64, end-at))
+			n, err := memory.ReadAt(content, at)
+			if err != nil && n == 0 {
+				continue
+			}
+			looked += n
+			if i := holds(content[:n], texts); i >= 0 {
+				t.Errorf("the memory of process %d has text %d at %x", pid, i, at)
+			}
+		}
+	}
+	if looked < 10*mib {
+		t.Errorf("%d bytes were looked at", looked)
+	}
+}

@@ -1,0 +1,95 @@
+// Command audit-proof checks what GET /api/v1/audit/{id}/proof answers, without
+// trust in the server and with nothing but the standard library:
+//
+//	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
+//
+// VERIFIER_KEY is what `pyth-on audit key` prints; get it from the operator once,
+// and not from the server that is being checked.
+package main
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+type proof struct {
+	Record          []byte
+	Index, TreeSize int64
+	Hashes          [][]byte
+	Checkpoint      string
+}
+
+func main() {
+	var p proof
+	err := errors.New("usage: audit-proof VERIFIER_KEY < proof.json")
+	if len(os.Args) == 2 {
+		if err = json.NewDecoder(os.Stdin).Decode(&p); err == nil {
+			err = p.check(os.Args[1])
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "audit-proof:", err)
+		os.Exit(1)
+	}
+	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
+}
+
+// check is whether the record leads to the root that the key has signed.
+func (p *proof) check(key string) error {
+	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
+	if !ok {
+		return io.ErrUnexpectedEOF
+	}
+	// C2SP signed-note: the key is name+hash+base64(1, public key), a signature
+	// line is "— name base64(hash, signature)" and signs the text.
+	parts := strings.SplitN(key, "+", 3)
+	if len(parts) != 3 {
+		return errors.New("this is no verifier key")
+	}
+	public, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(public) != 1+ed25519.PublicKeySize || public[0] != 1 {
+		return errors.New("this is no verifier key")
+	}
+	signed := false
+	for line := range strings.Lines(signature) {
+		s, found := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "— "+parts[0]+" ")
+		b, err := base64.StdEncoding.DecodeString(s)
+		signed = signed || found && err == nil && len(b) > 4 && ed25519.Verify(public[1:], []byte(text+"\n"), b[4:])
+	}
+	if !signed {
+		return errors.New("the checkpoint is not signed with this key")
+	}
+	if p.Index < 0 || p.Index >= p.TreeSize {
+		return errors.New("the entry is not within the tree")
+	}
+	// RFC 9162, section 2.1.3.2: from the leaf to the root.
+	hash := sha256.Sum256(append([]byte{0}, p.Record...))
+	fn, sn := p.Index, p.TreeSize-1
+	for _, h := range p.Hashes {
+		if len(h) != sha256.Size || sn == 0 {
+			return errors.New("the path is too long, or a part of it no hash")
+		}
+		if fn&1 == 1 || fn == sn {
+			hash = sha256.Sum256(bytes.Join([][]byte{{1}, h, hash[:]}, nil))
+			for fn&1 == 0 && fn != 0 {
+				fn, sn = fn>>1, sn>>1
+			}
+		} else {
+			hash = sha256.Sum256(bytes.Join([][]byte{{1}, hash[:], h}, nil))
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	// The first lines of a checkpoint are its log, the tree's size and its root.
+	if want := fmt.Sprintf("%s\n%d\n%s", parts[0], p.TreeSize, base64.StdEncoding.EncodeToString(hash[:])); sn != 0 || text != want {
+		return errors.New("the record does not lead to the root of the checkpoint")
+	}
+	return nil
+}

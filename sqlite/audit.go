@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const auditColumns = "sequence, coalesce(user_id, ''), coalesce(action, ''), coalesce(outcome, ''), at, record"
+
+func auditFields(r *pyth.AuditRecord) []any {
+	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
+}
+
+// auditStatements are those of AppendAudit.
+type auditStatements struct{ size, insert, checkpoint *sql.Stmt }
+
+func (a *auditStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
+	for query, to := range map[string]**sql.Stmt{
+		"SELECT coalesce(max(sequence) + 1, 0) FROM audit":                                                                    &a.size,
+		"INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)": &a.insert,
+		"INSERT INTO audit_checkpoint (one, note) VALUES (1, ?) ON CONFLICT DO UPDATE SET note = excluded.note":               &a.checkpoint,
+	} {
+		if *to, err = db.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *auditStatements) close() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{a.size, a.insert, a.checkpoint} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// AppendAudit stores records at the end of the log.
+func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var size int64
+		if err := tx.StmtContext(ctx, s.audit.size).QueryRowContext(ctx).Scan(&size); err != nil {
+			return err
+		}
+		insert := tx.StmtContext(ctx, s.audit.insert)
+		for i, r := range records {
+			if r.Sequence != size+int64(i) {
+				return pyth.Errorf(pyth.CodeConflict, "The audit log has another size.")
+			}
+			if _, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record); err != nil {
+				return err
+			}
+		}
+		_, err := tx.StmtContext(ctx, s.audit.checkpoint).ExecContext(ctx, checkpoint)
+		return err
+	})
+}
+
+// AuditHead is the size of the log and its last checkpoint.
+func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error) {
+	// One statement, so that the two belong together.
+	err = s.reader.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM audit), (SELECT note FROM audit_checkpoint)").Scan(&size, &checkpoint)
+	return size, checkpoint, failure(err)
+}
+
+// AuditPage lists a page of the user's records.
+func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
+	if f.Action == "" || f.Outcome != "" {
+		return s.auditPage(ctx, user, f, before, limit)
+	}
+	// The index by action goes by outcome next: the page is the first of three.
+	var all []*pyth.AuditRecord
+	for _, f.Outcome = range pyth.AuditOutcomes() {
+		part, err := s.auditPage(ctx, user, f, before, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+	}
+	slices.SortFunc(all, func(a, b *pyth.AuditRecord) int {
+		if c := b.Timestamp.Compare(a.Timestamp); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.Sequence, a.Sequence)
+	})
+	return all[:min(limit, len(all))], nil
+}
+
+// auditPage lists a page that one index has in order.
+func (s *Store) auditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
+	query, args := auditPageQuery(user, f, before, limit)
+	return s.auditRecords(ctx, auditFields, query, args...)
+}
+
+func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) (string, []any) {
+	index, where, args := "audit_of_user", "user_id = ?", []any{user}
+	if f.Outcome != "" {
+		index, where, args = "audit_by_outcome", where+" AND outcome = ?", append(args, f.Outcome)
+	}
+	if f.Action != "" {
+		index, where, args = "audit_by_action", where+" AND action = ?", append(args, f.Action)
+	}
+	since, until := int64(math.MinInt64), int64(math.MaxInt64)
+	if !f.Since.IsZero() {
+		since = ceilMicro(f.Since)
+	}
+	if !f.Until.IsZero() {
+		until = ceilMicro(f.Until)
+	}
+	// No sequence is less than 0: what is at the end itself is not in.
+	sequence := int64(0)
+	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
+		until, sequence = at, before.Sequence
+	}
+	// Left to itself, SQLite takes one index for as good as another.
+	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
+			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
+		append(args, since, until, sequence, limit)
+}
+
+// ceilMicro is the first instant that the store can tell apart which is not
+// before t.
+func ceilMicro(t time.Time) int64 {
+	return t.Add(time.Microsecond - 1).UnixMicro()
+}
+
+// AuditRecords lists records in their order.
+func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
+	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
+	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
+}
+
+func (s *Store) auditRecords(ctx context.Context, fields func(*pyth.AuditRecord) []any, query string, args ...any) ([]*pyth.AuditRecord, error) {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var records []*pyth.AuditRecord
+	for rows.Next() {
+		r := new(pyth.AuditRecord)
+		if err := rows.Scan(fields(r)...); err != nil {
+			return nil, failure(err)
+		}
+		records = append(records, r)
+	}
+	return records, failure(rows.Err())
+}
+
+// AuditHashes finds the hashes of records.
+func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
+	find, err := s.reader.PrepareContext(ctx, "SELECT hashes FROM audit WHERE sequence = ?")
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer func() { _ = find.Close() }()
+	all := make([][][32]byte, len(sequences))
+	for i, sequence := range sequences {
+		if err := find.QueryRowContext(ctx, sequence).Scan(hashesOf{&all[i]}); err != nil {
+			return nil, found(err, "audit record")
+		}
+	}
+	return all, nil
+}
+
+// PruneAudit drops what records say.
+func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
+	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
+		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
+	return err
+}
+
+func joined(hashes [][32]byte) []byte {
+	all := make([]byte, 0, 32*len(hashes))
+	for i := range hashes {
+		all = append(all, hashes[i][:]...)
+	}
+	return all
+}
+
+// hashesOf reads hashes that are one after another in a column.
+type hashesOf struct{ hashes *[][32]byte }
+
+func (d hashesOf) Scan(v any) error {
+	b, ok := v.([]byte)
+	if !ok || len(b)%32 != 0 {
+		return errors.New("hashes are not of 32 bytes each")
+	}
+	*d.hashes = make([][32]byte, 0, len(b)/32)
+	for h := range slices.Chunk(b, 32) {
+		*d.hashes = append(*d.hashes, [32]byte(h))
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
+
+// storedFields are where the columns go.
+func storedFields(c *pyth.StoredCode) []any {
+	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
+}
+
+const upsertCode = `INSERT INTO encrypted_code
+	(user_id, name, language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext, created_at, updated_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (user_id, name) DO UPDATE SET
+	language = excluded.language, bound_name = excluded.bound_name, salt = excluded.salt, time = excluded.time,
+	memory_kib = excluded.memory_kib, parallelism = excluded.parallelism, nonce = excluded.nonce,
+	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
+
+// StoreCode makes or replaces an encrypted program.
+func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode, at time.Time, most int) (stored *pyth.StoredCode, created bool, err error) {
+	stored = new(pyth.StoredCode)
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var have, others int
+		err := tx.QueryRowContext(ctx, "SELECT COALESCE(SUM(name = ?), 0), COALESCE(SUM(name <> ?), 0) FROM encrypted_code WHERE user_id = ?", name, name, user).
+			Scan(&have, &others)
+		if err != nil {
+			return err
+		}
+		if created = have == 0; created && others >= most {
+			return pyth.Errorf(pyth.CodeConflict, "You have %d encrypted programs, as many as one user may. Delete one.", others)
+		}
+		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
+			c.KDF.Parallelism, c.Nonce, c.Ciphertext, instant(at), instant(at)); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
+			Scan(storedFields(stored)...)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return stored, created, nil
+}
+
+// DeleteCode deletes an encrypted program of the user.
+func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
+	deleted, err := s.write(ctx, "DELETE FROM encrypted_code WHERE user_id = ? AND name = ?", user, name)
+	if err == nil && !deleted {
+		err = found(sql.ErrNoRows, encryptedProgram)
+	}
+	return err
+}
+
+// encryptedProgram is what is missed where there is none.
+const encryptedProgram = "encrypted program"
+
+// Codes lists the user's encrypted programs.
+func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredCode, err error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c := new(pyth.StoredCode)
+		if err := rows.Scan(storedFields(c)...); err != nil {
+			return nil, failure(err)
+		}
+		all = append(all, c)
+	}
+	return all, failure(rows.Err())
+}
+
+// Code is an encrypted program of the user.
+func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedCode, error) {
+	c := new(pyth.EncryptedCode)
+	err := s.reader.QueryRowContext(ctx, "SELECT language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
+		Scan(&c.Language, &c.Name, &c.KDF.Salt, &c.KDF.Time, &c.KDF.MemoryKiB, &c.KDF.Parallelism, &c.Nonce, &c.Ciphertext)
+	if err != nil {
+		return nil, found(err, encryptedProgram)
+	}
+	return c, nil
+}
+
+// NoteExecuted sets the time of the last execution.
+func (s *Store) NoteExecuted(ctx context.Context, user pyth.UserID, name string, at time.Time) error {
+	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", instant(at), user, name)
+	return err
+}

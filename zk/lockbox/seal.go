@@ -1,0 +1,80 @@
+package lockbox
+
+import (
+	"crypto/ecdh"
+	"crypto/hpke"
+	"errors"
+)
+
+// sealInfo ties sealed passwords to this use of a key.
+const sealInfo = "pyth-on/zk/sealed/1"
+
+// Key is a key pair that passwords are sealed to: HPKE (RFC 9180) in base mode
+// with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
+type Key struct{ private hpke.PrivateKey }
+
+// encapsulatedBytes is the size of X25519's public keys, of which the first
+// part of a sealed password is one.
+const encapsulatedBytes = 32
+
+// NewKey makes a key pair.
+func NewKey() (*Key, error) {
+	private, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	return &Key{private}, nil
+}
+
+// ParseKey is the reverse of Key.Private.
+func ParseKey(private []byte) (*Key, error) {
+	k, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(private)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{k}, nil
+}
+
+// Public is the public key, of 32 bytes.
+func (k *Key) Public() []byte { return k.private.PublicKey().Bytes() }
+
+// Private is the private key, of 32 bytes.
+func (k *Key) Private() ([]byte, error) { return k.private.Bytes() }
+
+// Unseal opens a password that was sealed for the sandbox.
+func (k *Key) Unseal(sealed []byte, sandbox string) ([]byte, error) {
+	if len(sealed) < encapsulatedBytes {
+		return nil, ErrLocked
+	}
+	r, err := k.recipient(sealed[:encapsulatedBytes], []byte(sealInfo))
+	if err != nil {
+		return nil, ErrLocked
+	}
+	password, err := r.Open([]byte(sandbox), sealed[encapsulatedBytes:])
+	if err != nil {
+		return nil, ErrLocked
+	}
+	return password, nil
+}
+
+func (k *Key) recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
+	return hpke.NewRecipient(encapsulated, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
+}
+
+// SealPassword seals the password for the sandbox that has the key: the
+// encapsulated key of 32 bytes, and the ciphertext.
+func SealPassword(public, password []byte, sandbox string) ([]byte, error) {
+	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
+	if err != nil {
+		return nil, errors.New("lockbox: it is no public key")
+	}
+	encapsulated, s, err := hpke.NewSender(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte(sealInfo))
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.Seal([]byte(sandbox), password)
+	if err != nil {
+		return nil, err
+	}
+	return append(encapsulated, sealed...), nil
+}
