@@ -182,7 +182,7 @@ func (c *serveCommand) serve() (err error) {
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
-	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
+	encrypted := zk.New(zk.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
 	defer encrypted.Close()
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
