@@ -37,7 +37,7 @@ type content struct {
 // contents are the files of a package in the making.
 type contents struct {
 	files []content
-	// size is what they take, and room what they may.
+	// size is what they take in an image, and room what they may.
 	size, room int64
 	// names are the paths that are taken: true for files.
 	names map[string]bool
@@ -71,7 +71,7 @@ func (c *contents) add(f content) error {
 	if len(c.files) >= maxFiles {
 		return errFiles
 	}
-	if f.size < 0 || f.size > c.room-c.size {
+	if f.size < 0 || f.size > c.room || inBlocks(f.size) > c.room-c.size {
 		return errContent
 	}
 	if _, taken := c.names[f.path]; taken {
@@ -86,19 +86,13 @@ func (c *contents) add(f content) error {
 		c.names[dir] = false
 	}
 	c.names[f.path] = true
-	c.size += f.size
+	c.size += inBlocks(f.size)
 	c.files = append(c.files, f)
 	return nil
 }
 
-// exactly reads so many bytes, neither fewer nor more.
-func exactly(r io.Reader, size int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, size+1))
-	if err == nil && int64(len(b)) != size {
-		err = errors.New("has a file of another size than it says")
-	}
-	return b, err
-}
+// inBlocks is what a file takes: an empty one takes room as well.
+func inBlocks(size int64) int64 { return max(size+4095, 4096) &^ 4095 }
 
 // faulty is the error for the caller about an archive that will not do.
 func faulty(name, version string, err error) error {

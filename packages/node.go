@@ -30,6 +30,9 @@ const (
 	npmHash    = "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A=="
 )
 
+// maxNPM is several times what npm itself takes.
+const maxNPM = 256 << 20
+
 // corgi is the short form of a registry's pages.
 const corgi = "application/vnd.npm.install-v1+json"
 
@@ -203,7 +206,7 @@ func (n *nodeResolver) npm(ctx context.Context, user pyth.UserID) (layer string,
 	p := new(candidate)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript
 	p.URL = n.source.base.JoinPath("npm", "-", "npm-"+npmVersion+".tgz").String()
-	if err := n.image(ctx, user, &p.LockedPackage, n.again(&p.LockedPackage), n.config.MaxBytes); err != nil {
+	if err := n.image(ctx, user, &p.LockedPackage, n.again(&p.LockedPackage), maxNPM); err != nil {
 		if pyth.ErrorCode(err) == pyth.CodeInternal && ctx.Err() == nil {
 			return "", unavailable(fmt.Errorf("fetching npm %s: %w", npmVersion, err))
 		}
