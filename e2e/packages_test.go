@@ -321,7 +321,6 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 }
 
 func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
-	t.Parallel()
 	attr, data := ordinaryUser(t)
 	x := newIndex(t).add(t, family()...)
 	s := startIn(t, data, attr, x.flag())

@@ -32,7 +32,7 @@ func readWheel(z *zip.Reader, project string, room int64) (*contents, error) {
 		}
 		mode := f.Mode()
 		switch {
-		case directory && mode.IsDir():
+		case directory && mode.Type() == fs.ModeDir:
 			continue
 		case directory || !mode.IsRegular():
 			return nil, errSpecial
