@@ -87,7 +87,7 @@ type ZKService interface {
 // well, and ends it; for one that is not there Dispatch fails with CodeNotFound.
 type ReservationHost interface {
 	Dispatcher
-	// Reserve returns when the sandbox has made its key. Errors are those of
-	// ZKService.
-	Reserve(ctx context.Context, user UserID, id ReservationID) (*Reservation, error)
+	// Reserve returns when the sandbox, with these packages, has made its key.
+	// Errors are those of ZKService.
+	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

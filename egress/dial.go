@@ -43,12 +43,17 @@ func (u *upstream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// connect is the only way to a target: it asks the rules, finds the addresses
-// once, checks each, and dials what it has checked.
+// connect is the only way of a program to a target: it asks the rules first.
 func (p *Proxy) connect(ctx context.Context, rules Rules, t target) (net.Conn, *refusal) {
 	if refused := p.config.Policy.permit(rules, t); refused != nil {
 		return nil, refused
 	}
+	return p.dialTarget(ctx, t)
+}
+
+// dialTarget finds the addresses once, checks each, and dials what it has
+// checked.
+func (p *Proxy) dialTarget(ctx context.Context, t target) (net.Conn, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.DialTimeout)
 	defer cancel()
 	addrs, refused := p.addresses(ctx, t)

@@ -28,6 +28,8 @@ type Config struct {
 	Network NetworkPolicy
 	// Secrets are nil where there are none.
 	Secrets pyth.SecretSource
+	// Packages are nil where there are none.
+	Packages pyth.PackageSource
 	// KeepSecrets leaves their values in all output.
 	KeepSecrets bool
 	Clock       func() time.Time
@@ -81,6 +83,12 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		return nil, err
 	}
 	created := s.config.Clock()
+	// Packages are made for the interpreters that are built in.
+	if s.config.Packages != nil && job.Runtime == "" {
+		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
+			return nil, err
+		}
+	}
 	outcome, err := s.dispatch(ctx, job, p, nil, events)
 	if err != nil {
 		return nil, err

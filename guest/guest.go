@@ -34,6 +34,10 @@ const (
 const (
 	PythonLayerPath = "/opt/pyth-on/python-packages"
 	NodeLayerPath   = "/node_modules"
+	// ToolPath is where what finds packages is mounted for that alone, and
+	// PipPath where every image has pip for it.
+	ToolPath = "/opt/pyth-on/tool"
+	PipPath  = "/pyth-on/pip"
 )
 
 // Agent is the static executable to be placed at AgentPath.
@@ -48,6 +52,14 @@ func Agent() ([]byte, error) {
 // PythonPackages are what programs can import besides the standard library, to
 // be placed in site-packages.
 func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "python") }
+
+// PythonSite is what is to be placed in site-packages as a .pth file: by it the
+// interpreters that programs start have the user's packages. The one that waits
+// for a program has them by its hook, so that nothing of theirs runs before.
+func PythonSite() []byte {
+	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + PythonLayerPath +
+		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + "\")\n")
+}
 
 // PythonHook is the module to be placed at PythonHookPath.
 func PythonHook() []byte { return pythonHook }

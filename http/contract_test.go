@@ -176,7 +176,7 @@ func TestTheAPITellsWhatItOffers(t *testing.T) {
 	res := newServer(t).send(anonymous("GET", "/api", ""))
 	run := `"memoryBytes":268435456,"outputBytes":1048576,"diskBytes":104857600,"processes":64`
 	want := `{"name":"Pyth-On API","version":"1.2.3","documentation":"/docs","openapi":"/openapi.json",` +
-		`"languages":[{"name":"python","version":"3.14.6"}],` +
+		`"languages":[{"name":"python","version":"3.14.6","runtimes":[{"name":"python","version":"3.14.6"}]}],` +
 		`"limits":{"maxCodeBytes":1048576,"maxStdinBytes":1048576,"maxFilesBytes":10485760,"maxFiles":64,"maxArgs":64,` +
 		`"defaultTimeoutMs":30000,"maxTimeoutMs":300000,"default":{` + run + `},` +
 		`"max":{"memoryBytes":1073741824,"cpuMs":300000,"outputBytes":1048576,"diskBytes":104857600,"processes":64}},` +

@@ -67,6 +67,7 @@ type meaning struct {
 func meanings() []meaning {
 	return []meaning{
 		{pyth.CodeInvalid, 400, "The request is not valid", "Correct what `errors` lists; sending it again unchanged will not help."},
+		{pyth.CodeInvalidRequirement, 400, "The package is not a plain requirement", "Name packages of the index, with versions if need be; URLs, paths and options are not taken."},
 		{pyth.CodeReservedName, 400, "The name is reserved", "Choose another name: names such as PATH or PYTHON* belong to the runtime."},
 		{pyth.CodeNotImplemented, 400, "Not available on this server", "Leave out the field that the detail names."},
 		{pyth.CodeUnauthenticated, 401, "Credentials are missing or not valid", "Send `x-api-key` or `Authorization: Bearer`; log in again if the token has expired."},
@@ -78,11 +79,13 @@ func meanings() []meaning {
 		{pyth.CodeEmailTaken, 409, "The e-mail is taken", "Log in, or register with another e-mail."},
 		{pyth.CodeConflict, 409, "The request conflicts with the present state", "Read the present state and try again."},
 		{pyth.CodeSecretDamaged, 409, "A secret was damaged where it is stored", "Give the secret its value again, or leave it out of `secrets`; other secrets are not concerned."},
+		{pyth.CodeUnsatisfiable, 409, "The packages do not fit together", "Read the resolver's last lines in the detail; change names or versions. Nothing was changed."},
 		{pyth.CodeTooLarge, 413, "The request is too large", "Send less; the limits are listed at /api."},
 		{pyth.CodeUnsupportedMedia, 415, "The media type is not supported", "Send `Content-Type: application/json` in UTF-8 without a content encoding."},
 		{pyth.CodeRateLimited, 429, "Too many requests", "Wait for the seconds in `Retry-After`."},
 		{pyth.CodeTokenBudget, 429, "The tokens of today are used up", "Wait for the seconds in `Retry-After`: the budget is renewed at midnight UTC."},
 		{pyth.CodeInternal, 500, "Internal error", "Try again later; if it stays, give the operator the request id."},
+		{pyth.CodeIndexUnavailable, 502, "The index of packages is not available", "Try again later; nothing was changed."},
 		{pyth.CodeLLMFailed, 502, "The model gave no program", "The detail says whether to try again, to change the prompt, or to ask the operator."},
 		{pyth.CodeLLMNotConfigured, 503, "The server has no model", "Ask the operator to set `ANTHROPIC_API_KEY`; trying again does not help."},
 		{pyth.CodeLLMTimeout, 504, "The model did not answer in time", "Try again, or ask for a smaller program."},

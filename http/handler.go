@@ -33,9 +33,10 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Sessions are nil where there are none, and Secrets likewise.
+	// Sessions are nil where there are none, and so are the others.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
+	Packages pyth.PackageService
 	// Audit is nil where there is no log.
 	Audit pyth.AuditService
 	// Denials hear of attempts at audited actions that were refused before a
@@ -134,6 +135,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerSessions()
 	h.registerSessionFiles()
 	h.registerSecrets()
+	h.registerPackages()
 	h.registerAudit()
 	h.registerZK()
 	h.registerGenerate()

@@ -8,7 +8,10 @@ import (
 // filePath stands for the path of a file in the patterns of operations.
 const filePath = "{path}"
 
-// pathMux lets the path of a file have slashes, for which OpenAPI has no
+// packageName stands for the name of a package, which may have a scope.
+const packageName = "{package}"
+
+// pathMux lets the path of a file, or the name of a package, have slashes, for which OpenAPI has no
 // notation.
 type pathMux struct{ *http.ServeMux }
 
@@ -16,6 +19,9 @@ type pathMux struct{ *http.ServeMux }
 func (m pathMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		pattern = before + "/{path...}"
+	}
+	if before, ok := strings.CutSuffix(pattern, "/"+packageName); ok {
+		pattern = before + "/{package...}"
 	}
 	m.ServeMux.HandleFunc(pattern, handler)
 }

@@ -35,7 +35,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	registry := s.Registry
 	if registry == "" {
 		var err error
-		if registry, err = npmRegistry(ctx); err != nil {
+		if registry, err = Registry(ctx); err != nil {
 			return "", err
 		}
 	}

@@ -14,8 +14,8 @@ const commandTimeout = 20 * time.Second
 // ErrNoRegistry is that nobody says where packages come from.
 var ErrNoRegistry = errors.New("no npm registry is known")
 
-// npmRegistry is the registry that this machine's npm is set up with.
-func npmRegistry(ctx context.Context) (string, error) {
+// Registry is the registry that this machine's npm is set up with.
+func Registry(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	output, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()

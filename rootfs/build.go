@@ -20,7 +20,7 @@ import (
 const (
 	// recipe is part of what names an image. It changes with the code that puts
 	// Python into it or writes it; all else that goes in is hashed.
-	recipe = "2"
+	recipe = "3"
 
 	imagePrefix = "rootfs-"
 	suffix      = ".erofs"
@@ -234,7 +234,8 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 		do   func() error
 	}{
 		{"Unpacking Python " + pythonVersion, func() error { return unpackPython(python) }},
-		{"Compiling its standard library", func() error { return compilePython(ctx, python) }},
+		{"Unpacking pip", func() error { return unpackPip(python) }},
+		{"Compiling both", func() error { return errors.Join(compilePython(ctx, python), compilePip(ctx, python)) }},
 	} {
 		b.Progress(s.name, 0, 1)
 		if err := ctx.Err(); err != nil {
@@ -248,6 +249,9 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	tree := erofs.NewTree(imageTime())
 	b.plan.addTo(tree)
 	if err := addPython(tree, python); err != nil {
+		return "", err
+	}
+	if err := addPip(tree, python); err != nil {
 		return "", err
 	}
 	if b.Node != "" {

@@ -13,7 +13,7 @@ func skeleton(p plan) {
 	// A sandbox mounts on some of these; none can be made in a read-only root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
-		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath),
+		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath), inImage(guest.ToolPath),
 		"proc", "run", "srv", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
 		"usr/local", "usr/local/bin", "usr/local/lib", "usr/sbin", "usr/share",
 		"var", "var/cache", "var/lib", "var/log", "work",

@@ -35,6 +35,8 @@ type Config struct {
 	Network execution.NetworkPolicy
 	// Secrets tell which there are; nil where there are none.
 	Secrets Secrets
+	// Packages are nil where there are none.
+	Packages pyth.PackageSource
 	// Clock is optional.
 	Clock func() time.Time
 	// MaxPerUser bounds the sessions of one user: 20.
@@ -109,7 +111,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 		return nil, err
 	}
 	defer s.busy.Done()
-	if err := s.config.Host.OpenSession(ctx, spec); err != nil {
+	if err := s.open(ctx, spec); err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.leavePlace(user)
@@ -131,6 +133,17 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.grow(x)
 	s.rest(x)
 	return s.told(x), nil
+}
+
+// open has the host open the session, with the packages that its user has now.
+func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
+	// Packages are made for the interpreters that are built in.
+	if s.config.Packages != nil && spec.Runtime == "" {
+		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
+			return err
+		}
+	}
+	return s.config.Host.OpenSession(ctx, spec)
 }
 
 // spec checks the request and fills in its defaults.

@@ -26,12 +26,12 @@ func reservationOf(job *pyth.Job) pyth.ReservationID {
 
 // Reserve takes a fresh sandbox, when it is the tenant's turn as for a job, and
 // keeps it until its job comes, or the time is over.
-func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, id pyth.ReservationID) (*pyth.Reservation, error) {
+func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err
 	}
 	// What the job will be is not known; most are in Python.
-	job := &pyth.Job{Tenant: user, Language: pyth.Python, Isolation: pyth.IsolationExecution}
+	job := &pyth.Job{Tenant: user, Language: pyth.Python, Isolation: pyth.IsolationExecution, Layers: layers}
 	m, err := p.acquire(ctx, job, false)
 	var public []byte
 	if err == nil {

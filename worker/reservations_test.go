@@ -16,7 +16,7 @@ import (
 func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()
-	r, err := s.Reserve(s.Context(), "ann", id)
+	r, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, id)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -77,11 +77,11 @@ func TestReservation(t *testing.T) {
 	on(t, "is refused beyond the tenant's bound, and beyond that of sessions", nil, func(s *scene) {
 		s.reserve("r")
 		s.reserve("q")
-		if _, err := s.Reserve(s.Context(), "ann", "p"); pyth.ErrorCode(err) != pyth.CodeConflict {
+		if _, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeConflict {
 			t.Errorf("got %v", err)
 		}
 		s.open("bob", "a")
-		if _, err := s.Reserve(s.Context(), "bob", "p"); pyth.ErrorCode(err) != pyth.CodeOverloaded {
+		if _, err := s.Reserve(s.Context(), "bob", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeOverloaded {
 			t.Errorf("got %v", err)
 		}
 		if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "b", Tenant: "bob"}); pyth.ErrorCode(err) != pyth.CodeOverloaded {
@@ -95,7 +95,7 @@ func TestReservation(t *testing.T) {
 		results := make(chan error)
 		for _, id := range []pyth.ReservationID{"a", "b", "c", "d"} {
 			go func() {
-				_, err := s.Reserve(s.Context(), "ann", id)
+				_, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, id)
 				results <- err
 			}()
 		}
@@ -113,7 +113,7 @@ func TestReservation(t *testing.T) {
 		ctx, cancel := context.WithCancel(s.Context())
 		failed := make(chan error)
 		go func() {
-			_, err := s.Reserve(ctx, "ann", "r")
+			_, err := s.Reserve(ctx, "ann", pyth.Layers{}, "r")
 			failed <- err
 		}()
 		synctest.Wait()
@@ -173,7 +173,7 @@ func TestReservation(t *testing.T) {
 		s.reserve("r")
 		_ = s.Close()
 		s.expectStats(worker.Stats{})
-		if _, err := s.Reserve(s.Context(), "ann", "p"); pyth.ErrorCode(err) != pyth.CodeDraining {
+		if _, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeDraining {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -24,7 +24,9 @@ import (
 type Config struct {
 	Store pyth.EncryptedCodeStore
 	Host  pyth.ReservationHost
-	Clock func() time.Time
+	// Packages are nil where there are none.
+	Packages pyth.PackageSource
+	Clock    func() time.Time
 	// MaxPerUser bounds the programs of one user: 1,000.
 	MaxPerUser int
 	// MaxConcurrent bounds how many programs are encrypted at once, each of which
@@ -95,5 +97,11 @@ func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservat
 	if err != nil {
 		return nil, err
 	}
-	return s.config.Host.Reserve(ctx, user, pyth.ReservationID(id.String()))
+	var layers pyth.Layers
+	if s.config.Packages != nil {
+		if layers, err = s.config.Packages.Layers(ctx, user); err != nil {
+			return nil, err
+		}
+	}
+	return s.config.Host.Reserve(ctx, user, layers, pyth.ReservationID(id.String()))
 }

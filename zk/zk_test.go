@@ -26,7 +26,7 @@ type host struct {
 	ids  []pyth.ReservationID
 }
 
-func (h *host) Reserve(_ context.Context, user pyth.UserID, id pyth.ReservationID) (*pyth.Reservation, error) {
+func (h *host) Reserve(_ context.Context, user pyth.UserID, _ pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	h.user, h.ids = user, append(h.ids, id)
 	return &pyth.Reservation{ID: id}, nil
 }

@@ -81,7 +81,7 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 	}
 	add(doctor.Tools(image.Missing))
 	own, failed := c.tried(ctx, cache, slot.join("state"), progress)
-	h, err := openHost(image.Path, own, slot.join("state"), nil)
+	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: slot.join("state")})
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil

@@ -48,17 +48,29 @@ type host struct {
 	noCgroup error
 }
 
+// hostConfig says what a host has.
+type hostConfig struct {
+	// image is that of the runtimes that are built in.
+	image    string
+	runtimes ownRuntimes
+	stateDir string
+	// network and layers may be nil: then programs have none.
+	network func([]string) (sandbox.Network, error)
+	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+}
+
 // openHost prepares to start sandboxes from the image. The state directory is
-// emptied; the caller sees to it that no other process uses it. Network may be
-// nil: then programs have none.
-func openHost(image string, runtimes ownRuntimes, stateDir string, network func([]string) (sandbox.Network, error)) (*host, error) {
-	stateDir, err := filepath.Abs(stateDir)
+// emptied; the caller sees to it that no other process uses it.
+func openHost(c *hostConfig) (*host, error) {
+	stateDir, err := filepath.Abs(c.stateDir)
 	if err != nil {
 		return nil, err
 	}
 	_, inside := rootless.Inside()
-	h := &host{runtimes: runtimes}
-	config := sandbox.Config{Image: image, Runtimes: runtimes.images(), StateDir: stateDir, Rootless: inside, Network: network}
+	h := &host{runtimes: c.runtimes}
+	config := sandbox.Config{
+		Image: c.image, Runtimes: c.runtimes.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+	}
 	// A name for each state directory, so that a restart finds and removes
 	// what it left and nothing else.
 	id := sha256.Sum256([]byte(stateDir))

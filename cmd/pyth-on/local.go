@@ -75,7 +75,7 @@ func openLocal(ctx context.Context, c *localConfig) (_ *local, err error) {
 	if c.network != nil {
 		config.Network, open = c.network, c.network.open
 	}
-	h, err := openHost(image.Path, own, slot.join("state"), open)
+	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: slot.join("state"), network: open})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ type networkFlags struct {
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
+	// packages are the ways to the index; nil where there are none.
+	packages *shelf
 }
 
 func (f networkFlags) network(observer egress.Observer) (*network, error) {
@@ -34,7 +36,7 @@ func (f networkFlags) network(observer egress.Observer) (*network, error) {
 	policy := egress.Policy{
 		Off: f.Egress == "off", Deny: deny, MaxHosts: f.EgressMaxHosts, AllowRanges: f.EgressAllowRange,
 	}
-	return &network{policy, egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
+	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
 // Check tells whether a program may ask for the hosts.
@@ -48,6 +50,13 @@ func (n *network) Check(hosts []string) error {
 
 // open makes the way out of one run.
 func (n *network) open(hosts []string) (sandbox.Network, error) {
+	if n.packages != nil {
+		if s := n.packages.Load(); s != nil {
+			if way, ok := s.Network(hosts); ok {
+				return way, nil
+			}
+		}
+	}
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 // nodeFlags say where Node comes from.
 type nodeFlags struct {
 	Node        string `placeholder:"PATH" help:"A Node binary of one's own, version 24 or later, for JavaScript and TypeScript; off for none (default: one is fetched from an npm registry, once)."`
-	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"The npm registry that Node is fetched from (default: the one that npm is set up with)."`
+	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"The npm registry that Node and users' packages are fetched from (default: the one that npm is set up with)."`
 }
 
 // noNode is why there is no Node, and what to do about it. All else works

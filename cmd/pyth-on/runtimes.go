@@ -213,7 +213,7 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 
 // try runs a program in a sandbox of an image that is being made.
 func try(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
-	h, err := openHost(t.Image, nil, stateDir, nil)
+	h, err := openHost(&hostConfig{image: t.Image, stateDir: stateDir})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/generate"
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
+	"github.com/pyth-on/pyth-on/packages"
 	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
@@ -60,6 +61,7 @@ type serveCommand struct {
 	poolFlags
 	networkFlags
 	generateFlags
+	packageFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
@@ -156,7 +158,10 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := openHost(image.Path, own, data.join("run"), way.open)
+	// What runs packages' jobs is what has the packages.
+	shelf := new(shelf)
+	way.packages = shelf
+	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: data.join("run"), network: way.open, layers: shelf.mounts})
 	if err != nil {
 		return err
 	}
@@ -174,15 +179,24 @@ func (c *serveCommand) serve() (err error) {
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
+	installed, err := c.packages(ctx, packages.Config{
+		Store: store, Dispatcher: pool, Dir: data.join("packages"), Dial: way.proxy.DialContext,
+		Auditor: log, PythonVersion: image.PythonVersion, Clock: now, Logger: logger,
+	}, c.NPMRegistry, node != nil)
+	if err != nil {
+		return err
+	}
+	shelf.Store(installed)
 	limits := c.limits()
 	offered := languages(image.PythonVersion, node, own)
 	// Sessions in Node know the release that is built in.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret,
+		Packages: installed, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
-	encrypted := zk.New(zk.Config{Store: store, Host: pool, Clock: now, Logger: logger})
+	encrypted := zk.New(zk.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
 	defer encrypted.Close()
 	model, err := c.model()
 	if err != nil {
@@ -197,7 +211,7 @@ func (c *serveCommand) serve() (err error) {
 	})
 	executions := execution.New(execution.Config{
 		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
-		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Clock: now,
+		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Packages: installed, Clock: now,
 	})
 	audited := audit.Executions(executions, log)
 	asked := newGenerateMetrics()
@@ -208,11 +222,13 @@ func (c *serveCommand) serve() (err error) {
 	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
 	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
 	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
+	generating.Packages = generatePackages{installed}
 	handler, err := c.handler(pyhttp.Config{
 		Accounts:        audit.Accounts(accounts, log),
 		Executions:      audited,
 		Sessions:        audit.Sessions(sessions, log),
 		Secrets:         audit.Secrets(secret, log),
+		Packages:        installed,
 		ZK:              audit.ZK(encrypted, log),
 		Generations:     generate.New(generating),
 		GenerateTimeout: c.GenerateTimeout,
@@ -249,7 +265,7 @@ func (c *serveCommand) serve() (err error) {
 
 // features are the parts of the API that there are.
 func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge"}
+	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
 		all = append(all, "generate")
 	}

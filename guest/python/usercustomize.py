@@ -49,6 +49,7 @@ def wait():
 
     control = 3
 
+    packages = find_packages()
     prepare()
     os.write(control, b"R")
     mode, count, *fields = receive(control).split(b"\0")[:-1]
@@ -73,6 +74,7 @@ def wait():
     getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
 
     library = list(sys.path)
+    add_packages(packages)
     if mode == b"session":
         Session(kept, library).begin()
         return
@@ -110,6 +112,40 @@ def wait():
         shown = Results(library)
         builtins.display = shown.display
         capture(shown)
+
+
+def find_packages(directory="/opt/pyth-on/python-packages"):
+    """Puts the user's packages on the path; they are there from the boot on.
+
+    Returns what of them is to be run when an interpreter starts.
+    """
+    import os
+    import sys
+
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        names = []
+    if ".store" not in names:
+        return directory, []
+    sys.path.append(directory)
+    return directory, sorted(n for n in names if n.endswith(".pth") and not n.startswith("."))
+
+
+def add_packages(packages):
+    """Does with .pth files what site does, but in the time of the run."""
+    directory, names = packages
+    if not names:
+        return
+    import site
+    import sys
+
+    known = {site.makepath(p)[1] for p in sys.path}
+    before = set(sys.modules)
+    for name in names:
+        site.addpackage(directory, name, known)
+    # What they imported is the program's.
+    loaded.update(set(sys.modules) - before)
 
 
 def receive(control):
@@ -623,6 +659,8 @@ preload()
 loaded = set(__import__("sys").modules)
 if is_main():
     wait()
+else:
+    add_packages(find_packages())
 forget(loaded)
 # site takes this for a missing module, and importlib forgets it.
 raise ImportError(name="usercustomize")

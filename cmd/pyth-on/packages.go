@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/nodejs"
+	"github.com/pyth-on/pyth-on/packages"
+	"github.com/pyth-on/pyth-on/sandbox"
+)
+
+// packageFlags say where users' packages come from, and how many there may be.
+type packageFlags struct {
+	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"The index of Python packages (PEP 503 or 691); off for none."`
+	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with one line, user:password or Bearer TOKEN, for the index. No sandbox sees it."`
+	NPMPackages            string        `name:"npm-packages" default:"on" enum:"on,off" help:"Whether users may have packages of the npm registry: ${enum}."`
+	NPMCredentials         string        `name:"npm-credentials-file" type:"existingfile" help:"File with one line, user:password or Bearer TOKEN, for the npm registry."`
+	MaxPackages            int           `name:"max-packages-per-user" default:"500" help:"How many packages of a runtime a user may have, with those that others need."`
+	MaxPackageSize         int64         `name:"max-package-size-per-user" default:"1024" help:"What their files may take, in MiB."`
+	PackageCache           int64         `default:"2048" help:"How much is kept of packages that nobody has, in MiB."`
+	PackageTimeout         time.Duration `default:"15m" help:"How long a change of packages may take."`
+	PackageResolveTimeout  time.Duration `default:"5m" help:"How long finding versions that fit together may take."`
+	PackageMemory          int64         `default:"1024" help:"How much memory that may take, in MiB."`
+}
+
+// packages makes the service. node is whether there is Node.
+func (f packageFlags) packages(ctx context.Context, config packages.Config, registry string, node bool) (*packages.Service, error) {
+	if f.PythonIndex != "off" {
+		config.Python.URL = f.PythonIndex
+	}
+	if node && f.NPMPackages == "on" {
+		config.Node.URL = registry
+		if registry == "" {
+			var err error
+			if config.Node.URL, err = nodejs.Registry(ctx); err != nil {
+				// Node itself may have been found or given.
+				config.Logger.Warn("there are no packages for JavaScript", "reason", err, "mend", "name a registry with --npm-registry")
+			}
+		}
+	}
+	for _, c := range []struct {
+		file string
+		to   *string
+	}{{f.PythonIndexCredentials, &config.Python.Credentials}, {f.NPMCredentials, &config.Node.Credentials}} {
+		given, err := lines(c.file)
+		if err != nil {
+			return nil, err
+		}
+		if c.file != "" && len(given) != 1 {
+			return nil, fmt.Errorf("%s must hold one line, the credentials", c.file)
+		}
+		if len(given) == 1 {
+			*c.to = given[0]
+		}
+	}
+	config.MaxPackages, config.MaxBytes, config.CacheBytes = f.MaxPackages, f.MaxPackageSize<<20, f.PackageCache<<20
+	config.Timeout, config.ResolveTimeout, config.MemoryBytes = f.PackageTimeout, f.PackageResolveTimeout, f.PackageMemory<<20
+	return packages.New(ctx, config)
+}
+
+// shelf is where sandboxes find packages. The service comes later than the
+// sandboxes do, since it has jobs run in some.
+type shelf struct {
+	atomic.Pointer[packages.Service]
+}
+
+var errNoPackages = errors.New("there are no packages yet")
+
+// mounts are the images of layers.
+func (s *shelf) mounts(layers pyth.Layers) ([]sandbox.Mount, error) {
+	service := s.Load()
+	if service == nil {
+		return nil, errNoPackages
+	}
+	found, err := service.Mounts(layers)
+	if err != nil {
+		return nil, err
+	}
+	mounts := make([]sandbox.Mount, len(found))
+	for i, m := range found {
+		mounts[i] = sandbox.Mount(m)
+	}
+	return mounts, nil
+}

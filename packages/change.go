@@ -1,0 +1,423 @@
+package packages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxDownloads is how many packages of one change are made ready at once.
+const maxDownloads = 4
+
+// SetPackages replaces the list.
+func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) ([]*pyth.Package, error) {
+	runtime := language.Runtime()
+	direct, err := s.parseAll(runtime, requirements)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.change(ctx, user, runtime, progress, func(context.Context, *pyth.PackageList, pyth.PackageProgress) (wish, error) {
+		return wish{direct: direct}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return shown(list), nil
+}
+
+// parseAll reads the requirements of a list: one for each package.
+func (s *Service) parseAll(runtime pyth.Runtime, requirements []string) ([]requirement, error) {
+	if len(requirements) > s.config.MaxPackages {
+		return nil, invalid("body.packages", fmt.Errorf("must be at most %d", s.config.MaxPackages))
+	}
+	all := make([]requirement, 0, len(requirements))
+	var faults []pyth.FieldError
+	for i, text := range requirements {
+		r, err := parse(runtime, text)
+		if err == nil && slices.ContainsFunc(all, func(other requirement) bool { return other.name == r.name }) {
+			err = errors.New("names a package that is in the list before")
+		}
+		if err != nil {
+			faults = append(faults, pyth.FieldError{Location: fmt.Sprintf("body.packages[%d]", i), Message: err.Error()})
+			continue
+		}
+		all = append(all, r)
+	}
+	if len(faults) > 0 {
+		return nil, invalidFields(faults)
+	}
+	return all, nil
+}
+
+func invalid(location string, err error) error {
+	return invalidFields([]pyth.FieldError{{Location: location, Message: err.Error()}})
+}
+
+func invalidFields(faults []pyth.FieldError) error {
+	return &pyth.Error{
+		Code:    pyth.CodeInvalidRequirement,
+		Message: "A package must be a plain name with an optional version constraint.",
+		Fields:  faults,
+	}
+}
+
+// errSame ends a change that changes nothing.
+var errSame = errors.New("packages: there is nothing to change")
+
+// AddPackage adds a package.
+func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.Package, bool, error) {
+	runtime := language.Runtime()
+	r, err := parse(runtime, text)
+	if err != nil {
+		return nil, false, invalid("body.package", err)
+	}
+	added := true
+	list, err := s.change(ctx, user, runtime, progress, func(_ context.Context, list *pyth.PackageList, _ pyth.PackageProgress) (wish, error) {
+		w := wish{}
+		for _, p := range list.Packages {
+			if !p.Direct {
+				w.keep = append(w.keep, p)
+				continue
+			}
+			if p.Name == r.name {
+				added = false
+				if p.Requirement == r.text(runtime) {
+					return wish{}, errSame
+				}
+				continue
+			}
+			other, err := parse(runtime, p.Requirement)
+			if err != nil {
+				return wish{}, err
+			}
+			w.direct = append(w.direct, other)
+			w.keep = append(w.keep, p)
+		}
+		w.direct = append(w.direct, r)
+		// What others needed of it so far may not be what it must be now.
+		w.keep = slices.DeleteFunc(w.keep, func(p *pyth.LockedPackage) bool { return p.Name == r.name })
+		return w, nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	for _, p := range shown(list) {
+		if p.Name == r.name && p.Direct {
+			return p, added, nil
+		}
+	}
+	return nil, false, errResult
+}
+
+// RemovePackage removes a package. Nothing has to be looked up for it.
+func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) error {
+	runtime := language.Runtime()
+	if runtime == pyth.PythonRuntime {
+		name = normalize(name)
+	}
+	return s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+		at := slices.IndexFunc(list.Packages, func(p *pyth.LockedPackage) bool { return p.Name == name && p.Direct })
+		if at < 0 {
+			if slices.ContainsFunc(list.Packages, func(p *pyth.LockedPackage) bool { return p.Name == name }) {
+				return pyth.Errorf(pyth.CodeConflict, "Other packages need this one. Remove them, and it goes with them.")
+			}
+			return pyth.Errorf(pyth.CodeNotFound, "You have no such package.")
+		}
+		next := &pyth.PackageList{Runtime: runtime, Revision: list.Revision + 1}
+		for i, p := range list.Packages {
+			one := *p
+			if i == at {
+				one.Direct, one.Requirement = false, ""
+			}
+			next.Packages = append(next.Packages, &one)
+		}
+		next.Packages = needed(next.Packages)
+		return s.commit(ctx, user, list, next)
+	})
+}
+
+// needed are those of the packages that were asked for, and what they need.
+func needed(packages []*pyth.LockedPackage) []*pyth.LockedPackage {
+	byPlace := map[string]*pyth.LockedPackage{}
+	var pending []string
+	for _, p := range packages {
+		byPlace[p.Place] = p
+		if p.Direct {
+			pending = append(pending, p.Place)
+		}
+	}
+	kept := map[string]bool{}
+	for len(pending) > 0 {
+		place := pending[0]
+		pending = pending[1:]
+		if p := byPlace[place]; p != nil && !kept[place] {
+			kept[place] = true
+			pending = append(pending, p.Requires...)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.LockedPackage) bool { return !kept[p.Place] })
+}
+
+// turn does something with a list when no other change of it is made.
+func (s *Service) turn(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, f func(context.Context, *pyth.PackageList) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	return s.turns.do(ctx, string(user)+"\x00"+string(runtime), func() error {
+		list, err := s.config.Store.PackageList(ctx, user, runtime)
+		if err != nil {
+			return err
+		}
+		return f(ctx, list)
+	})
+}
+
+// change makes a new list of what is wished, given the one that there is.
+func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, progress pyth.PackageProgress,
+	plan func(context.Context, *pyth.PackageList, pyth.PackageProgress) (wish, error),
+) (made *pyth.PackageList, err error) {
+	tell := func(step, detail string) error {
+		if progress == nil {
+			return ctx.Err()
+		}
+		return errors.Join(ctx.Err(), progress(step, detail))
+	}
+	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+		w, err := plan(ctx, list, tell)
+		if errors.Is(err, errSame) {
+			made = list
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case s.places <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-s.places }()
+		next, err := s.prepare(ctx, user, list, w, tell)
+		if err == nil {
+			err = s.commit(ctx, user, list, next)
+			made = next
+		}
+		if err != nil && ctx.Err() == nil {
+			s.audit(ctx, user, list, list, err)
+		}
+		return err
+	})
+	return made, err
+}
+
+// prepare finds the packages and has their files at hand.
+func (s *Service) prepare(ctx context.Context, user pyth.UserID, list *pyth.PackageList, w wish, tell pyth.PackageProgress) (*pyth.PackageList, error) {
+	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
+	if len(w.direct) == 0 {
+		return next, nil
+	}
+	r := s.resolvers[list.Runtime]
+	if r == nil {
+		return nil, unavailable(errNoIndex)
+	}
+	if err := tell("resolve", "Looking for versions that fit together"); err != nil {
+		return nil, err
+	}
+	found, err := r.resolve(ctx, user, w, tell)
+	if pyth.ErrorCode(err) == pyth.CodeUnsatisfiable && len(w.keep) > 0 {
+		// Perhaps the others may not stay as they are.
+		if err := tell("resolve", "Looking for other versions of those that are there"); err != nil {
+			return nil, err
+		}
+		found, err = r.resolve(ctx, user, wish{direct: w.direct}, tell)
+	}
+	if errors.Is(err, errResult) {
+		err = unavailable(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > s.config.MaxPackages {
+		return nil, pyth.Errorf(pyth.CodeTooLarge, "These are %d packages with what they need; a list may have %d.", len(found), s.config.MaxPackages)
+	}
+	if err := s.fill(next, list, found, w); err != nil {
+		return nil, err
+	}
+	archives := map[string]func(context.Context) (string, error){}
+	for _, c := range found {
+		archives[c.Place] = c.archive
+	}
+	return next, s.obtain(ctx, user, next, func(p *pyth.LockedPackage) func(context.Context) (string, error) { return archives[p.Place] }, tell)
+}
+
+// fill puts what was found into the list, in the order of the places.
+func (s *Service) fill(next, before *pyth.PackageList, found []*candidate, w wish) error {
+	now := s.config.Clock()
+	wanted := map[string]requirement{}
+	for _, d := range w.direct {
+		wanted[d.name] = d
+	}
+	for _, c := range found {
+		p := c.LockedPackage
+		p.InstalledAt = now
+		top := next.Runtime == pyth.PythonRuntime || p.Place == "node_modules/"+p.Name
+		if d, ok := wanted[p.Name]; ok && top {
+			p.Direct, p.Requirement = true, d.text(next.Runtime)
+			delete(wanted, p.Name)
+		}
+		for _, old := range before.Packages {
+			if old.Place == p.Place && old.Hash == p.Hash {
+				p.InstalledAt = old.InstalledAt
+			}
+		}
+		next.Packages = append(next.Packages, &p)
+	}
+	if len(wanted) > 0 {
+		return errResult
+	}
+	slices.SortFunc(next.Packages, func(p, q *pyth.LockedPackage) int { return strings.Compare(p.Place, q.Place) })
+	return nil
+}
+
+// obtain has the files of all packages of a list at hand, and its layer.
+func (s *Service) obtain(ctx context.Context, user pyth.UserID, list *pyth.PackageList,
+	archive func(*pyth.LockedPackage) func(context.Context) (string, error), tell pyth.PackageProgress,
+) error {
+	s.collecting.RLock()
+	defer s.collecting.RUnlock()
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(maxDownloads)
+	for _, p := range list.Packages {
+		if err := tell("install", p.Name+" "+p.Version); err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error {
+			err := s.image(inner, user, p, archive(p), s.config.MaxBytes)
+			if err == nil || pyth.ErrorCode(err) != pyth.CodeInternal || inner.Err() != nil {
+				return err
+			}
+			if errors.Is(err, errHash) {
+				return faulty(p.Name, p.Version, errors.New("is not the one that the index tells of: its hash differs"))
+			}
+			return unavailable(fmt.Errorf("%s %s: %w", p.Name, p.Version, err))
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var size int64
+	for _, p := range list.Packages {
+		size += p.SizeBytes
+	}
+	if size > s.config.MaxBytes {
+		return pyth.Errorf(pyth.CodeTooLarge, "These packages take %d bytes with what they need; a list may take %d.", size, s.config.MaxBytes)
+	}
+	return s.bindLayer(ctx, list)
+}
+
+// bindLayer makes the layer of a list whose images are there.
+func (s *Service) bindLayer(ctx context.Context, list *pyth.PackageList) error {
+	list.Layer = s.layer(list.Runtime, list.Packages)
+	if list.Layer == "" {
+		return nil
+	}
+	s.mu.Lock()
+	s.note(pyth.Layers{Python: list.Layer})
+	s.mu.Unlock()
+	return s.making.do(ctx, list.Layer, func() error { return s.bind(ctx, list.Runtime, list.Layer, list.Packages) })
+}
+
+// commit makes the list that of the user: what runs from now on has it.
+func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth.PackageList) error {
+	if next.Layer == "" {
+		// The images are there still, or are made again.
+		if err := s.obtain(ctx, user, next, s.again(next.Runtime), func(string, string) error { return nil }); err != nil {
+			return err
+		}
+	}
+	// Between the two a run has either list.
+	s.forget(user)
+	err := s.config.Store.PutPackageList(ctx, user, next)
+	s.forget(user)
+	if err != nil {
+		return err
+	}
+	s.audit(ctx, user, list, next, nil)
+	if err := s.collect(context.WithoutCancel(ctx)); err != nil {
+		s.config.Logger.Error("removing packages that are of no use", "error", err)
+	}
+	return nil
+}
+
+// again is the way to the archives of packages that were locked.
+func (s *Service) again(runtime pyth.Runtime) func(*pyth.LockedPackage) func(context.Context) (string, error) {
+	return func(p *pyth.LockedPackage) func(context.Context) (string, error) {
+		switch r := s.resolvers[runtime].(type) {
+		case *pythonResolver:
+			return r.again(p)
+		case *nodeResolver:
+			return r.again(p)
+		}
+		return func(context.Context) (string, error) { return "", errNoIndex }
+	}
+}
+
+// restore makes the files of a list again, and returns its layer.
+func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (layer string, err error) {
+	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+		s.config.Logger.Info("making packages of a list again", "user", user, "runtime", runtime, "packages", len(list.Packages))
+		before := list.Layer
+		err := s.obtain(ctx, user, list, s.again(runtime), func(string, string) error { return nil })
+		layer = list.Layer
+		if err == nil && layer != before {
+			// This version of the program makes other files of the same packages.
+			list.Revision++
+			err = s.config.Store.PutPackageList(ctx, user, list)
+		}
+		return err
+	})
+	return layer, err
+}
+
+// audit takes down a change, or that none was made.
+func (s *Service) audit(ctx context.Context, user pyth.UserID, before, after *pyth.PackageList, failed error) {
+	if s.config.Auditor == nil {
+		return
+	}
+	language := pyth.Python
+	if after.Runtime == pyth.NodeRuntime {
+		language = pyth.JavaScript
+	}
+	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Outcome: pyth.AuditSuccess, Details: map[string]any{"language": string(language)}}
+	if failed != nil {
+		e.Outcome = pyth.AuditFailure
+		e.Details["reason"] = string(pyth.ErrorCode(failed))
+	} else {
+		e.Details["added"] = difference(after, before)
+		e.Details["removed"] = difference(before, after)
+	}
+	if err := s.config.Auditor.Record(ctx, e); err != nil {
+		s.config.Logger.Error("a change of packages was not taken down", "error", err)
+	}
+}
+
+// difference are the packages of a list that another has not.
+func difference(of, other *pyth.PackageList) []string {
+	has := map[string]bool{}
+	for _, p := range other.Packages {
+		has[p.Name+" "+p.Version] = true
+	}
+	names := []string{}
+	for _, p := range of.Packages {
+		if name := p.Name + " " + p.Version; !has[name] {
+			has[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,33 @@
+"""Compiles the sources of one package and writes the results to standard output.
+
+Each comes as two parts: the path of the source below the package, and what is to
+be in its .pyc. A part is four bytes of its length, big endian, and that many
+bytes. Nothing of the package is run.
+"""
+
+import os
+import sys
+import warnings
+from importlib import _bootstrap_external
+from importlib.util import source_hash
+
+warnings.simplefilter("ignore")
+root = sys.argv[1]
+out = os.fdopen(1, "wb", closefd=False)
+for directory, _, names in os.walk(root):
+    for name in names:
+        if not name.endswith(".py"):
+            continue
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as f:
+                source = f.read()
+            code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+            continue  # It is for another Python, or is no source.
+        # Never checked against its source: both are in the same image.
+        data = _bootstrap_external._code_to_hash_pyc(code, source_hash(source), False)
+        for part in (os.fsencode(os.path.relpath(path, root)), data):
+            out.write(len(part).to_bytes(4, "big"))
+            out.write(part)
+out.flush()
