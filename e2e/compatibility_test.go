@@ -210,10 +210,9 @@ func runOutside(t *testing.T, root, program, module string) outcomes {
 	args := []string{
 		"--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox",
 	}
-	command := []string{"/usr/bin/python3", "main.py", module}
+	become := "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); "
 	if os.Getuid() == 0 {
-		become := fmt.Sprintf("import os; os.setgroups([]); os.setgid(1000); os.setuid(1000); os.execv('/usr/bin/python3', ['python3', 'main.py', %q])", module)
-		command = []string{"/usr/bin/python3", "-c", become}
+		become += "os.setgroups([]); os.setgid(1000); os.setuid(1000); "
 	} else {
 		args = append(args, "--unshare-user", "--uid", "1000", "--gid", "1000")
 	}
@@ -221,7 +220,8 @@ func runOutside(t *testing.T, root, program, module string) outcomes {
 		"--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--bind", work, "/work",
 		"--perms", "0777", "--tmpfs", "/home/sandbox", "--chdir", "/work", "--clearenv",
 		"--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", "/home/sandbox", "--setenv", "LANG", "C.UTF-8")
-	cmd := exec.CommandContext(ctx, "bwrap", append(args, command...)...)
+	args = append(args, "/usr/bin/python3", "-c", fmt.Sprintf("%sos.execv('/usr/bin/python3', ['python3', 'main.py', %q])", become, module))
+	cmd := exec.CommandContext(ctx, "bwrap", args...)
 	cmd.Stdin = bytes.NewReader(nil)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return outcomes{module: fmt.Sprintf("failed: %v: %s", err, out)}

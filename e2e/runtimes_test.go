@@ -59,7 +59,7 @@ func (r *debianRuntime) flag(t *testing.T) string {
 }
 
 // plainDebian has a Python and little else, and CPython's own tests.
-var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,libstdc++6", "")
+var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
 // dataScience has what data scientists expect, without the compilers that
 // Debian's scipy asks for.
