@@ -264,17 +264,14 @@ This page is made by a test, which fails for a difference without a reason:
 	}
 	b.WriteString("## The modules\n\n")
 	line := ""
-	for i, m := range modules {
-		if i > 0 {
-			m = ", " + m
-		}
+	for _, m := range modules {
 		if len(line)+len(m) > 78 {
-			b.WriteString(strings.TrimSpace(line) + "\n")
+			b.WriteString(line + "\n")
 			line = ""
 		}
-		line += m
+		line = strings.TrimSpace(line+" "+m) + ","
 	}
-	fmt.Fprintf(&b, "%s\n", strings.TrimSpace(line))
+	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(line, ","))
 	return b.Bytes()
 }
 
