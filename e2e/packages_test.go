@@ -53,12 +53,11 @@ func (a *account) set(t testing.TB, requirements ...string) packageList {
 	return l
 }
 
-func (l packageList) want(t testing.TB, want string) packageList {
+func (l packageList) want(t testing.TB, want string) {
 	t.Helper()
 	if l.String() != want {
 		t.Fatalf("got %s, want %s", l, want)
 	}
-	return l
 }
 
 // family are packages that need each other.

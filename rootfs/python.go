@@ -111,7 +111,7 @@ const ownDir = "own"
 // ownModules are the sources of our own modules by their path in the image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
-		inImage(guest.PythonHookPath): guest.PythonHook(),
+		inImage(guest.PythonHookPath):                                       guest.PythonHook(),
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
 	}
 	packages, err := guest.PythonPackages()
