@@ -68,7 +68,7 @@ func TestAWheelIsPutWhereItsPartsBelong(t *testing.T) {
 		file{name: "Some_Pkg-1.0.data/purelib/pure.py"}, file{name: "Some_Pkg-1.0.data/platlib/plat.so"}, file{name: "Some_Pkg-1.0.data/data/share/x"},
 		file{name: "Some_Pkg-1.0.data/scripts/run"}, file{name: "Some_Pkg-1.0.data/headers/x.h"}, file{name: "some_pkg/__pycache__/x.cpython-314.pyc"},
 		file{name: "some_pkg/dir/", mode: fs.ModeDir},
-	)...), 1<<20)
+	)...))
 	if err != nil {
 		t.Fatal(err)
 	}
