@@ -29,11 +29,15 @@ const (
 	CodeTooLarge           Code = "too_large"
 	CodeUnsupportedMedia   Code = "unsupported_media_type"
 	CodeRateLimited        Code = "rate_limited"
+	CodeTokenBudget        Code = "token_budget_exhausted"
 	CodeOverloaded         Code = "overloaded"
 	CodeDraining           Code = "draining"
 	CodeRuntimeUnavailable Code = "runtime_unavailable"
 	CodeNotImplemented     Code = "not_implemented"
 	CodeUnavailable        Code = "unavailable"
+	CodeLLMFailed          Code = "llm_failed"
+	CodeLLMNotConfigured   Code = "llm_not_configured"
+	CodeLLMTimeout         Code = "llm_timeout"
 	CodeInternal           Code = "internal"
 )
 

@@ -19,16 +19,17 @@ const (
 	TypeScript Language = "typescript"
 )
 
-// Runtime is an interpreter; one may run several languages.
+// Runtime is an interpreter with what it comes with; one may run several
+// languages. Those that are not built in are the operator's own.
 type Runtime string
 
-// The runtimes.
+// The runtimes that are built in.
 const (
 	PythonRuntime Runtime = "python"
 	NodeRuntime   Runtime = "node"
 )
 
-// Runtime is what runs the language.
+// Runtime is what runs the language, of those that are built in.
 func (l Language) Runtime() Runtime {
 	if l == JavaScript || l == TypeScript {
 		return NodeRuntime
@@ -112,9 +113,11 @@ type SkippedFile struct {
 // Job is a program ready to run: everything is resolved and checked, nothing
 // is optional. It is plain data, so that it can travel to another machine.
 type Job struct {
-	ID          ExecutionID
-	Tenant      UserID
-	Language    Language
+	ID       ExecutionID
+	Tenant   UserID
+	Language Language
+	// Runtime is one of the operator's own; "" for the one that is built in.
+	Runtime     Runtime
 	Code        []byte
 	Stdin       []byte
 	Args        []string
@@ -135,8 +138,17 @@ type Job struct {
 	Secrets []SecretValue
 	// Locked is the program if it is encrypted; Code is empty then.
 	Locked *Locked
-	// Layers are the packages of the sandbox that it runs in.
+	// Layers are the packages of the sandbox that it runs in; there are none in
+	// a runtime of the operator's own.
 	Layers Layers
+}
+
+// RunsOn is the runtime of the job, also if it is one that is built in.
+func (j *Job) RunsOn() Runtime {
+	if j.Runtime != "" {
+		return j.Runtime
+	}
+	return j.Language.Runtime()
 }
 
 // Status says how a run ended.

@@ -63,7 +63,10 @@ type AccountService interface {
 
 // Program is a request to run code. Zero values mean the defaults.
 type Program struct {
-	Language    Language
+	Language Language
+	// Runtime is one of the operator's own, or the one that is built in, which is
+	// the default.
+	Runtime     Runtime
 	Code        string
 	Stdin       string
 	Args        []string
@@ -119,7 +122,16 @@ type ExecutionLimits struct {
 
 // LanguageInfo is a language that this server runs.
 type LanguageInfo struct {
-	Name    Language
+	Name Language
+	// Version is that of the runtime that is built in; "" if there is none.
+	Version string
+	// Runtimes are the operator's own that run it.
+	Runtimes []RuntimeInfo
+}
+
+// RuntimeInfo is a runtime of the operator's own.
+type RuntimeInfo struct {
+	Name    Runtime
 	Version string
 }
 

@@ -15,6 +15,8 @@ type SessionSpec struct {
 	ID       SessionID
 	Tenant   UserID
 	Language Language
+	// Runtime is one of the operator's own; "" for the one that is built in.
+	Runtime Runtime
 	// Limits hold for the session as a whole but for CPU and OutputBytes, which
 	// are those of a run that does not say.
 	Limits Limits
@@ -31,8 +33,10 @@ type SessionSpec struct {
 // Session is an interpreter that keeps its state between runs, as its user
 // sees it.
 type Session struct {
-	ID        SessionID
-	Language  Language
+	ID       SessionID
+	Language Language
+	// Runtime is one of the operator's own; "" for the one that is built in.
+	Runtime   Runtime
 	CreatedAt time.Time
 	// ExpiresAt is when it ends if it is not used before, or at the latest.
 	ExpiresAt   time.Time
@@ -46,6 +50,7 @@ type Session struct {
 // SessionRequest is a request to open a session. Zero values mean the defaults.
 type SessionRequest struct {
 	Language    Language
+	Runtime     Runtime
 	IdleTimeout time.Duration
 	Limits      Limits
 	Network     []string

@@ -17,6 +17,7 @@ type Store interface {
 	AuditStore
 	EncryptedCodeStore
 	PackageStore
+	TokenBudgetStore
 	// Ping tells whether the store can serve.
 	Ping(ctx context.Context) error
 	Close() error
@@ -212,4 +213,16 @@ type PackageStore interface {
 	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
 	// UsedLayers are the layers of all lists, without repetition.
 	UsedLayers(ctx context.Context) ([]string, error)
+}
+
+// TokenBudgetStore keeps how many tokens of models users have taken on a day. A
+// day is that of UTC which the time is in; only the latest of a user is kept.
+type TokenBudgetStore interface {
+	// TakeTokens takes what is left of the day up to the limit, but no more than
+	// most. If that is less than least it takes none and fails with
+	// CodeTokenBudget.
+	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
+	// ReturnTokens gives back what was taken and not used, or with a negative
+	// number takes what was used beyond. A day that is over is left alone.
+	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 }

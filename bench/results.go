@@ -10,7 +10,7 @@ type results struct {
 	sandboxOwn, sandboxShare, sandboxCgroup *series
 	idle, idleOwn, idleAfter                *series
 	bareNode, pacedNode, nodeCgroup         *series
-	line                                    *series
+	line, generated                         *series
 	pacedSecrets, redaction                 *series
 	auditFew, auditMany, auditRare          *series
 	// auditEntries are how many there are in auditMany.
@@ -59,6 +59,7 @@ func newResults(reference, embedded python) *results {
 		auditFew:         of("GET /api/v1/audit, few entries", seconds),
 		auditMany:        of("GET /api/v1/audit, many entries", seconds),
 		auditRare:        of("GET /api/v1/audit, rare entries among many", seconds),
+		generated:        of("generation", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),

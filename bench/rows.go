@@ -87,6 +87,7 @@ func (r *results) rows(cores int) []row {
 		{"a line of a stream, write to client, p50", r.line, median, nil, figureAtMost(0.020)},
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
 		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
+		{"a generation, beyond model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
 		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},

@@ -205,7 +205,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 // waitsFor runs a stored program and returns when it has printed something.
 func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
-	x := a.streamAt(ctx, t, "/api/v1/zk/execute/"+name, request)
+	x := a.streamOf(ctx, t, "/api/v1/zk/execute/"+name, a.request(request))
 	for {
 		switch e, ok := x.next(t); {
 		case !ok, e.name == "end", e.name == "error":

@@ -28,12 +28,13 @@ type event struct {
 // stream runs the request and returns when the server answers.
 func (a *account) stream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
-	return a.streamAt(ctx, t, "/api/v1/execute", request)
+	return a.streamOf(ctx, t, "/api/v1/execute", a.request(request))
 }
 
-func (a *account) streamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
+// streamOf sends the request to the path and returns when the server answers.
+func (a *account) streamOf(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
-	body := must(json.Marshal(a.request(request)))(t)
+	body := must(json.Marshal(request))(t)
 	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+path, bytes.NewReader(body)))(t)
 	req.Header = http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
 	res := must(a.server.http.Do(req))(t)

@@ -31,9 +31,11 @@ const (
 
 func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) error {
 	if session == nil {
-		if err := CheckLanguage(job.Language, s.config.Languages); err != nil {
+		runtime, err := FindRuntime(p.Runtime, job.Language, s.config.Languages)
+		if err != nil {
 			return err
 		}
+		job.Runtime = runtime
 	}
 	if err := s.checkSizes(job); err != nil {
 		return err

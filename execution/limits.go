@@ -2,6 +2,8 @@ package execution
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -10,7 +12,7 @@ import (
 
 // CheckLanguage refuses a language that is not offered.
 func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
-	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l }) {
+	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l && (i.Version != "" || len(i.Runtimes) == 0) }) {
 		return nil
 	}
 	switch l {
@@ -18,6 +20,36 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s. Its operator can see why, and how to mend it, with `pyth-on doctor`.", l)
 	}
 	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+}
+
+// FindRuntime returns the runtime for programs in a language: one of the
+// operator's own, or "" for the one that is built in. What is not offered is
+// refused.
+func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
+	if name == "" || name == l.Runtime() {
+		return "", CheckLanguage(l, offered)
+	}
+	has := func(l pyth.LanguageInfo) bool {
+		return slices.ContainsFunc(l.Runtimes, func(r pyth.RuntimeInfo) bool { return r.Name == name })
+	}
+	i := slices.IndexFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l })
+	if i >= 0 && has(offered[i]) {
+		return name, nil
+	}
+	var names []string
+	if i >= 0 {
+		if offered[i].Version != "" {
+			names = append(names, strconv.Quote(string(l.Runtime())))
+		}
+		for _, r := range offered[i].Runtimes {
+			names = append(names, strconv.Quote(string(r.Name)))
+		}
+	}
+	message := "must be one for the language, " + string(l) + "; this server has none"
+	if len(names) > 0 {
+		message = "must be one for the language, " + string(l) + ": " + strings.Join(names, ", ")
+	}
+	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
 // CheckNetwork refuses hosts that programs may not ask for; the policy is nil

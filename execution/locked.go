@@ -23,6 +23,9 @@ func checkLocked(f *faults, job *pyth.Job) {
 	case l.Sandbox != "" && (len(l.Sealed) <= sealedBytes || len(l.Sealed) > sealedBytes+maxPasswordBytes):
 		f.add("body.sealedPassword", "must have %d to %d bytes in base64", sealedBytes+1, sealedBytes+maxPasswordBytes)
 	}
+	if l.Sandbox != "" && job.Runtime != "" {
+		f.add("body.runtime", "must be left out with a reserved sandbox, which has the runtime that is built in")
+	}
 	if l.Sandbox != "" && job.Session != "" {
 		f.add("body.sandboxId", "must be left out in a session, which has a sandbox of its own")
 	}

@@ -83,7 +83,8 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		return nil, err
 	}
 	created := s.config.Clock()
-	if s.config.Packages != nil {
+	// Packages are made for the interpreters that are built in.
+	if s.config.Packages != nil && job.Runtime == "" {
 		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
 			return nil, err
 		}

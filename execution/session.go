@@ -50,6 +50,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
+	job.Runtime = session.Runtime
 	job.Network = session.Network
 	job.Layers = session.Layers
 	job.Limits = WithDefaults(pyth.Limits{
@@ -69,6 +70,9 @@ func checkSession(f *faults, p *pyth.Program, session *pyth.SessionSpec, given i
 		} else {
 			f.add("body.language", "must be that of the session, %q", session.Language)
 		}
+	}
+	if p.Runtime != "" && p.Runtime != session.Runtime && (session.Runtime != "" || p.Runtime != session.Language.Runtime()) {
+		f.add("body.runtime", "must be that of the session: it was set when the session was opened")
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {

@@ -128,7 +128,7 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 			t.Errorf("%s as text: status %d: %s", name, res.StatusCode, res.body)
 		}
 	})
-	if bodies < 12 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil {
+	if bodies < 13 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil || s.generations.request != nil {
 		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
 	}
 }
@@ -138,6 +138,7 @@ func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	counts := []string{
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
 		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
+		"maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
 	}
 	names := 0
 	for name, s := range newServer(t).document().Components.Schemas {
@@ -175,7 +176,7 @@ func TestTheAPITellsWhatItOffers(t *testing.T) {
 	res := newServer(t).send(anonymous("GET", "/api", ""))
 	run := `"memoryBytes":268435456,"outputBytes":1048576,"diskBytes":104857600,"processes":64`
 	want := `{"name":"Pyth-On API","version":"1.2.3","documentation":"/docs","openapi":"/openapi.json",` +
-		`"languages":[{"name":"python","version":"3.14.6"}],` +
+		`"languages":[{"name":"python","version":"3.14.6","runtimes":[{"name":"python","version":"3.14.6"}]}],` +
 		`"limits":{"maxCodeBytes":1048576,"maxStdinBytes":1048576,"maxFilesBytes":10485760,"maxFiles":64,"maxArgs":64,` +
 		`"defaultTimeoutMs":30000,"maxTimeoutMs":300000,"default":{` + run + `},` +
 		`"max":{"memoryBytes":1073741824,"cpuMs":300000,"outputBytes":1048576,"diskBytes":104857600,"processes":64}},` +

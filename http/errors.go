@@ -83,8 +83,12 @@ func meanings() []meaning {
 		{pyth.CodeTooLarge, 413, "The request is too large", "Send less; the limits are listed at /api."},
 		{pyth.CodeUnsupportedMedia, 415, "The media type is not supported", "Send `Content-Type: application/json` in UTF-8 without a content encoding."},
 		{pyth.CodeRateLimited, 429, "Too many requests", "Wait for the seconds in `Retry-After`."},
+		{pyth.CodeTokenBudget, 429, "The tokens of today are used up", "Wait for the seconds in `Retry-After`: the budget is renewed at midnight UTC."},
 		{pyth.CodeInternal, 500, "Internal error", "Try again later; if it stays, give the operator the request id."},
 		{pyth.CodeIndexUnavailable, 502, "The index of packages is not available", "Try again later; nothing was changed."},
+		{pyth.CodeLLMFailed, 502, "The model gave no program", "The detail says whether to try again, to change the prompt, or to ask the operator."},
+		{pyth.CodeLLMNotConfigured, 503, "The server has no model", "Ask the operator to set `ANTHROPIC_API_KEY`; trying again does not help."},
+		{pyth.CodeLLMTimeout, 504, "The model did not answer in time", "Try again, or ask for a smaller program."},
 		{pyth.CodeOverloaded, 503, "The server is at capacity", "Wait for the seconds in `Retry-After` and try again."},
 		{pyth.CodeDraining, 503, "The server is shutting down", "Try again after `Retry-After`: another instance or the restarted server will answer."},
 		{pyth.CodeRuntimeUnavailable, 503, "The language's runtime is not available", "Use another language, or ask the operator to run `pyth-on doctor`."},
@@ -151,6 +155,10 @@ func (p *problems) of(req *request, err error) *Error {
 			wait = defaultRetryAfter
 		}
 		out.headers.Set("Retry-After", ceilSeconds(wait))
+	case http.StatusBadGateway:
+		if e.RetryAfter > 0 {
+			out.headers.Set("Retry-After", ceilSeconds(e.RetryAfter))
+		}
 	}
 	return out
 }

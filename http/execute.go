@@ -21,6 +21,7 @@ import (
 type ExecuteRequest struct {
 	Code          string            `json:"code" minLength:"1" doc:"The program's source." example:"print(42)"`
 	Language      string            `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python. /api lists what this server runs."`
+	Runtime       string            `json:"runtime,omitempty" maxLength:"64" doc:"One of the runtimes that /api lists for the language. Default: the one that is built in."`
 	Stdin         string            `json:"stdin,omitempty" doc:"Standard input."`
 	Args          []string          `json:"args,omitempty" doc:"Arguments of the program."`
 	Env           map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that belong to the runtime are refused."`
@@ -239,6 +240,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	p := &pyth.Program{
 		Session:     pyth.SessionID(r.SessionID),
 		Language:    pyth.Language(r.Language),
+		Runtime:     pyth.Runtime(r.Runtime),
 		Code:        r.Code,
 		Stdin:       r.Stdin,
 		Args:        r.Args,

@@ -44,6 +44,10 @@ type Config struct {
 	Denials Denials
 	// ZK is nil where no encrypted programs are kept.
 	ZK pyth.ZKService
+	// Generations are nil where nothing is generated. GenerateTimeout bounds one
+	// answer of the model.
+	Generations     pyth.GenerateService
+	GenerateTimeout time.Duration
 
 	// Languages, Limits and Features are shown to callers. Limits also bound
 	// the size of a body and appear in the schemas.
@@ -134,6 +138,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerPackages()
 	h.registerAudit()
 	h.registerZK()
+	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
 	if err := h.serveDocuments(); err != nil {

@@ -172,14 +172,15 @@ func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 // test is checked against its own document.
 type server struct {
 	*testing.T
-	handler    *pyhttp.Handler
-	accounts   *accounts
-	executions *executions
-	sessions   *sessions
-	secrets    *secretStore
-	audit      *auditLog
-	validator  *openapitest.Validator
-	log        *lockedBuffer
+	handler     *pyhttp.Handler
+	accounts    *accounts
+	executions  *executions
+	sessions    *sessions
+	secrets     *secretStore
+	audit       *auditLog
+	generations *generations
+	validator   *openapitest.Validator
+	log         *lockedBuffer
 }
 
 // lockedBuffer is a log that can be read while it is written.
@@ -228,10 +229,10 @@ func newServer(t *testing.T, change ...func(*pyhttp.Config)) *server {
 	t.Helper()
 	s := &server{
 		T: t, accounts: newAccounts(), executions: &executions{}, sessions: newSessions(), secrets: &secretStore{}, audit: &auditLog{},
-		log: &lockedBuffer{},
+		generations: &generations{}, log: &lockedBuffer{},
 	}
 	cfg := config(s.accounts, s.executions)
-	cfg.Sessions, cfg.Secrets = s.sessions, s.secrets
+	cfg.Sessions, cfg.Secrets, cfg.Generations = s.sessions, s.secrets, s.generations
 	cfg.Audit, cfg.Denials = s.audit, s.audit
 	cfg.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	for _, c := range change {

@@ -22,8 +22,15 @@ type APIInfo struct {
 
 // LanguageInfo is a language that programs may be in.
 type LanguageInfo struct {
-	Name    string `json:"name" example:"python"`
-	Version string `json:"version"`
+	Name     string        `json:"name" example:"python"`
+	Version  string        `json:"version" doc:"That of the runtime that programs get unless they name another; empty if they have to."`
+	Runtimes []RuntimeInfo `json:"runtimes" doc:"What runs the language here; the first is the default."`
+}
+
+// RuntimeInfo is what runs a language.
+type RuntimeInfo struct {
+	Name    string `json:"name" example:"python" doc:"What runtime of a request says."`
+	Version string `json:"version" doc:"That of its interpreter."`
 }
 
 // APILimits are the bounds of an execution.
@@ -83,9 +90,20 @@ func (h *Handler) info(context.Context, *noInput) (*infoOutput, error) {
 		Features: append([]string{}, h.cfg.Features...),
 	}
 	for i, lang := range h.cfg.Languages {
-		out.Languages[i] = LanguageInfo{Name: string(lang.Name), Version: lang.Version}
+		out.Languages[i] = languageInfo(lang)
 	}
 	return &infoOutput{Body: out}, nil
+}
+
+func languageInfo(l pyth.LanguageInfo) LanguageInfo {
+	out := LanguageInfo{Name: string(l.Name), Version: l.Version, Runtimes: []RuntimeInfo{}}
+	if l.Version != "" {
+		out.Runtimes = append(out.Runtimes, RuntimeInfo{Name: string(l.Name.Runtime()), Version: l.Version})
+	}
+	for _, r := range l.Runtimes {
+		out.Runtimes = append(out.Runtimes, RuntimeInfo{Name: string(r.Name), Version: r.Version})
+	}
+	return out
 }
 
 func runLimits(l pyth.Limits) RunLimits {

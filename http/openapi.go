@@ -35,6 +35,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: "Execute", Description: "Running programs."},
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
+			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Programs that their authors encrypted, and that are decrypted in sandboxes only."},
 			{Name: tagAudit, Description: "What was done with the account, and proof of it."},
 			{Name: tagSystem, Description: "The server itself."},

@@ -14,6 +14,7 @@ import (
 // SessionRequest opens a session.
 type SessionRequest struct {
 	Language      string          `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python. /api lists what this server runs."`
+	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"One of the runtimes that /api lists for the language. Default: the one that is built in."`
 	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"How long the session is kept while nothing runs in it."`
 	Network       *NetworkRequest `json:"network,omitempty" doc:"What programs in it may reach. Default: nothing."`
 	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"Names of the secrets that its runs may have. Default: all of yours; an empty list is for none."`
@@ -24,6 +25,7 @@ type SessionRequest struct {
 type Session struct {
 	ID            string    `json:"id"`
 	Language      string    `json:"language" example:"python"`
+	Runtime       string    `json:"runtime,omitzero" doc:"The runtime, if it is not the one that is built in."`
 	CreatedAt     Timestamp `json:"createdAt"`
 	ExpiresAt     Timestamp `json:"expiresAt" doc:"When it ends if it is not used before. While a program runs it is put off, up to the greatest age of a session."`
 	IdleTimeoutMs int64     `json:"idleTimeoutMs"`
@@ -125,6 +127,7 @@ func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOu
 	r := &in.Value
 	s, err := h.cfg.Sessions.OpenSession(ctx, caller(ctx).User.ID, &pyth.SessionRequest{
 		Language:    pyth.Language(r.Language),
+		Runtime:     pyth.Runtime(r.Runtime),
 		IdleTimeout: time.Duration(r.IdleTimeoutMs) * time.Millisecond,
 		Limits:      r.Limits.limits(),
 		Network:     r.Network.hosts(),
@@ -181,6 +184,7 @@ func session(s *pyth.Session) Session {
 	return Session{
 		ID:            string(s.ID),
 		Language:      string(s.Language),
+		Runtime:       string(s.Runtime),
 		CreatedAt:     Timestamp(s.CreatedAt),
 		ExpiresAt:     Timestamp(s.ExpiresAt),
 		IdleTimeoutMs: s.IdleTimeout.Milliseconds(),

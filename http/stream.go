@@ -47,13 +47,24 @@ func acceptsEvents(r *http.Request) bool {
 // stream runs a program and tells of it as server-sent events. An error is for
 // the caller only as long as nothing was sent.
 func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
+	return h.streamTo(r, w, func(s *stream) (any, error) {
+		e, err := run(s)
+		if err != nil {
+			return nil, err
+		}
+		return executeResponse(e), nil
+	})
+}
+
+// streamTo has something told as events, of which what run returns is the last.
+func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*stream) (any, error)) error {
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
 	stop := s.keepAlive()
-	e, err := run(s)
+	last, err := run(s)
 	stop()
 	switch {
 	case err == nil:
-		_ = s.end(e)
+		_ = s.end(last)
 	case !s.begun:
 		return err
 	default:
@@ -106,15 +117,24 @@ func (s *stream) Result(r pyth.Result) error { return s.send("result", resultVal
 // File tells of a file.
 func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
 
-// end sends what is left, and how the run ended.
-func (s *stream) end(e *pyth.Execution) error {
+// end sends what is left, and how it ended.
+func (s *stream) end(last any) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.send("end", last)
+}
+
+// flush sends what is left of the output of a run.
+func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
 		// A character that was never completed.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
+		*s.restOf(name) = nil
 	}
-	return s.send("end", executeResponse(e))
+	return nil
 }
 
 func (s *stream) restOf(name pyth.Stream) *[]byte {

@@ -18,40 +18,46 @@ const manyForms = 4 << 10
 // and unless it is very long in hexadecimal, in URLs (RFC 3986) and in what
 // several encoders make of JSON.
 func formsOf(value []byte) [][]byte {
-	forms := [][]byte{bytes.Clone(value), inJSON(value, plain), inRepr(value)}
-	forms = append(forms, inBase64(value)...)
-	if len(value) <= manyForms {
-		forms = append(forms, inJSON(value, safeInHTML), inJSON(value, slashEscaped), inJSON(value, onlyASCII),
-			hex.AppendEncode(nil, value), bytes.ToUpper(hex.AppendEncode(nil, value)))
-		forms = append(forms, inURLs(value)...)
-	}
-	var long [][]byte
-	for i, f := range forms {
-		// Most values are the same in most forms.
-		if len(f) >= MinBytes && (i == 0 || !bytes.Equal(f, value)) {
-			long = append(long, f)
+	forms := append(make([][]byte, 0, 24), bytes.Clone(value))
+	// Most values are tokens, which most encodings leave as they are.
+	token := !bytes.ContainsFunc(value, func(c rune) bool {
+		return c >= utf8.RuneSelf || !alphanumeric(byte(c)) && !strings.ContainsRune(unreserved, c)
+	})
+	add := func(more ...[]byte) {
+		for _, f := range more {
+			if len(f) >= MinBytes && !bytes.Equal(f, value) {
+				forms = append(forms, f)
+			}
 		}
 	}
-	return long
+	add(inBase64(value)...)
+	if !token {
+		add(inJSON(value, plain), inRepr(value))
+	}
+	if len(value) > manyForms {
+		return forms
+	}
+	digits := hex.AppendEncode(nil, value)
+	add(digits, bytes.ToUpper(digits))
+	if !token {
+		add(inJSON(value, safeInHTML), inJSON(value, slashEscaped), inJSON(value, onlyASCII))
+		for _, e := range urlEncoders() {
+			add(e.inURL(value))
+		}
+	}
+	add(everyByteEscaped(value))
+	return forms
 }
 
 // inBase64 is the part of the encoding that depends on the value alone, if none,
 // one or two bytes stand before it in its group of three; and the whole of it,
 // with its padding.
 func inBase64(value []byte) [][]byte {
-	var forms [][]byte
+	forms := make([][]byte, 0, 10)
 	add := func(text []byte) {
 		forms = append(forms, text)
-		if bytes.ContainsAny(text, "+/") {
-			forms = append(forms, bytes.Map(func(c rune) rune {
-				switch c {
-				case '+':
-					return '-'
-				case '/':
-					return '_'
-				}
-				return c
-			}, text))
+		if bytes.IndexByte(text, '+') >= 0 || bytes.IndexByte(text, '/') >= 0 {
+			forms = append(forms, bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("+"), []byte("-")), []byte("/"), []byte("_")))
 		}
 	}
 	for before := range 3 {
@@ -67,40 +73,55 @@ func inBase64(value []byte) [][]byte {
 	return forms
 }
 
-const digits = "0123456789ABCDEF"
+const (
+	upperDigits = "0123456789ABCDEF"
+	lowerDigits = "0123456789abcdef"
+	// unreserved characters are never encoded, besides letters and digits (RFC
+	// 3986, section 2.3).
+	unreserved = "-._~"
+)
 
-// inURLs is the value with percent signs: encoders differ in what they leave as
-// it is, in how they write a space and in the case of digits.
-func inURLs(value []byte) [][]byte {
-	const unreserved = "-._~"
-	forms := make([][]byte, 0, 12)
-	for _, e := range []struct {
-		keep  string
-		space string
-		every bool
-	}{
-		{keep: unreserved, space: "%20"},
-		{keep: unreserved, space: "+"},
-		{keep: unreserved + "/", space: "%20"},
-		{keep: unreserved + "!'()*", space: "%20"},            // encodeURIComponent
-		{keep: unreserved + "!'()*;/?:@&=+$,#", space: "%20"}, // encodeURI
-		{every: true, space: "%20"},
-	} {
-		upper, lower := make([]byte, 0, 3*len(value)), make([]byte, 0, 3*len(value))
-		for _, c := range value {
-			switch {
-			case c == ' ':
-				upper, lower = append(upper, e.space...), append(lower, e.space...)
-			case !e.every && (alphanumeric(c) || strings.IndexByte(e.keep, c) >= 0):
-				upper, lower = append(upper, c), append(lower, c)
-			default:
-				upper = append(upper, '%', digits[c>>4], digits[c&15])
-				lower = append(lower, '%', digits[c>>4]|0x20, digits[c&15]|0x20)
-			}
-		}
-		forms = append(forms, upper, lower)
+// urlEncoder is a way to write text in a URL: encoders differ in what they leave
+// as it is, in how they write a space and in the case of digits.
+type urlEncoder struct{ keep, space, digits string }
+
+// urlEncoders are those of common libraries.
+func urlEncoders() []urlEncoder {
+	all := make([]urlEncoder, 0, 10)
+	for _, digits := range []string{upperDigits, lowerDigits} {
+		all = append(all,
+			urlEncoder{unreserved, "%20", digits},
+			urlEncoder{unreserved, "+", digits},
+			urlEncoder{unreserved + "/", "%20", digits},
+			urlEncoder{unreserved + "!'()*", "%20", digits},            // encodeURIComponent
+			urlEncoder{unreserved + "!'()*;/?:@&=+$,#", "%20", digits}, // encodeURI
+		)
 	}
-	return forms
+	return all
+}
+
+func (e urlEncoder) inURL(value []byte) []byte {
+	out := make([]byte, 0, 3*len(value))
+	for _, c := range value {
+		switch {
+		case c == ' ':
+			out = append(out, e.space...)
+		case alphanumeric(c) || strings.IndexByte(e.keep, c) >= 0:
+			out = append(out, c)
+		default:
+			out = append(out, '%', e.digits[c>>4], e.digits[c&15])
+		}
+	}
+	return out
+}
+
+// everyByteEscaped is what cautious programs write.
+func everyByteEscaped(value []byte) []byte {
+	out := make([]byte, 0, 3*len(value))
+	for _, c := range value {
+		out = append(out, '%', upperDigits[c>>4], upperDigits[c&15])
+	}
+	return out
 }
 
 func alphanumeric(c byte) bool {
@@ -143,11 +164,7 @@ func appendNumber(out []byte, c rune) []byte {
 	for _, unit := range utf16.AppendRune(nil, c) {
 		out = append(out, '\\', 'u')
 		for shift := 12; shift >= 0; shift -= 4 {
-			d := digits[unit>>shift&15]
-			if d >= 'A' {
-				d |= 0x20
-			}
-			out = append(out, d)
+			out = append(out, lowerDigits[unit>>shift&15])
 		}
 	}
 	return out

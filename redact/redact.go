@@ -13,10 +13,10 @@ package redact
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"slices"
 	"sort"
+	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -60,7 +60,10 @@ func New(secrets []pyth.SecretValue) *Redactor {
 		}
 	}
 	slices.SortFunc(r.forms, func(a, b form) int {
-		return cmp.Or(bytes.Compare(a.text, b.text), cmp.Compare(a.name, b.name))
+		if c := bytes.Compare(a.text, b.text); c != 0 {
+			return c
+		}
+		return strings.Compare(a.name, b.name)
 	})
 	r.forms = slices.CompactFunc(r.forms, func(a, b form) bool { return bytes.Equal(a.text, b.text) })
 	for _, f := range r.forms {

@@ -60,12 +60,7 @@ type Image struct {
 // The error tells which packages to install if this machine lacks a library
 // that Python needs.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
-	if options.Progress == nil {
-		options.Progress = func(string, int, int) {}
-	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
+	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -83,11 +78,20 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 		return nil, err
 	}
 	b.prefix = imagePrefix + b.plan.key(recipe+" "+python+node) + "-"
-	path, err := b.findOrMake(ctx)
+	path, err := b.findOrMake(ctx, b.make)
 	if err != nil {
 		return nil, err
 	}
 	return &Image{Path: path, PythonVersion: pythonVersion, Missing: missing}, nil
+}
+
+func (o *Options) fillIn() {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 // builder makes one image.
@@ -117,7 +121,9 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, h.addLibraries(b.plan, b.Node)
 }
 
-func (b *builder) findOrMake(ctx context.Context) (string, error) {
+// findOrMake returns the path of the image, which is made in a directory of its
+// own if there is none.
+func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
 	}
@@ -140,7 +146,17 @@ func (b *builder) findOrMake(ctx context.Context) (string, error) {
 	if err := b.removeLeftovers(); err != nil {
 		return "", err
 	}
-	return b.make(ctx)
+	started := time.Now()
+	work, err := os.MkdirTemp(b.dir, buildPrefix)
+	if err != nil {
+		return "", err
+	}
+	path, err := build(ctx, work)
+	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
+		return "", err
+	}
+	b.Logger.Info("made an image of the root file system", "path", path, "duration", time.Since(started))
+	return path, nil
 }
 
 // find returns the path of the image, "" if there is none that is whole.
@@ -205,16 +221,11 @@ func (b *builder) removeLeftovers() error {
 	return nil
 }
 
-// make makes the image and returns its path.
-func (b *builder) make(ctx context.Context) (path string, err error) {
-	started := time.Now()
-	work, err := os.MkdirTemp(b.dir, buildPrefix)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+// make makes the image, in passing in the directory, and returns its path.
+func (b *builder) make(ctx context.Context, work string) (string, error) {
 	// Python is run from here by its absolute path.
-	if work, err = filepath.Abs(work); err != nil {
+	work, err := filepath.Abs(work)
+	if err != nil {
 		return "", err
 	}
 	python := filepath.Join(work, "python")
@@ -248,41 +259,21 @@ func (b *builder) make(ctx context.Context) (path string, err error) {
 			return "", err
 		}
 	}
-	path, err = b.write(ctx, tree, filepath.Join(work, "image"))
-	if err != nil {
-		return "", err
-	}
-	b.Logger.Info("made an image of the root file system", "path", path, "duration", time.Since(started))
-	return path, nil
+	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
 }
 
 // imageTime is the time of all files: any will do that is always the same, and
 // that a zip archive can hold.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree to a temporary file, makes it durable, and gives it
-// its name.
-func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string) (string, error) {
-	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
+// write writes the tree, and something behind it, to a temporary file, makes it
+// durable, and gives it its name.
+func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, behind []byte) (string, error) {
+	sum, err := b.writeFile(ctx, tree, temporary, behind)
 	if err != nil {
 		return "", err
 	}
-	sum := crc32.New(castagnoli())
-	const mib = 1 << 20
-	told := -1
-	err = tree.Write(ctx, io.MultiWriter(f, sum), func(written, total int64) {
-		if done := int(written / mib); done > told || written == total {
-			told = done
-			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
-		}
-	})
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	path := filepath.Join(b.dir, b.name(sum.Sum32()))
+	path := filepath.Join(b.dir, b.name(sum))
 	if err := os.Rename(temporary, path); err != nil {
 		return "", err
 	}
@@ -291,4 +282,30 @@ func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string)
 		return "", err
 	}
 	return path, errors.Join(d.Sync(), d.Close())
+}
+
+// writeFile writes the tree, and something behind it, to a file, and returns its
+// checksum.
+func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, behind []byte) (uint32, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
+	if err != nil {
+		return 0, err
+	}
+	sum := crc32.New(castagnoli())
+	out := io.MultiWriter(f, sum)
+	const mib = 1 << 20
+	told := -1
+	err = tree.Write(ctx, out, func(written, total int64) {
+		if done := int(written / mib); done > told || written == total {
+			told = done
+			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
+		}
+	})
+	if err == nil {
+		_, err = out.Write(behind)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return sum.Sum32(), errors.Join(err, f.Close())
 }

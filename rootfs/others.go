@@ -10,10 +10,15 @@ import (
 )
 
 // RemoveOthers removes the other images in the image's directory, such as those
-// of earlier releases, and what builds that were killed left, and returns how
-// many of all these there were. The caller must know that no other process
-// boots from them. While another process builds there nothing is removed.
-func (i *Image) RemoveOthers() (removed int, err error) {
+// of earlier releases, but for those of the runtimes, and what builds that were
+// killed left, and returns how many of all these there were. The caller must know
+// that no other process boots from them. While another process builds there
+// nothing is removed.
+func (i *Image) RemoveOthers(runtimes ...*Runtime) (removed int, err error) {
+	kept := map[string]bool{filepath.Base(i.Path): true}
+	for _, r := range runtimes {
+		kept[filepath.Base(r.Path)] = true
+	}
 	dir := filepath.Dir(i.Path)
 	lock := flock.New(filepath.Join(dir, lockName))
 	defer lock.Close()
@@ -27,7 +32,7 @@ func (i *Image) RemoveOthers() (removed int, err error) {
 	for _, e := range entries {
 		name := e.Name()
 		image := strings.HasPrefix(name, imagePrefix) && strings.HasSuffix(name, suffix)
-		if name == filepath.Base(i.Path) || !image && !strings.HasPrefix(name, buildPrefix) {
+		if kept[name] || !image && !strings.HasPrefix(name, buildPrefix) {
 			continue
 		}
 		if failed := os.RemoveAll(filepath.Join(dir, name)); failed != nil {

@@ -36,6 +36,8 @@ const bootTimeout = 30 * time.Second
 type Config struct {
 	// Image is the EROFS image of the root file system.
 	Image string
+	// Runtimes are the operator's own.
+	Runtimes map[pyth.Runtime]Runtime
 	// StateDir is for what runs; it is emptied by New. Nobody else may use it.
 	StateDir string
 	// Cgroup is where limits are enforced; nil to watch from outside instead.
@@ -46,6 +48,14 @@ type Config struct {
 	Layers func(pyth.Layers) ([]Mount, error)
 	// Rootless is for a process that is root of a user namespace only.
 	Rootless bool
+}
+
+// Runtime is what a sandbox has in place of what is built in.
+type Runtime struct {
+	// Image is the EROFS image of the root file system.
+	Image string
+	// Preload are the modules that the interpreter has imported when a job comes.
+	Preload []string
 }
 
 // Launcher boots sandboxes. It is safe for concurrent use.
@@ -82,6 +92,15 @@ func New(config Config) (*Launcher, error) {
 	if err := writeBundle(l.bundle, config.Image, nil); err != nil {
 		return nil, err
 	}
+	for name, r := range config.Runtimes {
+		image, err := filepath.Abs(r.Image)
+		if err == nil {
+			err = writeBundle(l.runtimeBundle(name), image, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	go func() {
 		// A child's parent-death signal fires when the thread that forked it
 		// ends, so one thread that lives as long as the server forks them all.
@@ -104,14 +123,15 @@ func (l *Launcher) Close() error {
 
 // Boot starts a sandbox and returns when an interpreter of the language waits
 // for a job. Other languages' jobs can be run as well, but not as fast. The
+// runtime is one of the operator's own, or "" for what is built in: then the
 // layers are there for all that run in it.
-func (l *Launcher) Boot(ctx context.Context, language pyth.Language, layers pyth.Layers) (*Sandbox, error) {
+func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
-	s := &Sandbox{launcher: l, language: language, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
-	bundle, err := l.bundleFor(s.id, layers)
+	s := &Sandbox{launcher: l, language: language, preload: l.config.Runtimes[runtime].Preload, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
+	bundle, err := l.bundleFor(s.id, runtime, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +150,13 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, layers pyth
 }
 
 // bundleFor returns the bundle for a sandbox: its own if it has layers.
-func (l *Launcher) bundleFor(id string, layers pyth.Layers) (string, error) {
+func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (string, error) {
+	if runtime != "" {
+		if _, ok := l.config.Runtimes[runtime]; !ok || layers != (pyth.Layers{}) {
+			return "", fmt.Errorf("sandbox: there is no runtime %q with these packages", runtime)
+		}
+		return l.runtimeBundle(runtime), nil
+	}
 	if layers == (pyth.Layers{}) {
 		return l.bundle, nil
 	}
@@ -146,6 +172,11 @@ func (l *Launcher) bundleFor(id string, layers pyth.Layers) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, nil
+}
+
+// runtimeBundle is where the bundle of a runtime of the operator's own is.
+func (l *Launcher) runtimeBundle(name pyth.Runtime) string {
+	return filepath.Join(l.config.StateDir, "runtimes", string(name))
 }
 
 // ownBundle is where the bundle of a sandbox with layers is.

@@ -56,6 +56,8 @@ type Sandbox struct {
 	granted  granted
 	// language is the one of the interpreter that waits, or ran last.
 	language pyth.Language
+	// preload are the modules that it has imported when a job comes.
+	preload []string
 	// broken is why no further job may run here; nil while one may.
 	broken  error
 	stderr  tail
@@ -175,7 +177,8 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}
-	if err := s.conn.SendJSON(protocol.KindPrepare, protocol.Prepare{Language: string(s.language), DiskBytes: disk}); err != nil {
+	wanted := protocol.Prepare{Language: string(s.language), DiskBytes: disk, Preload: s.preload}
+	if err := s.conn.SendJSON(protocol.KindPrepare, wanted); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })

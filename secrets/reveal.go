@@ -43,6 +43,27 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return values, nil
 }
 
+// Values opens all of the user's secrets that were not damaged, to look for them
+// where they must not be. That is no use of them.
+func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil || len(sealed) == 0 {
+		return nil, err
+	}
+	opener, err := s.config.Vault.Opener(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	defer opener.Close()
+	var values []pyth.SecretValue
+	for _, secret := range sealed {
+		if value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed); err == nil {
+			values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
+		}
+	}
+	return values, nil
+}
+
 // chosen are the secrets of those names.
 func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret

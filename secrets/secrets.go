@@ -1,9 +1,10 @@
 // Package secrets keeps users' secrets, sealed by the vault, and gives them out
 // to runs.
 //
-// It promises that a value leaves it for a run only, and is stored sealed for
-// its user, name and version only; that a value which was changed where it is
-// stored is refused, while others serve on; and that no error holds a value.
+// It promises that a value leaves it for a run, or to be looked for in what must
+// not show it, and is stored sealed for its user, name and version only; that a
+// value which was changed where it is stored is refused, while others serve on;
+// and that no error holds a value.
 package secrets
 
 import (

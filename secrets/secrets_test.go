@@ -274,6 +274,30 @@ func TestAttack101And102ADamagedSecretIsRefusedAndTheOthersServe(t *testing.T) {
 	}
 }
 
+func TestValuesToLookForAreAllThatOpenAndAreNoUse(t *testing.T) {
+	r := newRig(t)
+	if values, err := r.Values(t.Context(), "ada"); err != nil || len(values) != 0 {
+		t.Errorf("got %q, %v", values, err)
+	}
+	r.put(t, "ada", "A", "one")
+	r.put(t, "ada", "B", "two")
+	r.put(t, "bob", "C", "three")
+	s := r.with(t, tampered{r.store, func(all []*pyth.SealedSecret) { all[0].Sealed[0] ^= 1 }})
+	for service, want := range map[*secrets.Service]string{r.Service: "A=one B=two ", s: "B=two "} {
+		values, err := service.Values(t.Context(), "ada")
+		got := ""
+		for _, v := range values {
+			got += v.Name + "=" + string(v.Value) + " "
+		}
+		if err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	if all, err := r.Secrets(t.Context(), "ada"); err != nil || !all[0].LastUsedAt.IsZero() {
+		t.Errorf("got %+v, %v", all, err)
+	}
+}
+
 func TestTheTimeOfUseIsShownAtOnceAndStoredLater(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "1")

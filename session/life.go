@@ -102,6 +102,7 @@ func (s *Service) told(x *session) *pyth.Session {
 	return &pyth.Session{
 		ID:          x.spec.ID,
 		Language:    x.spec.Language,
+		Runtime:     x.spec.Runtime,
 		CreatedAt:   x.created,
 		ExpiresAt:   expires,
 		IdleTimeout: x.idleFor,

@@ -137,7 +137,8 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 
 // open has the host open the session, with the packages that its user has now.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
-	if s.config.Packages != nil {
+	// Packages are made for the interpreters that are built in.
+	if s.config.Packages != nil && spec.Runtime == "" {
 		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 		Secrets:    r.Secrets,
 		AllSecrets: r.AllSecrets,
 	}
-	if err := execution.CheckLanguage(spec.Language, s.config.Languages); err != nil {
+	if spec.Runtime, err = execution.FindRuntime(r.Runtime, spec.Language, s.config.Languages); err != nil {
 		return nil, 0, err
 	}
 	if err := execution.CheckNetwork(spec.Network, s.config.Network); err != nil {

@@ -57,6 +57,9 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"one of several changes of a list at once is made":                testPackageListRace,
 		"a canceled call returns and changes nothing":                     testCanceled,
 		"a store that is closed does not serve":                           testClosed,
+		"tokens are taken up to the limit and given back":                 testTokenBudget,
+		"tokens are those of a day":                                       testTokenBudgetOfADay,
+		"of many who take tokens none takes beyond the limit":             testTokenBudgetRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -64,16 +64,19 @@ func (d *demand) booted(took time.Duration) {
 	d.boot += (took.Seconds() - d.boot) / 8
 }
 
-// runtimes are all, in the order in which their sandboxes are booted.
-func runtimes() []pyth.Runtime { return []pyth.Runtime{pyth.PythonRuntime, pyth.NodeRuntime} }
-
 // warm is how many fresh sandboxes of each runtime are wanted: as many as are
 // taken during twice the time of a boot, so that an ordinary fluctuation of
 // arrivals finds one. Runtimes share what there is room for as they are in
 // demand. The caller holds the lock.
 func (p *Pool) warm() map[pyth.Runtime]int {
 	wanted := map[pyth.Runtime]int{pyth.PythonRuntime: p.config.Warm, pyth.NodeRuntime: p.config.WarmNode}
-	room := max(p.config.MaxWarm-p.config.Warm-p.config.WarmNode, 0)
+	for _, runtime := range p.config.Runtimes {
+		wanted[runtime] = p.config.WarmRuntimes
+	}
+	room := p.config.MaxWarm
+	for _, n := range wanted {
+		room = max(room-n, 0)
+	}
 	expected, total := make(map[pyth.Runtime]int), 0
 	for runtime, d := range p.demand {
 		expected[runtime] = int(math.Round(2 * d.now(time.Now()) * d.boot))
@@ -94,12 +97,35 @@ type kind struct {
 	layers  pyth.Layers
 }
 
+// kindOf is the kind of sandbox that is best for a job.
+func kindOf(job *pyth.Job) kind { return kind{job.RunsOn(), job.Layers} }
+
+// root is the file system of a sandbox, which is settled when it boots.
+type root struct {
+	// image is a runtime of the operator's own; "" for those that are built in,
+	// which share one.
+	image  pyth.Runtime
+	layers pyth.Layers
+}
+
+// rootOf is the file system that a job needs.
+func rootOf(job *pyth.Job) root { return root{job.Runtime, job.Layers} }
+
+// root is the file system of sandboxes of the kind.
+func (k kind) root() root {
+	switch k.runtime {
+	case pyth.PythonRuntime, pyth.NodeRuntime:
+		return root{layers: k.layers}
+	}
+	return root{k.runtime, k.layers}
+}
+
 // freshFor is how many fresh sandboxes of the kind there are. The caller holds
 // the lock.
 func (p *Pool) freshFor(k kind) int {
 	n := 0
 	for _, m := range p.fresh {
-		if m.runtime == k.runtime && m.layers == k.layers {
+		if m.runtime == k.runtime && m.root.layers == k.layers {
 			n++
 		}
 	}
@@ -132,8 +158,8 @@ func (p *Pool) lacking() []*waiter {
 					break
 				}
 			}
-			if own[w.job.Layers] > 0 && !alone {
-				own[w.job.Layers]--
+			if own[rootOf(w.job)] > 0 && !alone {
+				own[rootOf(w.job)]--
 			} else {
 				lacking = append(lacking, w)
 			}
@@ -144,12 +170,12 @@ func (p *Pool) lacking() []*waiter {
 	return lacking
 }
 
-// own counts the sandboxes that are ready or will be soon, by their packages.
-func (t *tenant) own() map[pyth.Layers]int {
-	own := make(map[pyth.Layers]int, 1)
+// own counts the sandboxes that are ready or will be soon, by their file system.
+func (t *tenant) own() map[root]int {
+	own := make(map[root]int, 1)
 	for _, members := range [][]*member{t.ready, t.renewing} {
 		for _, m := range members {
-			own[m.layers]++
+			own[m.root]++
 		}
 	}
 	return own
@@ -158,13 +184,13 @@ func (t *tenant) own() map[pyth.Layers]int {
 // unmet are those of the jobs that are left when each fresh sandbox has one. The
 // caller holds the lock.
 func (p *Pool) unmet(jobs []*waiter) []*waiter {
-	fresh := make(map[pyth.Layers]int, 1)
+	fresh := make(map[root]int, 1)
 	for _, m := range p.fresh {
-		fresh[m.layers]++
+		fresh[m.root]++
 	}
 	var left []*waiter
 	for _, w := range jobs {
-		if fresh[w.job.Layers]--; fresh[w.job.Layers] < 0 {
+		if fresh[rootOf(w.job)]--; fresh[rootOf(w.job)] < 0 {
 			left = append(left, w)
 		}
 	}
@@ -204,16 +230,16 @@ func (p *Pool) fill() {
 func (p *Pool) mostWanted(lacking []*waiter) (kind, bool) {
 	have := maps.Clone(p.bootingFor)
 	for _, m := range p.fresh {
-		have[kind{m.runtime, m.layers}]++
+		have[kind{m.runtime, m.root.layers}]++
 	}
 	for _, w := range lacking {
-		k := kind{w.job.Language.Runtime(), w.job.Layers}
+		k := kindOf(w.job)
 		if have[k]--; have[k] < 0 {
 			return k, true
 		}
 	}
 	warm := p.warm()
-	for _, runtime := range runtimes() {
+	for _, runtime := range p.runtimes {
 		if k := (kind{runtime: runtime}); have[k] < warm[runtime] {
 			return k, true
 		}
@@ -270,7 +296,7 @@ func (p *Pool) boot(k kind) {
 	p.rest.backoff, p.rest.failures = 0, 0
 	p.demand[k.runtime].booted(took)
 	p.config.Observer.Booted(took, nil)
-	m := &member{sandbox: s, runtime: k.runtime, layers: k.layers}
+	m := &member{sandbox: s, runtime: k.runtime, root: k.root()}
 	p.all.Go(func() { p.guard(m) })
 	p.place(m)
 	p.schedule()

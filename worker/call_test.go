@@ -42,6 +42,12 @@ func with(layer string, j *pyth.Job) *pyth.Job {
 	return j
 }
 
+// onOwn has the job run on a runtime of the operator's own, "" for the one that is built in.
+func onOwn(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
+	j.Runtime = runtime
+	return j
+}
+
 func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	j.Limits.MemoryBytes = bytes
 	return j

@@ -47,8 +47,8 @@ func (p *Pool) Faults() []string {
 			break
 		}
 		own := !t.system() && job.Isolation != pyth.IsolationExecution
-		expect(len(having(p.fresh, job.Layers)) == 0 || own && !p.mayGrow(t), "a job of %q waits for nothing", t.id)
-		expect(!own || len(having(t.ready, job.Layers)) == 0, "a job of %q waits beside its sandbox", t.id)
+		expect(len(having(p.fresh, rootOf(job))) == 0 || own && !p.mayGrow(t), "a job of %q waits for nothing", t.id)
+		expect(!own || len(having(t.ready, rootOf(job))) == 0, "a job of %q waits beside its sandbox", t.id)
 	}
 	lacking := min(len(p.unmet(p.lacking())), p.config.MaxBoots)
 	// When what is removed is gone it goes on.

@@ -48,6 +48,9 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	if f.layers != job.Layers {
 		m.fault("a job with packages %v runs in a sandbox with %v", job.Layers, f.layers)
 	}
+	if own := f.runtime != pyth.PythonRuntime && f.runtime != pyth.NodeRuntime; own != (job.Runtime != "") || own && f.runtime != job.Runtime {
+		m.fault("a job for %s runs in a sandbox of %s", job.RunsOn(), f.runtime)
+	}
 	m.runs++
 	fails := f.ended || m.runFails != nil && m.runFails(m.runs)
 	for _, other := range f.jobs {

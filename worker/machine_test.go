@@ -58,7 +58,7 @@ func newMachine() *machine {
 	m.Config = worker.Config{
 		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3, MaxReservations: 2, ReservationTTL: reservationTTL,
 		MaxRunning: 4, MaxPerTenant: 4, MaxQueued: 10, MaxQueuedPerTenant: 10,
-		IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
+		Runtimes: []pyth.Runtime{"science", "old"}, IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
 	}
 	return m
 }

@@ -24,8 +24,7 @@ type member struct {
 	busy bool
 	// runtime is the one whose interpreter waits in it, or ran last.
 	runtime pyth.Runtime
-	// layers are the packages in it.
-	layers pyth.Layers
+	root    root
 	// expiry removes it when it has waited for too long since; nil while it
 	// does not wait.
 	expiry *time.Timer
@@ -36,6 +35,7 @@ type member struct {
 // holds the lock.
 func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 	p.retire(t)
+	p.makeRoom(t, job)
 	m := p.choose(t, job)
 	if m == nil {
 		return nil
@@ -43,7 +43,7 @@ func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 	p.unplace(m)
 	if m.tenant == nil {
 		// It counts for the runtime that was wanted, so that there will be one.
-		p.demand[job.Language.Runtime()].taken(time.Now())
+		p.demand[job.RunsOn()].taken(time.Now())
 		if p.mayKeep(t, job) && p.config.IdleTimeout > 0 {
 			m.tenant = t
 			t.members++
@@ -52,21 +52,21 @@ func (p *Pool) take(t *tenant, job *pyth.Job) *member {
 	return m
 }
 
-// choose chooses a sandbox that is ready and has the job's packages, if possible
-// with the job's runtime:
+// choose chooses a sandbox that is ready and has the job's file system, if
+// possible with the job's runtime:
 // the one of the tenant's own that was used last, whose memory is warmest, or a
 // fresh one. Another runtime's costs the start of an interpreter, which takes
 // less than a boot does. The caller holds the lock.
 func (p *Pool) choose(t *tenant, job *pyth.Job) *member {
 	var own []*member
-	fresh := having(p.fresh, job.Layers)
+	fresh := having(p.fresh, rootOf(job))
 	if p.mayKeep(t, job) {
-		own = having(t.ready, job.Layers)
+		own = having(t.ready, rootOf(job))
 		if !p.mayGrow(t) {
 			fresh = nil
 		}
 	}
-	suits := func(m *member) bool { return m.runtime == job.Language.Runtime() }
+	suits := func(m *member) bool { return m.runtime == job.RunsOn() }
 	for i := len(own) - 1; i >= 0; i-- {
 		if suits(own[i]) {
 			return own[i]
@@ -83,9 +83,9 @@ func (p *Pool) choose(t *tenant, job *pyth.Job) *member {
 	return nil
 }
 
-// having are those of the sandboxes that have the packages.
-func having(members []*member, layers pyth.Layers) []*member {
-	other := func(m *member) bool { return m.layers != layers }
+// having are those of the sandboxes that have the file system.
+func having(members []*member, r root) []*member {
+	other := func(m *member) bool { return m.root != r }
 	if !slices.ContainsFunc(members, other) {
 		return members
 	}
@@ -96,13 +96,24 @@ func having(members []*member, layers pyth.Layers) []*member {
 // they must not keep it from having others. The caller holds the lock.
 func (p *Pool) retire(t *tenant) {
 	wanted := func(m *member) bool {
-		return m.layers == t.layers || slices.ContainsFunc(t.queue, func(w *waiter) bool { return w.job.Layers == m.layers })
+		return m.root.image != "" || m.root.layers == t.layers ||
+			slices.ContainsFunc(t.queue, func(w *waiter) bool { return rootOf(w.job) == m.root })
 	}
 	for i := len(t.ready) - 1; i >= 0; i-- {
 		if m := t.ready[i]; !wanted(m) {
 			p.remove(m, Outdated)
 		}
 	}
+}
+
+// makeRoom removes the tenant's sandbox that was used least recently, if it has
+// as many as it may and none with the job's file system: they must not keep it
+// from having one. The caller holds the lock.
+func (p *Pool) makeRoom(t *tenant, job *pyth.Job) {
+	if !p.mayKeep(t, job) || p.mayGrow(t) || t.own()[rootOf(job)] > 0 || len(t.ready) == 0 {
+		return
+	}
+	p.remove(t.ready[0], Evicted)
 }
 
 // mayKeep is whether a sandbox may be the tenant's for more than this job.
@@ -154,7 +165,7 @@ func (p *Pool) place(m *member) {
 // patience is how long a sandbox may wait for a job; 0 is for ever. One with
 // packages is no spare: the job that it was booted for may have gone.
 func (p *Pool) patience(m *member) time.Duration {
-	if m.layers != (pyth.Layers{}) && p.config.IdleTimeout == 0 {
+	if m.root.layers != (pyth.Layers{}) && p.config.IdleTimeout == 0 {
 		return time.Minute
 	}
 	return p.config.IdleTimeout
@@ -186,7 +197,7 @@ func (p *Pool) expire(m *member) {
 	if m.expiry == nil || time.Since(m.since) < p.patience(m) {
 		return
 	}
-	if m.tenant == nil && m.layers == (pyth.Layers{}) && p.freshFor(kind{runtime: m.runtime}) <= p.warm()[m.runtime]+len(p.lacking()) {
+	if m.tenant == nil && m.root.layers == (pyth.Layers{}) && p.freshFor(kind{runtime: m.runtime}) <= p.warm()[m.runtime]+len(p.lacking()) {
 		m.expiry.Reset(p.patience(m))
 		return
 	}

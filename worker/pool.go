@@ -11,9 +11,11 @@
 // Sandboxes that had no job yet are fresh. In each waits the interpreter of one
 // runtime; another can take its place, at the cost of its start. A tenant's sandbox that has run a
 // job is renewed, which ends with an interpreter that waits for the next, and
-// is kept for a while. What packages a sandbox has is settled when it boots: it
-// serves jobs with the same ones only, and spares have none. How many fresh sandboxes of a runtime are kept follows
-// the rate at which its jobs take some.
+// is kept for a while. What file system a sandbox has is settled when it boots:
+// that of a runtime of the operator's own, or the one of those that are built
+// in, with packages or without. It serves jobs for the same one only, and spares
+// have no packages. How many fresh sandboxes of a runtime are kept follows the
+// rate at which its jobs take some.
 package worker
 
 import (
@@ -58,6 +60,10 @@ type Config struct {
 	// Warm is how many fresh sandboxes wait for Python's jobs at least,
 	// WarmNode for Node's, and MaxWarm for all at most.
 	Warm, WarmNode, MaxWarm int
+	// Runtimes are the operator's own, and WarmRuntimes is how many fresh
+	// sandboxes wait for the jobs of each.
+	Runtimes     []pyth.Runtime
+	WarmRuntimes int
 	// MaxBoots is how many boot at once, and how many are renewed at once.
 	MaxBoots int
 	// MaxSandboxes bounds all sandboxes; idle ones make room for others. While
@@ -155,6 +161,8 @@ type Pool struct {
 	// promised is the memory that running jobs may take.
 	promised int64
 	demand   map[pyth.Runtime]*demand
+	// runtimes are all, in the order in which their sandboxes are booted.
+	runtimes []pyth.Runtime
 	rest     rest
 }
 
@@ -169,7 +177,11 @@ func New(config Config) *Pool {
 		config: config, tenants: make(map[pyth.UserID]*tenant), bootingFor: make(map[kind]int),
 		sessions: make(map[pyth.SessionID]*member),
 		reserved: make(map[pyth.ReservationID]*reservation), reservations: make(map[pyth.UserID]int),
-		demand: map[pyth.Runtime]*demand{pyth.PythonRuntime: {}, pyth.NodeRuntime: {}},
+		demand:   make(map[pyth.Runtime]*demand),
+		runtimes: append([]pyth.Runtime{pyth.PythonRuntime, pyth.NodeRuntime}, config.Runtimes...),
+	}
+	for _, runtime := range p.runtimes {
+		p.demand[runtime] = new(demand)
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
@@ -280,7 +292,7 @@ func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err erro
 	defer p.all.Done()
 	p.stop(m, job)
 	m.runs++
-	m.runtime = job.Language.Runtime()
+	m.runtime = job.RunsOn()
 	switch {
 	case m.session != "":
 		p.keep(m, err != nil || outcome.SessionEnded)
@@ -288,7 +300,7 @@ func (p *Pool) release(m *member, job *pyth.Job, outcome *pyth.Outcome, err erro
 		p.remove(m, Drained)
 	case err != nil:
 		p.remove(m, Broken)
-	case m.tenant != nil && m.layers != m.tenant.layers:
+	case m.tenant != nil && m.root.image == "" && m.root.layers != m.tenant.layers:
 		p.remove(m, Outdated)
 	case m.tenant == nil || p.config.MaxRuns > 0 && m.runs >= p.config.MaxRuns:
 		p.remove(m, Spent)

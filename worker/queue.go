@@ -55,7 +55,9 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 		}
 	}
 	p.tenants[t.id] = t
-	t.layers = job.Layers
+	if job.Runtime == "" {
+		t.layers = job.Layers
+	}
 	w := &waiter{tenant: t, job: job, assigned: make(chan assignment, 1)}
 	if again {
 		t.queue = slices.Insert(t.queue, 0, w)

@@ -15,7 +15,7 @@ func (p *Pool) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	}
 	job := &pyth.Job{
 		Tenant: spec.Tenant, Language: spec.Language, Limits: spec.Limits, Isolation: pyth.IsolationExecution,
-		Layers: spec.Layers,
+		Runtime: spec.Runtime, Layers: spec.Layers,
 	}
 	m, err := p.acquire(ctx, job, false)
 	if err == nil {

@@ -24,6 +24,7 @@ type doctorCommand struct {
 	CacheDir string `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
 
 	nodeFlags
+	runtimeFlags
 }
 
 func (c *doctorCommand) Run() error {
@@ -79,7 +80,8 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		add(doctor.NoNode(reason.Err, reason.Fix))
 	}
 	add(doctor.Tools(image.Missing))
-	h, err := openHost(image.Path, slot.join("state"), nil, nil)
+	own, failed := c.tried(ctx, cache, slot.join("state"), progress)
+	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: slot.join("state")})
 	if err != nil {
 		add(doctor.NoSandbox(err))
 		return findings, nil
@@ -96,6 +98,10 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 	if node != nil {
 		add(doctor.Node(ctx, pool, node.Version))
 	}
+	for _, r := range own {
+		add(doctor.Runtime(ctx, pool, r.name, r.language(), r.String()))
+	}
+	add(failed...)
 	return findings, ctx.Err()
 }
 

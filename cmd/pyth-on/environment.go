@@ -15,7 +15,7 @@ const settingPrefix = "PYTH_ON_"
 // leave a default in force that the operator believes changed. Only names are
 // shown, since the value could be a secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
-	known := append(settings(node), rootKeyVariable)
+	known := append(settings(node), rootKeyVariable, apiKeyVariable)
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, settingPrefix) || slices.Contains(known, name) {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -29,13 +28,9 @@ func privileged() error {
 	if _, inside := rootless.Inside(); inside {
 		return errors.New("root of a user namespace lacks the capabilities to start sandboxes")
 	}
-	var passed []*os.File
-	if f, given := rootKeyFile(); given {
-		// The first that is passed on has the number 3 there.
-		passed = append(passed, f)
-		if err := os.Setenv(rootKeyVariable, descriptorPrefix+"3"); err != nil {
-			return err
-		}
+	passed, err := passHidden()
+	if err != nil {
+		return err
 	}
 	code, err := rootless.Run(passed...)
 	if err != nil {
@@ -47,22 +42,35 @@ func privileged() error {
 // host is what sandboxes are started from, and how limits are enforced here.
 type host struct {
 	*sandbox.Launcher
-	cgroup cgroup.Parent
+	runtimes ownRuntimes
+	cgroup   cgroup.Parent
 	// noCgroup says why there is none.
 	noCgroup error
 }
 
+// hostConfig says what a host has.
+type hostConfig struct {
+	// image is that of the runtimes that are built in.
+	image    string
+	runtimes ownRuntimes
+	stateDir string
+	// network and layers may be nil: then programs have none.
+	network func([]string) (sandbox.Network, error)
+	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+}
+
 // openHost prepares to start sandboxes from the image. The state directory is
-// emptied; the caller sees to it that no other process uses it. Network and
-// layers may be nil: then programs have none.
-func openHost(image, stateDir string, network func([]string) (sandbox.Network, error), layers func(pyth.Layers) ([]sandbox.Mount, error)) (*host, error) {
-	stateDir, err := filepath.Abs(stateDir)
+// emptied; the caller sees to it that no other process uses it.
+func openHost(c *hostConfig) (*host, error) {
+	stateDir, err := filepath.Abs(c.stateDir)
 	if err != nil {
 		return nil, err
 	}
 	_, inside := rootless.Inside()
-	h := new(host)
-	config := sandbox.Config{Image: image, StateDir: stateDir, Rootless: inside, Network: network, Layers: layers}
+	h := &host{runtimes: c.runtimes}
+	config := sandbox.Config{
+		Image: c.image, Runtimes: c.runtimes.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+	}
 	// A name for each state directory, so that a restart finds and removes
 	// what it left and nothing else.
 	id := sha256.Sum256([]byte(stateDir))
@@ -80,11 +88,15 @@ func openHost(image, stateDir string, network func([]string) (sandbox.Network, e
 // boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
 // TypeScript runs there as well, and what compiles it takes memory.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {
-	language := pyth.Python
-	if runtime == pyth.NodeRuntime {
+	language, own := pyth.Python, pyth.Runtime("")
+	switch runtime {
+	case pyth.PythonRuntime:
+	case pyth.NodeRuntime:
 		language = pyth.JavaScript
+	default:
+		language, own = h.runtimes.language(runtime), runtime
 	}
-	s, err := h.Boot(ctx, language, layers)
+	s, err := h.Boot(ctx, language, own, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -104,14 +116,14 @@ func (h *host) enforcement() pyth.Check {
 
 // languages are what runs here; node is nil where there is none. TypeScript's
 // version is that of the Node that runs it.
-func languages(pythonVersion string, node *nodejs.Binary) []pyth.LanguageInfo {
+func languages(pythonVersion string, node *nodejs.Binary, own ownRuntimes) []pyth.LanguageInfo {
 	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
 	if node != nil {
 		all = append(all,
 			pyth.LanguageInfo{Name: pyth.JavaScript, Version: node.Version},
 			pyth.LanguageInfo{Name: pyth.TypeScript, Version: node.Version})
 	}
-	return all
+	return own.addTo(all)
 }
 
 // now is the server's clock. The monotonic part stays in for durations.

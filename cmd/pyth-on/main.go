@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/pyth-on/pyth-on/claude"
 	"github.com/pyth-on/pyth-on/sandbox"
 )
 
@@ -17,12 +18,14 @@ var version = "unknown"
 
 // commands are the subcommands and their settings.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve the API over HTTP."`
-	Run     runCommand     `cmd:"" help:"Run one program in a sandbox, without a server."`
-	Keys    keysCommands   `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
-	Doctor  doctorCommand  `cmd:"" help:"Check what this host can do, point by point, by trying it."`
-	Audit   auditCommand   `cmd:"" help:"Check or export the audit log, also while a server runs."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
+	Run      runCommand      `cmd:"" help:"Run one program in a sandbox, without a server."`
+	Generate generateCommand `cmd:"" help:"Have a model write a program and run it, here or on a server."`
+	Keys     keysCommands    `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
+	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do, point by point, by trying it."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, also while a server runs."`
+	Runtime  runtimeCommands `cmd:"" help:"Make runtimes of one's own."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
 // exitCode ends the program with a code and nothing more to say.
@@ -35,7 +38,7 @@ func main() {
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
 	}
-	if err := hideRootKey(); err != nil {
+	if err := hideSettings(); err != nil {
 		os.Exit(fail(err))
 	}
 	os.Exit(run(os.Args[1:]))
@@ -48,6 +51,7 @@ func run(args []string) int {
 			"Every flag can be set in the environment instead, as shown beside it."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
+		kong.Vars{"model": claude.DefaultModel},
 	)
 	if err != nil {
 		panic(err) // The struct above is at fault.

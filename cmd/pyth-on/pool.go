@@ -95,5 +95,6 @@ func single(h *host, warm int, logger *slog.Logger) worker.Config {
 	return worker.Config{
 		Boot: h.boot, Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
 		MaxQueued: 1, MaxQueuedPerTenant: 1, Observer: unobserved{}, Logger: logger,
+		Runtimes: h.runtimes.names(),
 	}
 }

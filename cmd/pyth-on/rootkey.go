@@ -61,7 +61,7 @@ func (f *rootKeyFlags) checked(ctx context.Context, dataDir string, store pyth.K
 }
 
 func (f *rootKeyFlags) open(dataDir string, open openFile) (keeper vault.Rotator, from string, err error) {
-	setting, given, err := rootKeySetting()
+	setting, given, err := hiddenSetting(rootKeyVariable)
 	if err != nil {
 		return nil, "", err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"os/signal"
@@ -19,8 +18,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/worker"
 )
 
 // Exit codes of `run` where the program has none of its own, as timeout(1) and
@@ -39,6 +36,9 @@ type runCommand struct {
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
 	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
 	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
+
+	Runtime string   `env:"-" placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
+	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
 
 	nodeFlags
 }
@@ -62,39 +62,17 @@ func (c *runCommand) run() (code int, err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	cache, err := cacheDir(c.CacheDir)
-	if err != nil {
-		return 0, err
-	}
-	progress := newProgress(os.Stderr).step
-	node, err := c.nodeFor(ctx, program.Language, cache, progress)
-	if err != nil {
-		return 0, err
-	}
-	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: progress})
-	if err != nil {
-		return 0, err
-	}
-	slot, err := openSlot(cache + "/run")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, slot.Close()) }()
-	h, err := openHost(image.Path, slot.join("state"), nil, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	pool := worker.New(single(h, 0, slog.New(slog.NewTextHandler(os.Stderr, nil))))
-	defer func() { err = errors.Join(err, pool.Close()) }()
-
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
-	service := execution.New(execution.Config{
-		Dispatcher: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Clock: now,
+	here, err := openLocal(ctx, &localConfig{
+		cache: c.CacheDir, node: c.nodeFlags, runtimes: c.own(), language: program.Language, limits: limits,
 	})
-	run, err := service.Execute(ctx, "local", program, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, here.close()) }()
+	run, err := here.executions.Execute(ctx, "local", program, nil)
 	if err != nil {
 		return 0, explain(err)
 	}
@@ -103,7 +81,7 @@ func (c *runCommand) run() (code int, err error) {
 
 // program reads the program and its input.
 func (c *runCommand) program() (*pyth.Program, error) {
-	p := &pyth.Program{Language: c.language(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
+	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, pyth.EnvVar{Name: name, Value: c.Env[name]})
 	}

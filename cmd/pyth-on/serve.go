@@ -20,6 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/auth"
 	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/generate"
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/packages"
@@ -56,8 +57,10 @@ type serveCommand struct {
 	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
 
 	nodeFlags
+	runtimeFlags
 	poolFlags
 	networkFlags
+	generateFlags
 	packageFlags
 
 	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
@@ -140,8 +143,12 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
+	own, err := c.build(ctx, data.path, data.join("run"), progress, logger)
+	if err != nil {
+		return err
+	}
 	// Nobody else boots from the images here: the directory is this server's.
-	if removed, err := image.RemoveOthers(); err != nil {
+	if removed, err := image.RemoveOthers(own.built()...); err != nil {
 		logger.Warn("images of earlier versions were not removed", "error", err)
 	} else if removed > 0 {
 		logger.Info("removed images of earlier versions", "count", removed)
@@ -154,7 +161,7 @@ func (c *serveCommand) serve() (err error) {
 	// What runs packages' jobs is what has the packages.
 	shelf := new(shelf)
 	way.packages = shelf
-	h, err := openHost(image.Path, data.join("run"), way.open, shelf.mounts)
+	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: data.join("run"), network: way.open, layers: shelf.mounts})
 	if err != nil {
 		return err
 	}
@@ -163,7 +170,11 @@ func (c *serveCommand) serve() (err error) {
 		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
 	}
 	metrics := newPoolMetrics()
+	if err := own.tryPreloads(ctx, h); err != nil {
+		return err
+	}
 	config := c.worker(node != nil, metrics, logger)
+	config.Runtimes, config.WarmRuntimes = own.names(), c.WarmRuntimes
 	config.Boot = h.boot
 	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
@@ -177,40 +188,60 @@ func (c *serveCommand) serve() (err error) {
 	}
 	shelf.Store(installed)
 	limits := c.limits()
+	offered := languages(image.PythonVersion, node, own)
+	// Sessions in Node know the release that is built in.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Secrets: secret, Packages: installed, Clock: now,
+		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret,
+		Packages: installed, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
 	encrypted := zk.New(zk.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
 	defer encrypted.Close()
+	model, err := c.model()
+	if err != nil {
+		return err
+	}
 	monitor := health.New(health.Config{
 		Dispatcher: pool,
 		Limits:     limits.Default,
 		Database:   store.Ping,
-		Fixed:      map[string]pyth.Check{"limits": h.enforcement()},
+		Fixed:      map[string]pyth.Check{"limits": h.enforcement(), "generate": generateCheck(model)},
 		Clock:      now,
 	})
+	executions := execution.New(execution.Config{
+		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
+		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Packages: installed, Clock: now,
+	})
+	audited := audit.Executions(executions, log)
+	asked := newGenerateMetrics()
+	generating, err := c.settings(model)
+	if err != nil {
+		return err
+	}
+	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
+	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
+	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
+	generating.Packages = generatePackages{installed}
 	handler, err := c.handler(pyhttp.Config{
-		Accounts: audit.Accounts(accounts, log),
-		Executions: audit.Executions(execution.New(execution.Config{
-			Dispatcher: monitor, Limits: limits, Languages: languages(image.PythonVersion, node), Network: way, Sessions: sessions,
-			Secrets: audit.SecretSource(secret, log), Packages: installed, KeepSecrets: c.RedactSecrets == "off", Clock: now,
-		}), log),
-		Sessions:   audit.Sessions(sessions, log),
-		Secrets:    audit.Secrets(secret, log),
-		Packages:   installed,
-		ZK:         audit.ZK(encrypted, log),
-		Audit:      log,
-		Denials:    log,
-		Health:     monitor,
-		Languages:  languages(image.PythonVersion, node),
-		Limits:     limits,
-		Features:   []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"},
-		Version:    version,
-		StartedAt:  started,
-		Collectors: slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log)),
-		Logger:     logger,
+		Accounts:        audit.Accounts(accounts, log),
+		Executions:      audited,
+		Sessions:        audit.Sessions(sessions, log),
+		Secrets:         audit.Secrets(secret, log),
+		Packages:        installed,
+		ZK:              audit.ZK(encrypted, log),
+		Generations:     generate.New(generating),
+		GenerateTimeout: c.GenerateTimeout,
+		Audit:           log,
+		Denials:         log,
+		Health:          monitor,
+		Languages:       offered,
+		Limits:          limits,
+		Features:        features(model != nil),
+		Version:         version,
+		StartedAt:       started,
+		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log), asked.collectors()),
+		Logger:          logger,
 	})
 	if err != nil {
 		return err
@@ -230,6 +261,15 @@ func (c *serveCommand) serve() (err error) {
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
 		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
+}
+
+// features are the parts of the API that there are.
+func features(generate bool) []string {
+	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	if generate {
+		all = append(all, "generate")
+	}
+	return all
 }
 
 // untilStopped serves until a signal comes, then lets what runs end.

@@ -183,7 +183,7 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 		switch kind {
 		case protocol.KindJob:
 			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.suits(&j.Job) {
-				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes})
+				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload})
 			}
 		case protocol.KindCode:
 			if j.Session {

@@ -3,6 +3,9 @@ package agent
 import (
 	"fmt"
 	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
 )
@@ -10,7 +13,7 @@ import (
 // interpreter is what runs programs of a language. It is started with a hook
 // by which it waits for its job on the control descriptor.
 type interpreter struct {
-	path string
+	// args begin with the name by which it is found.
 	args []string
 	// env is what it gets besides the usual until its job's is known.
 	env []string
@@ -61,18 +64,29 @@ func nodeArguments(j *protocol.Job) []string {
 	return append([]string{path.Join(workDir, j.Program), options}, j.Args...)
 }
 
-// interpreterOf is the one for a language. Node starts with the same hook for
-// both of its languages, and sees from the file's name what to have ready.
-func interpreterOf(language string) interpreter {
+// path is where the interpreter is: where a shell would find it. An image of the
+// operator's own may have it elsewhere than that which is built in.
+func (i interpreter) path() string {
+	const last = "/usr/bin/"
+	for _, dir := range []string{"/usr/local/bin/", last} {
+		if unix.Access(dir+i.args[0], unix.X_OK) == nil {
+			return dir + i.args[0]
+		}
+	}
+	return last + i.args[0]
+}
+
+// interpreterOf is the one for what is wanted. Node starts with the same hook
+// for both of its languages, and sees from the file's name what to have ready.
+func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
-		path:           "/usr/local/bin/node",
 		env:            []string{"NODE_OPTIONS=" + nodeOptions(usualMemory)},
 		control:        nodeControl,
 		threads:        nodeThreads,
 		sessionThreads: nodeSessionThreads,
 		arguments:      nodeArguments,
 	}
-	switch language {
+	switch wanted.Language {
 	case "javascript":
 		node.args = []string{"node", "main.js"}
 		return node
@@ -80,13 +94,16 @@ func interpreterOf(language string) interpreter {
 		node.args = []string{"node", "main.ts"}
 		return node
 	default:
-		return interpreter{
-			path:      "/usr/local/bin/python3",
+		python := interpreter{
 			args:      []string{"python3", "main.py"},
 			env:       []string{"PYTHONPATH=" + protocol.PythonHookDir},
 			control:   3,
 			arguments: func(j *protocol.Job) []string { return j.Args },
 		}
+		if len(wanted.Preload) > 0 {
+			python.env = append(python.env, "PYTH_ON_PRELOAD="+strings.Join(wanted.Preload, ","))
+		}
+		return python
 	}
 }
 
@@ -112,5 +129,5 @@ func (i interpreter) files(given []uintptr) []uintptr {
 
 // suits is whether the program that waits can run the job.
 func (p *program) suits(j *protocol.Job) bool {
-	return p.disk == j.DiskBytes && p.interpreter.path == interpreterOf(j.Language).path
+	return p.disk == j.DiskBytes && p.interpreter.args[0] == interpreterOf(&protocol.Prepare{Language: j.Language}).args[0]
 }

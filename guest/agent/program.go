@@ -5,16 +5,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 // program is an interpreter that has started, in namespaces of its own, and
 // waits for its job. Numbers of descriptors and processes are the agent's.
 type program struct {
 	interpreter interpreter
-	disk        int64
+	// prepared is what was asked for.
+	prepared protocol.Prepare
+	disk     int64
 	// init is the first process of the namespaces, pid the interpreter, and
 	// pidfd can be read from when that has ended.
 	init, pid, pidfd int
@@ -49,7 +54,7 @@ func (p *program) startInterpreter() error {
 		}
 	}
 	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
-	p.pid, err = syscall.ForkExec(p.interpreter.path, p.interpreter.args, &syscall.ProcAttr{
+	p.pid, err = syscall.ForkExec(p.interpreter.path(), p.interpreter.args, &syscall.ProcAttr{
 		Dir:   workDir,
 		Env:   p.interpreter.environment(),
 		Files: p.interpreter.files(theirs),
@@ -73,13 +78,24 @@ func (p *program) startInterpreter() error {
 func (p *program) ready() error {
 	var b [1]byte
 	if n, err := unix.Read(p.control, b[:]); n == 1 {
-		return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0))
+		return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0), p.countThreads())
 	} else if err != nil {
 		return err
 	}
 	message := make([]byte, 4096)
 	n, _ := unix.Read(p.stderr, message)
 	return fmt.Errorf("the interpreter did not start: %s", message[:max(n, 0)])
+}
+
+// countThreads adds the threads of modules that were imported ahead to those
+// that the interpreter has for itself.
+func (p *program) countThreads() error {
+	if len(p.prepared.Preload) == 0 {
+		return nil
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.pid))
+	p.interpreter.threads = max(p.interpreter.threads, len(threads)-1)
+	return err
 }
 
 // limit sets a resource limit of the interpreter and what it starts.

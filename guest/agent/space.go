@@ -15,7 +15,7 @@ import (
 // and returns when it waits. When it fails the sandbox is of no more use, so
 // nothing is undone.
 func prepare(wanted *protocol.Prepare) (*program, error) {
-	p := &program{interpreter: interpreterOf(wanted.Language), disk: wanted.DiskBytes}
+	p := &program{interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes}
 	if p.disk == 0 {
 		p.disk = protocol.UsualDisk
 	}

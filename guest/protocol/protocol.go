@@ -100,6 +100,8 @@ type Prepare struct {
 	Language string `json:"language"`
 	// DiskBytes is how large its disk is; 0 for the usual.
 	DiskBytes int64 `json:"diskBytes,omitempty"`
+	// Preload are modules that the interpreter is to have imported.
+	Preload []string `json:"preload,omitempty"`
 }
 
 // Hello says that the guest is ready for a job.

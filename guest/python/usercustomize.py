@@ -19,10 +19,27 @@ def remove(hook_dir="/pyth-on/python"):
     sys.path_importer_cache.pop(hook_dir, None)
 
 
-def is_main():
-    import _interpreters
+def preload():
+    """Imports what the operator wants to be there for every program."""
+    import os
 
-    return _interpreters.get_current()[0] == _interpreters.get_main()[0]
+    for name in os.environ.pop("PYTH_ON_PRELOAD", "").split(","):
+        try:
+            if name:
+                __import__(name)
+        except BaseException:
+            pass  # The program is told when it imports it.
+
+
+def is_main():
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        try:
+            import _xxsubinterpreters as interpreters  # Before Python 3.13.
+        except ImportError:
+            return True
+    return interpreters.get_current() == interpreters.get_main()
 
 
 def wait():
@@ -54,7 +71,7 @@ def wait():
 
         time.tzset()
     sys.argv.extend(args)
-    sys.orig_argv.extend(args)
+    getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
 
     library = list(sys.path)
     add_packages(packages)
@@ -68,8 +85,9 @@ def wait():
 
     def report():
         # Runs after every handler of the program's own. CPython leaves an
-        # uncaught exception in sys.last_exc once it has printed it.
-        error = getattr(sys, "last_exc", None)
+        # uncaught exception in sys.last_exc once it has printed it; before Python
+        # 3.12, in sys.last_value.
+        error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None or getpid() != program:
             return
         try:
@@ -86,6 +104,8 @@ def wait():
             pass  # The program's own output must not change.
 
     atexit.register(report)
+    if sys.version_info < (3, 10):
+        loaded.add("atexit")  # The interpreter has no reference of its own to it.
     if mode == b"results":
         import builtins
 
@@ -147,9 +167,11 @@ def receive(control):
 
 def describe(error, trace, name):
     """Tells what an exception is, as it is shown, and its line in the file."""
+    import sys
     import traceback
 
-    shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    compact = {"compact": True} if sys.version_info >= (3, 10) else {}
+    shown = traceback.TracebackException(type(error), error, trace, **compact)
     text = "".join(shown.format())[-65536:]
     if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
         line = error.lineno
@@ -542,6 +564,10 @@ def capture(shown):
 def set_filters(change):
     import _warnings
 
+    if not hasattr(_warnings, "_acquire_lock"):  # Before Python 3.14.
+        change()
+        _warnings._filters_mutated()
+        return
     _warnings._acquire_lock()
     try:
         change()
@@ -628,8 +654,9 @@ def forget(loaded):
         del sys.modules[name]
 
 
-loaded = set(__import__("sys").modules)
 remove()
+preload()
+loaded = set(__import__("sys").modules)
 if is_main():
     wait()
 else:

@@ -1,0 +1,87 @@
+package claude
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/anthropics/anthropic-sdk-go"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// failure is what went wrong with a call in the server's terms.
+func failure(ctx context.Context, err error) error {
+	if own, ok := errors.AsType[listenerError](err); ok {
+		return own.error
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return timeout(err)
+	}
+	if answered, ok := errors.AsType[*anthropic.Error](err); ok {
+		return refusal(answered)
+	}
+	return &pyth.Error{
+		Code:    pyth.CodeLLMFailed,
+		Message: "The model's server could not be reached, or broke off. Try again; if it stays, tell the operator.",
+		Err:     err,
+	}
+}
+
+func timeout(err error) *pyth.Error {
+	return &pyth.Error{
+		Code:    pyth.CodeLLMTimeout,
+		Message: "The model did not answer in time. Try again, or ask for a smaller program.",
+		Err:     err,
+	}
+}
+
+// refusal is the error of a call that the API answered with one, after the SDK
+// has tried again what is worth it. The types are those of
+// https://docs.anthropic.com/en/api/errors. What else the answer says is not
+// kept: it could repeat what was asked.
+func refusal(e *anthropic.Error) error {
+	cause := fmt.Errorf("the Messages API answered %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
+	failed := func(message string) error {
+		return &pyth.Error{Code: pyth.CodeLLMFailed, Message: message, RetryAfter: retryAfter(e.Response), Err: cause}
+	}
+	switch kind(e) {
+	case anthropic.ErrorTypeNotFoundError:
+		invalid := pyth.Invalid("body.model", "is no model of this server's provider")
+		invalid.Err = cause
+		return invalid
+	case anthropic.ErrorTypeRateLimitError:
+		return failed("The model's provider answers no more requests of this server at the moment. Wait a minute and try again.")
+	case anthropic.ErrorTypeOverloadedError, anthropic.ErrorTypeAPIError:
+		return failed("The model's provider is overloaded or has a fault. Wait a minute and try again.")
+	case anthropic.ErrorTypeTimeoutError:
+		return timeout(cause)
+	case anthropic.ErrorTypeAuthenticationError, anthropic.ErrorTypePermissionError, anthropic.ErrorTypeBillingError:
+		return failed("The model's provider does not accept this server's key for that, or its account is empty. Ask the operator, or name another model.")
+	}
+	return failed("The model's provider does not accept the request. Name another model, or tell the operator.")
+}
+
+// kind is the type of the error: what it says, or what its status stands for
+// where a server in between does not say.
+func kind(e *anthropic.Error) anthropic.ErrorType {
+	if e.Type() != "" {
+		return e.Type()
+	}
+	switch e.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return anthropic.ErrorTypeAuthenticationError
+	case http.StatusTooManyRequests:
+		return anthropic.ErrorTypeRateLimitError
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return anthropic.ErrorTypeTimeoutError
+	}
+	if e.StatusCode >= http.StatusInternalServerError {
+		return anthropic.ErrorTypeAPIError
+	}
+	return anthropic.ErrorTypeInvalidRequestError
+}

@@ -1,0 +1,118 @@
+package claude
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// field reads the explanation out of an answer that is still being written: the
+// string of that name in the outermost object. It stops at what is no JSON.
+type field struct {
+	depth int
+	// key is the name that is being read or was last, in the outermost object.
+	key     strings.Builder
+	isKey   bool
+	quoted  bool
+	escape  string // What has come of an escape.
+	high    rune   // The first half of a surrogate pair.
+	awaited bool   // Whether the next string is a value of key.
+}
+
+const explanationKey = "explanation"
+
+// write takes more of the answer and returns what that adds to the explanation.
+func (f *field) write(more string) string {
+	var text strings.Builder
+	for _, c := range more {
+		switch {
+		case f.quoted:
+			f.character(c, &text)
+		case c == '"':
+			f.quoted = true
+			f.isKey = f.depth == 1 && !f.awaited
+			if f.isKey {
+				f.key.Reset()
+			}
+		case c == '{' || c == '[':
+			f.depth++
+		case c == '}' || c == ']':
+			f.depth--
+		case f.depth == 1 && c == ':':
+			f.awaited = true
+		case f.depth == 1 && c == ',':
+			f.awaited = false
+		}
+	}
+	return text.String()
+}
+
+// character takes one of a string.
+func (f *field) character(c rune, text *strings.Builder) {
+	if f.escape == "" && c == '"' {
+		f.half(text)
+		f.quoted = false
+		return
+	}
+	f.escape += string(c)
+	if f.escape == `\` || strings.HasPrefix(f.escape, `\u`) && len(f.escape) < len(`\u0000`) {
+		return
+	}
+	escape := f.escape
+	f.escape = ""
+	if escape[0] != '\\' {
+		f.half(text)
+		f.add(c, text)
+		return
+	}
+	var unit string
+	if json.Unmarshal([]byte(`"`+escape+`"`), &unit) != nil {
+		return
+	}
+	r, _ := utf8.DecodeRuneInString(unit)
+	// Half a pair alone was decoded as U+FFFD; it is looked at anew.
+	if code, ok := surrogate(escape); ok {
+		if f.high != 0 && code >= 0xDC00 {
+			r, f.high = utf16.DecodeRune(f.high, code), 0
+			f.add(r, text)
+			return
+		}
+		f.half(text)
+		if code < 0xDC00 {
+			f.high = code
+			return
+		}
+	}
+	f.half(text)
+	f.add(r, text)
+}
+
+// half adds the first half of a pair that has no second one.
+func (f *field) half(text *strings.Builder) {
+	if f.high != 0 {
+		f.high = 0
+		f.add(utf8.RuneError, text)
+	}
+}
+
+func (f *field) add(c rune, text *strings.Builder) {
+	switch {
+	case f.isKey:
+		f.key.WriteRune(c)
+	case f.depth == 1 && f.key.String() == explanationKey:
+		text.WriteRune(c)
+	}
+}
+
+// surrogate is the unit of an escape that stands for half a character.
+func surrogate(escape string) (rune, bool) {
+	var code rune
+	if !strings.HasPrefix(escape, `\u`) {
+		return 0, false
+	}
+	for _, c := range strings.ToLower(escape[2:]) {
+		code = code<<4 | rune(strings.IndexRune("0123456789abcdef", c))
+	}
+	return code, utf16.IsSurrogate(code)
+}

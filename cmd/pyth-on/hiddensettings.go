@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Environment variables whose values are secrets: the root key, the key of the
+// model's provider, and the key by which this program is a client of a server. A
+// value is the secret, or fd: and the number of a descriptor to read it from.
+const (
+	rootKeyVariable      = settingPrefix + "ROOT_KEY"
+	anthropicKeyVariable = "ANTHROPIC_API_KEY"
+	apiKeyVariable       = settingPrefix + "API_KEY"
+)
+
+const descriptorPrefix = "fd:"
+
+func hiddenVariables() []string {
+	return []string{rootKeyVariable, anthropicKeyVariable, apiKeyVariable}
+}
+
+// hideSettings moves secrets out of the environment, which every process of this
+// user can read as long as this one lives, by running the program anew: they go
+// along in memory that has no name.
+func hideSettings() error {
+	environ := os.Environ()
+	moved := false
+	for _, name := range hiddenVariables() {
+		value, given := os.LookupEnv(name)
+		if number, ok := strings.CutPrefix(value, descriptorPrefix); ok {
+			if fd, err := strconv.Atoi(number); err != nil || fd < 3 {
+				return fmt.Errorf("%s must be a key, or %s and the number of a descriptor", name, descriptorPrefix)
+			}
+			continue
+		}
+		if !given {
+			continue
+		}
+		fd, err := nameless(value)
+		if err != nil {
+			return err
+		}
+		environ = slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+		environ = append(environ, name+"="+descriptorPrefix+strconv.Itoa(fd))
+		moved = true
+	}
+	if moved {
+		return syscall.Exec("/proc/self/exe", os.Args, environ)
+	}
+	// What this process starts must not have them.
+	for _, name := range hiddenVariables() {
+		if fd, given := hiddenDescriptor(name); given {
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+				return fmt.Errorf("%s: descriptor %d: %w", name, fd, err)
+			}
+		}
+	}
+	return nil
+}
+
+// nameless is memory with the value, to be read from its start.
+func nameless(value string) (int, error) {
+	fd, err := unix.MemfdCreate("", 0)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return 0, err
+	}
+	_, err = unix.Seek(fd, 0, io.SeekStart)
+	return fd, err
+}
+
+// hiddenDescriptor is where the value of a variable is, if it is given.
+func hiddenDescriptor(name string) (int, bool) {
+	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
+	fd, err := strconv.Atoi(number)
+	return fd, given && err == nil
+}
+
+// passHidden are the files of the hidden settings, for a process in which their
+// numbers begin with 3. The environment is that of the process.
+func passHidden() ([]*os.File, error) {
+	var files []*os.File
+	for _, name := range hiddenVariables() {
+		fd, given := hiddenDescriptor(name)
+		if !given {
+			continue
+		}
+		if err := os.Setenv(name, descriptorPrefix+strconv.Itoa(3+len(files))); err != nil {
+			return nil, err
+		}
+		files = append(files, os.NewFile(uintptr(fd), name))
+	}
+	return files, nil
+}
+
+// maxHiddenSetting is more than keys take.
+const maxHiddenSetting = 4 << 10
+
+// hiddenSetting reads a setting. It can be read once.
+func hiddenSetting(name string) (setting []byte, given bool, err error) {
+	fd, given := hiddenDescriptor(name)
+	if !given {
+		return nil, false, nil
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	setting, err = io.ReadAll(io.LimitReader(f, maxHiddenSetting))
+	if err != nil {
+		return nil, true, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return setting, true, nil
+}

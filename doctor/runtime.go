@@ -1,0 +1,34 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Runtime tries whether a runtime of the operator's own runs programs in the
+// language. The versions are what is in it.
+func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
+	j := job("print(6 * 7)")
+	if language == pyth.JavaScript {
+		j = job("console.log(6 * 7)")
+	}
+	j.Language, j.Runtime = language, name
+	o, err := d.Dispatch(ctx, j, nil)
+	if err == nil && (o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n") {
+		err = fmt.Errorf("a trial run ended as %s and printed %.200q", o.Status, o.Stderr)
+	}
+	if err != nil {
+		return NoRuntime(name, err)
+	}
+	return Finding{Name: "runtime", Level: OK, Detail: fmt.Sprintf("%s runs programs with %s", name, versions)}
+}
+
+// NoRuntime tells why a runtime of the operator's own cannot be used.
+func NoRuntime(name pyth.Runtime, reason error) Finding {
+	return Finding{
+		Name: "runtime", Level: Failure, Detail: fmt.Sprintf("%s does not run: %v", name, reason),
+		Fix: "mend its root file system, or leave out its --runtime; see docs/runtimes.md for what one needs",
+	}
+}

@@ -1,0 +1,285 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// compatibility is what COMPATIBILITY names: the file that the differences are
+// written to when all modules are run, which takes some minutes. Without it only
+// those run that testdata/compatibility/modules marks as quick.
+const compatibility = "COMPATIBILITY"
+
+// moduleTime is how long the tests of one module may take.
+const moduleTime = 4 * time.Minute
+
+// TestCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
+// in a sandbox and with the same files outside of one, and expects the same of
+// each test. testdata/compatibility/differences says where that is not so, and
+// why.
+func TestCPythonsOwnTests(t *testing.T) {
+	t.Parallel()
+	report := os.Getenv(compatibility)
+	var modules []string
+	for line := range strings.Lines(string(must(os.ReadFile("testdata/compatibility/modules"))(t))) {
+		name, mark, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if report != "" || mark == "quick" {
+			modules = append(modules, name)
+		}
+	}
+	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
+	known := knownDifferences(t)
+	outside := unpackOutside(t, must(plainDebian.tar())(t))
+	s := start(t, plainDebian.flag(t), "--max-timeout=10m")
+	a := s.register(t)
+
+	var mu sync.Mutex
+	all := make(map[string][]difference)
+	total := 0
+	var group errgroup.Group
+	group.SetLimit(2)
+	for _, module := range modules {
+		group.Go(func() error {
+			want := runOutside(t, outside, program, module)
+			got := runInside(t, a, program, module)
+			mu.Lock()
+			defer mu.Unlock()
+			total += len(want)
+			if len(want) == 0 {
+				t.Errorf("%s has no tests", module)
+			}
+			for _, d := range compareOutcomes(want, got) {
+				d.reason = known.reason(d.test)
+				if all[module] = append(all[module], d); d.reason == "" {
+					t.Errorf("%s is %q outside and %q inside", d.test, d.outside, d.inside)
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	t.Logf("%d tests of %d modules", total, len(modules))
+	if report == "" {
+		return
+	}
+	for pattern, k := range known {
+		if !k.used {
+			t.Errorf("%s does not differ any more", pattern)
+		}
+	}
+	if err := os.WriteFile(report, describeDifferences(modules, total, all), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// outcomes are what became of tests, by their names.
+type outcomes map[string]string
+
+// difference is a test that ended in two ways.
+type difference struct{ test, outside, inside, reason string }
+
+// kindOf leaves out what an outcome says besides its kind.
+func kindOf(outcome string) string {
+	kind, _, _ := strings.Cut(outcome, ":")
+	return kind
+}
+
+func compareOutcomes(want, got outcomes) []difference {
+	var all []difference
+	names := maps.Clone(want)
+	maps.Copy(names, got)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		d := difference{test: name, outside: want[name], inside: got[name]}
+		if kindOf(d.outside) != kindOf(d.inside) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// knownDifference is one of which the reason is known.
+type knownDifference struct {
+	reason string
+	used   bool
+}
+
+// differences are by names of tests, or what these begin with and a star.
+type differences map[string]*knownDifference
+
+func knownDifferences(t *testing.T) differences {
+	t.Helper()
+	known := make(differences)
+	for line := range strings.Lines(string(must(os.ReadFile("testdata/compatibility/differences"))(t))) {
+		pattern, reason, found := strings.Cut(strings.TrimSpace(line), " ")
+		if found && !strings.HasPrefix(pattern, "#") {
+			known[pattern] = &knownDifference{reason: strings.TrimSpace(reason)}
+		}
+	}
+	return known
+}
+
+func (all differences) reason(test string) string {
+	for pattern, k := range all {
+		start, many := strings.CutSuffix(pattern, "*")
+		if test == pattern || many && strings.HasPrefix(test, start) {
+			k.used = true
+			return k.reason
+		}
+	}
+	return ""
+}
+
+func runInside(t *testing.T, a *account, program, module string) outcomes {
+	x := a.execute(t, object{
+		"runtime": "debian", "code": program, "args": []string{module}, "outputFiles": []string{"outcomes.json"},
+		"timeoutMs": moduleTime.Milliseconds(), "results": false,
+		"limits": object{"memoryBytes": 1 << 30, "diskBytes": 512 << 20, "processes": 256},
+	})
+	if x.Status != "succeeded" {
+		return outcomes{module: fmt.Sprintf("failed: the run ended as %s: %s", x.Status, x.Stderr)}
+	}
+	return decodeOutcomes(t, x.file(t, "outcomes.json"))
+}
+
+func decodeOutcomes(t *testing.T, b []byte) outcomes {
+	var all outcomes
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Errorf("%v in %.200s", err, b)
+	}
+	return all
+}
+
+// unpackOutside unpacks the runtime's root file system, with what sandboxes have
+// besides.
+func unpackOutside(t *testing.T, tar string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "tar", "-xf", tar, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, d := range []string{"proc", "dev", "work", "tmp", "home/sandbox"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{
+		"passwd":        "root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000:sandbox:/home/sandbox:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		"group":         "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
+		"hosts":         "127.0.0.1 localhost sandbox\n::1 localhost\n",
+		"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// runOutside runs the program on the host's kernel, with the same files in the
+// same places, as an ordinary user without a network.
+func runOutside(t *testing.T, root, program, module string) outcomes {
+	work := must(os.MkdirTemp(t.TempDir(), ""))(t)
+	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range []string{root, work} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Error(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), moduleTime)
+	defer cancel()
+	args := []string{
+		"--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox",
+	}
+	command := []string{"/usr/bin/python3", "main.py", module}
+	if os.Getuid() == 0 {
+		become := fmt.Sprintf("import os; os.setgroups([]); os.setgid(1000); os.setuid(1000); os.execv('/usr/bin/python3', ['python3', 'main.py', %q])", module)
+		command = []string{"/usr/bin/python3", "-c", become}
+	} else {
+		args = append(args, "--unshare-user", "--uid", "1000", "--gid", "1000")
+	}
+	args = append(args,
+		"--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--bind", work, "/work",
+		"--perms", "0777", "--tmpfs", "/home/sandbox", "--chdir", "/work", "--clearenv",
+		"--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", "/home/sandbox", "--setenv", "LANG", "C.UTF-8")
+	cmd := exec.CommandContext(ctx, "bwrap", append(args, command...)...)
+	cmd.Stdin = bytes.NewReader(nil)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return outcomes{module: fmt.Sprintf("failed: %v: %s", err, out)}
+	}
+	b, err := os.ReadFile(filepath.Join(work, "outcomes.json"))
+	if err != nil {
+		return outcomes{module: "failed: " + err.Error()}
+	}
+	return decodeOutcomes(t, b)
+}
+
+// describeDifferences is docs/compatibility.md.
+func describeDifferences(modules []string, total int, all map[string][]difference) []byte {
+	var b bytes.Buffer
+	differ := 0
+	reasons := make(map[string][]difference)
+	for _, module := range slices.Sorted(maps.Keys(all)) {
+		for _, d := range all[module] {
+			reasons[d.reason] = append(reasons[d.reason], d)
+			differ++
+		}
+	}
+	fmt.Fprintf(&b, `# Compatibility
+
+CPython's own regression tests, as Debian packages them for Python 3.11
+(libpython3.11-testsuite), run in a sandbox and outside of one side by side: the
+same files in the same places, as the same ordinary user, without a network. Of
+%d tests in %d modules %d end differently. Here is each of them, with the reason.
+
+This page is made by a test, which fails for a difference without a reason:
+`+"`scripts/compatibility`"+` runs it, and `+"`make test`"+` a part.
+
+`, total, len(modules), differ)
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(&b, "## %s\n\n| test | outside | inside |\n|---|---|---|\n", reason)
+		for _, d := range reasons[reason] {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(d.test, "test."), shownOutcome(d.outside), shownOutcome(d.inside))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## The modules\n\n")
+	line := ""
+	for i, m := range modules {
+		if i > 0 {
+			m = ", " + m
+		}
+		if len(line)+len(m) > 78 {
+			b.WriteString(strings.TrimSpace(line) + "\n")
+			line = ""
+		}
+		line += m
+	}
+	fmt.Fprintf(&b, "%s\n", strings.TrimSpace(line))
+	return b.Bytes()
+}
+
+func shownOutcome(outcome string) string {
+	if outcome == "" {
+		return "not run"
+	}
+	outcome = strings.Join(strings.Fields(outcome), " ")
+	if len(outcome) > 100 {
+		outcome = strings.ToValidUTF8(outcome[:100], "") + "…"
+	}
+	return strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(outcome)
+}

@@ -1,0 +1,77 @@
+package generate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxAnswerTokens is room for a program of a thousand lines, and for thinking
+// about it. The SDK allows no more than 21,333 without a stream.
+const maxAnswerTokens = 20_000
+
+func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
+
+// write asks the model once. The draft has no code if the answer is none.
+func (w *work) write(ctx context.Context) (pyth.Draft, error) {
+	w.calls++
+	taken, err := w.take(ctx)
+	if err != nil {
+		return pyth.Draft{}, err
+	}
+	w.question.MaxTokens = taken.answer
+	var text func(string) error
+	if w.events != nil {
+		text = w.events.Text
+	}
+	limited, cancel := context.WithTimeout(ctx, w.config.Timeout)
+	defer cancel()
+	started := w.config.Clock()
+	reply, err := w.config.Model.Write(limited, w.question, text)
+	w.result.Usage.Add(reply.Usage)
+	w.observe(w.config.Clock().Sub(started), &reply, err)
+	if settleErr := w.settle(ctx, taken, reply.Usage, err); err == nil {
+		err = settleErr
+	}
+	if err != nil {
+		return pyth.Draft{}, w.explain(err, taken, reply.Usage)
+	}
+	if reply.Model != "" {
+		w.result.Model = reply.Model
+	}
+	return reply.Draft, nil
+}
+
+// explain puts an error into the caller's terms.
+func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
+	switch code := pyth.ErrorCode(err); {
+	case code == pyth.CodeInvalid && w.request.Model == "":
+		return &pyth.Error{
+			Code:    pyth.CodeLLMFailed,
+			Message: "The model that this server is set to is none of its provider's. Name another, or tell the operator.",
+			Err:     err,
+		}
+	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
+		// It was cut off where the budget ended.
+		return w.exhausted()
+	}
+	return err
+}
+
+func (w *work) observe(took time.Duration, reply *pyth.ModelReply, err error) {
+	if w.config.Observer == nil {
+		return
+	}
+	result := "answered"
+	switch e, ok := asError(err); {
+	case ok:
+		result = string(e.Code)
+	case err != nil:
+		result = "canceled"
+	case reply.Code == "":
+		result = "malformed"
+	}
+	w.config.Observer.Asked(result, took, reply.Usage)
+}

@@ -1,0 +1,64 @@
+package generate
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Bounds of the contract.
+const (
+	maxPrompt       = 32_000
+	maxAttempts     = 5
+	defaultAttempts = 3
+)
+
+// modelName is what the name of a model looks like, with gateways' prefixes.
+var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$`)
+
+func (s *Service) check(r *pyth.GenerateRequest) error {
+	n := utf8.RuneCountInString(r.Prompt)
+	switch {
+	case n == 0 || n > maxPrompt || !utf8.ValidString(r.Prompt) || strings.TrimSpace(r.Prompt) == "":
+		return pyth.Invalid("body.prompt", "must have 1 to %d characters, not only white space", maxPrompt)
+	case r.MaxAttempts < 0 || r.MaxAttempts > maxAttempts:
+		return pyth.Invalid("body.maxAttempts", "must be between 1 and %d", maxAttempts)
+	case r.Model != "" && !modelName.MatchString(r.Model):
+		return pyth.Invalid("body.model", "is no name of a model")
+	case r.Model != "" && r.Model != s.config.Default && len(s.config.Others) > 0 && !slices.Contains(s.config.Others, r.Model):
+		return pyth.Invalid("body.model", "must be one of the models of this server: %s", strings.Join(s.models(), ", "))
+	case r.InstallPackages && s.config.Packages == nil:
+		return unavailable("body.installPackages", "This server installs no packages. Leave installPackages out.")
+	case r.Session != "" && s.config.Sessions == nil:
+		return unavailable("body.sessionId", "This server does not offer sessions. Leave sessionId out.")
+	}
+	return nil
+}
+
+func (s *Service) models() []string { return append([]string{s.config.Default}, s.config.Others...) }
+
+func unavailable(location, message string) error {
+	return &pyth.Error{
+		Code: pyth.CodeNotImplemented, Message: message,
+		Fields: []pyth.FieldError{{Location: location, Message: "is not available on this server"}},
+	}
+}
+
+// language is that of the request, or of its session.
+func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest) (pyth.Language, error) {
+	if r.Session == "" {
+		return orDefault(r.Language, pyth.Python), nil
+	}
+	session, err := s.config.Sessions.Session(ctx, user, r.Session)
+	if err != nil {
+		return "", err
+	}
+	if r.Language != "" && r.Language != session.Language {
+		return "", pyth.Invalid("body.language", "must be that of the session, %q", session.Language)
+	}
+	return session.Language, nil
+}

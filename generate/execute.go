@@ -1,0 +1,142 @@
+package generate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxInstalls bounds how often a generation installs packages.
+const maxInstalls = 5
+
+// program is the request's program.
+func (w *work) program(code string) *pyth.Program {
+	r := w.request
+	return &pyth.Program{
+		Language: w.result.Language, Code: code, Files: r.Files, Timeout: r.Timeout, Limits: r.Limits, Network: r.Network,
+		Results: true, Session: r.Session, Secrets: r.Secrets, AllSecrets: r.AllSecrets,
+		KeepSecrets: r.KeepSecrets,
+	}
+}
+
+// ran is a run, with what the model is told of it.
+type ran struct {
+	*pyth.Execution
+	stdout, stderr string
+	// missing is the package that it lacked, and notInstalled why that was not
+	// installed.
+	missing, notInstalled string
+}
+
+// execute runs the program, again after each package that it lacks and that may
+// be installed.
+func (w *work) execute(ctx context.Context, code string) (*ran, error) {
+	for {
+		run, err := w.once(ctx, code)
+		if err != nil || run.Status != pyth.StatusFailed {
+			return run, err
+		}
+		if run.missing = w.missingPackage(run.Error); run.missing == "" {
+			return run, nil
+		}
+		if run.notInstalled = w.install(ctx, run.missing); run.notInstalled != "" {
+			if !slices.Contains(w.result.MissingPackages, run.missing) {
+				w.result.MissingPackages = append(w.result.MissingPackages, run.missing)
+			}
+			return run, ctx.Err()
+		}
+	}
+}
+
+func (w *work) once(ctx context.Context, code string) (*ran, error) {
+	stdout, stderr := newExcerpt(w.hiding), newExcerpt(w.hiding)
+	var events pyth.Events
+	if w.events != nil {
+		events = &recorder{w.events, stdout, stderr}
+	}
+	e, err := w.config.Executions.Execute(ctx, w.user, w.program(code), events)
+	if err != nil {
+		return nil, err
+	}
+	// With events these are empty.
+	stdout.write(e.Stdout)
+	stderr.write(e.Stderr)
+	return &ran{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
+}
+
+// install installs a package, or says why it does not.
+func (w *work) install(ctx context.Context, name string) (why string) {
+	if !w.request.InstallPackages {
+		return "is not installed, and the user did not allow that it be"
+	}
+	if w.installs++; w.installs > maxInstalls {
+		return "is not installed, and no more packages may be"
+	}
+	if err := w.config.Packages.Install(ctx, w.user, w.result.Language, []string{name}); err != nil {
+		return "could not be installed"
+	}
+	return ""
+}
+
+// outcome is what the model is told of a run that failed, in JSON.
+type outcome struct {
+	Status   pyth.Status   `json:"status"`
+	What     string        `json:"what,omitempty"`
+	ExitCode *int          `json:"exitCode,omitempty"`
+	Signal   string        `json:"signal,omitempty"`
+	Error    *programError `json:"error,omitempty"`
+	Stdout   string        `json:"stdout"`
+	Stderr   string        `json:"stderr"`
+}
+
+type programError struct {
+	Name      string `json:"name"`
+	Message   string `json:"message"`
+	Line      int    `json:"line,omitempty"`
+	Traceback string `json:"traceback"`
+}
+
+func (w *work) outcome(run *ran) string {
+	o := outcome{
+		Status: run.Status, What: w.what(run), ExitCode: run.ExitCode, Signal: run.Signal,
+		Stdout: run.stdout, Stderr: run.stderr,
+	}
+	if e := run.Error; e != nil {
+		o.Error = &programError{Name: w.excerpt(e.Name), Message: w.excerpt(e.Message), Line: e.Line, Traceback: w.excerpt(e.Traceback)}
+		// Python prints the traceback, too.
+		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
+			o.Stderr = rest
+		}
+	}
+	b, _ := json.Marshal(o) // It has only what can be encoded.
+	return string(b)
+}
+
+// excerpt is of a text that is whole.
+func (w *work) excerpt(text string) string {
+	x := newExcerpt(w.hiding)
+	x.write([]byte(text))
+	return x.close(false)
+}
+
+// what puts the end of the run into words, where the status is not enough.
+func (w *work) what(run *ran) string {
+	limits := w.config.Limits
+	switch {
+	case run.missing != "":
+		return fmt.Sprintf("The package %s %s. Write the program without it.", run.missing, run.notInstalled)
+	case run.Status == pyth.StatusTimedOut:
+		return fmt.Sprintf("It ran for longer than the %d ms that it has.", orDefault(w.request.Timeout, limits.DefaultTimeout).Milliseconds())
+	case run.Status == pyth.StatusOutOfMemory:
+		return fmt.Sprintf("It needed more than the %d bytes of memory that it has.", orDefault(w.request.Limits.MemoryBytes, limits.Default.MemoryBytes))
+	case run.Status == pyth.StatusOutputLimit:
+		return fmt.Sprintf("It printed more than the %d bytes that it may.", orDefault(w.request.Limits.OutputBytes, limits.Default.OutputBytes))
+	case run.Status == pyth.StatusKilled:
+		return "It was ended for a limit on its processes, disk or processor time."
+	}
+	return ""
+}

@@ -1,0 +1,159 @@
+package generate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Bounds of what the model is told of each thing.
+const (
+	maxFileHead    = 1 << 10
+	maxFileHeads   = 16 << 10
+	maxDescription = 200
+	maxListed      = 200
+)
+
+// surroundings are where the program will run, as the model is told of it. They
+// are JSON, in which no text can pretend to be anything else.
+type surroundings struct {
+	Language string `json:"language"`
+	Version  string `json:"version,omitempty"`
+	File     string `json:"file"`
+	// Executed is whether it is run at once.
+	Executed    bool       `json:"executed"`
+	TimeoutMs   int64      `json:"timeoutMs"`
+	MemoryBytes int64      `json:"memoryBytes"`
+	Network     []string   `json:"network"`
+	Packages    []string   `json:"packages"`
+	Secrets     []secret   `json:"secrets"`
+	Files       []file     `json:"files"`
+	Session     []variable `json:"session,omitempty"`
+}
+
+type (
+	secret struct {
+		Name        string `json:"name"`
+		Description string `json:"description,omitempty"`
+	}
+	file struct {
+		Path      string `json:"path"`
+		SizeBytes int    `json:"sizeBytes"`
+		Head      string `json:"head,omitempty"`
+	}
+	variable struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
+)
+
+// surroundings gathers them, without values of secrets.
+func (w *work) surroundings(ctx context.Context) (string, error) {
+	r, limits := w.request, w.config.Limits
+	all := surroundings{
+		Language: string(w.result.Language), File: w.result.Language.File(), Executed: r.Execute,
+		TimeoutMs:   orDefault(r.Timeout, limits.DefaultTimeout).Milliseconds(),
+		MemoryBytes: orDefault(r.Limits.MemoryBytes, limits.Default.MemoryBytes),
+		Network:     []string{}, Packages: []string{}, Secrets: []secret{}, Files: w.files(),
+	}
+	for _, host := range r.Network {
+		all.Network = append(all.Network, w.hide(host))
+	}
+	for _, l := range w.config.Languages {
+		if l.Name == w.result.Language {
+			all.Version = l.Version
+		}
+	}
+	secrets, err := w.secrets(ctx)
+	if err != nil {
+		return "", err
+	}
+	all.Secrets = append(all.Secrets, secrets...)
+	if w.config.Packages != nil {
+		installed, err := w.config.Packages.Installed(ctx, w.user, w.result.Language)
+		if err != nil {
+			return "", err
+		}
+		all.Packages = append(all.Packages, installed[:min(len(installed), maxListed)]...)
+	}
+	if r.Session != "" && w.result.Language == pyth.Python {
+		if all.Session, err = w.state(ctx); err != nil {
+			return "", err
+		}
+	}
+	b, err := json.Marshal(all)
+	return string(b), err
+}
+
+// secrets are the names and descriptions of those that the program is given.
+func (w *work) secrets(ctx context.Context) ([]secret, error) {
+	if !w.request.AllSecrets && len(w.request.Secrets) == 0 {
+		return nil, nil
+	}
+	var all []*pyth.Secret
+	var err error
+	if w.config.Secrets != nil {
+		if all, err = w.config.Secrets.Secrets(ctx, w.user); err != nil {
+			return nil, err
+		}
+	}
+	if !w.request.AllSecrets {
+		for i, name := range w.request.Secrets {
+			if !slices.ContainsFunc(all, func(s *pyth.Secret) bool { return s.Name == name }) {
+				return nil, pyth.Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+			}
+		}
+		all = slices.DeleteFunc(slices.Clone(all), func(s *pyth.Secret) bool { return !slices.Contains(w.request.Secrets, s.Name) })
+	}
+	var told []secret
+	for _, s := range all[:min(len(all), maxListed)] {
+		told = append(told, secret{w.hide(s.Name), cut(w.hide(s.Description), maxDescription)})
+	}
+	return told, nil
+}
+
+// files are those of the request: their names, and the heads of those that are
+// text.
+func (w *work) files() []file {
+	files := make([]file, 0, len(w.request.Files))
+	room := maxFileHeads
+	for _, f := range w.request.Files {
+		// A value at the end of the head would show in part.
+		stream := w.hiding.Stream()
+		n := min(len(f.Content), maxFileHead, room)
+		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
+		if whole := wholeCharacters(head); utf8.Valid(whole) && !bytes.ContainsRune(whole, 0) {
+			head = whole
+		} else {
+			head = nil
+		}
+		room -= len(head)
+		room = max(room, 0)
+		files = append(files, file{w.hide(f.Path), len(f.Content), string(head)})
+	}
+	return files
+}
+
+// wholeCharacters leaves out a character that was cut at the end.
+func wholeCharacters(b []byte) []byte {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax+1); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return b[:i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+// cut is the beginning of a text, up to so many characters.
+func cut(text string, most int) string {
+	runes := []rune(text)
+	return string(runes[:min(len(runes), most)])
+}

@@ -1,0 +1,272 @@
+// Package oci reads container images from files: those that `docker save` and
+// `podman save` write, OCI image layouts in a tar file, and plain tar files of a
+// root file system, such as `docker export` makes.
+//
+// It promises that nothing but blobs under their digests is unpacked, below a
+// temporary directory, and that a layer which is not the one that its image
+// names is an error.
+package oci
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// Image is a container image, or what serves as one. Close must be called.
+type Image struct {
+	layers []layer
+	dir    string
+}
+
+// layer is a tar archive to be laid over those before it.
+type layer struct {
+	open func() (io.ReadCloser, error)
+	// digest is the SHA-256 of what is read, in hexadecimal; "" where no image
+	// says it.
+	digest string
+}
+
+// Open opens the file. What has to be unpacked goes to a temporary directory in
+// dir until Close.
+func Open(file, dir string) (*Image, error) {
+	docker, ociLayout, err := kind(file)
+	if err != nil {
+		return nil, fmt.Errorf("oci: %s: %w", file, err)
+	}
+	i := new(Image)
+	switch {
+	case docker:
+		err = i.openDocker(file)
+	case ociLayout:
+		err = i.openLayout(file, dir)
+	default:
+		i.layers = []layer{{open: func() (io.ReadCloser, error) { return openTar(file) }}}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("oci: %s: %w", file, err), i.Close())
+	}
+	return i, nil
+}
+
+// Close removes what was unpacked.
+func (i *Image) Close() error {
+	if i.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(i.dir)
+}
+
+// Layers calls use with each layer, a tar archive, in their order. Progress is
+// told how many of how many are read.
+func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
+	for n, l := range i.layers {
+		progress(n, len(i.layers))
+		if err := l.read(use); err != nil {
+			return fmt.Errorf("oci: layer %d of %d: %w", n+1, len(i.layers), err)
+		}
+	}
+	progress(len(i.layers), len(i.layers))
+	return nil
+}
+
+func (l layer) read(use func(io.Reader) error) error {
+	r, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	sum := sha256.New()
+	if err := use(io.TeeReader(r, sum)); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); l.digest != "" && got != l.digest {
+		return fmt.Errorf("its SHA-256 is %s, not %s: the file is damaged", got, l.digest)
+	}
+	return nil
+}
+
+// kind looks for what marks an image: the manifest of `docker save`, which also
+// those have that are OCI layouts beside, or the mark of a layout (OCI image
+// specification, "Image Layout").
+func kind(file string) (docker, ociLayout bool, err error) {
+	err = names(file, func(name string, _ io.Reader) error {
+		docker = docker || name == "manifest.json"
+		ociLayout = ociLayout || name == "oci-layout"
+		return nil
+	})
+	return docker, ociLayout, err
+}
+
+// names calls visit for each file of a tar file.
+func names(file string, visit func(name string, content io.Reader) error) error {
+	r, err := openTar(file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("it is no tar file: %w", err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			if err := visit(path.Clean(h.Name), archive); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// openTar opens a tar file, which may be compressed with gzip.
+func openTar(file string) (io.ReadCloser, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, errors.Join(fmt.Errorf("it is no tar file: %w", err), f.Close())
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if head[0] != 0x1f || head[1] != 0x8b { // RFC 1952, section 2.3.1
+		return f, nil
+	}
+	unpacked, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<20))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{unpacked, f}, nil
+}
+
+func (i *Image) openDocker(file string) error {
+	opener := func() (io.ReadCloser, error) { return openTar(file) }
+	all, err := tarball.LoadManifest(opener)
+	if err != nil {
+		return err
+	}
+	if len(all) != 1 {
+		return fmt.Errorf("it holds %d images; save one", len(all))
+	}
+	image, err := tarball.Image(opener, nil)
+	if err != nil {
+		return err
+	}
+	return i.use(image)
+}
+
+func (i *Image) openLayout(file, dir string) (err error) {
+	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
+		return err
+	}
+	// What belongs to an image layout.
+	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
+	err = names(file, func(name string, content io.Reader) error {
+		if !blob.MatchString(name) {
+			return nil
+		}
+		at := filepath.Join(i.dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, content)
+		return errors.Join(err, f.Close())
+	})
+	if err != nil {
+		return err
+	}
+	index, err := layout.ImageIndexFromPath(i.dir)
+	if err != nil {
+		return err
+	}
+	image, err := choose(index)
+	if err != nil {
+		return err
+	}
+	return i.use(image)
+}
+
+// choose returns the image of an index that is for machines like this one, also
+// of an index in it.
+func choose(index v1.ImageIndex) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var found []v1.Image
+	for _, d := range manifest.Manifests {
+		if p := d.Platform; p != nil && (p.Architecture != "amd64" || p.OS != "linux") {
+			continue
+		}
+		var image v1.Image
+		switch {
+		case d.MediaType.IsImage():
+			image, err = index.Image(d.Digest)
+		case d.MediaType.IsIndex():
+			var inner v1.ImageIndex
+			if inner, err = index.ImageIndex(d.Digest); err == nil {
+				image, err = choose(inner)
+			}
+		default:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, image)
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("it holds %d images for Linux on x86-64; save one", len(found))
+	}
+	return found[0], nil
+}
+
+// use takes the layers of an image.
+func (i *Image) use(image v1.Image) error {
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	if config.Architecture != "" && config.Architecture != "amd64" {
+		return fmt.Errorf("it is for %s, not for x86-64", config.Architecture)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return err
+	}
+	// Asked itself, a layer would say what it is instead of what it should be.
+	ids := config.RootFS.DiffIDs
+	if len(ids) != len(layers) {
+		return fmt.Errorf("it has %d layers, of which it names %d", len(layers), len(ids))
+	}
+	for n, l := range layers {
+		i.layers = append(i.layers, layer{open: l.Uncompressed, digest: ids[n].Hex})
+	}
+	return nil
+}

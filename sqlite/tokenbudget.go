@@ -1,0 +1,45 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	selectTokens = "SELECT coalesce(max(tokens), 0) FROM token_budgets WHERE user_id = ? AND day = ?"
+	putTokens    = "INSERT INTO token_budgets (user_id, day, tokens) VALUES (?1, ?2, ?3)" +
+		" ON CONFLICT (user_id) DO UPDATE SET day = ?2, tokens = ?3"
+	returnTokens = "UPDATE token_budgets SET tokens = max(tokens - ?3, 0) WHERE user_id = ?1 AND day = ?2"
+)
+
+// dayOf is the day in UTC, counted from 1970-01-01.
+func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+
+// TakeTokens takes of the day's tokens.
+func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
+	var taken int64
+	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var used int64
+		if err := tx.QueryRowContext(ctx, selectTokens, user, dayOf(day)).Scan(&used); err != nil {
+			return err
+		}
+		if taken = min(most, limit-used); taken < least {
+			return pyth.Errorf(pyth.CodeTokenBudget, "The tokens of today are used up.")
+		}
+		_, err := tx.ExecContext(ctx, putTokens, user, dayOf(day), used+taken)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return taken, nil
+}
+
+// ReturnTokens gives tokens back.
+func (s *Store) ReturnTokens(ctx context.Context, user pyth.UserID, day time.Time, tokens int64) error {
+	_, err := s.write(ctx, returnTokens, user, dayOf(day), tokens)
+	return err
+}

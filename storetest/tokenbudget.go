@@ -1,0 +1,78 @@
+package storetest
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func take(t *testing.T, s pyth.TokenBudgetStore, user pyth.UserID, day time.Time, least, most, limit, expected int64) {
+	t.Helper()
+	taken, err := s.TakeTokens(t.Context(), user, day, least, most, limit)
+	if expected == 0 {
+		want(t, err, pyth.CodeTokenBudget)
+	} else {
+		want(t, err, "")
+	}
+	if taken != expected {
+		t.Errorf("took %d, want %d", taken, expected)
+	}
+}
+
+func testTokenBudget(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	create(t, s, "ada")
+	create(t, s, "bob")
+	take(t, s, "ada", start, 10, 60, 100, 60)
+	// What is left is less than most, then less than least.
+	take(t, s, "ada", start, 10, 60, 100, 40)
+	take(t, s, "ada", start, 1, 60, 100, 0)
+	take(t, s, "bob", start, 10, 60, 100, 60)
+	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
+	take(t, s, "ada", start, 31, 60, 100, 0)
+	take(t, s, "ada", start, 30, 60, 100, 30)
+	// A lower limit than what is used, and more used than was taken.
+	take(t, s, "ada", start, 1, 60, 50, 0)
+	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
+	take(t, s, "bob", start, 5, 60, 100, 5)
+	want(t, s.ReturnTokens(ctx, "nobody", start, 5), "")
+	if _, err := s.TakeTokens(ctx, "nobody", start, 1, 2, 3); err == nil {
+		t.Error("nobody took tokens")
+	}
+}
+
+func testTokenBudgetOfADay(t *testing.T, s pyth.Store) {
+	ctx := t.Context()
+	create(t, s, "ada")
+	midnight := time.Date(2026, 4, 5, 0, 0, 0, 0, time.UTC)
+	last := midnight.Add(-time.Nanosecond)
+	take(t, s, "ada", start, 1, 100, 100, 100)
+	take(t, s, "ada", last, 1, 100, 100, 0)
+	take(t, s, "ada", midnight.In(time.FixedZone("", -3600)), 1, 70, 100, 70)
+	// What comes late is of a day that is over.
+	want(t, s.ReturnTokens(ctx, "ada", last, 50), "")
+	take(t, s, "ada", midnight.Add(23*time.Hour), 1, 70, 100, 30)
+}
+
+func testTokenBudgetRace(t *testing.T, s pyth.Store) {
+	create(t, s, "ada")
+	var wg sync.WaitGroup
+	var total atomic.Int64
+	for range 10 {
+		wg.Go(func() {
+			taken, err := s.TakeTokens(t.Context(), "ada", start, 20, 30, 100)
+			if err != nil {
+				want(t, err, pyth.CodeTokenBudget)
+			}
+			total.Add(taken)
+		})
+	}
+	wg.Wait()
+	// Three take 30, and 10 are too few for the others.
+	if total.Load() != 90 {
+		t.Errorf("%d were taken", total.Load())
+	}
+}
