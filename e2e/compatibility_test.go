@@ -24,7 +24,7 @@ import (
 const compatibility = "COMPATIBILITY"
 
 // moduleTime is how long the tests of one module may take.
-const moduleTime = 4 * time.Minute
+const moduleTime = 5 * time.Minute
 
 // TestCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
 // in a sandbox and with the same files outside of one, and expects the same of
@@ -76,7 +76,7 @@ func TestCPythonsOwnTests(t *testing.T) {
 		return
 	}
 	for pattern, k := range known {
-		if !k.used {
+		if !k.used && !strings.HasPrefix(k.reason, "At times") {
 			t.Errorf("%s does not differ any more", pattern)
 		}
 	}
@@ -195,9 +195,14 @@ func runOutside(t *testing.T, root, program, module string) outcomes {
 	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {
 		t.Error(err)
 	}
-	for _, dir := range []string{root, work} {
-		if err := os.Chmod(dir, 0o777); err != nil {
-			t.Error(err)
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Error(err)
+	}
+	if os.Getuid() == 0 {
+		for _, name := range []string{work, filepath.Join(work, "main.py")} {
+			if err := os.Chown(name, 1000, 1000); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), moduleTime)

@@ -59,7 +59,7 @@ func (r *debianRuntime) flag(t *testing.T) string {
 }
 
 // plainDebian has a Python and little else, and CPython's own tests.
-var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite", "")
+var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,libstdc++6", "")
 
 // dataScience has what data scientists expect, without the compilers that
 // Debian's scipy asks for.
@@ -188,6 +188,30 @@ func TestRandomStateIsNotSharedByRunsWithModulesImportedAhead(t *testing.T) {
 			seen[number] = true
 		}
 	}
+}
+
+func TestARuntimeOfOnesOwnMayHaveNode(t *testing.T) {
+	t.Parallel()
+	root := unpackOutside(t, must(plainDebian.tar())(t))
+	node := must(os.ReadFile(nodeBinary(t)))(t)
+	if err := os.WriteFile(filepath.Join(root, "usr/bin/node"), node, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "--node=off", "--runtime=both="+root)
+	a := s.register(t)
+	in := func(language, code string) *execution {
+		t.Helper()
+		return a.execute(t, object{"runtime": "both", "language": language, "code": code})
+	}
+	in("javascript", "console.log(process.execPath, 6 * 7)").prints(t, "/usr/bin/node 42\n")
+	in("typescript", "const x: number = 42; console.log(x)").prints(t, "42\n")
+	in("python", "print(42)").prints(t, "42\n")
+	if x := in("javascript", "throw new TypeError('no')").ends(t, "failed"); x.Error == nil || x.Error.Name != "TypeError" {
+		t.Errorf("got %v", x)
+	}
+	s.call(t, a, "POST", "/api/v1/sessions", object{"language": "javascript", "runtime": "both"}).refused(t, 400, "invalid_request")
+	a.open(t, object{"runtime": "both"}).in(t, "print(42)").prints(t, "42\n")
+	s.call(t, a, "POST", "/api/v1/execute", object{"language": "javascript", "code": "1"}).refused(t, 503, "runtime_unavailable")
 }
 
 func TestWhatCannotBeARuntimeIsSaidAtStart(t *testing.T) {
