@@ -85,10 +85,19 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("85 a wheel with ways out of its directory", func(t *testing.T) {
 		for i, raw := range [][]*zip.FileHeader{
-			{special("../evil.py", 0o644)}, {special("a/../../evil.py", 0o644)}, {special("/etc/evil", 0o644)}, {special("a//b", 0o644)}, {special("./a", 0o644)},
-			{special(`..\evil.py`, 0o644)}, {special("a\x01b", 0o644)}, {special(strings.Repeat("a/", 100)+"b", 0o644)},
-			{special("evil", fs.ModeSymlink|0o777)}, {special("evil", fs.ModeDevice|0o666)}, {special("evil", fs.ModeNamedPipe|0o666)},
-			{special("twice", 0o644), special("twice", 0o644)}, {special("file", 0o644), special("file/below", 0o644)},
+			{special("../evil.py", 0o644)},
+			{special("a/../../evil.py", 0o644)},
+			{special("/etc/evil", 0o644)},
+			{special("a//b", 0o644)},
+			{special("./a", 0o644)},
+			{special(`..\evil.py`, 0o644)},
+			{special("a\x01b", 0o644)},
+			{special(strings.Repeat("a/", 100)+"b", 0o644)},
+			{special("evil", fs.ModeSymlink|0o777)},
+			{special("evil", fs.ModeDevice|0o666)},
+			{special("evil", fs.ModeNamedPipe|0o666)},
+			{special("twice", 0o644), special("twice", 0o644)},
+			{special("file", 0o644), special("file/below", 0o644)},
 			{special("other-1.dist-info/METADATA", 0o644)},
 		} {
 			name := fmt.Sprint("hostile", i)

@@ -53,12 +53,11 @@ func (a *account) set(t testing.TB, requirements ...string) packageList {
 	return l
 }
 
-func (l packageList) want(t testing.TB, want string) packageList {
+func (l packageList) want(t testing.TB, want string) {
 	t.Helper()
 	if l.String() != want {
 		t.Fatalf("got %s, want %s", l, want)
 	}
-	return l
 }
 
 // family are packages that need each other.
@@ -236,6 +235,17 @@ func TestAnIndexThatFailsChangesNothing(t *testing.T) {
 	s.call(t, a, "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
 	a.packages(t).want(t, "base-lib 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
+	var log struct {
+		Entries []struct {
+			Outcome string
+			Details map[string]any
+		}
+	}
+	s.call(t, a, "GET", "/api/v1/audit?action=packages.changed", nil).want(t, 200, &log)
+	if len(log.Entries) != 2 || log.Entries[0].Outcome != "failure" || log.Entries[0].Details["reason"] != "index_unavailable" ||
+		fmt.Sprint(log.Entries[1].Details) != "map[added:[base-lib 1.0] language:python removed:[]]" {
+		t.Errorf("taken down was %+v", log.Entries)
+	}
 	// What is here already needs no index.
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
 }

@@ -196,23 +196,34 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Run
 		if err != nil {
 			return err
 		}
-		select {
-		case s.places <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		defer func() { <-s.places }()
-		next, err := s.prepare(ctx, user, list, w, tell)
-		if err == nil {
-			err = s.commit(ctx, user, list, next)
-			made = next
-		}
+		err = s.placed(ctx, user, func() error {
+			next, err := s.prepare(ctx, user, list, w, tell)
+			if err == nil {
+				err = s.commit(ctx, user, list, next)
+				made = next
+			}
+			return err
+		})
 		if err != nil && ctx.Err() == nil {
 			s.audit(ctx, user, list, list, err)
 		}
 		return err
 	})
 	return made, err
+}
+
+// placed does something when there is a place for it: a user has one, whatever
+// the lists, so that nobody takes those of others.
+func (s *Service) placed(ctx context.Context, user pyth.UserID, f func() error) error {
+	return s.turns.do(ctx, string(user), func() error {
+		select {
+		case s.places <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-s.places }()
+		return f()
+	})
 }
 
 // prepare finds the packages and has their files at hand.

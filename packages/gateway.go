@@ -32,7 +32,6 @@ type gateway struct {
 type route struct {
 	gateway *gateway
 	rule    string
-	handler http.Handler
 	ctx     context.Context
 	cancel  context.CancelFunc
 	server  *http.Server

@@ -119,7 +119,7 @@ func (s *Service) wheelImage(ctx context.Context, user pyth.UserID, p *pyth.Lock
 	if err != nil {
 		return faulty(p.Name, p.Version, errZip)
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }()
 	c, err := readWheel(&z.Reader, p.Name, room)
 	if err != nil {
 		return faulty(p.Name, p.Version, err)

@@ -148,8 +148,13 @@ func TestPlacesOfNode(t *testing.T) {
 		"node_modules/@s/c": {Version: "1"}, "node_modules/mac": {Version: "1", OS: list{"darwin"}}, "node_modules/not": {Version: "1", OS: list{"!linux"}},
 	}}
 	for _, c := range []struct{ from, name, want string }{
-		{"node_modules/a", "b", "node_modules/a/node_modules/b"}, {"node_modules/a/node_modules/b", "a", "node_modules/a"},
-		{"node_modules/@s/c", "b", "node_modules/b"}, {"node_modules/b", "@s/c", "node_modules/@s/c"}, {"node_modules/a", "mac", ""}, {"node_modules/a", "not", ""}, {"node_modules/a", "../x", ""},
+		{"node_modules/a", "b", "node_modules/a/node_modules/b"},
+		{"node_modules/a/node_modules/b", "a", "node_modules/a"},
+		{"node_modules/@s/c", "b", "node_modules/b"},
+		{"node_modules/b", "@s/c", "node_modules/@s/c"},
+		{"node_modules/a", "mac", ""},
+		{"node_modules/a", "not", ""},
+		{"node_modules/a", "../x", ""},
 	} {
 		if got := lock.find(c.from, c.name); got != c.want {
 			t.Errorf("%s finds %s at %q", c.from, c.name, got)

@@ -32,7 +32,7 @@ func (p *pythonResolver) resolve(ctx context.Context, user pyth.UserID, w wish, 
 	r := p.gateway.begin(ctx, index.handle)
 	defer r.end()
 	input := map[string]any{"host": gatewayHost, "requirements": texts(pyth.PythonRuntime, w.direct)}
-	constraints := []string{}
+	constraints := make([]string, 0, len(w.keep))
 	for _, kept := range w.keep {
 		constraints = append(constraints, kept.Name+"=="+kept.Version)
 	}

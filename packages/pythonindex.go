@@ -65,15 +65,15 @@ type pythonIndex struct {
 func (x *pythonIndex) handle(r *route, w http.ResponseWriter, q *http.Request) {
 	switch parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/"); {
 	case len(parts) == 2 && parts[0] == "simple" && pythonName.MatchString(parts[1]):
-		x.page(r, w, q.Context(), normalize(parts[1]))
+		x.page(q.Context(), r, w, normalize(parts[1]))
 	case len(parts) == 3 && parts[0] == "files":
-		f := x.file(parts[1])
-		if f == nil {
+		switch f := x.file(parts[1]); {
+		case f == nil:
 			http.NotFound(w, q)
-		} else if parts[2] == f.filename+".metadata" {
-			x.metadata(r, w, q.Context(), f)
-		} else {
-			x.wheel(r, w, q.Context(), f)
+		case parts[2] == f.filename+".metadata":
+			x.metadata(q.Context(), r, w, f)
+		default:
+			x.wheel(q.Context(), r, w, f)
 		}
 	default:
 		http.NotFound(w, q)
@@ -104,7 +104,7 @@ func (x *pythonIndex) file(number string) *wheelFile {
 }
 
 // page passes the list of a project's wheels on, with our own addresses.
-func (x *pythonIndex) page(r *route, w http.ResponseWriter, ctx context.Context, project string) {
+func (x *pythonIndex) page(ctx context.Context, r *route, w http.ResponseWriter, project string) {
 	x.mu.Lock()
 	x.pages++
 	many := x.pages > maxPages
@@ -131,7 +131,7 @@ func (x *pythonIndex) page(r *route, w http.ResponseWriter, ctx context.Context,
 func (x *pythonIndex) own(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	list := []map[string]any{}
+	list := make([]map[string]any, 0, len(files))
 	for _, f := range files {
 		entry := map[string]any{
 			"filename": f.filename, "url": fmt.Sprintf("http://%s/files/%d/%s", gatewayHost, len(x.files), f.filename),
@@ -157,7 +157,7 @@ func (x *pythonIndex) own(project string, files []*wheelFile) map[string]any {
 func (d *disk) metadataPath(hash string) string { return d.downloadPath(hash) + ".metadata" }
 
 // metadata passes a wheel's METADATA on, which spares pip the wheel.
-func (x *pythonIndex) metadata(r *route, w http.ResponseWriter, ctx context.Context, f *wheelFile) {
+func (x *pythonIndex) metadata(ctx context.Context, r *route, w http.ResponseWriter, f *wheelFile) {
 	if f.hash != "" {
 		kept := x.disk.metadataPath(f.hash)
 		if b, err := os.ReadFile(kept); err == nil {
@@ -198,7 +198,7 @@ func (x *pythonIndex) metadata(r *route, w http.ResponseWriter, ctx context.Cont
 }
 
 // wheel passes a wheel on, which is then here for its image as well.
-func (x *pythonIndex) wheel(r *route, w http.ResponseWriter, ctx context.Context, f *wheelFile) {
+func (x *pythonIndex) wheel(ctx context.Context, r *route, w http.ResponseWriter, f *wheelFile) {
 	at, err := x.fetch(ctx, f)
 	if err != nil {
 		r.answer(w, err)

@@ -38,7 +38,7 @@ type Config struct {
 	Timeout, ResolveTimeout, CompileTimeout time.Duration
 	// MemoryBytes is what a job of this package may take; 0 is 1 GiB.
 	MemoryBytes int64
-	// MaxChanges is how many changes are made at once; 0 is 2.
+	// MaxChanges is how many changes are made at once, one of each user; 0 is 4.
 	MaxChanges int
 	Clock      func() time.Time
 	Logger     *slog.Logger
@@ -89,7 +89,7 @@ func New(ctx context.Context, config Config) (*Service, error) {
 	orDefault(&c.ResolveTimeout, 5*time.Minute)
 	orDefault(&c.CompileTimeout, 2*time.Minute)
 	orDefault(&c.MemoryBytes, 1<<30)
-	orDefault(&c.MaxChanges, 2)
+	orDefault(&c.MaxChanges, 4)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

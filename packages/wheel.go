@@ -96,7 +96,7 @@ func (d *disk) keepMetadata(wheel, hash string) {
 	if err != nil {
 		return
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }()
 	found, err := fs.Glob(z, "*.dist-info/METADATA")
 	if err != nil || len(found) != 1 {
 		return
@@ -120,7 +120,7 @@ func readZipped(z *zip.Reader, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, maxMetadata+1))
 	if len(b) > maxMetadata {
 		return nil, errLarge
