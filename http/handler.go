@@ -141,9 +141,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
-	if err := h.serveDocuments(); err != nil {
-		return nil, err
-	}
+	h.serveDocuments()
 	h.serveMetrics()
 	return h, nil
 }

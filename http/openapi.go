@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
@@ -52,38 +53,32 @@ func newOpenAPI(version string) *huma.OpenAPI {
 
 // serveDocuments adds the OpenAPI document and the pages made of it. Nothing
 // changes them while the server runs, so they are made once.
-func (h *Handler) serveDocuments() error {
+func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	h.documentDocuments()
-	asJSON, err := json.Marshal(api, json.Deterministic(true))
-	if err != nil {
-		return err
-	}
-	if err := (*jsontext.Value)(&asJSON).Indent(); err != nil {
-		return err
-	}
-	asYAML, err := api.YAML()
-	if err != nil {
-		return err
-	}
-	reference, err := referencePage(api)
-	if err != nil {
-		return err
-	}
-	errorList, err := errorsPage(api.Info.Version)
-	if err != nil {
-		return err
-	}
-	h.serveStatic(openAPIPath+".json", "application/json", asJSON)
-	h.serveStatic(openAPIPath+".yaml", "application/yaml", asYAML)
-	h.serveStatic(docsPath, "text/html; charset=utf-8", reference)
-	h.serveStatic(errorsPath, "text/html; charset=utf-8", errorList)
-	return nil
+	h.serveStatic(openAPIPath+".json", "application/json", func() ([]byte, error) {
+		document, err := json.Marshal(api, json.Deterministic(true))
+		if err == nil {
+			err = (*jsontext.Value)(&document).Indent()
+		}
+		return document, err
+	})
+	h.serveStatic(openAPIPath+".yaml", "application/yaml", api.YAML)
+	h.serveStatic(docsPath, "text/html; charset=utf-8", func() ([]byte, error) { return referencePage(api) })
+	h.serveStatic(errorsPath, "text/html; charset=utf-8", func() ([]byte, error) { return errorsPage(api.Info.Version) })
 }
 
-func (h *Handler) serveStatic(path, mediaType string, content []byte) {
+// serveStatic serves what is made when it is first asked for: a server that
+// starts needs none of it.
+func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	policy := contentSecurityPolicy()
-	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+	once := sync.OnceValues(document)
+	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		content, err := once()
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("Content-Security-Policy", policy)
 		// It is the same for everyone, but for the next version of the server.
