@@ -42,13 +42,8 @@ type Options struct {
 	Progress func(step string, done, total int)
 }
 
-// defaultMirror is Debian's own archive, and security is that of its security
-// team.
-const (
-	defaultMirror = "http://deb.debian.org/debian"
-	security      = "http://deb.debian.org/debian-security"
-	keyring       = "/usr/share/keyrings/debian-archive-keyring.gpg"
-)
+// keyring has the keys of Debian's archive.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // base are the packages that programs take to be everywhere: a shell and the
 // usual tools.
@@ -123,7 +118,7 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	if err := os.WriteFile(filepath.Join(a.dir, "status"), nil, 0o644); err != nil {
 		return nil, err
 	}
-	if err := a.writeSources(); err != nil {
+	if err := a.writeSources(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.run(ctx, "Reading what the archive has", "update"); err != nil {
@@ -147,16 +142,19 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 }
 
 // writeSources names the archives, if they are others than this machine's.
-func (a *apt) writeSources() error {
+func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
 		return nil
 	}
 	if a.Suite == "" {
 		return errors.New("debian: name the suite with the mirror")
 	}
-	mirror := a.Mirror
+	mirror, security := a.Mirror, ""
 	if mirror == "" {
-		mirror = defaultMirror
+		var err error
+		if mirror, security, err = ownArchives(ctx); err != nil {
+			return err
+		}
 	}
 	if strings.ContainsAny(mirror+a.Suite, " \t\n[]") {
 		return fmt.Errorf("debian: %q and %q are not a mirror and a suite", mirror, a.Suite)
@@ -168,9 +166,32 @@ func (a *apt) writeSources() error {
 	fmt.Fprintf(&b, "deb [signed-by=%s] %s %s main\n", keyring, mirror, a.Suite)
 	if a.Mirror == "" && a.Suite != "sid" && a.Suite != "unstable" {
 		fmt.Fprintf(&b, "deb [signed-by=%s] %s %s-updates main\n", keyring, mirror, a.Suite)
-		fmt.Fprintf(&b, "deb [signed-by=%s] %s %s-security main\n", keyring, security, a.Suite)
+		if security != "" {
+			fmt.Fprintf(&b, "deb [signed-by=%s] %s %s-security main\n", keyring, security, a.Suite)
+		}
 	}
 	return os.WriteFile(a.sources(), b.Bytes(), 0o644)
+}
+
+// ownArchives are Debian's archive and that of its security team, "" for none, as
+// this machine's apt is set up with them.
+func ownArchives(ctx context.Context) (mirror, security string, err error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("debian: asking apt for its archives: %w; name one with --mirror", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		switch uri, label, _ := strings.Cut(strings.TrimSpace(line), " "); label {
+		case "Debian":
+			mirror = uri
+		case "Debian-Security":
+			security = uri
+		}
+	}
+	if mirror == "" {
+		return "", "", errors.New("debian: this machine's apt knows no archive of Debian; run `apt-get update`, or name one with --mirror")
+	}
+	return mirror, security, nil
 }
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }

@@ -22,7 +22,7 @@ type runtimeBuildCommand struct {
 	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian's packages that it has, such as python3,python3-numpy, with all that they depend on."`
 	Exclude    []string `placeholder:"PATTERNS" help:"Packages that are left out though others depend on them, such as gcc-*."`
 	Suite      string   `help:"Debian's release, such as trixie (default: as this machine's apt is set up)."`
-	Mirror     string   `placeholder:"URL" help:"Debian's archive (default: as this machine's apt is set up, or Debian's own with --suite)."`
+	Mirror     string   `placeholder:"URL" help:"Debian's archive (default: as this machine's apt is set up)."`
 	Output     string   `short:"o" required:"" type:"path" help:"The tar file to write."`
 }
 
