@@ -55,10 +55,11 @@ func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "python") }
 
 // PythonSite is what is to be placed in site-packages as a .pth file: by it the
 // interpreters that programs start have the user's packages. The one that waits
-// for a program has them by its hook, so that nothing of theirs runs before.
+// for a program has them by its hook, so that nothing of theirs runs before. The
+// codec by which such files are read is not there without one.
 func PythonSite() []byte {
 	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + PythonLayerPath +
-		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + "\")\n")
+		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + `"); sys.modules.pop("encodings.utf_8_sig", None)` + "\n")
 }
 
 // PythonHook is the module to be placed at PythonHookPath.
