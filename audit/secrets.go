@@ -70,9 +70,7 @@ func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.Ex
 		e.Resource = names[0]
 	}
 	if err := after(ctx, s.to, e, err); err != nil {
-		for _, v := range values {
-			clear(v.Value)
-		}
+		pyth.ClearSecrets(values)
 		return nil, err
 	}
 	return values, nil

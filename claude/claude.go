@@ -9,6 +9,7 @@
 package claude
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -55,7 +56,7 @@ type Model struct {
 
 // New makes a Model. Of the environment it takes nothing but proxies.
 func New(config Config) (*Model, error) {
-	base, err := url.Parse(orDefault(config.BaseURL, DefaultBaseURL))
+	base, err := url.Parse(cmp.Or(config.BaseURL, DefaultBaseURL))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
 		return nil, errors.New("claude: the base URL must be like " + DefaultBaseURL)
 	}
@@ -70,7 +71,7 @@ func New(config Config) (*Model, error) {
 			option.WithHTTPClient(client()),
 			option.WithMiddleware(patience),
 		),
-		form: orDefault(config.Form, FormSchema),
+		form: cmp.Or(config.Form, FormSchema),
 	}, nil
 }
 
@@ -91,7 +92,7 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	if message == nil {
 		message = new(anthropic.Message)
 	}
-	reply := pyth.ModelReply{Model: orDefault(message.Model, r.Model), Usage: usage(&message.Usage)}
+	reply := pyth.ModelReply{Model: cmp.Or(message.Model, r.Model), Usage: usage(&message.Usage)}
 	if err != nil {
 		return reply, failure(ctx, err)
 	}
@@ -144,14 +145,6 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 		CachedInput: u.CacheReadInputTokens,
 		Output:      u.OutputTokens,
 	}
-}
-
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // client follows no redirects: they would carry the key to another host.

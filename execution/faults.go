@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"cmp"
 	"fmt"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -22,7 +23,7 @@ func (f *faults) err() error {
 	if len(f.fields) == 0 {
 		return nil
 	}
-	return &pyth.Error{Code: orDefault(f.code, pyth.CodeInvalid), Message: "The request is not valid.", Fields: f.fields}
+	return &pyth.Error{Code: cmp.Or(f.code, pyth.CodeInvalid), Message: "The request is not valid.", Fields: f.fields}
 }
 
 func (f *faults) within(location string, value, low, high int64) {

@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,11 +68,11 @@ func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 // WithDefaults fills in what was not asked for.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
-		MemoryBytes: orDefault(asked.MemoryBytes, defaults.MemoryBytes),
-		CPU:         orDefault(asked.CPU, defaults.CPU),
-		OutputBytes: orDefault(asked.OutputBytes, defaults.OutputBytes),
-		DiskBytes:   orDefault(asked.DiskBytes, defaults.DiskBytes),
-		Processes:   orDefault(asked.Processes, defaults.Processes),
+		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),
+		CPU:         cmp.Or(asked.CPU, defaults.CPU),
+		OutputBytes: cmp.Or(asked.OutputBytes, defaults.OutputBytes),
+		DiskBytes:   cmp.Or(asked.DiskBytes, defaults.DiskBytes),
+		Processes:   cmp.Or(asked.Processes, defaults.Processes),
 	}
 }
 

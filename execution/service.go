@@ -8,6 +8,7 @@
 package execution
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -144,15 +145,15 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 	job := &pyth.Job{
 		ID:          pyth.ExecutionID(id.String()),
 		Tenant:      user,
-		Language:    orDefault(p.Language, pyth.Python),
+		Language:    cmp.Or(p.Language, pyth.Python),
 		Code:        []byte(p.Code),
 		Stdin:       []byte(p.Stdin),
 		Args:        p.Args,
 		Files:       p.Files,
 		OutputFiles: p.OutputFiles,
-		Timeout:     orDefault(p.Timeout, s.config.Limits.DefaultTimeout),
+		Timeout:     cmp.Or(p.Timeout, s.config.Limits.DefaultTimeout),
 		Limits:      WithDefaults(p.Limits, s.config.Limits.Default),
-		Isolation:   orDefault(p.Isolation, pyth.IsolationTenant),
+		Isolation:   cmp.Or(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
 		Locked:      p.Locked,
 		Network:     p.Network,
@@ -192,12 +193,4 @@ func environment(given []pyth.EnvVar) []pyth.EnvVar {
 		}
 	}
 	return env
-}
-
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -51,7 +52,7 @@ func unavailable(location, message string) error {
 // language is that of the request, or of its session.
 func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest) (pyth.Language, error) {
 	if r.Session == "" {
-		return orDefault(r.Language, pyth.Python), nil
+		return cmp.Or(r.Language, pyth.Python), nil
 	}
 	session, err := s.config.Sessions.Session(ctx, user, r.Session)
 	if err != nil {

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -130,11 +131,11 @@ func (w *work) what(run *ran) string {
 	case run.missing != "":
 		return fmt.Sprintf("The package %s %s. Write the program without it.", run.missing, run.notInstalled)
 	case run.Status == pyth.StatusTimedOut:
-		return fmt.Sprintf("It ran for longer than the %d ms that it has.", orDefault(w.request.Timeout, limits.DefaultTimeout).Milliseconds())
+		return fmt.Sprintf("It ran for longer than the %d ms that it has.", cmp.Or(w.request.Timeout, limits.DefaultTimeout).Milliseconds())
 	case run.Status == pyth.StatusOutOfMemory:
-		return fmt.Sprintf("It needed more than the %d bytes of memory that it has.", orDefault(w.request.Limits.MemoryBytes, limits.Default.MemoryBytes))
+		return fmt.Sprintf("It needed more than the %d bytes of memory that it has.", cmp.Or(w.request.Limits.MemoryBytes, limits.Default.MemoryBytes))
 	case run.Status == pyth.StatusOutputLimit:
-		return fmt.Sprintf("It printed more than the %d bytes that it may.", orDefault(w.request.Limits.OutputBytes, limits.Default.OutputBytes))
+		return fmt.Sprintf("It printed more than the %d bytes that it may.", cmp.Or(w.request.Limits.OutputBytes, limits.Default.OutputBytes))
 	case run.Status == pyth.StatusKilled:
 		return "It was ended for a limit on its processes, disk or processor time."
 	}

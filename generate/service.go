@@ -8,6 +8,7 @@
 package generate
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -120,7 +121,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 		return nil, err
 	}
 	w := &work{Service: s, user: user, request: r, events: events, result: &pyth.Generation{
-		ID: pyth.GenerationID(id.String()), CreatedAt: s.config.Clock(), Model: orDefault(r.Model, s.config.Default),
+		ID: pyth.GenerationID(id.String()), CreatedAt: s.config.Clock(), Model: cmp.Or(r.Model, s.config.Default),
 	}}
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
@@ -147,12 +148,4 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 		Model: w.result.Model, System: System(), Context: surroundings, Task: w.hide(r.Prompt),
 	}
 	return w, nil
-}
-
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,8 +58,8 @@ func (w *work) surroundings(ctx context.Context) (string, error) {
 	r, limits := w.request, w.config.Limits
 	all := surroundings{
 		Language: string(w.result.Language), File: w.result.Language.File(), Executed: r.Execute,
-		TimeoutMs:   orDefault(r.Timeout, limits.DefaultTimeout).Milliseconds(),
-		MemoryBytes: orDefault(r.Limits.MemoryBytes, limits.Default.MemoryBytes),
+		TimeoutMs:   cmp.Or(r.Timeout, limits.DefaultTimeout).Milliseconds(),
+		MemoryBytes: cmp.Or(r.Limits.MemoryBytes, limits.Default.MemoryBytes),
 		Network:     []string{}, Packages: []string{}, Secrets: []secret{}, Files: w.files(),
 	}
 	for _, host := range r.Network {
@@ -127,7 +128,7 @@ func (w *work) files() []file {
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
-		if whole := wholeCharacters(head); utf8.Valid(whole) && !bytes.ContainsRune(whole, 0) {
+		if whole := pyth.WholeCharacters(head); utf8.Valid(whole) && !bytes.ContainsRune(whole, 0) {
 			head = whole
 		} else {
 			head = nil
@@ -137,19 +138,6 @@ func (w *work) files() []file {
 		files = append(files, file{w.hide(f.Path), len(f.Content), string(head)})
 	}
 	return files
-}
-
-// wholeCharacters leaves out a character that was cut at the end.
-func wholeCharacters(b []byte) []byte {
-	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax+1); i-- {
-		if utf8.RuneStart(b[i]) {
-			if !utf8.FullRune(b[i:]) {
-				return b[:i]
-			}
-			break
-		}
-	}
-	return b
 }
 
 // cut is the beginning of a text, up to so many characters.

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -35,7 +36,7 @@ func (w *work) hide(text string) string {
 
 // run writes programs until one succeeds.
 func (w *work) run(ctx context.Context) error {
-	for n := range orDefault(w.request.MaxAttempts, defaultAttempts) {
+	for n := range cmp.Or(w.request.MaxAttempts, defaultAttempts) {
 		if w.events != nil {
 			if err := w.events.Attempt(n + 1); err != nil {
 				return err

@@ -225,10 +225,7 @@ func (h *Handler) run(ctx context.Context, r *http.Request, w http.ResponseWrite
 	if err != nil {
 		return nil, err
 	}
-	return &executeOutput{Body: func(ctx huma.Context) {
-		ctx.SetHeader("Content-Type", "application/json")
-		_ = h.api.Marshal(ctx.BodyWriter(), "", executeResponse(e))
-	}}, nil
+	return &executeOutput{Body: h.inJSON(executeResponse(e))}, nil
 }
 
 // program is the request in the server's terms.

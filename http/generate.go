@@ -142,10 +142,7 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 	if err != nil {
 		return nil, err
 	}
-	return &generateOutput{Body: func(ctx huma.Context) {
-		ctx.SetHeader("Content-Type", "application/json")
-		_ = h.api.Marshal(ctx.BodyWriter(), "", answer)
-	}}, nil
+	return &generateOutput{Body: h.inJSON(answer)}, nil
 }
 
 // request is the request in the server's terms.

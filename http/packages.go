@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -167,23 +168,13 @@ func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change 
 		}
 		return &packageOutput{Body: func(ctx huma.Context) {
 			ctx.SetStatus(status)
-			ctx.SetHeader("Content-Type", "application/json")
-			_ = h.api.Marshal(ctx.BodyWriter(), "", result)
+			h.inJSON(result)(ctx)
 		}}, nil
 	}
-	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
-	stop := s.keepAlive()
-	_, result, err := change(func(step, detail string) error { return s.send("progress", progressEvent{step, detail}) })
-	stop()
-	switch {
-	case err == nil:
-		_ = s.send("end", result)
-	case !s.begun:
-		return nil, err
-	default:
-		_ = s.send("error", h.problems.of(requestOf(r.Context()), err))
-	}
-	return &packageOutput{Body: func(huma.Context) {}}, nil
+	return &packageOutput{Body: func(huma.Context) {}}, h.streamTo(r, w, func(s *stream) (any, error) {
+		_, result, err := change(func(step, detail string) error { return s.send("progress", progressEvent{step, detail}) })
+		return result, err
+	})
 }
 
 // progressEvent is the data of an event.
@@ -208,10 +199,7 @@ func (h *Handler) packageResponses(status, description string, t reflect.Type) m
 
 // languageOf is the language of a request that may not name one.
 func languageOf(name string) pyth.Language {
-	if name == "" {
-		return pyth.Python
-	}
-	return pyth.Language(name)
+	return cmp.Or(pyth.Language(name), pyth.Python)
 }
 
 func packageList(all []*pyth.Package) PackageList {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
@@ -73,6 +72,14 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	return nil
 }
 
+// inJSON writes the answer to a caller that did not ask for a stream.
+func (h *Handler) inJSON(answer any) func(huma.Context) {
+	return func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		_ = h.api.Marshal(ctx.BodyWriter(), "", answer)
+	}
+}
+
 // stream is a pyth.Events that writes what it hears. Its methods may be called
 // while it keeps the connection alive.
 type stream struct {
@@ -106,7 +113,7 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
-	whole := wholeCharacters(text)
+	whole := len(pyth.WholeCharacters(text))
 	*rest = bytes.Clone(text[whole:])
 	return s.text(name, text[:whole])
 }
@@ -149,20 +156,6 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 		return nil
 	}
 	return s.send(string(name), textEvent{string(b)})
-}
-
-// wholeCharacters is the length of b without a character that only begins at
-// its end.
-func wholeCharacters(b []byte) int {
-	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax+1); i-- {
-		if utf8.RuneStart(b[i]) {
-			if !utf8.FullRune(b[i:]) {
-				return i
-			}
-			break
-		}
-	}
-	return len(b)
 }
 
 // send writes one event. JSON has no line breaks, which would end it.

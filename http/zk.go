@@ -233,11 +233,7 @@ func (r *ZKExecuteRequest) confidential() (field string, to *sensitive) {
 func (h *Handler) encryptCode(ctx context.Context, in *encryptInput) (*payloadOutput, error) {
 	r := &in.Value
 	defer clear(r.MasterPassword)
-	language := pyth.Python
-	if r.Language != "" {
-		language = pyth.Language(r.Language)
-	}
-	c, err := h.cfg.ZK.Encrypt(ctx, language, []byte(r.Code), r.MasterPassword)
+	c, err := h.cfg.ZK.Encrypt(ctx, languageOf(r.Language), []byte(r.Code), r.MasterPassword)
 	if err != nil {
 		return nil, err
 	}

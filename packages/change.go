@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language py
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.change(ctx, user, runtime, progress, func(context.Context, *pyth.PackageList, pyth.PackageProgress) (wish, error) {
+	list, err := s.change(ctx, user, runtime, progress, func(*pyth.PackageList) (wish, error) {
 		return wish{direct: direct}, nil
 	})
 	if err != nil {
@@ -78,7 +79,7 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 		return nil, false, invalid("body.package", err)
 	}
 	added := true
-	list, err := s.change(ctx, user, runtime, progress, func(_ context.Context, list *pyth.PackageList, _ pyth.PackageProgress) (wish, error) {
+	list, err := s.change(ctx, user, runtime, progress, func(list *pyth.PackageList) (wish, error) {
 		w := wish{}
 		for _, p := range list.Packages {
 			if !p.Direct {
@@ -179,7 +180,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, runtime pyth.Runti
 
 // change makes a new list of what is wished, given the one that there is.
 func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, progress pyth.PackageProgress,
-	plan func(context.Context, *pyth.PackageList, pyth.PackageProgress) (wish, error),
+	plan func(*pyth.PackageList) (wish, error),
 ) (made *pyth.PackageList, err error) {
 	tell := func(step, detail string) error {
 		if progress == nil {
@@ -188,7 +189,7 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Run
 		return errors.Join(ctx.Err(), progress(step, detail))
 	}
 	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
-		w, err := plan(ctx, list, tell)
+		w, err := plan(list)
 		if errors.Is(err, errSame) {
 			made = list
 			return nil
@@ -347,7 +348,7 @@ func (s *Service) bindLayer(ctx context.Context, list *pyth.PackageList) error {
 func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth.PackageList) error {
 	if next.Layer == "" {
 		// The images are there still, or are made again.
-		if err := s.obtain(ctx, user, next, s.again(next.Runtime), func(string, string) error { return nil }); err != nil {
+		if err := s.obtain(ctx, user, next, s.again, func(string, string) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -365,16 +366,19 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth
 	return nil
 }
 
-// again is the way to the archives of packages that were locked.
-func (s *Service) again(runtime pyth.Runtime) func(*pyth.LockedPackage) func(context.Context) (string, error) {
-	return func(p *pyth.LockedPackage) func(context.Context) (string, error) {
-		switch r := s.resolvers[runtime].(type) {
-		case *pythonResolver:
-			return r.again(p)
-		case *nodeResolver:
-			return r.again(p)
+// again is the way to the archive of a package that was locked.
+func (s *Service) again(p *pyth.LockedPackage) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		from := s.sources[p.Language.Runtime()]
+		if from == nil {
+			return "", errNoIndex
 		}
-		return func(context.Context) (string, error) { return "", errNoIndex }
+		u, err := url.Parse(p.URL)
+		if err != nil {
+			return "", err
+		}
+		archive, _, err := s.disk.download(ctx, from, u, p.Hash)
+		return archive, err
 	}
 }
 
@@ -383,7 +387,7 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Ru
 	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		s.config.Logger.Info("making packages of a list again", "user", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer
-		err := s.obtain(ctx, user, list, s.again(runtime), func(string, string) error { return nil })
+		err := s.obtain(ctx, user, list, s.again, func(string, string) error { return nil })
 		layer = list.Layer
 		if err == nil && layer != before {
 			// This version of the program makes other files of the same packages.

@@ -320,9 +320,4 @@ func validPlace(place string) bool {
 	return place != ""
 }
 
-// again is the way to the archive of a package that was locked.
-func (n *nodeResolver) again(l *pyth.LockedPackage) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) { return redownload(ctx, n.disk, n.source, l) }
-}
-
 var errNoIndex = errors.New("packages: there is no index for this runtime")

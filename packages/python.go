@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed" // For the program.
 	"errors"
-	"net/url"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -93,18 +92,4 @@ func (p *pythonResolver) candidates(ctx context.Context, index *pythonIndex, res
 		c.Requires = slices.Compact(c.Requires)
 	}
 	return chosen, nil
-}
-
-// again is the way to the archive of a package that was locked.
-func (p *pythonResolver) again(l *pyth.LockedPackage) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) { return redownload(ctx, p.disk, p.source, l) }
-}
-
-func redownload(ctx context.Context, d *disk, s *source, l *pyth.LockedPackage) (string, error) {
-	u, err := url.Parse(l.URL)
-	if err != nil {
-		return "", err
-	}
-	path, _, err := d.download(ctx, s, u, l.Hash)
-	return path, err
 }

@@ -17,7 +17,6 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/html"
 )
 
@@ -307,7 +306,7 @@ func parseJSON(body []byte) ([]anchor, error) {
 			DistInfo       any               `json:"dist-info-metadata"`
 		} `json:"files"`
 	}
-	if err := json.Unmarshal(body, &page, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+	if err := unmarshalLoosely(body, &page); err != nil {
 		return nil, err
 	}
 	links := make([]anchor, 0, len(page.Files))

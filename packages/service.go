@@ -50,7 +50,9 @@ type Service struct {
 	disk   *disk
 	sets   sets
 
-	gateway   gateway
+	gateway gateway
+	// sources are the indexes of the runtimes that have one, as are resolvers.
+	sources   map[pyth.Runtime]*source
 	resolvers map[pyth.Runtime]resolver
 	// turns serialise the changes of a list, places bound those of all.
 	turns  keyed
@@ -99,21 +101,22 @@ func New(ctx context.Context, config Config) (*Service, error) {
 	}
 	s := &Service{
 		config: c, disk: d, sets: sets{disk: d}, places: make(chan struct{}, c.MaxChanges),
-		resolvers: map[pyth.Runtime]resolver{}, current: map[pyth.UserID]pyth.Layers{}, recent: map[string]time.Time{},
+		sources: map[pyth.Runtime]*source{}, resolvers: map[pyth.Runtime]resolver{},
+		current: map[pyth.UserID]pyth.Layers{}, recent: map[string]time.Time{},
 	}
 	if c.Python.URL != "" {
 		source, err := newSource(c.Python, c.Dial)
 		if err != nil {
 			return nil, err
 		}
-		s.resolvers[pyth.PythonRuntime] = &pythonResolver{s, source}
+		s.sources[pyth.PythonRuntime], s.resolvers[pyth.PythonRuntime] = source, &pythonResolver{s, source}
 	}
 	if c.Node.URL != "" {
 		source, err := newSource(c.Node, c.Dial)
 		if err != nil {
 			return nil, err
 		}
-		s.resolvers[pyth.NodeRuntime] = &nodeResolver{s, source}
+		s.sources[pyth.NodeRuntime], s.resolvers[pyth.NodeRuntime] = source, &nodeResolver{s, source}
 	}
 	return s, s.collect(ctx)
 }
