@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pyth-on/pyth-on/claude/claudetest"
 )
 
 const packagesPath = "/api/v1/packages"
@@ -337,4 +339,28 @@ func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
 	a := s.register(t)
 	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
+}
+
+// What generated code lacks is installed for good if the request allows it,
+// and then the same code runs, without the model being asked again.
+func TestGeneratedCodeGetsItsPackages(t *testing.T) {
+	t.Parallel()
+	x := newIndex(t).add(t, family()...)
+	program := claudetest.Program("prints", "import likes_two\nprint(likes_two.VALUE)")
+	m := model(t, program)
+	a := start(t, asking(t, m, x.flag())...).register(t)
+
+	g := a.generate(t, object{"prompt": "print it", "maxAttempts": 1})
+	if !slices.Equal(g.MissingPackages, []string{"likes-two"}) {
+		t.Errorf("missing are %v", g.MissingPackages)
+	}
+	a.packages(t).want(t, "")
+
+	m.Script(program)
+	g = a.generate(t, object{"prompt": "print it", "maxAttempts": 1, "installPackages": true})
+	if g.Execution.prints(t, "2\n"); len(g.MissingPackages) != 0 {
+		t.Errorf("missing are %v", g.MissingPackages)
+	}
+	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0")
+	a.run(t, "import likes_two\nprint(likes_two.VALUE)").prints(t, "2\n")
 }

@@ -72,7 +72,7 @@ func TestFailingBoots(t *testing.T) {
 		// The next failure delays but a little.
 		next := s.tries + 1
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
-		s.all[0].die()
+		s.first().die()
 		s.sleep(failTime + bootTime + 200*time.Millisecond)
 		s.expectStats(worker.Stats{Fresh: 1})
 	})

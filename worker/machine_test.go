@@ -171,6 +171,13 @@ func (m *machine) home(c *call) *fake {
 	return nil
 }
 
+// first is the sandbox that has booted first.
+func (m *machine) first() *fake {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all[0]
+}
+
 // The machine is the pool's observer.
 
 func (m *machine) Booted(took time.Duration, err error) {

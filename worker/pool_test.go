@@ -158,7 +158,7 @@ func TestCanceledJob(t *testing.T) {
 		s.set(func() { s.booted = c.cancel })
 		s.expect(c, pyth.StatusCanceled)
 		s.expectQueued(next, bootTime)
-		if s.home(next) != s.all[0] {
+		if s.home(next) != s.first() {
 			s.Error("it got another")
 		}
 	})
@@ -181,7 +181,7 @@ func TestSandboxThatDies(t *testing.T) {
 		die  func(*scene)
 		left worker.Stats
 	}{
-		{"while it is fresh is replaced", func(s *scene) { s.all[0].die() }, worker.Stats{Fresh: 1}},
+		{"while it is fresh is replaced", func(s *scene) { s.first().die() }, worker.Stats{Fresh: 1}},
 		{"while it is idle is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
 			s.settle()
@@ -198,7 +198,7 @@ func TestSandboxThatDies(t *testing.T) {
 			s.home(c).die()
 		}, worker.Stats{Fresh: 1}},
 		{"when it has just been renewed is removed", func(s *scene) {
-			f := s.all[0]
+			f := s.first()
 			f.beforeRenewed = func() {
 				f.die()
 				// Time for the pool to see it before it hears of the renewal.

@@ -46,7 +46,7 @@ func TestReservation(t *testing.T) {
 		s.expectNotReserved("bob")
 		other := s.run(job("ann", 0))
 		c := s.run(sealed(job("ann", time.Minute)))
-		if s.home(c) != s.all[0] || s.home(other) == s.home(c) {
+		if s.home(c) != s.first() || s.home(other) == s.home(c) {
 			t.Error("it did not run in its own sandbox, or another did")
 		}
 		s.expectNotReserved("ann")
@@ -130,7 +130,7 @@ func TestReservation(t *testing.T) {
 
 	on(t, "whose sandbox dies is gone", nil, func(s *scene) {
 		s.reserve("r")
-		s.all[0].die()
+		s.first().die()
 		synctest.Wait()
 		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
 		s.expectNotReserved("ann")

@@ -105,7 +105,7 @@ func TestSession(t *testing.T) {
 		reason := map[string]worker.Reason{"dies": worker.Broken, "is closed": worker.Closed}[name]
 		on(t, "that "+name+" while it waits is gone", nil, func(s *scene) {
 			s.open("ann", "a")
-			end(s, s.all[0])
+			end(s, s.first())
 			synctest.Wait()
 			s.expectRemoved(map[worker.Reason]int{reason: 1})
 			s.expectGone()
@@ -128,7 +128,7 @@ func TestSession(t *testing.T) {
 				listed <- err
 			}()
 			synctest.Wait()
-			end(s, s.all[0])
+			end(s, s.first())
 			if err := <-listed; err == nil {
 				t.Error("the files are listed")
 			}
