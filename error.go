@@ -76,15 +76,6 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid makes the error of one faulty field.
-func Invalid(location, format string, args ...any) *Error {
-	return &Error{
-		Code:    CodeInvalid,
-		Message: "The request is not valid.",
-		Fields:  []FieldError{{Location: location, Message: fmt.Sprintf(format, args...)}},
-	}
-}
-
 // ErrorCode is the code of err, CodeInternal for an error that is not meant
 // for the caller, and "" for nil.
 func ErrorCode(err error) Code {

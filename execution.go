@@ -79,6 +79,16 @@ type EnvVar struct {
 	Value string
 }
 
+// BaseEnv is what every program needs to find its tools and its home, and to
+// print text.
+func BaseEnv() []EnvVar {
+	return []EnvVar{
+		{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"},
+		{Name: "HOME", Value: "/home/sandbox"},
+		{Name: "LANG", Value: "C.UTF-8"},
+	}
+}
+
 // File is a file handed to a run or returned by it. Path is relative to the
 // working directory and clean, with forward slashes.
 type File struct {

@@ -2,6 +2,8 @@ package pyth
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,4 +51,15 @@ type SecretSource interface {
 	// unknown name is CodeInvalid at "body.secrets". The values are the caller's,
 	// who clears them.
 	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) ([]SecretValue, error)
+}
+
+// CheckSecretNames is an error if one of the names in a request is that of none
+// of the user's secrets.
+func CheckSecretNames(names []string, secrets []*Secret) error {
+	for i, name := range names {
+		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {
+			return Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+		}
+	}
+	return nil
 }

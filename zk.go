@@ -17,6 +17,9 @@ type EncryptedCode struct {
 	Ciphertext []byte
 }
 
+// MaxMasterPassword is the most bytes of a password that opens one.
+const MaxMasterPassword = 1024
+
 // KDF are the parameters of Argon2id (RFC 9106).
 type KDF struct {
 	Salt        []byte

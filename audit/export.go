@@ -15,22 +15,15 @@ func Export(ctx context.Context, store pyth.AuditStore, wants func(*pyth.AuditRe
 	if err != nil {
 		return err
 	}
-	for next := int64(0); next < size; {
-		records, err := store.AuditRecords(ctx, next, verifyAtOnce)
+	for r, err := range records(ctx, store, 0, size) {
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
-			return nil
+		if r.Record == nil || !wants(r) {
+			continue
 		}
-		for _, r := range records {
-			next = r.Sequence + 1
-			if r.Record == nil || r.Sequence >= size || !wants(r) {
-				continue
-			}
-			if _, err := w.Write(append(r.Record, '\n')); err != nil {
-				return err
-			}
+		if _, err := w.Write(append(r.Record, '\n')); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -21,21 +21,14 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 		return 0, err
 	}
 	end := start
-scan:
-	for end < size {
-		records, err := l.store.AuditRecords(ctx, end, pruneAtOnce)
+	for r, err := range records(ctx, l.store, start, size) {
 		if err != nil {
 			return 0, err
 		}
-		if len(records) == 0 {
+		if !r.Timestamp.Before(before) {
 			break
 		}
-		for _, r := range records {
-			if r.Sequence >= size || !r.Timestamp.Before(before) {
-				break scan
-			}
-			end = r.Sequence + 1
-		}
+		end = r.Sequence + 1
 	}
 	if end == start {
 		return 0, nil

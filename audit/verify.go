@@ -3,15 +3,13 @@ package audit
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
-
-// verifyAtOnce is how many records are read in one go.
-const verifyAtOnce = 1000
 
 // maxFindings bounds what a report lists.
 const maxFindings = 20
@@ -110,28 +108,20 @@ func (c *check) open(what string, note []byte) *tlog.Tree {
 // all looks at the entries in their order.
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
-	for next := int64(0); next < c.Size; {
-		if c.Progress != nil {
-			c.Progress(next, c.Size)
-		}
-		records, err := c.Store.AuditRecords(ctx, next, verifyAtOnce)
+	next := int64(0)
+	// If the log is cut while it is read, the size shows it.
+	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
-			break // The log was cut while it was read; the size shows it.
+		if c.Progress != nil && next%readAtOnce == 0 {
+			c.Progress(next, c.Size)
 		}
-		for _, r := range records {
-			if r.Sequence >= c.Size {
-				next = c.Size
-				break
-			}
-			if r.Sequence > next {
-				c.missing(span{next, r.Sequence})
-			}
-			c.entry(r)
-			next = r.Sequence + 1
+		if r.Sequence > next {
+			c.missing(span{next, r.Sequence})
 		}
+		c.entry(r)
+		next = r.Sequence + 1
 	}
 	if c.Progress != nil {
 		c.Progress(c.Size, c.Size)
@@ -211,19 +201,12 @@ func (c *check) removed(ctx context.Context) error {
 		return nil
 	}
 	// Retention may have set in after this began.
-	for next := c.Size; ; {
-		records, err := c.Store.AuditRecords(ctx, next, verifyAtOnce)
+	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
-			break
-		}
-		for _, r := range records {
-			if e, err := entryOf(r.Record); err == nil {
-				c.allow(e)
-			}
-			next = r.Sequence + 1
+		if e, err := entryOf(r.Record); err == nil {
+			c.allow(e)
 		}
 	}
 	for _, p := range c.pruned {

@@ -50,11 +50,16 @@ func (a *account) execute(ctx context.Context, code string) (string, time.Durati
 	return a.executeIn(ctx, "python", code)
 }
 
-// executeIn runs a program and gives what it printed, and the time from the
-// request to the last byte of the answer. A program that fails is an error.
+// executeIn runs a program in the language.
 func (a *account) executeIn(ctx context.Context, language, code string) (string, time.Duration, error) {
+	return a.run(ctx, map[string]any{"language": language, "code": code, "timeoutMs": 60_000})
+}
+
+// run runs a program and gives what it printed, and the time from the request to
+// the last byte of the answer. A program that fails is an error.
+func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
-	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", map[string]any{"language": language, "code": code, "timeoutMs": 60_000}, http.StatusOK, &run)
+	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
 	if err == nil && run.Status != "succeeded" {
 		err = fmt.Errorf("the program ended as %s: %s", run.Status, run.Stderr)
 	}

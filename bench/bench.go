@@ -127,7 +127,7 @@ func parallel(processors int) []int {
 
 // measure measures everything.
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withNode, b.withModel, b.withoutPool, b.coldStarts, b.auditLog} {
+	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withPackages, b.withNode, b.withNumPy, b.withModel, b.withoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -13,6 +13,9 @@ type results struct {
 	line, generated                         *series
 	pacedSecrets, redaction                 *series
 	auditFew, auditMany, auditRare          *series
+	pacedWithout, pacedPackages             *series
+	installed, installedAgain               *series
+	bareBesideNumPy, numPy, numPyAhead      *series
 	// auditEntries are how many there are in auditMany.
 	auditEntries                   int
 	inside, outside                busy
@@ -60,6 +63,13 @@ func newResults(reference, embedded python) *results {
 		auditMany:        of("GET /api/v1/audit, many entries", seconds),
 		auditRare:        of("GET /api/v1/audit, rare entries among many", seconds),
 		generated:        of("generation", seconds),
+		pacedWithout:     of("without packages", seconds),
+		pacedPackages:    of("warm with packages, with pauses", seconds),
+		installed:        of("installing packages", seconds),
+		installedAgain:   of("installing packages that are cached", seconds),
+		bareBesideNumPy:  of(reference.label, seconds),
+		numPy:            of("NumPy, imported by the program", seconds),
+		numPyAhead:       of("NumPy, imported ahead", seconds),
 		inside:           newBusy("inside"),
 		outside:          newBusy("outside"),
 		eightClients:     of("one tenant, 8 clients", perSecond),
@@ -96,7 +106,7 @@ type absence struct{ What, Why string }
 // missing tells what that is.
 func (r *results) missing() []absence {
 	var all []absence
-	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup}, r.parallelRunsc...) {
+	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {
 		if s.why != "" {
 			all = append(all, absence{s.name, s.why})
 		}

@@ -58,6 +58,10 @@ func (r *results) rows(cores int) []row {
 		{"warm, 1 client with pauses, p99", r.paced, p99, r.bare, atMost(1)},
 		{"the same with 20 secrets, p50", r.pacedSecrets, median, r.paced, atMost(1.1)},
 
+		{fmt.Sprintf("the same with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
+		{"warm with NumPy imported ahead, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.25)},
+		{"… as compared with its import by the program", r.numPyAhead, median, r.numPy, goal{}},
+
 		{"`node -e 'console.log(42)'`, bare", r.bareNode, median, nil, goal{}},
 		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.08)},
 		{"warm JavaScript, 1 client with pauses, p99", r.pacedNode, p99, r.bareNode, goal{}},
@@ -88,6 +92,8 @@ func (r *results) rows(cores int) []row {
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
 		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
 		{"a generation, beyond model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
+		{fmt.Sprintf("installing %d packages for the first time", packagesOfATenant), r.installed, median, nil, goal{}},
+		{fmt.Sprintf("installing %d packages that are cached, p50", packagesOfATenant), r.installedAgain, median, nil, figureAtMost(2)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
 		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},

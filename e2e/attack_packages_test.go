@@ -25,7 +25,7 @@ func special(name string, mode fs.FileMode) *zip.FileHeader {
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
-	s := start(t, x.flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
+	s := start(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	// refused is how a change ends that must change nothing.
@@ -37,16 +37,16 @@ func TestAttackPackages(t *testing.T) {
 	}
 	invalid := func(t *testing.T, requirements ...string) {
 		t.Helper()
-		x.set(func() { x.asked = nil })
+		x.Set(func() { x.Asked = nil })
 		for _, language := range []string{"python", "javascript"} {
 			for _, r := range requirements {
 				s.call(t, a, "POST", packagesPath, object{"language": language, "package": r}).refused(t, 400, "invalid_requirement")
 				s.call(t, a, "PUT", packagesPath, object{"language": language, "packages": []string{r}}).refused(t, 400, "invalid_requirement")
 			}
 		}
-		x.set(func() {
-			if len(x.asked) > 0 {
-				t.Errorf("the index was asked for %v", x.asked)
+		x.Set(func() {
+			if len(x.Asked) > 0 {
+				t.Errorf("the index was asked for %v", x.Asked)
 			}
 		})
 		a.packages(t).want(t, "base-lib 1.0")
@@ -61,10 +61,10 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("83 a source distribution that would run code", func(t *testing.T) {
 		x.put("evil-sdist-1.0.tar.gz", []byte("not looked at"))
-		x.set(func() { x.asked = nil })
+		x.Set(func() { x.Asked = nil })
 		refused(t, 409, "unsatisfiable", "evil-sdist")
-		x.set(func() {
-			for _, path := range x.asked {
+		x.Set(func() {
+			for _, path := range x.Asked {
 				if strings.HasPrefix(path, "GET /files/") {
 					t.Errorf("asked for was %s", path)
 				}
@@ -75,8 +75,8 @@ func TestAttackPackages(t *testing.T) {
 		var asked atomic.Int32
 		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 		defer other.Close()
-		x.add(t, wheel{name: "confused", version: "1", requires: []string{"hidden @ " + other.URL + "/hidden-1-py3-none-any.whl"}},
-			wheel{name: "private", version: "1", requires: []string{"not-in-this-index"}})
+		x.add(t, wheel{Name: "confused", Version: "1", Requires: []string{"hidden @ " + other.URL + "/hidden-1-py3-none-any.whl"}},
+			wheel{Name: "private", Version: "1", Requires: []string{"not-in-this-index"}})
 		refused(t, 409, "unsatisfiable", "confused")
 		refused(t, 409, "unsatisfiable", "private")
 		if asked.Load() > 0 {
@@ -101,7 +101,7 @@ func TestAttackPackages(t *testing.T) {
 			{special("other-1.dist-info/METADATA", 0o644)},
 		} {
 			name := fmt.Sprint("hostile", i)
-			x.add(t, wheel{name: name, version: "1", raw: raw})
+			x.add(t, wheel{Name: name, Version: "1", Raw: raw})
 			refused(t, 409, "unsatisfiable", name)
 		}
 		if _, err := os.Stat("/etc/evil"); err == nil {
@@ -109,17 +109,17 @@ func TestAttackPackages(t *testing.T) {
 		}
 	})
 	t.Run("86 a bomb", func(t *testing.T) {
-		x.add(t, wheel{name: "bomb", version: "1", files: map[string]string{"bomb.bin": strings.Repeat("\x00", 64<<20)}})
+		x.add(t, wheel{Name: "bomb", Version: "1", Files: map[string]string{"bomb.bin": strings.Repeat("\x00", 64<<20)}})
 		refused(t, 409, "unsatisfiable", "bomb")
 		many := map[string]string{}
 		for i := range 9000 {
 			many[fmt.Sprintf("many/m%d.py", i)] = ""
 		}
 		// Each file takes a block, in the image as anywhere.
-		x.add(t, wheel{name: "many", version: "1", files: many})
+		x.add(t, wheel{Name: "many", Version: "1", Files: many})
 		s.call(t, a, "PUT", packagesPath, object{"packages": []string{"many"}}).refused(t, 409, "unsatisfiable")
 		for i := range 3 {
-			x.add(t, wheel{name: fmt.Sprint("large", i), version: "1", files: map[string]string{fmt.Sprintf("large%d.bin", i): strings.Repeat("\x00", 12<<20)}})
+			x.add(t, wheel{Name: fmt.Sprint("large", i), Version: "1", Files: map[string]string{fmt.Sprintf("large%d.bin", i): strings.Repeat("\x00", 12<<20)}})
 		}
 		refused(t, 413, "too_large", "large0", "large1", "large2")
 	})
@@ -128,14 +128,14 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("88 code at start and at import", func(t *testing.T) {
 		b := s.register(t)
-		x.add(t, wheel{name: "evil-pth", version: "1", files: map[string]string{
+		x.add(t, wheel{Name: "evil-pth", Version: "1", Files: map[string]string{
 			"evil.pth":         "import evil_start\n",
 			"evil_start.py":    "import os\nos.environ['STARTED'] = str(os.getuid() != 0)\n",
 			"evil_hang.py":     "while True: pass\n",
 			"pip/__init__.py":  "raise SystemExit('ran')\n",
 			"sitecustomize.py": "raise SystemExit('ran')\n",
 			"json.py":          "raise SystemExit('ran')\n",
-		}}, wheel{name: "evil-hang", version: "1", files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
+		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.set(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
 		// What it does is within the limits of the run, and harms nobody else.
@@ -162,15 +162,15 @@ func TestAttackPackages(t *testing.T) {
 	t.Run("90 one that passes for another", func(t *testing.T) {
 		b := s.register(t)
 		// Another content than the index tells of.
-		lie := wheel{name: "liar", version: "1", files: map[string]string{"liar.py": "VALUE = 1\n"}}
-		x.set(func() { x.hashes[lie.filename()] = strings.Repeat("ab", 32) })
+		lie := wheel{Name: "liar", Version: "1", Files: map[string]string{"liar.py": "VALUE = 1\n"}}
+		x.Set(func() { x.Hashes[lie.Filename()] = strings.Repeat("ab", 32) })
 		x.add(t, lie)
 		s.call(t, b, "PUT", packagesPath, object{"packages": []string{"liar"}}).refused(t, 502, "index_unavailable")
 		// The same name with another content, which was installed by somebody before.
-		one := wheel{name: "twin", version: "1", files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
+		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
 		b.set(t, "twin").want(t, "twin 1")
-		one.files["twin.py"] = "VALUE = 'second'\n"
+		one.Files["twin.py"] = "VALUE = 'second'\n"
 		x.add(t, one)
 		c := s.register(t)
 		c.set(t, "twin").want(t, "twin 1")
@@ -197,8 +197,8 @@ func TestAttackPackages(t *testing.T) {
 		b := s.register(t)
 		pair := func(version string) []wheel {
 			return []wheel{
-				{name: "left", version: version, files: map[string]string{"left.py": "VALUE = " + version + "\n"}},
-				{name: "right", version: version, files: map[string]string{"right.py": "VALUE = " + version + "\n"}},
+				{Name: "left", Version: version, Files: map[string]string{"left.py": "VALUE = " + version + "\n"}},
+				{Name: "right", Version: version, Files: map[string]string{"right.py": "VALUE = " + version + "\n"}},
 			}
 		}
 		x.add(t, append(pair("1"), pair("2")...)...)

@@ -68,14 +68,14 @@ func family() []wheel {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
 	}
 	return []wheel{
-		{name: "base-lib", version: "1.0", files: module("base_lib", "one")},
-		{name: "base-lib", version: "1.5", files: module("base_lib", "one and a half")},
-		{name: "base-lib", version: "2.0", files: module("base_lib", "two")},
-		{name: "likes-one", version: "1.0", requires: []string{"base-lib<2"}, files: module("likes_one", "1")},
-		{name: "likes-two", version: "1.0", requires: []string{"base-lib>=2", "extra-lib; extra == 'more'"}, files: module("likes_two", "2")},
-		{name: "extra-lib", version: "0.1", files: module("extra_lib", "x")},
-		{name: "space-one", version: "1", files: map[string]string{"space/one.py": "VALUE = 1\n", "single.py": "VALUE = 0\n"}},
-		{name: "space-two", version: "1", files: map[string]string{"space/two.py": "VALUE = 2\n", "space/data/x.txt": "text"}},
+		{Name: "base-lib", Version: "1.0", Files: module("base_lib", "one")},
+		{Name: "base-lib", Version: "1.5", Files: module("base_lib", "one and a half")},
+		{Name: "base-lib", Version: "2.0", Files: module("base_lib", "two")},
+		{Name: "likes-one", Version: "1.0", Requires: []string{"base-lib<2"}, Files: module("likes_one", "1")},
+		{Name: "likes-two", Version: "1.0", Requires: []string{"base-lib>=2", "extra-lib; extra == 'more'"}, Files: module("likes_two", "2")},
+		{Name: "extra-lib", Version: "0.1", Files: module("extra_lib", "x")},
+		{Name: "space-one", Version: "1", Files: map[string]string{"space/one.py": "VALUE = 1\n", "single.py": "VALUE = 0\n"}},
+		{Name: "space-two", Version: "1", Files: map[string]string{"space/two.py": "VALUE = 2\n", "space/data/x.txt": "text"}},
 	}
 }
 
@@ -83,8 +83,8 @@ func TestPythonPackagesEndToEnd(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	x.addDebian(t)
-	x.add(t, wheel{name: "fast", version: "1.0", tag: "cp311-abi3-manylinux_2_17_x86_64", files: map[string]string{"fast.abi3.so": extension(t, "fast")}})
-	s := start(t, x.flag())
+	x.add(t, wheel{Name: "fast", Version: "1.0", Tag: "cp311-abi3-manylinux_2_17_x86_64", Files: map[string]string{"fast.abi3.so": extension(t, "fast")}})
+	s := start(t, x.Flag())
 	a, b := s.register(t), s.register(t)
 	a.packages(t).want(t, "")
 
@@ -134,7 +134,7 @@ func TestPythonPackagesEndToEnd(t *testing.T) {
 
 // version is a package of the index with its version.
 func version(x *index, name string) string {
-	for filename := range x.files {
+	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
 			return name + " " + parts[1]
 		}
@@ -175,7 +175,7 @@ func TestJavaScriptPackagesEndToEnd(t *testing.T) {
 func TestProgressOfPackagesIsStreamed(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
-	s := start(t, x.flag())
+	s := start(t, x.Flag())
 	a := s.register(t)
 	header := http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 	events := func(body object) (names []string, last string) {
@@ -205,12 +205,12 @@ func TestProgressOfPackagesIsStreamed(t *testing.T) {
 func TestThePasswordOfAnIndexIsNotSeenInside(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
-	x.credentials = "reader:canary-of-the-index"
+	x.Credentials = "reader:canary-of-the-index"
 	file := filepath.Join(t.TempDir(), "credentials")
-	if err := os.WriteFile(file, []byte(x.credentials+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(x.Credentials+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, x.flag(), "--python-index-credentials-file="+file)
+	s := start(t, x.Flag(), "--python-index-credentials-file="+file)
 	a := s.register(t)
 	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
 	// A user's program does not get to the index, whatever it asks for.
@@ -223,17 +223,17 @@ func TestThePasswordOfAnIndexIsNotSeenInside(t *testing.T) {
 	if strings.Contains(s.log.String(), "canary") {
 		t.Error("the log has it")
 	}
-	wrong := start(t, x.flag())
+	wrong := start(t, x.Flag())
 	wrong.call(t, wrong.register(t), "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
 }
 
 func TestAnIndexThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
-	s := start(t, x.flag())
+	s := start(t, x.Flag())
 	a := s.register(t)
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	x.set(func() { x.broken = true })
+	x.Set(func() { x.Broken = true })
 	s.call(t, a, "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
 	a.packages(t).want(t, "base-lib 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
@@ -256,7 +256,7 @@ func TestPackagesComeBackFromTheLock(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	data := dataDir(t)
-	s := startIn(t, data, nil, x.flag())
+	s := startIn(t, data, nil, x.Flag())
 	a := s.register(t)
 	a.set(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
@@ -264,8 +264,8 @@ func TestPackagesComeBackFromTheLock(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
-	x.add(t, wheel{name: "base-lib", version: "3.0"})
-	again := startIn(t, data, nil, x.flag())
+	x.add(t, wheel{Name: "base-lib", Version: "3.0"})
+	again := startIn(t, data, nil, x.Flag())
 	a.server = again
 	a.run(t, "import base_lib, space.one\nprint(base_lib.VALUE)").prints(t, "two\n")
 	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
@@ -275,7 +275,7 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	data := dataDir(t)
-	s := startIn(t, data, nil, x.flag())
+	s := startIn(t, data, nil, x.Flag())
 	a := s.register(t)
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
@@ -283,10 +283,10 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 	fetched := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
-				<-x.holding
+				<-x.Holding
 				release <- struct{}{}
 			}
-			<-x.holding
+			<-x.Holding
 		}
 	}
 	// made waits until there is one more file in the directory.
@@ -299,10 +299,10 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 	}
 	for i, moment := range []func(chan struct{}){fetched(0), fetched(1), made("tmp"), made("images"), made("sets")} {
 		slow, needed := fmt.Sprint("slow", i), fmt.Sprint("needed", i)
-		x.add(t, wheel{name: slow, version: "1", requires: []string{needed}, files: map[string]string{slow + ".py": "import " + needed}},
-			wheel{name: needed, version: "1", files: map[string]string{needed + ".py": ""}})
+		x.add(t, wheel{Name: slow, Version: "1", Requires: []string{needed}, Files: map[string]string{slow + ".py": "import " + needed}},
+			wheel{Name: needed, Version: "1", Files: map[string]string{needed + ".py": ""}})
 		release := make(chan struct{})
-		x.set(func() { x.hold = release })
+		x.Set(func() { x.Hold = release })
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
 			_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "PUT", packagesPath, object{"packages": []string{slow}})
@@ -310,11 +310,11 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 		moment(release)
 		s.kill(t)
 		waiting.Wait()
-		x.set(func() { x.hold = nil })
-		for len(x.holding) > 0 {
-			<-x.holding
+		x.Set(func() { x.Hold = nil })
+		for len(x.Holding) > 0 {
+			<-x.Holding
 		}
-		s = startIn(t, data, nil, x.flag())
+		s = startIn(t, data, nil, x.Flag())
 		a.server = s
 		if count("tmp") > 0 || count("sets") != 2 {
 			t.Errorf("%d: left are %d files and %d of layers", i, count("tmp"), count("sets"))
@@ -335,7 +335,7 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
 	attr, data := ordinaryUser(t)
 	x := newIndex(t).add(t, family()...)
-	s := startIn(t, data, attr, x.flag())
+	s := startIn(t, data, attr, x.Flag())
 	a := s.register(t)
 	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
@@ -348,7 +348,7 @@ func TestGeneratedCodeGetsItsPackages(t *testing.T) {
 	x := newIndex(t).add(t, family()...)
 	program := claudetest.Program("prints", "import likes_two\nprint(likes_two.VALUE)")
 	m := model(t, program)
-	a := start(t, asking(t, m, x.flag())...).register(t)
+	a := start(t, asking(t, m, x.Flag())...).register(t)
 
 	g := a.generate(t, object{"prompt": "print it", "maxAttempts": 1})
 	if !slices.Equal(g.MissingPackages, []string{"likes-two"}) {

@@ -49,7 +49,7 @@ func ParseRules(entries []string) (Rules, error) {
 	}
 	var (
 		rules  Rules
-		faults []pyth.FieldError
+		faults pyth.Faults
 	)
 	for i, entry := range entries {
 		r, err := parseRule(entry)
@@ -57,15 +57,13 @@ func ParseRules(entries []string) (Rules, error) {
 			err = errTooWide
 		}
 		if err != nil {
-			faults = append(faults, pyth.FieldError{
-				Location: "body.network.allow[" + strconv.Itoa(i) + "]", Message: err.Error(),
-			})
+			faults.Add("body.network.allow["+strconv.Itoa(i)+"]", "%v", err)
 			continue
 		}
 		rules.rules = append(rules.rules, r)
 	}
 	if faults != nil {
-		return Rules{}, &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: faults}
+		return Rules{}, faults.Err()
 	}
 	return rules, nil
 }

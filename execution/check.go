@@ -40,31 +40,30 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	if err := s.checkSizes(job); err != nil {
 		return err
 	}
-	f := new(faults)
+	var f pyth.Faults
 	if len(job.Code) == 0 && job.Locked == nil {
-		f.add("body.code", "must not be empty")
+		f.Add("body.code", "must not be empty")
 	}
-	checkLocked(f, job)
-	s.checkArgs(f, job.Args)
-	checkFiles(f, job.Files, job.Language.File())
-	checkPatterns(f, job.OutputFiles)
-	checkLabels(f, p.Labels)
-	f.within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
+	checkLocked(&f, job)
+	s.checkArgs(&f, job.Args)
+	checkFiles(&f, job.Files, job.Language.File())
+	checkPatterns(&f, job.OutputFiles)
+	checkLabels(&f, p.Labels)
+	f.Within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
 	given := givenBytes(job)
 	if session != nil {
-		checkSession(f, p, session, given)
+		checkSession(&f, p, session, given)
 		given = 0
 	}
-	f.fields = append(f.fields, LimitFaults(job.Limits, s.config.Limits.Max, given)...)
+	checkLimits(&f, job.Limits, s.config.Limits.Max, given)
 	if job.Isolation != pyth.IsolationTenant && job.Isolation != pyth.IsolationExecution {
-		f.add("body.isolation", "must be %q or %q", pyth.IsolationTenant, pyth.IsolationExecution)
+		f.Add("body.isolation", "must be %q or %q", pyth.IsolationTenant, pyth.IsolationExecution)
 	}
-	others := len(f.fields)
-	checkEnv(f, p.Env)
-	if others > 0 {
-		f.code = pyth.CodeInvalid
+	others := len(f)
+	if reserved := checkEnv(&f, p.Env); reserved && others == 0 {
+		return f.As(pyth.CodeReservedName)
 	}
-	return f.err()
+	return f.Err()
 }
 
 // checkSizes refuses what is too large before anything looks into it.
@@ -95,9 +94,9 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 	return nil
 }
 
-func (s *Service) checkArgs(f *faults, args []string) {
+func (s *Service) checkArgs(f *pyth.Faults, args []string) {
 	if len(args) > s.config.Limits.MaxArgs {
-		f.add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
+		f.Add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
 	}
 	total := 0
 	for i, arg := range args {
@@ -105,40 +104,40 @@ func (s *Service) checkArgs(f *faults, args []string) {
 		location := fmt.Sprintf("body.args[%d]", i)
 		switch {
 		case strings.ContainsRune(arg, 0):
-			f.add(location, "must not contain NUL")
+			f.Add(location, "must not contain NUL")
 		case len(arg) >= maxArgBytes:
-			f.add(location, "must be shorter than %d bytes", maxArgBytes)
+			f.Add(location, "must be shorter than %d bytes", maxArgBytes)
 		}
 	}
 	if total > maxExecBytes {
-		f.add("body.args", "must be at most %d bytes in all", maxExecBytes)
+		f.Add("body.args", "must be at most %d bytes in all", maxExecBytes)
 	}
 }
 
-func checkPatterns(f *faults, patterns []string) {
+func checkPatterns(f *pyth.Faults, patterns []string) {
 	if len(patterns) > maxPatterns {
-		f.add("body.outputFiles", "must be at most %d patterns", maxPatterns)
+		f.Add("body.outputFiles", "must be at most %d patterns", maxPatterns)
 	}
 	for i, pattern := range patterns {
 		location := fmt.Sprintf("body.outputFiles[%d]", i)
 		switch {
 		case pattern == "" || len(pattern) > maxPatternBytes:
-			f.add(location, "must have 1 to %d bytes", maxPatternBytes)
+			f.Add(location, "must have 1 to %d bytes", maxPatternBytes)
 		case strings.HasPrefix(pattern, "/"):
-			f.add(location, "must be relative to the working directory, such as %q", "*.csv")
+			f.Add(location, "must be relative to the working directory, such as %q", "*.csv")
 		case strings.ContainsRune(pattern, 0) || !doublestar.ValidatePattern(pattern):
-			f.add(location, "must be a glob pattern such as %q or %q", "*.csv", "plots/**/*.png")
+			f.Add(location, "must be a glob pattern such as %q or %q", "*.csv", "plots/**/*.png")
 		}
 	}
 }
 
-func checkLabels(f *faults, labels []string) {
+func checkLabels(f *pyth.Faults, labels []string) {
 	if len(labels) > maxLabels {
-		f.add("body.labels", "must be at most %d", maxLabels)
+		f.Add("body.labels", "must be at most %d", maxLabels)
 	}
 	for i, label := range labels {
 		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, unprintable) {
-			f.add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
+			f.Add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
 		}
 	}
 }

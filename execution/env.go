@@ -7,9 +7,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func checkEnv(f *faults, env []pyth.EnvVar) {
+// checkEnv tells whether a name is reserved.
+func checkEnv(f *pyth.Faults, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
-		f.add("body.env", "must be at most %d variables", maxEnv)
+		f.Add("body.env", "must be at most %d variables", maxEnv)
 	}
 	total := 0
 	seen := make(map[string]bool)
@@ -17,24 +18,25 @@ func checkEnv(f *faults, env []pyth.EnvVar) {
 		total += len(v.Name) + len(v.Value) + 2
 		// A name that is not allowed may be anything, so it is not repeated.
 		if !pyth.ValidVariable(v.Name) {
-			f.add("body.env", "names must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
+			f.Add("body.env", "names must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
 			continue
 		}
 		location := "body.env." + v.Name
 		switch {
 		case pyth.ReservedVariable(v.Name):
-			f.code = pyth.CodeReservedName
-			f.add(location, "the name is reserved")
+			reserved = true
+			f.Add(location, "the name is reserved")
 		case seen[v.Name]:
-			f.add(location, "must be given once")
+			f.Add(location, "must be given once")
 		case len(v.Value) > maxEnvValue:
-			f.add(location, "must be at most %d bytes", maxEnvValue)
+			f.Add(location, "must be at most %d bytes", maxEnvValue)
 		case strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value):
-			f.add(location, "must be text without NUL")
+			f.Add(location, "must be text without NUL")
 		}
 		seen[v.Name] = true
 	}
 	if total > maxExecBytes {
-		f.add("body.env", "must be at most %d bytes in all", maxExecBytes)
+		f.Add("body.env", "must be at most %d bytes in all", maxExecBytes)
 	}
+	return reserved
 }

@@ -18,23 +18,23 @@ const (
 )
 
 // checkFiles checks files that go beside the program's own.
-func checkFiles(f *faults, files []pyth.File, program string) {
+func checkFiles(f *pyth.Faults, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
 		location := fmt.Sprintf("body.files[%d].path", i)
 		if reason := PathFault(file.Path, program); reason != "" {
-			f.add(location, "%s", reason)
+			f.Add(location, "%s", reason)
 			continue
 		}
 		if given[file.Path] {
-			f.add(location, "must be given once")
+			f.Add(location, "must be given once")
 		}
 		given[file.Path] = true
 	}
 	for i, file := range files {
 		for dir := path.Dir(file.Path); dir != "." && dir != "/"; dir = path.Dir(dir) {
 			if given[dir] {
-				f.add(fmt.Sprintf("body.files[%d].path", i), "lies below a path that is given as a file")
+				f.Add(fmt.Sprintf("body.files[%d].path", i), "lies below a path that is given as a file")
 				break
 			}
 		}

@@ -77,15 +77,20 @@ func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 }
 
 // LimitFaults are the faults of limits that are beyond the most that there may
-// be, or too small: the disk has to hold what is given.
-func LimitFaults(l, most pyth.Limits, given int64) []pyth.FieldError {
-	f := new(faults)
-	f.within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
+// be, or too small.
+func LimitFaults(l, most pyth.Limits) pyth.Faults {
+	var f pyth.Faults
+	checkLimits(&f, l, most, 0)
+	return f
+}
+
+// checkLimits also sees to it that the disk can hold what is given.
+func checkLimits(f *pyth.Faults, l, most pyth.Limits, given int64) {
+	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {
-		f.within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())
+		f.Within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())
 	}
-	f.within("body.limits.outputBytes", l.OutputBytes, 1, most.OutputBytes)
-	f.within("body.limits.diskBytes", l.DiskBytes, minDisk+given, most.DiskBytes)
-	f.within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
-	return f.fields
+	f.Within("body.limits.outputBytes", l.OutputBytes, 1, most.OutputBytes)
+	f.Within("body.limits.diskBytes", l.DiskBytes, minDisk+given, most.DiskBytes)
+	f.Within("body.limits.processes", int64(l.Processes), 1, int64(most.Processes))
 }

@@ -49,42 +49,42 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 
 // checkSessionSecrets refuses what was not chosen when the session was opened.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
-	f := new(faults)
+	var f pyth.Faults
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
-			f.add("body.secrets", "must be among those of the session: they were chosen when the session was opened")
+			f.Add("body.secrets", "must be among those of the session: they were chosen when the session was opened")
 			break
 		}
 	}
-	return f.err()
+	return f.Err()
 }
 
 // chosen are the values of those names.
 func chosen(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
-	f := new(faults)
+	var f pyth.Faults
 	some := []pyth.SecretValue{}
 	for _, name := range names {
 		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
 		if at < 0 {
-			f.add("body.secrets", "names what is not a secret of yours")
+			f.Add("body.secrets", "names what is not a secret of yours")
 			break
 		}
 		some = append(some, values[at])
 	}
-	return some, f.err()
+	return some, f.Err()
 }
 
 // besides are the values that go beside the variables that the program is given:
 // one that it is given by name of its own stands in for a secret that was not
 // asked for by name.
 func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
-	f := new(faults)
+	var f pyth.Faults
 	total := 0
 	var some []pyth.SecretValue
 	for _, v := range values {
 		given := slices.ContainsFunc(p.Env, func(e pyth.EnvVar) bool { return e.Name == v.Name })
 		if given && !p.AllSecrets {
-			f.add("body.env."+v.Name, "is the name of a secret that secrets asks for")
+			f.Add("body.env."+v.Name, "is the name of a secret that secrets asks for")
 		}
 		if !given {
 			total += len(v.Name) + len(v.Value) + 2
@@ -95,7 +95,7 @@ func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, er
 		total += len(e.Name) + len(e.Value) + 2
 	}
 	if total > maxExecBytes {
-		f.add("body.secrets", "must have at most %d bytes in all, with env; name those that the program needs", maxExecBytes)
+		f.Add("body.secrets", "must have at most %d bytes in all, with env; name those that the program needs", maxExecBytes)
 	}
-	return some, f.err()
+	return some, f.Err()
 }

@@ -10,6 +10,7 @@ package execution
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,19 +177,12 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 // environment is what the program sees: what a program needs to find its tools
 // and home, and what the user gave.
 func environment(given []pyth.EnvVar) []pyth.EnvVar {
-	env := []pyth.EnvVar{
-		{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"},
-		{Name: "HOME", Value: "/home/sandbox"},
-	}
-	lang := pyth.EnvVar{Name: "LANG", Value: "C.UTF-8"}
+	env := pyth.BaseEnv()
+	base := len(env)
 	for _, v := range given {
-		if v.Name == lang.Name {
-			lang.Value = v.Value
-		}
-	}
-	env = append(env, lang)
-	for _, v := range given {
-		if v.Name != lang.Name {
+		if at := slices.IndexFunc(env[:base], func(b pyth.EnvVar) bool { return b.Name == v.Name }); at >= 0 {
+			env[at] = v
+		} else {
 			env = append(env, v)
 		}
 	}

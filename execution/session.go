@@ -63,32 +63,32 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 }
 
 // checkSession refuses what would have to be another session.
-func checkSession(f *faults, p *pyth.Program, session *pyth.SessionSpec, given int64) {
+func checkSession(f *pyth.Faults, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Locked != nil {
-			f.add("body.sessionId", "must be a session in the language of the program, %q", p.Language)
+			f.Add("body.sessionId", "must be a session in the language of the program, %q", p.Language)
 		} else {
-			f.add("body.language", "must be that of the session, %q", session.Language)
+			f.Add("body.language", "must be that of the session, %q", session.Language)
 		}
 	}
 	if p.Runtime != "" && p.Runtime != session.Runtime && (session.Runtime != "" || p.Runtime != session.Language.Runtime()) {
-		f.add("body.runtime", "must be that of the session: it was set when the session was opened")
+		f.Add("body.runtime", "must be that of the session: it was set when the session was opened")
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {
-			f.add(location, "must be that of the session, %d: it was set when the session was opened", have)
+			f.Add(location, "must be that of the session, %d: it was set when the session was opened", have)
 		}
 	}
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
 	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
 	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
 	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
-		f.add("body.network", "must be that of the session: it was set when the session was opened")
+		f.Add("body.network", "must be that of the session: it was set when the session was opened")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
-		f.add("body.files", "do not fit onto the session's disk of %d bytes together with the code", session.Limits.DiskBytes)
+		f.Add("body.files", "do not fit onto the session's disk of %d bytes together with the code", session.Limits.DiskBytes)
 	}
 	if p.Isolation == pyth.IsolationExecution {
-		f.add("body.isolation", "must be %q in a session, or left out", pyth.IsolationTenant)
+		f.Add("body.isolation", "must be %q in a session, or left out", pyth.IsolationTenant)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -104,10 +103,8 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 		}
 	}
 	if !w.request.AllSecrets {
-		for i, name := range w.request.Secrets {
-			if !slices.ContainsFunc(all, func(s *pyth.Secret) bool { return s.Name == name }) {
-				return nil, pyth.Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
-			}
+		if err := pyth.CheckSecretNames(w.request.Secrets, all); err != nil {
+			return nil, err
 		}
 		all = slices.DeleteFunc(slices.Clone(all), func(s *pyth.Secret) bool { return !slices.Contains(w.request.Secrets, s.Name) })
 	}

@@ -34,8 +34,6 @@ const (
 	maxLocation = 200
 )
 
-const invalidRequest = "The request is not valid. Correct what errors lists."
-
 // read decodes the request's body into v, which it leaves alone when there is
 // no body and none is required.
 func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
@@ -190,11 +188,11 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 		if err == nil {
 			return nil
 		}
-		faults = []pyth.FieldError{semanticFault(err)}
+		faults = pyth.Faults{semanticFault(err)}
 	}
 	slices.SortStableFunc(faults, func(a, b pyth.FieldError) int { return strings.Compare(a.Location, b.Location) })
 	faults = faults[:min(len(faults), maxFaults)]
-	return &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: faults}
+	return faults.Err()
 }
 
 // checkShape counts brackets and commas outside of strings. It does not care
@@ -226,12 +224,13 @@ func checkShape(data []byte) error {
 
 // nulls adds a fault for each null: no field of the API takes one, what is
 // absent is left out.
-func nulls(faults []pyth.FieldError, location string, v any) []pyth.FieldError {
+func nulls(faults pyth.Faults, location string, v any) pyth.Faults {
 	switch v := v.(type) {
 	case nil:
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
 		if !reported && len(faults) < maxFaults {
-			return append(faults, pyth.FieldError{Location: clip(location), Message: "must not be null; leave it out instead"})
+			faults.Add(clip(location), "must not be null; leave it out instead")
+			return faults
 		}
 	case []any:
 		for i, e := range v {
@@ -265,7 +264,7 @@ func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
 		f := semanticFault(err)
-		return &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: []pyth.FieldError{f}}
+		return pyth.Faults{f}.Err()
 	}
 	location := locationOf(e.JSONPointer)
 	switch {

@@ -152,7 +152,7 @@ func (h *Handler) registerExecute() {
 			OperationID: "execute", Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{"Execute"},
 			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, runs too long or is killed is a successful call: status says what became of it. Closing the connection cancels the run. A caller that accepts text/event-stream hears of the run while it goes on.",
-			Responses:   h.executeResponses(),
+			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
@@ -286,7 +286,7 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 		return nil, nil
 	}
 	files := make([]pyth.File, len(in))
-	var faults []pyth.FieldError
+	var faults pyth.Faults
 	for i, f := range in {
 		files[i] = pyth.File{Path: f.Path, Content: []byte(f.Content)}
 		if f.Encoding != "base64" {
@@ -294,17 +294,11 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 		}
 		content, err := decodeBase64(f.Content)
 		if err != nil {
-			faults = append(faults, pyth.FieldError{
-				Location: "body.files[" + strconv.Itoa(i) + "].content",
-				Message:  "is not standard base64 with padding",
-			})
+			faults.Add("body.files["+strconv.Itoa(i)+"].content", notBase64)
 		}
 		files[i].Content = content
 	}
-	if len(faults) > 0 {
-		return nil, &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: faults}
-	}
-	return files, nil
+	return files, faults.Err()
 }
 
 // decodeBase64 is strict: Go's decoder alone would skip line breaks.

@@ -86,7 +86,9 @@ func (h *Handler) registerGenerate() {
 			OperationID: "generate", Method: http.MethodPost, Path: "/api/v1/generate",
 			Summary: "Write a program", Tags: []string{"Generate"},
 			Description: "Has a model write a program that does what the prompt says, runs it, and has it mended as long as it fails and attempts are left. Closing the connection ends it. A caller that accepts text/event-stream hears of it while it goes on.",
-			Responses:   h.generateResponses(),
+			Responses: h.bothForms("The program and how it did", reflect.TypeFor[GenerateResponse](),
+				"for each attempt: attempt {number}; text {text}, more of the explanation; "+
+					"code {code}; and the events of its execution but end. At last end, a GenerateResponse in which stdout and stderr are empty, or error, an Error."),
 			Errors: []int{
 				http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout,
 			},
@@ -231,20 +233,4 @@ func (s *generateStream) Started(id pyth.ExecutionID) error {
 		return err
 	}
 	return s.stream.Started(id)
-}
-
-// generateResponses documents both forms of the answer.
-func (h *Handler) generateResponses() map[string]*huma.Response {
-	schema := h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[GenerateResponse](), true, "")
-	return map[string]*huma.Response{"200": {
-		Description: "The program and how it did",
-		Content: map[string]*huma.MediaType{
-			"application/json": {Schema: schema},
-			eventStream: {Schema: &huma.Schema{
-				Type: huma.TypeString,
-				Description: "Server-sent events with JSON as data. For each attempt: attempt {number}; text {text}, more of the explanation; " +
-					"code {code}; and the events of its execution but end. At last end, a GenerateResponse in which stdout and stderr are empty, or error, an Error.",
-			}},
-		},
-	}}
 }

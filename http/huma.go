@@ -66,10 +66,13 @@ func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
 	}
-	return &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: fieldErrors(errs)}
+	if err := fieldErrors(errs).Err(); err != nil {
+		return err
+	}
+	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid."}
 }
 
-func fieldErrors(errs []error) []pyth.FieldError {
+func fieldErrors(errs []error) pyth.Faults {
 	var fields []pyth.FieldError
 	for _, err := range errs {
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {

@@ -80,6 +80,7 @@ func (h *Handler) registerPackages() {
 		"sizeBytes": 71303168, "installedAt": "2026-04-04T08:23:21.123Z",
 	}
 	failures := []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusBadGateway}
+	const events = "progress {step, detail}, where step is resolve or install; and at last end, with what is answered otherwise, or error, an Error."
 	const streaming = " A caller that accepts text/event-stream hears of the progress. Closing the connection gives the change up."
 	register(h, operation{
 		Operation: huma.Operation{
@@ -95,15 +96,14 @@ func (h *Handler) registerPackages() {
 			Summary: "Replace the packages", Tags: []string{tagPackages},
 			Description: "Replaces the list of a language by the newest versions that satisfy it, as a whole or not at all. Runs that go on keep what they have." + streaming,
 			Errors:      failures,
-			Responses:   h.packageResponses("200", "The new list", reflect.TypeFor[PackageList]()),
+			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events),
 		},
 		maxBytes: packagesBytes, timeout: packagesTimeout,
 		example: map[string]any{"packages": []string{"requests==2.32.3"}}, answer: map[string]any{"packages": []any{example}},
 	}, h.setPackages)
-	responses := h.packageResponses("200", "It was there, and is now as asked for", reflect.TypeFor[PackageInfo]())
-	for status, r := range h.packageResponses("201", "Added", reflect.TypeFor[PackageInfo]()) {
-		responses[status] = r
-	}
+	info := reflect.TypeFor[PackageInfo]()
+	responses := h.bothForms("It was there, and is now as asked for", info, events)
+	responses["201"] = h.jsonForm("Added", info)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "addPackage", Method: http.MethodPost, Path: packagesPath, DefaultStatus: http.StatusCreated,
@@ -181,20 +181,6 @@ func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change 
 type progressEvent struct {
 	Step   string `json:"step"`
 	Detail string `json:"detail"`
-}
-
-// packageResponses documents both forms of the answer.
-func (h *Handler) packageResponses(status, description string, t reflect.Type) map[string]*huma.Response {
-	schema := h.api.OpenAPI().Components.Schemas.Schema(t, true, "")
-	r := &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
-	if status == "200" {
-		r.Content[eventStream] = &huma.MediaType{Schema: &huma.Schema{
-			Type: huma.TypeString,
-			Description: "Server-sent events with JSON as data: progress {step, detail}, where step is resolve or install; " +
-				"and at last end, with what is answered otherwise, or error, an Error.",
-		}}
-	}
-	return map[string]*huma.Response{status: r}
 }
 
 // languageOf is the language of a request that may not name one.

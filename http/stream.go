@@ -211,18 +211,25 @@ func (s *stream) keepAlive() (stop func()) {
 	}
 }
 
-// executeResponses documents both forms of the answer.
-func (h *Handler) executeResponses() map[string]*huma.Response {
-	schema := h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ExecuteResponse](), true, "")
-	return map[string]*huma.Response{"200": {
-		Description: "How the run ended",
-		Content: map[string]*huma.MediaType{
-			"application/json": {Schema: schema},
-			eventStream: {Schema: &huma.Schema{
-				Type: huma.TypeString,
-				Description: "Server-sent events with JSON as data: start {id}; stdout and stderr {text}; result; file; " +
-					"and at last end, an ExecuteResponse whose stdout and stderr are empty, or error, an Error.",
-			}},
-		},
+// runForms documents the answer of a run.
+func (h *Handler) runForms() map[string]*huma.Response {
+	return h.bothForms("How the run ended", reflect.TypeFor[ExecuteResponse](),
+		"start {id}; stdout and stderr {text}; result; file; "+
+			"and at last end, an ExecuteResponse whose stdout and stderr are empty, or error, an Error.")
+}
+
+// bothForms documents an answer that is JSON, or events if the caller asks for
+// them.
+func (h *Handler) bothForms(description string, body reflect.Type, events string) map[string]*huma.Response {
+	r := h.jsonForm(description, body)
+	r.Content[eventStream] = &huma.MediaType{Schema: &huma.Schema{
+		Type:        huma.TypeString,
+		Description: "Server-sent events with JSON as data: " + events,
 	}}
+	return map[string]*huma.Response{"200": r}
+}
+
+func (h *Handler) jsonForm(description string, body reflect.Type) *huma.Response {
+	schema := h.api.OpenAPI().Components.Schemas.Schema(body, true, "")
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }

@@ -176,7 +176,7 @@ func (h *Handler) registerZK() {
 			OperationID: "executeCode", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
 			Description: "Runs the program as execute does. It is decrypted in the sandbox, which counts as part of the run. A wrong password is a run that fails: status is failed and error.name DecryptionError.",
-			Responses:   h.executeResponses(),
+			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
@@ -346,7 +346,7 @@ func (p *ZKPayload) code() (*pyth.EncryptedCode, error) {
 		Name:     p.Name,
 		KDF:      pyth.KDF{Time: p.KDF.Time, MemoryKiB: p.KDF.MemoryKiB, Parallelism: p.KDF.Parallelism},
 	}
-	var faults []pyth.FieldError
+	var faults pyth.Faults
 	for _, field := range []struct {
 		location, text string
 		to             *[]byte
@@ -357,13 +357,10 @@ func (p *ZKPayload) code() (*pyth.EncryptedCode, error) {
 	} {
 		var err error
 		if *field.to, err = decodeBase64(field.text); err != nil {
-			faults = append(faults, pyth.FieldError{Location: field.location, Message: notBase64})
+			faults.Add(field.location, notBase64)
 		}
 	}
-	if len(faults) > 0 {
-		return nil, &pyth.Error{Code: pyth.CodeInvalid, Message: invalidRequest, Fields: faults}
-	}
-	return c, nil
+	return c, faults.Err()
 }
 
 func zkPayload(c *pyth.EncryptedCode) ZKPayload {

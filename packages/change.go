@@ -38,14 +38,14 @@ func (s *Service) parseAll(runtime pyth.Runtime, requirements []string) ([]requi
 		return nil, invalid("body.packages", fmt.Errorf("must be at most %d", s.config.MaxPackages))
 	}
 	all := make([]requirement, 0, len(requirements))
-	var faults []pyth.FieldError
+	var faults pyth.Faults
 	for i, text := range requirements {
 		r, err := parse(runtime, text)
 		if err == nil && slices.ContainsFunc(all, func(other requirement) bool { return other.name == r.name }) {
 			err = errors.New("names a package that is in the list before")
 		}
 		if err != nil {
-			faults = append(faults, pyth.FieldError{Location: fmt.Sprintf("body.packages[%d]", i), Message: err.Error()})
+			faults.Add(fmt.Sprintf("body.packages[%d]", i), "%v", err)
 			continue
 		}
 		all = append(all, r)
@@ -352,8 +352,6 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth
 			return err
 		}
 	}
-	// Between the two a run has either list.
-	s.forget(user)
 	err := s.config.Store.PutPackageList(ctx, user, next)
 	s.forget(user)
 	if err != nil {

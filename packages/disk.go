@@ -73,11 +73,7 @@ func (d *disk) setPath(layer string) string { return filepath.Join(d.sets, layer
 // bindingPath is that of the image that binds a layer's others together.
 func (d *disk) bindingPath(layer string) string { return filepath.Join(d.sets, layer+imageSuffix) }
 
-// layerOf is the layer of a file in sets; "" if it is none.
+// layerOf is the layer of a file in sets, which is one of its two.
 func layerOf(name string) string {
-	if layer, ok := strings.CutSuffix(name, setSuffix); ok {
-		return layer
-	}
-	layer, _ := strings.CutSuffix(name, imageSuffix)
-	return layer
+	return strings.TrimSuffix(strings.TrimSuffix(name, setSuffix), imageSuffix)
 }

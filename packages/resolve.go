@@ -43,13 +43,11 @@ type candidate struct {
 // user's but the right to a place.
 func (s *Service) job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
-		ID:       pyth.ExecutionID(uuid.NewString()),
-		Tenant:   user,
-		Language: language,
-		Code:     program,
-		Env: []pyth.EnvVar{
-			{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"}, {Name: "HOME", Value: "/home/sandbox"}, {Name: "LANG", Value: "C.UTF-8"},
-		},
+		ID:        pyth.ExecutionID(uuid.NewString()),
+		Tenant:    user,
+		Language:  language,
+		Code:      program,
+		Env:       pyth.BaseEnv(),
 		Timeout:   s.config.ResolveTimeout,
 		Limits:    pyth.Limits{MemoryBytes: s.config.MemoryBytes, OutputBytes: jobOutput, DiskBytes: jobDisk, Processes: 64},
 		Isolation: pyth.IsolationExecution,

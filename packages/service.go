@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,9 +65,10 @@ type Service struct {
 
 	mu sync.Mutex
 	// current are the layers of users as far as they are known, and recent when
-	// one was last given to a run.
+	// one was last given to a run. changes counts those of all lists.
 	current map[pyth.UserID]pyth.Layers
 	recent  map[string]time.Time
+	changes int
 }
 
 // settings is a Config whose defaults are filled in.
@@ -129,17 +131,9 @@ func orDefault[T int | int64 | time.Duration](value *T, otherwise T) {
 
 // tagOf is "314" of "3.14.6".
 func tagOf(version string) string {
-	tag, dots := "", 0
-	for _, c := range version {
-		if c == '.' {
-			if dots++; dots == 2 {
-				break
-			}
-			continue
-		}
-		tag += string(c)
-	}
-	return tag
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	return major + minor
 }
 
 // Packages lists the user's packages by name.
@@ -166,15 +160,7 @@ func shown(list *pyth.PackageList) []*pyth.Package {
 		one := p.Package
 		all[i] = &one
 	}
-	slices.SortStableFunc(all, func(p, q *pyth.Package) int {
-		switch {
-		case p.Name < q.Name:
-			return -1
-		case p.Name > q.Name:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(p, q *pyth.Package) int { return strings.Compare(p.Name, q.Name) })
 	return all
 }
 
@@ -189,6 +175,7 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	if known {
 		s.note(layers)
 	}
+	changes := s.changes
 	s.mu.Unlock()
 	if known {
 		return layers, nil
@@ -214,29 +201,29 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 			layers.Python = made
 		}
 	}
-	return layers, s.remember(ctx, user, layers)
+	s.remember(user, layers, changes)
+	return layers, nil
 }
 
-// remember keeps the layers of a user unless they have changed meanwhile: then
-// the next run asks for them again.
-func (s *Service) remember(ctx context.Context, user pyth.UserID, layers pyth.Layers) error {
+// remember keeps the layers of a user unless lists have changed since they were
+// read: then the next run asks for them again.
+func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, err := s.config.Store.PackageLayers(ctx, user)
-	if err != nil || now != layers {
-		return err
+	if s.changes != changes {
+		return
 	}
 	if len(s.current) >= maxKnown {
 		clear(s.current)
 	}
 	s.current[user] = layers
-	return nil
 }
 
-// forget has the next run ask the store.
+// forget has the next run ask the store, after the user's list has changed.
 func (s *Service) forget(user pyth.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	delete(s.current, user)
 }
 

@@ -67,18 +67,15 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 // chosen are the secrets of those names.
 func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
-	var faults []pyth.FieldError
+	var faults pyth.Faults
 	for i, name := range names {
 		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
 		switch {
 		case at < 0:
-			faults = append(faults, pyth.FieldError{Location: fmt.Sprintf("body.secrets[%d]", i), Message: "is not the name of a secret of yours"})
+			faults.Add(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
 		case !slices.Contains(some, all[at]):
 			some = append(some, all[at])
 		}
 	}
-	if len(faults) > 0 {
-		return nil, &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: faults}
-	}
-	return some, nil
+	return some, faults.Err()
 }

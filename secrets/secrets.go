@@ -149,37 +149,31 @@ func Label(name string, version int) vault.Label {
 }
 
 func check(name string, value []byte, description string) error {
-	var faults []pyth.FieldError
-	add := func(location, message string) {
-		faults = append(faults, pyth.FieldError{Location: location, Message: message})
-	}
+	var faults pyth.Faults
 	code := pyth.CodeInvalid
 	switch {
 	case !pyth.ValidVariable(name):
-		add("path.name", "must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
+		faults.Add("path.name", "must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
 	case pyth.ReservedVariable(name):
 		code = pyth.CodeReservedName
-		add("path.name", "is reserved: names such as PATH or PYTHON* belong to the runtime")
+		faults.Add("path.name", "is reserved: names such as PATH or PYTHON* belong to the runtime")
 	}
 	named := len(faults)
 	switch {
 	case len(value) == 0:
-		add("body.value", "must not be empty")
+		faults.Add("body.value", "must not be empty")
 	case len(value) > maxValueBytes:
-		add("body.value", "must be at most 65536 bytes")
+		faults.Add("body.value", "must be at most 65536 bytes")
 	case !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0:
-		add("body.value", "must be text without NUL")
+		faults.Add("body.value", "must be text without NUL")
 	}
 	if len(description) > maxDescriptionBytes || !utf8.ValidString(description) {
-		add("body.description", "must be at most 1000 bytes of text")
+		faults.Add("body.description", "must be at most 1000 bytes of text")
 	}
-	switch {
-	case len(faults) == 0:
-		return nil
-	case len(faults) > named:
+	if len(faults) > named {
 		code = pyth.CodeInvalid
 	}
-	return &pyth.Error{Code: code, Message: "The request is not valid.", Fields: faults}
+	return faults.As(code)
 }
 
 // damaged is the error for a value that is not as it was sealed.

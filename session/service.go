@@ -12,7 +12,6 @@ package session
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -168,14 +167,13 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	if err := execution.CheckNetwork(spec.Network, s.config.Network); err != nil {
 		return nil, 0, err
 	}
-	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max, 0)
+	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max)
 	idle := cmp.Or(r.IdleTimeout, s.config.DefaultIdle)
 	if idle < minIdle || idle > s.config.MaxIdle {
-		e := pyth.Invalid("body.idleTimeoutMs", "must be between %d and %d", minIdle.Milliseconds(), s.config.MaxIdle.Milliseconds())
-		faults = append(faults, e.Fields...)
+		faults.Add("body.idleTimeoutMs", "must be between %d and %d", minIdle.Milliseconds(), s.config.MaxIdle.Milliseconds())
 	}
-	if len(faults) > 0 {
-		return nil, 0, &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: faults}
+	if err := faults.Err(); err != nil {
+		return nil, 0, err
 	}
 	return spec, idle, nil
 }
@@ -192,12 +190,7 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 			return err
 		}
 	}
-	for i, name := range names {
-		if !slices.ContainsFunc(all, func(s *pyth.Secret) bool { return s.Name == name }) {
-			return pyth.Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
-		}
-	}
-	return nil
+	return pyth.CheckSecretNames(names, all)
 }
 
 // takePlace counts a session that is to be opened, if there is room for it, and

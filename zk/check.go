@@ -1,7 +1,6 @@
 package zk
 
 import (
-	"fmt"
 	"regexp"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -18,37 +17,18 @@ const (
 	// minLaneKiB is the least memory that each lane needs (RFC 9106, section 3.1).
 	minLaneKiB   = 8
 	maxCodeBytes = 1 << 20
-
-	maxPasswordBytes = 1024
 )
 
 // name is what programs are stored under.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// faults gathers what is wrong. Values are not repeated.
-type faults []pyth.FieldError
-
-func (f *faults) add(location, format string, args ...any) {
-	*f = append(*f, pyth.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
-}
-
-func (f *faults) within(location string, value, low, high int) {
-	if value < low || value > high {
-		f.add(location, "must be between %d and %d", low, high)
-	}
-}
+// faults gathers what is wrong.
+type faults struct{ pyth.Faults }
 
 func (f *faults) sized(location string, b []byte, size int) {
 	if len(b) != size {
-		f.add(location, "must be %d bytes in base64", size)
+		f.Add(location, "must be %d bytes in base64", size)
 	}
-}
-
-func (f faults) err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid.", Fields: f}
 }
 
 // checkLanguage does not ask whether the server runs it: it may tomorrow.
@@ -56,7 +36,7 @@ func (f *faults) checkLanguage(l pyth.Language) {
 	switch l {
 	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
 	default:
-		f.add("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+		f.Add("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 	}
 }
 
@@ -64,24 +44,24 @@ func (f *faults) checkLanguage(l pyth.Language) {
 func checkCode(under string, c *pyth.EncryptedCode) error {
 	var f faults
 	if !name.MatchString(under) {
-		f.add("path.name", "must have 1 to 128 letters, digits, dots, underscores and hyphens, and begin with a letter or digit")
+		f.Add("path.name", "must have 1 to 128 letters, digits, dots, underscores and hyphens, and begin with a letter or digit")
 	}
 	f.checkLanguage(c.Language)
 	if c.Name != "" && c.Name != under {
-		f.add("body.name", "must be the name that the program is stored under: it is bound to it")
+		f.Add("body.name", "must be the name that the program is stored under: it is bound to it")
 	}
 	f.sized("body.kdf.salt", c.KDF.Salt, lockbox.SaltBytes)
-	f.within("body.kdf.time", c.KDF.Time, 1, maxTime)
-	f.within("body.kdf.memoryKiB", c.KDF.MemoryKiB, minMemoryKiB, maxMemoryKiB)
-	f.within("body.kdf.parallelism", c.KDF.Parallelism, 1, maxParallelism)
+	f.Within("body.kdf.time", int64(c.KDF.Time), 1, maxTime)
+	f.Within("body.kdf.memoryKiB", int64(c.KDF.MemoryKiB), minMemoryKiB, maxMemoryKiB)
+	f.Within("body.kdf.parallelism", int64(c.KDF.Parallelism), 1, maxParallelism)
 	if lanes := c.KDF.Parallelism; lanes > 1 && lanes <= maxParallelism && c.KDF.MemoryKiB >= minMemoryKiB && c.KDF.MemoryKiB < minLaneKiB*lanes {
-		f.add("body.kdf.memoryKiB", "must be at least %d for each of the %d lanes", minLaneKiB, lanes)
+		f.Add("body.kdf.memoryKiB", "must be at least %d for each of the %d lanes", minLaneKiB, lanes)
 	}
 	f.sized("body.cipher.nonce", c.Nonce, lockbox.NonceBytes)
 	if n := len(c.Ciphertext) - lockbox.Overhead; n < 1 || n > maxCodeBytes {
-		f.add("body.ciphertext", "must have %d to %d bytes", 1+lockbox.Overhead, maxCodeBytes+lockbox.Overhead)
+		f.Add("body.ciphertext", "must have %d to %d bytes", 1+lockbox.Overhead, maxCodeBytes+lockbox.Overhead)
 	}
-	return f.err()
+	return f.Err()
 }
 
 // checkProgram checks what is to be encrypted.
@@ -89,10 +69,10 @@ func checkProgram(language pyth.Language, code, password []byte) error {
 	var f faults
 	f.checkLanguage(language)
 	if len(code) < 1 || len(code) > maxCodeBytes {
-		f.add("body.code", "must have 1 to %d bytes", maxCodeBytes)
+		f.Add("body.code", "must have 1 to %d bytes", maxCodeBytes)
 	}
-	if len(password) < 1 || len(password) > maxPasswordBytes {
-		f.add("body.masterPassword", "must have 1 to %d bytes in UTF-8", maxPasswordBytes)
+	if len(password) < 1 || len(password) > pyth.MaxMasterPassword {
+		f.Add("body.masterPassword", "must have 1 to %d bytes in UTF-8", pyth.MaxMasterPassword)
 	}
-	return f.err()
+	return f.Err()
 }

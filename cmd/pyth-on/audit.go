@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -21,15 +19,6 @@ type auditCommand struct {
 	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. Exits with 1 if one was."`
 	Export auditExportCommand `cmd:"" help:"Write the entries to standard output, one line of JSON each, the oldest first."`
 	Key    auditKeyCommand    `cmd:"" help:"Show the key that checks the signatures of checkpoints."`
-}
-
-// auditData says where the log is.
-type auditData struct {
-	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
-}
-
-func (d auditData) store(ctx context.Context) (*sqlite.Store, error) {
-	return sqlite.OpenToRead(ctx, filepath.Join(d.DataDir, databaseName))
 }
 
 // verifierKey is the key that checks signatures, which the root key opens.
@@ -47,7 +36,7 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *s
 }
 
 type auditVerifyCommand struct {
-	auditData
+	dataFlags
 	rootKeyFlags
 	Key        string `help:"The verifier key as 'audit key' showed it; then the root key is not needed."`
 	Checkpoint string `type:"existingfile" help:"File of a checkpoint that was kept: the log must still have all that it covers."`
@@ -55,9 +44,9 @@ type auditVerifyCommand struct {
 }
 
 func (c *auditVerifyCommand) Run() (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.store(ctx)
+	store, err := c.database(ctx, sqlite.OpenToRead)
 	if err != nil {
 		return err
 	}
@@ -89,7 +78,10 @@ func (c *auditVerifyCommand) Run() (err error) {
 	}
 	fmt.Fprintf(os.Stdout, "whole: %d entries, %d of them pruned, root %v\n", report.Size, report.Pruned, report.Root)
 	if c.Save != "" {
-		return saveFile(c.Save, report.Checkpoint)
+		return replaceFile(c.Save, 0o600, func(w io.Writer) error {
+			_, err := w.Write(report.Checkpoint)
+			return err
+		})
 	}
 	return nil
 }
@@ -107,24 +99,8 @@ func slowly(p *progress) func(done, total int64) {
 	}
 }
 
-// saveFile replaces a file, as a whole or not at all.
-func saveFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".pyth-on-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
 type auditExportCommand struct {
-	auditData
+	dataFlags
 	Since   time.Time `help:"Only entries from this time on, such as 2026-04-04T00:00:00Z."`
 	Until   time.Time `help:"Only entries from before this time."`
 	User    string    `help:"Only entries of the user with this id."`
@@ -133,9 +109,9 @@ type auditExportCommand struct {
 }
 
 func (c *auditExportCommand) Run() (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.store(ctx)
+	store, err := c.database(ctx, sqlite.OpenToRead)
 	if err != nil {
 		return err
 	}
@@ -156,12 +132,12 @@ func (c *auditExportCommand) wants(r *pyth.AuditRecord) bool {
 }
 
 type auditKeyCommand struct {
-	auditData
+	dataFlags
 	rootKeyFlags
 }
 
 func (c *auditKeyCommand) Run() (err error) {
-	store, err := c.store(context.Background())
+	store, err := c.database(context.Background(), sqlite.OpenToRead)
 	if err != nil {
 		return err
 	}

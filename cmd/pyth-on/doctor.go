@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/mattn/go-isatty"
 
@@ -50,7 +47,7 @@ func (c *doctorCommand) Run() error {
 }
 
 func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -92,7 +89,9 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		version = h.cgroup.Version()
 	}
 	add(doctor.Cgroup(version, h.noCgroup))
-	pool := worker.New(single(h, 1, slog.New(slog.DiscardHandler)))
+	config := single(1, slog.New(slog.DiscardHandler))
+	config.Boot, config.Runtimes = h.boot, own.names()
+	pool := worker.New(config)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
 	if node != nil {

@@ -60,14 +60,8 @@ func secretSetting(variable, path, flag string) ([]byte, error) {
 	if given && len(setting) > 0 {
 		return nil, fmt.Errorf("both %s and %s are given; choose one", variable, flag)
 	}
-	all, err := lines(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) != 1 {
-		return nil, fmt.Errorf("%s must hold one line, the key", path)
-	}
-	return []byte(all[0]), nil
+	key, err := onlyLine(path, "key")
+	return []byte(key), err
 }
 
 // settings are what the flags say, for a service with the model, which may be

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/nodejs"
 	"github.com/pyth-on/pyth-on/rootless"
 	"github.com/pyth-on/pyth-on/sandbox"
 	"github.com/pyth-on/pyth-on/sandbox/cgroup"
@@ -112,18 +111,6 @@ func (h *host) enforcement() pyth.Check {
 		Status: "degraded",
 		Detail: "memory is watched by the server instead of the kernel, since there is no usable cgroup; see `pyth-on doctor`",
 	}
-}
-
-// languages are what runs here; node is nil where there is none. TypeScript's
-// version is that of the Node that runs it.
-func languages(pythonVersion string, node *nodejs.Binary, own ownRuntimes) []pyth.LanguageInfo {
-	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: pythonVersion}}
-	if node != nil {
-		all = append(all,
-			pyth.LanguageInfo{Name: pyth.JavaScript, Version: node.Version},
-			pyth.LanguageInfo{Name: pyth.TypeScript, Version: node.Version})
-	}
-	return own.addTo(all)
 }
 
 // now is the server's clock. The monotonic part stays in for durations.

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -26,27 +23,16 @@ type keysCommands struct {
 
 // keysFlags say whose keys.
 type keysFlags struct {
-	DataDir string `default:"./data" type:"path" help:"Directory of the database and the root key."`
+	dataFlags
 	rootKeyFlags
-}
-
-// database is the server's, which may use it at the same time.
-func (f *keysFlags) database(ctx context.Context) (*sqlite.Store, error) {
-	path := filepath.Join(f.DataDir, "pyth-on.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database %s; choose the server's directory with --data-dir", path)
-	} else if err != nil {
-		return nil, err
-	}
-	return sqlite.Open(ctx, path)
 }
 
 type keysRotateCommand struct{ keysFlags }
 
 func (c *keysRotateCommand) Run() (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx)
+	store, err := c.database(ctx, sqlite.Open)
 	if err != nil {
 		return err
 	}
@@ -85,9 +71,9 @@ func (c *keysRotateCommand) Run() (err error) {
 type keysVerifyCommand struct{ keysFlags }
 
 func (c *keysVerifyCommand) Run() (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	store, err := c.database(ctx)
+	store, err := c.database(ctx, sqlite.OpenToRead)
 	if err != nil {
 		return err
 	}

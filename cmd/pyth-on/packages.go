@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -42,20 +41,12 @@ func (f packageFlags) packages(ctx context.Context, config packages.Config, regi
 			}
 		}
 	}
-	for _, c := range []struct {
-		file string
-		to   *string
-	}{{f.PythonIndexCredentials, &config.Python.Credentials}, {f.NPMCredentials, &config.Node.Credentials}} {
-		given, err := lines(c.file)
-		if err != nil {
-			return nil, err
-		}
-		if c.file != "" && len(given) != 1 {
-			return nil, fmt.Errorf("%s must hold one line, the credentials", c.file)
-		}
-		if len(given) == 1 {
-			*c.to = given[0]
-		}
+	var err error
+	if config.Python.Credentials, err = onlyLine(f.PythonIndexCredentials, "credentials"); err != nil {
+		return nil, err
+	}
+	if config.Node.Credentials, err = onlyLine(f.NPMCredentials, "credentials"); err != nil {
+		return nil, err
 	}
 	config.MaxPackages, config.MaxBytes, config.CacheBytes = f.MaxPackages, f.MaxPackageSize<<20, f.PackageCache<<20
 	config.Timeout, config.ResolveTimeout, config.MemoryBytes = f.PackageTimeout, f.PackageResolveTimeout, f.PackageMemory<<20

@@ -40,8 +40,8 @@ type poolFlags struct {
 }
 
 // worker is the pool's configuration but for its way to a sandbox. node is
-// whether there is Node.
-func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logger) worker.Config {
+// whether there is Node, and warmRuntimes the flag for runtimes of one's own.
+func (f poolFlags) worker(node bool, warmRuntimes int, observer worker.Observer, logger *slog.Logger) worker.Config {
 	memory := machineMemory()
 	orDefault := func(value, otherwise int) int {
 		if value > 0 {
@@ -62,6 +62,7 @@ func (f poolFlags) worker(node bool, observer worker.Observer, logger *slog.Logg
 	return worker.Config{
 		Warm:               f.Warm,
 		WarmNode:           warmNode,
+		WarmRuntimes:       warmRuntimes,
 		MaxWarm:            max(f.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
@@ -91,10 +92,9 @@ func machineMemory() int64 {
 
 // single is the configuration for commands that run one program after the
 // other, each in a sandbox of its own.
-func single(h *host, warm int, logger *slog.Logger) worker.Config {
+func single(warm int, logger *slog.Logger) worker.Config {
 	return worker.Config{
-		Boot: h.boot, Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
+		Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
 		MaxQueued: 1, MaxQueuedPerTenant: 1, Observer: unobserved{}, Logger: logger,
-		Runtimes: h.runtimes.names(),
 	}
 }

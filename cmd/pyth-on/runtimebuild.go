@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 
 	"github.com/pyth-on/pyth-on/debian"
 )
@@ -26,29 +23,22 @@ type runtimeBuildCommand struct {
 	Output     string   `short:"o" required:"" type:"path" help:"The tar file to write."`
 }
 
-func (c *runtimeBuildCommand) Run() (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+func (c *runtimeBuildCommand) Run() error {
+	ctx, stop := untilSignal()
 	defer stop()
-	f, err := os.CreateTemp(filepath.Dir(c.Output), "."+filepath.Base(c.Output)+"-")
+	packages := 0
+	err := replaceFile(c.Output, 0o644, func(to io.Writer) error {
+		w := bufio.NewWriterSize(to, 1<<20)
+		all, err := debian.Build(ctx, debian.Options{
+			Packages: c.FromDebian, Exclude: c.Exclude, Suite: c.Suite, Mirror: c.Mirror,
+			Progress: newProgress(os.Stderr).step,
+		}, w)
+		packages = len(all)
+		return errors.Join(err, w.Flush())
+	})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	packages, err := debian.Build(ctx, debian.Options{
-		Packages: c.FromDebian, Exclude: c.Exclude, Suite: c.Suite, Mirror: c.Mirror,
-		Progress: newProgress(os.Stderr).step,
-	}, w)
-	if err = errors.Join(err, w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), c.Output); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(os.Stdout, "%s has %d packages. Serve it with `pyth-on serve --runtime NAME=%s`.\n", c.Output, len(packages), c.Output)
+	_, err = fmt.Fprintf(os.Stdout, "%s has %d packages. Serve it with `pyth-on serve --runtime NAME=%s`.\n", c.Output, packages, c.Output)
 	return err
 }

@@ -206,7 +206,7 @@ const (
 func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID: "trial", Language: language, Code: program, Timeout: trialTime, Isolation: pyth.IsolationExecution,
-		Env:    []pyth.EnvVar{{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"}, {Name: "HOME", Value: "/home/sandbox"}, {Name: "LANG", Value: "C.UTF-8"}},
+		Env:    pyth.BaseEnv(),
 		Limits: pyth.Limits{MemoryBytes: trialMemory, OutputBytes: 64 << 10, DiskBytes: trialDisk, Processes: 256},
 	}
 }

@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -24,23 +20,15 @@ import (
 	"github.com/pyth-on/pyth-on/health"
 	pyhttp "github.com/pyth-on/pyth-on/http"
 	"github.com/pyth-on/pyth-on/packages"
-	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
 	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/vault"
-	"github.com/pyth-on/pyth-on/worker"
 	"github.com/pyth-on/pyth-on/zk"
 )
 
 // purgeInterval is how often what has expired is deleted.
 const purgeInterval = time.Hour
-
-// databaseName is the file of the database in the data directory.
-const databaseName = "pyth-on.db"
-
-// signalsTogether is within which time two signals are one.
-const signalsTogether = time.Second / 2
 
 type serveCommand struct {
 	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
@@ -85,7 +73,7 @@ func (c *serveCommand) Run() error {
 
 func (c *serveCommand) serve() (err error) {
 	started := time.Now()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
 	logger := c.logger(os.Stderr)
 
@@ -132,26 +120,11 @@ func (c *serveCommand) serve() (err error) {
 	})
 	defer secret.Close()
 
-	progress := newProgress(os.Stderr).step
-	node, err := c.node(ctx, data.path, progress)
+	node, err := c.node(ctx, data.path, newProgress(os.Stderr).step)
 	if reason, ok := errors.AsType[*noNode](err); ok {
 		logger.Warn("programs in JavaScript and TypeScript are refused: there is no Node", "reason", reason.Err, "mend", reason.Fix)
 	} else if err != nil {
 		return err
-	}
-	image, err := rootfs.Build(ctx, data.path, rootfs.Options{Node: pathOf(node), Progress: progress})
-	if err != nil {
-		return err
-	}
-	own, err := c.build(ctx, data.path, data.join("run"), progress, logger)
-	if err != nil {
-		return err
-	}
-	// Nobody else boots from the images here: the directory is this server's.
-	if removed, err := image.RemoveOthers(own.built()...); err != nil {
-		logger.Warn("images of earlier versions were not removed", "error", err)
-	} else if removed > 0 {
-		logger.Info("removed images of earlier versions", "count", removed)
 	}
 	traffic := newNetworkMetrics()
 	way, err := c.network(traffic)
@@ -161,37 +134,33 @@ func (c *serveCommand) serve() (err error) {
 	// What runs packages' jobs is what has the packages.
 	shelf := new(shelf)
 	way.packages = shelf
-	h, err := openHost(&hostConfig{image: image.Path, runtimes: own, stateDir: data.join("run"), network: way.open, layers: shelf.mounts})
+	metrics := newPoolMetrics()
+	m, err := openMachine(ctx, &machineConfig{
+		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: shelf.mounts,
+		pool: c.worker(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	if h.noCgroup != nil {
-		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", h.noCgroup)
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if m.host.noCgroup != nil {
+		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", m.host.noCgroup)
 	}
-	metrics := newPoolMetrics()
-	if err := own.tryPreloads(ctx, h); err != nil {
-		return err
-	}
-	config := c.worker(node != nil, metrics, logger)
-	config.Runtimes, config.WarmRuntimes = own.names(), c.WarmRuntimes
-	config.Boot = h.boot
-	pool := worker.New(config)
-	defer func() { err = errors.Join(err, pool.Close()) }()
+	pool := m.pool
 
 	installed, err := c.packages(ctx, packages.Config{
 		Store: store, Dispatcher: pool, Dir: data.join("packages"), Dial: way.proxy.DialContext,
-		Auditor: log, PythonVersion: image.PythonVersion, Clock: now, Logger: logger,
+		Auditor: log, PythonVersion: m.python, Clock: now, Logger: logger,
 	}, c.NPMRegistry, node != nil)
 	if err != nil {
 		return err
 	}
 	shelf.Store(installed)
 	limits := c.limits()
-	offered := languages(image.PythonVersion, node, own)
+	offered := m.languages(m.runtimes)
 	// Sessions in Node know the release that is built in.
 	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: languages(image.PythonVersion, node, own.python()), Network: way, Secrets: secret,
+		Host: pool, Limits: limits, Languages: m.languages(m.runtimes.python()), Network: way, Secrets: secret,
 		Packages: installed, Clock: now,
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
@@ -206,7 +175,7 @@ func (c *serveCommand) serve() (err error) {
 		Dispatcher: pool,
 		Limits:     limits.Default,
 		Database:   store.Ping,
-		Fixed:      map[string]pyth.Check{"limits": h.enforcement(), "generate": generateCheck(model)},
+		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": generateCheck(model)},
 		Clock:      now,
 	})
 	executions := execution.New(execution.Config{
@@ -259,7 +228,7 @@ func (c *serveCommand) serve() (err error) {
 	// What starting up took is not needed again.
 	debug.FreeOSMemory()
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
-		"version", version, "python", image.PythonVersion, "node", versionOf(node), "data", data.path)
+		"version", version, "python", m.python, "node", versionOf(node), "data", data.path)
 	return c.untilStopped(ctx, stop, listener, handler, logger)
 }
 
@@ -270,33 +239,6 @@ func features(generate bool) []string {
 		all = append(all, "generate")
 	}
 	return all
-}
-
-// untilStopped serves until a signal comes, then lets what runs end.
-func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *pyhttp.Handler, logger *slog.Logger) error {
-	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{DrainDelay: c.DrainDelay, Logger: logger})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	// A second signal ends the process at once. One that comes with the first is
-	// none: who signals all processes of a group also reaches the one that
-	// passes signals on to this one.
-	time.AfterFunc(signalsTogether, stop)
-	atMost := c.DrainDelay + c.DrainTimeout
-	logger.Info("stopping: waiting for running programs", "atMost", atMost)
-	drain, cancel := context.WithTimeout(context.Background(), atMost)
-	defer cancel()
-	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
-		logger.Warn("programs that still ran were canceled")
-	} else if err != nil {
-		return err
-	}
-	logger.Info("stopped")
-	return <-served
 }
 
 func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, sealed *vault.Vault) (*auth.Service, error) {
@@ -325,45 +267,6 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, sealed *v
 	})
 }
 
-// handler completes the configuration with what the flags say.
-func (c *serveCommand) handler(config pyhttp.Config) (*pyhttp.Handler, error) {
-	config.TrustedProxies = c.TrustedProxies
-	if c.RateLimit == "on" {
-		config.RateLimits = pyhttp.DefaultRateLimits()
-	}
-	tokens, err := lines(c.MetricsTokenFile)
-	if err != nil {
-		return nil, err
-	}
-	if c.MetricsTokenFile != "" {
-		if len(tokens) != 1 {
-			return nil, fmt.Errorf("%s must hold one line, the token", c.MetricsTokenFile)
-		}
-		config.MetricsToken = tokens[0]
-	}
-	return pyhttp.New(config)
-}
-
-// serveMetrics serves metrics on an address of their own, if there is one.
-func (c *serveCommand) serveMetrics(ctx context.Context, handler *pyhttp.Handler, logger *slog.Logger) (stop func(), err error) {
-	if c.MetricsAddr == "" {
-		return func() {}, nil
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.MetricsAddr)
-	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", handler.MetricsHandler())
-	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	go func() { _ = server.Serve(listener) }()
-	logger.Info("serving metrics", "url", "http://"+listener.Addr().String()+"/metrics")
-	return func() { _ = server.Close() }, nil
-}
-
 func (c *serveCommand) limits() pyth.ExecutionLimits {
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = c.MaxTimeout
@@ -373,24 +276,6 @@ func (c *serveCommand) limits() pyth.ExecutionLimits {
 		limits.Default.MemoryBytes = min(limits.Default.MemoryBytes, limits.Max.MemoryBytes)
 	}
 	return limits
-}
-
-// lines reads a file's lines that are not empty; none for no file.
-func lines(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for line := range strings.Lines(string(b)) {
-		if line = strings.TrimSpace(line); line != "" {
-			found = append(found, line)
-		}
-	}
-	return found, nil
 }
 
 // every does something at once and then from time to time.

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/pyth-on/pyth-on/packages/indextest"
+)
+
+// packagesOfATenant is how many are installed.
+const packagesOfATenant = 50
+
+const packagesPath = "/api/v1/packages"
+
+// withPackages measures what packages cost those who have some: nothing, if it
+// goes well, but for installing them.
+func (b *bench) withPackages(ctx context.Context) error {
+	wheels, names := manyWheels()
+	index, err := indextest.Start(wheels...)
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	return b.serve(ctx, b.warmData, []string{"--warm-node=0", index.Flag()}, func(s *server) error {
+		tenant, err := s.register(ctx)
+		if err != nil {
+			return err
+		}
+		owner, err := s.register(ctx)
+		if err != nil {
+			return err
+		}
+		b.progress.step(fmt.Sprintf("Installing %d packages", len(names)))
+		took, err := owner.installs(ctx, names)
+		if err != nil {
+			return err
+		}
+		b.results.installed.add([]float64{took.Seconds()})
+		n := b.plan.latencyRounds
+		return alternate(ctx, n, b.progress.rounds("Packages", n),
+			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
+			subject{b.results.pacedPackages, resting(pausing(8, rest/2, owner.answers))},
+			subject{b.results.installedAgain, resting(times(1, func(ctx context.Context) (time.Duration, error) {
+				other, err := s.register(ctx)
+				if err != nil {
+					return 0, err
+				}
+				return other.installs(ctx, names)
+			}))},
+		)
+	})
+}
+
+// manyWheels are packages of a few modules each.
+func manyWheels() (wheels []indextest.Wheel, names []string) {
+	for i := range packagesOfATenant {
+		name := fmt.Sprintf("bench%d", i)
+		w := indextest.Wheel{Name: name, Version: "1.0", Files: map[string]string{}}
+		for m := range 10 {
+			w.Files[fmt.Sprintf("%s/m%d.py", name, m)] = fmt.Sprintf("def answer():\n    return %d\n", m)
+		}
+		wheels, names = append(wheels, w), append(names, name)
+	}
+	return wheels, names
+}
+
+// installs replaces the tenant's list.
+func (a *account) installs(ctx context.Context, names []string) (time.Duration, error) {
+	var list struct{ Packages []struct{ Name string } }
+	took, err := a.call(ctx, http.MethodPut, packagesPath, map[string]any{"packages": names}, http.StatusOK, &list)
+	if err == nil && len(list.Packages) != len(names) {
+		err = fmt.Errorf("%d packages are installed", len(list.Packages))
+	}
+	return took, err
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// withNumPy measures a runtime of Debian's packages, in which NumPy is imported
+// ahead or is not.
+func (b *bench) withNumPy(ctx context.Context) error {
+	b.progress.step("Building a runtime with NumPy")
+	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
+	build := exec.CommandContext(ctx, b.binary, "runtime", "build", "--from-debian=python3,python3-numpy", "-o", file)
+	if out, err := build.CombinedOutput(); err != nil {
+		b.results.numPy.why = fmt.Sprintf("no runtime could be built: %s", strings.TrimSpace(string(out)))
+		return ctx.Err()
+	}
+	flags := []string{"--warm=0", "--warm-node=0", "--runtime=ahead=" + file, "--preload=ahead=numpy", "--runtime=numpy=" + file}
+	return b.serve(ctx, b.warmData, flags, func(s *server) error {
+		tenant, err := s.register(ctx)
+		if err != nil {
+			return err
+		}
+		n := b.plan.latencyRounds
+		return alternate(ctx, n, b.progress.rounds("NumPy", n),
+			subject{b.results.bareBesideNumPy, times(10, b.bare.untilEnded)},
+			subject{b.results.numPyAhead, resting(pausing(8, rest/2, tenant.sumsUp("ahead")))},
+			subject{b.results.numPy, resting(pausing(8, rest/2, tenant.sumsUp("numpy")))},
+		)
+	})
+}
+
+// sumsUp has NumPy find the answer.
+func (a *account) sumsUp(runtime string) operation {
+	return func(ctx context.Context) (time.Duration, error) {
+		request := map[string]any{"runtime": runtime, "code": "import numpy as np\nprint(np.full(6, 7).sum())"}
+		printed, took, err := a.run(ctx, request)
+		if err == nil && printed != answer {
+			err = fmt.Errorf("the program printed %q", printed)
+		}
+		return took, err
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pyth-on/pyth-on/sqlite"
+)
+
+// databaseName is the file of the database in the data directory.
+const databaseName = "pyth-on.db"
+
+// dataFlags say which server's data a command works on.
+type dataFlags struct {
+	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
+}
+
+// database opens the server's, which may use it at the same time, by
+// sqlite.Open or sqlite.OpenToRead.
+func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
+	path := filepath.Join(f.DataDir, databaseName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database %s; choose the server's directory with --data-dir", path)
+	} else if err != nil {
+		return nil, err
+	}
+	return open(ctx, path)
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// lines reads a file's lines that are not empty; none for no file.
+func lines(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" {
+			found = append(found, line)
+		}
+	}
+	return found, nil
+}
+
+// onlyLine reads what a file must hold and nothing else; "" for no file.
+func onlyLine(path, what string) (string, error) {
+	all, err := lines(path)
+	if err != nil || path == "" {
+		return "", err
+	}
+	if len(all) != 1 {
+		return "", fmt.Errorf("%s must hold one line, the %s", path, what)
+	}
+	return all[0], nil
+}
+
+// replaceFile has a file written, as a whole or not at all.
+func replaceFile(path string, mode os.FileMode, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+// Package indextest is an index of Python packages for tests and benchmarks,
+// and makes wheels for it.
+//
+// It promises the pages of PEP 503, with links that are relative and carry
+// SHA-256 hashes, over real HTTP on loopback, which is not of the public
+// Internet.
+package indextest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"html"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Index is a running index. Its fields are changed by Set.
+type Index struct {
+	*httptest.Server
+	mu sync.Mutex
+	// Files are by name.
+	Files map[string][]byte
+	// Hashes are what it says of files where that is not true.
+	Hashes map[string]string
+	// Credentials are what it asks for, as user:password; "" for none.
+	Credentials string
+	// Broken has it fail.
+	Broken bool
+	// Asked are methods and paths of all requests.
+	Asked []string
+	// Hold is waited for before a file is sent; nil for no waiting.
+	Hold chan struct{}
+	// Holding is told when somebody waits.
+	Holding chan struct{}
+}
+
+// Start starts an index with the wheels; Close ends it.
+func Start(wheels ...Wheel) (*Index, error) {
+	x := &Index{Files: map[string][]byte{}, Hashes: map[string]string{}, Holding: make(chan struct{}, 100)}
+	if err := x.Add(wheels...); err != nil {
+		return nil, err
+	}
+	x.Server = httptest.NewServer(http.HandlerFunc(x.serve))
+	return x, nil
+}
+
+// Flag is that by which a server uses it.
+func (x *Index) Flag() string { return "--python-index=" + x.URL + "/simple/" }
+
+// Add adds wheels.
+func (x *Index) Add(wheels ...Wheel) error {
+	for _, w := range wheels {
+		content, err := w.Pack()
+		if err != nil {
+			return fmt.Errorf("indextest: %s: %w", w.Filename(), err)
+		}
+		x.Set(func() { x.Files[w.Filename()] = content })
+	}
+	return nil
+}
+
+// Set changes the index while nobody asks it.
+func (x *Index) Set(change func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change()
+}
+
+func (x *Index) serve(w http.ResponseWriter, q *http.Request) {
+	x.mu.Lock()
+	user, pass, given := q.BasicAuth()
+	x.Asked = append(x.Asked, q.Method+" "+q.URL.Path)
+	broken, denied := x.Broken, x.Credentials != "" && (!given || user+":"+pass != x.Credentials)
+	x.mu.Unlock()
+	project, simple := strings.CutPrefix(q.URL.Path, "/simple/")
+	name, file := strings.CutPrefix(q.URL.Path, "/files/")
+	switch {
+	case broken:
+		http.Error(w, "broken", http.StatusInternalServerError)
+	case denied:
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case simple:
+		x.page(w, q, strings.TrimSuffix(project, "/"))
+	case file:
+		x.file(w, q, name)
+	default:
+		http.NotFound(w, q)
+	}
+}
+
+func (x *Index) file(w http.ResponseWriter, q *http.Request, name string) {
+	x.mu.Lock()
+	content, known := x.Files[name]
+	hold := x.Hold
+	x.mu.Unlock()
+	if !known {
+		http.NotFound(w, q)
+		return
+	}
+	if hold != nil {
+		x.Holding <- struct{}{}
+		select {
+		case <-hold:
+		case <-q.Context().Done():
+			return
+		}
+	}
+	_, _ = w.Write(content)
+}
+
+// page is a project's (PEP 503), whose name the asker has normalised.
+func (x *Index) page(w http.ResponseWriter, q *http.Request, project string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	runs := regexp.MustCompile(`[-_.]+`)
+	var page strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(x.Files)) {
+		first, _, _ := strings.Cut(name, "-")
+		if strings.ToLower(runs.ReplaceAllString(first, "-")) != project {
+			continue
+		}
+		hash, lie := x.Hashes[name]
+		if !lie {
+			hash = fmt.Sprintf("%x", sha256.Sum256(x.Files[name]))
+		}
+		fmt.Fprintf(&page, "<a href=\"../../files/%s#sha256=%s\">%s</a>\n", html.EscapeString(name), hash, html.EscapeString(name))
+	}
+	if page.Len() == 0 {
+		http.NotFound(w, q)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html")
+	_, _ = fmt.Fprintf(w, "<!DOCTYPE html><html><body>%s</body></html>", page.String())
+}

@@ -1,0 +1,86 @@
+package indextest
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Wheel is one in the making.
+type Wheel struct {
+	Name, Version string
+	// Requires are as in METADATA.
+	Requires []string
+	// Tag is "py3-none-any" if it is "".
+	Tag string
+	// Files are what it holds besides what tells of it.
+	Files map[string]string
+	// Raw are entries that no tool would write, in which there is Hostile.
+	Raw []*zip.FileHeader
+}
+
+// Hostile is what raw entries hold.
+const Hostile = "/etc/passwd"
+
+// Filename is the one by which an index has it.
+func (w Wheel) Filename() string {
+	tag := w.Tag
+	if tag == "" {
+		tag = "py3-none-any"
+	}
+	return fmt.Sprintf("%s-%s.whl", w.stem(), tag)
+}
+
+func (w Wheel) stem() string { return strings.ReplaceAll(w.Name, "-", "_") + "-" + w.Version }
+
+// Pack makes the file, which is the same each time.
+func (w Wheel) Pack() ([]byte, error) {
+	files := maps.Clone(w.Files)
+	if files == nil {
+		files = map[string]string{}
+	}
+	info := w.stem() + ".dist-info/"
+	files[info+"METADATA"] = w.metadata()
+	files[info+"WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+	files[info+"RECORD"] = ""
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := write(z, &zip.FileHeader{Name: name, Method: zip.Deflate}, files[name]); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range w.Raw {
+		if err := write(z, h, Hostile); err != nil {
+			return nil, err
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (w Wheel) metadata() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", w.Name, w.Version)
+	for _, r := range w.Requires {
+		fmt.Fprintf(&b, "Requires-Dist: %s\n", r)
+		if _, extra, ok := strings.Cut(r, "extra == "); ok {
+			fmt.Fprintf(&b, "Provides-Extra: %s\n", strings.Trim(extra, "'"))
+		}
+	}
+	return b.String() + "\n"
+}
+
+func write(z *zip.Writer, h *zip.FileHeader, content string) error {
+	f, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = io.WriteString(f, content)
+	}
+	return err
+}
