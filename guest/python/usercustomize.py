@@ -23,12 +23,17 @@ def preload():
     """Imports what the operator wants to be there for every program."""
     import os
 
-    for name in os.environ.pop("PYTH_ON_PRELOAD", "").split(","):
+    names = os.environ.pop("PYTH_ON_PRELOAD", "")
+    for name in names.split(","):
         try:
             if name:
                 __import__(name)
         except BaseException:
             pass  # The program is told when it imports it.
+    if names:
+        import gc
+
+        gc.collect()  # What is frozen is never collected.
 
 
 def is_main():
@@ -51,6 +56,7 @@ def wait():
 
     packages = find_packages()
     prepare()
+    freeze()
     os.write(control, b"R")
     mode, count, *fields = receive(control).split(b"\0")[:-1]
     if mode == b"session":
@@ -78,6 +84,8 @@ def wait():
     if mode == b"session":
         Session(kept, library).begin()
         return
+    source = read_program()
+    thaw(source)
     program = os.getpid()
     getpid, opener = os.getpid, os.open
     write, close = os.write, os.close
@@ -111,7 +119,45 @@ def wait():
 
         shown = Results(library)
         builtins.display = shown.display
-        capture(shown)
+        capture(shown, source)
+
+
+def freeze():
+    """Spares the program the collector's way through what was there before it.
+
+    At the end alone CPython goes it three times. What the program keeps in
+    __main__ has to be collected, so that is made anew.
+    """
+    import gc
+    import sys
+
+    gc.freeze()
+    old = sys.modules["__main__"]
+    new = type(sys)("__main__")
+    vars(new).clear()
+    vars(new).update(vars(old))
+    sys.modules["__main__"] = new
+
+
+def thaw(source):
+    """Undoes that for a program which could tell: one that speaks of gc."""
+    if b"gc" in source:
+        import gc
+
+        gc.unfreeze()
+
+
+def read_program():
+    import os
+
+    fd = os.open("/work/main.py", os.O_RDONLY)
+    try:
+        source = b""
+        while part := os.read(fd, 1 << 20):
+            source += part
+    finally:
+        os.close(fd)
+    return source
 
 
 def find_packages(directory="/opt/pyth-on/python-packages"):
@@ -249,6 +295,7 @@ class Session:
 
         self.number += 1
         name = f"<run {self.number}>"
+        thaw(code)
         self.results.wanted = results == b"1"
         fields = [os.fsdecode(f) for f in fields]
         sys.argv = ["main.py", *fields[: int(count)]]
@@ -488,7 +535,7 @@ def is_figure(value):
     return kind.__name__ == "Figure" and kind.__module__.partition(".")[0] == "matplotlib"
 
 
-def capture(shown):
+def capture(shown, source):
     """Has the value of the program's final expression shown.
 
     CPython runs main.py itself, and runs it as well when it holds compiled
@@ -506,13 +553,6 @@ def capture(shown):
     import sys
 
     name, aside = "/work/main.py", "/work/.main.py"
-    fd = os.open(name, os.O_RDONLY)
-    try:
-        source = b""
-        while part := os.read(fd, 1 << 20):
-            source += part
-    finally:
-        os.close(fd)
     fatal = ("error", None, Warning, None, 0)
     set_filters(lambda: _warnings.filters.insert(0, fatal))
     try:
