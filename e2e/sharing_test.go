@@ -1,0 +1,95 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// defaultSharers is how many users there are when PACKAGE_USERS does not say.
+const defaultSharers = 8
+
+// Users with lists of their own have on disk together what all lists name, once,
+// and a little for each list.
+func TestUsersShareTheFilesOfTheirPackages(t *testing.T) {
+	t.Parallel()
+	users := defaultSharers
+	if s := os.Getenv("PACKAGE_USERS"); s != "" {
+		users = must(strconv.Atoi(s))(t)
+	}
+	const pool, each, size, forList = 40, 20, 500_000, 400_000
+	x := newIndex(t)
+	names := make([]string, pool)
+	for i := range names {
+		names[i] = fmt.Sprint("shared", i)
+		x.add(t, wheel{Name: names[i], Version: "1", Files: map[string]string{names[i] + ".py": "VALUE = " + strconv.Itoa(i), names[i] + ".bin": noise(i, size)}})
+	}
+	s := start(t, x.Flag())
+	s.register(t).set(t, names...)
+	before := diskUsage(t, filepath.Join(s.data, "packages"))
+	if before < pool*size {
+		t.Fatalf("%d packages take %d bytes", pool, before)
+	}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(users); n = next.Add(1) {
+				a := s.register(t)
+				var list []string
+				for _, i := range rand.New(rand.NewPCG(uint64(n), 0)).Perm(pool)[:each] {
+					list = append(list, names[i])
+				}
+				a.set(t, list...)
+			}
+		})
+	}
+	all.Wait()
+	after := diskUsage(t, filepath.Join(s.data, "packages"))
+	t.Logf("%d packages take %.1f MB; %d users with %d of them each take %.1f MB more, %.2f MB a user", pool, float64(before)/1e6, users, each, float64(after-before)/1e6, float64(after-before)/1e6/float64(users))
+	if after > before+int64(users)*forList {
+		t.Error("that is more than lists should take")
+	}
+}
+
+// noise is text that does not get smaller by being compressed.
+func noise(seed, size int) string {
+	random := rand.New(rand.NewPCG(uint64(seed), 1))
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return string(b)
+}
+
+// diskUsage is what files take on disk, those with several names once.
+func diskUsage(t *testing.T, dir string) int64 {
+	t.Helper()
+	var total int64
+	seen := map[uint64]bool{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if stat := info.Sys().(*syscall.Stat_t); !seen[stat.Ino] {
+			seen[stat.Ino] = true
+			total += stat.Blocks * 512
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
