@@ -39,9 +39,14 @@ func (b *bench) withPackages(ctx context.Context) error {
 		}
 		b.results.installed.add([]float64{took.Seconds()})
 		n := b.plan.latencyRounds
-		return alternate(ctx, n, b.progress.rounds("Packages", n),
+		if err := alternate(ctx, n, b.progress.rounds("Runs with packages", n),
 			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
 			subject{b.results.pacedPackages, resting(pausing(8, rest/2, owner.answers))},
+		); err != nil {
+			return err
+		}
+		// Not in turn with runs, which what it leaves to be done would disturb.
+		return alternate(ctx, n, b.progress.rounds("Installing what is cached", n),
 			subject{b.results.installedAgain, resting(times(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
 				if err != nil {

@@ -24,7 +24,7 @@ func TestUsersShareTheFilesOfTheirPackages(t *testing.T) {
 	if s := os.Getenv("PACKAGE_USERS"); s != "" {
 		users = must(strconv.Atoi(s))(t)
 	}
-	const pool, each, size, forList = 40, 20, 500_000, 400_000
+	const pool, each, size, forList = 40, 20, 500_000, 600_000
 	x := newIndex(t)
 	names := make([]string, pool)
 	for i := range names {
