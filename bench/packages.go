@@ -14,8 +14,8 @@ const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// withPackages measures what packages cost those who have some: nothing, if it
-// goes well, but for installing them.
+// withPackages measures what packages and secrets cost the runs of those who
+// have some, and what it takes to install packages.
 func (b *bench) withPackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
@@ -38,13 +38,20 @@ func (b *bench) withPackages(ctx context.Context) error {
 			return err
 		}
 		b.results.installed.add([]float64{took.Seconds()})
-		n := b.plan.latencyRounds
-		if err := alternate(ctx, n, b.progress.rounds("Runs with packages", n),
-			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
-			subject{b.results.pacedPackages, resting(pausing(8, rest/2, owner.answers))},
+		keeper, err := s.registerWithSecrets(ctx)
+		if err != nil {
+			return err
+		}
+		// What differs by so little needs many turns, and short ones.
+		n := 5 * b.plan.latencyRounds
+		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
+			subject{b.results.pacedWithout, resting(pausing(4, rest/2, tenant.answers))},
+			subject{b.results.pacedPackages, resting(pausing(4, rest/2, owner.answers))},
+			subject{b.results.pacedSecrets, resting(pausing(4, rest/2, keeper.answers))},
 		); err != nil {
 			return err
 		}
+		n = b.plan.latencyRounds
 		// Not in turn with runs, which what it leaves to be done would disturb.
 		return alternate(ctx, n, b.progress.rounds("Installing what is cached", n),
 			subject{b.results.installedAgain, resting(times(1, func(ctx context.Context) (time.Duration, error) {

@@ -63,7 +63,7 @@ func newResults(reference, embedded python) *results {
 		auditMany:        of("GET /api/v1/audit, many entries", seconds),
 		auditRare:        of("GET /api/v1/audit, rare entries among many", seconds),
 		generated:        of("generation", seconds),
-		pacedWithout:     of("without packages", seconds),
+		pacedWithout:     of("without either", seconds),
 		pacedPackages:    of("warm with packages, with pauses", seconds),
 		installed:        of("installing packages", seconds),
 		installedAgain:   of("installing packages that are cached", seconds),

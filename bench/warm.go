@@ -22,11 +22,7 @@ func (b *bench) withWarmServer(ctx context.Context) error {
 		if err := b.waitingSandboxes(ctx, s); err != nil {
 			return err
 		}
-		keeper, err := s.registerWithSecrets(ctx)
-		if err != nil {
-			return err
-		}
-		if err := b.latency(ctx, tenant, keeper); err != nil {
+		if err := b.latency(ctx, tenant); err != nil {
 			return err
 		}
 		if err := b.oneTenant(ctx, tenant); err != nil {
@@ -66,8 +62,8 @@ func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	return nil
 }
 
-// latency compares one client with commands outside; the keeper has secrets.
-func (b *bench) latency(ctx context.Context, tenant, keeper *account) error {
+// latency compares one client with commands outside.
+func (b *bench) latency(ctx context.Context, tenant *account) error {
 	n := b.plan.latencyRounds
 	return alternate(ctx, n, b.progress.rounds("Latency", n),
 		subject{b.results.bare, times(15, b.bare.untilEnded)},
@@ -77,7 +73,6 @@ func (b *bench) latency(ctx context.Context, tenant, keeper *account) error {
 		subject{b.results.runscImage, times(3, b.runscImage.untilAnswered)},
 		subject{b.results.warm, resting(lasting(b.plan.backToBack, tenant.answers))},
 		subject{b.results.paced, resting(pausing(8, rest/2, tenant.answers))},
-		subject{b.results.pacedSecrets, resting(pausing(8, rest/2, keeper.answers))},
 		subject{b.results.redaction, times(5, redaction())},
 		subject{b.results.line, resting(tenant.streamed)},
 		subject{b.results.health, times(100, tenant.get("/api/health"))},
