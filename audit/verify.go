@@ -114,8 +114,8 @@ func (c *check) all(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.Progress != nil && next%readAtOnce == 0 {
-			c.Progress(next, c.Size)
+		if c.Progress != nil && r.Sequence%readAtOnce == 0 {
+			c.Progress(r.Sequence, c.Size)
 		}
 		if r.Sequence > next {
 			c.missing(span{next, r.Sequence})

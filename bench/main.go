@@ -25,7 +25,7 @@ import (
 const usage = `Usage: bench [flags]
 
 Measures a built Pyth-On against bare Python, bubblewrap and plain gVisor, and
-prints the ratios. A run takes about eight minutes; let the machine be idle.`
+prints the ratios. A run takes about eleven minutes; let the machine be idle.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	// Mistakes are told by main, and help is for standard output.
 	flags.SetOutput(io.Discard)
-	quick := flags.Bool("quick", false, "measure for half a minute only; the figures are rough")
+	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
 	write := flags.String("write", "", "write the report to this `file` as well")
 	profile := flags.String("profile", "", "instead of measuring, write a CPU profile of gVisor to this `file`, as it starts interpreters")

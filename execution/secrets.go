@@ -49,29 +49,25 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 
 // checkSessionSecrets refuses what was not chosen when the session was opened.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
-	var f pyth.Faults
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
-			f.Add("body.secrets", "must be among those of the session: they were chosen when the session was opened")
-			break
+			return pyth.Invalid("body.secrets", "must be among those of the session: they were chosen when the session was opened")
 		}
 	}
-	return f.Err()
+	return nil
 }
 
 // chosen are the values of those names.
 func chosen(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
-	var f pyth.Faults
 	some := []pyth.SecretValue{}
 	for _, name := range names {
 		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
 		if at < 0 {
-			f.Add("body.secrets", "names what is not a secret of yours")
-			break
+			return nil, pyth.Invalid("body.secrets", "names what is not a secret of yours")
 		}
 		some = append(some, values[at])
 	}
-	return some, f.Err()
+	return some, nil
 }
 
 // besides are the values that go beside the variables that the program is given:

@@ -13,7 +13,6 @@ import (
 	"github.com/pyth-on/pyth-on/doctor"
 	"github.com/pyth-on/pyth-on/rootfs"
 	"github.com/pyth-on/pyth-on/rootless"
-	"github.com/pyth-on/pyth-on/worker"
 )
 
 type doctorCommand struct {
@@ -89,9 +88,7 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 		version = h.cgroup.Version()
 	}
 	add(doctor.Cgroup(version, h.noCgroup))
-	config := single(1, slog.New(slog.DiscardHandler))
-	config.Boot, config.Runtimes = h.boot, own.names()
-	pool := worker.New(config)
+	pool := h.pool(single(1, slog.New(slog.DiscardHandler)))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
 	if node != nil {

@@ -84,6 +84,13 @@ func openHost(c *hostConfig) (*host, error) {
 	return h, nil
 }
 
+// pool starts a pool of sandboxes here. The configuration lacks what the host
+// knows.
+func (h *host) pool(c worker.Config) *worker.Pool {
+	c.Boot, c.Runtimes = h.boot, h.runtimes.names()
+	return worker.New(c)
+}
+
 // boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
 // TypeScript runs there as well, and what compiles it takes memory.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {

@@ -62,8 +62,7 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	if err := own.tryPreloads(ctx, h); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	c.pool.Boot, c.pool.Runtimes = h.boot, own.names()
-	return &machine{python: image.PythonVersion, node: c.node, runtimes: own, host: h, pool: worker.New(c.pool)}, nil
+	return &machine{python: image.PythonVersion, node: c.node, runtimes: own, host: h, pool: h.pool(c.pool)}, nil
 }
 
 // removeOthers removes images of earlier versions. What cannot be removed is
