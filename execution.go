@@ -121,7 +121,8 @@ type SkippedFile struct {
 }
 
 // Job is a program ready to run: everything is resolved and checked, nothing
-// is optional. It is plain data, so that it can travel to another machine.
+// is optional. It is plain data but for Secrets.Recorded, so that it can travel
+// to another machine.
 type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
@@ -145,7 +146,7 @@ type Job struct {
 	// Network are the rules of what it may reach; nil for nothing.
 	Network []string
 	// Secrets are further variables of its environment, which must not be kept.
-	Secrets []SecretValue
+	Secrets SecretGrant
 	// Locked is the program if it is encrypted; Code is empty then.
 	Locked *Locked
 	// Layers are the packages of the sandbox that it runs in; there are none in

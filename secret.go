@@ -32,6 +32,25 @@ func ClearSecrets(values []SecretValue) {
 	}
 }
 
+// SecretGrant is what a run is given of secrets. Values must not leave the
+// server's process before it is recorded that they are used. All else of a job
+// can go to its sandbox meanwhile, so that writing the record costs it little.
+type SecretGrant struct {
+	// Values are the holder's, who clears them.
+	Values []SecretValue
+	// Recorded returns when the record is durable, and fails if it cannot be
+	// written. It may be called again; nil is for nothing to wait for.
+	Recorded func() error
+}
+
+// Await waits until the values may go to a sandbox. They must not after an error.
+func (g SecretGrant) Await() error {
+	if g.Recorded == nil {
+		return nil
+	}
+	return g.Recorded()
+}
+
 // SecretService keeps users' secrets. Values go in and come out for runs only.
 // It is safe for concurrent use.
 type SecretService interface {
@@ -48,9 +67,8 @@ type SecretService interface {
 // SecretSource gives values out to runs.
 type SecretSource interface {
 	// Reveal opens the named secrets, or all of the user's if all is true. An
-	// unknown name is CodeInvalid at "body.secrets". The values are the caller's,
-	// who clears them.
-	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) ([]SecretValue, error)
+	// unknown name is CodeInvalid at "body.secrets".
+	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) (SecretGrant, error)
 }
 
 // CheckSecretNames is an error if one of the names in a request is that of none

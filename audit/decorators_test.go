@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -308,11 +309,11 @@ type secretSource struct {
 	err    error
 }
 
-func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, []string, bool) ([]pyth.SecretValue, error) {
-	return s.values, s.err
+func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, []string, bool) (pyth.SecretGrant, error) {
+	return pyth.SecretGrant{Values: s.values}, s.err
 }
 
-func TestTheUseOfSecretsIsEnteredBeforeTheyAreGivenOut(t *testing.T) {
+func TestTheUseOfSecretsIsEntered(t *testing.T) {
 	values := func(names ...string) (all []pyth.SecretValue) {
 		for _, n := range names {
 			all = append(all, pyth.SecretValue{Name: n, Value: []byte("canary")})
@@ -344,22 +345,56 @@ func TestTheUseOfSecretsIsEnteredBeforeTheyAreGivenOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := new(recorder)
 			got, err := audit.SecretSource(c.source, r).Reveal(t.Context(), "ada", "exe_1", c.names, c.all)
-			if !errors.Is(err, c.source.err) || len(got) != len(c.source.values) {
+			if !errors.Is(err, c.source.err) || len(got.Values) != len(c.source.values) {
 				t.Errorf("%v, %v", got, err)
+			}
+			if err := got.Await(); err != nil {
+				t.Error(err)
 			}
 			r.wants(t, c.want...)
 		})
 	}
-	held := values("A", "B")
-	r := &recorder{err: errors.New("full")}
-	got, err := audit.SecretSource(secretSource{values: held}, r).Reveal(t.Context(), "ada", "exe_1", nil, true)
-	if got != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, v := range held {
-		if string(v.Value) != "\x00\x00\x00\x00\x00\x00" {
-			t.Errorf("%s still has its value", v.Name)
-		}
+}
+
+// slowly is an auditor that enters nothing before it is told to.
+type slowly struct {
+	recorder
+	goOn chan struct{}
+}
+
+func (s *slowly) Record(ctx context.Context, e *pyth.AuditEvent) error {
+	<-s.goOn
+	return s.recorder.Record(ctx, e)
+}
+
+func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
+	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &slowly{recorder: recorder{err: failure}, goOn: make(chan struct{})}
+				source := secretSource{values: []pyth.SecretValue{{Name: "A", Value: []byte("canary")}}}
+				grant, err := audit.SecretSource(source, r).Reveal(t.Context(), "ada", "exe_1", nil, true)
+				if err != nil || len(grant.Values) != 1 {
+					t.Fatalf("%v, %v", grant.Values, err)
+				}
+				told := make(chan error)
+				for range 2 {
+					go func() { told <- grant.Await() }()
+				}
+				synctest.Wait()
+				select {
+				case err := <-told:
+					t.Fatalf("it did not wait: %v", err)
+				default:
+				}
+				close(r.goOn)
+				for range 2 {
+					if err := <-told; !errors.Is(err, failure) || failure != nil && pyth.ErrorCode(err) != pyth.CodeUnavailable {
+						t.Errorf("got %v", err)
+					}
+				}
+			})
+		})
 	}
 }
 

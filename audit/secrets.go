@@ -39,7 +39,7 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 	return after(ctx, s.to, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
-// SecretSource enters the use of secrets before it gives their values out.
+// SecretSource enters the use of secrets before their values go to a sandbox.
 func SecretSource(next pyth.SecretSource, to pyth.Auditor) pyth.SecretSource {
 	return &secretSource{next, to}
 }
@@ -49,18 +49,18 @@ type secretSource struct {
 	to   pyth.Auditor
 }
 
-// Reveal enters secret.used once for all secrets of a run. Without the entry
-// there are no values.
-func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, names []string, all bool) ([]pyth.SecretValue, error) {
-	values, err := s.next.Reveal(ctx, user, run, names, all)
+// Reveal enters secret.used once for all secrets of a run. The entry is written
+// while the run gets ready; the grant tells when it is.
+func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
+	grant, err := s.next.Reveal(ctx, user, run, names, all)
 	if err == nil {
 		names = names[:0:0]
-		for _, v := range values {
+		for _, v := range grant.Values {
 			names = append(names, v.Name)
 		}
 	}
 	if len(names) == 0 && (err == nil || !all) {
-		return values, err
+		return grant, err
 	}
 	e := &pyth.AuditEvent{
 		User: user, Action: pyth.ActionSecretUsed,
@@ -69,9 +69,26 @@ func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.Ex
 	if len(names) == 1 {
 		e.Resource = names[0]
 	}
-	if err := after(ctx, s.to, e, err); err != nil {
-		pyth.ClearSecrets(values)
-		return nil, err
+	if err != nil {
+		return pyth.SecretGrant{}, after(ctx, s.to, e, err)
 	}
-	return values, nil
+	e.Outcome = pyth.AuditSuccess
+	grant.Recorded = s.record(ctx, e)
+	return grant, nil
+}
+
+// record begins to write the entry, and returns what waits for that.
+func (s *secretSource) record(ctx context.Context, e *pyth.AuditEvent) func() error {
+	done := make(chan struct{})
+	var failure error
+	go func() {
+		defer close(done)
+		if err := s.to.Record(ctx, e); err != nil {
+			failure = unavailable(err)
+		}
+	}()
+	return func() error {
+		<-done
+		return failure
+	}
 }

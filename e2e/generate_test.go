@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/pyth-on/pyth-on/claude/claudetest"
@@ -467,10 +467,11 @@ func generated(t *testing.T, environ []string, args ...string) (stdout, stderr s
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"generate"}, args...)...)
 	cmd.Env = append(os.Environ(), append(environ, "PYTH_ON_CACHE_DIR="+imageDir, "PYTH_ON_NODE="+nodeBinary(t))...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
-	_ = cmd.Run()
+	if e, failed := cmd.Run(), new(exec.ExitError); e != nil && (!errors.As(e, &failed) || !failed.Exited()) {
+		t.Errorf("it did not end by itself: %v", e)
+	}
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 

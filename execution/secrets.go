@@ -9,7 +9,10 @@ import (
 
 // secrets are those that a run is given, and those that its output must not
 // show: what an earlier run of its session was given can still be there.
-type secrets struct{ injected, hidden []pyth.SecretValue }
+type secrets struct {
+	injected pyth.SecretGrant
+	hidden   []pyth.SecretValue
+}
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.hidden) }
 
@@ -29,22 +32,30 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		_, err := chosen(nil, names)
 		return new(secrets), err
 	}
-	values, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, names, all)
+	grant, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, names, all)
 	if err != nil {
 		return nil, err
 	}
-	some := &secrets{injected: values, hidden: values}
-	if session != nil && !p.AllSecrets {
-		if some.injected, err = chosen(values, p.Secrets); err != nil {
-			some.clear()
-			return nil, err
-		}
+	some := &secrets{injected: grant, hidden: grant.Values}
+	if some.injected.Values, err = injected(grant.Values, p, session); err == nil && session != nil {
+		// A sandbox that has part of a job can only be destroyed, and this one stays.
+		some.injected.Recorded, err = nil, grant.Await()
 	}
-	if some.injected, err = besides(some.injected, p); err != nil {
+	if err != nil {
 		some.clear()
 		return nil, err
 	}
 	return some, nil
+}
+
+// injected are those of the values that the program gets itself.
+func injected(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
+	if session != nil && !p.AllSecrets {
+		if values, err = chosen(values, p.Secrets); err != nil {
+			return nil, err
+		}
+	}
+	return besides(values, p)
 }
 
 // checkSessionSecrets refuses what was not chosen when the session was opened.

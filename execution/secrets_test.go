@@ -18,9 +18,11 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
+	// recorded is that of the grant.
+	recorded func() error
 }
 
-func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) ([]pyth.SecretValue, error) {
+func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
 	s.asked = append(s.asked, string(user)+" "+strings.Join(names, ","))
 	s.given = nil
 	for _, secret := range s.secrets {
@@ -29,9 +31,9 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 		}
 	}
 	if !all && len(s.given) < len(names) {
-		return nil, pyth.Invalid("body.secrets[0]", "is unknown")
+		return pyth.SecretGrant{}, pyth.Invalid("body.secrets[0]", "is unknown")
 	}
-	return s.given, nil
+	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
 // printing is a dispatcher whose programs print, and tell in pieces.
@@ -45,7 +47,7 @@ type printing struct {
 func (p *printing) Dispatch(_ context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	p.job = job
 	p.given = nil
-	for _, s := range job.Secrets {
+	for _, s := range job.Secrets.Values {
 		p.given = append(p.given, s.Name+"="+string(s.Value))
 	}
 	if events != nil {
@@ -219,6 +221,23 @@ func TestValuesAreReplacedInAStreamThatIsSplitAnywhere(t *testing.T) {
 	}
 	if h.results[0]["text/plain"] != "[secret:T]" || e.Redactions < 2 {
 		t.Errorf("got %v, %d redactions", h.results, e.Redactions)
+	}
+}
+
+func TestOnlyASessionsRunsWaitUntilTheUseOfSecretsIsRecorded(t *testing.T) {
+	full := pyth.Errorf(pyth.CodeUnavailable, "")
+	session := pyth.SessionSpec{ID: "ses", Tenant: "ada", Language: pyth.Python, AllSecrets: true, Limits: execution.DefaultLimits().Default}
+	p := &printing{}
+	s, from := withSecrets(p, &turns{spec: session}, pyth.EnvVar{Name: "A", Value: "value-a"})
+	from.recorded = func() error { return full }
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true, Session: "ses"}, nil); !errors.Is(err, full) || p.job != nil {
+		t.Errorf("the session's ran: %v, %v", p.job != nil, err)
+	}
+	if strings.Trim(string(from.given[0].Value), "\x00") != "" {
+		t.Errorf("the value is left: %q", from.given[0].Value)
+	}
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true}, nil); err != nil || !errors.Is(p.job.Secrets.Await(), full) {
+		t.Errorf("the other's sandbox does not wait: %v", err)
 	}
 }
 

@@ -232,12 +232,6 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	for _, f := range job.Files {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
 	}
-	for _, v := range job.Secrets {
-		// A frame of its own: JSON would make copies that nobody clears.
-		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
-		defer clear(variable)
-		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
-	}
 	code, err := program(job)
 	if err != nil {
 		return err
@@ -245,6 +239,22 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	frames = append(frames, code...)
 	if len(job.Stdin) > 0 {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
+	}
+	if job.Secrets.Recorded != nil {
+		// Meanwhile the guest deals with the rest.
+		if err := s.conn.SendAll(frames...); err != nil {
+			return err
+		}
+		if err := job.Secrets.Await(); err != nil {
+			return err
+		}
+		frames = nil
+	}
+	for _, v := range job.Secrets.Values {
+		// A frame of its own: JSON would make copies that nobody clears.
+		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
+		defer clear(variable)
+		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
 	}
 	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
 		return err

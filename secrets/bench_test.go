@@ -16,11 +16,11 @@ func BenchmarkReveal(b *testing.B) {
 				r.put(b, "ada", fmt.Sprintf("SECRET_%d", i), "sk-"+strings.Repeat("x", 50))
 			}
 			for b.Loop() {
-				values, err := r.Reveal(b.Context(), "ada", "run", nil, true)
-				if err != nil || len(values) != n {
+				grant, err := r.Reveal(b.Context(), "ada", "run", nil, true)
+				if err != nil || len(grant.Values) != n {
 					b.Fatal(err)
 				}
-				pyth.ClearSecrets(values)
+				pyth.ClearSecrets(grant.Values)
 			}
 		})
 	}

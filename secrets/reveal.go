@@ -9,38 +9,38 @@ import (
 )
 
 // Reveal opens secrets for a run.
-func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) ([]pyth.SecretValue, error) {
+func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
+	var none pyth.SecretGrant
 	if len(names) == 0 && !all {
-		return nil, nil
+		return none, nil
 	}
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	if !all {
 		if sealed, err = chosen(sealed, names); err != nil {
-			return nil, err
+			return none, err
 		}
 	}
 	if len(sealed) == 0 {
-		return nil, nil
+		return none, nil
 	}
 	opener, err := s.config.Vault.Opener(ctx, user)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	defer opener.Close()
 	values := make([]pyth.SecretValue, 0, len(sealed))
 	for _, secret := range sealed {
 		value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed)
 		if err != nil {
 			pyth.ClearSecrets(values)
-			return nil, damaged(secret.Name, err)
+			return none, damaged(secret.Name, err)
 		}
 		values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
 	}
 	s.uses.note(user, values, s.config.Clock())
-	return values, nil
+	return pyth.SecretGrant{Values: values}, nil
 }
 
 // Values opens all of the user's secrets that were not damaged, to look for them
@@ -54,7 +54,6 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	if err != nil {
 		return nil, err
 	}
-	defer opener.Close()
 	var values []pyth.SecretValue
 	for _, secret := range sealed {
 		if value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed); err == nil {

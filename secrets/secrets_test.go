@@ -78,12 +78,12 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 // revealed are the values as NAME=VALUE, or the error's code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
-	values, err := r.Reveal(t.Context(), user, "run", names, names == nil)
+	grant, err := r.Reveal(t.Context(), user, "run", names, names == nil)
 	if err != nil {
 		return []string{string(pyth.ErrorCode(err))}
 	}
 	var all []string
-	for _, v := range values {
+	for _, v := range grant.Values {
 		all = append(all, v.Name+"="+string(v.Value))
 	}
 	return all
@@ -262,13 +262,13 @@ func TestAttack101And102ADamagedSecretIsRefusedAndTheOthersServe(t *testing.T) {
 	for name, change := range flips {
 		t.Run(name, func(t *testing.T) {
 			s := r.with(t, tampered{r.store, change})
-			values, err := s.Reveal(t.Context(), "ada", "run", nil, true)
-			if pyth.ErrorCode(err) != pyth.CodeSecretDamaged || values != nil || strings.Contains(err.Error(), "new one") {
-				t.Errorf("got %q, %v", values, err)
+			grant, err := s.Reveal(t.Context(), "ada", "run", nil, true)
+			if pyth.ErrorCode(err) != pyth.CodeSecretDamaged || grant.Values != nil || strings.Contains(err.Error(), "new one") {
+				t.Errorf("got %q, %v", grant.Values, err)
 			}
-			values, err = s.Reveal(t.Context(), "ada", "run", []string{"B", "C"}, false)
-			if name != "another name's" && (err != nil || len(values) != 2 || string(values[0].Value) != "two") {
-				t.Errorf("got %q, %v", values, err)
+			grant, err = s.Reveal(t.Context(), "ada", "run", []string{"B", "C"}, false)
+			if name != "another name's" && (err != nil || len(grant.Values) != 2 || string(grant.Values[0].Value) != "two") {
+				t.Errorf("got %q, %v", grant.Values, err)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ func rotated() error {
 
 // DataKey finds the user's wrapped key.
 func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
-	k, err := scanDataKey(s.reader.QueryRowContext(ctx, selectDataKeys+" WHERE user_id = ?", user))
+	k, err := scanDataKey(s.dataKey.QueryRowContext(ctx, user))
 	if err != nil {
 		return nil, found(err, "data key")
 	}

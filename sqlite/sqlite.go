@@ -34,7 +34,7 @@ type Store struct {
 	writer *sql.DB
 	reader *sql.DB
 	// These are prepared, because every request or run asks them.
-	keyByHash, secrets *sql.Stmt
+	keyByHash, secrets, dataKey *sql.Stmt
 	// audit is too, because every run is entered.
 	audit auditStatements
 }
@@ -137,7 +137,10 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	if s.keyByHash, err = s.reader.PrepareContext(ctx, selectKeyByHash); err != nil {
 		return err
 	}
-	s.secrets, err = s.reader.PrepareContext(ctx, selectSecrets+" ORDER BY name")
+	if s.secrets, err = s.reader.PrepareContext(ctx, selectSecrets+" ORDER BY name"); err != nil {
+		return err
+	}
+	s.dataKey, err = s.reader.PrepareContext(ctx, selectDataKeys+" WHERE user_id = ?")
 	return err
 }
 
@@ -189,7 +192,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close ends the store.
 func (s *Store) Close() error {
 	errs := []error{s.audit.close()}
-	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets} {
+	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey} {
 		if prepared != nil {
 			errs = append(errs, prepared.Close())
 		}

@@ -34,6 +34,10 @@ func open(key, sealed, associated []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openWith(aead, sealed, associated)
+}
+
+func openWith(aead cipher.AEAD, sealed, associated []byte) ([]byte, error) {
 	if len(sealed) == 0 || sealed[0] != format {
 		return nil, ErrDamaged
 	}

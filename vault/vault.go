@@ -9,6 +9,7 @@ package vault
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -75,17 +76,16 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	if err != nil {
 		return nil, err
 	}
-	defer o.Close()
 	return o.Open(label, sealed)
 }
 
 // Opener opens values of one user, with the user's key at hand.
 type Opener struct {
 	user pyth.UserID
-	key  []byte
+	aead cipher.AEAD
 }
 
-// Opener fetches the user's key. It must be closed.
+// Opener fetches the user's key.
 func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	key, err := v.keys.DataKey(ctx, user)
 	if err != nil {
@@ -95,16 +95,18 @@ func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{user, opened}, nil
+	defer clear(opened)
+	aead, err := newAEAD(opened)
+	if err != nil {
+		return nil, err
+	}
+	return &Opener{user, aead}, nil
 }
 
 // Open is as Vault's.
 func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
-	return open(o.key, sealed, label.of(o.user))
+	return openWith(o.aead, sealed, label.of(o.user))
 }
-
-// Close forgets the key.
-func (o *Opener) Close() { clear(o.key) }
 
 // ServerKey is the server's own key of the name, of so many bytes. The first
 // call makes it.

@@ -75,6 +75,9 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	if fails {
 		return nil, errFake
 	}
+	if err := job.Secrets.Await(); err != nil {
+		return nil, err
+	}
 	f.outcomes++
 	switch {
 	case ctx.Err() != nil:

@@ -67,6 +67,18 @@ func TestJob(t *testing.T) {
 		s.run(job("ann", 0))
 	})
 
+	on(t, "a job whose secrets must not be given out is not tried again", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.warm()
+		unrecorded := job("ann", time.Second)
+		unrecorded.Secrets.Recorded = func() error { return pyth.Errorf(pyth.CodeUnavailable, "") }
+		c := s.begin(unrecorded)
+		if <-c.done; c.outcome != nil || pyth.ErrorCode(c.err) != pyth.CodeUnavailable {
+			s.Errorf("got %+v, %v", c.outcome, c.err)
+		}
+		s.settle()
+		s.expectRemoved(map[worker.Reason]int{worker.Broken: 1})
+	})
+
 	on(t, "a job that its sandbox did not take comes first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {
 		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
 		first := s.begin(job("ann", time.Minute))

@@ -137,7 +137,6 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 	if err != nil {
 		return err
 	}
-	defer opener.Close()
 	sealed, err := v.store.SealedSecrets(ctx, user)
 	if err != nil {
 		return err
