@@ -45,9 +45,9 @@ func (b *bench) withPackages(ctx context.Context) error {
 		// What differs by so little needs many turns, and short ones.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
-			subject{b.results.pacedWithout, resting(pausing(4, rest/2, tenant.answers))},
-			subject{b.results.pacedPackages, resting(pausing(4, rest/2, owner.answers))},
-			subject{b.results.pacedSecrets, resting(pausing(4, rest/2, keeper.answers))},
+			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
+			subject{b.results.pacedPackages, resting(pausing(8, rest/2, owner.answers))},
+			subject{b.results.pacedSecrets, resting(pausing(8, rest/2, keeper.answers))},
 		); err != nil {
 			return err
 		}
