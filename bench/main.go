@@ -25,7 +25,7 @@ import (
 const usage = `Usage: bench [flags]
 
 Measures a built Pyth-On against bare Python, bubblewrap and plain gVisor, and
-prints the ratios. A run takes about eleven minutes; let the machine be idle.`
+prints the ratios. A run takes about fourteen minutes; let the machine be idle.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

@@ -42,7 +42,7 @@ func (b *bench) withPackages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// What differs by so little needs many turns, and short ones.
+		// What differs by so little needs many turns.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
 			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,9 +69,8 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 	// The use of its secret cannot be recorded, so it does not run.
-	header := http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
-	s.callWith(t, header, "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
+	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}

@@ -177,9 +177,8 @@ func TestProgressOfPackagesIsStreamed(t *testing.T) {
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
 	a := s.register(t)
-	header := http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 	events := func(body object) (names []string, last string) {
-		answer := s.callWith(t, header, "PUT", packagesPath, body)
+		answer := s.callWith(t, a.streaming(), "PUT", packagesPath, body)
 		for lines := bufio.NewScanner(strings.NewReader(string(answer.body))); lines.Scan(); {
 			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
 				names = append(names, name)

@@ -25,6 +25,11 @@ type event struct {
 	data []byte
 }
 
+// streaming is the header of the account's requests for a stream.
+func (a *account) streaming() http.Header {
+	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
+}
+
 // stream runs the request and returns when the server answers.
 func (a *account) stream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
@@ -36,7 +41,8 @@ func (a *account) streamOf(ctx context.Context, t testing.TB, path string, reque
 	t.Helper()
 	body := must(json.Marshal(request))(t)
 	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+path, bytes.NewReader(body)))(t)
-	req.Header = http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
+	req.Header = a.streaming()
+	req.Header.Set("Content-Type", "application/json")
 	res := must(a.server.http.Do(req))(t)
 	t.Cleanup(func() { res.Body.Close() })
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {

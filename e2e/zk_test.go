@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,8 +183,7 @@ func TestZeroKnowledge(t *testing.T) {
 
 	t.Run("it streams", func(t *testing.T) {
 		a.store(t, "streams", locked{code: "print(1)", password: "pw"})
-		header := http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
-		x := s.callWith(t, header, "POST", "/api/v1/zk/execute/streams", object{"masterPassword": "pw"})
+		x := s.callWith(t, a.streaming(), "POST", "/api/v1/zk/execute/streams", object{"masterPassword": "pw"})
 		if x.status != 200 || !strings.Contains(string(x.body), "event: stdout\ndata: {\"text\":\"1\\n\"}") {
 			t.Errorf("%d: %s", x.status, x.body)
 		}

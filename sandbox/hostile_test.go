@@ -33,6 +33,13 @@ type readWriter struct {
 	io.Writer
 }
 
+// scripted is a sandbox whose guest says what is given, whatever it is sent.
+func scripted(wire []byte, sent io.Writer) *Sandbox {
+	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: quiet{}}
+	s.meter = &meter{sandbox: s}
+	return s
+}
+
 // hear runs a job whose guest says what is given, and then nothing more.
 func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
@@ -42,8 +49,8 @@ func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	}
 	defer reader.Close()
 	defer writer.Close()
-	s := &Sandbox{socket: writer, conn: protocol.NewConn(readWriter{bytes.NewReader(wire), writer}), group: quiet{oom: oom}}
-	s.meter = &meter{sandbox: s}
+	s := scripted(wire, writer)
+	s.socket, s.group = writer, quiet{oom: oom}
 	r := &run{
 		sandbox: s, outcome: new(pyth.Outcome), started: time.Now(),
 		job: &pyth.Job{Limits: pyth.Limits{OutputBytes: 10, MemoryBytes: 1 << 20}},

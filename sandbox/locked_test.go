@@ -113,9 +113,7 @@ func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
 		"an encrypted one, in a session": {&pyth.Job{Session: "a", Locked: lockedJob().Locked}, pyth.StatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), io.Discard}), group: quiet{}}
-			s.meter = &meter{sandbox: s}
-			r := &run{sandbox: s, outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
+			r := &run{sandbox: scripted(wire, io.Discard), outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
 			o := r.finish(r.receive())
 			isError := o.Error != nil && o.Error.Name == "DecryptionError" && o.Error.Message != "" && o.ExitCode == nil && o.Signal == ""
 			if o.Status != c.want || isError != (c.job.Locked != nil) {

@@ -201,6 +201,35 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 
 // send hands the job over.
 func (s *Sandbox) send(job *pyth.Job) error {
+	frames, err := ahead(job)
+	if err != nil {
+		return err
+	}
+	if job.Secrets.Recorded != nil {
+		// Meanwhile the guest deals with the rest.
+		if err := s.conn.SendAll(frames...); err != nil {
+			return err
+		}
+		if err := job.Secrets.Await(); err != nil {
+			return err
+		}
+		frames = nil
+	}
+	for _, v := range job.Secrets.Values {
+		// A frame of its own: JSON would make copies that nobody clears.
+		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
+		defer clear(variable)
+		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
+	}
+	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
+		return err
+	}
+	forget(job)
+	return nil
+}
+
+// ahead are the frames of all of a job but its secrets.
+func ahead(job *pyth.Job) ([]protocol.Frame, error) {
 	env := make([]string, len(job.Env))
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
@@ -226,7 +255,7 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	}
 	payload, err := json.Marshal(header)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
 	for _, f := range job.Files {
@@ -234,33 +263,13 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	}
 	code, err := program(job)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	frames = append(frames, code...)
 	if len(job.Stdin) > 0 {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
 	}
-	if job.Secrets.Recorded != nil {
-		// Meanwhile the guest deals with the rest.
-		if err := s.conn.SendAll(frames...); err != nil {
-			return err
-		}
-		if err := job.Secrets.Await(); err != nil {
-			return err
-		}
-		frames = nil
-	}
-	for _, v := range job.Secrets.Values {
-		// A frame of its own: JSON would make copies that nobody clears.
-		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
-		defer clear(variable)
-		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
-	}
-	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
-		return err
-	}
-	forget(job)
-	return nil
+	return frames, nil
 }
 
 // Close destroys the sandbox and returns when nothing of it is left.

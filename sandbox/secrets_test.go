@@ -16,10 +16,9 @@ func TestSecretsAreSentLastAndOnlyOnceTheirUseIsRecorded(t *testing.T) {
 	for name, failure := range map[string]error{"which it is": nil, "which fails": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				guest := say(protocol.KindExit, protocol.Exit{})
 				var wire bytes.Buffer
-				s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(guest), &wire}), group: quiet{}, granted: granted{pids: hostPids}}
-				s.meter = &meter{sandbox: s}
+				s := scripted(say(protocol.KindExit, protocol.Exit{}), &wire)
+				s.granted.pids = hostPids // It has what the job asks for.
 				recorded := make(chan struct{})
 				job := &pyth.Job{Code: []byte("the code"), Timeout: time.Minute, Secrets: pyth.SecretGrant{
 					Values:   []pyth.SecretValue{{Name: "TOKEN", Value: []byte("canary")}},

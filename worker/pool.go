@@ -20,7 +20,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -31,8 +30,7 @@ import (
 
 // Sandbox runs one job at a time.
 type Sandbox interface {
-	// Run fails only if the job did not start; with a *pyth.Error if it would not
-	// in another sandbox either.
+	// Run fails only if the job did not start.
 	Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error)
 	// Renew returns when the sandbox is ready for another job of the same
 	// tenant. After an error it is of no further use.
@@ -230,9 +228,10 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) 
 		queued := time.Since(arrived)
 		outcome, err := m.sandbox.Run(ctx, job, events)
 		p.release(m, job, outcome, err)
-		if refused, ok := errors.AsType[*pyth.Error](err); ok {
-			// It is the job's own: another sandbox would not help.
-			return nil, refused
+		if err != nil {
+			if refused := job.Secrets.Await(); refused != nil {
+				return nil, refused // No sandbox may have them.
+			}
 		}
 		if err != nil && job.Session != "" {
 			p.config.Logger.Warn("the sandbox of a session did not take its job", "err", err)
