@@ -144,16 +144,25 @@ func (l *Log) Close() error {
 // Record writes the event. It fails with CodeUnavailable if the store does, or
 // if the log is closed.
 func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
+	return l.Begin(ctx, e)()
+}
+
+// Begin is Record for who has more to do meanwhile: what it returns waits, as
+// often as it is called.
+func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (written func() error) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
-		return err
+		return func() error { return err }
 	}
-	p.written = make(chan error, 1)
+	p.written = make(chan struct{})
 	if !l.enqueue(p) {
-		return unavailable(errors.New("audit: the log is closed"))
+		return func() error { return unavailable(errors.New("audit: the log is closed")) }
 	}
-	// ctx may end, but not what it has led to.
-	return <-p.written
+	return func() error {
+		// ctx may end, but not what it has led to.
+		<-p.written
+		return p.failure
+	}
 }
 
 // Note has the event written with others, without waiting for it and without a

@@ -47,7 +47,8 @@ func (l *Log) tell(batch []*pending, err error) {
 	for _, p := range batch {
 		switch {
 		case p.written != nil:
-			p.written <- err
+			p.failure = err
+			close(p.written)
 		case err != nil:
 			lost++
 		}

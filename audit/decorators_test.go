@@ -31,6 +31,10 @@ func (r *recorder) Record(_ context.Context, e *pyth.AuditEvent) error {
 	return nil
 }
 
+func (r *recorder) Begin(ctx context.Context, e *pyth.AuditEvent) func() error {
+	return func() error { return r.Record(ctx, e) }
+}
+
 // take returns the events since it was last called.
 func (r *recorder) take() []pyth.AuditEvent {
 	events := r.events
@@ -356,24 +360,20 @@ func TestTheUseOfSecretsIsEntered(t *testing.T) {
 	}
 }
 
-// slowly is an auditor that enters nothing before it is told to.
-type slowly struct {
-	recorder
-	goOn chan struct{}
-}
-
-func (s *slowly) Record(ctx context.Context, e *pyth.AuditEvent) error {
-	<-s.goOn
-	return s.recorder.Record(ctx, e)
-}
-
 func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
 	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &slowly{recorder: recorder{err: failure}, goOn: make(chan struct{})}
+				goOn := make(chan struct{})
+				l := openLog(t, &storeWith{AuditStore: newStore(t), append: func(own func() error) error {
+					<-goOn
+					if failure != nil {
+						return failure
+					}
+					return own()
+				}})
 				source := secretSource{values: []pyth.SecretValue{{Name: "A", Value: []byte("canary")}}}
-				grant, err := audit.SecretSource(source, r).Reveal(t.Context(), "ada", "exe_1", nil, true)
+				grant, err := audit.SecretSource(source, l).Reveal(t.Context(), "ada", "exe_1", nil, true)
 				if err != nil || len(grant.Values) != 1 {
 					t.Fatalf("%v, %v", grant.Values, err)
 				}
@@ -387,7 +387,7 @@ func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
 					t.Fatalf("it did not wait: %v", err)
 				default:
 				}
-				close(r.goOn)
+				close(goOn)
 				for range 2 {
 					if err := <-told; !errors.Is(err, failure) || failure != nil && pyth.ErrorCode(err) != pyth.CodeUnavailable {
 						t.Errorf("got %v", err)

@@ -41,8 +41,10 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// written is told how it ended; nil for a note.
-	written chan error
+	// written is closed when it is, or, with the failure, will not be; nil for a
+	// note.
+	written chan struct{}
+	failure error
 }
 
 // newPending prepares the record of an event as far as its place is not needed.

@@ -39,14 +39,21 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 	return after(ctx, s.to, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
+// Beginner is an Auditor that need not be waited for at once.
+type Beginner interface {
+	pyth.Auditor
+	// Begin is Record, but that what it returns waits and fails in its place.
+	Begin(ctx context.Context, e *pyth.AuditEvent) (written func() error)
+}
+
 // SecretSource enters the use of secrets before their values go to a sandbox.
-func SecretSource(next pyth.SecretSource, to pyth.Auditor) pyth.SecretSource {
+func SecretSource(next pyth.SecretSource, to Beginner) pyth.SecretSource {
 	return &secretSource{next, to}
 }
 
 type secretSource struct {
 	next pyth.SecretSource
-	to   pyth.Auditor
+	to   Beginner
 }
 
 // Reveal enters secret.used once for all secrets of a run. The entry is written
@@ -73,22 +80,6 @@ func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.Ex
 		return pyth.SecretGrant{}, after(ctx, s.to, e, err)
 	}
 	e.Outcome = pyth.AuditSuccess
-	grant.Recorded = s.record(ctx, e)
+	grant.Recorded = s.to.Begin(ctx, e)
 	return grant, nil
-}
-
-// record begins to write the entry, and returns what waits for that.
-func (s *secretSource) record(ctx context.Context, e *pyth.AuditEvent) func() error {
-	done := make(chan struct{})
-	var failure error
-	go func() {
-		defer close(done)
-		if err := s.to.Record(ctx, e); err != nil {
-			failure = unavailable(err)
-		}
-	}()
-	return func() error {
-		<-done
-		return failure
-	}
 }

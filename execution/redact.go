@@ -3,7 +3,6 @@ package execution
 import (
 	"encoding/json"
 	"strings"
-	"sync"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/redact"
@@ -11,8 +10,7 @@ import (
 
 // redaction keeps the values of secrets out of what is told of one run.
 type redaction struct {
-	// redactor is made while the run goes on, since that takes time.
-	redactor func() *redact.Redactor
+	redactor *redact.Redactor
 	count    int
 }
 
@@ -21,13 +19,11 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
 		return nil
 	}
-	r := &redaction{redactor: sync.OnceValue(func() *redact.Redactor { return redact.New(hidden) })}
-	go r.redactor()
-	return r
+	return &redaction{redactor: redact.New(hidden)}
 }
 
 // clear forgets the values.
-func (r *redaction) clear() { r.redactor().Clear() }
+func (r *redaction) clear() { r.redactor.Clear() }
 
 // events are those of the run, without values; nil if nobody listens.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
@@ -55,14 +51,14 @@ func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
 	}
-	s := r.redactor().Stream()
+	s := r.redactor.Stream()
 	out := append(s.Write(b), s.Close(cut)...)
 	r.count += s.Count()
 	return out
 }
 
 func (r *redaction) text(t string) string {
-	out, n := r.redactor().Text([]byte(t))
+	out, n := r.redactor.Text([]byte(t))
 	r.count += n
 	return string(out)
 }
@@ -130,7 +126,7 @@ func (e *redactedEvents) stream(name pyth.Stream) *redact.Stream {
 		i = 1
 	}
 	if e.streams[i] == nil {
-		e.streams[i] = e.redaction.redactor().Stream()
+		e.streams[i] = e.redaction.redactor.Stream()
 	}
 	return e.streams[i]
 }

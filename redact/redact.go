@@ -17,6 +17,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -29,6 +30,10 @@ const MinBytes = 6
 // ever held back, and a value that is printed in part is replaced too.
 const headBytes = 64
 
+// startOf is by how much of a value it is known how its forms begin, even if that
+// much ends within a character.
+const startOf = 16
+
 // filterBits is the size of the filter as a power of two: 8 KiB, which stay in
 // the processor's first cache.
 const filterBits = 16
@@ -36,11 +41,16 @@ const filterBits = 16
 // Redactor knows the values of some secrets. It is safe for concurrent use until
 // it is cleared.
 type Redactor struct {
-	// forms are sorted and all different.
-	forms []form
-	// filter has a bit for each hash of the first MinBytes of a form: most places
-	// of an output are no start of any, and that must show quickly.
+	secrets []pyth.SecretValue
+	// starts are the first MinBytes of all forms, as numbers and sorted.
+	starts []uint64
+	// filter has a bit for the hash of each start: most places of an output are
+	// none, and that must show quickly.
 	filter [1 << filterBits / 64]uint64
+	// forms are sorted and all different. They are made when one begins in the
+	// output, which is seldom.
+	forms  []form
+	making sync.Once
 }
 
 // form is a way in which a value shows.
@@ -53,10 +63,32 @@ type form struct {
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
 	for _, s := range secrets {
-		if len(s.Value) >= MinBytes {
-			for _, text := range formsOf(s.Value) {
-				r.forms = append(r.forms, form{text, s.Name})
-			}
+		if len(s.Value) < MinBytes {
+			continue
+		}
+		s.Value = bytes.Clone(s.Value)
+		r.secrets = append(r.secrets, s)
+		for _, text := range formsOf(s.Value[:min(len(s.Value), startOf)]) {
+			r.starts = append(r.starts, start(text))
+			clear(text)
+		}
+	}
+	slices.Sort(r.starts)
+	r.starts = slices.Compact(r.starts)
+	for _, start := range r.starts {
+		h := hash(start)
+		r.filter[h/64] |= 1 << (h % 64)
+	}
+	return r
+}
+
+// makeForms makes the forms, once.
+func (r *Redactor) makeForms() { r.making.Do(r.doMakeForms) }
+
+func (r *Redactor) doMakeForms() {
+	for _, s := range r.secrets {
+		for _, text := range formsOf(s.Value) {
+			r.forms = append(r.forms, form{text, s.Name})
 		}
 	}
 	slices.SortFunc(r.forms, func(a, b form) int {
@@ -66,11 +98,6 @@ func New(secrets []pyth.SecretValue) *Redactor {
 		return strings.Compare(a.name, b.name)
 	})
 	r.forms = slices.CompactFunc(r.forms, func(a, b form) bool { return bytes.Equal(a.text, b.text) })
-	for _, f := range r.forms {
-		h := hash(f.text)
-		r.filter[h/64] |= 1 << (h % 64)
-	}
-	return r
 }
 
 // Clear forgets the values.
@@ -78,7 +105,9 @@ func (r *Redactor) Clear() {
 	for _, f := range r.forms {
 		clear(f.text)
 	}
-	r.forms = nil
+	clear(r.starts)
+	pyth.ClearSecrets(r.secrets)
+	r.secrets, r.starts, r.forms = nil, nil, nil
 }
 
 // Text replaces the values in the whole of a text and tells how many there were.
@@ -92,11 +121,37 @@ func (r *Redactor) Text(text []byte) ([]byte, int) {
 	return out, s.count
 }
 
-// hash is that of the first MinBytes of b, by a multiplication (Knuth, The Art
-// of Computer Programming, section 6.4).
-func hash(b []byte) uint64 {
-	first := uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint16(b[4:]))<<32
-	return first * 0x9E3779B97F4A7C15 >> (64 - filterBits)
+// start is the first MinBytes of b as a number, such that numbers are in the
+// order of the bytes.
+func start(b []byte) uint64 {
+	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
+}
+
+// hash is that of a start, by a multiplication (Knuth, The Art of Computer
+// Programming, section 6.4).
+func hash(start uint64) uint64 {
+	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
+}
+
+// passes is whether b, of at least MinBytes, may begin as a form does.
+func (r *Redactor) passes(b []byte) bool {
+	h := hash(start(b))
+	return r.filter[h/64]&(1<<(h%64)) != 0
+}
+
+// begins is whether b begins as a form does, or is the beginning of one.
+func (r *Redactor) begins(b []byte) bool {
+	if len(b) >= MinBytes {
+		_, found := slices.BinarySearch(r.starts, start(b))
+		return found
+	}
+	var low [MinBytes]byte
+	copy(low[:], b)
+	// The first that does not come before b begins with b if any does.
+	first := start(low[:])
+	i, _ := slices.BinarySearch(r.starts, first)
+	more := 8 * (MinBytes - len(b))
+	return i < len(r.starts) && r.starts[i]>>more == first>>more
 }
 
 // family are the forms that begin alike: those from low to high, up to depth.
@@ -141,8 +196,9 @@ type found struct {
 	beginning int
 }
 
-// at looks at the start of b.
+// at looks at the start of b, where a form may begin.
 func (r *Redactor) at(b []byte) found {
+	r.makeForms()
 	var have found
 	for f := r.all(); !f.empty(); f = r.next(f, b[f.depth]) {
 		first := r.forms[f.low]

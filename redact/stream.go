@@ -37,10 +37,16 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	done := 0 // Up to where b is in out.
 	for i := 0; i < len(b); {
 		if len(b)-i >= MinBytes {
-			if h := hash(b[i:]); r.filter[h/64]&(1<<(h%64)) == 0 {
+			if !r.passes(b[i:]) {
 				i++
 				continue
 			}
+		} else if last {
+			break // Nothing so short is a form.
+		}
+		if !r.begins(b[i:]) {
+			i++
+			continue
 		}
 		have := r.at(b[i:])
 		switch {

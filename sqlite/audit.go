@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -18,51 +20,32 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
 }
 
-// auditStatements are those of AppendAudit.
-type auditStatements struct{ size, insert, checkpoint *sql.Stmt }
-
-func (a *auditStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
-	for query, to := range map[string]**sql.Stmt{
-		"SELECT coalesce(max(sequence) + 1, 0) FROM audit":                                                                    &a.size,
-		"INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)": &a.insert,
-		"INSERT INTO audit_checkpoint (one, note) VALUES (1, ?) ON CONFLICT DO UPDATE SET note = excluded.note":               &a.checkpoint,
-	} {
-		if *to, err = db.PrepareContext(ctx, query); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *auditStatements) close() error {
-	var errs []error
-	for _, s := range []*sql.Stmt{a.size, a.insert, a.checkpoint} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
+// appendAudit fails if the record is not the next one.
+const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action, outcome, at, record, note) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?)"
 
 // AppendAudit stores records at the end of the log.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
+	if len(records) == 1 {
+		// A transaction of its own. What begins and ends one takes long, too.
+		return failure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
+	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		var size int64
-		if err := tx.StmtContext(ctx, s.audit.size).QueryRowContext(ctx).Scan(&size); err != nil {
-			return err
-		}
-		insert := tx.StmtContext(ctx, s.audit.insert)
-		for i, r := range records {
-			if r.Sequence != size+int64(i) {
-				return pyth.Errorf(pyth.CodeConflict, "The audit log has another size.")
-			}
-			if _, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record); err != nil {
+		insert := tx.StmtContext(ctx, s.appendAudit)
+		for _, r := range records {
+			if err := appendRecord(ctx, insert, r, checkpoint); err != nil {
 				return err
 			}
 		}
-		_, err := tx.StmtContext(ctx, s.audit.checkpoint).ExecContext(ctx, checkpoint)
-		return err
+		return nil
 	})
+}
+
+func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
+	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record, checkpoint)
+	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
+		return pyth.Errorf(pyth.CodeConflict, "The audit log has another size.")
+	}
+	return err
 }
 
 // AuditHead is the size of the log and its last checkpoint.

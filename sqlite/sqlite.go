@@ -34,9 +34,7 @@ type Store struct {
 	writer *sql.DB
 	reader *sql.DB
 	// These are prepared, because every request or run asks them.
-	keyByHash, secrets, dataKey *sql.Stmt
-	// audit is too, because every run is entered.
-	audit auditStatements
+	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
 }
 
 var _ pyth.Store = (*Store)(nil)
@@ -87,7 +85,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 		err = fmt.Errorf("it is of another version of this program (schema %d, this one knows %d); a server brings it up to date when it starts", current, known)
 	}
 	if err == nil {
-		err = s.audit.prepare(ctx, s.writer)
+		s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -120,14 +118,15 @@ func open(ctx context.Context, path string) (*Store, error) {
 }
 
 // prepare migrates the database and opens it for reading.
-func (s *Store) prepare(ctx context.Context, path string) error {
+func (s *Store) prepare(ctx context.Context, path string) (err error) {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
 	if err := s.openReader(ctx, path); err != nil {
 		return err
 	}
-	return s.audit.prepare(ctx, s.writer)
+	s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit)
+	return err
 }
 
 func (s *Store) openReader(ctx context.Context, path string) (err error) {
@@ -191,8 +190,8 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close ends the store.
 func (s *Store) Close() error {
-	errs := []error{s.audit.close()}
-	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey} {
+	var errs []error
+	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey, s.appendAudit} {
 		if prepared != nil {
 			errs = append(errs, prepared.Close())
 		}
@@ -243,8 +242,12 @@ func affected(result sql.Result, err error) (bool, error) {
 
 // duplicate is whether the error is that of a value that must be unique.
 func duplicate(err error) bool {
+	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasCode(err, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+func hasCode(err error, code int) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return ok && e.Code() == code
 }
 
 // instant is a time in a column: NULL for the zero time.

@@ -56,6 +56,10 @@ func TestADatabaseIsReadBesideItsServer(t *testing.T) {
 	if err := create(reader, "bob"); pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("it writes: %v", err)
 	}
+	record := &pyth.AuditRecord{Hashes: make([][32]byte, 1), Record: []byte("{}")}
+	if err := reader.AppendAudit(t.Context(), []*pyth.AuditRecord{record}, []byte("checkpoint")); pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("it writes to the audit log: %v", err)
+	}
 	if err := reader.Close(); err != nil {
 		t.Error(err)
 	}

@@ -48,15 +48,17 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 	want(t, s.AppendAudit(t.Context(), records[:4], []byte("first")), "")
 	head(4, "first")
 	for name, wrong := range map[string][]*pyth.AuditRecord{
-		"again": records[:4], "with a gap": records[5:], "with a gap inside": {records[4], records[6]}, "in another order": {records[5], records[4]},
+		"one again": records[3:4], "again": records[:4], "one after a gap": records[5:6], "with a gap": records[5:], "with a gap inside": {records[4], records[6]}, "in another order": {records[5], records[4]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want(t, s.AppendAudit(t.Context(), wrong, []byte("wrong")), pyth.CodeConflict)
 			head(4, "first")
 		})
 	}
-	want(t, s.AppendAudit(t.Context(), records[4:], []byte("second")), "")
-	head(9, "second")
+	want(t, s.AppendAudit(t.Context(), records[4:5], []byte("second")), "")
+	head(5, "second")
+	want(t, s.AppendAudit(t.Context(), records[5:], []byte("third")), "")
+	head(9, "third")
 	all, err := s.AuditRecords(t.Context(), 0, 100)
 	want(t, err, "")
 	same(t, records, all)

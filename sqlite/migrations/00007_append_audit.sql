@@ -1,0 +1,19 @@
+-- +goose Up
+-- A record and the checkpoint that covers it, added by one statement: it needs no
+-- others to begin and end a transaction, and every run waits for it.
+CREATE VIEW audit_append AS
+    SELECT sequence, hashes, user_id, action, outcome, at, record, NULL AS note FROM audit;
+-- +goose StatementBegin
+CREATE TRIGGER append_audit INSTEAD OF INSERT ON audit_append BEGIN
+    SELECT RAISE(ABORT, 'the record is not the next one')
+        WHERE NEW.sequence <> (SELECT coalesce(max(sequence) + 1, 0) FROM audit);
+    INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record)
+        VALUES (NEW.sequence, NEW.hashes, NEW.user_id, NEW.action, NEW.outcome, NEW.at, NEW.record);
+    INSERT INTO audit_checkpoint (one, note) VALUES (1, NEW.note)
+        ON CONFLICT DO UPDATE SET note = excluded.note;
+END;
+-- +goose StatementEnd
+
+-- +goose Down
+DROP TRIGGER append_audit;
+DROP VIEW audit_append;
