@@ -61,7 +61,7 @@ func TestAGroupOfVersion2SetsAndReadsItsFiles(t *testing.T) {
 		"memory.max": "max", "pids.max": "max", "memory.current": "1000\n", "memory.peak": "2000\n",
 		"cpu.stat": "usage_usec 3000000\nuser_usec 1\n", "memory.events": "low 0\noom 1\noom_kill 1\n",
 	})
-	g := &v2Group{dir: dir}
+	g := newV2Group(dir)
 	checkGroup(t, g, filepath.Join(dir, "memory.max"), filepath.Join(dir, "pids.max"))
 }
 
@@ -71,17 +71,18 @@ func TestAGroupOfVersion1SetsAndReadsItsFiles(t *testing.T) {
 		"memory/memory.max_usage_in_bytes": "2000\n", "cpuacct/cpuacct.usage": "3000000000\n",
 		"memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
 	})
-	g := &v1Group{dirs: map[string]string{}}
+	parents := map[string]string{}
 	for _, c := range v1Controllers {
-		g.dirs[c] = filepath.Join(dir, c)
+		parents[c] = filepath.Join(dir, c)
 	}
+	g := newV1Group(parents, "")
 	checkGroup(t, g, filepath.Join(dir, "memory/memory.limit_in_bytes"), filepath.Join(dir, "pids/pids.max"))
 }
 
 func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
 	for name, g := range map[string]Group{
-		"version 2": &v2Group{dir: t.TempDir()},
-		"version 1": &v1Group{dirs: map[string]string{"memory": t.TempDir(), "pids": t.TempDir(), "cpuacct": t.TempDir()}},
+		"version 2": newV2Group(t.TempDir()),
+		"version 1": newV1Group(map[string]string{"memory": t.TempDir(), "pids": t.TempDir(), "cpuacct": t.TempDir()}, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if g.Memory() != 0 || g.MemoryPeak() != 0 || g.CPU() != 0 || g.OutOfMemory() {
@@ -91,6 +92,24 @@ func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
 				t.Error("a limit that cannot be set is no error")
 			}
 		})
+	}
+}
+
+func TestAFileThatIsReadStaysOpenUntilItIsClosed(t *testing.T) {
+	s := stat{path: filepath.Join(tree(t, map[string]string{"peak": "17\n"}), "peak")}
+	if got := s.int(); got != 17 {
+		t.Errorf("got %d", got)
+	}
+	s.reset()
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.read(); got != "07\n" {
+		t.Errorf("what was written is not read: %q", got)
+	}
+	s.close()
+	if got := s.read(); got != "" {
+		t.Errorf("it is open still: %q", got)
 	}
 }
 

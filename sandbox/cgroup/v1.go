@@ -66,11 +66,9 @@ func v1Directory(root, controller, name string) (string, error) {
 func (p *v1Parent) Version() int { return 1 }
 
 func (p *v1Parent) New(name string) (Group, error) {
-	g := &v1Group{name: name, dirs: make(map[string]string)}
+	g := newV1Group(p.dirs, name)
 	made := make(map[string]bool)
-	for c, parent := range p.dirs {
-		dir := filepath.Join(parent, name)
-		g.dirs[c] = dir
+	for _, dir := range g.dirs {
 		if made[dir] {
 			continue
 		}
@@ -96,11 +94,7 @@ func (p *v1Parent) Leftovers() ([]Group, error) {
 				continue
 			}
 			seen[name] = true
-			g := &v1Group{name: name, dirs: make(map[string]string)}
-			for c, dir := range p.dirs {
-				g.dirs[c] = filepath.Join(dir, name)
-			}
-			groups = append(groups, g)
+			groups = append(groups, newV1Group(p.dirs, name))
 		}
 	}
 	return groups, nil
@@ -118,6 +112,21 @@ func (p *v1Parent) Close() error {
 type v1Group struct {
 	name string
 	dirs map[string]string
+	stats
+}
+
+// newV1Group is the group of the name under the parents' directories.
+func newV1Group(parents map[string]string, name string) *v1Group {
+	g := &v1Group{name: name, dirs: make(map[string]string)}
+	for c, parent := range parents {
+		g.dirs[c] = filepath.Join(parent, name)
+	}
+	memory := g.dirs["memory"]
+	g.memory.path = filepath.Join(memory, "memory.usage_in_bytes")
+	g.peak.path = filepath.Join(memory, "memory.max_usage_in_bytes")
+	g.events.path = filepath.Join(memory, "memory.oom_control")
+	g.cpu.path = filepath.Join(g.dirs["cpuacct"], "cpuacct.usage")
+	return g
 }
 
 func (g *v1Group) Name() string { return g.name }
@@ -164,18 +173,11 @@ func (g *v1Group) SetWeight(weight int) {
 	}
 }
 
-func (g *v1Group) Memory() int64     { return readInt(g.dirs["memory"], "memory.usage_in_bytes") }
-func (g *v1Group) MemoryPeak() int64 { return readInt(g.dirs["memory"], "memory.max_usage_in_bytes") }
-
-func (g *v1Group) ResetPeak() { _ = write(g.dirs["memory"], "memory.max_usage_in_bytes", "0") }
-
-func (g *v1Group) CPU() time.Duration {
-	return time.Duration(readInt(g.dirs["cpuacct"], "cpuacct.usage"))
-}
-
-func (g *v1Group) OutOfMemory() bool {
-	return readKey(g.dirs["memory"], "memory.oom_control", "oom_kill") > 0
-}
+func (g *v1Group) Memory() int64      { return g.memory.int() }
+func (g *v1Group) MemoryPeak() int64  { return g.peak.int() }
+func (g *v1Group) ResetPeak()         { g.peak.reset() }
+func (g *v1Group) CPU() time.Duration { return time.Duration(g.cpu.int()) }
+func (g *v1Group) OutOfMemory() bool  { return g.events.key("oom_kill") > 0 }
 
 func (g *v1Group) Kill() error {
 	for _, pid := range pids(g.dirs["pids"]) {
@@ -191,5 +193,6 @@ func (g *v1Group) Remove() error {
 			first = err
 		}
 	}
+	g.close()
 	return first
 }

@@ -95,7 +95,7 @@ func delegate(dir string) error {
 func (p *v2Parent) Version() int { return 2 }
 
 func (p *v2Parent) New(name string) (Group, error) {
-	g := &v2Group{dir: filepath.Join(p.dir, name)}
+	g := newV2Group(filepath.Join(p.dir, name))
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (p *v2Parent) Leftovers() ([]Group, error) {
 	}
 	var groups []Group
 	for _, name := range names {
-		groups = append(groups, &v2Group{dir: filepath.Join(p.dir, name)})
+		groups = append(groups, newV2Group(filepath.Join(p.dir, name)))
 	}
 	return groups, nil
 }
@@ -123,7 +123,19 @@ func (p *v2Parent) Close() error {
 	return nil
 }
 
-type v2Group struct{ dir string }
+type v2Group struct {
+	dir string
+	stats
+}
+
+func newV2Group(dir string) *v2Group {
+	g := &v2Group{dir: dir}
+	g.memory.path = filepath.Join(dir, "memory.current")
+	g.peak.path = filepath.Join(dir, "memory.peak")
+	g.cpu.path = filepath.Join(dir, "cpu.stat")
+	g.events.path = filepath.Join(dir, "memory.events")
+	return g
+}
 
 func (g *v2Group) Name() string { return filepath.Base(g.dir) }
 
@@ -144,19 +156,19 @@ func (g *v2Group) SetPids(n int) error { return write(g.dir, "pids.max", strconv
 
 func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv.Itoa(weight)) }
 
-func (g *v2Group) Memory() int64     { return readInt(g.dir, "memory.current") }
-func (g *v2Group) MemoryPeak() int64 { return readInt(g.dir, "memory.peak") }
+func (g *v2Group) Memory() int64     { return g.memory.int() }
+func (g *v2Group) MemoryPeak() int64 { return g.peak.int() }
 
 // ResetPeak needs Linux 6.12; before that the peak includes the boot, which is
 // below any program's.
-func (g *v2Group) ResetPeak() { _ = write(g.dir, "memory.peak", "0") }
+func (g *v2Group) ResetPeak() { g.peak.reset() }
 
 func (g *v2Group) CPU() time.Duration {
-	return time.Duration(readKey(g.dir, "cpu.stat", "usage_usec")) * time.Microsecond
+	return time.Duration(g.cpu.key("usage_usec")) * time.Microsecond
 }
 
 func (g *v2Group) OutOfMemory() bool {
-	return readKey(g.dir, "memory.events", "oom_kill") > 0
+	return g.events.key("oom_kill") > 0
 }
 
 func (g *v2Group) Kill() error {
@@ -170,4 +182,8 @@ func (g *v2Group) Kill() error {
 	return nil
 }
 
-func (g *v2Group) Remove() error { return remove(g.dir) }
+func (g *v2Group) Remove() error {
+	err := remove(g.dir)
+	g.close()
+	return err
+}
