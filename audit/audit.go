@@ -18,6 +18,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -144,12 +145,20 @@ func (l *Log) Close() error {
 // Record writes the event. It fails with CodeUnavailable if the store does, or
 // if the log is closed.
 func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
-	return l.Begin(ctx, e)()
+	return l.begin(ctx, e)()
 }
 
 // Begin is Record for who has more to do meanwhile: what it returns waits, as
 // often as it is called.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (written func() error) {
+	written = l.begin(ctx, e)
+	// The committer goes first, here and now: to wake another processor takes time,
+	// and it is the committer that the caller will wait for.
+	runtime.Gosched()
+	return written
+}
+
+func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (written func() error) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
 		return func() error { return err }
