@@ -55,9 +55,10 @@ func (s *server) quiet(t testing.TB) bool {
 	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxes())
 }
 
-// What each further sandbox takes of the server.
+// What each further sandbox takes of the server. Four of the descriptors are of
+// files of its cgroup.
 const (
-	sandboxDescriptors = 5
+	sandboxDescriptors = 9
 	sandboxGoroutines  = 6
 	sandboxFiles       = 3
 )

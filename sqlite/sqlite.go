@@ -33,7 +33,7 @@ var migrations embed.FS
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// These are prepared, because every request or run asks them.
+	// These are prepared, because every request or run needs them.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
 }
 

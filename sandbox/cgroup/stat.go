@@ -72,6 +72,14 @@ func (s *stat) reset() {
 	}
 }
 
+// prepare opens the file, so that no run has to. One that the kernel lacks is
+// looked for again when it is read.
+func (s *stat) prepare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.open()
+}
+
 // close closes the file, which is gone by now.
 func (s *stat) close() {
 	s.mu.Lock()
@@ -85,8 +93,16 @@ func (s *stat) close() {
 // stats are those of a group.
 type stats struct{ memory, peak, cpu, events stat }
 
+func (s *stats) all() []*stat { return []*stat{&s.memory, &s.peak, &s.cpu, &s.events} }
+
+func (s *stats) prepare() {
+	for _, one := range s.all() {
+		one.prepare()
+	}
+}
+
 func (s *stats) close() {
-	for _, one := range []*stat{&s.memory, &s.peak, &s.cpu, &s.events} {
+	for _, one := range s.all() {
 		one.close()
 	}
 }

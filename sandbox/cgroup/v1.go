@@ -78,6 +78,7 @@ func (p *v1Parent) New(name string) (Group, error) {
 		}
 		made[dir] = true
 	}
+	g.prepare()
 	return g, nil
 }
 

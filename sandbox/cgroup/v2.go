@@ -101,6 +101,7 @@ func (p *v2Parent) New(name string) (Group, error) {
 	}
 	// A memory kill takes the whole sandbox; half a sentry is of no use.
 	_ = write(g.dir, "memory.oom.group", "1")
+	g.prepare()
 	return g, nil
 }
 
