@@ -160,7 +160,6 @@ func TestASessionShowsNoSecretThatAnEarlierRunWasGiven(t *testing.T) {
 
 // Attacks 41 and 103: the value of a secret is nowhere but in the run.
 func TestAttack041And103ASecretLeavesNoTraceOnTheHost(t *testing.T) {
-	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
 		"as root":             func(t *testing.T) *server { return start(t) },
 		"as an ordinary user": func(t *testing.T) *server { attr, data := ordinaryUser(t); return startIn(t, data, attr) },

@@ -13,7 +13,8 @@ import (
 
 // ordinaryUser lets the rest of the test start servers as a user without
 // rights, and returns such a user's attributes and data directory. Where the
-// tests are run by one already, it is that one.
+// tests are run by one already, it is that one. The test must not be a parallel
+// one: others would start the copy that this makes of the binary.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := dataDir(t)
