@@ -55,10 +55,11 @@ func (s *server) quiet(t testing.TB) bool {
 	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxes())
 }
 
-// What each further sandbox takes of the server. Four of the descriptors are of
-// files of its cgroup.
+// What each further sandbox takes of the server; the files of its cgroup only
+// where it has one.
 const (
-	sandboxDescriptors = 9
+	sandboxDescriptors = 5
+	cgroupDescriptors  = 4
 	sandboxGoroutines  = 6
 	sandboxFiles       = 3
 )
@@ -79,10 +80,14 @@ func (s *server) settles(t testing.TB, before footprint) {
 		}
 		now = s.footprint(t)
 		more := now.sandboxes - before.sandboxes
+		each := sandboxDescriptors
+		if before.cgroups > 0 {
+			each += cgroupDescriptors
+		}
 		// Some goroutines and descriptors come and go with connections.
 		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
 			now.files <= before.files+more*sandboxFiles &&
-			now.descriptors <= before.descriptors+2+more*sandboxDescriptors &&
+			now.descriptors <= before.descriptors+2+more*each &&
 			now.goroutines <= before.goroutines+4+more*sandboxGoroutines
 	})
 }

@@ -82,10 +82,7 @@ func New(secrets []pyth.SecretValue) *Redactor {
 	return r
 }
 
-// makeForms makes the forms, once.
-func (r *Redactor) makeForms() { r.making.Do(r.doMakeForms) }
-
-func (r *Redactor) doMakeForms() {
+func (r *Redactor) makeForms() {
 	for _, s := range r.secrets {
 		for _, text := range formsOf(s.Value) {
 			r.forms = append(r.forms, form{text, s.Name})
@@ -198,7 +195,7 @@ type found struct {
 
 // at looks at the start of b, where a form may begin.
 func (r *Redactor) at(b []byte) found {
-	r.makeForms()
+	r.making.Do(r.makeForms)
 	var have found
 	for f := r.all(); !f.empty(); f = r.next(f, b[f.depth]) {
 		first := r.forms[f.low]

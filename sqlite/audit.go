@@ -31,8 +31,12 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		insert := tx.StmtContext(ctx, s.appendAudit)
-		for _, r := range records {
-			if err := appendRecord(ctx, insert, r, checkpoint); err != nil {
+		for i, r := range records {
+			var note []byte
+			if i == len(records)-1 {
+				note = checkpoint
+			}
+			if err := appendRecord(ctx, insert, r, note); err != nil {
 				return err
 			}
 		}
@@ -40,6 +44,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 	})
 }
 
+// appendRecord stores a record; the checkpoint is nil if another is still to come.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
 	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {

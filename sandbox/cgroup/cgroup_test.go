@@ -61,7 +61,8 @@ func TestAGroupOfVersion2SetsAndReadsItsFiles(t *testing.T) {
 		"memory.max": "max", "pids.max": "max", "memory.current": "1000\n", "memory.peak": "2000\n",
 		"cpu.stat": "usage_usec 3000000\nuser_usec 1\n", "memory.events": "low 0\noom 1\noom_kill 1\n",
 	})
-	g := newV2Group(dir)
+	g := &v2Group{dir: dir}
+	g.open()
 	checkGroup(t, g, filepath.Join(dir, "memory.max"), filepath.Join(dir, "pids.max"))
 }
 
@@ -76,15 +77,20 @@ func TestAGroupOfVersion1SetsAndReadsItsFiles(t *testing.T) {
 		parents[c] = filepath.Join(dir, c)
 	}
 	g := newV1Group(parents, "")
+	g.open()
 	checkGroup(t, g, filepath.Join(dir, "memory/memory.limit_in_bytes"), filepath.Join(dir, "pids/pids.max"))
 }
 
 func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
-	for name, g := range map[string]Group{
-		"version 2": newV2Group(t.TempDir()),
+	for name, g := range map[string]interface {
+		Group
+		open()
+	}{
+		"version 2": &v2Group{dir: t.TempDir()},
 		"version 1": newV1Group(map[string]string{"memory": t.TempDir(), "pids": t.TempDir(), "cpuacct": t.TempDir()}, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
+			g.open()
 			if g.Memory() != 0 || g.MemoryPeak() != 0 || g.CPU() != 0 || g.OutOfMemory() {
 				t.Error("something was read from nothing")
 			}
@@ -96,12 +102,13 @@ func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
 }
 
 func TestAFileThatIsReadStaysOpenUntilItIsClosed(t *testing.T) {
-	s := stat{path: filepath.Join(tree(t, map[string]string{"peak": "17\n"}), "peak")}
+	dir := tree(t, map[string]string{"peak": "17\n"})
+	s := openStat(dir, "peak")
 	if got := s.int(); got != 17 {
 		t.Errorf("got %d", got)
 	}
 	s.reset()
-	if err := os.Remove(s.path); err != nil {
+	if err := os.Remove(filepath.Join(dir, "peak")); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.read(); got != "07\n" {

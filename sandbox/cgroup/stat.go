@@ -2,9 +2,9 @@ package cgroup
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // statBytes is more than the kernel shows of any of these files.
@@ -12,48 +12,37 @@ const statBytes = 4096
 
 // stat is a file that every run reads. It stays open, since to open it takes
 // longer than to read it, and since cgroup v2 resets the peak for the readings of
-// one open file only.
-type stat struct {
-	path string
-	mu   sync.Mutex
-	file *os.File
-}
+// one open file only. One that the kernel lacks has nothing to read.
+type stat struct{ file *os.File }
 
-// open opens the file, for writing as well if that can be. The caller holds mu.
-func (s *stat) open() error {
-	if s.file != nil {
-		return nil
-	}
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+// openStat opens the file, for writing as well if that can be.
+func openStat(dir, name string) stat {
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if os.IsPermission(err) {
-		f, err = os.Open(s.path)
+		f, err = os.Open(path)
 	}
-	if err == nil {
-		s.file = f
+	if err != nil {
+		return stat{}
 	}
-	return err
+	return stat{f}
 }
 
-// read returns what the file shows, "" if there is none.
-func (s *stat) read() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open() != nil {
-		return ""
-	}
+// read returns what the file shows.
+func (s stat) read() string {
 	var b [statBytes]byte
 	n, _ := s.file.ReadAt(b[:], 0)
 	return string(b[:n])
 }
 
 // int is the number that the file shows.
-func (s *stat) int() int64 {
+func (s stat) int() int64 {
 	n, _ := strconv.ParseInt(strings.TrimSpace(s.read()), 10, 64)
 	return n
 }
 
 // key is one value of a file of "key value" lines.
-func (s *stat) key(key string) int64 {
+func (s stat) key(key string) int64 {
 	for line := range strings.Lines(s.read()) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), " "); ok && k == key {
 			n, _ := strconv.ParseInt(v, 10, 64)
@@ -64,45 +53,15 @@ func (s *stat) key(key string) int64 {
 }
 
 // reset has the file count anew, where it can.
-func (s *stat) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open() == nil {
-		_, _ = s.file.WriteAt([]byte("0"), 0)
-	}
-}
+func (s stat) reset() { _, _ = s.file.WriteAt([]byte("0"), 0) }
 
-// prepare opens the file, so that no run has to. One that the kernel lacks is
-// looked for again when it is read.
-func (s *stat) prepare() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.open()
-}
+func (s stat) close() { _ = s.file.Close() }
 
-// close closes the file, which is gone by now.
-func (s *stat) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil {
-		_ = s.file.Close()
-		s.file = nil
-	}
-}
-
-// stats are those of a group.
+// stats are those of a group, open while it exists.
 type stats struct{ memory, peak, cpu, events stat }
 
-func (s *stats) all() []*stat { return []*stat{&s.memory, &s.peak, &s.cpu, &s.events} }
-
-func (s *stats) prepare() {
-	for _, one := range s.all() {
-		one.prepare()
-	}
-}
-
-func (s *stats) close() {
-	for _, one := range s.all() {
+func (s stats) close() {
+	for _, one := range []stat{s.memory, s.peak, s.cpu, s.events} {
 		one.close()
 	}
 }

@@ -78,7 +78,7 @@ func (p *v1Parent) New(name string) (Group, error) {
 		}
 		made[dir] = true
 	}
-	g.prepare()
+	g.open()
 	return g, nil
 }
 
@@ -122,12 +122,18 @@ func newV1Group(parents map[string]string, name string) *v1Group {
 	for c, parent := range parents {
 		g.dirs[c] = filepath.Join(parent, name)
 	}
-	memory := g.dirs["memory"]
-	g.memory.path = filepath.Join(memory, "memory.usage_in_bytes")
-	g.peak.path = filepath.Join(memory, "memory.max_usage_in_bytes")
-	g.events.path = filepath.Join(memory, "memory.oom_control")
-	g.cpu.path = filepath.Join(g.dirs["cpuacct"], "cpuacct.usage")
 	return g
+}
+
+// open opens what is read, so that no run has to.
+func (g *v1Group) open() {
+	memory := g.dirs["memory"]
+	g.stats = stats{
+		memory: openStat(memory, "memory.usage_in_bytes"),
+		peak:   openStat(memory, "memory.max_usage_in_bytes"),
+		cpu:    openStat(g.dirs["cpuacct"], "cpuacct.usage"),
+		events: openStat(memory, "memory.oom_control"),
+	}
 }
 
 func (g *v1Group) Name() string { return g.name }

@@ -95,13 +95,13 @@ func delegate(dir string) error {
 func (p *v2Parent) Version() int { return 2 }
 
 func (p *v2Parent) New(name string) (Group, error) {
-	g := newV2Group(filepath.Join(p.dir, name))
+	g := &v2Group{dir: filepath.Join(p.dir, name)}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
 	// A memory kill takes the whole sandbox; half a sentry is of no use.
 	_ = write(g.dir, "memory.oom.group", "1")
-	g.prepare()
+	g.open()
 	return g, nil
 }
 
@@ -112,7 +112,7 @@ func (p *v2Parent) Leftovers() ([]Group, error) {
 	}
 	var groups []Group
 	for _, name := range names {
-		groups = append(groups, newV2Group(filepath.Join(p.dir, name)))
+		groups = append(groups, &v2Group{dir: filepath.Join(p.dir, name)})
 	}
 	return groups, nil
 }
@@ -129,13 +129,14 @@ type v2Group struct {
 	stats
 }
 
-func newV2Group(dir string) *v2Group {
-	g := &v2Group{dir: dir}
-	g.memory.path = filepath.Join(dir, "memory.current")
-	g.peak.path = filepath.Join(dir, "memory.peak")
-	g.cpu.path = filepath.Join(dir, "cpu.stat")
-	g.events.path = filepath.Join(dir, "memory.events")
-	return g
+// open opens what is read, so that no run has to.
+func (g *v2Group) open() {
+	g.stats = stats{
+		memory: openStat(g.dir, "memory.current"),
+		peak:   openStat(g.dir, "memory.peak"),
+		cpu:    openStat(g.dir, "cpu.stat"),
+		events: openStat(g.dir, "memory.events"),
+	}
 }
 
 func (g *v2Group) Name() string { return filepath.Base(g.dir) }

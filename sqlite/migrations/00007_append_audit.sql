@@ -1,6 +1,7 @@
 -- +goose Up
 -- A record and the checkpoint that covers it, added by one statement: it needs no
--- others to begin and end a transaction, and every run waits for it.
+-- others to begin and end a transaction, and every run waits for it. Of several
+-- records the last has the checkpoint, the others have NULL for it.
 CREATE VIEW audit_append AS
     SELECT sequence, hashes, user_id, action, outcome, at, record, NULL AS note FROM audit;
 -- +goose StatementBegin
@@ -9,7 +10,7 @@ CREATE TRIGGER append_audit INSTEAD OF INSERT ON audit_append BEGIN
         WHERE NEW.sequence <> (SELECT coalesce(max(sequence) + 1, 0) FROM audit);
     INSERT INTO audit (sequence, hashes, user_id, action, outcome, at, record)
         VALUES (NEW.sequence, NEW.hashes, NEW.user_id, NEW.action, NEW.outcome, NEW.at, NEW.record);
-    INSERT INTO audit_checkpoint (one, note) VALUES (1, NEW.note)
+    INSERT INTO audit_checkpoint (one, note) SELECT 1, NEW.note WHERE NEW.note IS NOT NULL
         ON CONFLICT DO UPDATE SET note = excluded.note;
 END;
 -- +goose StatementEnd
