@@ -40,7 +40,7 @@ atexit.register(figures.clear)  # As matplotlib does.
 
 func TestRichValuesAreReturned(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
 		code   string
 		files  []object

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -60,7 +61,12 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "the first run failed: %v: %s\n", err, out)
 			return 1
 		}
-		return m.Run()
+		code := m.Run()
+		if err := stopSharedServer(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
 	}())
 }
 
@@ -119,16 +125,28 @@ func dataDir(t testing.TB) string {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
-	if err != nil || len(images) == 0 {
-		t.Fatalf("no image in %s: %v", imageDir, err)
-	}
-	for _, image := range append(images, fetchedNode(t)...) {
-		if err := os.Link(image, filepath.Join(dir, filepath.Base(image))); err != nil {
-			t.Fatal(err)
-		}
+	if err := linkImages(dir); err != nil {
+		t.Fatal(err)
 	}
 	return dir
+}
+
+// linkImages gives a data directory the images of imageDir.
+func linkImages(dir string) error {
+	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
+	if err != nil || len(images) == 0 {
+		return fmt.Errorf("no image in %s: %w", imageDir, err)
+	}
+	node, err := filepath.Glob(filepath.Join(imageDir, "node-*"))
+	if err != nil {
+		return err
+	}
+	for _, image := range append(images, node...) {
+		if err := os.Link(image, filepath.Join(dir, filepath.Base(image))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var urlField = regexp.MustCompile(`url=(http://\S+)`)
@@ -140,6 +158,16 @@ func start(t testing.TB, flags ...string) *server {
 
 func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
 	t.Helper()
+	s, err := launch(data, attr, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+// launch starts a server and waits until it serves.
+func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
 	s.cmd = exec.Command(binary, append(args, flags...)...)
@@ -147,10 +175,10 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 	s.cmd.SysProcAttr = attr
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	followed := make(chan struct{})
 	go func() {
@@ -162,7 +190,15 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
-	t.Cleanup(func() { s.stop(t) })
+	if err := s.serves(); err != nil {
+		_ = s.cmd.Process.Kill()
+		return nil, err
+	}
+	return s, nil
+}
+
+// serves waits until the server has said its addresses, and connects the client.
+func (s *server) serves() error {
 	deadline := time.After(2 * time.Minute)
 	for s.URL == "" || s.metrics == "" {
 		select {
@@ -170,21 +206,31 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 			url := urlField.FindStringSubmatch(line)
 			switch {
 			case !ok:
-				t.Fatalf("the server ended: %s", s.log)
+				return fmt.Errorf("the server ended: %s", s.log)
 			case strings.Contains(line, `msg="serving metrics"`):
 				s.metrics = url[1]
 			case strings.Contains(line, "msg=serving"):
 				s.URL = url[1]
 			}
 		case <-deadline:
-			t.Fatalf("the server does not serve: %s", s.log)
+			return fmt.Errorf("the server does not serve: %s", s.log)
 		}
 	}
-	document := must(http.Get(s.URL + "/openapi.json"))(t)
+	document, err := http.Get(s.URL + "/openapi.json")
+	if err != nil {
+		return err
+	}
 	defer document.Body.Close()
-	validator := must(openapitest.New(must(io.ReadAll(document.Body))(t)))(t)
+	text, err := io.ReadAll(document.Body)
+	if err != nil {
+		return err
+	}
+	validator, err := openapitest.New(text)
+	if err != nil {
+		return err
+	}
 	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	return s
+	return nil
 }
 
 // stop ends the server gently.
@@ -203,21 +249,31 @@ func (s *server) stop(t testing.TB) {
 // nothing.
 func (s *server) ends(t testing.TB) {
 	t.Helper()
+	if err := s.left(); err != nil {
+		t.Error(err)
+	}
+}
+
+// left waits for a server that was told to stop and returns what it left
+// behind as an error.
+func (s *server) left() error {
+	var errs []error
 	select {
 	case <-s.exited:
 		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("the server exited with %d: %s", code, s.log)
+			errs = append(errs, fmt.Errorf("the server exited with %d: %s", code, s.log))
 		}
 	case <-time.After(time.Minute):
 		_ = s.cmd.Process.Kill()
-		t.Errorf("the server does not stop: %s", s.log)
+		errs = append(errs, fmt.Errorf("the server does not stop: %s", s.log))
 	}
 	for _, pid := range processesMentioning(s.data) {
-		t.Errorf("process %d is left", pid)
+		errs = append(errs, fmt.Errorf("process %d is left", pid))
 	}
 	for _, group := range s.cgroups() {
-		t.Errorf("cgroup %s is left", group)
+		errs = append(errs, fmt.Errorf("cgroup %s is left", group))
 	}
+	return errors.Join(errs...)
 }
 
 // kill ends the server as a crash would.
