@@ -13,8 +13,8 @@ import (
 //go:embed all:bin
 var binaries embed.FS
 
-//go:embed python/usercustomize.py
-var pythonHook []byte
+//go:embed python/*.py
+var pythonHook embed.FS
 
 //go:embed python/pyth_on
 var pythonPackages embed.FS
@@ -22,12 +22,8 @@ var pythonPackages embed.FS
 //go:embed javascript/*.cjs javascript/warm.ts
 var javaScriptHook embed.FS
 
-// Where the files of this package belong in a sandbox. The hook's directory is
-// also guest/protocol's, which this package does without.
-const (
-	AgentPath      = "/pyth-on/guest"
-	PythonHookPath = "/pyth-on/python/usercustomize.py"
-)
+// AgentPath is where the agent belongs in a sandbox.
+const AgentPath = "/pyth-on/guest"
 
 // Where packages of the user are mounted. Node looks for modules in the second
 // by itself, whatever imports them.
@@ -62,8 +58,8 @@ func PythonSite() []byte {
 		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + `"); sys.modules.pop("encodings.utf_8_sig", None)` + "\n")
 }
 
-// PythonHook is the module to be placed at PythonHookPath.
-func PythonHook() []byte { return pythonHook }
+// PythonHook returns the modules to be placed in protocol.PythonHookDir.
+func PythonHook() (fs.FS, error) { return fs.Sub(pythonHook, "python") }
 
 // JavaScriptHook are the modules to be placed in protocol.JavaScriptHookDir.
 func JavaScriptHook() (fs.FS, error) { return fs.Sub(javaScriptHook, "javascript") }

@@ -20,6 +20,7 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 
 	"github.com/pyth-on/pyth-on/guest"
+	"github.com/pyth-on/pyth-on/guest/protocol"
 )
 
 func TestEveryPlaceThatASandboxMountsOnOrWritesToExists(t *testing.T) {
@@ -166,8 +167,15 @@ func TestTheAgentIsWhereItIsStarted(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("the agent has mode %v, error %v", info.Mode(), err)
 	}
-	if !bytes.Equal(read(t, fsys, guest.PythonHookPath[1:]), guest.PythonHook()) {
-		t.Error("the hook is another")
+	hook, err := guest.PythonHook()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"usercustomize.py", "session.py"} {
+		want, err := fs.ReadFile(hook, name)
+		if err != nil || !bytes.Equal(read(t, fsys, path.Join(protocol.PythonHookDir[1:], name)), want) {
+			t.Errorf("the hook's %s is another, error %v", name, err)
+		}
 	}
 }
 

@@ -99,10 +99,12 @@ func ownSources() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources := map[string][]byte{"hook/" + path.Base(guest.PythonHookPath): guest.PythonHook()}
+	sources := make(map[string][]byte)
+	if err := addHook(sources, "hook"); err != nil {
+		return nil, err
+	}
 	return sources, fs.WalkDir(packages, ".", func(name string, d fs.DirEntry, err error) error {
-		// The hook's directory is not one that programs import from.
-		if err != nil || d.IsDir() || name == path.Base(guest.PythonHookPath) {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		sources[path.Join(ownDir, name)], err = fs.ReadFile(packages, name)

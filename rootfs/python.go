@@ -111,8 +111,10 @@ const ownDir = "own"
 // ownModules are the sources of our own modules by their path in the image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
-		inImage(guest.PythonHookPath):                                       guest.PythonHook(),
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
+	}
+	if err := addHook(modules, hookDir()); err != nil {
+		return nil, err
 	}
 	packages, err := guest.PythonPackages()
 	if err != nil {
@@ -127,6 +129,24 @@ func ownModules() (map[string][]byte, error) {
 		return err
 	})
 	return modules, err
+}
+
+// addHook adds the modules of the hook to files, below a directory.
+func addHook(files map[string][]byte, dir string) error {
+	hook, err := guest.PythonHook()
+	if err != nil {
+		return err
+	}
+	names, err := fs.Glob(hook, "*")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if files[path.Join(dir, name)], err = fs.ReadFile(hook, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compileAll compiles what is in a directory with the Python in dir. In

@@ -77,7 +77,7 @@ func returned(t *testing.T, info string, names ...string) func(context.Context, 
 		if _, err := os.Stat(trial.Image); err != nil {
 			return err
 		}
-		if trial.Files["hook/usercustomize.py"] == nil || trial.Files["own/pyth_on/display.py"] == nil {
+		if trial.Files["hook/usercustomize.py"] == nil || trial.Files["hook/session.py"] == nil || trial.Files["own/pyth_on/display.py"] == nil {
 			t.Errorf("it is given %d files", len(trial.Files))
 		}
 		return trial.Read(bytes.NewReader(b.Bytes()))
