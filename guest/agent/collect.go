@@ -38,7 +38,7 @@ type collector struct {
 
 func collect(conn *protocol.Conn, job *protocol.Job, work int) error {
 	c := &collector{conn: conn, job: job}
-	fd, err := unix.FcntlInt(uintptr(work), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := reopenDirectory(work)
 	if err != nil {
 		return err
 	}

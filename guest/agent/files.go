@@ -46,7 +46,7 @@ func done(conn *protocol.Conn, d protocol.Done, err error) error {
 // parent opens the directory of a file, and makes it if it is missing and is to
 // be made.
 func (p *program) parent(name string, missing bool) (dir int, base string, err error) {
-	if dir, err = unix.FcntlInt(uintptr(p.work), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+	if dir, err = reopenDirectory(p.work); err != nil {
 		return -1, "", err
 	}
 	for {
@@ -171,7 +171,7 @@ func (p *program) remove(name string) error {
 
 // list sends the regular files, as far as their names can be told.
 func (p *program) list(conn *protocol.Conn) error {
-	fd, err := unix.FcntlInt(uintptr(p.work), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := reopenDirectory(p.work)
 	if err != nil {
 		return done(conn, protocol.Done{}, err)
 	}

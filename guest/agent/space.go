@@ -167,6 +167,13 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	return fd, nil
 }
 
+// reopenDirectory returns another descriptor of a directory, with a read
+// position of its own. A duplicated descriptor shares the position, so that
+// what one reading has passed is missing from the next.
+func reopenDirectory(fd int) (int, error) {
+	return unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
 func openDirectory(path string) (int, error) {
 	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
