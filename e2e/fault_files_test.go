@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -43,16 +44,27 @@ func (x *execution) returned() []string {
 	return paths
 }
 
+// jsonText is a string of JSON, which is one of JavaScript.
+func jsonText(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 // writers make a program that writes a file and its directory.
 var writers = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
 	},
 	"javascript": func(path, content string) string {
-		return fmt.Sprintf("require('fs').mkdirSync(require('path').dirname(%[1]q), {recursive: true}); require('fs').writeFileSync(%[1]q, %[2]q);\n", path, content)
+		path, content = jsonText(path), jsonText(content)
+		return fmt.Sprintf("require('fs').mkdirSync(require('path').dirname(%[1]s), {recursive: true}); require('fs').writeFileSync(%[1]s, %[2]s);\n", path, content)
 	},
 	"typescript": func(path, content string) string {
-		return fmt.Sprintf("import * as fs from 'node:fs'; import * as path from 'node:path';\nfs.mkdirSync(path.dirname(%[1]q), {recursive: true}); fs.writeFileSync(%[1]q, %[2]q as string);\n", path, content)
+		path, content = jsonText(path), jsonText(content)
+		return fmt.Sprintf("import * as fs from 'node:fs'; import * as path from 'node:path';\nfs.mkdirSync(path.dirname(%[1]s), {recursive: true}); fs.writeFileSync(%[1]s, %[2]s as string);\n", path, content)
 	},
 }
 
@@ -92,5 +104,133 @@ func TestSessionFaultF01FilesAreListedAndReturnedEachTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// lettered are names with characters that belong to a text: joiners, marks,
+// private and unassigned characters.
+var lettered = []string{
+	"کتاب\u200cخانه.txt",
+	"क्\u200dष.txt",
+	"crew_👩🏽\u200d🚀.txt",
+	"flag_🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f.txt",
+	"co\u00adoperate.txt",
+	"\ufeffbom.txt",
+	"icon_\ue0a0.txt",
+	"lost_\ufffd.txt",
+	"new_\u0378.txt",
+	"עברית\u200f.txt",
+	"word\u2060joined/گزارش\u200cها.txt",
+}
+
+// awkward are names that are no names of files for a client: they break a line,
+// turn the text around them, or are no text.
+var awkward = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
+
+func TestExecuteFaultLNamesOfEveryScriptGoInAndComeOut(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for language, write := range writers {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			var code strings.Builder
+			var given []object
+			for _, name := range lettered {
+				given = append(given, object{"path": "in/" + name, "content": name})
+				if language == "python" {
+					code.WriteString(write(name, name))
+					fmt.Fprintf(&code, "assert open('in/' + %[1]q).read() == %[1]q\n", name)
+				}
+			}
+			if language != "python" {
+				program := "const fs = require('fs');\n"
+				if language == "typescript" {
+					program = "import * as fs from 'node:fs';\n"
+				}
+				code.WriteString(program + "fs.mkdirSync('word\u2060joined');\nfor (const name of process.argv.slice(2)) { if (fs.readFileSync('in/' + name, 'utf8') !== name) throw new Error(name); fs.writeFileSync(name, name); }\n")
+			}
+			x := a.execute(t, object{"language": language, "code": code.String(), "files": given, "args": lettered, "outputFiles": []string{"*.txt", "word*/**"}}).ends(t, "succeeded")
+			for _, name := range lettered {
+				if got := string(x.file(t, name)); got != name {
+					t.Errorf("%q holds %q: %s", name, got, x)
+				}
+			}
+			if len(x.Files) != len(lettered) || len(x.FilesSkipped) > 0 {
+				t.Errorf("got %q, %s", x.returned(), x)
+			}
+		})
+	}
+}
+
+func TestSessionFaultLNamesOfEveryScriptCanBeUsed(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, language := range []string{"python", "javascript"} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{"language": language})
+			all := object{"language": language, "outputFiles": []string{"**"}}
+			for _, name := range lettered {
+				s.file(t, "PUT", name, name).want(t, 201, nil)
+				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != name {
+					t.Errorf("%q holds %q", name, got.body)
+				}
+				s.in(t, writers[language](name, "again"), object{"language": language}).ends(t, "succeeded")
+			}
+			want := slices.Sorted(slices.Values(lettered))
+			if got := s.list(t); !slices.Equal(got, want) {
+				t.Errorf("the list is %q, want %q", got, want)
+			}
+			x := s.in(t, "1", all).ends(t, "succeeded")
+			if got := x.returned(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
+				t.Errorf("got %q, want %q: %s", got, want, x)
+			}
+			for _, name := range lettered {
+				s.file(t, "DELETE", name, nil).want(t, 204, nil)
+			}
+			if got := s.list(t); len(got) != 0 {
+				t.Errorf("%q is left", got)
+			}
+		})
+	}
+}
+
+// TestFaultF03NamesOfFilesEndNothing has programs write files whose names no
+// answer can have. The run ends by itself, and says what it left out.
+func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	code := "import os\nfor name in " + fmt.Sprintf("[%q, %q, %q, %q, %q]", awkward[0], awkward[1], awkward[2], awkward[3], awkward[4]) +
+		" + [b'\\xff\\xfe.txt', b'\\xed\\xb2\\x80.txt', '\\ufffe.txt', 'ok.txt']:\n    with open(name, 'w') as f: f.write('x');\n"
+	check := func(t *testing.T, x *execution) {
+		t.Helper()
+		x.ends(t, "succeeded")
+		if got := x.returned(); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) || len(x.FilesSkipped) != 7 {
+			t.Errorf("got %q and %q", got, x.FilesSkipped)
+		}
+		for _, f := range x.FilesSkipped {
+			if strings.ContainsAny(f.Path, "\n\u0085\u2028\u202e\u2067") || f.Reason == "" {
+				t.Errorf("%q is skipped because %q", f.Path, f.Reason)
+			}
+		}
+	}
+	check(t, a.execute(t, object{"code": code, "outputFiles": []string{"*.txt"}}))
+	s := a.open(t, object{})
+	check(t, s.in(t, code, object{"outputFiles": []string{"*.txt"}}))
+	check(t, s.in(t, "print(1)", object{"outputFiles": []string{"*.txt"}}))
+	if got := s.list(t); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) {
+		t.Errorf("the list is %q", got)
+	}
+	js := "const fs = require('fs'); for (const n of process.argv.slice(2)) fs.writeFileSync(n, 'x'); fs.writeFileSync(Buffer.from([0xff, 0x2e, 0x74, 0x78, 0x74]), 'x');"
+	x := a.execute(t, object{"language": "javascript", "code": js, "args": awkward, "outputFiles": []string{"*"}}).ends(t, "succeeded")
+	if len(x.Files) != 0 || len(x.FilesSkipped) != 6 {
+		t.Errorf("got %q and %q", x.returned(), x.FilesSkipped)
+	}
+	for _, name := range awkward {
+		p := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "files": []object{{"path": name, "content": ""}}}).refused(t, 400, "invalid_request")
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.files[0].path" || !strings.Contains(p.Errors[0].Message, "U+") {
+			t.Errorf("%q: %+v", name, p)
+		}
+		s.file(t, "PUT", name, "x").refused(t, 400, "invalid_request")
 	}
 }

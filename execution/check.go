@@ -9,6 +9,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // Bounds of the parts of a program that are not settings.
@@ -136,7 +137,7 @@ func checkLabels(f *pyth.Faults, labels []string) {
 		f.Add("body.labels", "must be at most %d", maxLabels)
 	}
 	for i, label := range labels {
-		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, unprintable) {
+		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, func(r rune) bool { return !workpath.Printable(r) }) {
 			f.Add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
 		}
 	}

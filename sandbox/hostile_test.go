@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -93,21 +94,17 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 		skips = append(skips, protocol.KindSkipped, protocol.Skipped{Path: "f"})
 	}
 	for name, wire := range map[string][]byte{
-		"says nothing":                {},
-		"ends within a frame":         {'o', 0, 0, 0, 9},
-		"claims a gigantic frame":     {'o', 255, 255, 255, 255},
-		"greets again":                say(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
-		"speaks as the host":          say(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
-		"invents a kind":              say(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
-		"sends no JSON":               say(protocol.KindExit, []byte("{")),
-		"sends a file out of bounds":  say(protocol.KindFile, file("../x", 1), protocol.KindExit, ok),
-		"sends an absolute file":      say(protocol.KindFile, file("/x", 1), protocol.KindExit, ok),
-		"sends a file without a name": say(protocol.KindFile, file("", 1), protocol.KindExit, ok),
-		"sends a deceiving name":      say(protocol.KindFile, file("a\u202eb", 1), protocol.KindExit, ok),
-		"sends half a file frame":     say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
-		"sends too many files":        say(append(many, protocol.KindExit, ok)...),
-		"sends too large files":       say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
-		"skips without end":           say(append(skips, protocol.KindExit, ok)...),
+		"says nothing":            {},
+		"ends within a frame":     {'o', 0, 0, 0, 9},
+		"claims a gigantic frame": {'o', 255, 255, 255, 255},
+		"greets again":            say(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
+		"speaks as the host":      say(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"invents a kind":          say(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
+		"sends no JSON":           say(protocol.KindExit, []byte("{")),
+		"sends half a file frame": say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
+		"sends too many files":    say(append(many, protocol.KindExit, ok)...),
+		"sends too large files":   say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
+		"skips without end":       say(append(skips, protocol.KindExit, ok)...),
 	} {
 		t.Run("it "+name, func(t *testing.T) {
 			o, err := hear(t, false, wire)
@@ -115,6 +112,21 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 				t.Errorf("got %+v, %v", o, err)
 			}
 		})
+	}
+}
+
+// A name is no reason to end a run: who could tell a lie from a rule that the
+// guest has otherwise? But no such file is returned.
+func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
+	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
+		o, err := hear(t, false, say(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindExit, protocol.Exit{}))
+		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
+			t.Errorf("%.20q: got %+v, %v", name, o, err)
+			continue
+		}
+		if f := o.FilesSkipped[0]; f.Reason == "" || len(f.Path) > 1100 || strings.ContainsAny(f.Path, "\n\u202e") || !utf8.ValidString(f.Path) {
+			t.Errorf("%.20q is skipped as %+v", name, f)
+		}
 	}
 }
 

@@ -1,13 +1,11 @@
 package sandbox
 
 import (
-	"path"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // What a run may return of files, in number and bytes; the same as it may be
@@ -16,7 +14,7 @@ const (
 	maxOutputFiles     = 64
 	maxOutputFileBytes = 10 << 20
 	maxSkipped         = 128
-	maxPath            = 1024 + len("…")
+	maxReason          = 256
 )
 
 // Bounds on what is shown of an exception.
@@ -33,8 +31,12 @@ func (r *run) file(payload []byte) error {
 		return errGuest
 	}
 	r.fileBytes += len(content)
-	if len(r.outcome.Files) >= maxOutputFiles || r.fileBytes > maxOutputFileBytes || !printablePath(name) {
+	if len(r.outcome.Files) >= maxOutputFiles || r.fileBytes > maxOutputFileBytes {
 		return errGuest
+	}
+	// The guest goes by the same rule; a name is no reason to end anything.
+	if fault := workpath.Fault(name); fault != "" {
+		return r.skip(name, "its path "+fault)
 	}
 	f := pyth.File{Path: name, Content: content}
 	r.outcome.Files = append(r.outcome.Files, f)
@@ -50,31 +52,19 @@ func (r *run) skipped(payload []byte) error {
 	if err := decode(payload, &s); err != nil {
 		return err
 	}
-	if len(r.outcome.FilesSkipped) >= maxSkipped || len(s.Path) > maxPath || len(s.Reason) > maxPath {
+	return r.skip(s.Path, s.Reason)
+}
+
+// skip notes a file that is not returned, and shows its name without what would
+// deceive a reader.
+func (r *run) skip(name, reason string) error {
+	if len(r.outcome.FilesSkipped) >= maxSkipped || len(reason) > maxReason {
 		return errGuest
 	}
-	// Names that are refused for their characters are shown without these.
-	s.Path = strings.Map(func(c rune) rune {
-		if !printable(c) {
-			return utf8.RuneError
-		}
-		return c
-	}, s.Path)
-	r.outcome.FilesSkipped = append(r.outcome.FilesSkipped, pyth.SkippedFile{Path: s.Path, Reason: s.Reason})
+	skipped := pyth.SkippedFile{Path: workpath.Display(name), Reason: workpath.Display(reason)}
+	r.outcome.FilesSkipped = append(r.outcome.FilesSkipped, skipped)
 	return nil
 }
-
-// printablePath is whether the name is a clean relative path without
-// characters that could deceive a reader or a client that writes files.
-func printablePath(name string) bool {
-	return len(name) <= maxPath && utf8.ValidString(name) && name != "" && name != "." &&
-		path.Clean(name) == name && !path.IsAbs(name) && name != ".." && !strings.HasPrefix(name, "../") &&
-		strings.IndexFunc(name, func(c rune) bool { return !printable(c) }) < 0
-}
-
-// printable refuses control and format characters: newlines in a listing,
-// right-to-left overrides in a name.
-func printable(c rune) bool { return !unicode.Is(unicode.C, c) && c != utf8.RuneError }
 
 // programError bounds what the program's process says of its exception.
 func programError(r *protocol.Report) *pyth.ProgramError {

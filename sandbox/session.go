@@ -9,6 +9,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // fileTimeout is how long the guest may take for one step of an operation on
@@ -54,7 +55,7 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 			if kind != protocol.KindEntry || decode(payload, &e) != nil || len(files) >= maxListed {
 				return errGuest
 			}
-			if printablePath(e.Path) {
+			if workpath.Fault(e.Path) == "" {
 				files = append(files, pyth.FileInfo{Path: e.Path, SizeBytes: e.SizeBytes, ModifiedAt: time.UnixMilli(e.ModifiedMs)})
 			}
 		}

@@ -6,18 +6,15 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 const (
-	// maxDepth bounds how deep directories are followed.
-	maxDepth = 64
 	// maxVisited bounds how many entries are looked at.
 	maxVisited = 100_000
 	// maxSkipped bounds how many skipped files are told apart.
@@ -71,8 +68,8 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		return nil
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		if depth+1 >= maxDepth {
-			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", maxDepth))
+		if depth+1 >= workpath.MaxDepth {
+			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", workpath.MaxDepth))
 		}
 		fd, err := openDirectoryAt(dirfd, name)
 		if err != nil {
@@ -119,15 +116,10 @@ func (c *collector) refuse(full string, st *unix.Stat_t) string {
 	default:
 		return "it is not a regular file"
 	}
+	if fault := workpath.Fault(full); fault != "" {
+		return "its path " + fault
+	}
 	switch {
-	case !utf8.ValidString(full):
-		return "its name is not valid UTF-8"
-	case len(full) > 1024:
-		return "its path is longer than 1024 bytes"
-	case strings.ContainsFunc(full, func(r rune) bool {
-		return r < ' ' || r == 0x7f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f
-	}):
-		return "its name has control characters"
 	case c.files >= c.job.MaxFiles:
 		return fmt.Sprintf("there are more than %d files", c.job.MaxFiles)
 	case st.Size > c.job.MaxBytes-c.bytes:
@@ -145,9 +137,5 @@ func (c *collector) skip(full, reason string) error {
 	default:
 		return nil
 	}
-	full = strings.ToValidUTF8(full, "\ufffd")
-	if len(full) > 1024 {
-		full = strings.ToValidUTF8(full[:1024], "") + "…"
-	}
-	return c.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: full, Reason: reason})
+	return c.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
 }

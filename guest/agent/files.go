@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // maxListed bounds how many files a list has.
@@ -62,7 +63,7 @@ func (p *program) parent(name string, missing bool) (dir int, base string, err e
 			if err = unix.Mkdirat(dir, first, 0o755); err == nil {
 				err = unix.Fchownat(dir, first, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 			}
-			if err != nil && err != unix.EEXIST {
+			if err != nil && !errors.Is(err, unix.EEXIST) {
 				unix.Close(dir)
 				return -1, "", err
 			}
@@ -209,12 +210,15 @@ func (l *lister) directory(fd int, prefix string, depth int) error {
 func (l *lister) entry(dirfd int, e fs.DirEntry, full string, depth int) error {
 	if e.IsDir() {
 		fd, err := openDirectoryAt(dirfd, e.Name())
-		if err != nil || depth+1 >= maxDepth {
+		if err != nil || depth+1 >= workpath.MaxDepth {
 			return nil
 		}
 		return l.directory(fd, full, depth+1)
 	}
 	var st unix.Stat_t
+	if workpath.Fault(full) != "" {
+		return nil
+	}
 	if err := unix.Fstatat(dirfd, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
