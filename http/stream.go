@@ -2,11 +2,8 @@ package http
 
 import (
 	"bytes"
-	"mime"
 	"net/http"
 	"reflect"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,10 +14,6 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// eventStream is the media type of server-sent events (WHATWG HTML, section
-// 9.2).
-const eventStream = "text/event-stream"
-
 // keepAlive is how often something is sent while nothing happens, so that
 // proxies do not take the connection for dead.
 const keepAlive = 15 * time.Second
@@ -28,20 +21,6 @@ const keepAlive = 15 * time.Second
 // eventTimeout is how long a caller may take to receive one event. Until then a
 // run whose output nobody reads holds its place.
 const eventTimeout = 20 * time.Second
-
-// acceptsEvents is whether the caller asks for a stream.
-func acceptsEvents(r *http.Request) bool {
-	for _, value := range r.Header.Values("Accept") {
-		for part := range strings.SplitSeq(value, ",") {
-			media, params, err := mime.ParseMediaType(part)
-			if q, given := params["q"]; err == nil && media == eventStream {
-				weight, err := strconv.ParseFloat(q, 64)
-				return !given || err == nil && weight > 0
-			}
-		}
-	}
-	return false
-}
 
 // stream runs a program and tells of it as server-sent events. An error is for
 // the caller only as long as nothing was sent.

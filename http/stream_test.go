@@ -113,11 +113,25 @@ func TestOnlyWhoAsksForAStreamGetsOne(t *testing.T) {
 	for accept, want := range map[string]string{
 		"":                                    "application/json",
 		"*/*":                                 "application/json",
-		"text/*":                              "application/json",
+		"application/*":                       "application/json",
+		"text/*":                              "text/event-stream",
+		"text/html":                           "application/json",
 		"text/event-stream;q=0":               "application/json",
 		"text/event-stream;q=x":               "application/json",
+		"text/event-stream;q=0, */*":          "application/json",
+		"text/event-stream, */*":              "text/event-stream",
+		"text/event-stream;q=0.1, */*":        "application/json",
 		"Text/Event-Stream; charset=utf-8":    "text/event-stream",
 		"application/json, text/event-stream": "text/event-stream",
+
+		"application/json;q=0, */*;q=0.1":                     "text/event-stream",
+		"application/json;q=1.0, text/event-stream;q=0.5":     "application/json",
+		"text/event-stream;q=0.5, application/json;q=1.0":     "application/json",
+		"application/json;q=0.2, text/event-stream;q=0.9":     "text/event-stream",
+		"application/*;q=0.9, text/event-stream;q=0.8, */*":   "application/json",
+		"text/*;q=0.9, text/event-stream;q=0.1, */*;q=0.5":    "application/json",
+		"text/event-stream;q=2, application/json;q=0.1":       "application/json",
+		"application/json;q=0.001, text/event-stream;q=0.002": "text/event-stream",
 	} {
 		if got := s.streamed(accept).Header().Get("Content-Type"); got != want {
 			t.Errorf("%q: got %s, want %s", accept, got, want)
