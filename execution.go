@@ -120,6 +120,12 @@ type SkippedFile struct {
 	Reason string
 }
 
+// SkippedResult is a form of a rich value that was not returned.
+type SkippedResult struct {
+	MediaType string
+	Reason    string
+}
+
 // Job is a program ready to run: everything is resolved and checked, nothing
 // is optional. It is plain data but for Secrets.Recorded, so that it can travel
 // to another machine.
@@ -227,6 +233,8 @@ type Outcome struct {
 	Results         []Result
 	// ResultsTruncated is whether there were more, or larger ones.
 	ResultsTruncated bool
+	// ResultsSkipped are forms of rich values that were left out.
+	ResultsSkipped []SkippedResult
 	Files            []File
 	FilesSkipped     []SkippedFile
 	// SessionEnded is whether the session that it ran in is no more.

@@ -6,6 +6,7 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/redact"
+	"github.com/pyth-on/pyth-on/results"
 )
 
 // redaction keeps the values of secrets out of what is told of one run.
@@ -83,7 +84,8 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 // with all that is around it.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	if !json.Valid([]byte(out)) {
+	// Two names may have become equal, too.
+	if _, err := results.JSON([]byte(out)); err != nil {
 		quoted, _ := json.Marshal(out) // A string has no error.
 		return string(quoted)
 	}

@@ -73,6 +73,7 @@ type ExecuteResponse struct {
 	Error            *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
 	Results          []ResultValue   `json:"results" doc:"Rich values in the order in which they were displayed, each a map of media type to data: text as it is, images in base64, JSON as JSON."`
 	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether there were more rich values, or larger ones, than fit into an answer."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Forms of rich values that are left out, such as JSON that cannot be read or is nested too deep."`
 	Files            []OutputFile    `json:"files" doc:"The files that outputFiles asked for."`
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
 	Redactions       int             `json:"redactions" doc:"How many values of secrets were replaced in the output."`
@@ -106,6 +107,12 @@ type OutputFile struct {
 type SkippedFile struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
+}
+
+// SkippedResult is a form of a rich value that is not returned.
+type SkippedResult struct {
+	MediaType string `json:"mediaType" example:"application/json"`
+	Reason    string `json:"reason" example:"it is not valid JSON"`
 }
 
 // Usage is what a run took.
@@ -225,7 +232,7 @@ func (h *Handler) run(ctx context.Context, r *http.Request, w http.ResponseWrite
 	if err != nil {
 		return nil, err
 	}
-	return &executeOutput{Body: h.inJSON(executeResponse(e))}, nil
+	return &executeOutput{Body: h.inJSON(http.StatusOK, executeResponse(e))}, nil
 }
 
 // program is the request in the server's terms.
@@ -344,6 +351,9 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 	}
 	for i, f := range e.Files {
 		out.Files[i] = outputFile(f)
+	}
+	for _, r := range e.ResultsSkipped {
+		out.ResultsSkipped = append(out.ResultsSkipped, SkippedResult(r))
 	}
 	for i, f := range e.FilesSkipped {
 		out.FilesSkipped[i] = SkippedFile{Path: f.Path, Reason: f.Reason}

@@ -144,7 +144,7 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 	if err != nil {
 		return nil, err
 	}
-	return &generateOutput{Body: h.inJSON(answer)}, nil
+	return &generateOutput{Body: h.inJSON(http.StatusOK, answer)}, nil
 }
 
 // request is the request in the server's terms.

@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -169,14 +170,23 @@ func (*jsonAPI) Negotiate(string) (string, error) { return "application/json", n
 
 // Marshal writes v as JSON. Requests are read by bodySpec.
 func (*jsonAPI) Marshal(w io.Writer, _ string, v any) error {
-	// A program's output may be any bytes; what is not UTF-8 becomes U+FFFD.
-	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	data, err := encode(v)
 	if err != nil {
 		return err
 	}
 	// A caller who has gone away is no failure of ours.
 	_, _ = w.Write(data)
 	return nil
+}
+
+// encode writes an answer as JSON. A program's output may be any bytes: what is
+// not UTF-8 becomes U+FFFD.
+func encode(v any) ([]byte, error) {
+	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	return data, nil
 }
 
 // bindTime ends the work for a request that takes too long.

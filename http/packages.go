@@ -166,10 +166,7 @@ func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change 
 		if err != nil {
 			return nil, err
 		}
-		return &packageOutput{Body: func(ctx huma.Context) {
-			ctx.SetStatus(status)
-			h.inJSON(result)(ctx)
-		}}, nil
+		return &packageOutput{Body: h.inJSON(status, result)}, nil
 	}
 	return &packageOutput{Body: func(huma.Context) {}}, h.streamTo(r, w, func(s *stream) (any, error) {
 		_, result, err := change(func(step, detail string) error { return s.send("progress", progressEvent{step, detail}) })

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -40,9 +39,15 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	stop := s.keepAlive()
 	last, err := run(s)
 	stop()
+	if err == nil && s.failed == nil {
+		// A caller who has gone away is no failure of ours.
+		_ = s.end(last)
+	}
+	if err == nil {
+		err = s.failed
+	}
 	switch {
 	case err == nil:
-		_ = s.end(last)
 	case !s.begun:
 		return err
 	default:
@@ -51,11 +56,20 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	return nil
 }
 
-// inJSON writes the answer to a caller that did not ask for a stream.
-func (h *Handler) inJSON(answer any) func(huma.Context) {
+// inJSON writes the answer to a caller that did not ask for a stream. What cannot
+// be encoded is answered with 500, so that no answer is lost without a word.
+func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
-		ctx.SetHeader("Content-Type", "application/json")
-		_ = h.api.Marshal(ctx.BodyWriter(), "", answer)
+		r, w := humago.Unwrap(ctx)
+		data, err := encode(answer)
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", applicationJSON)
+		w.WriteHeader(status)
+		// A caller who has gone away is no failure of ours.
+		_, _ = w.Write(data)
 	}
 }
 
@@ -66,6 +80,10 @@ type stream struct {
 	control *http.ResponseController
 	// timeout is how long the caller may take to receive one event.
 	timeout time.Duration
+
+	// failed is why an event could not be encoded; the stream ends with an error
+	// then, and the run goes on to its end.
+	failed error
 
 	mu    sync.Mutex
 	begun bool
@@ -137,12 +155,14 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	return s.send(string(name), textEvent{string(b)})
 }
 
-// send writes one event. JSON has no line breaks, which would end it.
+// send writes one event. JSON has no line breaks, which would end it. An error
+// means that the caller has gone away, and ends the run.
 func (s *stream) send(event string, data any) error {
 	message := []byte("event: " + event + "\ndata: ")
-	encoded, err := json.Marshal(data, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
+	encoded, err := encode(data)
 	if err != nil {
-		return err
+		s.failed = err
+		return nil
 	}
 	return s.write(append(append(message, encoded...), "\n\n"...))
 }

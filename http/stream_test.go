@@ -138,3 +138,38 @@ func TestOnlyWhoAsksForAStreamGetsOne(t *testing.T) {
 		}
 	}
 }
+
+// An answer that cannot be encoded is a fault of the server, which must not look
+// like a success or like a caller who has gone away.
+func TestAnAnswerThatCannotBeEncodedIsNotLost(t *testing.T) {
+	for name, value := range map[string]string{
+		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			heard := 0
+			s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+				e := succeeded("42\n")
+				e.Results = []pyth.Result{{"application/json": value}}
+				if events == nil {
+					return e, nil
+				}
+				for _, err := range []error{events.Started("exe_1"), events.Result(e.Results[0]), events.Output(pyth.Stdout, []byte("42\n"))} {
+					if err != nil {
+						return nil, err
+					}
+					heard++
+				}
+				return e, nil
+			}
+			res := s.execute(`{"code":"x"}`)
+			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode the answer") {
+				t.Errorf("status %d: %s; logged was %s", res.StatusCode, res.body, s.log)
+			}
+			got := readEvents(t, bufio.NewScanner(s.streamed("text/event-stream").Body))
+			if heard != 3 || len(got) != 3 || got[1].Name != "stdout" || got[2].Name != "error" || !strings.Contains(got[2].Data, `"code":"internal"`) {
+				t.Errorf("after %d events: %v", heard, got)
+			}
+		})
+	}
+}

@@ -1,18 +1,20 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"regexp"
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/guest/protocol"
+	"github.com/pyth-on/pyth-on/results"
 )
 
 // What a run may display, in number and bytes.
 const (
 	maxResults     = 100
 	maxResultBytes = 8 << 20
+	// maxSkippedResults bounds what is told of results that are left out.
+	maxSkippedResults = 100
 )
 
 // mediaType is the form of a media type without parameters (RFC 6838, section
@@ -29,9 +31,19 @@ func (r *run) result(payload []byte) {
 	}
 	result := make(pyth.Result)
 	for media, data := range protocol.DecodeResult(payload) {
-		if mediaType.MatchString(media) && (!pyth.IsJSON(media) || json.Valid(data)) {
-			result[media] = strings.ToValidUTF8(string(data), "\ufffd")
+		if !mediaType.MatchString(media) {
+			continue
 		}
+		if !pyth.IsJSON(media) {
+			result[media] = strings.ToValidUTF8(string(data), "\ufffd")
+			continue
+		}
+		text, err := results.JSON(data)
+		if err != nil {
+			r.skipResult(media, err.Error())
+			continue
+		}
+		result[media] = text
 	}
 	if len(result) == 0 {
 		return
@@ -39,5 +51,12 @@ func (r *run) result(payload []byte) {
 	r.outcome.Results = append(r.outcome.Results, result)
 	if r.events != nil {
 		r.told(r.events.Result(result))
+	}
+}
+
+// skipResult tells the user of a form of a rich value that is left out.
+func (r *run) skipResult(media, reason string) {
+	if len(r.outcome.ResultsSkipped) < maxSkippedResults {
+		r.outcome.ResultsSkipped = append(r.outcome.ResultsSkipped, pyth.SkippedResult{MediaType: media, Reason: reason})
 	}
 }
