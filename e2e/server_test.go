@@ -149,7 +149,7 @@ func linkImages(dir string) error {
 	return nil
 }
 
-var urlField = regexp.MustCompile(`url=(http://\S+)`)
+var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
 
 // start starts a server in a new data directory and waits until it serves.
 func start(t testing.TB, flags ...string) *server {
@@ -207,9 +207,9 @@ func (s *server) serves() error {
 			switch {
 			case !ok:
 				return fmt.Errorf("the server ended: %s", s.log)
-			case strings.Contains(line, `msg="serving metrics"`):
+			case strings.Contains(line, `msg="serving metrics"`), strings.Contains(line, `"msg":"serving metrics"`):
 				s.metrics = url[1]
-			case strings.Contains(line, "msg=serving"):
+			case strings.Contains(line, "msg=serving"), strings.Contains(line, `"msg":"serving"`):
 				s.URL = url[1]
 			}
 		case <-deadline:

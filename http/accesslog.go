@@ -14,7 +14,7 @@ import (
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
-	attrs = append(attrs, slog.String("requestId", req.id), slog.String("method", clip(r.Method)))
+	attrs = append(attrs, slog.String("request_id", req.id), slog.String("method", clip(r.Method)))
 	if req.route != "" {
 		attrs = append(attrs, slog.String("route", req.route))
 	} else {
@@ -23,12 +23,12 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	attrs = append(attrs,
 		slog.Int("status", w.status()),
 		slog.Int64("bytes", w.bytes),
-		slog.Duration("duration", took),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("ip", req.ip),
 	)
 	if p := req.principal; p != nil {
 		credential = p.Credential
-		attrs = append(attrs, slog.String("userId", string(p.User.ID)))
+		attrs = append(attrs, slog.String("user_id", string(p.User.ID)))
 	}
 	attrs = append(attrs, slog.String("credential", string(credential)))
 	level := slog.LevelInfo

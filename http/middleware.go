@@ -160,7 +160,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 		panic(cause)
 	}
 	h.log.ErrorContext(r.Context(), "panic",
-		"requestId", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.wrote != 0 {
 		// Half a response must not look like a whole one.
 		w.Header().Set("Connection", "close")

@@ -261,8 +261,8 @@ func TestTheAccessLogSaysWhoDidWhat(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
 	log := lines[len(lines)-1]
 	for _, want := range []string{
-		`"requestId":"id-1"`, `"method":"DELETE"`, `"route":"/api/v1/keys/{id}"`, `"status":204`, `"bytes":0`,
-		`"duration":`, `"ip":"2001:db8::7"`, `"userId":"usr_ada"`, `"credential":"api_key"`,
+		`"request_id":"id-1"`, `"method":"DELETE"`, `"route":"/api/v1/keys/{id}"`, `"status":204`, `"bytes":0`,
+		`"duration_ms":`, `"ip":"2001:db8::7"`, `"user_id":"usr_ada"`, `"credential":"api_key"`,
 	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("%s is not in %s", want, log)

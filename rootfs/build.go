@@ -155,7 +155,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
 		return "", err
 	}
-	b.Logger.Info("made an image of the root file system", "path", path, "duration", time.Since(started))
+	b.Logger.Info("made an image of the root file system", "path", path, "duration_ms", time.Since(started).Milliseconds())
 	return path, nil
 }
 

@@ -309,7 +309,7 @@ func (p *Pool) failed(took time.Duration, err error) {
 		return
 	}
 	p.config.Observer.Booted(took, err)
-	p.config.Logger.Error("a sandbox did not boot", "err", err)
+	p.config.Logger.Error("a sandbox did not boot", "error", err)
 	if p.rest.timer == nil {
 		p.rest.begin(func() {
 			p.mu.Lock()

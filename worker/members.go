@@ -239,7 +239,7 @@ func (p *Pool) doRenew(m *member) {
 	case p.closed:
 		p.remove(m, Drained)
 	default:
-		p.config.Logger.Warn("a sandbox could not be renewed", "err", err)
+		p.config.Logger.Warn("a sandbox could not be renewed", "error", err)
 		p.remove(m, Broken)
 	}
 	p.schedule()
@@ -281,7 +281,7 @@ func (p *Pool) remove(m *member, reason Reason) {
 	p.config.Observer.Removed(reason)
 	p.all.Go(func() {
 		if err := m.sandbox.Close(); err != nil {
-			p.config.Logger.Error("a sandbox was not removed whole", "err", err)
+			p.config.Logger.Error("a sandbox was not removed whole", "error", err)
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -234,7 +234,7 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) 
 			}
 		}
 		if err != nil && job.Session != "" {
-			p.config.Logger.Warn("the sandbox of a session did not take its job", "err", err)
+			p.config.Logger.Warn("the sandbox of a session did not take its job", "error", err)
 			return &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}, nil
 		}
 		if err == nil {
@@ -242,7 +242,7 @@ func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) 
 			p.config.Observer.Ran(outcome)
 			return outcome, nil
 		}
-		p.config.Logger.Warn("a sandbox did not take its job", "err", err)
+		p.config.Logger.Warn("a sandbox did not take its job", "error", err)
 		if attempt == attempts || ctx.Err() != nil || reservationOf(job) != "" {
 			return canceledOr(ctx, unavailable(err))
 		}

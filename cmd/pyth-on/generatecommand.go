@@ -42,7 +42,7 @@ func (c *generateCommand) Run() error {
 	}
 	code, err := c.run()
 	if err != nil {
-		fail(err)
+		fail(err, nil)
 		return exitCode(exitNotRun)
 	}
 	return exitCode(code)

@@ -29,7 +29,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	// passes signals on to this one.
 	time.AfterFunc(signalsTogether, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
-	logger.Info("stopping: waiting for running programs", "atMost", atMost)
+	logger.Info("stopping: waiting for running programs", "at_most_ms", atMost.Milliseconds())
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {

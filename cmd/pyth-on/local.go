@@ -37,7 +37,8 @@ func openLocal(ctx context.Context, c *localConfig) (*local, error) {
 		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	node, err := c.node.nodeFor(ctx, c.language, cache, newProgress(os.Stderr).step)
+	progress := newProgress(os.Stderr).step
+	node, err := c.node.nodeFor(ctx, c.language, cache, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func openLocal(ctx context.Context, c *localConfig) (*local, error) {
 		config.Network, open = c.network, c.network.open
 	}
 	m, err := openMachine(ctx, &machineConfig{
-		dir: cache, stateDir: slot.join("state"), node: node, runtimes: c.runtimes, network: open, pool: single(0, logger), logger: logger,
+		dir: cache, stateDir: slot.join("state"), node: node, runtimes: c.runtimes, network: open, progress: progress, pool: single(0, logger), logger: logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, slot.Close())

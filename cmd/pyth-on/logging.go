@@ -3,7 +3,14 @@ package main
 import (
 	"io"
 	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
 )
+
+// jsonFormat is the value of --log-format for lines of JSON.
+const jsonFormat = "json"
 
 // logFlags say what is logged and how.
 type logFlags struct {
@@ -13,8 +20,56 @@ type logFlags struct {
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
-	if f.LogFormat == "json" {
+	if f.LogFormat == jsonFormat {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// progress returns a function that reports how far a long step is: as log
+// records where every line must be one, else for a person to read.
+func (f logFlags) progress(logger *slog.Logger) func(step string, done, total int) {
+	if f.LogFormat == jsonFormat {
+		return (&progressLog{logger: logger}).step
+	}
+	return newProgress(os.Stderr).step
+}
+
+// progressLog logs how far a long step is.
+type progressLog struct {
+	logger *slog.Logger
+	last   string
+	at     time.Time
+}
+
+func (p *progressLog) step(name string, done, total int) {
+	if name == p.last && time.Since(p.at) < progressEvery {
+		return
+	}
+	p.last, p.at = name, time.Now()
+	attrs := []any{"step", name}
+	if total > 0 {
+		attrs = append(attrs, "percent", done*100/total)
+	}
+	p.logger.Info("preparing", attrs...)
+}
+
+// wantsJSONLog reports whether the command line or the environment asks a
+// server for log lines of JSON. It is for errors that come before the two are
+// parsed.
+func wantsJSONLog(args, environ []string) bool {
+	if len(args) == 0 || args[0] != "serve" {
+		return false
+	}
+	for i, arg := range args {
+		value, found := strings.CutPrefix(arg, "--log-format")
+		switch {
+		case !found:
+		case value == "" && i+1 < len(args):
+			return args[i+1] == jsonFormat
+		default:
+			return value == "="+jsonFormat
+		}
+	}
+	return slices.Contains(environ, settingPrefix+"LOG_FORMAT="+jsonFormat)
 }

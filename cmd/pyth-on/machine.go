@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/nodejs"
@@ -36,6 +35,8 @@ type machineConfig struct {
 	// network and layers may be nil: then programs have none.
 	network func([]string) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+	// progress is told how far the making of images is.
+	progress func(step string, done, total int)
 	// pool is the configuration but for what the host says.
 	pool   worker.Config
 	logger *slog.Logger
@@ -43,12 +44,11 @@ type machineConfig struct {
 
 // openMachine makes what images are missing, and starts to fill the pool.
 func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
-	progress := newProgress(os.Stderr).step
-	image, err := rootfs.Build(ctx, c.dir, rootfs.Options{Node: pathOf(c.node), Progress: progress})
+	image, err := rootfs.Build(ctx, c.dir, rootfs.Options{Node: pathOf(c.node), Progress: c.progress})
 	if err != nil {
 		return nil, err
 	}
-	own, err := c.runtimes.build(ctx, c.dir, c.stateDir, progress, c.logger)
+	own, err := c.runtimes.build(ctx, c.dir, c.stateDir, c.progress, c.logger)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -39,7 +40,7 @@ func main() {
 		sandbox.GVisorMain()
 	}
 	if err := hideSettings(); err != nil {
-		os.Exit(fail(err))
+		os.Exit(fail(err, os.Args[1:]))
 	}
 	os.Exit(run(os.Args[1:]))
 }
@@ -57,22 +58,30 @@ func run(args []string) int {
 		panic(err) // The struct above is at fault.
 	}
 	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
-		return fail(err)
+		return fail(err, args)
 	}
 	context, err := parser.Parse(args)
 	if err != nil {
+		if wantsJSONLog(args, os.Environ()) {
+			return fail(err, args)
+		}
 		parser.FatalIfErrorf(err)
 	}
-	return fail(context.Run())
+	return fail(context.Run(), args)
 }
 
-// fail tells what went wrong, if anything, and what to exit with.
-func fail(err error) int {
+// fail reports what went wrong, if anything, and returns the exit code. A
+// server whose log is JSON reports it as a log record.
+func fail(err error, args []string) int {
 	if err == nil {
 		return 0
 	}
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
+	}
+	if wantsJSONLog(args, os.Environ()) {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the server ended", "error", err.Error())
+		return 1
 	}
 	fmt.Fprintf(os.Stderr, "pyth-on: error: %v\n", err)
 	return 1

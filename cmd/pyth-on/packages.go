@@ -37,7 +37,7 @@ func (f packageFlags) packages(ctx context.Context, config packages.Config, regi
 			var err error
 			if config.Node.URL, err = nodejs.Registry(ctx); err != nil {
 				// Node itself may have been found or given.
-				config.Logger.Warn("there are no packages for JavaScript", "reason", err, "mend", "name a registry with --npm-registry")
+				config.Logger.Warn("there are no packages for JavaScript", "reason", err, "hint", "name a registry with --npm-registry")
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func (c *runCommand) Run() error {
 	}
 	code, err := c.run()
 	if err != nil {
-		fail(err)
+		fail(err, nil)
 		return exitCode(exitNotRun)
 	}
 	return exitCode(code)

@@ -76,6 +76,8 @@ func (c *serveCommand) serve() (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
 	logger := c.logger(os.Stderr)
+	// Whatever else writes to the standard loggers comes as a log record, too.
+	slog.SetDefault(logger)
 
 	if err := keepPrivate(c.DataDir, logger); err != nil {
 		return err
@@ -120,9 +122,10 @@ func (c *serveCommand) serve() (err error) {
 	})
 	defer secret.Close()
 
-	node, err := c.node(ctx, data.path, newProgress(os.Stderr).step)
+	progress := c.progress(logger)
+	node, err := c.node(ctx, data.path, progress)
 	if reason, ok := errors.AsType[*noNode](err); ok {
-		logger.Warn("programs in JavaScript and TypeScript are refused: there is no Node", "reason", reason.Err, "mend", reason.Fix)
+		logger.Warn("programs in JavaScript and TypeScript are refused: there is no Node", "reason", reason.Err, "hint", reason.Fix)
 	} else if err != nil {
 		return err
 	}
@@ -136,7 +139,7 @@ func (c *serveCommand) serve() (err error) {
 	way.packages = shelf
 	metrics := newPoolMetrics()
 	m, err := openMachine(ctx, &machineConfig{
-		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: shelf.mounts,
+		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: shelf.mounts, progress: progress,
 		pool: c.worker(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
 	})
 	if err != nil {

@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// jsonLog checks that a log is nothing but records, whose keys are in snake_case
+// and whose durations are numbers of milliseconds, and returns them.
+func jsonLog(t *testing.T, log string) []object {
+	t.Helper()
+	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	var records []object
+	for line := range strings.Lines(log) {
+		var r object
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Errorf("not a record: %q", line)
+			continue
+		}
+		records = append(records, r)
+		if level, _ := r["level"].(string); !slices.Contains([]string{"DEBUG", "INFO", "WARN", "ERROR"}, level) {
+			t.Errorf("the level of %q", line)
+		}
+		if r["msg"] == "" || r["time"] == "" {
+			t.Errorf("no message or time in %q", line)
+		}
+		for k, v := range r {
+			if !key.MatchString(k) {
+				t.Errorf("the key %q of %q", k, line)
+			}
+			_, number := v.(float64)
+			if strings.HasSuffix(k, "_ms") != (number && regexp.MustCompile(`(?i)duration|took|elapsed|_ms$|most`).MatchString(k)) {
+				t.Errorf("the duration %q of %q", k, line)
+			}
+		}
+	}
+	return records
+}
+
+func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
+	t.Parallel()
+	// A first start, which makes the image.
+	data := t.TempDir()
+	if err := syscall.Chmod(data, 0o755); err != nil { // It is made private, which is logged.
+		t.Fatal(err)
+	}
+	s := startIn(t, data, nil, "--log-format=json", "--node="+nodeBinary(t))
+	a := s.register(t)
+	a.run(t, "print(42)").prints(t, "42\n")
+	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
+	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
+	// What gVisor writes as it dies does not get among the records.
+	for _, pid := range s.sandboxes() {
+		_ = syscall.Kill(pid, syscall.SIGABRT)
+	}
+	eventually(t, "the sandboxes are replaced", func() bool { return s.quiet(t) })
+	a.run(t, "print(42)").prints(t, "42\n")
+	s.stop(t)
+	records := jsonLog(t, s.log.String())
+	find := func(msg string) object {
+		i := slices.IndexFunc(records, func(r object) bool { return r["msg"] == msg })
+		if i < 0 {
+			t.Fatalf("no %q in %s", msg, s.log)
+		}
+		return records[i]
+	}
+	if r := find("preparing"); !strings.HasPrefix(r["step"].(string), "Unpacking Python") {
+		t.Errorf("%v", r)
+	}
+	if r := find("request"); r["duration_ms"].(float64) <= 0 || r["request_id"] == "" {
+		t.Errorf("%v", r)
+	}
+	if r := find("stopping: waiting for running programs"); r["at_most_ms"].(float64) != 30_000 {
+		t.Errorf("%v", r)
+	}
+}
+
+func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/nothing"
+	for name, args := range map[string][]string{
+		"an address that is none": {"--log-format=json", "--addr=nonsense", "--data-dir=" + t.TempDir()},
+		"an unknown flag":         {"--log-format", "json", "--adr=x"},
+		"a missing file":          {"--invites-file=" + file, "--log-format=json", "--data-dir=" + t.TempDir()},
+		"a flag without sense":    {"--log-format=json", "--registration=invite", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
+	} {
+		code, log := serveExits(t, args...)
+		if records := jsonLog(t, log); code == 0 || len(records) == 0 || records[len(records)-1]["level"] != "ERROR" || records[len(records)-1]["error"] == nil {
+			t.Errorf("%s: exit code %d: %s", name, code, log)
+		}
+	}
+	// A text log is for people, but its durations are the same.
+	s := sharedServer(t)
+	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
+	eventually(t, "the request is logged", func() bool {
+		return regexp.MustCompile(`route=/healthz status=200 .*duration_ms=[0-9.]+ `).MatchString(s.log.String())
+	})
+}
+
+// An ordinary user's server is two processes, of which both write to the log.
+func TestServeFault21JSONLogsOfAnOrdinaryUser(t *testing.T) {
+	attr, data := ordinaryUser(t)
+	s := startIn(t, data, attr, "--log-format=json")
+	s.register(t).run(t, "print(42)").prints(t, "42\n")
+	s.stop(t)
+	if records := jsonLog(t, s.log.String()); len(records) < 3 {
+		t.Errorf("%v", records)
+	}
+}
+
+// serveExits starts a server that is to end by itself within a while, and
+// returns its exit code and what it writes to standard error.
+func serveExits(t *testing.T, args ...string) (code int, stderr string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)
+	pipe := must(cmd.StderrPipe())(t)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := must(io.ReadAll(pipe))(t)
+	err := cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode(), string(out)
+	}
+	return 0, string(out)
+}
