@@ -73,9 +73,10 @@ func (c *serveCommand) Run() error {
 
 func (c *serveCommand) serve() (err error) {
 	started := time.Now()
-	ctx, stop := untilSignal()
+	ctx, stop := untilStopSignal()
 	defer stop()
 	logger := c.logger(os.Stderr)
+	defer ignoreSignals(logger)()
 	// Whatever else writes to the standard loggers comes as a log record, too.
 	slog.SetDefault(logger)
 

@@ -1,0 +1,117 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Signals that other servers reload or rotate their logs on neither end this one
+// nor its programs.
+func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) *server{
+		"as root": func(t *testing.T) *server { return start(t) },
+		"as an ordinary user": func(t *testing.T) *server {
+			attr, data := ordinaryUser(t)
+			return startIn(t, data, attr)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			a := s.register(t)
+			answered := a.running(t)
+			for signal, line := range map[syscall.Signal]string{
+				syscall.SIGHUP:  "signal=SIGHUP",
+				syscall.SIGUSR1: "signal=SIGUSR1",
+				syscall.SIGUSR2: "signal=SIGUSR2",
+			} {
+				for range 2 {
+					if err := s.cmd.Process.Signal(signal); err != nil {
+						t.Fatalf("%v: %v", signal, err)
+					}
+				}
+				eventually(t, "the log names "+signal.String(), func() bool { return strings.Contains(s.log.String(), line) })
+			}
+			if !strings.Contains(s.log.String(), "reload is not supported yet") {
+				t.Errorf("the log does not say that there is no reload: %s", s.log)
+			}
+			answered()
+			a.run(t, "print(42)").prints(t, "42\n")
+			s.stop(t)
+		})
+	}
+}
+
+// A server whose log nobody reads any more goes on serving.
+func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
+	r, w := must2(os.Pipe())(t)
+	s := start(t)
+	data := s.data
+	s.stop(t)
+	cmd := exec.Command(binary, "serve", "--addr="+strings.TrimPrefix(s.URL, "http://"), "--data-dir="+data, "--log-level=debug")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	_ = w.Close()
+	log := &logBuffer{lines: make(chan string, 1000)}
+	go log.follow(r)
+	eventually(t, "the server serves", func() bool { return strings.Contains(log.String(), "msg=serving") })
+	_ = r.Close()
+	for range 3 { // Each request is a line of the log.
+		s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-exited:
+		if err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it does not stop")
+	}
+}
+
+// SIGQUIT is for reports of faults: it ends the server at once, not with success,
+// and shows what it was doing. The next start is well.
+func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
+	s := start(t)
+	a := s.register(t)
+	a.secret(t, "TOKEN", "canary-of-the-stack")
+	a.run(t, "print(42)").prints(t, "42\n")
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code == 0 {
+		t.Error("it ended with success")
+	}
+	if log := s.log.String(); !strings.Contains(log, "goroutine ") || strings.Contains(log, "canary-of-the-stack") || strings.Contains(log, a.APIKey) {
+		t.Errorf("the log is %s", log)
+	}
+	a.server = startIn(t, s.data, nil)
+	a.run(t, "print(42)").prints(t, "42\n")
+}
+
+// must2 is must for two values.
+func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
+	return func(t testing.TB) (A, B) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a, b
+	}
+}
