@@ -41,6 +41,11 @@ func (p *program) startInterpreter() error {
 		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 			return err
 		}
+		// A program may also open its streams by name, as /dev/stdin. A pipe can
+		// be opened by its owner only, who is the agent unless it is changed.
+		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
+			return fmt.Errorf("giving the streams to the program: %w", err)
+		}
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
