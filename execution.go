@@ -235,8 +235,8 @@ type Outcome struct {
 	ResultsTruncated bool
 	// ResultsSkipped are forms of rich values that were left out.
 	ResultsSkipped []SkippedResult
-	Files            []File
-	FilesSkipped     []SkippedFile
+	Files          []File
+	FilesSkipped   []SkippedFile
 	// SessionEnded is whether the session that it ran in is no more.
 	SessionEnded bool
 	// Redactions counts the values of secrets that were replaced in the output.

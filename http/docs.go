@@ -50,14 +50,20 @@ type docsGroup struct {
 type docsOperation struct {
 	ID, Method, Path, Summary, Description, Credentials string
 	Parameters                                          []docsField
-	Body                                                *docsContent
-	Responses                                           []docsContent
+	Body                                                *docsBody
+	Responses                                           []docsBody
 }
 
-// docsContent is a body, of the request or of a response.
+// docsBody is the body of a request or of a response, in all its forms.
+type docsBody struct {
+	Status, Description string
+	Optional            bool
+	Forms               []docsContent
+}
+
+// docsContent is one form of a body.
 type docsContent struct {
-	Status, Description, MediaType, Schema, Example string
-	Optional                                        bool
+	MediaType, Schema, Description, Example string
 }
 
 type docsSchema struct {
@@ -138,31 +144,38 @@ func docsOperationOf(op *huma.Operation) (docsOperation, error) {
 		out.Parameters = append(out.Parameters, f)
 	}
 	if op.RequestBody != nil {
-		for mediaType, m := range op.RequestBody.Content {
-			c, err := docsContentOf(mediaType, m)
-			if err != nil {
-				return out, err
-			}
-			c.Optional = !op.RequestBody.Required
-			out.Body = &c
+		forms, err := docsForms(op.RequestBody.Content)
+		if err != nil {
+			return out, err
 		}
+		out.Body = &docsBody{Optional: !op.RequestBody.Required, Forms: forms}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		r := op.Responses[status]
-		c := docsContent{}
-		for mediaType, m := range r.Content {
-			var err error
-			if c, err = docsContentOf(mediaType, m); err != nil {
-				return out, err
-			}
+		forms, err := docsForms(r.Content)
+		if err != nil {
+			return out, err
 		}
-		c.Status, c.Description = status, r.Description
-		if n, err := strconv.Atoi(status); err == nil && c.Description == "" {
-			c.Description = http.StatusText(n)
+		body := docsBody{Status: status, Description: r.Description, Forms: forms}
+		if n, err := strconv.Atoi(status); err == nil && body.Description == "" {
+			body.Description = http.StatusText(n)
 		}
-		out.Responses = append(out.Responses, c)
+		out.Responses = append(out.Responses, body)
 	}
 	return out, nil
+}
+
+// docsForms are the forms of a body by media type, always in the same order.
+func docsForms(content map[string]*huma.MediaType) ([]docsContent, error) {
+	var forms []docsContent
+	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
+		c, err := docsContentOf(mediaType, content[mediaType])
+		if err != nil {
+			return nil, err
+		}
+		forms = append(forms, c)
+	}
+	return forms, nil
 }
 
 func docsCredentials(security []map[string][]string) string {
@@ -189,7 +202,7 @@ func docsCredentials(security []map[string][]string) string {
 func docsContentOf(mediaType string, m *huma.MediaType) (docsContent, error) {
 	c := docsContent{MediaType: mediaType}
 	if m.Schema != nil {
-		c.Schema = componentName(m.Schema.Ref)
+		c.Schema, c.Description = componentName(m.Schema.Ref), m.Schema.Description
 	}
 	if m.Example != nil {
 		example, err := json.Marshal(m.Example, json.Deterministic(true), jsontext.WithIndent("  "))

@@ -38,6 +38,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
 			{Name: "Generate", Description: "Programs that a model writes."},
 			{Name: tagZK, Description: "Programs that their authors encrypted, and that are decrypted in sandboxes only."},
+			{Name: tagPackages, Description: "Packages of Python and JavaScript that your runs have."},
 			{Name: tagAudit, Description: "What was done with the account, and proof of it."},
 			{Name: tagSystem, Description: "The server itself."},
 		},

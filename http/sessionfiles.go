@@ -61,14 +61,14 @@ type (
 const (
 	sessionFilesPath = sessionPath + "/files"
 	sessionFilePath  = sessionFilesPath + "/" + filePath
-	binary           = "application/octet-stream"
 )
 
 func (h *Handler) registerSessionFiles() {
 	// What has to do with files waits for its turn, as runs do.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
-	bytes := map[string]*huma.MediaType{binary: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
+	anyType := map[string]*huma.MediaType{"*/*": binary}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listSessionFiles", Method: http.MethodGet, Path: sessionFilesPath,
@@ -89,13 +89,15 @@ func (h *Handler) registerSessionFiles() {
 		},
 		timeout: transfer,
 	}, offered(h, h.putSessionFile))
-	documented(h.api.OpenAPI(), http.MethodPut, sessionFilePath).RequestBody = &huma.RequestBody{Content: bytes}
+	documented(h.api.OpenAPI(), http.MethodPut, sessionFilePath).RequestBody = &huma.RequestBody{
+		Content: map[string]*huma.MediaType{"application/octet-stream": binary, "*/*": binary},
+	}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "getSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
 			Description: "Sends the file's bytes. The media type is told by the name, or else by the content.",
-			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: bytes}},
+			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: anyType}},
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: transfer,

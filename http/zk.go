@@ -118,7 +118,7 @@ func (h *Handler) registerZK() {
 		"version": 1, "language": "python",
 		"kdf":        map[string]any{"name": "argon2id", "salt": "AAECAwQFBgcICQoLDA0ODw==", "time": 3, "memoryKiB": 65536, "parallelism": 4},
 		"cipher":     map[string]any{"name": "xchacha20-poly1305", "nonce": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"},
-		"ciphertext": "<ciphertext in base64>",
+		"ciphertext": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA==",
 	}
 	metadata := map[string]any{
 		"name": "report", "language": "python", "sizeBytes": 25, "createdAt": "2026-04-04T08:23:21.123Z", "updatedAt": "2026-04-04T08:23:21.123Z",

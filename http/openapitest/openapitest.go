@@ -23,8 +23,9 @@ import (
 // use.
 type Validator struct {
 	// mu keeps checks apart: the validator resolves schemas as it goes.
-	mu       sync.Mutex
-	validate validator.Validator
+	mu         sync.Mutex
+	validate   validator.Validator
+	mediaTypes mediaTypes
 }
 
 // New makes a Validator of an OpenAPI 3.1 document in JSON or YAML. It fails
@@ -41,7 +42,11 @@ func New(document []byte) (*Validator, error) {
 	if ok, faults := v.ValidateDocument(); !ok {
 		return nil, fmt.Errorf("openapitest: the document: %w", join(faults))
 	}
-	return &Validator{validate: v}, nil
+	types, err := newMediaTypes(doc)
+	if err != nil {
+		return nil, fmt.Errorf("openapitest: the document: %w", err)
+	}
+	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
 // Check tells how the response to the request differs from the document:
@@ -63,6 +68,9 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	mediaType := res.Header.Get("Content-Type")
 	if res.StatusCode >= 400 && mediaType != "application/problem+json" {
 		return fmt.Errorf("openapitest: the media type of status %d is %q", res.StatusCode, mediaType)
+	}
+	if err := v.mediaTypes.check(req, res); err != nil {
+		return err
 	}
 	if !strings.Contains(mediaType, "json") || res.Header.Get("Content-Disposition") != "" {
 		// The validator would take pages for JSON, and a user's file that is JSON for
@@ -146,7 +154,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// A stream is to be read as it comes.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
-		return res, nil
+		return res, t.Validator.mediaTypes.check(req, res)
 	}
 	if err := t.Validator.Check(req, res); err != nil {
 		return nil, err

@@ -54,6 +54,8 @@ func TestWhatDiffersFromTheDocumentIsFound(t *testing.T) {
 		{"a field too many", "GET", "/thing", 200, plain, `{"size":1,"at":"2026-04-04T08:23:21Z","x":1}`, false},
 		{"an undocumented status", "GET", "/thing", 201, plain, `{"size":1,"at":"2026-04-04T08:23:21Z"}`, false},
 		{"an undocumented media type", "GET", "/thing", 200, problem, `{"size":1,"at":"2026-04-04T08:23:21Z"}`, false},
+		{"plain text where JSON is documented", "GET", "/thing", 200, "text/plain; charset=utf-8", `{"size":1,"at":"2026-04-04T08:23:21Z"}`, false},
+		{"nothing where JSON is documented", "GET", "/thing", 200, "", "", false},
 		{"an error that is no problem", "GET", "/thing", 404, plain, `{"code":"x"}`, false},
 		{"an unknown path with an Error", "GET", "/other", 404, problem, `{"code":"x"}`, true},
 		{"an unknown path with something else", "GET", "/other", 404, problem, `{}`, false},
