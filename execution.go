@@ -182,6 +182,13 @@ const (
 	StatusCanceled    Status = "canceled"
 )
 
+// Statuses returns all statuses of a run.
+func Statuses() []Status {
+	return []Status{
+		StatusSucceeded, StatusFailed, StatusTimedOut, StatusOutOfMemory, StatusOutputLimit, StatusKilled, StatusCanceled,
+	}
+}
+
 // ProgramError is an uncaught exception.
 type ProgramError struct {
 	Name      string

@@ -20,6 +20,9 @@ const (
 	Failed  Verdict = "failed"  // it may be, but did not work
 )
 
+// Verdicts returns all verdicts.
+func Verdicts() []Verdict { return []Verdict{Allowed, Denied, Failed} }
+
 // Connection is what is known of one connection, or of several that are alike.
 type Connection struct {
 	// Host is a name in lower case or an address, empty if the program named

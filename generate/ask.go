@@ -64,14 +64,14 @@ func (w *work) observe(took time.Duration, reply *pyth.ModelReply, err error) {
 	if w.config.Observer == nil {
 		return
 	}
-	result := "answered"
+	result := resultAnswered
 	switch e, ok := asError(err); {
 	case ok:
 		result = string(e.Code)
 	case err != nil:
-		result = "canceled"
+		result = resultCanceled
 	case reply.Code == "":
-		result = "malformed"
+		result = resultMalformed
 	}
 	w.config.Observer.Asked(result, took, reply.Usage)
 }

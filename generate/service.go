@@ -54,6 +54,21 @@ type Observer interface {
 	Asked(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
+// Results of a call of a model, besides the codes of its errors.
+const (
+	resultAnswered  = "answered"
+	resultMalformed = "malformed"
+	resultCanceled  = "canceled"
+)
+
+// Results returns all results that an Observer is told of.
+func Results() []string {
+	return []string{
+		resultAnswered, resultMalformed, resultCanceled,
+		string(pyth.CodeLLMFailed), string(pyth.CodeLLMTimeout), string(pyth.CodeInvalid),
+	}
+}
+
 // Config is what a Service works with. Sessions, Secrets, Packages, Budget,
 // Auditor and Observer are nil where there are none.
 type Config struct {

@@ -144,6 +144,7 @@ func New(cfg Config) (*Handler, error) {
 	h.registerInfo()
 	h.serveDocuments()
 	h.serveMetrics()
+	h.metrics.prepare(h.api.OpenAPI(), cfg.Languages)
 	return h, nil
 }
 

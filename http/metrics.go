@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -51,9 +52,43 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
+// prepare makes every series that is known before the first request, so that a
+// rate or an alert has a 0 to start from: those of the documented responses of
+// each route, and of runs.
+func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
+	for path, item := range api.Paths {
+		route := muxPattern(path)
+		for method, op := range map[string]*huma.Operation{
+			http.MethodGet: item.Get, http.MethodPut: item.Put, http.MethodPost: item.Post,
+			http.MethodDelete: item.Delete, http.MethodPatch: item.Patch,
+		} {
+			if op == nil {
+				continue
+			}
+			m.durations.WithLabelValues(route, method)
+			m.requests.WithLabelValues(route, method, strconv.Itoa(http.StatusInternalServerError))
+			for status := range op.Responses {
+				if _, err := strconv.Atoi(status); err == nil { // Not "default".
+					m.requests.WithLabelValues(route, method, status)
+				}
+			}
+		}
+	}
+	m.durations.WithLabelValues(unmatched, http.MethodGet)
+	m.requests.WithLabelValues(unmatched, http.MethodGet, strconv.Itoa(http.StatusNotFound))
+	for _, language := range languages {
+		for _, status := range pyth.Statuses() {
+			m.executions.WithLabelValues(string(language.Name), string(status))
+		}
+	}
+}
+
+// unmatched is the route of requests that no handler matched.
+const unmatched = "unmatched"
+
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
 	if route == "" {
-		route = "unmatched"
+		route = unmatched
 	}
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -17,13 +17,18 @@ type pathMux struct{ *http.ServeMux }
 
 // HandleFunc adds a handler.
 func (m pathMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.ServeMux.HandleFunc(muxPattern(pattern), handler)
+}
+
+// muxPattern returns the pattern of http.ServeMux for one of OpenAPI.
+func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
-		pattern = before + "/{path...}"
+		return before + "/{path...}"
 	}
 	if before, ok := strings.CutSuffix(pattern, "/"+packageName); ok {
-		pattern = before + "/{package...}"
+		return before + "/{package...}"
 	}
-	m.ServeMux.HandleFunc(pattern, handler)
+	return pattern
 }
 
 // namesSessionFile is whether the path is that of a session's file, however

@@ -122,6 +122,11 @@ const (
 	Outdated Reason = "outdated" // its tenant has other packages now
 )
 
+// Reasons returns all reasons.
+func Reasons() []Reason {
+	return []Reason{Spent, Idle, Evicted, Broken, Drained, Closed, Expired, Outdated}
+}
+
 // attempts is in how many sandboxes a job is tried that could not be handed
 // over: a sandbox may die while it waits, but not all of them.
 const attempts = 3

@@ -95,7 +95,7 @@ type generateMetrics struct {
 var _ generate.Observer = (*generateMetrics)(nil)
 
 func newGenerateMetrics() *generateMetrics {
-	return &generateMetrics{
+	m := &generateMetrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_generate_calls_total", Help: "Calls of models, by result.",
 		}, []string{"result"}),
@@ -107,15 +107,29 @@ func newGenerateMetrics() *generateMetrics {
 			Name: "pyth_on_generate_tokens_total", Help: "Tokens that models read, read out of a cache, and wrote.",
 		}, []string{"kind"}),
 	}
+	for _, result := range generate.Results() {
+		m.calls.WithLabelValues(result)
+	}
+	for _, kind := range []string{tokensInput, tokensCached, tokensOutput} {
+		m.tokens.WithLabelValues(kind)
+	}
+	return m
 }
+
+// Kinds of tokens.
+const (
+	tokensInput  = "input"
+	tokensCached = "cached_input"
+	tokensOutput = "output"
+)
 
 // Asked counts a call.
 func (m *generateMetrics) Asked(result string, took time.Duration, usage pyth.TokenUsage) {
 	m.calls.WithLabelValues(result).Inc()
 	m.took.Observe(took.Seconds())
-	m.tokens.WithLabelValues("input").Add(float64(usage.Input - usage.CachedInput))
-	m.tokens.WithLabelValues("cached_input").Add(float64(usage.CachedInput))
-	m.tokens.WithLabelValues("output").Add(float64(usage.Output))
+	m.tokens.WithLabelValues(tokensInput).Add(float64(usage.Input - usage.CachedInput))
+	m.tokens.WithLabelValues(tokensCached).Add(float64(usage.CachedInput))
+	m.tokens.WithLabelValues(tokensOutput).Add(float64(usage.Output))
 }
 
 func (m *generateMetrics) collectors() []prometheus.Collector {

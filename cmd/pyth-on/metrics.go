@@ -24,7 +24,7 @@ var _ worker.Observer = (*poolMetrics)(nil)
 func newPoolMetrics() *poolMetrics {
 	// From a tenth of a millisecond to half a minute.
 	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
-	return &poolMetrics{
+	m := &poolMetrics{
 		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pyth_on_sandbox_boot_seconds", Help: "How long sandboxes took to boot, by result.", Buckets: times,
 		}, []string{"result"}),
@@ -41,13 +41,27 @@ func newPoolMetrics() *poolMetrics {
 			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes that were destroyed, by reason.",
 		}, []string{"reason"}),
 	}
+	// Every series is there from the start, with 0.
+	for _, result := range []string{bootOK, bootFailed} {
+		m.boots.WithLabelValues(result)
+	}
+	for _, reason := range worker.Reasons() {
+		m.removed.WithLabelValues(string(reason))
+	}
+	return m
 }
+
+// Results of a boot.
+const (
+	bootOK     = "ok"
+	bootFailed = "failed"
+)
 
 // Booted counts a boot.
 func (m *poolMetrics) Booted(took time.Duration, err error) {
-	result := "ok"
+	result := bootOK
 	if err != nil {
-		result = "failed"
+		result = bootFailed
 	}
 	m.boots.WithLabelValues(result).Observe(took.Seconds())
 }

@@ -95,7 +95,7 @@ type networkMetrics struct {
 }
 
 func newNetworkMetrics() *networkMetrics {
-	return &networkMetrics{
+	m := &networkMetrics{
 		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_egress_connections_total", Help: "Connections of programs to the outside, by verdict.",
 		}, []string{"verdict"}),
@@ -103,13 +103,26 @@ func newNetworkMetrics() *networkMetrics {
 			Name: "pyth_on_egress_bytes_total", Help: "Bytes between programs and the outside, by direction.",
 		}, []string{"direction"}),
 	}
+	for _, verdict := range egress.Verdicts() {
+		m.connections.WithLabelValues(string(verdict))
+	}
+	for _, direction := range []string{bytesSent, bytesReceived} {
+		m.bytes.WithLabelValues(direction)
+	}
+	return m
 }
+
+// Directions of bytes.
+const (
+	bytesSent     = "sent"
+	bytesReceived = "received"
+)
 
 // Finished counts a connection.
 func (m *networkMetrics) Finished(c egress.Connection) {
 	m.connections.WithLabelValues(string(c.Verdict)).Inc()
-	m.bytes.WithLabelValues("sent").Add(float64(c.SentBytes))
-	m.bytes.WithLabelValues("received").Add(float64(c.ReceivedBytes))
+	m.bytes.WithLabelValues(bytesSent).Add(float64(c.SentBytes))
+	m.bytes.WithLabelValues(bytesReceived).Add(float64(c.ReceivedBytes))
 }
 
 func (m *networkMetrics) collectors() []prometheus.Collector {

@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// series returns the names of all series, with their labels.
+func (s *server) series(t *testing.T) map[string]string {
+	t.Helper()
+	res := must(http.Get(s.metrics))(t)
+	defer res.Body.Close()
+	all := map[string]string{}
+	for line := range strings.Lines(string(must(io.ReadAll(res.Body))(t))) {
+		if i := strings.LastIndexByte(line, ' '); i > 0 && !strings.HasPrefix(line, "#") {
+			all[line[:i]] = strings.TrimSpace(line[i+1:])
+		}
+	}
+	return all
+}
+
+func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	first := s.series(t)
+	want := []string{
+		`pyth_on_executions_refused_total`, `pyth_on_audit_suppressed_total`, `pyth_on_execution_wall_seconds_count`,
+		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="200"}`,
+		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="503"}`,
+		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="500"}`,
+		`pyth_on_http_requests_total{method="PUT",route="/api/v1/sessions/{id}/files/{path...}",status="201"}`,
+		`pyth_on_http_requests_total{method="DELETE",route="/api/v1/packages/{package...}",status="404"}`,
+		`pyth_on_http_request_duration_seconds_count{method="POST",route="/api/v1/sessions"}`,
+		`pyth_on_generate_tokens_total{kind="cached_input"}`,
+	}
+	for _, language := range []string{"python", "javascript", "typescript"} {
+		for _, status := range []string{"succeeded", "failed", "timed_out", "out_of_memory", "output_limit", "killed", "canceled"} {
+			want = append(want, fmt.Sprintf(`pyth_on_executions_total{language="%s",status="%s"}`, language, status))
+		}
+	}
+	for label, values := range map[string][]string{
+		`pyth_on_sandboxes_removed_total{reason="%s"}`:    {"spent", "idle", "evicted", "broken", "drained", "closed", "expired", "outdated"},
+		`pyth_on_egress_connections_total{verdict="%s"}`:  {"allowed", "denied", "failed"},
+		`pyth_on_egress_bytes_total{direction="%s"}`:      {"sent", "received"},
+		`pyth_on_generate_calls_total{result="%s"}`:       {"answered", "malformed", "canceled", "llm_failed", "llm_timeout"},
+		`pyth_on_sandbox_boot_seconds_count{result="%s"}`: {"failed", "ok"},
+	} {
+		for _, v := range values {
+			want = append(want, fmt.Sprintf(label, v))
+		}
+	}
+	for _, name := range want {
+		value, there := first[name]
+		if !there || value != "0" && !strings.Contains(name, "sandbox_boot") && !strings.Contains(name, "execution_wall") {
+			t.Errorf("%s is %q", name, value)
+		}
+	}
+	// Use makes no series that was not there: what alerts count starts at 0.
+	a := s.register(t)
+	session := a.open(t, object{"language": "python"})
+	session.in(t, "print(42)")
+	a.execute(t, object{"code": "process.exit(3)", "language": "javascript"})
+	a.execute(t, object{"code": "const n: number = 1; throw n", "language": "typescript"})
+	a.execute(t, object{"code": "while True: pass", "timeoutMs": 300})
+	s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", "/api/v1/sessions/"+session.ID+"/files/a/b.txt", "x")
+	s.call(t, a, "DELETE", "/api/v1/sessions/"+session.ID, nil).want(t, 204, nil)
+	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
+	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
+	s.call(t, nil, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 401, "unauthenticated")
+	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x"}).refused(t, 503, "llm_not_configured")
+	ours := regexp.MustCompile(`^pyth_on_`)
+	var late []string
+	for name := range s.series(t) {
+		if _, there := first[name]; !there && ours.MatchString(name) {
+			late = append(late, name)
+		}
+	}
+	slices.Sort(late)
+	if len(late) > 0 {
+		t.Errorf("series that came late: %s", strings.Join(late, "\n"))
+	}
+}
