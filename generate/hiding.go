@@ -8,15 +8,19 @@ import (
 )
 
 // hiding knows the values of all of the user's secrets: also one that the program
-// is not given may be in a file or in the prompt.
-func (s *Service) hiding(ctx context.Context, user pyth.UserID) (*redact.Redactor, error) {
+// is not given may be in a file or in the prompt. The caller must call forget when
+// it is done.
+func (s *Service) hiding(ctx context.Context, user pyth.UserID) (_ *redact.Redactor, forget func(), _ error) {
 	if s.config.Secrets == nil {
-		return redact.New(nil), nil
+		return redact.New(nil), func() {}, nil
 	}
 	values, err := s.config.Secrets.Values(ctx, user)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer pyth.ClearSecrets(values)
-	return redact.New(values), nil
+	r := redact.New(values)
+	return r, func() {
+		r.Clear()
+		pyth.ClearSecrets(values)
+	}, nil
 }

@@ -115,7 +115,7 @@ func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.Genera
 	if err != nil {
 		return nil, err
 	}
-	defer w.hiding.Clear()
+	defer w.forget()
 	err = w.run(ctx)
 	if recordErr := w.record(ctx, err); err == nil {
 		err = recordErr
@@ -147,12 +147,12 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 			return nil, err
 		}
 	}
-	if w.hiding, err = s.hiding(ctx, user); err != nil {
+	if w.hiding, w.forget, err = s.hiding(ctx, user); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			w.hiding.Clear()
+			w.forget()
 		}
 	}()
 	surroundings, err := w.surroundings(ctx)

@@ -18,8 +18,9 @@ type work struct {
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding knows the values that no model must see.
+	// hiding knows the values that no model must see, until forget is called.
 	hiding   *redact.Redactor
+	forget   func()
 	question *pyth.ModelRequest
 	// calls counts those of the model.
 	calls int

@@ -4,80 +4,121 @@ package redact
 // use.
 type Stream struct {
 	redactor *Redactor
-	// rest is what may be the start of a value.
-	rest []byte
-	// within are the forms that what comes next may go on with, after the head of
-	// a long one was replaced.
-	within family
-	count  int
+	// rest may be the beginning of a value. The first covered bytes of it belong
+	// to a value that was replaced already.
+	rest    []byte
+	covered int
+	// run is how many characters of base64 precede rest, up to minJoined.
+	run int
+	// followers are what may follow the head of a long value that was replaced.
+	followers []follower
+	// steps counts what was compared in views other than the text as it is, taken
+	// the bytes of output.
+	steps, taken int
+	failures     *failures
+	count        int
+	// cutHead is how much of the beginning is the end of a value that was cut,
+	// and cutName the name of that.
+	cutHead int
+	cutName string
 }
 
-// Stream makes a Stream.
+// Stream returns a new Stream.
 func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 
 // Count is how many values were replaced so far.
 func (s *Stream) Count() int { return s.count }
 
 // Write takes more of the output and returns what can be passed on: all but
-// what may be the start of a value. It does not keep b.
+// what may be the beginning of a value. It does not keep b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close returns the rest. If the output was cut off, a value at its end may have
-// been as well: a start of at least MinBytes is replaced.
+// Close returns the rest. If the output was cut, a value at its end may have been
+// cut as well: the beginning of one is replaced if it has at least MinBytes.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
+	s.taken += len(b)
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
-		s.rest = nil
 	}
-	b = s.goOn(b)
-	r := s.redactor
+	// After a cut what an escape at the end means is not known, as before the end.
+	in := &input{b: b, run: s.run, last: last && !cut}
+	done := s.covered // Up to where b was passed on or replaced.
+	s.rest, s.covered = nil, 0
+	if done = s.follow(in, done, last); len(s.rest) > 0 {
+		return nil
+	}
 	var out []byte
-	done := 0 // Up to where b is in out.
-	for i := 0; i < len(b); {
-		if len(b)-i >= MinBytes {
-			if !r.passes(b[i:]) {
-				i++
-				continue
-			}
-		} else if last {
-			break // Nothing so short is a form.
-		}
-		if !r.begins(b[i:]) {
-			i++
-			continue
-		}
-		have := r.at(b[i:])
-		switch {
-		case have.open && !last:
-			out = append(out, b[done:i]...)
-			s.rest = append([]byte(nil), b[i:]...)
-			return out
-		case have.length == 0 && have.open && cut && have.beginning >= MinBytes:
-			have.length, have.name = have.beginning, have.begun
-		case have.length == 0:
-			i++
-			continue
-		}
-		out = append(append(append(append(out, b[done:i]...), "[secret:"...), have.name...), ']')
-		s.count++
-		i += have.length
-		if have.length == headBytes {
-			s.within = have.more
-			i = len(b) - len(s.goOn(b[i:]))
-		}
-		done = i
+	i := done
+	if s.cutHead > 0 {
+		out, done = appendMark(nil, s.cutName), s.cutHead
+		s.cutHead, s.count = 0, s.count+1
 	}
-	return append(out, b[done:]...)
+	x := s.search(in)
+	for i < len(b) {
+		if i = x.skip(i); i == len(b) {
+			break
+		}
+		f := x.at(i)
+		switch {
+		case f.open && !last:
+			out = append(out, b[min(done, i):i]...)
+			s.keep(in, i)
+			s.covered = max(done-i, 0)
+			return out
+		case f.open && cut && f.depth >= MinBytes:
+			f = found{end: len(b), head: f.begun}
+		case f.end == 0:
+			i++
+			continue
+		}
+		if i >= done {
+			out = appendMark(append(out, b[done:i]...), s.redactor.nameOf(f))
+			s.count++
+		}
+		i, done = f.end, max(done, f.end)
+		if len(f.long) > 0 {
+			s.beginFollowing(f.long)
+			if done = s.follow(in, done, last); len(s.rest) > 0 {
+				return out
+			}
+			i = done
+		}
+	}
+	out = append(out, b[done:]...)
+	s.keep(in, len(b))
+	return out
 }
 
-// goOn leaves out what goes on with the long value that was replaced.
-func (s *Stream) goOn(b []byte) []byte {
-	for len(b) > 0 && !s.within.empty() {
-		if s.within = s.redactor.next(s.within, b[0]); !s.within.empty() {
-			b = b[1:]
+// follow leaves out what goes on with a long value. It returns where that ends,
+// and keeps the rest if it may belong to the value.
+func (s *Stream) follow(in *input, before int, last bool) (done int) {
+	done, incomplete := s.goOn(in, before)
+	if last {
+		if incomplete {
+			done = len(in.b) // It was cut within an escape.
 		}
+		s.followers = nil
 	}
-	return b
+	from := done
+	for _, f := range s.followers {
+		from = min(from, f.at)
+	}
+	if len(s.followers) > 0 && from < len(in.b) {
+		s.keep(in, from)
+		s.covered = done - from
+	}
+	return done
+}
+
+// keep holds back the input from a place on.
+func (s *Stream) keep(in *input, from int) {
+	s.run = in.runBefore(from)
+	if from < len(in.b) {
+		s.rest = append([]byte(nil), in.b[from:]...)
+	}
+	for i := range s.followers {
+		s.followers[i].at -= from
+	}
 }

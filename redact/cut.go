@@ -1,0 +1,147 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+)
+
+// decoded are the bytes that a text stands for if it begins within an encoded
+// value, and where in the text each of them ends.
+type decoded struct {
+	bytes []byte
+	ends  []int
+}
+
+// findCutHead returns how much of the beginning of a text is the end of a value whose
+// beginning was cut off, and the name of that secret. It is 0 if it is none, or
+// fewer than MinBytes of the value.
+func (r *Redactor) findCutHead(text []byte) (length int, name string) {
+	longest := 0
+	for _, s := range r.secrets {
+		longest = max(longest, len(s.Value))
+	}
+	for _, d := range decodings() {
+		begin := d.decode(text, MinBytes)
+		if len(begin.bytes) < MinBytes {
+			continue
+		}
+		var whole *decoded
+		for _, s := range r.secrets {
+			if !bytes.Contains(s.Value[1:], begin.bytes) {
+				continue
+			}
+			if whole == nil {
+				all := d.decode(text, longest)
+				whole = &all
+			}
+			if n := overlap(s.Value[1:], whole.bytes); n >= MinBytes && whole.ends[n-1] > length {
+				length, name = whole.ends[n-1], s.Name
+			}
+		}
+	}
+	for length > 0 && length < len(text) && text[length] == padding {
+		length++
+	}
+	return length, name
+}
+
+// decoding is a way in which a text may begin: within an escape of a view, and
+// within a group of an encoding.
+type decoding struct {
+	view   view
+	enc    encoding
+	offset int
+}
+
+// maxEscapes is the length of the longest escapes of one character.
+const maxEscapes = len(`\ud83d\ude00`)
+
+// decodings are all. Within an escape no view can tell how much of it was cut.
+func decodings() []decoding {
+	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
+	all := make([]decoding, 0, 64)
+	for v := range views {
+		for offset := range max(longest[v], 1) {
+			all = append(all, decoding{v, plain, offset})
+		}
+		groups := 4
+		if v == joined {
+			groups += len(`\r`) // A line end may have been cut.
+		}
+		for offset := range groups {
+			all = append(all, decoding{v, base64At0, offset})
+		}
+		for offset := range 2 {
+			all = append(all, decoding{v, hexLower, offset})
+		}
+	}
+	return all
+}
+
+// decode decodes up to so many bytes.
+func (d decoding) decode(text []byte, most int) (out decoded) {
+	in := &input{b: text, run: minJoined, last: true}
+	bits, have := 0, 0
+	skip := d.offset
+	at := 0
+	if d.enc == plain {
+		at = skip
+	}
+	for d.view == joined && at < len(text) && strings.IndexByte("\r\n \t", text[at]) >= 0 {
+		at++
+	}
+	for at < len(text) && len(out.bytes) < most {
+		s, next := in.read(d.view, at)
+		at = next
+		for _, c := range s.bytes[:s.n] {
+			if d.enc == plain {
+				out.bytes, out.ends = append(out.bytes, c), append(out.ends, at)
+				continue
+			}
+			digit, size := hexDigit(c), 4
+			if d.enc == base64At0 {
+				digit, size = base64Digit(c), 6
+			}
+			if digit < 0 {
+				return out
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			bits, have = (bits<<size|digit)&0xffff, have+size
+			if have >= 8 {
+				have -= 8
+				out.bytes, out.ends = append(out.bytes, byte(bits>>have)), append(out.ends, at)
+			}
+		}
+	}
+	return out
+}
+
+// overlap is the length of the longest prefix of text that is the end of value,
+// or of all of text if value contains it. It takes linear time (Knuth, Morris and
+// Pratt, 1977).
+func overlap(value, text []byte) int {
+	if len(text) > 0 && bytes.Contains(value, text) {
+		return len(text)
+	}
+	border := make([]int32, len(text)+1)
+	border[0] = -1
+	k := int32(-1)
+	for i, c := range text {
+		for k >= 0 && text[k] != c {
+			k = border[k]
+		}
+		k++
+		border[i+1] = k
+	}
+	k = 0
+	for _, c := range value {
+		for k >= 0 && (int(k) == len(text) || text[k] != c) {
+			k = border[k]
+		}
+		k++
+	}
+	return int(k)
+}

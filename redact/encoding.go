@@ -1,0 +1,187 @@
+package redact
+
+// encoding is a way to write a value as a sequence of symbols, which are
+// characters of the encoded text.
+type encoding int
+
+// The encodings. A base64 encoding (RFC 4648) depends on how many bytes precede
+// the value in its group of three: its characters are those that depend on the
+// value alone. With no byte before it the last character and the padding follow,
+// as the encoding of the value alone has them.
+const (
+	plain encoding = iota
+	hexLower
+	hexUpper
+	base64At0
+	base64At1
+	base64At2
+	base64URLAt0
+	base64URLAt1
+	base64URLAt2
+	encodings // How many there are.
+)
+
+const (
+	lowerDigits = "0123456789abcdef"
+	upperDigits = "0123456789ABCDEF"
+	standard    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	forURLs     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	padding     = '='
+)
+
+// before is how many bytes precede the value in its group of three.
+func (e encoding) before() int { return int(e-base64At0) % 3 }
+
+// length is how many symbols a value of n bytes has.
+func (e encoding) length(n int) int {
+	switch e {
+	case plain:
+		return n
+	case hexLower, hexUpper:
+		return 2 * n
+	case base64At0, base64URLAt0:
+		return (n + 2) / 3 * 4
+	default:
+		return 8*(e.before()+n)/6 - (8*e.before()+5)/6
+	}
+}
+
+// ends reports whether a form of a value of n bytes may end after k symbols. The
+// base64 encoding of a value alone may end with or without its padding, and
+// without its last character if other data follow the value.
+func (e encoding) ends(n, k int) bool {
+	switch e {
+	case base64At0, base64URLAt0:
+		return k == 8*n/6 || k == (8*n+5)/6 || k == e.length(n)
+	default:
+		return k == e.length(n)
+	}
+}
+
+// symbol is the symbol at index k, which is less than the length.
+func (e encoding) symbol(value []byte, k int) byte {
+	switch e {
+	case plain:
+		return value[k]
+	case hexLower:
+		return lowerDigits[nibble(value, k)]
+	case hexUpper:
+		return upperDigits[nibble(value, k)]
+	case base64At0, base64At1, base64At2:
+		if n := e.sextet(value, k); n >= 0 {
+			return standard[n]
+		}
+	default:
+		if n := e.sextet(value, k); n >= 0 {
+			return forURLs[n]
+		}
+	}
+	return padding
+}
+
+func nibble(value []byte, k int) int { return int(value[k/2]>>(4*(1-k%2))) & 15 }
+
+// sextet is the number of the base64 symbol at index k, -1 for padding.
+func (e encoding) sextet(value []byte, k int) int {
+	before := e.before()
+	bit := 6*((8*before+5)/6+k) - 8*before
+	i := bit / 8
+	if i >= len(value) {
+		return -1
+	}
+	pair := int(value[i]) << 8
+	if i+1 < len(value) {
+		pair |= int(value[i+1])
+	}
+	return pair >> (10 - bit%8) & 63
+}
+
+// rank is the symbol at index k as a number, -1 if the value has ended before.
+// Ranks do not depend on the case of digits or the alphabet, and sort as the
+// values do. Padding sorts before all other symbols.
+func (e encoding) rank(value []byte, k int) int {
+	switch {
+	case k >= e.length(len(value)):
+		return -1
+	case e == plain:
+		return int(value[k])
+	case e == hexLower, e == hexUpper:
+		return nibble(value, k)
+	default:
+		return e.sextet(value, k) + 1
+	}
+}
+
+// rankOf is the rank of a symbol in a text, -2 if it is none.
+func (e encoding) rankOf(c byte) int {
+	switch e {
+	case plain:
+		return int(c)
+	case hexLower, hexUpper:
+		return hexDigit(c)
+	default:
+		if c == padding {
+			return 0
+		}
+		n := base64Digit(c)
+		if n < 0 {
+			return -2
+		}
+		return n + 1
+	}
+}
+
+// hexDigit is the value of a hexadecimal digit, -2 if it is none.
+func hexDigit(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	default:
+		return -2
+	}
+}
+
+// base64Digit is the value of a character in either alphabet of base64, -2 if it
+// is in none.
+func base64Digit(c byte) int {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return int(c - 'A')
+	case 'a' <= c && c <= 'z':
+		return int(c-'a') + 26
+	case '0' <= c && c <= '9':
+		return int(c-'0') + 52
+	case c == '+', c == '-':
+		return 62
+	case c == '/', c == '_':
+		return 63
+	default:
+		return -2
+	}
+}
+
+// startOf is the start of an encoded value. It is not ok if the encoding is the
+// same as another one as far as the start goes.
+func startOf(e encoding, value []byte) (begin uint64, ok bool) {
+	if e.length(len(value)) < MinBytes {
+		return 0, false
+	}
+	other := e
+	switch e {
+	case hexUpper:
+		other = hexLower
+	case base64URLAt0, base64URLAt1, base64URLAt2:
+		other = e - base64URLAt0 + base64At0
+	}
+	differs := other == e
+	for k := range MinBytes {
+		c := e.symbol(value, k)
+		differs = differs || c != other.symbol(value, k)
+		begin = begin<<8 | uint64(c)
+	}
+	return begin, differs
+}

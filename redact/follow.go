@@ -1,0 +1,170 @@
+package redact
+
+import (
+	"slices"
+	"sort"
+)
+
+// follower compares what follows the head of long values with the values: those
+// from low to high, which share so many symbols of an encoding.
+type follower struct {
+	enc       encoding
+	low, high int
+	symbols   int
+	// at is where the next symbol begins, in whatever view.
+	at int
+}
+
+// maxFollowers bounds how many ways to read an output are tried at once. There
+// are several only after escapes that may be read in several ways.
+const maxFollowers, reducedFollowers = 6, 2
+
+// beginFollowing begins to follow forms that matched as far as their heads go.
+func (s *Stream) beginFollowing(forms []longForm) {
+	s.followers = s.followers[:0]
+	for _, f := range forms {
+		var first []byte // The first byte of the values of each follower.
+		before := len(s.followers)
+		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
+			// Values that share the symbols of a head and their first byte are a
+			// range. The symbols of base64 may leave out a part of that byte.
+			begin := s.redactor.secrets[h.secret].Value[0]
+			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
+			for i >= 0 && first[i] != begin {
+				next := slices.IndexFunc(s.followers[before+i+1:], func(o follower) bool { return o.enc == h.enc })
+				if next < 0 {
+					i = -1
+				} else {
+					i += next + 1
+				}
+			}
+			if i < 0 {
+				i = len(first)
+				s.followers = append(s.followers, follower{enc: h.enc, low: h.secret, high: h.secret, symbols: f.node.depth, at: f.end})
+				first = append(first, begin)
+			}
+			one := &s.followers[before+i]
+			one.low, one.high = min(one.low, h.secret), max(one.high, h.secret+1)
+		}
+	}
+}
+
+// goOn goes on with the followers. Done is up to where the input belongs to a
+// value, if that is more than before. Incomplete tells that the input ends within
+// an escape that may belong to it.
+func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
+	done = before
+	var waiting []follower
+	for len(s.followers) > 0 {
+		// The one that is behind the others goes on, so that two that come to the
+		// same place can be told to be the same.
+		i := 0
+		for k, f := range s.followers {
+			if f.at < s.followers[i].at {
+				i = k
+			}
+		}
+		f := s.followers[i]
+		s.followers = slices.Delete(s.followers, i, i+1)
+		if f.enc.rank(s.redactor.secrets[f.high-1].Value, f.symbols) < 0 {
+			continue // All of its values have ended.
+		}
+		if f.at == len(in.b) {
+			waiting = append(waiting, f)
+			continue
+		}
+		until := len(in.b)
+		for _, o := range s.followers {
+			until = min(until, o.at)
+		}
+		// Without an escape there is one way to read.
+		alive := true
+		for alive && f.at < len(in.b) && f.at <= until && waysOf(in.b[f.at]) == 0 {
+			if alive = s.narrow(&f, in.b[f.at]); alive {
+				f.at++
+				done = max(done, f.at)
+			}
+		}
+		switch {
+		case !alive:
+		case f.at == len(in.b) || waysOf(in.b[f.at]) == 0:
+			s.addFollower(f)
+		default:
+			if s.fork(in, f, &done) {
+				waiting = append(waiting, f)
+				incomplete = true
+			}
+		}
+	}
+	s.followers = waiting
+	return done, incomplete
+}
+
+// fork goes on in each way to read an escape. It reports whether the follower
+// must wait for more input.
+func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
+	ways := waysOf(in.b[f.at])
+	for v := range views {
+		if ways&(1<<v) == 0 {
+			continue
+		}
+		read, next := in.read(v, f.at)
+		if next == more {
+			waits = true
+			continue
+		}
+		one, alive := f, true
+		for _, c := range read.bytes[:read.n] {
+			alive = alive && s.narrow(&one, c)
+		}
+		s.steps++
+		if one.at = next; alive {
+			if read.n > 0 {
+				*done = max(*done, next)
+			}
+			s.addFollower(one)
+		}
+	}
+	return waits
+}
+
+func (s *Stream) addFollower(f follower) {
+	most := maxFollowers
+	if s.reduced() {
+		most = reducedFollowers
+	}
+	if len(s.followers) < most && !slices.Contains(s.followers, f) {
+		s.followers = append(s.followers, f)
+	}
+}
+
+// waysOf are the views in which a byte may be read as an escape or as itself, as
+// a set; 0 if it can only be itself.
+func waysOf(c byte) uint {
+	switch c {
+	case '\n', '\r':
+		return 1<<asIs | 1<<joined
+	case '\\':
+		return 1<<asIs | 1<<joined | 1<<escaped | 1<<escapedRunes
+	case '%':
+		return 1<<asIs | 1<<percent
+	case '+':
+		return 1<<asIs | 1<<form
+	case '&':
+		return 1<<asIs | 1<<references
+	}
+	return 0
+}
+
+// narrow keeps the values that go on with c. It reports whether there are any.
+func (s *Stream) narrow(f *follower, c byte) bool {
+	want := f.enc.rankOf(c)
+	rank := func(i int) int { return f.enc.rank(s.redactor.secrets[i].Value, f.symbols) }
+	if rank(f.low) != want || rank(f.high-1) != want {
+		low, n := f.low, f.high-f.low
+		f.low = low + sort.Search(n, func(i int) bool { return rank(low+i) >= want })
+		f.high = low + sort.Search(n, func(i int) bool { return rank(low+i) > want })
+	}
+	f.symbols++
+	return f.low < f.high && want >= 0
+}

@@ -1,0 +1,350 @@
+package redact
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// view is a way to read text: as it is, or with the escapes of a notation
+// replaced by what they stand for. Forms are searched for in each view.
+type view int
+
+const (
+	// asIs leaves the text as it is.
+	asIs view = iota
+	// joined joins lines, as of base64 in lines of 64 or 76 characters. A line
+	// ends with CR, LF or both, or with their escapes \r and \n. Spaces at the
+	// beginning of the next line belong to the end of the line.
+	joined
+	// escaped replaces backslash escapes, as in JSON (RFC 8259), in literals of
+	// Python, JavaScript, Go and C, and in what Python's repr and Node's inspect
+	// print. \xHH and octal escapes are bytes.
+	escaped
+	// escapedRunes is escaped, but \xHH and octal escapes are characters, as in
+	// Python's repr of str.
+	escapedRunes
+	// percent replaces %HH, as in URLs (RFC 3986).
+	percent
+	// form is percent, and + is a space, as in HTML forms.
+	form
+	// references replaces character references, as in HTML and XML.
+	references
+	views // How many there are.
+)
+
+// minJoined is how many characters of base64 must precede the end of a line for
+// it to be joined with the next. Without it many lines would be held back until
+// the next one.
+const minJoined = 16
+
+// marks are the texts with which escapes begin.
+func marks() [11]string {
+	return [...]string{"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&"}
+}
+
+// linesMarks are those that end lines, as a set of indices.
+const linesMarks = 0xf
+
+// reading tells which marks matter to a view.
+type reading struct {
+	view view
+	// needs are marks of which there must be one for the view to differ from the
+	// others, and begins all with which its escapes begin. Both are sets of
+	// indices of marks.
+	needs, begins uint
+}
+
+func readings() [views - 1]reading {
+	const backslash, numbers, percents, plus, ampersand = 0x10, 0xe0, 0x100, 0x200, 0x400
+	return [...]reading{
+		{joined, linesMarks, linesMarks},
+		{escaped, backslash, backslash},
+		{escapedRunes, numbers, backslash},
+		{percent, percents, percents},
+		{form, plus, percents | plus},
+		{references, ampersand, ampersand},
+	}
+}
+
+// input is a part of a text.
+type input struct {
+	b []byte
+	// run is how many characters of base64 precede b, up to minJoined.
+	run int
+	// last tells that nothing follows b.
+	last bool
+}
+
+// symbols are the bytes that an escape, or one byte, stands for.
+type symbols struct {
+	bytes [utf8.UTFMax]byte
+	n     int
+}
+
+func one(c byte) symbols { return symbols{[utf8.UTFMax]byte{c}, 1} }
+
+func oneRune(c rune) (s symbols) {
+	s.n = utf8.EncodeRune(s.bytes[:], c)
+	return s
+}
+
+// more is the next position if more input must come before the symbols are known.
+const more = -1
+
+// read returns the symbols at i in a view, and the position of the next ones.
+func (in *input) read(v view, i int) (s symbols, next int) {
+	c := in.b[i]
+	switch {
+	case v == asIs:
+	case v == joined && (c == '\n' || c == '\r' || c == '\\'):
+		next = in.readLineEnd(i)
+	case (v == escaped || v == escapedRunes) && c == '\\':
+		s, next = in.readBackslash(i, v == escapedRunes)
+	case (v == percent || v == form) && c == '%':
+		s, next = in.readPercent(i)
+	case v == form && c == '+':
+		s, next = one(' '), i+1
+	case v == references && c == '&':
+		s, next = in.readReference(i)
+	}
+	if next == 0 || next == more && in.last {
+		return one(c), i + 1 // It stands for itself.
+	}
+	return s, next
+}
+
+// readLineEnd reads the end of a line and the spaces after it, which are no
+// symbols. Next is 0 if there is none.
+func (in *input) readLineEnd(i int) (next int) {
+	if !in.isJoined(i) {
+		return 0
+	}
+	for next = i; next < len(in.b); next++ {
+		c := in.b[next]
+		if c == '\\' {
+			if next+1 == len(in.b) {
+				return more
+			}
+			if c = in.b[next+1]; c == 'n' || c == 'r' {
+				next++
+				continue
+			}
+			break
+		}
+		if c != '\n' && c != '\r' && (next == i || c != ' ' && c != '\t') {
+			break
+		}
+	}
+	switch next {
+	case i:
+		return 0
+	case len(in.b):
+		if in.last {
+			return next
+		}
+		return more
+	default:
+		return next
+	}
+}
+
+// isJoined reports whether enough characters of base64 precede i.
+func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
+
+// runBefore is how many characters of base64 precede i, up to minJoined.
+func (in *input) runBefore(i int) int {
+	n := 0
+	for n < minJoined && n < i {
+		if base64Digit(in.b[i-n-1]) < 0 {
+			return n
+		}
+		n++
+	}
+	if n < minJoined {
+		n = min(n+in.run, minJoined)
+	}
+	return n
+}
+
+// number reads a number of least to most digits. Digits is 0 if there is none,
+// and more if more input must come.
+func number(b []byte, base rune, least, most int) (n rune, digits int) {
+	for _, c := range b {
+		d := rune(hexDigit(c))
+		if d < 0 || d >= base || digits == most {
+			if digits < least {
+				return 0, 0
+			}
+			return n, digits
+		}
+		n = n*base + d
+		digits++
+	}
+	if digits < most {
+		return n, more
+	}
+	return n, digits
+}
+
+// readBackslash reads a backslash escape. Next is 0 if there is none.
+func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
+	b := in.b[i+1:]
+	if len(b) == 0 {
+		return s, more
+	}
+	const short, means = "\"\\/'`abfnrtv", "\"\\/'`\a\b\f\n\r\t\v"
+	if k := strings.IndexByte(short, b[0]); k >= 0 {
+		return one(means[k]), i + 2
+	}
+	switch b[0] {
+	case 'x':
+		n, digits := number(b[1:], 16, 2, 2)
+		return numbered(n, runes), after(i+2, digits, in.last, 2)
+	case 'u':
+		if len(b) > 1 && b[1] == '{' {
+			return in.readBraces(i)
+		}
+		return in.readUTF16(i)
+	case 'U':
+		n, digits := number(b[1:], 16, 8, 8)
+		return oneRune(n), after(i+2, digits, in.last, 8)
+	case '0', '1', '2', '3', '4', '5', '6', '7':
+		n, digits := number(b, 8, 1, 3)
+		if digits == more && in.last {
+			n, digits = number(append(b[:len(b):len(b)], ' '), 8, 1, 3)
+		}
+		return numbered(n, runes), after(i+1, digits, in.last, 1)
+	}
+	return s, 0
+}
+
+// numbered is what an escape with the number of a byte or of a character means.
+func numbered(n rune, runes bool) symbols {
+	if runes {
+		return oneRune(n)
+	}
+	return one(byte(n))
+}
+
+// after is the position after a number at i.
+func after(i, digits int, last bool, least int) int {
+	switch {
+	case digits == 0, digits == more && last, digits > 0 && digits < least:
+		return 0
+	case digits == more:
+		return more
+	default:
+		return i + digits
+	}
+}
+
+// readBraces reads \u{…}.
+func (in *input) readBraces(i int) (s symbols, next int) {
+	n, digits := number(in.b[i+3:], 16, 1, 6)
+	if next = after(i+3, digits, in.last, 1); next <= 0 {
+		return s, next
+	}
+	switch {
+	case next == len(in.b):
+		return s, more
+	case in.b[next] != '}':
+		return s, 0
+	}
+	return oneRune(n), next + 1
+}
+
+// readUTF16 reads \uHHHH, or two of them for a character that UTF-16 writes as
+// two.
+func (in *input) readUTF16(i int) (s symbols, next int) {
+	n, digits := number(in.b[i+2:], 16, 4, 4)
+	if next = after(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
+		return oneRune(n), next
+	}
+	const prefix = `\u`
+	b := in.b[next:]
+	if len(b) < len(prefix) && strings.HasPrefix(prefix, string(b)) && !in.last {
+		return s, more
+	}
+	if !strings.HasPrefix(string(b[:min(len(b), len(prefix))]), prefix) {
+		return oneRune(n), next
+	}
+	low, digits := number(b[2:], 16, 4, 4)
+	switch {
+	case digits == more && !in.last:
+		return s, more
+	case digits == 4 && utf16.DecodeRune(n, low) != utf8.RuneError:
+		return oneRune(utf16.DecodeRune(n, low)), next + 6
+	default:
+		return oneRune(n), next
+	}
+}
+
+// readPercent reads %HH. Next is 0 if there is none.
+func (in *input) readPercent(i int) (s symbols, next int) {
+	n, digits := number(in.b[i+1:], 16, 2, 2)
+	return one(byte(n)), after(i+1, digits, in.last, 2)
+}
+
+// maxReference is the length of the longest character reference that is read.
+const maxReference = len("&#x0010FFFF;")
+
+// readReference reads a character reference. Next is 0 if there is none.
+func (in *input) readReference(i int) (s symbols, next int) {
+	b := in.b[i:min(len(in.b), i+maxReference)]
+	end := 1
+	for end < len(b) && (alphanumeric(b[end]) || end == 1 && b[end] == '#') {
+		end++
+	}
+	if end == len(b) && end < maxReference && couldRefer(string(b)) {
+		return s, more
+	}
+	if end == len(b) || b[end] != ';' {
+		return s, 0
+	}
+	name := string(b[1:end])
+	next = i + end + 1
+	for _, e := range entities() {
+		if name == e.name {
+			return oneRune(e.means), next
+		}
+	}
+	digits, base := "", rune(10)
+	if rest, ok := strings.CutPrefix(name, "#"); ok {
+		digits = rest
+	}
+	if len(digits) > 0 && (digits[0] == 'x' || digits[0] == 'X') {
+		digits, base = digits[1:], 16
+	}
+	n, size := number([]byte(digits+";"), base, 1, 8)
+	if size != len(digits) || size == 0 {
+		return s, 0
+	}
+	return oneRune(n), next
+}
+
+type entity struct {
+	name  string
+	means rune
+}
+
+func entities() []entity {
+	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
+}
+
+// couldRefer reports whether the text is the beginning of a character reference.
+func couldRefer(text string) bool {
+	if len(text) == 1 || text[1] == '#' {
+		return true
+	}
+	for _, e := range entities() {
+		if strings.HasPrefix(e.name+";", text[1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
