@@ -35,8 +35,12 @@ func TestBehaviour(t *testing.T) {
 	if len(archives) < 150 {
 		t.Fatalf("%d programs", len(archives))
 	}
+	sideBySide(t, archives, pythonOutside(t))
+}
+
+func pythonOutside(t *testing.T) language {
 	outside := must(python.NewEmbeddedPythonWithTmpDir(t.TempDir(), false))(t)
-	sideBySide(t, archives, language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)})
+	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
 }
 
 // language is one that programs are in, and its interpreter outside.
@@ -106,7 +110,8 @@ func textLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviour {
+// request is the request that runs the program.
+func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
 		name, value, _ := strings.Cut(variable, "=")
@@ -125,7 +130,14 @@ func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviou
 	if files != nil {
 		request["files"] = files
 	}
-	x := a.execute(t, request)
+	return request
+}
+
+func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviour {
+	return behaviourOf(a.execute(t, p.request(results)))
+}
+
+func behaviourOf(x *execution) behaviour {
 	b := behaviour{Stdout: x.Stdout, Stderr: withoutProcess(x.Stderr), ExitCode: -1, Signal: x.Signal}
 	if x.ExitCode != nil {
 		b.ExitCode = *x.ExitCode

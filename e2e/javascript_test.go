@@ -25,11 +25,16 @@ func behaves(t *testing.T, l language, least int) {
 	if len(archives) < least {
 		t.Fatalf("%d programs", len(archives))
 	}
+	sideBySide(t, archives, nodeOutside(t, l))
+}
+
+// nodeOutside adds the interpreter outside to a language of Node.
+func nodeOutside(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {
 		t.Fatal(err)
 	}
-	sideBySide(t, archives, l)
+	return l
 }
 
 func TestJavaScriptErrorsAreTold(t *testing.T) {

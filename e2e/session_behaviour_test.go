@@ -1,0 +1,274 @@
+package e2e_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
+
+// Reasons that change what is compared.
+const (
+	// A program with this reason may end with any exit code.
+	reasonAnyEnd = "any-end"
+	// A program with this reason need not differ.
+	reasonAtTimes = "at-times"
+	// A program with this reason may differ in any way.
+	reasonFault = "fault"
+)
+
+// TestSessionBehaviour and the two tests below run each behaviour program as
+// the first run of a new session and compare it with the interpreter outside.
+//
+// What differs must be listed in testdata/session/LANGUAGE.txtar. Its head
+// explains the reasons, one a line ("name: explanation"). Each file has the name
+// of a program; its first line names the reasons, the rest is the difference. A
+// difference that is not listed, and one that is listed but not found, fails the
+// test. The flag -update-differences writes what is found to the list; reasons
+// of new entries then have to be filled in.
+func TestSessionBehaviour(t *testing.T) {
+	t.Parallel()
+	behavesInSessions(t, "behaviour", pythonOutside(t))
+}
+
+func TestSessionBehaviourJavaScript(t *testing.T) {
+	t.Parallel()
+	behavesInSessions(t, "javascript", nodeOutside(t, language{name: "javascript", file: "main.js"}))
+}
+
+func TestSessionBehaviourTypeScript(t *testing.T) {
+	t.Parallel()
+	behavesInSessions(t, "typescript", nodeOutside(t, language{name: "typescript", file: "main.ts"}))
+}
+
+func behavesInSessions(t *testing.T, directory string, l language) {
+	archives := must(filepath.Glob("testdata/" + directory + "/*.txtar"))(t)
+	list := readDifferencesOf(t, "testdata/session/"+l.name+".txtar")
+	var mu sync.Mutex
+	found := make(map[string]string)
+	account := sharedServer(t).register(t)
+	t.Run("program", func(t *testing.T) {
+		for _, archive := range archives {
+			name := strings.TrimSuffix(filepath.Base(archive), ".txtar")
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := parseProgram(t, archive, l)
+				want, known := p.outside(t), list.differences[name]
+				var got string
+				p.inSession(t, account, func(b behaviour) bool {
+					if known.has(reasonAnyEnd) {
+						b.ExitCode, b.Signal = want.ExitCode, want.Signal
+					}
+					got = compareBehaviour(asInSession(want, b, "/work/"+p.file))
+					return got == "" || !*updateDifferences && known.allows(got)
+				})
+				mu.Lock()
+				found[name] = got
+				mu.Unlock()
+				if !known.allows(got) && !*updateDifferences {
+					t.Errorf("listed (-) and found (+) differ:\n%s", cmp.Diff(known.text, got))
+				}
+			})
+		}
+	})
+	if *updateDifferences {
+		list.update(found)
+		list.write(t)
+	}
+	for name, d := range list.differences {
+		if !slices.Contains(archives, "testdata/"+directory+"/"+name+".txtar") {
+			t.Errorf("%s is listed, but there is no such program", name)
+		}
+		for _, reason := range d.reasons {
+			if _, ok := list.reasons[reason]; !ok {
+				t.Errorf("%s: reason %q is not explained", name, reason)
+			}
+		}
+		if len(d.reasons) == 0 {
+			t.Errorf("%s has no reason", name)
+		}
+	}
+}
+
+// inSession runs the program in a new session. What timers and threads print
+// after a run comes with the next one: as long as the behaviour is not the one
+// that is expected, runs that do nothing follow.
+func (p *programArchive) inSession(t *testing.T, a *account, expected func(behaviour) bool) {
+	s := a.open(t, object{"language": p.name})
+	request := p.request(!p.seesResults)
+	request["sessionId"], request["timeoutMs"] = s.ID, 15_000
+	x := s.execute(t, request)
+	b := behaviourOf(x)
+	idle := "await new Promise((done) => setTimeout(done, 100))"
+	if p.name == "python" {
+		idle = "__import__('time').sleep(0.1)"
+	}
+	for range 20 {
+		if expected(b) || x.SessionEnded {
+			break
+		}
+		x = s.in(t, idle, object{"results": false})
+		late := behaviourOf(x)
+		b.Stdout, b.Stderr = b.Stdout+late.Stdout, b.Stderr+late.Stderr
+		if b.ExitCode == 0 {
+			b.ExitCode, b.Signal = late.ExitCode, late.Signal
+		}
+		if b.ExitCode == 0 && strings.HasPrefix(late.Stderr, "Uncaught ") {
+			b.ExitCode = 1 // An error between two runs is only printed.
+		}
+	}
+	if deleted := a.server.call(t, a, "DELETE", s.path(""), nil); deleted.status != 204 && deleted.status != 404 {
+		t.Errorf("delete the session: %d: %s", deleted.status, deleted.body)
+	}
+}
+
+var (
+	// frameOfMain is a frame of the function that Node makes of a file.
+	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
+	// frameOfNode is a frame in a file of Node's own.
+	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
+	// sourceOfError is the place that Node prints before an uncaught error.
+	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
+	// endOfNode is what Node prints after an uncaught error.
+	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
+)
+
+// asInSession turns what Node prints of an uncaught error into the form of a
+// session, which is that of Node's console: "Uncaught" and the error, without
+// its line of the source and without the version of Node. A session names its
+// first run, where outside the program has a file. Frames of Node's own are left
+// out on both sides, since they depend on how the program was loaded, but not
+// those by which a session calls its runs.
+func asInSession(outside, inside behaviour, file string) (behaviour, behaviour) {
+	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
+	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
+	const caller = "node:inspector"
+	for _, s := range []*string{&outside.Stdout, &outside.Stderr, &inside.Stdout, &inside.Stderr} {
+		*s = addresses.ReplaceAllString(names.Replace(*s), "0x…")
+		*s = frameOfMain.ReplaceAllString(*s, "$1$2")
+		*s = frameOfNode.ReplaceAllStringFunc(*s, func(frame string) string {
+			if strings.Contains(frame, caller) {
+				return frame
+			}
+			return frameOfNode.ReplaceAllString(frame, "$1")
+		})
+	}
+	if at := endOfNode.FindStringIndex(outside.Stderr); at != nil {
+		outside.Stderr = outside.Stderr[:at[0]]
+		if strings.HasPrefix(inside.Stderr, "Uncaught ") || strings.Contains(inside.Stderr, "\nUncaught ") {
+			if at := sourceOfError.FindStringIndex(outside.Stderr); at != nil {
+				outside.Stderr = outside.Stderr[:at[0]] + "Uncaught " + outside.Stderr[at[1]:]
+			}
+		}
+	}
+	return outside, inside
+}
+
+// compareBehaviour describes how a program behaves in a session (+) in contrast to
+// the interpreter outside (-); "" if it behaves the same.
+func compareBehaviour(outside, inside behaviour) string {
+	var b strings.Builder
+	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
+		fmt.Fprintf(&b, "  end: %d%s, in a session %d%s\n", outside.ExitCode, outside.Signal, inside.ExitCode, inside.Signal)
+	}
+	compareStream(&b, "stdout", outside.Stdout, inside.Stdout)
+	compareStream(&b, "stderr", outside.Stderr, inside.Stderr)
+	return b.String()
+}
+
+func compareStream(b *strings.Builder, stream, outside, inside string) {
+	lines := diff.Diff("", []byte(outside), "", []byte(inside))
+	if lines == nil {
+		return
+	}
+	fmt.Fprintf(b, "  %s:\n", stream)
+	_, body, _ := strings.Cut(string(lines), "+++")
+	_, body, _ = strings.Cut(body, "\n")
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || !strings.ContainsRune("-+\\", rune(line[0])) {
+			continue // Context.
+		}
+		if quoted := strconv.QuoteToGraphic(line); quoted != `"`+line+`"` && strings.ContainsFunc(line, func(r rune) bool { return !strconv.IsPrint(r) }) {
+			line = line[:1] + strconv.QuoteToGraphic(line[1:])
+		}
+		if len(line) > 200 {
+			line = fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(line[:200], ""), len(line))
+		}
+		fmt.Fprintf(b, "  %s\n", line)
+	}
+}
+
+// sessionDifferences is a list of testdata/session.
+type sessionDifferences struct {
+	path        string
+	header      []byte
+	reasons     map[string]string
+	differences map[string]listedDifference
+}
+
+type listedDifference struct {
+	reasons []string
+	text    string
+}
+
+func (d listedDifference) has(reason string) bool { return slices.Contains(d.reasons, reason) }
+
+func (d listedDifference) allows(found string) bool {
+	return found == d.text || d.has(reasonFault) && found != "" || d.has(reasonAtTimes) && found == ""
+}
+
+func readDifferencesOf(t *testing.T, path string) *sessionDifferences {
+	t.Helper()
+	list := &sessionDifferences{path: path, reasons: make(map[string]string), differences: make(map[string]listedDifference)}
+	archive := must(txtar.ParseFile(path))(t)
+	list.header = archive.Comment
+	for line := range strings.Lines(string(archive.Comment)) {
+		if name, explanation, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, " ") {
+			list.reasons[name] = explanation
+		}
+	}
+	for _, f := range archive.Files {
+		reasons, text, _ := strings.Cut(string(f.Data), "\n")
+		list.differences[f.Name] = listedDifference{strings.Fields(reasons), text}
+	}
+	return list
+}
+
+// update takes over what was found and keeps the reasons.
+func (l *sessionDifferences) update(found map[string]string) {
+	for name, text := range found {
+		switch d, listed := l.differences[name]; {
+		case listed && d.allows(text):
+		case text == "":
+			delete(l.differences, name)
+		default:
+			l.differences[name] = listedDifference{d.reasons, text}
+		}
+	}
+}
+
+func (l *sessionDifferences) write(t *testing.T) {
+	t.Helper()
+	archive := &txtar.Archive{Comment: l.header}
+	for _, name := range slices.Sorted(maps.Keys(l.differences)) {
+		d := l.differences[name]
+		archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(strings.Join(d.reasons, " ") + "\n" + d.text)})
+	}
+	if err := os.WriteFile(l.path, txtar.Format(archive), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
