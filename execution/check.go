@@ -6,21 +6,18 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // Bounds of the parts of a program that are not settings.
 const (
-	maxArgBytes     = 128 << 10 // Linux's MAX_ARG_STRLEN
-	maxEnv          = 256
-	maxEnvValue     = 64 << 10
-	maxPatterns     = 64
-	maxPatternBytes = 1024
-	maxLabels       = 16
-	maxLabelBytes   = 64
+	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
+	maxEnv        = 256
+	maxEnvValue   = 64 << 10
+	maxPatterns   = 64
+	maxLabels     = 16
+	maxLabelBytes = 64
 	// maxExecBytes bounds arguments and environment together, so that programs
 	// can start others: Linux allows a quarter of the stack, 2 MiB.
 	maxExecBytes = 1 << 20
@@ -120,14 +117,8 @@ func checkPatterns(f *pyth.Faults, patterns []string) {
 		f.Add("body.outputFiles", "must be at most %d patterns", maxPatterns)
 	}
 	for i, pattern := range patterns {
-		location := fmt.Sprintf("body.outputFiles[%d]", i)
-		switch {
-		case pattern == "" || len(pattern) > maxPatternBytes:
-			f.Add(location, "must have 1 to %d bytes", maxPatternBytes)
-		case strings.HasPrefix(pattern, "/"):
-			f.Add(location, "must be relative to the working directory, such as %q", "*.csv")
-		case strings.ContainsRune(pattern, 0) || !doublestar.ValidatePattern(pattern):
-			f.Add(location, "must be a glob pattern such as %q or %q", "*.csv", "plots/**/*.png")
+		if _, err := workpath.ParsePattern(pattern); err != nil {
+			f.Add(fmt.Sprintf("body.outputFiles[%d]", i), "%s", err)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (r *run) serve() error {
 	}
 	if len(j.OutputFiles) > 0 {
 		p.end()
-		if err := collect(conn, &j.Job, p.work); err != nil {
+		if err := r.collect(); err != nil {
 			return err
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"os"
 	"path"
 	"slices"
+	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/guest/protocol"
@@ -21,25 +21,61 @@ const (
 	maxSkipped = 100
 )
 
-// collector sends the files of the working directory that match. Nothing of
-// the program runs any more, and no link is ever followed: each directory and
-// file is opened by its own name, relative to its parent, with O_NOFOLLOW.
+// collectGrace is how long files are looked for after a run that took all of its
+// time. The host gives the whole run a little more.
+const collectGrace = time.Second
+
+// collector sends the files of the working directory that match. Nothing of a
+// single run lives any more; of a session something may. No link is ever
+// followed: each directory and file is opened by its own name, relative to its
+// parent, with O_NOFOLLOW.
 type collector struct {
-	conn    *protocol.Conn
-	job     *protocol.Job
+	run      *run
+	patterns []*workpath.Pattern
+	// until is when it stops looking.
+	until   time.Time
+	stopped bool
 	files   int
 	bytes   int64
 	visited int
 	skipped int
 }
 
-func collect(conn *protocol.Conn, job *protocol.Job, work int) error {
-	c := &collector{conn: conn, job: job}
-	fd, err := reopenDirectory(work)
+// collect sends the output files within the time of the run. An error means
+// that the host is gone.
+func (r *run) collect() error {
+	c := &collector{run: r, until: r.deadline}
+	if least := time.Now().Add(collectGrace); c.until.Before(least) {
+		c.until = least
+	}
+	for _, text := range r.job.OutputFiles {
+		// The host has checked them.
+		if pattern, err := workpath.ParsePattern(text); err == nil {
+			c.patterns = append(c.patterns, pattern)
+		}
+	}
+	fd, err := reopenDirectory(r.program.work)
 	if err != nil {
 		return err
 	}
 	return c.directory(fd, "", 0)
+}
+
+// over returns whether to look no further: the time is up, or the host has asked
+// for an end.
+func (c *collector) over() (bool, error) {
+	const asks = 16
+	if !c.stopped && c.visited%asks == 0 {
+		var err error
+		if c.stopped, err = c.run.stopAsked(); err != nil {
+			return true, err
+		}
+	}
+	if !c.stopped && time.Now().After(c.until) {
+		c.stopped = true
+		return true, c.tell("…", "the time of the run was up before all files were looked at")
+	}
+	return c.stopped, nil
 }
 
 // directory takes ownership of fd.
@@ -52,6 +88,9 @@ func (c *collector) directory(fd int, prefix string, depth int) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if over, err := c.over(); over {
+			return err
+		}
 		if c.visited++; c.visited > maxVisited {
 			return c.skip(prefix, "there are too many files to look at")
 		}
@@ -68,6 +107,11 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		return nil
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if c.named(full) {
+			if err := c.skip(full, "it is a directory; end the pattern with / for the files in it"); err != nil {
+				return err
+			}
+		}
 		if depth+1 >= workpath.MaxDepth {
 			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", workpath.MaxDepth))
 		}
@@ -77,8 +121,17 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		}
 		return c.directory(fd, full, depth+1)
 	}
-	if full == c.job.Program || !c.matches(full) {
+	if full == c.run.job.Program {
+		if c.named(full) {
+			return c.skip(full, "it is the program itself")
+		}
 		return nil
+	}
+	if !c.matches(full) {
+		return nil
+	}
+	if over, err := c.over(); over {
+		return err
 	}
 	if reason := c.refuse(full, &st); reason != "" {
 		return c.skip(full, reason)
@@ -89,22 +142,29 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	}
 	f := os.NewFile(uintptr(fd), full)
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, c.job.MaxBytes-c.bytes))
+	content, err := io.ReadAll(io.LimitReader(f, c.run.job.MaxBytes-c.bytes))
 	if err != nil {
 		return c.skip(full, "the file cannot be read")
 	}
 	c.files++
 	c.bytes += int64(len(content))
-	return c.conn.Send(protocol.KindFile, protocol.EncodeFile(full, content))
+	return c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, content))
 }
 
+// matches returns whether a pattern matches, or the time is up: many long
+// patterns can take seconds for one path.
 func (c *collector) matches(full string) bool {
-	for _, pattern := range c.job.OutputFiles {
-		if ok, err := doublestar.Match(pattern, full); err == nil && ok {
+	for _, p := range c.patterns {
+		if time.Now().After(c.until) || p.Match(full) {
 			return true
 		}
 	}
 	return false
+}
+
+// named returns whether a pattern is this path and no other.
+func (c *collector) named(full string) bool {
+	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
 }
 
 // refuse says why a file is not sent, "" if it is.
@@ -120,10 +180,10 @@ func (c *collector) refuse(full string, st *unix.Stat_t) string {
 		return "its path " + fault
 	}
 	switch {
-	case c.files >= c.job.MaxFiles:
-		return fmt.Sprintf("there are more than %d files", c.job.MaxFiles)
-	case st.Size > c.job.MaxBytes-c.bytes:
-		return fmt.Sprintf("the files are larger than %d bytes in all", c.job.MaxBytes)
+	case c.files >= c.run.job.MaxFiles:
+		return fmt.Sprintf("there are more than %d files", c.run.job.MaxFiles)
+	case st.Size > c.run.job.MaxBytes-c.bytes:
+		return fmt.Sprintf("the files are larger than %d bytes in all", c.run.job.MaxBytes)
 	}
 	return ""
 }
@@ -137,5 +197,10 @@ func (c *collector) skip(full, reason string) error {
 	default:
 		return nil
 	}
-	return c.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
+	return c.tell(full, reason)
+}
+
+// tell sends word of a file that is not sent.
+func (c *collector) tell(full, reason string) error {
+	return c.run.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
 }

@@ -32,7 +32,7 @@ func (r *run) serveTurn() (ended bool, err error) {
 		}
 	}
 	if len(j.OutputFiles) > 0 {
-		if err := collect(conn, &j.Job, p.work); err != nil {
+		if err := r.collect(); err != nil {
 			return false, err
 		}
 	}

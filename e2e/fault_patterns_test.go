@@ -1,0 +1,119 @@
+package e2e_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// makeTree is a program that makes files.
+const makeTree = `
+import os
+for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt'):
+    os.makedirs(os.path.dirname(p) or '.', exist_ok=True)
+    open(p, 'w').write(p);
+`
+
+// wantedFiles has patterns and what they select in the tree.
+var wantedFiles = []struct {
+	patterns []string
+	files    string
+}{
+	{[]string{"./a.txt"}, "a.txt"},
+	{[]string{"././out//c.txt"}, "out/c.txt"},
+	{[]string{"out/./d/*.txt"}, "out/d/e.txt"},
+	{[]string{"out/"}, "out/c.txt out/d/e.txt out/d/f.csv"},
+	{[]string{"./out/d/"}, "out/d/e.txt out/d/f.csv"},
+	{[]string{"./**/*.csv"}, "b.csv out/d/f.csv"},
+	{[]string{"{./a,./b}.*"}, "a.txt b.csv"},
+	{[]string{"."}, "a.txt b.csv out/c.txt out/d/e.txt out/d/f.csv x{1}.txt"},
+	{[]string{`x\{1\}.txt`, "nothing"}, "x{1}.txt"},
+	{[]string{"{out/d,none}/*"}, "out/d/e.txt out/d/f.csv"},
+}
+
+func TestExecuteFaultMPatternsSelectWhatTheyName(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	s := a.open(t, object{})
+	s.in(t, makeTree).ends(t, "succeeded")
+	js := a.open(t, object{"language": "javascript"})
+	js.in(t, "const { execSync } = require('child_process'); execSync(`mkdir -p out/d; for f in a.txt b.csv out/c.txt out/d/e.txt out/d/f.csv x{1}.txt; do echo > $f; done`);",
+		object{"language": "javascript"}).ends(t, "succeeded")
+	for _, c := range wantedFiles {
+		want := strings.Fields(c.files)
+		request := object{"outputFiles": c.patterns}
+		for where, x := range map[string]*execution{
+			"a run":             a.execute(t, object{"code": makeTree, "outputFiles": c.patterns}),
+			"a session":         s.in(t, "None", request),
+			"a session of Node": js.in(t, ";", request, object{"language": "javascript"}),
+		} {
+			if got := x.ends(t, "succeeded").returned(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
+				t.Errorf("%q in %s: got %q, want %q: %s", c.patterns, where, got, want, x)
+			}
+		}
+	}
+	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
+	if !strings.Contains(x.skipped("out"), "directory") || !strings.Contains(x.skipped("main.py"), "program") || len(x.Files) != 1 {
+		t.Error(x)
+	}
+}
+
+func TestExecuteFaultMPatternsThatCannotMatchAreRefused(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	s := a.open(t, object{})
+	for _, pattern := range []string{"/work/a.txt", "/a*", "../a", "out/../a.txt", "..", "*/../*", "{/a,../b}", "{../a,../b}", "[/]", "[a", "{a", "a}", `a\`, ""} {
+		for _, request := range []object{{}, {"sessionId": s.ID}} {
+			request["code"], request["outputFiles"] = "1", []string{"*", pattern}
+			p := a.server.call(t, a, "POST", "/api/v1/execute", request).refused(t, 400, "invalid_request")
+			if len(p.Errors) != 1 || p.Errors[0].Location != "body.outputFiles[1]" {
+				t.Errorf("%q: %+v", pattern, p)
+			}
+		}
+	}
+}
+
+// TestFaultF15PatternsTakeLittleTime has patterns that take a matcher which tries
+// one way after the other longer than the universe is old.
+func TestFaultF15PatternsTakeLittleTime(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	s := a.open(t, object{})
+	patterns := []string{
+		strings.Repeat("{a,a}", 60) + "b",
+		strings.Repeat("{a,aa,*}", 100) + "b",
+		strings.Repeat("*a", 400) + "b",
+		strings.Repeat("{{a,a},{a,a}}", 70) + "b",
+		strings.Repeat("**/", 300) + "b",
+		strings.Repeat("*{a,?}", 150) + "b",
+	}
+	for _, pattern := range patterns {
+		request := object{"code": "open('a' * 200, 'w').write('x'); open('ok', 'w').write('x'); None", "outputFiles": []string{pattern, "ok"}, "timeoutMs": 20_000}
+		if x := a.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.returned(), []string{"ok"}) {
+			t.Errorf("%.20s: %s", pattern, x)
+		}
+		request["sessionId"] = s.ID
+		if x := s.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.returned(), []string{"ok"}) {
+			t.Errorf("%.20s in a session: %s", pattern, x)
+		}
+	}
+}
+
+// TestFaultF15FilesAreLookedForWithinTheTime has more files and patterns than
+// there is time for. The verdict is that of the program.
+func TestFaultF15FilesAreLookedForWithinTheTime(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	var patterns []string
+	for range 60 {
+		patterns = append(patterns, strings.Repeat("{a,aa,*}", 100)+"b")
+	}
+	code := "import os\nfor i in range(200):\n    for d in ('a' * 250 + '/') * 3,:\n        os.makedirs(d, exist_ok=True); open(d + 'a' * 200 + str(i), 'w').close()\nprint('done')"
+	request := object{"code": code, "outputFiles": patterns, "timeoutMs": 4000}
+	for _, x := range []*execution{a.execute(t, request), a.open(t, object{}).in(t, code, request)} {
+		x.prints(t, "done\n")
+		if !strings.Contains(x.skipped("…"), "time") || x.Usage.WallMs > 10_000 {
+			t.Error(x)
+		}
+	}
+}

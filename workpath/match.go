@@ -1,0 +1,209 @@
+package workpath
+
+// Match returns whether the pattern matches the path of a file, which must be
+// relative and clean.
+func (p *Pattern) Match(name string) bool {
+	s := &p.states
+	s.next()
+	p.enter(p.state(0, atNode), true)
+	for _, c := range name {
+		if len(s.now) == 0 {
+			return false
+		}
+		s.next()
+		for _, from := range s.before {
+			if to := p.step(from, c); to >= 0 {
+				p.enter(to, c == '/')
+			}
+		}
+	}
+	return s.has(p.end()) || s.has(p.all())
+}
+
+// A state is a node, in one of three ways. The end is a node after the last one.
+const (
+	// atNode waits for what the node matches.
+	atNode = iota
+	// inGlob is among the directories that a ** matches.
+	inGlob
+	// afterGlob leaves out the slash after the ** that comes before the node,
+	// since the directories have ended with one.
+	afterGlob
+	// ways counts them.
+	ways
+)
+
+func (p *Pattern) state(node, way int) int { return node*ways + way }
+
+// end is the state in which the whole pattern has matched.
+func (p *Pattern) end() int { return p.state(len(p.nodes), atNode) }
+
+// all is the state in which whatever comes matches.
+func (p *Pattern) all() int { return p.state(len(p.nodes), inGlob) }
+
+// states are those that are possible at a place in a path.
+type states struct {
+	now, before []int
+	// seen says in which round a state was entered.
+	seen  []int
+	round int
+}
+
+func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*ways) }
+
+// next begins another round.
+func (s *states) next() {
+	s.now, s.before = s.before[:0], s.now
+	s.round++
+}
+
+func (s *states) has(state int) bool { return s.seen[state] == s.round }
+
+// enter makes a state possible, with all that follow without a character.
+// Begins is whether a name of the path begins here.
+func (p *Pattern) enter(state int, begins bool) {
+	s := &p.states
+	if s.has(state) {
+		return
+	}
+	s.seen[state] = s.round
+	if p.follow(state, begins, func(to int) { p.enter(to, begins) }) {
+		s.now = append(s.now, state)
+	}
+}
+
+// follow visits the states that follow directly without a character. Stays is
+// whether the state itself can take one, or is a final one.
+func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
+	i, way := state/ways, state%ways
+	switch {
+	case i == len(p.nodes) && way == afterGlob:
+		visit(p.all())
+		return false
+	case i == len(p.nodes):
+		return true
+	case way == inGlob:
+		if begins {
+			visit(p.state(i+1, afterGlob))
+		}
+		return true
+	}
+	n := &p.nodes[i]
+	switch {
+	case n.op == opOpen || n.op == opJump:
+		for _, to := range n.to {
+			visit(p.state(to, way))
+		}
+		return false
+	case way == afterGlob:
+		if n.is('/') {
+			visit(p.past(i))
+		}
+		return false
+	case n.op == opStar || n.op == opGlob:
+		visit(p.state(i+1, atNode))
+		if n.op == opGlob && begins {
+			visit(p.state(i, inGlob))
+		}
+	case n.skip > 0 && begins:
+		if p.after(n.skip) == len(p.nodes) {
+			visit(p.all())
+		} else {
+			visit(p.state(n.skip, atNode))
+		}
+	}
+	return true
+}
+
+// past is the state after a slash.
+func (p *Pattern) past(slash int) int {
+	if p.nodes[slash].below {
+		return p.all()
+	}
+	return p.state(slash+1, atNode)
+}
+
+// step is the state after a character, -1 for none.
+func (p *Pattern) step(from int, c rune) int {
+	i, way := from/ways, from%ways
+	if way == inGlob {
+		return from
+	}
+	if i == len(p.nodes) {
+		return -1
+	}
+	switch n := &p.nodes[i]; {
+	case n.op == opChar && n.char == c:
+		if c == '/' {
+			return p.past(i)
+		}
+		return p.state(i+1, atNode)
+	case c == '/':
+		return -1
+	case n.op == opStar, n.op == opGlob:
+		return from
+	case n.op == opAny, n.op == opClass && n.class.has(c):
+		return p.state(i+1, atNode)
+	default:
+		return -1
+	}
+}
+
+// possible returns whether the pattern can match a clean path at all. It tries
+// paths of a few characters, which stand for all: those that nodes name, the
+// slash, the dot and another.
+func (p *Pattern) possible() bool {
+	// What there is of a name so far.
+	const (
+		nothing = iota
+		dot
+		dots
+		something
+	)
+	type place struct{ state, name int }
+	tried := map[place]bool{}
+	var todo []place
+	visit := func(to place) {
+		if to.state >= 0 && !tried[to] {
+			tried[to] = true
+			todo = append(todo, to)
+		}
+	}
+	visit(place{p.state(0, atNode), nothing})
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !p.follow(at.state, at.name == nothing, func(to int) { visit(place{to, at.name}) }) {
+			continue
+		}
+		if at.name == something && (at.state == p.end() || at.state == p.all()) {
+			return true
+		}
+		for _, c := range p.examples(at.state) {
+			switch {
+			case c == '.' && at.name < dots:
+				visit(place{p.step(at.state, c), at.name + 1})
+			case c != '/':
+				visit(place{p.step(at.state, c), something})
+			case at.name == something:
+				visit(place{p.step(at.state, c), nothing})
+			}
+		}
+	}
+	return false
+}
+
+// examples are characters that a state may match.
+func (p *Pattern) examples(state int) []rune {
+	examples := []rune{'/', '.', 'a'}
+	if i := state / ways; i < len(p.nodes) {
+		n := &p.nodes[i]
+		if n.op == opChar {
+			return []rune{n.char}
+		}
+		for _, r := range n.class.ranges {
+			examples = append(examples, r.first, r.first+1, r.last, r.last+1)
+		}
+	}
+	return examples
+}
