@@ -56,6 +56,8 @@ type Sandbox struct {
 	granted  granted
 	// language is the one of the interpreter that waits, or ran last.
 	language pyth.Language
+	// disk is the size of a session's disk in bytes.
+	disk int64
 	// preload are the modules that it has imported when a job comes.
 	preload []string
 	// broken is why no further job may run here; nil while one may.

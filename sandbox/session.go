@@ -22,6 +22,7 @@ const maxListed = 10_000
 // Open makes a sandbox that has run nothing ready for a session. All jobs that
 // it is given from then on must be of that session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
+	s.disk = spec.Limits.DiskBytes
 	if spec.Limits.DiskBytes == protocol.UsualDisk && spec.Language.Runtime() == s.language.Runtime() {
 		return nil
 	}
@@ -110,15 +111,19 @@ func (s *Sandbox) ReadFile(ctx context.Context, path string, to func(size int64,
 		if err := s.done(&d); err != nil {
 			return err
 		}
-		r := &fileReader{sandbox: s, left: d.SizeBytes}
+		if d.SizeBytes > s.disk {
+			return errGuest
+		}
+		r := &fileReader{context: ctx, sandbox: s, left: d.SizeBytes}
 		cause := to(d.SizeBytes, r)
-		// What was not read must be out of the way of what comes next.
-		_, _ = io.Copy(io.Discard, r)
+		aborted := r.end()
 		switch {
 		case r.broken != nil:
 			return r.broken
 		case cause != nil:
 			return &fileError{cause}
+		case aborted:
+			return nil
 		default:
 			return r.failed
 		}
@@ -192,6 +197,8 @@ func failure(payload []byte, d *protocol.Done) error {
 		return &fileError{pyth.Errorf(pyth.CodeConflict, "There is something else than a file at this path of the session.")}
 	case "ENOSPC", "EDQUOT":
 		return &fileError{pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")}
+	case "EFBIG":
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file is larger than the session's disk, since it has holes, and cannot be sent. Copy what you need of it to another file.")}
 	case "EINVAL", "ENAMETOOLONG":
 		return &fileError{pyth.Invalid("path", "is not the path of a file")}
 	default:
@@ -199,8 +206,13 @@ func failure(payload []byte, d *protocol.Done) error {
 	}
 }
 
-// fileReader is the content of a file as it comes.
+// maxUnread bounds what an honest guest still sends of a file after it was told
+// to stop: what was on its way.
+const maxUnread = 4 << 20
+
+// fileReader is the content of a file as it comes. It ends with its context.
 type fileReader struct {
+	context context.Context
 	sandbox *Sandbox
 	left    int64
 	rest    []byte
@@ -219,12 +231,34 @@ func (r *fileReader) Read(p []byte) (int, error) {
 			return 0, r.failed
 		case r.done:
 			return 0, io.EOF
+		case r.context.Err() != nil:
+			return 0, context.Cause(r.context)
 		}
 		r.hear()
 	}
 	n := copy(p, r.rest)
 	r.rest = r.rest[n:]
 	return n, nil
+}
+
+// end takes in what is left of the guest's answer, so that it is out of the way
+// of the next one. It tells the guest to stop if the file was not read to its
+// end, and returns whether it was not.
+func (r *fileReader) end() (aborted bool) {
+	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
+		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {
+			r.broken = r.sandbox.conn.Send(protocol.KindAbort, nil)
+		}
+	}
+	unread := 0
+	for start := time.Now(); !r.done && r.broken == nil; {
+		r.hear()
+		if unread += len(r.rest); unread > maxUnread || time.Since(start) > fileTimeout {
+			r.broken = errGuest
+		}
+		r.rest = nil
+	}
+	return aborted
 }
 
 func (r *fileReader) hear() {
@@ -237,7 +271,7 @@ func (r *fileReader) hear() {
 		r.rest = payload
 	case kind == protocol.KindDone:
 		r.done, r.failed = true, failure(payload, new(protocol.Done))
-		if r.failed == nil && r.left > 0 {
+		if errors.Is(r.failed, errGuest) || (r.failed == nil && r.left > 0) {
 			r.broken = errGuest
 		}
 	default:

@@ -102,7 +102,7 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 // serve runs one job in the waiting program, or all those of a session.
 func serve(conn *protocol.Conn, control int, p *program, way *network) error {
 	for {
-		j, next, err := receiveJob(conn, p)
+		j, next, err := receiveJob(conn, control, p)
 		if err != nil {
 			return err
 		}
@@ -160,6 +160,20 @@ func (r *run) connected(do func() (*protocol.Exit, error)) (*protocol.Exit, erro
 	return do()
 }
 
+// asked returns whether the host has sent a frame of the kind, without waiting
+// for one. Any other frame is dropped: it was meant for what has ended by
+// itself. An error means that the host is gone.
+func asked(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
+	if !conn.Buffered() {
+		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 {
+			return false, nil
+		}
+	}
+	got, _, err := conn.Receive()
+	return got == kind, err
+}
+
 // job is everything that the host sends ahead of Start.
 type job struct {
 	protocol.Job
@@ -173,7 +187,7 @@ type job struct {
 // receiveJob takes in a job and its files. It returns the program to run it
 // in: another than was waiting when the job needs another interpreter or wants
 // a disk of another size.
-func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
+func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
 		kind, payload, err := conn.Receive()
@@ -207,8 +221,8 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 			}
 		case protocol.KindStart:
 			return j, p, nil
-		case protocol.KindStop:
-			// It was meant for the run before, which ended by itself.
+		case protocol.KindStop, protocol.KindAbort:
+			// It was meant for what has ended by itself.
 		case protocol.KindPrepare:
 			// Nothing has run yet; the next is to be another than usual.
 			wanted := new(protocol.Prepare)
@@ -219,7 +233,7 @@ func receiveJob(conn *protocol.Conn, p *program) (*job, *program, error) {
 				err = greet(conn)
 			}
 		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
-			err = p.files(conn, kind, string(payload))
+			err = p.files(conn, control, kind, string(payload))
 		default:
 			err = fmt.Errorf("unexpected frame %q before start", kind)
 		}

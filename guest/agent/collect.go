@@ -67,7 +67,7 @@ func (c *collector) over() (bool, error) {
 	const asks = 16
 	if !c.stopped && c.visited%asks == 0 {
 		var err error
-		if c.stopped, err = c.run.stopAsked(); err != nil {
+		if c.stopped, err = asked(c.run.conn, c.run.control, protocol.KindStop); err != nil {
 			return true, err
 		}
 	}

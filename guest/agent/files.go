@@ -21,12 +21,12 @@ const maxListed = 10_000
 // may be at work meanwhile, so each directory is opened by its own name,
 // relative to its parent, and no link is followed. An error means that the host
 // is gone.
-func (p *program) files(conn *protocol.Conn, kind protocol.Kind, name string) error {
+func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
 	switch kind {
 	case protocol.KindPut:
 		return p.put(conn, name)
 	case protocol.KindGet:
-		return p.get(conn, name)
+		return p.get(conn, control, name)
 	case protocol.KindRemove:
 		return done(conn, protocol.Done{}, p.remove(name))
 	default:
@@ -119,8 +119,10 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends a file: its size, its content and its end.
-func (p *program) get(conn *protocol.Conn, name string) error {
+// get sends a file: its size, its content and its end, unless the host wants no
+// more of it. A file that is larger than the disk has holes, which would take
+// without end to send.
+func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)
 	if err != nil {
 		return done(conn, protocol.Done{}, err)
@@ -138,11 +140,19 @@ func (p *program) get(conn *protocol.Conn, name string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return done(conn, protocol.Done{}, unix.EISDIR)
 	}
+	if st.Size > p.disk {
+		return done(conn, protocol.Done{}, unix.EFBIG)
+	}
 	if err := done(conn, protocol.Done{SizeBytes: st.Size}, nil); err != nil {
 		return err
 	}
 	buffer := make([]byte, protocol.MaxData)
 	for left := st.Size; left > 0; {
+		if abort, err := asked(conn, control, protocol.KindAbort); err != nil {
+			return err
+		} else if abort {
+			return done(conn, protocol.Done{}, unix.ECANCELED)
+		}
 		n, err := unix.Read(fd, buffer[:min(left, protocol.MaxData)])
 		if err == unix.EINTR {
 			continue

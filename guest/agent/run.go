@@ -178,19 +178,6 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	return fds[0].Revents != 0, nil
 }
 
-// stopAsked returns whether the host has asked for the end of the run, without
-// waiting. An error means that the host is gone.
-func (r *run) stopAsked() (bool, error) {
-	if !r.conn.Buffered() {
-		fds := [...]unix.PollFd{{Fd: int32(r.control), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 {
-			return false, nil
-		}
-	}
-	kind, _, err := r.conn.Receive()
-	return kind == protocol.KindStop, err
-}
-
 // stop ends the program. An interpreter that has more to do is asked first.
 func (r *run) stop() {
 	if r.program.inSession && r.forced.IsZero() {

@@ -64,14 +64,15 @@ const (
 	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 	// In a session, while nothing runs. The payload of Put, Get and Remove is a
 	// path; the answer is Done, after List with entries and after Get with data
-	// before it. Put is followed by data and End, or by Abort.
+	// before it. Put is followed by data and End, or by Abort. Abort also ends a
+	// Get early, and is ignored when none goes on.
 	KindPut    Kind = 'P'
 	KindGet    Kind = 'T'
 	KindRemove Kind = 'U'
 	KindList   Kind = 'L'
 	KindData   Kind = 'd' // both directions
 	KindEnd    Kind = 'E' // the file is whole
-	KindAbort  Kind = 'A' // the file is to be forgotten
+	KindAbort  Kind = 'A' // no more of the file
 	// Of an encrypted program.
 	KindLocked   Kind = 'Z' // JSON Locked
 	KindCipher   Kind = 'B' // the ciphertext

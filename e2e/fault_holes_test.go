@@ -1,0 +1,82 @@
+package e2e_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestFaultF04AFileWithAHoleHoldsNothingUp has files that are much larger than
+// what they hold.
+func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for language, code := range map[string]string{
+		"python":     "import os\nfor name, size in ('a', 1 << 50), ('b', 1 << 40), ('c', (100 << 20) + 1), ('d', 90 << 20):\n    open(name, 'w').close(); os.truncate(name, size)\nNone",
+		"javascript": "fs = require('fs'); for (const [n, s] of [['a', 2 ** 50], ['b', 2 ** 40], ['c', 104857601], ['d', 94371840]]) { fs.writeFileSync(n, ''); fs.truncateSync(n, s); }",
+	} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{"language": language})
+			s.in(t, code, object{"language": language, "results": false}).ends(t, "succeeded")
+			for _, name := range []string{"a", "b", "c"} {
+				s.file(t, "GET", name, nil).refused(t, 409, "conflict")
+				if got := s.file(t, "HEAD", name, nil); got.status != 409 {
+					t.Errorf("HEAD of %s: status %d", name, got.status)
+				}
+			}
+			// One that is no larger than the disk is sent, as far as it is wanted.
+			get := s.file(t, "GET", "d", nil).want(t, 200, nil)
+			if len(get.body) != 90<<20 {
+				t.Errorf("got %d bytes", len(get.body))
+			}
+			for range 5 {
+				head := s.file(t, "HEAD", "d", nil).want(t, 200, nil)
+				if head.header.Get("Content-Length") != "94371840" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
+					t.Errorf("got %v", head.header)
+				}
+				s.leave(t, "d", 100_000)
+			}
+			x := s.in(t, "1", object{"language": language, "outputFiles": []string{"a", "b", "d"}}).ends(t, "succeeded")
+			if len(x.Files) != 0 || len(x.FilesSkipped) != 3 {
+				t.Error(x)
+			}
+			s.server.call(t, a, "DELETE", s.path(""), nil).want(t, 204, nil)
+		})
+	}
+}
+
+// leave reads the beginning of a file and closes the connection.
+func (s *session) leave(t *testing.T, name string, bytes int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req := must(http.NewRequestWithContext(ctx, "GET", s.server.URL+s.path("/files/"+name), nil))(t)
+	req.Header.Set("X-Api-Key", s.APIKey)
+	res := must(s.server.http.Do(req))(t)
+	defer res.Body.Close()
+	if _, err := io.CopyN(io.Discard, res.Body, bytes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFaultF04AServerStopsWhileAFileIsRead stops the server while a caller has
+// begun to read a file and does not go on.
+func TestFaultF04AServerStopsWhileAFileIsRead(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	x := s.register(t).open(t, object{"idleTimeoutMs": 1000})
+	x.in(t, "import os\nopen('f', 'w').close(); os.truncate('f', 90 << 20); os.truncate('main.bin', 1 << 50) if os.path.exists('main.bin') else None").ends(t, "succeeded")
+	x.leave(t, "f", 1000)
+	eventually(t, "the session ends unused", func() bool {
+		return s.call(t, x.account, "GET", "/api/v1/sessions", nil).want(t, 200, nil).status == 200 &&
+			string(s.call(t, x.account, "GET", "/api/v1/sessions", nil).body) == "{\"sessions\":[]}"
+	})
+	begun := time.Now()
+	s.stop(t)
+	if d := time.Since(begun); d > 20*time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
