@@ -22,7 +22,6 @@ import (
 	"github.com/pyth-on/pyth-on/packages"
 	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
-	"github.com/pyth-on/pyth-on/sqlite"
 	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/zk"
 )
@@ -34,7 +33,7 @@ type serveCommand struct {
 	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
 	DataDir string `default:"./data" type:"path" help:"Directory of the database, the root key and the sandboxes' image."`
 
-	rootKeyFlags
+	storeFlags
 
 	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
 	InvitesFile    string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
@@ -98,16 +97,12 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer listener.Close()
 
-	store, err := sqlite.Open(ctx, data.join(databaseName))
+	opened, err := c.openStore(ctx, data.path)
 	if err != nil {
 		return err
 	}
+	store, sealed := opened.Store, opened.vault
 	defer func() { err = errors.Join(err, store.Close()) }()
-	keeper, err := c.made(ctx, data.path, store)
-	if err != nil {
-		return err
-	}
-	sealed := vault.New(keeper, store)
 	accounts, err := c.accounts(ctx, store, sealed)
 	if err != nil {
 		return err
@@ -117,6 +112,9 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	if err := opened.settled(); err != nil {
+		return err
+	}
 	secret := secrets.New(secrets.Config{
 		Store: store, Vault: sealed, Clock: now,
 		Failed: func(err error) { logger.Error("storing when secrets were used", "error", err) },
