@@ -47,6 +47,21 @@ func writeFlushing(to io.Writer, req *http.Request) error {
 	return w.Flush()
 }
 
+// trailing is the body of an answer. Its trailers, which are known at its end, do
+// not include the proxy's own header.
+type trailing struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+func (t trailing) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err != nil {
+		t.resp.Trailer.Del(verdictHeader)
+	}
+	return n, err
+}
+
 // body is a client's body that tells how far it was read.
 type body struct {
 	io.ReadCloser

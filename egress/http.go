@@ -215,6 +215,7 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 			return nil, err
 		}
 		removeHops(resp.Header, raw["Connection"])
+		resp.Header.Del(verdictHeader) // It is the proxy's alone.
 		resp.ProtoMinor = 1
 		switch {
 		case resp.ProtoMajor != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
@@ -254,7 +255,7 @@ func (s *session) writeResponse(resp *http.Response, req *request, body *body, k
 	}
 	w := bufio.NewWriter(observed{s.client, s.watch})
 	if resp.Body != nil && resp.Body != http.NoBody {
-		resp.Body = flushing{resp.Body, w}
+		resp.Body = flushing{trailing{resp.Body, resp}, w}
 	}
 	if err := resp.Write(struct{ buffered }{w}); err != nil {
 		return err

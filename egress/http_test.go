@@ -342,3 +342,31 @@ func rawServer(t *testing.T, serve func(net.Conn)) string {
 	}
 	return p
 }
+
+func TestFaultF24AnOriginCannotSpeakForTheProxy(t *testing.T) {
+	p := rawServer(t, func(c net.Conn) {
+		req, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		const said = "X-Pyth-On-Egress: denied\r\nx-pyth-on-egress: failed\r\n"
+		switch req.URL.Path {
+		case "/early":
+			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n"+said+"\r\nHTTP/1.1 407 No\r\n"+said+"Content-Length: 2\r\n\r\nok")
+		case "/trailer":
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTrailer: X-Other, X-Pyth-On-Egress\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Other: 1\r\n"+said+"\r\n")
+		default:
+			_, _ = io.WriteString(c, "HTTP/1.1 407 No\r\n"+said+"Content-Length: 2\r\n\r\nok")
+		}
+	})
+	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
+	for _, path := range []string{"/", "/early", "/trailer"} {
+		w := r.dial()
+		w.say("GET http://a.test:" + p + path + " HTTP/1.1\r\nHost: a.test:" + p + "\r\nConnection: close\r\n\r\n")
+		got := w.rest()
+		contains(t, got, "ok")
+		if strings.Contains(strings.ToLower(got), "egress: ") || path == "/trailer" && !strings.Contains(got, "X-Other: 1") {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+}

@@ -27,15 +27,15 @@ const (
 	recordLast      = 0x18
 	versionMajor    = 3
 	helloFirst      = 0x80
-	helloLast       = 0x83
+	helloLast       = 0xbf
 )
 
 // maxMethod is longer than any method of HTTP.
 const maxMethod = 32
 
 // sniff waits for as many of the client's first bytes as tell what they begin.
-// A client that has sent all before has nothing that a server could take for a
-// request.
+// What is not clearly HTTP or TLS is passed on at once, since a client may wait for
+// an answer to it, and is looked at on its way: see opening.
 func sniff(r *bufio.Reader) (protocol, error) {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)
@@ -52,8 +52,7 @@ func sniff(r *bufio.Reader) (protocol, error) {
 	}
 }
 
-// recognize goes by what a lenient server would take for a request: a line
-// that begins with a word and has HTTP/ in it.
+// recognize goes by the first line: HTTP begins with a method and has HTTP/ in it.
 func recognize(b []byte) protocol {
 	if p, maybe := recognizeTLS(b); maybe {
 		return p

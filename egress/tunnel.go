@@ -68,12 +68,48 @@ func (s *session) send(up *upstream) (protocol, error) {
 	case p == protocolTLS:
 		err = s.sendTLS(up)
 	default:
-		_, err = s.r.WriteTo(up)
+		err = s.sendOther(up)
 	}
 	if err != nil {
 		return p, err
 	}
 	return p, closeWrite(up.Conn)
+}
+
+// sendOther sends what is neither HTTP nor TLS, unless some server takes it for
+// HTTP.
+func (s *session) sendOther(up *upstream) error {
+	isTarget := func(name string) bool {
+		said, err := parseTarget(name, up.target.port)
+		return err == nil && said.port == up.target.port && s.speaksOf(up.target, said.host) == nil
+	}
+	for o := (opening{}); o.state != passed; {
+		if _, err := s.r.Peek(1); err != nil {
+			return ignoreEOF(err)
+		}
+		b, _ := s.r.Peek(s.r.Buffered())
+		switch o.look(b, isTarget) {
+		case openingIsHTTP:
+			return denied("a request to %s is malformed", up.target)
+		case openingIsForAnother:
+			return denied("a connection to %s must not be for another host", up.target)
+		}
+		if _, err := up.Write(b); err != nil {
+			return err
+		}
+		if _, err := s.r.Discard(len(b)); err != nil {
+			return err
+		}
+	}
+	_, err := s.r.WriteTo(up)
+	return err
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // sendTLS sends a client's TLS if it is for the target.

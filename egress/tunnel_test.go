@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/net/proxy"
@@ -89,7 +90,16 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 		"a long word":          strings.Repeat("x", 40),
 		"not UTF-8":            "\xff\xfe",
 		"a request of Gemini":  "gemini://a.test/\r\n",
-		"HTTP/0.9":             "GET /\r\n",
+		"HTTP/0.9":             "GET /\r\n\r\n",
+		"Redis":                "GET key\r\nSET host 1\r\n\r\n",
+		"STOMP":                "CONNECT\naccept-version:1.2\nhost:other\n\n\x00",
+		"SOCKS5":               "\x05\x01\x00",
+		"CQL":                  "\x04\x00\x00\x00\x05\x00\x00\x00\x00",
+		"AMQP":                 "AMQP\x00\x00\x09\x01",
+		"MQTT":                 "\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04test",
+		"a log in JSON":        `{"log":"GET / HTTP/1.1 200"}` + "\n",
+		"a log of syslog":      "<34>Oct 11 22:14:15 host app: GET / HTTP/1.1 200\n",
+		"SIP":                  "OPTIONS sip:a.test SIP/2.0\r\nVia: SIP/2.0/TCP b.test\r\n\r\n",
 		"a byte of Telnet":     "\xff\xfb\x01",
 		"a byte like TLS":      "\x15\x00",
 		"bytes like SSL 2":     "\x80\x00\x00",
@@ -100,7 +110,11 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// What is not the beginning is not looked at.
+			// What comes after the first line is not looked at.
+			if !strings.Contains(says, "\n") {
+				w.say("x\n")
+				equal(t, w.hear(2), "x\n")
+			}
 			w.say("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n")
 			equal(t, w.hear(3), "GET")
 		})
@@ -202,4 +216,77 @@ func (c splitting) Write(p []byte) (int, error) {
 		rest = rest[n:]
 	}
 	return len(p), nil
+}
+
+// Servers take more for a request than HTTP allows.
+func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
+	var mu sync.Mutex
+	heard := map[string]string{}
+	p := rawServer(t, func(c net.Conn) {
+		b, _ := io.ReadAll(c)
+		mu.Lock()
+		defer mu.Unlock()
+		heard[c.RemoteAddr().String()] = string(b)
+	})
+	const rest = "Host: evil.test\r\n\r\n"
+	for _, line := range []string{
+		"\x0cGET / HTTP/1.1\r\n", "\x0bGET / HTTP/1.1\r\n", "\x1fGET / HTTP/1.1\r\n", "\xa0GET / HTTP/1.1\r\n", "\xc2\xa0GET / HTTP/1.1\r\n",
+		"\x85GET / HTTP/1.1\r\n", "\xe2\x80\x83GET / HTTP/1.1\r\n", "\xef\xbb\xbfGET / HTTP/1.1\r\n", "\x00GET / HTTP/1.1\r\n", "\x1c\r\nGET / HTTP/1.1\r\n",
+		"GET\x0c/\x0cHTTP/1.1\r\n", "GET\x0b/\x0bHTTP/1.1\n", "GET\xa0/\xa0HTTP/1.0\r\n", "GET\x1d/\x1dhttp/1.1\r\n",
+		" GET / HTTP/1.1\r\n", "\tGET / HTTP/1.1\r\n", "\r\n\r\nGET / HTTP/1.1\r\n", "\rGET / HTTP/1.1\r\n",
+		"G(T / HTTP/1.1\r\n", `"GET" / HTTP/1.1` + "\r\n", "{} / HTTP/1.1\n", strings.Repeat("X", 40) + " / HTTP/1.1\r\n", "G\xc9T / HTTP/1.1\r\n",
+		"GET /\r\n", "get /\r\n", "GET x\n", "GET / FOO\r\n", "POST / 1.1\r\n", "HEAD /\r\nX: y\r\n", "GET /\r\n \tHost : b.test\r\n",
+		"GET / HTTP/1.1\rHost: evil.test\r\r", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	} {
+		for _, split := range []int{0, 1, 3, len(line) - 1} {
+			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
+			w := r.connect("a.test:" + p)
+			w.say(line[:split])
+			// Bytes may come one by one, and the connection may be gone by then.
+			_, _ = io.WriteString(w.Conn, line[split:])
+			_, _ = io.WriteString(w.Conn, rest)
+			_ = w.Conn.(*net.TCPConn).CloseWrite()
+			w.rest()
+			c := r.connections()
+			if len(c) != 1 || c[0].Verdict != egress.Denied {
+				t.Errorf("%q, split at %d: %+v", line, split, c)
+			}
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, all := range heard {
+		if strings.Contains(strings.ToLower(all), "evil") {
+			t.Errorf("the server heard %q", all)
+		}
+	}
+}
+
+// Requests that a lenient server reads otherwise, for the host of the target too.
+func TestFaultF19ARequestIsReadInOneWayOnly(t *testing.T) {
+	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
+	p := port(t, s)
+	target := "a.test:" + p
+	for name, request := range map[string]string{
+		"two hosts":                "GET / HTTP/1.1\r\nHost: " + target + "\r\nHost: evil.test\r\n\r\n",
+		"a folded host":            "GET / HTTP/1.1\r\nHost:\r\n evil.test\r\n\r\n",
+		"a folded header":          "GET / HTTP/1.1\r\nHost: " + target + "\r\n evil.test\r\n\r\n",
+		"a space before the colon": "GET / HTTP/1.1\r\nHost : evil.test\r\n\r\n",
+		"a URL":                    "GET http://evil.test/ HTTP/1.1\r\nHost: " + target + "\r\n\r\n",
+		"a second request":         "GET / HTTP/1.1\r\nHost: " + target + "\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+		"a second one after junk":  "GET / HTTP/1.1\r\nHost: " + target + "\r\n\r\n\x0cGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+		"two lengths": "POST / HTTP/1.1\r\nHost: " + target + "\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			"0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+		"an odd encoding": "POST / HTTP/1.1\r\nHost: " + target + "\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+		"a chunk's extension": "POST / HTTP/1.1\r\nHost: " + target + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			"0;x\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n\r\n",
+	} {
+		r := newRig(t, egress.Config{Policy: loopback()}, target)
+		w := r.connect(target)
+		w.say(request)
+		_ = w.Conn.(*net.TCPConn).CloseWrite()
+		if got := w.rest(); strings.Contains(got, "\r\n\r\nevil.test") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
 }
