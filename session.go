@@ -100,6 +100,12 @@ type SessionTurns interface {
 	// must be called with what Dispatch returned, or with the reason why it was
 	// not called.
 	Turn(ctx context.Context, user UserID, id SessionID) (turn context.Context, spec *SessionSpec, release func(*Outcome, error), err error)
+	// Remember adds values that a run is given to those that the session keeps in
+	// memory to its end, and returns all of them: its programs may still have them.
+	// It is called within a turn. The values returned are the callee's and stay as
+	// they are until the turn is released. It fails with CodeConflict when there
+	// would be too many to keep.
+	Remember(id SessionID, values []SecretValue) ([]SecretValue, error)
 }
 
 // SessionHost keeps sandboxes for sessions. It may be another process or

@@ -2,17 +2,25 @@ package execution
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/redact"
 	"github.com/pyth-on/pyth-on/results"
+	"github.com/pyth-on/pyth-on/workpath"
 )
 
 // redaction keeps the values of secrets out of what is told of one run.
 type redaction struct {
 	redactor *redact.Redactor
 	count    int
+	// hidden are the values.
+	hidden []pyth.SecretValue
+	// paths are the names of files as they are shown.
+	paths map[string]string
+	// streamed tells that results and files were told of in events.
+	streamed bool
 }
 
 // redaction makes one, or nil if there is nothing to hide.
@@ -20,7 +28,7 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
 		return nil
 	}
-	return &redaction{redactor: redact.New(hidden)}
+	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
 // clear forgets the values.
@@ -38,13 +46,97 @@ func (r *redaction) events(next pyth.Events) *redactedEvents {
 func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Stdout = r.output(o.Stdout, o.StdoutTruncated)
 	o.Stderr = r.output(o.Stderr, o.StderrTruncated)
-	if e := o.Error; e != nil {
-		e.Name, e.Message, e.Traceback = r.text(e.Name), r.text(e.Message), r.text(e.Traceback)
-	}
+	r.error(o.Error)
+	count := r.count
 	for i := range o.Results {
 		o.Results[i] = r.result(o.Results[i])
 	}
+	if r.streamed {
+		r.count = count // They were counted before.
+	}
+	for i := range o.ResultsSkipped {
+		one := &o.ResultsSkipped[i]
+		one.MediaType, one.Reason = r.text(one.MediaType), r.text(one.Reason)
+	}
+	for i := range o.Files {
+		o.Files[i].Path = r.path(o.Files[i].Path)
+	}
+	r.skipped(o.FilesSkipped)
 	o.Redactions = r.count
+}
+
+// error replaces the values in an exception, of which the hook of the interpreter
+// may have cut each text.
+func (r *redaction) error(e *pyth.ProgramError) {
+	if e == nil {
+		return
+	}
+	e.Name = r.cut(e.Name, false, len(e.Name) >= maxHookName)
+	e.Message = r.cut(e.Message, false, len(e.Message) >= maxErrorMessage)
+	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
+}
+
+// cut is the text of which the head or the tail may have been cut off.
+func (r *redaction) cut(text string, head, tail bool) string {
+	var before, after string
+	if head {
+		before, text = trimHead(text)
+	}
+	if tail {
+		text, after = trimTail(text)
+	}
+	out, n := r.redactor.Cut([]byte(text), head, tail)
+	r.count += n
+	return before + string(out) + after
+}
+
+// path is the name of a file as it is shown. No two files are shown by one name.
+func (r *redaction) path(name string) string {
+	if shown, ok := r.paths[name]; ok {
+		return shown
+	}
+	redacted := r.text(name)
+	shown := redacted
+	for n := 2; r.isShown(shown); n++ {
+		shown = redacted + "-" + strconv.Itoa(n)
+	}
+	r.paths[name] = shown
+	return shown
+}
+
+func (r *redaction) isShown(path string) bool {
+	for _, shown := range r.paths {
+		if shown == path {
+			return true
+		}
+	}
+	return false
+}
+
+// skipped replaces the values in the names of files that are not returned. These
+// names are shown without characters that cannot be printed, and cut; so may be a
+// value in one.
+func (r *redaction) skipped(files []pyth.SkippedFile) {
+	if len(files) == 0 {
+		return
+	}
+	shown := []pyth.SecretValue{}
+	for _, v := range r.hidden {
+		if value := workpath.Display(string(v.Value)); value != string(v.Value) {
+			value, _ = trimTail(value)
+			shown = append(shown, pyth.SecretValue{Name: v.Name, Value: []byte(value)})
+		}
+	}
+	unprintable := redact.New(shown)
+	defer unprintable.Clear()
+	defer pyth.ClearSecrets(shown)
+	for i := range files {
+		f := &files[i]
+		f.Path = r.cut(f.Path, false, strings.HasSuffix(f.Path, "\u2026"))
+		out, n := unprintable.Cut([]byte(f.Path), false, strings.HasSuffix(f.Path, "\u2026"))
+		f.Path, r.count = string(out), r.count+n
+		f.Reason = r.text(f.Reason)
+	}
 }
 
 // output is the whole of a stream.
@@ -64,17 +156,18 @@ func (r *redaction) text(t string) string {
 	return string(out)
 }
 
-// result replaces values in what of it is text.
+// result replaces values in all of it that is text.
 func (r *redaction) result(from pyth.Result) pyth.Result {
 	to := make(pyth.Result, len(from))
 	for media, data := range from {
+		shown := r.text(media)
 		switch {
+		case isBinary(media, data):
+			to[shown] = data
 		case pyth.IsJSON(media):
-			to[media] = r.json(data)
-		case strings.HasPrefix(media, "text/"), strings.HasSuffix(media, "+xml"), media == "application/javascript", media == "application/xml":
-			to[media] = r.text(data)
+			to[shown] = r.json(data)
 		default:
-			to[media] = data
+			to[shown] = r.cut(data, false, len(data) >= maxHookResult)
 		}
 	}
 	return to
@@ -105,9 +198,15 @@ func (e *redactedEvents) Output(name pyth.Stream, b []byte) error {
 	return e.pass(name, e.stream(name).Write(b))
 }
 
-func (e *redactedEvents) Result(r pyth.Result) error { return e.next.Result(e.redaction.result(r)) }
+func (e *redactedEvents) Result(r pyth.Result) error {
+	e.redaction.streamed = true
+	return e.next.Result(e.redaction.result(r))
+}
 
-func (e *redactedEvents) File(f pyth.File) error { return e.next.File(f) }
+func (e *redactedEvents) File(f pyth.File) error {
+	f.Path = e.redaction.path(f.Path)
+	return e.next.File(f)
+}
 
 // end passes on what was held back. Who listens may have gone; then the run has
 // ended for that.

@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -11,10 +12,12 @@ import (
 // show: what an earlier run of its session was given can still be there.
 type secrets struct {
 	injected pyth.SecretGrant
-	hidden   []pyth.SecretValue
+	// opened are those that were opened for the run, and hidden these and those
+	// that earlier runs of the session were given.
+	opened, hidden []pyth.SecretValue
 }
 
-func (s *secrets) clear() { pyth.ClearSecrets(s.hidden) }
+func (s *secrets) clear() { pyth.ClearSecrets(s.opened) }
 
 // reveal opens the secrets of a run; the session is nil for none.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
@@ -36,16 +39,38 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	if err != nil {
 		return nil, err
 	}
-	some := &secrets{injected: grant, hidden: grant.Values}
+	some := &secrets{injected: grant, opened: grant.Values, hidden: grant.Values}
 	if some.injected.Values, err = injected(grant.Values, p, session); err == nil && session != nil {
 		// A sandbox that has part of a job can only be destroyed, and this one stays.
 		some.injected.Recorded, err = nil, grant.Await()
+	}
+	if err == nil && session != nil {
+		err = s.remember(some, session)
 	}
 	if err != nil {
 		some.clear()
 		return nil, err
 	}
 	return some, nil
+}
+
+// remember hides what earlier runs of the session were given, too, although it may
+// have another value by now, or be deleted.
+func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
+	if s.config.KeepSecrets {
+		return nil
+	}
+	given, err := s.config.Sessions.Remember(session.ID, some.injected.Values)
+	if err != nil {
+		return err
+	}
+	some.hidden = slices.Clone(some.opened)
+	for _, v := range given {
+		if !slices.ContainsFunc(some.opened, func(o pyth.SecretValue) bool { return o.Name == v.Name && bytes.Equal(o.Value, v.Value) }) {
+			some.hidden = append(some.hidden, v)
+		}
+	}
+	return nil
 }
 
 // injected are those of the values that the program gets itself.

@@ -114,7 +114,12 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	job.Secrets = given.injected
 	hiding := s.redaction(given.hidden, p)
 	if hiding == nil {
-		return s.config.Dispatcher.Dispatch(ctx, job, events)
+		outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
+		if err != nil {
+			return nil, err
+		}
+		cutError(outcome.Error)
+		return outcome, nil
 	}
 	defer hiding.clear()
 	redacted := hiding.events(events)
@@ -129,6 +134,7 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 		redacted.end(outcome)
 	}
 	hiding.outcome(outcome)
+	cutError(outcome.Error)
 	return outcome, nil
 }
 

@@ -1,6 +1,7 @@
 package execution_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -21,6 +22,8 @@ type turns struct {
 	cause error
 	// released is what release was called with.
 	released []released
+	// given are the values that runs were given.
+	given []pyth.SecretValue
 }
 
 type released struct {
@@ -40,6 +43,13 @@ func (s *turns) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (
 		cancel(nil)
 		s.released = append(s.released, released{o, pyth.ErrorCode(err)})
 	}, nil
+}
+
+func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
+	for _, v := range values {
+		s.given = append(s.given, pyth.SecretValue{Name: v.Name, Value: bytes.Clone(v.Value)})
+	}
+	return s.given, nil
 }
 
 // dispatcher is a Dispatcher that is a function.

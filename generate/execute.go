@@ -107,7 +107,7 @@ func (w *work) outcome(run *ran) string {
 		Stdout: run.stdout, Stderr: run.stderr,
 	}
 	if e := run.Error; e != nil {
-		o.Error = &programError{Name: w.excerpt(e.Name), Message: w.excerpt(e.Message), Line: e.Line, Traceback: w.excerpt(e.Traceback)}
+		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
 		// Python prints the traceback, too.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
@@ -117,10 +117,16 @@ func (w *work) outcome(run *ran) string {
 	return string(b)
 }
 
-// excerpt is of a text that is whole.
-func (w *work) excerpt(text string) string {
+// minCut is the length from which a text of an exception may have been cut: the
+// least bound of those that hold for its parts.
+const minCut = 250
+
+// excerpt is of a text whose head or tail may have been cut off if it is long.
+func (w *work) excerpt(text string, head, tail bool) string {
+	long := len(text) >= minCut
+	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)
 	x := newExcerpt(w.hiding)
-	x.write([]byte(text))
+	x.keep(out)
 	return x.close(false)
 }
 

@@ -185,7 +185,7 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 		"an exception whose message is long": {
 			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
-				Name: "ValueError", Message: strings.Repeat("m", maxErrorMessage),
+				Name: "ValueError", Message: strings.Repeat("m", maxReported),
 			}},
 		},
 	} {

@@ -17,12 +17,9 @@ const (
 	maxReason          = 256
 )
 
-// Bounds on what is shown of an exception.
-const (
-	maxErrorName      = 256
-	maxErrorMessage   = 16 << 10
-	maxErrorTraceback = 64 << 10
-)
+// maxReported bounds each text of an exception. What is shown of them is less: it
+// is cut when the values of secrets were replaced.
+const maxReported = 512 << 10
 
 // file takes in an output file. An honest guest keeps to the bounds.
 func (r *run) file(payload []byte) error {
@@ -72,16 +69,13 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 		return nil
 	}
 	return &pyth.ProgramError{
-		Name:      bounded(r.Name, maxErrorName),
-		Message:   bounded(r.Message, maxErrorMessage),
-		Traceback: bounded(r.Traceback, maxErrorTraceback),
+		Name:      bounded(r.Name),
+		Message:   bounded(r.Message),
+		Traceback: bounded(r.Traceback),
 		Line:      max(r.Line, 0),
 	}
 }
 
-func bounded(s string, limit int) string {
-	if len(s) > limit {
-		s = s[:limit]
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
+func bounded(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxReported)], "\ufffd")
 }

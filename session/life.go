@@ -26,6 +26,8 @@ type session struct {
 	// turn.
 	uses   int
 	unused time.Time
+	// remembered are the values of secrets that its runs were given.
+	remembered []pyth.SecretValue
 	// idle fires when it has been unused for too long, age when it is too old.
 	idle, age *time.Timer
 }
@@ -72,6 +74,8 @@ func (s *Service) end(x *session, cause error) {
 	x.waiting = nil
 	if x.current != nil {
 		x.current.cancel(cause)
+	} else {
+		x.forgetLocked()
 	}
 	s.dispose(x)
 }

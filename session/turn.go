@@ -105,6 +105,7 @@ func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	}
 	switch {
 	case x.ended:
+		x.forgetLocked()
 	case o != nil && o.SessionEnded, t.runs && pyth.ErrorCode(err) == pyth.CodeNotFound:
 		s.end(x, notFound())
 	case len(x.waiting) > 0:

@@ -1,0 +1,52 @@
+package session
+
+import (
+	"bytes"
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Bounds on the values of secrets that are kept for one session. A run can be
+// given up to 1 MiB.
+const (
+	maxRemembered      = 1000
+	maxRememberedBytes = 4 << 20
+)
+
+// Remember keeps copies of values that a run of the session is given until the
+// session has ended, and returns all that are kept.
+func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.sessions[id]
+	if x == nil {
+		return nil, notFound()
+	}
+	var added []pyth.SecretValue
+	size := 0
+	for _, v := range x.remembered {
+		size += len(v.Value)
+	}
+	for _, v := range values {
+		if !slices.ContainsFunc(x.remembered, func(o pyth.SecretValue) bool { return o.Name == v.Name && bytes.Equal(o.Value, v.Value) }) {
+			added = append(added, v)
+			size += len(v.Value)
+		}
+	}
+	if size > maxRememberedBytes || len(x.remembered)+len(added) > maxRemembered {
+		return nil, pyth.Errorf(pyth.CodeConflict,
+			"The runs of this session were given as many values of secrets as can be kept to redact them: %d values or %d bytes. Open another session, or name in secrets only those that the program needs.",
+			maxRemembered, maxRememberedBytes)
+	}
+	for _, v := range added {
+		x.remembered = append(x.remembered, pyth.SecretValue{Name: v.Name, Value: bytes.Clone(v.Value)})
+	}
+	return slices.Clip(x.remembered), nil
+}
+
+// forgetLocked clears what is remembered. Nothing may run in the session.
+func (x *session) forgetLocked() {
+	pyth.ClearSecrets(x.remembered)
+	x.remembered = nil
+}
