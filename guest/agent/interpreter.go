@@ -64,6 +64,12 @@ func nodeArguments(j *protocol.Job) []string {
 	return append([]string{path.Join(workDir, j.Program), options}, j.Args...)
 }
 
+// pythonArguments are the limits of the run that the hook has to keep when it
+// shows values at the end, in milliseconds and bytes, and the program's own.
+func pythonArguments(j *protocol.Job) []string {
+	return append([]string{fmt.Sprint(j.TimeoutMs), fmt.Sprint(j.MemoryBytes)}, j.Args...)
+}
+
 // path is where the interpreter is: where a shell would find it. An image of the
 // operator's own may have it elsewhere than that which is built in.
 func (i interpreter) path() string {
@@ -98,7 +104,7 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 			args:      []string{"python3", "main.py"},
 			env:       []string{"PYTHONPATH=" + protocol.PythonHookDir},
 			control:   3,
-			arguments: func(j *protocol.Job) []string { return j.Args },
+			arguments: pythonArguments,
 		}
 		if len(wanted.Preload) > 0 {
 			python.env = append(python.env, "PYTH_ON_PRELOAD="+strings.Join(wanted.Preload, ","))

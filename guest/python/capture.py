@@ -1,0 +1,459 @@
+"""Has CPython tell of the end of main.py, and of the value of its final expression.
+
+usercustomize.py loads this module before it waits for a program. CPython runs
+main.py itself, and runs it as well when the file holds compiled code. So while
+CPython reads it, it does: the program's code, with a call behind the final
+expression that shows its value, and a call ahead of all. That one puts the source
+back and leaves an object at the bottom of the frame's stack. CPython drops the
+object when the frame ends, in whatever way that is, and so it tells of the end.
+No frame, line or position of the program differs.
+"""
+
+import _ast
+import _frozen_importlib_external
+import builtins
+import marshal
+import os
+import sys
+
+NAME = "/work/main.py"
+# The names by which compiled code finds what is ours. No program can have them.
+START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
+# A larger source, in bytes, is not made into a syntax tree, which takes half as
+# much memory again as to compile it.
+LARGE = 128 << 10
+# How many lines of the end of a large source may be looked at, and how much of it.
+TRIES, TAIL = 20, 64 << 10
+
+# Numbers of instructions by versions of Python. In others, the end of a program
+# by an exception is told when the interpreter ends.
+INSTRUCTIONS = {
+    (3, 11): {
+        "EXTENDED_ARG": 144,
+        "LIST_APPEND": 145,
+        "LOAD_CONST": 100,
+        "LOAD_NAME": 101,
+        "NOP": 9,
+        "POP_TOP": 1,
+        "RETURN_VALUE": 83,
+    },
+    (3, 12): {
+        "EXTENDED_ARG": 144,
+        "LIST_APPEND": 145,
+        "LOAD_CONST": 100,
+        "LOAD_NAME": 101,
+        "NOP": 9,
+        "POP_TOP": 1,
+        "RETURN_CONST": 121,
+        "RETURN_VALUE": 83,
+    },
+    (3, 13): {
+        "EXTENDED_ARG": 71,
+        "LIST_APPEND": 80,
+        "LOAD_CONST": 83,
+        "LOAD_NAME": 92,
+        "NOP": 30,
+        "POP_TOP": 32,
+        "RETURN_CONST": 103,
+        "RETURN_VALUE": 36,
+    },
+    (3, 14): {
+        "EXTENDED_ARG": 69,
+        "LIST_APPEND": 78,
+        "LOAD_CONST": 82,
+        "LOAD_NAME": 93,
+        "NOP": 27,
+        "POP_TOP": 31,
+        "RETURN_VALUE": 35,
+    },
+}
+ISA = INSTRUCTIONS.get(sys.version_info[:2])
+
+
+def capture(source, end, show):
+    """Prepares main.py so that end() is called when the program ends.
+
+    show() is called ahead of that if the program has come to its final expression,
+    and gets the value by final_value(); it is None if values are not wanted. That
+    of a large source is to be had by kept_value() at the end. It returns whether
+    it is so. If not, which is if the program does not compile, CPython itself is
+    to say so.
+    """
+    stderr, said = sys.stderr, Recorder()
+    sys.stderr = said
+    try:
+        code, make = compiled(source, show is not None, said)
+    except BaseException:
+        return False
+    finally:
+        sys.stderr = stderr
+    if code is None or not place(code, lambda: make(end)):
+        return False
+    if SHOW in code.co_names:
+        setattr(builtins, SHOW, show)
+    if said.text:
+        stderr.write(said.text)  # Warnings, which CPython gives no more.
+    return True
+
+
+# The value of the final expression of a large source.
+kept = []
+
+
+def kept_value():
+    """Returns the value of the final expression if it was kept until now, once."""
+    vars(builtins).pop(END, None)
+    return kept.pop() if kept else None
+
+
+def final_value(function):
+    """Calls function with the value of the final expression, which the program has assigned."""
+    vars(builtins).pop(SHOW, None)
+    frame = ours = sys._getframe()
+    while frame.f_code.co_filename == ours.f_code.co_filename:
+        frame = frame.f_back
+    names = frame.f_globals
+    del frame, ours
+    try:
+        function(names.get(VALUE))
+    finally:
+        names.setdefault(VALUE, None)  # The program deletes it next.
+
+
+class Recorder:
+    """Takes what is written to it."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def compiled(source, shows_values, said):
+    """Returns the code for main.py, and what makes the object that tells of its end.
+
+    The code is None if there is nothing to be told of.
+    """
+    if ISA is not None and (not shows_values or len(source) > LARGE):
+        code = compile(source, NAME, "exec", dont_inherit=True)
+        text = said.text
+        appending = appends_value(code, source) if shows_values else None
+        said.text = text
+        if appending is not None:
+            return with_guard(appending), appending_guard
+        return with_guard(code), guard
+    tree = compile(source, NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    if not names_value(tree, source) and b"import" not in source:
+        return None, None  # Figures that it has all the same are shown at the very end.
+    if ISA is None:
+        add_calls(tree)
+    code = compile(tree, NAME, "exec", dont_inherit=True)
+    if said.text:
+        # Some warnings come from both steps.
+        said.text = ""
+        compile(source, NAME, "exec", dont_inherit=True)
+    return (code, calls) if ISA is None else (with_guard(code), guard)
+
+
+def place(code, begin):
+    """Writes the code to main.py for as long as it takes CPython to read it.
+
+    Its call of START gets what begin() returns.
+    """
+    number = 0
+    while os.path.lexists(aside := f"/work/.main.{number}.py"):
+        number += 1
+
+    def start():
+        os.rename(aside, NAME)
+        del vars(builtins)[START]
+        sys.modules["__main__"].__loader__ = _frozen_importlib_external.SourceFileLoader("__main__", NAME)
+        return begin()
+
+    data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+    os.rename(NAME, aside)
+    try:
+        fd = os.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+    except OSError:
+        os.rename(aside, NAME)  # The disk is full.
+        return False
+    setattr(builtins, START, start)
+    return True
+
+
+def guard(end):
+    """Returns an object that calls end() when it is dropped."""
+
+    class Guard:
+        __slots__ = ()
+        __del__ = staticmethod(end)
+
+        def __repr__(self):
+            return "None"  # A trace function is told that the frame returns it.
+
+    return Guard()
+
+
+def appending_guard(end):
+    """Returns one to which the value of the final expression is appended."""
+
+    class Guard(list):
+        __slots__ = ()
+
+        def __repr__(self):
+            return "None"
+
+        def __del__(self):
+            if self:
+                kept.append(self.pop())
+            end()
+
+    return Guard()
+
+
+def calls(end):
+    """Lets the program's last statement call end()."""
+    setattr(builtins, END, end)
+
+
+def names_value(tree, source):
+    """Has the final expression's value shown; returns whether there is one.
+
+    It is assigned to a name, and dropped after SHOW was called: so it is dropped
+    where it would have been.
+    """
+    final = tree.body[-1] if tree.body else None
+    if not isinstance(final, _ast.Expr) or not shows(final.value, source):
+        return False
+    where = place_of(final)
+    if not is_docstring(final, len(tree.body) - 1):
+        tree.body.pop()
+    tree.body += (
+        _ast.Assign([_ast.Name(VALUE, _ast.Store(), **where)], final.value, **where),
+        statement(SHOW, final),
+        _ast.Delete([_ast.Name(VALUE, _ast.Del(), **where)], **where),
+    )
+    return True
+
+
+def add_calls(tree):
+    """Puts calls around the program, where its code cannot be changed otherwise."""
+    body = tree.body
+    first = 0
+    while first < len(body) and (is_docstring(body[first], first) or is_future(body[first])):
+        first += 1
+    at = body[first] if first < len(body) else body[-1]
+    body.insert(first, statement(START, at))
+    body.append(statement(END, body[-1]))
+
+
+def statement(name, at):
+    """Makes a call at a node's position."""
+    where = place_of(at)
+    return _ast.Expr(_ast.Call(_ast.Name(name, _ast.Load(), **where), [], [], **where), **where)
+
+
+def place_of(node):
+    return {
+        "lineno": node.lineno,
+        "col_offset": node.col_offset,
+        "end_lineno": node.end_lineno,
+        "end_col_offset": node.end_col_offset,
+    }
+
+
+def is_docstring(node, index):
+    return (
+        index == 0
+        and isinstance(node, _ast.Expr)
+        and isinstance(node.value, _ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def is_future(node):
+    return isinstance(node, _ast.ImportFrom) and node.module == "__future__"
+
+
+def shows(value, source):
+    """Returns whether an expression that ends a program may have a value to be shown."""
+    if isinstance(value, _ast.Constant) and value.value is None:
+        return False
+    if isinstance(value, _ast.Call) and isinstance(value.func, _ast.Name):
+        if value.func.id in ("print", "exit", "quit", "display"):
+            return False
+    return not follows_semicolon(value, source)
+
+
+def follows_semicolon(value, source):
+    """Returns whether a semicolon is behind the expression, as in a notebook."""
+    lines = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    rest = lines[value.end_lineno - 1 :]
+    if not rest:
+        return False
+    try:
+        line = rest[0].decode()
+    except UnicodeDecodeError:
+        line = rest[0].decode("latin-1")
+    # Columns count bytes of UTF-8, without a mark of the byte order.
+    rest[0] = line.lstrip("\ufeff").encode()[value.end_col_offset :]
+    # There can be no strings any more, but comments.
+    return any(b";" in part.partition(b"#")[0] for part in rest)
+
+
+def with_guard(code):
+    """Returns the code with the call of START ahead of it.
+
+    What the call returns stays at the bottom of the stack, and is returned where
+    the code would return None. So it is dropped after the frame, or, if an
+    exception ends that, with what else is on the stack.
+    """
+    body = bytearray(code.co_code)
+    returns = ISA["RETURN_VALUE"]
+    for at in range(0, len(body), 2):
+        if body[at] == returns and at and body[at - 2] == ISA["LOAD_CONST"]:
+            body[at - 2 : at] = ISA["NOP"], 0
+        elif body[at] == ISA.get("RETURN_CONST"):
+            body[at : at + 2] = returns, 0
+    code = code.replace(co_code=bytes(body), co_names=code.co_names + (START,))
+    return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
+
+
+def code_calling(code, function):
+    """Returns code of a function that calls another function first."""
+    return with_call(code.replace(co_consts=code.co_consts + (function,)), "LOAD_CONST", len(code.co_consts), False)
+
+
+def with_call(code, load, index, keep):
+    """Returns the code with a call ahead of what can be traced of it.
+
+    load and index are the instruction that gets what is called. keep says whether
+    what it returns stays on the stack.
+    """
+    sample = compile("f()", "", "eval").co_code
+    call = bytearray(sample[2:-2])  # Without RESUME, and the return.
+    at = next(i for i in range(0, len(call), 2) if call[i] == ISA["LOAD_NAME"])
+    loaded = bytearray()
+    for shift in (24, 16, 8):
+        if index >> shift:
+            loaded += bytes((ISA["EXTENDED_ARG"], index >> shift & 0xFF))
+    call[at : at + 2] = loaded + bytes((ISA[load], index & 0xFF))
+    if not keep:
+        call += bytes((ISA["POP_TOP"], 0))
+    units = len(call) // 2
+    # Entries of the table of positions that say: there is none.
+    nowhere = bytes(0xF8 | min(8, units - n) - 1 for n in range(0, units, 8))
+    return code.replace(
+        co_code=bytes(call) + code.co_code,
+        co_stacksize=max(code.co_stacksize + keep, 4),
+        co_linetable=nowhere + code.co_linetable,
+        co_exceptiontable=moved_handlers(code.co_exceptiontable, units, keep),
+    )
+
+
+def moved_handlers(table, units, depth):
+    """Returns a table of exception handlers for code that begins later, with more on the stack.
+
+    An entry is four numbers: start, length and target of what is handled, and the
+    depth of the stack with a flag as its last bit. A number is in groups of six
+    bits, the first of an entry marked by the highest bit of its byte.
+    """
+    made, numbers, number = bytearray(), [], 0
+    for byte in table:
+        number = number << 6 | byte & 0x3F
+        if byte & 0x40:
+            continue
+        numbers.append(number)
+        number = 0
+        if len(numbers) == 4:
+            begin = len(made)
+            start, length, target, stack = numbers
+            for value in (start + units, length, target + units, stack + 2 * depth):
+                groups = [value & 0x3F]
+                while value := value >> 6:
+                    groups.insert(0, value & 0x3F | 0x40)
+                made += bytes(groups)
+            made[begin] |= 0x80
+            numbers = []
+    return bytes(made)
+
+
+# Expressions whose last instruction leaves their value, whatever is in them.
+PLAIN = (
+    _ast.Name,
+    _ast.Call,
+    _ast.Attribute,
+    _ast.Subscript,
+    _ast.BinOp,
+    _ast.List,
+    _ast.Tuple,
+    _ast.Dict,
+    _ast.Set,
+    _ast.JoinedStr,
+)
+
+
+def appends_value(code, source):
+    """Returns code of a large source that appends the final value to the guard.
+
+    It is None if there is no such value, or none that can be found in little time.
+    """
+    final, lines = last_statement(source)
+    if not isinstance(final, _ast.Expr) or not isinstance(final.value, PLAIN):
+        return None
+    body = bytearray(code.co_code)
+    tail = [ISA["POP_TOP"], ISA.get("RETURN_CONST", ISA["LOAD_CONST"]), ISA["RETURN_VALUE"]]
+    size = 2 if "RETURN_CONST" in ISA else 3
+    if list(body[-2 * size :: 2]) != tail[:size]:
+        return None
+    # The instruction ahead of these must be at the expression's end.
+    last = None
+    units = len(body) // 2 - size
+    for index, position in enumerate(code.co_positions()):
+        if index == units - 1:
+            last = position
+    value = final.value
+    if last is None or last[1] != value.end_lineno + lines or last[3] != value.end_col_offset:
+        return None
+    body[-2 * size : -2 * size + 2] = ISA["LIST_APPEND"], 1
+    return code.replace(co_code=bytes(body))
+
+
+def last_statement(source):
+    """Returns the last statement of a large source, and how many lines are ahead of what was parsed.
+
+    It is looked for from the end on: what follows a line that begins a statement
+    can be parsed by itself. What is within a string may look like one too; that is
+    for the caller to tell, by positions.
+    """
+    text = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if any(b"coding" in line for line in text.split(b"\n", 2)[:2]):
+        return None, 0
+    begin, tries = len(text), 0
+    while begin > 0 and tries < TRIES and len(text) - begin <= TAIL:
+        begin = text.rfind(b"\n", 0, begin - 1) + 1
+        if text[begin : begin + 1] in (b"", b" ", b"\t", b"\f", b"\n", b"#") or text[begin - 2 : begin] == b"\\\n":
+            continue
+        tries += 1
+        try:
+            tree = compile(text[begin:], NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        except Exception:
+            continue
+        if tree.body and shows_last(tree.body[-1], text[begin:]):
+            return tree.body[-1], text.count(b"\n", 0, begin)
+        if tree.body:
+            break
+    return None, 0
+
+
+def shows_last(node, source):
+    return isinstance(node, _ast.Expr) and shows(node.value, source)

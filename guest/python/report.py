@@ -1,0 +1,178 @@
+"""Tells the agent of an uncaught exception.
+
+usercustomize.py loads this module when there is one. Nothing here relies on what
+the program can change: modules of the program may have the names of those that
+are needed here, and an exception may answer anything when it is asked.
+"""
+
+import builtins
+import sys
+
+# How much is told of an exception, in characters.
+MAX_TRACEBACK = 65_536
+MAX_MESSAGE = 16_384
+MAX_NAME = 256
+
+
+def describe(error, trace, name, library):
+    """Returns what an exception is, as it is shown, and its line in the file.
+
+    The result has the strings name, message, traceback and line. library is the
+    import system as it was before the program began.
+    """
+    for attempt in (library.importing, library.restored):
+        try:
+            with attempt():
+                message, text = shown(error, trace)
+            break
+        except BaseException:
+            continue
+    else:
+        message, text = plainly(error, trace)
+    kind = exact(type.__dict__["__qualname__"].__get__(type(error)))
+    return kind[:MAX_NAME], message[:MAX_MESSAGE], text[-MAX_TRACEBACK:], str(line(error, trace, name))
+
+
+def shown(error, trace):
+    """Returns the text of an exception and its traceback, as CPython shows them."""
+    import traceback
+
+    compact = {"compact": True} if sys.version_info >= (3, 10) else {}
+    streams = sys.stdout, sys.stderr
+    # CPython has printed what the exception prints when it is shown, and what is
+    # warned of.
+    sys.stdout = sys.stderr = Sink()
+    try:
+        made = traceback.TracebackException(type(error), error, trace, **compact)
+        # The text of the exception as shown, since asking for it again would run
+        # the program's code once more.
+        return exact(str(made)), exact("".join(made.format()))
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+class Sink:
+    """A stream that nobody reads."""
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+def plainly(error, trace):
+    """Does that without the help of any module, for exceptions that defy it."""
+    try:
+        message = exact(str(error))
+    except BaseException:
+        message = "<exception str() failed>"
+    lines = ["Traceback (most recent call last):\n"]
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}\n')
+        trace = trace.tb_next
+    kind = exact(type.__dict__["__qualname__"].__get__(type(error)))
+    lines.append(f"{kind}: {message}\n" if message else f"{kind}\n")
+    return message, "".join(lines)
+
+
+def line(error, trace, name):
+    """Returns the line of the file in which the exception arose, 0 if in none."""
+    try:
+        if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
+            return int(error.lineno or 0)
+    except BaseException:
+        pass  # Its attributes are the program's.
+    found = 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == name:
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found or 0
+
+
+def trace_of(error):
+    """Returns the traceback of an exception, without asking the exception."""
+    return BaseException.__traceback__.__get__(error)
+
+
+def exact(text):
+    """Returns a string that is of no class of the program's."""
+    return str.__str__(text)
+
+
+class Library:
+    """Lets modules of the standard library be imported, whatever the program did.
+
+    It is made of the import system as it was before the program began: the path
+    without the program's directory, the finders and what makes them, the modules,
+    and builtins.__import__.
+    """
+
+    def __init__(self, path, finders, makers, modules, importer):
+        self.path, self.finders, self.makers = path, finders, makers
+        self.modules, self.importer = modules, importer
+        # What is imported from elsewhere is the program's.
+        self.home = modules["os"].__file__[: -len("os.py")]
+
+    def importing(self):
+        """Returns the context for imports that disturbs the program least."""
+        return self.restored() if self.is_shadowed() else self.current()
+
+    def current(self):
+        """Returns a context for imports beside what the program has imported."""
+        return Swapped(self.settings(), None, self.importer)
+
+    def restored(self):
+        """Returns a context for imports as if the program had imported nothing."""
+        modules = dict(self.modules)
+        if "__main__" in sys.modules:
+            modules["__main__"] = sys.modules["__main__"]
+        return Swapped(self.settings(), modules, self.importer)
+
+    def settings(self):
+        return {"path": self.path, "meta_path": self.finders, "path_hooks": self.makers}
+
+    def is_shadowed(self):
+        """Returns whether the program imported a module that hides one of the library."""
+        names = getattr(sys, "stdlib_module_names", ())  # Since Python 3.10.
+        for name, module in list(sys.modules.items()):
+            if name == "__main__" or name.partition(".")[0] not in names:
+                continue
+            if module is None:
+                return True
+            file = vars(module).get("__file__") if type(module) is type(sys) else None
+            if type(file) is str and not file.startswith(self.home):
+                return True
+        return False
+
+
+class Swapped:
+    """Replaces parts of the import system within a with statement.
+
+    settings are attributes of sys. modules replaces all modules, unless it is None.
+    """
+
+    def __init__(self, settings, modules, importer):
+        self.new = {name: list(value) for name, value in settings.items()}, modules, importer
+
+    def __enter__(self):
+        settings, modules, _ = self.new
+        self.old = (
+            {name: getattr(sys, name) for name in settings if hasattr(sys, name)},
+            None if modules is None else dict(sys.modules),
+            vars(builtins).get("__import__"),
+        )
+        self.set(*self.new)
+
+    def __exit__(self, *raised):
+        self.set(*self.old)
+
+    def set(self, settings, modules, importer):
+        for name, value in settings.items():
+            setattr(sys, name, value)
+        if modules is not None:
+            sys.modules.clear()
+            sys.modules.update(modules)
+        builtins.__import__ = importer

@@ -1,0 +1,484 @@
+"""Rich values: what a program displays, and the figures that it has open.
+
+usercustomize.py loads this module before it waits for a program. Whatever a
+value does when it is asked for its forms, it must not change how the program
+ends. Calls of it are guarded therefore, and bounded at the end of a program.
+"""
+
+import _io
+import _thread
+import _weakref
+import binascii
+import builtins
+import os
+import sys
+
+# The largest text that is made of a value, in characters.
+MAX_TEXT = 100_000
+# The largest message to the agent, in bytes, with all forms of one value.
+MAX_MESSAGE = 8 << 20
+# An integer of more bits than this is not written out in digits, which takes
+# time that grows with the square of their number.
+MAX_BITS = 1_000_000
+
+
+class Results:
+    """Tells the agent of values that the program displays."""
+
+    # Methods that make a form of a value, as IPython has them, and what they may
+    # return: a mock returns something from any method.
+    forms = (
+        ("text/html", "_repr_html_", str),
+        ("text/markdown", "_repr_markdown_", str),
+        ("image/svg+xml", "_repr_svg_", str),
+        ("image/png", "_repr_png_", (bytes, bytearray, memoryview, str)),
+        ("image/jpeg", "_repr_jpeg_", (bytes, bytearray, memoryview, str)),
+        ("application/pdf", "_repr_pdf_", (bytes, bytearray, memoryview, str)),
+        ("text/latex", "_repr_latex_", str),
+        ("application/json", "_repr_json_", (dict, list, str)),
+        ("application/javascript", "_repr_javascript_", str),
+    )
+
+    def __init__(self, library):
+        """library returns the import system as it was before the program began."""
+        self.library = library
+        self.lock = _thread.allocate_lock()
+        self.figures = Figures(self)
+        self.wanted = True
+
+    def display(self, *values):
+        """Returns values with the run, in the richest forms that they have."""
+        for value in values:
+            try:
+                self.send(self.bundle(value))
+            except (Exception, SystemExit):
+                pass  # A value that cannot be shown is not.
+
+    def last(self, value):
+        """Shows the value of the final expression, as a notebook does."""
+        if value is None:
+            return
+        try:
+            self.display(value)
+        except BaseException:
+            pass  # An interrupt ends the showing.
+
+    def open_figures(self, close=False):
+        """Shows the figures of pyplot that are open and have not been shown as they are."""
+        try:
+            self.figures.show_open()
+            if close:
+                self.figures.close_all()
+        except BaseException:
+            pass  # A figure that cannot be drawn is not shown.
+
+    def watch(self):
+        """Has pyplot.show() show the figures that are open, once pyplot is imported."""
+        self.figures.watch()
+
+    def bundle(self, value):
+        """Returns the forms of a value by their media types."""
+        bundle = {}
+        if claims_everything(value):
+            return {"text/plain": text(value)}
+        method = method_of(value, "_repr_mimebundle_")
+        if method is not None:
+            try:
+                made = method(include=None, exclude=None)
+                if isinstance(made, tuple):  # With metadata.
+                    made = made[0]
+                if isinstance(made, dict):
+                    bundle.update((k, v) for k, v in made.items() if isinstance(k, str) and v is not None)
+            except (Exception, SystemExit):
+                pass  # Like a method that the value does not have.
+        for media, name, kinds in self.forms:
+            method = None if media in bundle else method_of(value, name)
+            if method is None:
+                continue
+            try:
+                data = method()
+            except (Exception, SystemExit):
+                continue
+            if isinstance(data, tuple) and data:
+                data = data[0]
+            if isinstance(data, kinds):
+                bundle[media] = data
+        if is_figure(value) and "image/png" not in bundle:
+            try:
+                bundle["image/png"] = self.figures.draw(value)
+            except (Exception, SystemExit):
+                pass
+        if "text/plain" not in bundle:
+            try:
+                bundle["text/plain"] = text(value)
+            except (Exception, SystemExit):
+                pass  # Its other forms are shown.
+        return bundle
+
+    def encode(self, media, data):
+        if media == "application/json" or media.endswith("+json"):
+            if not isinstance(data, str):
+                data = self.dumps(data)
+        if isinstance(data, str):
+            return str.encode(data, "utf-8", "replace")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError("a form is text or bytes")
+        return binascii.b2a_base64(data, newline=False)
+
+    def dumps(self, data):
+        # The program's directory may hold a json.py of its own.
+        with self.library().importing():
+            import json
+        return json.dumps(data)
+
+    def send(self, bundle):
+        if not self.wanted or not bundle:
+            return
+        message = bytearray(4)
+        for media, data in bundle.items():
+            try:
+                parts = str.encode(media, "utf-8", "replace"), self.encode(media, data)
+            except (Exception, SystemExit):
+                continue
+            if len(message) + 8 + len(parts[0]) + len(parts[1]) > MAX_MESSAGE:
+                continue  # The other forms are shown.
+            for part in parts:
+                message += len(part).to_bytes(4, "big") + part
+        if len(message) == 4:
+            return
+        message[:4] = (len(message) - 4).to_bytes(4, "big")
+        try:
+            with self.lock:
+                fd = open_file("/run/results", os.O_WRONLY)
+                try:
+                    while message:
+                        del message[: write(fd, message)]
+                finally:
+                    close_file(fd)
+        except OSError:
+            pass  # There is nobody who takes more.
+
+
+# The program may replace these.
+open_file, write, close_file = os.open, os.write, os.close
+
+
+def claims_everything(value):
+    """Returns whether a value has an attribute that none can have.
+
+    Mocks, modules with __getattr__ and stubs of remote objects make up any
+    attribute; their forms would be made up as well.
+    """
+    try:
+        return getattr(value, "_ipython_canary_method_should_not_exist_", None) is not None
+    except (Exception, SystemExit):
+        return True
+
+
+def method_of(value, name):
+    """Returns a method that makes a form of the value, None if there is none."""
+    try:
+        # A class has methods that are meant for its instances.
+        if isinstance(value, type):
+            return None
+        method = getattr(value, name, None)
+        return method if callable(method) else None
+    except (Exception, SystemExit):
+        return None
+
+
+def is_figure(value):
+    kind = type(value)
+    try:
+        return kind.__name__ == "Figure" and kind.__module__.partition(".")[0] == "matplotlib"
+    except (Exception, SystemExit):
+        return False
+
+
+def text(value):
+    """Returns repr(value), cut to MAX_TEXT characters, without making much more of it."""
+    try:
+        if is_small(value):
+            made = exact(repr(value))
+        else:
+            made = ""
+            for piece in pieces(value, set()):
+                made += piece
+                if len(made) > MAX_TEXT:
+                    break
+    except ValueError as error:
+        # Integers of many digits are not written out, unless the program asks for it.
+        if "set_int_max_str_digits" not in str(error):
+            raise
+        made = f"<{type(value).__name__}: {error}>"
+    return made if len(made) <= MAX_TEXT else made[:MAX_TEXT] + "\u2026"
+
+
+def is_small(value):
+    """Returns whether repr(value) is short as far as built-in types make it up."""
+    left, waiting = MAX_TEXT, [value]
+    while waiting:
+        value = waiting.pop()
+        kind = type(value)
+        left -= 1
+        if kind in (str, bytes, bytearray):
+            left -= len(value)
+        elif kind is int:
+            left -= value.bit_length() // 3
+        elif kind in (list, tuple, set, frozenset, dict):
+            left -= len(value) * (2 if kind is dict else 1)
+            if left >= 0:
+                waiting.extend(value)
+                if kind is dict:
+                    waiting.extend(value.values())
+        if left < 0:
+            return False
+    return True
+
+
+# How built-in containers are shown: empty, around elements, and within themselves.
+SHAPES = {
+    list: ("[]", "[", "]", "[...]"),
+    tuple: ("()", "(", ")", "(...)"),
+    set: ("set()", "{", "}", "set(...)"),
+    frozenset: ("frozenset()", "frozenset({", "})", "frozenset(...)"),
+    dict: ("{}", "{", "}", "{...}"),
+}
+
+
+def pieces(value, around):
+    """Yields repr(value) in pieces. around has the containers that it is in."""
+    kind = type(value)
+    if kind in SHAPES:
+        empty, begin, end, again = SHAPES[kind]
+        if not value:
+            yield empty
+            return
+        if id(value) in around:
+            yield again
+            return
+        around.add(id(value))
+        separator = begin
+        for element in value.items() if kind is dict else value:
+            yield separator
+            if kind is dict:
+                yield from pieces(element[0], around)
+                yield ": "
+                element = element[1]
+            yield from pieces(element, around)
+            separator = ", "
+        if kind is tuple and len(value) == 1:
+            yield ","
+        yield end
+        around.remove(id(value))
+    elif kind in (str, bytes, bytearray) and len(value) > MAX_TEXT:
+        yield beginning(value)
+    elif kind is int and value.bit_length() > MAX_BITS and not digits_limited():
+        yield f"<int of {value.bit_length()} bits>"
+    else:
+        yield exact(repr(value))
+
+
+def beginning(value):
+    """Returns the first MAX_TEXT characters, or some more, of a long string's repr."""
+    if isinstance(value, str):
+        single, double = "'", '"'
+    else:
+        single, double = b"'", b'"'
+    # Which quotes are used depends on what is in all of it.
+    marks = value[:0]
+    if single in value:
+        marks += single
+        if double in value:
+            marks += double
+    return repr(value[:MAX_TEXT] + marks)[: MAX_TEXT + 1]
+
+
+def digits_limited():
+    """Returns whether the interpreter refuses to write out long integers."""
+    return getattr(sys, "get_int_max_str_digits", int)() > 0
+
+
+def exact(made):
+    """Returns a string that is of no class of the program's."""
+    return str.__str__(made)
+
+
+class Figures:
+    """The figures of matplotlib.pyplot, which are shown when they are new or have changed."""
+
+    # Functions of pyplot that do something with a figure that has been shown. The
+    # others draw, and begin a new figure then, as in a notebook.
+    keeping = (
+        "clf",
+        "close",
+        "draw",
+        "get_current_fig_manager",
+        "savefig",
+        "show",
+        "subplots_adjust",
+        "switch_backend",
+        "tight_layout",
+    )
+
+    def __init__(self, results):
+        self.results = results
+        # By id: a reference to the figure, and the hash of how it was shown last.
+        self.shown = {}
+        # Figures that were open at the last call of show().
+        self.ended = []
+        self.busy = False
+
+    def draw(self, figure):
+        """Returns a picture of the figure and notes that it has been shown so."""
+        buffer = _io.BytesIO()
+        figure.savefig(buffer, format="png", bbox_inches="tight")
+        picture = buffer.getvalue()
+        try:
+            reference = _weakref.ref(figure)
+        except TypeError:
+            reference = lambda: figure  # noqa: E731
+        self.shown[id(figure)] = reference, hash(picture)
+        if isinstance(getattr(figure, "stale", None), bool):
+            figure.stale = False  # matplotlib sets it when something changes.
+        return picture
+
+    def last_shown(self, figure):
+        """Returns the hash of how the figure was shown last, None if it never was."""
+        reference, picture = self.shown.get(id(figure), (None, None))
+        return picture if reference is not None and reference() is figure else None
+
+    def show_open(self):
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None or not self.results.wanted:
+            return
+        for figure in open_figures(pyplot):
+            try:
+                before = self.last_shown(figure)
+                if before is not None and (getattr(figure, "stale", None) is False or is_empty(figure)):
+                    continue  # It is as it was, or was cleared after it had been shown.
+                picture = self.draw(figure)
+                if hash(picture) != before:
+                    self.results.send({"image/png": picture, "text/plain": text(figure)})
+            except (Exception, SystemExit):
+                pass  # A figure that cannot be drawn is not shown.
+
+    def close_all(self):
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None:
+            pyplot.close("all")
+        self.shown.clear()
+        self.ended.clear()
+
+    def watch(self):
+        """Has pyplot.show() show figures, now or when the program imports pyplot."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None:
+            self.instrument(pyplot)
+            return
+        matplotlib = sys.modules.get("matplotlib")
+        places = list(getattr(matplotlib, "__path__", ())) if matplotlib else [f"{d}/matplotlib" for d in sys.path]
+        for place in {"/work/matplotlib", *places}:
+            if place not in sys.path_importer_cache and os.path.isdir(place):
+                self.watch_imports_from(place)
+
+    def watch_imports_from(self, place):
+        """Has imports from a directory of matplotlib tell of pyplot.
+
+        It is done by the finder that the import system keeps for the directory.
+        Both that and the loader are as they were once pyplot is imported.
+        """
+        for make in sys.path_hooks:
+            try:
+                finder = make(place)
+                break
+            except ImportError:
+                continue
+        else:
+            return
+
+        def find_spec(name, target=None):
+            spec = type(finder).find_spec(finder, name, target)
+            if name == "matplotlib.pyplot" and spec is not None and hasattr(spec.loader, "__dict__"):
+                loader = spec.loader
+
+                def exec_module(module):
+                    del loader.exec_module
+                    vars(finder).pop("find_spec", None)
+                    loader.exec_module(module)
+                    try:
+                        self.instrument(module)
+                    except Exception:
+                        pass  # It is none that has figures.
+
+                loader.exec_module = exec_module
+            return spec
+
+        finder.find_spec = find_spec
+        sys.path_importer_cache[place] = finder
+
+    def instrument(self, pyplot):
+        """Has pyplot's functions call those of this object first."""
+        show, gcf = getattr(pyplot, "show", None), getattr(pyplot, "gcf", None)
+        kind = type(is_small)
+        if type(show) is kind and self.code_calling is not None and not hasattr(show, "__wrapped__"):
+            show.__code__ = self.code_calling(show.__code__, self.before_show)
+            if type(gcf) is kind:
+                self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
+                gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
+
+    # code_calling(code, function) returns code that calls the function first. It
+    # is None if that is not known for this version of Python.
+    code_calling = None
+    current = None
+
+    def before_show(self):
+        if self.busy or not self.results.wanted:
+            return
+        self.busy = True
+        try:
+            self.show_open()
+            self.ended = [reference for reference, _ in self.shown.values()]
+        except (Exception, SystemExit):
+            pass
+        finally:
+            self.busy = False
+
+    def before_gcf(self):
+        """Begins a new figure if that which is current has been shown and the caller draws."""
+        if self.busy or not self.ended:
+            return
+        caller, ours = sys._getframe(1), sys._getframe().f_code.co_filename
+        while caller is not None and (caller.f_code.co_filename == ours or caller.f_code.co_name == "gcf"):
+            caller = caller.f_back
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if caller is None or caller.f_globals is not vars(pyplot) or caller.f_code.co_name in self.keeping:
+            return
+        self.busy = True
+        try:
+            figure = self.current()
+            if any(reference() is figure for reference in self.ended):
+                self.ended.clear()
+                number = max(pyplot.get_fignums()) + 1
+                pyplot.close(figure)
+                pyplot.figure(number)
+        except (Exception, SystemExit):
+            pass
+        finally:
+            self.busy = False
+
+
+def open_figures(pyplot):
+    """Returns the open figures by their numbers, without a change of the current one if possible."""
+    managers = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
+    if managers is not None:
+        return [manager.canvas.figure for _, manager in sorted(managers.figs.items())]
+    return [pyplot.figure(number) for number in pyplot.get_fignums()]
+
+
+def is_empty(figure):
+    """Returns whether nothing is in a figure; False if that is not known."""
+    try:
+        return not figure.get_children()[1:] and not figure.get_axes()
+    except Exception:
+        return False
