@@ -23,6 +23,10 @@ type interpreter struct {
 	// has besides in a session: they do not count against the processes that a
 	// program may have.
 	threads, sessionThreads int
+	// inputByPipe is whether a session gives each run a pipe as its standard input.
+	inputByPipe bool
+	// interruptsOnce is whether a session needs one interrupt to end any run.
+	interruptsOnce bool
 	// arguments are what its hook is told of the job ahead of the environment.
 	arguments func(*protocol.Job) []string
 }
@@ -90,6 +94,7 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		control:        nodeControl,
 		threads:        nodeThreads,
 		sessionThreads: nodeSessionThreads,
+		interruptsOnce: true,
 		arguments:      nodeArguments,
 	}
 	switch wanted.Language {
@@ -101,10 +106,11 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		return node
 	default:
 		python := interpreter{
-			args:      []string{"python3", "main.py"},
-			env:       []string{"PYTHONPATH=" + protocol.PythonHookDir},
-			control:   3,
-			arguments: pythonArguments,
+			args:        []string{"python3", "main.py"},
+			env:         []string{"PYTHONPATH=" + protocol.PythonHookDir},
+			control:     3,
+			inputByPipe: true,
+			arguments:   pythonArguments,
 		}
 		if len(wanted.Preload) > 0 {
 			python.env = append(python.env, "PYTH_ON_PRELOAD="+strings.Join(wanted.Preload, ","))

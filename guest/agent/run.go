@@ -23,9 +23,9 @@ type run struct {
 	// shown is what was read of a rich value that is not whole yet, reply what
 	// was read of a session's answer.
 	shown, reply []byte
-	// forced is when a session that was told to end its run is killed.
-	forced time.Time
-	buffer [64 << 10]byte
+	// interruption is that of a session's run.
+	interruption interruption
+	buffer       [64 << 10]byte
 }
 
 // run lets the program begin and returns when nothing of it lives any more and
@@ -130,10 +130,9 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	}
 	wait := time.Until(deadline)
 	switch {
-	case !r.forced.IsZero():
-		if wait = time.Until(r.forced); wait <= 0 {
-			r.forced = time.Now().Add(time.Minute)
-			p.kill()
+	case r.interruption.count > 0:
+		if wait = time.Until(r.interruption.next); wait <= 0 {
+			r.interrupt()
 			return false, nil
 		}
 	case r.exit.TimedOut:
@@ -180,12 +179,12 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 
 // stop ends the program. An interpreter that has more to do is asked first.
 func (r *run) stop() {
-	if r.program.inSession && r.forced.IsZero() {
-		r.forced = time.Now().Add(protocol.InterruptGrace)
-		_ = unix.Kill(r.program.pid, unix.SIGINT)
-		return
+	switch {
+	case !r.program.inSession:
+		r.program.kill()
+	case r.interruption.count == 0:
+		r.interrupt()
 	}
-	r.program.kill()
 }
 
 // relay sends what can be read, and closes the stream at its end.

@@ -47,19 +47,21 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 		return &r.exit, err
 	}
 	if !p.inSession {
-		if err := p.start(r.job); err != nil {
+		if err := errors.Join(p.makeMain(), p.start(r.job)); err != nil {
 			r.exit.Failure, r.exit.Ended = err.Error(), true
 			return &r.exit, nil
 		}
 	}
-	// What an interpreter does not take is dead, and that is noticed below.
-	turn := r.job.turn()
-	_ = writeAll(p.control, turn)
-	// It may have been encrypted.
-	clear(turn)
-	clear(r.job.code)
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
 	if err := r.untilEnded(); err != nil {
 		return nil, err
+	}
+	// What still reads the input of the run reads no more than it got.
+	_ = closeOnce(&p.stdin)
+	if r.interruption.count > 0 {
+		r.signalChildren(unix.SIGKILL)
 	}
 	if !r.replied() {
 		r.exit.Ended = true
@@ -86,14 +88,66 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 	return &r.exit, nil
 }
 
+// mainName is the file in runDir that processes of multiprocessing read the
+// module __main__ of a session from.
+const mainName = "main.py"
+
+// makeMain makes that file, which the interpreter writes to.
+func (p *program) makeMain() error {
+	fd, err := unix.Openat(p.reports, mainName, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fchown(fd, userID, userID)
+}
+
+// begin tells the interpreter of the job. It gives it the end of a pipe as the
+// standard input if it takes that, and the input as a whole otherwise.
+func (r *run) begin() error {
+	p, j := r.program, r.job
+	r.interruption.began = clock()
+	var rights []byte
+	input := j.stdin
+	if p.interpreter.inputByPipe {
+		var pipe [2]int
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+			return err
+		}
+		p.stdin = pipe[1]
+		defer unix.Close(pipe[0])
+		// By its name, /dev/stdin, only the owner can open it.
+		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
+			return err
+		}
+		rights, input = unix.UnixRights(pipe[0]), nil
+		if len(j.stdin) == 0 {
+			_ = closeOnce(&p.stdin)
+		}
+	}
+	turn := j.turn(input)
+	// It may have been encrypted.
+	defer clear(turn)
+	defer clear(j.code)
+	// What an interpreter does not take is dead, and that is noticed later.
+	n, err := unix.SendmsgN(p.control, turn, rights, nil, 0)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.SendmsgN(p.control, turn, rights, nil, 0)
+	}
+	if err == nil {
+		_ = writeAll(p.control, turn[n:])
+	}
+	return nil
+}
+
 // turn is what the interpreter of a session is told of a job: parts, each after
 // its length as four bytes, and the length of all of them first.
-func (j *job) turn() []byte {
+func (j *job) turn(input []byte) []byte {
 	results := "0"
 	if j.Results {
 		results = "1"
 	}
-	parts := [][]byte{[]byte(results), j.code, j.stdin, []byte(strconv.Itoa(len(j.Args)))}
+	parts := [][]byte{[]byte(results), j.code, input, []byte(strconv.Itoa(len(j.Args)))}
 	for _, list := range [][]string{j.Args, j.Env} {
 		for _, s := range list {
 			parts = append(parts, []byte(s))
@@ -115,7 +169,12 @@ func (r *run) readReply() bool {
 	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 		return false
 	}
-	if n <= 0 || len(r.reply) > maxReply {
+	if n <= 0 {
+		// The program has closed it. The session ends with this run.
+		_ = closeOnce(&r.program.control)
+		return false
+	}
+	if len(r.reply) > maxReply {
 		r.reply = nil
 		return true
 	}

@@ -1,7 +1,49 @@
 """The interpreter of a session: runs programs as they come.
 
 usercustomize.py loads this module when a session begins, and not for other runs.
+
+A program runs with no frame below its own, as under `python3 main.py`: CPython's
+C code calls eval() with what serve() yields. serve() is suspended meanwhile, so
+it is in no stack and in no traceback. For that, main.py is made to fail, and
+sys.excepthook, which CPython calls with an empty stack, begins the iteration.
+A process that the program forks leaves the iteration by SystemExit, upon which
+CPython ends it as any other.
+
+Nothing that a program does to builtins, sys, signals or modules may end this
+code, so what it needs is bound ahead.
 """
+
+import _ast
+import _collections
+import _functools
+import _io
+import _signal
+import _socket
+import builtins
+import itertools
+import linecache
+import os
+import sys
+
+COROUTINE = 0x80  # inspect.CO_COROUTINE
+TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+FUTURES = 0x1FE0000  # All flags of __future__.
+
+# What CPython does with an uncaught exception unless the program says otherwise.
+excepthook = sys.excepthook
+
+# Functions as they are before the program can replace them.
+namespace = type(sys.implementation)
+environ = os.environ
+os = namespace(**vars(os))
+getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
+
+# A lower limit of recursion is the program's alone.
+LIMIT = 1000
+
+# What the module __main__ is read from by processes that multiprocessing spawns,
+# and where inspect looks for the source of its classes.
+MAIN = "/run/main.py"
 
 
 class Session:
@@ -9,137 +51,626 @@ class Session:
 
     def __init__(self, control, library, hook):
         self.control = control
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, control)
         self.library = library
         self.hook = hook
         self.results = hook["Results"](library)
         self.number = 0
-        self.running = False
+        self.process = os.getpid()
+        self.stdin = sys.stdin.encoding, sys.stdin.errors
+        self.modules = sys.modules
+        self.private = {}
+        self.shared = vars(builtins)
+        self.future = 0
+        self.lines = []
+        self.loop = self.task = None
+        # The exception that guarded() has caught last.
+        self.caught = None
+        # Whether an interrupt came while the program could not take it.
+        self.interrupted = False
+        # Stands for self.calls in syntax trees, which have constants only.
+        self.mark = f"<{os.urandom(16).hex()}>"
+        # The C functions that a program's code calls at its begin and end.
+        self.failures, self.values = [], []
+        self.calls = namespace(
+            begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
+            end=_functools.partial(_signal.signal, _signal.SIGINT, self.defer),
+            trace=sys.settrace,
+            profile=sys.setprofile,
+            exception=sys.exc_info,
+            failed=self.failures.append,
+            value=self.values.append,
+        )
 
     def begin(self):
-        """Has CPython call serve() as its program."""
-        import builtins
-        import os
-
-        setattr(builtins, "<session>", self.serve)
+        """Has CPython iterate over serve() as its program."""
+        start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
+        start = type("Start", (), {"__str__": staticmethod(start)})()
+        # A function in C that takes any arguments and calls start.
+        sys.excepthook = _functools.partial("{0!s}".format, start)
         fd = os.open("/work/main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(fd, b"vars(__builtins__)['<session>']()")
+        os.write(fd, b"raise")
         os.close(fd)
 
-    def serve(self):
-        import builtins
-        import os
-        import signal
-        import sys
-
-        del vars(builtins)["<session>"]
+    def enter(self):
+        sys.excepthook = excepthook
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
         os.remove("/work/main.py")
         builtins.display = self.results.display
-        self.main = vars(sys.modules["__main__"])
+        self.original = dict(self.shared)
+        self.loaded = dict(self.modules)
+        self.changed = self.limit = None
+        self.module = self.modules["__main__"]
+        self.main = vars(self.module)
         for name in ("__file__", "__cached__", "__loader__"):
             self.main.pop(name, None)
-        signal.signal(signal.SIGINT, self.interrupted)
+        if os.access(MAIN, os.W_OK):
+            self.main["__file__"] = MAIN
+        self.calls.end()
+
+    def serve(self):
+        """Yields what eval() is to be called with; endless."""
+        self.enter()
         while True:
-            message = self.hook["receive"](self.control)
-            parts = []
-            while message:
-                size = 4 + int.from_bytes(message[:4], "big")
-                parts.append(message[4:size])
-                message = message[size:]
-            reply = self.hook["join"](*self.turn(*parts))
-            reply = len(reply).to_bytes(4, "big") + reply
+            (results, code, _, count, *fields), stdin = self.receive()
+            self.interrupted = False
+            self.number += 1
+            name = f"<run {self.number}>"
+            self.results.wanted = results == b"1"
+            restore = self.guarded(self.prepare, code, stdin, int(count), fields)
+            for program in self.programs(name, code):
+                self.release()
+                yield program, self.main
+                # First of all: the program may have left next to nothing.
+                limit = getlimit()
+                if limit < LIMIT:
+                    setlimit(LIMIT)
+                self.retain(limit)
+            outcome = self.outcome(name)
+            self.failures.clear()
+            self.values.clear()
+            if restore is not None:
+                self.guarded(restore)
+            self.reply(outcome)
+
+    def defer(self, number, frame):
+        """Handles SIGINT while it is not the program that runs."""
+        self.interrupted = True
+
+    def programs(self, name, code):
+        """Yields what runs a program, which is its code as a rule."""
+        try:
+            program, wrapped = self.compile(name, code)
+        except BaseException as error:
+            self.failures.append((type(error), error, None))
+            return
+        if self.interrupted:
+            self.failures.append((KeyboardInterrupt, KeyboardInterrupt(), None))
+        elif not wrapped:
+            self.caught = None
+            self.guarded(eval, program, self.main)
+            if self.caught is not None:
+                kind, error, trace = self.caught
+                while trace is not None and trace.tb_frame.f_code.co_filename != name:
+                    trace = trace.tb_next
+                self.failures.append((kind, error, trace))
+        elif program.co_flags & COROUTINE:
+            yield from self.drive(name, eval(program, self.main))
+        else:
+            yield program
+
+    # What is exchanged with the agent.
+
+    def receive(self):
+        """Returns the parts of a message and the descriptor that came with it."""
+        try:
+            head, received, *_ = self.socket.recvmsg(4, _socket.CMSG_SPACE(4))
+            head += self.read(4 - len(head))
+            message = self.read(int.from_bytes(head, "big"))
+        except OSError:
+            self.lost()
+        stdin = int.from_bytes(received[0][2], sys.byteorder) if received else None
+        parts = []
+        at = 0
+        while at < len(message):
+            size = int.from_bytes(message[at : at + 4], "big")
+            parts.append(message[at + 4 : at + 4 + size])
+            at += 4 + size
+        return parts, stdin
+
+    def read(self, size):
+        data = bytearray()
+        while len(data) < size:
+            part = os.read(self.control, size - len(data))
+            if not part:
+                os._exit(0)  # The agent is gone: so is the sandbox.
+            data += part
+        return bytes(data)
+
+    def reply(self, outcome):
+        fields = (f.replace("\0", "\ufffd") if type(f) is str else "" for f in outcome)
+        reply = "\0".join(fields).encode("utf-8", "replace")
+        reply = len(reply).to_bytes(4, "big") + reply
+        try:
             while reply:
                 reply = reply[os.write(self.control, reply) :]
+        except OSError:
+            self.lost()
 
-    def interrupted(self, number, frame):
-        # One that comes too late is meant for what has ended.
-        if self.running:
-            self.running = False
-            raise KeyboardInterrupt
-
-    def turn(self, results, code, stdin, count, *fields):
-        """Runs one program and returns what the agent is to be told."""
-        import io
-        import os
-        import sys
-
-        self.number += 1
-        name = f"<run {self.number}>"
-        self.hook["thaw"](code)
-        self.results.wanted = results == b"1"
-        fields = [os.fsdecode(f) for f in fields]
-        sys.argv = ["main.py", *fields[: int(count)]]
-        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8", errors="surrogateescape")
-        environment = dict(os.environ)
-        for variable in fields[int(count) :]:
-            key, _, value = variable.partition("=")
-            os.environ[key] = value
-        given = dict(os.environ)
+    @staticmethod
+    def lost():
         try:
-            return self.outcome(name, code)
+            os.write(2, b"The session ends: the program has closed the descriptor by which the session gets its runs.\n")
         finally:
-            self.running = False
+            os._exit(1)
+
+    # What the interpreter has of the program, and what it has of us.
+
+    def release(self):
+        """Gives the interpreter to the program."""
+        if self.changed is not None:
+            self.shared.update(self.changed)
+            for name in set(self.shared) - set(self.changed):
+                del self.shared[name]
+        self.calls.restrict = int if self.limit is None else _functools.partial(setlimit, self.limit)
+
+    def retain(self, limit):
+        """Takes the interpreter back, in a state in which our code works.
+
+        A process that the program has forked ends here.
+        """
+        self.limit = limit if limit < LIMIT else None
+        try:
+            same = self.shared == self.original
+        except BaseException:  # A comparison of the program's own.
+            same = False
+        self.changed = None if same else dict(self.shared)
+        self.shared.update(self.original)
+        if "sys" not in self.modules or "__main__" not in self.modules:
+            for known, module in self.loaded.items():
+                self.modules.setdefault(known, module)
+        if os.getpid() != self.process:
+            self.leave()
+
+    def leave(self):
+        """Ends a forked process as CPython ends a program."""
+        self.process = os.getpid()
+        self.release()
+        self.calls.begin()
+        if not self.failures:
+            raise SystemExit
+        kind, error, trace = self.failures[0]
+        if issubclass(kind, SystemExit):
+            raise error
+        status, *_ = self.show(kind, error, trace)
+        if not issubclass(kind, KeyboardInterrupt):
+            raise SystemExit(status)
+        # CPython ends by the signal, after all else.
+        import atexit
+
+        if "threading" in self.modules:
+            self.guarded(self.modules["threading"]._shutdown)
+        self.guarded(atexit._run_exitfuncs)
+        self.flush()
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        os.kill(os.getpid(), _signal.SIGINT)
+
+    def guarded(self, function, *arguments):
+        """Calls what may run code of the program; None if that fails."""
+        try:
+            try:
+                self.calls.begin()
+                return function(*arguments)
+            finally:
+                self.calls.end()
+        except BaseException as error:
+            self.calls.end()
+            self.caught = sys.exc_info()
+            self.interrupted |= type(error) is KeyboardInterrupt
+            return None
+        finally:
+            if os.getpid() != self.process:
+                os._exit(0)  # What shows a value has forked.
+
+    def aside(self, function, *arguments):
+        """Calls a function that imports, whatever the program has imported.
+
+        Its files may be called as modules of the library are, so the function has
+        the library alone, and the program does not get what was imported for it.
+        """
+        path = vars(sys).get("path")
+        before = dict(self.modules)
+        library = getattr(sys, "stdlib_module_names", ())
+        for name, module in before.items():
+            file = vars(module).get("__file__") if type(module) is type(sys) else None
+            if name in library and isinstance(file, str) and file.startswith("/work/"):
+                del self.modules[name]
+        for name, module in self.private.items():
+            self.modules.setdefault(name, module)
+        sys.path = list(self.library)
+        try:
+            return self.guarded(function, *arguments)
+        finally:
+            for name in set(self.modules) - set(before):
+                self.private[name] = self.modules.pop(name)
+            self.modules.update(before)
+            sys.path = path
+
+    def prepare(self, code, stdin, count, fields):
+        """Gives the run what is its own; returns what takes that back."""
+        self.hook["thaw"](code)
+        self.main.setdefault("__name__", "__main__")
+        self.main["__builtins__"] = builtins
+        fields = [os.fsdecode(f) for f in fields]
+        sys.argv = ["main.py", *fields[:count]]
+        self.set_input(stdin)
+        self.prefer_fork(code)
+        before = dict(environ)
+        for variable in fields[count:]:
+            key, _, value = variable.partition("=")
+            environ[key] = value
+        given = dict(environ)
+
+        def restore():
             # What was given is for this run; what the run set stays.
             for key, value in given.items():
-                if os.environ.get(key) == value != environment.get(key):
-                    if key in environment:
-                        os.environ[key] = environment[key]
+                if environ.get(key) == value != before.get(key):
+                    if key in before:
+                        environ[key] = before[key]
                     else:
-                        del os.environ[key]
-            for stream in (sys.stdout, sys.stderr):
-                try:
-                    stream.flush()
-                except Exception:
-                    pass
+                        del environ[key]
 
-    def outcome(self, name, code):
-        import sys
+        return restore
 
-        try:
-            self.running = True
-            self.run(name, code)
-            self.running = False
-            self.results.open_figures(close=True)
-        except SystemExit as stop:
-            status = stop.code
-            if status is None:
-                status = 0
-            elif not isinstance(status, int):
-                print(status, file=sys.stderr)
-                status = 1
-            return str(status & 0xFF), "", "", "", "0"
-        except BaseException as error:
-            self.running = False
-            trace = error.__traceback__
-            while trace is not None and trace.tb_frame.f_code.co_filename != name:
-                trace = trace.tb_next
-            error.__traceback__ = trace
-            sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = type(error), error, trace, error
-            path = sys.path
-            try:
-                sys.path = self.library
-                said = self.hook["describe"](error, trace, name)
-            except BaseException:
-                said = (type(error).__qualname__, "", "", "0")
-            finally:
-                sys.path = path
-            try:
-                sys.excepthook(type(error), error, trace)
-            except BaseException:
-                pass  # It is a hook of the program's own.
-            return "1", *said
-        return "0", "", "", "", "0"
+    def set_input(self, fd):
+        """Makes it the standard input, of the process and of its children."""
+        if fd is not None and fd != 0:  # The program may have closed the last.
+            os.dup2(fd, 0)
+            os.close(fd)
+        os.set_inheritable(0, True)
+        # As CPython makes it.
+        buffer = _io.open(0, "rb", closefd=False)
+        buffer.raw.name = "<stdin>"
+        encoding, errors = self.stdin
+        sys.stdin = sys.__stdin__ = _io.TextIOWrapper(buffer, encoding, errors, "\n")
+        sys.stdin.mode = "r"
 
-    def run(self, name, code):
-        import _ast
-        import linecache
+    def prefer_fork(self, code):
+        """Has multiprocessing fork unless the program wants it otherwise.
 
+        Processes that are spawned have nothing of the runs before.
+        """
+        if b"multiprocessing" in code or b"ProcessPool" in code:
+            if os.access("/work/multiprocessing", os.F_OK) or os.access("/work/multiprocessing.py", os.F_OK):
+                return  # That is what the program imports.
+            import multiprocessing.context
+        context = self.modules.get("multiprocessing.context")
+        if context is not None and context._default_context._actual_context is None:
+            context._default_context._default_context = context._concrete_contexts["fork"]
+
+    # How a program is compiled.
+
+    def compile(self, name, code):
         text = code.decode("utf-8", "replace")
-        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-        tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-        final = None
-        if tree.body and isinstance(tree.body[-1], _ast.Expr) and self.hook["shows"](tree.body[-1].value, code):
-            final = _ast.Expression(tree.body.pop().value)
-        if tree.body:
-            exec(compile(tree, name, "exec", dont_inherit=True), self.main)
-        if final is not None:
-            self.results.last(eval(compile(final, name, "eval", dont_inherit=True), self.main))
+        lines = text.splitlines(True)
+        self.publish(name, lines)
+        try:
+            tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
+            shown = False
+            if tree.body and isinstance(tree.body[-1], _ast.Expr):
+                shown = self.hook["shows"](tree.body[-1].value, code)
+            number_classes(tree, code, len(self.lines))
+            program, wrapped = self.assemble(tree, name, code, shown)
+        except SyntaxError as error:
+            if error.filename == name and error.text is None and 0 < (error.lineno or 0) <= len(lines):
+                error.text = lines[error.lineno - 1]
+            raise
+        self.future |= program.co_flags & FUTURES
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        self.lines += lines
+        return program, wrapped
+
+    def assemble(self, tree, name, code, shown):
+        """Returns the program's code and whether it tells how it ends."""
+        self.wrap(tree, shown)
+        awaits = TOP_LEVEL_AWAIT if b"await" in code or b"async" in code else 0
+        try:
+            program = compile(tree, name, "exec", self.future | awaits, dont_inherit=True)
+        except SyntaxError as error:
+            if not str(error.msg).startswith("too many statically nested"):
+                raise
+            # Perhaps it is ours that are too many.
+            return compile(code, name, "exec", self.future, dont_inherit=True), False
+        if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
+            compile(tree, name, "exec", self.future, dont_inherit=True)  # Raises.
+        return self.bind(program), True
+
+    def publish(self, name, lines):
+        """Has linecache know the lines of a run."""
+        known = self.modules.get("linecache")
+        if known is None and not os.access("/work/linecache.py", os.F_OK):
+            known = self.modules["linecache"] = linecache
+        for module in (linecache, known):
+            cache = getattr(module, "cache", None)
+            if type(cache) is dict:
+                cache[name] = (len(lines), None, lines, name)
+                cache[MAIN] = (len(lines), None, self.lines, MAIN)
+
+    def wrap(self, tree, shown):
+        """Has the program tell how it ends.
+
+            try:
+                try:
+                    begin()
+                    ...
+                    value(the final expression)
+                except:
+                    failed(exception())
+                end()
+            except:  # An interrupt has come just then, or a trace function fails.
+                end()
+                failed(exception())
+
+        All that is called is in C, so that there are neither frames nor interrupts
+        in between.
+        """
+        body = tree.body
+        first, last = (body[0], body[-1]) if body else (_ast.Pass(**position()),) * 2
+        head = []
+        if shown:
+            last.value = self.call("value", last, last.value)
+        while body and (is_future(body[0]) or not head and is_docstring(body[0])):
+            head.append(body.pop(0))
+        failed = self.statement("failed", last, self.call("exception", last))
+        none = _ast.Constant(None, **position(last))
+        end = [
+            self.statement("profile", last, none),
+            self.statement("trace", last, none),
+            self.statement("end", last),
+        ]
+        begin = [self.statement("restrict", first), self.statement("begin", first)]
+        inner = attempt(begin + body, [failed], first, last)
+        tree.body = [*head, attempt([inner, *end], [*end, failed], first, last)]
+
+    def call(self, name, at, *arguments):
+        where = position(at)
+        function = _ast.Attribute(_ast.Constant(self.mark, **where), name, _ast.Load(), **where)
+        return _ast.Call(function, list(arguments), [], **where)
+
+    def statement(self, name, at, *arguments):
+        return _ast.Expr(self.call(name, at, *arguments), **position(at))
+
+    def bind(self, program):
+        """Puts the functions into the program in place of the mark."""
+        mark = self.mark
+        constants = tuple(self.calls if type(c) is str and c == mark else c for c in program.co_consts)
+        return program.replace(co_consts=constants)
+
+    def drive(self, name, coroutine):
+        """Yields what runs a program that awaits."""
+        self.task = None
+        self.guarded(self.schedule, coroutine)
+        if self.task is None:
+            coroutine.close()
+            self.failures.append(self.caught)
+            return
+        tree = _ast.Module([], [])
+        self.wrap(tree, False)
+        tree.body[0].body[0].body.append(self.statement("run", tree.body[0]))
+        glue = self.bind(compile(tree, name, "exec", dont_inherit=True))
+        yield glue
+        if self.task.done() or not self.failures:
+            return
+        # An interrupt has ended the loop, but not the program. It ends by its
+        # cancellation, which shows where it was.
+        kind, error, trace = self.failures[0]
+        self.failures.clear()
+        self.guarded(self.task.cancel)
+        yield glue
+        if self.failures:
+            trace = self.failures[0][2]
+        self.failures[:] = [(kind, error, trace)]
+
+    def schedule(self, coroutine):
+        import asyncio
+
+        if self.loop is None or self.loop.is_closed():
+            self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.task = self.loop.create_task(coroutine)
+        self.calls.run = _functools.partial(self.loop.run_until_complete, self.task)
+
+    # How a run ends.
+
+    def outcome(self, name):
+        """Returns what the agent is to be told."""
+        outcome = "0", "", "", "", "0"
+        if not self.failures:
+            if self.values:
+                self.guarded(self.results.last, self.values[0])
+        else:
+            kind, error, trace = self.failures[0]
+            # The name is a key word of print.
+            if issubclass(kind, SystemExit):
+                outcome = str(self.status(error)), "", "", "", "0"
+            else:
+                status, *said = self.show(kind, error, trace, name)
+                outcome = (str(status), *said) if status == 1 else (str(status), "", "", "", "0")
+        self.guarded(self.results.open_figures, True)
+        self.flush()
+        return outcome
+
+    def flush(self):
+        for name in ("stdout", "stderr"):
+            stream = vars(sys).get(name)
+            if stream is not None:
+                self.guarded(lambda stream=stream: stream.flush())
+
+    def status(self, stop):
+        """Returns the exit status of a SystemExit and prints its text."""
+        self.caught = None
+        code = self.guarded(lambda: stop.code)
+        if self.caught is not None:
+            code = stop
+        if code is None:
+            return 0
+        if issubclass(type(code), int):
+            code = int.__index__(code)
+            return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 255
+        write = self.write
+        if vars(sys).get("stderr") is None:
+            write = self.write_raw
+        write(self.guarded(str, code) or "")
+        write("\n")
+        return 1
+
+    def show(self, kind, error, trace, name=""):
+        """Prints an uncaught exception.
+
+        Returns the exit status and what the exception is, as fields.
+        """
+        BaseException.with_traceback(error, trace)
+        sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = kind, error, trace, error
+        said = self.aside(self.hook["describe"], error, trace, name)
+        hook = vars(sys).get("excepthook")
+        if said is None:
+            said = self.describe(kind, error, trace)
+        if hook is excepthook and len(said[2]) < 65536:
+            self.write(said[2])
+            return 1, *said
+        self.caught = None
+        self.guarded(lambda: hook(kind, error, trace))
+        if self.caught is None:
+            return 1, *said
+        fault, cause, trace = self.caught
+        if issubclass(fault, SystemExit):
+            return self.status(cause), *said
+        # As CPython does.
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        BaseException.with_traceback(cause, trace)
+        self.write("Error in sys.excepthook:\n")
+        self.guarded(excepthook, fault, cause, trace)
+        self.write("\nOriginal exception was:\n")
+        self.write(said[2])
+        return 1, *said
+
+    def describe(self, kind, error, trace):
+        """Returns of an odd exception what CPython says of it."""
+        line = trace.tb_lineno if trace is not None else 0
+        name = type.__dict__["__qualname__"].__get__(kind)
+        stderr, sys.stderr = vars(sys).get("stderr"), _io.StringIO()
+        try:
+            self.aside(excepthook, kind, error, trace)
+            text = sys.stderr.getvalue()
+        finally:
+            sys.stderr = stderr
+        message = text.rstrip("\n").rpartition("\n")[2].partition(": ")[2]
+        return name, message[:16384], text[-65536:], str(line)
+
+    def write_raw(self, text):
+        self.guarded(lambda: os.write(2, text.encode("utf-8", "backslashreplace")))
+
+    def write(self, text):
+        self.guarded(lambda: sys.stderr.write(text))
+
+
+def position(at=None):
+    """Returns where a node is, for one that is made."""
+    if at is None:
+        return {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+    return {
+        "lineno": at.lineno,
+        "col_offset": at.col_offset,
+        "end_lineno": at.end_lineno,
+        "end_col_offset": at.end_col_offset,
+    }
+
+
+def attempt(body, handler, first, last):
+    """Makes a try statement."""
+    handlers = [_ast.ExceptHandler(None, None, handler, **position(last))]
+    return _ast.Try(body, handlers, [], [], **position(first))
+
+
+def is_docstring(node):
+    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Constant) and isinstance(node.value.value, str)
+
+
+def is_future(node):
+    return isinstance(node, _ast.ImportFrom) and node.module == "__future__"
+
+
+def number_classes(tree, code, before):
+    """Numbers the first lines of classes as in what all runs make together.
+
+    inspect looks for a class in the file of its module, which is one for all runs.
+    """
+    if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
+        return
+    bodies = [tree.body]
+    while bodies:
+        for node in bodies.pop():
+            for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+                below = getattr(node, field, None)
+                if type(below) is list:
+                    bodies.append(below)
+            if isinstance(node, _ast.ClassDef):
+                first = node.decorator_list[0] if node.decorator_list else node
+                where = position(node)
+                name = _ast.Name("__firstlineno__", _ast.Store(), **where)
+                number = _ast.Constant(before + first.lineno, **where)
+                at = 1 if is_docstring(node.body[0]) else 0
+                node.body.insert(at, _ast.Assign([name], number, **where))
+
+
+def is_awaitable(tree, known):
+    """Whether what a program awaits at its top can be there.
+
+    One that awaits a name which nothing has would fail in its midst. It is refused
+    ahead, as CPython does with all that await outside of a function.
+    """
+    roots = set()
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, _ast.Name) and not isinstance(node.ctx, _ast.Load):
+            known.add(node.id)
+        elif isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
+            known.add(node.name)
+        elif isinstance(node, (_ast.Import, _ast.ImportFrom)):
+            if node.names[0].name == "*":
+                return True
+            known.update((n.asname or n.name).partition(".")[0] for n in node.names)
+        for name in ("name", "rest"):  # Of handlers of exceptions and patterns.
+            if type(getattr(node, name, None)) is str:
+                known.add(getattr(node, name))
+        if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)):
+            continue
+        if isinstance(node, _ast.Await):
+            roots.add(root(node.value))
+        elif isinstance(node, _ast.AsyncFor) or isinstance(node, _ast.comprehension) and node.is_async:
+            roots.add(root(node.iter))
+        elif isinstance(node, _ast.AsyncWith):
+            roots.update(root(i.context_expr) for i in node.items)
+        for field in node._fields:
+            below = getattr(node, field, None)
+            if type(below) is list:
+                nodes += [b for b in below if isinstance(b, _ast.AST)]
+            elif isinstance(below, _ast.AST):
+                nodes.append(below)
+    return roots <= known | {None}
+
+
+def root(node):
+    """Returns the name that an expression begins with; None if it has none."""
+    while not isinstance(node, _ast.Name):
+        for field in ("func", "value"):
+            if isinstance(getattr(node, field, None), _ast.AST):
+                node = getattr(node, field)
+                break
+        else:
+            return "" if isinstance(node, _ast.Constant) else None
+    return node.id

@@ -66,7 +66,8 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 100)
+        # Programs that close all descriptors but the first mostly stop below.
+        kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
     fields = [os.fsdecode(f) for f in fields]
     args, env = fields[: int(count) - 2], fields[int(count) - 2 :]
@@ -181,7 +182,7 @@ def begin_session(control, library, path="/pyth-on/python/session.py"):
 
     code = _frozen_importlib_external.SourceFileLoader("session", path).get_code("session")
     # Its own copy of the builtins: programs may change those that they share.
-    namespace = {"__builtins__": dict(vars(builtins)), "__name__": "session"}
+    namespace = {"__builtins__": dict(vars(builtins)), "__name__": "session", "__file__": path}
     exec(code, namespace)
     namespace["Session"](control, library, globals()).begin()
 
