@@ -73,19 +73,20 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 	}
 	for _, part := range []struct {
 		location  string
-		have, max int64
 		what      string
+		have, max int64
+		unit      string
 	}{
-		{"body.code", int64(len(job.Code)), l.MaxCodeBytes, "bytes"},
-		{"body.stdin", int64(len(job.Stdin)), l.MaxStdinBytes, "bytes"},
-		{"body.files", files, l.MaxFilesBytes, "bytes in all"},
-		{"body.files", int64(len(job.Files)), int64(l.MaxFiles), "files"},
+		{"body.code", "code is", int64(len(job.Code)), l.MaxCodeBytes, "bytes"},
+		{"body.stdin", "stdin is", int64(len(job.Stdin)), l.MaxStdinBytes, "bytes"},
+		{"body.files", "files are", files, l.MaxFilesBytes, "bytes in all"},
+		{"body.files", "files are", int64(len(job.Files)), int64(l.MaxFiles), "files"},
 	} {
 		if part.have > part.max {
 			return &pyth.Error{
 				Code:    pyth.CodeTooLarge,
-				Message: "The program is too large.",
-				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %d %s", part.max, part.what)}},
+				Message: fmt.Sprintf("%s too large: at most %s %s are allowed, these are %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
+				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %s %s", pyth.Digits(part.max), part.unit)}},
 			}
 		}
 	}

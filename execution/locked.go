@@ -27,6 +27,6 @@ func checkLocked(f *pyth.Faults, job *pyth.Job) {
 	}
 	derivation := int64(l.Code.KDF.MemoryKiB) << 10
 	if least := derivation + minMemory; job.Limits.MemoryBytes < least {
-		f.Add("body.limits.memoryBytes", "must be at least %d: to make the key takes %d bytes, by the parameters that the program was encrypted with", least, derivation)
+		f.Add("body.limits.memoryBytes", "must be at least %s bytes: to make the key takes %s bytes, by the parameters that the program was encrypted with", pyth.Digits(least), pyth.Digits(derivation))
 	}
 }

@@ -76,7 +76,7 @@ func checkSession(f *pyth.Faults, p *pyth.Program, session *pyth.SessionSpec, gi
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {
-			f.Add(location, "must be that of the session, %d: it was set when the session was opened", have)
+			f.Add(location, "must be that of the session, %s%s: it was set when the session was opened", pyth.Digits(have), pyth.Unit(location))
 		}
 	}
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
@@ -86,7 +86,7 @@ func checkSession(f *pyth.Faults, p *pyth.Program, session *pyth.SessionSpec, gi
 		f.Add("body.network", "must be that of the session: it was set when the session was opened")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
-		f.Add("body.files", "do not fit onto the session's disk of %d bytes together with the code", session.Limits.DiskBytes)
+		f.Add("body.files", "do not fit onto the session's disk of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))
 	}
 	if p.Isolation == pyth.IsolationExecution {
 		f.Add("body.isolation", "must be %q in a session, or left out", pyth.IsolationTenant)

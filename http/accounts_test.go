@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	pyth "github.com/pyth-on/pyth-on"
+	pyhttp "github.com/pyth-on/pyth-on/http"
 )
 
 const (
@@ -159,9 +160,9 @@ func TestKeysAreListedMadeAndDeleted(t *testing.T) {
 		{ID: "key_2", Name: "ci", Prefix: "pyapi_ci", CreatedAt: created, ExpiresAt: expires},
 	}
 	s.accounts.next = "key_2"
-	res := s.send(request("GET", "/api/v1/keys?limit=2&cursor=key_0", ""))
+	res := s.send(request("GET", "/api/v1/keys?limit=2&cursor="+pyhttp.NewCursor("keys", "key_0"), ""))
 	want := `{"keys":[{"id":"key_1","name":"default","prefix":"pyapi_go","createdAt":"2026-04-04T08:23:21.123Z"},` +
-		`{"id":"key_2","name":"ci","prefix":"pyapi_ci","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.123Z"}],"nextCursor":"key_2"}`
+		`{"id":"key_2","name":"ci","prefix":"pyapi_ci","createdAt":"2026-04-04T08:23:21.123Z","expiresAt":"2026-04-05T08:23:21.123Z"}],"nextCursor":"` + pyhttp.NewCursor("keys", "key_2") + `"}`
 	if res.StatusCode != 200 || res.body != want {
 		t.Errorf("status %d: %s", res.StatusCode, cmp.Diff(want, res.body))
 	}

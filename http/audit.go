@@ -139,11 +139,16 @@ func (h *Handler) listAudit(ctx context.Context, in *auditInput) (*auditOutput, 
 	filter := pyth.AuditFilter{
 		Action: pyth.Action(in.Action), Outcome: pyth.AuditOutcome(in.Outcome), Since: in.Since, Until: in.Until,
 	}
-	entries, next, err := h.cfg.Audit.Entries(ctx, caller(ctx).User.ID, filter, in.Cursor, in.Limit)
+	user := caller(ctx).User.ID
+	before, err := position(cursorAudit, user, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	out := AuditList{Entries: make([]AuditEntry, len(entries)), NextCursor: next}
+	entries, next, err := h.cfg.Audit.Entries(ctx, user, filter, before, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := AuditList{Entries: make([]AuditEntry, len(entries)), NextCursor: newCursor(cursorAudit, user, next)}
 	for i, e := range entries {
 		out.Entries[i] = auditEntry(e)
 	}

@@ -83,8 +83,8 @@ const entryJSON = `{"id":"entry_1","sequence":41,"timestamp":"2026-04-04T08:23:2
 func TestTheAuditLogIsListed(t *testing.T) {
 	s := newServer(t)
 	s.audit.next = "next"
-	res := s.send(request("GET", "/api/v1/audit?action=key.created&outcome=denied&since=2026-04-04T08:00:00Z&until=2026-04-05T10:00:00.5%2B02:00&limit=7&cursor=c", ""))
-	if diff := cmp.Diff(`{"entries":[`+entryJSON+`],"nextCursor":"next"}`, strings.TrimSpace(res.body)); res.StatusCode != 200 || diff != "" {
+	res := s.send(request("GET", "/api/v1/audit?action=key.created&outcome=denied&since=2026-04-04T08:00:00Z&until=2026-04-05T10:00:00.5%2B02:00&limit=7&cursor="+pyhttp.NewCursor("audit", "c"), ""))
+	if diff := cmp.Diff(`{"entries":[`+entryJSON+`],"nextCursor":"`+pyhttp.NewCursor("audit", "next")+`"}`, strings.TrimSpace(res.body)); res.StatusCode != 200 || diff != "" {
 		t.Errorf("status %d: %s", res.StatusCode, diff)
 	}
 	f := s.audit.filter

@@ -75,6 +75,9 @@ func checkMediaType(h http.Header, hasBody bool) error {
 	case types[0] == "application/json":
 		return nil
 	default:
+		if isForm(types[0]) {
+			return unsupported("The body must be JSON, not a form: send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
+		}
 		mediaType, params, err := mime.ParseMediaType(types[0])
 		if err != nil || mediaType != "application/json" {
 			return unsupported("The body must be application/json.")
@@ -93,6 +96,28 @@ func checkCoding(h http.Header) error {
 		}
 	}
 	return nil
+}
+
+// checkWhole refuses what is not the content of a file itself: a part of it (RFC
+// 9110, section 14.5), or a form around it, which would be stored with the file.
+func checkWhole(h http.Header) error {
+	if len(h.Values("Content-Range")) > 0 {
+		return pyth.Invalid("header.Content-Range", "must be left out: a file is sent as a whole")
+	}
+	for _, value := range h.Values("Content-Type") {
+		// curl calls whatever it is given with --data-binary an encoded form.
+		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
+			return unsupported("Send the file's bytes as the body, not a form: with curl use -T FILE in place of -F.")
+		}
+	}
+	return nil
+}
+
+// isForm reports whether the media type is that of an HTML form.
+func isForm(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return strings.HasPrefix(kind, "multipart/") || kind == "application/x-www-form-urlencoded"
 }
 
 func unsupported(message string) error {
@@ -153,7 +178,7 @@ func readError(err error, limit int64) error {
 }
 
 func tooLarge(limit int64) error {
-	return pyth.Errorf(pyth.CodeTooLarge, "The body must have at most %d bytes.", limit)
+	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: it may have at most %s bytes. The limits are listed at /api.", pyth.Digits(limit))
 }
 
 // decode checks the body against the schema, so that all faults are reported
@@ -192,6 +217,7 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 	}
 	slices.SortStableFunc(faults, func(a, b pyth.FieldError) int { return strings.Compare(a.Location, b.Location) })
 	faults = faults[:min(len(faults), maxFaults)]
+	s.suggest(faults, tree)
 	return faults.Err()
 }
 
@@ -287,7 +313,7 @@ func semanticFault(err error) pyth.FieldError {
 	f := pyth.FieldError{Location: locationOf(e.JSONPointer), Message: "has a value of the wrong type"}
 	switch {
 	case errors.Is(e, json.ErrUnknownName):
-		f.Message = "is not a known field"
+		f.Message = unknownField
 	case e.GoType != nil && e.GoType.Kind() == reflect.Int64:
 		f.Message = "must be an integer of at most 63 bits, without fraction or exponent"
 	case e.JSONKind == '0':

@@ -186,9 +186,9 @@ func TestFaultyProgramsAreRefusedWithTheirFaults(t *testing.T) {
 	}
 }
 
-func TestBoundsAreToldInPlainNumbers(t *testing.T) {
+func TestBoundsAreToldWithTheirUnit(t *testing.T) {
 	res := newServer(t).execute(`{"code":"x","limits":{"memoryBytes":1073741825}}`)
-	if !strings.Contains(res.body, "1073741824") {
+	if !strings.Contains(res.body, "must be at most 1,073,741,824 bytes") {
 		t.Errorf("the maximum is not told: %s", res.body)
 	}
 }

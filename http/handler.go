@@ -129,7 +129,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
 	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
-	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate)
+	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate, h.checkQuery)
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerExecute()

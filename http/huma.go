@@ -3,7 +3,6 @@ package http
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -37,18 +36,7 @@ func init() {
 	huma.DefaultArrayNullable = false
 	// {"CODE": …} is an unknown field, not another way to write code.
 	huma.ValidateStrictCasing = true
-	huma.ErrorFormatter = plainNumbers
-}
-
-// plainNumbers formats as fmt.Sprintf does, but writes a bound such as 1 GiB
-// as 1073741824 instead of 1.073741824e+09.
-func plainNumbers(format string, args ...any) string {
-	for i, arg := range args {
-		if f, ok := arg.(float64); ok {
-			args[i] = strconv.FormatFloat(f, 'f', -1, 64)
-		}
-	}
-	return fmt.Sprintf(format, args...)
+	setMessages()
 }
 
 // humaError is what huma found wrong in our terms. Parameters are the only
@@ -76,7 +64,7 @@ func fieldErrors(errs []error) pyth.Faults {
 	var fields []pyth.FieldError
 	for _, err := range errs {
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			fields = append(fields, pyth.FieldError{Location: clip(d.Location), Message: d.Message})
+			fields = append(fields, faultOf(d.Location, d.Message))
 		}
 	}
 	return fields

@@ -41,7 +41,7 @@ type KeyList struct {
 // types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"At most so many."`
-	Cursor string `query:"cursor" maxLength:"256" doc:"The nextCursor of the page before."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the page before."`
 }
 
 type (
@@ -88,11 +88,16 @@ func (h *Handler) registerKeys() {
 }
 
 func (h *Handler) listKeys(ctx context.Context, in *keysInput) (*keysOutput, error) {
-	keys, next, err := h.cfg.Accounts.Keys(ctx, caller(ctx), in.Cursor, in.Limit)
+	user := caller(ctx).User.ID
+	after, err := position(cursorKeys, user, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	out := KeyList{Keys: make([]KeyInfo, len(keys)), NextCursor: next}
+	keys, next, err := h.cfg.Accounts.Keys(ctx, caller(ctx), after, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := KeyList{Keys: make([]KeyInfo, len(keys)), NextCursor: newCursor(cursorKeys, user, next)}
 	for i, k := range keys {
 		out.Keys[i] = keyInfo(k)
 	}

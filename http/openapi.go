@@ -57,6 +57,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	h.documentDocuments()
+	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, docsPath, http.StatusFound) })
 	h.serveStatic(openAPIPath+".json", "application/json", func() ([]byte, error) {
 		document, err := json.Marshal(api, json.Deterministic(true))
 		if err == nil {
@@ -75,7 +76,11 @@ func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, e
 	policy := contentSecurityPolicy()
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-		content, err := once()
+		err := queryFaults(r.URL.RawQuery, nil)
+		var content []byte
+		if err == nil {
+			content, err = once()
+		}
 		if err != nil {
 			h.writeError(w, r, err)
 			return

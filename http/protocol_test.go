@@ -28,7 +28,7 @@ func TestWhatTheRouterRefusesIsAProblem(t *testing.T) {
 		allow              string
 	}{
 		{"an unknown path", "GET", "/nothing", 404, ""},
-		{"the root", "GET", "/", 404, ""},
+		{"the root with another method", "POST", "/", 405, "GET, HEAD"},
 		{"an unknown path with another method", "POST", "/nothing", 404, ""},
 		{"a wrong method", "GET", "/api/v1/execute", 405, "POST"},
 		{"several allowed methods", "PATCH", "/api/v1/keys", 405, "GET, HEAD, POST"},

@@ -114,15 +114,20 @@ func (h *Handler) putSecret(ctx context.Context, in *secretInput) (*secretOutput
 }
 
 func (h *Handler) listSecrets(ctx context.Context, in *secretsInput) (*secretsOutput, error) {
-	all, err := h.cfg.Secrets.Secrets(ctx, caller(ctx).User.ID)
+	user := caller(ctx).User.ID
+	after, err := position(cursorSecrets, user, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.cfg.Secrets.Secrets(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	out := SecretList{Secrets: []SecretMetadata{}}
-	all = slices.DeleteFunc(all, func(s *pyth.Secret) bool { return s.Name <= in.Cursor })
+	all = slices.DeleteFunc(all, func(s *pyth.Secret) bool { return s.Name <= after })
 	if len(all) > in.Limit {
 		all = all[:in.Limit]
-		out.NextCursor = all[in.Limit-1].Name
+		out.NextCursor = newCursor(cursorSecrets, user, all[in.Limit-1].Name)
 	}
 	for _, s := range all {
 		out.Secrets = append(out.Secrets, secretMetadata(s))

@@ -130,6 +130,9 @@ func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putF
 	if err := checkCoding(in.r.Header); err != nil {
 		return nil, err
 	}
+	if err := checkWhole(in.r.Header); err != nil {
+		return nil, err
+	}
 	content, err := newUpload(in.w, in.r, maxFileBytes, h.cfg.BodyTimeout)
 	if err != nil {
 		return nil, err

@@ -141,20 +141,25 @@ func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOu
 }
 
 func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*sessionsOutput, error) {
-	all, err := h.cfg.Sessions.Sessions(ctx, caller(ctx).User.ID)
+	user := caller(ctx).User.ID
+	after, err := position(cursorSessions, user, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.cfg.Sessions.Sessions(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
 	// Ids grow with time. That of the cursor may have ended meanwhile.
-	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > in.Cursor })
+	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil
 	}
 	page := all[start:]
 	if len(page) > in.Limit {
 		page = page[:in.Limit]
-		out.NextCursor = string(page[in.Limit-1].ID)
+		out.NextCursor = newCursor(cursorSessions, user, string(page[in.Limit-1].ID))
 	}
 	for _, s := range page {
 		out.Sessions = append(out.Sessions, session(s))

@@ -219,9 +219,13 @@ func TestTheListOfSessionsPages(t *testing.T) {
 		}
 		return ids, list.Next
 	}
+	cursor := func(id string) string { return pyhttp.NewCursor("sessions", id) }
 	expect := func(query string, ids []string, next string) {
 		t.Helper()
 		gotIDs, gotNext := page(query)
+		if next != "" {
+			next = cursor(next)
+		}
 		if !cmp.Equal(gotIDs, ids) || gotNext != next {
 			t.Errorf("%q: got %v and %q, want %v and %q", query, gotIDs, gotNext, ids, next)
 		}
@@ -229,13 +233,13 @@ func TestTheListOfSessionsPages(t *testing.T) {
 	all("a", "b", "c", "d", "e")
 	expect("", []string{"a", "b", "c", "d", "e"}, "")
 	expect("?limit=2", []string{"a", "b"}, "b")
-	expect("?limit=2&cursor=b", []string{"c", "d"}, "d")
-	expect("?limit=2&cursor=d", []string{"e"}, "")
+	expect("?limit=2&cursor="+cursor("b"), []string{"c", "d"}, "d")
+	expect("?limit=2&cursor="+cursor("d"), []string{"e"}, "")
 	expect("?limit=5", []string{"a", "b", "c", "d", "e"}, "")
-	expect("?cursor=e", nil, "")
+	expect("?cursor="+cursor("e"), nil, "")
 	// The session of the cursor has ended.
 	all("a", "c")
-	expect("?cursor=b", []string{"c"}, "")
+	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }
 
 func TestAServerWithoutSessionsRefusesThemAll(t *testing.T) {

@@ -61,11 +61,7 @@ func invalid(location string, err error) error {
 }
 
 func invalidFields(faults []pyth.FieldError) error {
-	return &pyth.Error{
-		Code:    pyth.CodeInvalidRequirement,
-		Message: "A package must be a plain name with an optional version constraint.",
-		Fields:  faults,
-	}
+	return pyth.Faults(faults).As(pyth.CodeInvalidRequirement)
 }
 
 // errSame ends a change that changes nothing.
@@ -327,7 +323,7 @@ func (s *Service) obtain(ctx context.Context, user pyth.UserID, list *pyth.Packa
 		size += p.SizeBytes
 	}
 	if size > s.config.MaxBytes {
-		return pyth.Errorf(pyth.CodeTooLarge, "These packages take %d bytes with what they need; a list may take %d.", size, s.config.MaxBytes)
+		return pyth.Errorf(pyth.CodeTooLarge, "These packages take %s bytes with what they need; a list may take %s bytes.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
 	}
 	return s.bindLayer(ctx, list)
 }

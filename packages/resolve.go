@@ -71,7 +71,7 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, r *route, result strin
 	case r.failure() != nil:
 		return nil, unavailable(r.failure())
 	case outcome.Status == pyth.StatusTimedOut:
-		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "It was not found out in %s which versions fit together. Name versions more precisely.", job.Timeout)
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "It was not found out in %s ms which versions fit together. Name versions more precisely.", pyth.Digits(job.Timeout.Milliseconds()))
 	case outcome.Status == pyth.StatusSucceeded && len(outcome.Files)+len(said.files) > 0:
 		return append(outcome.Files, said.files...)[0].Content, nil
 	case outcome.Status == pyth.StatusFailed && len(said.last) > 0:

@@ -24,7 +24,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		return false, err
 	}
 	err = s.withFiles(ctx, user, id, func(ctx context.Context, x *session) error {
-		from := &source{content: content, left: x.spec.Limits.DiskBytes}
+		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
 			// The host may be far away, and say less of what went wrong here.
@@ -87,7 +87,8 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 // has room for.
 type source struct {
 	content io.Reader
-	left    int64
+	// size is that of the disk; left is what of it may still be read.
+	size, left int64
 	// err is why it could not be read to its end.
 	err error
 }
@@ -100,7 +101,7 @@ func (r *source) Read(p []byte) (int, error) {
 	r.left -= int64(n)
 	switch {
 	case r.left < 0:
-		r.err = pyth.Errorf(pyth.CodeTooLarge, "The file is larger than the session's disk.")
+		r.err = pyth.Errorf(pyth.CodeTooLarge, "The file is too large: the session's disk has %s bytes (limits.diskBytes of the session).", pyth.Digits(r.size))
 		return 0, r.err
 	case err != nil && !errors.Is(err, io.EOF):
 		r.err = err

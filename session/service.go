@@ -170,7 +170,7 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	faults := execution.LimitFaults(spec.Limits, s.config.Limits.Max)
 	idle := cmp.Or(r.IdleTimeout, s.config.DefaultIdle)
 	if idle < minIdle || idle > s.config.MaxIdle {
-		faults.Add("body.idleTimeoutMs", "must be between %d and %d", minIdle.Milliseconds(), s.config.MaxIdle.Milliseconds())
+		faults.Add("body.idleTimeoutMs", "must be between %s and %s ms", pyth.Digits(minIdle.Milliseconds()), pyth.Digits(s.config.MaxIdle.Milliseconds()))
 	}
 	if err := faults.Err(); err != nil {
 		return nil, 0, err
