@@ -20,7 +20,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if err := s.mayRegister(invite); err != nil {
 		return nil, err
 	}
-	email, err := normalizeEmail(email)
+	given := email
+	email, err := normalizeEmail(given)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +29,7 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 		return nil, err
 	}
 	// Before the costly hash; the store decides if two come at once.
-	if _, err := s.config.Store.UserByEmail(ctx, email); err == nil {
+	if _, err := s.userByEmail(ctx, given); err == nil {
 		return nil, pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
 	} else if !absent(err) {
 		return nil, err
@@ -92,7 +93,7 @@ func (s *Service) mayRegister(invite string) error {
 // Login proves who the caller is by password.
 func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	password = normalizePassword(password)
-	user, err := s.config.Store.UserByEmail(ctx, loginEmail(email))
+	user, err := s.userByEmail(ctx, email)
 	if err != nil && !absent(err) {
 		return nil, err
 	}
@@ -154,13 +155,21 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// loginEmail is the address to look for. What cannot be an address is nobody's,
-// and takes as long.
-func loginEmail(email string) string {
-	if normal, err := normalizeEmail(email); err == nil {
-		return normal
+// userByEmail returns the account of an address in any of its forms, or an
+// error that absent accepts. What cannot be an address takes as long to look up.
+func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
+	forms := storedForms(email)
+	if len(forms) == 0 {
+		forms = []string{""}
 	}
-	return ""
+	var user *pyth.User
+	var err error
+	for _, form := range forms {
+		if user, err = s.config.Store.UserByEmail(ctx, form); err == nil || !absent(err) {
+			return user, err
+		}
+	}
+	return nil, err
 }
 
 // rehash brings the hash of a password that was just proved up to date.
