@@ -29,6 +29,8 @@ const (
 	CodeTooLarge           Code = "too_large"
 	CodeUnsupportedMedia   Code = "unsupported_media_type"
 	CodeRateLimited        Code = "rate_limited"
+	CodeQuotaExceeded      Code = "quota_exceeded"
+	CodeTooManyExecutions  Code = "too_many_executions"
 	CodeTokenBudget        Code = "token_budget_exhausted"
 	CodeOverloaded         Code = "overloaded"
 	CodeDraining           Code = "draining"

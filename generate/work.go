@@ -99,7 +99,7 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,
-		pyth.CodeOverloaded, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable, pyth.CodeDraining,
+		pyth.CodeOverloaded, pyth.CodeQuotaExceeded, pyth.CodeTooManyExecutions, pyth.CodeUnavailable, pyth.CodeRuntimeUnavailable, pyth.CodeDraining,
 	}
 	e, ok := asError(err)
 	if !ok || ctx.Err() != nil || len(w.result.Attempts) == 0 || !slices.Contains(passing, e.Code) {

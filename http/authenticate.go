@@ -51,6 +51,7 @@ func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
 		return err
 	}
 	req.principal = p
+	keepConnection(ctx)
 	req.origin.Credential, req.origin.KeyPrefix = p.Credential, p.KeyPrefix
 	return nil
 }

@@ -40,9 +40,9 @@ func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
 	}
-	memory := &reservation{budget: s.bodies}
-	defer memory.release()
-	data, err := readBody(w, r, s.maxBytes, memory)
+	req := requestOf(r.Context())
+	req.body = &reservation{budget: s.bodies, caller: req.caller()}
+	data, err := readBody(w, r, s.maxBytes, req.body)
 	switch {
 	case err != nil:
 		return err

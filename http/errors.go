@@ -83,6 +83,8 @@ func meanings() []meaning {
 		{pyth.CodeTooLarge, 413, "The request is too large", "Send less; the limits are listed at /api."},
 		{pyth.CodeUnsupportedMedia, 415, "The media type is not supported", "Send `Content-Type: application/json` in UTF-8 without a content encoding."},
 		{pyth.CodeRateLimited, 429, "Too many requests", "Wait for the seconds in `Retry-After`."},
+		{pyth.CodeQuotaExceeded, 429, "You have as much as one user may", "Give up some of it, or wait until some has ended; the detail says what."},
+		{pyth.CodeTooManyExecutions, 429, "You have as many programs as one user may", "Wait for the seconds in `Retry-After`, or until one of your programs has ended."},
 		{pyth.CodeTokenBudget, 429, "The tokens of today are used up", "Wait for the seconds in `Retry-After`: the budget is renewed at midnight UTC."},
 		{pyth.CodeInternal, 500, "Internal error", "Try again later; if it stays, give the operator the request id."},
 		{pyth.CodeIndexUnavailable, 502, "The index of packages is not available", "Try again later; nothing was changed."},

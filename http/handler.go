@@ -70,6 +70,9 @@ type Config struct {
 	MetricsToken string
 	// Collectors are shown among the metrics.
 	Collectors []prometheus.Collector
+	// RequestMemoryBytes bounds what the bodies of all requests in progress may
+	// hold, of which each user has a quarter: 256 MiB.
+	RequestMemoryBytes int64
 	// BodyTimeout is how long a request's body may take to arrive; zero means
 	// 30 seconds.
 	BodyTimeout time.Duration
@@ -108,6 +111,9 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Limits.MaxCodeBytes <= 0 || cfg.Limits.MaxFilesBytes <= 0 || cfg.Limits.MaxTimeout <= 0 {
 		return nil, errors.New("http: Limits are required")
 	}
+	if cfg.RequestMemoryBytes <= 0 {
+		cfg.RequestMemoryBytes = defaultRequestMemory
+	}
 	setDefault(&cfg.BodyTimeout, 30*time.Second)
 	setDefault(&cfg.ResponseTimeout, 60*time.Second)
 	setDefault(&cfg.HandlerTimeout, 30*time.Second)
@@ -125,7 +131,7 @@ func New(cfg Config) (*Handler, error) {
 		problems: newProblems(),
 		limits:   newLimiters(cfg.RateLimits, cfg.Now),
 		denied:   newDenied(cfg.Denials, cfg.Now),
-		bodies:   newBodyBudget(executeBodyBytes(cfg.Limits)),
+		bodies:   newBodyBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
 	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}

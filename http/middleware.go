@@ -40,9 +40,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 
+	if ambiguousFraming(r) {
+		header.Set("Connection", "close")
+	}
+
 	h.metrics.inFlight.Inc()
 	defer func() {
 		h.metrics.inFlight.Dec()
+		if req.body != nil {
+			req.body.release()
+		}
 		if cause := recover(); cause != nil {
 			h.recovered(rw, r, req, cause)
 		}
@@ -51,6 +58,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.logAccess(r, req, rw, took)
 	}()
 	h.route(rw, r, req)
+}
+
+// ambiguousFraming returns whether a proxy in front could see the end of the
+// request elsewhere than this server does, and what follows it as another
+// request. RFC 9112, section 6.1: a connection must not be used after a request
+// with both Transfer-Encoding and Content-Length, or with Transfer-Encoding in
+// HTTP/1.0. net/http removes the header that it ignores, so all requests that
+// could have had one count.
+func ambiguousFraming(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
 
 // route passes the request on to the handler of its path.

@@ -26,8 +26,20 @@ type request struct {
 	action pyth.Action
 	// sentBearer is true when the request carried a bearer token.
 	sentBearer bool
+	// body is the memory that the request's body holds until it is answered; nil
+	// if it has none.
+	body *reservation
 	// err is the error that the response reports, for the log.
 	err error
+}
+
+// caller returns whose share of what is bounded the request uses: the user's,
+// or the address's if nobody is logged in.
+func (r *request) caller() string {
+	if r.principal != nil {
+		return string(r.principal.User.ID)
+	}
+	return network(r.ip)
 }
 
 type requestKey struct{}

@@ -26,6 +26,9 @@ type ServerConfig struct {
 	// CancelDelay is how long requests may take to answer after Shutdown has
 	// given up on waiting and canceled them: 5 seconds.
 	CancelDelay time.Duration
+	// MaxConnections bounds the connections that are open; 0 is no bound. At the
+	// bound idle connections make room for new ones.
+	MaxConnections int
 	// Logger gets what net/http complains about; nil discards it.
 	Logger *slog.Logger
 }
@@ -60,7 +63,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 	// Requests live in this context, so that Shutdown can end them.
 	base, cancel := context.WithCancel(context.Background())
-	connections := newConnections()
+	connections := newConnections(cfg.MaxConnections)
 	return &Server{
 		handler:     h,
 		connections: connections,
@@ -73,6 +76,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 			IdleTimeout:       cfg.IdleTimeout,
 			MaxHeaderBytes:    cfg.MaxHeaderBytes,
 			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnContext:       connections.context,
 			ConnState:         connections.note,
 			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 		},

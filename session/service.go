@@ -202,7 +202,7 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	case s.closed:
 		return draining()
 	case s.places[user] >= s.config.MaxPerUser:
-		return pyth.Errorf(pyth.CodeConflict, "You have %d sessions, as many as one user may. Close one.", s.places[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sessions, as many as one user may. Close one.", s.places[user])
 	case s.config.Max > 0 && s.total >= s.config.Max:
 		return pyth.Errorf(pyth.CodeOverloaded, "The server has as many sessions as it can. Try again later.")
 	}

@@ -113,7 +113,7 @@ func TestOpening(t *testing.T) {
 		go func() { s.open() }()
 		synctest.Wait()
 		// One that is still being opened counts.
-		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeConflict {
+		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			s.Errorf("got %v", err)
 		}
 		if _, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{}); err != nil {

@@ -78,7 +78,7 @@ func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*sessio
 		x.idle.Stop()
 		x.begin(t)
 	case len(x.waiting) >= s.config.MaxWaiting:
-		return nil, pyth.Errorf(pyth.CodeOverloaded, "As much waits in this session as may. Try again when some of it has ended.")
+		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "As many programs wait in this session as may. Try again when one has ended.")
 	default:
 		x.waiting = append(x.waiting, t)
 	}

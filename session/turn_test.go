@@ -44,7 +44,7 @@ func TestTurns(t *testing.T) {
 		s.begin(x, time.Minute, ok())
 		s.begin(x, time.Minute, ok())
 		left := s.begin(x, time.Minute, ok())
-		s.expectRefused(s.begin(x, 0, ok()), pyth.CodeOverloaded, 0)
+		s.expectRefused(s.begin(x, 0, ok()), pyth.CodeTooManyExecutions, 0)
 		left.cancel()
 		<-left.done
 		s.expect(s.begin(x, 0, ok()), 2*time.Minute, 2*time.Minute)

@@ -21,6 +21,11 @@ func overloaded(message string) error {
 	return &pyth.Error{Code: pyth.CodeOverloaded, Message: message, RetryAfter: retryAfter}
 }
 
+// tooMany refuses what one user has too much of, though the server has room.
+func tooMany(message string) error {
+	return &pyth.Error{Code: pyth.CodeTooManyExecutions, Message: message, RetryAfter: retryAfter}
+}
+
 func unavailable(err error) error {
 	return &pyth.Error{
 		Code:       pyth.CodeUnavailable,

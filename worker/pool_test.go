@@ -124,7 +124,7 @@ func TestJob(t *testing.T) {
 		if s.Stats().Running != 1 {
 			s.Error("the tenant's job does not run")
 		}
-		s.expectError(s.begin(job("bob", 0)), pyth.CodeOverloaded)
+		s.expectError(s.begin(job("bob", 0)), pyth.CodeTooManyExecutions)
 	})
 }
 

@@ -95,7 +95,7 @@ func (p *Pool) refusal(t *tenant) error {
 	case p.running+placed < p.config.MaxRunning && t.running+len(t.queue) < p.config.MaxPerTenant:
 		return nil
 	case len(t.queue)-own >= p.config.MaxQueuedPerTenant:
-		return overloaded("You have as many programs running and waiting as one user may. Try again when one has ended.")
+		return tooMany("You have as many programs running and waiting as one user may. Try again when one has ended.")
 	case p.queued-placed >= p.config.MaxQueued:
 		return overloaded("The server runs as many programs as it can. Try again in a moment.")
 	}

@@ -47,7 +47,11 @@ func TestBounds(t *testing.T) {
 					s.expect(last, pyth.StatusSucceeded)
 					return
 				}
-				s.expectError(last, pyth.CodeOverloaded)
+				code := pyth.CodeOverloaded
+				if c.refused == user {
+					code = pyth.CodeTooManyExecutions
+				}
+				s.expectError(last, code)
 				if last.err != nil && !strings.Contains(last.err.Error(), c.refused) {
 					s.Errorf("it is told %q", last.err)
 				}

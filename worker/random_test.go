@@ -131,7 +131,7 @@ func (p *plan) follow() []string {
 	for _, c := range calls {
 		<-c.done
 		switch code := pyth.ErrorCode(c.err); {
-		case code == pyth.CodeOverloaded:
+		case code == pyth.CodeOverloaded, code == pyth.CodeTooManyExecutions:
 			refused++
 		case code != "" && code != pyth.CodeUnavailable && code != pyth.CodeDraining:
 			m.fault("a job is told %v", c.err)

@@ -87,7 +87,7 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 	case p.closed:
 		return draining()
 	case p.reservations[user] >= p.config.MaxReservations:
-		return pyth.Errorf(pyth.CodeConflict, "You have %d sandboxes reserved, as many as one user may. Use one, or wait until one expires.", p.reservations[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sandboxes reserved, as many as one user may. Use one, or wait until one expires.", p.reservations[user])
 	case p.held() >= p.config.MaxSessions:
 		p.config.Observer.Refused()
 		return overloaded("The server keeps as many sandboxes for sessions and sealed passwords as it can. Try again later.")

@@ -77,7 +77,7 @@ func TestReservation(t *testing.T) {
 	on(t, "is refused beyond the tenant's bound, and beyond that of sessions", nil, func(s *scene) {
 		s.reserve("r")
 		s.reserve("q")
-		if _, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeConflict {
+		if _, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			t.Errorf("got %v", err)
 		}
 		s.open("bob", "a")
@@ -103,7 +103,7 @@ func TestReservation(t *testing.T) {
 		for range 4 {
 			got[pyth.ErrorCode(<-results)]++
 		}
-		if diff := cmp.Diff(map[pyth.Code]int{"": 2, pyth.CodeConflict: 2}, got); diff != "" {
+		if diff := cmp.Diff(map[pyth.Code]int{"": 2, pyth.CodeQuotaExceeded: 2}, got); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -16,7 +16,7 @@ const signalsTogether = time.Second / 2
 
 // untilStopped serves until a signal comes, then lets what runs end.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *pyhttp.Handler, logger *slog.Logger) error {
-	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{DrainDelay: c.DrainDelay, Logger: logger})
+	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -44,6 +44,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 // handler completes the configuration with what the flags say.
 func (c *serveCommand) handler(config pyhttp.Config) (*pyhttp.Handler, error) {
 	config.TrustedProxies = c.TrustedProxies
+	config.RequestMemoryBytes = c.requestMemory()
 	if c.RateLimit == "on" {
 		config.RateLimits = pyhttp.DefaultRateLimits()
 	}

@@ -54,6 +54,9 @@ type serveCommand struct {
 	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
 	MaxMemory     int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
 
+	MaxConnections   int   `default:"0" help:"How many connections may be open; idle ones make room for new ones (default: half of the open files that the process may have, at most 10,000)."`
+	MaxRequestMemory int64 `default:"0" help:"How much memory the bodies of requests in progress may hold together, in MiB; each user has a quarter of it (default: a sixteenth of the memory, at least 256)."`
+
 	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed."`
 	MetricsAddr      string         `help:"Address to serve Prometheus metrics on, to whoever can reach it."`
 	MetricsTokenFile string         `type:"existingfile" help:"File of the token that opens /metrics on the main address."`

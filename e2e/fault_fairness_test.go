@@ -1,0 +1,192 @@
+package e2e_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dial opens a connection to the server that ends with the test.
+func (s *server) dial(t testing.TB) net.Conn {
+	t.Helper()
+	conn := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// uploads begins requests with a large body and sends a part of it. Those that
+// the server refuses may end early.
+func (a *account) uploads(t testing.TB, number, announced, sent int) {
+	t.Helper()
+	body := strings.Repeat("x", sent)
+	for range number {
+		_, _ = fmt.Fprintf(a.server.dial(t), "POST /api/v1/execute HTTP/1.1\r\nHost: x\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{\"code\":\"%s",
+			a.APIKey, announced, body)
+	}
+}
+
+// TestFaultF06BodiesOfOthers has a user hold as many large bodies as he can,
+// announced and not finished; others send theirs all the same.
+func TestFaultF06BodiesOfOthers(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-request-memory=128")
+	hog, other := s.register(t), s.register(t)
+	hog.uploads(t, 16, 26<<20, 8<<20)
+	large := object{"code": "print(1)", "stdin": strings.Repeat("y", 900_000)}
+	for range 3 {
+		other.execute(t, large).prints(t, "1\n")
+	}
+	eventually(t, "the one who holds them is refused", func() bool {
+		answer := s.call(t, hog, "POST", "/api/v1/execute", object{"code": "1", "stdin": strings.Repeat("y", 1_000_000), "env": object{"A": strings.Repeat("z", 1<<15)}})
+		return answer.status == 429
+	})
+}
+
+// TestFaultF08WhatWaitsIsCharged has a user's programs with large files wait:
+// what they hold together is bounded by the user's share.
+func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
+	a := s.register(t)
+	x := a.open(t, object{})
+	file := []object{{"path": "f", "content": strings.Repeat("a", 9<<20)}}
+	answers := make(chan *answer)
+	const programs = 12
+	for i := range programs {
+		request := object{"code": "import time\ntime.sleep(2)", "files": file, "timeoutMs": 60_000}
+		if i%2 == 1 {
+			request["sessionId"] = x.ID
+		}
+		go func() {
+			res, err := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", request)
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- res
+		}()
+	}
+	refused := 0
+	for range programs {
+		switch res := <-answers; {
+		case res == nil:
+		case res.status == 429:
+			res.refused(t, 429, "quota_exceeded")
+			if res.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			refused++
+		default:
+			res.want(t, 200, nil)
+		}
+	}
+	if refused == 0 {
+		t.Errorf("%d programs of 9 MiB were taken in with 28 MiB for the user", programs)
+	}
+	a.run(t, "print(1)").prints(t, "1\n")
+}
+
+// TestFault08OwnLimits reaches each limit of one user, while the server has
+// room: the answer is 429, tells what to do, and others are served.
+func TestFault08OwnLimits(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
+	a, other := s.register(t), s.register(t)
+	done := make(chan *answer, 8)
+	for range 4 {
+		go func() {
+			res, _ := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(3)"})
+			done <- res
+		}()
+	}
+	refused := 0
+	for range 4 {
+		if res := <-done; res.status == 429 {
+			p := res.refused(t, 429, "too_many_executions")
+			if !strings.Contains(p.Detail, "Try again") || res.header.Get("Retry-After") == "" {
+				t.Errorf("it does not say what to do: %s", res.body)
+			}
+			refused++
+		} else {
+			res.want(t, 200, nil)
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d of 4 programs were refused, want 2", refused)
+	}
+	for _, language := range []string{"python", "javascript"} {
+		a.open(t, object{"language": language})
+	}
+	s.call(t, a, "POST", "/api/v1/sessions", object{}).refused(t, 429, "quota_exceeded")
+	for range 4 {
+		s.call(t, a, "POST", "/api/v1/zk/sandboxes", nil).want(t, 201, nil)
+	}
+	s.call(t, a, "POST", "/api/v1/zk/sandboxes", nil).refused(t, 429, "quota_exceeded")
+	other.run(t, "print(2)").prints(t, "2\n")
+}
+
+// TestFaultF20Connections opens more connections than there may be, in each
+// state in which one can be kept for nothing. Others are served.
+func TestFaultF20Connections(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-connections=40")
+	a := s.register(t)
+	for name, begin := range map[string]string{
+		"nothing sent":           "",
+		"half a header":          "GET /api HTTP/1.1\r\nHost: x\r\nX-A",
+		"waiting for the next":   "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"a body that stays away": "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 120 {
+				_, _ = io.WriteString(s.dial(t), begin)
+			}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+			res := must(client.Get(s.URL + "/api/health"))(t)
+			_ = res.Body.Close()
+			if res.StatusCode != 200 {
+				t.Errorf("health is %d", res.StatusCode)
+			}
+			eventually(t, "a program runs", func() bool {
+				x, err := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "print(3)"})
+				return err == nil && x.status == 200
+			})
+		})
+	}
+}
+
+// TestFaultF21AmbiguousMessages sends requests whose end two readers can see in
+// different places, with another request behind: that is never answered.
+func TestFaultF21AmbiguousMessages(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t)
+	const second = "GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, first := range map[string]string{
+		"length and chunks":         "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks and length":         "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 200\r\nContent-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"chunks without a length":   "PUT /api/password HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks of HTTP/1.0":        "POST /api/login HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+		"two lengths":               "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
+		"a coding of another name":  "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+		"a length that is no digit": "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := s.dial(t)
+			_, _ = io.WriteString(conn, first+second)
+			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			r := bufio.NewReader(conn)
+			res := must(http.ReadResponse(r, nil))(t)
+			_, _ = io.Copy(io.Discard, res.Body)
+			if res.StatusCode < 400 || res.StatusCode > 501 {
+				t.Errorf("the first is answered %d", res.StatusCode)
+			}
+			if next, err := http.ReadResponse(r, nil); err == nil {
+				t.Errorf("the second is answered %d", next.StatusCode)
+			}
+		})
+	}
+}
