@@ -19,9 +19,6 @@ import sys
 NAME = "/work/main.py"
 # The names by which compiled code finds what is ours. No program can have them.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# A larger source, in bytes, is not made into a syntax tree, which takes half as
-# much memory again as to compile it.
-LARGE = 128 << 10
 # How many lines of the end of a large source may be looked at, and how much of it.
 TRIES, TAIL = 20, 64 << 10
 
@@ -70,7 +67,7 @@ INSTRUCTIONS = {
 ISA = INSTRUCTIONS.get(sys.version_info[:2])
 
 
-def capture(source, end, show):
+def capture(source, end, show, said, tree):
     """Prepares main.py so that end() is called when the program ends.
 
     show() is called ahead of that if the program has come to its final expression,
@@ -78,16 +75,19 @@ def capture(source, end, show):
     of a large source is to be had by kept_value() at the end. It returns whether
     it is so. If not, which is if the program does not compile, CPython itself is
     to say so.
+
+    said records what the compiler warns of. tree is the program's syntax tree, or
+    None for a large source, of which one takes half as much memory again as to
+    compile it.
     """
-    stderr, said = sys.stderr, Recorder()
-    sys.stderr = said
+    stderr, sys.stderr = sys.stderr, said
     try:
-        code, make = compiled(source, show is not None, said)
+        code, make = compiled(source, show is not None, said, tree)
     except BaseException:
         return False
     finally:
         sys.stderr = stderr
-    if code is None or not place(code, lambda: make(end)):
+    if not place(code, lambda: make(end)):
         return False
     if SHOW in code.co_names:
         setattr(builtins, SHOW, show)
@@ -120,25 +120,9 @@ def final_value(function):
         names.setdefault(VALUE, None)  # The program deletes it next.
 
 
-class Recorder:
-    """Takes what is written to it."""
-
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
-
-def compiled(source, shows_values, said):
-    """Returns the code for main.py, and what makes the object that tells of its end.
-
-    The code is None if there is nothing to be told of.
-    """
-    if ISA is not None and (not shows_values or len(source) > LARGE):
+def compiled(source, shows_values, said, tree):
+    """Returns the code for main.py, and what makes the object that tells of its end."""
+    if ISA is not None and tree is None:
         code = compile(source, NAME, "exec", dont_inherit=True)
         text = said.text
         appending = appends_value(code, source) if shows_values else None
@@ -146,9 +130,10 @@ def compiled(source, shows_values, said):
         if appending is not None:
             return with_guard(appending), appending_guard
         return with_guard(code), guard
-    tree = compile(source, NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-    if not names_value(tree, source) and b"import" not in source:
-        return None, None  # Figures that it has all the same are shown at the very end.
+    if tree is None:
+        tree = compile(source, NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    if shows_values:
+        names_value(tree, source)
     if ISA is None:
         add_calls(tree)
     code = compile(tree, NAME, "exec", dont_inherit=True)
@@ -190,34 +175,34 @@ def place(code, begin):
     return True
 
 
+class Guard:
+    """Calls what its class has as __del__ when it is dropped."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return "None"  # A trace function is told that the frame returns it.
+
+
 def guard(end):
     """Returns an object that calls end() when it is dropped."""
-
-    class Guard:
-        __slots__ = ()
-        __del__ = staticmethod(end)
-
-        def __repr__(self):
-            return "None"  # A trace function is told that the frame returns it.
-
+    Guard.__del__ = staticmethod(end)
     return Guard()
 
 
 def appending_guard(end):
     """Returns one to which the value of the final expression is appended."""
 
-    class Guard(list):
+    class List(list):
         __slots__ = ()
-
-        def __repr__(self):
-            return "None"
+        __repr__ = Guard.__repr__
 
         def __del__(self):
             if self:
                 kept.append(self.pop())
             end()
 
-    return Guard()
+    return List()
 
 
 def calls(end):
@@ -226,14 +211,14 @@ def calls(end):
 
 
 def names_value(tree, source):
-    """Has the final expression's value shown; returns whether there is one.
+    """Has the value of the final expression shown, if there is one.
 
     It is assigned to a name, and dropped after SHOW was called: so it is dropped
     where it would have been.
     """
     final = tree.body[-1] if tree.body else None
     if not isinstance(final, _ast.Expr) or not shows(final.value, source):
-        return False
+        return
     where = place_of(final)
     if not is_docstring(final, len(tree.body) - 1):
         tree.body.pop()
@@ -242,7 +227,6 @@ def names_value(tree, source):
         statement(SHOW, final),
         _ast.Delete([_ast.Name(VALUE, _ast.Del(), **where)], **where),
     )
-    return True
 
 
 def add_calls(tree):

@@ -6,17 +6,11 @@ usercustomize.py loads this module before it waits for a program.
 
 import _collections
 import _functools
-import _operator
 import _signal
 import atexit
 import os
 import sys
 import time
-
-try:
-    import resource
-except ImportError:
-    resource = None
 
 # The longest time that values are shown for, in seconds. It is less if the run
 # has less than twice as much left.
@@ -27,7 +21,7 @@ open_file, write, close_file = os.open, os.write, os.close
 
 
 class Ending:
-    """Sees to the end of a program. shown has its rich values, None if nobody wants them.
+    """Sees to the end of a program. shown() has its rich values, or is None if nobody wants them.
 
     report(error) returns what the agent is to be told of an uncaught exception.
     seconds and memory, in bytes, are the limits of the run.
@@ -53,9 +47,9 @@ class Ending:
         if getpid() != self.program or self.shown is None:
             return  # A child of the program has come to the end of main.py as well.
         if type(value) in (int, float, bool, str, type(None)):
-            self.shown.last(value)
+            self.shown().last(value)
         else:
-            self.bounded(lambda: self.shown.last(value))
+            self.bounded(lambda: self.shown().last(value))
 
     def ended(self):
         """Shows the figures that are open when main.py has ended."""
@@ -69,7 +63,7 @@ class Ending:
 
     def show_figures(self):
         if self.shown is not None and "matplotlib.pyplot" in sys.modules:
-            self.bounded(self.shown.open_figures)
+            self.bounded(self.shown().open_figures)
 
     def finish(self):
         """Shows what figures threads have opened since, and reports an uncaught exception."""
@@ -99,7 +93,7 @@ class Ending:
         If it takes more, it gets an exception. Python's handler of a signal is what
         can raise one; signals are as they were afterwards.
         """
-        limit = self.lower_memory()
+        reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
         began = monotonic()
         try:
@@ -119,21 +113,28 @@ class Ending:
                     left = max(1e-6, left - (monotonic() - began))
                 _signal.setitimer(_signal.ITIMER_REAL, left, interval)
                 _signal.signal(_signal.SIGALRM, handler)
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_AS, limit)
+            reset_memory()
 
     def expired(self, number, frame):
         if self.showing:
             raise Expired
 
     def lower_memory(self):
-        """Lets the process take no more memory than the run has left, and three quarters of that.
+        """Lets the process take no more than three quarters of the memory that the run has left.
 
         What does not fit is a MemoryError then, and not the end of the run. It
-        returns the old limits, None if nothing has been changed.
+        returns a function that takes this back.
         """
-        if resource is None or len(sys._current_frames()) > 1:
-            return None  # Other threads go on.
+        if "resource" not in sys.builtin_module_names or len(sys._current_frames()) > 1:
+            return lambda: None  # Or other threads go on.
+        known = "resource" in sys.modules
+        try:
+            import resource
+        except Exception:
+            return lambda: None
+        finally:
+            if not known:
+                sys.modules.pop("resource", None)
         try:
             fd = open_file("/proc/self/statm", os.O_RDONLY)
             try:
@@ -145,44 +146,48 @@ class Ending:
             if limits[1] != resource.RLIM_INFINITY:
                 most = min(most, limits[1])
             resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
-        except (OSError, ValueError):
-            return None
-        return limits
+        except Exception:
+            return lambda: None
+        return lambda: resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 class Expired(BaseException):
     """The time for showing values is over."""
 
 
-def untraced(function):
+def untraced(function, again=False):
     """Returns a callable that calls function without the program's trace and profile functions.
 
     They would be told of each function in Python that is called. So what puts
-    them aside is made of parts that are implemented in C.
+    them aside is made of parts that are implemented in C. again says whether it
+    can be called more than once.
     """
-    call = _operator.methodcaller("__call__")
-    old = []
-    begin = [
-        _functools.partial(old.extend, map_again(call, (sys.getprofile, sys.gettrace))),
-        _functools.partial(sys.setprofile, None),
-        _functools.partial(sys.settrace, None),
-    ]
-    end = []
+    partial = _functools.partial
+    call = partial.__call__
+    over = map_again if again else map
+    old, end = [], []
 
     def run():
         try:
             function()
         finally:
-            profile, trace = old
-            old.clear()
+            # The function may have come to call this again: what is last is its own.
+            profile, trace = old[-2:]
+            del old[-2:]
             end.clear()
             if trace is not None:
-                end.append(_functools.partial(sys.settrace, trace))
+                end.append(partial(sys.settrace, trace))
             if profile is not None:
-                end.append(_functools.partial(sys.setprofile, profile))
+                end.append(partial(sys.setprofile, profile))
 
-    steps = [*begin, run, _functools.partial(_collections.deque, map_again(call, end), 0)]
-    return _functools.partial(_collections.deque, map_again(call, steps), 0)
+    steps = (
+        partial(old.extend, over(call, (partial(sys.getprofile), partial(sys.gettrace)))),
+        partial(sys.setprofile, None),
+        partial(sys.settrace, None),
+        partial(run),
+        partial(_collections.deque, over(call, end), 0),
+    )
+    return partial(_collections.deque, over(call, steps), 0)
 
 
 def map_again(function, values):

@@ -8,7 +8,6 @@ ends. Calls of it are guarded therefore, and bounded at the end of a program.
 import _io
 import _thread
 import _weakref
-import binascii
 import builtins
 import os
 import sys
@@ -123,6 +122,8 @@ class Results:
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError("a form is text or bytes")
+        with self.library().importing():
+            import binascii
         return binascii.b2a_base64(data, newline=False)
 
     def dumps(self, data):
@@ -377,8 +378,10 @@ class Figures:
             self.instrument(pyplot)
             return
         matplotlib = sys.modules.get("matplotlib")
-        places = list(getattr(matplotlib, "__path__", ())) if matplotlib else [f"{d}/matplotlib" for d in sys.path]
-        for place in {"/work/matplotlib", *places}:
+        places = list(getattr(matplotlib, "__path__", ()))
+        if not places:
+            places = [f"{d}/matplotlib" for d in sys.path]
+        for place in ("/work/matplotlib", *places):
             if place not in sys.path_importer_cache and os.path.isdir(place):
                 self.watch_imports_from(place)
 

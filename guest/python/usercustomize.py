@@ -54,11 +54,7 @@ def wait():
     control = 3
 
     packages = find_packages()
-    ending, capture = load("ending"), load("capture")
-    results = load("results")
-    if capture["ISA"] is not None:
-        code_calling, untraced = capture["code_calling"], ending["untraced"]
-        results["Figures"].code_calling = staticmethod(lambda code, function: code_calling(code, untraced(function)))
+    ending = load("ending")
     prepare()
     freeze()
     os.write(control, b"R")
@@ -98,30 +94,100 @@ def wait():
     if mode == b"results":
         import builtins
 
-        shown = Results(library)
-        builtins.display = shown.display
-        if b"import" in source:
-            shown.watch()
+        shown = results
+        builtins.display = display
     end = ending["Ending"](report, shown, int(seconds) / 1000, int(memory))
-    captured = False
-    if shown is not None or b"atexit" in source:
-        captured = capture_end(source, end, shown is not None)
-    if not captured or capture["ISA"] is None:
+    if not capture_end(source, end, shown is not None):
         end.begin()
     if sys.version_info < (3, 10):
         loaded.add("atexit")  # The interpreter has no reference of its own to it.
 
 
-def capture_end(source, end, shows):
-    """Returns whether end is told of the program's end, and of its value if shows is true."""
+# A source of more bytes is not made into a syntax tree ahead of its compilation.
+LARGE = 128 << 10
+
+
+def capture_end(source, end, shows_values):
+    """Returns whether end is told of the program's end, in whatever way it ends.
+
+    It is not if the program has no value to show and, as far as that can be seen,
+    no figures: what it has all the same is shown when the interpreter ends. Nor
+    is it if CPython is to say what is wrong with the program.
+    """
+    import sys
+
+    said, tree = Recorder(), None
+    figures = shows_values and b"import" in source and is_matplotlib_there()
+    if figures:
+        results().watch()
+    elif not shows_values and b"atexit" not in source:
+        return False
+    if shows_values and len(source) <= LARGE:
+        stderr, sys.stderr = sys.stderr, said
+        try:
+            tree = compile(source, "/work/main.py", "exec", 0x400, dont_inherit=True)
+        except BaseException:
+            return False
+        finally:
+            sys.stderr = stderr
+        shows_values = bool(tree.body) and may_show(tree.body[-1])
+        if not shows_values and not figures and b"atexit" not in source:
+            return False
     untraced, capture = load("ending")["untraced"], load("capture")
 
     def ended():
         end.show(capture["kept_value"]())
         end.ended()
 
-    show = untraced(lambda: capture["final_value"](end.show)) if shows else None
-    return capture["capture"](source, untraced(ended), show)
+    if shows_values:
+        results()  # Loaded while the program cannot have changed what it needs.
+    show = untraced(lambda: capture["final_value"](end.show)) if shows_values else None
+    return capture["capture"](source, untraced(ended), show, said, tree) and capture["ISA"] is not None
+
+
+def may_show(statement):
+    """Returns whether a program's last statement may be an expression with a value."""
+    if type(statement).__name__ != "Expr":
+        return False
+    function = getattr(statement.value, "func", None)
+    return getattr(function, "id", None) not in ("print", "exit", "quit", "display")
+
+
+class Recorder:
+    """Takes what is written to it."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def is_matplotlib_there():
+    """Returns whether the program may import matplotlib, by what finders know of their directories."""
+    import os
+    import sys
+
+    for directory in sys.path:
+        known = getattr(sys.path_importer_cache.get(directory), "_path_cache", None)
+        if "matplotlib" in known if known else os.path.lexists(directory + "/matplotlib"):
+            return True
+    return "matplotlib" in sys.modules or os.path.lexists("/work/matplotlib")
+
+
+def results():
+    """Returns the rich values of this program."""
+    if "shown" not in beside:
+        beside["shown"] = Results(None)
+    return beside["shown"]
+
+
+def display(*values):
+    """Returns values with the run, in the richest forms that they have."""
+    results().display(*values)
 
 
 # The import system as it was before the program began.
@@ -139,15 +205,40 @@ def load(name, directory="/pyth-on/python/"):
     if name not in beside:
         import builtins
 
-        import _frozen_importlib_external
         import _imp
 
-        code = _frozen_importlib_external.SourceFileLoader(name, f"{directory}{name}.py").get_code(name)
+        code = read_code(name, directory)
         _imp._fix_co_filename(code, HIDDEN)
         # Its own copy of the builtins: programs may change those that they share.
-        beside[name] = {"__builtins__": dict(vars(builtins)), "__name__": "importlib._bootstrap"}
-        exec(code, beside[name])
+        names = {"__builtins__": dict(vars(builtins)), "__name__": "importlib._bootstrap"}
+        names["__builtins__"]["__import__"] = find_module
+        exec(code, names)
+        beside[name] = names
     return beside[name]
+
+
+def read_code(name, directory):
+    """Returns a module's code; the import system would make twice as many system calls."""
+    import marshal
+    import os
+    import sys
+
+    try:
+        fd = os.open(f"{directory}__pycache__/{name}.{sys.implementation.cache_tag}.pyc", os.O_RDONLY)
+    except OSError:
+        import _frozen_importlib_external
+
+        return _frozen_importlib_external.SourceFileLoader(name, f"{directory}{name}.py").get_code(name)
+    try:
+        return marshal.loads(os.read(fd, 1 << 20)[16:])
+    finally:
+        os.close(fd)
+
+
+def find_module(name, *rest):
+    """Imports a module for those beside this one: as it was before the program, if it was there."""
+    modules, importer = before[3:] if before else ({}, __import__)
+    return modules[name] if name in modules else importer(name, *rest)
 
 
 HIDDEN = "<frozen importlib._bootstrap>"
@@ -167,7 +258,11 @@ def report(error):
 
 
 def Results(path):
-    return load("results")["Results"](library)
+    module, capture = load("results"), load("capture")
+    if capture["ISA"] is not None:
+        code_calling, untraced = capture["code_calling"], load("ending")["untraced"]
+        module["Figures"].code_calling = staticmethod(lambda code, function: code_calling(code, untraced(function, again=True)))
+    return module["Results"](library)
 
 
 def shows(value, source):
