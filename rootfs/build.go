@@ -115,10 +115,16 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	if err := agent(b.plan); err != nil {
 		return nil, err
 	}
-	if missing, err = h.addTo(b.plan); err != nil || b.Node == "" {
-		return missing, err
+	if missing, err = h.addTo(b.plan); err != nil {
+		return nil, err
 	}
-	return missing, h.addLibraries(b.plan, b.Node)
+	if b.Node != "" {
+		if err := h.addLibraries(b.plan, b.Node); err != nil {
+			return missing, err
+		}
+	}
+	ldconfig(b.plan)
+	return missing, nil
 }
 
 // findOrMake returns the path of the image, which is made in a directory of its
