@@ -171,7 +171,7 @@ func TestTheAgentIsWhereItIsStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"usercustomize.py", "session.py"} {
+	for _, name := range []string{"usercustomize.py", "session.py", "definitions.py"} {
 		want, err := fs.ReadFile(hook, name)
 		if err != nil || !bytes.Equal(read(t, fsys, path.Join(protocol.PythonHookDir[1:], name)), want) {
 			t.Errorf("the hook's %s is another, error %v", name, err)

@@ -18,6 +18,8 @@ const (
 	// childInterval is the time to the second interrupt if the first has reached
 	// children: while C's system() waits for one, it ignores the signal.
 	childInterval = 300 * time.Millisecond
+	// lastInterval is the time between interrupts in the second half of the grace.
+	lastInterval = 50 * time.Millisecond
 	// ticks is how many clock ticks a second has in /proc.
 	ticks = 100
 )
@@ -30,6 +32,8 @@ type interruption struct {
 	count int
 	// next is when that happens again, killed when the interpreter is killed.
 	next, killed time.Time
+	// limited is whether the program can start no processes.
+	limited bool
 }
 
 // clock returns the time since the boot in clock ticks.
@@ -55,11 +59,13 @@ func (r *run) interrupt() {
 		p.kill()
 		return
 	}
-	signal := unix.SIGINT
+	signal, interval := unix.SIGINT, interruptInterval
 	if i.killed.Sub(now) <= protocol.InterruptGrace/2 {
-		signal = unix.SIGKILL
+		// A program that starts one child after the other may ignore each interrupt
+		// meant for it. It can start none now.
+		signal, interval = unix.SIGKILL, lastInterval
+		i.limited = p.limit(unix.RLIMIT_NPROC, 0) == nil
 	}
-	interval := interruptInterval
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
@@ -71,6 +77,19 @@ func (r *run) interrupt() {
 	if i.next = now.Add(interval); i.next.After(i.killed) {
 		i.next = i.killed
 	}
+}
+
+// afterInterrupt ends what is left of a run that was interrupted.
+func (r *run) afterInterrupt() error {
+	i := &r.interruption
+	if i.count == 0 {
+		return nil
+	}
+	r.signalChildren(unix.SIGKILL)
+	if i.limited && r.replied() {
+		return r.program.limitProcesses(r.job)
+	}
+	return nil
 }
 
 // signalChildren sends a signal to all processes that have begun since the run

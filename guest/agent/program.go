@@ -112,15 +112,20 @@ func (p *program) limit(resource int, value uint64) error {
 	return nil
 }
 
-// start applies the limits of the job and lets the program begin. That of a
-// session goes on to listen for what it is to run.
-func (p *program) start(j *job) error {
+// limitProcesses sets how many processes the program may have.
+func (p *program) limitProcesses(j *job) error {
 	threads := p.interpreter.threads
 	if j.Session {
 		threads += p.interpreter.sessionThreads
 	}
 	// gVisor refuses the process after the one that exceeds the limit.
-	if err := p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+threads)); err != nil {
+	return p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+threads))
+}
+
+// start applies the limits of the job and lets the program begin. That of a
+// session goes on to listen for what it is to run.
+func (p *program) start(j *job) error {
+	if err := p.limitProcesses(j); err != nil {
 		return err
 	}
 	args := p.interpreter.arguments(&j.Job)

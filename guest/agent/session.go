@@ -60,8 +60,8 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 	}
 	// What still reads the input of the run reads no more than it got.
 	_ = closeOnce(&p.stdin)
-	if r.interruption.count > 0 {
-		r.signalChildren(unix.SIGKILL)
+	if err := r.afterInterrupt(); err != nil {
+		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true

@@ -44,6 +44,7 @@ LIMIT = 1000
 # What the module __main__ is read from by processes that multiprocessing spawns,
 # and where inspect looks for the source of its classes.
 MAIN = "/run/main.py"
+MAIN_SIZE = 512 << 10
 
 
 class Session:
@@ -62,14 +63,17 @@ class Session:
         self.private = {}
         self.shared = vars(builtins)
         self.future = 0
+        # The lines of all runs, and how many of them are in the file MAIN.
         self.lines = []
+        self.defined = 0
+        self.definitions = None
         self.loop = self.task = None
         # The exception that guarded() has caught last.
         self.caught = None
         # Whether an interrupt came while the program could not take it.
         self.interrupted = False
         # Stands for self.calls in syntax trees, which have constants only.
-        self.mark = f"<{os.urandom(16).hex()}>"
+        self.mark = f"<{id(self)} {hash(self.library[0])}>"
         # The C functions that a program's code calls at its begin and end.
         self.failures, self.values = [], []
         self.calls = namespace(
@@ -349,6 +353,22 @@ class Session:
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
+    def define(self):
+        """Writes definitions of runs to MAIN."""
+        if self.definitions is None:
+            load = self.hook["load"]
+            self.definitions = load("definitions")["Definitions"]([*self.original, "__name__", "__file__"])
+        lines = self.lines[self.defined :]
+        self.defined = len(self.lines)
+        tree = compile("".join(lines), MAIN, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
+        data = "".join(self.definitions.pick(tree, lines)).encode("utf-8", "replace")
+        fd = os.open(MAIN, os.O_WRONLY | os.O_APPEND)
+        try:
+            if os.fstat(fd).st_size + len(data) <= MAIN_SIZE:
+                os.write(fd, data)
+        finally:
+            os.close(fd)
+
     # How a program is compiled.
 
     def compile(self, name, code):
@@ -370,6 +390,8 @@ class Session:
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
         self.lines += lines
+        if "multiprocessing.context" in self.modules:
+            self.guarded(self.define)
         return program, wrapped
 
     def assemble(self, tree, name, code, shown):

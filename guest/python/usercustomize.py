@@ -269,17 +269,22 @@ def shows(value, source):
     return load("capture")["shows"](value, source)
 
 
-def begin_session(control, library, path="/pyth-on/python/session.py"):
-    """Runs session.py, beside this module, with what it uses of this one."""
+def begin_session(control, library):
+    load("session")["Session"](control, library, globals()).begin()
+
+
+def load(name):
+    """Returns what a module beside this one defines."""
     import builtins
 
     import _frozen_importlib_external
 
-    code = _frozen_importlib_external.SourceFileLoader("session", path).get_code("session")
+    path = f"/pyth-on/python/{name}.py"
+    code = _frozen_importlib_external.SourceFileLoader(name, path).get_code(name)
     # Its own copy of the builtins: programs may change those that they share.
-    namespace = {"__builtins__": dict(vars(builtins)), "__name__": "session", "__file__": path}
+    namespace = {"__builtins__": dict(vars(builtins)), "__name__": name, "__file__": path}
     exec(code, namespace)
-    namespace["Session"](control, library, globals()).begin()
+    return namespace
 
 
 def freeze():
