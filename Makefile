@@ -19,7 +19,11 @@ guest/bin/pyth-on-guest: $(wildcard guest/agent/*.go guest/protocol/*.go guest/u
 	$(call say,'Building the guest agent (the first time fetches modules)')
 	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
 
-bin/pyth-on: guest/bin/pyth-on-guest $(SOURCES) go.mod go.sum
+guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript/*.go) go.mod
+	$(call say,'Building the compiler of TypeScript')
+	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-typescript
+
+bin/pyth-on: guest/bin/pyth-on-guest guest/bin/pyth-on-typescript $(SOURCES) go.mod go.sum
 	$(call say,'Building bin/pyth-on with gVisor and Python inside (a minute the first time)')
 	@$(GO_BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/pyth-on
 
@@ -36,7 +40,7 @@ bin/tools/golangci-lint: tools/go.mod tools/go.sum
 	$(call say,'Building the linter (some minutes the first time)')
 	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-lint: bin/tools/golangci-lint guest/bin/pyth-on-guest
+lint: bin/tools/golangci-lint guest/bin/pyth-on-guest guest/bin/pyth-on-typescript
 	@go mod verify >/dev/null
 	@GOARCH=arm64 CGO_ENABLED=0 go vet ./cmd/...
 	@bin/tools/golangci-lint run ./...

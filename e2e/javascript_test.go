@@ -17,7 +17,7 @@ func TestJavaScriptBehaviour(t *testing.T) {
 
 func TestTypeScriptBehaviour(t *testing.T) {
 	t.Parallel()
-	behaves(t, language{name: "typescript", file: "main.ts"}, 35)
+	behaves(t, language{name: "typescript", file: "main.ts"}, 30)
 }
 
 func behaves(t *testing.T, l language, least int) {

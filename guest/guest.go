@@ -22,8 +22,11 @@ var pythonPackages embed.FS
 //go:embed javascript/*.cjs javascript/warm.ts
 var javaScriptHook embed.FS
 
-// AgentPath is where the agent belongs in a sandbox.
-const AgentPath = "/pyth-on/guest"
+// Where files of this package belong in a sandbox.
+const (
+	AgentPath      = "/pyth-on/guest"
+	TypeScriptPath = "/pyth-on/typescript"
+)
 
 // Where packages of the user are mounted. Node looks for modules in the second
 // by itself, whatever imports them.
@@ -41,6 +44,16 @@ func Agent() ([]byte, error) {
 	b, err := binaries.ReadFile("bin/pyth-on-guest")
 	if err != nil {
 		return nil, errors.New("this binary was built without its guest agent; build it with `make build`")
+	}
+	return b, nil
+}
+
+// TypeScript is the static executable to be placed at TypeScriptPath. The hook
+// of Node runs it for TypeScript that Node cannot compile.
+func TypeScript() ([]byte, error) {
+	b, err := binaries.ReadFile("bin/pyth-on-typescript")
+	if err != nil {
+		return nil, errors.New("this binary was built without its TypeScript compiler; build it with `make build`")
 	}
 	return b, nil
 }

@@ -44,6 +44,11 @@ func agent(p plan) error {
 	p.dir(inImage(protocol.PythonHookDir), 0o755)
 	p.dir(inImage(protocol.JavaScriptHookDir), 0o755)
 	p.file(inImage(guest.AgentPath), 0o755, program)
+	compiler, err := guest.TypeScript()
+	if err != nil {
+		return err
+	}
+	p.file(inImage(guest.TypeScriptPath), 0o755, compiler)
 	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
 	modules, err := ownModules()
 	if err != nil {

@@ -1,34 +1,61 @@
 'use strict';
-// Tells what an uncaught error is.
+// Tells what an uncaught error is. The error may be anything, and what a program
+// has made of the library as well.
 
 const { inspect, types } = require('util');
 
+const { Number, String } = globalThis;
+const { apply } = Reflect;
+const { isNativeError, isProxy } = types;
+const uncurry = (method) => (self, ...list) => apply(method, self, list);
+const indexOf = uncurry(String.prototype.indexOf);
+const slice = uncurry(String.prototype.slice);
+const startsWith = uncurry(String.prototype.startsWith);
+const replaceNul = uncurry(String.prototype.replaceAll);
+const { parseInt } = Number;
+
+/** Returns what the function returns, or the other if it throws. */
+function or(other, call) {
+  try {
+    return call();
+  } catch {
+    return other;
+  }
+}
+
 /** The line of the file that the trace shows first, 0 if none is. */
 function lineOf(stack, file) {
-  for (const line of stack.split('\n')) {
-    const at = line.indexOf(`${file}:`);
+  for (let from = 0; from <= stack.length;) {
+    const end = indexOf(stack, '\n', from);
+    const line = slice(stack, from, end < 0 ? stack.length : end);
+    const at = indexOf(line, `${file}:`);
     // What does not compile has the place at the top of its trace.
-    if (at >= 0 && (line.startsWith('    at ') || line.startsWith(file) || line.startsWith(`file://${file}`))) {
-      return Number.parseInt(line.slice(at + file.length + 1), 10);
+    if (at >= 0 && (startsWith(line, '    at ') || startsWith(line, file) || startsWith(line, `file://${file}`))) {
+      return parseInt(slice(line, at + file.length + 1), 10) || 0;
     }
+    if (end < 0) break;
+    from = end + 1;
   }
   return 0;
 }
 
 /** The name of the error, its message, its trace, and its line in the file. */
 function describe(error, file) {
-  if (types.isNativeError(error) && !types.isProxy(error)) {
-    const stack = String(error.stack);
-    return [String(error.name), String(error.message), stack, String(lineOf(stack, file))];
+  if (or(false, () => isNativeError(error)) && !isProxy(error)) {
+    const message = or('', () => String(error.message));
+    const name = or('Error', () => String(error.name));
+    const stack = or(`${name}: ${message}`, () => String(error.stack));
+    return [name, message, stack, String(lineOf(stack, file))];
   }
-  const shown = typeof error === 'string' ? error : inspect(error);
+  const plain = () => (isProxy(error) || typeof error === 'object' || typeof error === 'function' ? `[${typeof error}]` : String(error));
+  const shown = typeof error === 'string' ? error : or(undefined, () => inspect(error)) ?? or(plain(), () => inspect(error, { customInspect: false }));
   return [error === null ? 'null' : typeof error, shown, shown, '0'];
 }
 
 /** Makes of the fields what the agent reads. */
-function join([name, message, stack, line]) {
-  const fields = [name.slice(0, 1024), message.slice(0, 16384), stack.slice(-65536), line];
-  return fields.map((f) => f.replaceAll('\0', '\ufffd')).join('\0');
+function join(fields) {
+  const clean = (field) => replaceNul(field, '\0', '\ufffd');
+  return `${clean(slice(fields[0], 0, 1024))}\0${clean(slice(fields[1], 0, 16384))}\0${clean(slice(fields[2], -65536))}\0${fields[3]}`;
 }
 
 module.exports = { describe, join };

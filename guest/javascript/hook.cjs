@@ -15,16 +15,26 @@
 const Module = require('module');
 const fs = require('fs');
 const path = require('path');
+const { fileURLToPath, pathToFileURL } = require('url');
+const { capture, declare, findPlace, handOver } = require('./capture.cjs');
 const errors = require('./errors.cjs');
-const results = require('./results.cjs');
+const { internals } = require('./internals.cjs');
+const { placeOf, show } = require('./results.cjs');
+const { finalExpression } = require('./scan.cjs');
+const types = require('./types.cjs');
 
 const control = 100;
+
+// The modules of this directory: they are loaded once.
+const own = new Map();
 
 /** Removes what tells of modules that are not the program's. */
 function forget(directory) {
   for (const cache of [Module._cache, Module._pathCache]) {
     for (const key of Object.keys(cache)) {
-      if (key.startsWith(directory)) delete cache[key];
+      if (!key.startsWith(directory)) continue;
+      if (cache === Module._cache) own.set(key, cache[key]);
+      delete cache[key];
     }
   }
 }
@@ -68,8 +78,13 @@ function prepare() {
   };
   compile('warm.js', 'exports.f = (x) => [`${x}`]; exports.f(require("fs"));');
   compile('warm-module.js', 'import fs from "node:fs"; export const x = fs;');
-  if (process.argv[1].endsWith('.ts')) require('./warm.ts');
-  results.wrap('const x = 1;\nx');
+  if (process.argv[1].endsWith('.ts')) {
+    types.install();
+    require('./warm.ts');
+  }
+  declare();
+  findPlace();
+  finalExpression('const x = 1;\nx ? [] : {};', 'commonjs');
 }
 
 function setEnvironment(variables) {
@@ -133,6 +148,27 @@ function endFast() {
   });
 }
 
+/**
+ * Has Node print the line that a rejection comes from, which V8 has forgotten if
+ * the error was shown as a value.
+ */
+function showPlace(error) {
+  const site = placeOf(error);
+  let file = site?.getFileName();
+  if (typeof file !== 'string') return;
+  let [line, column] = [site.getLineNumber(), site.getColumnNumber()];
+  const origin = Module.findSourceMap(file)?.findEntry(line - 1, column - 1);
+  if (origin?.originalSource !== undefined) {
+    file = fileURLToPath(new URL(origin.originalSource, 'file:'));
+    [line, column] = [origin.originalLine + 1, origin.originalColumn + 1];
+  }
+  const text = fs.readFileSync(file.startsWith('file:') ? fileURLToPath(file) : file, 'utf8');
+  const source = file.endsWith('.ts') && origin === undefined ? types.strip(text, file) : text;
+  const shown = source.split(/\r\n|[\n\r\u2028\u2029]/)[line - 1];
+  const before = shown.slice(0, column - 1).replace(/[^\t]/g, ' ');
+  internals().setArrowMessage?.(error, `${file}:${line}\n${shown}\n${before}^\n`);
+}
+
 /** Has uncaught errors reported once the program's own handlers have run. */
 function reportErrors() {
   const { openSync, writeSync, closeSync } = fs;
@@ -152,6 +188,7 @@ function reportErrors() {
       dying = false;
     } else {
       try {
+        if (fromPromise) showPlace(error);
         report(error);
       } catch {
         // The program's own output must not change.
@@ -183,7 +220,8 @@ function main() {
     // It was started anew. No program's environment has these variables.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
-    if (mode === 'results') results.capture(process.argv[1]);
+    if (process.argv[1].endsWith('.ts')) types.install();
+    if (mode === 'results') showResults(process.argv[1]);
     if (mode === 'session') replaceMain(() => session(process.argv[1]));
     return;
   }
@@ -193,14 +231,32 @@ function main() {
     const job = wait();
     if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
     setEnvironment(job.env);
+    if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program);
-    if (job.mode === 'results') results.capture(job.program);
+    if (job.mode === 'results') showResults(job.program);
     // Node forgets the last match just before, and so does this.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
     // A bound function has no frame of its own.
     return runMain.bind(Module, job.program);
   });
+}
+
+/** Has what the program displays, and the value of its final expression, shown. */
+function showResults(program) {
+  const display = (...values) => show(...values);
+  Object.defineProperty(globalThis, 'display', { configurable: true, enumerable: false, writable: true, value: display });
+  const isTypeScript = program.endsWith('.ts');
+  const toJavaScript = (source) => {
+    if (!isTypeScript) return source;
+    const code = types.strip(source, pathToFileURL(program).href);
+    // That has been rewritten already.
+    return types.isCompiled(code) ? '' : code;
+  };
+  capture(program, toJavaScript, (value) => {
+    if (value !== undefined) show(value);
+  });
+  if (isTypeScript) types.onCompiled(program, handOver);
 }
 
 /** Has a function say what Node is to run as its main function. */
@@ -219,6 +275,7 @@ function replaceMain(choose) {
 
 /** Returns what begins a session. */
 function session(program) {
+  for (const [name, module] of own) Module._cache[name] = module;
   const { begin } = require('./session.cjs');
   forget(__dirname);
   return begin.bind(undefined, control, program);

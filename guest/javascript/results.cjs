@@ -1,202 +1,380 @@
 'use strict';
-// Has the value of a program's final expression, and what it displays, returned
-// with the run.
+// Shows values: makes text and other forms of them and sends them to the agent.
 //
-// Where the final expression begins is found with V8 itself: it is the last
-// place before which the source is a program and after which it is an
-// expression. A call is put around it as Node loads the file, so that the file
-// stays as it is; positions stay, too, where the expression begins a line other
-// than the first.
+// Whatever a value does when it is looked at, it must not change how the program
+// goes on. So nothing here calls what a program may have replaced, code of the
+// program's is called only where it asks for it, with the ways to end the
+// process closed, and how much is made of a value is bounded.
 
+const { Buffer } = require('buffer');
 const fs = require('fs');
-const Module = require('module');
-const vm = require('vm');
-const { inspect } = require('util');
+const { inspect, types } = require('util');
+const { internals } = require('./internals.cjs');
 
-const MAX_SOURCE = 128 << 10;
-const MAX_TRIES = 60;
+const { Error, RangeError, TypeError, process } = globalThis;
+const { openSync, writeSync, closeSync, constants: { O_WRONLY } } = fs;
+const { apply, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+const { create, defineProperty, keys } = Object;
+const { isArray } = Array;
+const { isFinite } = Number;
+const { stringify } = JSON;
+const { isProxy, isUint8Array, isDate, isBoxedPrimitive, isMap, isSet, isNativeError, isStringObject } = types;
+const { isView } = ArrayBuffer;
+const { from: bufferFrom, alloc, concat } = Buffer;
+const objectPrototype = Object.prototype;
+const uncurry = (method) => (self, ...list) => apply(method, self, list);
+const slice = uncurry(String.prototype.slice);
+const toISOString = uncurry(Date.prototype.toISOString);
+const getTime = uncurry(Date.prototype.getTime);
+const dateToJSON = Date.prototype.toJSON;
+const bufferToJSON = Buffer.prototype.toJSON;
+const bufferToString = uncurry(Buffer.prototype.toString);
+const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
+const mapSize = uncurry(getOwnPropertyDescriptor(Map.prototype, 'size').get);
+const setSize = uncurry(getOwnPropertyDescriptor(Set.prototype, 'size').get);
+const mapEntries = uncurry(Map.prototype.entries);
+const mapNext = uncurry(getPrototypeOf(new Map().entries()).next);
+const setValues = uncurry(Set.prototype.values);
+const setNext = uncurry(getPrototypeOf(new Set().values()).next);
+
+const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
-const name = '__pyth_on_result__';
-const { openSync, writeSync, closeSync } = fs;
+// How many entries of a value are shown, in all its levels.
+const MAX_ENTRIES = 10_000;
+const MAX_DEPTH = 100;
+const largest = 10n ** 100_000n;
 
-/** Whether the source compiles as what Node would make of it. */
-function compiles(source, isModule) {
-  try {
-    // Imports are no part of a function; they matter here only in that they are
-    // whole.
-    const body = isModule
-      ? source.replace(/^[ \t]*import\b[^'"`;]*['"][^'"\n]*['"][^\n;]*;?/gm, '').replace(/^[ \t]*export\s+(?:default\s+)?(?=[^{*])/gm, '')
-      : source;
-    new vm.Script(`(${isModule ? 'async ' : ''}function () {${body}\n})`, { filename: 'evalmachine.<anonymous>' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** What begins so may go on with what is before it. */
-const goesOn = /^(?:[([`/+\-*%,.<>=&|^?:)\]}]|in\b|instanceof\b|else\b|catch\b|finally\b|while\b)/;
-/** What begins so is a statement, or has no value that is to be shown. */
-const showsNothing = /^(?:console\s*\.|import\b(?!\s*[.(])|export\b|class\b|function\b|async\s+function\b|\{|"use strict"|'use strict')/;
-
-/**
- * Returns the source with a call around its final expression, if it has one, and
- * whether it is a module.
- */
-function wrap(source) {
-  if (source.length > MAX_SOURCE) return undefined;
-  const isModule = !compiles(source, false);
-  if (isModule && !compiles(source, true)) return undefined;
-  const end = source.replace(/[\s;]+$/, '').length;
-  let tries = 0;
-  for (let at = end - 1; at >= 0 && tries < MAX_TRIES; at--) {
-    if (at > 0 && source[at - 1] !== '\n' && source[at - 1] !== ';') continue;
-    const space = /^\s*/.exec(source.slice(at, end))[0].length;
-    const start = at + space;
-    const expression = source.slice(start, end);
-    if (expression === '' || expression.startsWith('//')) continue;
-    if (goesOn.test(expression) && source.slice(0, start).trim() !== '') continue;
-    tries++;
-    if (!compiles(source.slice(0, start), isModule)) continue;
-    if (!compiles(`(${expression}\n)`, isModule)) {
-      // The last statement begins here, and is no expression.
-      if (compiles(expression, isModule)) return undefined;
-      continue;
-    }
-    if (showsNothing.test(expression)) return undefined;
-    for (const into of [source.lastIndexOf('\n', start - 1), start]) {
-      // At the end of the line before, unless there is a comment.
-      if (into < 0) continue;
-      const wrapped = `${source.slice(0, into)};${name}(${source.slice(into, end)}\n)${source.slice(end)}`;
-      if (compiles(wrapped, isModule) && !compiles(wrapped.slice(0, -(source.length - end) - 2 || undefined), isModule)) {
-        return { source: wrapped, isModule };
-      }
-    }
-    return undefined;
+/** Returns what a property holds; undefined if it is not there, or computed. */
+function lookUp(object, name) {
+  for (let at = object, n = 0; at !== null && n < 1000 && !isProxy(at); at = getPrototypeOf(at), n++) {
+    const property = getOwnPropertyDescriptor(at, name);
+    if (property !== undefined) return property.value;
   }
   return undefined;
 }
 
-function bundle(value) {
-  const data = {};
-  const own = value !== null && typeof value === 'object' ? value[Symbol.for('Jupyter.display')] : undefined;
-  if (typeof own === 'function') {
+/** Calls code of the program's so that it can neither end it nor print. */
+function guarded(call) {
+  const stop = () => {
+    throw new Error('A value that is shown cannot do this');
+  };
+  const undo = [];
+  const replace = (object, name, value) => {
+    const before = getOwnPropertyDescriptor(object, name);
     try {
-      Object.assign(data, own.call(value));
+      defineProperty(object, name, { configurable: true, enumerable: before?.enumerable ?? true, writable: true, value });
     } catch {
-      // Like one that the value does not have.
+      return; // It is frozen.
     }
-  }
-  if (value instanceof Uint8Array) {
-    const head = Buffer.from(value.buffer, value.byteOffset, Math.min(4, value.byteLength)).toString('hex');
-    if (head === '89504e47') data['image/png'] ??= value;
-    if (head.startsWith('ffd8ff')) data['image/jpeg'] ??= value;
-  } else if (Array.isArray(value) || (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype)) {
-    try {
-      const json = JSON.stringify(value);
-      if (typeof own !== 'function' && json.length < MAX_TEXT) data['application/json'] ??= json;
-    } catch {
-      // It refers to itself, or has what JSON lacks.
-    }
-  }
-  if (data['text/plain'] === undefined) {
-    const text = typeof value === 'string' ? inspect(value) : inspect(value, { maxStringLength: MAX_TEXT });
-    data['text/plain'] = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  }
-  return data;
-}
-
-function encode(media, data) {
-  if (data instanceof Uint8Array) return Buffer.from(Buffer.from(data).toString('base64'));
-  if (typeof data === 'string') return Buffer.from(data);
-  return Buffer.from(JSON.stringify(data));
-}
-
-function send(data) {
-  const parts = [];
-  for (const [media, value] of Object.entries(data)) {
-    let encoded;
-    try {
-      encoded = encode(media, value);
-    } catch {
-      continue;
-    }
-    for (const part of [Buffer.from(media), encoded]) {
-      const size = Buffer.alloc(4);
-      size.writeUInt32BE(part.length);
-      parts.push(size, part);
-    }
-  }
-  const body = Buffer.concat(parts);
-  if (body.length > MAX_MESSAGE) return;
-  const size = Buffer.alloc(4);
-  size.writeUInt32BE(body.length);
-  const message = Buffer.concat([size, body]);
+    undo[undo.length] = () => {
+      if (before === undefined) delete object[name];
+      else defineProperty(object, name, before);
+    };
+  };
+  const code = process.exitCode;
+  const names = ['exit', 'reallyExit', 'abort', 'kill', '_kill'];
+  for (let i = 0; i < names.length; i++) replace(process, names[i], stop);
+  const streams = ['stdout', 'stderr'];
+  for (let i = 0; i < streams.length; i++) attempt(() => replace(process[streams[i]], 'write', () => true));
   try {
-    const fd = openSync('/run/results', fs.constants.O_WRONLY);
-    try {
-      for (let sent = 0; sent < message.length; ) sent += writeSync(fd, message, sent);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // There is nobody who takes more.
-  }
-}
-
-function display(...values) {
-  for (const value of values) send(bundle(value));
-}
-
-/** Has the results of the program at the path returned. */
-function capture(program) {
-  const property = { configurable: true, enumerable: false, writable: true };
-  Object.defineProperty(globalThis, 'display', { ...property, value: display });
-  const typescript = program.endsWith('.ts');
-  const source = fs.readFileSync(program, 'utf8');
-  let plain = source;
-  if (typescript) {
-    try {
-      plain = strip(source);
-    } catch {
-      return; // Node itself says what is wrong with it.
-    }
-  }
-  const wrapped = wrap(plain);
-  if (wrapped === undefined) return;
-  Object.defineProperty(globalThis, name, {
-    ...property,
-    value(value) {
-      delete globalThis[name];
-      if (value !== undefined) display(value);
-      return value;
-    },
-  });
-  const url = require('url').pathToFileURL(program).href;
-  // Node loads a module twice, once it knows that it is one.
-  let times = wrapped.isModule ? 2 : 1;
-  const hooks = Module.registerHooks({
-    load(at, context, next) {
-      const loaded = next(at, context);
-      if (at === url && loaded.source !== null && loaded.source !== undefined) {
-        loaded.source = wrapped.source;
-        if (--times === 0) hooks.deregister();
-      }
-      return loaded;
-    },
-  });
-}
-
-/** Takes types out; spaces come in their place. */
-function strip(source, sourceUrl) {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return Module.stripTypeScriptTypes(source, { sourceUrl });
+    return call();
   } finally {
-    process.emitWarning = emitWarning;
+    for (let i = undo.length - 1; i >= 0; i--) undo[i]();
+    if (process.exitCode !== code) process.exitCode = code;
   }
 }
 
-module.exports = { capture, display, strip, wrap };
+// Where errors come from whose trace was first asked for by this module.
+const seen = new WeakMap();
+const seenGet = uncurry(WeakMap.prototype.get);
+const seenSet = uncurry(WeakMap.prototype.set);
+const toMessage = uncurry(Error.prototype.toString);
+
+const hook = 'prepareStackTrace';
+const plain = getOwnPropertyDescriptor(Error, hook);
+
+/** Whether the program writes its traces itself. */
+function writesTraces() {
+  return getOwnPropertyDescriptor(Error, hook)?.value !== plain?.value;
+}
+
+/** Writes a trace as Node does, and notes where its error comes from. */
+function writeTrace(error, sites) {
+  if (sites.length > 0) seenSet(seen, error, sites[0]);
+  if (process.sourceMapsEnabled) return internals().prepareStackTrace(error, sites);
+  if (typeof plain?.value === 'function') return apply(plain.value, Error, [error, sites]);
+  let text = `${toMessage(error)}`;
+  for (let i = 0; i < sites.length; i++) text += `\n    at ${sites[i]}`;
+  return text;
+}
+
+/**
+ * Calls the function with Error.prepareStackTrace that keeps the place of an
+ * error: V8 forgets it once a trace is written.
+ */
+function keepPlaces(call) {
+  if (writesTraces()) return call();
+  try {
+    defineProperty(Error, hook, { configurable: true, enumerable: false, writable: true, value: writeTrace });
+  } catch {
+    return call();
+  }
+  try {
+    return call();
+  } finally {
+    if (plain === undefined) delete Error[hook];
+    else defineProperty(Error, hook, plain);
+  }
+}
+
+/** The first frame of an error whose trace was first asked for by this module. */
+function placeOf(error) {
+  return typeof error === 'object' && error !== null ? seenGet(seen, error) : undefined;
+}
+
+/** Calls the function; undefined if it throws. */
+function attempt(call) {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Counts what inspect would show of a value down to a depth, and stops at the
+ * bound.
+ */
+function count(value, depth) {
+  let left = MAX_ENTRIES;
+  const visit = (at, deep) => {
+    if (left <= 0 || at === null || (typeof at !== 'object' && typeof at !== 'function') || isProxy(at)) return;
+    left--;
+    if (deep < 0) return;
+    if (isArray(at)) {
+      for (let i = 0; i < at.length && i < 100 && left > 0; i++) {
+        left--;
+        visit(getOwnPropertyDescriptor(at, i)?.value, deep - 1);
+      }
+      return;
+    }
+    if (isMap(at)) {
+      const entries = mapEntries(at);
+      left -= mapSize(at) > 100 ? 100 : mapSize(at);
+      for (let i = 0; i < 100 && left > 0; i++) {
+        const { done, value: entry } = mapNext(entries);
+        if (done) break;
+        visit(entry[0], deep - 1);
+        visit(entry[1], deep - 1);
+      }
+    } else if (isSet(at)) {
+      const values = setValues(at);
+      left -= setSize(at) > 100 ? 100 : setSize(at);
+      for (let i = 0; i < 100 && left > 0; i++) {
+        const { done, value: element } = setNext(values);
+        if (done) break;
+        visit(element, deep - 1);
+      }
+    } else if (isView(at)) {
+      return;
+    }
+    const names = keys(at);
+    left -= names.length;
+    for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
+  };
+  visit(value, depth);
+  return left;
+}
+
+/** Returns an object of the same class with the first 1,000 properties. */
+function shortened(value) {
+  const names = keys(value);
+  const copy = create(getPrototypeOf(value));
+  for (let i = 0; i < 1000; i++) defineProperty(copy, names[i], getOwnPropertyDescriptor(value, names[i]));
+  return copy;
+}
+
+/** Returns the value as text, of 100,000 characters at most. */
+function toText(value) {
+  if (typeof value === 'string') return cut(inspect(value.length > MAX_TEXT ? slice(value, 0, MAX_TEXT) : value, { maxStringLength: MAX_TEXT }), value.length > MAX_TEXT);
+  // To write out a very large number takes long.
+  if (typeof value === 'bigint' && (value > largest || value < -largest)) return '[BigInt with more than 100,000 digits]';
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return cut(inspect(value));
+  const show = (options) => attempt(() => guarded(() => keepPlaces(() => inspect(value, { maxStringLength: MAX_TEXT, ...options }))));
+  const last = typeof value === 'function' ? '[Function]' : '[object]';
+  if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
+  if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
+  if (isNativeError(value) && writesTraces()) {
+    // What writes this program's traces is to be called when the program asks.
+    return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
+  }
+  let depth = 2;
+  while (depth > 0 && attempt(() => count(value, depth)) <= 0) depth--;
+  let more = '';
+  if (depth === 0 && !isArray(value)) {
+    const left = (attempt(() => keys(value).length) ?? 0) - 1000;
+    const short = left > 0 ? attempt(() => shortened(value)) : undefined;
+    if (short !== undefined) {
+      value = short;
+      more = `\n… ${left} more properties`;
+    }
+  }
+  return cut((show({ depth }) ?? show({ depth, customInspect: false }) ?? show({ depth: 0, customInspect: false, showProxy: true }) ?? attempt(() => toJSON(value)) ?? last) + more);
+}
+
+function cut(text, isCut = false) {
+  return text.length > MAX_TEXT || isCut ? `${slice(text, 0, MAX_TEXT)}…` : text;
+}
+
+/**
+ * Returns the value as JSON, as JSON.stringify would; undefined if there is none,
+ * if it is long, or if code of the program's would have to be called for it.
+ */
+function toJSON(value) {
+  let text = '';
+  const write = (part) => {
+    text += part;
+    if (text.length > MAX_TEXT) throw new RangeError('It is too long');
+  };
+  /** Writes what there is, after what precedes it, or nothing. */
+  const visit = (at, before, depth) => {
+    if (depth > MAX_DEPTH) throw new RangeError('It is too deep');
+    switch (typeof at) {
+      case 'string':
+        if (at.length > MAX_TEXT) throw new RangeError('It is too long');
+        write(before + stringify(at));
+        return true;
+      case 'number':
+        write(before + (isFinite(at) ? `${at}` : 'null'));
+        return true;
+      case 'boolean':
+        write(before + at);
+        return true;
+      case 'bigint':
+        throw new TypeError('JSON has no such numbers');
+      case 'object':
+        break;
+      default:
+        return false;
+    }
+    if (at === null) {
+      write(`${before}null`);
+      return true;
+    }
+    if (isProxy(at)) throw new TypeError('It is not a plain value');
+    if (isBoxedPrimitive(at)) throw new TypeError('It is not a plain value');
+    const own = method(at, 'toJSON');
+    if (own === dateToJSON && isDate(at)) {
+      write(before + (isFinite(getTime(at)) ? stringify(toISOString(at)) : 'null'));
+      return true;
+    }
+    if (own !== undefined) {
+      if (own === bufferToJSON) throw new TypeError('It is not a plain value');
+      return visit(guarded(() => apply(own, at, [''])), before, depth + 1);
+    }
+    if (isArray(at)) {
+      write(`${before}[`);
+      for (let i = 0; i < at.length; i++) {
+        const element = data(at, i);
+        if (!visit(element, i === 0 ? '' : ',', depth + 1)) write(i === 0 ? 'null' : ',null');
+      }
+      write(']');
+      return true;
+    }
+    write(`${before}{`);
+    let any = false;
+    const names = keys(at);
+    for (let i = 0; i < names.length; i++) {
+      if (visit(data(at, names[i]), `${any ? ',' : ''}${stringify(names[i])}:`, depth + 1)) any = true;
+    }
+    write('}');
+    return true;
+  };
+  return visit(value, '', 0) ? text : undefined;
+}
+
+/** Returns what the object holds itself; a getter is not called. */
+function data(object, name) {
+  const property = getOwnPropertyDescriptor(object, name);
+  if (property !== undefined && property.get !== undefined) throw new TypeError('It is computed');
+  return property?.value;
+}
+
+/** Returns the method of the name. */
+function method(object, name) {
+  const found = lookUp(object, name);
+  return typeof found === 'function' ? found : undefined;
+}
+
+/** Whether the value is an array, or an object with no class. */
+function isPlain(value) {
+  return isArray(value) || getPrototypeOf(value) === objectPrototype;
+}
+
+/** Returns the forms of the value by media type. */
+function bundle(value) {
+  const forms = create(null);
+  if (typeof value === 'object' && value !== null && !isProxy(value)) {
+    const own = attempt(() => method(value, display));
+    if (own !== undefined) {
+      attempt(() => {
+        const given = guarded(() => apply(own, value, []));
+        const names = keys(given);
+        for (let i = 0; i < names.length && i < 100; i++) forms[names[i]] = given[names[i]];
+      });
+    }
+    if (isUint8Array(value)) {
+      if (value[0] === 0x89 && value[1] === 0x50 && value[2] === 0x4e && value[3] === 0x47) forms['image/png'] ??= value;
+      if (value[0] === 0xff && value[1] === 0xd8 && value[2] === 0xff) forms['image/jpeg'] ??= value;
+    } else if (own === undefined && attempt(() => isPlain(value))) {
+      const json = attempt(() => toJSON(value));
+      if (json !== undefined) forms['application/json'] ??= json;
+    }
+  }
+  forms['text/plain'] ??= toText(value);
+  return forms;
+}
+
+function encode(form) {
+  if (typeof form === 'string') return bufferFrom(form);
+  if (typeof form === 'object' && form !== null && !isProxy(form) && isUint8Array(form)) return bufferFrom(bufferToString(bufferFrom(form), 'base64'));
+  return bufferFrom(toJSON(form) ?? '');
+}
+
+function part(bytes) {
+  const size = alloc(4);
+  writeUInt32BE(size, bytes.length);
+  return concat([size, bytes]);
+}
+
+function send(forms) {
+  const parts = [];
+  const names = keys(forms);
+  let size = 0;
+  for (let i = 0; i < names.length; i++) {
+    const bytes = attempt(() => encode(forms[names[i]]));
+    if (bytes === undefined) continue;
+    size += names[i].length + bytes.length;
+    if (size > MAX_MESSAGE) return;
+    parts[parts.length] = part(bufferFrom(names[i]));
+    parts[parts.length] = part(bytes);
+  }
+  const message = part(concat(parts));
+  const fd = openSync('/run/results', O_WRONLY);
+  try {
+    for (let sent = 0; sent < message.length;) sent += writeSync(fd, message, sent);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Shows values. It never throws. */
+function show(...values) {
+  for (let i = 0; i < values.length; i++) {
+    // There may be nobody who takes more.
+    attempt(() => send(bundle(values[i])));
+  }
+}
+
+module.exports = { bundle, placeOf, show };

@@ -13,6 +13,7 @@
 // must happen after that is done by immediates.
 
 const { executionAsyncResource } = require('async_hooks');
+const { subscribe } = require('diagnostics_channel');
 const fs = require('fs');
 const inspector = require('inspector');
 const Module = require('module');
@@ -21,14 +22,39 @@ const v8 = require('v8');
 const vm = require('vm');
 const { Worker } = require('worker_threads');
 const { inspect, types } = require('util');
+const { signal } = require('./children.cjs');
 const errors = require('./errors.cjs');
 const imports = require('./imports.cjs');
-const results = require('./results.cjs');
+const { show } = require('./results.cjs');
+const { finalExpression } = require('./scan.cjs');
+const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// What a program may put something else in the place of.
-const { Error } = globalThis;
+// What a program may put something else in the place of. What runs between two
+// programs uses nothing that they can reach.
+const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
+const { emit } = require('events').prototype;
+const { assign, defineProperty, getOwnPropertyDescriptor } = Object;
+const { load, notify, store } = Atomics;
+const { concat } = Buffer;
+const uncurry = (method) => (self, ...list) => Reflect.apply(method, self, list);
+const indexOf = uncurry(String.prototype.indexOf);
+const slice = uncurry(String.prototype.slice);
+const sliceArray = uncurry(Array.prototype.slice);
+const includes = uncurry(String.prototype.includes);
+const endsWith = uncurry(String.prototype.endsWith);
+const startsWith = uncurry(String.prototype.startsWith);
+const split = uncurry(String.prototype.split);
+const subarray = uncurry(Buffer.prototype.subarray);
+const readUInt32BE = uncurry(Buffer.prototype.readUInt32BE);
+const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
+const bufferToString = uncurry(Buffer.prototype.toString);
+const getFrom = uncurry(Map.prototype.get);
+const setIn = uncurry(Map.prototype.set);
+const replace = uncurry(String.prototype.replace);
+const bind = uncurry(Function.prototype.bind);
+const test = uncurry(RegExp.prototype.test);
 // What calls programs, in traces.
 const evaluator = '\n    at Session.post (node:inspector';
 // Where Node notes which callback it enters. Of what is ended just then it would
@@ -43,6 +69,10 @@ class Run {
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
+    // Whether the program was taken for an object and put into brackets.
+    this.bracketed = false;
+    // Those that it has started and that run still.
+    this.children = [];
     this.outcome = undefined;
     this.failed = false;
     // How often it was to be interrupted.
@@ -91,6 +121,11 @@ class Session {
     const watch = new Worker(file, { argv: [], env: {}, execArgv: [], workerData: this.state.buffer });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
+    // What an interrupt of a terminal would reach.
+    subscribe('child_process', ({ process: child }) => {
+      const children = this.run?.children;
+      if (children !== undefined) children[children.length] = child;
+    });
     keepSignal();
     watch.once('message', () => {
       process.removeListener('SIGINT', early);
@@ -116,7 +151,7 @@ class Session {
         if (this.due && this.writes === 0) this.stop();
       }
     };
-    Object.defineProperty(output, 'write', { ...hidden, value: whole });
+    defineProperty(output, 'write', { ...hidden, value: whole });
   }
 
   setGlobals() {
@@ -131,16 +166,17 @@ class Session {
     main.id = '<session>';
     main.filename = null;
     const display = (...values) => {
-      if (this.run?.wantsResults) results.display(...values);
+      if (this.run?.wantsResults) show(...values);
     };
     for (const [name, value] of Object.entries({ require, module: main, exports: main.exports, display })) {
-      Object.defineProperty(globalThis, name, { ...hidden, value });
+      defineProperty(globalThis, name, { ...hidden, value });
     }
-    Object.defineProperty(globalThis, Symbol.for('pyth-on.interrupt'), { ...hidden, value: (number) => this.interrupt(number) });
+    defineProperty(globalThis, Symbol.for('pyth-on.interrupt'), { ...hidden, value: (number) => this.interrupt(number) });
   }
 
   listen() {
     this.socket = new net.Socket({ fd: this.control });
+    defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
     // The agent is gone: so is the sandbox.
     this.socket.on('error', () => {});
@@ -148,39 +184,52 @@ class Session {
   }
 
   receive(chunk) {
-    this.received = Buffer.concat([this.received, chunk]);
-    if (this.received.length < 4 || this.received.length - 4 < this.received.readUInt32BE()) return;
+    this.received = concat([this.received, chunk]);
+    const { received } = this;
+    if (received.length < 4 || received.length - 4 < readUInt32BE(received)) return;
     const parts = [];
-    for (let at = 4; at < this.received.length;) {
-      const size = this.received.readUInt32BE(at);
-      parts.push(this.received.subarray(at + 4, at + 4 + size));
+    for (let at = 4; at < received.length;) {
+      const size = readUInt32BE(received, at);
+      parts[parts.length] = subarray(received, at + 4, at + 4 + size);
       at += 4 + size;
     }
     this.received = Buffer.alloc(0);
-    this.begins(...parts);
+    this.begins(parts);
   }
 
-  /** Begins one program. */
-  begins(wantsResults, code, stdin, count, ...fields) {
-    const run = new Run(++this.number, code.toString(), wantsResults.toString() === '1');
-    const list = fields.map(String);
+  /** Begins one program. Its message is whether it shows values, its source, its input, the number of its arguments, these, and its environment. */
+  begins(parts) {
+    const run = new Run(++this.number, bufferToString(parts[1]), bufferToString(parts[0]) === '1');
+    const count = Number(bufferToString(parts[3]));
+    const argv = [process.execPath, this.program];
+    const env = [];
+    for (let i = 4; i < parts.length; i++) {
+      const list = i - 4 < count ? argv : env;
+      list[list.length] = bufferToString(parts[i]);
+    }
     this.run = run;
-    process.exitCode = undefined;
-    process.argv = [process.execPath, this.program, ...list.slice(0, Number(count))];
-    this.restore = setEnvironment(list.slice(Number(count)));
+    this.restore = () => {};
     if (this.late) {
       this.late = false;
       this.fail(run, interruption([]));
       return;
     }
     try {
-      setInput(stdin);
-      if (this.program.endsWith('.ts')) run.source = results.strip(run.source, run.name);
+      attempt(() => { process.exitCode = undefined; });
+      attempt(() => { process.argv = argv; });
+      this.restore = setEnvironment(env);
+      setInput(parts[2]);
+      if (endsWith(this.program, '.ts')) run.source = withoutTypes(run);
     } catch (error) {
-      [error.stack] = error.stack.split('\n    at ');
+      const end = indexOf(error.stack, '\n    at ');
+      if (end >= 0) error.stack = slice(error.stack, 0, end);
       this.fail(run, error);
       return;
     }
+    // The source map is for traces, and V8 need not see it.
+    if (isCompiled(run.source)) run.source = slice(run.source, 0, indexOf(run.source, '\n//# sourceMappingURL='));
+    run.bracketed = isObject(run.source);
+    if (run.bracketed) run.source = `(${run.source}\n)`;
     this.evaluate(run);
   }
 
@@ -207,9 +256,11 @@ class Session {
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
-    setImmediate(session.post.bind(session), 'Runtime.evaluate', program, (error, said) => {
+    const heard = (error, said) => {
       failure = said?.exceptionDetails;
-    });
+    };
+    // Bound and not given: Node would hand them over by a method of arrays.
+    setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
       const error = failure && promise === undefined ? take(session, failure.exception) : undefined;
@@ -252,7 +303,7 @@ class Session {
 
   succeed(run, value) {
     if (run !== this.run || run.outcome !== undefined) return;
-    if (value !== undefined && run.wantsResults && results.wrap(run.source) !== undefined) results.display(value);
+    if (value !== undefined && run.wantsResults && finalExpression(run.source, 'console') !== undefined) show(value);
     this.end(run, [exitCode(), '', '', '', '0']);
   }
 
@@ -266,21 +317,34 @@ class Session {
     } catch {
       said = [typeof error, '', '', '0']; // It is an object of the program's own.
     }
-    this.end(run, ['1', ...said]);
+    this.end(run, ['1', said[0], said[1], said[2], said[3]]);
   }
 
   /** Prints an uncaught error. */
   show(error) {
     try {
       if (types.isNativeError(error) && !types.isProxy(error) && typeof error.stack === 'string') {
-        const [stack] = error.stack.split(evaluator);
-        const theirs = stack.split('\n').filter((line) => !line.includes(`(${__dirname}/`)).join('\n');
+        const theirs = withoutOurs(error.stack, this.run);
         if (theirs !== error.stack) error.stack = theirs;
       }
-      const shown = error instanceof SyntaxError && error.stack.startsWith('<run-') ? error.stack : `Uncaught ${inspect(error)}`;
-      this.plain.get(this.outputs[1])(`${shown}\n`);
     } catch {
-      // It does not want to be seen.
+      // It has a trace of its own kind.
+    }
+    let shown;
+    try {
+      const isSyntax = types.isNativeError(error) && !types.isProxy(error) && error.name === 'SyntaxError' && startsWith(error.stack, '<run-');
+      shown = isSyntax ? error.stack : `Uncaught ${inspect(error)}`;
+    } catch {
+      try {
+        shown = `Uncaught ${inspect(error, { customInspect: false, showProxy: true, depth: 0 })}`;
+      } catch {
+        shown = `Uncaught [${typeof error}]`;
+      }
+    }
+    try {
+      getFrom(this.plain, this.outputs[1])(`${shown}\n`);
+    } catch {
+      // There is no error output any more.
     }
   }
 
@@ -297,14 +361,16 @@ class Session {
 
   /** Has Node forget in which callbacks it is, as it does after any error. */
   unwind(error) {
-    const own = Object.getOwnPropertyDescriptor(process, 'emit');
-    Object.defineProperty(process, 'emit', { ...hidden, value: () => true });
-    try {
-      this.uncaught(error, false);
-    } finally {
-      if (own === undefined) delete process.emit;
-      else Object.defineProperty(process, 'emit', own);
-    }
+    const own = getOwnPropertyDescriptor(process, 'emit');
+    attempt(() => {
+      defineProperty(process, 'emit', { ...hidden, value: () => true });
+      try {
+        this.uncaught(error, false);
+      } finally {
+        if (own === undefined) delete process.emit;
+        else defineProperty(process, 'emit', own);
+      }
+    });
   }
 
   /** Ends what runs now. V8 does so at the next call or turn of a loop. */
@@ -319,7 +385,7 @@ class Session {
   }
 
   exit(...code) {
-    if (code.length > 0) [process.exitCode] = code;
+    if (code.length > 0) process.exitCode = code[0];
     if (this.run?.failed === false) this.end(this.run, [exitCode(), '', '', '', '0']);
     this.stop();
     for (;;);
@@ -330,9 +396,9 @@ class Session {
    * called in the midst of what runs, again and again until the run has ended.
    */
   interrupt(number) {
-    if (number !== Atomics.load(this.state, 2)) {
+    if (number !== load(this.state, 2)) {
       // It was meant for what has ended.
-      if (number === Atomics.load(this.state, 3)) this.tell(0);
+      if (number === load(this.state, 3)) this.tell(0);
       return;
     }
     const frames = callers();
@@ -345,7 +411,10 @@ class Session {
       return;
     }
     this.tell(2);
-    if (run.interrupts++ === 0) this.fail(run, interruption(frames));
+    if (run.interrupts++ === 0) {
+      interruptChildren(run);
+      this.fail(run, interruption(isTheirs(frames) ? frames : []));
+    }
     else setImmediate(() => this.finish(run));
     // Between two promises nothing is on the stack, and yet it goes on and on.
     if (this.writes > 0) this.due = true;
@@ -366,8 +435,8 @@ class Session {
 
   /** Tells the thread that interrupts where it is. */
   tell(state) {
-    Atomics.store(this.state, 0, state);
-    Atomics.notify(this.state, 0);
+    store(this.state, 0, state);
+    notify(this.state, 0);
   }
 
   /** Has the run end with the outcome once Node has dealt with what is due. */
@@ -379,16 +448,79 @@ class Session {
   finish(run) {
     if (run !== this.run) return;
     this.run = undefined;
-    Atomics.store(this.state, 2, run.number);
+    store(this.state, 2, run.number);
     this.tell(0);
     this.due = false;
-    this.restore();
-    this.stopper?.disconnect();
+    try {
+      this.restore();
+      this.stopper?.disconnect();
+    } catch {
+      // The answer matters more.
+    }
     this.stopper = undefined;
-    const [code, ...said] = run.outcome;
-    const reply = Buffer.from(`    ${code}\0${errors.join(said)}`);
-    reply.writeUInt32BE(reply.length - 4);
+    const { outcome } = run;
+    const reply = Buffer.from(`    ${outcome[0]}\0${errors.join(sliceArray(outcome, 1))}`);
+    writeUInt32BE(reply, reply.length - 4);
     flush(this.outputs, () => this.socket.write(reply));
+  }
+}
+
+/** Returns the trace without frames of this module and what is below them. */
+function withoutOurs(stack, run) {
+  const end = indexOf(stack, evaluator);
+  const lines = split(end < 0 ? stack : slice(stack, 0, end), '\n');
+  let text = '';
+  for (let i = 0; i < lines.length; i++) {
+    if (includes(lines[i], `(${__dirname}/`)) continue;
+    text += (i === 0 ? '' : '\n') + original(run?.bracketed ? moved(lines[i], `${run.name}:1:`) : lines[i]);
+  }
+  return text;
+}
+
+/** Returns the line of a trace with the column that the program has without its bracket. */
+function moved(line, place) {
+  const at = indexOf(line, place);
+  if (at < 0 || !startsWith(line, '    at ')) return line;
+  const from = at + place.length;
+  const column = Number.parseInt(slice(line, from), 10);
+  return slice(line, 0, from) + Math.max(column - 1, 1) + slice(line, from + String(column).length);
+}
+
+/** Returns the program as JavaScript. */
+function withoutTypes({ source, name }) {
+  try {
+    return strip(source, name);
+  } catch (error) {
+    if (!test(/^\s*\{/, source)) throw error;
+    try {
+      // It may be an object, which TypeScript takes for a block.
+      return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** Returns the line of a trace with the place in the TypeScript that it comes from. */
+function original(line) {
+  const at = indexOf(line, '<run-');
+  const end = indexOf(line, '>:', at);
+  if (at < 0 || end < 0 || !startsWith(line, '    at ')) return line;
+  const second = indexOf(line, ':', end + 2);
+  const column = Number.parseInt(slice(line, second + 1), 10);
+  const origin = originOf(slice(line, at, end + 1), Number.parseInt(slice(line, end + 2), 10), column);
+  if (origin === undefined) return line;
+  return `${slice(line, 0, end + 2)}${origin.line}:${origin.column}${slice(line, second + 1 + String(column).length)}`;
+}
+
+/** Whether a console takes the program for an object rather than for a block. */
+function isObject(source) {
+  if (!test(/^\s*\{/, source) || test(/;\s*$/, source)) return false;
+  try {
+    new vm.Script(`(async function () { return (${source}\n) })`, { filename: 'evalmachine.<anonymous>' });
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -398,11 +530,21 @@ function connect() {
   return session;
 }
 
+/** Interrupts what the run has started and what goes on. */
+function interruptChildren({ children }) {
+  const pids = [];
+  for (let i = 0; i < children.length; i++) {
+    const { pid, exitCode, signalCode } = children[i];
+    if (pid !== undefined && exitCode === null && signalCode === null) pids[pids.length] = pid;
+  }
+  if (pids.length > 0) attempt(() => signal(pids, 'SIGINT'));
+}
+
 /** Returns the object that the inspector tells of. */
 function take(session, { objectId }) {
   const key = Symbol.for('pyth-on.take');
   let taken;
-  Object.defineProperty(globalThis, key, { ...hidden, value: (object) => { taken = object; } });
+  defineProperty(globalThis, key, { ...hidden, value: (object) => { taken = object; } });
   const functionDeclaration = "function () { globalThis[Symbol.for('pyth-on.take')](this); }";
   session.post('Runtime.callFunctionOn', { objectId, functionDeclaration });
   delete globalThis[key];
@@ -411,24 +553,24 @@ function take(session, { objectId }) {
 
 /** The place in the program, as Node shows it above a trace. */
 function where(run, { lineNumber, columnNumber }) {
-  const lines = run.source.split('\n');
+  const lines = split(run.source, '\n');
   // What ends too early does so after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
-  const before = at === lineNumber ? lines[at].slice(0, columnNumber) : lines[at];
-  return `${run.name}:${at + 1}\n${lines[at]}\n${before.replace(/[^\t]/g, ' ')}^`;
+  const before = at === lineNumber ? slice(lines[at], 0, columnNumber) : lines[at];
+  return `${run.name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
 }
 
 /** The frames below the function that calls this and the inspector's two. */
 function callers() {
   const { stackTraceLimit } = Error;
-  const prepare = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
+  const prepare = getOwnPropertyDescriptor(Error, 'prepareStackTrace');
   try {
     Error.stackTraceLimit = 20;
     delete Error.prepareStackTrace;
-    return new Error('').stack.split('\n').slice(5);
+    return sliceArray(split(new Error('').stack, '\n'), 5);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    if (prepare !== undefined) Object.defineProperty(Error, 'prepareStackTrace', prepare);
+    if (prepare !== undefined) defineProperty(Error, 'prepareStackTrace', prepare);
   }
 }
 
@@ -443,7 +585,7 @@ function keepImmediates() {
   const current = executionAsyncResource();
   if (current?.constructor?.name !== 'Immediate') return;
   const nothing = () => {};
-  Object.assign(current, { _destroyed: false, _onImmediate: nothing, _argv: undefined });
+  assign(current, { _destroyed: false, _onImmediate: nothing, _argv: undefined });
   const before = setImmediate(nothing);
   setImmediate(nothing).unref();
   const after = setImmediate(nothing);
@@ -452,15 +594,23 @@ function keepImmediates() {
 }
 
 /** Whether it is the program that runs, and not what runs the program. */
+function isTheirs(frames) {
+  let first = 0;
+  while (first < frames.length && (includes(frames[first], 'node:') || endsWith(frames[first], '(<anonymous>)'))) first++;
+  return first === frames.length || !includes(frames[first], __dirname);
+}
+
+/** Whether it can be ended where it is. */
 function mayEnd(frames) {
-  const first = frames.find((frame) => !frame.includes('node:') && !frame.endsWith('(<anonymous>)'));
-  return !entering.test(frames[0]) && !first?.includes(__dirname);
+  return !test(entering, frames[0]) && isTheirs(frames);
 }
 
 function interruption(frames) {
   const error = new Error('Script execution was interrupted by `SIGINT`');
   error.code = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
-  error.stack = [`Error: ${error.message}`, ...frames].join('\n');
+  let stack = `Error: ${error.message}`;
+  for (let i = 0; i < frames.length; i++) stack += `\n${frames[i]}`;
+  error.stack = stack;
   return error;
 }
 
@@ -479,29 +629,41 @@ function keepSignal() {
   }
 }
 
+/** Calls the function, which may throw if the program has frozen something. */
+function attempt(call) {
+  try {
+    call();
+  } catch {
+    // It stays as it is.
+  }
+}
+
 function exitCode() {
   return String(Number(process.exitCode ?? 0) & 0xff);
 }
 
 /** Returns what undoes it, but for what the run has set itself. */
 function setEnvironment(variables) {
-  const before = new Map();
-  for (const variable of variables) {
-    const i = variable.indexOf('=');
-    const name = variable.slice(0, i);
-    if (!before.has(name)) before.set(name, [process.env[name]]);
-    process.env[name] = variable.slice(i + 1);
-    before.get(name)[1] = process.env[name];
+  const { env } = process;
+  const before = [];
+  let proxied = false;
+  for (let i = 0; i < variables.length; i++) {
+    const at = indexOf(variables[i], '=');
+    const name = slice(variables[i], 0, at);
+    const old = env[name];
+    env[name] = slice(variables[i], at + 1);
+    before[before.length] = { name, old, given: env[name] };
+    if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
   // What Node itself does with this variable when it starts.
-  const proxied = before.get('NODE_USE_ENV_PROXY')?.[1] === '1';
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();
-    for (const [name, [old, given]] of before) {
-      if (process.env[name] !== given) continue;
-      if (old === undefined) delete process.env[name];
-      else process.env[name] = old;
+    for (let i = before.length - 1; i >= 0; i--) {
+      const { name, old, given } = before[i];
+      if (env[name] !== given) continue;
+      if (old === undefined) delete env[name];
+      else env[name] = old;
     }
   };
 }
@@ -521,18 +683,29 @@ function setInput(bytes) {
   fs.openSync(name, 'r'); // It gets the lowest number.
   if (bytes.length > 0) fs.unlinkSync(name);
   let stream;
-  Object.defineProperty(process, 'stdin', {
-    configurable: true,
-    enumerable: true,
-    get: () => (stream ??= new fs.ReadStream(null, { fd: 0, autoClose: false })),
+  attempt(() => {
+    defineProperty(process, 'stdin', {
+      configurable: true,
+      enumerable: true,
+      get: () => (stream ??= new fs.ReadStream(null, { fd: 0, autoClose: false })),
+    });
   });
 }
 
-/** Calls back when the streams have written what they were given. */
-function flush([stream, ...others], done) {
-  if (stream === undefined) done();
-  else if (stream.writableLength === 0 || stream.destroyed) flush(others, done);
-  else stream.write('', () => flush(others, done));
+/** Calls back when the streams from the number on have written what they were given. */
+function flush(streams, done, from = 0) {
+  if (from === streams.length) {
+    done();
+    return;
+  }
+  const stream = streams[from];
+  const next = () => flush(streams, done, from + 1);
+  try {
+    if (stream.writableLength === 0 || stream.destroyed) next();
+    else stream.write('', next);
+  } catch {
+    next();
+  }
 }
 
 /** Begins a session in this interpreter. */

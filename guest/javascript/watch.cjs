@@ -9,6 +9,7 @@
 const inspector = require('inspector');
 const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
+const { isBlocked, signalAwaited } = require('./children.cjs');
 
 // The first is 1 when the program's thread is to be interrupted, 2 when it has
 // been asked to end what it does, 3 when it is about to, and 0 when it has. The
@@ -36,12 +37,16 @@ function interrupt() {
   const session = new inspector.Session();
   const number = Atomics.load(state, 2);
   const expression = `globalThis[Symbol.for('pyth-on.interrupt')](${number})`;
+  const signals = ['SIGINT', 'SIGTERM', 'SIGKILL'];
   Atomics.store(state, 3, number);
   session.connectToMainThread();
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    Atomics.wait(state, 0, 1);
+    // While Node waits for a child it does nothing else.
+    while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
+      if (isBlocked()) signalAwaited(signals.shift());
+    }
   } while (!ends());
   session.disconnect();
 }

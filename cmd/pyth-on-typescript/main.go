@@ -1,0 +1,89 @@
+// Command pyth-on-typescript makes JavaScript of one TypeScript file, with
+// esbuild. Node runs it inside the sandbox for what it cannot compile itself.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// request names a file and its content.
+type request struct {
+	// File is the name that the source map has.
+	File string `json:"file"`
+	// Source is the content of the file.
+	Source string `json:"source"`
+	// Tsconfig is the content of the tsconfig.json that applies; "" for none.
+	Tsconfig string `json:"tsconfig"`
+	// JSX is whether the file may have JSX.
+	JSX bool `json:"jsx"`
+}
+
+// answer is the JavaScript, or why there is none.
+type answer struct {
+	Code  string `json:"code"`
+	Map   string `json:"map"`
+	Error *fault `json:"error,omitempty"`
+}
+
+// fault is an error at a place of the source. Line counts from 1, Column from 0
+// in bytes of UTF-8.
+type fault struct {
+	Text     string `json:"text"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	LineText string `json:"lineText"`
+}
+
+func main() {
+	// The process ends before there is much garbage.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(128 << 20)
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "pyth-on-typescript: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// run answers one request.
+func run(stdin io.Reader, stdout io.Writer) error {
+	var r request
+	if err := json.NewDecoder(stdin).Decode(&r); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	return json.NewEncoder(stdout).Encode(compile(r))
+}
+
+// compile compiles the file of the request.
+func compile(r request) answer {
+	loader := api.LoaderTS
+	if r.JSX {
+		loader = api.LoaderTSX
+	}
+	result := api.Transform(r.Source, api.TransformOptions{
+		Loader:         loader,
+		Sourcefile:     r.File,
+		Sourcemap:      api.SourceMapExternal,
+		SourcesContent: api.SourcesContentInclude,
+		Charset:        api.CharsetUTF8,
+		Target:         api.ESNext,
+		// V8 has no decorators yet.
+		Supported:   map[string]bool{"decorators": false},
+		TsconfigRaw: r.Tsconfig,
+		LogLevel:    api.LogLevelSilent,
+	})
+	if len(result.Errors) == 0 {
+		return answer{Code: string(result.Code), Map: string(result.Map)}
+	}
+	first := result.Errors[0]
+	f := &fault{Text: first.Text}
+	if at := first.Location; at != nil {
+		f.Line, f.Column, f.LineText = at.Line, at.Column, at.LineText
+	}
+	return answer{Error: f}
+}

@@ -1,0 +1,118 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// inSharedBoth does the same in sessions of both of Node's languages.
+func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, language := range []string{"javascript", "typescript"} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			do(t, a.open(t, object{"language": language}))
+		})
+	}
+}
+
+// TestSessionFaultINodeObjects has consoles' rule for what begins with a brace.
+func TestSessionFaultINodeObjects(t *testing.T) {
+	inSharedBoth(t, func(t *testing.T, s *session) {
+		s.in(t, "{ a: [1], 'b': 2 }").shows(t, "{ a: [ 1 ], b: 2 }")
+		s.in(t, "{ n: { m: 5 } }.n.m").shows(t, "5")
+		s.in(t, "{}").shows(t, "{}")
+		s.in(t, "{ let inner = 1; console.log(inner) }").prints(t, "1\n").shows(t)
+		s.in(t, "{ a: 1 };").shows(t)
+		s.in(t, "let a = 1\na, a + 2").shows(t, "3")
+		s.in(t, "const display = 6; display").shows(t, "6")
+		x := s.in(t, "{ a: null.b }").ends(t, "failed")
+		if x.Error == nil || !strings.HasSuffix(strings.TrimSpace(x.Stderr), ":1:11") {
+			t.Errorf("the column is that of a bracket: %s", x)
+		}
+	})
+}
+
+// TestSessionFaultDNodeSurvives has programs take from the session what they
+// can reach.
+func TestSessionFaultDNodeSurvives(t *testing.T) {
+	inSharedBoth(t, func(t *testing.T, s *session) {
+		s.in(t, "var kept = 1").ends(t, "succeeded")
+		for _, code := range []string{
+			"throw null",
+			"throw new Proxy(new Error('x'), { get() { throw 1; }, getPrototypeOf() { throw 2; } })",
+			"throw Object.defineProperty(new Error('x'), 'stack', { get() { throw 1; } })",
+			"Error.prepareStackTrace = () => { throw 1; }; throw new Error('x')",
+			"process.stderr.destroy(); process.stdout.destroy(); throw new Error('x')",
+			"throw { [require('util').inspect.custom]() { throw 1; } }",
+		} {
+			if x := s.in(t, code).ends(t, "failed"); x.SessionEnded || x.Error == nil {
+				t.Errorf("%s: %s", code, x)
+			}
+		}
+		for _, code := range []string{
+			"process.emit = () => { throw 5; }",
+			"require('events').prototype.emit = null",
+			"Array.prototype.map = Array.prototype.slice = Array.prototype[Symbol.iterator] = null",
+			"String.prototype.split = String.prototype.slice = null; RegExp.prototype.test = null",
+			"setImmediate = Buffer = Map = Atomics = JSON = null; Promise.prototype.then = null",
+			"process.exit = process.reallyExit = process._fatalException = null",
+			"Object.freeze(process); Object.freeze(globalThis); Object.freeze(Object.prototype)",
+		} {
+			if x := s.in(t, code, object{"results": false}).ends(t, "succeeded"); x.SessionEnded {
+				t.Errorf("%s: %s", code, x)
+			}
+			if x := s.in(t, "if (kept !== 1) throw 1", object{"timeoutMs": 20_000}); x.Status != "succeeded" {
+				t.Fatalf("after %s: %s", code, x)
+			}
+		}
+	})
+}
+
+// TestSessionFaultNNodeChildren interrupts runs that wait for children.
+func TestSessionFaultNNodeChildren(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
+	s.in(t, "let kept = 1; const { execSync, spawnSync, spawn, exec } = require('child_process')").ends(t, "succeeded")
+	s.in(t, "const server = spawn('sleep', ['300'])").ends(t, "succeeded")
+	for _, code := range []string{
+		"execSync('sleep 60')",
+		"spawnSync('sh', ['-c', 'sleep 50; echo x'])",
+		"spawnSync('sh', ['-c', `trap '' INT; while :; do sleep 1; done`])",
+		"await new Promise((done) => exec('sleep 60', done))",
+		"execSync('node -e \"setInterval(() => {}, 1000)\"')",
+	} {
+		x := s.in(t, code, object{"timeoutMs": 1000})
+		if x.Status != "timed_out" || x.SessionEnded || strings.Contains(x.Stderr, "pyth") {
+			t.Fatalf("%s: %s", code, x)
+		}
+		s.in(t, "kept").shows(t, "1")
+	}
+	const sleeps = "require('fs').readdirSync('/proc').filter((p) => /^\\d+$/.test(p)).map((p) => { try { return require('fs').readFileSync(`/proc/${p}/cmdline`, 'latin1') } catch { return '' } }).filter((c) => c.startsWith('sleep')).length"
+	s.in(t, "for (let i = 0; i < 100 && "+sleeps+" > 1; i++) await new Promise((done) => setTimeout(done, 50)); console.log("+sleeps+", server.exitCode)").prints(t, "1 null\n")
+}
+
+// TestSessionFaultANodeInput reads a run's input by its names.
+func TestSessionFaultANodeInput(t *testing.T) {
+	inSharedBoth(t, func(t *testing.T, s *session) {
+		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
+			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")
+			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))").prints(t, "\n")
+		}
+	})
+}
+
+// TestSessionFaultENodeShowing shows values that fight back in sessions.
+func TestSessionFaultENodeShowing(t *testing.T) {
+	inSharedBoth(t, func(t *testing.T, s *session) {
+		s.in(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").shows(t, "<Revoked Proxy>")
+		s.in(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").shows(t, "{}")
+		s.in(t, "({ [require('util').inspect.custom]() { process.exit(3) } }) && 5").ends(t, "succeeded").shows(t, "5")
+		if x := s.in(t, "({ [require('util').inspect.custom]() { process.exit(3) } })").ends(t, "succeeded"); len(x.Results) != 1 {
+			t.Error(x)
+		}
+		s.in(t, "({ get a() { console.log('getter') } })").prints(t, "").shows(t, "{ a: [Getter] }")
+		s.in(t, "Object.freeze(globalThis), 7").ends(t, "succeeded").shows(t, "7")
+	})
+}

@@ -1,0 +1,286 @@
+'use strict';
+// Has V8 hand over the value of a program's final expression.
+//
+// V8 believes a code cache if the source has the length of that of which it was
+// made. So what is compiled has `instanceof` after the final expression, whose
+// right side is an object of ours that is given the value, and what V8 then
+// loads that code with is the program as it is: it is what traces, excerpts and
+// toString() show. All else stays in its place, so that all positions are right.
+
+const fs = require('fs');
+const Module = require('module');
+const { pathToFileURL } = require('url');
+const vm = require('vm');
+const { internals } = require('./internals.cjs');
+const { finalExpression } = require('./scan.cjs');
+
+const head = '(function (exports, require, module, __filename, __dirname) {\n';
+const tail = '\n})';
+
+// Names of what is given the value, one of which is not in the program.
+const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
+let declared = false;
+let receive;
+
+/** Makes what is given the value. It is declared, and so no property of the global object. */
+function declare() {
+  if (declared) return;
+  declared = true;
+  // Both what is called with the value, and what `instanceof` asks.
+  const take = (...values) => {
+    const receiver = receive;
+    receive = undefined;
+    receiver?.(values[values.length - 1]);
+    return true;
+  };
+  Object.defineProperty(take, Symbol.hasInstance, { value: take });
+  const symbol = Symbol.for('pyth-on.take');
+  Object.defineProperty(globalThis, symbol, { configurable: true, value: Object.freeze(take) });
+  const list = names.map((name) => `${name} = globalThis[Symbol.for('pyth-on.take')]`).join(', ');
+  new vm.Script(`const ${list};`, { filename: 'evalmachine.<anonymous>' }).runInThisContext();
+  delete globalThis[symbol];
+}
+
+/** Returns a name that is not in the source; undefined if it has them all. */
+function nameFor(source) {
+  return names.find((name) => !source.includes(name));
+}
+
+const shortHead = '(function (exports,require,module,__filename,__dirname){';
+
+/**
+ * Returns the source that hands over the value, and the one that V8 is to show,
+ * or undefined if places could not be right. Both have the same length, and what
+ * the program consists of is at the same places. `before` and `after` are put
+ * around both.
+ *
+ * A call around the expression needs room before it. V8 gives the place of the
+ * statement to the first thing that it does, which is then to look up what is
+ * called; with brackets alone that would be to read a name of the program.
+ */
+function sources(source, found, before, after) {
+  const { from, start, end, terminated, isTight } = found;
+  const name = nameFor(source);
+  if (name === undefined) return undefined;
+  const expression = source.slice(start, end);
+  const head = source.slice(0, from);
+  const gap = start - from;
+  const call = `${name}(`;
+  const called = `${expression})`;
+  const asked = `${expression}) instanceof ${name}`;
+  const semicolon = terminated ? '' : ';';
+  const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
+  if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
+  if (from === 0 && before !== '') {
+    // There is room in the line that V8 does not show.
+    return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
+  }
+  const isBreak = gap === 1 && source[from] === '\n';
+  // V8 does not show the first half of such a line break.
+  const shown = isBreak ? `${head}\r\n${source.slice(start)}` : source;
+  const size = isBreak ? 2 : gap;
+  if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
+  if (!isKnown(found, head)) return undefined;
+  if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
+  // There is no room: columns in the expression are told one too far.
+  if (found.hasFunction()) return undefined;
+  return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
+}
+
+/** Whether what the expression reads first is there. */
+function isKnown({ firstName }, head) {
+  return firstName === undefined || firstName in globalThis || head.includes(firstName);
+}
+
+function finish(before, work, shown, after) {
+  const missing = work.length - before.length - shown.length;
+  if (missing > 0) shown += `\n${' '.repeat(missing - 1)}`;
+  else work += ' '.repeat(-missing);
+  return { work: work + after, shown: before + shown + after };
+}
+
+/** Returns the name that V8 shows for a source which it would have of the file. */
+function nameOf(source, filename) {
+  let name = filename;
+  if (source.includes('sourceURL=')) {
+    for (const [, given] of source.matchAll(/^[ \t]*\/\/[#@][ \t]sourceURL=[ \t]*([^\s'"]+)[ \t]*$/gm)) name = given;
+  }
+  return name;
+}
+
+/** Returns the program as the function that Node makes of a CommonJS module. */
+function compileFunction(source, filename, found) {
+  const both = sources(source.replace(/^#!/, '//'), found, head, tail);
+  if (both === undefined) return undefined;
+  const { work, shown } = both;
+  const options = {
+    filename: nameOf(source, filename),
+    lineOffset: -1,
+    importModuleDynamically: internals().dynamicImport ?? vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  };
+  const cachedData = new vm.Script(work, options).createCachedData();
+  const visible = source.startsWith('#!') ? shown.replace(`${head}//`, `${head}#!`) : shown;
+  const script = new vm.Script(visible, { ...options, cachedData });
+  return script.cachedDataRejected ? undefined : script.runInThisContext();
+}
+
+/** Returns the program as a module, as Node's compileSourceTextModule does. */
+function compileModule(url, source, loader, isMain, found) {
+  const { ModuleWrap, modules } = internals();
+  const { work, shown } = sources(source, found, '', '');
+  const cachedData = new ModuleWrap(url, undefined, work, 0, 0, Symbol(url)).createCachedData();
+  const module = new ModuleWrap(url, undefined, shown, 0, 0, cachedData);
+  if (isMain) module.isMain = true;
+  modules.registerModule(module, {
+    __proto__: null,
+    callbackReferrer: url,
+    initializeImportMeta: (meta) => loader.importMetaInitialize(meta, { url, isMain }),
+    importModuleDynamically: loader.import.bind(loader),
+  });
+  return module;
+}
+
+/**
+ * Returns the source with the value of its final expression handed over. It is
+ * for sources that V8 shows by a source map: lines stay what they are.
+ */
+function handOver(source) {
+  const found = finalExpression(source, isCommonJS(source) ? 'commonjs' : 'module');
+  const name = nameFor(source);
+  if (found === undefined || name === undefined) return source;
+  const { from, end, terminated, isTight } = found;
+  const [open, close] = isTight ? ['', ''] : [`${terminated ? '' : ';'}(`, ')'];
+  return `${source.slice(0, from)}${open}${source.slice(from, end)}${close} instanceof ${name}${source.slice(end)}`;
+}
+
+/** Whether Node would take the source for CommonJS: it says so itself. */
+function isCommonJS(source) {
+  try {
+    vm.compileFunction(source, ['exports', 'require', 'module', '__filename', '__dirname'], { filename: 'evalmachine.<anonymous>' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Where Node's function calls the program, as `[line, column]`.
+let place;
+
+/** Finds out where Module.prototype._compile calls a module. */
+function findPlace() {
+  if (place !== undefined) return;
+  const probe = new Module(`${__dirname}/place.js`);
+  probe.filename = probe.id;
+  probe._compile('module.exports = new Error().stack', probe.filename);
+  const found = /\n.*?\n {4}at Module\._compile \(node:internal\/modules\/cjs\/loader:(\d+):(\d+)\)/.exec(probe.exports);
+  place = found === null ? [] : [Number(found[1]), Number(found[2])];
+}
+
+/**
+ * Returns what stands in the place of Module.prototype._compile for one program:
+ * it calls a function that is compiled already, and is so named and placed that
+ * a trace is the same.
+ */
+function caller(compile, program) {
+  const [line, column] = place;
+  const start = '(compile, program, ReflectApply) => { const Module = { prototype: {} }; Module.prototype._compile = function (content, filename, format) {' +
+    ' const [thisValue, list, done] = compile(this, filename); let r;';
+  const source = `${start}\n${' '.repeat(Math.max(column - 5, 0))}r = ReflectApply(program, thisValue, list);\n done(); return r; }; return Module.prototype._compile; }`;
+  const script = new vm.Script(`'use strict';${source}`, { filename: 'node:internal/modules/cjs/loader', lineOffset: line - 2 });
+  return script.runInThisContext()(compile, program, Reflect.apply);
+}
+
+/**
+ * Has the value of the final expression of the program at the path given to the
+ * function, once. Node loads the program as ever.
+ */
+function capture(program, toJavaScript, take) {
+  declare();
+  findPlace();
+  receive = take;
+  let source;
+  const read = () => (source ??= toJavaScript(fs.readFileSync(program, 'utf8').replace(/^\ufeff/, '')));
+  const undo = [
+    replaceOnce(Module.prototype, '_compile', (genuine, module) => {
+      if (module?.filename !== program) return undefined;
+      return functionOf(program, read(), genuine) ?? genuine;
+    }),
+    replaceOnce(internals().modules ?? {}, 'compileSourceTextModule', (genuine) => {
+      for (const restore of undo) restore();
+      return moduleOf(program, read(), genuine) ?? genuine;
+    }),
+  ];
+}
+
+/**
+ * Has a function choose what is read of a property until it has chosen, which is
+ * when it returns something. It is given what the property holds, and the object.
+ * Returns what ends that.
+ */
+function replaceOnce(object, name, choose) {
+  const { value: genuine } = Object.getOwnPropertyDescriptor(object, name) ?? {};
+  const property = { configurable: true, enumerable: true, writable: true, value: genuine };
+  const restore = () => Object.defineProperty(object, name, property);
+  if (genuine === undefined) return () => {};
+  Object.defineProperty(object, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      let chosen;
+      try {
+        chosen = choose(genuine, this);
+      } catch {
+        chosen = genuine; // Node says what is wrong.
+      }
+      if (chosen === undefined) return genuine;
+      restore();
+      // The program is not to find what was matched here.
+      /^/.exec('');
+      return chosen;
+    },
+    set(value) {
+      property.value = value;
+      restore();
+    },
+  });
+  return restore;
+}
+
+/** Returns what is to be called in the place of _compile for the program; undefined for _compile itself. */
+function functionOf(program, source, genuine) {
+  const named = nameOf(source, program);
+  if ((named !== program && named !== pathToFileURL(program).href) || !isCommonJS(source)) return undefined;
+  const found = finalExpression(source, 'commonjs');
+  if (found === undefined || place.length === 0) return undefined;
+  const compiled = compileFunction(source, program, found);
+  if (compiled === undefined) return undefined;
+  const begin = (own, filename) => {
+    const list = Reflect.apply(genuine, own, ['return [exports, require, module, __filename, __dirname]', filename, 'commonjs']);
+    const executing = Object.getOwnPropertySymbols(own).find((symbol) => symbol.description === 'kIsExecuting');
+    const set = (value) => { if (executing !== undefined) own[executing] = value; };
+    set(true);
+    return [list[0], list, () => set(false)];
+  };
+  return caller(begin, compiled);
+}
+
+/** The same for what Node compiles ES modules with. */
+function moduleOf(program, source, genuine) {
+  const main = pathToFileURL(program).href;
+  const found = finalExpression(source, 'module');
+  if (found === undefined || nameOf(source, main) !== main || sources(source, found, '', '') === undefined) return undefined;
+  return function compileSourceTextModule(url, given, loader, context) {
+    if (url === main && loader !== undefined && given.startsWith(source)) {
+      try {
+        const module = compileModule(url, given, loader, context?.isMain === true, found);
+        /^/.exec('');
+        return module;
+      } catch {
+        // V8 knows better than the parser.
+      }
+    }
+    return genuine(url, given, loader, context);
+  };
+}
+
+module.exports = { capture, declare, findPlace, handOver };

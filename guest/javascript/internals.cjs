@@ -1,0 +1,89 @@
+'use strict';
+// Reaches what Node's own loader is made of.
+//
+// Node has no public way to compile its main module with a code cache, and keeps
+// its parser for itself. V8's inspector tells the variables that a function of
+// the loader sees; internalBinding and the loader's own require are among them.
+
+const inspector = require('inspector');
+const Module = require('module');
+
+const hidden = { configurable: true, enumerable: false, writable: true };
+
+/**
+ * Returns the variables that a function closes over, in one object. It is empty
+ * if this release of Node does not show them.
+ */
+function scopeOf(closure) {
+  const key = Symbol('take');
+  const name = Symbol.for('pyth-on.scope');
+  const found = { __proto__: null };
+  let value = closure;
+  const session = new inspector.Session();
+  session.connect();
+  const post = (method, params) => {
+    let result;
+    session.post(method, params, (error, said) => { result = error ? undefined : said; });
+    return result;
+  };
+  try {
+    Object.defineProperty(globalThis, name, { ...hidden, value: { key, closure: () => value, take: (scope) => Object.assign(found, scope) } });
+    const { result } = post('Runtime.evaluate', { expression: "globalThis[Symbol.for('pyth-on.scope')].closure()" });
+    const { internalProperties } = post('Runtime.getProperties', { objectId: result.objectId, ownProperties: true });
+    const scopes = internalProperties.find((property) => property.name === '[[Scopes]]');
+    for (const { value: scope } of post('Runtime.getProperties', { objectId: scopes.value.objectId, ownProperties: true }).result) {
+      if (scope?.objectId === undefined || !/^(?:Closure|Object)/.test(scope.description)) continue;
+      post('Runtime.callFunctionOn', {
+        objectId: scope.objectId,
+        functionDeclaration: "function () { globalThis[Symbol.for('pyth-on.scope')].take(this.object ?? this); }",
+      });
+    }
+  } catch {
+    // What is missing is seen by who asks for it.
+  } finally {
+    delete globalThis[name];
+    session.disconnect();
+  }
+  return found;
+}
+
+let loaded;
+
+/**
+ * Returns what is used of Node's loader: the symbol by which CommonJS has
+ * import(), what says which line an uncaught error is shown with, what ES modules
+ * are compiled with, the parser and what takes types out. A member is undefined
+ * if this release has none.
+ */
+function internals() {
+  if (loaded !== undefined) return loaded;
+  const scope = scopeOf(Module.prototype._compile);
+  const load = (name) => {
+    try {
+      return scope.require(name);
+    } catch {
+      return undefined;
+    }
+  };
+  loaded = {
+    __proto__: null,
+    dynamicImport: scope.vm_dynamic_import_default_internal,
+    setArrowMessage: scope.setArrowMessage,
+    acorn: load('internal/deps/acorn/acorn/dist/acorn'),
+    modules: load('internal/modules/esm/utils'),
+    get prepareStackTrace() {
+      return load('internal/source_map/prepare_stack_trace')?.prepareStackTraceWithSourceMaps;
+    },
+    get amaro() {
+      return load('internal/deps/amaro/dist/index');
+    },
+  };
+  try {
+    loaded.ModuleWrap = scope.internalBinding('module_wrap').ModuleWrap;
+  } catch {
+    // As above.
+  }
+  return loaded;
+}
+
+module.exports = { internals, scopeOf };

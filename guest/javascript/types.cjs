@@ -1,0 +1,157 @@
+'use strict';
+// Makes JavaScript of TypeScript.
+//
+// Node takes types out and leaves all else in its place. What has to be compiled,
+// such as enums and decorators, it refuses. So what Node calls for each file is
+// replaced here: it goes on to take types out, and if that is not enough it runs
+// a compiler, in a process of its own. That gives a source map, which Node then
+// uses for traces.
+
+const fs = require('fs');
+const Module = require('module');
+const path = require('path');
+const { fileURLToPath } = require('url');
+const { internals, scopeOf } = require('./internals.cjs');
+
+const compiler = '/pyth-on/typescript';
+const MAX_OUTPUT = 64 << 20;
+const { parse, stringify } = JSON;
+const { apply } = Reflect;
+// A program may have put something else in the place of these.
+const uncurry = (method) => (self, ...list) => apply(method, self, list);
+const getFrom = uncurry(Map.prototype.get);
+const includes = uncurry(String.prototype.includes);
+const setIn = uncurry(Map.prototype.set);
+const slice = uncurry(String.prototype.slice);
+const startsWith = uncurry(String.prototype.startsWith);
+const test = uncurry(RegExp.prototype.test);
+const bufferToString = uncurry(Buffer.prototype.toString);
+
+// The compiled program of a session's runs that needed a compiler, by name.
+const maps = new Map();
+
+let installed = false;
+let spawnSync;
+/** Called with what a file was compiled to; what it returns is run. */
+let rewrite = (file, code) => code;
+// What was asked for last: a file is read twice.
+let last = { source: undefined };
+
+/** The tsconfig.json that applies to a file, as text. */
+function configurationOf(file) {
+  for (let directory = path.dirname(file); ; directory = path.dirname(directory)) {
+    try {
+      return fs.readFileSync(path.join(directory, 'tsconfig.json'), 'utf8');
+    } catch {
+      if (directory === path.dirname(directory)) return '';
+    }
+  }
+}
+
+/** Runs the compiler. */
+function compile(file, source, jsx) {
+  const tsconfig = configurationOf(file);
+  const input = stringify({ file, source, tsconfig, jsx });
+  const { stdout, status, error } = spawnSync(compiler, [], { input, env: { GOMAXPROCS: '1' }, cwd: '/', maxBuffer: MAX_OUTPUT });
+  if (error !== undefined || status !== 0) return undefined;
+  return parse(bufferToString(stdout));
+}
+
+/** Whether the JavaScript has decorators or accessors, which are no types and which V8 has not. */
+function needsCompiler(code) {
+  if (!includes(code, '@') && !test(/\baccessor\b/, code)) return false;
+  const { acorn } = internals();
+  if (acorn === undefined) return false;
+  try {
+    acorn.parse(code, { ecmaVersion: 'latest', sourceType: 'module', allowHashBang: true, allowReturnOutsideFunction: true });
+    return false;
+  } catch (error) {
+    return error instanceof SyntaxError && (code[error.pos] === '@' || test(/\baccessor\s+$/, slice(code, error.pos > 100 ? error.pos - 100 : 0, error.pos)));
+  }
+}
+
+/** The error that Node makes a SyntaxError of. */
+function refusal(file, text, { line, lineText, column }) {
+  const before = Buffer.from(lineText).subarray(0, column).toString().replace(/[^\t]/g, ' ');
+  return { code: 'InvalidSyntax', message: text, filename: file, startLine: line, snippet: `${lineText}\n${before}^\n` };
+}
+
+/** Has Node compile what it would refuse. */
+function install() {
+  if (installed) return;
+  installed = true;
+  ({ spawnSync } = require('child_process'));
+  const { amaro } = internals();
+  const strip = amaro === undefined ? undefined : scopeOf(amaro.transformSync).import_wasm?.default;
+  if (typeof strip?.transformSync !== 'function') return;
+  const { transformSync } = strip;
+  strip.transformSync = function (source, options) {
+    const name = options.filename;
+    const isOurs = options.mode === 'strip-only' && typeof name === 'string' && (test(/\.[cm]?ts$/, name) || startsWith(name, '<run-'));
+    if (!isOurs) return apply(transformSync, this, [source, options]);
+    if (last.source === source && last.name === name) return last.result;
+    const file = startsWith(name, 'file:') ? fileURLToPath(name) : path.resolve('/work', name);
+    let result;
+    let failure;
+    try {
+      result = apply(transformSync, this, [source, options]);
+    } catch (error) {
+      failure = error;
+    }
+    if (failure === undefined ? needsCompiler(result.code) : failure.code === 'UnsupportedSyntax') {
+      const compiled = compile(file, source, false);
+      if (compiled?.error !== undefined) throw refusal(name, compiled.error.text, compiled.error);
+      if (compiled !== undefined) {
+        Module.setSourceMapsSupport?.(true, { nodeModules: true, generatedCode: false });
+        if (startsWith(name, '<run-')) setIn(maps, name, compiled.map);
+        result = { code: rewrite(file, compiled.code), map: compiled.map };
+        failure = undefined;
+      }
+    } else if (failure?.code === 'InvalidSyntax' && test(/<[\w>]/, source) && compile(file, source, true)?.error === undefined) {
+      const { error } = compile(file, source, false) ?? {};
+      if (error !== undefined) failure = refusal(name, 'JSX is not supported: the program is TypeScript and not TSX. Compile it ahead, or call the functions that it stands for', error);
+    }
+    if (failure !== undefined) throw failure;
+    last = { source, name, result };
+    return result;
+  };
+}
+
+/** Has what the file is compiled to, if it is, be changed by the function. */
+function onCompiled(program, change) {
+  rewrite = (file, code) => (file === program ? change(code) : code);
+}
+
+/**
+ * Takes types out; spaces come in their place. Where that is not enough the
+ * source is compiled, and has a source map.
+ */
+function strip(source, sourceUrl) {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    install();
+    return Module.stripTypeScriptTypes(source, { sourceUrl });
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** Whether the JavaScript is what a compiler has made. */
+function isCompiled(code) {
+  return includes(code, '\n//# sourceMappingURL=data:application/json;base64,');
+}
+
+/** Returns where in the program of a run, by its name, a place of its JavaScript comes from. */
+function originOf(name, line, column) {
+  let map = getFrom(maps, name);
+  if (map === undefined) return undefined;
+  if (typeof map === 'string') {
+    map = new Module.SourceMap(parse(map));
+    setIn(maps, name, map);
+  }
+  const { originalLine, originalColumn } = map.findEntry(line - 1, column - 1);
+  return originalLine === undefined ? undefined : { line: originalLine + 1, column: originalColumn + 1 };
+}
+
+module.exports = { install, isCompiled, onCompiled, originOf, strip };
