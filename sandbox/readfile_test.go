@@ -117,7 +117,8 @@ func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	for name, guest := range map[string]func(*protocol.Conn){
 		"it sends without end": func(c *protocol.Conn) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 30})
-			for c.Send(protocol.KindData, make([]byte, 1000)) == nil {
+			for err := error(nil); err == nil; {
+				err = c.Send(protocol.KindData, make([]byte, 1000))
 			}
 		},
 		"it has a file larger than its disk": func(c *protocol.Conn) {

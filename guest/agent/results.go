@@ -28,23 +28,39 @@ func (p *program) makeResults() error {
 	return err
 }
 
-// relayResults sends the rich values that have come whole: each is preceded by
-// its length as four bytes, big endian. One that cannot be true ends the
-// reading, and what else the program shows is lost.
-func (r *run) relayResults() error {
-	for r.program.results >= 0 {
-		n, err := unix.Read(r.program.results, r.buffer[:])
+// Bounds of what is read of the FIFO, which any process of the run can fill.
+const (
+	// resultsPerStep bounds the bytes that are read before the agent looks at
+	// something else.
+	resultsPerStep = 256 << 10
+	// maxShown bounds the bytes of all values of a run, of which the host keeps
+	// less.
+	maxShown = 2 * protocol.MaxResult
+)
+
+// relayResults sends the rich values that have come whole, out of at most so
+// many bytes: each is preceded by its length as four bytes, big endian. After
+// one that cannot be true, or too many, the rest of what the run shows is read
+// and dropped, so that nobody waits for a place in the FIFO.
+func (r *run) relayResults(most int) error {
+	for most > 0 && r.program.results >= 0 {
+		n, err := unix.Read(r.program.results, r.buffer[:min(most, len(r.buffer))])
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if n <= 0 {
 			return nil // There is no more for now.
 		}
+		most -= n
+		if r.dropped {
+			continue
+		}
 		r.shown = append(r.shown, r.buffer[:n]...)
 		for len(r.shown) >= 4 {
 			size := int(binary.BigEndian.Uint32(r.shown))
-			if size > protocol.MaxResult || !r.job.Results {
-				return closeOnce(&r.program.results)
+			if r.shownBytes+size > maxShown || size > protocol.MaxResult || !r.job.Results {
+				r.dropped, r.shown = true, nil
+				break
 			}
 			if len(r.shown) < 4+size {
 				break
@@ -53,7 +69,36 @@ func (r *run) relayResults() error {
 				return err
 			}
 			r.shown = r.shown[4+size:]
+			r.shownBytes += 4 + size
 		}
 	}
 	return nil
+}
+
+// relayLastResults sends what the FIFO holds when the program has ended: what
+// comes later is not the program's.
+func (r *run) relayLastResults() error { return r.relayResults(held(r.program.results)) }
+
+// renewResults makes another FIFO for the next run of a session, if something
+// of this one's values is in it or missing from it: lengths would be taken for
+// values.
+func (r *run) renewResults() error {
+	p := r.program
+	if !r.dropped && len(r.shown) == 0 && held(p.results) == 0 {
+		return nil
+	}
+	_ = closeOnce(&p.results)
+	if err := unix.Unlinkat(p.reports, resultsName, 0); err != nil {
+		return err
+	}
+	return p.makeResults()
+}
+
+// held is how many bytes can be read of a pipe without waiting.
+func held(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }

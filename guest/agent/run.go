@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,10 @@ type run struct {
 	// shown is what was read of a rich value that is not whole yet, reply what
 	// was read of a session's answer.
 	shown, reply []byte
+	// shownBytes is the size of all rich values that were sent, dropped whether
+	// no further ones are.
+	shownBytes int
+	dropped    bool
 	// interruption is that of a session's run.
 	interruption interruption
 	buffer       [64 << 10]byte
@@ -48,12 +53,12 @@ func (r *run) run() (*protocol.Exit, error) {
 		return nil, err
 	}
 	r.reap()
-	if err := r.relayResults(); err != nil {
-		return nil, err
-	}
 	// The run is over when its first process is: whatever it left behind ends
 	// now, so that nothing can change between here and the collection of files.
 	p.kill()
+	if err := r.relayLastResults(); err != nil {
+		return nil, err
+	}
 	for _, s := range r.outputs() {
 		if err := r.drain(s); err != nil {
 			return nil, err
@@ -100,6 +105,25 @@ func (r *run) drain(s stream) error {
 		if err := r.relay(s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// relayHeld sends what a stream holds now. A thread of a session may go on to
+// write.
+func (r *run) relayHeld(s stream) error {
+	for left := held(*s.fd); left > 0 && *s.fd >= 0; {
+		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case n <= 0:
+			return nil
+		}
+		if err := r.conn.Send(s.kind, r.buffer[:n]); err != nil {
+			return err
+		}
+		left -= n
 	}
 	return nil
 }
@@ -157,7 +181,7 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		r.feed()
 	}
 	if fds[5].Revents != 0 {
-		if err := r.relayResults(); err != nil {
+		if err := r.relayResults(resultsPerStep); err != nil {
 			return false, err
 		}
 	}

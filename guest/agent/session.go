@@ -69,20 +69,17 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 		p.kill()
 		r.reap()
 	}
-	if err := r.relayResults(); err != nil {
+	if err := r.relayLastResults(); err != nil {
+		return nil, err
+	}
+	if err := r.renewResults(); err != nil {
 		return nil, err
 	}
 	// What the run has printed is there, since it was flushed before the answer.
 	// What threads of the session print from now on comes with its next run.
 	for _, s := range r.outputs() {
-		for *s.fd >= 0 {
-			fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
-			if n, err := unix.Poll(fds[:], 0); err == nil && n == 0 {
-				break
-			}
-			if err := r.relay(s); err != nil {
-				return nil, err
-			}
+		if err := r.relayHeld(s); err != nil {
+			return nil, err
 		}
 	}
 	return &r.exit, nil

@@ -1,0 +1,116 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// floods make a program whose processes or threads write without end. Each
+// defines flood(), which returns at once.
+var floods = map[string]string{
+	"frames that are whole": `
+import os
+def write():
+    d = os.open("/run/results", os.O_WRONLY)
+    m = (b"\0\0\x40\0" + b"\0" * 16384) * 64
+    while True: os.write(d, m)
+`,
+	"a frame that cannot be": `
+import os
+def write():
+    d = os.open("/run/results", os.O_WRONLY)
+    while True: os.write(d, b"\xff" * 65536)
+`,
+	"bytes one by one": `
+import os
+def write():
+    d = os.open("/run/results", os.O_WRONLY)
+    while True: os.write(d, b"\0")
+`,
+	"standard output": `
+import os
+def write():
+    while True: os.write(1, b"")
+`,
+}
+
+const forked = `
+def flood():
+    for i in range(4):
+        if os.fork() == 0: write()
+`
+
+func TestFaultF05FloodsEndWithTheRun(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for name, code := range floods {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, results := range []bool{true, false} {
+				// The program's end is that of its first process.
+				x := a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 20_000, "results": results}).prints(t, "kept\n")
+				if x.Usage.WallMs > 15_000 {
+					t.Error(x)
+				}
+				// Its time is up in time: within what the host gives before it destroys
+				// the sandbox, and the output with it.
+				x = a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
+				if x.Stdout != "kept\n" {
+					t.Error(x)
+				}
+				x = a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nwhile True: pass", "limits": object{"cpuMs": 700}, "timeoutMs": 60_000, "results": results}).ends(t, "timed_out")
+				if x.Stdout != "kept\n" || x.Usage.WallMs > 20_000 {
+					t.Error(x)
+				}
+			}
+		})
+	}
+	js := `
+const { spawn } = require('child_process');
+for (let i = 0; i < 3; i++) spawn('sh', ['-c', 'cat /dev/zero > /run/results'], { stdio: 'ignore', detached: true }).on('spawn', () => { if (++n === 3) { console.log('kept'); process.exit(0); } });
+let n = 0;`
+	a.execute(t, object{"language": "javascript", "code": js, "timeoutMs": 20_000}).prints(t, "kept\n")
+}
+
+func TestSessionFaultF05FloodsHoldUpNoRun(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for name, code := range floods {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{})
+			s.in(t, code+"import threading\nfor i in range(2): threading.Thread(target=write, daemon=True).start()\nprint('begun')", object{"timeoutMs": 60_000}).prints(t, "begun\n")
+			for i := range 3 {
+				x := s.in(t, fmt.Sprintf("print(%d)", i), object{"timeoutMs": 60_000}).ends(t, "succeeded")
+				if x.Stdout != fmt.Sprintf("%d\n", i) {
+					t.Error(x)
+				}
+			}
+			if x := s.in(t, "while True: pass", object{"timeoutMs": 1000}).ends(t, "timed_out"); x.SessionEnded {
+				t.Error(x)
+			}
+		})
+	}
+	t.Run("values after a flood are whole", func(t *testing.T) {
+		t.Parallel()
+		s := a.open(t, object{})
+		for _, junk := range []string{`b"\xff" * 10`, `b"\0\0\1"`, `b"\0\0\1\0abc"`, `(b"\0\0\x40\0" + b"\0" * 16384) * 2000`} {
+			s.in(t, "import os\nd = os.open('/run/results', os.O_WRONLY)\nos.write(d, "+junk+")\nos.close(d)").ends(t, "succeeded")
+			if x := s.in(t, "display('whole')\n[1, 2]").ends(t, "succeeded"); len(x.Results) != 2 || x.Results[1]["text/plain"] != "[1, 2]" {
+				t.Errorf("after %s: %v", junk, x.Results)
+			}
+		}
+	})
+	t.Run("output without end", func(t *testing.T) {
+		t.Parallel()
+		s := a.open(t, object{})
+		x := s.in(t, "import os, threading\ndef f():\n    while True: os.write(1, b'x' * 100)\nthreading.Thread(target=f, daemon=True).start()\nNone", object{"timeoutMs": 30_000})
+		if x.Status != "succeeded" && x.Status != "output_limit" {
+			t.Error(x)
+		}
+		if x := s.in(t, "while True: pass", object{"timeoutMs": 30_000, "limits": object{"outputBytes": 100_000}}); x.Status != "output_limit" || strings.Trim(x.Stdout, "x") != "" {
+			t.Error(x)
+		}
+	})
+}
