@@ -234,3 +234,36 @@ func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
 		s.file(t, "PUT", name, "x").refused(t, 400, "invalid_request")
 	}
 }
+
+// TestSessionFaultKNoNameIsTheServersOwn has names that the server once took for
+// itself, and puts files beside them.
+func TestSessionFaultKNoNameIsTheServersOwn(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, language := range []string{"python", "javascript"} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			s := a.open(t, object{"language": language})
+			for _, name := range []string{".upload", "upload", "aside", "d/.upload"} {
+				s.in(t, writers[language](name, "mine"), object{"language": language}).ends(t, "succeeded")
+				s.file(t, "PUT", "other-"+strings.ReplaceAll(name, "/", "-"), "x").want(t, 201, nil)
+				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "mine" {
+					t.Errorf("%s holds %q", name, got.body)
+				}
+				s.file(t, "PUT", name, "put").want(t, 200, nil)
+				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "put" {
+					t.Errorf("%s holds %q", name, got.body)
+				}
+			}
+			s.in(t, writers[language]("dir/.upload/f", ""), object{"language": language}).ends(t, "succeeded")
+			s.file(t, "PUT", "dir/new", "x").want(t, 201, nil)
+			s.file(t, "PUT", "dir/.upload", "x").refused(t, 409, "conflict")
+			want := []string{".upload", "aside", "d/.upload", "dir/.upload/f", "dir/new", "other-.upload", "other-aside", "other-d-.upload", "other-upload", "upload"}
+			if got := s.list(t); !slices.Equal(got, want) {
+				t.Errorf("the list is %q, want %q", got, want)
+			}
+		})
+	}
+	s := a.open(t, object{})
+	s.in(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
+}

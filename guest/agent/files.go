@@ -79,13 +79,12 @@ func (p *program) parent(name string, missing bool) (dir int, base string, err e
 
 // put writes a file aside and renames it when it is whole.
 func (p *program) put(conn *protocol.Conn, name string) error {
-	const aside = ".upload"
+	const upload = "upload"
 	dir, base, err := p.parent(name, true)
 	fd := -1
 	if err == nil {
 		defer unix.Close(dir)
-		_ = unix.Unlinkat(dir, aside, 0)
-		fd, err = unix.Openat(dir, aside, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+		fd, err = unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 		defer func() { _ = closeOnce(&fd) }()
 	}
 	// What follows is taken in even when there is no place for it.
@@ -111,10 +110,10 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 		err = unix.Fchown(fd, userID, userID)
 	}
 	if err == nil {
-		err = unix.Renameat(dir, aside, dir, base)
+		err = unix.Renameat(p.aside, upload, dir, base)
 	}
 	if err != nil && fd >= 0 {
-		_ = unix.Unlinkat(dir, aside, 0)
+		_ = unix.Unlinkat(p.aside, upload, 0)
 	}
 	return done(conn, protocol.Done{Created: created}, err)
 }

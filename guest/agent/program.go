@@ -23,8 +23,9 @@ type program struct {
 	// init is the first process of the namespaces, pid the interpreter, and
 	// pidfd can be read from when that has ended.
 	init, pid, pidfd int
-	// work and reports are the working directory and the one of the report.
-	work, reports int
+	// work and reports are the working directory and the one of the report; aside
+	// is on the same mount as work, and out of the program's sight.
+	work, reports, aside int
 	// control is where the interpreter waits, results where it shows values.
 	control, results int
 	// inSession is whether the interpreter is that of a session that has begun.
@@ -156,7 +157,7 @@ func (p *program) start(j *job) error {
 
 // close closes what is open still.
 func (p *program) close() {
-	for _, fd := range []*int{&p.work, &p.reports, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+	for _, fd := range []*int{&p.work, &p.reports, &p.aside, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
 		_ = closeOnce(fd)
 	}
 }

@@ -14,12 +14,14 @@ const scratchInodes = 65536
 // mountScratch gives the run an empty file system of the size, which its
 // working directory, home, /tmp and /dev/shm share, so that one limit holds
 // for all that the program writes; and a small one for its report, so that an
-// exception is told even when the disk is full.
-func mountScratch(size int64) error {
+// exception is told even when the disk is full. It opens the working directory,
+// and another one in which the agent puts files together: it lies on the same
+// mount, so that they can be renamed into the first, where no program sees it.
+func mountScratch(size int64) (work, aside int, err error) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
 	if err := unix.Mount("scratch", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		return fmt.Errorf("mounting scratch: %w", err)
+		return -1, -1, fmt.Errorf("mounting scratch: %w", err)
 	}
 	for _, d := range []struct {
 		name, target string
@@ -32,25 +34,34 @@ func mountScratch(size int64) error {
 	} {
 		from := path.Join(base, d.name)
 		if err := os.Mkdir(from, 0o755); err != nil {
-			return err
+			return -1, -1, err
 		}
 		if err := os.Chmod(from, d.mode); err != nil {
-			return err
+			return -1, -1, err
 		}
 		if d.mode&os.ModeSticky == 0 {
 			if err := os.Chown(from, userID, userID); err != nil {
-				return err
+				return -1, -1, err
 			}
 		}
 		if err := unix.Mount(from, d.target, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("binding %s: %w", d.target, err)
+			return -1, -1, fmt.Errorf("binding %s: %w", d.target, err)
 		}
+	}
+	if err := os.Mkdir(base+"/aside", 0o700); err != nil {
+		return -1, -1, err
+	}
+	if work, err = openDirectory(base + "/work"); err != nil {
+		return -1, -1, err
+	}
+	if aside, err = openDirectory(base + "/aside"); err != nil {
+		return -1, -1, err
 	}
 	// The program sees its directories, not the file system behind them.
 	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
-		return err
+		return -1, -1, err
 	}
-	return unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
+	return work, aside, unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
 }
 
 // writeFile puts a file of the job into the working directory, owned by the

@@ -55,10 +55,7 @@ func (p *program) enter() error {
 	if after, err := device("/proc"); err != nil || after == before {
 		return errors.Join(errors.New("the first process did not mount /proc"), err)
 	}
-	if err := mountScratch(p.disk); err != nil {
-		return err
-	}
-	if p.work, err = openDirectory(workDir); err != nil {
+	if p.work, p.aside, err = mountScratch(p.disk); err != nil {
 		return err
 	}
 	if p.reports, err = openDirectory(runDir); err != nil {
