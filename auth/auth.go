@@ -93,8 +93,11 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 // unauthenticated is the one answer to credentials that are not valid, whatever
 // is wrong with them.
 func unauthenticated() error {
-	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or not valid. Send an API key as x-api-key, or a token as Authorization: Bearer.")
+	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or not valid. Send an API key as x-api-key or as Authorization: Bearer, or a token as Authorization: Bearer.")
 }
+
+// expired is the answer to a credential that was valid once.
+func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
 // absent is whether the store has no such thing.
 func absent(err error) bool { return pyth.ErrorCode(err) == pyth.CodeNotFound }

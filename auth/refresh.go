@@ -27,7 +27,7 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 
 // invalidRefreshToken is the same to callers, whosever the token is.
 func invalidRefreshToken(of pyth.CredentialError) error {
-	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is not valid any more. Log in again.")
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token was used before, has expired, or is not known. Log in again.")
 	e.Err = &of
 	return e
 }

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -57,9 +59,29 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	// key's address or an extension that must be understood, is not ours.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
+		if onlyExpired(err) {
+			return nil, expired("The token has expired. Log in again, or use a refresh token.")
+		}
 		return nil, unauthenticated()
 	}
 	return c, nil
+}
+
+// onlyExpired reports whether the token is one of this server in all but its
+// age: the signature is verified before the claims.
+func onlyExpired(err error) bool {
+	if !errors.Is(err, jwt.ErrTokenExpired) {
+		return false
+	}
+	for _, other := range []error{
+		jwt.ErrTokenSignatureInvalid, jwt.ErrTokenUnverifiable, jwt.ErrTokenMalformed, jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer,
+		jwt.ErrTokenInvalidSubject, jwt.ErrTokenInvalidId, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing,
+	} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
 }
 
 // Authenticate resolves credentials to who has them.
@@ -72,7 +94,7 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 		}
 	}
 	if c.Bearer != "" {
-		if byToken, err = s.byToken(ctx, c.Bearer); err != nil {
+		if byToken, err = s.byBearer(ctx, c.Bearer); err != nil {
 			return nil, err
 		}
 	}
@@ -82,8 +104,16 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// With both, the token speaks: it may be renewed.
+	// With both, what came as the bearer speaks: a token may be renewed.
 	return byToken, nil
+}
+
+// byBearer resolves what came as Authorization: Bearer, a JWT or an API key.
+func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
+	if strings.HasPrefix(credential, keyStart) {
+		return s.byKey(ctx, credential)
+	}
+	return s.byToken(ctx, credential)
 }
 
 func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, error) {
@@ -116,7 +146,7 @@ func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error
 		return nil, err
 	}
 	if !record.ExpiresAt.IsZero() && !s.config.Clock().Before(record.ExpiresAt) {
-		return nil, unauthenticated()
+		return nil, expired("The API key has expired. Make another.")
 	}
 	return &pyth.Principal{
 		User: *user, Credential: pyth.CredentialAPIKey, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,

@@ -206,7 +206,6 @@ func TestATokenIsTakenInOneFormOnly(t *testing.T) {
 		"a header that is nothing":                sign(t, sha256.New, jwtKey, nil, claims),
 		"dots":                                    "...",
 		"more dots":                               strings.Repeat(".", 4096),
-		"a key":                                   g.APIKey,
 		"a refresh token":                         g.RefreshToken,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -321,7 +320,11 @@ func TestBothCredentialsMustNameTheSameUser(t *testing.T) {
 		{"a good key beside a bad token", ada.APIKey, ada.Token + "x", ""},
 		{"a good token beside a bad key", ada.APIKey[:43] + "!", ada.Token, ""},
 		{"a good token beside a key that has ended", ended, ada.Token, ""},
-		{"a key as token", "", ada.APIKey, ""},
+		{"a key as bearer", "", ada.APIKey, pyth.CredentialAPIKey},
+		{"a key as both", ada.APIKey, ada.APIKey, pyth.CredentialAPIKey},
+		{"keys of two", ada.APIKey, bob.APIKey, ""},
+		{"a key as bearer with a faulty checksum", "", ada.APIKey[:43] + "!", ""},
+		{"a key that has ended as bearer", "", ended, ""},
 		{"a token as key", ada.Token, "", ""},
 		{"a refresh token as token", "", ada.RefreshToken, ""},
 		{"a refresh token as key", ada.RefreshToken, "", ""},
@@ -347,7 +350,8 @@ func TestEveryBadCredentialIsAnsweredAlike(t *testing.T) {
 		{APIKey: "x"},
 		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but not known here.
 		{Bearer: "x"},
-		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1}))},
+		{Bearer: sign(t, sha256.New, "another key of 32 bytes or more...", header, s.claims(g, object{"exp": 1}))},
+		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1, "aud": "other"}))},
 		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"sub": "usr_nobody"}))},
 		{APIKey: g.APIKey, Bearer: "x"},
 	} {
@@ -359,5 +363,26 @@ func TestEveryBadCredentialIsAnsweredAlike(t *testing.T) {
 	}
 	if len(answers) != 1 {
 		t.Errorf("the answers differ: %v", answers)
+	}
+}
+
+// Only who has a token of this server learns that it has expired.
+func TestAnExpiredTokenIsToldFromABadOne(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	_, err := s.Authenticate(t.Context(), pyth.Credentials{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1}))})
+	want(t, err, pyth.CodeUnauthenticated)
+	if !strings.Contains(err.Error(), "expired") {
+		t.Errorf("got %v", err)
+	}
+	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "ends", s.clock.Now().Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.move(time.Second)
+	_, err = s.Authenticate(t.Context(), pyth.Credentials{APIKey: key})
+	want(t, err, pyth.CodeUnauthenticated)
+	if !strings.Contains(err.Error(), "expired") {
+		t.Errorf("got %v", err)
 	}
 }

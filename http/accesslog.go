@@ -34,6 +34,9 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	level := slog.LevelInfo
 	if w.status() >= http.StatusInternalServerError && req.err != nil {
 		level = slog.LevelError
+		if pyth.ErrorCode(req.err) == pyth.CodeLLMNotConfigured {
+			level = slog.LevelInfo // It is a setting, not a failure.
+		}
 		attrs = append(attrs, slog.String("error", req.err.Error()))
 	}
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)

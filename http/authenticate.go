@@ -44,7 +44,7 @@ func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
 	}
 	req.sentBearer = c.Bearer != ""
 	if c == (pyth.Credentials{}) {
-		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the x-api-key header, or Authorization: Bearer with a token from /api/login."}
+		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the x-api-key header, or Authorization: Bearer with an API key or a token from /api/login."}
 	}
 	p, err := h.cfg.Accounts.Authenticate(ctx, c)
 	if err != nil {
@@ -74,7 +74,7 @@ func credentials(h http.Header) (pyth.Credentials, error) {
 		scheme, token, _ := strings.Cut(strings.TrimSpace(auth[0]), " ")
 		c.Bearer = strings.TrimSpace(token)
 		if !strings.EqualFold(scheme, "Bearer") || c.Bearer == "" {
-			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header must be: Bearer, a space and a token."}
+			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header must be: Bearer, a space and a token or an API key."}
 		}
 	}
 	return c, nil

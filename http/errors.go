@@ -71,7 +71,7 @@ func meanings() []meaning {
 		{pyth.CodeReservedName, 400, "The name is reserved", "Choose another name: names such as PATH or PYTHON* belong to the runtime."},
 		{pyth.CodeNotImplemented, 400, "Not available on this server", "Leave out the field that the detail names."},
 		{pyth.CodeUnauthenticated, 401, "Credentials are missing or not valid", "Send `x-api-key` or `Authorization: Bearer`; log in again if the token has expired."},
-		{pyth.CodeInvalidCredentials, 401, "The e-mail or password is wrong", "Check both; which one is wrong is not told."},
+		{pyth.CodeInvalidCredentials, 401, "The credentials given are wrong", "Check e-mail and password; which one is wrong is not told. Log in again if it was a refresh token."},
 		{pyth.CodeForbidden, 403, "Not allowed", "Ask the operator: the caller is known but may not do this."},
 		{pyth.CodeRegistrationClosed, 403, "Registration is closed", "Ask the operator for an account or an invite."},
 		{pyth.CodeNotFound, 404, "Not found", "Check the path and the id. What belongs to another user is not found either."},
@@ -152,6 +152,9 @@ func (p *problems) of(req *request, err error) *Error {
 	case http.StatusUnauthorized:
 		out.headers.Set("WWW-Authenticate", challenge(req))
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if m.code == pyth.CodeLLMNotConfigured {
+			break // It is a setting: waiting does not help.
+		}
 		wait := e.RetryAfter
 		if wait <= 0 {
 			wait = defaultRetryAfter

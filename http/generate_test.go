@@ -117,7 +117,7 @@ func TestFailuresOfTheModelHaveTheirStatus(t *testing.T) {
 		status int
 		wait   string
 	}{
-		pyth.CodeLLMFailed: {502, "7"}, pyth.CodeLLMNotConfigured: {503, "7"}, pyth.CodeLLMTimeout: {504, ""}, pyth.CodeTokenBudget: {429, "7"},
+		pyth.CodeLLMFailed: {502, "7"}, pyth.CodeLLMNotConfigured: {503, ""}, pyth.CodeLLMTimeout: {504, ""}, pyth.CodeTokenBudget: {429, "7"},
 	} {
 		s := newServer(t)
 		s.generations.run = func(context.Context, pyth.GenerateEvents) (*pyth.Generation, error) {
@@ -126,6 +126,9 @@ func TestFailuresOfTheModelHaveTheirStatus(t *testing.T) {
 		res := s.generate(`{"prompt":"p"}`)
 		if p := res.problem(t); res.StatusCode != want.status || p.Code != string(code) || p.Detail != "What to do." || res.Header.Get("Retry-After") != want.wait {
 			t.Errorf("%s: status %d, %v: %s", code, res.StatusCode, res.Header, res.body)
+		}
+		if failed := strings.Contains(s.log.String(), `"level":"ERROR"`); failed != (want.status >= 500 && code != pyth.CodeLLMNotConfigured) {
+			t.Errorf("%s is logged as %s", code, s.log)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func newOpenAPI(version string) *huma.OpenAPI {
 			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key, as register, login and POST /api/v1/keys return it."},
-				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token that register, login and refresh return."},
+				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token that register, login and refresh return; an API key is taken as well."},
 			},
 		},
 	}

@@ -1,0 +1,75 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFault10AnAPIKeyIsTakenAsBearer checks every kind of call with a key in
+// Authorization, and that two headers must name one user (item 10).
+func TestFault10AnAPIKeyIsTakenAsBearer(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t)
+	a, b := s.register(t), s.register(t)
+	session := a.open(t, object{}).ID
+	bearer := func(value string) http.Header { return http.Header{"Authorization": {value}} }
+	for _, call := range []struct {
+		method, path string
+		body         any
+		status       int
+	}{
+		{"POST", "/api/verify", nil, 200},
+		{"GET", "/api/v1/keys", nil, 200},
+		{"POST", "/api/v1/execute", object{"code": "print(1)"}, 200},
+		{"POST", "/api/v1/execute", object{"code": "print(1)", "sessionId": session}, 200},
+		{"POST", "/api/v1/execute", object{"code": "console.log(1)", "language": "javascript"}, 200},
+		{"GET", "/api/v1/audit", nil, 200},
+		{"DELETE", "/api/v1/secrets/NONE", nil, 404},
+	} {
+		for _, header := range []http.Header{bearer("Bearer " + a.APIKey), bearer("bearer   " + a.APIKey), {"Authorization": {"Bearer " + a.APIKey}, "X-Api-Key": {a.APIKey}}} {
+			s.callWith(t, header, call.method, call.path, call.body).want(t, call.status, nil)
+		}
+		for _, header := range []http.Header{
+			bearer("Bearer " + a.APIKey + "x"), bearer("Basic " + a.APIKey), {"Authorization": {"Bearer " + a.APIKey}, "X-Api-Key": {b.APIKey}},
+		} {
+			s.callWith(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
+		}
+	}
+	// A key alone renews nothing, in whichever header it is.
+	s.callWith(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
+}
+
+// TestFault11CredentialsThatHaveEndedAreToldApart checks the words for a token
+// that has expired, for one that is bad, and for a spent refresh token (item 11).
+func TestFault11CredentialsThatHaveEndedAreToldApart(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--token-ttl=1s")
+	a := s.register(t)
+	verify := func(token string) *problem {
+		return s.callWith(t, http.Header{"Authorization": {"Bearer " + token}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).status == 401 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the token does not expire")
+		}
+	}
+	if p := verify(a.Token); !strings.Contains(p.Detail, "has expired") {
+		t.Errorf("an expired token: %+v", p)
+	}
+	for _, bad := range []string{a.Token[:len(a.Token)-4] + "AAAA", "x.y.z", a.RefreshToken} {
+		if p := verify(bad); strings.Contains(p.Detail, "expired") {
+			t.Errorf("%s: %+v", bad, p)
+		}
+	}
+	s.call(t, nil, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).want(t, 200, nil)
+	other := http.Header{"User-Agent": {"somebody else"}, "Content-Type": {"application/json"}}
+	p := s.callWith(t, other, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).refused(t, 401, "invalid_credentials")
+	if text := p.Title + p.Detail; strings.Contains(text, "mail") || strings.Contains(text, "assword") || !strings.Contains(text, "refresh token") {
+		t.Errorf("a spent refresh token: %+v", p)
+	}
+}
