@@ -1,0 +1,178 @@
+package e2e_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestFault05CursorsAndParametersThatAreNotOurs checks lists with cursors of
+// others, and calls with parameters that they do not know (item 5).
+func TestFault05CursorsAndParametersThatAreNotOurs(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	b := a.server.register(t)
+	a.secret(t, "ONE", "value of one")
+	a.secret(t, "TWO", "value of two")
+	for range 2 {
+		a.open(t, object{})
+		a.server.call(t, a, "POST", "/api/v1/keys", object{"name": "ci"}).want(t, 201, nil)
+	}
+	cursors := map[string]string{}
+	for _, list := range []string{"keys", "secrets", "sessions", "audit"} {
+		var page struct{ NextCursor string }
+		a.server.call(t, a, "GET", "/api/v1/"+list+"?limit=1", nil).want(t, 200, &page)
+		if page.NextCursor == "" {
+			t.Fatalf("%s has one page only", list)
+		}
+		cursors[list] = page.NextCursor
+		a.server.call(t, a, "GET", "/api/v1/"+list+"?limit=1&cursor="+url.QueryEscape(page.NextCursor), nil).want(t, 200, nil)
+		a.server.call(t, b, "GET", "/api/v1/"+list+"?cursor="+url.QueryEscape(page.NextCursor), nil).refused(t, 400, "invalid_request")
+	}
+	for list := range cursors {
+		for other, cursor := range cursors {
+			if other != list {
+				a.server.call(t, a, "GET", "/api/v1/"+list+"?cursor="+url.QueryEscape(cursor), nil).refused(t, 400, "invalid_request")
+			}
+		}
+		for query, want := range map[string]string{
+			"cursor=bm9uc2Vuc2U": "nextCursor", "cursor=1": "nextCursor", "cursor=%F0%9F%92%A9": "nextCursor",
+			"limits=5": "did you mean limit?", "CURSOR=": "did you mean cursor?", "limit=5&limit=6": "more than once",
+			"offset=3": "known are cursor, limit",
+		} {
+			if list == "audit" && strings.HasPrefix(query, "offset") {
+				want = "known are action, cursor"
+			}
+			p := a.server.call(t, a, "GET", "/api/v1/"+list+"?"+query, nil).refused(t, 400, "invalid_request")
+			if !strings.Contains(p.Detail, want) {
+				t.Errorf("%s?%s: %s", list, query, p.Detail)
+			}
+		}
+	}
+}
+
+// TestFault06WhatIsTooLargeIsNamed checks the words of 413 (item 6).
+func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	session := a.open(t, object{"limits": object{"diskBytes": 4 << 20}})
+	content := strings.Repeat("x", 6<<20)
+	files := []object{{"path": "a", "content": content}, {"path": "b", "content": content}}
+	for want, request := range map[string]object{
+		"files are too large: at most 10,485,760 bytes": {"code": "1", "files": files},
+		"code is too large: at most 1,048,576 bytes":    {"code": strings.Repeat("#", 1<<20+1)},
+		"stdin is too large: at most 1,048,576 bytes":   {"code": "1", "language": "javascript", "stdin": strings.Repeat("x", 1<<20+1)},
+		"The body of the request is too large":          {"code": "1", "stdin": strings.Repeat("x", 30<<20)},
+	} {
+		for _, in := range []string{"", session.ID} {
+			if in != "" {
+				delete(request, "language")
+				request["sessionId"] = in
+			}
+			p := a.server.call(t, a, "POST", "/api/v1/execute", request).refused(t, 413, "too_large")
+			if !strings.Contains(p.Detail, want) || strings.Contains(p.Detail, "program") {
+				t.Errorf("want %q: %s", want, p.Detail)
+			}
+		}
+	}
+	header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}
+	p := a.server.callWith(t, header, "PUT", session.path("/files/big"), bytes.NewReader([]byte(content))).refused(t, 413, "too_large")
+	if !strings.Contains(p.Detail, "4,194,304 bytes") {
+		t.Error(p.Detail)
+	}
+}
+
+// TestFault07NoModelIsASetting checks that a server without a model neither asks
+// to wait nor logs a failure (item 7).
+func TestFault07NoModelIsASetting(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, header := range []http.Header{{}, {"Accept": {"text/event-stream"}}} {
+		header.Set("X-Api-Key", a.APIKey)
+		got := a.server.callWith(t, header, "POST", "/api/v1/generate", object{"prompt": "Print 1."})
+		got.refused(t, 503, "llm_not_configured")
+		if got.header.Get("Retry-After") != "" {
+			t.Errorf("got %v", got.header)
+		}
+	}
+}
+
+// TestFault11FaultsAreInWords checks detail for faults at any depth (item 11).
+func TestFault11FaultsAreInWords(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	session := a.open(t, object{})
+	for _, c := range []struct {
+		method, path string
+		body         any
+		want         string
+	}{
+		{"POST", "/api/v1/execute", object{"code": "1", "langauge": "python"}, "body.langauge: is not a known field; did you mean language?"},
+		{"POST", "/api/v1/execute", object{"code": "1", "network": object{"alow": []string{}}}, "did you mean allow?"},
+		{"POST", "/api/v1/execute", object{"code": "1", "language": "java script"}, "did you mean javascript?"},
+		{"POST", "/api/v1/execute", object{"code": "1", "sessionId": session.ID, "timeoutMs": 999999}, "body.timeoutMs: must be at most 300,000 ms."},
+		{"POST", "/api/v1/execute", object{"code": "1", "limits": object{"memoryBytes": 1}}, "bytes."},
+		{"POST", "/api/v1/sessions", object{"idleTimeoutMs": 5}, "must be between 1,000 and 86,400,000 ms."},
+		{"POST", "/api/v1/sessions", object{"idleTimeout": 5000}, "did you mean idleTimeoutMs?"},
+		{"POST", "/api/v1/keys", object{"name": "a", "expires_at": "2030-01-01T00:00:00Z"}, "did you mean expiresAt?"},
+		{"POST", "/api/v1/keys", object{"name": "a", "expiresAt": "01/02/2030"}, "must be a time as in RFC 3339"},
+		{"GET", "/api/v1/audit?until=now", nil, "query.until: must be a time as in RFC 3339"},
+		{"PUT", "/api/v1/secrets/A", object{"valeu": "x", "value": "y"}, "did you mean value?"},
+	} {
+		answer := a.server.call(t, a, c.method, c.path, c.body)
+		p := answer.refused(t, 400, "invalid_request")
+		if !strings.Contains(p.Detail, c.want) || len(p.Errors) == 0 {
+			t.Errorf("%s %s %v: %s", c.method, c.path, c.body, answer.body)
+		}
+		for _, ours := range []string{"2006", "time.", "strconv", "int64", "expected"} {
+			if bytes.Contains(answer.body, []byte(ours)) {
+				t.Errorf("%s %s %v: %s", c.method, c.path, c.body, answer.body)
+			}
+		}
+	}
+}
+
+// TestFault11FormsAreNotStored checks forms in place of files and of JSON (items
+// 11 and F28).
+func TestFault11FormsAreNotStored(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	session := a.open(t, object{})
+	form := "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--x--\r\n"
+	for name, c := range map[string]struct {
+		header, value, code string
+		status              int
+	}{
+		"form.txt":  {"Content-Type", "multipart/form-data; boundary=x", "unsupported_media_type", 415},
+		"mixed.bin": {"Content-Type", "multipart/related; boundary=x", "unsupported_media_type", 415},
+		"part.txt":  {"Content-Range", "bytes 0-2/9", "invalid_request", 400},
+		"rest.txt":  {"Content-Range", "bytes */9", "invalid_request", 400},
+	} {
+		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"text/plain"}}
+		header.Set(c.header, c.value)
+		a.server.callWith(t, header, "PUT", session.path("/files/"+name), form).refused(t, c.status, c.code)
+		a.server.call(t, a, "GET", session.path("/files/"+name), nil).refused(t, 404, "not_found")
+	}
+	for _, mediaType := range []string{"multipart/form-data; boundary=x", "application/x-www-form-urlencoded"} {
+		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {mediaType}}
+		if p := a.server.callWith(t, header, "POST", "/api/v1/execute", "code=print(1)").refused(t, 415, "unsupported_media_type"); !strings.Contains(p.Detail, "not a form") {
+			t.Error(p.Detail)
+		}
+	}
+}
+
+// TestFault14TheRootLeadsToTheDocs checks / (item 14).
+func TestFault14TheRootLeadsToTheDocs(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, method := range []string{"GET", "HEAD"} {
+		res := must(client.Do(must(http.NewRequestWithContext(t.Context(), method, s.URL+"/", nil))(t)))(t)
+		res.Body.Close()
+		if res.StatusCode != 302 || res.Header.Get("Location") != "/docs" {
+			t.Errorf("%s: status %d, %v", method, res.StatusCode, res.Header)
+		}
+	}
+}
