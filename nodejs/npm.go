@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os/exec"
 	"time"
+
+	"github.com/pyth-on/pyth-on/process"
 )
 
 // commandTimeout bounds commands that take a second at most.
@@ -18,7 +20,7 @@ var ErrNoRegistry = errors.New("no npm registry is known")
 func Registry(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	output, err := exec.CommandContext(ctx, "npm", "config", "get", "registry").Output()
+	output, err := process.Output(exec.CommandContext(ctx, "npm", "config", "get", "registry"))
 	if err != nil {
 		return "", fmt.Errorf("%w: asking npm for it: %w", ErrNoRegistry, err)
 	}

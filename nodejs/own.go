@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/pyth-on/pyth-on/process"
 )
 
 // minMajor is the first version of Node that can wait for its program.
@@ -41,7 +43,7 @@ func own(ctx context.Context, path string, environ []string) (*Binary, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "--version")
 	cmd.Env = environ
-	output, err := cmd.Output()
+	output, err := process.Output(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %s is not Node: asking for its version: %w", path, err)
 	}

@@ -209,24 +209,6 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// removeLeftovers removes what builds that were killed left. The lock is held,
-// so no other build is going on.
-func (b *builder) removeLeftovers() error {
-	left, err := os.ReadDir(b.dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range left {
-		damaged := strings.HasPrefix(e.Name(), b.prefix) && strings.HasSuffix(e.Name(), suffix)
-		if damaged || strings.HasPrefix(e.Name(), buildPrefix) {
-			if err := os.RemoveAll(filepath.Join(b.dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // make makes the image, in passing in the directory, and returns its path.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
 	// Python is run from here by its absolute path.

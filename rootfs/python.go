@@ -19,6 +19,7 @@ import (
 	embedded "github.com/kluctl/go-embed-python/python"
 
 	"github.com/pyth-on/pyth-on/guest"
+	"github.com/pyth-on/pyth-on/process"
 	"github.com/pyth-on/pyth-on/rootfs/erofs"
 )
 
@@ -162,7 +163,7 @@ func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 	cmd.Dir = dir
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	err := process.Run(cmd)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

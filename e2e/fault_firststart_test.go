@@ -1,0 +1,84 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// programsBelow lists the processes whose program is below the directory.
+func programsBelow(dir string) []int {
+	var found []int
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, link := range links {
+		if program, err := os.Readlink(link); err == nil && strings.HasPrefix(program, dir+"/") {
+			pid := 0
+			_, _ = fmt.Sscanf(link, "/proc/%d/exe", &pid)
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// killedFirstStart starts a server that makes its image and kills it a while
+// after it has begun to compile.
+func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
+	cmd.SysProcAttr = attr
+	log := &logBuffer{lines: make(chan string, 1000)}
+	pipe := must(cmd.StderrPipe())(t)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	followed := make(chan struct{})
+	go func() {
+		log.follow(pipe)
+		close(followed)
+	}()
+	compiles := false
+	for line := range log.lines {
+		if compiles = strings.Contains(line, "Compiling"); compiles {
+			break
+		}
+	}
+	if !compiles {
+		t.Fatalf("it ended before it compiled: %s", log)
+	}
+	time.Sleep(pause) // Where in the compilation the kill comes differs.
+	_ = cmd.Process.Kill()
+	<-followed
+	_ = cmd.Wait()
+}
+
+func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
+	for name, user := range map[string]func(t *testing.T) (*syscall.SysProcAttr, string){
+		"as root":             func(t *testing.T) (*syscall.SysProcAttr, string) { return nil, dataDir(t) },
+		"as an ordinary user": ordinaryUser,
+	} {
+		t.Run(name, func(t *testing.T) {
+			attr, data := user(t)
+			for _, image := range must(filepath.Glob(filepath.Join(data, "rootfs*")))(t) {
+				if err := os.Remove(image); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Each start comes at once after the kill, and gets as far.
+			for _, pause := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second} {
+				killedFirstStart(t, data, attr, pause)
+			}
+			eventually(t, "no process of a start is left", func() bool { return len(programsBelow(data)) == 0 })
+			s := startIn(t, data, attr)
+			s.register(t).run(t, "print(42)").prints(t, "42\n")
+			if left := must(filepath.Glob(filepath.Join(data, ".*")))(t); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+			s.stop(t)
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// removeTimeout bounds the wait for processes that still write to what is
+	// removed; they die within milliseconds.
+	removeTimeout = 10 * time.Second
+	removeRetry   = 10 * time.Millisecond
+)
+
+// removeLeftovers removes what builds that were killed left. The lock is held,
+// so no other build is going on.
+func (b *builder) removeLeftovers() error {
+	left, err := os.ReadDir(b.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range left {
+		damaged := strings.HasPrefix(e.Name(), b.prefix) && strings.HasSuffix(e.Name(), suffix)
+		if damaged || strings.HasPrefix(e.Name(), buildPrefix) {
+			if err := removeUsed(filepath.Join(b.dir, e.Name())); err != nil {
+				return fmt.Errorf("rootfs: removing what a build that was killed left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// removeUsed removes a directory that a process may still write to: the Python
+// of the build that was killed, as long as it takes to die. One that does not die
+// by itself, of an earlier version of this program, is killed.
+func removeUsed(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(removeTimeout); ; time.Sleep(removeRetry) {
+		err = errors.Join(killProgramsBelow(path), os.RemoveAll(path))
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// killProgramsBelow kills the processes whose program is below the directory.
+func killProgramsBelow(dir string) error {
+	programs, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, link := range programs {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil || !runsBelow(link, dir) {
+			continue
+		}
+		errs = append(errs, killIf(pid, func() bool { return runsBelow(link, dir) }))
+	}
+	return errors.Join(errs...)
+}
+
+// runsBelow is whether /proc/PID/exe names a program below the directory. The
+// program may have been removed since.
+func runsBelow(link, dir string) bool {
+	program, err := os.Readlink(link)
+	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
+}
+
+// killIf kills the process if it is still the one that is meant: its number may
+// have become another's.
+func killIf(pid int, meant func() bool) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if !meant() {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
