@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,15 +14,7 @@ import (
 // smallDisk is a data directory on a disk that can be filled.
 func smallDisk(t *testing.T) string {
 	t.Helper()
-	data := t.TempDir()
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=512m,mode=0700"); err != nil {
-		t.Skipf("only root can make a disk to fill: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(data, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	data := emptyDisk(t, 512*mib)
 	images := must(filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")))(t)
 	for _, image := range append(images, fetchedNode(t)...) {
 		from := must(os.Open(image))(t)
@@ -31,6 +24,21 @@ func smallDisk(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	return data
+}
+
+// emptyDisk is a directory on a disk of its own of so many bytes.
+func emptyDisk(t *testing.T, bytes int64) string {
+	t.Helper()
+	data := t.TempDir()
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
+		t.Skipf("only root can make a disk to fill: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(data, 0); err != nil {
+			t.Error(err)
+		}
+	})
 	return data
 }
 

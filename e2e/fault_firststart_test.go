@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,4 +82,50 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 			s.stop(t)
 		})
 	}
+}
+
+func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	node := nodeBinary(t)
+	for size, flags := range map[int64][]string{
+		64 * mib:  {"--node=off"},
+		200 * mib: {"--node=" + node},
+		380 * mib: {"--node=" + node},
+		450 * mib: nil, // There is room for the image, but not for Node beside it.
+	} {
+		data := emptyDisk(t, size)
+		begun := time.Now()
+		code, out := serveExits(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
+		if code != 1 || !regexp.MustCompile(`the first start needs [0-9.]+ MiB of disk in `+data+`, and [0-9.]+ MiB are free; make room`).MatchString(out) || strings.Contains(out, "==>") {
+			t.Errorf("%d MiB: exit code %d: %s", size/mib, code, out)
+		}
+		if flags == nil && !strings.Contains(out, "--node=off") {
+			t.Errorf("%d MiB: %s", size/mib, out)
+		}
+		if took := time.Since(begun); took > 30*time.Second {
+			t.Errorf("%d MiB: it took %v", size/mib, took)
+		}
+		// The lock is empty, and stays.
+		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
+			t.Errorf("%d MiB: left are %v", size/mib, left)
+		}
+	}
+	// `run` and `doctor` say so as well.
+	cache := emptyDisk(t, 100*mib)
+	if out, err := pythOn(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk in "+cache) {
+		t.Errorf("doctor: %v: %s", err, out)
+	}
+	program := filepath.Join(t.TempDir(), "p.py")
+	if err := os.WriteFile(program, []byte("print(42)"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := pythOn(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
+		t.Errorf("run: %v: %s", err, out)
+	}
+	// The room that is asked for is enough, and not much too much.
+	info := must(os.Stat(node))(t)
+	data := emptyDisk(t, (256+16)*mib+info.Size()+mib)
+	s := startIn(t, data, nil, "--node="+node)
+	s.register(t).run(t, "print(42)").prints(t, "42\n")
+	s.stop(t)
 }

@@ -3,6 +3,9 @@ package nodejs
 // Version is that of the pinned release.
 const Version = "24.21.0"
 
+// BinaryBytes is what the binary of the pinned release takes, and a little more.
+const BinaryBytes = 122 << 20
+
 // release is a package of an npm registry that holds a Node binary.
 type release struct {
 	name, version string

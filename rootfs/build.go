@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/pyth-on/pyth-on/disk"
 	"github.com/pyth-on/pyth-on/rootfs/erofs"
 )
 
@@ -53,7 +54,8 @@ type Image struct {
 // Build makes the image in dir, or finds it there: it is named after what goes
 // into it. Making it takes some seconds and about 400 MB of disk in passing;
 // finding it takes a fraction of a second. Several processes may build in the
-// same directory. When ctx ends nothing is left but what was there before.
+// same directory. If the disk has less room than that, it is a *disk.NoRoomError,
+// before anything is made. When ctx ends nothing is left but what was there before.
 // Images made from other inputs, such as by an earlier release, are left alone,
 // since they may be in use; see RemoveOthers.
 //
@@ -78,6 +80,7 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 		return nil, err
 	}
 	b.prefix = imagePrefix + b.plan.key(recipe+" "+python+node) + "-"
+	b.need = options.room()
 	path, err := b.findOrMake(ctx, b.make)
 	if err != nil {
 		return nil, err
@@ -102,6 +105,9 @@ type builder struct {
 	// prefix is what the image's name begins with. The checksum of its content
 	// follows, so that one look at the file tells if it is damaged.
 	prefix string
+	// need is how much of the disk making it takes in passing; 0 if that is not
+	// known.
+	need int64
 }
 
 // fillPlan plans all but the interpreters.
@@ -150,6 +156,9 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 		return path, err
 	}
 	if err := b.removeLeftovers(); err != nil {
+		return "", err
+	}
+	if err := disk.Need(b.dir, b.need, "making the image of sandboxes"); err != nil {
 		return "", err
 	}
 	started := time.Now()

@@ -60,6 +60,11 @@ func (c *doctorCommand) examine() (findings []doctor.Finding, err error) {
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
+	// As a first start does, before it fetches Node.
+	if err := c.room(cache); err != nil {
+		add(doctor.NoImage(err))
+		return findings, nil
+	}
 	progress := newProgress(os.Stderr).step
 	node, err := c.node(ctx, cache, progress)
 	reason, without := errors.AsType[*noNode](err)

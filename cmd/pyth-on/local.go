@@ -38,6 +38,11 @@ func openLocal(ctx context.Context, c *localConfig) (*local, error) {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	progress := newProgress(os.Stderr).step
+	if c.language.Runtime() == pyth.NodeRuntime {
+		if err := c.node.room(cache); err != nil {
+			return nil, err
+		}
+	}
 	node, err := c.node.nodeFor(ctx, c.language, cache, progress)
 	if err != nil {
 		return nil, err

@@ -100,6 +100,9 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer listener.Close()
 
+	if err := c.room(data.path); err != nil {
+		return err
+	}
 	opened, err := c.openStore(ctx, data.path)
 	if err != nil {
 		return err

@@ -1,0 +1,61 @@
+// Package disk tells how much room a file system has, and whether it takes
+// writes.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+)
+
+// Space is the room of a file system.
+type Space struct {
+	// FreeBytes is what this user may still write, TotalBytes is the size.
+	FreeBytes, TotalBytes int64
+	// ReadOnly is whether it is mounted so.
+	ReadOnly bool
+}
+
+// SpaceOf returns the room of the file system that the path is on. It takes one
+// system call, about a microsecond.
+func SpaceOf(path string) (Space, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return Space{}, fmt.Errorf("statfs %s: %w", path, err)
+	}
+	return Space{
+		FreeBytes: int64(st.Bavail) * st.Bsize, TotalBytes: int64(st.Blocks) * st.Bsize,
+		ReadOnly: st.Flags&unix.ST_RDONLY != 0,
+	}, nil
+}
+
+// NoRoomError is that a directory's file system has less room than is needed.
+type NoRoomError struct {
+	Dir                    string
+	NeededBytes, FreeBytes int64
+	// For is what the room is needed for.
+	For string
+}
+
+func (e *NoRoomError) Error() string {
+	return fmt.Sprintf("%s needs %s of disk in %s, and %s are free; make room, or choose another directory",
+		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
+}
+
+// Need returns a NoRoomError if the directory, which need not be there yet, has
+// less room. One whose room is not known is not refused.
+func Need(dir string, bytes int64, what string) error {
+	space, err := SpaceOf(dir)
+	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {
+		at = filepath.Dir(at)
+		space, err = SpaceOf(at)
+	}
+	if err != nil || space.FreeBytes >= bytes {
+		return nil
+	}
+	return &NoRoomError{Dir: dir, NeededBytes: bytes, FreeBytes: space.FreeBytes, For: what}
+}
