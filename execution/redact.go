@@ -62,6 +62,10 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 		o.Files[i].Path = r.path(o.Files[i].Path)
 	}
 	r.skipped(o.FilesSkipped)
+	for i := range o.Usage.Network {
+		one := &o.Usage.Network[i]
+		one.Host, one.Reason = r.text(one.Host), r.text(one.Reason)
+	}
 	o.Redactions = r.count
 }
 

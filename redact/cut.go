@@ -58,7 +58,7 @@ const maxEscapes = len(`\ud83d\ude00`)
 
 // decodings are all. Within an escape no view can tell how much of it was cut.
 func decodings() []decoding {
-	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
+	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
 	for v := range views {
 		for offset := range max(longest[v], 1) {

@@ -17,7 +17,7 @@ type follower struct {
 
 // maxFollowers bounds how many ways to read an output are tried at once. There
 // are several only after escapes that may be read in several ways.
-const maxFollowers, reducedFollowers = 6, 2
+const maxFollowers, reducedFollowers = 8, 2
 
 // beginFollowing begins to follow forms that matched as far as their heads go.
 func (s *Stream) beginFollowing(forms []longForm) {
@@ -70,7 +70,9 @@ func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
 			continue // All of its values have ended.
 		}
 		if f.at == len(in.b) {
-			waiting = append(waiting, f)
+			if !slices.Contains(waiting, f) {
+				waiting = append(waiting, f)
+			}
 			continue
 		}
 		until := len(in.b)
@@ -104,6 +106,9 @@ func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
 // must wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	ways := waysOf(in.b[f.at])
+	if s.reduced() {
+		ways &^= rareViews
+	}
 	for v := range views {
 		if ways&(1<<v) == 0 {
 			continue
@@ -145,7 +150,9 @@ func waysOf(c byte) uint {
 	case '\n', '\r':
 		return 1<<asIs | 1<<joined
 	case '\\':
-		return 1<<asIs | 1<<joined | 1<<escaped | 1<<escapedRunes
+		return 1<<asIs | 1<<joined | 1<<escaped | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
+	case '\'', '"', '`':
+		return 1<<asIs | 1<<escaped
 	case '%':
 		return 1<<asIs | 1<<percent
 	case '+':

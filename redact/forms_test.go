@@ -43,6 +43,7 @@ func forms() []documented {
 		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
 		{"`repr` of `bytes`", reprOfBytes, 7 * 4, ""},
 		{"string literals", literal, 7 * 10, ""},
+		{"any of these in a string", inString, 7 * 20, ""},
 		{"base64", inBase64, 12, "paWlZ="},
 		{"base64 in lines", inLines, 16, "paWlZ= \\rn\r\n"},
 		{"hexadecimal", inHex, 14, ""},
@@ -186,6 +187,25 @@ func literal(r *rand.Rand, v string) string {
 		}
 	}
 	return b.String()
+}
+
+// inString is a string in a string: JSON in JSON, in a repr, or in a literal that
+// is broken into lines.
+func inString(r *rand.Rand, v string) string {
+	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
+	switch r.IntN(3) {
+	case 0:
+		quoted, _ := json.Marshal(once)
+		return string(quoted[1 : len(quoted)-1])
+	case 1:
+		return reprOfStr(r, once)
+	}
+	lines := strings.SplitAfter(v, "\n")
+	between := []string{"' +\n  '", "'\n '", "\" +\n\"", "'\r\n    '"}[r.IntN(4)]
+	for i := range lines {
+		lines[i] = reprOfStr(r, lines[i])
+	}
+	return strings.Join(lines, between)
 }
 
 func encodings() []*base64.Encoding {

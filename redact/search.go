@@ -47,12 +47,12 @@ func (r *Redactor) nameOf(f found) string { return r.secrets[r.heads.all[f.head]
 type search struct {
 	*Stream
 	in       *input
-	marks    [11]string
+	marks    [markCount]string
 	readings [views - 1]reading
 	// next are the next places of the marks. For each reading begins is the next
 	// place of one with which an escape begins, and needs of one that it needs.
 	// nearest is the least of begins, and passed the least of next.
-	next            [11]int
+	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
@@ -96,6 +96,16 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
+// partly is how much of a mark is at the end of the input, from i on.
+func (x *search) partly(mark string, i int) int {
+	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
+		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
+			return n
+		}
+	}
+	return 0
+}
+
 // first is the next place of one of some marks.
 func (x *search) first(marks uint) int {
 	at := len(x.in.b)
@@ -111,7 +121,7 @@ func (x *search) find(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
 		if at < 0 {
-			return len(x.in.b)
+			return len(x.in.b) - x.partly(mark, i)
 		}
 		i += at
 		if !line || x.in.isJoined(i) {
@@ -148,6 +158,9 @@ func (x *search) at(i int) (f found) {
 		return f
 	}
 	for v, r := range x.readings {
+		if rareViews&(1<<r.view) != 0 && x.reduced() {
+			continue
+		}
 		if x.begins[v] < i+within && x.needs[v] < i+headBytes*maxEscapes {
 			f.add(x.inView(r.view, i))
 		}
@@ -325,8 +338,11 @@ func (x *search) limit() int {
 	return headBytes
 }
 
+// rareViews are those that are left out of a search that takes too long.
+const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
+
 // reduced reports whether the output was made to take long. Then what only begins
-// like a value is taken for one if it is escaped.
+// like a value is taken for one if it is escaped, and rare views are left out.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16

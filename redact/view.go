@@ -19,11 +19,16 @@ const (
 	joined
 	// escaped replaces backslash escapes, as in JSON (RFC 8259), in literals of
 	// Python, JavaScript, Go and C, and in what Python's repr and Node's inspect
-	// print. \xHH and octal escapes are bytes.
+	// print. \xHH and octal escapes are bytes. It joins literals that are one after
+	// the other on lines, as pprint and inspect break long ones.
 	escaped
 	// escapedRunes is escaped, but \xHH and octal escapes are characters, as in
 	// Python's repr of str.
 	escapedRunes
+	// escapedTwice is escaped of what was escaped, as JSON in a string of JSON.
+	escapedTwice
+	// escapedTwiceRunes is the same of escapedRunes.
+	escapedTwiceRunes
 	// percent replaces %HH, as in URLs (RFC 3986).
 	percent
 	// form is percent, and + is a space, as in HTML forms.
@@ -39,12 +44,20 @@ const (
 const minJoined = 16
 
 // marks are the texts with which escapes begin.
-func marks() [11]string {
-	return [...]string{"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&"}
+func marks() [markCount]string {
+	return [...]string{
+		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
+		"' +\n", "\" +\n", "` +\n", "'\n", "\"\n", "'\r\n", "\"\r\n",
+	}
 }
 
-// linesMarks are those that end lines, as a set of indices.
-const linesMarks = 0xf
+const markCount = 19
+
+// Sets of indices of marks: those that end lines, and those between literals.
+const (
+	linesMarks    = 0xf
+	literalsMarks = 0x7f000
+)
 
 // reading tells which marks matter to a view.
 type reading struct {
@@ -56,11 +69,13 @@ type reading struct {
 }
 
 func readings() [views - 1]reading {
-	const backslash, numbers, percents, plus, ampersand = 0x10, 0xe0, 0x100, 0x200, 0x400
+	const backslash, numbers, percents, plus, ampersand, twice = 0x10, 0xe0, 0x100, 0x200, 0x400, 0x800
 	return [...]reading{
 		{joined, linesMarks, linesMarks},
-		{escaped, backslash, backslash},
-		{escapedRunes, numbers, backslash},
+		{escaped, backslash | literalsMarks, backslash | literalsMarks},
+		{escapedRunes, numbers, backslash | literalsMarks},
+		{escapedTwice, twice, backslash | literalsMarks},
+		{escapedTwiceRunes, numbers, backslash | literalsMarks},
 		{percent, percents, percents},
 		{form, plus, percents | plus},
 		{references, ampersand, ampersand},
@@ -99,14 +114,24 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	case v == asIs:
 	case v == joined && (c == '\n' || c == '\r' || c == '\\'):
 		next = in.readLineEnd(i)
-	case (v == escaped || v == escapedRunes) && c == '\\':
-		s, next = in.readBackslash(i, v == escapedRunes)
 	case (v == percent || v == form) && c == '%':
 		s, next = in.readPercent(i)
 	case v == form && c == '+':
 		s, next = one(' '), i+1
 	case v == references && c == '&':
 		s, next = in.readReference(i)
+	case v == joined || v == percent || v == form || v == references:
+	case c == '\\':
+		switch v {
+		case escapedTwice:
+			s, next = in.readTwice(i, escaped)
+		case escapedTwiceRunes:
+			s, next = in.readTwice(i, escapedRunes)
+		default:
+			s, next = in.readBackslash(i, v == escapedRunes)
+		}
+	case isQuote(c):
+		next = in.readBreak(i)
 	}
 	if next == 0 || next == more && in.last {
 		return one(c), i + 1 // It stands for itself.
@@ -126,8 +151,12 @@ func (in *input) readLineEnd(i int) (next int) {
 			if next+1 == len(in.b) {
 				return more
 			}
+			// Escaped again there are more backslashes.
 			if c = in.b[next+1]; c == 'n' || c == 'r' {
 				next++
+				continue
+			}
+			if c == '\\' {
 				continue
 			}
 			break
@@ -217,6 +246,79 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 		return numbered(n, runes), after(i+1, digits, in.last, 1)
 	}
 	return s, 0
+}
+
+// readTwice reads an escape of which each character may be escaped.
+func (in *input) readTwice(i int, v view) (s symbols, next int) {
+	var inner [maxEscapes]byte
+	var ends [maxEscapes]int
+	for n, at := 0, i; n < len(inner) && at < len(in.b); {
+		read, after := in.read(v, at)
+		if after == more {
+			break
+		}
+		at = after
+		if read.n == 0 {
+			continue
+		}
+		if read.n > 1 && n == 0 {
+			return read, at
+		}
+		// No escape goes on with a character of several bytes.
+		inner[n], ends[n] = read.bytes[0], at
+		if n++; inner[0] != '\\' {
+			return read, at
+		}
+		within := input{b: inner[:n], last: n == len(inner)}
+		if s, next = within.readBackslash(0, v == escapedRunes); next != more {
+			if next == 0 {
+				return one('\\'), ends[0]
+			}
+			return s, ends[next-1]
+		}
+	}
+	if in.last {
+		return one('\\'), 0
+	}
+	return s, more
+}
+
+func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
+
+// readBreak reads what stands between literals on two lines, which is no symbol: a
+// quote, + perhaps, the end of the line, and another quote. Next is 0 if it is
+// something else.
+func (in *input) readBreak(i int) (next int) {
+	at := i + 1
+	skip := func(text string) {
+		if strings.HasPrefix(string(in.b[at:min(len(in.b), at+len(text))]), text) {
+			at += len(text)
+		}
+	}
+	skip(" +")
+	skip("\r")
+	line := at
+	if skip("\n"); at == line {
+		// It may be on its way.
+		for _, begun := range []string{"", " ", " +", " +\r", "\r"} {
+			if string(in.b[i+1:min(len(in.b), i+1+len(" +\r")+1)]) == begun {
+				return more
+			}
+		}
+		return 0
+	}
+	for at < len(in.b) && (in.b[at] == ' ' || in.b[at] == '\t') {
+		at++
+	}
+	skip("b")
+	switch {
+	case at == len(in.b):
+		return more
+	case isQuote(in.b[at]):
+		return at + 1
+	default:
+		return 0
+	}
 }
 
 // numbered is what an escape with the number of a byte or of a character means.
