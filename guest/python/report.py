@@ -151,28 +151,31 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are attributes of sys. modules replaces all modules, unless it is None.
+    settings are attributes of sys. modules replaces all modules, and the builtins
+    are as they were then, unless it is None.
     """
 
     def __init__(self, settings, modules, importer):
-        self.new = {name: list(value) for name, value in settings.items()}, modules, importer
+        names = {} if modules is None else dict(__builtins__)
+        names["__import__"] = importer
+        self.new = {name: list(value) for name, value in settings.items()}, modules, names
 
     def __enter__(self):
         settings, modules, _ = self.new
         self.old = (
             {name: getattr(sys, name) for name in settings if hasattr(sys, name)},
             None if modules is None else dict(sys.modules),
-            vars(builtins).get("__import__"),
+            dict(vars(builtins)),
         )
         self.set(*self.new)
 
     def __exit__(self, *raised):
         self.set(*self.old)
 
-    def set(self, settings, modules, importer):
+    def set(self, settings, modules, names):
         for name, value in settings.items():
             setattr(sys, name, value)
         if modules is not None:
             sys.modules.clear()
             sys.modules.update(modules)
-        builtins.__import__ = importer
+        vars(builtins).update(names)

@@ -43,7 +43,18 @@ class Results:
         self.library = library
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
-        self.wanted = True
+        self.is_wanted = True
+
+    @property
+    def wanted(self):
+        """Whether values are sent. Setting it to true, ahead of a program, does watch()."""
+        return self.is_wanted
+
+    @wanted.setter
+    def wanted(self, wanted):
+        self.is_wanted = wanted
+        if wanted:
+            self.watch()
 
     def display(self, *values):
         """Returns values with the run, in the richest forms that they have."""
@@ -73,7 +84,10 @@ class Results:
 
     def watch(self):
         """Has pyplot.show() show the figures that are open, once pyplot is imported."""
-        self.figures.watch()
+        try:
+            self.figures.watch()
+        except Exception:
+            pass  # The program has changed the import system.
 
     def bundle(self, value):
         """Returns the forms of a value by their media types."""

@@ -11,6 +11,14 @@ Sub-interpreters do, since they are set up as the main one was: there it only
 removes itself.
 """
 
+import _imp
+import marshal
+import os
+import sys
+
+# Its own copy: programs may change the one that all modules share.
+__builtins__ = dict(__builtins__)
+
 
 def remove(hook_dir="/pyth-on/python"):
     import sys
@@ -203,15 +211,9 @@ def load(name, directory="/pyth-on/python/"):
     for what calls them then, and nothing shows where this file is.
     """
     if name not in beside:
-        import builtins
-
-        import _imp
-
         code = read_code(name, directory)
         _imp._fix_co_filename(code, HIDDEN)
-        # Its own copy of the builtins: programs may change those that they share.
-        names = {"__builtins__": dict(vars(builtins)), "__name__": "importlib._bootstrap"}
-        names["__builtins__"]["__import__"] = find_module
+        names = {"__builtins__": {**__builtins__, "__import__": find_module}, "__name__": "importlib._bootstrap"}
         exec(code, names)
         beside[name] = names
     return beside[name]
@@ -219,10 +221,6 @@ def load(name, directory="/pyth-on/python/"):
 
 def read_code(name, directory):
     """Returns a module's code; the import system would make twice as many system calls."""
-    import marshal
-    import os
-    import sys
-
     try:
         fd = os.open(f"{directory}__pycache__/{name}.{sys.implementation.cache_tag}.pyc", os.O_RDONLY)
     except OSError:
