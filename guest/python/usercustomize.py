@@ -271,20 +271,6 @@ def begin_session(control, library):
     load("session")["Session"](control, library, globals()).begin()
 
 
-def load(name):
-    """Returns what a module beside this one defines."""
-    import builtins
-
-    import _frozen_importlib_external
-
-    path = f"/pyth-on/python/{name}.py"
-    code = _frozen_importlib_external.SourceFileLoader(name, path).get_code(name)
-    # Its own copy of the builtins: programs may change those that they share.
-    namespace = {"__builtins__": dict(vars(builtins)), "__name__": name, "__file__": path}
-    exec(code, namespace)
-    return namespace
-
-
 def freeze():
     """Spares the program the collector's way through what was there before it.
 
