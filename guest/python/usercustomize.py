@@ -213,7 +213,8 @@ def load(name, directory="/pyth-on/python/"):
     if name not in beside:
         code = read_code(name, directory)
         _imp._fix_co_filename(code, HIDDEN)
-        names = {"__builtins__": {**__builtins__, "__import__": find_module}, "__name__": "importlib._bootstrap"}
+        names = {"__name__": "importlib._bootstrap", "__file__": HIDDEN}
+        names["__builtins__"] = {**__builtins__, "__import__": find_module}
         exec(code, names)
         beside[name] = names
     return beside[name]
@@ -236,7 +237,7 @@ def read_code(name, directory):
 def find_module(name, *rest):
     """Imports a module for those beside this one: as it was before the program, if it was there."""
     modules, importer = before[3:] if before else ({}, __import__)
-    return modules[name] if name in modules else importer(name, *rest)
+    return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
 
 HIDDEN = "<frozen importlib._bootstrap>"
