@@ -64,7 +64,7 @@ func (r *run) interrupt() {
 		// A program that starts one child after the other may ignore each interrupt
 		// meant for it. It can start none now.
 		signal, interval = unix.SIGKILL, lastInterval
-		i.limited = p.limit(unix.RLIMIT_NPROC, 0) == nil
+		i.limited = p.refuseProcesses() == nil
 	}
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
@@ -77,6 +77,18 @@ func (r *run) interrupt() {
 	if i.next = now.Add(interval); i.next.After(i.killed) {
 		i.next = i.killed
 	}
+}
+
+// refuseProcesses lets the program start no further process, until its limit is
+// set again.
+func (p *program) refuseProcesses() error {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {
+		return err
+	}
+	// The hard limit could not be raised again.
+	limit.Cur = 0
+	return unix.Prlimit(p.pid, unix.RLIMIT_NPROC, &limit, nil)
 }
 
 // afterInterrupt ends what is left of a run that was interrupted.

@@ -309,6 +309,8 @@ class Session:
         fields = [os.fsdecode(f) for f in fields]
         sys.argv = ["main.py", *fields[:count]]
         self.set_input(stdin)
+        if self.results.wanted and b"import" in code:
+            self.results.watch()
         self.prefer_fork(code)
         before = dict(environ)
         for variable in fields[count:]:
@@ -398,12 +400,14 @@ class Session:
         """Returns the program's code and whether it tells how it ends."""
         self.wrap(tree, shown)
         awaits = TOP_LEVEL_AWAIT if b"await" in code or b"async" in code else 0
+        program = None
         try:
             program = compile(tree, name, "exec", self.future | awaits, dont_inherit=True)
         except SyntaxError as error:
             if not str(error.msg).startswith("too many statically nested"):
                 raise
-            # Perhaps it is ours that are too many.
+        if program is None:
+            # Perhaps without our blocks they are not too many.
             return compile(code, name, "exec", self.future, dont_inherit=True), False
         if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
             compile(tree, name, "exec", self.future, dont_inherit=True)  # Raises.
@@ -570,7 +574,7 @@ class Session:
         if issubclass(fault, SystemExit):
             return self.status(cause), *said
         # As CPython does.
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         BaseException.with_traceback(cause, trace)
         self.write("Error in sys.excepthook:\n")
