@@ -1,0 +1,62 @@
+package e2e_test
+
+import "testing"
+
+func TestSessionFaultAwaitAtTheTop(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for name, steps := range map[string][]step{
+		"values and state": {
+			{code: "import asyncio\nx = await asyncio.sleep(0.01, 5)\nx + 1", shows: "6"},
+			{code: "print(x)\nasync def numbers():\n    for i in range(3):\n        yield i\n[n async for n in numbers()]", stdout: "5\n", shows: "[0, 1, 2]"},
+			{code: "async for n in numbers(): print(n)\nlock = asyncio.Lock()\nasync with lock: print(lock.locked())", stdout: "0\n1\n2\nTrue\n"},
+			{code: "await asyncio.gather(*(asyncio.sleep(0, i) for i in range(2)))", shows: "[0, 1]"},
+		},
+		"tasks go on with the loop": {
+			{code: "import asyncio\nasync def work():\n    for i in range(2):\n        print('work', i)\n        await asyncio.sleep(0.01)\n    return 'done'\nt = asyncio.create_task(work())\nawait asyncio.sleep(0)", stdout: "work 0\n"},
+			{code: "print(t.done())", stdout: "False\n"},
+			{code: "await t", stdout: "work 1\n", shows: "'done'"},
+		},
+		"errors": {
+			{code: "import asyncio, sys\nasync def fails():\n    await asyncio.sleep(0)\n    raise ValueError('v')\n\nawait fails()", exit: 1, raises: "ValueError", stderr: "Traceback (most recent call last):\n  File \"<run 1>\", line 6, in <module>\n    await fails()\n  File \"<run 1>\", line 4, in fails\n    raise ValueError('v')\nValueError: v\n"},
+			{code: "await asyncio.sleep(0)\nsys.exit(3)", exit: 3},
+			{code: "asyncio.run(asyncio.sleep(0, 'ran'))", shows: "'ran'"},
+			{code: "await asyncio.sleep(0, 'again')", shows: "'again'"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a.follow(t, steps...)
+		})
+	}
+	t.Run("interrupts", func(t *testing.T) {
+		t.Parallel()
+		s := a.open(t, object{})
+		s.in(t, "import asyncio\nkept = 5\nasync def busy():\n    await asyncio.sleep(0)\n    while True: pass").prints(t, "")
+		for code, stdout := range map[string]string{
+			"try: await asyncio.sleep(60)\nfinally: print('cleaned')": "cleaned\n",
+			"await busy()": "",
+			"t = asyncio.create_task(busy())\nawait asyncio.sleep(60)": "",
+			"import time\nawait asyncio.to_thread(time.sleep, 5)":      "",
+		} {
+			x := s.in(t, code, object{"timeoutMs": 700})
+			if x.Status != "timed_out" || x.SessionEnded || x.Stdout != stdout {
+				t.Errorf("%q: got %s", code, x)
+			}
+			s.in(t, "print(await asyncio.sleep(0, kept))").prints(t, "5\n")
+		}
+	})
+}
+
+func TestSessionFaultSourceAndFuturesStay(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	a.follow(t,
+		step{code: "# one\nimport inspect\n\nclass First:\n    '''Doc.'''\n    x = 1\n    class Inner:\n        y = 2\ndef f():\n    return 1\nprint(inspect.getsource(First))", stdout: "class First:\n    '''Doc.'''\n    x = 1\n    class Inner:\n        y = 2\n\n"},
+		step{code: "import enum, functools\n@functools.total_ordering\nclass Second:\n    def __lt__(self, other): return True\n    def __eq__(self, other): return True\nclass Colour(enum.Enum):\n    RED = 1\nprint(inspect.getsource(Second) + inspect.getsource(Colour))", stdout: "@functools.total_ordering\nclass Second:\n    def __lt__(self, other): return True\n    def __eq__(self, other): return True\nclass Colour(enum.Enum):\n    RED = 1\n\n"},
+		step{code: "print(inspect.getsource(f) + inspect.getsource(First.Inner), end='')\nFirst.__doc__, [m.name for m in Colour]", stdout: "def f():\n    return 1\n    class Inner:\n        y = 2\n", shows: "('Doc.', ['RED'])"},
+		step{code: "'''Doc.'''\nfrom __future__ import annotations\nprint(__doc__)", stdout: "Doc.\n"},
+		step{code: "1 +", exit: 1, raises: "SyntaxError"},
+		step{code: "def g(x: missing) -> also.missing: ...\ng.__annotations__", shows: "{'x': 'missing', 'return': 'also.missing'}"},
+	)
+}

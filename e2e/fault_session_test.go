@@ -1,0 +1,57 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// step is one run of a session and what it must do.
+type step struct {
+	code string
+	// request has further fields of the request.
+	request object
+	// stdout is what the run prints, stderr a part of what it prints there.
+	stdout, stderr string
+	// exit is the exit code; 0 is a run that succeeds.
+	exit int
+	// raises is the name of the error.
+	raises string
+	// line is that of the error, if it is to be checked.
+	line int
+	// shows is the text of the only result.
+	shows string
+}
+
+// follow runs the steps in one new session, which must outlive all of them.
+func (a *account) follow(t *testing.T, steps ...step) {
+	t.Helper()
+	s := a.open(t, object{})
+	for i, c := range steps {
+		more := c.request
+		if more == nil {
+			more = object{}
+		}
+		x := s.in(t, c.code, more)
+		if x.SessionEnded {
+			t.Fatalf("step %d, %q: the session has ended: %s", i, c.code, x)
+		}
+		if x.ExitCode == nil || *x.ExitCode != c.exit || x.Stdout != c.stdout || !strings.Contains(x.Stderr, c.stderr) {
+			t.Errorf("step %d, %q: want exit code %d, stdout %q, stderr with %q: got %s", i, c.code, c.exit, c.stdout, c.stderr, x)
+		}
+		for _, own := range []string{"/pyth-on/", "usercustomize", "session.py"} {
+			if strings.Contains(x.Stderr+x.Stdout, own) {
+				t.Errorf("step %d, %q: it shows %s: %s", i, c.code, own, x)
+			}
+		}
+		switch {
+		case c.raises == "" && x.Error != nil, c.raises != "" && (x.Error == nil || x.Error.Name != c.raises):
+			t.Errorf("step %d, %q: want error %q: got %+v", i, c.code, c.raises, x.Error)
+		case c.line != 0 && x.Error.Line != c.line:
+			t.Errorf("step %d, %q: want line %d: got %+v", i, c.code, c.line, x.Error)
+		}
+		if c.shows != "" && (len(x.Results) != 1 || x.Results[0]["text/plain"] != c.shows) {
+			t.Errorf("step %d, %q: want result %s: got %v", i, c.code, c.shows, x.Results)
+		}
+	}
+	s.in(t, "pass").prints(t, "")
+}
