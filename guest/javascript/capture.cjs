@@ -75,7 +75,7 @@ function sources(source, found, before, after) {
     // There is room in the line that V8 does not show.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
-  const isBreak = gap === 1 && source[from] === '\n';
+  const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
   // V8 does not show the first half of such a line break.
   const shown = isBreak ? `${head}\r\n${source.slice(start)}` : source;
   const size = isBreak ? 2 : gap;
@@ -83,7 +83,7 @@ function sources(source, found, before, after) {
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
   // There is no room: columns in the expression are told one too far.
-  if (found.hasFunction()) return undefined;
+  if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
 

@@ -74,6 +74,7 @@ function internals() {
     get prepareStackTrace() {
       return load('internal/source_map/prepare_stack_trace')?.prepareStackTraceWithSourceMaps;
     },
+    strip: load('internal/modules/typescript')?.stripTypeScriptModuleTypes ?? ((source, name) => Module.stripTypeScriptTypes(source, { sourceUrl: name })),
     get amaro() {
       return load('internal/deps/amaro/dist/index');
     },

@@ -90,6 +90,8 @@ function firstName(node) {
         node = node.test;
         break;
       case 'AssignmentExpression':
+        node = node.operator === '=' && node.left.type === 'Identifier' ? node.right : node.left;
+        break;
       case 'BinaryExpression':
       case 'LogicalExpression':
         node = node.left;

@@ -116,7 +116,8 @@ class Session {
     this.setGlobals();
     for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
-    process._fatalException = (error, fromPromise) => this.failed(error, fromPromise);
+    // Without it the session would end with the next error.
+    defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
     const watch = new Worker(file, { argv: [], env: {}, execArgv: [], workerData: this.state.buffer });
     const early = () => { this.late = true; };
@@ -221,8 +222,10 @@ class Session {
       setInput(parts[2]);
       if (endsWith(this.program, '.ts')) run.source = withoutTypes(run);
     } catch (error) {
-      const end = indexOf(error.stack, '\n    at ');
-      if (end >= 0) error.stack = slice(error.stack, 0, end);
+      attempt(() => {
+        const end = indexOf(error.stack, '\n    at ');
+        if (end >= 0) error.stack = slice(error.stack, 0, end);
+      });
       this.fail(run, error);
       return;
     }

@@ -124,17 +124,11 @@ function onCompiled(program, change) {
 
 /**
  * Takes types out; spaces come in their place. Where that is not enough the
- * source is compiled, and has a source map.
+ * source is compiled, and has a source map. Traces show the name that is given.
  */
-function strip(source, sourceUrl) {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    install();
-    return Module.stripTypeScriptTypes(source, { sourceUrl });
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+function strip(source, name) {
+  install();
+  return internals().strip(source, name, name);
 }
 
 /** Whether the JavaScript is what a compiler has made. */
