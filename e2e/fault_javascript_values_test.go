@@ -126,12 +126,12 @@ func TestExecuteFaultIJavaScriptValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string][]string{
-		"let a = 1\na, a + 1, [a]":        {"[ 1 ]"},
-		"1 + 1;  // note":                 {"2"},
-		"1 + 1;; /* a */ ;":               {"2"},
-		"let a = 1\n++a":                  {"2"},
-		"let x = 1\n[1, 2].map((n) => n)": {},
-		"`a\n;${`b`}\n`":                  {`'a\n;b\n'`},
+		"let a = 1\na, a + 1, [a]":         {"[ 1 ]"},
+		"1 + 1;  // note":                  {"2"},
+		"1 + 1;; /* a */ ;":                {"2"},
+		"let a = 1\n++a":                   {"2"},
+		"let x = [[7]], y = x\n[0].length": {},
+		"`a\n;${`b`}\n`":                   {`'a\n;b\n'`},
 		"let s = 8, b = 2, g = { test: () => 4 }\ns = s\n/b/g.test(s)": {"1"},
 		"let s = 'a/b';\n/b/g.test(s)":                                 {"true"},
 		"{ a: 1 }":                                                     {},

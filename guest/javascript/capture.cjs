@@ -190,6 +190,19 @@ function caller(compile, program) {
   return script.runInThisContext()(compile, program, Reflect.apply);
 }
 
+/** Does ahead what takes long when it is done for the first time. */
+function warm() {
+  declare();
+  findPlace();
+  const source = `'use strict'; const x = 1, { a, ...b } = require('y'), f = async (y) => { for (const z of y) await console.log(\`\${z}\`, [1, ...z], /r/g, { k: z.m?.n }); };
+let s = 'text'; s += x; function g(h = 2) { try { return new h(!x && h + 1); } catch (e) { while (x) if (x) break; else throw e; } }
+class C extends g { #p = 1; m() { return super.m(); } } for (let i = 0; i < 2; i++) { f(i); }
+`;
+  finalExpression(`${source}console.log(x);`, 'commonjs');
+  compileFunction(`${source}x ? [] : {}`, __filename, finalExpression(`${source}x ? [] : {}`, 'commonjs'));
+  isCommonJS(source);
+}
+
 /**
  * Has the value of the final expression of the program at the path given to the
  * function, once. Node loads the program as ever.
@@ -283,4 +296,4 @@ function moduleOf(program, source, genuine) {
   };
 }
 
-module.exports = { capture, declare, findPlace, handOver };
+module.exports = { capture, handOver, warm };

@@ -16,11 +16,10 @@ const Module = require('module');
 const fs = require('fs');
 const path = require('path');
 const { fileURLToPath, pathToFileURL } = require('url');
-const { capture, declare, findPlace, handOver } = require('./capture.cjs');
+const { capture, handOver, warm } = require('./capture.cjs');
 const errors = require('./errors.cjs');
 const { internals } = require('./internals.cjs');
 const { placeOf, show } = require('./results.cjs');
-const { finalExpression } = require('./scan.cjs');
 const types = require('./types.cjs');
 
 const control = 100;
@@ -82,9 +81,7 @@ function prepare() {
     types.install();
     require('./warm.ts');
   }
-  declare();
-  findPlace();
-  finalExpression('const x = 1;\nx ? [] : {};', 'commonjs');
+  warm();
 }
 
 function setEnvironment(variables) {
