@@ -26,6 +26,7 @@ func GVisorMain() {
 		os.Args[0] = "runsc"
 		awaitCgroup()
 	}
+	restrictPrograms()
 	maincli.Main()
 }
 

@@ -1,0 +1,78 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// newNamespace are the flags that make one.
+var newNamespace = map[string]int{
+	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
+	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
+}
+
+// TestFaultF12ProgramsMakeNoNamespaces tries each kind by each system call, from
+// the program and from what it starts.
+func TestFaultF12ProgramsMakeNoNamespaces(t *testing.T) {
+	attr, data := ordinaryUser(t)
+	for name, s := range map[string]*server{"root": sharedServer(t), "an ordinary user": startIn(t, data, attr)} {
+		t.Run("a server of "+name, func(t *testing.T) {
+			a := s.register(t)
+			code := call + "import struct\nall = set()\n"
+			for _, flags := range newNamespace {
+				code += fmt.Sprintf(`
+all.add(call(272, %[1]d))
+all.add(call(56, %[1]d | 17, 0, 0, 0, 0))
+args = struct.pack('11Q', %[1]d, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0)
+all.add(call(435, args, 88))
+all.add(call(435, args, 64))
+`, flags)
+			}
+			code += `
+for ns in os.listdir('/proc/self/ns'):
+    try:
+        all.add(call(308, os.open('/proc/self/ns/' + ns, os.O_RDONLY), 0))
+    except OSError as e:
+        pass
+all.add(call(308, libc.syscall(434, os.getpid(), 0), 0x00020000))
+print(all)
+import subprocess, threading
+mounts = [call(165, b'none', b'/tmp', b'tmpfs', 0, 0), call(165, b'none', b'/tmp', b'devtmpfs', 0, 0), call(155, b'/', b'/tmp'), call(166, b'/tmp', 0), call(430, b'tmpfs', 0), call(161, b'/tmp')]
+print(mounts, call(250, 0, -3, 0) != 'ok', os.path.exists('/dev/fuse'), os.path.exists('/dev/net/tun'))
+ok = []
+threading.Thread(target=lambda: ok.append(os.fork() or os._exit(0))).start()
+print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(ok))
+`
+			want := "{'EPERM'}\n['EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM'] True False False\nok b'fine\\n' 1\n"
+			for _, isolation := range []string{"tenant", "execution"} {
+				a.execute(t, object{"code": code, "isolation": isolation}).prints(t, want)
+			}
+			a.open(t, object{}).in(t, code).prints(t, want)
+		})
+	}
+}
+
+// TestFaultF13WhatIsStoredCounts stores in ways that the size of a disk does not
+// count.
+func TestFaultF13WhatIsStoredCounts(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	const xattrs = `
+import errno, os, shutil, subprocess
+open('f', 'w').close()
+for target in 'f', '.', '/tmp', os.open('f', os.O_RDWR):
+    for name in 'user.x', 'user.' + 'n' * 200, 'trusted.x', 'system.posix_acl_access':
+        try:
+            os.setxattr(target, name, b'x' * 1000)
+            print('stored')
+        except OSError as e:
+            if e.errno != errno.ENOTSUP: print(name, e)
+print(os.listxattr('f'))
+shutil.copy2('f', 'g')
+subprocess.run('cp -a f h && tar cf - f | tar xf - -C /tmp', shell=True, check=True)
+print(sorted(os.listdir('.')))
+`
+	want := "[]\n['f', 'g', 'h', 'main.py']\n"
+	a.run(t, xattrs).prints(t, want)
+	a.open(t, object{}).in(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
+}
