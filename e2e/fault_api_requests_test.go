@@ -109,7 +109,7 @@ func TestFault11FaultsAreInWords(t *testing.T) {
 		body         any
 		want         string
 	}{
-		{"POST", "/api/v1/execute", object{"code": "1", "langauge": "python"}, "body.langauge: is not a known field; did you mean language?"},
+		{"POST", "/api/v1/execute", object{"code": "1", "languag_e": "python"}, "body.languag_e: is not a known field; did you mean language?"},
 		{"POST", "/api/v1/execute", object{"code": "1", "network": object{"alow": []string{}}}, "did you mean allow?"},
 		{"POST", "/api/v1/execute", object{"code": "1", "language": "java script"}, "did you mean javascript?"},
 		{"POST", "/api/v1/execute", object{"code": "1", "sessionId": session.ID, "timeoutMs": 999999}, "body.timeoutMs: must be at most 300,000 ms."},
