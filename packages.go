@@ -68,6 +68,7 @@ type PackageService interface {
 	AddPackage(ctx context.Context, user UserID, language Language, requirement string, progress PackageProgress) (p *Package, added bool, err error)
 	// RemovePackage removes a package that was asked for, with what nothing else
 	// needs; CodeNotFound if there is none, and CodeConflict if others need it.
+	// Without a language it looks in all lists, Python's first.
 	RemovePackage(ctx context.Context, user UserID, language Language, name string) error
 }
 

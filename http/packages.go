@@ -100,6 +100,7 @@ func (h *Handler) registerPackages() {
 		},
 		maxBytes: packagesBytes, timeout: packagesTimeout,
 		example: map[string]any{"packages": []string{"requests==2.32.3"}}, answer: map[string]any{"packages": []any{example}},
+		action: pyth.ActionPackagesChanged,
 	}, h.setPackages)
 	info := reflect.TypeFor[PackageInfo]()
 	responses := h.bothForms("It was there, and is now as asked for", info, events)
@@ -113,16 +114,16 @@ func (h *Handler) registerPackages() {
 			Responses:   responses,
 		},
 		maxBytes: smallBody, timeout: packagesTimeout,
-		example: map[string]any{"package": "numpy>=2"}, answer: example,
+		example: map[string]any{"package": "numpy>=2"}, answer: example, action: pyth.ActionPackagesChanged,
 	}, h.addPackage)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},
-			Description: "Removes a package that was asked for, with what nothing else needs. One that others need stays with them.",
+			Description: "Removes a package that was asked for, with what nothing else needs. One that others need stays with them. Without a language the package is looked for in both lists, Python's first.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
-		timeout: packagesTimeout,
+		timeout: packagesTimeout, action: pyth.ActionPackagesChanged,
 	}, h.removePackage)
 }
 
@@ -155,7 +156,7 @@ func (h *Handler) addPackage(ctx context.Context, in *addInput) (*packageOutput,
 }
 
 func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput, error) {
-	return nil, h.cfg.Packages.RemovePackage(ctx, caller(ctx).User.ID, languageOf(in.Language), in.Name)
+	return nil, h.cfg.Packages.RemovePackage(ctx, caller(ctx).User.ID, pyth.Language(in.Language), in.Name)
 }
 
 // changePackages answers with the result of a change, or with a stream of how it

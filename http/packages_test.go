@@ -65,7 +65,7 @@ func TestPackages(t *testing.T) {
 		{"are all removed", "PUT", "", `{"language":"typescript","packages":[]}`, shelf{}, 200, list, `usr_ada sets typescript []`},
 		{"are added", "POST", "", `{"package":"numpy>=2"}`, shelf{}, 201, numpyJSON, `usr_ada adds python numpy>=2`},
 		{"are changed", "POST", "", `{"package":"numpy>=2"}`, shelf{there: true}, 200, numpyJSON, `usr_ada adds python numpy>=2`},
-		{"are removed", "DELETE", "/numpy", "", shelf{}, 204, "", `usr_ada removes python numpy`},
+		{"are removed", "DELETE", "/numpy", "", shelf{}, 204, "", `usr_ada removes  numpy`},
 		{"are removed by a name with a scope", "DELETE", "/@noble/hashes?language=javascript", "", shelf{}, 204, "", `usr_ada removes javascript @noble/hashes`},
 		{"are removed by an escaped name", "DELETE", "/@noble%2Fhashes?language=javascript", "", shelf{}, 204, "", `usr_ada removes javascript @noble/hashes`},
 	} {

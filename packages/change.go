@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,9 +116,52 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 // RemovePackage removes a package. Nothing has to be looked up for it.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) error {
 	runtime := language.Runtime()
-	if runtime == pyth.PythonRuntime {
-		name = normalize(name)
+	if language == "" {
+		var err error
+		if runtime, err = s.runtimeWith(ctx, user, name); err != nil {
+			return err
+		}
 	}
+	err := s.remove(ctx, user, runtime, name)
+	switch pyth.ErrorCode(err) {
+	case pyth.CodeNotFound, pyth.CodeConflict:
+		return s.audit(ctx, user, &pyth.PackageList{Runtime: runtime}, nil, err)
+	}
+	return err
+}
+
+// runtimeWith is the runtime whose list has the package: asked for if possible,
+// and Python's before Node's. It is Python's if no list has it.
+func (s *Service) runtimeWith(ctx context.Context, user pyth.UserID, name string) (pyth.Runtime, error) {
+	needed := pyth.Runtime("")
+	for _, runtime := range []pyth.Runtime{pyth.PythonRuntime, pyth.NodeRuntime} {
+		list, err := s.config.Store.PackageList(ctx, user, runtime)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range list.Packages {
+			switch {
+			case p.Name != nameIn(runtime, name):
+			case p.Direct:
+				return runtime, nil
+			case needed == "":
+				needed = runtime
+			}
+		}
+	}
+	return cmp.Or(needed, pyth.PythonRuntime), nil
+}
+
+// nameIn is the name as lists of the runtime have it.
+func nameIn(runtime pyth.Runtime, name string) string {
+	if runtime == pyth.PythonRuntime {
+		return normalize(name)
+	}
+	return name
+}
+
+func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, name string) error {
+	name = nameIn(runtime, name)
 	return s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		at := slices.IndexFunc(list.Packages, func(p *pyth.LockedPackage) bool { return p.Name == name && p.Direct })
 		if at < 0 {
@@ -202,7 +246,7 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Run
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
-			s.audit(ctx, user, list, list, err)
+			return s.audit(ctx, user, list, nil, err)
 		}
 		return err
 	})
@@ -353,11 +397,11 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth
 	if err != nil {
 		return err
 	}
-	s.audit(ctx, user, list, next, nil)
+	recorded := s.audit(ctx, user, list, next, nil)
 	if err := s.collect(context.WithoutCancel(ctx)); err != nil {
 		s.config.Logger.Error("removing packages that are of no use", "error", err)
 	}
-	return nil
+	return recorded
 }
 
 // again is the way to the archive of a package that was locked.
@@ -393,26 +437,34 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Ru
 	return layer, err
 }
 
-// audit takes down a change, or that none was made.
-func (s *Service) audit(ctx context.Context, user pyth.UserID, before, after *pyth.PackageList, failed error) {
+// audit enters a change, or an attempt that failed, in which case after is nil. It
+// returns the error that the caller gets: failed, or, if the entry cannot be
+// written, one that says so. A change that was made stays.
+func (s *Service) audit(ctx context.Context, user pyth.UserID, before, after *pyth.PackageList, failed error) error {
 	if s.config.Auditor == nil {
-		return
+		return failed
 	}
 	language := pyth.Python
-	if after.Runtime == pyth.NodeRuntime {
+	if before.Runtime == pyth.NodeRuntime {
 		language = pyth.JavaScript
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Outcome: pyth.AuditSuccess, Details: map[string]any{"language": string(language)}}
-	if failed != nil {
-		e.Outcome = pyth.AuditFailure
-		e.Details["reason"] = string(pyth.ErrorCode(failed))
-	} else {
+	message := "The packages were changed, but the audit log cannot be written at this moment. Look at the list before you try again."
+	if failed == nil {
 		e.Details["added"] = difference(after, before)
 		e.Details["removed"] = difference(before, after)
+	} else {
+		message = "The audit log cannot be written at this moment, so the request is not answered. Nothing was changed. Try again later."
+		e.Outcome = pyth.AuditFailure
+		if pyth.ErrorCode(failed) == pyth.CodeNotFound {
+			e.Outcome = pyth.AuditDenied
+		}
+		e.Details["reason"] = string(pyth.ErrorCode(failed))
 	}
 	if err := s.config.Auditor.Record(ctx, e); err != nil {
-		s.config.Logger.Error("a change of packages was not taken down", "error", err)
+		return &pyth.Error{Code: pyth.CodeUnavailable, Message: message, Err: errors.Join(err, failed)}
 	}
+	return failed
 }
 
 // difference are the packages of a list that another has not.

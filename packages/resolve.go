@@ -123,10 +123,11 @@ func (l *lines) flush() {
 		return r
 	}, strings.ToValidUTF8(string(l.rest), "\ufffd"))
 	l.rest = l.rest[:0]
-	if line = strings.TrimRight(line, " "); line == "" {
+	progress := strings.HasPrefix(line, "npm http ")
+	if line = strings.TrimRight(scrub(line), " "); line == "" {
 		return
 	}
-	if !strings.HasPrefix(line, "npm http ") { // It tells of progress alone.
+	if !progress { // It tells of progress alone.
 		if len(l.last) == maxTold {
 			l.last = l.last[1:]
 		}
