@@ -140,4 +140,7 @@ type Check struct {
 	// Status is "ok", "degraded" or "unavailable".
 	Status string
 	Detail string
+	// FreeBytes and TotalBytes are the room of what has some; TotalBytes is 0 for
+	// all else.
+	FreeBytes, TotalBytes int64
 }

@@ -42,6 +42,21 @@ func emptyDisk(t *testing.T, bytes int64) string {
 	return data
 }
 
+// fillDisk fills the disk that the directory is on with a file, whose path it
+// returns.
+func fillDisk(t *testing.T, dir string) string {
+	t.Helper()
+	fill := filepath.Join(dir, "fill")
+	f := must(os.Create(fill))(t)
+	defer f.Close()
+	block := make([]byte, 4096)
+	for {
+		if _, err := f.Write(block); err != nil {
+			return fill
+		}
+	}
+}
+
 // TestAttack108 is apart from the other attacks, because it needs a disk of its
 // own.
 func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
@@ -49,15 +64,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	s := startIn(t, data, nil)
 	a := s.register(t)
 	a.secret(t, "TOKEN", "canary-value")
-	fill := filepath.Join(data, "fill")
-	f := must(os.Create(fill))(t)
-	block := make([]byte, 4096)
-	for {
-		if _, err := f.Write(block); err != nil {
-			break
-		}
-	}
-	f.Close()
+	fill := fillDisk(t, data)
 	var refused *answer
 	for range 100 { // The log's last page may take some more.
 		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
@@ -79,6 +86,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	// The use of its secret cannot be recorded, so it does not run.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
+	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,8 @@ type Config struct {
 	Limits pyth.Limits
 	// Database tells whether the store can serve.
 	Database func(context.Context) error
+	// More are further checks, by name.
+	More map[string]func(context.Context) pyth.Check
 	// Fixed are checks whose result does not change while the server runs.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
@@ -76,6 +78,9 @@ func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
 		"sandbox":  m.sandbox(ctx),
+	}
+	for name, check := range m.config.More {
+		checks[name] = check(ctx)
 	}
 	for name, c := range m.config.Fixed {
 		checks[name] = c

@@ -25,6 +25,9 @@ type HealthResponse struct {
 type HealthCheck struct {
 	Status string `json:"status" enum:"ok,degraded,unavailable"`
 	Detail string `json:"detail,omitzero"`
+	// FreeBytes is a pointer, because a disk without room has 0.
+	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"Of the disk: what may still be written."`
+	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"Of the disk: its size."`
 }
 
 // ProbeResponse answers a probe.
@@ -79,7 +82,10 @@ const tagSystem = "System"
 func (h *Handler) registerHealth() {
 	example := map[string]any{
 		"status": "ok", "version": "1.0.0", "uptimeMs": 60000,
-		"checks": map[string]any{"database": map[string]any{"status": "ok"}, "sandbox": map[string]any{"status": "ok"}},
+		"checks": map[string]any{
+			"database": map[string]any{"status": "ok"}, "sandbox": map[string]any{"status": "ok"},
+			"disk": map[string]any{"status": "ok", "detail": "9.3 GiB free", "freeBytes": 10_000_000_000, "totalBytes": 20_000_000_000},
+		},
 	}
 	for path, id := range map[string]string{"/api/health": "health", "/health": "healthAlias"} {
 		register(h, operation{
@@ -139,7 +145,12 @@ func (h *Handler) state(ctx context.Context) HealthResponse {
 		Checks:   map[string]HealthCheck{},
 	}
 	for name, check := range h.cfg.Health.Health(ctx) {
-		out.Checks[name] = HealthCheck{Status: check.Status, Detail: check.Detail}
+		shown := HealthCheck{Status: check.Status, Detail: check.Detail, TotalBytes: check.TotalBytes}
+		if check.TotalBytes > 0 {
+			free := max(check.FreeBytes, 0)
+			shown.FreeBytes = &free
+		}
+		out.Checks[name] = shown
 		switch {
 		case check.Status == statusOK:
 		case check.Status == statusDegraded && name != "sandbox":

@@ -27,7 +27,7 @@ const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	if len(records) == 1 {
 		// A transaction of its own. What begins and ends one takes long, too.
-		return failure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
+		return s.writeFailure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		insert := tx.StmtContext(ctx, s.appendAudit)

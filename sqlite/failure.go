@@ -27,3 +27,24 @@ func failure(err error) error {
 	}
 	return err
 }
+
+// writeFailure is failure for what writes: a disk that does not take it is told.
+func (s *Store) writeFailure(err error) error {
+	if s.diskFailed != nil && ofDisk(err) {
+		s.diskFailed()
+	}
+	return failure(err)
+}
+
+// ofDisk is whether the disk is at fault: full, read-only or broken.
+func ofDisk(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}

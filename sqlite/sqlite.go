@@ -35,6 +35,8 @@ type Store struct {
 	reader *sql.DB
 	// These are prepared, because every request or run needs them.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
+	// diskFailed is told of writes that the disk did not take; it may be nil.
+	diskFailed func()
 }
 
 var _ pyth.Store = (*Store)(nil)
@@ -182,6 +184,10 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
+// OnDiskFailure has the function called, which must not block, whenever the disk
+// does not take a write. It must be called before the store is used.
+func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
+
 // Ping tells whether the store can serve.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
@@ -209,18 +215,18 @@ func (s *Store) Close() error {
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return failure(err)
+		return s.writeFailure(err)
 	}
 	if err := f(tx); err != nil {
-		return failure(errors.Join(err, tx.Rollback()))
+		return s.writeFailure(errors.Join(err, tx.Rollback()))
 	}
-	return failure(tx.Commit())
+	return s.writeFailure(tx.Commit())
 }
 
 // write executes one statement.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
-	return changed, failure(err)
+	return changed, s.writeFailure(err)
 }
 
 // found turns an absent row into CodeNotFound.

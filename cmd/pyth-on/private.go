@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/pyth-on/pyth-on/disk"
 )
 
 // keepPrivate takes the data directory away from others than its owner. One
@@ -43,7 +45,7 @@ func foreignIn(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ours := []string{"lock", "run", "packages", "root.key", "keys.lock", newServerMark, databaseName + "*", "rootfs*", ".rootfs-build-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
+	ours := []string{"lock", "run", "packages", disk.ProbeName, "root.key", "keys.lock", newServerMark, databaseName + "*", "rootfs*", ".rootfs-build-*", "node-*", "node.lock", ".node-fetch-*", ".root-key-*", "lost+found"}
 	for _, e := range entries {
 		if !slices.ContainsFunc(ours, func(pattern string) bool {
 			ok, _ := filepath.Match(pattern, e.Name())

@@ -15,6 +15,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/audit"
 	"github.com/pyth-on/pyth-on/auth"
+	"github.com/pyth-on/pyth-on/disk"
 	"github.com/pyth-on/pyth-on/execution"
 	"github.com/pyth-on/pyth-on/generate"
 	"github.com/pyth-on/pyth-on/health"
@@ -108,6 +109,8 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	store, sealed := opened.Store, opened.vault
+	gate := diskGate{disk.NewMonitor(data.path, logger)}
+	store.OnDiskFailure(gate.monitor.Failed)
 	defer func() { err = errors.Join(err, store.Close()) }()
 	accounts, err := c.accounts(ctx, store, sealed)
 	if err != nil {
@@ -183,6 +186,7 @@ func (c *serveCommand) serve() (err error) {
 		Dispatcher: pool,
 		Limits:     limits.Default,
 		Database:   store.Ping,
+		More:       map[string]func(context.Context) pyth.Check{"disk": gate.health},
 		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": generateCheck(model)},
 		Clock:      now,
 	})
@@ -190,7 +194,7 @@ func (c *serveCommand) serve() (err error) {
 		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
 		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Packages: installed, Clock: now,
 	})
-	audited := audit.Executions(executions, log)
+	audited := gate.executions(audit.Executions(executions, log))
 	asked := newGenerateMetrics()
 	generating, err := c.settings(model)
 	if err != nil {
@@ -203,11 +207,11 @@ func (c *serveCommand) serve() (err error) {
 	handler, err := c.handler(pyhttp.Config{
 		Accounts:        audit.Accounts(accounts, log),
 		Executions:      audited,
-		Sessions:        audit.Sessions(sessions, log),
+		Sessions:        gate.sessions(audit.Sessions(sessions, log)),
 		Secrets:         audit.Secrets(secret, log),
-		Packages:        installed,
+		Packages:        gate.packages(installed),
 		ZK:              audit.ZK(encrypted, log),
-		Generations:     generate.New(generating),
+		Generations:     gate.generations(generate.New(generating)),
 		GenerateTimeout: c.GenerateTimeout,
 		Audit:           log,
 		Denials:         log,
@@ -217,7 +221,7 @@ func (c *serveCommand) serve() (err error) {
 		Features:        features(model != nil),
 		Version:         version,
 		StartedAt:       started,
-		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log), asked.collectors()),
+		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log), asked.collectors(), gate.collectors()),
 		Logger:          logger,
 	})
 	if err != nil {
@@ -228,6 +232,7 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer stopMetrics()
+	go gate.monitor.Watch(ctx)
 	go every(ctx, purgeInterval, logger, "deleting expired tokens", accounts.PurgeExpired)
 	if c.AuditRetention > 0 {
 		prune := func(ctx context.Context) error { return pruneAudit(ctx, log, c.AuditRetention, logger) }

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+	"github.com/prometheus/client_golang/prometheus"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/disk"
+	"github.com/pyth-on/pyth-on/health"
+)
+
+// diskGate refuses work whose record could not be written: a run that cannot be
+// entered into the audit log has no answer, so it must not begin.
+type diskGate struct{ monitor *disk.Monitor }
+
+func (g diskGate) check() error {
+	err := g.monitor.Check()
+	if err == nil {
+		return nil
+	}
+	state := "full"
+	if full, ok := errors.AsType[*disk.FullError](err); ok && full.Space.ReadOnly {
+		state = "read-only"
+	}
+	return &pyth.Error{
+		Code:    pyth.CodeUnavailable,
+		Message: "The server's disk is " + state + ", so that what is done could not be recorded. Nothing was run. Try again later.",
+		Err:     err,
+	}
+}
+
+// executions is the service behind the gate.
+func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
+	return gatedExecutions{next, g}
+}
+
+type gatedExecutions struct {
+	pyth.ExecutionService
+	gate diskGate
+}
+
+// Execute runs a program unless the disk is full.
+func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.ExecutionService.Execute(ctx, user, p, events)
+}
+
+// sessions is the service behind the gate.
+func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
+	return gatedSessions{next, g}
+}
+
+type gatedSessions struct {
+	pyth.SessionService
+	gate diskGate
+}
+
+// OpenSession opens a session unless the disk is full.
+func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.SessionService.OpenSession(ctx, user, r)
+}
+
+// packages is the service behind the gate.
+func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
+	return gatedPackages{next, g}
+}
+
+type gatedPackages struct {
+	pyth.PackageService
+	gate diskGate
+}
+
+// SetPackages replaces the list unless the disk is full.
+func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) ([]*pyth.Package, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.PackageService.SetPackages(ctx, user, language, requirements, progress)
+}
+
+// AddPackage adds a package unless the disk is full.
+func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.Package, bool, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, false, err
+	}
+	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
+}
+
+// generations is the service behind the gate: the model costs tokens.
+func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
+	return gatedGenerations{next, g}
+}
+
+type gatedGenerations struct {
+	pyth.GenerateService
+	gate diskGate
+}
+
+// Generate generates a program unless the disk is full.
+func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	return s.GenerateService.Generate(ctx, user, r, events)
+}
+
+// littleRoom is the free space below which the server is degraded.
+const littleRoom = 64 << 20
+
+// health is the check of the disk.
+func (g diskGate) health(context.Context) pyth.Check {
+	space, err := g.monitor.State()
+	check := pyth.Check{Status: health.OK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
+	free := humanize.IBytes(uint64(max(space.FreeBytes, 0))) + " free"
+	switch {
+	case err != nil && space.ReadOnly:
+		check.Status, check.Detail = health.Unavailable, "the data directory is read-only"
+	case err != nil:
+		check.Status, check.Detail = health.Unavailable, fmt.Sprintf("the data directory takes no writes, %s", free)
+	case space.FreeBytes < littleRoom:
+		check.Status, check.Detail = health.Degraded, "there is little room for the data directory, "+free
+	default:
+		check.Detail = free
+	}
+	return check
+}
+
+// collectors show the room.
+func (g diskGate) collectors() []prometheus.Collector {
+	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pyth_on_disk_free_bytes", Help: "Free space of the data directory's file system.",
+	}, func() float64 {
+		space, _ := g.monitor.State()
+		return float64(space.FreeBytes)
+	})}
+}

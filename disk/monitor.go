@@ -1,0 +1,182 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	// lowBytes is the room below which a write is tried before it is said that
+	// there is room: some of it may be kept for other users.
+	lowBytes = 8 << 20
+	// recordBytes is what the record of a run takes at most, with the growth of
+	// the files that it is written to.
+	recordBytes = 256 << 10
+	// probeBytes is enough to find out whether a disk with room takes writes.
+	probeBytes = 4 << 10
+	// probeInterval is how often a write is tried.
+	probeInterval = 10 * time.Second
+	// repeatAfter is how old the result of a write may be while there is a fault.
+	repeatAfter = 100 * time.Millisecond
+)
+
+// ProbeName is the file in the directory that is written to and removed.
+const ProbeName = ".disk-probe"
+
+// FullError is that a directory takes no writes: its disk is full, read-only or
+// broken.
+type FullError struct {
+	Space Space
+	// Err is what a write failed with; nil where none was tried.
+	Err error
+}
+
+func (e *FullError) Error() string {
+	if e.Space.ReadOnly {
+		return "the disk is read-only"
+	}
+	return fmt.Sprintf("the disk takes no writes, %s are free: %v", humanize.IBytes(uint64(max(e.Space.FreeBytes, 0))), e.Err)
+}
+
+func (e *FullError) Unwrap() error { return e.Err }
+
+// Monitor tells whether a directory takes writes. It is safe for concurrent use.
+type Monitor struct {
+	dir    string
+	logger *slog.Logger
+	wake   chan struct{}
+	// faulty is whether the last write failed.
+	faulty atomic.Bool
+
+	mu    sync.Mutex
+	at    time.Time
+	space Space
+	fault error
+	// told is whether the log has the fault.
+	told bool
+}
+
+// NewMonitor makes a Monitor of the directory. Watch keeps it up to date.
+func NewMonitor(dir string, logger *slog.Logger) *Monitor {
+	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
+}
+
+// Check returns a *FullError if the directory takes no writes. While there is
+// room and the last write was well it costs one system call.
+func (m *Monitor) Check() error {
+	_, err := m.state()
+	return err
+}
+
+// State returns the room, and what Check returns.
+func (m *Monitor) State() (Space, error) { return m.state() }
+
+func (m *Monitor) state() (Space, error) {
+	space, err := SpaceOf(m.dir)
+	switch {
+	case err != nil:
+		return space, m.record(space, &FullError{Space: space, Err: err})
+	case space.ReadOnly:
+		return space, m.record(space, &FullError{Space: space})
+	case space.FreeBytes < lowBytes || m.faulty.Load():
+		return space, m.retry(space)
+	}
+	return space, nil
+}
+
+// retry tries a write, unless one was tried just now and nothing has changed.
+func (m *Monitor) retry(space Space) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.at) < repeatAfter && space == m.space {
+		return m.fault
+	}
+	return m.probeLocked(space, false)
+}
+
+// record is for a fault that shows without a write.
+func (m *Monitor) record(space Space, fault error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.recordLocked(space, fault)
+	return fault
+}
+
+// probeLocked tries a write. sync is whether it has to reach the disk.
+func (m *Monitor) probeLocked(space Space, sync bool) error {
+	size := probeBytes
+	if space.FreeBytes < lowBytes {
+		size = recordBytes
+	}
+	var fault error
+	if err := write(filepath.Join(m.dir, ProbeName), size, sync); err != nil {
+		fault = &FullError{Space: space, Err: err}
+	}
+	m.recordLocked(space, fault)
+	return fault
+}
+
+// recordLocked keeps the result, and logs when it is another than before.
+func (m *Monitor) recordLocked(space Space, fault error) {
+	m.at, m.space, m.fault = time.Now(), space, fault
+	m.faulty.Store(fault != nil)
+	switch {
+	case fault != nil && !m.told:
+		m.logger.Error("the disk takes no writes: programs are refused", "path", m.dir, "free_bytes", space.FreeBytes,
+			"read_only", space.ReadOnly, "error", fault, "hint", "make room in the data directory's file system; the server notices by itself")
+	case fault == nil && m.told:
+		m.logger.Info("the disk takes writes again", "path", m.dir, "free_bytes", space.FreeBytes)
+	}
+	m.told = fault != nil
+}
+
+// Failed tells that a write of somebody else failed: the next result is due now.
+func (m *Monitor) Failed() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // It is due already.
+	}
+}
+
+// Watch tries a write from time to time, until the context ends.
+func (m *Monitor) Watch(ctx context.Context) {
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		if space, err := SpaceOf(m.dir); err != nil || space.ReadOnly {
+			_, _ = m.state()
+		} else {
+			m.mu.Lock()
+			_ = m.probeLocked(space, true)
+			m.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-m.wake:
+		}
+	}
+}
+
+// write makes a file of so many bytes and removes it.
+func write(path string, size int, sync bool) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, size))
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), os.Remove(path))
+}

@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// diskHealth is what /api/health says of the disk.
+type diskHealth struct {
+	Status string
+	Checks map[string]struct {
+		Status, Detail string
+		FreeBytes      *int64
+		TotalBytes     int64
+	}
+}
+
+func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
+	t.Helper()
+	h := new(diskHealth)
+	res := s.call(t, nil, "GET", "/api/health", nil)
+	if res.status != status {
+		t.Errorf("health is %d: %s", res.status, res.body)
+	}
+	// status is a number in an error, and not looked at there.
+	var members struct{ Checks json.RawMessage }
+	if err := json.Unmarshal(res.body, &members); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(members.Checks, &h.Checks); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// refusesWork checks that nothing is begun whose record could not be written,
+// and that the server says why.
+func refusesWork(t *testing.T, a *account, session *session, state string) {
+	t.Helper()
+	s := a.server
+	for name, r := range map[string]struct {
+		method, path string
+		body         object
+	}{
+		"Python":         {"POST", "/api/v1/execute", object{"code": "print(1)"}},
+		"JavaScript":     {"POST", "/api/v1/execute", object{"code": "console.log(1)", "language": "javascript"}},
+		"TypeScript":     {"POST", "/api/v1/execute", object{"code": "console.log(1 as number)", "language": "typescript"}},
+		"a session":      {"POST", "/api/v1/execute", object{"code": "n += 1", "sessionId": session.ID}},
+		"a new session":  {"POST", "/api/v1/sessions", object{"language": "python"}},
+		"another":        {"POST", "/api/v1/sessions", object{"language": "javascript"}},
+		"packages":       {"PUT", "/api/v1/packages", object{"language": "python", "packages": []string{"six"}}},
+		"one package":    {"POST", "/api/v1/packages", object{"language": "python", "package": "six"}},
+		"a generation":   {"POST", "/api/v1/generate", object{"prompt": "print 1"}},
+		"with a secret":  {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{"TOKEN"}}},
+		"without record": {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{}}},
+	} {
+		res := s.call(t, a, r.method, r.path, r.body)
+		var p problem
+		_ = json.Unmarshal(res.body, &p)
+		if res.status != 503 || p.Code != "unavailable" || !strings.Contains(p.Detail, "disk is "+state) || res.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %v %s", name, res.status, res.header, res.body)
+		}
+	}
+	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", object{"code": "print(1)"}).refused(t, 503, "unavailable")
+	if p := s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable"); !strings.Contains(p.Detail, "disk") {
+		t.Errorf("readiness: %+v", p)
+	}
+	if h := s.diskHealth(t, 503); h.Checks["disk"].Status != "unavailable" || h.Checks["disk"].Detail == "" || h.Checks["disk"].FreeBytes == nil || h.Checks["sandbox"].Status != "ok" {
+		t.Errorf("%+v", h)
+	}
+	// What needs no record goes on.
+	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
+	s.call(t, a, "GET", "/api/v1/sessions", nil).want(t, 200, nil)
+	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
+}
+
+// works checks that the server has recovered, and that nothing ran meanwhile.
+func works(t *testing.T, a *account, session *session) {
+	t.Helper()
+	session.in(t, "n += 1\nprint(n)").prints(t, "1\n")
+	session.in(t, "n -= 1")
+	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
+	a.server.call(t, nil, "GET", "/readyz", nil).want(t, 200, nil)
+	if h := a.server.diskHealth(t, 200); h.Checks["disk"].Status != "ok" {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	data := smallDisk(t)
+	s := startIn(t, data, nil)
+	a := s.register(t)
+	a.secret(t, "TOKEN", "canary-value")
+	session := a.open(t, object{"language": "python"})
+	session.in(t, "n = 0")
+	h := s.diskHealth(t, 200).Checks["disk"]
+	if h.Status != "ok" || h.FreeBytes == nil || *h.FreeBytes < 10*mib || h.TotalBytes != 512*mib || !strings.HasSuffix(h.Detail, "MiB free") {
+		t.Errorf("%+v", h)
+	}
+	if free := s.metric(t, "pyth_on_disk_free_bytes"); free < 10*mib || free > 512*mib {
+		t.Errorf("free are %v", free)
+	}
+	for range 3 {
+		// At once: nothing has failed yet, and no interval has passed.
+		fill := fillDisk(t, data)
+		refusesWork(t, a, session, "full")
+		if err := os.Remove(fill); err != nil {
+			t.Fatal(err)
+		}
+		works(t, a, session)
+	}
+	log := s.log.String()
+	if strings.Count(log, `msg="the disk takes no writes: programs are refused"`) != 3 || strings.Count(log, `msg="the disk takes writes again"`) != 3 {
+		t.Errorf("the log does not tell each time: %s", log)
+	}
+}
+
+func TestExecuteFault17AReadOnlyDiskRefusesBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	data := smallDisk(t)
+	s := startIn(t, data, nil)
+	a := s.register(t)
+	a.secret(t, "TOKEN", "canary-value")
+	session := a.open(t, object{"language": "python"})
+	session.in(t, "n = 0")
+	if err := syscall.Mount(data, data, "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("", data, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	refusesWork(t, a, session, "read-only")
+	// A server does not start there.
+	if code, out := serveExits(t, "--addr=127.0.0.1:0", "--data-dir="+data); code == 0 || strings.Contains(out, "goroutine") {
+		t.Errorf("%d: %s", code, out)
+	}
+	if err := syscall.Unmount(data, syscall.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	works(t, a, session)
+}
