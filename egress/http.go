@@ -216,6 +216,7 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 		}
 		removeHops(resp.Header, raw["Connection"])
 		resp.Header.Del(verdictHeader) // It is the proxy's alone.
+		resp.Trailer.Del(verdictHeader)
 		resp.ProtoMinor = 1
 		switch {
 		case resp.ProtoMajor != 1 || resp.StatusCode == http.StatusSwitchingProtocols:

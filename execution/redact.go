@@ -75,7 +75,7 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
 	}
-	e.Name = r.cut(e.Name, false, len(e.Name) >= maxHookName)
+	e.Name = r.cut(e.Name, false, len(e.Name) >= maxErrorName)
 	e.Message = r.cut(e.Message, false, len(e.Message) >= maxErrorMessage)
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }

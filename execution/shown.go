@@ -8,19 +8,15 @@ import (
 )
 
 // Bounds on what is shown of an exception, in bytes. The hooks of the interpreters
-// cut the message and the traceback to as many characters.
+// cut these texts to as many characters, or to more.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-const (
-	// maxHookName is how many characters the hooks leave of an exception's name.
-	maxHookName = 1024
-	// maxHookResult is how many characters the hooks leave of a value as text.
-	maxHookResult = 100_000
-)
+// maxHookResult is how many characters the hooks leave of a value as text.
+const maxHookResult = 100_000
 
 // cutError cuts what is shown of an exception: the end of a name or a message, the
 // beginning of a traceback.
