@@ -275,3 +275,64 @@ func TestASessionsRunsHaveItsSecretsAndShowNoneOfThem(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsCutShowsNoPartOfAValue(t *testing.T) {
+	const value = "canary-0123456789-of-a-secret"
+	for name, e := range map[string]pyth.ProgramError{
+		"a message cut by a hook":    {Message: strings.Repeat("x", 16384-28) + value[:28]},
+		"in half a character":        {Message: strings.Repeat("x", 16384-20) + value[:20] + "\ufffd"},
+		"a message cut here":         {Message: strings.Repeat("x", 16384-28) + value},
+		"in characters of two bytes": {Message: strings.Repeat("é", 8192-10) + value},
+		"a name":                     {Name: strings.Repeat("x", 256-20) + value[:20]},
+		"a trace cut by a hook":      {Traceback: value[1:] + strings.Repeat("x", 65536-28)},
+		"a trace cut here":           {Traceback: value + strings.Repeat("é", 32768-8)},
+	} {
+		p := &printing{outcome: pyth.Outcome{Status: pyth.StatusFailed, Error: &e}}
+		s, _ := withSecrets(p, nil, pyth.EnvVar{Name: "T", Value: value})
+		x, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := x.Error.Name + x.Error.Message + x.Error.Traceback
+		for i := 0; i+7 <= len(value); i++ {
+			if strings.Contains(all, value[i:i+7]) {
+				t.Errorf("%s: %q is shown", name, value[i:i+7])
+			}
+		}
+		if len(x.Error.Name) > 256 || len(x.Error.Message) > 16384+20 || len(x.Error.Traceback) > 65536+20 || x.Redactions == 0 {
+			t.Errorf("%s: %d, %d, %d bytes", name, len(x.Error.Name), len(x.Error.Message), len(x.Error.Traceback))
+		}
+	}
+}
+
+func TestNamesOfFilesAndTypesAreRedacted(t *testing.T) {
+	const value = "canary/0123456789\nx"
+	p := &printing{outcome: pyth.Outcome{
+		Status: pyth.StatusSucceeded,
+		Files:  []pyth.File{{Path: "a" + "canary-1"}, {Path: "a[secret:U]"}, {Path: "b"}},
+		FilesSkipped: []pyth.SkippedFile{
+			{Path: "canary/0123456789\ufffdx", Reason: "its path must not contain control characters"},
+			{Path: strings.Repeat("x", 1016) + "canary-\u2026"},
+		},
+		Results:        []pyth.Result{{"application/canary-1": "canary-1", "image/png": "canary-1", "image/gif": "Y2FuYXJ5LTE="}},
+		ResultsSkipped: []pyth.SkippedResult{{MediaType: "application/canary-1+json"}},
+		Usage:          pyth.Usage{Network: []pyth.Connection{{Host: "canary-1.example.org", Reason: "host canary-1.example.org is not in network.allow"}}},
+	}}
+	s, _ := withSecrets(p, nil, pyth.EnvVar{Name: "T", Value: value}, pyth.EnvVar{Name: "U", Value: "canary-1"})
+	x, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Files[0].Path != "a[secret:U]" || x.Files[1].Path != "a[secret:U]-2" || x.Files[2].Path != "b" {
+		t.Errorf("got %+v", x.Files)
+	}
+	if x.FilesSkipped[0].Path != "[secret:T]" || strings.Contains(x.FilesSkipped[1].Path, "canary") {
+		t.Errorf("got %+v", x.FilesSkipped)
+	}
+	if r := x.Results[0]; r["application/[secret:U]"] != "[secret:U]" || r["image/png"] != "[secret:U]" || r["image/gif"] != "Y2FuYXJ5LTE=" {
+		t.Errorf("got %v", r)
+	}
+	if x.ResultsSkipped[0].MediaType != "application/[secret:U]+json" || x.Usage.Network[0].Host != "[secret:U].example.org" || strings.Contains(x.Usage.Network[0].Reason, "canary") {
+		t.Errorf("got %+v, %+v", x.ResultsSkipped, x.Usage.Network)
+	}
+}

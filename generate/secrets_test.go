@@ -41,7 +41,7 @@ func TestNoValueOfASecretIsSentToTheModel(t *testing.T) {
 			fmt.Fprintf(&shown, "<%s>\n", form)
 		}
 	}
-	for _, where := range []string{"output", "prompt", "files", "file names", "session", "hosts", "package", "code", "cut output", "descriptions"} {
+	for _, where := range []string{"output", "prompt", "files", "file names", "session", "hosts", "package", "code", "cut output", "cut errors", "descriptions"} {
 		for name, events := range map[string]pyth.GenerateEvents{"": nil, ", streamed": &listener{}} {
 			t.Run("in "+where+name, func(t *testing.T) {
 				r := newRig(t, claudetest.Program("explained", "first"), claudetest.Program("explained", "good"))
@@ -58,6 +58,11 @@ func TestNoValueOfASecretIsSentToTheModel(t *testing.T) {
 					failed.Stdout = []byte(strings.Repeat(".", 2<<10-9) + values["TOKEN"] + strings.Repeat(".", 9000) + values["TOKEN"] + strings.Repeat(".", 6<<10-10))
 					failed.Stderr = []byte(strings.Repeat(".", 7000) + values["TOKEN"][:12])
 					failed.StderrTruncated = true
+				case "cut errors":
+					failed.Error = &pyth.ProgramError{
+						Name: strings.Repeat("N", 256-14) + values["TOKEN"][:14], Message: strings.Repeat(".", 16<<10-14) + values["TOKEN"][:14],
+						Traceback: values["LONG"][1:] + strings.Repeat(".", 64<<10),
+					}
 				case "prompt":
 					request.Prompt = "print " + shown.String()
 				case "files":

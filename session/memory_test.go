@@ -1,0 +1,61 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func TestASessionRemembersTheValuesOfItsRunsToItsEnd(t *testing.T) {
+	on(t, "", nil, func(s *scene) {
+		x, other := s.open(), s.open()
+		value := func(text string) []pyth.SecretValue { return []pyth.SecretValue{{Name: "S", Value: []byte(text)}} }
+		turn := func(id pyth.SessionID, values []pyth.SecretValue) []pyth.SecretValue {
+			_, _, release, err := s.Turn(s.Context(), "ada", id)
+			if err != nil {
+				s.Fatal(err)
+			}
+			defer release(nil, nil)
+			all, err := s.Remember(id, values)
+			if err != nil {
+				s.Fatal(err)
+			}
+			return all
+		}
+		first := value("first")
+		turn(x.ID, first)
+		pyth.ClearSecrets(first) // It keeps a copy.
+		turn(x.ID, value("second"))
+		all := turn(x.ID, value("first"))
+		if len(all) != 2 || string(all[0].Value) != "first" || string(all[1].Value) != "second" {
+			s.Errorf("got %q", all)
+		}
+		if all := turn(other.ID, nil); len(all) != 0 {
+			s.Errorf("another session has %q", all)
+		}
+		// A run that goes on has them until its end.
+		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
+		if err != nil {
+			s.Fatal(err)
+		}
+		_ = s.CloseSession(s.Context(), "ada", x.ID)
+		if string(all[0].Value) != "first" {
+			s.Errorf("got %q in a run", all)
+		}
+		release(nil, nil)
+		if strings.Trim(string(all[0].Value)+string(all[1].Value), "\x00") != "" {
+			s.Errorf("%q is left of a session that has ended", all)
+		}
+		if _, err := s.Remember(x.ID, nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			s.Errorf("got %v", err)
+		}
+		// What is remembered is bounded.
+		for i := range 5 {
+			_, err = s.Remember(other.ID, value(string(rune('a'+i))+strings.Repeat("x", 1<<20-1)))
+		}
+		if pyth.ErrorCode(err) != pyth.CodeConflict {
+			s.Errorf("got %v", err)
+		}
+	})
+}
