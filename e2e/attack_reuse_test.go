@@ -175,7 +175,7 @@ func overload(t *testing.T, _ *server, a *account) {
 				answered.Add(1)
 			default:
 				refused.Add(1)
-				res.refused(t, 503, "overloaded")
+				res.refused(t, 429, "too_many_executions")
 				if res.header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
 				}
