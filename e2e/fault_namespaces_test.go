@@ -38,12 +38,13 @@ all.add(call(308, libc.syscall(434, os.getpid(), 0), 0x00020000))
 print(all)
 import subprocess, threading
 mounts = [call(165, b'none', b'/tmp', b'tmpfs', 0, 0), call(165, b'none', b'/tmp', b'devtmpfs', 0, 0), call(155, b'/', b'/tmp'), call(166, b'/tmp', 0), call(430, b'tmpfs', 0), call(161, b'/tmp')]
-print(mounts, call(250, 0, -3, 0) != 'ok', os.path.exists('/dev/fuse'), os.path.exists('/dev/net/tun'))
+print(mounts, os.path.exists('/dev/fuse'), os.path.exists('/dev/net/tun'))
 ok = []
-threading.Thread(target=lambda: ok.append(os.fork() or os._exit(0))).start()
+t = threading.Thread(target=lambda: ok.append(os.posix_spawn('/bin/true', ['true'], {})))
+t.start(); t.join()
 print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(ok))
 `
-			want := "{'EPERM'}\n['EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM'] True False False\nok b'fine\\n' 1\n"
+			want := "{'EPERM'}\n['EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM', 'EPERM'] False False\nok b'fine\\n' 1\n"
 			for _, isolation := range []string{"tenant", "execution"} {
 				a.execute(t, object{"code": code, "isolation": isolation}).prints(t, want)
 			}

@@ -343,7 +343,7 @@ func TestAToolIsThereOrToldMissing(t *testing.T) {
 	if !slices.IsSorted(missing) {
 		t.Errorf("not sorted: %v", missing)
 	}
-	for _, name := range []string{"bash", "cat", "awk", "grep", "sed", "tar", "gzip", "find", "xargs", "diff", "which", "["} {
+	for _, name := range []string{"bash", "cat", "awk", "grep", "sed", "tar", "gzip", "find", "xargs", "diff", "which", "[", "ps"} {
 		_, err := resolve(fsys, "bin/"+name)
 		if told := slices.Contains(missing, name); told == (err == nil) {
 			t.Errorf("%s: told missing is %v, error %v", name, told, err)

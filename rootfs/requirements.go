@@ -31,9 +31,9 @@ func tools() []string {
 	return []string{
 		"[", "awk", "base64", "basename", "bash", "cat", "chmod", "clear", "cmp", "comm", "cp",
 		"cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "egrep", "env", "expr",
-		"false", "fgrep", "find", "getent", "grep", "gunzip", "gzip", "head", "hostname", "id",
+		"false", "fgrep", "find", "free", "getent", "grep", "gunzip", "gzip", "head", "hostname", "id",
 		"kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nl", "nproc", "od", "paste",
-		"printf", "pwd", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq",
+		"pgrep", "pkill", "printf", "ps", "pwd", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq",
 		"sha1sum", "sha256sum", "sha512sum", "sleep", "sort", "split", "stat", "tac", "tail",
 		"tar", "tee", "test", "timeout", "touch", "tr", "true", "tty", "uname", "uniq", "wc",
 		"which", "whoami", "xargs", "yes", "zcat",
