@@ -23,6 +23,7 @@ type commands struct {
 	Run      runCommand      `cmd:"" help:"Run one program in a sandbox, without a server."`
 	Generate generateCommand `cmd:"" help:"Have a model write a program and run it, here or on a server."`
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
+	Users    usersCommands   `cmd:"" help:"Create accounts."`
 	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do, point by point, by trying it."`
 	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, also while a server runs."`
 	Runtime  runtimeCommands `cmd:"" help:"Make runtimes of one's own."`

@@ -23,7 +23,6 @@ import (
 	"github.com/pyth-on/pyth-on/packages"
 	"github.com/pyth-on/pyth-on/secrets"
 	"github.com/pyth-on/pyth-on/session"
-	"github.com/pyth-on/pyth-on/vault"
 	"github.com/pyth-on/pyth-on/zk"
 )
 
@@ -112,7 +111,7 @@ func (c *serveCommand) serve() (err error) {
 	gate := diskGate{disk.NewMonitor(data.path, logger)}
 	store.OnDiskFailure(gate.monitor.Failed)
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := c.accounts(ctx, store, sealed)
+	accounts, err := c.accounts(ctx, opened)
 	if err != nil {
 		return err
 	}
@@ -122,6 +121,18 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	if err := opened.settled(); err != nil {
+		return err
+	}
+	operator, err := operatorAccounts(ctx, opened, log)
+	if err != nil {
+		return err
+	}
+	stopControl, err := serveControl(data.path, operator, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopControl()) }()
+	if err := c.warnOfNobody(ctx, store, logger); err != nil {
 		return err
 	}
 	secret := secrets.New(secrets.Config{
@@ -254,11 +265,7 @@ func features(generate bool) []string {
 	return all
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, sealed *vault.Vault) (*auth.Service, error) {
-	signing, err := sealed.ServerKey(ctx, "jwt", 32)
-	if err != nil {
-		return nil, err
-	}
+func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*auth.Service, error) {
 	invites, err := lines(c.InvitesFile)
 	if err != nil {
 		return nil, err
@@ -266,17 +273,9 @@ func (c *serveCommand) accounts(ctx context.Context, store pyth.Store, sealed *v
 	if c.Registration == "invite" && len(invites) == 0 {
 		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	return auth.New(auth.Config{
-		Store:        store,
-		Vault:        sealed,
-		JWTKey:       signing,
-		Issuer:       "pyth-on",
-		Audience:     "pyth-on",
-		TokenTTL:     c.TokenTTL,
-		RefreshTTL:   c.RefreshTTL,
-		Registration: auth.Registration(c.Registration),
-		Invites:      invites,
-		Clock:        now,
+	return newAccounts(ctx, store, auth.Config{
+		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
+		Registration: auth.Registration(c.Registration), Invites: invites,
 	})
 }
 
