@@ -123,6 +123,8 @@ type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
 	Since, Until time.Time
+	// Label is one that a run was given; "" for all entries.
+	Label string
 }
 
 // AuditProof shows that an entry is in the log: with the record and the hashes

@@ -194,6 +194,8 @@ type ProgramError struct {
 	Name      string
 	Message   string
 	Traceback string
+	// Hint says what the user can do about it; "" when unknown. It is the host's.
+	Hint string
 	// Line is the line of the user's program, 0 when unknown.
 	Line int
 }

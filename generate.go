@@ -34,6 +34,8 @@ type GenerateRequest struct {
 	Limits      Limits
 	Network     []string
 	Session     SessionID
+	// Labels are those of each run.
+	Labels []string
 }
 
 // Generation is what became of a GenerateRequest.

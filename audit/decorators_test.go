@@ -191,7 +191,7 @@ func TestRunsAreEnteredByWhatIsKnownOfThem(t *testing.T) {
 	}{
 		"a program": {program, nil, []pyth.AuditEvent{{Action: pyth.ActionCodeExecuted, Outcome: pyth.AuditSuccess, Details: map[string]any{
 			"executionId": "exe_1", "language": "javascript", "status": "failed", "exitCode": 1, "wallMs": int64(2), "sessionId": "ses_1",
-			"secrets": []string{"KEY"}, "codeSha256": "",
+			"secrets": []string{"KEY"}, "labels": []string{"x"}, "codeSha256": "",
 		}}}},
 		"an encrypted one": {locked, nil, []pyth.AuditEvent{{Action: pyth.ActionZKExecuted, Outcome: pyth.AuditSuccess, Resource: "mine", Details: map[string]any{
 			"executionId": "exe_1", "language": "javascript", "status": "failed", "exitCode": 1, "wallMs": int64(2),

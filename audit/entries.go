@@ -21,6 +21,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	if err != nil {
 		return nil, "", err
 	}
+	// As entries have it.
+	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
 		return nil, "", err

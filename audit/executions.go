@@ -53,6 +53,9 @@ func executed(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 		sum := sha256.Sum256([]byte(p.Code))
 		e.Details["codeSha256"] = hex.EncodeToString(sum[:])
 	}
+	if len(p.Labels) > 0 {
+		e.Details["labels"] = p.Labels
+	}
 	if p.Session != "" {
 		e.Details["sessionId"] = string(p.Session)
 	}

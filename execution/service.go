@@ -95,6 +95,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	if err != nil {
 		return nil, err
 	}
+	s.addHint(job, outcome)
 	return &pyth.Execution{
 		ID:        job.ID,
 		Language:  job.Language,

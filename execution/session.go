@@ -31,6 +31,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	if outcome, err = s.dispatch(turn, job, p, session, events); err != nil {
 		return nil, err
 	}
+	s.addHint(job, outcome)
 	outcome.Usage.Queued += waited
 	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
 		// It was closed meanwhile, or has expired.

@@ -76,6 +76,7 @@ type (
 		Outcome string     `query:"outcome" enum:"success,denied,failure" doc:"Only entries with this outcome."`
 		Since   time.Time  `query:"since" doc:"Only entries from this time on."`
 		Until   time.Time  `query:"until" doc:"Only entries from before this time."`
+		Label   string     `query:"label" maxLength:"64" doc:"Only entries of runs with this label."`
 		Page
 	}
 	auditOutput      struct{ Body AuditList }
@@ -137,7 +138,7 @@ func (h *Handler) registerAudit() {
 
 func (h *Handler) listAudit(ctx context.Context, in *auditInput) (*auditOutput, error) {
 	filter := pyth.AuditFilter{
-		Action: pyth.Action(in.Action), Outcome: pyth.AuditOutcome(in.Outcome), Since: in.Since, Until: in.Until,
+		Action: pyth.Action(in.Action), Outcome: pyth.AuditOutcome(in.Outcome), Since: in.Since, Until: in.Until, Label: in.Label,
 	}
 	user := caller(ctx).User.ID
 	before, err := position(cursorAudit, user, in.Cursor)

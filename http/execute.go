@@ -78,6 +78,7 @@ type ExecuteResponse struct {
 	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that matched but are not returned."`
 	Redactions       int             `json:"redactions" doc:"How many values of secrets were replaced in the output."`
 	Usage            Usage           `json:"usage"`
+	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
 	SessionID        string          `json:"sessionId,omitzero" doc:"The session that it ran in."`
 	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether that session has ended with the run, or during it."`
 	CreatedAt        Timestamp       `json:"createdAt"`
@@ -91,6 +92,7 @@ type ExecutionError struct {
 	Name      string `json:"name" example:"ValueError"`
 	Message   string `json:"message"`
 	Traceback string `json:"traceback"`
+	Hint      string `json:"hint,omitzero" doc:"What can be done about it, if that is known: the call that installs a missing package, or how to get a network."`
 	Line      int    `json:"line,omitzero" doc:"The line of the program, if it is known."`
 }
 
@@ -339,12 +341,13 @@ func executeResponse(e *pyth.Execution) ExecuteResponse {
 			QueuedMs:        milliseconds(e.Usage.Queued),
 			Network:         networkUsage(e.Usage.Network),
 		},
+		Labels:       e.Labels,
 		SessionID:    string(e.Session),
 		SessionEnded: e.SessionEnded,
 		CreatedAt:    Timestamp(e.CreatedAt),
 	}
 	if x := e.Error; x != nil {
-		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Line: x.Line}
+		out.Error = &ExecutionError{Name: x.Name, Message: x.Message, Traceback: x.Traceback, Hint: x.Hint, Line: x.Line}
 	}
 	for i, r := range e.Results {
 		out.Results[i] = resultValue(r)

@@ -25,6 +25,7 @@ type GenerateRequest struct {
 	Limits          *LimitsRequest  `json:"limits,omitempty" doc:"Bounds of each run; what is left out has the default."`
 	Network         *NetworkRequest `json:"network,omitempty" doc:"What the program may reach. Default: nothing."`
 	SessionID       string          `json:"sessionId,omitempty" maxLength:"128" doc:"The session to run in. Of one in Python the model sees the names and types of what it has defined."`
+	Labels          []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the runs by."`
 	RedactSecrets   *bool           `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output that you get, as in executions. What the model gets has none. Default: true."`
 }
 
@@ -168,6 +169,7 @@ func (r *GenerateRequest) request() (*pyth.GenerateRequest, error) {
 		Limits:          r.Limits.limits(),
 		Network:         r.Network.hosts(),
 		Session:         pyth.SessionID(r.SessionID),
+		Labels:          r.Labels,
 	}, nil
 }
 

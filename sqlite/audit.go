@@ -97,6 +97,11 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if f.Action != "" {
 		index, where, args = "audit_by_action", where+" AND action = ?", append(args, f.Action)
 	}
+	if f.Label != "" {
+		// The column has bytes, which the functions for JSON take for their own form.
+		where += " AND EXISTS (SELECT 1 FROM json_each(CAST(record AS TEXT), '$.details.labels') WHERE value = ?)"
+		args = append(args, f.Label)
+	}
 	since, until := int64(math.MinInt64), int64(math.MaxInt64)
 	if !f.Since.IsZero() {
 		since = ceilMicro(f.Since)

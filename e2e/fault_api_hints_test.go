@@ -1,0 +1,92 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestFault15HintsTellOfNetworkAndPackages checks the hint beside an error, in
+// single runs, streams and sessions of each language (item 15).
+func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	python, node := a.open(t, object{}), a.open(t, object{"language": "javascript"})
+	for _, c := range []struct {
+		name, language, code, want string
+	}{
+		{"a package", "python", "import polars", `POST /api/v1/packages {"package": "polars"}`},
+		{"a package of another name", "python", "from PIL import Image", `{"package": "pillow"}`},
+		{"a part of a package", "python", "import sklearn.svm", `{"package": "scikit-learn"}`},
+		{"a package in a function", "python", "def f():\n    import dateutil\nf()", `{"package": "python-dateutil"}`},
+		{"a part of the standard library", "python", "import tkinter.nothing", ""},
+		{"an ordinary error", "python", "1/0", ""},
+		{"no error", "python", "print(1)", ""},
+		{"a look-up", "python", "import socket\nsocket.getaddrinfo('api.example.org', 443)", `"network": {"allow"`},
+		{"a request", "python", "import urllib.request\nurllib.request.urlopen('http://example.org/')", `"network": {"allow"`},
+		{"an address", "python", "import socket\nsocket.create_connection(('192.0.2.1', 80), 2)", `"network": {"allow"`},
+		{"a server of its own", "python", "import socket\nsocket.create_connection(('127.0.0.1', 1), 2)", ""},
+		{"a package of npm's", "javascript", "require('left-pad')", `{"language": "javascript", "package": "left-pad"}`},
+		{"one with a scope", "javascript", "require('@noble/hashes/sha2.js')", `"package": "@noble/hashes"}`},
+		{"a file that is not there", "javascript", "require('./missing.js')", ""},
+		{"a look-up of Node's", "javascript", "require('dns').lookup('api.example.org', e => { throw e })", `"network": {"allow"`},
+		{"fetch", "javascript", "fetch('http://example.org/')", `"network": {"allow"`},
+		{"a package in TypeScript", "typescript", "import _ from 'underscore'\nconsole.log(_.VERSION)", `"package": "underscore"}`},
+		{"fetch in TypeScript", "typescript", "const r: Response = await fetch('http://example.org/')", `"network": {"allow"`},
+	} {
+		request := object{"code": c.code, "language": c.language}
+		hint := func(body []byte) string {
+			var x struct {
+				Status string
+				Error  *struct{ Name, Message, Hint string }
+			}
+			if err := json.Unmarshal(body, &x); err != nil {
+				t.Fatal(err)
+			}
+			if x.Error == nil {
+				if c.want != "" {
+					t.Errorf("%s: no error in %s", c.name, body)
+				}
+				return ""
+			}
+			return x.Error.Hint
+		}
+		compare := func(how, got string) {
+			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("%s, %s: got %q, want %q", c.name, how, got, c.want)
+			}
+		}
+		compare("alone", hint(a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, nil).body))
+		compare("streamed", hint(a.stream(t.Context(), t, request).last(t)))
+		session := python
+		if c.language == "javascript" {
+			session = node
+		}
+		if c.language == session.Language {
+			got := hint(a.server.call(t, a, "POST", "/api/v1/execute", object{"code": c.code, "sessionId": session.ID}).want(t, 200, nil).body)
+			compare("in a session", got)
+			if strings.Contains(c.want, "package") && !strings.Contains(got, "another session") {
+				t.Errorf("%s: %q does not tell that the session keeps its packages", c.name, got)
+			}
+		}
+	}
+	// With a network, a host that is denied is no lack of one; and a file that is
+	// given is no package.
+	for name, request := range map[string]object{
+		"denied":    {"code": "import urllib.request\nurllib.request.urlopen('http://example.org/')", "network": object{"allow": []string{"api.example.net"}}},
+		"a program": {"code": "raise Exception('x' * 100000 + 'gaierror' + 'x' * 100000)"},
+		"forged":    {"code": "raise ModuleNotFoundError(\"No module named 'a'; rm -rf /\\\"}\")", "files": []object{{"path": "a.py", "content": ""}}},
+	} {
+		x := a.execute(t, request)
+		encoded, _ := json.Marshal(x)
+		if strings.Contains(string(encoded), "This run has no network") || strings.Contains(string(encoded), "Install the package") {
+			t.Errorf("%s: %s", name, encoded)
+		}
+	}
+	// A value of a secret is never the name of a package.
+	a.secret(t, "MODULE", "value_of_a_secret")
+	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
+	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {
+		t.Errorf("got %s", body)
+	}
+}

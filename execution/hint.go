@@ -1,0 +1,101 @@
+package execution
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	// maxHintSearch bounds how much of each text is searched for what failed.
+	maxHintSearch = 16 << 10
+	// maxModule bounds the name of a module in a hint.
+	maxModule = 128
+)
+
+// noNetwork is what libraries of Python and Node say when a name cannot be looked
+// up or no host can be reached.
+var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
+	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
+
+// addHint adds what can be done about the error that ended a run.
+func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
+	if o.Error != nil {
+		o.Error.Hint = s.hint(job, o)
+	}
+}
+
+// hint returns what the user of a run can do about the error that ended it; ""
+// if that is not known. The error has been redacted.
+func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
+	e := o.Error
+	if e == nil {
+		return ""
+	}
+	if len(job.Network) == 0 && lacksNetwork(e, o.Stderr) {
+		if s.config.Network == nil {
+			return "Programs have no network on this server."
+		}
+		if job.Session != "" {
+			return `This session has no network. Open one with the hosts that its programs may reach: "network": {"allow": ["example.org"]}.`
+		}
+		return `This run has no network. Name the hosts that it may reach in the request: "network": {"allow": ["example.org"]}.`
+	}
+	if s.config.Packages == nil || job.Runtime != "" {
+		return ""
+	}
+	module := pyth.MissingModule(job.Language, e)
+	if module == "" || len(module) > maxModule || given(job.Files, module) || slices.Contains(strings.Fields(standardLibrary), module) {
+		return ""
+	}
+	body := `{"package": "` + pyth.PackageOf(job.Language, module) + `"}`
+	if job.Language.Runtime() == pyth.NodeRuntime {
+		body = `{"language": "` + string(job.Language) + `", "package": "` + module + `"}`
+	}
+	text := "Install the package: POST /api/v1/packages " + body
+	if job.Session != "" {
+		text += "; then open another session, since this one keeps the packages that it began with"
+	}
+	return text + "."
+}
+
+// lacksNetwork reports whether the program failed to reach a host.
+func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
+	for _, text := range []string{e.Name, e.Message, e.Traceback, string(stderr[max(0, len(stderr)-maxHintSearch):])} {
+		if noNetwork.MatchString(text[:min(len(text), maxHintSearch)]) || noNetwork.MatchString(text[max(0, len(text)-maxHintSearch):]) {
+			return true
+		}
+	}
+	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
+}
+
+// given reports whether the module is among the files of the request.
+func given(files []pyth.File, module string) bool {
+	return slices.ContainsFunc(files, func(f pyth.File) bool {
+		name, _, _ := strings.Cut(f.Path, "/")
+		name, _, _ = strings.Cut(name, ".")
+		return name == module
+	})
+}
+
+// standardLibrary are the modules of Python 3.14 that no package brings:
+// sys.stdlib_module_names. Node has none that can be missing.
+const standardLibrary = `
+	abc annotationlib antigravity argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2
+	cProfile calendar cmath cmd code codecs codeop collections colorsys compileall compression concurrent
+	configparser contextlib contextvars copy copyreg csv ctypes curses dataclasses datetime dbm decimal difflib
+	dis doctest email encodings ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch fractions
+	ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http
+	idlelib imaplib importlib inspect io ipaddress itertools json keyword linecache locale logging lzma mailbox
+	marshal math mimetypes mmap modulefinder msvcrt multiprocessing netrc nt ntpath nturl2path numbers opcode
+	operator optparse os pathlib pdb pickle pickletools pkgutil platform plistlib poplib posix posixpath pprint
+	profile pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re readline reprlib
+	resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtplib socket
+	socketserver sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct
+	subprocess symtable sys sysconfig syslog tabnanny tarfile tempfile termios textwrap this threading time
+	timeit tkinter token tokenize tomllib trace traceback tracemalloc tty turtle turtledemo types typing
+	unicodedata unittest urllib uuid venv warnings wave weakref webbrowser winreg winsound wsgiref xml xmlrpc
+	zipapp zipfile zipimport zlib zoneinfo
+`
