@@ -267,3 +267,30 @@ func TestSessionFaultKNoNameIsTheServersOwn(t *testing.T) {
 	s := a.open(t, object{})
 	s.in(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
+
+// TestSessionFaultLInputFilesFollowNoLink has a session put links and other
+// things where the files of its next run go.
+func TestSessionFaultLInputFilesFollowNoLink(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	s := a.open(t, object{"limits": object{"diskBytes": 4 << 20}})
+	s.in(t, "import os\nkept = 1\nos.symlink('/run', 'd'); os.symlink('/dev', 'e'); os.symlink('/etc/passwd', 'l'); os.mkfifo('fifo'); os.mkdir('dir'); None").ends(t, "succeeded")
+	with := func(path string) object {
+		return object{"files": []object{{"path": path, "content": "mine"}}, "timeoutMs": 20_000}
+	}
+	for _, path := range []string{"d/x", "e/null", "e/new/x", "dir", "l/x"} {
+		x := s.in(t, "print('ran')", with(path))
+		if x.Status != "failed" || x.Stdout != "" || x.SessionEnded || x.Error == nil || x.Error.Name != "InputFileError" || x.ExitCode != nil || x.Signal != "" {
+			t.Errorf("%s: %s, %+v", path, x, x.Error)
+		}
+	}
+	for _, path := range []string{"l", "fifo", "dir/sub/x"} {
+		s.in(t, fmt.Sprintf("print(open(%[1]q).read(), os.path.islink(%[1]q))", path), with(path)).prints(t, "mine False\n")
+	}
+	s.in(t, "fd = os.open('full', os.O_WRONLY | os.O_CREAT)\ntry:\n    while True: os.write(fd, bytes(4096))\nexcept OSError: pass\nos.close(fd)").ends(t, "succeeded")
+	if x := s.in(t, "1", with("more")); x.Status != "failed" || x.Error == nil || x.Error.Name != "InputFileError" {
+		t.Errorf("%s, %+v", x, x.Error)
+	}
+	s.in(t, "os.remove('full')").ends(t, "succeeded")
+	s.in(t, "print(kept, open('more').read())", with("more")).prints(t, "1 mine\n")
+}

@@ -247,6 +247,11 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		o.Usage.MemoryPeakBytes = max(o.Usage.MemoryPeakBytes, r.job.Limits.MemoryBytes)
 	case errors.Is(cause, errTime), exit != nil && exit.TimedOut:
 		o.Status = pyth.StatusTimedOut
+	case err == nil && exit.Failure != "" && r.job.Session != "" && !exit.Ended:
+		// The session is as it was.
+		o.Status = pyth.StatusFailed
+		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
+		return o
 	case err != nil, exit.Failure != "":
 		// Sandbox or guest are gone and no limit tells why.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"

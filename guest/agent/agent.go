@@ -182,6 +182,8 @@ type job struct {
 	code []byte
 	// locked is the program if it is encrypted.
 	locked locked
+	// unplaced is why a file of a session's job is not there, "" if all are.
+	unplaced string
 }
 
 // receiveJob takes in a job and its files. It returns the program to run it
@@ -216,7 +218,15 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindFile:
 			var path string
 			var content []byte
-			if path, content, err = protocol.DecodeFile(payload); err == nil {
+			path, content, err = protocol.DecodeFile(payload)
+			switch {
+			case err != nil:
+			case j.Session:
+				// The program may have put anything there, or filled its disk.
+				if failed := p.placeFile(path, content); failed != nil && j.unplaced == "" {
+					j.unplaced = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", path, failed)
+				}
+			default:
 				err = p.writeFile(path, content)
 			}
 		case protocol.KindStart:

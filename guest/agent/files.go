@@ -77,9 +77,36 @@ func (p *program) parent(name string, missing bool) (dir int, base string, err e
 	}
 }
 
+// upload is the name of a file that is put together aside.
+const upload = "upload"
+
+// placeFile replaces a file of a session. Programs of the session may have made
+// links, FIFOs or anything else on the way: none is followed or opened.
+func (p *program) placeFile(name string, content []byte) error {
+	dir, base, err := p.parent(name, true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err = writeAll(fd, content); err == nil {
+		err = unix.Fchown(fd, userID, userID)
+	}
+	if err == nil {
+		err = unix.Renameat(p.aside, upload, dir, base)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(p.aside, upload, 0)
+	}
+	return err
+}
+
 // put writes a file aside and renames it when it is whole.
 func (p *program) put(conn *protocol.Conn, name string) error {
-	const upload = "upload"
 	dir, base, err := p.parent(name, true)
 	fd := -1
 	if err == nil {

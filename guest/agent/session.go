@@ -43,6 +43,9 @@ func (r *run) serveTurn() (ended bool, err error) {
 // is dead, and all of the output is sent.
 func (r *run) runTurn() (*protocol.Exit, error) {
 	p := r.program
+	if r.exit.Failure = r.job.unplaced; r.exit.Failure != "" {
+		return &r.exit, nil
+	}
 	if unlocked, err := r.unlock(); !unlocked {
 		return &r.exit, err
 	}
