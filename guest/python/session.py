@@ -24,6 +24,7 @@ import itertools
 import linecache
 import os
 import sys
+import time
 
 COROUTINE = 0x80  # inspect.CO_COROUTINE
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -317,6 +318,8 @@ class Session:
             key, _, value = variable.partition("=")
             environ[key] = value
         given = dict(environ)
+        if given.get("TZ") != before.get("TZ"):
+            time.tzset()
 
         def restore():
             # What was given is for this run; what the run set stays.
@@ -326,6 +329,8 @@ class Session:
                         environ[key] = before[key]
                     else:
                         del environ[key]
+                    if key == "TZ":
+                        time.tzset()
 
         return restore
 
@@ -380,7 +385,7 @@ class Session:
         try:
             tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
             shown = False
-            if tree.body and isinstance(tree.body[-1], _ast.Expr):
+            if self.results.wanted and tree.body and isinstance(tree.body[-1], _ast.Expr):
                 shown = self.hook["shows"](tree.body[-1].value, code)
             number_classes(tree, code, len(self.lines))
             program, wrapped = self.assemble(tree, name, code, shown)
@@ -565,6 +570,9 @@ class Session:
             said = self.describe(kind, error, trace)
         if hook is excepthook and len(said[2]) < 65536:
             self.write(said[2])
+            return 1, *said
+        if "excepthook" not in vars(sys):
+            self.write("sys.excepthook is missing\n" + said[2])
             return 1, *said
         self.caught = None
         self.guarded(lambda: hook(kind, error, trace))
