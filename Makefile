@@ -30,7 +30,7 @@ bin/pyth-on: guest/bin/pyth-on-guest guest/bin/pyth-on-typescript $(SOURCES) go.
 run: bin/pyth-on
 	@exec bin/pyth-on serve
 
-test: bin/pyth-on
+test: bin/pyth-on bin/tools/gotestsum
 	@bash scripts/test
 
 bench: bin/pyth-on
@@ -39,6 +39,10 @@ bench: bin/pyth-on
 bin/tools/golangci-lint: tools/go.mod tools/go.sum
 	$(call say,'Building the linter (some minutes the first time)')
 	@go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/tools/gotestsum: tools/go.mod tools/go.sum
+	$(call say,'Building the test runner')
+	@go -C tools build -o ../$@ gotest.tools/gotestsum
 
 lint: bin/tools/golangci-lint guest/bin/pyth-on-guest guest/bin/pyth-on-typescript
 	@go mod verify >/dev/null

@@ -74,7 +74,7 @@ func TestExecuteFaultTypeScriptPlaces(t *testing.T) {
 		if x.Error == nil || x.Error.Line != want.line || !strings.Contains(x.Error.Traceback, want.place) {
 			t.Errorf("%q: %+v, %s", code, x.Error, x)
 		}
-		source := strings.TrimRight(strings.Split(code, "\n")[want.line-1], " as ny")
+		source := strings.TrimSuffix(strings.Split(code, "\n")[want.line-1], " as any")
 		if !strings.Contains(x.Stderr, source) {
 			t.Errorf("%q: the line is not shown: %s", code, x)
 		}
