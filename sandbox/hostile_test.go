@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 	file := func(path string, size int) []byte { return protocol.EncodeFile(path, make([]byte, size)) }
 	var many []any
 	for range maxOutputFiles + 1 {
-		many = append(many, protocol.KindFile, file("f", 1))
+		many = append(many, protocol.KindFile, file("f", 1), protocol.KindEnd, []byte{})
 	}
 	var skips []any
 	for range maxSkipped + 1 {
@@ -104,7 +105,12 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 		"sends half a file frame": say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
 		"sends too many files":    say(append(many, protocol.KindExit, ok)...),
 		"sends too large files":   say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
-		"skips without end":       say(append(skips, protocol.KindExit, ok)...),
+		"sends too many pieces": say(protocol.KindFile, file("f", maxOutputFileBytes), protocol.KindData, []byte("x"),
+			protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"sends a piece of no file":     say(protocol.KindData, []byte("x"), protocol.KindExit, ok),
+		"ends no file":                 say(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"begins a file within another": say(protocol.KindFile, file("f", 1), protocol.KindFile, file("g", 1), protocol.KindExit, ok),
+		"skips without end":            say(append(skips, protocol.KindExit, ok)...),
 	} {
 		t.Run("it "+name, func(t *testing.T) {
 			o, err := hear(t, false, wire)
@@ -115,11 +121,25 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 	}
 }
 
+// A file of which the guest does not send all is not returned.
+func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
+	whole := []any{protocol.KindFile, protocol.EncodeFile("a", nil), protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
+	for name, last := range map[string][]any{
+		"given up":  {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
+		"never end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
+	} {
+		o, err := hear(t, false, say(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
+		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
+			t.Errorf("%s: got %+v, %v", name, o, err)
+		}
+	}
+}
+
 // A name is no reason to end a run: who could tell a lie from a rule that the
 // guest has otherwise? But no such file is returned.
 func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
-		o, err := hear(t, false, say(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindExit, protocol.Exit{}))
+		o, err := hear(t, false, say(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindEnd, []byte{}, protocol.KindExit, protocol.Exit{}))
 		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
 			t.Errorf("%.20q: got %+v, %v", name, o, err)
 			continue
@@ -201,7 +221,7 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 
 func FuzzReceive(f *testing.F) {
 	f.Add(say(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
-	f.Add(say(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
+	f.Add(say(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
 	f.Add(say(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		o, err := hear(t, false, wire)

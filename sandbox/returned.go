@@ -24,18 +24,34 @@ const maxReported = 512 << 10
 // file takes in an output file. An honest guest keeps to the bounds.
 func (r *run) file(payload []byte) error {
 	name, content, err := protocol.DecodeFile(payload)
-	if err != nil {
+	if err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
 		return errGuest
 	}
-	r.fileBytes += len(content)
-	if len(r.outcome.Files) >= maxOutputFiles || r.fileBytes > maxOutputFileBytes {
+	r.incoming = &pyth.File{Path: name}
+	return r.fileData(content)
+}
+
+// fileData takes in a piece of the file that is being returned.
+func (r *run) fileData(piece []byte) error {
+	r.fileBytes += len(piece)
+	if r.incoming == nil || r.fileBytes > maxOutputFileBytes {
 		return errGuest
 	}
+	r.incoming.Content = append(r.incoming.Content, piece...)
+	return nil
+}
+
+// fileEnd takes in that the file is whole.
+func (r *run) fileEnd() error {
+	if r.incoming == nil {
+		return errGuest
+	}
+	f := *r.incoming
+	r.incoming = nil
 	// The guest goes by the same rule; a name is no reason to end anything.
-	if fault := workpath.Fault(name); fault != "" {
-		return r.skip(name, "its path "+fault)
+	if fault := workpath.Fault(f.Path); fault != "" {
+		return r.skip(f.Path, "its path "+fault)
 	}
-	f := pyth.File{Path: name, Content: content}
 	r.outcome.Files = append(r.outcome.Files, f)
 	if r.events != nil {
 		r.told(r.events.File(f))

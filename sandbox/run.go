@@ -40,8 +40,10 @@ type run struct {
 	resultBytes    int
 	report         *protocol.Report
 	fileBytes      int
-	started        time.Time
-	cpuBefore      time.Duration
+	// incoming is the output file of which not all pieces have come; nil if none.
+	incoming  *pyth.File
+	started   time.Time
+	cpuBefore time.Duration
 	// cause is why the host ended the run; the first reason stays.
 	cause atomic.Pointer[error]
 	// peak and used are the most memory and processor time that were seen.
@@ -175,6 +177,12 @@ func (r *run) receive() (*protocol.Exit, error) {
 			err = decode(payload, r.report)
 		case protocol.KindFile:
 			err = r.file(payload)
+		case protocol.KindData:
+			err = r.fileData(payload)
+		case protocol.KindEnd:
+			err = r.fileEnd()
+		case protocol.KindAbort:
+			r.incoming = nil
 		case protocol.KindSkipped:
 			err = r.skipped(payload)
 		case protocol.KindExit:

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -140,15 +141,38 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	if err != nil {
 		return c.skip(full, "the file cannot be read")
 	}
-	f := os.NewFile(uintptr(fd), full)
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, c.run.job.MaxBytes-c.bytes))
-	if err != nil {
-		return c.skip(full, "the file cannot be read")
+	defer unix.Close(fd)
+	return c.send(fd, full)
+}
+
+// send sends a file in pieces, as far as it is not larger than it may be: the
+// sandbox's memory limit may have room for no copy of it.
+func (c *collector) send(fd int, full string) error {
+	if err := c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, nil)); err != nil {
+		return err
+	}
+	for left := c.run.job.MaxBytes - c.bytes; left > 0; {
+		n, err := unix.Read(fd, c.run.buffer[:min(left, int64(len(c.run.buffer)))])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			if err := c.run.conn.Send(protocol.KindAbort, nil); err != nil {
+				return err
+			}
+			return c.skip(full, "the file cannot be read")
+		case n == 0:
+			left = 0
+			continue
+		}
+		if err := c.run.conn.Send(protocol.KindData, c.run.buffer[:n]); err != nil {
+			return err
+		}
+		c.bytes += int64(n)
+		left -= int64(n)
 	}
 	c.files++
-	c.bytes += int64(len(content))
-	return c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, content))
+	return c.run.conn.Send(protocol.KindEnd, nil)
 }
 
 // matches returns whether a pattern matches, or the time is up: many long

@@ -41,7 +41,7 @@ const (
 )
 
 // Version is raised when either side would misunderstand the other.
-const Version = 4
+const Version = 5
 
 // MaxPayload bounds a frame: the largest file of a job and its path.
 const MaxPayload = 12 << 20
@@ -58,10 +58,12 @@ const (
 	KindJob     Kind = 'J' // JSON Job
 	KindCode    Kind = 'C' // the program's source
 	KindStdin   Kind = 'I' // standard input, whole
-	KindFile    Kind = 'F' // a File; both directions
-	KindSecret  Kind = 'V' // NAME=VALUE, one more variable of the environment
-	KindStart   Kind = 'G' // everything has been sent
-	KindStop    Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
+	// File is a file of the run. From the host it is whole. From the guest it is
+	// followed by data and End, or by Abort if the file is not sent after all.
+	KindFile   Kind = 'F'
+	KindSecret Kind = 'V' // NAME=VALUE, one more variable of the environment
+	KindStart  Kind = 'G' // everything has been sent
+	KindStop   Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
 	// In a session, while nothing runs. The payload of Put, Get and Remove is a
 	// path; the answer is Done, after List with entries and after Get with data
 	// before it. Put is followed by data and End, or by Abort. Abort also ends a
