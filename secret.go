@@ -69,6 +69,8 @@ type SecretSource interface {
 	// Reveal opens the named secrets, or all of the user's if all is true. An
 	// unknown name is CodeInvalid at "body.secrets".
 	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) (SecretGrant, error)
+	// Stored returns those of the names under which the user has a secret.
+	Stored(ctx context.Context, user UserID, names []string) ([]string, error)
 }
 
 // CheckSecretNames is an error if one of the names in a request is that of none

@@ -317,6 +317,10 @@ func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, []s
 	return pyth.SecretGrant{Values: s.values}, s.err
 }
 
+func (s secretSource) Stored(_ context.Context, _ pyth.UserID, names []string) ([]string, error) {
+	return names, s.err
+}
+
 func TestTheUseOfSecretsIsEntered(t *testing.T) {
 	values := func(names ...string) (all []pyth.SecretValue) {
 		for _, n := range names {

@@ -56,6 +56,11 @@ type secretSource struct {
 	to   Beginner
 }
 
+// Stored gives no value out, so there is nothing to enter.
+func (s *secretSource) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
+	return s.next.Stored(ctx, user, names)
+}
+
 // Reveal enters secret.used once for all secrets of a run. The entry is written
 // while the run gets ready; the grant tells when it is.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {

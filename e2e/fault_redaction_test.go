@@ -335,3 +335,21 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 		}
 	}
 }
+
+// TestSessionFaultF10DeletedSecretsAreNoLongerGiven deletes a secret that a
+// session names: its runs go on without, and still show nothing of the value.
+func TestSessionFaultF10DeletedSecretsAreNoLongerGiven(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	const value, other = "named-value-0001", "other-value-0002"
+	a.secret(t, "NAMED", value)
+	a.secret(t, "OTHER", other)
+	s := a.open(t, object{"secrets": []string{"NAMED", "OTHER"}})
+	s.in(t, "import os\nkept = os.environ['NAMED']").prints(t, "")
+	a.server.call(t, a, "DELETE", "/api/v1/secrets/NAMED", nil).want(t, 204, nil)
+	const code = "print(kept, os.environ.get('NAMED'), os.environ.get('OTHER'))"
+	s.in(t, code).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
+	s.in(t, code, object{"secrets": []string{}}).prints(t, "[secret:NAMED] None None\n")
+	s.in(t, code, object{"secrets": []string{"OTHER"}}).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
+	s.server.call(t, a, "POST", "/api/v1/execute", object{"code": code, "sessionId": s.ID, "secrets": []string{"NAMED"}}).refused(t, 400, "invalid_request")
+}

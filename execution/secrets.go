@@ -28,7 +28,11 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 				return nil, err
 			}
 		}
-		names, all = session.Secrets, session.AllSecrets
+		all = session.AllSecrets
+		var err error
+		if names, err = s.sessionSecrets(ctx, job.Tenant, p, session); err != nil {
+			return nil, err
+		}
 	}
 	if s.config.Secrets == nil {
 		// A program that asks for a secret must not run without it.
@@ -52,6 +56,24 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		return nil, err
 	}
 	return some, nil
+}
+
+// sessionSecrets returns the names of the session's secrets but those that were
+// deleted since it was opened: a run that does not ask for these goes on without.
+func (s *Service) sessionSecrets(ctx context.Context, user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) ([]string, error) {
+	if s.config.Secrets == nil || len(session.Secrets) == 0 {
+		return session.Secrets, nil
+	}
+	names, err := s.config.Secrets.Stored(ctx, user, session.Secrets)
+	if err != nil || p.AllSecrets {
+		return names, err
+	}
+	for _, name := range p.Secrets {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // remember hides what earlier runs of the session were given, too, although it may

@@ -36,6 +36,16 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
+func (s *source) Stored(_ context.Context, _ pyth.UserID, names []string) ([]string, error) {
+	var stored []string
+	for _, secret := range s.secrets {
+		if slices.Contains(names, secret.Name) {
+			stored = append(stored, secret.Name)
+		}
+	}
+	return stored, nil
+}
+
 // printing is a dispatcher whose programs print, and tell in pieces.
 type printing struct {
 	job     *pyth.Job

@@ -43,6 +43,24 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
+// Stored returns those of the names under which the user has a secret.
+func (s *Service) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var stored []string
+	for _, name := range names {
+		if slices.ContainsFunc(sealed, func(s *pyth.SealedSecret) bool { return s.Name == name }) {
+			stored = append(stored, name)
+		}
+	}
+	return stored, nil
+}
+
 // Values opens all of the user's secrets that were not damaged, to look for them
 // where they must not be. That is no use of them.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
