@@ -220,7 +220,7 @@ func TestAttack104(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := startIn(t, forged, nil)
+	f := startIn(t, forged, nil, "--new-database")
 	f.stop(t)
 	damage(t, forged, `ATTACH '`+filepath.Join(data, "pyth-on.db")+`' AS real; DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM server_keys;`+
 		`INSERT INTO server_keys SELECT * FROM real.server_keys`)

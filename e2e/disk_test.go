@@ -35,9 +35,8 @@ func emptyDisk(t *testing.T, bytes int64) string {
 		t.Skipf("only root can make a disk to fill: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(data, 0); err != nil {
-			t.Error(err)
-		}
+		// The kernel closes files of processes that were killed a little later.
+		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
 }

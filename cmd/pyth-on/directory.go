@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -16,9 +19,14 @@ type directory struct {
 	lock *flock.Flock
 }
 
+// killedWait is how long to wait for the lock of a server that was killed: a
+// child that it was just starting has the lock, too, until it executes.
+const killedWait = 2 * time.Second
+
 // openDirectory makes the directory if need be and takes it; ok is false if
-// another process has it. It is for its owner's eyes only: it may hold keys.
-func openDirectory(path string) (d *directory, ok bool, err error) {
+// another process keeps it for longer than wait. It is for its owner's eyes only:
+// it may hold keys.
+func openDirectory(path string, wait time.Duration) (d *directory, ok bool, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, false, err
@@ -28,7 +36,12 @@ func openDirectory(path string) (d *directory, ok bool, err error) {
 	}
 	d = &directory{path: path, lock: flock.New(filepath.Join(path, "lock"), flock.SetPermissions(0o600))}
 	ok, err = d.lock.TryLock()
-	if err != nil {
+	if err == nil && !ok && wait > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		ok, err = d.lock.TryLockContext(ctx, 20*time.Millisecond)
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, false, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return d, ok, nil
@@ -46,7 +59,7 @@ const maxSlots = 1000
 // killed process had, cleans up after it.
 func openSlot(path string) (*directory, error) {
 	for i := range maxSlots {
-		d, ok, err := openDirectory(filepath.Join(path, strconv.Itoa(i)))
+		d, ok, err := openDirectory(filepath.Join(path, strconv.Itoa(i)), 0)
 		if err != nil {
 			return nil, err
 		}

@@ -85,7 +85,7 @@ func (c *serveCommand) serve() (err error) {
 	if err := keepPrivate(c.DataDir, logger); err != nil {
 		return err
 	}
-	data, ok, err := openDirectory(c.DataDir)
+	data, ok, err := openDirectory(c.DataDir, killedWait)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 		return nil, err
 	}
 	for deadline := time.Now().Add(controlWait); ; {
-		data, free, err := openDirectory(c.DataDir)
+		data, free, err := openDirectory(c.DataDir, 0)
 		if err != nil {
 			return nil, err
 		}
