@@ -166,7 +166,7 @@ func TestZeroKnowledge(t *testing.T) {
 		kdf.MemoryKiB = 256 << 10
 		a.store(t, "large", locked{code: "print(1)", password: "pw", kdf: kdf})
 		p := s.call(t, a, "POST", "/api/v1/zk/execute/large", object{"masterPassword": "pw"}).refused(t, 400, "invalid_request")
-		if len(p.Errors) != 1 || p.Errors[0].Location != "body.limits.memoryBytes" || !strings.Contains(p.Errors[0].Message, "301989888") {
+		if len(p.Errors) != 1 || p.Errors[0].Location != "body.limits.memoryBytes" || !strings.Contains(p.Errors[0].Message, "301,989,888 bytes") {
 			t.Errorf("got %+v", p.Errors)
 		}
 		a.unlock(t, "large", object{"masterPassword": "pw", "limits": object{"memoryBytes": 301989888}}).prints(t, "1\n")
