@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,8 +16,7 @@ import (
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	data := emptyDisk(t, 512*mib)
-	images := must(filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")))(t)
-	for _, image := range append(images, fetchedNode(t)...) {
+	for _, image := range append(slices.Clone(builtInImages), fetchedNode(t)...) {
 		from := must(os.Open(image))(t)
 		to := must(os.Create(filepath.Join(data, filepath.Base(image))))(t)
 		must(io.Copy(to, from))(t)

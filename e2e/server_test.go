@@ -26,6 +26,10 @@ import (
 // data directories are given, so that it is made once.
 var binary, imageDir string
 
+// builtInImages are the images of imageDir before tests of custom images add
+// theirs.
+var builtInImages []string
+
 func TestMain(m *testing.M) {
 	binary = os.Getenv("PYTH_ON")
 	if binary == "" {
@@ -59,6 +63,10 @@ func TestMain(m *testing.M) {
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
 			fmt.Fprintf(os.Stderr, "the first run failed: %v: %s\n", err, out)
+			return 1
+		}
+		if builtInImages, err = filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		code := m.Run()

@@ -42,7 +42,9 @@ const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
 // How many entries of a value are shown, in all its levels.
 const MAX_ENTRIES = 10_000;
-const MAX_DEPTH = 100;
+// How deep JSON is written. The server takes less, and says so when it leaves
+// deeper values out.
+const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
 /** Returns what a property holds; undefined if it is not there, or computed. */
