@@ -384,5 +384,5 @@ func TestTwoHundredSessionsAtOnce(t *testing.T) {
 		s.in(t, "print(x)").prints(t, fmt.Sprintf("%d\n", i))
 	}
 	server.call(t, server.register(t), "POST", "/api/v1/sessions", object{}).refused(t, 503, "overloaded")
-	server.call(t, sessions[0].account, "POST", "/api/v1/sessions", object{}).refused(t, 409, "conflict")
+	server.call(t, sessions[0].account, "POST", "/api/v1/sessions", object{}).refused(t, 429, "quota_exceeded")
 }
