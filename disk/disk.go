@@ -14,7 +14,7 @@ import (
 
 // Space is the room of a file system.
 type Space struct {
-	// FreeBytes is what this user may still write, TotalBytes is the size.
+	// FreeBytes counts what this user may still write, TotalBytes the whole size.
 	FreeBytes, TotalBytes int64
 	// ReadOnly is whether it is mounted so.
 	ReadOnly bool
@@ -33,11 +33,11 @@ func SpaceOf(path string) (Space, error) {
 	}, nil
 }
 
-// NoRoomError is that a directory's file system has less room than is needed.
+// NoRoomError reports that a directory's file system has too little room.
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For is what the room is needed for.
+	// For names the use of the room.
 	For string
 }
 

@@ -18,25 +18,25 @@ const (
 	// lowBytes is the room below which a write is tried before it is said that
 	// there is room: some of it may be kept for other users.
 	lowBytes = 8 << 20
-	// recordBytes is what the record of a run takes at most, with the growth of
+	// recordBytes bounds the size of the record of a run, with the growth of
 	// the files that it is written to.
 	recordBytes = 256 << 10
 	// probeBytes is enough to find out whether a disk with room takes writes.
 	probeBytes = 4 << 10
-	// probeInterval is how often a write is tried.
+	// probeInterval is the time between two trial writes.
 	probeInterval = 10 * time.Second
-	// repeatAfter is how old the result of a write may be while there is a fault.
+	// repeatAfter bounds the age of a write result during a fault.
 	repeatAfter = 100 * time.Millisecond
 )
 
 // ProbeName is the file in the directory that is written to and removed.
 const ProbeName = ".disk-probe"
 
-// FullError is that a directory takes no writes: its disk is full, read-only or
+// FullError reports that a directory takes no writes: its disk is full, read-only or
 // broken.
 type FullError struct {
 	Space Space
-	// Err is what a write failed with; nil where none was tried.
+	// Err is the error of the write; nil if none was tried.
 	Err error
 }
 

@@ -112,7 +112,7 @@ func answerControl(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // The command may have gone.
 }
 
-// errNoControl is that no server takes commands in the directory.
+// errNoControl reports that no server takes commands in the directory.
 var errNoControl = errors.New("no server takes commands there")
 
 // askServer has the server of the data directory make an account. The error is

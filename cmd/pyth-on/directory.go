@@ -19,7 +19,7 @@ type directory struct {
 	lock *flock.Flock
 }
 
-// killedWait is how long to wait for the lock of a server that was killed: a
+// killedWait bounds the wait for the lock of a server that was killed: a
 // child that it was just starting has the lock, too, until it executes.
 const killedWait = 2 * time.Second
 

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/rootfs"
 )
 
-// databaseRoom is what a new database and the state of sandboxes take.
+// databaseRoom is the disk space for a new database and the state of sandboxes.
 const databaseRoom = 16 << 20
 
 // room fails if a first start in the directory, which fetches Node and makes the
@@ -31,7 +31,7 @@ func (f nodeFlags) room(dir string) error {
 	return err
 }
 
-// nodeRoom is what Node takes of the image, and what fetching it takes beside.
+// nodeRoom is the disk space for Node in the image and for fetching it.
 func (f nodeFlags) nodeRoom(dir string) (inImage, fetched int64) {
 	switch f.Node {
 	case "off":

@@ -132,7 +132,7 @@ func (f *storeFlags) besideDatabase(dataDir string) string {
 	return path
 }
 
-// without is how to start without the earlier accounts.
+// without tells how to start without the earlier accounts.
 func (f *storeFlags) without(dataDir string) string {
 	if path := f.besideDatabase(dataDir); path != "" {
 		return "removing " + path + " (or with --new-database, which keeps it)"

@@ -50,7 +50,7 @@ func (c *usersCreateCommand) Run() error {
 }
 
 const (
-	// controlWait is how long a server that starts may take to accept commands.
+	// controlWait bounds the time until a starting server accepts commands.
 	controlWait = 10 * time.Second
 	controlPoll = 100 * time.Millisecond
 )
