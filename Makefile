@@ -5,7 +5,7 @@
 .PHONY: run test build bench lint fmt
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.html' -o -name '*.zip' | grep -v -e '^./bin' -e '^./bench' -e _test.go)
+SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.html' -o -name '*.zip' | grep -v -e '^./bin' -e '^./tools' -e _test.go)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 say = @printf '\033[1m==>\033[0m %s\n' $(1)
 ifeq ($(shell test -t 1 && echo tty),)
@@ -15,15 +15,15 @@ endif
 build: bin/pyth-on
 
 # The agent that goes into every sandbox is built first and embedded.
-guest/bin/pyth-on-guest: $(wildcard guest/agent/*.go guest/protocol/*.go guest/unlock/*.go zk/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
+internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/encrypted/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
 	$(call say,'Building the guest agent (the first time fetches modules)')
 	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
 
-guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript/*.go) go.mod
+internal/sandbox/guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript/*.go) go.mod
 	$(call say,'Building the compiler of TypeScript')
 	@$(GO_BUILD) -ldflags '-s -w' -o $@ ./cmd/pyth-on-typescript
 
-bin/pyth-on: guest/bin/pyth-on-guest guest/bin/pyth-on-typescript $(SOURCES) go.mod go.sum
+bin/pyth-on: internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript $(SOURCES) go.mod go.sum
 	$(call say,'Building bin/pyth-on with gVisor and Python inside (a minute the first time)')
 	@$(GO_BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/pyth-on
 
@@ -44,10 +44,11 @@ bin/tools/gotestsum: tools/go.mod tools/go.sum
 	$(call say,'Building the test runner')
 	@go -C tools build -o ../$@ gotest.tools/gotestsum
 
-lint: bin/tools/golangci-lint guest/bin/pyth-on-guest guest/bin/pyth-on-typescript
+lint: bin/tools/golangci-lint internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript
 	@go mod verify >/dev/null
 	@GOARCH=arm64 CGO_ENABLED=0 go vet ./cmd/...
 	@bin/tools/golangci-lint run ./...
+	@cd tools/bench && ../../bin/tools/golangci-lint run --config ../../.golangci.yml ./...
 
 fmt: bin/tools/golangci-lint
 	@bin/tools/golangci-lint fmt ./...

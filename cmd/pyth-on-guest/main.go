@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/pyth-on/pyth-on/guest/agent"
-	"github.com/pyth-on/pyth-on/guest/unlock"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/agent"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/unlock"
 )
 
 func main() {

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/audit"
-	"github.com/pyth-on/pyth-on/sqlite"
-	"github.com/pyth-on/pyth-on/vault"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 type auditCommand struct {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/audit"
+	"github.com/pyth-on/pyth-on/internal/audit"
 )
 
 // openAudit opens the audit log for writing.

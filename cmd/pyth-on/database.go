@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pyth-on/pyth-on/sqlite"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 // databaseName is the file of the database in the data directory.

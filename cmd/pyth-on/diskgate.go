@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/disk"
-	"github.com/pyth-on/pyth-on/health"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
 // diskGate refuses work whose record could not be written: a run that cannot be

@@ -10,9 +10,9 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"github.com/pyth-on/pyth-on/doctor"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/rootless"
+	"github.com/pyth-on/pyth-on/internal/host/doctor"
+	"github.com/pyth-on/pyth-on/internal/host/rootless"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
 type doctorCommand struct {

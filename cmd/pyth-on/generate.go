@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/claude"
-	"github.com/pyth-on/pyth-on/generate"
+	"github.com/pyth-on/pyth-on/internal/generate"
+	"github.com/pyth-on/pyth-on/internal/generate/claude"
 )
 
 // modelFlags say which model writes programs and how it is reached. The key has

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/egress"
-	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/generate"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/generate"
+	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
 type generateCommand struct {

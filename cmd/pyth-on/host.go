@@ -9,10 +9,10 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/rootless"
-	"github.com/pyth-on/pyth-on/sandbox"
-	"github.com/pyth-on/pyth-on/sandbox/cgroup"
-	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/internal/host/rootless"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/cgroup"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -86,14 +86,14 @@ func openHost(c *hostConfig) (*host, error) {
 
 // pool starts a pool of sandboxes here. The configuration lacks what the host
 // knows.
-func (h *host) pool(c worker.Config) *worker.Pool {
+func (h *host) pool(c pool.Config) *pool.Pool {
 	c.Boot, c.Runtimes = h.boot, h.runtimes.names()
-	return worker.New(c)
+	return pool.New(c)
 }
 
 // boot is a worker's way to a sandbox. Node's fresh ones wait for JavaScript:
 // TypeScript runs there as well, and what compiles it takes memory.
-func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (worker.Sandbox, error) {
+func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	language, own := pyth.Python, pyth.Runtime("")
 	switch runtime {
 	case pyth.PythonRuntime:

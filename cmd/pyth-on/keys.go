@@ -10,10 +10,10 @@ import (
 	"github.com/gofrs/flock"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/auth"
-	"github.com/pyth-on/pyth-on/secrets"
-	"github.com/pyth-on/pyth-on/sqlite"
-	"github.com/pyth-on/pyth-on/vault"
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/secret"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 type keysCommands struct {
@@ -143,7 +143,7 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 	}
 	for _, s := range sealed {
 		v.secrets++
-		value, err := opener.Open(secrets.Label(s.Name, s.Version), s.Sealed)
+		value, err := opener.Open(secret.Label(s.Name, s.Version), s.Sealed)
 		clear(value)
 		if err != nil {
 			v.bad("secret %s of user %s", s.Name, user)
@@ -159,7 +159,7 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 				continue
 			}
 			v.apiKeys++
-			key, err := opener.Open(auth.KeyLabel(k.ID), k.Sealed)
+			key, err := opener.Open(account.KeyLabel(k.ID), k.Sealed)
 			clear(key)
 			if err != nil {
 				v.bad("API key %s of user %s", k.ID, user)

@@ -8,15 +8,15 @@ import (
 	"net/http"
 	"time"
 
-	pyhttp "github.com/pyth-on/pyth-on/http"
+	"github.com/pyth-on/pyth-on/internal/api"
 )
 
 // signalsTogether is within which time two signals are one.
 const signalsTogether = time.Second / 2
 
 // untilStopped serves until a signal comes, then lets what runs end.
-func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *pyhttp.Handler, logger *slog.Logger) error {
-	server := pyhttp.NewServer(handler, pyhttp.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
+func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
+	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -42,21 +42,21 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 }
 
 // handler completes the configuration with what the flags say.
-func (c *serveCommand) handler(config pyhttp.Config) (*pyhttp.Handler, error) {
+func (c *serveCommand) handler(config api.Config) (*api.Handler, error) {
 	config.TrustedProxies = c.TrustedProxies
 	config.RequestMemoryBytes = c.requestMemory()
 	if c.RateLimit == "on" {
-		config.RateLimits = pyhttp.DefaultRateLimits()
+		config.RateLimits = api.DefaultRateLimits()
 	}
 	var err error
 	if config.MetricsToken, err = onlyLine(c.MetricsTokenFile, "token"); err != nil {
 		return nil, err
 	}
-	return pyhttp.New(config)
+	return api.New(config)
 }
 
 // serveMetrics serves metrics on an address of their own, if there is one.
-func (c *serveCommand) serveMetrics(ctx context.Context, handler *pyhttp.Handler, logger *slog.Logger) (stop func(), err error) {
+func (c *serveCommand) serveMetrics(ctx context.Context, handler *api.Handler, logger *slog.Logger) (stop func(), err error) {
 	if c.MetricsAddr == "" {
 		return func() {}, nil
 	}

@@ -7,8 +7,8 @@ import (
 	"os"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // local runs programs on this machine without a server, one after the other.

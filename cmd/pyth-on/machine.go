@@ -6,19 +6,19 @@ import (
 	"log/slog"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/nodejs"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/sandbox"
-	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
 // machine is what runs programs: images, and a pool of sandboxes from them.
 type machine struct {
 	python   string
-	node     *nodejs.Binary
+	node     *node.Binary
 	runtimes ownRuntimes
 	host     *host
-	pool     *worker.Pool
+	pool     *pool.Pool
 }
 
 // machineConfig says what a machine has.
@@ -30,7 +30,7 @@ type machineConfig struct {
 	// stateDir is emptied, and this machine's alone.
 	stateDir string
 	// node is nil where there is none.
-	node     *nodejs.Binary
+	node     *node.Binary
 	runtimes runtimeFlags
 	// network and layers may be nil: then programs have none.
 	network func([]string) (sandbox.Network, error)
@@ -38,7 +38,7 @@ type machineConfig struct {
 	// progress is told how far the making of images is.
 	progress func(step string, done, total int)
 	// pool is the configuration but for what the host says.
-	pool   worker.Config
+	pool   pool.Config
 	logger *slog.Logger
 }
 

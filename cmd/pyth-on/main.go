@@ -10,8 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/pyth-on/pyth-on/claude"
-	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/internal/generate/claude"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // version is set by the build.

@@ -6,11 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/audit"
-	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// poolMetrics shows what happens in the pool. It is a worker.Observer.
+// poolMetrics shows what happens in the pool. It is a pool.Observer.
 type poolMetrics struct {
 	boots   *prometheus.HistogramVec
 	queued  prometheus.Histogram
@@ -19,7 +19,7 @@ type poolMetrics struct {
 	removed *prometheus.CounterVec
 }
 
-var _ worker.Observer = (*poolMetrics)(nil)
+var _ pool.Observer = (*poolMetrics)(nil)
 
 func newPoolMetrics() *poolMetrics {
 	// From a tenth of a millisecond to half a minute.
@@ -45,7 +45,7 @@ func newPoolMetrics() *poolMetrics {
 	for _, result := range []string{bootOK, bootFailed} {
 		m.boots.WithLabelValues(result)
 	}
-	for _, reason := range worker.Reasons() {
+	for _, reason := range pool.Reasons() {
 		m.removed.WithLabelValues(string(reason))
 	}
 	return m
@@ -76,29 +76,29 @@ func (m *poolMetrics) Ran(o *pyth.Outcome) {
 func (m *poolMetrics) Refused() { m.refused.Inc() }
 
 // Removed counts the end of a sandbox.
-func (m *poolMetrics) Removed(reason worker.Reason) {
+func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
 // collectors are what is shown, with the state of the pool.
-func (m *poolMetrics) collectors(pool *worker.Pool) []prometheus.Collector {
-	gauge := func(name, help string, value func(worker.Stats) int64) prometheus.Collector {
+func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
+	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			return float64(value(pool.Stats()))
+			return float64(value(p.Stats()))
 		})
 	}
 	return []prometheus.Collector{
 		m.boots, m.queued, m.wall, m.refused, m.removed,
-		gauge("pyth_on_sandboxes_ready", "Fresh sandboxes, which wait for any user's program.", func(s worker.Stats) int64 { return int64(s.Fresh) }),
-		gauge("pyth_on_sandboxes_idle", "Sandboxes of users, which wait for their next program.", func(s worker.Stats) int64 { return int64(s.Idle) }),
-		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s worker.Stats) int64 { return int64(s.Renewing) }),
-		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s worker.Stats) int64 { return int64(s.Booting) }),
-		gauge("pyth_on_sessions_waiting", "Sessions in which nothing runs.", func(s worker.Stats) int64 { return int64(s.Sessions) }),
-		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s worker.Stats) int64 { return int64(s.Reserved) }),
-		gauge("pyth_on_executions_running", "Programs that run.", func(s worker.Stats) int64 { return int64(s.Running) }),
-		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s worker.Stats) int64 { return int64(s.Queued) }),
-		gauge("pyth_on_tenants", "Users who have a sandbox or a program here.", func(s worker.Stats) int64 { return int64(s.Tenants) }),
-		gauge("pyth_on_reserved_memory_bytes", "Memory that running programs may take by their limits.", func(s worker.Stats) int64 { return s.ReservedBytes }),
+		gauge("pyth_on_sandboxes_ready", "Fresh sandboxes, which wait for any user's program.", func(s pool.Stats) int64 { return int64(s.Fresh) }),
+		gauge("pyth_on_sandboxes_idle", "Sandboxes of users, which wait for their next program.", func(s pool.Stats) int64 { return int64(s.Idle) }),
+		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s pool.Stats) int64 { return int64(s.Renewing) }),
+		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s pool.Stats) int64 { return int64(s.Booting) }),
+		gauge("pyth_on_sessions_waiting", "Sessions in which nothing runs.", func(s pool.Stats) int64 { return int64(s.Sessions) }),
+		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s pool.Stats) int64 { return int64(s.Reserved) }),
+		gauge("pyth_on_executions_running", "Programs that run.", func(s pool.Stats) int64 { return int64(s.Running) }),
+		gauge("pyth_on_executions_waiting", "Programs that wait for a place or a sandbox.", func(s pool.Stats) int64 { return int64(s.Queued) }),
+		gauge("pyth_on_tenants", "Users who have a sandbox or a program here.", func(s pool.Stats) int64 { return int64(s.Tenants) }),
+		gauge("pyth_on_reserved_memory_bytes", "Memory that running programs may take by their limits.", func(s pool.Stats) int64 { return s.ReservedBytes }),
 	}
 }
 
@@ -119,9 +119,9 @@ func auditCollectors(log *audit.Log) []prometheus.Collector {
 // unobserved is for pools that nobody watches.
 type unobserved struct{}
 
-var _ worker.Observer = unobserved{}
+var _ pool.Observer = unobserved{}
 
 func (unobserved) Booted(time.Duration, error) {}
 func (unobserved) Ran(*pyth.Outcome)           {}
 func (unobserved) Refused()                    {}
-func (unobserved) Removed(worker.Reason)       {}
+func (unobserved) Removed(pool.Reason)         {}

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/egress"
-	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
 // networkFlags are the operator's policy on what programs may reach.

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/nodejs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
 // nodeFlags say where Node comes from.
@@ -30,15 +30,15 @@ var errNodeOff = errors.New("it is turned off")
 // node returns the Node for sandboxes, which it fetches to dir if need be. The
 // error is a noNode if none can be had; a binary that was given but will not
 // do is another.
-func (f nodeFlags) node(ctx context.Context, dir string, progress func(string, int, int)) (*nodejs.Binary, error) {
+func (f nodeFlags) node(ctx context.Context, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	switch f.Node {
 	case "":
 	case "off":
 		return nil, &noNode{Err: errNodeOff, Fix: "leave out --node=off"}
 	default:
-		return nodejs.Own(ctx, f.Node)
+		return node.Own(ctx, f.Node)
 	}
-	b, err := nodejs.Fetch(ctx, nodejs.Options{Dir: dir, Registry: f.NPMRegistry, Progress: progress})
+	b, err := node.Fetch(ctx, node.Options{Dir: dir, Registry: f.NPMRegistry, Progress: progress})
 	if err == nil || ctx.Err() != nil {
 		return b, errors.Join(err, ctx.Err())
 	}
@@ -47,9 +47,9 @@ func (f nodeFlags) node(ctx context.Context, dir string, progress func(string, i
 
 // nodeFor is node for a program of the language: Python's has it if it is
 // there, so that all programs share an image, but does not fetch it.
-func (f nodeFlags) nodeFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*nodejs.Binary, error) {
+func (f nodeFlags) nodeFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if f.Node == "" && language.Runtime() != pyth.NodeRuntime {
-		return nodejs.Find(nodejs.Options{Dir: dir})
+		return node.Find(node.Options{Dir: dir})
 	}
 	b, err := f.node(ctx, dir, progress)
 	if _, ok := errors.AsType[*noNode](err); ok && language.Runtime() != pyth.NodeRuntime {
@@ -59,7 +59,7 @@ func (f nodeFlags) nodeFor(ctx context.Context, language pyth.Language, dir stri
 }
 
 // pathOf is the binary's path, "" for none.
-func pathOf(b *nodejs.Binary) string {
+func pathOf(b *node.Binary) string {
 	if b == nil {
 		return ""
 	}
@@ -67,7 +67,7 @@ func pathOf(b *nodejs.Binary) string {
 }
 
 // versionOf is the binary's version, for the log.
-func versionOf(b *nodejs.Binary) string {
+func versionOf(b *node.Binary) string {
 	if b == nil {
 		return "none"
 	}

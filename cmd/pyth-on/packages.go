@@ -7,9 +7,9 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/nodejs"
-	"github.com/pyth-on/pyth-on/packages"
-	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // packageFlags say where users' packages come from, and how many there may be.
@@ -26,16 +26,16 @@ type packageFlags struct {
 	PackageMemory          int64         `default:"1024" help:"How much memory that may take, in MiB."`
 }
 
-// packages makes the service. node is whether there is Node.
-func (f packageFlags) packages(ctx context.Context, config packages.Config, registry string, node bool) (*packages.Service, error) {
+// packages makes the service. withNode is whether there is Node.
+func (f packageFlags) packages(ctx context.Context, config packages.Config, registry string, withNode bool) (*packages.Service, error) {
 	if f.PythonIndex != "off" {
 		config.Python.URL = f.PythonIndex
 	}
-	if node && f.NPMPackages == "on" {
+	if withNode && f.NPMPackages == "on" {
 		config.Node.URL = registry
 		if registry == "" {
 			var err error
-			if config.Node.URL, err = nodejs.Registry(ctx); err != nil {
+			if config.Node.URL, err = node.Registry(ctx); err != nil {
 				// Node itself may have been found or given.
 				config.Logger.Warn("there are no packages for JavaScript", "reason", err, "hint", "name a registry with --npm-registry")
 			}

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/pyth-on/pyth-on/worker"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
 // sandboxBytes is what an idle sandbox is reckoned with when the number of
@@ -39,9 +39,9 @@ type poolFlags struct {
 	SandboxRuns       int           `default:"1000" help:"After how many programs a user's sandbox is replaced."`
 }
 
-// worker is the pool's configuration but for its way to a sandbox. node is
+// poolConfig is the pool's configuration but for its way to a sandbox. withNode is
 // whether there is Node, and warmRuntimes the flag for runtimes of one's own.
-func (f poolFlags) worker(node bool, warmRuntimes int, observer worker.Observer, logger *slog.Logger) worker.Config {
+func (f poolFlags) poolConfig(withNode bool, warmRuntimes int, observer pool.Observer, logger *slog.Logger) pool.Config {
 	memory := machineMemory()
 	orDefault := func(value, otherwise int) int {
 		if value > 0 {
@@ -56,10 +56,10 @@ func (f poolFlags) worker(node bool, warmRuntimes int, observer worker.Observer,
 		total = memory / 2
 	}
 	warmNode := 0
-	if node {
+	if withNode {
 		warmNode = f.WarmNode
 	}
-	return worker.Config{
+	return pool.Config{
 		Warm:               f.Warm,
 		WarmNode:           warmNode,
 		WarmRuntimes:       warmRuntimes,
@@ -92,8 +92,8 @@ func machineMemory() int64 {
 
 // single is the configuration for commands that run one program after the
 // other, each in a sandbox of its own.
-func single(warm int, logger *slog.Logger) worker.Config {
-	return worker.Config{
+func single(warm int, logger *slog.Logger) pool.Config {
+	return pool.Config{
 		Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
 		MaxQueued: 1, MaxQueuedPerTenant: 1, Observer: unobserved{}, Logger: logger,
 	}

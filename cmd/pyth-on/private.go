@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/pyth-on/pyth-on/disk"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
 // keepPrivate takes the data directory away from others than its owner. One

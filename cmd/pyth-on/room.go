@@ -7,9 +7,9 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/pyth-on/pyth-on/disk"
-	"github.com/pyth-on/pyth-on/nodejs"
-	"github.com/pyth-on/pyth-on/rootfs"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
 // databaseRoom is the disk space for a new database and the state of sandboxes.
@@ -37,10 +37,10 @@ func (f nodeFlags) nodeRoom(dir string) (inImage, fetched int64) {
 	case "off":
 		return 0, 0
 	case "":
-		if found, err := nodejs.Find(nodejs.Options{Dir: dir}); err == nil && found != nil {
-			return nodejs.BinaryBytes, 0
+		if found, err := node.Find(node.Options{Dir: dir}); err == nil && found != nil {
+			return node.BinaryBytes, 0
 		}
-		return nodejs.BinaryBytes, nodejs.BinaryBytes
+		return node.BinaryBytes, node.BinaryBytes
 	}
 	info, err := os.Stat(f.Node)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/vault"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
 // rootKeyFlags say where the root key is, for all who need it. The setting

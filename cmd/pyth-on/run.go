@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/execution"
+	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
 // Exit codes of `run` where the program has none of its own, as timeout(1) and

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/pyth-on/pyth-on/debian"
+	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
 // runtimeCommands make root file systems for runtimes.

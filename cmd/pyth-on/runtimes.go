@@ -13,9 +13,9 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/doctor"
-	"github.com/pyth-on/pyth-on/rootfs"
-	"github.com/pyth-on/pyth-on/sandbox"
+	"github.com/pyth-on/pyth-on/internal/host/doctor"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // runtimeFlags say which runtimes of one's own there are.

@@ -13,17 +13,17 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/audit"
-	"github.com/pyth-on/pyth-on/auth"
-	"github.com/pyth-on/pyth-on/disk"
-	"github.com/pyth-on/pyth-on/execution"
-	"github.com/pyth-on/pyth-on/generate"
-	"github.com/pyth-on/pyth-on/health"
-	pyhttp "github.com/pyth-on/pyth-on/http"
-	"github.com/pyth-on/pyth-on/packages"
-	"github.com/pyth-on/pyth-on/secrets"
-	"github.com/pyth-on/pyth-on/session"
-	"github.com/pyth-on/pyth-on/zk"
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/encrypted"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/generate"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/host/health"
+	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/secret"
+	"github.com/pyth-on/pyth-on/internal/session"
 )
 
 // purgeInterval is how often what has expired is deleted.
@@ -135,7 +135,7 @@ func (c *serveCommand) serve() (err error) {
 	if err := c.warnOfNobody(ctx, store, logger); err != nil {
 		return err
 	}
-	secret := secrets.New(secrets.Config{
+	secret := secret.New(secret.Config{
 		Store: store, Vault: sealed, Clock: now,
 		Failed: func(err error) { logger.Error("storing when secrets were used", "error", err) },
 	})
@@ -159,7 +159,7 @@ func (c *serveCommand) serve() (err error) {
 	metrics := newPoolMetrics()
 	m, err := openMachine(ctx, &machineConfig{
 		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: shelf.mounts, progress: progress,
-		pool: c.worker(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
+		pool: c.poolConfig(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
 	})
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (c *serveCommand) serve() (err error) {
 		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
 	})
 	defer sessions.Close()
-	encrypted := zk.New(zk.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
+	encrypted := encrypted.New(encrypted.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
 	defer encrypted.Close()
 	model, err := c.model()
 	if err != nil {
@@ -215,7 +215,7 @@ func (c *serveCommand) serve() (err error) {
 	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
 	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
 	generating.Packages = generatePackages{installed}
-	handler, err := c.handler(pyhttp.Config{
+	handler, err := c.handler(api.Config{
 		Accounts:        audit.Accounts(accounts, log),
 		Executions:      audited,
 		Sessions:        gate.sessions(audit.Sessions(sessions, log)),
@@ -265,7 +265,7 @@ func features(generate bool) []string {
 	return all
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*auth.Service, error) {
+func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*account.Service, error) {
 	invites, err := lines(c.InvitesFile)
 	if err != nil {
 		return nil, err
@@ -273,9 +273,9 @@ func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*auth
 	if c.Registration == "invite" && len(invites) == 0 {
 		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	return newAccounts(ctx, store, auth.Config{
+	return newAccounts(ctx, store, account.Config{
 		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
-		Registration: auth.Registration(c.Registration), Invites: invites,
+		Registration: account.Registration(c.Registration), Invites: invites,
 	})
 }
 

@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pyth-on/pyth-on/sqlite"
-	"github.com/pyth-on/pyth-on/vault"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
 // newServerMark is a file that is in the data directory while a first start has

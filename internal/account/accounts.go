@@ -1,0 +1,254 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"time"
+
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// firstKeyName is the name of the key that comes with the account.
+const firstKeyName = "default"
+
+// Register makes an account.
+func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
+	if err := s.mayRegister(invite); err != nil {
+		return nil, err
+	}
+	given := email
+	email, err := normalizeEmail(given)
+	if err != nil {
+		return nil, err
+	}
+	if password, err = newPassword("body.password", password, email); err != nil {
+		return nil, err
+	}
+	// Before the costly hash; the store decides if two come at once.
+	if _, err := s.userByEmail(ctx, given); err == nil {
+		return nil, pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
+	} else if !absent(err) {
+		return nil, err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return nil, err
+	}
+	id, err := newID("usr_")
+	if err != nil {
+		return nil, err
+	}
+	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
+	key, err := s.create(ctx, user)
+	if pyth.ErrorCode(err) == pyth.CodeConflict {
+		// The root key was changed between making the user's key and storing it.
+		key, err = s.create(ctx, user)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.grant(ctx, user, key)
+}
+
+// create stores the user with the first API key, which it returns.
+func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
+	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
+	if err != nil {
+		return "", err
+	}
+	record, key, err := s.makeKey(user.ID, firstKeyName, time.Time{})
+	if err != nil {
+		return "", err
+	}
+	if record.Sealed, err = s.config.Vault.SealWith(ctx, dataKey, KeyLabel(record.ID), []byte(key)); err != nil {
+		return "", err
+	}
+	return key, s.config.Store.CreateUser(ctx, user, record, dataKey)
+}
+
+func (s *Service) mayRegister(invite string) error {
+	switch s.config.Registration {
+	case RegistrationOpen:
+		return nil
+	case RegistrationInvite:
+		given := sha256.Sum256([]byte(invite))
+		valid := 0
+		for _, i := range s.config.Invites {
+			// Hashed and compared all, so that time tells nothing of them.
+			h := sha256.Sum256([]byte(i))
+			valid |= subtle.ConstantTimeCompare(given[:], h[:])
+		}
+		if valid == 1 {
+			return nil
+		}
+		return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration needs a valid invite. Ask the operator for one and send it as invite.")
+	}
+	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
+}
+
+// Login proves who the caller is by password.
+func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
+	password = normalizePassword(password)
+	user, err := s.userByEmail(ctx, email)
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	hash := s.absent
+	if user != nil {
+		hash = user.PasswordHash
+	}
+	ok, stale, err := s.hasher.verify(ctx, hash, password)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil {
+		return nil, wrongPassword("")
+	}
+	if !ok {
+		return nil, wrongPassword(user.ID)
+	}
+	key, err := s.primaryKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := s.grant(ctx, user, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.confirm(ctx, user, password, grant); err != nil {
+		return nil, err
+	}
+	if stale {
+		if err := s.rehash(ctx, user, password); err != nil {
+			return nil, err
+		}
+	}
+	return grant, nil
+}
+
+// wrongPassword is the same to callers whether or not the account exists.
+func wrongPassword(user pyth.UserID) error {
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+	e.Err = &pyth.CredentialError{User: user}
+	return e
+}
+
+// confirm takes the grant back if the password was changed after it was proved:
+// the change revoked only what there was before.
+func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
+	user, err := s.config.Store.User(ctx, proved.ID)
+	if err != nil || user.PasswordHash == proved.PasswordHash {
+		return err
+	}
+	// Another login may just have brought the hash up to date.
+	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
+	if err != nil || ok {
+		return err
+	}
+	if err := s.Logout(ctx, &pyth.Principal{User: *user}, grant.RefreshToken); err != nil {
+		return err
+	}
+	return wrongPassword(user.ID)
+}
+
+// userByEmail returns the account of an address in any of its forms, or an
+// error that absent accepts. What cannot be an address takes as long to look up.
+func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
+	forms := storedForms(email)
+	if len(forms) == 0 {
+		forms = []string{""}
+	}
+	var user *pyth.User
+	var err error
+	for _, form := range forms {
+		if user, err = s.config.Store.UserByEmail(ctx, form); err == nil || !absent(err) {
+			return user, err
+		}
+	}
+	return nil, err
+}
+
+// rehash brings the hash of a password that was just proved up to date.
+func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) error {
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	err = s.config.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
+	if pyth.ErrorCode(err) == pyth.CodeConflict {
+		return nil // Somebody else did.
+	}
+	return err
+}
+
+// primaryKey is the account's first key; "" if it was deleted.
+func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, error) {
+	record, err := s.config.Store.PrimaryAPIKey(ctx, user)
+	if absent(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	key, err := s.config.Vault.Open(ctx, user, KeyLabel(record.ID), record.Sealed)
+	return string(key), err
+}
+
+// KeyLabel is what the copy of an API key is sealed for.
+func KeyLabel(id pyth.KeyID) vault.Label {
+	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
+}
+
+// ChangePassword replaces the password of a caller who knows it.
+func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
+	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return pyth.Errorf(pyth.CodeInvalidCredentials, "The current password is wrong.")
+	}
+	if replacement, err = newPassword("body.newPassword", replacement, p.User.Email); err != nil {
+		return err
+	}
+	hash, err := s.hasher.hash(ctx, replacement)
+	if err != nil {
+		return err
+	}
+	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
+}
+
+// grant gives the user a token and the first refresh token of a family.
+func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
+	family, err := newID("fam_")
+	if err != nil {
+		return nil, err
+	}
+	refresh, record := s.newRefreshToken(user.ID, family)
+	if err := s.config.Store.CreateRefreshToken(ctx, record); err != nil {
+		return nil, err
+	}
+	return s.grantWith(user, key, family, refresh)
+}
+
+func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth.Grant, error) {
+	token, expires, err := s.issue(user.ID, family)
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
+}
+
+// newID makes an identifier that sorts by the time it was made (UUID version
+// 7, RFC 9562).
+func newID(start string) (string, error) {
+	id, err := uuid.NewV7()
+	return start + id.String(), err
+}
+
+// now is the time as the store keeps it.
+func (s *Service) now() time.Time { return s.config.Clock().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,300 @@
+package account_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/argon2"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+)
+
+func TestAServiceNeedsItsConfiguration(t *testing.T) {
+	for name, without := range map[string]func(*account.Config){
+		"store":    func(c *account.Config) { c.Store = nil },
+		"vault":    func(c *account.Config) { c.Vault = nil },
+		"issuer":   func(c *account.Config) { c.Issuer = "" },
+		"audience": func(c *account.Config) { c.Audience = "" },
+		"clock":    func(c *account.Config) { c.Clock = nil },
+		"key":      func(c *account.Config) { c.JWTKey = nil },
+		"long key": func(c *account.Config) { c.JWTKey = c.JWTKey[:31] },
+	} {
+		t.Run("without a "+name, func(t *testing.T) {
+			var config account.Config
+			newService(t, func(c *account.Config) { config = *c })
+			without(&config)
+			if _, err := account.New(config); err == nil {
+				t.Error("it was made")
+			}
+		})
+	}
+}
+
+func TestAnAccountIsMadeAndItsOwnerGetsIn(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, " Ada@Example.ORG ")
+	if g.User.Email != "Ada@example.org" || !strings.HasPrefix(string(g.User.ID), "usr_") || !g.User.CreatedAt.Equal(s.clock.Now()) {
+		t.Errorf("got %+v", g.User)
+	}
+	if want := s.clock.Now().Add(time.Hour); !g.ExpiresAt.Equal(want) {
+		t.Errorf("the token ends at %v, not %v", g.ExpiresAt, want)
+	}
+	again := s.login(t, "ADA@EXAMPLE.org", password)
+	if again.APIKey != g.APIKey || again.User.ID != g.User.ID {
+		t.Errorf("login gives %+v, registration gave %+v", again, g)
+	}
+	if again.RefreshToken == g.RefreshToken || again.Token == g.Token {
+		t.Error("two logins have one token")
+	}
+	for name, c := range map[string]pyth.Credentials{
+		"token":          {Bearer: g.Token},
+		"token of later": {Bearer: again.Token},
+		"key":            {APIKey: g.APIKey},
+	} {
+		p, err := s.Authenticate(t.Context(), c)
+		if err != nil || p.User.ID != g.User.ID {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
+
+func TestWhatProvesIdentityIsNotStored(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "second", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := s.stored(t)
+	if !strings.Contains(stored, email) {
+		t.Fatal("the files looked at are not those of the store")
+	}
+	for name, secret := range map[string]string{
+		"password": password, "first key": g.APIKey[10:], "second key": key[10:], "refresh token": g.RefreshToken[5:], "token": g.Token,
+	} {
+		if strings.Contains(stored, secret) {
+			t.Errorf("the %s can be read", name)
+		}
+	}
+}
+
+func TestRegistrationIsAsOpenAsItIsSet(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		mode    account.Registration
+		invites []string
+		invite  string
+		want    pyth.Code
+	}{
+		{"open unless set", "", nil, "", ""},
+		{"open", account.RegistrationOpen, nil, "", ""},
+		{"open does not look at invites", account.RegistrationOpen, []string{"a"}, "b", ""},
+		{"closed", account.RegistrationClosed, nil, "", pyth.CodeRegistrationClosed},
+		{"closed to those with an invite", account.RegistrationClosed, []string{"a"}, "a", pyth.CodeRegistrationClosed},
+		{"by the first invite", account.RegistrationInvite, []string{"a", "b"}, "a", ""},
+		{"by the last invite", account.RegistrationInvite, []string{"a", "b"}, "b", ""},
+		{"by the same invite twice in the list", account.RegistrationInvite, []string{"a", "a"}, "a", ""},
+		{"by no invite", account.RegistrationInvite, []string{"a", "b"}, "", pyth.CodeRegistrationClosed},
+		{"by part of an invite", account.RegistrationInvite, []string{"ab"}, "a", pyth.CodeRegistrationClosed},
+		{"by two invites at once", account.RegistrationInvite, []string{"a", "b"}, "ab", pyth.CodeRegistrationClosed},
+		{"where nobody is invited", account.RegistrationInvite, nil, "", pyth.CodeRegistrationClosed},
+		{"in a way that does not exist", "sometimes", nil, "", pyth.CodeRegistrationClosed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newService(t, func(config *account.Config) { config.Registration, config.Invites = c.mode, c.invites })
+			_, err := s.Register(t.Context(), email, password, c.invite)
+			want(t, err, c.want)
+			_, err = s.store.UserByEmail(t.Context(), email)
+			if c.want == "" {
+				want(t, err, "")
+			} else {
+				want(t, err, pyth.CodeNotFound)
+			}
+		})
+	}
+}
+
+func TestAnEmailHasOneAccount(t *testing.T) {
+	s := newService(t)
+	s.register(t, "Ada.Ünal@example.org")
+	for _, same := range []string{"Ada.Ünal@example.org", "ada.ünal@example.org", "ADA.ÜNAL@EXAMPLE.ORG", "\tada.ünal@example.org\n"} {
+		_, err := s.Register(t.Context(), same, "another good password", "")
+		want(t, err, pyth.CodeEmailTaken)
+	}
+	got := race(8, func(int) error {
+		_, err := s.Register(context.Background(), "bob@example.org", password, "")
+		return err
+	})
+	if diff := cmp.Diff(map[pyth.Code]int{"": 1, pyth.CodeEmailTaken: 7}, got); diff != "" {
+		t.Errorf("eight at once: %s", diff)
+	}
+}
+
+func TestPasswordsThatAreGuessedFirstAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		name, password string
+		good           bool
+	}{
+		{"the fewest characters", "aé漢🙂x-#z", true},
+		{"one too few", "aé漢🙂x-#", false},
+		{"the most characters", strings.Repeat("é", 128), true},
+		{"one too many", strings.Repeat("é", 129), false},
+		{"too few once composed", "e\u0301e\u0301e\u0301e\u0301", false},
+		{"few enough once composed", strings.Repeat("e\u0301", 128), true},
+		{"blanks around it", "  a b c  ", true},
+		{"control characters", "a\x00b\x01\n\tc\x7f", true},
+		{"invalid UTF-8", "abcdefgh\xff", false},
+		{"one of the commonest", "password123", false},
+		{"one of the commonest in capitals", "PASSWORD123", false},
+		{"another", "iloveyou", false},
+		{"a row of keys", "qwertyuiop", false},
+		{"digits in order", "12345678", false},
+		{"one of the commonest and more", "password123 and more", true},
+		{"the e-mail", "grace@example.org", false},
+		{"the e-mail in capitals", "GRACE@example.ORG", false},
+		{"nothing", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newService(t)
+			_, err := s.Register(t.Context(), "grace@example.org", c.password, "")
+			if c.good {
+				want(t, err, "")
+				return
+			}
+			invalid(t, err, "body.password", c.password)
+		})
+	}
+}
+
+func TestAPasswordIsTheSameHoweverItWasTyped(t *testing.T) {
+	s := newService(t)
+	composed, decomposed := "caf\u00e9 au lait", "cafe\u0301 au lait"
+	if _, err := s.Register(t.Context(), email, decomposed, ""); err != nil {
+		t.Fatal(err)
+	}
+	s.login(t, email, composed)
+	s.login(t, email, decomposed)
+	for _, other := range []string{"cafe au lait", "Caf\u00e9 au lait", composed + " ", ""} {
+		_, err := s.Login(t.Context(), email, other)
+		want(t, err, pyth.CodeInvalidCredentials)
+	}
+}
+
+func TestALoginDoesNotTellWhatIsWrong(t *testing.T) {
+	s := newService(t)
+	s.register(t, email)
+	answers := map[string]bool{}
+	for _, who := range []string{email, "nobody@example.org", "nobody", ""} {
+		_, err := s.Login(t.Context(), who, "not the password")
+		want(t, err, pyth.CodeInvalidCredentials)
+		answers[err.Error()] = true
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers differ: %v", answers)
+	}
+}
+
+// phc is a hash that was made with parameters of another time.
+func phc(salt, hash string) string {
+	return "$argon2id$v=19$m=64,t=1,p=2$" + salt + "$" + hash
+}
+
+func TestALoginBringsTheHashUpToDate(t *testing.T) {
+	const current = "$argon2id$v=19$m=19456,t=2,p=1$"
+	s := newService(t)
+	g := s.register(t, email)
+	made := s.hashOf(t, g)
+	if !strings.HasPrefix(made, current) {
+		t.Fatalf("a new hash is %s", made)
+	}
+	old := phc(b64([]byte("salt of old")), b64(argon2.IDKey([]byte(password), []byte("salt of old"), 1, 64, 2, 32)))
+	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, made, old); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Login(t.Context(), email, "not the password")
+	want(t, err, pyth.CodeInvalidCredentials)
+	if got := s.hashOf(t, g); got != old {
+		t.Errorf("a wrong password made the hash %s", got)
+	}
+	s.login(t, email, password)
+	renewed := s.hashOf(t, g)
+	if !strings.HasPrefix(renewed, current) || renewed == made {
+		t.Errorf("the hash is %s", renewed)
+	}
+	s.login(t, email, password)
+	if got := s.hashOf(t, g); got != renewed {
+		t.Error("a hash that is up to date was made again")
+	}
+	// What was granted before is not touched.
+	if _, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s *service) hashOf(t testing.TB, g *pyth.Grant) string {
+	t.Helper()
+	u, err := s.store.User(t.Context(), g.User.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.PasswordHash
+}
+
+func TestAHashThatCannotBeReadIsNoWrongPassword(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, s.hashOf(t, g), "$2a$broken"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Login(t.Context(), email, password)
+	want(t, err, pyth.CodeInternal)
+	if strings.Contains(err.Error(), "broken") {
+		t.Errorf("the hash is told: %v", err)
+	}
+}
+
+func TestANewPasswordEndsAllLogins(t *testing.T) {
+	const replacement = "staple of another kind"
+	s := newService(t)
+	first := s.register(t, email)
+	second := s.login(t, email, password)
+	other := s.register(t, "bob@example.org")
+	p := s.principal(t, first)
+
+	want(t, s.ChangePassword(t.Context(), p, "not the password", replacement), pyth.CodeInvalidCredentials)
+	for _, bad := range []string{"short", "password123", email} {
+		invalid(t, s.ChangePassword(t.Context(), p, password, bad), "body.newPassword", bad)
+	}
+	second = s.refresh(t, second.RefreshToken) // Nothing was revoked so far.
+
+	want(t, s.ChangePassword(t.Context(), p, password, replacement), "")
+	for _, g := range []*pyth.Grant{first, second} {
+		_, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{})
+		want(t, err, pyth.CodeInvalidCredentials)
+	}
+	_, err := s.Login(t.Context(), email, password)
+	want(t, err, pyth.CodeInvalidCredentials)
+	s.login(t, email, replacement)
+	s.refresh(t, other.RefreshToken)
+	// As docs/security.md says, what expires by itself and keys go on.
+	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
+		t.Error("the token or key ended")
+	}
+	// Who was authenticated before the change did not see it.
+	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)
+}
+
+func TestOfTwoPasswordChangesAtOnceOneSucceeds(t *testing.T) {
+	s := newService(t)
+	p := s.principal(t, s.register(t, email))
+	got := race(2, func(i int) error {
+		return s.ChangePassword(context.Background(), p, password, strings.Repeat("new", 3+i))
+	})
+	if diff := cmp.Diff(map[pyth.Code]int{"": 1, pyth.CodeConflict: 1}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,64 @@
+package account
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"hash/crc32"
+	"strings"
+)
+
+// An API key is pyapi_, 32 random characters of base62 (190 bits), and the
+// CRC-32 (IEEE 802.3) of all before it in 6 more.
+const (
+	keyStart    = "pyapi_"
+	keyRandom   = 32
+	keyChecksum = 6
+	keyLength   = len(keyStart) + keyRandom + keyChecksum
+	// keyShown is how much of a key is kept to tell it from others.
+	keyShown = len(keyStart) + 4
+
+	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+func newKey() (string, error) {
+	b := append(make([]byte, 0, keyLength), keyStart...)
+	var random [1]byte
+	for len(b) < keyLength-keyChecksum {
+		if _, err := rand.Read(random[:]); err != nil {
+			return "", err
+		}
+		// 248 is the greatest multiple of 62 in a byte: what is above would make
+		// some characters likelier than others.
+		if random[0] < 248 {
+			b = append(b, base62[random[0]%62])
+		}
+	}
+	return string(b) + checksum(string(b)), nil
+}
+
+// wellFormedKey is whether the key could be one: its checksum is right.
+func wellFormedKey(key string) bool {
+	if len(key) != keyLength || !strings.HasPrefix(key, keyStart) {
+		return false
+	}
+	for _, c := range key[len(keyStart):] {
+		if !strings.ContainsRune(base62, c) {
+			return false
+		}
+	}
+	return checksum(key[:keyLength-keyChecksum]) == key[keyLength-keyChecksum:]
+}
+
+func checksum(s string) string {
+	sum := crc32.ChecksumIEEE([]byte(s))
+	var b [keyChecksum]byte
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(b[:])
+}
+
+// hashOf is what a key or refresh token is found by. A plain hash is enough,
+// since there are too many to try.
+func hashOf(credential string) [32]byte { return sha256.Sum256([]byte(credential)) }

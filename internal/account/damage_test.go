@@ -1,0 +1,80 @@
+package account_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const mallory = "mallory@example.org"
+
+// tamper changes the database behind the service's back.
+func (s *service) tamper(t testing.TB, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	result, err := db.ExecContext(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := result.RowsAffected(); n != 1 || err != nil {
+		t.Fatalf("%d rows were changed, %v", n, err)
+	}
+}
+
+// set is a statement that changes a column of Mallory's row.
+func set(table, column, value string) string {
+	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
+}
+
+func idOf(email string) string { return "(SELECT id FROM users WHERE email = '" + email + "')" }
+
+func adas(table, column string) string {
+	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
+}
+
+// another is an expression for the value with its byte at the place, counted
+// from 1 or from the end, replaced by another.
+func another(column, place string) string {
+	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
+	rest := "substr(" + column + ", " + place + " + 1)"
+	return "CAST(substr(" + column + ", 1, " + place + " - 1) || CASE WHEN " + zero + " THEN X'01' ELSE X'00' END || " + rest + " AS BLOB)"
+}
+
+func TestWhatWasSwappedOrChangedInTheDatabaseIsRefused(t *testing.T) {
+	for name, statement := range map[string]string{
+		"attack 101: another user's key":      set("api_keys", "sealed", adas("api_keys", "sealed")),
+		"attack 101: another user's data key": set("data_keys", "wrapped", adas("data_keys", "wrapped")),
+		"attack 101: another version":         set("data_keys", "version", "version + 1"),
+		"attack 101: another name":            set("api_keys", "id", "'key_other'"),
+		"attack 102: the first byte":          set("api_keys", "sealed", another("sealed", "1")),
+		"attack 102: a byte of the nonce":     set("api_keys", "sealed", another("sealed", "5")),
+		"attack 102: a byte in the middle":    set("api_keys", "sealed", another("sealed", "(length(sealed) / 2)")),
+		"attack 102: the last byte":           set("api_keys", "sealed", another("sealed", "length(sealed)")),
+		"attack 102: cut short":               set("api_keys", "sealed", "substr(sealed, 1, 20)"),
+		"attack 102: empty":                   set("api_keys", "sealed", "X''"),
+		"attack 102: a byte of the data key":  set("data_keys", "wrapped", another("wrapped", "length(wrapped)")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			ada := s.register(t, email)
+			s.register(t, mallory)
+			s.tamper(t, statement)
+			g, err := s.Login(t.Context(), mallory, password)
+			want(t, err, pyth.CodeInternal)
+			if g != nil || err != nil && strings.Contains(err.Error(), ada.APIKey) {
+				t.Errorf("got %+v, %v", g, err)
+			}
+			// The others are not touched by it.
+			if again := s.login(t, email, password); again.APIKey != ada.APIKey {
+				t.Errorf("got %+v", again)
+			}
+		})
+	}
+}

@@ -1,0 +1,92 @@
+package account
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxEmail is the longest address in octets that fits into a mail's path
+// (RFC 5321, 4.5.3.1.3).
+const maxEmail = 254
+
+// domains maps a domain to its one form, as a browser does before it looks a
+// name up (UTS #46, non-transitional). Names that only a local network has, such
+// as those with an underscore, are allowed.
+var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
+
+// normalizeEmail returns the one form of an address: trimmed, in NFC (UAX #15),
+// with the domain in lower case and in Unicode. So one mailbox has one account,
+// however a keyboard composes its letters and whether or not its domain is in
+// Punycode (RFC 5891). It returns pyth.CodeInvalid for what cannot be an
+// address; it does not check whether mail arrives.
+func normalizeEmail(raw string) (string, error) {
+	email := norm.NFC.String(strings.TrimSpace(raw))
+	at := strings.LastIndexByte(email, '@')
+	if at < 1 || at == len(email)-1 || !utf8.ValidString(raw) || strings.IndexFunc(email, notInEmail) >= 0 {
+		return "", notAnEmail()
+	}
+	local := email[:at]
+	domain, err := canonicalDomain(email[at+1:])
+	if err != nil || strings.Contains(local, "@") || len(local) > 64 {
+		return "", notAnEmail()
+	}
+	email = local + "@" + domain
+	if len(email) > maxEmail {
+		return "", pyth.Invalid("body.email", "must have at most %d characters", maxEmail)
+	}
+	return email, nil
+}
+
+func notAnEmail() error {
+	return pyth.Invalid("body.email", "must be an e-mail address such as ada@example.org")
+}
+
+// canonicalDomain returns the domain in lower case and in Unicode, or an error
+// if it is not one.
+func canonicalDomain(domain string) (string, error) {
+	ascii, err := domains.ToASCII(domain)
+	if err != nil {
+		return "", err
+	}
+	if !plausibleDomain(ascii) {
+		return "", notAnEmail()
+	}
+	return domains.ToUnicode(ascii)
+}
+
+// storedForms are the forms under which an account of the address can be
+// stored: its one form, and the one that servers before this rule stored.
+func storedForms(raw string) []string {
+	normal, err := normalizeEmail(raw)
+	if err != nil {
+		return nil
+	}
+	forms := []string{normal}
+	email := strings.TrimSpace(raw)
+	at := strings.LastIndexByte(email, '@')
+	if former := email[:at+1] + strings.ToLower(email[at+1:]); former != normal {
+		forms = append(forms, former)
+	}
+	return forms
+}
+
+// notInEmail refuses what could deceive a reader or a log: spaces, control and
+// format characters.
+func notInEmail(r rune) bool {
+	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)
+}
+
+func plausibleDomain(domain string) bool {
+	for label := range strings.SplitSeq(domain, ".") {
+		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return false
+		}
+	}
+	return true
+}

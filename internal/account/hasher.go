@@ -1,0 +1,77 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/sync/semaphore"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// current are the parameters of new hashes: what OWASP's Password Storage Cheat
+// Sheet asks for of Argon2id (RFC 9106) where memory is the scarce resource,
+// as on a server that hashes for many at once.
+var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
+
+// maxHashWait is how long a caller waits for their turn to hash.
+const maxHashWait = 10 * time.Second
+
+// hasher hashes passwords, a bounded number at once.
+type hasher struct {
+	turns *semaphore.Weighted
+	// derive is Argon2id.
+	derive func(password, salt []byte, time, memoryKiB uint32, parallelism uint8, size uint32) []byte
+}
+
+func newHasher(concurrent int) *hasher {
+	return &hasher{turns: semaphore.NewWeighted(int64(concurrent)), derive: argon2.IDKey}
+}
+
+// hash makes a hash of the password.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+	p := phc{parameters: current, salt: make([]byte, saltBytes)}
+	if _, err := rand.Read(p.salt); err != nil {
+		return "", err
+	}
+	if err := h.compute(ctx, &p, password, hashBytes); err != nil {
+		return "", err
+	}
+	return p.String(), nil
+}
+
+// verify is whether the hash is the password's, and whether it should be made
+// anew because it was made with other parameters.
+func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
+	want, err := parsePHC(encoded)
+	if err != nil {
+		return false, false, err
+	}
+	got := phc{parameters: want.parameters, salt: want.salt}
+	if err := h.compute(ctx, &got, password, len(want.hash)); err != nil {
+		return false, false, err
+	}
+	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
+}
+
+// compute fills in the hash when it is the caller's turn.
+func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
+	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
+	defer cancel()
+	if err := h.turns.Acquire(waiting, 1); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &pyth.Error{
+			Code:       pyth.CodeOverloaded,
+			Message:    "Too many are logging in at this moment. Try again soon.",
+			RetryAfter: time.Second,
+		}
+	}
+	defer h.turns.Release(1)
+	p.hash = h.derive([]byte(password), p.salt, p.time, p.memoryKiB, p.parallelism, uint32(size))
+	return nil
+}

@@ -1,0 +1,201 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+func TestAPasswordMatchesItsHashAndNoOther(t *testing.T) {
+	h := newHasher(1)
+	for _, password := range []string{"correct horse battery", "", "a\x00b", strings.Repeat("é", 128)} {
+		encoded, err := h.hash(t.Context(), password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := h.hash(t.Context(), password)
+		if err != nil || again == encoded {
+			t.Errorf("%q has the same hash twice, %v", password, err)
+		}
+		for given, want := range map[string]bool{password: true, password + "x": false, "another": false} {
+			ok, stale, err := h.verify(t.Context(), encoded, given)
+			if ok != want || stale || err != nil {
+				t.Errorf("%q for %q: %v, stale %v, %v", given, password, ok, stale, err)
+			}
+		}
+	}
+}
+
+// TestHashesOfOthersAreRead has a vector of the reference implementation's own
+// tests.
+func TestHashesOfOthersAreRead(t *testing.T) {
+	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+	ok, stale, err := newHasher(1).verify(t.Context(), vector, "password")
+	if !ok || !stale || err != nil {
+		t.Errorf("%v, stale %v, %v", ok, stale, err)
+	}
+}
+
+func TestNewHashesCostWhatOWASPAsksFor(t *testing.T) {
+	encoded, err := newHasher(1).hash(t.Context(), "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := parsePHC(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.memoryKiB < 19*1024 || p.time < 2 || p.parallelism < 1 || len(p.salt) < 16 || len(p.hash) < 32 {
+		t.Errorf("got %s", encoded)
+	}
+}
+
+// slow is a hasher whose hashes take a second each, and which counts how many
+// are made at once.
+type slow struct {
+	*hasher
+	mu        sync.Mutex
+	now, most int
+	all       []parameters
+}
+
+func newSlow(concurrent int) *slow {
+	s := &slow{hasher: newHasher(concurrent)}
+	s.derive = func(_, _ []byte, costs, memoryKiB uint32, parallelism uint8, size uint32) []byte {
+		s.mu.Lock()
+		s.now++
+		s.most = max(s.most, s.now)
+		s.all = append(s.all, parameters{memoryKiB, costs, parallelism})
+		s.mu.Unlock()
+		time.Sleep(time.Second)
+		s.mu.Lock()
+		s.now--
+		s.mu.Unlock()
+		return make([]byte, size)
+	}
+	return s
+}
+
+func TestManyHashesAtOnceAreMadeAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers, bound = 200, 3
+		s := newSlow(bound)
+		begun := time.Now()
+		codes := map[pyth.Code]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				_, err := s.hash(t.Context(), "password")
+				mu.Lock()
+				defer mu.Unlock()
+				codes[pyth.ErrorCode(err)]++
+				if e, ok := errors.AsType[*pyth.Error](err); ok && e.RetryAfter <= 0 {
+					t.Errorf("got %+v", e)
+				}
+			})
+		}
+		wg.Wait()
+		if s.most != bound {
+			t.Errorf("%d were made at once", s.most)
+		}
+		// Who would wait for more than ten seconds is told to come again.
+		served := bound * int(maxHashWait/time.Second)
+		if n := codes[""]; n < served || n > served+bound || codes[""]+codes[pyth.CodeOverloaded] != callers {
+			t.Errorf("got %v", codes)
+		}
+		if took := time.Since(begun); took > maxHashWait+2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestCallersWhoGoAwayLeaveTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlow(1)
+		if err := s.turns.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				if _, err := s.hash(ctx, "password"); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		begun := time.Now()
+		next := make(chan error)
+		go func() {
+			_, err := s.hash(t.Context(), "password")
+			next <- err
+		}()
+		synctest.Wait()
+		s.turns.Release(1)
+		if err := <-next; err != nil || time.Since(begun) != time.Second {
+			t.Errorf("the next had to wait for %v, %v", time.Since(begun), err)
+		}
+		if len(s.all) != 1 {
+			t.Errorf("%d hashes were made for callers who had gone", len(s.all)-1)
+		}
+	})
+}
+
+// accounts is a store with one account.
+type accounts struct {
+	pyth.Store
+	user *pyth.User
+}
+
+func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, error) {
+	if email == a.user.Email {
+		return a.user, nil
+	}
+	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
+}
+
+// TestALoginDoesTheSameWorkWhetherOrNotTheAccountExists looks at the hashes
+// that are made, since times of tests tell little.
+func TestALoginDoesTheSameWorkWhetherOrNotTheAccountExists(t *testing.T) {
+	encoded, err := newHasher(1).hash(t.Context(), "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent, err := newHasher(1).hash(t.Context(), "the password of nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, email := range map[string]string{
+		"an account":              "ada@example.org",
+		"no account":              "nobody@example.org",
+		"what cannot be an email": "nobody",
+		"nothing":                 "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hasher := newSlow(1)
+				s := &Service{hasher: hasher.hasher, absent: absent}
+				s.config.Store = accounts{user: &pyth.User{Email: "ada@example.org", PasswordHash: encoded}}
+				_, err := s.Login(t.Context(), email, "not the password")
+				if pyth.ErrorCode(err) != pyth.CodeInvalidCredentials {
+					t.Errorf("got %v", err)
+				}
+				if diff := cmp.Diff([]parameters{current}, hasher.all, cmp.AllowUnexported(parameters{})); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}

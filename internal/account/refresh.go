@@ -1,0 +1,134 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	refreshStart = "pyrt_"
+	// retryGrace is how long a client may use a spent token again, because the
+	// answer that had its successor was lost.
+	retryGrace = 10 * time.Second
+)
+
+// newRefreshToken makes a token and what is kept of it.
+func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
+	token := refreshStart + rand.Text() + rand.Text() // 260 bits
+	now := s.now()
+	return token, &pyth.RefreshToken{
+		Hash: hashOf(token), FamilyID: family, UserID: user, IssuedAt: now, ExpiresAt: now.Add(s.config.RefreshTTL),
+	}
+}
+
+// invalidRefreshToken is the same to callers, whosever the token is.
+func invalidRefreshToken(of pyth.CredentialError) error {
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token was used before, has expired, or is not known. Log in again.")
+	e.Err = &of
+	return e
+}
+
+// Refresh exchanges a refresh token for a new one and a JWT. A spent token that
+// is seen again may have been stolen: then all that came of the same login is
+// revoked (RFC 9700, 4.14.2).
+func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
+	hash := hashOf(refreshToken)
+	seen, err := s.config.Store.RefreshToken(ctx, hash)
+	if absent(err) {
+		return nil, invalidRefreshToken(pyth.CredentialError{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !s.alive(seen) {
+		return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
+	}
+	user, err := s.config.Store.User(ctx, seen.UserID)
+	if absent(err) {
+		return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
+	}
+	if err != nil {
+		return nil, err
+	}
+	token, next := s.newRefreshToken(seen.UserID, seen.FamilyID)
+	if err := s.rotate(ctx, seen, clientHash(client), next); err != nil {
+		if absent(err) {
+			return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
+		}
+		return nil, err
+	}
+	key, err := s.primaryKey(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.grantWith(user, key, seen.FamilyID, token)
+}
+
+// alive is whether the token has not ended. One that was made while the clock
+// was ahead by more than a token's life would, once the clock is right again,
+// be good for as long as the clock was ahead.
+func (s *Service) alive(t *pyth.RefreshToken) bool {
+	now := s.config.Clock()
+	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
+}
+
+// rotate stores the successor of the token, if the client may have one.
+func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
+	if seen.SpentAt.IsZero() {
+		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
+		if pyth.ErrorCode(err) != pyth.CodeConflict {
+			return err
+		}
+		// Another request was faster; it may be the same client's.
+		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
+			return err
+		}
+	}
+	// Either way: a clock that was set back must not make the grace longer.
+	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
+		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
+	}
+	if err := s.config.Store.RevokeFamily(ctx, seen.UserID, seen.FamilyID); err != nil {
+		return err
+	}
+	return invalidRefreshToken(pyth.CredentialError{User: seen.UserID, Reused: true})
+}
+
+func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
+
+// Renew gives a caller with a JWT a new one. It ends with the login that the
+// token came of: else who has stolen a token could renew it for ever.
+func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
+	lives, err := s.config.Store.FamilyLives(ctx, p.User.ID, p.FamilyID, s.config.Clock())
+	if err != nil {
+		return nil, err
+	}
+	if !lives {
+		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login that the token came of has ended. Log in again.")
+	}
+	key, err := s.primaryKey(ctx, p.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.grantWith(&p.User, key, p.FamilyID, "")
+}
+
+// Logout revokes the token's family, or all of the user's. A token that is not
+// the user's is as good as none that exists.
+func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
+	if refreshToken == "" {
+		return s.config.Store.RevokeAll(ctx, p.User.ID)
+	}
+	seen, err := s.config.Store.RefreshToken(ctx, hashOf(refreshToken))
+	if absent(err) || err == nil && seen.UserID != p.User.ID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.config.Store.RevokeFamily(ctx, p.User.ID, seen.FamilyID)
+}

@@ -1,0 +1,154 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// maxToken is the longest JWT in bytes that is looked at.
+const maxToken = 4 << 10
+
+// claims are those of a JWT.
+type claims struct {
+	jwt.RegisteredClaims
+	// FamilyID names the login that the token came of.
+	FamilyID string `json:"sid"`
+}
+
+// issue makes a JWT for the user.
+func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
+	now := s.config.Clock()
+	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims{jwt.RegisteredClaims{
+		Issuer:    s.config.Issuer,
+		Subject:   string(user),
+		Audience:  jwt.ClaimStrings{s.config.Audience},
+		IssuedAt:  jwt.NewNumericDate(now),
+		NotBefore: jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(expires),
+		ID:        uuid.NewString(),
+	}, family}).SignedString(s.config.JWTKey)
+	return token, expires, err
+}
+
+// verifyToken gives the claims of a JWT that this server issued, by the rules
+// of RFC 8725: one algorithm, and every claim is there and checked.
+func (s *Service) verifyToken(token string) (*claims, error) {
+	if len(token) > maxToken {
+		return nil, unauthenticated()
+	}
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+		jwt.WithIssuer(s.config.Issuer),
+		jwt.WithAudience(s.config.Audience),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(s.config.Clock),
+	)
+	c := new(claims)
+	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
+	// The header is the one that issue writes: what else it may have, such as a
+	// key's address or an extension that must be understood, is not ours.
+	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
+		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
+		if onlyExpired(err) {
+			return nil, expired("The token has expired. Log in again, or use a refresh token.")
+		}
+		return nil, unauthenticated()
+	}
+	return c, nil
+}
+
+// onlyExpired reports whether the token is one of this server in all but its
+// age: the signature is verified before the claims.
+func onlyExpired(err error) bool {
+	if !errors.Is(err, jwt.ErrTokenExpired) {
+		return false
+	}
+	for _, other := range []error{
+		jwt.ErrTokenSignatureInvalid, jwt.ErrTokenUnverifiable, jwt.ErrTokenMalformed, jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer,
+		jwt.ErrTokenInvalidSubject, jwt.ErrTokenInvalidId, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing,
+	} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// Authenticate resolves credentials to who has them.
+func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
+	var byKey, byToken *pyth.Principal
+	var err error
+	if c.APIKey != "" {
+		if byKey, err = s.byKey(ctx, c.APIKey); err != nil {
+			return nil, err
+		}
+	}
+	if c.Bearer != "" {
+		if byToken, err = s.byBearer(ctx, c.Bearer); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case byKey == nil && byToken == nil, byKey != nil && byToken != nil && byKey.User.ID != byToken.User.ID:
+		return nil, unauthenticated()
+	case byToken == nil:
+		return byKey, nil
+	}
+	// With both, what came as the bearer speaks: a token may be renewed.
+	return byToken, nil
+}
+
+// byBearer resolves what came as Authorization: Bearer, a JWT or an API key.
+func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
+	if strings.HasPrefix(credential, keyStart) {
+		return s.byKey(ctx, credential)
+	}
+	return s.byToken(ctx, credential)
+}
+
+func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, error) {
+	c, err := s.verifyToken(token)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.config.Store.User(ctx, pyth.UserID(c.Subject))
+	if absent(err) {
+		return nil, unauthenticated()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pyth.Principal{
+		User: *user, Credential: pyth.CredentialJWT, FamilyID: c.FamilyID, ExpiresAt: c.ExpiresAt.UTC(),
+	}, nil
+}
+
+func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {
+	// A mistyped key costs no look into the store.
+	if !wellFormedKey(key) {
+		return nil, unauthenticated()
+	}
+	record, user, err := s.config.Store.APIKeyByHash(ctx, hashOf(key))
+	if absent(err) {
+		return nil, unauthenticated()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !record.ExpiresAt.IsZero() && !s.config.Clock().Before(record.ExpiresAt) {
+		return nil, expired("The API key has expired. Make another.")
+	}
+	return &pyth.Principal{
+		User: *user, Credential: pyth.CredentialAPIKey, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,
+	}, nil
+}

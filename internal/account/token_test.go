@@ -1,0 +1,388 @@
+package account_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"hash"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+)
+
+type object = map[string]any
+
+func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
+
+// part is a part of a token.
+func part(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// sign makes a token with any header and claims.
+func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
+	t.Helper()
+	text := part(t, header) + "." + part(t, claims)
+	mac := hmac.New(newHash, []byte(key))
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// claims are those that the service would make now, with changes: nil takes
+// one away.
+func (s *service) claims(g *pyth.Grant, change object) object {
+	now := s.clock.Now().Unix()
+	all := object{
+		"iss": "issuer", "sub": string(g.User.ID), "aud": "audience", "jti": "1", "sid": "fam_1", "iat": now, "nbf": now, "exp": now + 3600,
+	}
+	for name, value := range change {
+		if value == nil {
+			delete(all, name)
+		} else {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+var header = object{"alg": "HS256", "typ": "JWT"}
+
+func TestAnIssuedTokenIsWhatTheContractSays(t *testing.T) {
+	s := newService(t, func(c *account.Config) { c.TokenTTL = 90 * time.Minute })
+	g := s.register(t, email)
+	parts := strings.Split(g.Token, ".")
+	if got, err := base64.RawURLEncoding.DecodeString(parts[0]); err != nil || string(got) != `{"alg":"HS256","typ":"JWT"}` {
+		t.Errorf("the header is %s, %v", got, err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Iss, Sub, Jti, Sid string
+		Aud                []string
+		Iat, Nbf, Exp      int64
+	}
+	if err := json.Unmarshal(payload, &got); err != nil {
+		t.Fatal(err)
+	}
+	now := s.clock.Now().Unix()
+	if got.Iss != "issuer" || got.Sub != string(g.User.ID) || got.Jti == "" || got.Sid == "" || len(got.Aud) != 1 || got.Aud[0] != "audience" ||
+		got.Iat != now || got.Nbf != now || got.Exp != now+5400 || g.ExpiresAt.Unix() != got.Exp {
+		t.Errorf("the claims are %s", payload)
+	}
+	if other := s.login(t, email, password).Token; other == g.Token {
+		t.Error("two tokens have one id")
+	}
+	if p := s.principal(t, g); p.Credential != pyth.CredentialJWT || p.KeyPrefix != "" || !p.ExpiresAt.Equal(g.ExpiresAt) {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func TestATokenIsJudgedByEveryClaim(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	now := s.clock.Now().Unix()
+	for _, c := range []struct {
+		name   string
+		change object
+		good   bool
+	}{
+		{"all as issued", nil, true},
+		{"a claim that nobody knows", object{"admin": true}, true},
+		{"the audience in a list", object{"aud": []string{"audience"}}, true},
+
+		{"no issuer", object{"iss": nil}, false},
+		{"another issuer", object{"iss": "issuer2"}, false},
+		{"an empty issuer", object{"iss": ""}, false},
+		{"a list of issuers", object{"iss": []string{"issuer"}}, false},
+
+		{"no subject", object{"sub": nil}, false},
+		{"an empty subject", object{"sub": ""}, false},
+		{"a subject that is a number", object{"sub": 1}, false},
+		{"a user who does not exist", object{"sub": "usr_nobody"}, false},
+
+		{"no audience", object{"aud": nil}, false},
+		{"another audience", object{"aud": "audience2"}, false},
+		{"an empty audience", object{"aud": ""}, false},
+		{"an empty list of audiences", object{"aud": []string{}}, false},
+		{"one of several audiences", object{"aud": []string{"audience", "another"}}, false},
+
+		{"no id", object{"jti": nil}, false},
+		{"an empty id", object{"jti": ""}, false},
+
+		{"no login", object{"sid": nil}, false},
+		{"an empty login", object{"sid": ""}, false},
+
+		{"no time of issue", object{"iat": nil}, false},
+		{"issued in the future", object{"iat": now + 1}, false},
+		{"issued long ago", object{"iat": 0}, true},
+		{"no beginning", object{"nbf": nil}, false},
+		{"a beginning in the next second", object{"nbf": now + 1}, false},
+		{"a far beginning", object{"nbf": now + 1e9, "exp": now + 2e9}, false},
+		{"no end", object{"exp": nil}, false},
+		{"an end now", object{"exp": now}, false},
+		{"an end in the past", object{"exp": now - 1}, false},
+		{"an end in the next second", object{"exp": now + 1}, true},
+		{"an end in words", object{"exp": "tomorrow"}, false},
+		{"an end that is no number", object{"exp": object{}}, false},
+		{"an end before all time", object{"exp": -1e300}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			token := sign(t, sha256.New, jwtKey, header, s.claims(g, c.change))
+			if got := s.accepts(t, pyth.Credentials{Bearer: token}); got != c.good {
+				t.Errorf("accepted: %v", got)
+			}
+		})
+	}
+}
+
+func TestATokenIsTakenInOneFormOnly(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	claims := s.claims(g, nil)
+	with := func(header object) string { return sign(t, sha256.New, jwtKey, header, claims) }
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := part(t, object{"alg": "RS256", "typ": "JWT"}) + "." + part(t, claims)
+	sum := sha256.Sum256([]byte(text))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := with(header)
+	parts := strings.Split(good, ".")
+	for name, token := range map[string]string{
+		"no algorithm and no signature":           part(t, object{"alg": "none", "typ": "JWT"}) + "." + parts[1] + ".",
+		"no algorithm in capitals":                part(t, object{"alg": "NoNe", "typ": "JWT"}) + "." + parts[1] + ".",
+		"no algorithm with a good signature":      with(object{"alg": "none", "typ": "JWT"}),
+		"no word of the algorithm":                with(object{"typ": "JWT"}),
+		"an empty algorithm":                      with(object{"alg": "", "typ": "JWT"}),
+		"an algorithm in lower case":              with(object{"alg": "hs256", "typ": "JWT"}),
+		"an algorithm that is a list":             with(object{"alg": []string{"HS256"}, "typ": "JWT"}),
+		"RS256 with the secret":                   with(object{"alg": "RS256", "typ": "JWT"}),
+		"RS256 with somebody's key":               text + "." + base64.RawURLEncoding.EncodeToString(signature),
+		"RS256 with somebody's key in the header": sign(t, sha256.New, jwtKey, object{"alg": "RS256", "typ": "JWT", "jwk": private.N}, claims),
+		"HS512 with the secret":                   sign(t, sha512.New, jwtKey, object{"alg": "HS512", "typ": "JWT"}, claims),
+		"HS384 with the secret":                   sign(t, sha512.New384, jwtKey, object{"alg": "HS384", "typ": "JWT"}, claims),
+		"another secret":                          sign(t, sha256.New, strings.ToUpper(jwtKey), header, claims),
+		"an empty secret":                         sign(t, sha256.New, "", header, claims),
+		"no type":                                 with(object{"alg": "HS256"}),
+		"another type":                            with(object{"alg": "HS256", "typ": "at+jwt"}),
+		"a key id":                                with(object{"alg": "HS256", "typ": "JWT", "kid": "../../dev/null"}),
+		"a key's address":                         with(object{"alg": "HS256", "typ": "JWT", "jku": "https://example.org"}),
+		"an extension that must be understood":    with(object{"alg": "HS256", "typ": "JWT", "crit": []string{"exp"}}),
+		"a compressed payload":                    with(object{"alg": "HS256", "typ": "JWT", "zip": "DEF"}),
+		"two parts":                               parts[0] + "." + parts[1],
+		"four parts":                              good + "." + parts[2],
+		"five parts":                              good + "..",
+		"no signature":                            parts[0] + "." + parts[1] + ".",
+		"half a signature":                        parts[0] + "." + parts[1] + "." + parts[2][:20],
+		"a padded signature":                      good + "=",
+		"a line break":                            good[:10] + "\n" + good[10:],
+		"a blank before it":                       " " + good,
+		"a blank after it":                        good + " ",
+		"another's claims":                        parts[0] + "." + part(t, s.claims(g, object{"sub": "usr_other"})) + "." + parts[2],
+		"claims that are a list":                  sign(t, sha256.New, jwtKey, header, []object{claims}),
+		"claims that are nothing":                 sign(t, sha256.New, jwtKey, header, nil),
+		"a header that is nothing":                sign(t, sha256.New, jwtKey, nil, claims),
+		"dots":                                    "...",
+		"more dots":                               strings.Repeat(".", 4096),
+		"a refresh token":                         g.RefreshToken,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if s.accepts(t, pyth.Credentials{Bearer: token}) {
+				t.Errorf("%s is accepted", token)
+			}
+		})
+	}
+	if !s.accepts(t, pyth.Credentials{Bearer: good}) {
+		t.Error("the token that the others are made of is refused")
+	}
+}
+
+func TestATokenOfMoreThanFourKilobytesIsNotLookedAt(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	sized := func(size int) string {
+		for pad := 0; ; pad++ {
+			token := sign(t, sha256.New, jwtKey, header, s.claims(g, object{"jti": strings.Repeat("x", max(size*3/4-600, 0)+pad)}))
+			if len(token) >= size {
+				return token
+			}
+		}
+	}
+	if token := sized(4096); len(token) > 4097 || s.accepts(t, pyth.Credentials{Bearer: token}) != (len(token) == 4096) {
+		t.Errorf("a good token of %d bytes is not judged by its size", len(token))
+	}
+	if s.accepts(t, pyth.Credentials{Bearer: sized(4098)}) {
+		t.Error("a good token of more than 4 KiB is accepted")
+	}
+	huge := strings.Repeat(".", 1<<20)
+	if took := testing.AllocsPerRun(10, func() { _, _ = s.Authenticate(context.Background(), pyth.Credentials{Bearer: huge}) }); took > 5 {
+		t.Errorf("a megabyte of dots took %v allocations", took)
+	}
+}
+
+func TestATokenHasABeginningAndAnEnd(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	c := pyth.Credentials{Bearer: g.Token}
+	for _, at := range []struct {
+		name string
+		move time.Duration
+		good bool
+	}{
+		{"when it is issued", 0, true},
+		{"just before that", -time.Nanosecond, false},
+		{"an hour before that", -time.Hour, false},
+		{"just before its end", time.Hour - time.Nanosecond, true},
+		{"at its end", time.Hour, false},
+		{"a year later", 365 * 24 * time.Hour, false},
+	} {
+		s.clock.move(at.move)
+		if got := s.accepts(t, c); got != at.good {
+			t.Errorf("%s it is accepted: %v", at.name, got)
+		}
+		s.clock.move(-at.move)
+	}
+}
+
+func TestATokenWithAnyOtherByteIsAnother(t *testing.T) {
+	s := newService(t)
+	token := s.register(t, email).Token
+	rapid.Check(t, func(t *rapid.T) {
+		b := []byte(token)
+		b[rapid.IntRange(0, len(b)-1).Draw(t, "index")] ^= byte(rapid.IntRange(1, 255).Draw(t, "change"))
+		_, err := s.Authenticate(context.Background(), pyth.Credentials{Bearer: string(b)})
+		if pyth.ErrorCode(err) != pyth.CodeUnauthenticated {
+			t.Fatalf("%q: got %v", b, err)
+		}
+	})
+}
+
+// FuzzToken sends any token: only the one that was issued is good.
+func FuzzToken(f *testing.F) {
+	s := newService(f)
+	g := s.register(f, email)
+	for _, seed := range []string{
+		"", ".", "..", g.Token[:len(g.Token)-1], g.Token + ".", part(f, header) + "." + part(f, object{}) + ".",
+		sign(f, sha256.New, "", object{"alg": "none"}, s.claims(g, nil)), "\xff.\x00.\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		if token == g.Token {
+			return
+		}
+		if s.accepts(t, pyth.Credentials{Bearer: token}) {
+			t.Errorf("%q is accepted", token)
+		}
+	})
+}
+
+func TestBothCredentialsMustNameTheSameUser(t *testing.T) {
+	s := newService(t)
+	ada, bob := s.register(t, email), s.register(t, "bob@example.org")
+	_, ended, err := s.CreateKey(t.Context(), s.principal(t, ada), "ends", s.clock.Now().Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.move(time.Second)
+	for _, c := range []struct {
+		name, key, token string
+		want             pyth.Credential
+	}{
+		{"neither", "", "", ""},
+		{"a key", ada.APIKey, "", pyth.CredentialAPIKey},
+		{"a token", "", ada.Token, pyth.CredentialJWT},
+		{"both of one user", ada.APIKey, ada.Token, pyth.CredentialJWT},
+		{"key and token of two", ada.APIKey, bob.Token, ""},
+		{"token and key of two", bob.APIKey, ada.Token, ""},
+		{"a good key beside a bad token", ada.APIKey, ada.Token + "x", ""},
+		{"a good token beside a bad key", ada.APIKey[:43] + "!", ada.Token, ""},
+		{"a good token beside a key that has ended", ended, ada.Token, ""},
+		{"a key as bearer", "", ada.APIKey, pyth.CredentialAPIKey},
+		{"a key as both", ada.APIKey, ada.APIKey, pyth.CredentialAPIKey},
+		{"keys of two", ada.APIKey, bob.APIKey, ""},
+		{"a key as bearer with a faulty checksum", "", ada.APIKey[:43] + "!", ""},
+		{"a key that has ended as bearer", "", ended, ""},
+		{"a token as key", ada.Token, "", ""},
+		{"a refresh token as token", "", ada.RefreshToken, ""},
+		{"a refresh token as key", ada.RefreshToken, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := s.Authenticate(t.Context(), pyth.Credentials{APIKey: c.key, Bearer: c.token})
+			if c.want == "" {
+				want(t, err, pyth.CodeUnauthenticated)
+				return
+			}
+			if err != nil || p.User.ID != ada.User.ID || p.Credential != c.want {
+				t.Errorf("got %+v, %v", p, err)
+			}
+		})
+	}
+}
+
+func TestEveryBadCredentialIsAnsweredAlike(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	answers := map[string]bool{}
+	for _, c := range []pyth.Credentials{
+		{APIKey: "x"},
+		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but not known here.
+		{Bearer: "x"},
+		{Bearer: sign(t, sha256.New, "another key of 32 bytes or more...", header, s.claims(g, object{"exp": 1}))},
+		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1, "aud": "other"}))},
+		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"sub": "usr_nobody"}))},
+		{APIKey: g.APIKey, Bearer: "x"},
+	} {
+		_, err := s.Authenticate(t.Context(), c)
+		if err == nil {
+			t.Fatalf("%+v is accepted", c)
+		}
+		answers[err.Error()] = true
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers differ: %v", answers)
+	}
+}
+
+// Only who has a token of this server learns that it has expired.
+func TestAnExpiredTokenIsToldFromABadOne(t *testing.T) {
+	s := newService(t)
+	g := s.register(t, email)
+	_, err := s.Authenticate(t.Context(), pyth.Credentials{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1}))})
+	want(t, err, pyth.CodeUnauthenticated)
+	if !strings.Contains(err.Error(), "expired") {
+		t.Errorf("got %v", err)
+	}
+	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "ends", s.clock.Now().Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.move(time.Second)
+	_, err = s.Authenticate(t.Context(), pyth.Credentials{APIKey: key})
+	want(t, err, pyth.CodeUnauthenticated)
+	if !strings.Contains(err.Error(), "expired") {
+		t.Errorf("got %v", err)
+	}
+}

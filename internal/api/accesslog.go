@@ -1,0 +1,55 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// logAccess writes the line of one request. The query is left out and the path
+// is shown only where no route matched, as people put keys into URLs.
+func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
+	credential := pyth.CredentialNone
+	attrs := make([]slog.Attr, 0, 11)
+	attrs = append(attrs, slog.String("request_id", req.id), slog.String("method", clip(r.Method)))
+	if req.route != "" {
+		attrs = append(attrs, slog.String("route", req.route))
+	} else {
+		attrs = append(attrs, slog.String("path", safePath(r.URL.Path)))
+	}
+	attrs = append(attrs,
+		slog.Int("status", w.status()),
+		slog.Int64("bytes", w.bytes),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.String("ip", req.ip),
+	)
+	if p := req.principal; p != nil {
+		credential = p.Credential
+		attrs = append(attrs, slog.String("user_id", string(p.User.ID)))
+	}
+	attrs = append(attrs, slog.String("credential", string(credential)))
+	level := slog.LevelInfo
+	if w.status() >= http.StatusInternalServerError && req.err != nil {
+		level = slog.LevelError
+		if pyth.ErrorCode(req.err) == pyth.CodeLLMNotConfigured {
+			level = slog.LevelInfo // It is a setting, not a failure.
+		}
+		attrs = append(attrs, slog.String("error", req.err.Error()))
+	}
+	h.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// safePath is the path without the segments that look like credentials.
+func safePath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		// Keys have a prefix; a JWT starts with the base64 of {".
+		if strings.Contains(s, keyPrefix) || strings.HasPrefix(s, "eyJ") {
+			segments[i] = "[credential]"
+		}
+	}
+	return clip(strings.Join(segments, "/"))
+}

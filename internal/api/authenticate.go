@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// authenticate resolves the caller of every operation that asks for
+// credentials, before anything of the body is read.
+func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
+	requestOf(ctx.Context()).action, _ = ctx.Operation().Metadata[actionKey].(pyth.Action)
+	if ctx.Operation().Metadata[authenticatedKey] != true {
+		next(ctx)
+		return
+	}
+	r, w := humago.Unwrap(ctx)
+	if err := h.identify(ctx.Context(), r.Header); err != nil {
+		h.writeError(w, r, err)
+		return
+	}
+	next(ctx)
+}
+
+// identify finds out by the headers who sent the request.
+func (h *Handler) identify(ctx context.Context, header http.Header) error {
+	err := h.lookUp(ctx, header)
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
+	return err
+}
+
+func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
+	req := requestOf(ctx)
+	c, err := credentials(header)
+	if err != nil {
+		return err
+	}
+	req.sentBearer = c.Bearer != ""
+	if c == (pyth.Credentials{}) {
+		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the x-api-key header, or Authorization: Bearer with an API key or a token from /api/login."}
+	}
+	p, err := h.cfg.Accounts.Authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	req.principal = p
+	keepConnection(ctx)
+	req.origin.Credential, req.origin.KeyPrefix = p.Credential, p.KeyPrefix
+	return nil
+}
+
+// credentials are those of the request's headers. A header that is given
+// twice is refused: which one a proxy in between looked at cannot be known.
+func credentials(h http.Header) (pyth.Credentials, error) {
+	var c pyth.Credentials
+	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")
+	if len(keys) > 1 || len(auth) > 1 {
+		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send each of x-api-key and Authorization only once."}
+	}
+	if len(keys) == 1 {
+		c.APIKey = strings.TrimSpace(keys[0])
+		if c.APIKey == "" {
+			return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The x-api-key header is empty."}
+		}
+	}
+	if len(auth) == 1 {
+		scheme, token, _ := strings.Cut(strings.TrimSpace(auth[0]), " ")
+		c.Bearer = strings.TrimSpace(token)
+		if !strings.EqualFold(scheme, "Bearer") || c.Bearer == "" {
+			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header must be: Bearer, a space and a token or an API key."}
+		}
+	}
+	return c, nil
+}
+
+// caller is who was authenticated.
+func caller(ctx context.Context) *pyth.Principal { return requestOf(ctx).principal }

@@ -1,0 +1,346 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+const (
+	// smallBody bounds every body but those that carry programs.
+	smallBody = 64 << 10
+	// maxDepth bounds how deep values may be nested; the deepest body that
+	// the API knows has four levels.
+	maxDepth = 16
+	// maxValues bounds how many values a body may hold, as a value of two bytes
+	// takes a hundred in memory. The largest program has some hundreds.
+	maxValues = 10_000
+	// maxFaults bounds how many faults are listed.
+	maxFaults = 50
+	// maxLocation bounds how much of a field name of the caller's is repeated.
+	maxLocation = 200
+)
+
+// read decodes the request's body into v, which it leaves alone when there is
+// no body and none is required.
+func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
+	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
+		return err
+	}
+	req := requestOf(r.Context())
+	req.body = &reservation{budget: s.bodies, caller: req.caller()}
+	data, err := readBody(w, r, s.maxBytes, req.body)
+	switch {
+	case err != nil:
+		return err
+	case len(data) == 0 && s.required:
+		return pyth.Invalid("body", "is required")
+	case len(data) == 0:
+		return nil
+	}
+	// The length of a chunked body was not known before.
+	if err := checkMediaType(r.Header, true); err != nil {
+		return err
+	}
+	return s.decode(data, v)
+}
+
+// checkMediaType allows JSON in UTF-8 without a content encoding. Nothing is
+// ever decompressed, so that a small body cannot become a large one.
+func checkMediaType(h http.Header, hasBody bool) error {
+	if err := checkCoding(h); err != nil {
+		return err
+	}
+	switch types := h.Values("Content-Type"); {
+	case len(types) > 1:
+		return unsupported("Send one Content-Type only.")
+	case len(types) == 0 || types[0] == "":
+		if hasBody {
+			return unsupported("Say what the body is: Content-Type: application/json.")
+		}
+		return nil
+	case types[0] == "application/json":
+		return nil
+	default:
+		if isForm(types[0]) {
+			return unsupported("The body must be JSON, not a form: send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
+		}
+		mediaType, params, err := mime.ParseMediaType(types[0])
+		if err != nil || mediaType != "application/json" {
+			return unsupported("The body must be application/json.")
+		}
+		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+			return unsupported("The body must be in UTF-8.")
+		}
+		return nil
+	}
+}
+
+func checkCoding(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return unsupported("Send the body without Content-Encoding.")
+		}
+	}
+	return nil
+}
+
+// checkWhole refuses what is not the content of a file itself: a part of it (RFC
+// 9110, section 14.5), or a form around it, which would be stored with the file.
+func checkWhole(h http.Header) error {
+	if len(h.Values("Content-Range")) > 0 {
+		return pyth.Invalid("header.Content-Range", "must be left out: a file is sent as a whole")
+	}
+	for _, value := range h.Values("Content-Type") {
+		// curl calls whatever it is given with --data-binary an encoded form.
+		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
+			return unsupported("Send the file's bytes as the body, not a form: with curl use -T FILE in place of -F.")
+		}
+	}
+	return nil
+}
+
+// isForm reports whether the media type is that of an HTML form.
+func isForm(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return strings.HasPrefix(kind, "multipart/") || kind == "application/x-www-form-urlencoded"
+}
+
+func unsupported(message string) error {
+	return &pyth.Error{Code: pyth.CodeUnsupportedMedia, Message: message}
+}
+
+// readBody reads all of the body, so that the connection is watched for the
+// caller's going away while the request is worked on. Memory is taken as bytes
+// arrive, not as they are announced: who sends slowly holds little.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reservation) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	body := http.MaxBytesReader(w, r.Body, limit)
+	// One byte more than there can be lets the end be seen without growing.
+	most := limit + 1
+	if r.ContentLength >= 0 {
+		most = r.ContentLength + 1
+	}
+	first := most
+	if r.ContentLength < 0 || most > smallBody {
+		first = 4 << 10
+	}
+	data := make([]byte, 0, first)
+	for {
+		if len(data) == cap(data) {
+			size := min(2*int64(cap(data)), most)
+			if err := memory.grow(size); err != nil {
+				return nil, err
+			}
+			grown := append(make([]byte, 0, size), data...)
+			// It may hold a password.
+			clear(data)
+			data = grown
+		}
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			// The deadline was for the body; a run may take longer.
+			// A writer without deadlines, as in a test, has none to clear.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return data, nil
+		}
+		if err != nil {
+			return nil, readError(err, limit)
+		}
+	}
+}
+
+func readError(err error, limit int64) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(limit)
+	}
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return pyth.Invalid("body", "did not arrive in time")
+	}
+	return pyth.Invalid("body", "could not be read to its end")
+}
+
+func tooLarge(limit int64) error {
+	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: it may have at most %s bytes. The limits are listed at /api.", pyth.Digits(limit))
+}
+
+// decode checks the body against the schema, so that all faults are reported
+// at once, and then fills v.
+func (s *bodySpec) decode(data []byte, v any) (err error) {
+	if c, ok := v.(confidential); ok {
+		field, to := c.confidential()
+		*to = conceal(data, field)
+		defer func() {
+			clear(data)
+			if err != nil {
+				clear(*to)
+			}
+		}()
+	}
+	// Checked first: decoding costs far more than reading.
+	if err := checkShape(data); err != nil {
+		return err
+	}
+	var tree any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return syntaxError(err)
+	}
+	result := &huma.ValidateResult{}
+	path := huma.NewPathBuffer(nil, 0)
+	path.Push("body")
+	huma.Validate(s.registry, s.schema, path, huma.ModeWriteToServer, tree, result)
+	faults := fieldErrors(result.Errors)
+	faults = nulls(faults, "body", tree)
+	if len(faults) == 0 {
+		err := json.Unmarshal(data, v, json.RejectUnknownMembers(true))
+		if err == nil {
+			return nil
+		}
+		faults = pyth.Faults{semanticFault(err)}
+	}
+	slices.SortStableFunc(faults, func(a, b pyth.FieldError) int { return strings.Compare(a.Location, b.Location) })
+	faults = faults[:min(len(faults), maxFaults)]
+	s.suggest(faults, tree)
+	return faults.Err()
+}
+
+// checkShape counts brackets and commas outside of strings. It does not care
+// whether the text is JSON otherwise.
+func checkShape(data []byte) error {
+	depth, values := 0, 1
+	inString := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return pyth.Invalid("body", "must not be nested more than %d levels deep", maxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		case c == ',':
+			if values++; values > maxValues {
+				return pyth.Invalid("body", "must not hold more than %d values", maxValues)
+			}
+		}
+	}
+	return nil
+}
+
+// nulls adds a fault for each null: no field of the API takes one, what is
+// absent is left out.
+func nulls(faults pyth.Faults, location string, v any) pyth.Faults {
+	switch v := v.(type) {
+	case nil:
+		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
+		if !reported && len(faults) < maxFaults {
+			faults.Add(clip(location), "must not be null; leave it out instead")
+			return faults
+		}
+	case []any:
+		for i, e := range v {
+			// Locations are made only for what can hold or be a null.
+			if !scalar(e) {
+				faults = nulls(faults, location+"["+strconv.Itoa(i)+"]", e)
+			}
+		}
+	case map[string]any:
+		for name, e := range v {
+			if !scalar(e) {
+				faults = nulls(faults, location+"."+name, e)
+			}
+		}
+	}
+	return faults
+}
+
+func scalar(v any) bool {
+	switch v.(type) {
+	case string, float64, bool:
+		return true
+	default:
+		return false
+	}
+}
+
+// syntaxError says where the text stops being acceptable JSON, in words that
+// hold nothing of the text but field names.
+func syntaxError(err error) error {
+	e, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		f := semanticFault(err)
+		return pyth.Faults{f}.Err()
+	}
+	location := locationOf(e.JSONPointer)
+	switch {
+	case errors.Is(e, jsontext.ErrDuplicateName):
+		return pyth.Invalid(location, "is given more than once")
+	case errors.Is(e, io.ErrUnexpectedEOF):
+		return pyth.Invalid(location, "is not complete JSON: it ends after byte %d", e.ByteOffset)
+	default:
+		return pyth.Invalid(location, "is not valid JSON in UTF-8 at byte %d", e.ByteOffset)
+	}
+}
+
+// semanticFault is the fault of a value that is JSON but does not fit. What
+// the decoder says is not used, because it quotes the value.
+func semanticFault(err error) pyth.FieldError {
+	e, ok := errors.AsType[*json.SemanticError](err)
+	if !ok {
+		return pyth.FieldError{Location: "body", Message: "is not valid JSON"}
+	}
+	f := pyth.FieldError{Location: locationOf(e.JSONPointer), Message: "has a value of the wrong type"}
+	switch {
+	case errors.Is(e, json.ErrUnknownName):
+		f.Message = unknownField
+	case e.GoType != nil && e.GoType.Kind() == reflect.Int64:
+		f.Message = "must be an integer of at most 63 bits, without fraction or exponent"
+	case e.JSONKind == '0':
+		f.Message = "is a number out of range"
+	}
+	return f
+}
+
+// locationOf writes a JSON pointer (RFC 6901) as the API writes locations:
+// /files/0/path is body.files[0].path.
+func locationOf(p jsontext.Pointer) string {
+	var b strings.Builder
+	b.WriteString("body")
+	for token := range p.Tokens() {
+		if _, err := strconv.ParseUint(token, 10, 32); err == nil {
+			b.WriteString("[" + token + "]")
+		} else {
+			b.WriteString("." + token)
+		}
+	}
+	return clip(b.String())
+}
+
+// clip bounds what is repeated of the caller's own names.
+func clip(location string) string {
+	if len(location) <= maxLocation {
+		return location
+	}
+	return strings.ToValidUTF8(location[:maxLocation], "") + "…"
+}

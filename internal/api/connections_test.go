@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"testing"
+)
+
+// testConn is a connection from an address that notes that it was closed.
+type testConn struct {
+	net.Conn
+	address string
+	closed  bool
+}
+
+func (c *testConn) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(c.address), Port: 1}
+}
+
+func (c *testConn) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestConnectionsMakeRoom(t *testing.T) {
+	c := newConnections(4)
+	add := func(address string) *testConn {
+		conn := &testConn{address: address}
+		c.note(conn, http.StateNew)
+		return conn
+	}
+	kept := add("192.0.2.1")
+	c.note(kept, http.StateActive)
+	c.keep(kept)
+	first, second, third := add("192.0.2.9"), add("192.0.2.9"), add("192.0.2.9")
+	c.note(first, http.StateActive) // A byte of a header: it is as idle as others.
+
+	if other := add("192.0.2.2"); other.closed || !second.closed || first.closed || third.closed || kept.closed {
+		t.Errorf("the oldest of the address with most does not make room: %v %v %v %v", other.closed, first.closed, second.closed, third.closed)
+	}
+	c.note(second, http.StateClosed)
+	for conn := range c.open {
+		c.note(conn, http.StateActive)
+		c.keep(conn)
+	}
+	if late := add("192.0.2.3"); !late.closed || kept.closed || first.closed || third.closed {
+		t.Error("requests of known users make room")
+	} else {
+		c.note(late, http.StateClosed)
+	}
+	c.note(kept, http.StateIdle)
+	if next := add("192.0.2.9"); next.closed || !kept.closed {
+		t.Error("an idle connection of a known user does not make room")
+	}
+	for conn := range c.open {
+		c.note(conn, http.StateClosed)
+	}
+	if c.busy != 0 || len(c.open) != 0 {
+		t.Errorf("%d busy, %d open", c.busy, len(c.open))
+	}
+	<-c.quiet
+}

@@ -1,0 +1,267 @@
+package api_test
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/openapitest"
+)
+
+// document is what these tests read of the OpenAPI document.
+type document struct {
+	Paths      map[string]map[string]operation
+	Components struct{ Schemas map[string]schema }
+}
+
+type operation struct {
+	OperationID string `json:"operationId"`
+	Security    []map[string][]string
+	RequestBody *struct {
+		Required bool
+		Content  map[string]struct{ Example map[string]any }
+	} `json:"requestBody"`
+}
+
+type schema struct {
+	Type       any
+	Format     string
+	Properties map[string]schema
+}
+
+func (s *server) document() document {
+	s.Helper()
+	var d document
+	if err := json.Unmarshal([]byte(s.send(anonymous("GET", "/openapi.json", "")).body), &d, json.MatchCaseInsensitiveNames(true)); err != nil {
+		s.Fatal(err)
+	}
+	return d
+}
+
+// each calls f with every documented operation, and a request for it.
+func (d document) each(f func(name string, op operation, request func(body string) *http.Request)) {
+	for path, item := range d.Paths {
+		for method, op := range item {
+			method = strings.ToUpper(method)
+			f(method+" "+path, op, func(body string) *http.Request {
+				return anonymous(method, strings.NewReplacer("{id}", "key_1", "{path}", "a.txt", "{name}", "code").Replace(path), body)
+			})
+		}
+	}
+}
+
+func TestOnlyWhatMustBePublicNeedsNoCredentials(t *testing.T) {
+	s := newServer(t)
+	var public, optional []string
+	s.document().each(func(name string, op operation, request func(string) *http.Request) {
+		switch {
+		case len(op.Security) == 0:
+			public = append(public, name)
+		case slices.ContainsFunc(op.Security, func(r map[string][]string) bool { return len(r) == 0 }):
+			optional = append(optional, name)
+		default:
+			if res := s.send(request("")); res.StatusCode != 401 {
+				t.Errorf("%s: status %d: %s", name, res.StatusCode, res.body)
+			}
+		}
+	})
+	slices.Sort(public)
+	slices.Sort(optional)
+	want := []string{
+		"GET /api", "GET /api/health", "GET /docs", "GET /docs/errors", "GET /health", "GET /healthz", "GET /openapi.json",
+		"GET /openapi.yaml", "GET /readyz", "POST /api/login", "POST /api/register",
+	}
+	if diff := cmp.Diff(want, public); diff != "" {
+		t.Errorf("public (-want +got):\n%s", diff)
+	}
+	// These take theirs in the body as well, and ask for one of the two.
+	if diff := cmp.Diff([]string{"POST /api/refresh", "POST /api/verify"}, optional); diff != "" {
+		t.Errorf("with a choice (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryBodyIsReadStrictly(t *testing.T) {
+	s := newServer(t)
+	bodies := 0
+	s.document().each(func(name string, op operation, request func(string) *http.Request) {
+		if op.RequestBody == nil {
+			return
+		}
+		if _, isJSON := op.RequestBody.Content["application/json"]; !isJSON {
+			return
+		}
+		bodies++
+		// Where the document has no example, nothing is required.
+		good := "{"
+		for field, value := range op.RequestBody.Content["application/json"].Example {
+			if text, ok := value.(string); ok {
+				good += `"` + field + `":"` + text + `",`
+			}
+		}
+		for fault, body := range map[string]string{
+			"an unknown field":       good + `"unknown":1}`,
+			"a field twice":          good + `"twice":1,"twice":2}`,
+			"something after it":     strings.TrimSuffix(good, ",") + "} {}",
+			"a list":                 "[]",
+			"text":                   `"text"`,
+			"null":                   "null",
+			"no end":                 good,
+			"a field in other case":  strings.ToUpper(good[:min(3, len(good))]) + good[min(3, len(good)):] + `"X":1}`,
+			"bytes that are no text": good + "\"\xff\":1}",
+		} {
+			r := request(body)
+			r.Header.Set("x-api-key", goodKey)
+			if res := s.send(r); res.StatusCode != 400 || res.problem(t).Code != "invalid_request" || len(res.problem(t).Errors) == 0 {
+				t.Errorf("%s with %s: status %d: %s", name, fault, res.StatusCode, res.body)
+			}
+		}
+		r := request("{}")
+		r.Header.Set("Content-Type", "text/plain")
+		r.Header.Set("x-api-key", goodKey)
+		if res := s.send(r); res.StatusCode != 415 || res.problem(t).Code != "unsupported_media_type" {
+			t.Errorf("%s as text: status %d: %s", name, res.StatusCode, res.body)
+		}
+	})
+	if bodies < 13 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil || s.generations.request != nil {
+		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
+	}
+}
+
+func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
+	camel := regexp.MustCompile(`^[a-z]+([A-Z][a-z0-9]*)*$`)
+	counts := []string{
+		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
+		"sequence", "index", "treeSize", "time", "memoryKiB", "parallelism",
+		"maxAttempts", "inputTokens", "cachedInputTokens", "outputTokens",
+	}
+	names := 0
+	for name, s := range newServer(t).document().Components.Schemas {
+		if !regexp.MustCompile(`^[A-Z][A-Za-z]+$`).MatchString(name) {
+			t.Errorf("the schema %s", name)
+		}
+		for property, p := range s.Properties {
+			names++
+			if !camel.MatchString(property) {
+				t.Errorf("%s.%s is not in camel case", name, property)
+			}
+			if p.Type == "integer" && !strings.HasSuffix(property, "Ms") && !strings.HasSuffix(property, "Bytes") && !slices.Contains(counts, property) {
+				t.Errorf("%s.%s is a number without a unit", name, property)
+			}
+			if p.Type == "number" {
+				t.Errorf("%s.%s may be a fraction", name, property)
+			}
+			if (strings.HasSuffix(property, "At") || property == "timestamp") != (p.Format == "date-time") {
+				t.Errorf("%s.%s has the format %q", name, property, p.Format)
+			}
+		}
+	}
+	if names < 50 {
+		t.Errorf("only %d names were looked at", names)
+	}
+}
+
+func TestTheDocumentInYAMLIsValidToo(t *testing.T) {
+	if _, err := openapitest.New([]byte(newServer(t).send(anonymous("GET", "/openapi.yaml", "")).body)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheAPITellsWhatItOffers(t *testing.T) {
+	res := newServer(t).send(anonymous("GET", "/api", ""))
+	run := `"memoryBytes":268435456,"outputBytes":1048576,"diskBytes":104857600,"processes":64`
+	want := `{"name":"Pyth-On API","version":"1.2.3","documentation":"/docs","openapi":"/openapi.json",` +
+		`"languages":[{"name":"python","version":"3.14.6","runtimes":[{"name":"python","version":"3.14.6"}]}],` +
+		`"limits":{"maxCodeBytes":1048576,"maxStdinBytes":1048576,"maxFilesBytes":10485760,"maxFiles":64,"maxArgs":64,` +
+		`"defaultTimeoutMs":30000,"maxTimeoutMs":300000,"default":{` + run + `},` +
+		`"max":{"memoryBytes":1073741824,"cpuMs":300000,"outputBytes":1048576,"diskBytes":104857600,"processes":64}},` +
+		`"features":["execute"]}`
+	if diff := cmp.Diff(want, res.body); res.StatusCode != 200 || diff != "" {
+		t.Errorf("status %d (-want +got):\n%s", res.StatusCode, diff)
+	}
+}
+
+func TestATokenInTheBodyIsVerifiedWhateverTheHeadersSay(t *testing.T) {
+	s := newServer(t)
+	for _, header := range []http.Header{
+		{"X-Api-Key": {"pyapi_bad"}}, {"Authorization": {"Bearer bad"}}, {"Authorization": {"Basic x"}}, {"X-Api-Key": {"a", "b"}},
+	} {
+		for token, status := range map[string]int{goodToken: 200, goodKey: 200, "bad": 401, "pyapi_bad": 401} {
+			r := anonymous("POST", "/api/verify", `{"token":"`+token+`"}`)
+			for name, values := range header {
+				r.Header[name] = values
+			}
+			if res := s.send(r); res.StatusCode != status {
+				t.Errorf("%s with %v: status %d: %s", token, header, res.StatusCode, res.body)
+			}
+		}
+	}
+}
+
+func TestAnAccountWithoutItsFirstKeyIsGivenNone(t *testing.T) {
+	s := newServer(t)
+	s.accounts.grant.APIKey = ""
+	if res := s.send(anonymous("POST", "/api/login", loginJSON)); res.StatusCode != 200 || strings.Contains(res.body, "apiKey") {
+		t.Errorf("status %d: %s", res.StatusCode, res.body)
+	}
+}
+
+func TestPagesHaveUpTo200Entries(t *testing.T) {
+	s := newServer(t)
+	for query, limit := range map[string]int{"": 50, "?limit=1": 1, "?limit=200": 200} {
+		if res := s.send(request("GET", "/api/v1/keys"+query, "")); res.StatusCode != 200 || s.accounts.lastPage.limit != limit {
+			t.Errorf("%q: status %d, limit %d: %s", query, res.StatusCode, s.accounts.lastPage.limit, res.body)
+		}
+	}
+}
+
+// A zero time means "no end" inside; outside it is just long ago.
+func TestAKeyThatEndedInTheYearOneIsRefused(t *testing.T) {
+	s := newServer(t)
+	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))
+	if res.StatusCode != 400 || s.accounts.calls != nil {
+		t.Errorf("status %d: %s, %v", res.StatusCode, res.body, s.accounts.calls)
+	}
+	if res := s.send(request("POST", "/api/v1/keys", `{"name":"ci"}`)); res.StatusCode != 201 || s.accounts.expires != (time.Time{}) {
+		t.Errorf("status %d: %s", res.StatusCode, res.body)
+	}
+}
+
+// notAudited are the mutating operations that the audit log does not tell of
+// (docs/audit.md).
+var notAudited = []string{
+	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",
+	"POST /api/logout", "POST /api/verify", "POST /api/v1/zk/encrypt", "POST /api/v1/zk/sandboxes",
+}
+
+// Every other operation that changes something has an entry when it is tried
+// with a bad key, and when there is no room in the caller's quota.
+func TestEveryDeniedChangeIsNoted(t *testing.T) {
+	changes := 0
+	newFullServer(t).document().each(func(name string, op operation, ask func(string) *http.Request) {
+		if strings.HasPrefix(name, "GET ") || len(op.Security) == 0 {
+			return
+		}
+		changes++
+		s := newFullServer(t)
+		r := ask("")
+		r.Header.Set("x-api-key", "pyapi_bad")
+		res := s.send(r)
+		want := 1
+		if slices.Contains(notAudited, name) {
+			want = 0
+		}
+		if res.StatusCode != 401 || len(s.audit.noted) != want || want == 1 && (s.audit.noted[0].Action == "" || s.audit.noted[0].Outcome != pyth.AuditDenied) {
+			t.Errorf("%s: status %d, noted is %+v", name, res.StatusCode, s.audit.noted)
+		}
+	})
+	if changes < 20 {
+		t.Errorf("only %d operations change something", changes)
+	}
+}

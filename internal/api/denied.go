@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
+)
+
+// Denials hear of attempts that were refused. Note does not wait, and may drop
+// what it is told.
+type Denials interface {
+	Note(ctx context.Context, e *pyth.AuditEvent)
+}
+
+// denied passes on what was refused before it reached a service: for missing or
+// bad credentials, or by a rate limit. Anyone can do that any number of times, so
+// it is bounded for each caller, and for all together who are not known; the next
+// entry of somebody who is not known says how many were left out.
+type denied struct {
+	to        Denials
+	perCaller *ratelimit.Limiter
+	unknown   *ratelimit.Limiter
+	// omitted counts those since that entry.
+	omitted    atomic.Int64
+	suppressed prometheus.Counter
+}
+
+func newDenied(to Denials, now func() time.Time) *denied {
+	return &denied{
+		to:        to,
+		perCaller: ratelimit.New(ratelimit.Rate{Count: 30, Per: time.Minute}, maxLimitedKeys, now),
+		unknown:   ratelimit.New(ratelimit.Rate{Count: 600, Per: time.Minute}, 1, now),
+		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pyth_on_audit_suppressed_total",
+			Help: "Refused attempts without an entry in the audit log, since there were too many.",
+		}),
+	}
+}
+
+// noteDenied notes that the request was refused, if the error says so and the
+// operation is one that the audit log tells of.
+func (h *Handler) noteDenied(ctx context.Context, err error) {
+	req, d := requestOf(ctx), h.denied
+	switch pyth.ErrorCode(err) {
+	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeRateLimited, pyth.CodeNotFound:
+	default:
+		return
+	}
+	if req.action == "" || d.to == nil {
+		return
+	}
+	e := &pyth.AuditEvent{Action: req.action, Outcome: pyth.AuditDenied, Details: map[string]any{"code": string(pyth.ErrorCode(err))}}
+	caller := network(req.ip)
+	if p := req.principal; p != nil {
+		e.User = p.User.ID
+		caller = string(e.User)
+	}
+	if !d.perCaller.Allow(caller).Allowed || e.User == "" && !d.unknown.Allow("").Allowed {
+		d.omitted.Add(1)
+		d.suppressed.Inc()
+		return
+	}
+	if e.User == "" {
+		if n := d.omitted.Swap(0); n > 0 {
+			e.Details["omitted"] = n
+		}
+	}
+	d.to.Note(ctx, e)
+}

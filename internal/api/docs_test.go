@@ -1,0 +1,131 @@
+package api_test
+
+import (
+	"html"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/pyth-on/pyth-on/internal/api"
+)
+
+// newFullServer has every part of the API.
+func newFullServer(t *testing.T) *server {
+	t.Helper()
+	return newServer(t, func(c *api.Config) { c.Packages, c.ZK = &shelf{}, new(encrypted) })
+}
+
+// responses are the documented media types of each operation, by status.
+func (s *server) responses() map[string]map[string][]string {
+	s.Helper()
+	var d struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(s.send(anonymous("GET", "/openapi.json", "")).body), &d, json.MatchCaseInsensitiveNames(true)); err != nil {
+		s.Fatal(err)
+	}
+	all := map[string]map[string][]string{}
+	for path, item := range d.Paths {
+		for method, op := range item {
+			of := map[string][]string{}
+			for status, r := range op.Responses {
+				of[status] = slices.Sorted(maps.Keys(r.Content))
+			}
+			all[strings.ToUpper(method)+" "+path] = of
+		}
+	}
+	return all
+}
+
+// Every operation is called as its example says, in each of its forms; send
+// compares what is answered with the document.
+func TestEveryOperationAnswersInADocumentedMediaType(t *testing.T) {
+	s := newFullServer(t)
+	documented := s.responses()
+	succeededIn := 0
+	s.document().each(func(name string, op operation, ask func(string) *http.Request) {
+		body := ""
+		if op.RequestBody != nil {
+			if example := op.RequestBody.Content["application/json"].Example; example != nil {
+				encoded, err := json.Marshal(example)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = string(encoded)
+			}
+		}
+		for _, accept := range []string{"application/json", "text/event-stream", "*/*"} {
+			if name == "GET /api/v1/sessions/{id}/files/{path}" {
+				s.sessions.files["a.txt"] = "content"
+			}
+			r := ask(body)
+			r.URL.Path = strings.ReplaceAll(r.URL.Path, "key_1/proof", "entry_1/proof")
+			r.Header.Set("x-api-key", goodKey)
+			if strings.HasSuffix(name, "/api/refresh") {
+				r.Header.Del("x-api-key")
+				r.Header.Set("Authorization", "Bearer "+goodToken)
+			}
+			r.Header.Set("Accept", accept)
+			res := s.send(r)
+			if res.StatusCode >= 300 {
+				t.Errorf("%s: status %d: %s", name, res.StatusCode, res.body)
+				continue
+			}
+			succeededIn++
+			streams := false
+			for _, mediaTypes := range documented[name] {
+				streams = streams || slices.Contains(mediaTypes, "text/event-stream")
+			}
+			if got := res.Header.Get("Content-Type"); (got == "text/event-stream") != (streams && accept == "text/event-stream") {
+				t.Errorf("%s, accepting %s: the media type is %q", name, accept, got)
+			}
+		}
+	})
+	if succeededIn < 100 {
+		t.Errorf("only %d calls succeeded", succeededIn)
+	}
+}
+
+func TestTheDocumentationShowsEveryMediaTypeInTheSameOrder(t *testing.T) {
+	page := newFullServer(t).send(anonymous("GET", "/docs", "")).body
+	for range 10 {
+		if other := newFullServer(t).send(anonymous("GET", "/docs", "")).body; other != page {
+			t.Fatal("two servers show different pages")
+		}
+	}
+	s := newFullServer(t)
+	sections := map[string]string{}
+	page = html.UnescapeString(page)
+	for _, m := range regexp.MustCompile(`(?s)<section class="operation" id="[^"]+">\s*<h3><code><span class="method">([A-Z]+)</span> ([^<]+)</code>(.*?)</section>`).FindAllStringSubmatch(page, -1) {
+		sections[m[1]+" "+m[2]] = m[3]
+	}
+	for name, responses := range s.responses() {
+		section, shown := sections[name]
+		if !shown {
+			t.Errorf("%s is not on the page", name)
+		}
+		for status, mediaTypes := range responses {
+			_, row, _ := strings.Cut(section, "<tr><td><code>"+status+"</code>")
+			row, _, _ = strings.Cut(row, "</tr>")
+			at := 0
+			for _, mediaType := range mediaTypes {
+				i := strings.Index(row[at:], ">"+mediaType+"<")
+				if i < 0 {
+					t.Errorf("%s: %s lacks %s, or has it out of order: %s", name, status, mediaType, row)
+					break
+				}
+				at += i
+			}
+		}
+	}
+	if !strings.Contains(page, "<h2>Packages</h2>") {
+		t.Error("packages have no heading")
+	}
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Beginnings of messages that are completed later.
+const (
+	unknownField = "is not a known field"
+	oneOf        = "must be one of "
+)
+
+const timeMessage = "must be a time as in RFC 3339, such as 2026-04-04T08:23:21Z"
+
+// setMessages has huma describe faults as the rest of the API does. huma has
+// the texts only as package variables; they hold no state.
+func setMessages() {
+	validation.MsgUnexpectedProperty = unknownField
+	validation.MsgExpectedRFC3339DateTime = timeMessage
+	validation.MsgExpectedBoolean = "must be true or false"
+	validation.MsgExpectedNumber = "must be a number"
+	validation.MsgExpectedInteger = "must be an integer"
+	validation.MsgExpectedString = "must be a string"
+	validation.MsgExpectedArray = "must be a list"
+	validation.MsgExpectedObject = "must be an object"
+	validation.MsgExpectedOneOf = oneOf + "%s"
+	validation.MsgExpectedMinimumNumber = "must be at least %v"
+	validation.MsgExpectedMaximumNumber = "must be at most %v"
+	validation.MsgExpectedMinLength = "must have at least %v characters"
+	validation.MsgExpectedMaxLength = "must have at most %v characters"
+	validation.MsgExpectedMinItems = "must have at least %v items"
+	validation.MsgExpectedMaxItems = "must have at most %v items"
+	validation.MsgExpectedRequiredProperty = "requires the field %s"
+	huma.ErrorFormatter = formatFault
+}
+
+// formatFault is fmt.Sprintf with numbers as people write them: 300,000.
+func formatFault(format string, args ...any) string {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case float64:
+			args[i] = pyth.Digits(int64(v))
+		case int:
+			args[i] = pyth.Digits(int64(v))
+		}
+	}
+	text := fmt.Sprintf(format, args...)
+	return strings.NewReplacer("least 1 characters", "least 1 character", "least 1 items", "least 1 item").Replace(text)
+}
+
+// faultOf completes what huma says of a part of the request.
+func faultOf(location, message string) pyth.FieldError {
+	switch {
+	case strings.HasPrefix(message, "must be at "):
+		message += pyth.Unit(location)
+	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
+		message = "is required"
+	case strings.HasPrefix(message, "invalid date/time"):
+		// It would show the layout that Go uses.
+		message = timeMessage
+	case message == "invalid integer":
+		message = "must be an integer"
+	case message == "invalid boolean":
+		message = "must be true or false"
+	}
+	return pyth.FieldError{Location: clip(location), Message: message}
+}
+
+// suggest adds to each fault of an unknown field, or of a value that is none of
+// those that may be, the nearest known one.
+func (s *bodySpec) suggest(faults pyth.Faults, tree any) {
+	for i := range faults {
+		f := &faults[i]
+		if f.Message != unknownField && !strings.HasPrefix(f.Message, oneOf) {
+			continue
+		}
+		if known, given, ok := s.knownAt("body", s.schema, tree, f); ok {
+			if f.Message == unknownField {
+				f.Message += suggestion(given, known)
+			} else if near := nearest(given, known); near != "" {
+				f.Message += "; did you mean " + near + "?"
+			}
+		}
+	}
+}
+
+// knownAt finds the part of the request that a fault is about, and returns what
+// is known there and what was given.
+func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
+	if schema != nil && schema.Ref != "" {
+		schema = s.registry.SchemaFromRef(schema.Ref)
+	}
+	if schema == nil {
+		return nil, "", false
+	}
+	switch v := value.(type) {
+	case string:
+		if clip(location) != f.Location || len(schema.Enum) == 0 {
+			return nil, "", false
+		}
+		for _, e := range schema.Enum {
+			known = append(known, fmt.Sprint(e))
+		}
+		return known, v, true
+	case []any:
+		for i, e := range v {
+			if known, given, ok = s.knownAt(location+"["+strconv.Itoa(i)+"]", schema.Items, e, f); ok {
+				return known, given, ok
+			}
+		}
+	case map[string]any:
+		for name, e := range v {
+			at := location + "." + name
+			of, isField := schema.Properties[name]
+			switch {
+			case isField:
+			case len(schema.Properties) > 0:
+				if f.Message == unknownField && clip(at) == f.Location {
+					return slices.Collect(maps.Keys(schema.Properties)), name, true
+				}
+				continue
+			default:
+				of, _ = schema.AdditionalProperties.(*huma.Schema)
+			}
+			if known, given, ok = s.knownAt(at, of, e, f); ok {
+				return known, given, ok
+			}
+		}
+	}
+	return nil, "", false
+}
+
+// queryNames are the parameters that an operation takes in the query, by their
+// names.
+func queryNames(op *huma.Operation) map[string]*huma.Param {
+	names := map[string]*huma.Param{}
+	for _, p := range op.Parameters {
+		if p.In == "query" {
+			names[p.Name] = p
+		}
+	}
+	return names
+}
+
+// enumOf are the values that a parameter may have; nil for any.
+func enumOf(p *huma.Param) []string {
+	if p == nil || p.Schema == nil {
+		return nil
+	}
+	var values []string
+	for _, e := range p.Schema.Enum {
+		values = append(values, fmt.Sprint(reflect.ValueOf(e)))
+	}
+	return values
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// metrics has a registry of its own, so that several handlers can live in one
+// process. Labels have few values: routes and known methods, never paths.
+type metrics struct {
+	registry   *prometheus.Registry
+	requests   *prometheus.CounterVec
+	durations  *prometheus.HistogramVec
+	inFlight   prometheus.Gauge
+	executions *prometheus.CounterVec
+}
+
+func newMetrics(more []prometheus.Collector) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_http_requests_total",
+			Help: "Requests answered, by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "pyth_on_http_request_duration_seconds",
+			Help:    "Time from the request's header to the end of its response, by route and method.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"route", "method"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pyth_on_http_requests_in_flight",
+			Help: "Requests being answered.",
+		}),
+		executions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_executions_total",
+			Help: "Runs that ended, by language and status.",
+		}, []string{"language", "status"}),
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.executions,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(more...)
+	return m
+}
+
+// prepare makes every series that is known before the first request, so that a
+// rate or an alert has a 0 to start from: those of the documented responses of
+// each route, and of runs.
+func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
+	for path, item := range api.Paths {
+		route := muxPattern(path)
+		for method, op := range map[string]*huma.Operation{
+			http.MethodGet: item.Get, http.MethodPut: item.Put, http.MethodPost: item.Post,
+			http.MethodDelete: item.Delete, http.MethodPatch: item.Patch,
+		} {
+			if op == nil {
+				continue
+			}
+			m.durations.WithLabelValues(route, method)
+			m.requests.WithLabelValues(route, method, strconv.Itoa(http.StatusInternalServerError))
+			for status := range op.Responses {
+				if _, err := strconv.Atoi(status); err == nil { // Not "default".
+					m.requests.WithLabelValues(route, method, status)
+				}
+			}
+		}
+	}
+	m.durations.WithLabelValues(unmatched, http.MethodGet)
+	m.requests.WithLabelValues(unmatched, http.MethodGet, strconv.Itoa(http.StatusNotFound))
+	for _, language := range languages {
+		for _, status := range pyth.Statuses() {
+			m.executions.WithLabelValues(string(language.Name), string(status))
+		}
+	}
+}
+
+// unmatched is the route of requests that no handler matched.
+const unmatched = "unmatched"
+
+func (m *metrics) observe(method, route string, status int, took time.Duration) {
+	if route == "" {
+		route = unmatched
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	default:
+		method = "other"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+	m.durations.WithLabelValues(route, method).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true})
+}
+
+// serveMetrics adds GET /metrics if there is a token for it.
+func (h *Handler) serveMetrics() {
+	if h.cfg.MetricsToken == "" {
+		return
+	}
+	// Hashed, so that comparing takes the same time for every length.
+	want := sha256.Sum256([]byte(h.cfg.MetricsToken))
+	metrics := h.metrics.handler()
+	h.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		c, err := credentials(r.Header)
+		got := sha256.Sum256([]byte(c.Bearer))
+		requestOf(r.Context()).sentBearer = c.Bearer != ""
+		if err != nil || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			h.writeError(w, r, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the metrics token as Authorization: Bearer."})
+			return
+		}
+		metrics.ServeHTTP(w, r)
+	})
+}

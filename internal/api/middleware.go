@@ -1,0 +1,249 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.now()
+	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies), header: w.Header()}
+	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
+	r = r.WithContext(pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin))
+	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
+		return h.draining.Load() && !answeredWhileDraining(req.route)
+	}}
+	control := http.NewResponseController(w)
+	// The connection may have the last response's deadline. A writer without
+	// deadlines, as in a test, has none to set.
+	_ = control.SetWriteDeadline(time.Time{})
+	if r.ContentLength != 0 {
+		_ = control.SetReadDeadline(time.Now().Add(h.cfg.BodyTimeout))
+	}
+	header := rw.Header()
+	header.Set(requestIDHeader, req.id)
+	// Answers hold credentials and results: neither a cache nor a browser that
+	// guesses types gets to reuse them.
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+
+	if ambiguousFraming(r) {
+		header.Set("Connection", "close")
+	}
+
+	h.metrics.inFlight.Inc()
+	defer func() {
+		h.metrics.inFlight.Dec()
+		if req.body != nil {
+			req.body.release()
+		}
+		if cause := recover(); cause != nil {
+			h.recovered(rw, r, req, cause)
+		}
+		took := h.now().Sub(start)
+		h.metrics.observe(r.Method, req.route, rw.status(), took)
+		h.logAccess(r, req, rw, took)
+	}()
+	h.route(rw, r, req)
+}
+
+// ambiguousFraming returns whether a proxy in front could see the end of the
+// request elsewhere than this server does, and what follows it as another
+// request. RFC 9112, section 6.1: a connection must not be used after a request
+// with both Transfer-Encoding and Content-Length, or with Transfer-Encoding in
+// HTTP/1.0. net/http removes the header that it ignores, so all requests that
+// could have had one count.
+func ambiguousFraming(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
+}
+
+// route passes the request on to the handler of its path.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
+	refused, pattern := h.mux.Handler(r)
+	if _, p, ok := strings.Cut(pattern, " "); ok {
+		req.route = p
+	}
+	if h.draining.Load() && !answeredWhileDraining(req.route) {
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again."})
+		return
+	}
+	if hasCredential(r.URL.RawQuery) {
+		h.writeError(w, r, &pyth.Error{
+			Code:    pyth.CodeInvalid,
+			Message: "A URL must not carry credentials, as it ends up in logs. Revoke this one and send the x-api-key or Authorization header.",
+			Fields:  []pyth.FieldError{{Location: "query", Message: "must not carry credentials"}},
+		})
+		return
+	}
+	// The mux would redirect an unclean path; no client of an API means one.
+	clean := r.URL.Path == path.Clean(r.URL.Path)
+	switch {
+	case !clean && namesSessionFile(r.URL.Path):
+		h.writeError(w, r, pyth.Invalid("path.path", "must be relative and written plainly, without ., .., // or a final /"))
+	case !clean || pattern == "":
+		h.refuse(w, r, refused)
+	default:
+		h.mux.ServeHTTP(w, r)
+	}
+}
+
+// refuse answers a request that no handler matched. The mux's own answer tells
+// a wrong method from a wrong path.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
+	answer := &statusOnly{header: http.Header{}}
+	refused.ServeHTTP(answer, r)
+	if answer.status != http.StatusMethodNotAllowed {
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "There is nothing at this path. The paths are listed at /docs."})
+		return
+	}
+	allow := answer.header.Get("Allow")
+	w.Header().Set("Allow", allow)
+	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path takes " + allow + "."})
+}
+
+// answeredWhileDraining tells whether the route serves those who watch the
+// server rather than those who use it.
+func answeredWhileDraining(route string) bool {
+	switch route {
+	case "/api/health", "/health", "/healthz", "/readyz", "/metrics":
+		return true
+	default:
+		return false
+	}
+}
+
+// hasCredential tells whether a query looks as if it carried a credential.
+func hasCredential(query string) bool {
+	if query == "" {
+		return false
+	}
+	// What cannot be parsed is searched as it is.
+	if strings.Contains(query, keyPrefix) {
+		return true
+	}
+	values, _ := url.ParseQuery(query)
+	for name, vs := range values {
+		switch strings.ToLower(name) {
+		case "api_key", "apikey", "token", "access_token", "x-api-key", "refresh_token", "refreshtoken", "password", "authorization":
+			return true
+		}
+		for _, v := range vs {
+			if strings.Contains(v, keyPrefix) || strings.Contains(name, keyPrefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// keyPrefix starts every API key.
+const keyPrefix = "pyapi_"
+
+// writeError answers with the error outside of huma.
+func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	e := h.problems.of(requestOf(r.Context()), err)
+	for name, values := range e.headers {
+		for _, v := range values {
+			w.Header().Add(name, v)
+		}
+	}
+	data, jsonErr := json.Marshal(e)
+	if jsonErr != nil {
+		// Error has only strings and numbers: this is a fault of the program.
+		panic(jsonErr)
+	}
+	w.Header().Set("Content-Type", e.ContentType(""))
+	w.WriteHeader(e.Status)
+	// A caller who has gone away is no failure of ours.
+	_, _ = w.Write(data)
+}
+
+// recovered answers a request whose handler panicked, if it still can.
+func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause)
+	}
+	h.log.ErrorContext(r.Context(), "panic",
+		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	if w.wrote != 0 {
+		// Half a response must not look like a whole one.
+		w.Header().Set("Connection", "close")
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Del("Content-Length")
+	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
+}
+
+// response notes what was answered, and bounds how long the caller may take to
+// receive it.
+type response struct {
+	http.ResponseWriter
+	timeout time.Duration
+	// isLast is whether the connection is to end with this response.
+	isLast func() bool
+	// wrote is the status that was written; 0 before.
+	wrote int
+	bytes int64
+}
+
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) status() int {
+	if w.wrote == 0 {
+		return http.StatusOK
+	}
+	return w.wrote
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.wrote == 0 {
+		w.wrote = status
+		if w.isLast() {
+			w.Header().Set("Connection", "close")
+		}
+		w.bindTime()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.wrote == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.bytes == 0 {
+		// Once more, as making the body took time of ours, not of the caller's.
+		w.bindTime()
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// bindTime bounds a caller who reads slowly or not at all.
+func (w *response) bindTime() {
+	// A writer without deadlines, as in a test, has none to set.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+}
+
+// statusOnly learns what a handler would answer.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (w *statusOnly) Header() http.Header         { return w.header }
+func (w *statusOnly) WriteHeader(status int)      { w.status = status }
+func (w *statusOnly) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxSuggested bounds the names for which a known one is looked for, in bytes.
+const maxSuggested = 64
+
+// nearest returns the known name that the caller most likely meant, or "" if
+// none is near: one that differs in case, hyphens and underscores only, one that
+// continues the name or that it continues, or one that is a few changes away.
+func nearest(name string, known []string) string {
+	if name == "" || len(name) > maxSuggested {
+		return ""
+	}
+	plain := foldName(name)
+	best, least := "", len(plain)/3+1
+	for _, candidate := range slices.Sorted(slices.Values(known)) {
+		other := foldName(candidate)
+		if plain == other {
+			return candidate
+		}
+		distance := editDistance(plain, other)
+		if min(len(plain), len(other)) >= 4 && (strings.HasPrefix(other, plain) || strings.HasPrefix(plain, other)) {
+			distance = min(distance, 1)
+		}
+		if distance < least || distance == least && best == "" {
+			best, least = candidate, distance
+		}
+	}
+	return best
+}
+
+// foldName is a name in lower case, without what separates words.
+func foldName(name string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
+}
+
+// editDistance is how many characters have to be inserted, deleted, replaced or
+// swapped with the next to get from one name to the other.
+func editDistance(a, b string) int {
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			replaced := last[j-1]
+			if a[i-1] != b[j-1] {
+				replaced++
+			}
+			row[j] = min(replaced, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
+
+// suggestion is what is added to a message about an unknown name: the nearest
+// known one, or all of them if none is near.
+func suggestion(name string, known []string) string {
+	if near := nearest(name, known); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return "; known are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}

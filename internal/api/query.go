@@ -1,0 +1,61 @@
+package api
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// checkQuery refuses query parameters that the operation does not know, and
+// those that are given more than once: a filter with a typing error would
+// otherwise show everything.
+func (h *Handler) checkQuery(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	if r.URL.RawQuery != "" {
+		if err := queryFaults(r.URL.RawQuery, queryNames(ctx.Operation())); err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+	}
+	next(ctx)
+}
+
+// queryFaults reports what is wrong with a query, given the parameters that are
+// known.
+func queryFaults(query string, known map[string]*huma.Param) error {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return pyth.Invalid("query", "must be pairs of name and value, percent-encoded, with & between them")
+	}
+	names := slices.Sorted(maps.Keys(known))
+	var faults pyth.Faults
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		location := clip("query." + strings.ToValidUTF8(name, "\ufffd"))
+		given := values[name]
+		enum := enumOf(known[name])
+		switch {
+		case known[name] == nil && len(names) == 0:
+			faults.Add(location, "is not a known parameter; this call takes none")
+		case known[name] == nil:
+			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
+		case len(given) > 1:
+			faults.Add(location, "is given more than once")
+		case given[0] != "" && len(enum) > 0 && !slices.Contains(enum, given[0]):
+			message := oneOf + strings.Join(enum, ", ")
+			if near := nearest(given[0], enum); near != "" {
+				message += "; did you mean " + near + "?"
+			}
+			faults.Add(location, "%s", message)
+		}
+		if len(faults) == maxFaults {
+			break
+		}
+	}
+	return faults.Err()
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
+)
+
+// RateLimits says how often callers may do what. A zero Rate is off.
+type RateLimits struct {
+	// RegisterPerIP bounds registrations from one address.
+	RegisterPerIP ratelimit.Rate
+	// LoginPerIP bounds logins and refreshes from one address.
+	LoginPerIP ratelimit.Rate
+	// LoginPerAccount bounds the guesses at one account's password, wherever
+	// they come from: by login, by registration, by a password change.
+	LoginPerAccount ratelimit.Rate
+	// PerUser bounds everything else that a user does.
+	PerUser ratelimit.Rate
+	// VerifyPerIP bounds verification, which is open to all.
+	VerifyPerIP ratelimit.Rate
+}
+
+// DefaultRateLimits are limits for a server that anyone can reach.
+func DefaultRateLimits() RateLimits {
+	return RateLimits{
+		RegisterPerIP:   ratelimit.Rate{Count: 10, Per: time.Minute},
+		LoginPerIP:      ratelimit.Rate{Count: 30, Per: time.Minute},
+		LoginPerAccount: ratelimit.Rate{Count: 10, Per: time.Minute},
+		PerUser:         ratelimit.Rate{Count: 600, Per: time.Minute},
+		VerifyPerIP:     ratelimit.Rate{Count: 600, Per: time.Minute},
+	}
+}
+
+// maxLimitedKeys bounds the keys of each policy: about 25 MB for all of them.
+const maxLimitedKeys = 20_000
+
+// policy is a limit with the name by which callers see it.
+type policy struct {
+	name    string
+	limiter *ratelimit.Limiter
+}
+
+// limiters has the policies; those that are off are nil.
+type limiters struct {
+	registerIP, loginIP, loginAccount, user, verifyIP *policy
+}
+
+func newLimiters(r RateLimits, now func() time.Time) *limiters {
+	policyOf := func(name string, rate ratelimit.Rate) *policy {
+		if rate.Off() {
+			return nil
+		}
+		return &policy{name: name, limiter: ratelimit.New(rate, maxLimitedKeys, now)}
+	}
+	return &limiters{
+		registerIP:   policyOf("register-ip", r.RegisterPerIP),
+		loginIP:      policyOf("login-ip", r.LoginPerIP),
+		loginAccount: policyOf("login-account", r.LoginPerAccount),
+		user:         policyOf("user", r.PerUser),
+		verifyIP:     policyOf("verify-ip", r.VerifyPerIP),
+	}
+}
+
+// limitRate applies the limits that need no body.
+func (h *Handler) limitRate(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	req := requestOf(r.Context())
+	var p *policy
+	key := network(req.ip)
+	switch ctx.Operation().OperationID {
+	case opRegister:
+		p = h.limits.registerIP
+	case opLogin, opRefresh:
+		p = h.limits.loginIP
+	case opVerify:
+		p = h.limits.verifyIP
+	default:
+		if req.principal == nil {
+			next(ctx)
+			return
+		}
+		p, key = h.limits.user, string(req.principal.User.ID)
+	}
+	if err := h.allow(r.Context(), p, key); err != nil {
+		h.writeError(w, r, err)
+		return
+	}
+	next(ctx)
+}
+
+// allow takes one of the key's quota for the request.
+func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
+	err := p.allow(requestOf(ctx).header, key)
+	if err != nil {
+		h.noteDenied(ctx, err)
+	}
+	return err
+}
+
+// allow takes one of the key's quota and tells the caller what is left, as in
+// draft-ietf-httpapi-ratelimit-headers-10.
+func (p *policy) allow(header http.Header, key string) error {
+	if p == nil {
+		return nil
+	}
+	d := p.limiter.Allow(key)
+	wait := d.Reset
+	if !d.Allowed {
+		wait = d.RetryAfter
+	}
+	header.Add("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", p.name, d.Limit, int64(p.limiter.Rate().Per.Seconds())))
+	header.Add("RateLimit", fmt.Sprintf("%q;r=%d;t=%s", p.name, d.Remaining, ceilSeconds(wait)))
+	if d.Allowed {
+		return nil
+	}
+	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "Too many requests. Wait for the seconds in Retry-After.", RetryAfter: d.RetryAfter}
+}
+
+// accountKey is what an account's attempts are counted by. It is a hash, so
+// that a dump of memory holds no list of e-mail addresses, and of bounded size.
+func accountKey(email string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
+	return string(sum[:16])
+}

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// keepAlive is how often something is sent while nothing happens, so that
+// proxies do not take the connection for dead.
+const keepAlive = 15 * time.Second
+
+// eventTimeout is how long a caller may take to receive one event. Until then a
+// run whose output nobody reads holds its place.
+const eventTimeout = 20 * time.Second
+
+// stream runs a program and tells of it as server-sent events. An error is for
+// the caller only as long as nothing was sent.
+func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
+	return h.streamTo(r, w, func(s *stream) (any, error) {
+		e, err := run(s)
+		if err != nil {
+			return nil, err
+		}
+		return executeResponse(e), nil
+	})
+}
+
+// streamTo has something told as events, of which what run returns is the last.
+func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*stream) (any, error)) error {
+	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
+	stop := s.keepAlive()
+	last, err := run(s)
+	stop()
+	if err == nil && s.failed == nil {
+		// A caller who has gone away is no failure of ours.
+		_ = s.end(last)
+	}
+	if err == nil {
+		err = s.failed
+	}
+	switch {
+	case err == nil:
+	case !s.begun:
+		return err
+	default:
+		_ = s.send("error", h.problems.of(requestOf(r.Context()), err))
+	}
+	return nil
+}
+
+// inJSON writes the answer to a caller that did not ask for a stream. What cannot
+// be encoded is answered with 500, so that no answer is lost without a word.
+func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
+	return func(ctx huma.Context) {
+		r, w := humago.Unwrap(ctx)
+		data, err := encode(answer)
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", applicationJSON)
+		w.WriteHeader(status)
+		// A caller who has gone away is no failure of ours.
+		_, _ = w.Write(data)
+	}
+}
+
+// stream is a pyth.Events that writes what it hears. Its methods may be called
+// while it keeps the connection alive.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	// timeout is how long the caller may take to receive one event.
+	timeout time.Duration
+
+	// failed is why an event could not be encoded; the stream ends with an error
+	// then, and the run goes on to its end.
+	failed error
+
+	mu    sync.Mutex
+	begun bool
+	// rest is the start of a character that has not come whole, by stream.
+	rest [2][]byte
+}
+
+// Data of events.
+type (
+	startEvent struct {
+		ID string `json:"id"`
+	}
+	textEvent struct {
+		Text string `json:"text"`
+	}
+)
+
+// Started tells which run it is.
+func (s *stream) Started(id pyth.ExecutionID) error {
+	return s.send("start", startEvent{string(id)})
+}
+
+// Output tells what the program wrote, never a part of a character.
+func (s *stream) Output(name pyth.Stream, b []byte) error {
+	rest := s.restOf(name)
+	text := append(*rest, b...)
+	whole := len(pyth.WholeCharacters(text))
+	*rest = bytes.Clone(text[whole:])
+	return s.text(name, text[:whole])
+}
+
+// Result tells of a rich value.
+func (s *stream) Result(r pyth.Result) error { return s.send("result", resultValue(r)) }
+
+// File tells of a file.
+func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
+
+// end sends what is left, and how it ended.
+func (s *stream) end(last any) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.send("end", last)
+}
+
+// flush sends what is left of the output of a run.
+func (s *stream) flush() error {
+	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
+		// A character that was never completed.
+		if err := s.text(name, *s.restOf(name)); err != nil {
+			return err
+		}
+		*s.restOf(name) = nil
+	}
+	return nil
+}
+
+func (s *stream) restOf(name pyth.Stream) *[]byte {
+	if name == pyth.Stderr {
+		return &s.rest[1]
+	}
+	return &s.rest[0]
+}
+
+func (s *stream) text(name pyth.Stream, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return s.send(string(name), textEvent{string(b)})
+}
+
+// send writes one event. JSON has no line breaks, which would end it. An error
+// means that the caller has gone away, and ends the run.
+func (s *stream) send(event string, data any) error {
+	message := []byte("event: " + event + "\ndata: ")
+	encoded, err := encode(data)
+	if err != nil {
+		s.failed = err
+		return nil
+	}
+	return s.write(append(append(message, encoded...), "\n\n"...))
+}
+
+func (s *stream) write(b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		s.begun = true
+		header := s.w.Header()
+		header.Set("Content-Type", eventStream)
+		// nginx and those who do as it does would collect events.
+		header.Set("X-Accel-Buffering", "no")
+		s.w.WriteHeader(http.StatusOK)
+	}
+	// Who does not read is given up, so that neither program nor sandbox waits
+	// for ever. A writer without deadlines, as in a test, has none to set.
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// keepAlive sends comments until it is stopped.
+func (s *stream) keepAlive() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(keepAlive)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				// That nobody reads shows with the next event, too.
+				_ = s.write([]byte(": keep-alive\n\n"))
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// runForms documents the answer of a run.
+func (h *Handler) runForms() map[string]*huma.Response {
+	return h.bothForms("How the run ended", reflect.TypeFor[ExecuteResponse](),
+		"start {id}; stdout and stderr {text}; result; file; "+
+			"and at last end, an ExecuteResponse whose stdout and stderr are empty, or error, an Error.")
+}
+
+// bothForms documents an answer that is JSON, or events if the caller asks for
+// them.
+func (h *Handler) bothForms(description string, body reflect.Type, events string) map[string]*huma.Response {
+	r := h.jsonForm(description, body)
+	r.Content[eventStream] = &huma.MediaType{Schema: &huma.Schema{
+		Type:        huma.TypeString,
+		Description: "Server-sent events with JSON as data: " + events,
+	}}
+	return map[string]*huma.Response{"200": r}
+}
+
+func (h *Handler) jsonForm(description string, body reflect.Type) *huma.Response {
+	schema := h.api.OpenAPI().Components.Schemas.Schema(body, true, "")
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+}

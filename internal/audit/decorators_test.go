@@ -1,0 +1,430 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// recorder is an Auditor that keeps events, or fails.
+type recorder struct {
+	events []pyth.AuditEvent
+	err    error
+}
+
+func (r *recorder) Record(_ context.Context, e *pyth.AuditEvent) error {
+	if r.err != nil {
+		return r.err
+	}
+	r.events = append(r.events, *e)
+	return nil
+}
+
+func (r *recorder) Begin(ctx context.Context, e *pyth.AuditEvent) func() error {
+	return func() error { return r.Record(ctx, e) }
+}
+
+// take returns the events since it was last called.
+func (r *recorder) take() []pyth.AuditEvent {
+	events := r.events
+	r.events = nil
+	return events
+}
+
+func (r *recorder) wants(t *testing.T, want ...pyth.AuditEvent) {
+	t.Helper()
+	if diff := cmp.Diff(want, r.take()); diff != "" {
+		t.Errorf("want (-), got (+):\n%s", diff)
+	}
+}
+
+const (
+	email    = "ada@example.org"
+	password = "correct horse battery"
+)
+
+func newAccounts(t *testing.T, to pyth.Auditor) pyth.AccountService {
+	t.Helper()
+	store := newStore(t)
+	keeper, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := account.New(account.Config{
+		Store: store, Vault: vault.New(keeper, store), JWTKey: seed, Issuer: "i", Audience: "a", Clock: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return audit.Accounts(s, to)
+}
+
+func TestWhatIsDoneToAnAccountIsEntered(t *testing.T) {
+	r := new(recorder)
+	s := newAccounts(t, r)
+	ctx := t.Context()
+	g, err := s.Register(ctx, email, password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := g.User.ID
+	of := func(action pyth.Action, outcome pyth.AuditOutcome) pyth.AuditEvent {
+		return pyth.AuditEvent{User: ada, Action: action, Outcome: outcome}
+	}
+	nobody := func(action pyth.Action, outcome pyth.AuditOutcome) pyth.AuditEvent {
+		return pyth.AuditEvent{Action: action, Outcome: outcome}
+	}
+	r.wants(t, of(pyth.ActionUserRegistered, pyth.AuditSuccess))
+
+	_, _ = s.Register(ctx, email, password, "")
+	_, _ = s.Register(ctx, "no address", password, "") // Malformed.
+	r.wants(t, nobody(pyth.ActionUserRegistered, pyth.AuditFailure))
+
+	_, _ = s.Login(ctx, " ADA@Example.org", password)
+	_, _ = s.Login(ctx, email, password+"x")
+	_, _ = s.Login(ctx, "bob@example.org", password)
+	r.wants(t, of(pyth.ActionUserLogin, pyth.AuditSuccess), of(pyth.ActionUserLogin, pyth.AuditDenied), nobody(pyth.ActionUserLogin, pyth.AuditDenied))
+
+	first, err := s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "2"})
+	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // Revoked with its family: nobody's any more.
+	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditSuccess), of(pyth.ActionTokenReused, pyth.AuditDenied), nobody(pyth.ActionTokenRefreshed, pyth.AuditDenied))
+
+	p, err := s.Authenticate(ctx, pyth.Credentials{APIKey: g.APIKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = s.Renew(ctx, p) // A key is of no login.
+	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditDenied))
+
+	k, key, err := s.CreateKey(ctx, p, "ci", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _ = s.CreateKey(ctx, p, "", time.Time{}) // Malformed.
+	_ = s.DeleteKey(ctx, p, "key_of_another")
+	_ = s.DeleteKey(ctx, p, k.ID)
+	created := pyth.AuditEvent{
+		User: ada, Action: pyth.ActionKeyCreated, Outcome: pyth.AuditSuccess, Resource: string(k.ID),
+		Details: map[string]any{"name": "ci", "prefix": key[:10], "expiresAt": k.ExpiresAt.Format(time.RFC3339)},
+	}
+	denied, revoked := of(pyth.ActionKeyRevoked, pyth.AuditDenied), of(pyth.ActionKeyRevoked, pyth.AuditSuccess)
+	denied.Resource, revoked.Resource = "key_of_another", string(k.ID)
+	r.wants(t, created, denied, revoked)
+
+	_ = s.ChangePassword(ctx, p, "wrong", "staple of another kind")
+	_ = s.ChangePassword(ctx, p, password, "short") // Malformed.
+	_ = s.ChangePassword(ctx, p, password, "staple of another kind")
+	r.wants(t, of(pyth.ActionPasswordChanged, pyth.AuditDenied), of(pyth.ActionPasswordChanged, pyth.AuditSuccess))
+
+	_, _, _ = s.Keys(ctx, p, "", 10)
+	_ = s.Logout(ctx, p, "")
+	r.wants(t)
+}
+
+// Nobody is told how an attempt ended that is not in the log.
+func TestWithoutAnEntryThereIsNoAnswer(t *testing.T) {
+	r := new(recorder)
+	s := newAccounts(t, r)
+	g, err := s.Register(t.Context(), email, password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.err = &pyth.Error{Code: pyth.CodeUnavailable, Message: "full"}
+	var messages []string
+	for _, given := range []string{password, password + "x"} {
+		g, err := s.Login(t.Context(), email, given)
+		e, ok := errors.AsType[*pyth.Error](err)
+		if g != nil || !ok || e.Code != pyth.CodeUnavailable || !errors.Is(err, r.err) {
+			t.Fatalf("%v, %v", g, err)
+		}
+		messages = append(messages, e.Message)
+	}
+	if !strings.HasPrefix(messages[0], "It was done") || strings.HasPrefix(messages[1], "It was done") {
+		t.Errorf("%q", messages)
+	}
+	p := &pyth.Principal{User: g.User}
+	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("%v, %v", k, err)
+	}
+	// It was made all the same, as the message says.
+	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	if _, err := s.Login(t.Context(), "", ""); pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+type executions func(*pyth.Program) (*pyth.Execution, error)
+
+func (x executions) Execute(_ context.Context, _ pyth.UserID, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
+	return x(p)
+}
+
+func TestRunsAreEnteredByWhatIsKnownOfThem(t *testing.T) {
+	one := 1
+	ran := &pyth.Execution{ID: "exe_1", Language: pyth.JavaScript, Outcome: pyth.Outcome{
+		Status: pyth.StatusFailed, ExitCode: &one, Stdout: []byte("canary"), Stderr: []byte("canary"),
+		Usage: pyth.Usage{Wall: 1600 * time.Microsecond},
+	}}
+	program := &pyth.Program{Code: "canary", Language: pyth.JavaScript, Session: "ses_1", Secrets: []string{"KEY"}, Stdin: "canary", Labels: []string{"x"}}
+	locked := &pyth.Program{Language: pyth.Python, Locked: &pyth.Locked{Name: "mine", Password: []byte("canary")}}
+	for name, c := range map[string]struct {
+		program *pyth.Program
+		err     error
+		want    []pyth.AuditEvent
+	}{
+		"a program": {program, nil, []pyth.AuditEvent{{Action: pyth.ActionCodeExecuted, Outcome: pyth.AuditSuccess, Details: map[string]any{
+			"executionId": "exe_1", "language": "javascript", "status": "failed", "exitCode": 1, "wallMs": int64(2), "sessionId": "ses_1",
+			"secrets": []string{"KEY"}, "labels": []string{"x"}, "codeSha256": "",
+		}}}},
+		"an encrypted one": {locked, nil, []pyth.AuditEvent{{Action: pyth.ActionZKExecuted, Outcome: pyth.AuditSuccess, Resource: "mine", Details: map[string]any{
+			"executionId": "exe_1", "language": "javascript", "status": "failed", "exitCode": 1, "wallMs": int64(2),
+		}}}},
+		"one that may not": {&pyth.Program{Code: "x"}, pyth.Errorf(pyth.CodeForbidden, ""), []pyth.AuditEvent{{
+			Action: pyth.ActionCodeExecuted, Outcome: pyth.AuditDenied, Details: map[string]any{"language": "python", "codeSha256": ""},
+		}}},
+		"one in another's session": {&pyth.Program{Code: "x", Session: "s"}, pyth.Errorf(pyth.CodeNotFound, ""), []pyth.AuditEvent{{
+			Action: pyth.ActionCodeExecuted, Outcome: pyth.AuditDenied, Details: map[string]any{"language": "python", "codeSha256": "", "sessionId": "s"},
+		}}},
+		"one without room": {locked, pyth.Errorf(pyth.CodeOverloaded, ""), []pyth.AuditEvent{{
+			Action: pyth.ActionZKExecuted, Outcome: pyth.AuditFailure, Resource: "mine", Details: map[string]any{"language": "python"},
+		}}},
+		"one whose caller left": {locked, context.Canceled, []pyth.AuditEvent{{
+			Action: pyth.ActionZKExecuted, Outcome: pyth.AuditFailure, Resource: "mine", Details: map[string]any{"language": "python"},
+		}}},
+		"a malformed one": {program, pyth.Invalid("body.code", ""), nil},
+		"one too large":   {program, pyth.Errorf(pyth.CodeTooLarge, ""), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(recorder)
+			s := audit.Executions(executions(func(*pyth.Program) (*pyth.Execution, error) {
+				if c.err != nil {
+					return nil, c.err
+				}
+				return ran, nil
+			}), r)
+			got, err := s.Execute(t.Context(), "ada", c.program, nil)
+			if !errors.Is(err, c.err) || err == nil && got != ran {
+				t.Errorf("%v, %v", got, err)
+			}
+			for i := range c.want {
+				c.want[i].User = "ada"
+			}
+			for _, e := range r.events {
+				if sum, ok := e.Details["codeSha256"].(string); ok {
+					if len(sum) != 64 {
+						t.Errorf("the hash is %q", sum)
+					}
+					e.Details["codeSha256"] = ""
+				}
+			}
+			r.wants(t, c.want...)
+		})
+	}
+	r := &recorder{err: errors.New("full")}
+	s := audit.Executions(executions(func(*pyth.Program) (*pyth.Execution, error) { return ran, nil }), r)
+	if got, err := s.Execute(t.Context(), "ada", program, nil); got != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+type sessionsOf struct {
+	pyth.SessionService
+	err error
+}
+
+func (s sessionsOf) OpenSession(context.Context, pyth.UserID, *pyth.SessionRequest) (*pyth.Session, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &pyth.Session{ID: "ses_1", Language: pyth.Python}, nil
+}
+
+func (s sessionsOf) CloseSession(context.Context, pyth.UserID, pyth.SessionID) error { return s.err }
+
+func TestSessionsAreEnteredWhenTheyAreOpenedAndClosed(t *testing.T) {
+	r := new(recorder)
+	good := audit.Sessions(sessionsOf{}, r)
+	_, _ = good.OpenSession(t.Context(), "ada", nil)
+	_ = good.CloseSession(t.Context(), "ada", "ses_1")
+	r.wants(t,
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionCreated, Outcome: pyth.AuditSuccess, Resource: "ses_1", Details: map[string]any{"language": "python"}},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionDeleted, Outcome: pyth.AuditSuccess, Resource: "ses_1"})
+	_, _ = audit.Sessions(sessionsOf{err: pyth.Errorf(pyth.CodeConflict, "")}, r).OpenSession(t.Context(), "ada", nil)
+	_ = audit.Sessions(sessionsOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).CloseSession(t.Context(), "ada", "ses_2")
+	r.wants(t,
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionCreated, Outcome: pyth.AuditFailure},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionSessionDeleted, Outcome: pyth.AuditDenied, Resource: "ses_2"})
+}
+
+type secretsOf struct {
+	pyth.SecretService
+	created bool
+	err     error
+}
+
+func (s secretsOf) PutSecret(_ context.Context, _ pyth.UserID, name string, _ []byte, _ string) (*pyth.Secret, bool, error) {
+	if s.err != nil {
+		return nil, false, s.err
+	}
+	return &pyth.Secret{Name: name, Version: 3}, s.created, nil
+}
+
+func (s secretsOf) DeleteSecret(context.Context, pyth.UserID, string) error { return s.err }
+
+func TestChangesOfSecretsAreEnteredByName(t *testing.T) {
+	r := new(recorder)
+	put := func(s secretsOf) {
+		_, _, _ = audit.Secrets(s, r).PutSecret(t.Context(), "ada", "KEY", []byte("canary"), "canary")
+	}
+	put(secretsOf{created: true})
+	put(secretsOf{})
+	put(secretsOf{err: pyth.Errorf(pyth.CodeReservedName, "")})
+	put(secretsOf{err: pyth.Invalid("path.name", "")})
+	_ = audit.Secrets(secretsOf{}, r).DeleteSecret(t.Context(), "ada", "KEY")
+	of := func(action pyth.Action, outcome pyth.AuditOutcome, details map[string]any) pyth.AuditEvent {
+		return pyth.AuditEvent{User: "ada", Action: action, Outcome: outcome, Resource: "KEY", Details: details}
+	}
+	r.wants(t,
+		of(pyth.ActionSecretCreated, pyth.AuditSuccess, map[string]any{"version": 3}),
+		of(pyth.ActionSecretUpdated, pyth.AuditSuccess, map[string]any{"version": 3}),
+		of(pyth.ActionSecretUpdated, pyth.AuditDenied, nil),
+		of(pyth.ActionSecretDeleted, pyth.AuditSuccess, nil))
+}
+
+type secretSource struct {
+	values []pyth.SecretValue
+	err    error
+}
+
+func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, []string, bool) (pyth.SecretGrant, error) {
+	return pyth.SecretGrant{Values: s.values}, s.err
+}
+
+func (s secretSource) Stored(_ context.Context, _ pyth.UserID, names []string) ([]string, error) {
+	return names, s.err
+}
+
+func TestTheUseOfSecretsIsEntered(t *testing.T) {
+	values := func(names ...string) (all []pyth.SecretValue) {
+		for _, n := range names {
+			all = append(all, pyth.SecretValue{Name: n, Value: []byte("canary")})
+		}
+		return all
+	}
+	of := func(outcome pyth.AuditOutcome, resource string, names ...string) []pyth.AuditEvent {
+		return []pyth.AuditEvent{{
+			User: "ada", Action: pyth.ActionSecretUsed, Outcome: outcome, Resource: resource,
+			Details: map[string]any{"executionId": "exe_1", "names": names},
+		}}
+	}
+	broken := pyth.Errorf(pyth.CodeInternal, "")
+	for name, c := range map[string]struct {
+		source secretSource
+		names  []string
+		all    bool
+		want   []pyth.AuditEvent
+	}{
+		"one":             {secretSource{values: values("A")}, []string{"A"}, false, of(pyth.AuditSuccess, "A", "A")},
+		"two":             {secretSource{values: values("A", "B")}, []string{"A", "B"}, false, of(pyth.AuditSuccess, "", "A", "B")},
+		"all":             {secretSource{values: values("A", "B")}, nil, true, of(pyth.AuditSuccess, "", "A", "B")},
+		"none":            {secretSource{}, []string{}, false, nil},
+		"all of none":     {secretSource{}, nil, true, nil},
+		"unknown":         {secretSource{err: pyth.Invalid("body.secrets", "")}, []string{"X"}, false, nil},
+		"a broken one":    {secretSource{err: broken}, []string{"A"}, false, of(pyth.AuditFailure, "A", "A")},
+		"all, one broken": {secretSource{err: broken}, nil, true, of(pyth.AuditFailure, "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(recorder)
+			got, err := audit.SecretSource(c.source, r).Reveal(t.Context(), "ada", "exe_1", c.names, c.all)
+			if !errors.Is(err, c.source.err) || len(got.Values) != len(c.source.values) {
+				t.Errorf("%v, %v", got, err)
+			}
+			if err := got.Await(); err != nil {
+				t.Error(err)
+			}
+			r.wants(t, c.want...)
+		})
+	}
+}
+
+func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
+	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				goOn := make(chan struct{})
+				l := openLog(t, &storeWith{AuditStore: newStore(t), append: func(own func() error) error {
+					<-goOn
+					if failure != nil {
+						return failure
+					}
+					return own()
+				}})
+				source := secretSource{values: []pyth.SecretValue{{Name: "A", Value: []byte("canary")}}}
+				grant, err := audit.SecretSource(source, l).Reveal(t.Context(), "ada", "exe_1", nil, true)
+				if err != nil || len(grant.Values) != 1 {
+					t.Fatalf("%v, %v", grant.Values, err)
+				}
+				told := make(chan error)
+				for range 2 {
+					go func() { told <- grant.Await() }()
+				}
+				synctest.Wait()
+				select {
+				case err := <-told:
+					t.Fatalf("it did not wait: %v", err)
+				default:
+				}
+				close(goOn)
+				for range 2 {
+					if err := <-told; !errors.Is(err, failure) || failure != nil && pyth.ErrorCode(err) != pyth.CodeUnavailable {
+						t.Errorf("got %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+type zkOf struct {
+	pyth.ZKService
+	err error
+}
+
+func (z zkOf) StoreCode(context.Context, pyth.UserID, string, *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {
+	if z.err != nil {
+		return nil, false, z.err
+	}
+	return &pyth.StoredCode{SizeBytes: 17}, true, nil
+}
+
+func (z zkOf) DeleteCode(context.Context, pyth.UserID, string) error { return z.err }
+
+func TestChangesOfEncryptedProgramsAreEntered(t *testing.T) {
+	r := new(recorder)
+	code := &pyth.EncryptedCode{Language: pyth.Python, Ciphertext: []byte("canary")}
+	_, _, _ = audit.ZK(zkOf{}, r).StoreCode(t.Context(), "ada", "mine", code)
+	_ = audit.ZK(zkOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).DeleteCode(t.Context(), "ada", "mine")
+	r.wants(t,
+		pyth.AuditEvent{
+			User: "ada", Action: pyth.ActionZKStored, Outcome: pyth.AuditSuccess, Resource: "mine",
+			Details: map[string]any{"language": "python", "created": true, "sizeBytes": int64(17)},
+		},
+		pyth.AuditEvent{User: "ada", Action: pyth.ActionZKDeleted, Outcome: pyth.AuditDenied, Resource: "mine"})
+}

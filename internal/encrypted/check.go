@@ -1,0 +1,78 @@
+package encrypted
+
+import (
+	"regexp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
+)
+
+// Bounds of encrypted programs (docs/zero-knowledge.md). More memory than that
+// no run could be expected to give.
+const (
+	maxTime        = 10
+	minMemoryKiB   = 8
+	maxMemoryKiB   = 256 << 10
+	maxParallelism = 16
+	// minLaneKiB is the least memory that each lane needs (RFC 9106, section 3.1).
+	minLaneKiB   = 8
+	maxCodeBytes = 1 << 20
+)
+
+// name is what programs are stored under.
+var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// faults gathers what is wrong.
+type faults struct{ pyth.Faults }
+
+func (f *faults) sized(location string, b []byte, size int) {
+	if len(b) != size {
+		f.Add(location, "must be %d bytes in base64", size)
+	}
+}
+
+// checkLanguage does not ask whether the server runs it: it may tomorrow.
+func (f *faults) checkLanguage(l pyth.Language) {
+	switch l {
+	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
+	default:
+		f.Add("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+	}
+}
+
+// checkCode checks an encrypted program that is to be stored under the name.
+func checkCode(under string, c *pyth.EncryptedCode) error {
+	var f faults
+	if !name.MatchString(under) {
+		f.Add("path.name", "must have 1 to 128 letters, digits, dots, underscores and hyphens, and begin with a letter or digit")
+	}
+	f.checkLanguage(c.Language)
+	if c.Name != "" && c.Name != under {
+		f.Add("body.name", "must be the name that the program is stored under: it is bound to it")
+	}
+	f.sized("body.kdf.salt", c.KDF.Salt, lockbox.SaltBytes)
+	f.Within("body.kdf.time", int64(c.KDF.Time), 1, maxTime)
+	f.Within("body.kdf.memoryKiB", int64(c.KDF.MemoryKiB), minMemoryKiB, maxMemoryKiB)
+	f.Within("body.kdf.parallelism", int64(c.KDF.Parallelism), 1, maxParallelism)
+	if lanes := c.KDF.Parallelism; lanes > 1 && lanes <= maxParallelism && c.KDF.MemoryKiB >= minMemoryKiB && c.KDF.MemoryKiB < minLaneKiB*lanes {
+		f.Add("body.kdf.memoryKiB", "must be at least %d for each of the %d lanes", minLaneKiB, lanes)
+	}
+	f.sized("body.cipher.nonce", c.Nonce, lockbox.NonceBytes)
+	if n := len(c.Ciphertext) - lockbox.Overhead; n < 1 || n > maxCodeBytes {
+		f.Add("body.ciphertext", "must have %d to %d bytes", 1+lockbox.Overhead, maxCodeBytes+lockbox.Overhead)
+	}
+	return f.Err()
+}
+
+// checkProgram checks what is to be encrypted.
+func checkProgram(language pyth.Language, code, password []byte) error {
+	var f faults
+	f.checkLanguage(language)
+	if len(code) < 1 || len(code) > maxCodeBytes {
+		f.Add("body.code", "must have 1 to %d bytes", maxCodeBytes)
+	}
+	if len(password) < 1 || len(password) > pyth.MaxMasterPassword {
+		f.Add("body.masterPassword", "must have 1 to %d bytes in UTF-8", pyth.MaxMasterPassword)
+	}
+	return f.Err()
+}

@@ -1,0 +1,148 @@
+package execution
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/workpath"
+)
+
+// Bounds of the parts of a program that are not settings.
+const (
+	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
+	maxEnv        = 256
+	maxEnvValue   = 64 << 10
+	maxPatterns   = 64
+	maxLabels     = 16
+	maxLabelBytes = 64
+	// maxExecBytes bounds arguments and environment together, so that programs
+	// can start others: Linux allows a quarter of the stack, 2 MiB.
+	maxExecBytes = 1 << 20
+	// minMemory is what the interpreter itself takes, and some room.
+	minMemory = 32 << 20
+	minDisk   = 1 << 20
+	minTime   = time.Millisecond
+)
+
+func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) error {
+	if session == nil {
+		runtime, err := FindRuntime(p.Runtime, job.Language, s.config.Languages)
+		if err != nil {
+			return err
+		}
+		job.Runtime = runtime
+	}
+	if err := s.checkSizes(job); err != nil {
+		return err
+	}
+	var f pyth.Faults
+	if len(job.Code) == 0 && job.Locked == nil {
+		f.Add("body.code", "must not be empty")
+	}
+	checkLocked(&f, job)
+	s.checkArgs(&f, job.Args)
+	checkFiles(&f, job.Files, job.Language.File())
+	checkPatterns(&f, job.OutputFiles)
+	checkLabels(&f, p.Labels)
+	f.Within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
+	given := givenBytes(job)
+	if session != nil {
+		checkSession(&f, p, session, given)
+		given = 0
+	}
+	checkLimits(&f, job.Limits, s.config.Limits.Max, given)
+	if job.Isolation != pyth.IsolationTenant && job.Isolation != pyth.IsolationExecution {
+		f.Add("body.isolation", "must be %q or %q", pyth.IsolationTenant, pyth.IsolationExecution)
+	}
+	others := len(f)
+	if reserved := checkEnv(&f, p.Env); reserved && others == 0 {
+		return f.As(pyth.CodeReservedName)
+	}
+	return f.Err()
+}
+
+// checkSizes refuses what is too large before anything looks into it.
+func (s *Service) checkSizes(job *pyth.Job) error {
+	l := s.config.Limits
+	var files int64
+	for _, file := range job.Files {
+		files += int64(len(file.Content))
+	}
+	for _, part := range []struct {
+		location  string
+		what      string
+		have, max int64
+		unit      string
+	}{
+		{"body.code", "code is", int64(len(job.Code)), l.MaxCodeBytes, "bytes"},
+		{"body.stdin", "stdin is", int64(len(job.Stdin)), l.MaxStdinBytes, "bytes"},
+		{"body.files", "files are", files, l.MaxFilesBytes, "bytes in all"},
+		{"body.files", "files are", int64(len(job.Files)), int64(l.MaxFiles), "files"},
+	} {
+		if part.have > part.max {
+			return &pyth.Error{
+				Code:    pyth.CodeTooLarge,
+				Message: fmt.Sprintf("%s too large: at most %s %s are allowed, these are %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
+				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %s %s", pyth.Digits(part.max), part.unit)}},
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) checkArgs(f *pyth.Faults, args []string) {
+	if len(args) > s.config.Limits.MaxArgs {
+		f.Add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
+	}
+	total := 0
+	for i, arg := range args {
+		total += len(arg) + 1
+		location := fmt.Sprintf("body.args[%d]", i)
+		switch {
+		case strings.ContainsRune(arg, 0):
+			f.Add(location, "must not contain NUL")
+		case len(arg) >= maxArgBytes:
+			f.Add(location, "must be shorter than %d bytes", maxArgBytes)
+		}
+	}
+	if total > maxExecBytes {
+		f.Add("body.args", "must be at most %d bytes in all", maxExecBytes)
+	}
+}
+
+func checkPatterns(f *pyth.Faults, patterns []string) {
+	if len(patterns) > maxPatterns {
+		f.Add("body.outputFiles", "must be at most %d patterns", maxPatterns)
+	}
+	for i, pattern := range patterns {
+		if _, err := workpath.ParsePattern(pattern); err != nil {
+			f.Add(fmt.Sprintf("body.outputFiles[%d]", i), "%s", err)
+		}
+	}
+}
+
+func checkLabels(f *pyth.Faults, labels []string) {
+	if len(labels) > maxLabels {
+		f.Add("body.labels", "must be at most %d", maxLabels)
+	}
+	for i, label := range labels {
+		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, func(r rune) bool { return !workpath.Printable(r) }) {
+			f.Add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
+		}
+	}
+}
+
+// givenBytes is how much of the disk is full before the program runs.
+func givenBytes(job *pyth.Job) int64 {
+	given := int64(len(job.Code))
+	if job.Locked != nil {
+		given += int64(len(job.Locked.Code.Ciphertext))
+	}
+	for _, file := range job.Files {
+		given += int64(len(file.Content))
+	}
+	return given
+}

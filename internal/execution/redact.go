@@ -1,0 +1,244 @@
+package execution
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/results"
+	"github.com/pyth-on/pyth-on/internal/secret/redact"
+	"github.com/pyth-on/pyth-on/internal/workpath"
+)
+
+// redaction keeps the values of secrets out of what is told of one run.
+type redaction struct {
+	redactor *redact.Redactor
+	count    int
+	// hidden are the values.
+	hidden []pyth.SecretValue
+	// paths are the names of files as they are shown.
+	paths map[string]string
+	// streamed tells that results and files were told of in events.
+	streamed bool
+}
+
+// redaction makes one, or nil if there is nothing to hide.
+func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redaction {
+	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
+		return nil
+	}
+	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
+}
+
+// clear forgets the values.
+func (r *redaction) clear() { r.redactor.Clear() }
+
+// events are those of the run, without values; nil if nobody listens.
+func (r *redaction) events(next pyth.Events) *redactedEvents {
+	if r == nil || next == nil {
+		return nil
+	}
+	return &redactedEvents{redaction: r, next: next}
+}
+
+// outcome replaces the values in what is told at the end.
+func (r *redaction) outcome(o *pyth.Outcome) {
+	o.Stdout = r.output(o.Stdout, o.StdoutTruncated)
+	o.Stderr = r.output(o.Stderr, o.StderrTruncated)
+	r.error(o.Error)
+	count := r.count
+	for i := range o.Results {
+		o.Results[i] = r.result(o.Results[i])
+	}
+	if r.streamed {
+		r.count = count // They were counted before.
+	}
+	for i := range o.ResultsSkipped {
+		one := &o.ResultsSkipped[i]
+		one.MediaType, one.Reason = r.text(one.MediaType), r.text(one.Reason)
+	}
+	for i := range o.Files {
+		o.Files[i].Path = r.path(o.Files[i].Path)
+	}
+	r.skipped(o.FilesSkipped)
+	for i := range o.Usage.Network {
+		one := &o.Usage.Network[i]
+		one.Host, one.Reason = r.text(one.Host), r.text(one.Reason)
+	}
+	o.Redactions = r.count
+}
+
+// error replaces the values in an exception, of which the hook of the interpreter
+// may have cut each text.
+func (r *redaction) error(e *pyth.ProgramError) {
+	if e == nil {
+		return
+	}
+	e.Name = r.cut(e.Name, false, len(e.Name) >= maxErrorName)
+	e.Message = r.cut(e.Message, false, len(e.Message) >= maxErrorMessage)
+	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
+}
+
+// cut is the text of which the head or the tail may have been cut off.
+func (r *redaction) cut(text string, head, tail bool) string {
+	var before, after string
+	if head {
+		before, text = trimHead(text)
+	}
+	if tail {
+		text, after = trimTail(text)
+	}
+	out, n := r.redactor.Cut([]byte(text), head, tail)
+	r.count += n
+	return before + string(out) + after
+}
+
+// path is the name of a file as it is shown. No two files are shown by one name.
+func (r *redaction) path(name string) string {
+	if shown, ok := r.paths[name]; ok {
+		return shown
+	}
+	redacted := r.text(name)
+	shown := redacted
+	for n := 2; r.isShown(shown); n++ {
+		shown = redacted + "-" + strconv.Itoa(n)
+	}
+	r.paths[name] = shown
+	return shown
+}
+
+func (r *redaction) isShown(path string) bool {
+	for _, shown := range r.paths {
+		if shown == path {
+			return true
+		}
+	}
+	return false
+}
+
+// skipped replaces the values in the names of files that are not returned. These
+// names are shown without characters that cannot be printed, and cut; so may be a
+// value in one.
+func (r *redaction) skipped(files []pyth.SkippedFile) {
+	if len(files) == 0 {
+		return
+	}
+	shown := []pyth.SecretValue{}
+	for _, v := range r.hidden {
+		if value := workpath.Display(string(v.Value)); value != string(v.Value) {
+			value, _ = trimTail(value)
+			shown = append(shown, pyth.SecretValue{Name: v.Name, Value: []byte(value)})
+		}
+	}
+	unprintable := redact.New(shown)
+	defer unprintable.Clear()
+	defer pyth.ClearSecrets(shown)
+	for i := range files {
+		f := &files[i]
+		f.Path = r.cut(f.Path, false, strings.HasSuffix(f.Path, "\u2026"))
+		out, n := unprintable.Cut([]byte(f.Path), false, strings.HasSuffix(f.Path, "\u2026"))
+		f.Path, r.count = string(out), r.count+n
+		f.Reason = r.text(f.Reason)
+	}
+}
+
+// output is the whole of a stream.
+func (r *redaction) output(b []byte, cut bool) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	s := r.redactor.Stream()
+	out := append(s.Write(b), s.Close(cut)...)
+	r.count += s.Count()
+	return out
+}
+
+func (r *redaction) text(t string) string {
+	out, n := r.redactor.Text([]byte(t))
+	r.count += n
+	return string(out)
+}
+
+// result replaces values in all of it that is text.
+func (r *redaction) result(from pyth.Result) pyth.Result {
+	to := make(pyth.Result, len(from))
+	for media, data := range from {
+		shown := r.text(media)
+		switch {
+		case isBinary(media, data):
+			to[shown] = data
+		case pyth.IsJSON(media):
+			to[shown] = r.json(data)
+		default:
+			to[shown] = r.cut(data, false, len(data) >= maxHookResult)
+		}
+	}
+	return to
+}
+
+// json is JSON still: a value that stood there as a number becomes a string,
+// with all that is around it.
+func (r *redaction) json(data string) string {
+	out := r.text(data)
+	// Two names may have become equal, too.
+	if _, err := results.JSON([]byte(out)); err != nil {
+		quoted, _ := json.Marshal(out) // A string has no error.
+		return string(quoted)
+	}
+	return out
+}
+
+// redactedEvents pass on what they hear without values.
+type redactedEvents struct {
+	redaction *redaction
+	next      pyth.Events
+	streams   [2]*redact.Stream
+}
+
+func (e *redactedEvents) Started(id pyth.ExecutionID) error { return e.next.Started(id) }
+
+func (e *redactedEvents) Output(name pyth.Stream, b []byte) error {
+	return e.pass(name, e.stream(name).Write(b))
+}
+
+func (e *redactedEvents) Result(r pyth.Result) error {
+	e.redaction.streamed = true
+	return e.next.Result(e.redaction.result(r))
+}
+
+func (e *redactedEvents) File(f pyth.File) error {
+	f.Path = e.redaction.path(f.Path)
+	return e.next.File(f)
+}
+
+// end passes on what was held back. Who listens may have gone; then the run has
+// ended for that.
+func (e *redactedEvents) end(o *pyth.Outcome) {
+	e.endStream(pyth.Stdout, o.StdoutTruncated)
+	e.endStream(pyth.Stderr, o.StderrTruncated)
+}
+
+func (e *redactedEvents) endStream(name pyth.Stream, cut bool) {
+	s := e.stream(name)
+	_ = e.pass(name, s.Close(cut))
+	e.redaction.count += s.Count()
+}
+
+func (e *redactedEvents) stream(name pyth.Stream) *redact.Stream {
+	i := 0
+	if name == pyth.Stderr {
+		i = 1
+	}
+	if e.streams[i] == nil {
+		e.streams[i] = e.redaction.redactor.Stream()
+	}
+	return e.streams[i]
+}
+
+func (e *redactedEvents) pass(name pyth.Stream, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return e.next.Output(name, b)
+}

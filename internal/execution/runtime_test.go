@@ -1,0 +1,52 @@
+package execution_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/execution"
+)
+
+func TestRuntimesAreFoundByTheirNames(t *testing.T) {
+	offered := []pyth.LanguageInfo{
+		{Name: pyth.Python, Version: "3.14.6", Runtimes: []pyth.RuntimeInfo{{Name: "science", Version: "3.11.2"}, {Name: "both", Version: "3.9.2"}}},
+		{Name: pyth.JavaScript, Runtimes: []pyth.RuntimeInfo{{Name: "both", Version: "24.1.0"}}},
+	}
+	for name, c := range map[string]struct {
+		runtime  pyth.Runtime
+		language pyth.Language
+		want     pyth.Runtime
+		code     pyth.Code
+		message  string
+	}{
+		"none is the one that is built in":         {language: pyth.Python},
+		"the one that is built in":                 {runtime: "python", language: pyth.Python},
+		"the operator's own":                       {runtime: "science", language: pyth.Python, want: "science"},
+		"one for two languages":                    {runtime: "both", language: pyth.JavaScript, want: "both"},
+		"one that there is not":                    {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be one for the language, python: "python", "science", "both"`},
+		"one for another language":                 {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be one for the language, javascript: "both"`},
+		"a language that has none":                 {runtime: "science", language: pyth.TypeScript, code: pyth.CodeInvalid, message: "must be one for the language, typescript; this server has none"},
+		"none where none is built in":              {language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
+		"that which would be built in, but is not": {runtime: "node", language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := execution.FindRuntime(c.runtime, c.language, offered)
+			if got != c.want || (err != nil || c.code != "") && pyth.ErrorCode(err) != c.code {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			if c.code != pyth.CodeInvalid {
+				return
+			}
+			var e *pyth.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			if diff := cmp.Diff([]pyth.FieldError{{Location: "body.runtime", Message: c.message}}, e.Fields); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

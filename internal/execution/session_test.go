@@ -1,0 +1,226 @@
+package execution_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/execution"
+)
+
+// turns has one session of JavaScript, which is not among the languages that
+// single programs may be in.
+type turns struct {
+	spec pyth.SessionSpec
+	// cause ends the turn before the program runs.
+	cause error
+	// released is what release was called with.
+	released []released
+	// given are the values that runs were given.
+	given []pyth.SecretValue
+}
+
+type released struct {
+	Outcome *pyth.Outcome
+	Code    pyth.Code
+}
+
+func (s *turns) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (context.Context, *pyth.SessionSpec, func(*pyth.Outcome, error), error) {
+	if user != s.spec.Tenant || id != s.spec.ID {
+		return nil, nil, nil, pyth.Errorf(pyth.CodeNotFound, "There is no such session.")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	if s.cause != nil {
+		cancel(s.cause)
+	}
+	return ctx, &s.spec, func(o *pyth.Outcome, err error) {
+		cancel(nil)
+		s.released = append(s.released, released{o, pyth.ErrorCode(err)})
+	}, nil
+}
+
+func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
+	for _, v := range values {
+		s.given = append(s.given, pyth.SecretValue{Name: v.Name, Value: bytes.Clone(v.Value)})
+	}
+	return s.given, nil
+}
+
+// dispatcher is a Dispatcher that is a function.
+type dispatcher func(*pyth.Job) (*pyth.Outcome, error)
+
+func (d dispatcher) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
+	return d(job)
+}
+
+// withSession is a service whose clock moves on by a second with each look.
+func withSession(d dispatcher) (*execution.Service, *turns) {
+	s := &turns{spec: pyth.SessionSpec{
+		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
+		Limits:  pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
+		Network: []string{"example.org"},
+	}}
+	clock := now
+	return execution.New(execution.Config{
+		Dispatcher: d,
+		Sessions:   s,
+		Limits:     execution.DefaultLimits(),
+		Languages:  []pyth.LanguageInfo{{Name: pyth.Python}},
+		Clock: func() time.Time {
+			clock = clock.Add(time.Second)
+			return clock
+		},
+	}), s
+}
+
+func succeeds(*pyth.Job) (*pyth.Outcome, error) {
+	return &pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Millisecond}}, nil
+}
+
+func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		program pyth.Program
+		want    pyth.Limits
+	}{
+		"nothing is asked for": {
+			pyth.Program{},
+			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
+		},
+		"what may differ is asked for": {
+			pyth.Program{Limits: pyth.Limits{CPU: time.Second, OutputBytes: 5}},
+			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Second, OutputBytes: 5, DiskBytes: 2 << 20, Processes: 7},
+		},
+		"what may not differ is the same": {
+			pyth.Program{
+				Language: pyth.JavaScript, Isolation: pyth.IsolationTenant, Network: []string{"example.org"},
+				Limits: pyth.Limits{MemoryBytes: 64 << 20, DiskBytes: 2 << 20, Processes: 7},
+			},
+			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var job *pyth.Job
+			s, session := withSession(func(j *pyth.Job) (*pyth.Outcome, error) {
+				job = j
+				return succeeds(j)
+			})
+			c.program.Code, c.program.Session = "1", "ses"
+			e, err := s.Execute(t.Context(), "ada", &c.program, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &pyth.Execution{
+				ID: job.ID, Language: pyth.JavaScript, CreatedAt: now.Add(time.Second), Session: "ses",
+				// It had to wait for its turn, too.
+				Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Second + time.Millisecond}},
+			}
+			if diff := cmp.Diff(want, e); diff != "" {
+				t.Error(diff)
+			}
+			wantJob := &pyth.Job{
+				ID: e.ID, Tenant: "ada", Session: "ses", Language: pyth.JavaScript, Limits: c.want,
+				Isolation: pyth.IsolationTenant, Timeout: 30 * time.Second, Code: []byte("1"), Network: []string{"example.org"},
+			}
+			if diff := cmp.Diff(wantJob, job, cmpopts.IgnoreFields(pyth.Job{}, "Env", "Stdin")); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]released{{&e.Outcome, ""}}, session.released); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhatWouldHaveToBeAnotherSessionIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		program pyth.Program
+		at      string
+	}{
+		"another language":              {pyth.Program{Code: "1", Language: pyth.Python}, "body.language"},
+		"an unknown language":           {pyth.Program{Code: "1", Language: "cobol"}, "body.language"},
+		"more memory":                   {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 65 << 20}}, "body.limits.memoryBytes"},
+		"a smaller disk":                {pyth.Program{Code: "1", Limits: pyth.Limits{DiskBytes: 1 << 20}}, "body.limits.diskBytes"},
+		"fewer processes":               {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: 1}}, "body.limits.processes"},
+		"too much output":               {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: 1 << 30}}, "body.limits.outputBytes"},
+		"another network":               {pyth.Program{Code: "1", Network: []string{"example.net"}}, "body.network"},
+		"the program's own file":        {pyth.Program{Code: "1", Files: []pyth.File{{Path: "main.js"}}}, "body.files[0].path"},
+		"a sandbox of its own":          {pyth.Program{Code: "1", Isolation: pyth.IsolationExecution}, "body.isolation"},
+		"files too large for its disk":  {pyth.Program{Code: "1", Files: []pyth.File{{Path: "a", Content: make([]byte, 1<<20)}}}, "body.files"},
+		"what is refused anywhere else": {pyth.Program{}, "body.code"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, session := withSession(func(*pyth.Job) (*pyth.Outcome, error) {
+				t.Error("it was dispatched")
+				return nil, nil
+			})
+			c.program.Session = "ses"
+			_, err := s.Execute(t.Context(), "ada", &c.program, nil)
+			e, ok := errors.AsType[*pyth.Error](err)
+			if !ok || e.Code != pyth.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Location != c.at {
+				t.Errorf("got %#v, want one fault at %s", err, c.at)
+			}
+			if diff := cmp.Diff([]released{{nil, pyth.CodeInvalid}}, session.released); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTheEndOfASessionIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		cause, failure error
+		outcome        pyth.Outcome
+		want           bool
+	}{
+		"by its run":             {outcome: pyth.Outcome{SessionEnded: true}, want: true},
+		"by being closed":        {cause: pyth.Errorf(pyth.CodeNotFound, ""), want: true},
+		"not by an interrupt":    {cause: errors.New("interrupted")},
+		"not by an ordinary end": {},
+		"by not being there":     {failure: pyth.Errorf(pyth.CodeNotFound, "")},
+		"by a failure":           {failure: pyth.Errorf(pyth.CodeUnavailable, "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, session := withSession(func(*pyth.Job) (*pyth.Outcome, error) {
+				if c.failure != nil {
+					return nil, c.failure
+				}
+				return &c.outcome, nil
+			})
+			session.cause = c.cause
+			e, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Session: "ses"}, nil)
+			if c.failure != nil {
+				if pyth.ErrorCode(err) != pyth.ErrorCode(c.failure) || session.released[0].Code != pyth.ErrorCode(err) {
+					t.Errorf("got %v; released with %v", err, session.released)
+				}
+				return
+			}
+			if err != nil || e.SessionEnded != c.want || session.released[0].Outcome.SessionEnded != c.want {
+				t.Errorf("got %v, %v; released with %v", e, err, session.released)
+			}
+		})
+	}
+}
+
+func TestARunInNoSessionOfTheUsersIsRefused(t *testing.T) {
+	s, _ := withSession(succeeds)
+	for user, id := range map[pyth.UserID]pyth.SessionID{"ada": "other", "bob": "ses"} {
+		_, err := s.Execute(t.Context(), user, &pyth.Program{Code: "1", Session: id}, nil)
+		if pyth.ErrorCode(err) != pyth.CodeNotFound {
+			t.Errorf("%s in %s: %v", user, id, err)
+		}
+	}
+}
+
+func TestAServerWithoutSessionsSaysSo(t *testing.T) {
+	s, r := service()
+	_, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Session: "ses"}, nil)
+	if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeNotImplemented || e.Fields[0].Location != "body.sessionId" || r.job != nil {
+		t.Errorf("got %v", err)
+	}
+}

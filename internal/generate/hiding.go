@@ -1,0 +1,26 @@
+package generate
+
+import (
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/redact"
+)
+
+// hiding knows the values of all of the user's secrets: also one that the program
+// is not given may be in a file or in the prompt. The caller must call forget when
+// it is done.
+func (s *Service) hiding(ctx context.Context, user pyth.UserID) (_ *redact.Redactor, forget func(), _ error) {
+	if s.config.Secrets == nil {
+		return redact.New(nil), func() {}, nil
+	}
+	values, err := s.config.Secrets.Values(ctx, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := redact.New(values)
+	return r, func() {
+		r.Clear()
+		pyth.ClearSecrets(values)
+	}, nil
+}

@@ -1,0 +1,107 @@
+package disk_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+)
+
+// syncBuffer is a log that several goroutines use.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// until waits for what the monitor finds out by itself.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 seconds: %s", what)
+		}
+	}
+}
+
+func TestAMonitorNoticesThatWritesFailAndThatTheyDoNot(t *testing.T) {
+	t.Parallel()
+	dir, log := t.TempDir(), new(syncBuffer)
+	m := disk.NewMonitor(dir, slog.New(slog.NewTextHandler(log, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		m.Watch(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-watched
+	}()
+	probe := filepath.Join(dir, disk.ProbeName)
+	for range 3 {
+		if err := m.Check(); err != nil {
+			t.Fatal(err)
+		}
+		// Something in the way of the file is a write that fails.
+		until(t, "something is in the way", func() bool { return os.Mkdir(probe, 0o700) == nil })
+		m.Failed()
+		until(t, "the fault shows", func() bool { return m.Check() != nil })
+		full, ok := errors.AsType[*disk.FullError](m.Check())
+		if !ok || full.Err == nil || full.Space.TotalBytes == 0 {
+			t.Errorf("%+v", full)
+		}
+		if err := os.Remove(probe); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it recovers", func() bool { return m.Check() == nil })
+	}
+	until(t, "the log tells each change once", func() bool {
+		said := log.String()
+		return strings.Count(said, "level=ERROR") == 3 && strings.Count(said, "takes writes again") == 3
+	})
+}
+
+func TestAMonitorOfADirectoryThatHasGone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	m := disk.NewMonitor(dir, slog.New(slog.DiscardHandler))
+	if err := m.Check(); err == nil {
+		t.Error("it takes writes")
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it recovers", func() bool { return m.Check() == nil })
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	m := disk.NewMonitor(b.TempDir(), slog.New(slog.DiscardHandler))
+	for b.Loop() {
+		if err := m.Check(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/doctor"
+)
+
+// host answers each program as the function says.
+type host func(*pyth.Job) (*pyth.Outcome, error)
+
+func (h host) Dispatch(_ context.Context, j *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
+	return h(j)
+}
+
+// good is a host on which every limit holds.
+func good(j *pyth.Job) (*pyth.Outcome, error) {
+	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
+	code := string(j.Code)
+	switch {
+	case strings.Contains(code, "6 * 7"), j.Language == pyth.TypeScript:
+		o.Stdout = []byte("42\n")
+	case strings.Contains(code, "bytearray(512"):
+		o.Status = pyth.StatusOutOfMemory
+	case strings.Contains(code, "fork"):
+		o.Stdout = []byte("bounded True\n")
+	case strings.Contains(code, "/tmp/b"):
+		o.Stdout = []byte("ENOSPC\n")
+	case strings.Contains(code, "100_000"):
+		o.Status, o.Stdout = pyth.StatusOutputLimit, []byte(strings.Repeat("x", int(j.Limits.OutputBytes)))
+	case strings.Contains(code, "while True"):
+		o.Status = pyth.StatusTimedOut
+	case strings.Contains(code, "connect"):
+		o.Stdout = []byte("ENETUNREACH\n")
+	}
+	return o, nil
+}
+
+// broken is a host whose Node does not run.
+func broken(*pyth.Job) (*pyth.Outcome, error) {
+	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
+}
+
+func levels(findings []doctor.Finding) map[string]doctor.Level {
+	m := make(map[string]doctor.Level)
+	for _, f := range findings {
+		m[f.Name] = f.Level
+	}
+	return m
+}
+
+func TestAHostOnWhichEveryLimitHoldsIsSound(t *testing.T) {
+	findings := doctor.Sandboxes(t.Context(), host(good), true)
+	if len(findings) != 8 || doctor.Failed(findings) {
+		t.Errorf("got %+v", findings)
+	}
+	for _, f := range findings {
+		if f.Level != doctor.OK || f.Fix != "" || f.Detail == "" {
+			t.Errorf("got %+v", f)
+		}
+	}
+}
+
+func TestMemoryThatOnlyTheServerWatchesIsAWarning(t *testing.T) {
+	findings := doctor.Sandboxes(t.Context(), host(good), false)
+	if got := levels(findings); got["memory"] != doctor.Warning || got["disk"] != doctor.OK || doctor.Failed(findings) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestALimitThatDoesNotHoldIsAFailure(t *testing.T) {
+	for name, marker := range map[string]string{
+		"memory": "bytearray(512", "processes": "fork", "disk": "/tmp/b", "output": "100_000",
+		"time": "while True", "network": "connect",
+	} {
+		t.Run(name, func(t *testing.T) {
+			findings := doctor.Sandboxes(t.Context(), host(func(j *pyth.Job) (*pyth.Outcome, error) {
+				if strings.Contains(string(j.Code), marker) {
+					return &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("ha")}, nil
+				}
+				return good(j)
+			}), true)
+			if got := levels(findings); got[name] != doctor.Failure || !doctor.Failed(findings) {
+				t.Errorf("got %v", got)
+			}
+			for _, f := range findings {
+				if (f.Level == doctor.OK) != (f.Fix == "") {
+					t.Errorf("%s is %s and its fix is %q", f.Name, f.Level, f.Fix)
+				}
+			}
+		})
+	}
+}
+
+func TestWithoutSandboxesNothingElseIsTried(t *testing.T) {
+	tries := 0
+	findings := doctor.Sandboxes(t.Context(), host(func(*pyth.Job) (*pyth.Outcome, error) {
+		tries++
+		return nil, errors.New("no namespaces")
+	}), true)
+	if tries != 1 || len(findings) != 1 || findings[0].Level != doctor.Failure || findings[0].Fix == "" {
+		t.Errorf("%d tries, got %+v", tries, findings)
+	}
+}
+
+func TestWhatTheHostLacksIsSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		got   doctor.Finding
+		level doctor.Level
+		says  string
+	}{
+		"a cgroup":               {doctor.Cgroup(2, nil), doctor.OK, "version 2"},
+		"no cgroup":              {doctor.Cgroup(0, errors.New("read-only")), doctor.Warning, "read-only"},
+		"a tool":                 {doctor.Tools([]string{"xargs"}), doctor.Warning, "xargs"},
+		"an ordinary user":       {doctor.Identity(1000, true), doctor.OK, "1000"},
+		"a user without rights":  {doctor.NoIdentity(errors.New("sysctl")), doctor.Failure, "cannot"},
+		"a directory":            {doctor.Disk(t.TempDir()), doctor.OK, "free"},
+		"a directory not there":  {doctor.Disk("/does/not/exist"), doctor.Failure, "no such file"},
+		"the system":             {doctor.System(), doctor.OK, "Linux"},
+		"no Node":                {doctor.NoNode(errors.New("no registry"), "name one"), doctor.Warning, "no registry"},
+		"Node":                   {doctor.Node(t.Context(), host(good), "24.1.0"), doctor.OK, "24.1.0"},
+		"a Node that fails":      {doctor.Node(t.Context(), host(broken), "24.1.0"), doctor.Failure, "GLIBC"},
+		"a file system not made": {doctor.NoImage(errors.New("no libc")), doctor.Failure, "no libc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.got.Level != c.level || !strings.Contains(c.got.Detail, c.says) {
+				t.Errorf("got %+v", c.got)
+			}
+		})
+	}
+}

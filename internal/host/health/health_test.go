@@ -1,0 +1,169 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/health"
+)
+
+// host answers jobs as it is told to.
+type host struct {
+	jobs    atomic.Int64
+	outcome *pyth.Outcome
+	err     error
+}
+
+func (h *host) Dispatch(context.Context, *pyth.Job, pyth.Events) (*pyth.Outcome, error) {
+	h.jobs.Add(1)
+	time.Sleep(100 * time.Millisecond)
+	return h.outcome, h.err
+}
+
+var zero = 0
+
+func works() *host {
+	return &host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: &zero, Stdout: []byte("42\n")}}
+}
+
+func monitor(h *host) *health.Monitor {
+	return health.New(health.Config{
+		Dispatcher: h,
+		Database:   func(context.Context) error { return nil },
+		Clock:      time.Now,
+	})
+}
+
+func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		host *host
+		want string
+	}{
+		"a run that answers":             {works(), health.OK},
+		"a run with another answer":      {&host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("41\n")}}, health.Unavailable},
+		"a run that is killed":           {&host{outcome: &pyth.Outcome{Status: pyth.StatusKilled}}, health.Unavailable},
+		"no sandbox":                     {&host{err: pyth.Errorf(pyth.CodeUnavailable, "")}, health.Unavailable},
+		"a server that is fully booked":  {&host{err: pyth.Errorf(pyth.CodeOverloaded, "")}, health.Degraded},
+		"a fault that nobody has a name": {&host{err: errors.New("x")}, health.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := monitor(c.host).Health(t.Context())["sandbox"]
+				if got.Status != c.want || (c.want == health.OK) != (got.Detail == "") {
+					t.Errorf("got %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAProofCountsForItsTimeOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := works()
+		m := monitor(h)
+		for range 3 {
+			m.Health(t.Context())
+		}
+		if n := h.jobs.Load(); n != 1 {
+			t.Errorf("three questions took %d runs", n)
+		}
+		time.Sleep(health.MaxAge)
+		m.Health(t.Context())
+		if n := h.jobs.Load(); n != 2 {
+			t.Errorf("an old proof was taken: %d runs", n)
+		}
+	})
+}
+
+func TestManyWhoAskAtOnceShareOneRun(t *testing.T) {
+	for want, h := range map[string]*host{
+		health.OK:          works(),
+		health.Unavailable: {err: errors.New("x")},
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := monitor(h)
+				var wg sync.WaitGroup
+				for range 50 {
+					wg.Go(func() {
+						if got := m.Health(t.Context())["sandbox"]; got.Status != want {
+							t.Errorf("got %+v", got)
+						}
+					})
+				}
+				wg.Wait()
+				if n := h.jobs.Load(); n != 1 {
+					t.Errorf("took %d runs", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAFailureIsLookedAtAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{err: errors.New("x")}
+		m := monitor(h)
+		m.Health(t.Context())
+		time.Sleep(health.RetryAge)
+		h.outcome, h.err = works().outcome, nil
+		if got := m.Health(t.Context())["sandbox"]; got.Status != health.OK {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+func TestWhoeverAsksNeedNotWaitLongerThanTheyWant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := monitor(works())
+		go m.Health(t.Context())
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if got := m.Health(ctx)["sandbox"]; got.Status != health.Unavailable {
+			t.Errorf("got %+v", got)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+func TestAUsersRunIsProofToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := works()
+		m := monitor(h)
+		if _, err := m.Dispatch(t.Context(), &pyth.Job{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		m.Health(t.Context())
+		if n := h.jobs.Load(); n != 1 {
+			t.Errorf("took %d runs", n)
+		}
+	})
+}
+
+func TestAllChecksAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := health.New(health.Config{
+			Dispatcher: works(),
+			Database:   func(context.Context) error { return errors.New("disk I/O error") },
+			Fixed:      map[string]pyth.Check{"limits": {Status: health.Degraded, Detail: "no cgroup"}},
+			Clock:      time.Now,
+		})
+		want := map[string]pyth.Check{
+			"database": {Status: health.Unavailable, Detail: "the database does not answer"},
+			"sandbox":  {Status: health.OK},
+			"limits":   {Status: health.Degraded, Detail: "no cgroup"},
+		}
+		if diff := cmp.Diff(want, m.Health(t.Context())); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

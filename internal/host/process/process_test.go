@@ -1,0 +1,81 @@
+package process_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/host/process"
+)
+
+// parent is set for the process that is killed in the test.
+const parent = "PROCESS_TEST_PARENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(parent) != "" {
+		// The child tells its number, and outlives a parent that does not care.
+		cmd := exec.CommandContext(context.Background(), "sh", "-c", "echo $$; exec sleep 600")
+		cmd.Stdout = os.Stdout
+		fmt.Fprintln(os.Stderr, process.Run(cmd))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func TestAChildDiesWithItsParent(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		cmd.Env = append(os.Environ(), parent+"=1")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		for deadline := time.Now().Add(10 * time.Second); alive(child); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				_ = syscall.Kill(child, syscall.SIGKILL)
+				t.Fatalf("process %d lives", child)
+			}
+		}
+	}
+}
+
+// alive is whether there is such a process, and it is not a zombie.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return err == nil && !strings.HasPrefix(rest, "Z")
+}
+
+func TestOutputAndFailureAreTheCommands(t *testing.T) {
+	t.Parallel()
+	out, err := process.Output(exec.CommandContext(t.Context(), "sh", "-c", "echo said; exit 3"))
+	if string(out) != "said\n" || err == nil || err.Error() != "exit status 3" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if err := process.Run(exec.CommandContext(t.Context(), "true")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,308 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+)
+
+const (
+	// recipe is part of what names an image. It changes with the code that puts
+	// Python into it or writes it; all else that goes in is hashed.
+	recipe = "3"
+
+	imagePrefix = "rootfs-"
+	suffix      = ".erofs"
+	lockName    = "rootfs.lock"
+	lockRetry   = 50 * time.Millisecond
+	buildPrefix = ".rootfs-build-"
+)
+
+// Options are how to make an image. The zero value is ready for use.
+type Options struct {
+	// Node is the path of a Node binary for the image; "" for none.
+	Node string
+	// Progress is told how many of total parts of a step are done; nil for none.
+	Progress func(step string, done, total int)
+	// Logger is told of damaged images and of new ones; nil for none.
+	Logger *slog.Logger
+}
+
+// Image is a root file system.
+type Image struct {
+	// Path is that of the EROFS image.
+	Path string
+	// PythonVersion is that of the Python inside, such as "3.14.6".
+	PythonVersion string
+	// Missing are the command line tools, libraries and the like that this
+	// machine lacks and sandboxes can do without, sorted.
+	Missing []string
+}
+
+// Build makes the image in dir, or finds it there: it is named after what goes
+// into it. Making it takes some seconds and about 400 MB of disk in passing;
+// finding it takes a fraction of a second. Several processes may build in the
+// same directory. If the disk has less room than that, it is a *disk.NoRoomError,
+// before anything is made. When ctx ends nothing is left but what was there before.
+// Images made from other inputs, such as by an earlier release, are left alone,
+// since they may be in use; see RemoveOthers.
+//
+// The error tells which packages to install if this machine lacks a library
+// that Python needs.
+func Build(ctx context.Context, dir string, options Options) (*Image, error) {
+	options.fillIn()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	python, err := pythonIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("rootfs: identifying the embedded Python: %w", err)
+	}
+	node, err := nodeIdentity(options.Node)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{Options: options, dir: dir, plan: make(plan)}
+	missing, err := b.fillPlan(thisHost())
+	if err != nil {
+		return nil, err
+	}
+	b.prefix = imagePrefix + b.plan.key(recipe+" "+python+node) + "-"
+	b.need = options.room()
+	path, err := b.findOrMake(ctx, b.make)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{Path: path, PythonVersion: pythonVersion, Missing: missing}, nil
+}
+
+func (o *Options) fillIn() {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// builder makes one image.
+type builder struct {
+	Options
+	dir  string
+	plan plan
+	// prefix is what the image's name begins with. The checksum of its content
+	// follows, so that one look at the file tells if it is damaged.
+	prefix string
+	// need is how much of the disk making it takes in passing; 0 if that is not
+	// known.
+	need int64
+}
+
+// fillPlan plans all but the interpreters.
+func (b *builder) fillPlan(h host) (missing []string, err error) {
+	skeleton(b.plan)
+	settings(b.plan)
+	certificates(b.plan)
+	if err := zoneinfo(b.plan); err != nil {
+		return nil, fmt.Errorf("rootfs: unpacking time zones: %w", err)
+	}
+	if err := agent(b.plan); err != nil {
+		return nil, err
+	}
+	if missing, err = h.addTo(b.plan); err != nil {
+		return nil, err
+	}
+	if b.Node != "" {
+		if err := h.addLibraries(b.plan, b.Node); err != nil {
+			return missing, err
+		}
+	}
+	ldconfig(b.plan)
+	return missing, nil
+}
+
+// findOrMake returns the path of the image, which is made in a directory of its
+// own if there is none.
+func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
+	if path, err := b.find(); path != "" || err != nil {
+		return path, err
+	}
+	lock := flock.New(filepath.Join(b.dir, lockName))
+	defer lock.Close()
+	const waiting = "Waiting for another process that makes the same"
+	locked, err := lock.TryLock()
+	if err == nil && !locked {
+		b.Progress(waiting, 0, 1)
+		if locked, err = lock.TryLockContext(ctx, lockRetry); locked {
+			b.Progress(waiting, 1, 1)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("rootfs: locking %s: %w", b.dir, err)
+	}
+	if path, err := b.find(); path != "" || err != nil {
+		return path, err
+	}
+	if err := b.removeLeftovers(); err != nil {
+		return "", err
+	}
+	if err := disk.Need(b.dir, b.need, "making the image of sandboxes"); err != nil {
+		return "", err
+	}
+	started := time.Now()
+	work, err := os.MkdirTemp(b.dir, buildPrefix)
+	if err != nil {
+		return "", err
+	}
+	path, err := build(ctx, work)
+	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
+		return "", err
+	}
+	b.Logger.Info("made an image of the root file system", "path", path, "duration_ms", time.Since(started).Milliseconds())
+	return path, nil
+}
+
+// find returns the path of the image, "" if there is none that is whole.
+func (b *builder) find() (string, error) {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), b.prefix) || !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
+		path := filepath.Join(b.dir, e.Name())
+		sum, err := checksum(path)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return "", err
+		case e.Name() == b.name(sum):
+			return path, nil
+		default:
+			b.Logger.Warn("the image of the root file system is damaged and will be made anew", "path", path)
+		}
+	}
+	return "", nil
+}
+
+// name is the file name of the image whose content has the checksum.
+func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
+
+// checksum is the CRC-32C of a file. It finds damage by accident in a few
+// hundredths of a second; who can write to the directory need not be kept from
+// changing the image.
+func checksum(path string) (uint32, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h := crc32.New(castagnoli())
+	_, err = io.CopyBuffer(h, f, make([]byte, 1<<20))
+	return h.Sum32(), err
+}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// make makes the image, in passing in the directory, and returns its path.
+func (b *builder) make(ctx context.Context, work string) (string, error) {
+	// Python is run from here by its absolute path.
+	work, err := filepath.Abs(work)
+	if err != nil {
+		return "", err
+	}
+	python := filepath.Join(work, "python")
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"Unpacking Python " + pythonVersion, func() error { return unpackPython(python) }},
+		{"Unpacking pip", func() error { return unpackPip(python) }},
+		{"Compiling both", func() error { return errors.Join(compilePython(ctx, python), compilePip(ctx, python)) }},
+	} {
+		b.Progress(s.name, 0, 1)
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		if err := s.do(); err != nil {
+			return "", err
+		}
+		b.Progress(s.name, 1, 1)
+	}
+	tree := erofs.NewTree(imageTime())
+	b.plan.addTo(tree)
+	if err := addPython(tree, python); err != nil {
+		return "", err
+	}
+	if err := addPip(tree, python); err != nil {
+		return "", err
+	}
+	if b.Node != "" {
+		if err := addFile(tree, nodeInImage, b.Node); err != nil {
+			return "", err
+		}
+	}
+	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
+}
+
+// imageTime is the time of all files: any will do that is always the same, and
+// that a zip archive can hold.
+func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// write writes the tree, and something behind it, to a temporary file, makes it
+// durable, and gives it its name.
+func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, behind []byte) (string, error) {
+	sum, err := b.writeFile(ctx, tree, temporary, behind)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(b.dir, b.name(sum))
+	if err := os.Rename(temporary, path); err != nil {
+		return "", err
+	}
+	d, err := os.Open(b.dir)
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(d.Sync(), d.Close())
+}
+
+// writeFile writes the tree, and something behind it, to a file, and returns its
+// checksum.
+func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, behind []byte) (uint32, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
+	if err != nil {
+		return 0, err
+	}
+	sum := crc32.New(castagnoli())
+	out := io.MultiWriter(f, sum)
+	const mib = 1 << 20
+	told := -1
+	err = tree.Write(ctx, out, func(written, total int64) {
+		if done := int(written / mib); done > told || written == total {
+			told = done
+			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
+		}
+	})
+	if err == nil {
+		_, err = out.Write(behind)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return sum.Sum32(), errors.Join(err, f.Close())
+}

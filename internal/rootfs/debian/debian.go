@@ -1,0 +1,316 @@
+// Package debian makes root file systems of Debian's packages, with apt and
+// dpkg-deb of this machine, and without root.
+//
+// It promises that apt has checked each package against the signature of its
+// archive, that nothing of a package is run, neither its programs nor what its
+// maintainers have run when it is installed, and that nothing of this machine's
+// own packages is used or changed. The same packages give the same bytes.
+package debian
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
+)
+
+// Options are what to make a root file system of.
+type Options struct {
+	// Packages are named as apt-get takes them: python3, python3-numpy=1:1.24.2-1.
+	Packages []string
+	// Exclude are patterns of packages that are left out, though others depend on
+	// them (path/filepath.Match).
+	Exclude []string
+	// Suite is the release, such as "trixie", and Mirror the archive. If both are
+	// "" those are used that this machine's apt is set up with.
+	Suite, Mirror string
+	// Dir is for what is needed in passing: the packages, and once more what they
+	// hold.
+	Dir string
+	// Progress is told how many of total parts of a step are done.
+	Progress func(step string, done, total int)
+}
+
+// keyring has the keys of Debian's archive.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// base are the packages that programs take to be everywhere: a shell and the
+// usual tools.
+func base() []string {
+	return []string{"base-files", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"}
+}
+
+// Build writes the root file system as a tar archive, and returns the names of
+// the packages in it, sorted.
+func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err error) {
+	for _, tool := range []string{"apt-get", "dpkg-deb"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, fmt.Errorf("debian: this machine has no %s; use one with Debian or Ubuntu, or the file system of a container image: %w", tool, err)
+		}
+	}
+	for _, p := range o.Packages {
+		if p == "" || strings.HasPrefix(p, "-") || strings.ContainsAny(p, " \t\n/") {
+			return nil, fmt.Errorf("debian: %q is not the name of a package", p)
+		}
+	}
+	dir, err := os.MkdirTemp(o.Dir, ".debian-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	a := &apt{Options: o, dir: dir}
+	debs, err := a.download(ctx)
+	if err != nil {
+		return nil, err
+	}
+	files, err := tree.New(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, files.Close()) }()
+	if err := skeleton(files); err != nil {
+		return nil, err
+	}
+	for i, deb := range debs {
+		o.Progress("Unpacking packages", i, len(debs))
+		if err := unpack(ctx, files, deb); err != nil {
+			return nil, fmt.Errorf("debian: unpacking %s: %w", filepath.Base(deb), err)
+		}
+		packages = append(packages, name(deb))
+	}
+	o.Progress("Unpacking packages", len(debs), len(debs))
+	if err := settle(files); err != nil {
+		return nil, err
+	}
+	// Any time will do that is always the same.
+	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	const mib = 1 << 20
+	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {
+		o.Progress("Writing the root file system", int((done+mib-1)/mib), int((total+mib-1)/mib))
+	})
+}
+
+// apt is an apt of its own, to which no package is installed.
+type apt struct {
+	Options
+	dir string
+}
+
+// download downloads the packages with all that they depend on and returns where
+// they are, sorted by their names.
+func (a *apt) download(ctx context.Context) ([]string, error) {
+	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
+		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, "status"), nil, 0o644); err != nil {
+		return nil, err
+	}
+	if err := a.writeSources(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.run(ctx, "Reading what the archive has", "update"); err != nil {
+		return nil, err
+	}
+	args := append([]string{"install", "--yes", "--download-only", "--no-install-recommends", "--"}, base()...)
+	if err := a.run(ctx, "Downloading packages", append(args, a.Packages...)...); err != nil {
+		return nil, err
+	}
+	debs, err := filepath.Glob(filepath.Join(a.dir, "cache/archives/*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	left := func(deb string) bool {
+		return slices.ContainsFunc(a.Exclude, func(pattern string) bool {
+			match, _ := filepath.Match(pattern, name(deb))
+			return match
+		})
+	}
+	return slices.DeleteFunc(debs, left), nil
+}
+
+// writeSources names the archives, if they are others than this machine's.
+func (a *apt) writeSources(ctx context.Context) error {
+	if a.Suite == "" && a.Mirror == "" {
+		return nil
+	}
+	if a.Suite == "" {
+		return errors.New("debian: name the suite with the mirror")
+	}
+	mirror, security := a.Mirror, ""
+	if mirror == "" {
+		var err error
+		if mirror, security, err = ownArchives(ctx); err != nil {
+			return err
+		}
+	}
+	if strings.ContainsAny(mirror+a.Suite, " \t\n[]") {
+		return fmt.Errorf("debian: %q and %q are not a mirror and a suite", mirror, a.Suite)
+	}
+	if _, err := os.Stat(keyring); err != nil {
+		return fmt.Errorf("debian: packages cannot be checked; install debian-archive-keyring: %w", err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "deb [signed-by=%s] %s %s main\n", keyring, mirror, a.Suite)
+	if a.Mirror == "" && a.Suite != "sid" && a.Suite != "unstable" {
+		fmt.Fprintf(&b, "deb [signed-by=%s] %s %s-updates main\n", keyring, mirror, a.Suite)
+		if security != "" {
+			fmt.Fprintf(&b, "deb [signed-by=%s] %s %s-security main\n", keyring, security, a.Suite)
+		}
+	}
+	return os.WriteFile(a.sources(), b.Bytes(), 0o644)
+}
+
+// ownArchives are Debian's archive and that of its security team, "" for none, as
+// this machine's apt is set up with them.
+func ownArchives(ctx context.Context) (mirror, security string, err error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("debian: asking apt for its archives: %w; name one with --mirror", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		switch uri, label, _ := strings.Cut(strings.TrimSpace(line), " "); label {
+		case "Debian":
+			mirror = uri
+		case "Debian-Security":
+			security = uri
+		}
+	}
+	if mirror == "" {
+		return "", "", errors.New("debian: this machine's apt knows no archive of Debian; run `apt-get update`, or name one with --mirror")
+	}
+	return mirror, security, nil
+}
+
+func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
+
+// run runs apt-get (apt.conf(5)) with directories of its own.
+func (a *apt) run(ctx context.Context, step string, args ...string) error {
+	options := []string{
+		"Dir::State=" + filepath.Join(a.dir, "state"),
+		"Dir::State::status=" + filepath.Join(a.dir, "status"),
+		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
+		"Dir::Log=" + filepath.Join(a.dir, "log"),
+		// Another user could not write to the directory.
+		"APT::Sandbox::User=",
+		"APT::Architecture=amd64",
+		"APT::Architectures=amd64",
+		"APT::Update::Error-Mode=any",
+		// Hooks would be run as if this machine's packages changed.
+		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
+		"Acquire::Languages=none",
+		"APT::Status-Fd=3",
+	}
+	if _, err := os.Stat(a.sources()); err == nil {
+		options = append(options, "Dir::Etc::SourceList="+a.sources(), "Dir::Etc::SourceParts="+filepath.Join(a.dir, "etc/none"))
+	}
+	command := make([]string, 0, 2*len(options)+1+len(args))
+	for _, o := range options {
+		command = append(command, "-o", o)
+	}
+	cmd := exec.CommandContext(ctx, "apt-get", append(append(command, "--quiet"), args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	status, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd.ExtraFiles = []*os.File{theirs}
+	a.Progress(step, 0, 100)
+	err = cmd.Start()
+	_ = theirs.Close()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		a.relay(step, status)
+	}()
+	if err == nil {
+		err = cmd.Wait()
+	}
+	<-told
+	_ = status.Close()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("debian: apt-get %s: %w: %s", args[0], err, complaint(output.String()))
+	}
+	a.Progress(step, 100, 100)
+	return nil
+}
+
+// relay tells of the progress that apt reports ("README.progress-reporting" of
+// apt: kind, item, percent and text, with colons between).
+func (a *apt) relay(step string, status io.Reader) {
+	last := 0
+	for lines := bufio.NewScanner(status); lines.Scan(); {
+		fields := strings.SplitN(lines.Text(), ":", 4)
+		if len(fields) < 4 || fields[0] != "dlstatus" {
+			continue
+		}
+		if percent, err := strconv.ParseFloat(fields[2], 64); err == nil && int(percent) > last {
+			last = min(int(percent), 99)
+			a.Progress(step, last, 100)
+		}
+	}
+	_, _ = io.Copy(io.Discard, status) // A line that was too long.
+}
+
+// complaint is what apt said was wrong.
+func complaint(output string) string {
+	var lines []string
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "E:") || strings.HasPrefix(line, "W:") || strings.Contains(line, "Depends:") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	if len(lines) == 0 {
+		return strings.TrimSpace(output)
+	}
+	return strings.Join(lines, "; ")
+}
+
+// name is that of a package, by the name of its file.
+func name(deb string) string {
+	name, _, _ := strings.Cut(filepath.Base(deb), "_")
+	return name
+}
+
+// unpack adds what a package holds.
+func unpack(ctx context.Context, files *tree.Tree, deb string) error {
+	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = files.Unpack(ctx, out)
+	if err != nil {
+		_ = cmd.Process.Kill()
+	}
+	return errors.Join(err, failed(cmd.Wait(), complaints.String()))
+}
+
+func failed(err error, complaints string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("dpkg-deb: %w: %s", err, strings.TrimSpace(complaints))
+}

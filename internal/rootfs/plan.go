@@ -1,0 +1,75 @@
+package rootfs
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+)
+
+// entry is a directory, a file or a symbolic link of the image.
+type entry struct {
+	// mode has the type and the permissions.
+	mode fs.FileMode
+	// data is what a file holds or a link points to.
+	data []byte
+}
+
+// plan is what goes into the image besides Python, by path as in io/fs.
+type plan map[string]entry
+
+func (p plan) dir(path string, mode fs.FileMode) {
+	p[path] = entry{mode: fs.ModeDir | mode}
+}
+
+func (p plan) file(path string, mode fs.FileMode, data []byte) {
+	p[path] = entry{mode: mode, data: data}
+}
+
+func (p plan) link(path, target string) {
+	p[path] = entry{mode: fs.ModeSymlink, data: []byte(target)}
+}
+
+// has is whether something is planned at the path.
+func (p plan) has(path string) bool {
+	_, ok := p[path]
+	return ok
+}
+
+// key names the image that the plan and a Python give.
+func (p plan) key(python string) string {
+	h := sha256.New()
+	// Every part is preceded by its length, so that no two plans look alike.
+	part := func(b []byte) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(b)))
+		h.Write(size[:])
+		h.Write(b)
+	}
+	part([]byte(python))
+	for _, path := range slices.Sorted(maps.Keys(p)) {
+		e := p[path]
+		part([]byte(path))
+		part(binary.BigEndian.AppendUint32(nil, uint32(e.mode)))
+		part(e.data)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// addTo adds what is planned to the tree.
+func (p plan) addTo(t *erofs.Tree) {
+	for path, e := range p {
+		switch e.mode.Type() {
+		case fs.ModeDir:
+			t.Dir(path, e.mode&^fs.ModeDir)
+		case fs.ModeSymlink:
+			t.Symlink(path, string(e.data))
+		default:
+			t.File(path, e.mode, erofs.Bytes(e.data))
+		}
+	}
+}

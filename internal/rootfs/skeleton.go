@@ -1,0 +1,75 @@
+package rootfs
+
+import (
+	"io/fs"
+	"path"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// skeleton are the directories and links that every image has.
+func skeleton(p plan) {
+	// A sandbox mounts on some of these; none can be made in a read-only root.
+	for _, dir := range []string{
+		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
+		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath), inImage(guest.ToolPath),
+		"proc", "run", "srv", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
+		"usr/local", "usr/local/bin", "usr/local/lib", "usr/sbin", "usr/share",
+		"var", "var/cache", "var/lib", "var/log", "work",
+	} {
+		p.dir(dir, 0o755)
+	}
+	p.dir("root", 0o700)
+	p.dir("tmp", 0o777|fs.ModeSticky)
+	for at, target := range map[string]string{
+		"bin":     "usr/bin",
+		"sbin":    "usr/sbin",
+		"lib":     "usr/lib",
+		"lib64":   "usr/lib64",
+		"var/run": "/run",
+		// What is written under /var/tmp counts against the run's limit too.
+		"var/tmp": "/tmp",
+	} {
+		p.link(at, target)
+	}
+}
+
+// agent adds the guest agent, its hooks and our own modules.
+func agent(p plan) error {
+	program, err := guest.Agent()
+	if err != nil {
+		return err
+	}
+	p.dir(inImage(protocol.PythonHookDir), 0o755)
+	p.dir(inImage(protocol.JavaScriptHookDir), 0o755)
+	p.file(inImage(guest.AgentPath), 0o755, program)
+	compiler, err := guest.TypeScript()
+	if err != nil {
+		return err
+	}
+	p.file(inImage(guest.TypeScriptPath), 0o755, compiler)
+	p.file(inImage(protocol.InitPath), 0o755, guest.Init())
+	modules, err := ownModules()
+	if err != nil {
+		return err
+	}
+	for name, source := range modules {
+		p.file(name, 0o644, source)
+	}
+	hook, err := guest.JavaScriptHook()
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(hook, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(hook, name)
+		p.file(path.Join(inImage(protocol.JavaScriptHookDir), name), 0o644, data)
+		return err
+	})
+}
+
+// inImage is an absolute path as the plan has it.
+func inImage(path string) string { return path[1:] }

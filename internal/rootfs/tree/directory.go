@@ -1,0 +1,54 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Directory adds what is in a directory of this machine. It follows no link,
+// and reads what files hold later: they must stay until the tree was used.
+func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch d.Type() {
+		case fs.ModeDir:
+			return t.Dir(path, info.Mode())
+		case fs.ModeSymlink:
+			target, err := root.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return t.Link(path, target)
+		case 0:
+			open := func() (io.ReadCloser, error) { return openRegular(root, path) }
+			return t.put(path, func(*node) (*node, error) {
+				return &node{Entry: Entry{Mode: allowed(info.Mode()), Size: info.Size(), Open: open}}, nil
+			})
+		}
+		return nil
+	})
+}
+
+// openRegular opens a file that was one when the directory was listed.
+func openRegular(root *os.Root, path string) (io.ReadCloser, error) {
+	before, err := root.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, fmt.Errorf("files: %q is not a file any more", path)
+	}
+	return root.Open(path)
+}

@@ -1,0 +1,319 @@
+// Package tree holds a root file system while it is put together from the
+// layers of an image, from packages or from a directory.
+//
+// It promises that nothing that it is given leads it out of that file system:
+// paths, and links on the way, are resolved within it and never on this
+// machine; devices, sockets and pipes are left out, and so are the bits that
+// raise privileges. What files hold is on disk, in a spool, and not in memory.
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxEntries bounds what is kept in memory: an image of a whole
+	// distribution has some hundred thousand.
+	maxEntries = 2_000_000
+	// maxLinks is how many links are followed on the way to one path, as Linux
+	// does (path_resolution(7)).
+	maxLinks = 40
+	// maxName and maxTarget are Linux's NAME_MAX and PATH_MAX, in bytes.
+	maxName   = 255
+	maxTarget = 4095
+	// maxFile is what a file holds at most in an image (package erofs), and
+	// maxSpool what all do: a small archive may stand for very much.
+	maxFile  = 4<<30 - 1
+	maxSpool = 64 << 30
+)
+
+// Entry is a directory, a file or a symbolic link.
+type Entry struct {
+	// Mode has the type, the permissions and the sticky bit.
+	Mode fs.FileMode
+	// Target is where a link points to.
+	Target string
+	// Size is that of a file, in bytes.
+	Size int64
+	// Open returns what a file holds.
+	Open func() (io.ReadCloser, error)
+}
+
+// node is an entry with what is below it. Files that are hard links of each
+// other share what they hold.
+type node struct {
+	Entry
+	children map[string]*node
+	// layer is the one that the entry came with.
+	layer int
+}
+
+// Tree is a root file system. Paths are as in io/fs, or begin with a slash. It
+// is used by one goroutine.
+type Tree struct {
+	root    *node
+	entries int
+	layer   int
+	spool   *os.File
+	spooled int64
+}
+
+// New returns an empty tree. What its files hold is kept in a temporary file in
+// the directory, which has no name and is gone with Close.
+func New(dir string) (*Tree, error) {
+	spool, err := os.CreateTemp(dir, ".spool-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(spool.Name()); err != nil {
+		return nil, errors.Join(err, spool.Close())
+	}
+	return &Tree{root: newDir(), spool: spool}, nil
+}
+
+// Close ends the use of the tree and of what its files hold.
+func (t *Tree) Close() error { return t.spool.Close() }
+
+func newDir() *node {
+	return &node{Entry: Entry{Mode: fs.ModeDir | 0o755}, children: make(map[string]*node)}
+}
+
+// Dir adds a directory, or sets the mode of one that is there. Whatever else is
+// at the path is replaced.
+func (t *Tree) Dir(path string, mode fs.FileMode) error {
+	return t.put(path, func(have *node) (*node, error) {
+		n := newDir()
+		if have != nil && have.children != nil {
+			n.children = have.children
+		}
+		n.Mode = fs.ModeDir | allowed(mode)
+		return n, nil
+	})
+}
+
+// Link adds a symbolic link in place of what is at the path.
+func (t *Tree) Link(path, target string) error {
+	if target == "" || len(target) > maxTarget || strings.ContainsRune(target, 0) {
+		return fmt.Errorf("files: %q: a link's target has 1 to %d bytes, none of them zero", path, maxTarget)
+	}
+	return t.put(path, func(*node) (*node, error) {
+		return &node{Entry: Entry{Mode: fs.ModeSymlink | fs.ModePerm, Target: target}}, nil
+	})
+}
+
+// File adds a file in place of what is at the path.
+func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
+	return t.put(path, func(*node) (*node, error) {
+		return &node{Entry: Entry{
+			Mode: allowed(mode), Size: int64(len(content)),
+			Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		}}, nil
+	})
+}
+
+// Spool adds a file with what the reader has, to its end.
+func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
+	return t.put(path, func(*node) (*node, error) {
+		at := t.spooled
+		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), io.LimitReader(content, maxFile+1))
+		if t.spooled += size; err == nil && (size > maxFile || t.spooled > maxSpool) {
+			err = fmt.Errorf("it is too large: a file holds at most %d bytes, and all together %d", int64(maxFile), int64(maxSpool))
+		}
+		open := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(t.spool, at, size)), nil }
+		return &node{Entry: Entry{Mode: allowed(mode), Size: size, Open: open}}, err
+	})
+}
+
+// allowed are the bits of a mode that are kept.
+func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
+
+// put sets what is at the path to what is made of what is there.
+func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
+	parent, name, err := t.parent(path)
+	if err != nil {
+		return err
+	}
+	have := t.root
+	if parent != nil {
+		have = parent.children[name]
+	}
+	n, err := change(have)
+	if err != nil {
+		return fmt.Errorf("files: %q: %w", path, err)
+	}
+	n.layer = t.layer
+	switch {
+	case parent != nil:
+		if have == nil {
+			t.entries++
+		}
+		parent.children[name] = n
+	case n.children != nil:
+		t.root = n
+	default:
+		return fmt.Errorf("files: %q: the root is a directory", path)
+	}
+	if t.entries > maxEntries {
+		return fmt.Errorf("files: there are more than %d entries", maxEntries)
+	}
+	return nil
+}
+
+// parent returns the directory that the path is in, which is made if need be,
+// and its name there; nil for the root.
+func (t *Tree) parent(path string) (*node, string, error) {
+	names, err := split(path)
+	if err != nil || len(names) == 0 {
+		return nil, "", err
+	}
+	last := names[len(names)-1]
+	dir, err := t.walk(names[:len(names)-1], true)
+	if err != nil {
+		return nil, "", fmt.Errorf("files: %q: %w", path, err)
+	}
+	return dir, last, nil
+}
+
+// split returns the names that the path has. No name leads upwards.
+func split(path string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(path, "/") {
+		switch {
+		case name == "" || name == ".":
+		case name == ".." || len(name) > maxName || strings.ContainsRune(name, 0):
+			return nil, fmt.Errorf("files: %q is not a path within a file system", path)
+		default:
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// walk returns what is at the names, through links. With making, directories
+// that are not there are made.
+func (t *Tree) walk(names []string, making bool) (*node, error) {
+	way := []*node{t.root}
+	left := slices.Clone(names)
+	for links := 0; len(left) > 0; {
+		name, at := left[0], way[len(way)-1]
+		left = left[1:]
+		if name == "" || name == "." {
+			continue
+		}
+		if name == ".." {
+			way = way[:max(len(way)-1, 1)]
+			continue
+		}
+		if at.children == nil {
+			return nil, errors.New("there is a file where a directory should be")
+		}
+		next := at.children[name]
+		switch {
+		case next == nil && !making:
+			return nil, fs.ErrNotExist
+		case next == nil:
+			next = newDir()
+			next.layer = t.layer
+			at.children[name] = next
+			t.entries++
+		case next.Mode.Type() == fs.ModeSymlink:
+			if links++; links > maxLinks {
+				return nil, errors.New("there are too many links")
+			}
+			if strings.HasPrefix(next.Target, "/") {
+				way = way[:1]
+			}
+			left = append(strings.Split(next.Target, "/"), left...)
+			continue
+		}
+		way = append(way, next)
+	}
+	at := way[len(way)-1]
+	if making && at.children == nil {
+		return nil, errors.New("there is a file where a directory should be")
+	}
+	return at, nil
+}
+
+// Remove removes what is at the path with all below it, if there is something.
+func (t *Tree) Remove(path string) error {
+	names, err := split(path)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	last := len(names) - 1
+	if parent, err := t.walk(names[:last], false); err == nil && parent.children != nil {
+		delete(parent.children, names[last])
+	}
+	return nil
+}
+
+// Stat returns what is at the path, through links.
+func (t *Tree) Stat(path string) (Entry, error) {
+	names, err := split(path)
+	if err != nil {
+		return Entry{}, err
+	}
+	n, err := t.walk(names, false)
+	if err != nil {
+		return Entry{}, fmt.Errorf("files: %q: %w", path, err)
+	}
+	return n.Entry, nil
+}
+
+// Lstat returns what is at the path: a link, if one is there.
+func (t *Tree) Lstat(path string) (Entry, error) {
+	names, err := split(path)
+	if err != nil || len(names) == 0 {
+		return t.root.Entry, err
+	}
+	last := len(names) - 1
+	parent, err := t.walk(names[:last], false)
+	if err == nil && parent.children[names[last]] == nil {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("files: %q: %w", path, err)
+	}
+	return parent.children[names[last]].Entry, nil
+}
+
+// Names are those in the directory at the path, sorted; none if there is no
+// directory.
+func (t *Tree) Names(path string) []string {
+	names, err := split(path)
+	if err != nil {
+		return nil
+	}
+	n, err := t.walk(names, false)
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(n.children))
+}
+
+// Walk calls visit for all below the root, parents first, in the order of
+// names. What visit removes or adds below the path that it was called with is
+// seen.
+func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
+
+func walk(n *node, path string, visit func(string, Entry) error) error {
+	for _, name := range slices.Sorted(maps.Keys(n.children)) {
+		child := n.children[name]
+		if err := visit(path+name, child.Entry); err != nil {
+			return err
+		}
+		if err := walk(child, path+name+"/", visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}

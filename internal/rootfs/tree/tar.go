@@ -1,0 +1,204 @@
+package tree
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+)
+
+// How layers say that something of those below is not there any more (OCI
+// image specification, "Whiteouts").
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+// Layer lays a tar archive over what is there, as the next layer of an OCI
+// image. It ends when ctx does.
+func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
+	t.layer++
+	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
+}
+
+// Unpack adds a tar archive to what is there, as dpkg does: links to directories
+// stay where the archive has directories, and no name means something else.
+func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
+	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
+		if h.Typeflag != tar.TypeDir {
+			return false, nil
+		}
+		at, err := t.Lstat(h.Name)
+		if err != nil || at.Mode.Type() != fs.ModeSymlink {
+			return false, nil
+		}
+		to, err := t.Stat(h.Name)
+		return err == nil && to.Mode.IsDir(), nil
+	})
+}
+
+// extract adds what the archive has. The function says of an entry whether it is
+// dealt with already.
+func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
+	archive := tar.NewReader(r)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			// What follows the archive belongs to its checksum.
+			_, err := io.Copy(io.Discard, r)
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("files: reading an archive: %w", err)
+		}
+		done, err := special(h)
+		if err == nil && !done {
+			err = t.add(h, archive)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// add adds an entry of an archive. What a sandbox has no use for is left out.
+func (t *Tree) add(h *tar.Header, content io.Reader) error {
+	mode := h.FileInfo().Mode()
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return t.Dir(h.Name, mode)
+	case tar.TypeReg:
+		if sparse(h) {
+			return fmt.Errorf("files: %q is a sparse file; make the archive without --sparse", h.Name)
+		}
+		return t.Spool(h.Name, mode, content)
+	case tar.TypeSymlink:
+		return t.Link(h.Name, h.Linkname)
+	case tar.TypeLink:
+		return t.hardLink(h.Name, h.Linkname)
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		return t.Remove(h.Name)
+	}
+	return fmt.Errorf("files: %q has type %q, which this program does not know", h.Name, h.Typeflag)
+}
+
+// sparse is whether an archive tells only parts of what a file holds: a few
+// bytes of it could stand for terabytes.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// hardLink adds another name for a file that is there.
+func (t *Tree) hardLink(at, target string) error {
+	e, err := t.Lstat(target)
+	if err != nil {
+		return fmt.Errorf("files: %q is another name of %q: %w", at, target, err)
+	}
+	if e.Mode.IsDir() {
+		return fmt.Errorf("files: %q is another name of %q, which is a directory", at, target)
+	}
+	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
+}
+
+// whiteout removes what a name stands for of the layers below.
+func (t *Tree) whiteout(name string) (bool, error) {
+	dir, base := path.Split(path.Clean(name))
+	if !strings.HasPrefix(base, whiteout) {
+		return false, nil
+	}
+	names, err := split(dir)
+	if err != nil {
+		return true, err
+	}
+	n, err := t.walk(names, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("files: %q: %w", name, err)
+	}
+	if base == opaque {
+		for child := range n.children {
+			n.prune(child, t.layer)
+		}
+	} else {
+		n.prune(strings.TrimPrefix(base, whiteout), t.layer)
+	}
+	return true, nil
+}
+
+// prune removes the child with all below it but for what came with the layer.
+func (n *node) prune(name string, layer int) {
+	child := n.children[name]
+	if child == nil {
+		return
+	}
+	for below := range child.children {
+		child.prune(below, layer)
+	}
+	if child.layer < layer && len(child.children) == 0 {
+		delete(n.children, name)
+	}
+}
+
+// WriteTar writes the tree as an archive in which all belongs to root and has
+// the time, in the order of names: the same tree gives the same bytes. Progress
+// may be nil; it is told how many bytes of how many that files hold are written.
+func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
+	archive := tar.NewWriter(w)
+	var done, total int64
+	err := t.Walk(func(_ string, e Entry) error { total += e.Size; return nil })
+	if err != nil {
+		return err
+	}
+	err = t.Walk(func(path string, e Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := writeEntry(archive, path, e, at); err != nil {
+			return err
+		}
+		if done += e.Size; progress != nil && e.Size > 0 {
+			progress(done, total)
+		}
+		return nil
+	})
+	return errors.Join(err, archive.Close())
+}
+
+func writeEntry(archive *tar.Writer, path string, e Entry, at time.Time) error {
+	h := &tar.Header{Name: path, Mode: int64(e.Mode.Perm()), ModTime: at, Format: tar.FormatPAX}
+	if e.Mode&fs.ModeSticky != 0 {
+		h.Mode |= 0o1000
+	}
+	switch e.Mode.Type() {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, path+"/"
+	case fs.ModeSymlink:
+		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
+	default:
+		h.Typeflag, h.Size = tar.TypeReg, e.Size
+	}
+	if err := archive.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
+		return err
+	}
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(archive, r)
+	return errors.Join(err, r.Close())
+}

@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/workpath"
+)
+
+const (
+	// maxVisited bounds how many entries are looked at.
+	maxVisited = 100_000
+	// maxSkipped bounds how many skipped files are told apart.
+	maxSkipped = 100
+)
+
+// collectGrace is how long files are looked for after a run that took all of its
+// time. The host gives the whole run a little more.
+const collectGrace = time.Second
+
+// collector sends the files of the working directory that match. Nothing of a
+// single run lives any more; of a session something may. No link is ever
+// followed: each directory and file is opened by its own name, relative to its
+// parent, with O_NOFOLLOW.
+type collector struct {
+	run      *run
+	patterns []*workpath.Pattern
+	// until is when it stops looking.
+	until   time.Time
+	stopped bool
+	files   int
+	bytes   int64
+	visited int
+	skipped int
+}
+
+// collect sends the output files within the time of the run. An error means
+// that the host is gone.
+func (r *run) collect() error {
+	c := &collector{run: r, until: r.deadline}
+	if least := time.Now().Add(collectGrace); c.until.Before(least) {
+		c.until = least
+	}
+	for _, text := range r.job.OutputFiles {
+		// The host has checked them.
+		if pattern, err := workpath.ParsePattern(text); err == nil {
+			c.patterns = append(c.patterns, pattern)
+		}
+	}
+	fd, err := reopenDirectory(r.program.work)
+	if err != nil {
+		return err
+	}
+	return c.directory(fd, "", 0)
+}
+
+// over returns whether to look no further: the time is up, or the host has asked
+// for an end.
+func (c *collector) over() (bool, error) {
+	const asks = 16
+	if !c.stopped && c.visited%asks == 0 {
+		var err error
+		if c.stopped, err = asked(c.run.conn, c.run.control, protocol.KindStop); err != nil {
+			return true, err
+		}
+	}
+	if !c.stopped && time.Now().After(c.until) {
+		c.stopped = true
+		return true, c.tell("…", "the time of the run was up before all files were looked at")
+	}
+	return c.stopped, nil
+}
+
+// directory takes ownership of fd.
+func (c *collector) directory(fd int, prefix string, depth int) error {
+	dir := os.NewFile(uintptr(fd), prefix)
+	defer dir.Close()
+	names, err := dir.Readdirnames(maxVisited)
+	if err != nil && err != io.EOF {
+		return c.skip(prefix, "the directory cannot be read")
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if over, err := c.over(); over {
+			return err
+		}
+		if c.visited++; c.visited > maxVisited {
+			return c.skip(prefix, "there are too many files to look at")
+		}
+		if err := c.entry(fd, name, path.Join(prefix, name), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) entry(dirfd int, name, full string, depth int) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return nil
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if c.named(full) {
+			if err := c.skip(full, "it is a directory; end the pattern with / for the files in it"); err != nil {
+				return err
+			}
+		}
+		if depth+1 >= workpath.MaxDepth {
+			return c.skip(full, fmt.Sprintf("directories are nested more than %d deep", workpath.MaxDepth))
+		}
+		fd, err := openDirectoryAt(dirfd, name)
+		if err != nil {
+			return c.skip(full, "the directory cannot be read")
+		}
+		return c.directory(fd, full, depth+1)
+	}
+	if full == c.run.job.Program {
+		if c.named(full) {
+			return c.skip(full, "it is the program itself")
+		}
+		return nil
+	}
+	if !c.matches(full) {
+		return nil
+	}
+	if over, err := c.over(); over {
+		return err
+	}
+	if reason := c.refuse(full, &st); reason != "" {
+		return c.skip(full, reason)
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return c.skip(full, "the file cannot be read")
+	}
+	defer unix.Close(fd)
+	return c.send(fd, full)
+}
+
+// send sends a file in pieces, as far as it is not larger than it may be: the
+// sandbox's memory limit may have room for no copy of it.
+func (c *collector) send(fd int, full string) error {
+	if err := c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, nil)); err != nil {
+		return err
+	}
+	for left := c.run.job.MaxBytes - c.bytes; left > 0; {
+		n, err := unix.Read(fd, c.run.buffer[:min(left, int64(len(c.run.buffer)))])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			if err := c.run.conn.Send(protocol.KindAbort, nil); err != nil {
+				return err
+			}
+			return c.skip(full, "the file cannot be read")
+		case n == 0:
+			left = 0
+			continue
+		}
+		if err := c.run.conn.Send(protocol.KindData, c.run.buffer[:n]); err != nil {
+			return err
+		}
+		c.bytes += int64(n)
+		left -= int64(n)
+	}
+	c.files++
+	return c.run.conn.Send(protocol.KindEnd, nil)
+}
+
+// matches returns whether a pattern matches, or the time is up: many long
+// patterns can take seconds for one path.
+func (c *collector) matches(full string) bool {
+	for _, p := range c.patterns {
+		if time.Now().After(c.until) || p.Match(full) {
+			return true
+		}
+	}
+	return false
+}
+
+// named returns whether a pattern is this path and no other.
+func (c *collector) named(full string) bool {
+	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
+}
+
+// refuse says why a file is not sent, "" if it is.
+func (c *collector) refuse(full string, st *unix.Stat_t) string {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFLNK:
+		return "it is a symbolic link"
+	default:
+		return "it is not a regular file"
+	}
+	if fault := workpath.Fault(full); fault != "" {
+		return "its path " + fault
+	}
+	switch {
+	case c.files >= c.run.job.MaxFiles:
+		return fmt.Sprintf("there are more than %d files", c.run.job.MaxFiles)
+	case st.Size > c.run.job.MaxBytes-c.bytes:
+		return fmt.Sprintf("the files are larger than %d bytes in all", c.run.job.MaxBytes)
+	}
+	return ""
+}
+
+func (c *collector) skip(full, reason string) error {
+	c.skipped++
+	switch {
+	case c.skipped < maxSkipped:
+	case c.skipped == maxSkipped:
+		full, reason = "…", "more files were skipped"
+	default:
+		return nil
+	}
+	return c.tell(full, reason)
+}
+
+// tell sends word of a file that is not sent.
+func (c *collector) tell(full, reason string) error {
+	return c.run.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
+}

@@ -1,0 +1,264 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/workpath"
+)
+
+// maxListed bounds how many files a list has.
+const maxListed = 10_000
+
+// files does one operation on the files of a session. Threads of the session
+// may be at work meanwhile, so each directory is opened by its own name,
+// relative to its parent, and no link is followed. An error means that the host
+// is gone.
+func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
+	switch kind {
+	case protocol.KindPut:
+		return p.put(conn, name)
+	case protocol.KindGet:
+		return p.get(conn, control, name)
+	case protocol.KindRemove:
+		return done(conn, protocol.Done{}, p.remove(name))
+	default:
+		return p.list(conn)
+	}
+}
+
+// done tells how an operation ended.
+func done(conn *protocol.Conn, d protocol.Done, err error) error {
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		d.Failure = unix.ErrnoName(errno)
+	} else if err != nil {
+		d.Failure = "EIO"
+	}
+	return conn.SendJSON(protocol.KindDone, d)
+}
+
+// parent opens the directory of a file, and makes it if it is missing and is to
+// be made.
+func (p *program) parent(name string, missing bool) (dir int, base string, err error) {
+	if dir, err = reopenDirectory(p.work); err != nil {
+		return -1, "", err
+	}
+	for {
+		first, rest, more := strings.Cut(name, "/")
+		if first == "" || first == "." || first == ".." {
+			unix.Close(dir)
+			return -1, "", unix.EINVAL
+		}
+		if !more {
+			return dir, first, nil
+		}
+		if missing {
+			if err = unix.Mkdirat(dir, first, 0o755); err == nil {
+				err = unix.Fchownat(dir, first, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
+			}
+			if err != nil && !errors.Is(err, unix.EEXIST) {
+				unix.Close(dir)
+				return -1, "", err
+			}
+		}
+		next, err := openDirectoryAt(dir, first)
+		unix.Close(dir)
+		if err != nil {
+			return -1, "", err
+		}
+		dir, name = next, rest
+	}
+}
+
+// upload is the name of a file that is put together aside.
+const upload = "upload"
+
+// placeFile replaces a file of a session. Programs of the session may have made
+// links, FIFOs or anything else on the way: none is followed or opened.
+func (p *program) placeFile(name string, content []byte) error {
+	dir, base, err := p.parent(name, true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err = writeAll(fd, content); err == nil {
+		err = unix.Fchown(fd, userID, userID)
+	}
+	if err == nil {
+		err = unix.Renameat(p.aside, upload, dir, base)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(p.aside, upload, 0)
+	}
+	return err
+}
+
+// put writes a file aside and renames it when it is whole.
+func (p *program) put(conn *protocol.Conn, name string) error {
+	dir, base, err := p.parent(name, true)
+	fd := -1
+	if err == nil {
+		defer unix.Close(dir)
+		fd, err = unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+		defer func() { _ = closeOnce(&fd) }()
+	}
+	// What follows is taken in even when there is no place for it.
+	for {
+		kind, data, gone := conn.Receive()
+		if gone != nil {
+			return gone
+		}
+		if kind == protocol.KindData {
+			if err == nil {
+				err = writeAll(fd, data)
+			}
+			continue
+		}
+		if kind == protocol.KindAbort && err == nil {
+			err = unix.ECANCELED
+		}
+		break
+	}
+	var st unix.Stat_t
+	created := err == nil && unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
+	if err == nil {
+		err = unix.Fchown(fd, userID, userID)
+	}
+	if err == nil {
+		err = unix.Renameat(p.aside, upload, dir, base)
+	}
+	if err != nil && fd >= 0 {
+		_ = unix.Unlinkat(p.aside, upload, 0)
+	}
+	return done(conn, protocol.Done{Created: created}, err)
+}
+
+// get sends a file: its size, its content and its end, unless the host wants no
+// more of it. A file that is larger than the disk has holes, which would take
+// without end to send.
+func (p *program) get(conn *protocol.Conn, control int, name string) error {
+	dir, base, err := p.parent(name, false)
+	if err != nil {
+		return done(conn, protocol.Done{}, err)
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return done(conn, protocol.Done{}, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return done(conn, protocol.Done{}, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return done(conn, protocol.Done{}, unix.EISDIR)
+	}
+	if st.Size > p.disk {
+		return done(conn, protocol.Done{}, unix.EFBIG)
+	}
+	if err := done(conn, protocol.Done{SizeBytes: st.Size}, nil); err != nil {
+		return err
+	}
+	buffer := make([]byte, protocol.MaxData)
+	for left := st.Size; left > 0; {
+		if abort, err := asked(conn, control, protocol.KindAbort); err != nil {
+			return err
+		} else if abort {
+			return done(conn, protocol.Done{}, unix.ECANCELED)
+		}
+		n, err := unix.Read(fd, buffer[:min(left, protocol.MaxData)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 {
+			err = unix.ESTALE // It has become shorter meanwhile.
+		}
+		if err != nil {
+			return done(conn, protocol.Done{}, err)
+		}
+		if err := conn.Send(protocol.KindData, buffer[:n]); err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	return done(conn, protocol.Done{}, nil)
+}
+
+func (p *program) remove(name string) error {
+	dir, base, err := p.parent(name, false)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return unix.Unlinkat(dir, base, 0)
+}
+
+// list sends the regular files, as far as their names can be told.
+func (p *program) list(conn *protocol.Conn) error {
+	fd, err := reopenDirectory(p.work)
+	if err != nil {
+		return done(conn, protocol.Done{}, err)
+	}
+	l := &lister{conn: conn}
+	if err := l.directory(fd, "", 0); err != nil {
+		return err
+	}
+	return done(conn, protocol.Done{}, nil)
+}
+
+type lister struct {
+	conn    *protocol.Conn
+	visited int
+}
+
+// directory takes ownership of fd.
+func (l *lister) directory(fd int, prefix string, depth int) error {
+	dir := os.NewFile(uintptr(fd), prefix)
+	defer dir.Close()
+	entries, err := dir.ReadDir(maxListed)
+	if err != nil {
+		return nil // It is empty, or gone.
+	}
+	for _, e := range entries {
+		if l.visited++; l.visited > maxListed {
+			return nil
+		}
+		if err := l.entry(fd, e, path.Join(prefix, e.Name()), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) entry(dirfd int, e fs.DirEntry, full string, depth int) error {
+	if e.IsDir() {
+		fd, err := openDirectoryAt(dirfd, e.Name())
+		if err != nil || depth+1 >= workpath.MaxDepth {
+			return nil
+		}
+		return l.directory(fd, full, depth+1)
+	}
+	var st unix.Stat_t
+	if workpath.Fault(full) != "" {
+		return nil
+	}
+	if err := unix.Fstatat(dirfd, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	return l.conn.SendJSON(protocol.KindEntry, protocol.Entry{
+		Path: full, SizeBytes: st.Size, ModifiedMs: time.Unix(st.Mtim.Unix()).UnixMilli(),
+	})
+}

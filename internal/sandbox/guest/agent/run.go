@@ -1,0 +1,240 @@
+package agent
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// run is a job that runs.
+type run struct {
+	conn    *protocol.Conn
+	control int
+	program *program
+	network *network
+	job     *job
+	exit    protocol.Exit
+	// deadline is when it is ended.
+	deadline time.Time
+	// over is whether nothing of the run lives any more.
+	over bool
+	// shown is what was read of a rich value that is not whole yet, reply what
+	// was read of a session's answer.
+	shown, reply []byte
+	// shownBytes is the size of all rich values that were sent, dropped whether
+	// no further ones are.
+	shownBytes int
+	dropped    bool
+	// interruption is that of a session's run.
+	interruption interruption
+	buffer       [64 << 10]byte
+}
+
+// run lets the program begin and returns when nothing of it lives any more and
+// all of its output is sent. An error means that the host is gone.
+func (r *run) run() (*protocol.Exit, error) {
+	p := r.program
+	if unlocked, err := r.unlock(); !unlocked {
+		p.end()
+		return &r.exit, err
+	}
+	if err := p.start(r.job); err != nil {
+		r.exit.Failure = err.Error()
+		p.end()
+		return &r.exit, nil
+	}
+	if len(r.job.stdin) == 0 {
+		_ = closeOnce(&p.stdin)
+	}
+	if err := r.untilEnded(); err != nil {
+		return nil, err
+	}
+	r.reap()
+	// The run is over when its first process is: whatever it left behind ends
+	// now, so that nothing can change between here and the collection of files.
+	p.kill()
+	if err := r.relayLastResults(); err != nil {
+		return nil, err
+	}
+	for _, s := range r.outputs() {
+		if err := r.drain(s); err != nil {
+			return nil, err
+		}
+	}
+	return &r.exit, nil
+}
+
+// untilEnded deals with what happens until the program has ended, or, in a
+// session, has answered.
+func (r *run) untilEnded() error {
+	for ended := false; !ended; {
+		var err error
+		if ended, err = r.step(r.deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reap notes how the program ended.
+func (r *run) reap() {
+	status := wait(r.program.pid)
+	if status.Signaled() {
+		r.exit.Signal = int(status.Signal())
+	} else {
+		r.exit.Code = status.ExitStatus()
+	}
+}
+
+// drain sends what is left of a stream. While a child that keeps it open still
+// dies, there may be more.
+func (r *run) drain(s stream) error {
+	for *s.fd >= 0 {
+		fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds[:], 0); err == nil && fds[0].Revents == 0 {
+			if r.over {
+				return closeOnce(s.fd)
+			}
+			r.program.end()
+			r.over = true
+			continue
+		}
+		if err := r.relay(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relayHeld sends what a stream holds now. A thread of a session may go on to
+// write.
+func (r *run) relayHeld(s stream) error {
+	for left := held(*s.fd); left > 0 && *s.fd >= 0; {
+		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case n <= 0:
+			return nil
+		}
+		if err := r.conn.Send(s.kind, r.buffer[:n]); err != nil {
+			return err
+		}
+		left -= n
+	}
+	return nil
+}
+
+// stream is where output comes from and what it is sent as.
+type stream struct {
+	fd   *int
+	kind protocol.Kind
+}
+
+func (r *run) outputs() [2]stream {
+	return [2]stream{{&r.program.stdout, protocol.KindStdout}, {&r.program.stderr, protocol.KindStderr}}
+}
+
+// step waits for something to happen and deals with it; ended is whether the
+// program has ended.
+func (r *run) step(deadline time.Time) (ended bool, err error) {
+	p := r.program
+	// A descriptor of -1 is ignored.
+	fds := [...]unix.PollFd{
+		{Fd: int32(p.pidfd), Events: unix.POLLIN},
+		{Fd: int32(r.control), Events: unix.POLLIN},
+		{Fd: int32(p.stdout), Events: unix.POLLIN},
+		{Fd: int32(p.stderr), Events: unix.POLLIN},
+		{Fd: int32(p.stdin), Events: unix.POLLOUT},
+		{Fd: int32(p.results), Events: unix.POLLIN},
+		{Fd: int32(p.control), Events: unix.POLLIN},
+	}
+	wait := time.Until(deadline)
+	switch {
+	case r.interruption.count > 0:
+		if wait = time.Until(r.interruption.next); wait <= 0 {
+			r.interrupt()
+			return false, nil
+		}
+	case r.exit.TimedOut:
+		wait = time.Minute // It is killed already, and about to end.
+	case wait <= 0:
+		r.exit.TimedOut = true
+		r.stop()
+		return false, nil
+	}
+	// Rounded up, so that the last millisecond is not polled away.
+	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
+		return false, err
+	}
+	for i, s := range r.outputs() {
+		if fds[2+i].Revents != 0 {
+			if err := r.relay(s); err != nil {
+				return false, err
+			}
+		}
+	}
+	if fds[4].Revents != 0 {
+		r.feed()
+	}
+	if fds[5].Revents != 0 {
+		if err := r.relayResults(resultsPerStep); err != nil {
+			return false, err
+		}
+	}
+	if fds[1].Revents != 0 || r.conn.Buffered() {
+		kind, _, err := r.conn.Receive()
+		if err != nil {
+			return false, err
+		}
+		if kind == protocol.KindStop {
+			r.exit.Stopped = true
+			r.stop()
+		}
+	}
+	if fds[6].Revents != 0 && r.readReply() {
+		return true, nil
+	}
+	return fds[0].Revents != 0, nil
+}
+
+// stop ends the program. An interpreter that has more to do is asked first.
+func (r *run) stop() {
+	switch {
+	case !r.program.inSession:
+		r.program.kill()
+	case r.interruption.count == 0:
+		r.interrupt()
+	}
+}
+
+// relay sends what can be read, and closes the stream at its end.
+func (r *run) relay(s stream) error {
+	n, err := unix.Read(*s.fd, r.buffer[:])
+	switch {
+	case n > 0:
+		return r.conn.Send(s.kind, r.buffer[:n])
+	case err == unix.EINTR, err == unix.EAGAIN:
+		return nil
+	default:
+		return closeOnce(s.fd)
+	}
+}
+
+// feed writes what the program's standard input takes. A program that does not
+// read all of it is no fault.
+func (r *run) feed() {
+	n, err := unix.Write(r.program.stdin, r.job.stdin)
+	switch {
+	case err == unix.EINTR, err == unix.EAGAIN:
+	case err != nil:
+		_ = closeOnce(&r.program.stdin)
+	default:
+		if r.job.stdin = r.job.stdin[n:]; len(r.job.stdin) == 0 {
+			_ = closeOnce(&r.program.stdin)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/cgroup"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// quiet is a cgroup that reads zero and never kills.
+type quiet struct {
+	cgroup.Group
+	oom bool
+}
+
+func (quiet) CPU() time.Duration  { return 0 }
+func (quiet) Memory() int64       { return 0 }
+func (quiet) MemoryPeak() int64   { return 0 }
+func (q quiet) OutOfMemory() bool { return q.oom }
+
+type readWriter struct {
+	io.Reader
+	io.Writer
+}
+
+// scripted is a sandbox whose guest says what is given, whatever it is sent.
+func scripted(wire []byte, sent io.Writer) *Sandbox {
+	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: quiet{}}
+	s.meter = &meter{sandbox: s}
+	return s
+}
+
+// hear runs a job whose guest says what is given, and then nothing more.
+func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	s := scripted(wire, writer)
+	s.socket, s.group = writer, quiet{oom: oom}
+	r := &run{
+		sandbox: s, outcome: new(pyth.Outcome), started: time.Now(),
+		job: &pyth.Job{Limits: pyth.Limits{OutputBytes: 10, MemoryBytes: 1 << 20}},
+	}
+	exit, err := r.receive()
+	return r.finish(exit, err), err
+}
+
+func say(frames ...any) []byte {
+	var wire bytes.Buffer
+	c := protocol.NewConn(&wire)
+	for i := 0; i < len(frames); i += 2 {
+		kind, ok := frames[i].(protocol.Kind)
+		if !ok {
+			panic("a kind comes first")
+		}
+		var err error
+		if b, ok := frames[i+1].([]byte); ok {
+			err = c.Send(kind, b)
+		} else {
+			err = c.SendJSON(kind, frames[i+1])
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return wire.Bytes()
+}
+
+// The guest is not believed: attack 38.
+func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
+	ok := protocol.Exit{}
+	file := func(path string, size int) []byte { return protocol.EncodeFile(path, make([]byte, size)) }
+	var many []any
+	for range maxOutputFiles + 1 {
+		many = append(many, protocol.KindFile, file("f", 1), protocol.KindEnd, []byte{})
+	}
+	var skips []any
+	for range maxSkipped + 1 {
+		skips = append(skips, protocol.KindSkipped, protocol.Skipped{Path: "f"})
+	}
+	for name, wire := range map[string][]byte{
+		"says nothing":            {},
+		"ends within a frame":     {'o', 0, 0, 0, 9},
+		"claims a gigantic frame": {'o', 255, 255, 255, 255},
+		"greets again":            say(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
+		"speaks as the host":      say(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"invents a kind":          say(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
+		"sends no JSON":           say(protocol.KindExit, []byte("{")),
+		"sends half a file frame": say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
+		"sends too many files":    say(append(many, protocol.KindExit, ok)...),
+		"sends too large files":   say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
+		"sends too many pieces": say(protocol.KindFile, file("f", maxOutputFileBytes), protocol.KindData, []byte("x"),
+			protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"sends a piece of no file":     say(protocol.KindData, []byte("x"), protocol.KindExit, ok),
+		"ends no file":                 say(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"begins a file within another": say(protocol.KindFile, file("f", 1), protocol.KindFile, file("g", 1), protocol.KindExit, ok),
+		"skips without end":            say(append(skips, protocol.KindExit, ok)...),
+	} {
+		t.Run("it "+name, func(t *testing.T) {
+			o, err := hear(t, false, wire)
+			if err == nil || o.Status != pyth.StatusKilled || o.ExitCode != nil || o.Signal != "SIGKILL" {
+				t.Errorf("got %+v, %v", o, err)
+			}
+		})
+	}
+}
+
+// A file of which the guest does not send all is not returned.
+func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
+	whole := []any{protocol.KindFile, protocol.EncodeFile("a", nil), protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
+	for name, last := range map[string][]any{
+		"given up":  {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
+		"never end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
+	} {
+		o, err := hear(t, false, say(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
+		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
+			t.Errorf("%s: got %+v, %v", name, o, err)
+		}
+	}
+}
+
+// A name is no reason to end a run: who could tell a lie from a rule that the
+// guest has otherwise? But no such file is returned.
+func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
+	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
+		o, err := hear(t, false, say(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindEnd, []byte{}, protocol.KindExit, protocol.Exit{}))
+		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
+			t.Errorf("%.20q: got %+v, %v", name, o, err)
+			continue
+		}
+		if f := o.FilesSkipped[0]; f.Reason == "" || len(f.Path) > 1100 || strings.ContainsAny(f.Path, "\n\u202e") || !utf8.ValidString(f.Path) {
+			t.Errorf("%.20q is skipped as %+v", name, f)
+		}
+	}
+}
+
+func TestTheVerdictFollowsTheKernels(t *testing.T) {
+	code := func(n int) *int { return &n }
+	report := protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
+	for name, c := range map[string]struct {
+		wire []byte
+		oom  bool
+		want pyth.Outcome
+	}{
+		"an exit": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 0}),
+			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
+		},
+		"an exit code": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 3}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(3)},
+		},
+		"a code beyond what there is": {
+			wire: say(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1)},
+		},
+		"a signal": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 11}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGSEGV"},
+		},
+		"a signal that does not exist": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 99}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGRTMIN+65"},
+		},
+		"a kill": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 9}),
+			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
+		},
+		"the end of time": {
+			wire: say(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
+			want: pyth.Outcome{Status: pyth.StatusTimedOut, Signal: "SIGKILL"},
+		},
+		"too much output": {
+			wire: say(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, protocol.Exit{Signal: 9, Stopped: true}),
+			want: pyth.Outcome{Status: pyth.StatusOutputLimit, Signal: "SIGKILL", Stdout: []byte("0123456789"), StdoutTruncated: true},
+		},
+		"a sandbox that the kernel killed for memory": {
+			oom:  true,
+			want: pyth.Outcome{Status: pyth.StatusOutOfMemory, Signal: "SIGKILL", Usage: pyth.Usage{MemoryPeakBytes: 1 << 20}},
+		},
+		"a guest that could not start the program": {
+			wire: say(protocol.KindExit, protocol.Exit{Failure: "no"}),
+			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
+		},
+		"an exception that a program claims though it succeeded": {
+			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
+			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
+		},
+		"an exception whose message is long": {
+			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
+			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
+				Name: "ValueError", Message: strings.Repeat("m", maxReported),
+			}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, _ := hear(t, c.oom, c.wire)
+			got.Usage.Wall = 0
+			if diff := cmp.Diff(&c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	f.Add(say(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
+	f.Add(say(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
+	f.Add(say(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		o, err := hear(t, false, wire)
+		if len(o.Stdout) > 10 || len(o.Stderr) > 10 || len(o.Files) > maxOutputFiles || len(o.FilesSkipped) > maxSkipped {
+			t.Errorf("more than the limits: %+v", o)
+		}
+		if (o.ExitCode == nil) == (o.Signal == "") {
+			t.Errorf("neither or both of code and signal: %+v", o)
+		}
+		if err != nil && o.Status == pyth.StatusSucceeded {
+			t.Errorf("a broken protocol ends well: %+v", o)
+		}
+		if _, err := json.Marshal(o); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+func lockedJob() *pyth.Job {
+	return &pyth.Job{
+		Language: pyth.Python,
+		Locked: &pyth.Locked{
+			Name: "stored", Password: []byte("password"),
+			Code: &pyth.EncryptedCode{
+				Language: pyth.JavaScript, Name: "bound", Nonce: []byte("nonce"), Ciphertext: []byte("ciphertext"),
+				KDF: pyth.KDF{Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16},
+			},
+		},
+	}
+}
+
+// sent are the frames by which the job is handed over, but for the first.
+func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
+	t.Helper()
+	var wire bytes.Buffer
+	s := &Sandbox{conn: protocol.NewConn(&wire)}
+	if err := s.send(job); err != nil {
+		t.Fatal(err)
+	}
+	frames := map[protocol.Kind]string{}
+	for c := protocol.NewConn(&wire); ; {
+		kind, payload, err := c.Receive()
+		if errors.Is(err, io.EOF) {
+			delete(frames, protocol.KindJob)
+			return frames
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames[kind] = string(payload)
+	}
+}
+
+func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
+	header := protocol.Locked{
+		// Not the name that the record says it is bound to.
+		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
+	}
+	unbound, reserved := header, header
+	unbound.Name = ""
+	reserved.Sandbox = "r"
+	for name, c := range map[string]struct {
+		change func(l *pyth.Locked)
+		header protocol.Locked
+		kind   protocol.Kind
+		opens  string
+	}{
+		"by a password":        {func(*pyth.Locked) {}, header, protocol.KindPassword, "password"},
+		"bound to no name":     {func(l *pyth.Locked) { l.Code.Name = "" }, unbound, protocol.KindPassword, "password"},
+		"by a sealed password": {func(l *pyth.Locked) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := lockedJob()
+			c.change(job.Locked)
+			payload, err := json.Marshal(c.header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[protocol.Kind]string{
+				protocol.KindLocked: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.opens, protocol.KindStart: "",
+			}
+			if diff := cmp.Diff(want, sent(t, job)); diff != "" {
+				t.Error(diff)
+			}
+			if !bytes.Equal(job.Locked.Password, make([]byte, len("password"))) {
+				t.Errorf("the password is still %q", job.Locked.Password)
+			}
+		})
+	}
+}
+
+// A run may be tried again in another sandbox.
+func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	_ = reader.Close()
+	s, job := &Sandbox{conn: protocol.NewConn(writer)}, lockedJob()
+	if err := s.send(job); err == nil || string(job.Locked.Password) != "password" {
+		t.Errorf("%v; the password is %q", err, job.Locked.Password)
+	}
+}
+
+func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
+	wire := say(protocol.KindExit, protocol.Exit{Locked: true})
+	for name, c := range map[string]struct {
+		job  *pyth.Job
+		want pyth.Status
+	}{
+		"an encrypted one":               {lockedJob(), pyth.StatusFailed},
+		"one that is not encrypted":      {&pyth.Job{}, pyth.StatusSucceeded},
+		"an encrypted one, in a session": {&pyth.Job{Session: "a", Locked: lockedJob().Locked}, pyth.StatusFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &run{sandbox: scripted(wire, io.Discard), outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
+			o := r.finish(r.receive())
+			isError := o.Error != nil && o.Error.Name == "DecryptionError" && o.Error.Message != "" && o.ExitCode == nil && o.Signal == ""
+			if o.Status != c.want || isError != (c.job.Locked != nil) {
+				t.Errorf("got %+v", o)
+			}
+		})
+	}
+}
+
+func TestAGuestThatLiesAboutItsKeyIsNoticed(t *testing.T) {
+	for name, wire := range map[string][]byte{
+		"it says nothing":         {},
+		"it sends half a key":     say(protocol.KindKey, make([]byte, 16)),
+		"it sends more than one":  say(protocol.KindKey, make([]byte, 64)),
+		"it sends something else": say(protocol.KindHello, protocol.Hello{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if key, err := ask(t, wire); err == nil {
+				t.Errorf("got %x", key)
+			}
+		})
+	}
+	if key, err := ask(t, say(protocol.KindKey, make([]byte, 32))); err != nil || len(key) != 32 {
+		t.Errorf("got %x, %v", key, err)
+	}
+}
+
+// ask asks a guest that answers with what is given for its key.
+func ask(t *testing.T, wire []byte) ([]byte, error) {
+	t.Helper()
+	ours, theirs, err := connect("guest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	s := &Sandbox{socket: ours, conn: protocol.NewConn(readWriter{bytes.NewReader(wire), ours})}
+	key, err := s.Key(t.Context())
+	if (s.broken == nil) != (err == nil) {
+		t.Errorf("the sandbox is of use: %v", s.broken)
+	}
+	return key, err
+}

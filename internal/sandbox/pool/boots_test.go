@@ -1,0 +1,242 @@
+package pool_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+func always(int) bool { return true }
+
+func TestFailingBoots(t *testing.T) {
+	broken := func(m *machine) { m.bootFails = always }
+
+	on(t, "jobs are told", broken, func(s *scene) {
+		for range 3 {
+			c := s.begin(job("ann", 0))
+			s.expectError(c, pyth.CodeUnavailable)
+			if c.took > bootTime+5*time.Second {
+				s.Errorf("after %v", c.took)
+			}
+		}
+	})
+
+	on(t, "a job waits through two that fail by chance", func(m *machine) {
+		m.Warm, m.MaxBoots = 0, 1
+		m.bootFails = func(n int) bool { return n <= 2 }
+	}, func(s *scene) {
+		s.expect(s.begin(job("ann", 0)), pyth.StatusSucceeded)
+		if s.failuresTold != 2 {
+			s.Errorf("%d failures", s.failuresTold)
+		}
+	})
+
+	on(t, "all who wait are told in time", broken, func(s *scene) {
+		for _, c := range s.beginAll(10, func() *pyth.Job { return alone(job("ann", 0)) }) {
+			s.expectError(c, pyth.CodeUnavailable)
+			if c.took > time.Minute {
+				s.Errorf("after %v", c.took)
+			}
+		}
+	})
+
+	on(t, "the host is left in peace, the more the longer they fail", func(m *machine) {
+		broken(m)
+		m.MaxBoots = 1
+	}, func(s *scene) {
+		s.sleep(time.Minute)
+		before := s.tries
+		// Whoever comes meanwhile.
+		for range 60 {
+			c := s.begin(job("ann", 0))
+			s.sleep(time.Second)
+			c.cancel()
+			<-c.done
+		}
+		if more := s.tries - before; more < 8 || more > 11 {
+			s.Errorf("%d boots in a minute", more)
+		}
+		if s.failuresTold < before-1 {
+			s.Errorf("of %d failures %d are told", before, s.failuresTold)
+		}
+	})
+
+	on(t, "the pool recovers when they succeed again", broken, func(s *scene) {
+		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
+		s.sleep(time.Minute)
+		s.set(func() { s.bootFails = nil })
+		s.warm()
+		// The next failure delays but a little.
+		next := s.tries + 1
+		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
+		s.first().die()
+		s.sleep(failTime + bootTime + 200*time.Millisecond)
+		s.expectStats(pool.Stats{Fresh: 1})
+	})
+
+	on(t, "a tenant's own sandboxes serve on", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.set(func() { s.bootFails = always })
+		s.warm()
+		for range 10 {
+			s.expectQueued(s.begin(job("ann", 0)), 0)
+			s.sleep(time.Second)
+		}
+	})
+
+	on(t, "a job for which another boots is not told", func(m *machine) {
+		m.bootFails = func(n int) bool { return n == 1 }
+	}, func(s *scene) {
+		s.expectQueued(s.begin(job("ann", 0)), bootTime)
+		if s.failuresTold != 1 {
+			s.Errorf("%d failures", s.failuresTold)
+		}
+	})
+
+	on(t, "a job for which one is ready is not told", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		s.expectQueued(s.begin(job("bob", 0)), time.Minute-10*bootTime)
+		if s.failuresTold == 0 {
+			s.Error("no spare was tried")
+		}
+	})
+
+	on(t, "a job for which one is renewed is not told", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		s.begin(alone(job("ann", time.Hour)))
+		s.begin(job("ann", 10*time.Second))
+		// It waits for the renewal while boots of spares fail.
+		s.sleep(10*time.Second - renewTime)
+		s.run(job("ann", 0))
+	})
+
+	on(t, "one who waits behind a flood is told", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.settle()
+		s.set(func() { s.bootFails = always })
+		flood := s.beginAll(5, func() *pyth.Job { return job("ann", time.Minute) })
+		c := s.begin(job("bob", 0))
+		s.expectError(c, pyth.CodeUnavailable)
+		if c.took > 10*time.Second {
+			s.Errorf("after %v", c.took)
+		}
+		for _, c := range flood {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "one who is told makes way for those behind it", func(m *machine) { m.Warm, m.MemoryBytes = 0, 10 }, func(s *scene) {
+		for _, tenant := range []pyth.UserID{"ann", "cid"} {
+			s.run(job(tenant, 0))
+			s.settle()
+		}
+		s.begin(alone(sized(job("ann", time.Hour), 6)))
+		s.set(func() { s.bootFails = always })
+		s.warm()
+		large, small := s.begin(sized(job("bob", 0), 6)), s.begin(sized(job("cid", 0), 1))
+		s.expectError(large, pyth.CodeUnavailable)
+		s.expect(small, pyth.StatusSucceeded)
+		if small.took != large.took {
+			s.Errorf("it was told after %v and the next ran after %v", large.took, small.took)
+		}
+	})
+
+	on(t, "nobody is evicted meanwhile", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 2 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.settle()
+		s.set(func() { s.bootFails = always })
+		for range 10 {
+			s.expectError(s.begin(job("bob", 0)), pyth.CodeUnavailable)
+		}
+		s.expectRemoved(nil)
+	})
+}
+
+func TestSpares(t *testing.T) {
+	// load has n jobs come in each of so many seconds, each in a sandbox of its
+	// own.
+	load := func(s *scene, n, seconds int) {
+		for range seconds {
+			for range n {
+				dispatch(s.Pool, alone(job("ann", 0)))
+			}
+			s.sleep(time.Second)
+		}
+	}
+	adaptive := func(m *machine) {
+		m.Warm, m.MaxWarm, m.MaxBoots, m.MaxSandboxes, m.IdleTimeout = 1, 6, 10, 50, 10*time.Second
+		m.MaxRunning, m.MaxPerTenant = 10, 10
+	}
+
+	for _, c := range []struct{ rate, want int }{{0, 1}, {1, 3}, {2, 5}, {5, 6}} {
+		on(t, fmt.Sprintf("with %d taken a second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
+			s.warm()
+			load(s, c.rate, 120)
+			// Those that boot still are wanted as well.
+			if got := s.Stats(); got.Fresh+got.Booting != c.want {
+				s.Errorf("got %+v", got)
+			}
+			s.sleep(2 * time.Minute)
+			s.expectStats(pool.Stats{Fresh: 1})
+		})
+	}
+
+	on(t, "those beyond what is wanted expire", adaptive, func(s *scene) {
+		// Their jobs leave before they have booted.
+		calls := s.beginAll(5, func() *pyth.Job { return alone(job("ann", 0)) })
+		for _, c := range calls {
+			c.cancel()
+		}
+		s.sleep(5 * time.Second)
+		s.expectStats(pool.Stats{Fresh: 6})
+		s.sleep(20 * time.Second)
+		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.Idle: 5})
+	})
+
+	on(t, "one booted ahead for a job that waits for a place does not expire", func(m *machine) {
+		m.MaxRunning, m.IdleTimeout = 1, time.Second
+	}, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		s.expectQueued(s.begin(job("bob", 0)), time.Minute)
+		s.expectRemoved(nil)
+	})
+
+	on(t, "boot side by side while nothing runs", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+		s.sleep(2 * bootTime)
+		s.expectStats(pool.Stats{Fresh: 6})
+	})
+
+	on(t, "boot one by one while jobs run and nobody waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Hour))
+		s.warm()
+		s.set(func() { s.mostBooting = 0 })
+		for _, f := range s.all[1:] {
+			f.die()
+		}
+		s.warm()
+		s.expectStats(pool.Stats{Fresh: 6, Running: 1, Tenants: 1})
+		if s.mostBooting != 1 {
+			s.Errorf("%d booted at once", s.mostBooting)
+		}
+	})
+
+	on(t, "boot side by side while jobs wait for them", func(m *machine) { m.Warm, m.MaxBoots = 0, 3 }, func(s *scene) {
+		s.run(job("ann", 0))
+		calls := s.beginAll(4, func() *pyth.Job { return alone(job("ann", time.Minute)) })
+		s.expectQueued(calls[2], bootTime)
+		s.expectQueued(calls[3], 2*bootTime)
+	})
+}

@@ -1,0 +1,189 @@
+package pool_test
+
+import (
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+func TestEviction(t *testing.T) {
+	// visit leaves an idle sandbox of each tenant.
+	visit := func(s *scene, tenants ...pyth.UserID) {
+		for _, tenant := range tenants {
+			s.run(job(tenant, 0))
+			s.settle()
+		}
+	}
+	few := func(m *machine) { m.Warm, m.MaxSandboxes = 0, 3 }
+
+	on(t, "takes the sandbox that was used least recently", few, func(s *scene) {
+		visit(s, "ann", "bob", "cid", "ann")
+		s.expectQueued(s.begin(job("dan", 0)), removeTime+bootTime)
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1})
+		s.settle()
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+		s.expectQueued(s.begin(job("cid", 0)), 0)
+		s.expectQueued(s.begin(job("bob", 0)), removeTime+bootTime)
+	})
+
+	on(t, "takes one for each job that lacks one", few, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		// With the second job another is evicted; while they boot that is known.
+		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
+		for range 5 {
+			s.sleep(bootTime / 10)
+			c := s.begin(job("dan", 0))
+			c.cancel()
+			<-c.done
+		}
+		for _, c := range calls {
+			s.expectQueued(c, removeTime+bootTime)
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 2})
+	})
+
+	on(t, "takes no more at once than can boot", func(m *machine) {
+		few(m)
+		m.MaxBoots = 1
+	}, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1})
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "takes none for a job whose tenant has one", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		running := s.begin(sized(job("cid", time.Hour), 10))
+		s.sleep(2 * bootTime)
+		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
+		// cid gets the place of the one that breaks, ann has its own.
+		s.home(running).die()
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+	})
+
+	on(t, "makes no room for spares", func(m *machine) { m.MaxSandboxes = 3 }, func(s *scene) {
+		visit(s, "ann", "bob", "cid")
+		s.sleep(time.Minute)
+		s.expectStats(pool.Stats{Idle: 3, Tenants: 3})
+	})
+
+	on(t, "makes no room for jobs that may not run yet", func(m *machine) {
+		few(m)
+		m.MaxPerTenant = 1
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		s.begin(job("cid", time.Minute))
+		next := s.begin(job("cid", 0))
+		s.sleep(10 * time.Second)
+		s.expectRemoved(nil)
+		s.expect(next, pyth.StatusSucceeded)
+	})
+
+	on(t, "makes no room for jobs that wait for memory", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		calls := s.beginAll(3, func() *pyth.Job { return sized(job("cid", time.Minute), 10) })
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.expectRemoved(nil)
+	})
+
+	on(t, "spares the sandbox of one who waits if there is another", func(m *machine) {
+		few(m)
+		m.MemoryBytes = 10
+	}, func(s *scene) {
+		visit(s, "ann", "bob")
+		s.begin(sized(job("cid", time.Minute), 5))
+		s.sleep(2 * bootTime)
+		large := s.begin(sized(job("ann", 0), 10))
+		s.begin(job("dan", 0))
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1})
+		s.expectQueued(large, time.Minute-bootTime)
+	})
+
+	on(t, "takes what a tenant does not use rather than what another waits to use", func(m *machine) {
+		few(m)
+		m.MaxSandboxes, m.MemoryBytes = 4, 10
+	}, func(s *scene) {
+		first := s.run(job("ann", 0))
+		for _, c := range s.beginAll(2, func() *pyth.Job { return job("bob", time.Minute) }) {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.begin(alone(sized(job("cid", time.Minute), 6)))
+		s.warm()
+		large := s.begin(sized(job("ann", time.Minute), 6))
+		s.begin(alone(job("bob", 0)))
+		s.expect(large, pyth.StatusSucceeded)
+		if s.home(large) != s.home(first) {
+			s.Error("it was ann's")
+		}
+	})
+
+	on(t, "may take a tenant's own for its isolated job", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 1
+	}, func(s *scene) {
+		visit(s, "ann")
+		s.expectQueued(s.begin(alone(job("ann", 0))), removeTime+bootTime)
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1, pool.Spent: 1})
+	})
+
+	on(t, "has a job that comes meanwhile wait for another", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 1
+	}, func(s *scene) {
+		visit(s, "ann")
+		other := s.begin(job("bob", 0))
+		own := s.begin(job("ann", 0))
+		s.expectQueued(other, removeTime+bootTime)
+		// bob's goes in turn, once it is renewed.
+		s.expectQueued(own, 2*(removeTime+bootTime)+renewTime)
+	})
+
+	on(t, "is not needed for a job without a tenant, which comes first", func(m *machine) {
+		few(m)
+		m.MaxSandboxes = 2
+	}, func(s *scene) {
+		visit(s, "ann")
+		s.begin(job("bob", time.Hour))
+		s.sleep(2 * bootTime)
+		s.begin(alone(job("bob", time.Hour)))
+		// That evicts ann's, and boots in its place.
+		s.begin(alone(job("bob", time.Hour)))
+		s.expectQueued(s.begin(job("", 0)), bootTime)
+		s.settle()
+		s.expectStats(pool.Stats{Running: 2, Queued: 1, Tenants: 1})
+	})
+
+	on(t, "lets nobody starve whom others keep from a sandbox", func(m *machine) {
+		few(m)
+		m.MaxSandboxes, m.MaxRunning = 2, 2
+	}, func(s *scene) {
+		flood := s.beginAll(10, func() *pyth.Job { return job("ann", time.Minute) })
+		s.sleep(2 * bootTime)
+		other := s.begin(job("bob", 0))
+		s.expect(other, pyth.StatusSucceeded)
+		if other.took > time.Minute+2*bootTime {
+			s.Errorf("it took %v", other.took)
+		}
+		for _, c := range flood {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+}

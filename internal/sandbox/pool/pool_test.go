@@ -1,0 +1,250 @@
+package pool_test
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+// writer is called for each line of a log.
+type writer func()
+
+func (w writer) Write(line []byte) (int, error) {
+	w()
+	return len(line), nil
+}
+
+// TestJob is the way of one job, whoever's it is.
+func TestJob(t *testing.T) {
+	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
+		s.warm()
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+	})
+
+	on(t, "a job before the first boot waits for it", nil, func(s *scene) {
+		s.expectQueued(s.begin(job("ann", 0)), bootTime)
+	})
+
+	on(t, "jobs boot as many sandboxes as they need and no more", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		calls := s.beginAll(3, func() *pyth.Job { return job("ann", time.Minute) })
+		for i, want := range []time.Duration{bootTime, bootTime, 2 * bootTime} {
+			s.expectQueued(calls[i], want)
+		}
+		s.settle()
+		s.expectStats(pool.Stats{Idle: 3, Tenants: 1})
+	})
+
+	on(t, "stats count what there is", func(m *machine) { m.MaxRunning, m.Warm = 3, 0 }, func(s *scene) {
+		s.begin(sized(job("ann", 2*time.Second), 5))
+		s.begin(alone(sized(job("ann", time.Hour), 7)))
+		s.begin(sized(job("bob", time.Hour), 11))
+		s.expectStats(pool.Stats{Booting: 2, Queued: 3, Tenants: 2})
+		s.sleep(bootTime)
+		s.expectStats(pool.Stats{Booting: 1, Running: 2, Queued: 1, Tenants: 2, ReservedBytes: 16})
+		s.sleep(2 * time.Second)
+		s.expectStats(pool.Stats{Renewing: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
+		s.settle()
+		s.expectStats(pool.Stats{Idle: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
+	})
+
+	on(t, "a job that its sandbox does not take is tried in another", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.warm()
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+	})
+
+	on(t, "a job that three sandboxes do not take is refused", nil, func(s *scene) {
+		s.set(func() { s.runFails = func(n int) bool { return n <= 3 } })
+		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 3})
+		s.run(job("ann", 0))
+	})
+
+	on(t, "a job whose secrets must not be given out is not tried again", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+		s.warm()
+		unrecorded := job("ann", time.Second)
+		unrecorded.Secrets.Recorded = func() error { return pyth.Errorf(pyth.CodeUnavailable, "") }
+		c := s.begin(unrecorded)
+		if <-c.done; c.outcome != nil || pyth.ErrorCode(c.err) != pyth.CodeUnavailable {
+			s.Errorf("got %+v, %v", c.outcome, c.err)
+		}
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+	})
+
+	on(t, "a job that its sandbox did not take comes first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		first := s.begin(job("ann", time.Minute))
+		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
+		s.expect(first, pyth.StatusSucceeded)
+		// At most one takes its place while it returns.
+		for _, c := range others {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		if first.took > others[1].took || first.took > others[2].took {
+			s.Errorf("it ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
+		}
+	})
+
+	on(t, "a job that its sandbox did not take needs no room", func(m *machine) {
+		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
+		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
+			// Another takes its place before it is back.
+			dispatch(m.pool.Load(), job("bob", time.Minute))
+			time.Sleep(time.Millisecond)
+		}), nil))
+	}, func(s *scene) {
+		s.warm()
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		c := s.begin(job("ann", 0))
+		s.expect(c, pyth.StatusSucceeded)
+		if c.took < time.Minute {
+			s.Errorf("it took %v", c.took)
+		}
+	})
+
+	on(t, "jobs without a tenant need no room", func(m *machine) {
+		m.MaxRunning, m.MaxPerTenant, m.MaxQueued, m.MaxQueuedPerTenant, m.MemoryBytes = 1, 1, 0, 0, 1
+	}, func(s *scene) {
+		s.begin(sized(job("ann", time.Hour), 1))
+		system := s.beginAll(3, func() *pyth.Job { return sized(job("", time.Minute), 1) })
+		s.expectStats(pool.Stats{Booting: 2, Queued: 1, Tenants: 2})
+		for _, c := range system {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.settle()
+		s.expectRemoved(map[pool.Reason]int{pool.Spent: 3})
+		if s.Stats().Running != 1 {
+			s.Error("the tenant's job does not run")
+		}
+		s.expectError(s.begin(job("bob", 0)), pyth.CodeTooManyExecutions)
+	})
+}
+
+func TestCanceledJob(t *testing.T) {
+	on(t, "one that waits leaves its place to others", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 1 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Minute))
+		c := s.begin(job("bob", time.Hour))
+		s.expectError(s.begin(job("cid", 0)), pyth.CodeOverloaded)
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.run(job("cid", 0))
+		if s.home(c) != nil {
+			s.Error("it ran")
+		}
+	})
+
+	on(t, "one that waits lets those behind it go ahead", func(m *machine) { m.MemoryBytes = 10 }, func(s *scene) {
+		s.warm()
+		s.begin(sized(job("ann", time.Hour), 6))
+		large := s.begin(sized(job("ann", time.Hour), 6))
+		small := s.begin(sized(job("ann", 0), 1))
+		s.warm()
+		large.cancel()
+		s.expect(large, pyth.StatusCanceled)
+		s.expectQueued(small, large.took)
+	})
+
+	on(t, "one whose sandbox boots leaves it to others", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		c := s.begin(job("ann", 0))
+		s.sleep(bootTime / 2)
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.expectStats(pool.Stats{Booting: 1})
+		s.sleep(bootTime)
+		s.expectQueued(s.begin(job("bob", 0)), 0)
+	})
+
+	on(t, "one that just got a fresh sandbox leaves it to any other", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
+		// The pool is about to assign the sandbox, and will before the call can
+		// leave the queue.
+		s.set(func() { s.booted = c.cancel })
+		s.expect(c, pyth.StatusCanceled)
+		s.expectQueued(next, bootTime)
+		if s.home(next) != s.first() {
+			s.Error("it got another")
+		}
+	})
+
+	on(t, "one that runs is stopped and its sandbox stays", nil, func(s *scene) {
+		s.warm()
+		c := s.begin(job("ann", time.Hour))
+		c.cancel()
+		s.expect(c, pyth.StatusCanceled)
+		s.settle()
+		if next := s.run(job("ann", 0)); s.home(next) != s.home(c) {
+			s.Error("the next ran elsewhere")
+		}
+	})
+}
+
+func TestSandboxThatDies(t *testing.T) {
+	for _, when := range []struct {
+		name string
+		die  func(*scene)
+		left pool.Stats
+	}{
+		{"while it is fresh is replaced", func(s *scene) { s.first().die() }, pool.Stats{Fresh: 1}},
+		{"while it is idle is removed", func(s *scene) {
+			c := s.run(job("ann", 0))
+			s.settle()
+			s.home(c).die()
+		}, pool.Stats{Fresh: 1}},
+		{"while it runs ends the job", func(s *scene) {
+			c := s.begin(job("ann", time.Hour))
+			s.home(c).die()
+			s.expect(c, pyth.StatusKilled)
+		}, pool.Stats{Fresh: 1}},
+		{"while it is renewed is removed", func(s *scene) {
+			c := s.run(job("ann", 0))
+			s.sleep(renewTime / 2)
+			s.home(c).die()
+		}, pool.Stats{Fresh: 1}},
+		{"when it has just been renewed is removed", func(s *scene) {
+			f := s.first()
+			f.beforeRenewed = func() {
+				f.die()
+				// Time for the pool to see it before it hears of the renewal.
+				time.Sleep(time.Millisecond)
+			}
+			s.run(job("ann", 0))
+		}, pool.Stats{Fresh: 1}},
+	} {
+		on(t, when.name, nil, func(s *scene) {
+			s.warm()
+			when.die(s)
+			s.sleep(2 * bootTime)
+			s.expectStats(when.left)
+			s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+			s.expectQueued(s.begin(job("ann", 0)), 0)
+		})
+	}
+
+	on(t, "has a job that waits for it boot another", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
+		c := s.run(job("ann", 0))
+		next := s.begin(job("ann", 0))
+		s.home(c).die()
+		synctest.Wait()
+		s.expectQueued(next, removeTime+bootTime)
+	})
+
+	on(t, "on every renewal is replaced by a fresh one", nil, func(s *scene) {
+		s.warm()
+		s.set(func() { s.renewFails = func(int) bool { return true } })
+		for range 3 {
+			s.expectQueued(s.begin(job("ann", 0)), 0)
+			s.warm()
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 3})
+		s.expectStats(pool.Stats{Fresh: 1})
+	})
+}

@@ -1,0 +1,199 @@
+package pool_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+func TestBounds(t *testing.T) {
+	const server, user = "The server runs as many", "You have as many"
+	for _, c := range []struct {
+		name  string
+		bound func(*machine)
+		// jobs are the tenants of jobs that come before one of ann's.
+		jobs, refused string
+	}{
+		{"a job is refused when the queue is full", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 2 }, "bob bob cid", server},
+		{"a job waits when the queue is not full", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 2 }, "bob bob", ""},
+		{"a job is refused when nothing may wait", func(m *machine) { m.MaxRunning, m.MaxQueued = 2, 0 }, "bob cid", server},
+		{"a job runs when nothing may wait", func(m *machine) { m.MaxRunning, m.MaxQueued = 2, 0 }, "bob", ""},
+		{"a tenant's job is refused when its queue is full", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "ann ann", user},
+		{"a tenant's job waits when its queue is not full", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "ann bob", ""},
+		{"a tenant's job is refused when it may not wait", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 0 }, "ann", user},
+		{"a tenant whose queue is full is told so even if all are", func(m *machine) { m.MaxRunning, m.MaxQueued, m.MaxQueuedPerTenant = 1, 1, 1 }, "bob ann", user},
+		{"a tenant is not refused for another's jobs", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "bob bob", ""},
+		{"a job runs though others wait that may not run", func(m *machine) { m.MaxPerTenant, m.MaxQueued = 1, 2 }, "bob bob bob", ""},
+	} {
+		for _, cold := range []bool{false, true} {
+			on(t, fmt.Sprintf("%s, cold: %v", c.name, cold), func(m *machine) {
+				m.Warm = 4
+				c.bound(m)
+			}, func(s *scene) {
+				if !cold {
+					s.warm()
+				}
+				for tenant := range strings.FieldsSeq(c.jobs) {
+					if call := s.begin(job(pyth.UserID(tenant), time.Minute)); call.err != nil {
+						s.Errorf("%s's job: %v", tenant, call.err)
+					}
+				}
+				last := s.begin(job("ann", 0))
+				if c.refused == "" {
+					s.expect(last, pyth.StatusSucceeded)
+					return
+				}
+				code := pyth.CodeOverloaded
+				if c.refused == user {
+					code = pyth.CodeTooManyExecutions
+				}
+				s.expectError(last, code)
+				if last.err != nil && !strings.Contains(last.err.Error(), c.refused) {
+					s.Errorf("it is told %q", last.err)
+				}
+				if s.refused != 1 {
+					s.Errorf("%d are told as refused", s.refused)
+				}
+			})
+		}
+	}
+
+	on(t, "a tenant runs as many jobs at once as it may", func(m *machine) { m.MaxPerTenant = 2 }, func(s *scene) {
+		s.warm()
+		calls := s.beginAll(3, func() *pyth.Job { return job("ann", time.Minute) })
+		s.sleep(10 * time.Second)
+		if got := s.Stats(); got.Running != 2 || got.Queued != 1 {
+			s.Errorf("got %+v", got)
+		}
+		s.expectQueued(calls[2], time.Minute)
+	})
+
+	on(t, "a refused tenant leaves no trace", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 0 }, func(s *scene) {
+		s.warm()
+		s.begin(job("ann", time.Hour))
+		for i := range 100 {
+			s.expectError(s.begin(job(pyth.UserID(fmt.Sprint("user", i)), 0)), pyth.CodeOverloaded)
+		}
+		if got := s.Stats(); got.Tenants != 1 {
+			s.Errorf("got %+v", got)
+		}
+	})
+}
+
+func TestFairness(t *testing.T) {
+	const run = time.Minute
+	flood := func(running int) func(*machine) {
+		return func(m *machine) {
+			m.MaxRunning, m.MaxPerTenant, m.MaxQueued, m.MaxQueuedPerTenant = running, running, 2000, 1000
+		}
+	}
+
+	for _, running := range []int{1, 2, 8} {
+		on(t, fmt.Sprintf("with %d at once a flood delays others by the job before and one in turn", running), flood(running), func(s *scene) {
+			s.warm()
+			s.beginAll(1000, func() *pyth.Job { return job("ann", run) })
+			for range 5 {
+				s.sleep(7 * run / 3)
+				other := s.begin(job("bob", 0))
+				s.expect(other, pyth.StatusSucceeded)
+				if other.took > 2*run+time.Second {
+					s.Errorf("it took %v", other.took)
+				}
+			}
+		})
+	}
+
+	on(t, "tenants that wait take turns", flood(1), func(s *scene) {
+		s.warm()
+		var order []string
+		ended := make(chan string, 100)
+		for _, tenant := range []pyth.UserID{"ann", "ann", "ann", "bob", "bob", "cid", "ann", "cid"} {
+			c := s.begin(job(tenant, run))
+			go func() {
+				<-c.done
+				ended <- string(tenant)
+			}()
+		}
+		for range 8 {
+			order = append(order, <-ended)
+		}
+		// ann's first ran at once, so that hers come first among those who wait.
+		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
+			s.Errorf("they ran in the order %s", got)
+		}
+	})
+
+	on(t, "a tenant's jobs run in the order in which they came", flood(1), func(s *scene) {
+		calls := s.beginAll(5, func() *pyth.Job { return job("ann", run) })
+		for i, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+			if i > 0 && c.took < calls[i-1].took {
+				s.Errorf("job %d ended before the one that came earlier", i)
+			}
+		}
+	})
+
+	on(t, "one who must wait for a boot does not wait for jobs of those who need not", flood(2), func(s *scene) {
+		s.warm()
+		s.beginAll(1000, func() *pyth.Job { return job("ann", 10*time.Millisecond) })
+		for range 10 {
+			other := s.begin(alone(job("bob", 0)))
+			s.expect(other, pyth.StatusSucceeded)
+			if other.took > 3*bootTime {
+				s.Errorf("it took %v", other.took)
+			}
+		}
+	})
+}
+
+func TestMemory(t *testing.T) {
+	limit := func(m *machine) { m.MemoryBytes, m.Warm = 10, 4 }
+
+	on(t, "jobs run side by side as long as all fit", limit, func(s *scene) {
+		s.warm()
+		calls := s.beginAll(4, func() *pyth.Job { return sized(job("ann", time.Minute), 5) })
+		if got := s.Stats(); got.Running != 2 || got.ReservedBytes != 10 {
+			s.Errorf("got %+v", got)
+		}
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+	})
+
+	on(t, "a job larger than all of it runs alone", limit, func(s *scene) {
+		s.warm()
+		small := s.begin(sized(job("ann", time.Minute), 1))
+		large := s.begin(sized(job("bob", time.Minute), 100))
+		next := s.begin(sized(job("cid", 0), 1))
+		s.expect(small, pyth.StatusSucceeded)
+		s.expectQueued(large, time.Minute)
+		s.expectQueued(next, 2*time.Minute)
+	})
+
+	on(t, "a large job is not starved by small ones", func(m *machine) {
+		limit(m)
+		m.MaxQueued, m.MaxQueuedPerTenant = 1000, 1000
+	}, func(s *scene) {
+		s.warm()
+		for range 100 {
+			s.begin(sized(job("ann", time.Minute), 3))
+			s.sleep(time.Second)
+		}
+		large := s.begin(sized(job("bob", 0), 9))
+		s.expect(large, pyth.StatusSucceeded)
+		if large.took > 2*time.Minute {
+			s.Errorf("it took %v", large.took)
+		}
+	})
+
+	on(t, "a system job runs beside any", limit, func(s *scene) {
+		s.warm()
+		s.begin(sized(job("ann", time.Minute), 10))
+		s.expectQueued(s.begin(sized(job("", 0), 10)), 0)
+		s.expectStats(pool.Stats{Fresh: 2, Booting: 1, Running: 1, Tenants: 1, ReservedBytes: 10})
+	})
+}

@@ -1,0 +1,101 @@
+package pool_test
+
+import (
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+func TestRuntimes(t *testing.T) {
+	both := func(m *machine) { m.Warm, m.WarmNode = 1, 1 }
+	javascript := func(tenant pyth.UserID, d time.Duration) *pyth.Job { return in(pyth.JavaScript, job(tenant, d)) }
+
+	on(t, "have spares of their own", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
+		s.warm()
+		s.expectStats(pool.Stats{Fresh: 3})
+		if got := s.bootedFor(); got[pyth.PythonRuntime] != 2 || got[pyth.NodeRuntime] != 1 {
+			s.Errorf("booted %v", got)
+		}
+	})
+
+	on(t, "are chosen by the job's language", both, func(s *scene) {
+		s.warm()
+		for language, want := range map[pyth.Language]pyth.Runtime{
+			pyth.Python: pyth.PythonRuntime, pyth.JavaScript: pyth.NodeRuntime, pyth.TypeScript: pyth.NodeRuntime,
+		} {
+			c := s.run(alone(in(language, job("ann", 0))))
+			if got := s.home(c).runtime; got != want {
+				s.Errorf("%s ran in a sandbox for %s", language, got)
+			}
+			s.warm()
+		}
+	})
+
+	on(t, "boot for jobs that lack one", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		s.expectQueued(s.begin(javascript("ann", 0)), bootTime)
+		if got := s.bootedFor(); got[pyth.PythonRuntime] != 0 || got[pyth.NodeRuntime] != 1 {
+			s.Errorf("booted %v", got)
+		}
+	})
+
+	on(t, "do not keep a job waiting while another's sandbox is ready", func(m *machine) { m.Warm, m.MaxSandboxes = 1, 1 }, func(s *scene) {
+		s.warm()
+		s.expectQueued(s.begin(javascript("ann", 0)), 0)
+	})
+
+	on(t, "let a tenant have one of each", both, func(s *scene) {
+		s.warm()
+		python, node := s.home(s.run(job("ann", 0))), s.home(s.run(javascript("ann", 0)))
+		s.settle()
+		if python == node {
+			s.Error("both ran in one")
+		}
+		// Not the one that was used last, but the one that suits.
+		if s.home(s.run(job("ann", 0))) != python || s.home(s.run(javascript("ann", 0))) != node {
+			s.Error("they were mixed up")
+		}
+	})
+
+	on(t, "follow a tenant that changes its language in one sandbox", func(m *machine) { m.Warm, m.MaxSandboxes, m.MaxRunning = 0, 1, 1 }, func(s *scene) {
+		first := s.home(s.run(job("ann", 0)))
+		s.settle()
+		if c := s.run(javascript("ann", 0)); s.home(c) != first {
+			s.Error("it was not used")
+		}
+		s.settle()
+		if c := s.run(javascript("ann", 0)); s.home(c) != first || c.outcome.Usage.Queued != 0 {
+			s.Error("it was not used again")
+		}
+	})
+
+	on(t, "get more spares as their own jobs come", func(m *machine) { m.Warm, m.WarmNode, m.MaxWarm, m.MaxPerTenant = 1, 1, 4, 1 }, func(s *scene) {
+		s.warm()
+		for range 30 {
+			s.run(alone(javascript("ann", 0)))
+			s.sleep(bootTime)
+		}
+		s.warm()
+		node := 0
+		for _, f := range s.all {
+			if !f.closed && f.runtime == pyth.NodeRuntime {
+				node++
+			}
+		}
+		if fresh := s.Stats().Fresh; node < 2 || fresh != node+1 {
+			s.Errorf("%d of %d spares are Node's", node, fresh)
+		}
+	})
+}
+
+// bootedFor is how many sandboxes have booted for each runtime.
+func (m *machine) bootedFor() map[pyth.Runtime]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	count := make(map[pyth.Runtime]int)
+	for _, f := range m.all {
+		count[f.runtime]++
+	}
+	return count
+}

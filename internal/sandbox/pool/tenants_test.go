@@ -1,0 +1,160 @@
+package pool_test
+
+import (
+	"testing"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+func TestSandboxOfTenant(t *testing.T) {
+	on(t, "serves the tenant's next job and nobody else's", nil, func(s *scene) {
+		s.warm()
+		first := s.run(job("ann", 0))
+		s.settle()
+		s.expectStats(pool.Stats{Idle: 1, Booting: 1, Tenants: 1})
+		other := s.run(job("bob", 0))
+		s.settle()
+		again := s.run(job("ann", 0))
+		if s.home(again) != s.home(first) || s.home(other) == s.home(first) {
+			s.Error("sandboxes were mixed up")
+		}
+	})
+
+	on(t, "that was used last is used first", nil, func(s *scene) {
+		long, short := s.begin(job("ann", 2*time.Minute)), s.begin(job("ann", time.Minute))
+		<-long.done
+		<-short.done
+		s.settle()
+		if next := s.run(job("ann", 0)); s.home(next) != s.home(long) {
+			s.Error("another was used")
+		}
+	})
+
+	on(t, "is waited for while it is renewed rather than that another boots", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.expectQueued(s.begin(job("ann", 0)), renewTime)
+		s.settle()
+		s.expectStats(pool.Stats{Idle: 1, Tenants: 1})
+	})
+
+	on(t, "is not waited for while it is renewed when a fresh one is ready", nil, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.warm()
+		s.begin(job("ann", 0))
+		s.expectQueued(s.begin(job("ann", 0)), 0)
+	})
+
+	on(t, "is renewed in turn, first those for which a job waits", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+		s.warm()
+		s.set(func() { s.bootFails = always })
+		for i, tenant := range []pyth.UserID{"ann", "ann", "bob"} {
+			s.begin(job(tenant, time.Minute+time.Duration(i)))
+		}
+		s.sleep(time.Minute + renewTime/2)
+		s.expectStats(pool.Stats{Renewing: 3, Tenants: 2})
+		// One of ann's is being renewed, the other came earlier than bob's.
+		s.expectQueued(s.begin(job("bob", 0)), renewTime/2+renewTime)
+	})
+
+	on(t, "is not one of ever more when the tenant asks for more than can be renewed", func(m *machine) {
+		m.Warm, m.MaxBoots, m.MaxPerTenant = 2, 1, 1
+	}, func(s *scene) {
+		s.warm()
+		calls := s.beginAll(10, func() *pyth.Job { return job("ann", 0) })
+		for _, c := range calls {
+			s.expect(c, pyth.StatusSucceeded)
+		}
+		s.settle()
+		if got := s.Stats(); got.Idle != 2 {
+			s.Errorf("got %+v", got)
+		}
+	})
+
+	on(t, "is removed when the tenant has no job for a while", func(m *machine) { m.IdleTimeout = time.Minute }, func(s *scene) {
+		s.warm()
+		s.run(job("ann", 0))
+		s.sleep(renewTime + time.Minute - 1)
+		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.sleep(1)
+		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.Idle: 1})
+	})
+
+	on(t, "is kept as long as it is used", func(m *machine) { m.IdleTimeout = time.Minute }, func(s *scene) {
+		s.warm()
+		first := s.run(job("ann", 0))
+		for range 5 {
+			s.sleep(50 * time.Second)
+			if c := s.run(job("ann", 0)); s.home(c) != s.home(first) {
+				s.Error("a job ran elsewhere")
+			}
+		}
+		s.expectRemoved(nil)
+	})
+
+	on(t, "is replaced when it has served as many jobs as it may", func(m *machine) { m.MaxRuns = 2 }, func(s *scene) {
+		s.warm()
+		for range 5 {
+			s.run(job("ann", 0))
+			s.warm()
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Spent: 2})
+		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+	})
+
+	on(t, "serves one job when none is kept", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
+		s.warm()
+		for range 3 {
+			s.run(job("ann", 0))
+			s.warm()
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Spent: 3})
+		s.expectStats(pool.Stats{Fresh: 1})
+	})
+}
+
+func TestIsolatedJob(t *testing.T) {
+	on(t, "has a fresh sandbox that is destroyed after it", nil, func(s *scene) {
+		s.warm()
+		own := s.run(job("ann", 0))
+		s.warm()
+		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		isolated := s.begin(alone(job("ann", time.Minute)))
+		s.expectStats(pool.Stats{Booting: 1, Idle: 1, Running: 1, Tenants: 1})
+		s.expectQueued(isolated, 0)
+		s.warm()
+		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.Spent: 1})
+		if again := s.run(job("ann", 0)); s.home(again) != s.home(own) {
+			s.Error("the tenant's own sandbox was not used again")
+		}
+	})
+
+	on(t, "leaves nothing of a tenant who has no other", nil, func(s *scene) {
+		s.run(alone(job("ann", 0)))
+		s.warm()
+		s.expectStats(pool.Stats{Fresh: 1})
+	})
+
+	on(t, "does not wait for the tenant's sandboxes", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.expectQueued(s.begin(alone(job("ann", 0))), bootTime)
+	})
+
+	on(t, "counts for the tenant's bound", func(m *machine) { m.MaxPerTenant, m.Warm = 1, 2 }, func(s *scene) {
+		s.warm()
+		s.begin(alone(job("ann", time.Minute)))
+		s.expectQueued(s.begin(job("ann", 0)), time.Minute)
+	})
+
+	on(t, "does not hold up others of its tenant for longer than a boot", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		s.run(job("ann", 0))
+		s.settle()
+		isolated, other := s.begin(alone(job("ann", time.Hour))), s.begin(job("ann", 0))
+		s.expectQueued(other, bootTime)
+		s.expect(isolated, pyth.StatusSucceeded)
+	})
+}

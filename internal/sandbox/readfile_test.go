@@ -1,0 +1,144 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// spoken is a sandbox whose guest is a function.
+func spoken(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
+	t.Helper()
+	ours, theirs, err := connect("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Sandbox{socket: ours, conn: protocol.NewConn(ours), disk: 1 << 30}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		guest(protocol.NewConn(theirs))
+	}()
+	t.Cleanup(func() {
+		_ = ours.Close()
+		<-gone
+		_ = theirs.Close()
+	})
+	return s
+}
+
+// fileServer is a guest that sends files of the size until it is told to stop,
+// and counts what it has sent.
+func fileServer(size int64, sent *int64) func(*protocol.Conn) {
+	return func(c *protocol.Conn) {
+		aborts := make(chan struct{}, 100)
+		gets := make(chan struct{}, 100)
+		go func() {
+			defer close(gets)
+			for {
+				kind, _, err := c.Receive()
+				switch {
+				case err != nil:
+					return
+				case kind == protocol.KindAbort:
+					aborts <- struct{}{}
+				case kind == protocol.KindGet:
+					gets <- struct{}{}
+				}
+			}
+		}()
+		for range gets {
+			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: size})
+			end := protocol.Done{}
+			for left := size; left > 0; left -= protocol.MaxData {
+				select {
+				case <-aborts:
+					end.Failure, left = "ECANCELED", 0
+					continue
+				default:
+				}
+				if c.Send(protocol.KindData, make([]byte, min(left, protocol.MaxData))) != nil {
+					return
+				}
+				*sent += min(left, protocol.MaxData)
+			}
+			_ = c.SendJSON(protocol.KindDone, end)
+		}
+	}
+}
+
+func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 28
+	var sent int64
+	s := spoken(t, fileServer(size, &sent))
+	gone := errors.New("the caller is gone")
+	for range 3 {
+		if err := s.ReadFile(t.Context(), "f", func(int64, io.Reader) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ReadFile(t.Context(), "f", func(_ int64, r io.Reader) error {
+			_, _ = io.CopyN(io.Discard, r, 1000)
+			return gone
+		}); !errors.Is(err, gone) {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		err := s.ReadFile(ctx, "f", func(_ int64, r io.Reader) error {
+			cancel(gone)
+			_, err := io.Copy(io.Discard, r)
+			return err
+		})
+		if !errors.Is(err, gone) {
+			t.Fatal(err)
+		}
+	}
+	if s.broken != nil || sent > 9*maxUnread {
+		t.Errorf("%v after %d bytes", s.broken, sent)
+	}
+	sent = 0
+	if err := s.ReadFile(t.Context(), "f", func(n int64, r io.Reader) error {
+		got, err := io.Copy(io.Discard, r)
+		if n != size || got != size {
+			t.Errorf("got %d of %d bytes", got, n)
+		}
+		return err
+	}); err != nil || sent != size {
+		t.Errorf("%v after %d bytes", err, sent)
+	}
+}
+
+func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
+	t.Parallel()
+	for name, guest := range map[string]func(*protocol.Conn){
+		"it sends without end": func(c *protocol.Conn) {
+			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 30})
+			for err := error(nil); err == nil; {
+				err = c.Send(protocol.KindData, make([]byte, 1000))
+			}
+		},
+		"it has a file larger than its disk": func(c *protocol.Conn) {
+			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 50})
+		},
+		"it sends no word of an end": func(c *protocol.Conn) {
+			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 10})
+			_ = c.Send(protocol.KindEnd, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := spoken(t, guest)
+			if err := s.ReadFile(t.Context(), "f", func(int64, io.Reader) error { return nil }); !errors.Is(err, errGuest) || s.broken == nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	s := spoken(t, func(c *protocol.Conn) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
+	if err := s.ReadFile(t.Context(), "f", nil); pyth.ErrorCode(err) != pyth.CodeConflict || s.broken != nil {
+		t.Errorf("got %v", err)
+	}
+}

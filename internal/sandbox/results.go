@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"regexp"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/results"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// What a run may display, in number and bytes.
+const (
+	maxResults     = 100
+	maxResultBytes = 8 << 20
+	// maxSkippedResults bounds what is told of results that are left out.
+	maxSkippedResults = 100
+)
+
+// mediaType is the form of a media type without parameters (RFC 6838, section
+// 4.2).
+var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
+
+// result takes in a rich value. It was written by the user's program, which may
+// have made anything of it: what is not one is left out.
+func (r *run) result(payload []byte) {
+	r.resultBytes += len(payload)
+	if len(r.outcome.Results) >= maxResults || r.resultBytes > maxResultBytes {
+		r.outcome.ResultsTruncated = true
+		return
+	}
+	result := make(pyth.Result)
+	for media, data := range protocol.DecodeResult(payload) {
+		if !mediaType.MatchString(media) {
+			continue
+		}
+		if !pyth.IsJSON(media) {
+			result[media] = strings.ToValidUTF8(string(data), "\ufffd")
+			continue
+		}
+		text, err := results.JSON(data)
+		if err != nil {
+			r.skipResult(media, err.Error())
+			continue
+		}
+		result[media] = text
+	}
+	if len(result) == 0 {
+		return
+	}
+	r.outcome.Results = append(r.outcome.Results, result)
+	if r.events != nil {
+		r.told(r.events.Result(result))
+	}
+}
+
+// skipResult tells the user of a form of a rich value that is left out.
+func (r *run) skipResult(media, reason string) {
+	if len(r.outcome.ResultsSkipped) < maxSkippedResults {
+		r.outcome.ResultsSkipped = append(r.outcome.ResultsSkipped, pyth.SkippedResult{MediaType: media, Reason: reason})
+	}
+}

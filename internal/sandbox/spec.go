@@ -1,0 +1,86 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
+)
+
+// agentCapabilities are what the agent needs inside the sandbox: to make and
+// join namespaces, mount scratch space, give files and processes to the user,
+// kill what is the user's, and set limits. None is a capability on the host.
+var agentCapabilities = []string{
+	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
+	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
+}
+
+// Mount is an EROFS image that a sandbox has besides its root.
+type Mount struct {
+	// Image is the path of the file; it is open in the sandbox from its boot on.
+	Image string
+	// Path is where it is mounted, in the order of the list: a directory of the
+	// root file system, or of an image before it.
+	Path string
+}
+
+// writeBundle writes the OCI bundle that all sandboxes with the same images
+// share. It holds nothing of any tenant but which packages it has: the spec is
+// on disk and can be read inside.
+func writeBundle(dir, image string, mounts []Mount) error {
+	empty := filepath.Join(dir, "empty")
+	if err := os.MkdirAll(empty, 0o755); err != nil {
+		return err
+	}
+	spec := specs.Spec{
+		Version:  "1.2.0",
+		Hostname: "sandbox",
+		Root:     &specs.Root{Path: empty, Readonly: true},
+		Process: &specs.Process{
+			Args: []string{guest.AgentPath},
+			Env:  []string{"PATH=/usr/local/bin:/usr/bin:/bin", "GOMAXPROCS=2", "GOGC=50"},
+			Cwd:  "/",
+			Capabilities: &specs.LinuxCapabilities{
+				Bounding: agentCapabilities, Effective: agentCapabilities, Permitted: agentCapabilities,
+			},
+			NoNewPrivileges: true,
+			Rlimits: []specs.POSIXRlimit{
+				{Type: "RLIMIT_NOFILE", Hard: 4096, Soft: 4096},
+				{Type: "RLIMIT_CORE", Hard: 0, Soft: 0},
+			},
+		},
+		Mounts: []specs.Mount{
+			{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+			{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "mode=0755", "size=64k", "nr_inodes=256"}},
+			{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=0755", "size=1m", "nr_inodes=64"}},
+		},
+		Linux: &specs.Linux{
+			Namespaces: []specs.LinuxNamespace{
+				{Type: specs.PIDNamespace},
+				{Type: specs.NetworkNamespace},
+				{Type: specs.IPCNamespace},
+				{Type: specs.UTSNamespace},
+				{Type: specs.MountNamespace},
+			},
+		},
+		Annotations: map[string]string{
+			"dev.gvisor.spec.rootfs.source": image,
+			"dev.gvisor.spec.rootfs.type":   "erofs",
+		},
+	}
+	for _, m := range mounts {
+		// The sentry reads them itself, like the root: no gofer is needed.
+		spec.Mounts = append(spec.Mounts, specs.Mount{
+			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
+		})
+	}
+	b, err := json.MarshalIndent(spec, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), b, 0o644)
+}

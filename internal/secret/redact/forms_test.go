@@ -1,0 +1,421 @@
+package redact_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/secret/redact"
+)
+
+// documented is a form of docs/secrets.md.
+type documented struct {
+	name string
+	// write writes a value in the form, of which there are many ways.
+	write func(r *rand.Rand, value string) string
+	// window is how many characters in a row are more than fewer than MinBytes
+	// of a value can have.
+	window int
+	// around are the characters of what aligned puts around a value.
+	around string
+}
+
+// forms are the rows of the table in docs/secrets.md, in its order.
+func forms() []documented {
+	return []documented{
+		{"the value itself", func(_ *rand.Rand, v string) string { return v }, 6, ""},
+		{"JSON strings", inJSON, 7 * 12, ""},
+		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
+		{"`repr` of `bytes`", reprOfBytes, 7 * 4, ""},
+		{"string literals", literal, 7 * 10, ""},
+		{"any of these in a string", inString, 7 * 20, ""},
+		{"base64", inBase64, 12, "paWlZ="},
+		{"base64 in lines", inLines, 16, "paWlZ= \\rn\r\n"},
+		{"hexadecimal", inHex, 14, ""},
+		{"percent-encoding", percentEncoded, 7 * 3, ""},
+		{"character references", inHTML, 7 * 12, ""},
+	}
+}
+
+func TestTheDocumentedFormsAreThoseThatAreTested(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/secrets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := bytes.Cut(page, []byte("| form | what is recognized |\n|---|---|\n"))
+	table, _, _ = bytes.Cut(table, []byte("\n\n"))
+	var rows, tested []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (.*?) \|`).FindAllSubmatch(table, -1) {
+		rows = append(rows, string(row[1]))
+	}
+	for _, f := range forms() {
+		tested = append(tested, f.name)
+	}
+	if !slices.Equal(rows, tested) {
+		t.Errorf("docs/secrets.md has %q, the tests have %q", rows, tested)
+	}
+}
+
+func digits(r *rand.Rand, format string, n any) string {
+	s := fmt.Sprintf(format, n)
+	if r.IntN(2) == 0 {
+		return strings.ToUpper(s)
+	}
+	return s
+}
+
+func utf16Escapes(r *rand.Rand, c rune) string {
+	var b strings.Builder
+	for _, unit := range utf16.AppendRune(nil, c) {
+		b.WriteString(`\u` + digits(r, "%04x", unit))
+	}
+	return b.String()
+}
+
+// inJSON is what some encoder writes: it escapes what it must, and what it likes.
+func inJSON(r *rand.Rand, v string) string {
+	if r.IntN(3) == 0 {
+		quoted, _ := json.Marshal(v)
+		return string(quoted[1 : len(quoted)-1])
+	}
+	likes := []string{"", "/", "<>&'", "/<>&'", "all", "half"}[r.IntN(6)]
+	ascii := r.IntN(2) == 0
+	var b strings.Builder
+	for _, c := range v {
+		short := strings.IndexRune("\"\\\b\f\n\r\t", c)
+		switch {
+		case likes == "all", likes == "half" && r.IntN(2) == 0:
+			b.WriteString(utf16Escapes(r, c))
+		case short >= 0:
+			b.WriteString(`\` + "\"\\bfnrt"[short:short+1])
+		case c == '/' && strings.Contains(likes, "/"):
+			b.WriteString(`\/`)
+		case c < ' ', ascii && c > '~', strings.ContainsRune(likes, c):
+			b.WriteString(utf16Escapes(r, c))
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// reprOfStr is what Python's repr and ascii write.
+func reprOfStr(r *rand.Rand, v string) string {
+	quote := "'"
+	if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
+		quote = `"`
+	}
+	ascii := r.IntN(2) == 0
+	var b strings.Builder
+	for _, c := range v {
+		switch {
+		case c == '\\', string(c) == quote:
+			b.WriteString(`\` + string(c))
+		case c == '\n', c == '\r', c == '\t':
+			b.WriteString(map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}[c])
+		case c < ' ', c >= 0x7f && c <= 0xa0, c == 0xad, c < 0x100 && c >= 0x7f && ascii:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		case c == 0x200b, c == 0x2028, c > 0x7f && c < 0x10000 && ascii:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		case c == 0xe0001, c >= 0x10000 && ascii:
+			fmt.Fprintf(&b, `\U%08x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+func reprOfBytes(_ *rand.Rand, v string) string {
+	quote := byte('\'')
+	if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
+		quote = '"'
+	}
+	var b strings.Builder
+	for _, c := range []byte(v) {
+		switch {
+		case c == '\\', c == quote:
+			b.WriteString(`\` + string(rune(c)))
+		case c == '\n', c == '\r', c == '\t':
+			b.WriteString(map[byte]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}[c])
+		case c < ' ', c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// literal is a literal of some language.
+func literal(r *rand.Rand, v string) string {
+	if r.IntN(3) == 0 {
+		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
+		return quoted[1 : len(quoted)-1]
+	}
+	octal := r.IntN(2) == 0
+	var b strings.Builder
+	for _, c := range v {
+		switch {
+		case c < utf8.RuneSelf && strings.ContainsRune("\"'\\`", c):
+			b.WriteString(`\` + string(c))
+		case c >= ' ' && c <= '~' && r.IntN(8) > 0:
+			b.WriteRune(c)
+		case octal:
+			for _, c := range []byte(string(c)) {
+				fmt.Fprintf(&b, `\%03o`, c)
+			}
+		case c < utf8.RuneSelf && r.IntN(2) == 0:
+			b.WriteString(`\x` + digits(r, "%02x", c))
+		default:
+			b.WriteString(`\u{` + digits(r, "%x", c) + `}`)
+		}
+	}
+	return b.String()
+}
+
+// inString is a string in a string: JSON in JSON, in a repr, or in a literal that
+// is broken into lines.
+func inString(r *rand.Rand, v string) string {
+	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
+	switch r.IntN(3) {
+	case 0:
+		quoted, _ := json.Marshal(once)
+		return string(quoted[1 : len(quoted)-1])
+	case 1:
+		return reprOfStr(r, once)
+	}
+	lines := strings.SplitAfter(v, "\n")
+	between := []string{"' +\n  '", "'\n '", "\" +\n\"", "'\r\n    '"}[r.IntN(4)]
+	for i := range lines {
+		lines[i] = reprOfStr(r, lines[i])
+	}
+	return strings.Join(lines, between)
+}
+
+func encodings() []*base64.Encoding {
+	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
+}
+
+// aligned is the value with other data around it, or alone.
+func aligned(r *rand.Rand, v string) []byte {
+	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
+}
+
+func inBase64(r *rand.Rand, v string) string {
+	return encodings()[r.IntN(4)].EncodeToString(aligned(r, v))
+}
+
+func inLines(r *rand.Rand, v string) string {
+	before := strings.Repeat("\xa5", r.IntN(80))
+	text := encodings()[r.IntN(4)].EncodeToString([]byte(before + string(aligned(r, v))))
+	width := []int{64, 76, 60, 20}[r.IntN(4)]
+	end := []string{"\n", "\r\n", `\n`, `\r\n`, "\n  "}[r.IntN(5)]
+	var lines []string
+	for ; len(text) > width; text = text[width:] {
+		lines = append(lines, text[:width])
+	}
+	return strings.Join(append(lines, text), end)
+}
+
+func inHex(r *rand.Rand, v string) string {
+	if r.IntN(2) == 0 {
+		return strings.ToUpper(hex.EncodeToString([]byte(v)))
+	}
+	return hex.EncodeToString([]byte(v))
+}
+
+func percentEncoded(r *rand.Rand, v string) string {
+	switch r.IntN(4) {
+	case 0:
+		return url.QueryEscape(v)
+	case 1:
+		return url.PathEscape(v)
+	}
+	plus := r.IntN(2) == 0
+	keep := []string{"", "-._~", "-._~/", "-._~!'()*", "-._~!'()*;/?:@&=$,#"}[r.IntN(5)]
+	if !plus && r.IntN(2) == 0 {
+		keep += "+"
+	}
+	all := r.IntN(3) == 0
+	var b strings.Builder
+	for _, c := range []byte(v) {
+		switch {
+		case c == ' ' && plus:
+			b.WriteByte('+')
+		case strings.IndexByte(keep, c) >= 0, !all && c < utf8.RuneSelf && regexp.MustCompile(`\w`).Match([]byte{c}):
+			b.WriteByte(c)
+		default:
+			b.WriteString("%" + digits(r, "%02x", c))
+		}
+	}
+	return b.String()
+}
+
+func inHTML(r *rand.Rand, v string) string {
+	if r.IntN(3) == 0 {
+		return html.EscapeString(v)
+	}
+	var b strings.Builder
+	for _, c := range v {
+		name := map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '"': "&quot;", '\'': "&#x27;", 0xa0: "&nbsp;"}[c]
+		switch {
+		case name != "":
+			b.WriteString(name)
+		case c > '~' && r.IntN(2) == 0, r.IntN(10) == 0:
+			b.WriteString([]string{fmt.Sprintf("&#%d;", c), "&#x" + digits(r, "%x", c) + ";"}[r.IntN(2)])
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// randomValue is a value as users have them: tokens, passwords, keys in lines,
+// text in any script.
+func randomValue(r *rand.Rand) string {
+	alphabet := [][]rune{
+		[]rune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+		[]rune("abcXYZ019 -_.~+/=!'\"()*;?:@&$,#<>%\\`|{}[]^"),
+		[]rune("ab'\"\\\n\r\t\x01\x1b\x7f%é€😀ß\u00a0\u0085\u200b\u2028\u00ad\U000e0001"),
+		[]rune("ab"),
+	}[r.IntN(4)]
+	length := []int{6 + r.IntN(20), 6 + r.IntN(60), 60 + r.IntN(10), 100 + r.IntN(3000)}[r.IntN(4)]
+	var b strings.Builder
+	for range length {
+		b.WriteRune(alphabet[r.IntN(len(alphabet))])
+	}
+	return b.String()
+}
+
+// around is text that has nothing to do with values, and all that begins escapes.
+func around(r *rand.Rand) string {
+	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
+	var b strings.Builder
+	for range r.IntN(6) {
+		b.WriteString(parts[r.IntN(len(parts))])
+	}
+	return b.String()
+}
+
+// leaks reports whether text has so many characters in a row of what was written,
+// other than what was around it.
+func leaks(text, written, before, after, around string, window int) string {
+	for i := 0; i+window <= len(written); i++ {
+		part := written[i : i+window]
+		// In base64 what stands around a value is none of it.
+		if around != "" && len(strings.Trim(part, around)) < 10 {
+			continue
+		}
+		if strings.Contains(text, part) && !strings.Contains(before, part) && !strings.Contains(after, part) {
+			return part
+		}
+	}
+	return ""
+}
+
+// property checks a property of values in random forms.
+func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string)) {
+	for _, f := range forms() {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+				value := randomValue(r)
+				values := []string{value}
+				for range r.IntN(4) {
+					values = append(values, randomValue(r))
+				}
+				if r.IntN(4) == 0 && len(value) > 8 {
+					values = append(values, value+"more", value[1:], strings.Repeat("a", 63)+"b")
+				}
+				all := redact.New(secrets(values...))
+				check(t, r, all, f, f.write(r, value), around(r), around(r))
+			})
+		})
+	}
+}
+
+func TestValuesAreFoundInAllDocumentedForms(t *testing.T) {
+	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
+		got, n := all.Text([]byte(before + written + after))
+		// In base64 what depends on other data stays.
+		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
+			t.Fatalf("%q of %q is left in %q", leak, before+written+after, got)
+		}
+	})
+}
+
+func TestSplitsOfAStreamChangeNothing(t *testing.T) {
+	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, _ documented, written, before, after string) {
+		text := []byte(before + written + after + written)
+		cut := r.IntN(2) == 0
+		if cut {
+			text = text[:r.IntN(len(text)+1)]
+		}
+		want, count := all.Cut(text, false, cut)
+		s := all.Stream()
+		var got []byte
+		for rest := text; len(rest) > 0; {
+			n := min(1+r.IntN([]int{1, 4, 100}[r.IntN(3)]), len(rest))
+			got = append(got, s.Write(rest[:n])...)
+			rest = rest[n:]
+		}
+		got = append(got, s.Close(cut)...)
+		if !bytes.Equal(got, want) || s.Count() != count {
+			t.Fatalf("%q in pieces became\n%q, %d, not\n%q, %d", text, got, s.Count(), want, count)
+		}
+	})
+}
+
+func TestValuesThatWereCutAreFound(t *testing.T) {
+	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
+		at := r.IntN(len(written) + 1)
+		head, tail := before+written[:at], written[at:]+after
+		got, _ := all.Cut([]byte(head), false, true)
+		if leak := leaks(string(got), written[:at], before, "", f.around, f.window+2); leak != "" {
+			t.Fatalf("%q of the head %q is left in %q", leak, head, got)
+		}
+		got, _ = all.Cut([]byte(tail), true, false)
+		if leak := leaks(string(got), written[at:], "", after, f.around, f.window+6); leak != "" {
+			t.Fatalf("%q of the tail %q is left in %q", leak, tail, got)
+		}
+	})
+}
+
+func FuzzForms(f *testing.F) {
+	f.Add(uint64(1), []byte("split"))
+	f.Fuzz(func(t *testing.T, seed uint64, splits []byte) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		form := forms()[r.IntN(len(forms()))]
+		value := randomValue(r)
+		written := form.write(r, value)
+		s := redact.New([]pyth.SecretValue{{Name: "N", Value: []byte(value)}}).Stream()
+		var got []byte
+		rest := []byte(written)
+		for _, n := range splits {
+			n := min(int(n), len(rest))
+			got = append(got, s.Write(rest[:n])...)
+			rest = rest[n:]
+		}
+		got = append(append(got, s.Write(rest)...), s.Close(false)...)
+		if leak := leaks(string(got), written, "", "", form.around, max(form.window, 12)); leak != "" {
+			t.Errorf("%s: %q of %q is left in %q", form.name, leak, written, got)
+		}
+	})
+}

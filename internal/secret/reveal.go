@@ -1,0 +1,98 @@
+package secret
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Reveal opens secrets for a run.
+func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
+	var none pyth.SecretGrant
+	if len(names) == 0 && !all {
+		return none, nil
+	}
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil {
+		return none, err
+	}
+	if !all {
+		if sealed, err = chosen(sealed, names); err != nil {
+			return none, err
+		}
+	}
+	if len(sealed) == 0 {
+		return none, nil
+	}
+	opener, err := s.config.Vault.Opener(ctx, user)
+	if err != nil {
+		return none, err
+	}
+	values := make([]pyth.SecretValue, 0, len(sealed))
+	for _, secret := range sealed {
+		value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed)
+		if err != nil {
+			pyth.ClearSecrets(values)
+			return none, damaged(secret.Name, err)
+		}
+		values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
+	}
+	s.uses.note(user, values, s.config.Clock())
+	return pyth.SecretGrant{Values: values}, nil
+}
+
+// Stored returns those of the names under which the user has a secret.
+func (s *Service) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var stored []string
+	for _, name := range names {
+		if slices.ContainsFunc(sealed, func(s *pyth.SealedSecret) bool { return s.Name == name }) {
+			stored = append(stored, name)
+		}
+	}
+	return stored, nil
+}
+
+// Values opens all of the user's secrets that were not damaged, to look for them
+// where they must not be. That is no use of them.
+func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
+	sealed, err := s.config.Store.SealedSecrets(ctx, user)
+	if err != nil || len(sealed) == 0 {
+		return nil, err
+	}
+	opener, err := s.config.Vault.Opener(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var values []pyth.SecretValue
+	for _, secret := range sealed {
+		if value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed); err == nil {
+			values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
+		}
+	}
+	return values, nil
+}
+
+// chosen are the secrets of those names.
+func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
+	var some []*pyth.SealedSecret
+	var faults pyth.Faults
+	for i, name := range names {
+		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
+		switch {
+		case at < 0:
+			faults.Add(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+		case !slices.Contains(some, all[at]):
+			some = append(some, all[at])
+		}
+	}
+	return some, faults.Err()
+}

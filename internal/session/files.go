@@ -1,0 +1,110 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/execution"
+)
+
+// Files lists the session's files.
+func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) (files []pyth.FileInfo, err error) {
+	err = s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
+		files, err = s.config.Host.SessionFiles(ctx, id)
+		return err
+	})
+	return files, err
+}
+
+// WriteFile replaces a file.
+func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
+	if err := s.checkPath(user, id, path); err != nil {
+		return false, err
+	}
+	err = s.withFiles(ctx, user, id, func(ctx context.Context, x *session) error {
+		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
+		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
+		if err != nil && from.err != nil {
+			// The host may be far away, and say less of what went wrong here.
+			return from.err
+		}
+		return err
+	})
+	return created, err
+}
+
+// ReadFile passes on a file's content.
+func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
+	if err := s.checkPath(user, id, path); err != nil {
+		return err
+	}
+	return s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
+		return s.config.Host.ReadSessionFile(ctx, id, path, to)
+	})
+}
+
+// DeleteFile removes a file.
+func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string) error {
+	if err := s.checkPath(user, id, path); err != nil {
+		return err
+	}
+	return s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
+		return s.config.Host.DeleteSessionFile(ctx, id, path)
+	})
+}
+
+// withFiles has the turn for as long as the function takes.
+func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
+	x, t, err := s.turn(ctx, user, id, false)
+	if err != nil {
+		return err
+	}
+	defer s.release(x, t, nil, nil)
+	err = do(t.context, x)
+	if err != nil && pyth.ErrorCode(context.Cause(t.context)) == pyth.CodeNotFound {
+		// It failed since the session has ended.
+		return context.Cause(t.context)
+	}
+	return err
+}
+
+func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, err := s.find(user, id)
+	if err != nil {
+		return err
+	}
+	if fault := execution.PathFault(path, x.spec.Language.File()); fault != "" {
+		return pyth.Invalid("path.path", "%s", fault)
+	}
+	return nil
+}
+
+// source is a file's content on its way to the host, no more than the session
+// has room for.
+type source struct {
+	content io.Reader
+	// size is that of the disk; left is what of it may still be read.
+	size, left int64
+	// err is why it could not be read to its end.
+	err error
+}
+
+func (r *source) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.content.Read(p)
+	r.left -= int64(n)
+	switch {
+	case r.left < 0:
+		r.err = pyth.Errorf(pyth.CodeTooLarge, "The file is too large: the session's disk has %s bytes (limits.diskBytes of the session).", pyth.Digits(r.size))
+		return 0, r.err
+	case err != nil && !errors.Is(err, io.EOF):
+		r.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,259 @@
+package session_test
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/session"
+)
+
+// Times that the fake host takes.
+const (
+	openTime  = 100 * time.Millisecond
+	closeTime = 10 * time.Millisecond
+	fileTime  = time.Second
+)
+
+// host is a SessionHost on which nothing runs.
+type host struct {
+	mu sync.Mutex
+	// specs are the sessions that are open, closed the ids of others.
+	specs  map[pyth.SessionID]*pyth.SessionSpec
+	closed []pyth.SessionID
+	// files are those of all sessions together.
+	files map[string]string
+	// openFails is why a session cannot be opened.
+	openFails error
+}
+
+var _ pyth.SessionHost = (*host)(nil)
+
+func (h *host) Dispatch(context.Context, *pyth.Job, pyth.Events) (*pyth.Outcome, error) {
+	panic("jobs are dispatched by others")
+}
+
+func (h *host) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
+	time.Sleep(openTime)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.openFails == nil {
+		h.specs[spec.ID] = spec
+	}
+	return h.openFails
+}
+
+func (h *host) CloseSession(id pyth.SessionID) {
+	time.Sleep(closeTime)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.specs, id)
+	h.closed = append(h.closed, id)
+}
+
+func (h *host) SessionFiles(ctx context.Context, _ pyth.SessionID) ([]pyth.FileInfo, error) {
+	var files []pyth.FileInfo
+	return files, h.file(ctx, func() error {
+		for path, content := range h.files {
+			files = append(files, pyth.FileInfo{Path: path, SizeBytes: int64(len(content))})
+		}
+		return nil
+	})
+}
+
+func (h *host) WriteSessionFile(ctx context.Context, _ pyth.SessionID, path string, content io.Reader) (created bool, err error) {
+	return created, h.file(ctx, func() error {
+		b, err := io.ReadAll(content)
+		if err != nil {
+			return pyth.Errorf(pyth.CodeUnavailable, "Something failed.")
+		}
+		_, had := h.files[path]
+		created, h.files[path] = !had, string(b)
+		return nil
+	})
+}
+
+func (h *host) ReadSessionFile(ctx context.Context, _ pyth.SessionID, path string, to func(int64, io.Reader) error) error {
+	return h.file(ctx, func() error {
+		content, ok := h.files[path]
+		if !ok {
+			return pyth.Errorf(pyth.CodeNotFound, "There is no such file.")
+		}
+		return to(int64(len(content)), &reader{content})
+	})
+}
+
+func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path string) error {
+	return h.file(ctx, func() error {
+		delete(h.files, path)
+		return nil
+	})
+}
+
+// file takes its time, and fails when ctx ends before.
+func (h *host) file(ctx context.Context, do func() error) error {
+	select {
+	case <-time.After(fileTime):
+	case <-ctx.Done():
+		return pyth.Errorf(pyth.CodeUnavailable, "It was stopped.")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return do()
+}
+
+// reader is a reader and nothing else.
+type reader struct{ left string }
+
+func (r *reader) Read(p []byte) (int, error) {
+	if r.left == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, r.left)
+	r.left = r.left[n:]
+	return n, nil
+}
+
+// scene is a service on a fake host in a bubble.
+type scene struct {
+	*testing.T
+	*session.Service
+	host *host
+}
+
+// on runs a test in a bubble, which no goroutine may outlive.
+func on(t *testing.T, name string, change func(*session.Config), test func(s *scene)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &host{specs: map[pyth.SessionID]*pyth.SessionSpec{}, files: map[string]string{}}
+			config := session.Config{
+				Host:      h,
+				Limits:    execution.DefaultLimits(),
+				Languages: []pyth.LanguageInfo{{Name: pyth.Python, Version: "3.14"}},
+			}
+			if change != nil {
+				change(&config)
+			}
+			s := &scene{T: t, Service: session.New(config), host: h}
+			test(s)
+			s.Close()
+			if len(h.specs) > 0 {
+				s.Errorf("%d sessions are left", len(h.specs))
+			}
+			slices.Sort(h.closed)
+			if ids := slices.Compact(slices.Clone(h.closed)); len(ids) != len(h.closed) {
+				s.Error("a session was closed twice")
+			}
+		})
+	})
+}
+
+// open opens a session of ada's.
+func (s *scene) open() *pyth.Session {
+	s.Helper()
+	x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return x
+}
+
+// run is a run in a session.
+type run struct {
+	cancel context.CancelFunc
+	// begun is when it was its turn, ended when it had ended, since the start of
+	// the test's run.
+	begun, ended time.Duration
+	// err is why it was never its turn, cause why it was stopped.
+	err, cause error
+	done       chan struct{}
+}
+
+// begin starts a run that takes so long and then has the outcome.
+func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
+	ctx, cancel := context.WithCancel(s.Context())
+	r := &run{cancel: cancel, done: make(chan struct{})}
+	start := time.Now()
+	go func() {
+		defer close(r.done)
+		defer cancel()
+		turn, _, release, err := s.Turn(ctx, "ada", x.ID)
+		r.begun = time.Since(start)
+		if err != nil {
+			r.err = err
+			return
+		}
+		select {
+		case <-time.After(takes):
+		case <-turn.Done():
+			r.cause = context.Cause(turn)
+		}
+		r.ended = time.Since(start)
+		release(o, nil)
+		release(o, nil) // Once more does nothing.
+	}()
+	synctest.Wait()
+	return r
+}
+
+func ok() *pyth.Outcome { return &pyth.Outcome{Status: pyth.StatusSucceeded} }
+
+// expect waits for the run to end, and tells whether it did as it should have.
+func (s *scene) expect(r *run, begun, ended time.Duration) {
+	s.Helper()
+	<-r.done
+	if r.err != nil || r.cause != nil || r.begun != begun || r.ended != ended {
+		s.Errorf("it ran from %v to %v, want %v to %v: %v, %v", r.begun, r.ended, begun, ended, r.err, r.cause)
+	}
+}
+
+// expectRefused waits for a run that does not get its turn.
+func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
+	s.Helper()
+	<-r.done
+	if pyth.ErrorCode(r.err) != code || r.begun != at {
+		s.Errorf("after %v: %v, want %s after %v", r.begun, r.err, code, at)
+	}
+}
+
+// expectStopped waits for a run that is stopped with its session.
+func (s *scene) expectStopped(r *run, at time.Duration) {
+	s.Helper()
+	<-r.done
+	if r.err != nil || pyth.ErrorCode(r.cause) != pyth.CodeNotFound || r.ended != at {
+		s.Errorf("after %v: %v, %v, want the session's end after %v", r.ended, r.err, r.cause, at)
+	}
+}
+
+// expectGone tells whether the session is there no more, on the host either.
+func (s *scene) expectGone(x *pyth.Session) {
+	s.Helper()
+	time.Sleep(closeTime)
+	synctest.Wait()
+	if _, err := s.Session(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
+		s.Errorf("the session is there: %v", err)
+	}
+	if s.host.specs[x.ID] != nil {
+		s.Error("the host still has it")
+	}
+}
+
+func (s *scene) expectThere(x *pyth.Session, executions int, running bool) *pyth.Session {
+	s.Helper()
+	synctest.Wait()
+	got, err := s.Session(s.Context(), "ada", x.ID)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if got.Executions != executions || got.Running != running {
+		s.Errorf("it has had %d runs, running %v; want %d, %v", got.Executions, got.Running, executions, running)
+	}
+	return got
+}

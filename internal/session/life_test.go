@@ -1,0 +1,176 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/session"
+)
+
+func TestExpiry(t *testing.T) {
+	const idle = 10 * time.Minute
+
+	on(t, "comes when a session is not used", nil, func(s *scene) {
+		x := s.open()
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 0, false)
+		time.Sleep(time.Nanosecond)
+		s.expectGone(x)
+	})
+
+	on(t, "counts from the end of a run", nil, func(s *scene) {
+		x := s.open()
+		time.Sleep(idle - time.Nanosecond)
+		r := s.begin(x, 3*idle, ok())
+		time.Sleep(2 * idle)
+		if got := s.expectThere(x, 0, true); !got.ExpiresAt.Equal(time.Now().Add(idle)) {
+			s.Errorf("it expires in %v", time.Until(got.ExpiresAt))
+		}
+		s.expect(r, 0, 3*idle)
+		if got := s.expectThere(x, 1, false); !got.ExpiresAt.Equal(time.Now().Add(idle)) {
+			s.Errorf("it expires in %v", time.Until(got.ExpiresAt))
+		}
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 1, false)
+		time.Sleep(time.Nanosecond)
+		s.expectGone(x)
+	})
+
+	on(t, "counts from the end of an operation on a file", nil, func(s *scene) {
+		x := s.open()
+		time.Sleep(idle - time.Nanosecond)
+		if _, err := s.Files(s.Context(), "ada", x.ID); err != nil {
+			s.Error(err)
+		}
+		time.Sleep(idle - time.Nanosecond)
+		s.expectThere(x, 0, false)
+		time.Sleep(time.Nanosecond)
+		s.expectGone(x)
+	})
+
+	on(t, "does not come while runs wait", nil, func(s *scene) {
+		x := s.open()
+		a, b := s.begin(x, 2*idle, ok()), s.begin(x, 2*idle, ok())
+		s.expect(a, 0, 2*idle)
+		s.expect(b, 2*idle, 4*idle)
+		s.expectThere(x, 2, false)
+	})
+
+	on(t, "is not put off by being looked at", nil, func(s *scene) {
+		x := s.open()
+		for range 10 {
+			time.Sleep(idle / 10)
+			_, _ = s.Sessions(s.Context(), "ada")
+		}
+		s.expectGone(x)
+	})
+
+	on(t, "comes at the greatest age even during a run", func(c *session.Config) { c.MaxAge = time.Hour }, func(s *scene) {
+		x := s.open()
+		r, waits := s.begin(x, 2*time.Hour, ok()), s.begin(x, 0, ok())
+		time.Sleep(time.Hour - time.Minute)
+		if got := s.expectThere(x, 0, true); !got.ExpiresAt.Equal(got.CreatedAt.Add(time.Hour)) {
+			s.Errorf("it expires at %v", got.ExpiresAt)
+		}
+		s.expectStopped(r, time.Hour)
+		s.expectRefused(waits, pyth.CodeNotFound, time.Hour)
+		s.expectGone(x)
+	})
+
+	on(t, "leaves its place to another", func(c *session.Config) { c.MaxPerUser = 1 }, func(s *scene) {
+		s.expectGone(func() *pyth.Session {
+			x := s.open()
+			time.Sleep(idle)
+			return x
+		}())
+		s.open()
+	})
+}
+
+func TestClosing(t *testing.T) {
+	on(t, "ends the run in progress, and those that wait", nil, func(s *scene) {
+		x := s.open()
+		r, waits := s.begin(x, time.Hour, ok()), s.begin(x, time.Hour, ok())
+		time.Sleep(time.Second)
+		if err := s.CloseSession(s.Context(), "ada", x.ID); err != nil {
+			s.Error(err)
+		}
+		if s.host.specs[x.ID] != nil {
+			s.Error("it is open yet")
+		}
+		s.expectStopped(r, time.Second)
+		s.expectRefused(waits, pyth.CodeNotFound, time.Second)
+		s.expectGone(x)
+		s.expectRefused(s.begin(x, 0, ok()), pyth.CodeNotFound, 0)
+		if err := s.CloseSession(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
+			s.Errorf("closed again: %v", err)
+		}
+	})
+
+	on(t, "goes on when who wanted it has gone away", nil, func(s *scene) {
+		x := s.open()
+		ctx, cancel := context.WithTimeout(s.Context(), closeTime/2)
+		defer cancel()
+		if err := s.CloseSession(ctx, "ada", x.ID); !errors.Is(err, context.DeadlineExceeded) {
+			s.Errorf("got %v", err)
+		}
+		s.expectGone(x)
+	})
+
+	on(t, "happens when the session dies in a run", nil, func(s *scene) {
+		x := s.open()
+		r := s.begin(x, time.Second, &pyth.Outcome{Status: pyth.StatusKilled, SessionEnded: true})
+		waits := s.begin(x, 0, ok())
+		s.expect(r, 0, time.Second)
+		s.expectRefused(waits, pyth.CodeNotFound, time.Second)
+		s.expectGone(x)
+	})
+
+	for code, gone := range map[pyth.Code]bool{pyth.CodeNotFound: true, pyth.CodeUnavailable: false, pyth.CodeInvalid: false} {
+		on(t, "happens only if the host does not know it: "+string(code), nil, func(s *scene) {
+			x := s.open()
+			_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
+			if err != nil {
+				s.Fatal(err)
+			}
+			release(nil, pyth.Errorf(code, ""))
+			if gone {
+				s.expectGone(x)
+			} else {
+				// What did not run does not count.
+				s.expectThere(x, 0, false)
+			}
+		})
+	}
+
+	on(t, "the service closes all sessions, and opens no more", nil, func(s *scene) {
+		x, y := s.open(), s.open()
+		r := s.begin(x, time.Hour, ok())
+		opening := make(chan error)
+		go func() {
+			_, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{})
+			opening <- err
+		}()
+		go func() {
+			// Close waits for what is being opened.
+			if err := <-opening; pyth.ErrorCode(err) != pyth.CodeDraining {
+				s.Errorf("got %v", err)
+			}
+		}()
+		synctest.Wait()
+		s.Close()
+		if len(s.host.specs) > 0 {
+			s.Error("there are sessions yet")
+		}
+		s.expectStopped(r, 0)
+		s.expectGone(x)
+		s.expectGone(y)
+		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeDraining {
+			s.Errorf("got %v", err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	return string(must(os.ReadFile(path))(t))
+}
+
+// shellBlocks returns the code blocks of a section in the language "sh".
+func shellBlocks(t *testing.T, page, section string) []string {
+	t.Helper()
+	_, text, found := strings.Cut(page, "\n"+section+"\n")
+	if !found {
+		t.Fatalf("there is no section %q", section)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	var blocks []string
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, block[1])
+	}
+	return blocks
+}
+
+// TestFault25ReadmeCommandsWork runs the commands of the README as printed, but
+// for the server's address and the one that needs a model.
+func TestFault25ReadmeCommandsWork(t *testing.T) {
+	t.Parallel()
+	s := sharedServer(t)
+	readme := readFile(t, "../../README.md")
+	// Errors of the API make curl fail.
+	script := "set -eu\ncurl() { command curl --fail-with-body \"$@\"; echo; }\n"
+	for _, block := range shellBlocks(t, readme, "## Use") {
+		if !strings.Contains(block, "/api/v1/generate") {
+			script += strings.ReplaceAll(block, "http://127.0.0.1:8080", s.URL)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(dir, "bin", "pyth-on")); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"program.py": "import os, sys\nprint(os.environ['GREETING'], sys.argv[1:], input())\n",
+		"input.txt":  "given\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PYTH_ON_CACHE_DIR="+imageDir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{
+		`"stdout":"45 3.14.`, `"status":"timed_out"`, "event: end", `{"text/plain":"5"}`, `"image/svg+xml":"<svg`,
+		`"stdout":"token: [secret:BILLING_TOKEN]\n"`, "\n42\n", "\nhi ['argument'] given\n",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in: %s", want, out)
+		}
+	}
+}
+
+// TestFault25DocumentationIsComplete compares lists in the pages with what they
+// list: commands, flags, pages, folders.
+func TestFault25DocumentationIsComplete(t *testing.T) {
+	t.Parallel()
+	readme, operations := readFile(t, "../../README.md"), readFile(t, "../../docs/operations.md")
+	architecture := readFile(t, "../../docs/architecture.md")
+
+	help, err := pythOn(t, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(help, "Commands:\n")
+	commands, _, _ = strings.Cut(commands, "\nFlags:")
+	names := regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  `).FindAllStringSubmatch(commands, -1)
+	if len(names) < 11 {
+		t.Errorf("%d commands in %s", len(names), help)
+	}
+	for _, name := range names {
+		if !strings.Contains(readme, "\n| `pyth-on "+name[1]) {
+			t.Errorf("the README does not list the command %s", name[1])
+		}
+	}
+
+	serve, err := pythOn(t, "serve", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^ +(--[a-z-]+)`).FindAllStringSubmatch(serve, -1)
+	if len(flags) < 50 {
+		t.Errorf("%d flags in %s", len(flags), serve)
+	}
+	for _, flag := range flags {
+		if !strings.Contains(operations, "\n| `"+flag[1]+"` |") {
+			t.Errorf("docs/operations.md does not list %s", flag[1])
+		}
+	}
+
+	pages := must(filepath.Glob("../../docs/*.md"))(t)
+	for _, page := range pages {
+		if link := "](docs/" + filepath.Base(page) + ")"; !strings.Contains(readme, link) {
+			t.Errorf("the README has no link to %s", page)
+		}
+	}
+	packages := must(exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "../...").Output())(t)
+	root := must(filepath.Abs("../.."))(t)
+	for dir := range strings.Lines(string(packages)) {
+		folder := must(filepath.Rel(root, strings.TrimSpace(dir)))(t)
+		if strings.HasPrefix(folder, "examples/") {
+			continue
+		}
+		if !strings.Contains(architecture, "\n| `"+folder+"`") {
+			t.Errorf("docs/architecture.md does not list the folder %s", folder)
+		}
+	}
+}
+
+// TestFault25LinksOfDocumentationLead follows the links of each page to files
+// and to sections.
+func TestFault25LinksOfDocumentationLead(t *testing.T) {
+	t.Parallel()
+	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	pages := append(must(filepath.Glob("../../docs/*.md"))(t), "../../README.md")
+	pages = append(pages, must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
+	for _, page := range pages {
+		for _, link := range links.FindAllStringSubmatch(readFile(t, page), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			path, section, _ := strings.Cut(link[1], "#")
+			target := page
+			if path != "" {
+				target = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s: %v", page, link[1], err)
+				continue
+			}
+			if section != "" && !hasSection(readFile(t, target), section) {
+				t.Errorf("%s links to %s, which has no such section", page, link[1])
+			}
+		}
+	}
+}
+
+// hasSection tells whether a page has a heading with the anchor.
+func hasSection(page, anchor string) bool {
+	unwanted := regexp.MustCompile(`[^\pL\pN _-]`)
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := unwanted.ReplaceAllString(strings.ToLower(heading[1]), "")
+		if strings.ReplaceAll(name, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// behindNginx starts nginx with exactly what docs/operations.md shows, but for
+// the server's address, and returns its own.
+func behindNginx(t *testing.T, s *server) string {
+	t.Helper()
+	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
+	block, _, closed := strings.Cut(rest, "```")
+	if !found || !closed || !strings.Contains(block, "http://127.0.0.1:8080;") {
+		t.Fatal("docs/operations.md has no example for nginx")
+	}
+	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
+	dir := t.TempDir()
+	// The port is free now; nginx takes none that the kernel chooses.
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	address := listener.Addr().String()
+	listener.Close()
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;\n"
+	}
+	config := fmt.Sprintf(`%sdaemon off;
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {
+        listen %s;
+%s
+    }
+}
+`, user, address, block)
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := must(filepath.Abs("../../bin/nginx/usr/sbin/nginx"))(t)
+	if !exists(program) {
+		t.Fatalf("%s is missing: `scripts/prerequisites` fetches it", program)
+	}
+	cmd := exec.Command(program, "-p", dir, "-c", "nginx.conf")
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-exited
+		if t.Failed() {
+			t.Logf("nginx: %s", &log)
+		}
+	})
+	eventually(t, "nginx serves", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return "http://" + address
+}
+
+// zeros is so many bytes that are 0.
+type zeros int64
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if *z == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), int(*z))
+	clear(p[:n])
+	*z -= zeros(n)
+	return n, nil
+}
+
+func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a := s.register(t)
+	through := *s
+	through.URL = behindNginx(t, s)
+	viaProxy := *a
+	viaProxy.server = &through
+
+	// The files of a program, of the size that may be.
+	content := bytes.Repeat([]byte("\xff"), 10*mib-1)
+	viaProxy.execute(t, object{
+		"code":  "import os\nprint(os.path.getsize('f'))",
+		"files": []object{{"path": "f", "content": content, "encoding": "base64"}}, "limits": object{"memoryBytes": 512 * mib},
+	}).prints(t, fmt.Sprintln(len(content)))
+
+	// Files of a session, both ways.
+	session := viaProxy.open(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
+	const size = 200 * mib
+	body := zeros(size)
+	put := func(id string, body io.Reader, length int64) *http.Response {
+		t.Helper()
+		req := must(http.NewRequestWithContext(t.Context(), "PUT", through.URL+"/api/v1/sessions/"+id+"/files/a/large%20file.bin", body))(t)
+		req.ContentLength = length
+		req.Header.Set("X-Api-Key", a.APIKey)
+		req.Header.Set("Content-Type", "application/octet-stream")
+		return must(http.DefaultClient.Do(req))(t)
+	}
+	res := put(session.ID, &body, size)
+	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 201 {
+		t.Fatalf("%d: %s", res.StatusCode, text)
+	}
+	res.Body.Close()
+	session.in(t, "import os\nprint(os.path.getsize('a/large file.bin'))").prints(t, fmt.Sprintln(size))
+	req := must(http.NewRequestWithContext(t.Context(), "GET", through.URL+"/api/v1/sessions/"+session.ID+"/files/a/large%20file.bin", nil))(t)
+	req.Header.Set("X-Api-Key", a.APIKey)
+	res = must(http.DefaultClient.Do(req))(t)
+	if n := must(io.Copy(io.Discard, res.Body))(t); res.StatusCode != 200 || n != size {
+		t.Errorf("%d with %d bytes", res.StatusCode, n)
+	}
+	res.Body.Close()
+	// A whole GiB is the server's to refuse, not nginx's.
+	whole := zeros(1 << 30)
+	res = put("ses_none", &whole, 1<<30)
+	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {
+		t.Errorf("%d: %s", res.StatusCode, text)
+	}
+	res.Body.Close()
+
+	// Events come while the program runs, and closing the connection ends it.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(
+		`{"code": "import time\nprint('first', flush=True)\ntime.sleep(120)", "timeoutMs": 150000}`)))(t)
+	req.Header = a.streaming()
+	req.Header.Set("Content-Type", "application/json")
+	begun := time.Now()
+	res = must(http.DefaultClient.Do(req))(t)
+	lines := bufio.NewScanner(res.Body)
+	first := false
+	for !first && lines.Scan() {
+		first = strings.Contains(lines.Text(), "first")
+	}
+	if !first || s.metric(t, "pyth_on_executions_running") != 1 {
+		t.Errorf("no event before the end, after %v: %v", time.Since(begun), lines.Err())
+	}
+	cancel()
+	res.Body.Close()
+	eventually(t, "the run is canceled", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
+}

@@ -1,0 +1,319 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pyth-on/pyth-on/internal/api/openapitest"
+)
+
+// binary is the program under test, and imageDir a directory whose image other
+// data directories are given, so that it is made once.
+var binary, imageDir string
+
+// builtInImages are the images of imageDir before tests of custom images add
+// theirs.
+var builtInImages []string
+
+func TestMain(m *testing.M) {
+	binary = os.Getenv("PYTH_ON")
+	if binary == "" {
+		binary, _ = filepath.Abs("../../bin/pyth-on")
+	}
+	if _, err := os.Stat(binary); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
+		os.Exit(1)
+	}
+	keepDescriptors()
+	// Programs must not inherit that these are ignored, as they are for what a
+	// shell runs in the background.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
+	go func() {
+		<-interrupted
+		os.Exit(130)
+	}()
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "pyth-on-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		// Others than the owner run tests too.
+		_ = os.Chmod(dir, 0o755)
+		imageDir = filepath.Join(dir, "cache")
+		// Node is fetched as well, unless PYTH_ON_NODE says where it is.
+		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
+		warm.Stdin = strings.NewReader("console.log('ready')")
+		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
+			fmt.Fprintf(os.Stderr, "the first run failed: %v: %s\n", err, out)
+			return 1
+		}
+		if builtInImages, err = filepath.Glob(filepath.Join(imageDir, "rootfs-*.erofs")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		code := m.Run()
+		if err := stopSharedServer(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}())
+}
+
+// keepDescriptors lets nothing inherit what this process was started with
+// beyond the standard streams: programs outside would show it.
+func keepDescriptors() {
+	descriptors, _ := os.ReadDir("/proc/self/fd")
+	for _, d := range descriptors {
+		if fd, err := strconv.Atoi(d.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
+// server is a running `pyth-on serve`.
+type server struct {
+	URL     string
+	data    string
+	cmd     *exec.Cmd
+	log     *logBuffer
+	http    *http.Client
+	metrics string
+	exited  chan struct{}
+	started time.Time
+}
+
+// logBuffer keeps what the server writes and tells its addresses.
+type logBuffer struct {
+	mu    sync.Mutex
+	b     bytes.Buffer
+	lines chan string
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) follow(r io.Reader) {
+	defer close(l.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		l.mu.Lock()
+		l.b.WriteString(s.Text() + "\n")
+		l.mu.Unlock()
+		select {
+		case l.lines <- s.Text():
+		default: // Nobody waits for this line any more.
+		}
+	}
+}
+
+// dataDir makes a data directory that has an image already.
+func dataDir(t testing.TB) string {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := linkImages(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// linkImages gives a data directory the images of imageDir.
+func linkImages(dir string) error {
+	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
+	if err != nil || len(images) == 0 {
+		return fmt.Errorf("no image in %s: %w", imageDir, err)
+	}
+	node, err := filepath.Glob(filepath.Join(imageDir, "node-*"))
+	if err != nil {
+		return err
+	}
+	for _, image := range append(images, node...) {
+		if err := os.Link(image, filepath.Join(dir, filepath.Base(image))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
+
+// start starts a server in a new data directory and waits until it serves.
+func start(t testing.TB, flags ...string) *server {
+	return startIn(t, dataDir(t), nil, flags...)
+}
+
+func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
+	t.Helper()
+	s, err := launch(data, attr, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+// launch starts a server and waits until it serves.
+func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
+	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
+	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
+	s.cmd = exec.Command(binary, append(args, flags...)...)
+	s.cmd.Env = append(os.Environ(), "CANARY_OF_THE_HOST=must-not-be-seen")
+	s.cmd.SysProcAttr = attr
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	followed := make(chan struct{})
+	go func() {
+		s.log.follow(stderr)
+		close(followed)
+	}()
+	go func() {
+		<-followed
+		_ = s.cmd.Wait()
+		close(s.exited)
+	}()
+	if err := s.serves(); err != nil {
+		_ = s.cmd.Process.Kill()
+		return nil, err
+	}
+	return s, nil
+}
+
+// serves waits until the server has said its addresses, and connects the client.
+func (s *server) serves() error {
+	deadline := time.After(2 * time.Minute)
+	for s.URL == "" || s.metrics == "" {
+		select {
+		case line, ok := <-s.log.lines:
+			url := urlField.FindStringSubmatch(line)
+			switch {
+			case !ok:
+				return fmt.Errorf("the server ended: %s", s.log)
+			case strings.Contains(line, `msg="serving metrics"`), strings.Contains(line, `"msg":"serving metrics"`):
+				s.metrics = url[1]
+			case strings.Contains(line, "msg=serving"), strings.Contains(line, `"msg":"serving"`):
+				s.URL = url[1]
+			}
+		case <-deadline:
+			return fmt.Errorf("the server does not serve: %s", s.log)
+		}
+	}
+	document, err := http.Get(s.URL + "/openapi.json")
+	if err != nil {
+		return err
+	}
+	defer document.Body.Close()
+	text, err := io.ReadAll(document.Body)
+	if err != nil {
+		return err
+	}
+	validator, err := openapitest.New(text)
+	if err != nil {
+		return err
+	}
+	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	return nil
+}
+
+// stop ends the server gently.
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.exited:
+		return
+	default:
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.ends(t)
+}
+
+// ends waits for a server that was told to stop, and checks that it leaves
+// nothing.
+func (s *server) ends(t testing.TB) {
+	t.Helper()
+	if err := s.left(); err != nil {
+		t.Error(err)
+	}
+}
+
+// left waits for a server that was told to stop and returns what it left
+// behind as an error.
+func (s *server) left() error {
+	var errs []error
+	select {
+	case <-s.exited:
+		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+			errs = append(errs, fmt.Errorf("the server exited with %d: %s", code, s.log))
+		}
+	case <-time.After(time.Minute):
+		_ = s.cmd.Process.Kill()
+		errs = append(errs, fmt.Errorf("the server does not stop: %s", s.log))
+	}
+	for _, pid := range processesMentioning(s.data) {
+		errs = append(errs, fmt.Errorf("process %d is left", pid))
+	}
+	for _, group := range s.cgroups() {
+		errs = append(errs, fmt.Errorf("cgroup %s is left", group))
+	}
+	return errors.Join(errs...)
+}
+
+// kill ends the server as a crash would.
+func (s *server) kill(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.exited
+}
+
+// must returns a function that fails the test on an error, else gives v.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// eventually waits for what has no event to wait for.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	// The looks get rarer, so that they do not keep from happening what they
+	// look for.
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 seconds: %s", what)
+		}
+		time.Sleep(pause)
+	}
+}
