@@ -153,8 +153,8 @@ type Job struct {
 	Network []string
 	// Secrets are further variables of its environment, which must not be kept.
 	Secrets SecretGrant
-	// Locked is the program if it is encrypted; Code is empty then.
-	Locked *Locked
+	// Encrypted is the program if it is encrypted; Code is empty then.
+	Encrypted *EncryptedJob
 	// Layers are the packages of the sandbox that it runs in; there are none in
 	// a runtime of the operator's own.
 	Layers Layers

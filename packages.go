@@ -26,8 +26,8 @@ type Package struct {
 	InstalledAt time.Time
 }
 
-// LockedPackage is a package by what its files are made from.
-type LockedPackage struct {
+// PinnedPackage is a package by what its files are made from.
+type PinnedPackage struct {
 	Package
 	// Place tells packages of a list apart: Node may have several versions of
 	// one, each in a directory of its own.
@@ -46,7 +46,7 @@ type PackageList struct {
 	Revision int
 	// Layer names the files; "" for none.
 	Layer    string
-	Packages []*LockedPackage
+	Packages []*PinnedPackage
 }
 
 // PackageProgress hears what is done for a change, in words. An error gives the

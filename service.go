@@ -89,8 +89,8 @@ type Program struct {
 	AllSecrets bool
 	// KeepSecrets leaves their values in the output.
 	KeepSecrets bool
-	// Locked is the program if it is encrypted; Code is empty then.
-	Locked *Locked
+	// Encrypted is the program if it is encrypted; Code is empty then.
+	Encrypted *EncryptedJob
 }
 
 // Execution is a run that has ended.

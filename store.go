@@ -15,7 +15,7 @@ type Store interface {
 	KeyStore
 	SecretStore
 	AuditStore
-	EncryptedCodeStore
+	EncryptedProgramStore
 	PackageStore
 	TokenBudgetStore
 	// Ping tells whether the store can serve.
@@ -187,16 +187,16 @@ type AuditStore interface {
 	PruneAudit(ctx context.Context, from, to int64) error
 }
 
-// EncryptedCodeStore keeps encrypted programs, as they are.
-type EncryptedCodeStore interface {
+// EncryptedProgramStore keeps encrypted programs, as they are.
+type EncryptedProgramStore interface {
 	// StoreCode makes the program of that name, or replaces it but for the times
 	// of its making and last execution. It fails with CodeConflict when it would
 	// be more than so many of the user.
-	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode, at time.Time, most int) (s *StoredCode, created bool, err error)
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's by name, in the order of its bytes.
-	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
-	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
+	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
 	// NoteExecuted sets the time of the last execution; no program of that name
 	// is no error.
 	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// EncryptedCode is a program that its author encrypted (docs/zero-knowledge.md).
+// EncryptedProgram is a program that its author encrypted (docs/zero-knowledge.md).
 // The server knows its form and nothing of its content.
-type EncryptedCode struct {
+type EncryptedProgram struct {
 	Language Language
 	// Name binds the program to the name that it is stored under; "" binds it to
 	// none.
@@ -28,8 +28,8 @@ type KDF struct {
 	Parallelism int
 }
 
-// StoredCode is what is known of an encrypted program that is kept.
-type StoredCode struct {
+// StoredProgram is what is known of an encrypted program that is kept.
+type StoredProgram struct {
 	Name      string
 	Language  Language
 	SizeBytes int64
@@ -39,12 +39,12 @@ type StoredCode struct {
 	LastExecutedAt time.Time
 }
 
-// Locked is an encrypted program and what opens it, which happens in the
+// EncryptedJob is an encrypted program and what opens it, which happens in the
 // sandbox.
-type Locked struct {
+type EncryptedJob struct {
 	// Name is what the program is stored under.
 	Name string
-	Code *EncryptedCode
+	Code *EncryptedProgram
 	// Password opens it; it is wiped when a sandbox has it.
 	Password []byte
 	// Sealed is the password encrypted to the key of the reserved sandbox (RFC
@@ -65,18 +65,18 @@ type Reservation struct {
 	ExpiresAt time.Time
 }
 
-// ZKService keeps encrypted programs. It is safe for concurrent use.
-type ZKService interface {
+// EncryptedService keeps encrypted programs. It is safe for concurrent use.
+type EncryptedService interface {
 	// Encrypt encrypts a program, bound to no name, for those who do not do it
 	// themselves. It does not keep the password.
-	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedCode, error)
+	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
 	// StoreCode makes or replaces the program of that name. It fails with
 	// CodeConflict when the user has as many as one may.
-	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedCode) (s *StoredCode, created bool, err error)
+	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's by name.
-	Codes(ctx context.Context, user UserID) ([]*StoredCode, error)
-	Code(ctx context.Context, user UserID, name string) (*EncryptedCode, error)
+	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
+	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
 	// NoteExecuted notes, some time, that the program was executed just now.
 	NoteExecuted(user UserID, name string)
 	// Reserve fails with CodeOverloaded when there is no room, and with

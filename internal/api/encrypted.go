@@ -306,7 +306,7 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 		return nil, err
 	}
 	locked.Name = in.Name
-	program.Language, program.Locked = locked.Code.Language, locked
+	program.Language, program.Encrypted = locked.Code.Language, locked
 	out, err := h.run(ctx, in.r, in.w, program)
 	if err == nil {
 		h.cfg.ZK.NoteExecuted(user, in.Name)
@@ -315,14 +315,14 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 }
 
 // locked is what opens the program, which the caller adds.
-func (r *ZKExecuteRequest) locked() (*pyth.Locked, error) {
+func (r *ZKExecuteRequest) locked() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {
 	case r.SealedPassword == "" && r.SandboxID == "":
 		if len(r.MasterPassword) == 0 {
 			return nil, fault("body.masterPassword", "is required, or sealedPassword and sandboxId are")
 		}
-		return &pyth.Locked{Password: r.MasterPassword}, nil
+		return &pyth.EncryptedJob{Password: r.MasterPassword}, nil
 	case len(r.MasterPassword) > 0:
 		return nil, fault("body.masterPassword", "must be left out beside sealedPassword and sandboxId")
 	case r.SealedPassword == "":
@@ -334,14 +334,14 @@ func (r *ZKExecuteRequest) locked() (*pyth.Locked, error) {
 	if err != nil {
 		return nil, fault("body.sealedPassword", notBase64)
 	}
-	return &pyth.Locked{Sealed: sealed, Sandbox: pyth.ReservationID(r.SandboxID)}, nil
+	return &pyth.EncryptedJob{Sealed: sealed, Sandbox: pyth.ReservationID(r.SandboxID)}, nil
 }
 
 const notBase64 = "is not standard base64 with padding"
 
 // code is the payload in the server's terms.
-func (p *ZKPayload) code() (*pyth.EncryptedCode, error) {
-	c := &pyth.EncryptedCode{
+func (p *ZKPayload) code() (*pyth.EncryptedProgram, error) {
+	c := &pyth.EncryptedProgram{
 		Language: pyth.Language(p.Language),
 		Name:     p.Name,
 		KDF:      pyth.KDF{Time: p.KDF.Time, MemoryKiB: p.KDF.MemoryKiB, Parallelism: p.KDF.Parallelism},
@@ -363,7 +363,7 @@ func (p *ZKPayload) code() (*pyth.EncryptedCode, error) {
 	return c, faults.Err()
 }
 
-func zkPayload(c *pyth.EncryptedCode) ZKPayload {
+func zkPayload(c *pyth.EncryptedProgram) ZKPayload {
 	encode := base64.StdEncoding.EncodeToString
 	return ZKPayload{
 		Version:  1,
@@ -377,7 +377,7 @@ func zkPayload(c *pyth.EncryptedCode) ZKPayload {
 	}
 }
 
-func encryptedCodeMetadata(c *pyth.StoredCode) EncryptedCodeMetadata {
+func encryptedCodeMetadata(c *pyth.StoredProgram) EncryptedCodeMetadata {
 	return EncryptedCodeMetadata{
 		Name:           c.Name,
 		Language:       string(c.Language),

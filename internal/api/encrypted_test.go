@@ -24,12 +24,12 @@ type encrypted struct {
 	mu       sync.Mutex
 	err      error
 	created  bool
-	stored   *pyth.EncryptedCode
+	stored   *pyth.EncryptedProgram
 	password string
 	calls    []string
 }
 
-var _ pyth.ZKService = (*encrypted)(nil)
+var _ pyth.EncryptedService = (*encrypted)(nil)
 
 func (e *encrypted) call(user pyth.UserID, format string, args ...any) error {
 	e.mu.Lock()
@@ -38,12 +38,12 @@ func (e *encrypted) call(user pyth.UserID, format string, args ...any) error {
 	return e.err
 }
 
-func (e *encrypted) Encrypt(_ context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedCode, error) {
+func (e *encrypted) Encrypt(_ context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedProgram, error) {
 	e.password = string(password)
 	return oneCode(), e.call("", "encrypt %s %s", language, code)
 }
 
-func (e *encrypted) StoreCode(_ context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {
+func (e *encrypted) StoreCode(_ context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	e.stored = c
 	return oneStored(), e.created, e.call(user, "store %s", name)
 }
@@ -52,11 +52,11 @@ func (e *encrypted) DeleteCode(_ context.Context, user pyth.UserID, name string)
 	return e.call(user, "delete %s", name)
 }
 
-func (e *encrypted) Codes(_ context.Context, user pyth.UserID) ([]*pyth.StoredCode, error) {
-	return []*pyth.StoredCode{oneStored()}, e.call(user, "list")
+func (e *encrypted) Codes(_ context.Context, user pyth.UserID) ([]*pyth.StoredProgram, error) {
+	return []*pyth.StoredProgram{oneStored()}, e.call(user, "list")
 }
 
-func (e *encrypted) Code(_ context.Context, user pyth.UserID, name string) (*pyth.EncryptedCode, error) {
+func (e *encrypted) Code(_ context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	return oneCode(), e.call(user, "get %s", name)
 }
 
@@ -68,8 +68,8 @@ func (e *encrypted) Reserve(_ context.Context, user pyth.UserID) (*pyth.Reservat
 	return &pyth.Reservation{ID: "res_1", PublicKey: []byte{0, 255, 62}, ExpiresAt: created}, e.call(user, "reserve")
 }
 
-func oneCode() *pyth.EncryptedCode {
-	return &pyth.EncryptedCode{
+func oneCode() *pyth.EncryptedProgram {
+	return &pyth.EncryptedProgram{
 		Language: pyth.JavaScript, Name: "report",
 		KDF:   pyth.KDF{Salt: []byte("0123456789abcdef"), Time: 3, MemoryKiB: 65536, Parallelism: 4},
 		Nonce: []byte("0123456789abcdef01234567"), Ciphertext: []byte{0, 255, 62},
@@ -80,8 +80,8 @@ const oneCodeJSON = `{"version":1,"language":"javascript","name":"report",` +
 	`"kdf":{"name":"argon2id","salt":"MDEyMzQ1Njc4OWFiY2RlZg==","time":3,"memoryKiB":65536,"parallelism":4},` +
 	`"cipher":{"name":"xchacha20-poly1305","nonce":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"},"ciphertext":"AP8+"}`
 
-func oneStored() *pyth.StoredCode {
-	return &pyth.StoredCode{Name: "report", Language: pyth.Python, SizeBytes: 3, CreatedAt: created, UpdatedAt: created.Add(time.Second)}
+func oneStored() *pyth.StoredProgram {
+	return &pyth.StoredProgram{Name: "report", Language: pyth.Python, SizeBytes: 3, CreatedAt: created, UpdatedAt: created.Add(time.Second)}
 }
 
 const oneStoredJSON = `{"name":"report","language":"python","sizeBytes":3,"createdAt":"2026-04-04T08:23:21.123Z","updatedAt":"2026-04-04T08:23:22.123Z"}`
@@ -194,20 +194,20 @@ func TestAnEncryptedProgramRunsAsOthersDo(t *testing.T) {
 	sealed := base64.StdEncoding.EncodeToString([]byte("sealed"))
 	for name, c := range map[string]struct {
 		body string
-		want pyth.Locked
+		want pyth.EncryptedJob
 	}{
-		"by a password": {`{"masterPassword":"p\u00e4ss\n🔑","args":["a"],"limits":{"memoryBytes":1000}}`, pyth.Locked{Password: []byte("päss\n🔑")}},
+		"by a password": {`{"masterPassword":"p\u00e4ss\n🔑","args":["a"],"limits":{"memoryBytes":1000}}`, pyth.EncryptedJob{Password: []byte("päss\n🔑")}},
 		"by a sealed one": {
 			`{"sealedPassword":"` + sealed + `","sandboxId":"res_1","args":["a"],"limits":{"memoryBytes":1000}}`,
-			pyth.Locked{Sealed: []byte("sealed"), Sandbox: "res_1"},
+			pyth.EncryptedJob{Sealed: []byte("sealed"), Sandbox: "res_1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, e := newZKServer(t)
-			var got pyth.Locked
+			var got pyth.EncryptedJob
 			var kept []byte
 			s.executions.run = func(_ context.Context, p *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
-				got, kept = *p.Locked, p.Locked.Password
+				got, kept = *p.Encrypted, p.Encrypted.Password
 				got.Password = bytes.Clone(kept)
 				return succeeded("42\n"), nil
 			}

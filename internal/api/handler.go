@@ -44,7 +44,7 @@ type Config struct {
 	// service heard of them; nil for nobody.
 	Denials Denials
 	// ZK is nil where no encrypted programs are kept.
-	ZK pyth.ZKService
+	ZK pyth.EncryptedService
 	// Generations are nil where nothing is generated. GenerateTimeout bounds one
 	// answer of the model.
 	Generations     pyth.GenerateService

@@ -110,7 +110,7 @@ func (s *stream) Started(id pyth.ExecutionID) error {
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
-	whole := len(pyth.WholeCharacters(text))
+	whole := len(pyth.TrimIncompleteRune(text))
 	*rest = bytes.Clone(text[whole:])
 	return s.text(name, text[:whole])
 }

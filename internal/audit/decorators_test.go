@@ -183,7 +183,7 @@ func TestRunsAreEnteredByWhatIsKnownOfThem(t *testing.T) {
 		Usage: pyth.Usage{Wall: 1600 * time.Microsecond},
 	}}
 	program := &pyth.Program{Code: "canary", Language: pyth.JavaScript, Session: "ses_1", Secrets: []string{"KEY"}, Stdin: "canary", Labels: []string{"x"}}
-	locked := &pyth.Program{Language: pyth.Python, Locked: &pyth.Locked{Name: "mine", Password: []byte("canary")}}
+	locked := &pyth.Program{Language: pyth.Python, Encrypted: &pyth.EncryptedJob{Name: "mine", Password: []byte("canary")}}
 	for name, c := range map[string]struct {
 		program *pyth.Program
 		err     error
@@ -403,22 +403,22 @@ func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
 }
 
 type zkOf struct {
-	pyth.ZKService
+	pyth.EncryptedService
 	err error
 }
 
-func (z zkOf) StoreCode(context.Context, pyth.UserID, string, *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {
+func (z zkOf) StoreCode(context.Context, pyth.UserID, string, *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if z.err != nil {
 		return nil, false, z.err
 	}
-	return &pyth.StoredCode{SizeBytes: 17}, true, nil
+	return &pyth.StoredProgram{SizeBytes: 17}, true, nil
 }
 
 func (z zkOf) DeleteCode(context.Context, pyth.UserID, string) error { return z.err }
 
 func TestChangesOfEncryptedProgramsAreEntered(t *testing.T) {
 	r := new(recorder)
-	code := &pyth.EncryptedCode{Language: pyth.Python, Ciphertext: []byte("canary")}
+	code := &pyth.EncryptedProgram{Language: pyth.Python, Ciphertext: []byte("canary")}
 	_, _, _ = audit.ZK(zkOf{}, r).StoreCode(t.Context(), "ada", "mine", code)
 	_ = audit.ZK(zkOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).DeleteCode(t.Context(), "ada", "mine")
 	r.wants(t,

@@ -8,18 +8,18 @@ import (
 
 // ZK enters changes of encrypted programs. That one is run is entered by
 // Executions.
-func ZK(next pyth.ZKService, to pyth.Auditor) pyth.ZKService {
+func ZK(next pyth.EncryptedService, to pyth.Auditor) pyth.EncryptedService {
 	return &zk{next, to}
 }
 
 type zk struct {
-	pyth.ZKService
+	pyth.EncryptedService
 	to pyth.Auditor
 }
 
 // StoreCode enters zk.stored.
-func (z *zk) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {
-	stored, created, err := z.ZKService.StoreCode(ctx, user, name, c)
+func (z *zk) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
+	stored, created, err := z.EncryptedService.StoreCode(ctx, user, name, c)
 	e := &pyth.AuditEvent{
 		User: user, Action: pyth.ActionZKStored, Resource: name,
 		Details: map[string]any{"language": string(c.Language), "created": created},
@@ -35,6 +35,6 @@ func (z *zk) StoreCode(ctx context.Context, user pyth.UserID, name string, c *py
 
 // DeleteCode enters zk.deleted.
 func (z *zk) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
-	err := z.ZKService.DeleteCode(ctx, user, name)
+	err := z.EncryptedService.DeleteCode(ctx, user, name)
 	return after(ctx, z.to, &pyth.AuditEvent{User: user, Action: pyth.ActionZKDeleted, Resource: name}, err)
 }

@@ -46,9 +46,9 @@ func executed(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 		language = pyth.Python
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
-	if p.Locked != nil {
+	if p.Encrypted != nil {
 		// The hash of a ciphertext would say little, and of the program nothing.
-		e.Action, e.Resource = pyth.ActionZKExecuted, p.Locked.Name
+		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		sum := sha256.Sum256([]byte(p.Code))
 		e.Details["codeSha256"] = hex.EncodeToString(sum[:])

@@ -41,7 +41,7 @@ func (f *faults) checkLanguage(l pyth.Language) {
 }
 
 // checkCode checks an encrypted program that is to be stored under the name.
-func checkCode(under string, c *pyth.EncryptedCode) error {
+func checkCode(under string, c *pyth.EncryptedProgram) error {
 	var f faults
 	if !name.MatchString(under) {
 		f.Add("path.name", "must have 1 to 128 letters, digits, dots, underscores and hyphens, and begin with a letter or digit")

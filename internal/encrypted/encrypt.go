@@ -33,7 +33,7 @@ func newEncrypter(concurrent int) encrypter {
 }
 
 // Encrypt encrypts the program and wipes the password.
-func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedCode, error) {
+func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedProgram, error) {
 	defer clear(password)
 	if err := checkProgram(language, code, password); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, p
 	if err != nil {
 		return nil, err
 	}
-	return &pyth.EncryptedCode{
+	return &pyth.EncryptedProgram{
 		Language:   language,
 		KDF:        pyth.KDF{Salt: box.KDF.Salt, Time: kdfTime, MemoryKiB: kdfMemoryKiB, Parallelism: kdfParallelism},
 		Nonce:      box.Nonce,

@@ -24,7 +24,7 @@ func TestAProgramIsEncryptedAsRecommendedAndThePasswordWiped(t *testing.T) {
 	}
 	password := []byte(" pässwörd")
 	got, err := e.Encrypt(t.Context(), pyth.TypeScript, []byte("let x = 1"), password)
-	want := &pyth.EncryptedCode{
+	want := &pyth.EncryptedProgram{
 		Language: pyth.TypeScript, Nonce: box.Nonce, Ciphertext: []byte("sealed let x = 1 pässwörd"),
 		KDF: pyth.KDF{Salt: box.KDF.Salt, Time: 3, MemoryKiB: 65536, Parallelism: 4},
 	}

@@ -22,7 +22,7 @@ import (
 // Config is what a Service works with. Zero values of what is optional mean the
 // defaults.
 type Config struct {
-	Store pyth.EncryptedCodeStore
+	Store pyth.EncryptedProgramStore
 	Host  pyth.ReservationHost
 	// Packages are nil where there are none.
 	Packages pyth.PackageSource
@@ -45,7 +45,7 @@ type Service struct {
 	notes sync.WaitGroup
 }
 
-var _ pyth.ZKService = (*Service)(nil)
+var _ pyth.EncryptedService = (*Service)(nil)
 
 // New makes a Service.
 func New(config Config) *Service {
@@ -57,7 +57,7 @@ func New(config Config) *Service {
 func (s *Service) Close() { s.notes.Wait() }
 
 // StoreCode makes or replaces the program.
-func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode) (*pyth.StoredCode, bool, error) {
+func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if err := checkCode(name, c); err != nil {
 		return nil, false, err
 	}
@@ -70,12 +70,12 @@ func (s *Service) DeleteCode(ctx context.Context, user pyth.UserID, name string)
 }
 
 // Codes lists the user's programs.
-func (s *Service) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredCode, error) {
+func (s *Service) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredProgram, error) {
 	return s.config.Store.Codes(ctx, user)
 }
 
 // Code is a program of the user.
-func (s *Service) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedCode, error) {
+func (s *Service) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	return s.config.Store.Code(ctx, user, name)
 }
 

@@ -55,8 +55,8 @@ func service(t *testing.T, change ...func(*encrypted.Config)) *encrypted.Service
 }
 
 // code is a program that may be stored under any name.
-func code() *pyth.EncryptedCode {
-	return &pyth.EncryptedCode{
+func code() *pyth.EncryptedProgram {
+	return &pyth.EncryptedProgram{
 		Language:   pyth.Python,
 		KDF:        pyth.KDF{Salt: make([]byte, 16), Time: 1, MemoryKiB: 8, Parallelism: 1},
 		Nonce:      make([]byte, 24),
@@ -105,40 +105,40 @@ func TestOnlyWhatCanBeOpenedSomeTimeIsStored(t *testing.T) {
 	s := service(t)
 	for name, c := range map[string]struct {
 		under  string
-		change func(c *pyth.EncryptedCode)
+		change func(c *pyth.EncryptedProgram)
 		at     []string
 	}{
-		"the least":               {"a", func(*pyth.EncryptedCode) {}, nil},
+		"the least":               {"a", func(*pyth.EncryptedProgram) {}, nil},
 		"the most":                {strings.Repeat("a", 128), most, nil},
-		"bound to its name":       {"a.B_c-0", func(c *pyth.EncryptedCode) { c.Name = "a.B_c-0" }, nil},
-		"bound to another name":   {"a", func(c *pyth.EncryptedCode) { c.Name = "b" }, []string{"body.name"}},
-		"bound to it in capitals": {"a", func(c *pyth.EncryptedCode) { c.Name = "A" }, []string{"body.name"}},
-		"no name":                 {"", func(*pyth.EncryptedCode) {}, []string{"path.name"}},
-		"a name that is too long": {strings.Repeat("a", 129), func(*pyth.EncryptedCode) {}, []string{"path.name"}},
-		"a name of a path":        {"a/b", func(*pyth.EncryptedCode) {}, []string{"path.name"}},
-		"a name of dots":          {"..", func(*pyth.EncryptedCode) {}, []string{"path.name"}},
-		"a name with a line":      {"a\n", func(*pyth.EncryptedCode) {}, []string{"path.name"}},
-		"another language":        {"a", func(c *pyth.EncryptedCode) { c.Language = "cobol" }, []string{"body.language"}},
-		"a short salt":            {"a", func(c *pyth.EncryptedCode) { c.KDF.Salt = make([]byte, 15) }, []string{"body.kdf.salt"}},
-		"no passes":               {"a", func(c *pyth.EncryptedCode) { c.KDF.Time = 0 }, []string{"body.kdf.time"}},
-		"too many passes":         {"a", func(c *pyth.EncryptedCode) { c.KDF.Time = 11 }, []string{"body.kdf.time"}},
-		"too little memory":       {"a", func(c *pyth.EncryptedCode) { c.KDF.MemoryKiB = 7 }, []string{"body.kdf.memoryKiB"}},
-		"too much memory":         {"a", func(c *pyth.EncryptedCode) { c.KDF.MemoryKiB = 262145 }, []string{"body.kdf.memoryKiB"}},
+		"bound to its name":       {"a.B_c-0", func(c *pyth.EncryptedProgram) { c.Name = "a.B_c-0" }, nil},
+		"bound to another name":   {"a", func(c *pyth.EncryptedProgram) { c.Name = "b" }, []string{"body.name"}},
+		"bound to it in capitals": {"a", func(c *pyth.EncryptedProgram) { c.Name = "A" }, []string{"body.name"}},
+		"no name":                 {"", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name that is too long": {strings.Repeat("a", 129), func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name of a path":        {"a/b", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name of dots":          {"..", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name with a line":      {"a\n", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"another language":        {"a", func(c *pyth.EncryptedProgram) { c.Language = "cobol" }, []string{"body.language"}},
+		"a short salt":            {"a", func(c *pyth.EncryptedProgram) { c.KDF.Salt = make([]byte, 15) }, []string{"body.kdf.salt"}},
+		"no passes":               {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 0 }, []string{"body.kdf.time"}},
+		"too many passes":         {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 11 }, []string{"body.kdf.time"}},
+		"too little memory":       {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 7 }, []string{"body.kdf.memoryKiB"}},
+		"too much memory":         {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 262145 }, []string{"body.kdf.memoryKiB"}},
 		"too little for its lanes": {
-			"a", func(c *pyth.EncryptedCode) { c.KDF.MemoryKiB, c.KDF.Parallelism = 31, 4 },
+			"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB, c.KDF.Parallelism = 31, 4 },
 			[]string{"body.kdf.memoryKiB"},
 		},
-		"no lanes":       {"a", func(c *pyth.EncryptedCode) { c.KDF.Parallelism = 0 }, []string{"body.kdf.parallelism"}},
-		"too many lanes": {"a", func(c *pyth.EncryptedCode) { c.KDF.Parallelism = 17 }, []string{"body.kdf.parallelism"}},
+		"no lanes":       {"a", func(c *pyth.EncryptedProgram) { c.KDF.Parallelism = 0 }, []string{"body.kdf.parallelism"}},
+		"too many lanes": {"a", func(c *pyth.EncryptedProgram) { c.KDF.Parallelism = 17 }, []string{"body.kdf.parallelism"}},
 		"numbers out of any range": {
-			"a", func(c *pyth.EncryptedCode) {
+			"a", func(c *pyth.EncryptedProgram) {
 				c.KDF = pyth.KDF{Salt: make([]byte, 16), Time: -1 << 62, MemoryKiB: 1 << 62, Parallelism: 1 << 62}
 			},
 			[]string{"body.kdf.memoryKiB", "body.kdf.parallelism", "body.kdf.time"},
 		},
-		"a nonce of another cipher": {"a", func(c *pyth.EncryptedCode) { c.Nonce = make([]byte, 12) }, []string{"body.cipher.nonce"}},
-		"nothing but a tag":         {"a", func(c *pyth.EncryptedCode) { c.Ciphertext = make([]byte, 16) }, []string{"body.ciphertext"}},
-		"too large":                 {"a", func(c *pyth.EncryptedCode) { c.Ciphertext = make([]byte, 1<<20+17) }, []string{"body.ciphertext"}},
+		"a nonce of another cipher": {"a", func(c *pyth.EncryptedProgram) { c.Nonce = make([]byte, 12) }, []string{"body.cipher.nonce"}},
+		"nothing but a tag":         {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 16) }, []string{"body.ciphertext"}},
+		"too large":                 {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 1<<20+17) }, []string{"body.ciphertext"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := code()
@@ -154,7 +154,7 @@ func TestOnlyWhatCanBeOpenedSomeTimeIsStored(t *testing.T) {
 	}
 }
 
-func most(c *pyth.EncryptedCode) {
+func most(c *pyth.EncryptedProgram) {
 	c.KDF.Time, c.KDF.MemoryKiB, c.KDF.Parallelism = 10, 262144, 16
 	c.Ciphertext = make([]byte, 1<<20+16)
 }
@@ -170,7 +170,7 @@ func TestWhatIsStoredCanBeListedAndDeleted(t *testing.T) {
 	s.NoteExecuted("ada", "a")
 	s.Close()
 	all, err := s.Codes(t.Context(), "ada")
-	want := []*pyth.StoredCode{{Name: "a", Language: pyth.Python, SizeBytes: 17, CreatedAt: now, UpdatedAt: now, LastExecutedAt: now}}
+	want := []*pyth.StoredProgram{{Name: "a", Language: pyth.Python, SizeBytes: 17, CreatedAt: now, UpdatedAt: now, LastExecutedAt: now}}
 	if diff := cmp.Diff(want, all); diff != "" || err != nil {
 		t.Error(err, diff)
 	}

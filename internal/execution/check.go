@@ -39,7 +39,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 		return err
 	}
 	var f pyth.Faults
-	if len(job.Code) == 0 && job.Locked == nil {
+	if len(job.Code) == 0 && job.Encrypted == nil {
 		f.Add("body.code", "must not be empty")
 	}
 	checkLocked(&f, job)
@@ -138,8 +138,8 @@ func checkLabels(f *pyth.Faults, labels []string) {
 // givenBytes is how much of the disk is full before the program runs.
 func givenBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
-	if job.Locked != nil {
-		given += int64(len(job.Locked.Code.Ciphertext))
+	if job.Encrypted != nil {
+		given += int64(len(job.Encrypted.Code.Ciphertext))
 	}
 	for _, file := range job.Files {
 		given += int64(len(file.Content))

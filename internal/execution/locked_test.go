@@ -11,20 +11,20 @@ import (
 )
 
 // encrypted is a program whose key takes so much memory.
-func encrypted(memoryKiB int) *pyth.Locked {
-	return &pyth.Locked{
+func encrypted(memoryKiB int) *pyth.EncryptedJob {
+	return &pyth.EncryptedJob{
 		Name: "report", Password: []byte("pw"),
-		Code: &pyth.EncryptedCode{Language: pyth.Python, KDF: pyth.KDF{MemoryKiB: memoryKiB}, Ciphertext: make([]byte, 17)},
+		Code: &pyth.EncryptedProgram{Language: pyth.Python, KDF: pyth.KDF{MemoryKiB: memoryKiB}, Ciphertext: make([]byte, 17)},
 	}
 }
 
 func TestAnEncryptedProgramIsDispatchedAsItIs(t *testing.T) {
 	s, r := service()
 	l := encrypted(64 << 10)
-	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Language: pyth.Python, Locked: l}, nil); err != nil {
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Language: pyth.Python, Encrypted: l}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if r.job.Locked != l || len(r.job.Code) > 0 {
+	if r.job.Encrypted != l || len(r.job.Code) > 0 {
 		t.Errorf("got %+v", r.job)
 	}
 }
@@ -36,18 +36,18 @@ func TestFaultyEncryptedProgramsAreRefused(t *testing.T) {
 	}{
 		"a key that just fits":    {func(p *pyth.Program) { p.Limits.MemoryBytes = 32<<20 + 64<<20 }, nil},
 		"a key that does not fit": {func(p *pyth.Program) { p.Limits.MemoryBytes = 32<<20 + 64<<20 - 1 }, []string{"body.limits.memoryBytes"}},
-		"no password":             {func(p *pyth.Program) { p.Locked.Password = nil }, []string{"body.masterPassword"}},
-		"too long a password":     {func(p *pyth.Program) { p.Locked.Password = make([]byte, 1025) }, []string{"body.masterPassword"}},
-		"a sealed password":       {func(p *pyth.Program) { p.Locked.Sandbox, p.Locked.Sealed = "r", make([]byte, 49) }, nil},
-		"a sealed one of nothing": {func(p *pyth.Program) { p.Locked.Sandbox, p.Locked.Sealed = "r", make([]byte, 48) }, []string{"body.sealedPassword"}},
-		"too long a sealed one":   {func(p *pyth.Program) { p.Locked.Sandbox, p.Locked.Sealed = "r", make([]byte, 1073) }, []string{"body.sealedPassword"}},
+		"no password":             {func(p *pyth.Program) { p.Encrypted.Password = nil }, []string{"body.masterPassword"}},
+		"too long a password":     {func(p *pyth.Program) { p.Encrypted.Password = make([]byte, 1025) }, []string{"body.masterPassword"}},
+		"a sealed password":       {func(p *pyth.Program) { p.Encrypted.Sandbox, p.Encrypted.Sealed = "r", make([]byte, 49) }, nil},
+		"a sealed one of nothing": {func(p *pyth.Program) { p.Encrypted.Sandbox, p.Encrypted.Sealed = "r", make([]byte, 48) }, []string{"body.sealedPassword"}},
+		"too long a sealed one":   {func(p *pyth.Program) { p.Encrypted.Sandbox, p.Encrypted.Sealed = "r", make([]byte, 1073) }, []string{"body.sealedPassword"}},
 		"a disk that is too small": {func(p *pyth.Program) {
-			p.Limits.DiskBytes, p.Locked.Code.Ciphertext = 1<<20, make([]byte, 1<<19)
+			p.Limits.DiskBytes, p.Encrypted.Code.Ciphertext = 1<<20, make([]byte, 1<<19)
 		}, []string{"body.limits.diskBytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, r := service()
-			p := &pyth.Program{Language: pyth.Python, Locked: encrypted(64 << 10)}
+			p := &pyth.Program{Language: pyth.Python, Encrypted: encrypted(64 << 10)}
 			c.change(p)
 			_, err := s.Execute(t.Context(), "ada", p, nil)
 			expectFaults(t, err, c.at)
@@ -76,7 +76,7 @@ func expectFaults(t *testing.T, err error, want []string) {
 
 func TestAnEncryptedProgramHasToSuitItsSession(t *testing.T) {
 	for name, c := range map[string]struct {
-		locked   *pyth.Locked
+		locked   *pyth.EncryptedJob
 		language pyth.Language
 		at       []string
 	}{
@@ -84,12 +84,12 @@ func TestAnEncryptedProgramHasToSuitItsSession(t *testing.T) {
 		"its language is another":        {encrypted(1 << 10), pyth.Python, []string{"body.sessionId"}},
 		"its key takes more than it has": {encrypted(64 << 10), pyth.JavaScript, []string{"body.limits.memoryBytes"}},
 		"it is for another sandbox": {
-			&pyth.Locked{Sandbox: "r", Sealed: make([]byte, 64), Code: encrypted(1 << 10).Code}, pyth.JavaScript, []string{"body.sandboxId"},
+			&pyth.EncryptedJob{Sandbox: "r", Sealed: make([]byte, 64), Code: encrypted(1 << 10).Code}, pyth.JavaScript, []string{"body.sandboxId"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := withSession(succeeds)
-			_, err := s.Execute(t.Context(), "ada", &pyth.Program{Session: "ses", Language: c.language, Locked: c.locked}, nil)
+			_, err := s.Execute(t.Context(), "ada", &pyth.Program{Session: "ses", Language: c.language, Encrypted: c.locked}, nil)
 			expectFaults(t, err, c.at)
 		})
 	}

@@ -163,7 +163,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Limits:      WithDefaults(p.Limits, s.config.Limits.Default),
 		Isolation:   cmp.Or(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
-		Locked:      p.Locked,
+		Encrypted:   p.Encrypted,
 		Network:     p.Network,
 	}
 	if session != nil {

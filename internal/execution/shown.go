@@ -32,7 +32,7 @@ func beginning(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
-	return string(pyth.WholeCharacters([]byte(text[:most])))
+	return string(pyth.TrimIncompleteRune([]byte(text[:most])))
 }
 
 func ending(text string, most int) string {

@@ -125,7 +125,7 @@ func (w *work) files() []file {
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
-		if whole := pyth.WholeCharacters(head); utf8.Valid(whole) && !bytes.ContainsRune(whole, 0) {
+		if whole := pyth.TrimIncompleteRune(head); utf8.Valid(whole) && !bytes.ContainsRune(whole, 0) {
 			head = whole
 		} else {
 			head = nil

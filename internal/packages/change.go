@@ -99,7 +99,7 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 		}
 		w.direct = append(w.direct, r)
 		// What others needed of it so far may not be what it must be now.
-		w.keep = slices.DeleteFunc(w.keep, func(p *pyth.LockedPackage) bool { return p.Name == r.name })
+		w.keep = slices.DeleteFunc(w.keep, func(p *pyth.PinnedPackage) bool { return p.Name == r.name })
 		return w, nil
 	})
 	if err != nil {
@@ -163,9 +163,9 @@ func nameIn(runtime pyth.Runtime, name string) string {
 func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, name string) error {
 	name = nameIn(runtime, name)
 	return s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
-		at := slices.IndexFunc(list.Packages, func(p *pyth.LockedPackage) bool { return p.Name == name && p.Direct })
+		at := slices.IndexFunc(list.Packages, func(p *pyth.PinnedPackage) bool { return p.Name == name && p.Direct })
 		if at < 0 {
-			if slices.ContainsFunc(list.Packages, func(p *pyth.LockedPackage) bool { return p.Name == name }) {
+			if slices.ContainsFunc(list.Packages, func(p *pyth.PinnedPackage) bool { return p.Name == name }) {
 				return pyth.Errorf(pyth.CodeConflict, "Other packages need this one. Remove them, and it goes with them.")
 			}
 			return pyth.Errorf(pyth.CodeNotFound, "You have no such package.")
@@ -184,8 +184,8 @@ func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Run
 }
 
 // needed are those of the packages that were asked for, and what they need.
-func needed(packages []*pyth.LockedPackage) []*pyth.LockedPackage {
-	byPlace := map[string]*pyth.LockedPackage{}
+func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
+	byPlace := map[string]*pyth.PinnedPackage{}
 	var pending []string
 	for _, p := range packages {
 		byPlace[p.Place] = p
@@ -202,7 +202,7 @@ func needed(packages []*pyth.LockedPackage) []*pyth.LockedPackage {
 			pending = append(pending, p.Requires...)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.LockedPackage) bool { return !kept[p.Place] })
+	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
 // turn does something with a list when no other change of it is made.
@@ -304,7 +304,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, list *pyth.Pack
 	for _, c := range found {
 		archives[c.Place] = c.archive
 	}
-	return next, s.obtain(ctx, user, next, func(p *pyth.LockedPackage) func(context.Context) (string, error) { return archives[p.Place] }, tell)
+	return next, s.obtain(ctx, user, next, func(p *pyth.PinnedPackage) func(context.Context) (string, error) { return archives[p.Place] }, tell)
 }
 
 // fill puts what was found into the list, in the order of the places.
@@ -315,7 +315,7 @@ func (s *Service) fill(next, before *pyth.PackageList, found []*candidate, w wis
 		wanted[d.name] = d
 	}
 	for _, c := range found {
-		p := c.LockedPackage
+		p := c.PinnedPackage
 		p.InstalledAt = now
 		top := next.Runtime == pyth.PythonRuntime || p.Place == "node_modules/"+p.Name
 		if d, ok := wanted[p.Name]; ok && top {
@@ -332,13 +332,13 @@ func (s *Service) fill(next, before *pyth.PackageList, found []*candidate, w wis
 	if len(wanted) > 0 {
 		return errResult
 	}
-	slices.SortFunc(next.Packages, func(p, q *pyth.LockedPackage) int { return strings.Compare(p.Place, q.Place) })
+	slices.SortFunc(next.Packages, func(p, q *pyth.PinnedPackage) int { return strings.Compare(p.Place, q.Place) })
 	return nil
 }
 
 // obtain has the files of all packages of a list at hand, and its layer.
 func (s *Service) obtain(ctx context.Context, user pyth.UserID, list *pyth.PackageList,
-	archive func(*pyth.LockedPackage) func(context.Context) (string, error), tell pyth.PackageProgress,
+	archive func(*pyth.PinnedPackage) func(context.Context) (string, error), tell pyth.PackageProgress,
 ) error {
 	s.collecting.RLock()
 	defer s.collecting.RUnlock()
@@ -405,7 +405,7 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth
 }
 
 // again is the way to the archive of a package that was locked.
-func (s *Service) again(p *pyth.LockedPackage) func(context.Context) (string, error) {
+func (s *Service) again(p *pyth.PinnedPackage) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		from := s.sources[p.Language.Runtime()]
 		if from == nil {

@@ -25,7 +25,7 @@ func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0,
 
 // imageKey names the image of a package's files. What is compiled depends on the
 // version of Python.
-func (s *Service) imageKey(p *pyth.LockedPackage) string {
+func (s *Service) imageKey(p *pyth.PinnedPackage) string {
 	if p.Language == pyth.Python {
 		return fileName("image", recipe, s.config.PythonVersion, p.Hash)
 	}
@@ -48,7 +48,7 @@ func writeImage(ctx context.Context, f *os.File, files []content) error {
 
 // image sees to it that the image of a package is there, by its archive if need
 // be, and tells what its files take. The archive must have the locked hash.
-func (s *Service) image(ctx context.Context, user pyth.UserID, p *pyth.LockedPackage, archive func(context.Context) (string, error), room int64) error {
+func (s *Service) image(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive func(context.Context) (string, error), room int64) error {
 	return s.making.do(ctx, s.imageKey(p), func() error {
 		at := s.disk.imagePath(s.imageKey(p))
 		if exists(at) {
@@ -76,7 +76,7 @@ func (s *Service) image(ctx context.Context, user pyth.UserID, p *pyth.LockedPac
 }
 
 // measure tells what the files of an image take.
-func (s *Service) measure(at string, p *pyth.LockedPackage, room int64) error {
+func (s *Service) measure(at string, p *pyth.PinnedPackage, room int64) error {
 	info, err := os.Stat(at)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (s *Service) measure(at string, p *pyth.LockedPackage, room int64) error {
 	return nil
 }
 
-func (s *Service) tarballImage(ctx context.Context, p *pyth.LockedPackage, from string, made *os.File, room int64) error {
+func (s *Service) tarballImage(ctx context.Context, p *pyth.PinnedPackage, from string, made *os.File, room int64) error {
 	compressed, err := os.Open(from)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *Service) tarballImage(ctx context.Context, p *pyth.LockedPackage, from 
 	return s.measure(made.Name(), p, room)
 }
 
-func (s *Service) wheelImage(ctx context.Context, user pyth.UserID, p *pyth.LockedPackage, from string, made *os.File, room int64) error {
+func (s *Service) wheelImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, from string, made *os.File, room int64) error {
 	z, err := zip.OpenReader(from)
 	if err != nil {
 		return faulty(p.Name, p.Version, errZip)

@@ -206,13 +206,13 @@ func (n *nodeResolver) npm(ctx context.Context, user pyth.UserID) (layer string,
 	p := new(candidate)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript
 	p.URL = n.source.base.JoinPath("npm", "-", "npm-"+npmVersion+".tgz").String()
-	if err := n.image(ctx, user, &p.LockedPackage, n.again(&p.LockedPackage), maxNPM); err != nil {
+	if err := n.image(ctx, user, &p.PinnedPackage, n.again(&p.PinnedPackage), maxNPM); err != nil {
 		if pyth.ErrorCode(err) == pyth.CodeInternal && ctx.Err() == nil {
 			return "", unavailable(fmt.Errorf("fetching npm %s: %w", npmVersion, err))
 		}
 		return "", err
 	}
-	return n.sets.lend(pyth.NodeRuntime, n.disk.imagePath(n.imageKey(&p.LockedPackage))), nil
+	return n.sets.lend(pyth.NodeRuntime, n.disk.imagePath(n.imageKey(&p.PinnedPackage))), nil
 }
 
 // candidates takes what the sandbox says for what it is: the choice of some of
@@ -270,7 +270,7 @@ func (n *nodeResolver) candidates(ctx context.Context, x *registry, lock *lockFi
 				return nil, unavailable(err)
 			}
 		}
-		c.archive = n.again(&c.LockedPackage)
+		c.archive = n.again(&c.PinnedPackage)
 		chosen = append(chosen, c)
 	}
 	return chosen, nil

@@ -25,7 +25,7 @@ type wish struct {
 	// direct are the requirements, by name.
 	direct []requirement
 	// keep are the packages that should stay as they are; nil for none.
-	keep []*pyth.LockedPackage
+	keep []*pyth.PinnedPackage
 }
 
 // resolver finds the packages for a wish. What it returns has no size yet.
@@ -35,7 +35,7 @@ type resolver interface {
 
 // candidate is a package that was found, with the way to its archive.
 type candidate struct {
-	pyth.LockedPackage
+	pyth.PinnedPackage
 	archive func(context.Context) (string, error)
 }
 

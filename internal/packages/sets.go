@@ -142,7 +142,7 @@ func (s *Service) Mounts(layers pyth.Layers) ([]Mount, error) {
 }
 
 // layer names the files of a list.
-func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.LockedPackage) string {
+func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.PinnedPackage) string {
 	if len(packages) == 0 {
 		return ""
 	}
@@ -156,7 +156,7 @@ func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.LockedPackage) st
 
 // bind makes the layer of packages whose images are there. They are in the order
 // of their places.
-func (s *Service) bind(ctx context.Context, runtime pyth.Runtime, layer string, packages []*pyth.LockedPackage) (err error) {
+func (s *Service) bind(ctx context.Context, runtime pyth.Runtime, layer string, packages []*pyth.PinnedPackage) (err error) {
 	if s.sets.whole(layer) {
 		return nil
 	}
@@ -169,8 +169,8 @@ func (s *Service) bind(ctx context.Context, runtime pyth.Runtime, layer string, 
 	b.tree.Dir(".", 0o755)
 	// The largest are mounted.
 	order := slices.Clone(packages)
-	slices.SortStableFunc(order, func(p, q *pyth.LockedPackage) int { return cmp.Compare(q.SizeBytes, p.SizeBytes) })
-	mounted := map[*pyth.LockedPackage]bool{}
+	slices.SortStableFunc(order, func(p, q *pyth.PinnedPackage) int { return cmp.Compare(q.SizeBytes, p.SizeBytes) })
+	mounted := map[*pyth.PinnedPackage]bool{}
 	for _, p := range order[:min(len(order), maxMounts)] {
 		mounted[p] = true
 	}
@@ -251,7 +251,7 @@ func (b *binding) copy(files fs.FS, at string) error {
 // bindNode gives a package links to those that it imports, beside itself, and
 // the program one if it is at the top. Node follows links before it looks for
 // what a module imports.
-func (b *binding) bindNode(p *pyth.LockedPackage, at int, packages []*pyth.LockedPackage, places map[string]int) {
+func (b *binding) bindNode(p *pyth.PinnedPackage, at int, packages []*pyth.PinnedPackage, places map[string]int) {
 	target := func(from string, to int) string {
 		up := strings.Repeat("../", strings.Count(from, "/"))
 		return fmt.Sprintf("%s%s/%d/node_modules/%s", up, storeDir, to, packages[to].Name)

@@ -34,7 +34,7 @@ func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 
 // program are the frames of the job's program.
 func program(job *pyth.Job) ([]protocol.Frame, error) {
-	l := job.Locked
+	l := job.Encrypted
 	if l == nil {
 		return []protocol.Frame{{Kind: protocol.KindCode, Payload: job.Code}}, nil
 	}
@@ -67,7 +67,7 @@ func program(job *pyth.Job) ([]protocol.Frame, error) {
 
 // forget wipes what must not be remembered of a job that has been handed over.
 func forget(job *pyth.Job) {
-	if job.Locked != nil {
-		clear(job.Locked.Password)
+	if job.Encrypted != nil {
+		clear(job.Encrypted.Password)
 	}
 }

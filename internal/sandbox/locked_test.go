@@ -18,9 +18,9 @@ import (
 func lockedJob() *pyth.Job {
 	return &pyth.Job{
 		Language: pyth.Python,
-		Locked: &pyth.Locked{
+		Encrypted: &pyth.EncryptedJob{
 			Name: "stored", Password: []byte("password"),
-			Code: &pyth.EncryptedCode{
+			Code: &pyth.EncryptedProgram{
 				Language: pyth.JavaScript, Name: "bound", Nonce: []byte("nonce"), Ciphertext: []byte("ciphertext"),
 				KDF: pyth.KDF{Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16},
 			},
@@ -59,18 +59,18 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 	unbound.Name = ""
 	reserved.Sandbox = "r"
 	for name, c := range map[string]struct {
-		change func(l *pyth.Locked)
+		change func(l *pyth.EncryptedJob)
 		header protocol.Locked
 		kind   protocol.Kind
 		opens  string
 	}{
-		"by a password":        {func(*pyth.Locked) {}, header, protocol.KindPassword, "password"},
-		"bound to no name":     {func(l *pyth.Locked) { l.Code.Name = "" }, unbound, protocol.KindPassword, "password"},
-		"by a sealed password": {func(l *pyth.Locked) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
+		"by a password":        {func(*pyth.EncryptedJob) {}, header, protocol.KindPassword, "password"},
+		"bound to no name":     {func(l *pyth.EncryptedJob) { l.Code.Name = "" }, unbound, protocol.KindPassword, "password"},
+		"by a sealed password": {func(l *pyth.EncryptedJob) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			job := lockedJob()
-			c.change(job.Locked)
+			c.change(job.Encrypted)
 			payload, err := json.Marshal(c.header)
 			if err != nil {
 				t.Fatal(err)
@@ -81,8 +81,8 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 			if diff := cmp.Diff(want, sent(t, job)); diff != "" {
 				t.Error(diff)
 			}
-			if !bytes.Equal(job.Locked.Password, make([]byte, len("password"))) {
-				t.Errorf("the password is still %q", job.Locked.Password)
+			if !bytes.Equal(job.Encrypted.Password, make([]byte, len("password"))) {
+				t.Errorf("the password is still %q", job.Encrypted.Password)
 			}
 		})
 	}
@@ -97,8 +97,8 @@ func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
 	defer writer.Close()
 	_ = reader.Close()
 	s, job := &Sandbox{conn: protocol.NewConn(writer)}, lockedJob()
-	if err := s.send(job); err == nil || string(job.Locked.Password) != "password" {
-		t.Errorf("%v; the password is %q", err, job.Locked.Password)
+	if err := s.send(job); err == nil || string(job.Encrypted.Password) != "password" {
+		t.Errorf("%v; the password is %q", err, job.Encrypted.Password)
 	}
 }
 
@@ -110,13 +110,13 @@ func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
 	}{
 		"an encrypted one":               {lockedJob(), pyth.StatusFailed},
 		"one that is not encrypted":      {&pyth.Job{}, pyth.StatusSucceeded},
-		"an encrypted one, in a session": {&pyth.Job{Session: "a", Locked: lockedJob().Locked}, pyth.StatusFailed},
+		"an encrypted one, in a session": {&pyth.Job{Session: "a", Encrypted: lockedJob().Encrypted}, pyth.StatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{sandbox: scripted(wire, io.Discard), outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
 			o := r.finish(r.receive())
 			isError := o.Error != nil && o.Error.Name == "DecryptionError" && o.Error.Message != "" && o.ExitCode == nil && o.Signal == ""
-			if o.Status != c.want || isError != (c.job.Locked != nil) {
+			if o.Status != c.want || isError != (c.job.Encrypted != nil) {
 				t.Errorf("got %+v", o)
 			}
 		})

@@ -263,7 +263,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	case err != nil, exit.Failure != "":
 		// Sandbox or guest are gone and no limit tells why.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
-	case exit.Locked && r.job.Locked != nil:
+	case exit.Locked && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
 		o.Error = &pyth.ProgramError{Name: "DecryptionError", Message: decryptionError}
 		return o

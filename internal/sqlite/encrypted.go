@@ -11,7 +11,7 @@ import (
 const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
 
 // storedFields are where the columns go.
-func storedFields(c *pyth.StoredCode) []any {
+func storedFields(c *pyth.StoredProgram) []any {
 	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
 }
 
@@ -24,8 +24,8 @@ const upsertCode = `INSERT INTO encrypted_code
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
 // StoreCode makes or replaces an encrypted program.
-func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedCode, at time.Time, most int) (stored *pyth.StoredCode, created bool, err error) {
-	stored = new(pyth.StoredCode)
+func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
+	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var have, others int
 		err := tx.QueryRowContext(ctx, "SELECT COALESCE(SUM(name = ?), 0), COALESCE(SUM(name <> ?), 0) FROM encrypted_code WHERE user_id = ?", name, name, user).
@@ -62,14 +62,14 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 const encryptedProgram = "encrypted program"
 
 // Codes lists the user's encrypted programs.
-func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredCode, err error) {
+func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredProgram, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)
 	if err != nil {
 		return nil, failure(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		c := new(pyth.StoredCode)
+		c := new(pyth.StoredProgram)
 		if err := rows.Scan(storedFields(c)...); err != nil {
 			return nil, failure(err)
 		}
@@ -79,8 +79,8 @@ func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.Stored
 }
 
 // Code is an encrypted program of the user.
-func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedCode, error) {
-	c := new(pyth.EncryptedCode)
+func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
+	c := new(pyth.EncryptedProgram)
 	err := s.reader.QueryRowContext(ctx, "SELECT language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
 		Scan(&c.Language, &c.Name, &c.KDF.Salt, &c.KDF.Time, &c.KDF.MemoryKiB, &c.KDF.Parallelism, &c.Nonce, &c.Ciphertext)
 	if err != nil {

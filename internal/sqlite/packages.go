@@ -40,7 +40,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	}
 	defer rows.Close()
 	for rows.Next() {
-		p := new(pyth.LockedPackage)
+		p := new(pyth.PinnedPackage)
 		var requires []byte
 		if err := rows.Scan(&p.Place, &p.Name, &p.Version, &p.Requirement, &p.Language, &p.Direct, &p.SizeBytes,
 			timeOf{&p.InstalledAt}, &p.URL, &p.Hash, &requires); err != nil {

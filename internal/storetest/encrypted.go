@@ -11,9 +11,9 @@ import (
 const plenty = 1000
 
 // encrypted is a program that differs in every field from others.
-func encrypted(bound string, n int) *pyth.EncryptedCode {
+func encrypted(bound string, n int) *pyth.EncryptedProgram {
 	b := byte(n)
-	return &pyth.EncryptedCode{
+	return &pyth.EncryptedProgram{
 		Language:   pyth.JavaScript,
 		Name:       bound,
 		KDF:        pyth.KDF{Salt: []byte{b, 0, 1}, Time: n + 1, MemoryKiB: n + 8, Parallelism: n + 2},
@@ -25,10 +25,10 @@ func encrypted(bound string, n int) *pyth.EncryptedCode {
 func testCode(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
-	for name, c := range map[string]*pyth.EncryptedCode{"a": encrypted("a", 3), "A.b-c_d": encrypted("", 5), "large": encrypted("", 1<<20+15)} {
+	for name, c := range map[string]*pyth.EncryptedProgram{"a": encrypted("a", 3), "A.b-c_d": encrypted("", 5), "large": encrypted("", 1<<20+15)} {
 		stored, created, err := s.StoreCode(t.Context(), "ada", name, c, start, plenty)
 		want(t, err, "")
-		same(t, &pyth.StoredCode{Name: name, Language: pyth.JavaScript, SizeBytes: int64(len(c.Ciphertext)), CreatedAt: start, UpdatedAt: start}, stored)
+		same(t, &pyth.StoredProgram{Name: name, Language: pyth.JavaScript, SizeBytes: int64(len(c.Ciphertext)), CreatedAt: start, UpdatedAt: start}, stored)
 		same(t, true, created)
 		got, err := s.Code(t.Context(), "ada", name)
 		want(t, err, "")
@@ -57,7 +57,7 @@ func testReplaceCode(t *testing.T, s pyth.Store) {
 	c.Language = pyth.Python
 	stored, created, err := s.StoreCode(t.Context(), "ada", "a", c, replaced, 1)
 	want(t, err, "")
-	expected := &pyth.StoredCode{Name: "a", Language: pyth.Python, SizeBytes: 3, CreatedAt: start, UpdatedAt: replaced, LastExecutedAt: ran}
+	expected := &pyth.StoredProgram{Name: "a", Language: pyth.Python, SizeBytes: 3, CreatedAt: start, UpdatedAt: replaced, LastExecutedAt: ran}
 	same(t, expected, stored)
 	same(t, false, created)
 	got, err := s.Code(t.Context(), "ada", "a")
@@ -65,7 +65,7 @@ func testReplaceCode(t *testing.T, s pyth.Store) {
 	same(t, c, got)
 	all, err := s.Codes(t.Context(), "ada")
 	want(t, err, "")
-	same(t, []*pyth.StoredCode{expected}, all)
+	same(t, []*pyth.StoredProgram{expected}, all)
 }
 
 func testCodes(t *testing.T, s pyth.Store) {

@@ -11,7 +11,7 @@ import (
 func packageList(revision int, layer string, places ...string) *pyth.PackageList {
 	list := &pyth.PackageList{Runtime: pyth.PythonRuntime, Revision: revision, Layer: layer}
 	for i, place := range places {
-		list.Packages = append(list.Packages, &pyth.LockedPackage{
+		list.Packages = append(list.Packages, &pyth.PinnedPackage{
 			Package: pyth.Package{
 				Name: place, Version: fmt.Sprint(revision), Requirement: place + ">=1", Language: pyth.Python,
 				Direct: i == 0, SizeBytes: int64(i) << 33, InstalledAt: start,

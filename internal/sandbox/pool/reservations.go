@@ -18,10 +18,10 @@ type reservation struct {
 
 // reservationOf is the reservation that the job is to use; "" for none.
 func reservationOf(job *pyth.Job) pyth.ReservationID {
-	if job.Locked == nil {
+	if job.Encrypted == nil {
 		return ""
 	}
-	return job.Locked.Sandbox
+	return job.Encrypted.Sandbox
 }
 
 // Reserve takes a fresh sandbox, when it is the tenant's turn as for a job, and

@@ -28,7 +28,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 
 // sealed has the job run in reservation r.
 func sealed(j *pyth.Job) *pyth.Job {
-	j.Locked = &pyth.Locked{Sandbox: "r"}
+	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j
 }
 
