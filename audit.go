@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Action is something that the audit log tells of.
+// Action names an event in the audit log.
 type Action string
 
-// The actions. What a name means is in docs/audit.md.
+// Actions of the audit log. docs/audit.md describes each of them.
 const (
 	ActionUserRegistered  Action = "user.registered"
 	ActionUserLogin       Action = "user.login"
@@ -29,11 +29,12 @@ const (
 	ActionZKExecuted      Action = "zk.executed"
 	ActionSessionCreated  Action = "session.created"
 	ActionSessionDeleted  Action = "session.deleted"
-	// ActionAuditPruned is the server's own: the log's retention took effect.
+	// ActionAuditPruned records that retention removed old entries. It belongs to
+	// the server, not to a user.
 	ActionAuditPruned Action = "audit.pruned"
 )
 
-// Actions are all that a user's log may tell of.
+// Actions returns all actions that a user's log may contain.
 func Actions() []Action {
 	return []Action{
 		ActionUserRegistered, ActionUserLogin, ActionPasswordChanged, ActionTokenRefreshed, ActionTokenReused,
@@ -43,23 +44,23 @@ func Actions() []Action {
 	}
 }
 
-// AuditOutcome is how an action ended: AuditDenied is for a caller who may not,
-// AuditFailure for what went wrong otherwise.
+// AuditOutcome says how an action ended. AuditDenied means that the caller lacked
+// permission, AuditFailure means any other error.
 type AuditOutcome string
 
-// The outcomes.
+// Outcomes of actions.
 const (
 	AuditSuccess AuditOutcome = "success"
 	AuditDenied  AuditOutcome = "denied"
 	AuditFailure AuditOutcome = "failure"
 )
 
-// AuditOutcomes are all of them.
+// AuditOutcomes returns all outcomes.
 func AuditOutcomes() []AuditOutcome {
 	return []AuditOutcome{AuditSuccess, AuditDenied, AuditFailure}
 }
 
-// Origin is where a request came from.
+// Origin describes the source of a request.
 type Origin struct {
 	Credential Credential
 	KeyPrefix  string
@@ -70,14 +71,14 @@ type Origin struct {
 
 type originKey struct{}
 
-// WithOrigin lets all that is done for a request know where it came from. The
-// origin may be completed until a service is called.
+// WithOrigin attaches the origin of a request to its context. Middleware may fill
+// in the origin's fields until a service is called.
 func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// OriginOf is the origin of the request that ctx is of; that of nobody where
-// there is none.
+// OriginOf returns the origin attached to ctx. Without one it returns an origin
+// with CredentialNone.
 func OriginOf(ctx context.Context) Origin {
 	if o, ok := ctx.Value(originKey{}).(*Origin); ok {
 		return *o
@@ -85,30 +86,31 @@ func OriginOf(ctx context.Context) Origin {
 	return Origin{Credential: CredentialNone}
 }
 
-// AuditEvent is what happened, before it is an entry. Neither the resource nor
-// the details hold code, passwords, values of secrets or output.
+// AuditEvent is an event before it becomes an entry. Neither the resource nor the
+// details hold code, passwords, secret values or output.
 type AuditEvent struct {
-	// User is whose log it goes to; "" where the caller is not known.
+	// User owns the log; "" if the caller is unknown.
 	User    UserID
 	Action  Action
 	Outcome AuditOutcome
-	// Resource is what it happened to, such as a secret's name; "" for none.
+	// Resource is the object of the action, such as the name of a secret; "" for
+	// none.
 	Resource string
-	// Details are strings, integers, booleans and lists of strings by name.
+	// Details holds strings, integers, booleans and lists of strings by name.
 	Details map[string]any
 }
 
-// Auditor takes down what happens.
+// Auditor records events.
 type Auditor interface {
-	// Record returns when the event is durable. The entry has the origin of ctx,
-	// and is made even when ctx has ended: what has happened is told.
+	// Record returns when the event is durable. The entry has the origin of ctx. It
+	// is written even if ctx has ended, because the event has happened.
 	Record(ctx context.Context, e *AuditEvent) error
 }
 
-// AuditEntry is an event in the log.
+// AuditEntry is an event in the audit log.
 type AuditEntry struct {
 	ID string
-	// Sequence is the entry's place in the log of the whole server, from 0.
+	// Sequence is the index of the entry in the log of the whole server, from 0.
 	Sequence  int64
 	Timestamp time.Time
 	Origin    Origin
@@ -117,42 +119,41 @@ type AuditEntry struct {
 	Hash [32]byte
 }
 
-// AuditFilter selects entries: those from Since on and before Until. Zero values
-// select all.
+// AuditFilter selects entries. Since is inclusive, Until is exclusive. Zero values
+// select all entries.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
 	Since, Until time.Time
-	// Label is one that a run was given; "" for all entries.
+	// Label selects runs with this label; "" selects all entries.
 	Label string
 }
 
-// AuditProof shows that an entry is in the log: with the record and the hashes
-// the root of the checkpoint can be computed (RFC 9162, section 2.1.3).
+// AuditProof proves that an entry is in the log. The record and the hashes give
+// the root hash of the checkpoint (RFC 9162, section 2.1.3).
 type AuditProof struct {
 	Entry *AuditEntry
-	// Record is what the entry's leaf hash is of.
+	// Record is the input of the entry's leaf hash.
 	Record []byte
 	// TreeSize is the number of entries that the checkpoint covers.
 	TreeSize int64
-	// Hashes are those of the audit path, from the leaf upwards.
+	// Hashes is the audit path, from the leaf upwards.
 	Hashes [][32]byte
 	// Checkpoint is the signed tree head that the path leads to.
 	Checkpoint []byte
 }
 
-// AuditService shows users their own part of the log. Another user's entry is
+// AuditService gives users access to their own entries. Another user's entry is
 // CodeNotFound. It is safe for concurrent use.
 type AuditService interface {
-	// Entries lists the newest first, those after the cursor, at most limit, and
-	// the next cursor if there are more.
+	// Entries returns at most limit entries after the cursor, newest first, and the
+	// cursor of the next page; "" if there is none.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
-	// Checkpoint is the signed tree head of the log (C2SP tlog-checkpoint). It
-	// covers all entries of actions that were answered before the call.
+	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). It
+	// covers the entries of all actions that were answered before the call.
 	Checkpoint(ctx context.Context) ([]byte, error)
-	// VerifierKey is what checks the signatures of checkpoints (C2SP
-	// signed-note).
+	// VerifierKey returns the key that verifies checkpoints (C2SP signed-note).
 	VerifierKey() string
-	// Proof fails with CodeNotFound for an entry that retention has dropped, too.
+	// Proof fails with CodeNotFound also if retention has removed the entry.
 	Proof(ctx context.Context, user UserID, id string) (*AuditProof, error)
 }

@@ -1,7 +1,7 @@
-// Package pyth is the vocabulary of Pyth-On: the things the server is about
-// (users, credentials, programs, executions) and the roles that act on them.
+// Package pyth is the vocabulary of Pyth-On: the types of the domain (users,
+// credentials, programs, executions) and the interfaces of the services.
 //
-// It depends on nothing but the standard library. Every other package wraps
-// one dependency or one concern and speaks in these terms: sqlite stores them,
-// http shows them, worker runs them. Only cmd/pyth-on knows all of them.
+// It depends on the standard library only. Every other package wraps one dependency
+// or one concern and uses these types: sqlite stores them, api serves them, the pool
+// runs them. Only cmd/pyth-on knows all packages.
 package pyth

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Code names a kind of failure for programs: stable, documented in
-// docs/errors.md, and the same whatever the wording of the message.
+// Code identifies a kind of error for programs. Codes are stable and documented in
+// docs/errors.md; the wording of messages may change.
 type Code string
 
-// The codes a caller can meet. The http package maps each to a status.
+// Codes of errors. Package api maps each code to an HTTP status.
 const (
 	CodeInvalid            Code = "invalid_request"
 	CodeInvalidRequirement Code = "invalid_requirement"
@@ -43,21 +43,20 @@ const (
 	CodeInternal           Code = "internal"
 )
 
-// Error is a failure that may be shown to the caller. Its Message says what to
-// do about it and never holds a password, a key, a secret or code.
+// Error is an error for the caller. Its Message says what to do and never contains
+// a password, a key, a secret value or code.
 type Error struct {
 	Code    Code
 	Message string
-	// Fields says which parts of the input were wrong, for CodeInvalid.
+	// Fields lists the invalid parts of the input, for CodeInvalid.
 	Fields []FieldError
-	// RetryAfter is how long to wait before trying again; zero when waiting
-	// does not help.
+	// RetryAfter is the time to wait before a retry; zero if waiting does not help.
 	RetryAfter time.Duration
-	// Err is the cause, for the log only.
+	// Err is the cause. It goes to the log only.
 	Err error
 }
 
-// FieldError is one fault of an input. Location is a path such as
+// FieldError is one error in an input. Location is a path such as
 // "body.files[0].path".
 type FieldError struct {
 	Location string
@@ -73,13 +72,13 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf makes an Error with the code and a message for the caller.
+// Errorf returns an Error with the code and a formatted message for the caller.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// ErrorCode is the code of err, CodeInternal for an error that is not meant
-// for the caller, and "" for nil.
+// ErrorCode returns the code of err. It returns "" for nil and CodeInternal for an
+// error that is not an *Error.
 func ErrorCode(err error) Code {
 	if err == nil {
 		return ""

@@ -8,96 +8,98 @@ import (
 // GenerationID identifies one request for a program.
 type GenerationID string
 
-// GenerateRequest asks for a program in words. Zero values mean the defaults.
+// GenerateRequest describes a program to generate. Zero values stand for the
+// defaults.
 type GenerateRequest struct {
-	// Prompt says what the program is to do: 1 to 32,000 characters.
+	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
 	Language Language
-	// Execute is whether the program is run, and mended when it fails.
+	// Execute runs the program and corrects it when it fails.
 	Execute bool
-	// Model is the one that writes it; "" for the server's.
+	// Model selects a model; "" for the server's default.
 	Model string
-	// MaxAttempts bounds how many programs are written.
+	// MaxAttempts limits the number of generated programs.
 	MaxAttempts int
-	// InstallPackages allows packages to be installed that a program lacks.
+	// InstallPackages allows missing packages to be installed.
 	InstallPackages bool
 
-	// The rest is that of the Program. Of files the model sees names and heads, of
-	// secrets names and descriptions.
+	// The other fields are as in Program. The model sees names and first lines of
+	// files, and names and descriptions of secrets.
 	Files      []File
 	Secrets    []string
 	AllSecrets bool
-	// KeepSecrets leaves their values in the output that the user sees. The model
-	// sees none.
+	// KeepSecrets disables redaction in the output that the user sees. The model
+	// never sees secret values.
 	KeepSecrets bool
 	Timeout     time.Duration
 	Limits      Limits
 	Network     []string
 	Session     SessionID
-	// Labels are those of each run.
+	// Labels are the labels of each run.
 	Labels []string
 }
 
-// Generation is what became of a GenerateRequest.
+// Generation is the result of a GenerateRequest.
 type Generation struct {
 	ID        GenerationID
 	Language  Language
 	CreatedAt time.Time
-	// Model is the one that answered.
+	// Model is the model that answered.
 	Model string
-	// Attempts are the programs that were written, at least one. The last is the
+	// Attempts lists the generated programs, at least one. The last one is the
 	// answer.
 	Attempts []Attempt
-	// MissingPackages are those that an attempt imported without their being
+	// MissingPackages lists packages that an attempt imported and that were not
 	// installed.
 	MissingPackages []string
 	Usage           TokenUsage
-	// Stopped says why a program that failed was not mended further, if it was
-	// not for the bound of attempts.
+	// Stopped says why a failing program was not corrected further. It is nil if
+	// the maximum of attempts was reached.
 	Stopped *Error
 }
 
-// Attempt is a program and the run of it, which is nil if it was not run.
+// Attempt is a generated program and its run. Execution is nil if it did not run.
 type Attempt struct {
 	Draft
 	Execution *Execution
 }
 
-// Last is the attempt that is the answer.
+// Last returns the attempt that is the answer.
 func (g *Generation) Last() *Attempt { return &g.Attempts[len(g.Attempts)-1] }
 
-// TokenUsage is what a model took. Input has the tokens that came out of the
-// provider's cache as well, which CachedInput counts.
+// TokenUsage counts the tokens of a model. Input includes the tokens that came
+// from the provider's cache; CachedInput counts only those.
 type TokenUsage struct {
 	Input       int64
 	CachedInput int64
 	Output      int64
 }
 
-// Add counts the tokens of a further call.
+// Add adds the tokens of another call.
 func (u *TokenUsage) Add(more TokenUsage) {
 	u.Input += more.Input
 	u.CachedInput += more.CachedInput
 	u.Output += more.Output
 }
 
-// GenerateEvents hears of a generation while it goes on, as Events do of a run.
+// GenerateEvents receives the progress of a generation, as Events does for a run.
 type GenerateEvents interface {
-	// Attempt tells that a program is about to be written: its number, from 1. If
-	// the model gives none, the next has the next number.
+	// Attempt comes before the model writes a program, with its number, from 1. If
+	// the model returns no program, the next attempt has the next number.
 	Attempt(number int) error
-	// Text tells more of the explanation.
+	// Text passes the next part of the explanation.
 	Text(text string) error
-	// Code tells the program whole. Then come the events of its run.
+	// Code passes the whole program. The events of its run follow.
 	Code(code string) error
 	Events
 }
 
-// GenerateService writes programs. Faulty requests are CodeInvalid or
-// CodeTooLarge with locations as in the API's body. CodeLLMNotConfigured,
-// CodeLLMFailed, CodeLLMTimeout and CodeTokenBudget say why there is not
-// even one attempt. Events may be nil; otherwise they hear the output, and stdout
-// and stderr of the executions are empty. It is safe for concurrent use.
+// GenerateService generates programs with a model. Invalid requests are
+// CodeInvalid or CodeTooLarge, with locations as in the API's body.
+// CodeLLMNotConfigured, CodeLLMFailed, CodeLLMTimeout and CodeTokenBudget mean that
+// there was no attempt. With events, stdout and stderr of the executions are empty,
+// because the events receive the output; events may be nil. It is safe for
+// concurrent use.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }
@@ -108,31 +110,31 @@ type Draft struct {
 	Explanation string
 }
 
-// ModelRequest is what a model is asked. None of it is a value of a secret.
+// ModelRequest is a request to a model. It contains no secret values.
 type ModelRequest struct {
 	Model string
-	// System are the rules: the same for all requests.
+	// System holds the rules. They are the same for all requests.
 	System string
-	// Context describes where the program will run, in JSON, and Task is the
-	// user's prompt.
+	// Context describes in JSON where the program will run. Task is the user's
+	// prompt.
 	Context, Task string
-	// Turns are the programs so far, and what became of each.
+	// Turns lists the previous programs and their outcomes.
 	Turns []ModelTurn
-	// MaxTokens bounds the answer.
+	// MaxTokens limits the length of the answer.
 	MaxTokens int64
 }
 
-// ModelTurn is a program that failed. Outcome is data, in JSON.
+// ModelTurn is a program that failed, with its outcome in JSON.
 type ModelTurn struct {
 	Draft
 	Outcome string
 }
 
-// ModelReply is a model's answer. Code is empty if it gave no program in the form
-// that it was told.
+// ModelReply is the answer of a model. Code is empty if the answer contains no
+// program in the required form.
 type ModelReply struct {
 	Draft
-	// Model is the one that answered.
+	// Model is the model that answered.
 	Model string
 	Usage TokenUsage
 }

@@ -7,13 +7,13 @@ import (
 
 var (
 	noModule = regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)
-	// Node says the first for import and require of a module, the second for an
-	// import of a package.
+	// Node uses the first form for modules, with import and require, and the second
+	// for imported packages.
 	cannotFind = regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)
 )
 
-// distributions are packages whose modules have other names, of those that are
-// used most.
+// distributions maps modules of widely used packages to the packages, where the
+// names differ.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",
@@ -26,28 +26,28 @@ func distributions() map[string]string {
 	}
 }
 
-// MissingModule returns the module that a program could not find, by the error
-// that ended it; in Node the package that the module is of. It is "" for every
-// other error. What a program says can be anything.
+// MissingModule returns the module that a program could not import, according to
+// the error that ended it. For Node it returns the package of the module. It returns
+// "" for all other errors. The error comes from the program and may be forged.
 func MissingModule(language Language, e *ProgramError) string {
 	if e == nil {
 		return ""
 	}
-	said := cannotFind
+	pattern := cannotFind
 	if language.Runtime() == PythonRuntime {
-		said = noModule
+		pattern = noModule
 		if e.Name != "ModuleNotFoundError" {
 			return ""
 		}
 	}
-	found := said.FindStringSubmatch(e.Message)
+	found := pattern.FindStringSubmatch(e.Message)
 	if found == nil {
 		return ""
 	}
 	return found[1]
 }
 
-// PackageOf returns the name by which the module is installed.
+// PackageOf returns the name of the package that contains the module.
 func PackageOf(language Language, module string) string {
 	if language.Runtime() != PythonRuntime {
 		return module

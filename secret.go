@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// Secret is what is known of a secret but its value.
+// Secret describes a secret without its value.
 type Secret struct {
 	Name        string
 	Description string
-	// Version counts the values that the secret has had, from 1.
+	// Version is the number of values that the secret has had, from 1.
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastUsedAt is when a run was last given it; zero for never.
+	// LastUsedAt is the time of the last run with the secret; zero for never.
 	LastUsedAt time.Time
 }
 
-// SecretValue is a secret as a run gets it: an environment variable.
+// SecretValue is a secret in the form of an environment variable for a run.
 type SecretValue struct {
 	Name  string
 	Value []byte
 }
 
-// ClearSecrets forgets values.
+// ClearSecrets overwrites the values with zeros.
 func ClearSecrets(values []SecretValue) {
 	for _, v := range values {
 		clear(v.Value)
 	}
 }
 
-// SecretGrant is what a run is given of secrets. Values must not leave the
-// server's process before it is recorded that they are used. All else of a job
-// can go to its sandbox meanwhile, so that writing the record costs it little.
+// SecretGrant holds the secrets for a run. The values must not leave the server's
+// process before the audit log has recorded their use. The rest of a job can go to
+// its sandbox meanwhile, so that the record adds little latency.
 type SecretGrant struct {
-	// Values are the holder's, who clears them.
+	// Values belong to the holder, who clears them.
 	Values []SecretValue
-	// Recorded returns when the record is durable, and fails if it cannot be
-	// written. It may be called again; nil is for nothing to wait for.
+	// Recorded returns when the record is durable, or an error if it could not be
+	// written. It may be called several times. It is nil if there is no record.
 	Recorded func() error
 }
 
-// Await waits until the values may go to a sandbox. They must not after an error.
+// Await waits until the values may go to a sandbox. After an error they must not.
 func (g SecretGrant) Await() error {
 	if g.Recorded == nil {
 		return nil
@@ -51,30 +51,30 @@ func (g SecretGrant) Await() error {
 	return g.Recorded()
 }
 
-// SecretService keeps users' secrets. Values go in and come out for runs only.
-// It is safe for concurrent use.
+// SecretService manages the secrets of users. Only runs can read the values. It is
+// safe for concurrent use.
 type SecretService interface {
-	// PutSecret makes the secret, or gives it a new value. The value is the
-	// callee's, who clears it. It fails with CodeReservedName for a name that
-	// belongs to the runtime, and with CodeConflict when there are too many.
+	// PutSecret creates the secret or gives it a new value. The callee owns the value
+	// and clears it. It fails with CodeReservedName for a name that the runtime uses,
+	// and with CodeConflict if the user has too many secrets.
 	PutSecret(ctx context.Context, user UserID, name string, value []byte, description string) (s *Secret, created bool, err error)
 	// DeleteSecret fails with CodeNotFound.
 	DeleteSecret(ctx context.Context, user UserID, name string) error
-	// Secrets lists the user's by name.
+	// Secrets lists the user's secrets in the order of their names.
 	Secrets(ctx context.Context, user UserID) ([]*Secret, error)
 }
 
-// SecretSource gives values out to runs.
+// SecretSource provides secret values for runs.
 type SecretSource interface {
-	// Reveal opens the named secrets, or all of the user's if all is true. An
-	// unknown name is CodeInvalid at "body.secrets".
+	// Reveal decrypts the named secrets, or all secrets of the user if all is true.
+	// An unknown name is CodeInvalid at "body.secrets".
 	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) (SecretGrant, error)
-	// Stored returns those of the names under which the user has a secret.
+	// Stored returns the names that belong to secrets of the user.
 	Stored(ctx context.Context, user UserID, names []string) ([]string, error)
 }
 
-// CheckSecretNames is an error if one of the names in a request is that of none
-// of the user's secrets.
+// CheckSecretNames returns an error if a name in a request belongs to none of the
+// secrets.
 func CheckSecretNames(names []string, secrets []*Secret) error {
 	for i, name := range names {
 		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {

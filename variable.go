@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// variable is what the contract allows as the name of a variable.
+// variable matches the names that docs/api.md allows for variables.
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
-// ValidVariable tells whether an environment variable, or a secret, may have the
-// name.
+// ValidVariable reports whether the name is valid for an environment variable or a
+// secret.
 func ValidVariable(name string) bool { return variable.MatchString(name) }
 
-// ReservedVariable tells whether programs may not be given a variable of the
-// name: those by which the loader and the interpreters are steered, since a
-// value for them could break a run in ways that its author would not
-// understand, and those that the server sets itself.
+// ReservedVariable reports whether the name is reserved. Reserved names control the
+// loader and the interpreters, where a value could break a run in ways that its
+// author does not understand, or are set by the server.
 func ReservedVariable(name string) bool {
 	upper := strings.ToUpper(name)
 	switch upper {

@@ -213,7 +213,7 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 		if err == nil {
 			return nil
 		}
-		faults = pyth.Faults{semanticFault(err)}
+		faults = pyth.FieldErrors{semanticFault(err)}
 	}
 	slices.SortStableFunc(faults, func(a, b pyth.FieldError) int { return strings.Compare(a.Location, b.Location) })
 	faults = faults[:min(len(faults), maxFaults)]
@@ -250,7 +250,7 @@ func checkShape(data []byte) error {
 
 // nulls adds a fault for each null: no field of the API takes one, what is
 // absent is left out.
-func nulls(faults pyth.Faults, location string, v any) pyth.Faults {
+func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
@@ -290,7 +290,7 @@ func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
 		f := semanticFault(err)
-		return pyth.Faults{f}.Err()
+		return pyth.FieldErrors{f}.Err()
 	}
 	location := locationOf(e.JSONPointer)
 	switch {

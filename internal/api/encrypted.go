@@ -346,7 +346,7 @@ func (p *ZKPayload) code() (*pyth.EncryptedProgram, error) {
 		Name:     p.Name,
 		KDF:      pyth.KDF{Time: p.KDF.Time, MemoryKiB: p.KDF.MemoryKiB, Parallelism: p.KDF.Parallelism},
 	}
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	for _, field := range []struct {
 		location, text string
 		to             *[]byte

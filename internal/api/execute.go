@@ -295,7 +295,7 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 		return nil, nil
 	}
 	files := make([]pyth.File, len(in))
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	for i, f := range in {
 		files[i] = pyth.File{Path: f.Path, Content: []byte(f.Content)}
 		if f.Encoding != "base64" {

@@ -78,7 +78,7 @@ func faultOf(location, message string) pyth.FieldError {
 
 // suggest adds to each fault of an unknown field, or of a value that is none of
 // those that may be, the nearest known one.
-func (s *bodySpec) suggest(faults pyth.Faults, tree any) {
+func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
 	for i := range faults {
 		f := &faults[i]
 		if f.Message != unknownField && !strings.HasPrefix(f.Message, oneOf) {

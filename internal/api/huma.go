@@ -60,7 +60,7 @@ func humaError(status int, msg string, errs []error) error {
 	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid."}
 }
 
-func fieldErrors(errs []error) pyth.Faults {
+func fieldErrors(errs []error) pyth.FieldErrors {
 	var fields []pyth.FieldError
 	for _, err := range errs {
 		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {

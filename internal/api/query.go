@@ -34,7 +34,7 @@ func queryFaults(query string, known map[string]*huma.Param) error {
 		return pyth.Invalid("query", "must be pairs of name and value, percent-encoded, with & between them")
 	}
 	names := slices.Sorted(maps.Keys(known))
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		location := clip("query." + strings.ToValidUTF8(name, "\ufffd"))
 		given := values[name]

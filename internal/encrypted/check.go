@@ -23,7 +23,7 @@ const (
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // faults gathers what is wrong.
-type faults struct{ pyth.Faults }
+type faults struct{ pyth.FieldErrors }
 
 func (f *faults) sized(location string, b []byte, size int) {
 	if len(b) != size {

@@ -38,7 +38,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	if err := s.checkSizes(job); err != nil {
 		return err
 	}
-	var f pyth.Faults
+	var f pyth.FieldErrors
 	if len(job.Code) == 0 && job.Encrypted == nil {
 		f.Add("body.code", "must not be empty")
 	}
@@ -93,7 +93,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 	return nil
 }
 
-func (s *Service) checkArgs(f *pyth.Faults, args []string) {
+func (s *Service) checkArgs(f *pyth.FieldErrors, args []string) {
 	if len(args) > s.config.Limits.MaxArgs {
 		f.Add("body.args", "must be at most %d", s.config.Limits.MaxArgs)
 	}
@@ -113,7 +113,7 @@ func (s *Service) checkArgs(f *pyth.Faults, args []string) {
 	}
 }
 
-func checkPatterns(f *pyth.Faults, patterns []string) {
+func checkPatterns(f *pyth.FieldErrors, patterns []string) {
 	if len(patterns) > maxPatterns {
 		f.Add("body.outputFiles", "must be at most %d patterns", maxPatterns)
 	}
@@ -124,7 +124,7 @@ func checkPatterns(f *pyth.Faults, patterns []string) {
 	}
 }
 
-func checkLabels(f *pyth.Faults, labels []string) {
+func checkLabels(f *pyth.FieldErrors, labels []string) {
 	if len(labels) > maxLabels {
 		f.Add("body.labels", "must be at most %d", maxLabels)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // checkEnv tells whether a name is reserved.
-func checkEnv(f *pyth.Faults, env []pyth.EnvVar) (reserved bool) {
+func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
 		f.Add("body.env", "must be at most %d variables", maxEnv)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // checkFiles checks files that go beside the program's own.
-func checkFiles(f *pyth.Faults, files []pyth.File, program string) {
+func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
 		location := fmt.Sprintf("body.files[%d].path", i)

@@ -78,14 +78,14 @@ func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 
 // LimitFaults are the faults of limits that are beyond the most that there may
 // be, or too small.
-func LimitFaults(l, most pyth.Limits) pyth.Faults {
-	var f pyth.Faults
+func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
+	var f pyth.FieldErrors
 	checkLimits(&f, l, most, 0)
 	return f
 }
 
 // checkLimits also sees to it that the disk can hold what is given.
-func checkLimits(f *pyth.Faults, l, most pyth.Limits, given int64) {
+func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {
 		f.Within("body.limits.cpuMs", l.CPU.Milliseconds(), minTime.Milliseconds(), most.CPU.Milliseconds())

@@ -8,7 +8,7 @@ const sealedBytes = 32 + 16
 
 // checkLocked checks what is special about an encrypted program. What it takes
 // to make the key counts as the program's, so it has to fit.
-func checkLocked(f *pyth.Faults, job *pyth.Job) {
+func checkLocked(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {
 		return

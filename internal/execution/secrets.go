@@ -132,7 +132,7 @@ func chosen(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, erro
 // one that it is given by name of its own stands in for a secret that was not
 // asked for by name.
 func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
-	var f pyth.Faults
+	var f pyth.FieldErrors
 	total := 0
 	var some []pyth.SecretValue
 	for _, v := range values {

@@ -64,7 +64,7 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 }
 
 // checkSession refuses what would have to be another session.
-func checkSession(f *pyth.Faults, p *pyth.Program, session *pyth.SessionSpec, given int64) {
+func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {
 			f.Add("body.sessionId", "must be a session in the language of the program, %q", p.Language)

@@ -39,7 +39,7 @@ func (s *Service) parseAll(runtime pyth.Runtime, requirements []string) ([]requi
 		return nil, invalid("body.packages", fmt.Errorf("must be at most %d", s.config.MaxPackages))
 	}
 	all := make([]requirement, 0, len(requirements))
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	for i, text := range requirements {
 		r, err := parse(runtime, text)
 		if err == nil && slices.ContainsFunc(all, func(other requirement) bool { return other.name == r.name }) {
@@ -62,7 +62,7 @@ func invalid(location string, err error) error {
 }
 
 func invalidFields(faults []pyth.FieldError) error {
-	return pyth.Faults(faults).As(pyth.CodeInvalidRequirement)
+	return pyth.FieldErrors(faults).As(pyth.CodeInvalidRequirement)
 }
 
 // errSame ends a change that changes nothing.

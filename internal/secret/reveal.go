@@ -84,7 +84,7 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 // chosen are the secrets of those names.
 func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	for i, name := range names {
 		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
 		switch {

@@ -149,7 +149,7 @@ func Label(name string, version int) vault.Label {
 }
 
 func check(name string, value []byte, description string) error {
-	var faults pyth.Faults
+	var faults pyth.FieldErrors
 	code := pyth.CodeInvalid
 	switch {
 	case !pyth.ValidVariable(name):

@@ -49,7 +49,7 @@ func ParseRules(entries []string) (Rules, error) {
 	}
 	var (
 		rules  Rules
-		faults pyth.Faults
+		faults pyth.FieldErrors
 	)
 	for i, entry := range entries {
 		r, err := parseRule(entry)

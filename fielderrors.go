@@ -1,0 +1,83 @@
+package pyth
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// FieldErrors collects the errors in a request, so that the answer lists all of
+// them. Messages do not repeat values, because values may be secret.
+type FieldErrors []FieldError
+
+// Add adds an error in a field.
+func (f *FieldErrors) Add(location, format string, args ...any) {
+	*f = append(*f, FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
+}
+
+// Within adds an error if the value is below low or above high.
+func (f *FieldErrors) Within(location string, value, low, high int64) {
+	if value < low || value > high {
+		f.Add(location, "must be between %s and %s%s", Digits(low), Digits(high), Unit(location))
+	}
+}
+
+// Err returns an *Error with CodeInvalid, or nil if there are no errors.
+func (f FieldErrors) Err() error { return f.As(CodeInvalid) }
+
+// As returns an *Error with the code, or nil if there are no errors.
+func (f FieldErrors) As(code Code) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f.error(code)
+}
+
+// error returns an *Error whose message is the first error and the number of
+// others.
+func (f FieldErrors) error(code Code) *Error {
+	message := f[0].Location + ": " + strings.TrimSuffix(f[0].Message, ".")
+	if !strings.HasSuffix(message, "?") {
+		message += "."
+	}
+	switch more := len(f) - 1; {
+	case more == 1:
+		message += " One more error is in errors."
+	case more > 1:
+		message += " " + strconv.Itoa(more) + " more errors are in errors."
+	}
+	return &Error{Code: code, Message: message, Fields: f}
+}
+
+// Invalid returns an *Error with CodeInvalid for one field.
+func Invalid(location, format string, args ...any) *Error {
+	var f FieldErrors
+	f.Add(location, format, args...)
+	return f.error(CodeInvalid)
+}
+
+// Digits formats a number with commas between thousands.
+func Digits(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	start := 0
+	if n < 0 {
+		start = 1
+	}
+	for i := len(text) - 3; i > start; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// Unit returns the unit of the field at a location, with a space before it. Names
+// of fields in milliseconds end in Ms, in bytes in Bytes. It returns "" for other
+// fields.
+func Unit(location string) string {
+	switch {
+	case strings.HasSuffix(location, "Ms"):
+		return " ms"
+	case strings.HasSuffix(location, "Bytes"):
+		return " bytes"
+	}
+	return ""
+}
