@@ -87,7 +87,7 @@ func TestTheFirstFaultIsInTheDetail(t *testing.T) {
 		`{"code":"x","args":"a"}`:                                               "body.args: must be a list.",
 		`{"code":""}`:                                                           "body.code: must have at least 1 character.",
 		`{}`:                                                                    "body: requires the field code.",
-		`{"cod":"x"}`:                                                           "more fault",
+		`{"cod":"x"}`:                                                           "more error",
 	} {
 		res := s.execute(body)
 		if p := res.problem(t); res.StatusCode != 400 || !strings.Contains(p.Detail, want) {
