@@ -1,0 +1,304 @@
+package e2e_test
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// codeBlock is a fenced block of a page.
+type codeBlock struct {
+	line           int
+	language, text string
+	// notRun is the reason of a marker `<!-- not run: … -->` above the block.
+	notRun string
+}
+
+// codeBlocks returns the fenced blocks of a page in order.
+func codeBlocks(t *testing.T, page string) []codeBlock {
+	t.Helper()
+	marker := regexp.MustCompile(`^<!-- not run: (.+) -->$`)
+	var blocks []codeBlock
+	var block *codeBlock
+	notRun := ""
+	for i, line := range strings.Split(page, "\n") {
+		fence, fenced := strings.CutPrefix(line, "```")
+		switch {
+		case block != nil && fenced:
+			blocks = append(blocks, *block)
+			block = nil
+		case block != nil:
+			block.text += line + "\n"
+		case fenced:
+			block = &codeBlock{line: i + 1, language: fence, notRun: notRun}
+			notRun = ""
+		case marker.MatchString(line):
+			notRun = marker.FindStringSubmatch(line)[1]
+		case notRun != "":
+			t.Errorf("line %d: a marker is not followed by a code block", i+1)
+			notRun = ""
+		}
+	}
+	if block != nil {
+		t.Errorf("line %d: the code block has no end", block.line)
+	}
+	return blocks
+}
+
+// commandPage says how the commands of a page are run and what they print.
+type commandPage struct {
+	// registers is set for a page whose own commands create the account.
+	registers bool
+	// flags returns the flags of the page's server; nil means the shared server.
+	flags func(t *testing.T) []string
+	// starts is set for a page whose own commands start the server.
+	starts bool
+	// env and files are there before the commands run.
+	env   func(t *testing.T) []string
+	files map[string]string
+	want  []string
+	// notRun are the reasons of blocks that need what a test machine lacks.
+	notRun []string
+}
+
+// commandPages are all pages with commands. A page of docs that is not listed
+// must have none.
+func commandPages() map[string]commandPage {
+	return map[string]commandPage{
+		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
+		"docs/quickstart.md": {registers: true, want: []string{
+			`"stdout":"45 3.14.`, `"status":"timed_out"`, "event: end", `{"text/plain":"5"}`, `"image/svg+xml":"<svg`,
+			`"stdout":"token: [secret:BILLING_TOKEN]\n"`,
+		}},
+		"docs/quickstart-python.md": {want: []string{
+			"succeeded 42\n", "400 invalid_request", "did you mean timeoutMs", "out.txt 'HELLO\\n'", "0\n1\n2\nsucceeded\n", "\n42\n",
+		}},
+		"docs/quickstart-javascript.md": {want: []string{
+			"succeeded 42\n", "400 invalid_request", `out.txt "HELLO\n"`, "0\n1\n2\nsucceeded\n", "\n42\n",
+		}},
+	}
+}
+
+// TestDocumentationCommandsRun runs every command of the README and of the pages
+// as printed, but for the server's port, the domain of e-mail addresses and
+// those with a marker that says what they need.
+func TestDocumentationCommandsRun(t *testing.T) {
+	t.Parallel()
+	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
+	pages = append(pages, "../../README.md", "../../examples/zk/README.md")
+	known := commandPages()
+	for _, path := range pages {
+		name := must(filepath.Rel("../..", path))(t)
+		blocks := codeBlocks(t, readFile(t, path))
+		page, listed := known[name]
+		delete(known, name)
+		if !listed {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page.run(t, blocks)
+		})
+	}
+	for name := range maps.Keys(known) {
+		t.Errorf("there is no page %s", name)
+	}
+}
+
+// programs are the languages of blocks that are run, texts those of blocks that
+// are shown.
+var (
+	programs = []string{"sh", "python", "javascript"}
+	texts    = []string{"", "json", "ini", "nginx"}
+)
+
+// run runs the commands of a page in one shell, in a new directory.
+func (p commandPage) run(t *testing.T, blocks []codeBlock) {
+	dir := t.TempDir()
+	port := freePort(t)
+	var notRun []string
+	script := "set -eu -o pipefail\n" +
+		// Errors of the API make curl fail.
+		"curl() { command curl --fail-with-body \"$@\"; }\n"
+	for _, block := range blocks {
+		switch {
+		case block.notRun != "":
+			notRun = append(notRun, block.notRun)
+		case block.language == "sh":
+			// Output of commands ends with a line end, so that it can be compared.
+			script += block.text + "echo\n"
+		case slices.Contains(programs, block.language):
+			p.save(t, dir, block)
+		case !slices.Contains(texts, block.language):
+			t.Errorf("line %d: blocks are not in the language %q", block.line, block.language)
+		case strings.HasPrefix(block.text, "$ "):
+			t.Errorf("line %d: commands have no prompt and the language sh", block.line)
+		}
+	}
+	if !slices.Equal(notRun, p.notRun) {
+		t.Errorf("blocks are not run for the reasons %q, want %q", notRun, p.notRun)
+	}
+	script = strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port)
+	script = strings.ReplaceAll(script, "@example.org", "@port"+port+".example.org")
+
+	env := append(os.Environ(),
+		"PATH="+dir+"/bin:"+os.Getenv("PATH"), "PYTH_ON_CACHE_DIR="+imageDir, "PYTH_ON_NODE="+nodeBinary(t),
+		"REPOSITORY="+must(filepath.Abs("../.."))(t), "PYTHONDONTWRITEBYTECODE=1")
+	if p.starts {
+		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off")
+		data := filepath.Join(dir, "data")
+		if err := os.Mkdir(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := linkImages(data); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stopServerOfPage(t, dir) })
+	} else {
+		s := p.server(t)
+		script = strings.ReplaceAll(script, "http://127.0.0.1:"+port, s.URL)
+		env = append(env, "URL="+s.URL)
+		if !p.registers {
+			a := s.register(t)
+			env = append(env, "KEY="+a.APIKey)
+		}
+	}
+	if p.env != nil {
+		env = append(env, p.env(t)...)
+	}
+	p.provide(t, dir)
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	cmd.Dir, cmd.Env = dir, env
+	// A server in the background keeps no pipe of this test open.
+	output := must(os.Create(filepath.Join(dir, "output")))(t)
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output
+	err := cmd.Run()
+	out := readFile(t, output.Name())
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range p.want {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in: %s", want, out)
+		}
+	}
+}
+
+func (p commandPage) server(t *testing.T) *server {
+	if p.flags == nil {
+		return sharedServer(t)
+	}
+	return start(t, p.flags(t)...)
+}
+
+// save writes a program to the file that its first line names.
+func (commandPage) save(t *testing.T, dir string, block codeBlock) {
+	t.Helper()
+	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
+	if name == nil {
+		t.Errorf("line %d: the program does not begin with the name of its file", block.line)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name[1]), []byte(block.text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// provide puts the commands that pages use and the page's files into the
+// directory.
+func (p commandPage) provide(t *testing.T, dir string) {
+	t.Helper()
+	tools := strings.NewReplacer("{{binary}}", binary, "{{make}}", must(exec.LookPath("make"))(t))
+	files := map[string]string{"bin/pyth-on": pythOnOfPages, "bin/make": makeOfPages}
+	maps.Copy(files, p.files)
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(tools.Replace(content)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"bin/node": nodeBinary(t), "examples": must(filepath.Abs("../../examples"))(t)} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// pythOnOfPages runs the binary. A server goes to the background and replaces
+// the one before; the command ends when the server can run programs. The
+// password of a new account is typed.
+const pythOnOfPages = `#!/usr/bin/env bash
+set -eu
+lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+case "$1" in
+serve)
+    if [ -e server.pid ]; then
+        kill "$(cat server.pid)"
+        while lives "$(cat server.pid)"; do sleep 0.1; done
+    fi
+    '{{binary}}' "$@" >>server.log 2>&1 &
+    echo $! >server.pid
+    until curl -fsS "http://$PYTH_ON_ADDR/readyz" >/dev/null 2>&1; do
+        lives "$(cat server.pid)" || { cat server.log; exit 1; }
+        sleep 0.1
+    done ;;
+users)
+    exec '{{binary}}' "$@" <<<'correct horse battery' ;;
+*)
+    exec '{{binary}}' "$@" ;;
+esac
+`
+
+// makeOfPages shows what make would do, which fails if the Makefile lacks the
+// target: a test that ran `make test` would run itself.
+const makeOfPages = `#!/usr/bin/env bash
+exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
+`
+
+// stopServerOfPage stops the server that the commands of a page have started.
+func stopServerOfPage(t *testing.T, dir string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "server.pid"))
+	if err != nil {
+		return
+	}
+	pid := must(strconv.Atoi(strings.TrimSpace(string(b))))(t)
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	deadline := time.Now().Add(time.Minute)
+	for lives(pid) {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Error("the server does not stop")
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// lives returns whether the process exists and is no zombie.
+func lives(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
+}
+
+// freePort returns a port of loopback on which nothing listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+}
