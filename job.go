@@ -36,6 +36,21 @@ type SkippedResult struct {
 	Reason    string
 }
 
+// Network says what a job may reach: the hosts of the rules, or a gateway.
+type Network struct {
+	// Rules name the allowed hosts. They are checked.
+	Rules []string
+	// Gateway is a service of this server. The job can reach it and nothing else;
+	// "" for none. No request can name a gateway.
+	Gateway GatewayID
+}
+
+// GatewayID identifies a gateway during one job.
+type GatewayID string
+
+// None reports whether the job may reach nothing.
+func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
+
 // Job is a program that is ready to run: all names are resolved, all values are
 // checked, nothing is optional. It is plain data except for Secrets.Recorded, so
 // that it can travel to another machine.
@@ -59,8 +74,8 @@ type Job struct {
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
-	// Network holds the rules for hosts that the job may reach; nil for none.
-	Network []string
+	// Network says what the job may reach; the zero value reaches nothing.
+	Network Network
 	// Secrets are further environment variables, which must not be stored.
 	Secrets SecretGrant
 	// Encrypted is set if the program is encrypted; Code is empty then.

@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// Layers names the package layers of a sandbox, one for each runtime; "" for none.
-// Layers with equal names hold the same files.
+// LayerID identifies a layer: an image with packages of one runtime. Layers with
+// the same ID hold the same files.
+type LayerID string
+
+// Layers are the layers that a sandbox mounts, one for each runtime; "" for none.
 type Layers struct {
-	Python, Node string
+	Python, Node LayerID
 }
 
 // Package is an installed package of a user.
@@ -44,8 +47,8 @@ type PackageList struct {
 	Runtime Runtime
 	// Revision is the number of changes, from 1.
 	Revision int
-	// Layer names the layer with the files; "" for none.
-	Layer    string
+	// Layer holds the files of all packages; "" for none.
+	Layer    LayerID
 	Packages []*PinnedPackage
 }
 

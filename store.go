@@ -211,7 +211,7 @@ type PackageStore interface {
 	// and otherwise fails with CodeConflict.
 	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
 	// UsedLayers returns the distinct layers of all lockfiles.
-	UsedLayers(ctx context.Context) ([]string, error)
+	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
 // TokenBudgetStore counts the model tokens of users for each day. Days are in UTC.

@@ -54,7 +54,7 @@ type hostConfig struct {
 	runtimes ownRuntimes
 	stateDir string
 	// network and layers may be nil: then programs have none.
-	network func([]string) (sandbox.Network, error)
+	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 }
 

@@ -52,7 +52,7 @@ func openLocal(ctx context.Context, c *localConfig) (*local, error) {
 		return nil, err
 	}
 	config := execution.Config{Limits: c.limits, Clock: now}
-	var open func([]string) (sandbox.Network, error)
+	var open func(pyth.Network) (sandbox.Network, error)
 	if c.network != nil {
 		config.Network, open = c.network, c.network.open
 	}

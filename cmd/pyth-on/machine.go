@@ -33,7 +33,7 @@ type machineConfig struct {
 	node     *node.Binary
 	runtimes runtimeFlags
 	// network and layers may be nil: then programs have none.
-	network func([]string) (sandbox.Network, error)
+	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 	// progress is told how far the making of images is.
 	progress func(step string, done, total int)

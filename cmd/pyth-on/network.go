@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
@@ -24,8 +26,8 @@ type networkFlags struct {
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages are the ways to the index; nil where there are none.
-	packages *shelf
+	// packages is the gateway of jobs that resolve packages; nil without packages.
+	packages *packages.Gateway
 }
 
 func (f networkFlags) network(observer egress.Observer) (*network, error) {
@@ -48,16 +50,15 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// open makes the way out of one run.
-func (n *network) open(hosts []string) (sandbox.Network, error) {
-	if n.packages != nil {
-		if s := n.packages.Load(); s != nil {
-			if way, ok := s.Network(hosts); ok {
-				return way, nil
-			}
+// open opens the network of one run.
+func (n *network) open(to pyth.Network) (sandbox.Network, error) {
+	if to.Gateway != "" {
+		if n.packages == nil {
+			return nil, errors.New("open network: there is no gateway here")
 		}
+		return n.packages.Network(to.Gateway), nil
 	}
-	rules, err := egress.ParseRules(hosts)
+	rules, err := egress.ParseRules(to.Rules)
 	if err != nil {
 		return nil, err
 	}

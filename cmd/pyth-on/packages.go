@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -53,27 +51,17 @@ func (f packageFlags) packages(ctx context.Context, config packages.Config, regi
 	return packages.New(ctx, config)
 }
 
-// shelf is where sandboxes find packages. The service comes later than the
-// sandboxes do, since it has jobs run in some.
-type shelf struct {
-	atomic.Pointer[packages.Service]
-}
-
-var errNoPackages = errors.New("there are no packages yet")
-
-// mounts are the images of layers.
-func (s *shelf) mounts(layers pyth.Layers) ([]sandbox.Mount, error) {
-	service := s.Load()
-	if service == nil {
-		return nil, errNoPackages
+// mounter finds the images of packages' layers for sandboxes.
+func mounter(images *packages.ImageStore) func(pyth.Layers) ([]sandbox.Mount, error) {
+	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
+		found, err := images.Mounts(layers)
+		if err != nil {
+			return nil, err
+		}
+		mounts := make([]sandbox.Mount, len(found))
+		for i, m := range found {
+			mounts[i] = sandbox.Mount(m)
+		}
+		return mounts, nil
 	}
-	found, err := service.Mounts(layers)
-	if err != nil {
-		return nil, err
-	}
-	mounts := make([]sandbox.Mount, len(found))
-	for i, m := range found {
-		mounts[i] = sandbox.Mount(m)
-	}
-	return mounts, nil
 }

@@ -153,12 +153,14 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	// What runs packages' jobs is what has the packages.
-	shelf := new(shelf)
-	way.packages = shelf
+	images, err := packages.OpenImageStore(data.join("packages"))
+	if err != nil {
+		return err
+	}
+	way.packages = packages.NewGateway()
 	metrics := newPoolMetrics()
 	m, err := openMachine(ctx, &machineConfig{
-		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: shelf.mounts, progress: progress,
+		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: mounter(images), progress: progress,
 		pool: c.poolConfig(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
 	})
 	if err != nil {
@@ -171,13 +173,12 @@ func (c *serveCommand) serve() (err error) {
 	pool := m.pool
 
 	installed, err := c.packages(ctx, packages.Config{
-		Store: store, Dispatcher: pool, Dir: data.join("packages"), Dial: way.proxy.DialContext,
+		Store: store, Dispatcher: pool, Images: images, Gateway: way.packages, Dial: way.proxy.DialContext,
 		Auditor: log, PythonVersion: m.python, Clock: now, Logger: logger,
 	}, c.NPMRegistry, node != nil)
 	if err != nil {
 		return err
 	}
-	shelf.Store(installed)
 	limits := c.limits()
 	offered := m.languages(m.runtimes)
 	// Sessions in Node know the release that is built in.

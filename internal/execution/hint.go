@@ -34,7 +34,7 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	if e == nil {
 		return ""
 	}
-	if len(job.Network) == 0 && lacksNetwork(e, o.Stderr) {
+	if job.Network.None() && lacksNetwork(e, o.Stderr) {
 		if s.config.Network == nil {
 			return "Programs have no network on this server."
 		}

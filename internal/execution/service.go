@@ -164,7 +164,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Isolation:   cmp.Or(p.Isolation, pyth.IsolationTenant),
 		Results:     p.Results,
 		Encrypted:   p.Encrypted,
-		Network:     p.Network,
+		Network:     pyth.Network{Rules: p.Network},
 	}
 	if session != nil {
 		inSession(job, p, session)
@@ -173,7 +173,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		return nil, err
 	}
 	if session == nil {
-		if err := CheckNetwork(job.Network, s.config.Network); err != nil {
+		if err := CheckNetwork(job.Network.Rules, s.config.Network); err != nil {
 			return nil, err
 		}
 	}

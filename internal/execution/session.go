@@ -52,7 +52,7 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
 	job.Runtime = session.Runtime
-	job.Network = session.Network
+	job.Network = pyth.Network{Rules: session.Network}
 	job.Layers = session.Layers
 	job.Limits = WithDefaults(pyth.Limits{
 		MemoryBytes: session.Limits.MemoryBytes,

@@ -125,7 +125,7 @@ func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
 			}
 			wantJob := &pyth.Job{
 				ID: e.ID, Tenant: "ada", Session: "ses", Language: pyth.JavaScript, Limits: c.want,
-				Isolation: pyth.IsolationTenant, Timeout: 30 * time.Second, Code: []byte("1"), Network: []string{"example.org"},
+				Isolation: pyth.IsolationTenant, Timeout: 30 * time.Second, Code: []byte("1"), Network: pyth.Network{Rules: []string{"example.org"}},
 			}
 			if diff := cmp.Diff(wantJob, job, cmpopts.IgnoreFields(pyth.Job{}, "Env", "Stdin")); diff != "" {
 				t.Error(diff)

@@ -381,7 +381,7 @@ func (s *Service) bindLayer(ctx context.Context, list *pyth.PackageList) error {
 	s.mu.Lock()
 	s.note(pyth.Layers{Python: list.Layer})
 	s.mu.Unlock()
-	return s.making.do(ctx, list.Layer, func() error { return s.bind(ctx, list.Runtime, list.Layer, list.Packages) })
+	return s.making.do(ctx, string(list.Layer), func() error { return s.bind(ctx, list.Runtime, list.Layer, list.Packages) })
 }
 
 // commit makes the list that of the user: what runs from now on has it.
@@ -421,7 +421,7 @@ func (s *Service) again(p *pyth.PinnedPackage) func(context.Context) (string, er
 }
 
 // restore makes the files of a list again, and returns its layer.
-func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (layer string, err error) {
+func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (layer pyth.LayerID, err error) {
 	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		s.config.Logger.Info("making packages of a list again", "user", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer

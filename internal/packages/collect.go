@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // grace is how long a layer stays that no list has any more: a job that has been
@@ -25,7 +27,7 @@ func (s *Service) collect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted := map[string]bool{}
+	wanted := map[pyth.LayerID]bool{}
 	for _, layer := range used {
 		wanted[layer] = true
 	}
@@ -47,7 +49,7 @@ func (s *Service) collect(ctx context.Context) error {
 
 // removeLayers removes the layers that are not wanted, and returns the keys of
 // the images that the others have.
-func (s *Service) removeLayers(wanted map[string]bool) (map[string]bool, error) {
+func (s *Service) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, error) {
 	entries, err := os.ReadDir(s.disk.sets)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func (s *Service) removeLayers(wanted map[string]bool) (map[string]bool, error) 
 		if !strings.HasSuffix(e.Name(), setSuffix) {
 			continue
 		}
-		set, failed := s.sets.read(layer)
+		set, failed := s.images.read(layer)
 		if failed != nil {
 			// It is made again when it is needed.
 			err = errors.Join(err, os.Remove(filepath.Join(s.disk.sets, e.Name())))

@@ -37,8 +37,8 @@ func (s *Service) compile(ctx context.Context, user pyth.UserID, image string, c
 	if len(sources) == 0 {
 		return new(compiled), nil
 	}
-	layer := s.sets.lend(pyth.PythonRuntime, image)
-	defer s.sets.takeBack(layer)
+	layer := s.images.addTemporary(pyth.PythonRuntime, image)
+	defer s.images.removeTemporary(layer)
 	spool, err := s.disk.temporary()
 	if err != nil {
 		return nil, err

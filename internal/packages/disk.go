@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // disk is where all files are, in directories by what they are named after:
@@ -68,12 +70,16 @@ const (
 func (d *disk) imagePath(key string) string { return filepath.Join(d.images, key+imageSuffix) }
 
 // setPath is that of the list of a layer's images.
-func (d *disk) setPath(layer string) string { return filepath.Join(d.sets, layer+setSuffix) }
+func (d *disk) setPath(layer pyth.LayerID) string {
+	return filepath.Join(d.sets, string(layer)+setSuffix)
+}
 
 // bindingPath is that of the image that binds a layer's others together.
-func (d *disk) bindingPath(layer string) string { return filepath.Join(d.sets, layer+imageSuffix) }
+func (d *disk) bindingPath(layer pyth.LayerID) string {
+	return filepath.Join(d.sets, string(layer)+imageSuffix)
+}
 
 // layerOf is the layer of a file in sets, which is one of its two.
-func layerOf(name string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(name, setSuffix), imageSuffix)
+func layerOf(name string) pyth.LayerID {
+	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, setSuffix), imageSuffix))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,22 +15,21 @@ import (
 // gatewayHost is what the index is called inside a sandbox.
 const gatewayHost = "packages.internal"
 
-// rulePrefix begins the one rule of a job that resolves packages. No request can
-// have it: it is not the name of a host.
-const rulePrefix = "packages:"
-
-// gateway is the host's side of what resolves packages: the only host that it
-// reaches. What it asks for is fetched here, from the operator's index, with
-// credentials that the sandbox does not see.
-type gateway struct {
+// Gateway is the only host that a job of this package reaches. It fetches what
+// the job asks for from the operator's index, with credentials that the sandbox
+// does not see.
+type Gateway struct {
 	mu     sync.Mutex
-	routes map[string]*route
+	routes map[pyth.GatewayID]*route
 }
+
+// NewGateway makes a Gateway without routes.
+func NewGateway() *Gateway { return &Gateway{routes: make(map[pyth.GatewayID]*route)} }
 
 // route is the way of one job.
 type route struct {
-	gateway *gateway
-	rule    string
+	gateway *Gateway
+	id      pyth.GatewayID
 	ctx     context.Context
 	cancel  context.CancelFunc
 	server  *http.Server
@@ -44,8 +42,8 @@ type route struct {
 
 // begin makes a way, on which the handler answers. The context ends what it
 // does.
-func (g *gateway) begin(ctx context.Context, handle func(*route, http.ResponseWriter, *http.Request)) *route {
-	r := &route{gateway: g, rule: rulePrefix + rand.Text(), conns: make(chan net.Conn)}
+func (g *Gateway) begin(ctx context.Context, handle func(*route, http.ResponseWriter, *http.Request)) *route {
+	r := &route{gateway: g, id: pyth.GatewayID(rand.Text()), conns: make(chan net.Conn)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -66,17 +64,14 @@ func (g *gateway) begin(ctx context.Context, handle func(*route, http.ResponseWr
 	go func() { _ = r.server.Serve(listener{r}) }()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.routes == nil {
-		g.routes = make(map[string]*route)
-	}
-	g.routes[r.rule] = r
+	g.routes[r.id] = r
 	return r
 }
 
 // end takes the way away.
 func (r *route) end() {
 	r.gateway.mu.Lock()
-	delete(r.gateway.routes, r.rule)
+	delete(r.gateway.routes, r.id)
 	r.gateway.mu.Unlock()
 	r.cancel()
 	_ = r.server.Close()
@@ -111,26 +106,23 @@ func (r *route) answer(w http.ResponseWriter, err error) {
 	http.Error(w, "the index could not be used", http.StatusBadGateway)
 }
 
-// Network is the way out of a job that resolves packages.
+// Network is the network of a job that resolves packages.
 type Network interface {
 	Serve(ctx context.Context, conn net.Conn)
 	Close() []pyth.Connection
 }
 
-// Network finds the way of a job; false if its rules are those of a program.
-func (s *Service) Network(rules []string) (Network, bool) {
-	if len(rules) != 1 || !strings.HasPrefix(rules[0], rulePrefix) {
-		return nil, false
+// Network returns the network of a job. It is closed when the job has ended.
+func (g *Gateway) Network(id pyth.GatewayID) Network {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.routes[id]; r != nil {
+		return r
 	}
-	s.gateway.mu.Lock()
-	defer s.gateway.mu.Unlock()
-	if r := s.gateway.routes[rules[0]]; r != nil {
-		return r, true
-	}
-	return closed{}, true
+	return closed{}
 }
 
-// closed is the way of a job that is not waited for any more.
+// closed is the network of a job that has ended.
 type closed struct{}
 
 func (closed) Serve(_ context.Context, conn net.Conn) { _ = conn.Close() }

@@ -169,9 +169,9 @@ func (n *nodeResolver) resolve(ctx context.Context, user pyth.UserID, w wish, te
 	if err != nil {
 		return nil, err
 	}
-	defer n.sets.takeBack(layer)
+	defer n.images.removeTemporary(layer)
 	x := &registry{source: n.source, pages: map[string][]byte{}}
-	r := n.gateway.begin(ctx, x.handle)
+	r := n.config.Gateway.begin(ctx, x.handle)
 	defer r.end()
 	dependencies := map[string]string{}
 	for _, d := range w.direct {
@@ -202,7 +202,7 @@ func (n *nodeResolver) resolve(ctx context.Context, user pyth.UserID, w wish, te
 }
 
 // npm has npm itself at hand, as a package.
-func (n *nodeResolver) npm(ctx context.Context, user pyth.UserID) (layer string, err error) {
+func (n *nodeResolver) npm(ctx context.Context, user pyth.UserID) (layer pyth.LayerID, err error) {
 	p := new(candidate)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript
 	p.URL = n.source.base.JoinPath("npm", "-", "npm-"+npmVersion+".tgz").String()
@@ -212,7 +212,7 @@ func (n *nodeResolver) npm(ctx context.Context, user pyth.UserID) (layer string,
 		}
 		return "", err
 	}
-	return n.sets.lend(pyth.NodeRuntime, n.disk.imagePath(n.imageKey(&p.PinnedPackage))), nil
+	return n.images.addTemporary(pyth.NodeRuntime, n.disk.imagePath(n.imageKey(&p.PinnedPackage))), nil
 }
 
 // candidates takes what the sandbox says for what it is: the choice of some of

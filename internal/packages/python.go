@@ -28,7 +28,7 @@ type found struct {
 
 func (p *pythonResolver) resolve(ctx context.Context, user pyth.UserID, w wish, tell pyth.PackageProgress) ([]*candidate, error) {
 	index := &pythonIndex{source: p.source, disk: p.disk}
-	r := p.gateway.begin(ctx, index.handle)
+	r := p.config.Gateway.begin(ctx, index.handle)
 	defer r.end()
 	input := map[string]any{"host": gatewayHost, "requirements": texts(pyth.PythonRuntime, w.direct)}
 	constraints := make([]string, 0, len(w.keep))

@@ -57,7 +57,7 @@ func (s *Service) job(user pyth.UserID, language pyth.Language, program []byte) 
 // run runs a resolver and returns the file that it left. It fails with
 // CodeUnsatisfiable and the resolver's last lines.
 func (s *Service) run(ctx context.Context, job *pyth.Job, r *route, result string, tell pyth.PackageProgress) ([]byte, error) {
-	job.Network = []string{r.rule}
+	job.Network = pyth.Network{Gateway: r.id}
 	job.OutputFiles = []string{result}
 	said := &lines{tell: tell}
 	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, said)

@@ -11,15 +11,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config is what a Service is made of. Store, Dispatcher, Dir, PythonVersion and
-// Clock are required.
+// Config is what a Service is made of. Store, Dispatcher, Images, Gateway,
+// PythonVersion and Clock are required.
 type Config struct {
 	Store      pyth.PackageStore
 	Dispatcher pyth.Dispatcher
 	// Auditor is told of changes; nil for nobody.
 	Auditor pyth.Auditor
-	// Dir is for the files; nobody else may use it.
-	Dir string
+	// Images has the files, and Gateway is the network of jobs of this package.
+	Images  *ImageStore
+	Gateway *Gateway
 	// Python and Node are the indexes. A URL that is "" is that of a runtime for
 	// which there are no packages.
 	Python, Node Index
@@ -49,9 +50,8 @@ type Config struct {
 type Service struct {
 	config settings
 	disk   *disk
-	sets   sets
+	images *ImageStore
 
-	gateway gateway
 	// sources are the indexes of the runtimes that have one, as are resolvers.
 	sources   map[pyth.Runtime]*source
 	resolvers map[pyth.Runtime]resolver
@@ -67,7 +67,7 @@ type Service struct {
 	// current are the layers of users as far as they are known, and recent when
 	// one was last given to a run. changes counts those of all lists.
 	current map[pyth.UserID]pyth.Layers
-	recent  map[string]time.Time
+	recent  map[pyth.LayerID]time.Time
 	changes int
 }
 
@@ -97,14 +97,10 @@ func New(ctx context.Context, config Config) (*Service, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	d, err := openDisk(c.Dir)
-	if err != nil {
-		return nil, err
-	}
 	s := &Service{
-		config: c, disk: d, sets: sets{disk: d}, places: make(chan struct{}, c.MaxChanges),
+		config: c, disk: c.Images.disk, images: c.Images, places: make(chan struct{}, c.MaxChanges),
 		sources: map[pyth.Runtime]*source{}, resolvers: map[pyth.Runtime]resolver{},
-		current: map[pyth.UserID]pyth.Layers{}, recent: map[string]time.Time{},
+		current: map[pyth.UserID]pyth.Layers{}, recent: map[pyth.LayerID]time.Time{},
 	}
 	if c.Python.URL != "" {
 		source, err := newSource(c.Python, c.Dial)
@@ -187,8 +183,8 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	s.mu.Lock()
 	s.note(layers)
 	s.mu.Unlock()
-	for runtime, layer := range map[pyth.Runtime]string{pyth.PythonRuntime: layers.Python, pyth.NodeRuntime: layers.Node} {
-		if layer == "" || s.sets.whole(layer) {
+	for runtime, layer := range map[pyth.Runtime]pyth.LayerID{pyth.PythonRuntime: layers.Python, pyth.NodeRuntime: layers.Node} {
+		if layer == "" || s.images.whole(layer) {
 			continue
 		}
 		made, err := s.restore(ctx, user, runtime)
@@ -230,7 +226,7 @@ func (s *Service) forget(user pyth.UserID) {
 // note keeps the layers from being removed for as long as a job may wait that
 // has been given them. The lock is held.
 func (s *Service) note(layers pyth.Layers) {
-	for _, layer := range []string{layers.Python, layers.Node} {
+	for _, layer := range []pyth.LayerID{layers.Python, layers.Node} {
 		if layer != "" {
 			s.recent[layer] = s.config.Clock()
 		}

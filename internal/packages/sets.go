@@ -36,12 +36,23 @@ type Mount struct {
 	Image, Path string
 }
 
-// sets are the layers: lists of images.
-type sets struct {
+// ImageStore keeps the images of packages and the layers made of them. It needs
+// no sandbox, so that it can be opened before the pool.
+type ImageStore struct {
 	disk *disk
 	mu   sync.Mutex
-	// lent are the layers of jobs of this package.
-	lent map[string][]Mount
+	// temporary are the layers of jobs of this package.
+	temporary map[pyth.LayerID][]Mount
+}
+
+// OpenImageStore opens the store in the directory, which no other process may
+// use, and removes unfinished files.
+func OpenImageStore(dir string) (*ImageStore, error) {
+	d, err := openDisk(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &ImageStore{disk: d, temporary: map[pyth.LayerID][]Mount{}}, nil
 }
 
 // mountPath is where the layer of a runtime is mounted.
@@ -52,27 +63,24 @@ func mountPath(runtime pyth.Runtime) string {
 	return guest.PythonLayerPath
 }
 
-// lend makes a layer of one image for a job of this package. Node's is that of
-// the package npm.
-func (s *sets) lend(runtime pyth.Runtime, image string) string {
-	layer := "lent-" + rand.Text()
+// addTemporary makes a layer of one image for a job of this package, until
+// removeTemporary. Node's has the package npm.
+func (s *ImageStore) addTemporary(runtime pyth.Runtime, image string) pyth.LayerID {
+	layer := pyth.LayerID(rand.Text())
 	mounts := []Mount{{Image: image, Path: mountPath(runtime)}}
 	if runtime == pyth.NodeRuntime {
 		mounts[0].Path = guest.ToolPath
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lent == nil {
-		s.lent = map[string][]Mount{}
-	}
-	s.lent[layer] = mounts
+	s.temporary[layer] = mounts
 	return layer
 }
 
-func (s *sets) takeBack(layer string) {
+func (s *ImageStore) removeTemporary(layer pyth.LayerID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.lent, layer)
+	delete(s.temporary, layer)
 }
 
 // stored is a layer as its file has it: images by their keys.
@@ -87,8 +95,8 @@ type storedImages struct {
 }
 
 // read reads a layer.
-func (s *sets) read(layer string) (*stored, error) {
-	if layer != filepath.Base(layer) {
+func (s *ImageStore) read(layer pyth.LayerID) (*stored, error) {
+	if string(layer) != filepath.Base(string(layer)) {
 		return nil, fs.ErrNotExist
 	}
 	b, err := os.ReadFile(s.disk.setPath(layer))
@@ -100,18 +108,18 @@ func (s *sets) read(layer string) (*stored, error) {
 }
 
 // whole tells whether all files of the layer are there.
-func (s *sets) whole(layer string) bool {
+func (s *ImageStore) whole(layer pyth.LayerID) bool {
 	mounts, err := s.mounts(layer)
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }
 
 // mounts are the images of a layer, in the order in which they are mounted.
-func (s *sets) mounts(layer string) ([]Mount, error) {
+func (s *ImageStore) mounts(layer pyth.LayerID) ([]Mount, error) {
 	s.mu.Lock()
-	lent, ok := s.lent[layer]
+	temporary, ok := s.temporary[layer]
 	s.mu.Unlock()
 	if ok {
-		return lent, nil
+		return temporary, nil
 	}
 	set, err := s.read(layer)
 	if err != nil {
@@ -125,14 +133,14 @@ func (s *sets) mounts(layer string) ([]Mount, error) {
 	return mounts, nil
 }
 
-// Mounts are the images of the layers that a sandbox is to have.
-func (s *Service) Mounts(layers pyth.Layers) ([]Mount, error) {
+// Mounts returns the images of the layers, in the order in which they are mounted.
+func (s *ImageStore) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
-	for _, layer := range []string{layers.Python, layers.Node} {
+	for _, layer := range []pyth.LayerID{layers.Python, layers.Node} {
 		if layer == "" {
 			continue
 		}
-		mounts, err := s.sets.mounts(layer)
+		mounts, err := s.mounts(layer)
 		if err != nil {
 			return nil, fmt.Errorf("packages: layer %.12s: %w", layer, err)
 		}
@@ -142,7 +150,7 @@ func (s *Service) Mounts(layers pyth.Layers) ([]Mount, error) {
 }
 
 // layer names the files of a list.
-func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.PinnedPackage) string {
+func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.PinnedPackage) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""
 	}
@@ -151,13 +159,13 @@ func (s *Service) layer(runtime pyth.Runtime, packages []*pyth.PinnedPackage) st
 		parts = append(parts, p.Place, s.imageKey(p), fmt.Sprint(len(p.Requires)))
 		parts = append(parts, p.Requires...)
 	}
-	return fileName(parts...)
+	return pyth.LayerID(fileName(parts...))
 }
 
 // bind makes the layer of packages whose images are there. They are in the order
 // of their places.
-func (s *Service) bind(ctx context.Context, runtime pyth.Runtime, layer string, packages []*pyth.PinnedPackage) (err error) {
-	if s.sets.whole(layer) {
+func (s *Service) bind(ctx context.Context, runtime pyth.Runtime, layer pyth.LayerID, packages []*pyth.PinnedPackage) (err error) {
+	if s.images.whole(layer) {
 		return nil
 	}
 	b := &binding{tree: erofs.NewTree(imageTime()), set: &stored{Runtime: runtime}}

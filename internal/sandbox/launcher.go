@@ -42,8 +42,8 @@ type Config struct {
 	StateDir string
 	// Cgroup is where limits are enforced; nil to watch from outside instead.
 	Cgroup cgroup.Parent
-	// Network makes the way out for a run with rules, which have been checked.
-	Network func(rules []string) (Network, error)
+	// Network opens the network of a run; nil when runs have none.
+	Network func(pyth.Network) (Network, error)
 	// Layers finds the images of packages; nil when there are none.
 	Layers func(pyth.Layers) ([]Mount, error)
 	// Rootless is for a process that is root of a user namespace only.

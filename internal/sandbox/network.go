@@ -38,7 +38,7 @@ type way struct {
 
 // connect gives the job its network; what it returns takes it away again.
 func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, err error) {
-	if len(job.Network) == 0 {
+	if job.Network.None() {
 		return func() []pyth.Connection { return nil }, nil
 	}
 	if s.launcher.config.Network == nil {

@@ -236,7 +236,7 @@ func ahead(job *pyth.Job) ([]protocol.Frame, error) {
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
 	}
-	if len(job.Network) > 0 {
+	if !job.Network.None() {
 		env = withProxy(env, job.Language.Runtime())
 	}
 	header := protocol.Job{
@@ -251,7 +251,7 @@ func ahead(job *pyth.Job) ([]protocol.Frame, error) {
 		Processes:   job.Limits.Processes,
 		Results:     job.Results,
 		Session:     job.Session != "",
-		Network:     len(job.Network) > 0,
+		Network:     !job.Network.None(),
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}

@@ -64,7 +64,7 @@ func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layer
 	defer rows.Close()
 	for rows.Next() {
 		var runtime pyth.Runtime
-		var layer string
+		var layer pyth.LayerID
 		if err := rows.Scan(&runtime, &layer); err != nil {
 			return layers, failure(err)
 		}
@@ -109,15 +109,15 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 }
 
 // UsedLayers are the layers of all lists.
-func (s *Store) UsedLayers(ctx context.Context) ([]string, error) {
+func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 	if err != nil {
 		return nil, failure(err)
 	}
 	defer rows.Close()
-	var all []string
+	var all []pyth.LayerID
 	for rows.Next() {
-		var layer string
+		var layer pyth.LayerID
 		if err := rows.Scan(&layer); err != nil {
 			return nil, failure(err)
 		}

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func packageList(revision int, layer string, places ...string) *pyth.PackageList {
+func packageList(revision int, layer pyth.LayerID, places ...string) *pyth.PackageList {
 	list := &pyth.PackageList{Runtime: pyth.PythonRuntime, Revision: revision, Layer: layer}
 	for i, place := range places {
 		list.Packages = append(list.Packages, &pyth.PinnedPackage{
@@ -54,7 +54,7 @@ func testPackageList(t *testing.T, s pyth.Store) {
 	same(t, pyth.Layers{}, layers)
 	used, err := s.UsedLayers(ctx)
 	want(t, err, "")
-	same(t, []string{"node", "second"}, used)
+	same(t, []pyth.LayerID{"node", "second"}, used)
 
 	want(t, s.PutPackageList(ctx, "ada", packageList(3, "")), "")
 	same(t, packageList(3, ""), get("ada", pyth.PythonRuntime))
@@ -71,7 +71,7 @@ func testPackageListRace(t *testing.T, s pyth.Store) {
 	made := 0
 	for i := range 4 {
 		wg.Go(func() {
-			err := s.PutPackageList(t.Context(), "ada", packageList(1, fmt.Sprint("layer", i), fmt.Sprint("p", i)))
+			err := s.PutPackageList(t.Context(), "ada", packageList(1, pyth.LayerID(fmt.Sprint("layer", i)), fmt.Sprint("p", i)))
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -84,7 +84,7 @@ func testPackageListRace(t *testing.T, s pyth.Store) {
 	wg.Wait()
 	list, err := s.PackageList(t.Context(), "ada", pyth.PythonRuntime)
 	want(t, err, "")
-	if made != 1 || len(list.Packages) != 1 || "p"+list.Layer[len("layer"):] != list.Packages[0].Name {
+	if made != 1 || len(list.Packages) != 1 || "p"+string(list.Layer[len("layer"):]) != list.Packages[0].Name {
 		t.Errorf("%d were made, there is %+v", made, list)
 	}
 }

@@ -37,7 +37,7 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 }
 
 // with gives the job packages.
-func with(layer string, j *pyth.Job) *pyth.Job {
+func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
 	j.Layers.Python = layer
 	return j
 }

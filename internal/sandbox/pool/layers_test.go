@@ -64,7 +64,7 @@ func TestPackages(t *testing.T) {
 	})
 
 	on(t, "of one tenant do not keep it from having others", func(m *machine) { m.MaxPerTenant, m.MaxBoots = 1, 1 }, func(s *scene) {
-		for _, layer := range []string{"one", "two", "three", "", "one"} {
+		for _, layer := range []pyth.LayerID{"one", "two", "three", "", "one"} {
 			s.run(with(layer, job("ann", 0)))
 			s.settle()
 		}

@@ -20,7 +20,7 @@ type arrival struct {
 	Isolated, Node             bool
 	Memory                     int64
 	// Layers are the packages that its tenant has now, "" for none.
-	Layers string
+	Layers pyth.LayerID
 	// Runtime is one of the operator's own, which has no packages, or "".
 	Runtime pyth.Runtime
 	// Kills is whether the sandbox that was booted last dies when it comes.
@@ -61,7 +61,7 @@ func plans(t *rapid.T) plan {
 			After: moment("after"), Runs: moment("time"), CanceledAfter: moment("canceled"),
 			Tenant:   rapid.SampledFrom([]pyth.UserID{"ann", "ann", "bob", "cid", ""}).Draw(t, "tenant"),
 			Isolated: number("isolated", 0, 4) == 0, Node: rapid.Bool().Draw(t, "Node"), Memory: int64(number("bytes", 0, 6)), Kills: number("kills", 0, 9) == 0,
-			Layers:  rapid.SampledFrom([]string{"", "", "one", "two"}).Draw(t, "layers"),
+			Layers:  rapid.SampledFrom([]pyth.LayerID{"", "", "one", "two"}).Draw(t, "layers"),
 			Runtime: rapid.SampledFrom([]pyth.Runtime{"", "", "science", "old"}).Draw(t, "runtime"),
 		})
 	}
