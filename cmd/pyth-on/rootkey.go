@@ -34,7 +34,7 @@ func (f *rootKeyFlags) made(ctx context.Context, dataDir string, store pyth.KeyS
 	}
 	open := vault.OpenFileKeeper
 	if empty {
-		open = vault.MakeFileKeeper
+		open = vault.OpenOrCreateFileKeeper
 	}
 	return f.checked(ctx, dataDir, store, open)
 }

@@ -57,7 +57,7 @@ func newService(t testing.TB, change ...func(*account.Config)) *service {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = store
-	keeper, err := vault.MakeFileKeeper(filepath.Join(s.dir, "root.key"))
+	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(s.dir, "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

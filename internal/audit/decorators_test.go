@@ -57,7 +57,7 @@ const (
 func newAccounts(t *testing.T, to pyth.Auditor) pyth.AccountService {
 	t.Helper()
 	store := newStore(t)
-	keeper, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

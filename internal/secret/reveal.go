@@ -8,7 +8,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal opens secrets for a run.
+// Reveal opens the named secrets, or all of the user's, for a run and notes the
+// use.
+// An unknown name is CodeInvalid; a damaged secret is CodeSecretDamaged. The
+// caller clears the values.
 func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
 	if len(names) == 0 && !all {
@@ -19,7 +22,7 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 		return none, err
 	}
 	if !all {
-		if sealed, err = chosen(sealed, names); err != nil {
+		if sealed, err = selectNamed(sealed, names); err != nil {
 			return none, err
 		}
 	}
@@ -35,7 +38,7 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 		value, err := opener.Open(Label(secret.Name, secret.Version), secret.Sealed)
 		if err != nil {
 			pyth.ClearSecrets(values)
-			return none, damaged(secret.Name, err)
+			return none, damagedError(secret.Name, err)
 		}
 		values = append(values, pyth.SecretValue{Name: secret.Name, Value: value})
 	}
@@ -43,7 +46,7 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Stored returns those of the names under which the user has a secret.
+// Stored returns the given names that the user has a secret for.
 func (s *Service) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -61,8 +64,8 @@ func (s *Service) Stored(ctx context.Context, user pyth.UserID, names []string) 
 	return stored, nil
 }
 
-// Values opens all of the user's secrets that were not damaged, to look for them
-// where they must not be. That is no use of them.
+// Values opens all of the user's secrets that are intact. The caller searches
+// for them where they must not appear, so the call does not count as a use.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {
@@ -81,15 +84,16 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// chosen are the secrets of those names.
-func chosen(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
+// selectNamed returns the secrets with the given names, without repetition.
+// Unknown names are faults.
+func selectNamed(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors
 	for i, name := range names {
 		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
 		switch {
 		case at < 0:
-			faults.Add(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+			faults.Add(fmt.Sprintf("body.secrets[%d]", i), "is not the name of one of your secrets")
 		case !slices.Contains(some, all[at]):
 			some = append(some, all[at])
 		}

@@ -1,10 +1,10 @@
-// Package secret keeps users' secrets, sealed by the vault, and gives them out
-// to runs.
+// Package secret stores users' secrets, sealed by the vault, and opens them for
+// runs.
 //
-// It promises that a value leaves it for a run, or to be looked for in what must
-// not show it, and is stored sealed for its user, name and version only; that a
-// value which was changed where it is stored is refused, while others serve on;
-// and that no error holds a value.
+// A value leaves the package only for a run, or to be searched for in text that
+// must not contain it. It is stored sealed for its user, name and version. A
+// stored value that was changed is refused; other secrets still work. No error
+// contains a value.
 package secret
 
 import (
@@ -18,15 +18,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Bounds of the contract.
+// Limits of the API contract.
 const (
 	maxValueBytes       = 64 << 10
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
 
-// attempts is how often a value is stored anew that another came before.
-const attempts = 8
+// maxPutAttempts bounds how often PutSecret tries again after a concurrent
+// change.
+const maxPutAttempts = 8
 
 // Vault seals values.
 type Vault interface {
@@ -34,16 +35,17 @@ type Vault interface {
 	Opener(ctx context.Context, user pyth.UserID) (*vault.Opener, error)
 }
 
-// Config is what a Service works with.
+// Config holds the dependencies of a Service.
 type Config struct {
 	Store pyth.SecretStore
 	Vault Vault
 	Clock func() time.Time
-	// Failed hears why the time of use of secrets could not be stored.
+	// Failed is called with the error when last-use times could not be stored.
 	Failed func(error)
 }
 
-// Service is a pyth.SecretService and a pyth.SecretSource.
+// Service implements pyth.SecretService and pyth.SecretSource. It is safe for
+// concurrent use.
 type Service struct {
 	config Config
 	uses   *uses
@@ -54,22 +56,23 @@ var (
 	_ pyth.SecretSource  = (*Service)(nil)
 )
 
-// New makes a Service.
+// New returns a Service. Close it to store pending last-use times.
 func New(config Config) *Service {
 	return &Service{config: config, uses: newUses(config.Store, config.Failed)}
 }
 
-// Close stores what it has not yet.
+// Close stores the last-use times that are still in memory.
 func (s *Service) Close() { s.uses.close() }
 
-// PutSecret makes the secret or gives it a new value.
+// PutSecret creates the secret or replaces its value, and clears value. It
+// tries again when another request changes the secret at the same time.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
 		return nil, false, err
 	}
-	for range attempts {
-		secret, err := s.next(ctx, user, name)
+	for range maxPutAttempts {
+		secret, err := s.nextVersion(ctx, user, name)
 		if err != nil {
 			return nil, false, err
 		}
@@ -84,15 +87,16 @@ func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 		if pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, false, err
 		}
-		if err := s.full(ctx, user, name); err != nil {
+		if err := s.checkQuota(ctx, user, name); err != nil {
 			return nil, false, err
 		}
 	}
-	return nil, false, pyth.Errorf(pyth.CodeConflict, "The secret is being changed by others at the same time. Try again.")
+	return nil, false, pyth.Errorf(pyth.CodeConflict, "Other requests are changing this secret at the same time. Try again.")
 }
 
-// next is the secret as it is to be stored, but for what the caller gives it.
-func (s *Service) next(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
+// nextVersion returns the secret with its next version number and times. The
+// caller sets the description and the sealed value.
+func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	now := s.config.Clock()
 	secret, err := s.config.Store.SealedSecret(ctx, user, name)
 	switch {
@@ -107,8 +111,9 @@ func (s *Service) next(ctx context.Context, user pyth.UserID, name string) (*pyt
 	return secret, nil
 }
 
-// full is the reason why there can be no further secret.
-func (s *Service) full(ctx context.Context, user pyth.UserID, name string) error {
+// checkQuota fails if the secret does not exist and the user has the maximum
+// number of secrets.
+func (s *Service) checkQuota(ctx context.Context, user pyth.UserID, name string) error {
 	all, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil {
 		return err
@@ -119,7 +124,7 @@ func (s *Service) full(ctx context.Context, user pyth.UserID, name string) error
 		}
 	}
 	if len(all) >= maxSecrets {
-		return pyth.Errorf(pyth.CodeConflict, "You have %d secrets, as many as one user may. Delete one.", len(all))
+		return pyth.Errorf(pyth.CodeConflict, "You have %d secrets, which is the maximum. Delete one first.", len(all))
 	}
 	return nil
 }
@@ -143,7 +148,8 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label is what the value of a version of a secret is sealed for.
+// Label returns the vault label that binds a sealed value to the secret's name
+// and version.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }
@@ -176,14 +182,15 @@ func check(name string, value []byte, description string) error {
 	return faults.As(code)
 }
 
-// damaged is the error for a value that is not as it was sealed.
-func damaged(name string, err error) error {
+// damagedError explains to the user that the stored value does not open. It
+// returns other errors unchanged.
+func damagedError(name string, err error) error {
 	if !errors.Is(err, vault.ErrDamaged) {
 		return err
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeSecretDamaged,
-		Message: "The secret " + name + " was damaged where it is stored, and cannot be used. Give it its value again, or leave it out by naming others in secrets.",
+		Message: "The secret " + name + " is damaged in the server's store and cannot be used. Store its value again, or list only other secrets in the request's secrets field.",
 		Err:     err,
 	}
 }

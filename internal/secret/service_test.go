@@ -20,7 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a Service with a real store, and two users.
+// rig holds a Service with a real store and two users.
 type rig struct {
 	*secret.Service
 	store *sqlite.Store
@@ -28,7 +28,7 @@ type rig struct {
 	now   time.Time
 }
 
-// with is a Service like it that has another store.
+// with returns a Service like the rig's, with another store.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
 		Store: store, Vault: r.vault, Clock: func() time.Time { return r.now },
@@ -44,7 +44,7 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keeper, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// revealed are the values as NAME=VALUE, or the error's code.
+// revealed returns the values as NAME=VALUE, or the error's code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", names, names == nil)
@@ -89,7 +89,7 @@ func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string
 	return all
 }
 
-func TestASecretHasVersions(t *testing.T) {
+func TestPutSecretCountsVersions(t *testing.T) {
 	r := newRig(t)
 	first, created, err := r.PutSecret(t.Context(), "ada", "TOKEN", []byte("one"), "of mine")
 	if err != nil || !created {
@@ -114,7 +114,7 @@ func TestASecretHasVersions(t *testing.T) {
 	}
 }
 
-func TestRunsGetWhatTheyAskFor(t *testing.T) {
+func TestRevealOpensTheNamedSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "1")
 	r.put(t, "ada", "B", "2")
@@ -145,7 +145,7 @@ func TestRunsGetWhatTheyAskFor(t *testing.T) {
 	}
 }
 
-func TestFaultySecretsAreRefused(t *testing.T) {
+func TestPutSecretRefusesInvalidSecrets(t *testing.T) {
 	r := newRig(t)
 	for name, tt := range map[string]struct {
 		name, value, description string
@@ -176,7 +176,7 @@ func TestFaultySecretsAreRefused(t *testing.T) {
 	r.put(t, "ada", strings.Repeat("A", 128), strings.Repeat("é", 32<<10))
 }
 
-func TestTheValueIsClearedWhenItIsStored(t *testing.T) {
+func TestPutSecretClearsTheValue(t *testing.T) {
 	r := newRig(t)
 	for _, name := range []string{"A", "PATH"} {
 		value := []byte("canary")
@@ -187,7 +187,7 @@ func TestTheValueIsClearedWhenItIsStored(t *testing.T) {
 	}
 }
 
-func TestAUserMayHave200Secrets(t *testing.T) {
+func TestPutSecretAllows200SecretsPerUser(t *testing.T) {
 	r := newRig(t)
 	for i := range 200 {
 		r.put(t, "ada", fmt.Sprintf("S%d", i), "v")
@@ -200,7 +200,7 @@ func TestAUserMayHave200Secrets(t *testing.T) {
 	r.put(t, "bob", "S", "v")
 }
 
-func TestOfManyChangesAtOnceNoneIsLost(t *testing.T) {
+func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	r := newRig(t)
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -217,7 +217,7 @@ func TestOfManyChangesAtOnceNoneIsLost(t *testing.T) {
 	}
 }
 
-// tampered replaces what is stored of secrets.
+// tampered replaces the stored secrets.
 type tampered struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)
@@ -229,8 +229,8 @@ func (s tampered) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.
 	return all, err
 }
 
-// Attacks 101 and 102: ciphertexts that were swapped or changed in the database.
-func TestAttack101And102ADamagedSecretIsRefusedAndTheOthersServe(t *testing.T) {
+// Attacks 101 and 102: ciphertexts were swapped or changed in the database.
+func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "one")
 	r.put(t, "ada", "B", "two")
@@ -274,7 +274,7 @@ func TestAttack101And102ADamagedSecretIsRefusedAndTheOthersServe(t *testing.T) {
 	}
 }
 
-func TestValuesToLookForAreAllThatOpenAndAreNoUse(t *testing.T) {
+func TestValuesOpensIntactSecretsWithoutNotingUse(t *testing.T) {
 	r := newRig(t)
 	if values, err := r.Values(t.Context(), "ada"); err != nil || len(values) != 0 {
 		t.Errorf("got %q, %v", values, err)
@@ -298,7 +298,7 @@ func TestValuesToLookForAreAllThatOpenAndAreNoUse(t *testing.T) {
 	}
 }
 
-func TestTheTimeOfUseIsShownAtOnceAndStoredLater(t *testing.T) {
+func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "1")
 	r.put(t, "ada", "B", "2")
@@ -322,7 +322,8 @@ func TestTheTimeOfUseIsShownAtOnceAndStoredLater(t *testing.T) {
 	}
 }
 
-// memory is a store of secrets and a data key that notes what is stored when.
+// memory is a store for secrets and one data key. It records writes of last-use
+// times.
 type memory struct {
 	pyth.SecretStore
 	pyth.KeyStore
@@ -343,8 +344,8 @@ func (m *memory) SetSecretsUsed(_ context.Context, used map[pyth.UserID]map[stri
 	return nil
 }
 
-func TestUsesOfOneSecondAreStoredTogether(t *testing.T) {
-	keeper, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+func TestRevealStoresUsesOfOneSecondTogether(t *testing.T) {
+	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,28 +10,29 @@ import (
 )
 
 const (
-	// gather is how long uses are gathered before they are stored together: no
-	// run waits for that, and a crash loses no more than the time of a use, which
-	// the audit log has as well.
-	gather       = time.Second
+	// saveDelay is how long last-use times are collected before one write
+	// stores them. No run waits for the write. A crash loses at most these
+	// times, which are in the audit log too.
+	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
 
-// uses remembers when secrets were used until that is stored.
+// uses holds last-use times in memory until they are stored. It is safe for
+// concurrent use.
 type uses struct {
 	store  pyth.SecretStore
 	failed func(error)
 
-	mu     sync.Mutex
-	closed bool
-	fresh  map[pyth.UserID]map[string]time.Time
-	timer  *time.Timer
-	// storing is held while fresh is being stored.
+	mu      sync.Mutex
+	closed  bool
+	pending map[pyth.UserID]map[string]time.Time
+	timer   *time.Timer
+	// storing is locked while pending is being stored.
 	storing sync.Mutex
 }
 
 func newUses(store pyth.SecretStore, failed func(error)) *uses {
-	return &uses{store: store, failed: failed, fresh: map[pyth.UserID]map[string]time.Time{}}
+	return &uses{store: store, failed: failed, pending: map[pyth.UserID]map[string]time.Time{}}
 }
 
 func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) {
@@ -40,68 +41,70 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	if u.closed {
 		return
 	}
-	if u.fresh[user] == nil {
-		u.fresh[user] = map[string]time.Time{}
+	if u.pending[user] == nil {
+		u.pending[user] = map[string]time.Time{}
 	}
 	for _, s := range secrets {
-		u.fresh[user][s.Name] = at
+		u.pending[user][s.Name] = at
 	}
 	if u.timer == nil {
-		u.timer = time.AfterFunc(gather, u.save)
+		u.timer = time.AfterFunc(saveDelay, u.save)
 	}
 }
 
-// last is when the secret was used last, if the store has the time given.
+// last returns the later of the stored time and the time in memory.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if at := u.fresh[user][name]; at.After(stored) {
+	if at := u.pending[user][name]; at.After(stored) {
 		return at
 	}
 	return stored
 }
 
-// save stores what was noted. What cannot be stored is given up.
+// save stores the pending times. After an error it drops them.
 func (u *uses) save() {
 	u.storing.Lock()
 	defer u.storing.Unlock()
-	fresh := u.take()
-	if len(fresh) == 0 {
+	times := u.snapshot()
+	if len(times) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	if err := u.store.SetSecretsUsed(ctx, fresh); err != nil {
+	if err := u.store.SetSecretsUsed(ctx, times); err != nil {
 		u.failed(err)
 	}
-	u.forget(fresh)
+	u.dropStored(times)
 }
 
-// take is what there is to store. It stays until it is stored, for last.
-func (u *uses) take() map[pyth.UserID]map[string]time.Time {
+// snapshot copies the pending times. They stay in memory until they are stored,
+// so that last returns them.
+func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.timer = nil
-	fresh := make(map[pyth.UserID]map[string]time.Time, len(u.fresh))
-	for user, names := range u.fresh {
-		fresh[user] = maps.Clone(names)
+	times := make(map[pyth.UserID]map[string]time.Time, len(u.pending))
+	for user, names := range u.pending {
+		times[user] = maps.Clone(names)
 	}
-	return fresh
+	return times
 }
 
-// forget drops what was stored, but for what was used again meanwhile.
-func (u *uses) forget(stored map[pyth.UserID]map[string]time.Time) {
+// dropStored removes the stored times from memory, except where a later use has
+// replaced them.
+func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for user, names := range stored {
-		maps.DeleteFunc(u.fresh[user], func(name string, at time.Time) bool { return at.Equal(names[name]) })
-		if len(u.fresh[user]) == 0 {
-			delete(u.fresh, user)
+		maps.DeleteFunc(u.pending[user], func(name string, at time.Time) bool { return at.Equal(names[name]) })
+		if len(u.pending[user]) == 0 {
+			delete(u.pending, user)
 		}
 	}
 }
 
-// close stores what is left and returns when it has.
+// close stops the timer and stores the pending times before it returns.
 func (u *uses) close() {
 	u.mu.Lock()
 	u.closed = true

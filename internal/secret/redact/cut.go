@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// decoded are the bytes that a text stands for if it begins within an encoded
-// value, and where in the text each of them ends.
+// decoded holds the bytes that a text encodes if it begins inside an encoded
+// value, and the offset in the text at which each byte ends.
 type decoded struct {
 	bytes []byte
 	ends  []int
 }
 
-// findCutHead returns how much of the beginning of a text is the end of a value whose
-// beginning was cut off, and the name of that secret. It is 0 if it is none, or
-// fewer than MinBytes of the value.
+// findCutHead returns the length of a value's end at the beginning of text, for
+// a value whose beginning was cut off, and the name of that secret. The length
+// is 0 if there is none, or fewer than MinBytes of the value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {
@@ -45,18 +45,19 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding is a way in which a text may begin: within an escape of a view, and
-// within a group of an encoding.
+// decoding is a way in which a cut text may begin: inside an escape of a view
+// and inside a group of an encoding.
 type decoding struct {
 	view   view
 	enc    encoding
 	offset int
 }
 
-// maxEscapes is the length of the longest escapes of one character.
+// maxEscapes is the length of the longest escape of one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings are all. Within an escape no view can tell how much of it was cut.
+// decodings returns all ways. A cut may leave any part of an escape, so all
+// offsets are tried.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
@@ -78,7 +79,7 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes up to so many bytes.
+// decode decodes at most the given number of bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0
@@ -119,9 +120,9 @@ func (d decoding) decode(text []byte, most int) (out decoded) {
 	return out
 }
 
-// overlap is the length of the longest prefix of text that is the end of value,
-// or of all of text if value contains it. It takes linear time (Knuth, Morris and
-// Pratt, 1977).
+// overlap returns the length of the longest prefix of text that is a suffix of
+// value, or len(text) if value contains all of text. It takes linear time
+// (Knuth, Morris and Pratt, 1977).
 func overlap(value, text []byte) int {
 	if len(text) > 0 && bytes.Contains(value, text) {
 		return len(text)

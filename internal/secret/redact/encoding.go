@@ -1,13 +1,13 @@
 package redact
 
-// encoding is a way to write a value as a sequence of symbols, which are
-// characters of the encoded text.
+// encoding writes a value as a sequence of symbols, which are characters of the
+// encoded text.
 type encoding int
 
-// The encodings. A base64 encoding (RFC 4648) depends on how many bytes precede
-// the value in its group of three: its characters are those that depend on the
-// value alone. With no byte before it the last character and the padding follow,
-// as the encoding of the value alone has them.
+// The encodings. Base64 (RFC 4648) depends on how many bytes precede the value
+// in its group of three. Its symbols here are the characters that depend on the
+// value alone. With no byte in front, the last character and the padding
+// follow, as in the encoding of the value alone.
 const (
 	plain encoding = iota
 	hexLower
@@ -18,7 +18,7 @@ const (
 	base64URLAt0
 	base64URLAt1
 	base64URLAt2
-	encodings // How many there are.
+	encodings // The number of encodings.
 )
 
 const (
@@ -29,10 +29,10 @@ const (
 	padding     = '='
 )
 
-// before is how many bytes precede the value in its group of three.
+// before returns how many bytes precede the value in its group of three.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
-// length is how many symbols a value of n bytes has.
+// length returns the number of symbols of a value of n bytes.
 func (e encoding) length(n int) int {
 	switch e {
 	case plain:
@@ -58,7 +58,7 @@ func (e encoding) ends(n, k int) bool {
 	}
 }
 
-// symbol is the symbol at index k, which is less than the length.
+// symbol returns the symbol at index k, which must be less than the length.
 func (e encoding) symbol(value []byte, k int) byte {
 	switch e {
 	case plain:
@@ -81,7 +81,7 @@ func (e encoding) symbol(value []byte, k int) byte {
 
 func nibble(value []byte, k int) int { return int(value[k/2]>>(4*(1-k%2))) & 15 }
 
-// sextet is the number of the base64 symbol at index k, -1 for padding.
+// sextet returns the number of the base64 symbol at index k, or -1 for padding.
 func (e encoding) sextet(value []byte, k int) int {
 	before := e.before()
 	bit := 6*((8*before+5)/6+k) - 8*before
@@ -96,9 +96,9 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank is the symbol at index k as a number, -1 if the value has ended before.
-// Ranks do not depend on the case of digits or the alphabet, and sort as the
-// values do. Padding sorts before all other symbols.
+// rank returns the symbol at index k as a number, or -1 after the end. Ranks
+// ignore the case of digits and the alphabet, and sort as the values do.
+// Padding sorts before all other symbols.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):
@@ -112,7 +112,7 @@ func (e encoding) rank(value []byte, k int) int {
 	}
 }
 
-// rankOf is the rank of a symbol in a text, -2 if it is none.
+// rankOf returns the rank of a symbol in a text, or -2 if it is not a symbol.
 func (e encoding) rankOf(c byte) int {
 	switch e {
 	case plain:
@@ -131,7 +131,7 @@ func (e encoding) rankOf(c byte) int {
 	}
 }
 
-// hexDigit is the value of a hexadecimal digit, -2 if it is none.
+// hexDigit returns the value of a hexadecimal digit, or -2.
 func hexDigit(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -145,8 +145,8 @@ func hexDigit(c byte) int {
 	}
 }
 
-// base64Digit is the value of a character in either alphabet of base64, -2 if it
-// is in none.
+// base64Digit returns the value of a character of either base64 alphabet, or
+// -2.
 func base64Digit(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -164,8 +164,8 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf is the start of an encoded value. It is not ok if the encoding is the
-// same as another one as far as the start goes.
+// startOf returns the first MinBytes symbols of an encoded value. It is not ok
+// for a value that is too short, or if another encoding has the same start.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

@@ -5,29 +5,31 @@ import (
 	"sort"
 )
 
-// follower compares what follows the head of long values with the values: those
-// from low to high, which share so many symbols of an encoding.
+// follower compares the input after the head of a long value with the values
+// from low to high, which share the given number of symbols of an encoding.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// at is where the next symbol begins, in whatever view.
+	// at is the offset of the next symbol, in any view.
 	at int
 }
 
-// maxFollowers bounds how many ways to read an output are tried at once. There
-// are several only after escapes that may be read in several ways.
+// maxFollowers bounds how many ways to read an output are followed at once.
+// There are several only after escapes that can be read in several ways.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing begins to follow forms that matched as far as their heads go.
+// beginFollowing starts followers for forms that matched up to the ends of
+// their heads.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
-		var first []byte // The first byte of the values of each follower.
+		var first []byte // The first byte of each follower's values.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Values that share the symbols of a head and their first byte are a
-			// range. The symbols of base64 may leave out a part of that byte.
+			// Values that share the symbols of a head and their first byte are
+			// a contiguous range. The symbols of base64 may omit a part of that
+			// byte.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {
@@ -49,15 +51,15 @@ func (s *Stream) beginFollowing(forms []longForm) {
 	}
 }
 
-// goOn goes on with the followers. Done is up to where the input belongs to a
-// value, if that is more than before. Incomplete tells that the input ends within
-// an escape that may belong to it.
-func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
+// advanceFollowers moves all followers on. done is the end of the input that
+// belongs to a value, at least before. incomplete reports that the input ends
+// inside an escape that may belong to one.
+func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// The one that is behind the others goes on, so that two that come to the
-		// same place can be told to be the same.
+		// Advance the last follower first, so that two that reach the same
+		// offset are recognized as equal.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -79,7 +81,7 @@ func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// Without an escape there is one way to read.
+		// Without an escape there is only one way to read.
 		alive := true
 		for alive && f.at < len(in.b) && f.at <= until && waysOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {
@@ -102,8 +104,8 @@ func (s *Stream) goOn(in *input, before int) (done int, incomplete bool) {
 	return done, incomplete
 }
 
-// fork goes on in each way to read an escape. It reports whether the follower
-// must wait for more input.
+// fork advances a follower in each way to read an escape. It reports whether
+// the follower must wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	ways := waysOf(in.b[f.at])
 	if s.reduced() {
@@ -143,8 +145,8 @@ func (s *Stream) addFollower(f follower) {
 	}
 }
 
-// waysOf are the views in which a byte may be read as an escape or as itself, as
-// a set; 0 if it can only be itself.
+// waysOf returns the set of views in which a byte may be an escape or itself,
+// or 0 if it can only be itself.
 func waysOf(c byte) uint {
 	switch c {
 	case '\n', '\r':
@@ -163,7 +165,8 @@ func waysOf(c byte) uint {
 	return 0
 }
 
-// narrow keeps the values that go on with c. It reports whether there are any.
+// narrow keeps the values that continue with c and reports whether there are
+// any.
 func (s *Stream) narrow(f *follower, c byte) bool {
 	want := f.enc.rankOf(c)
 	rank := func(i int) int { return f.enc.rank(s.redactor.secrets[i].Value, f.symbols) }

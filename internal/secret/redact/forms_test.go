@@ -23,19 +23,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documented is a form of docs/secrets.md.
+// documented is a form in the table of docs/secrets.md.
 type documented struct {
 	name string
-	// write writes a value in the form, of which there are many ways.
+	// write writes a value in one of the many variants of the form.
 	write func(r *rand.Rand, value string) string
-	// window is how many characters in a row are more than fewer than MinBytes
-	// of a value can have.
+	// window is a number of consecutive characters that must reveal at least
+	// MinBytes of a value.
 	window int
-	// around are the characters of what aligned puts around a value.
+	// around is the set of characters that aligned puts around a value.
 	around string
 }
 
-// forms are the rows of the table in docs/secrets.md, in its order.
+// forms returns the rows of the table in docs/secrets.md, in its order.
 func forms() []documented {
 	return []documented{
 		{"the value itself", func(_ *rand.Rand, v string) string { return v }, 6, ""},
@@ -52,7 +52,7 @@ func forms() []documented {
 	}
 }
 
-func TestTheDocumentedFormsAreThoseThatAreTested(t *testing.T) {
+func TestFormsMatchTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/secrets.md")
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,8 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON is what some encoder writes: it escapes what it must, and what it likes.
+// inJSON writes a value like some encoder: it escapes the required characters
+// and random others.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)
@@ -114,7 +115,7 @@ func inJSON(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// reprOfStr is what Python's repr and ascii write.
+// reprOfStr writes a value like Python's repr or ascii.
 func reprOfStr(r *rand.Rand, v string) string {
 	quote := "'"
 	if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
@@ -162,7 +163,7 @@ func reprOfBytes(_ *rand.Rand, v string) string {
 	return b.String()
 }
 
-// literal is a literal of some language.
+// literal writes a value as a literal of some language.
 func literal(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
@@ -189,8 +190,8 @@ func literal(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// inString is a string in a string: JSON in JSON, in a repr, or in a literal that
-// is broken into lines.
+// inString writes a string inside a string: JSON in JSON, in a repr, or in a
+// literal that spans lines.
 func inString(r *rand.Rand, v string) string {
 	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
 	switch r.IntN(3) {
@@ -212,7 +213,7 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// aligned is the value with other data around it, or alone.
+// aligned returns the value alone or with other data around it.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }
@@ -286,7 +287,7 @@ func inHTML(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// randomValue is a value as users have them: tokens, passwords, keys in lines,
+// randomValue returns a typical value: a token, a password, a key in lines, or
 // text in any script.
 func randomValue(r *rand.Rand) string {
 	alphabet := [][]rune{
@@ -303,7 +304,7 @@ func randomValue(r *rand.Rand) string {
 	return b.String()
 }
 
-// around is text that has nothing to do with values, and all that begins escapes.
+// around returns text without values but with all beginnings of escapes.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder
@@ -313,12 +314,13 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks reports whether text has so many characters in a row of what was written,
-// other than what was around it.
+// leaks returns a part of written that text still has, at least window
+// characters long. Characters from around do not count.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// In base64 what stands around a value is none of it.
+		// Base64 characters of the text around a value do not belong to the
+		// value.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -329,7 +331,7 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// property checks a property of values in random forms.
+// property checks a property for random values in every form.
 func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {
@@ -351,17 +353,17 @@ func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Red
 	}
 }
 
-func TestValuesAreFoundInAllDocumentedForms(t *testing.T) {
+func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// In base64 what depends on other data stays.
+		// Base64 characters that also depend on other data may remain.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
 			t.Fatalf("%q of %q is left in %q", leak, before+written+after, got)
 		}
 	})
 }
 
-func TestSplitsOfAStreamChangeNothing(t *testing.T) {
+func TestStreamIgnoresSplits(t *testing.T) {
 	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, _ documented, written, before, after string) {
 		text := []byte(before + written + after + written)
 		cut := r.IntN(2) == 0
@@ -383,7 +385,7 @@ func TestSplitsOfAStreamChangeNothing(t *testing.T) {
 	})
 }
 
-func TestValuesThatWereCutAreFound(t *testing.T) {
+func TestCutFindsValuesThatWereCut(t *testing.T) {
 	property(t, func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		at := r.IntN(len(written) + 1)
 		head, tail := before+written[:at], written[at:]+after

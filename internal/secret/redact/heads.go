@@ -7,25 +7,25 @@ import (
 	"sort"
 )
 
-// maxHead is how long a head is: headBytes, and what an escaped character that
-// begins within them may have beyond.
+// maxHead is the longest head: headBytes, and the rest of an escaped character
+// that begins within them.
 const maxHead = headBytes + 3
 
-// head is the beginning of a form, up to maxHead symbols of it.
+// head is the beginning of a form: at most maxHead symbols.
 type head struct {
 	text   []byte
-	secret int // Its index.
+	secret int // Index in Redactor.secrets.
 	enc    encoding
 }
 
-// heads are all heads, sorted by text and then by secret. They are a trie: the
-// heads below a node are a range.
+// heads holds all heads, sorted by text and then by secret. They form a trie:
+// the heads below a node are a range.
 type heads struct {
 	all    []head
-	starts []uint64 // Those of all.
+	starts []uint64 // Starts of all, in the same order.
 }
 
-// trie returns the heads, which it makes at the first call.
+// trie returns the heads. The first call builds them.
 func (r *Redactor) trie() *heads {
 	r.making.Do(r.makeHeads)
 	return &r.heads
@@ -51,7 +51,8 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// A token is the same in many encodings, for example in both alphabets.
+	// A token is often the same in several encodings, for example in both
+	// alphabets.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
 	r.heads.starts = make([]uint64, len(all))
@@ -67,22 +68,22 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie: the heads from low to high share depth symbols.
+// node is a node of the trie. The heads from low to high share depth symbols.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
 
-// below is the node of a start.
+// below returns the node for a start.
 func (h *heads) below(start uint64) node {
 	low, _ := slices.BinarySearch(h.starts, start)
 	high, _ := slices.BinarySearch(h.starts[low:], start+1)
 	return node{low, low + high, MinBytes}
 }
 
-// next is the child of a node for the symbol c.
+// next returns the child of a node for the symbol c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Those that end here come first.
+	// Heads that end here sort first.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

@@ -1,14 +1,15 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// Each occurrence of a value of at least MinBytes becomes [secret:NAME]: the
-// value itself, its hexadecimal and base64 encodings (encoding.go), and each of
-// these as escaped in JSON, URLs, HTML and the like (view.go). Output is searched
-// in one pass, wherever a stream was split. A value longer than 64 bytes is
+// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. That
+// includes the value itself, its hexadecimal and base64 encodings
+// (encoding.go), and each of these escaped for JSON, URLs, HTML and other
+// notations (view.go). Output is searched in one pass, and a value is found
+// even if chunks of the stream split it. A value longer than 64 bytes is
 // recognized by its first 64 and replaced as far as it matches. The time is
 // linear in the length of the output, whatever the values are.
 //
-// A program can hide a value in a form that is not searched for: redaction keeps
-// secrets from showing by mistake, not from a program that intends to tell.
+// A program can hide a value in a form that is not searched for. Redaction
+// prevents accidents; it does not stop a program that wants to reveal a secret.
 package redact
 
 import (
@@ -22,16 +23,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MinBytes is the length of the shortest value that is replaced. A shorter one
-// would be found in output that has nothing to do with it.
+// MinBytes is the length of the shortest value that is replaced. Shorter ones
+// would match unrelated output.
 const MinBytes = 6
 
 // headBytes is how much of a long value must match before it is replaced. It
-// bounds what is held back of a stream; a value printed in part is replaced too.
+// bounds how much of a stream is held back. A value printed in part is replaced
+// too.
 const headBytes = 64
 
-// filterBits is the size of the filter as a power of two: 8 KiB, which fit in
-// the first-level cache of a processor.
+// filterBits is the binary logarithm of the filter's size in bits: 8 KiB, which
+// fit in a processor's first-level cache.
 const filterBits = 16
 
 // Redactor searches for the values of some secrets. It is safe for concurrent
@@ -39,20 +41,20 @@ const filterBits = 16
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
-	// starts are the first MinBytes of all forms as numbers, sorted.
+	// starts holds the first MinBytes symbols of all forms as numbers, sorted.
 	starts []uint64
-	// filter has one bit for the hash of each start. Most places of an output
-	// begin no form, and the filter rejects them quickly.
+	// filter has one bit for the hash of each start. At most offsets of an
+	// output no form begins, and the filter rejects those quickly.
 	filter [1 << filterBits / 64]uint64
 	// pairs has one bit for the first two bytes of each start.
 	pairs [1 << 16 / 64]uint64
-	// heads are made when a start is found in the output, which is rare.
+	// heads are built when a start is found in the output, which is rare.
 	heads  heads
 	making sync.Once
 }
 
-// New returns a Redactor. It refers to the values and copies none of them: they
-// must stay as they are until Clear.
+// New returns a Redactor. It keeps references to the values, not copies: the
+// caller must not change them before Clear.
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
 	for _, s := range secrets {
@@ -81,8 +83,8 @@ func New(secrets []pyth.SecretValue) *Redactor {
 	return r
 }
 
-// Clear drops the references to the values and clears what was derived from
-// them. The values belong to the caller, who clears them.
+// Clear drops the references to the values and clears the data derived from
+// them. The caller clears the values.
 func (r *Redactor) Clear() {
 	r.heads.clear()
 	clear(r.starts)
@@ -91,13 +93,13 @@ func (r *Redactor) Clear() {
 	clear(r.pairs[:])
 }
 
-// Text replaces the values in a whole text and returns how many there were. It
-// returns the text itself if there were none.
+// Text replaces the values in a complete text and returns the number of
+// replacements. It returns text itself if there are none.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
 // Cut is Text for a part of a longer text that was cut at its head, its tail or
-// both. The end of a value at a cut head and the beginning of one at a cut tail
-// are replaced if they have at least MinBytes.
+// both. The end of a value at a cut head, and the beginning of one at a cut
+// tail, are replaced if they have at least MinBytes.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
@@ -111,12 +113,13 @@ func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	return out, s.count
 }
 
-// appendMark appends what stands in the place of a value.
+// appendMark appends the replacement of a value.
 func appendMark(out []byte, name string) []byte {
 	return append(append(append(out, "[secret:"...), name...), ']')
 }
 
-// start is the first MinBytes of b as a number. Numbers sort as the bytes do.
+// start returns the first MinBytes of b as a number. Numbers sort as the bytes
+// do.
 func start(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
 }
@@ -148,11 +151,13 @@ func (r *Redactor) mayBeginPair(b []byte) bool {
 	return r.pairs[pair/64]&(1<<(pair%64)) != 0
 }
 
-// mayBegin reports whether a form begins with b, which is shorter than MinBytes.
+// mayBegin reports whether a form begins with b, which must be shorter than
+// MinBytes.
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// The first start that does not sort before b begins with b if any does.
+	// If any start begins with b, the first start that does not sort before b
+	// does.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

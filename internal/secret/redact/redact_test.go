@@ -25,7 +25,7 @@ func secrets(values ...string) []pyth.SecretValue {
 	return all
 }
 
-func TestValuesAreReplacedInAllTheirForms(t *testing.T) {
+func TestTextReplacesValuesInAllForms(t *testing.T) {
 	const value = "a/b+c d<é>\"'\n\\Käse?&~!"
 	quoted, err := json.Marshal(value)
 	if err != nil {
@@ -59,7 +59,7 @@ func TestValuesAreReplacedInAllTheirForms(t *testing.T) {
 	}
 }
 
-func TestBase64IsFoundWhereverTheValueBegins(t *testing.T) {
+func TestTextFindsBase64AtAnyAlignment(t *testing.T) {
 	const value = "correct horse battery"
 	r := redact.New(secrets(value))
 	for before := range 7 {
@@ -73,7 +73,7 @@ func TestBase64IsFoundWhereverTheValueBegins(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoValueStays(t *testing.T) {
+func TestTextKeepsOtherText(t *testing.T) {
 	r := redact.New(secrets("12345", "abcdef", ""))
 	for _, text := range []string{"", "12345", "abcde", "abcdeg", "aabcde", "ABCDEF"} {
 		if got, n := r.Text([]byte(text)); string(got) != text || n != 0 {
@@ -82,7 +82,7 @@ func TestWhatIsNoValueStays(t *testing.T) {
 	}
 }
 
-func TestTheLongestValueIsReplaced(t *testing.T) {
+func TestTextReplacesTheLongestValue(t *testing.T) {
 	r := redact.New(secrets("abcdef", "abcdefghij", "ghijkl"))
 	for text, want := range map[string]string{
 		"abcdef":                 "[secret:S0]",
@@ -98,7 +98,7 @@ func TestTheLongestValueIsReplaced(t *testing.T) {
 	}
 }
 
-func TestALongValueIsKnownByItsHead(t *testing.T) {
+func TestTextFindsLongValuesByTheirHeads(t *testing.T) {
 	value := strings.Repeat("0123456789", 20)
 	other := value[:150] + "!" + value[151:]
 	r := redact.New(secrets(value, other))
@@ -115,7 +115,7 @@ func TestALongValueIsKnownByItsHead(t *testing.T) {
 	}
 }
 
-func TestAValueIsFoundHoweverTheStreamIsSplit(t *testing.T) {
+func TestStreamFindsSplitValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.StringMatching(`[ab/]{6,90}`), 1, 5).Draw(t, "values")
 		parts := rapid.SliceOf(rapid.OneOf(rapid.SampledFrom(values), rapid.StringMatching(`[ab/]{0,9}`))).Draw(t, "parts")
@@ -141,7 +141,7 @@ func TestAValueIsFoundHoweverTheStreamIsSplit(t *testing.T) {
 	})
 }
 
-func TestALineThatBeginsNoValueIsNotHeldBack(t *testing.T) {
+func TestStreamDoesNotHoldBackOtherLines(t *testing.T) {
 	s := redact.New(secrets("secret-value")).Stream()
 	if got := s.Write([]byte("a line\n")); string(got) != "a line\n" {
 		t.Errorf("got %q", got)
@@ -154,7 +154,7 @@ func TestALineThatBeginsNoValueIsNotHeldBack(t *testing.T) {
 	}
 }
 
-func TestAValueThatWasCutOffIsReplaced(t *testing.T) {
+func TestCloseReplacesAValueThatWasCut(t *testing.T) {
 	for cut, want := range map[bool]string{true: "x[secret:S0]", false: "xsecret-v"} {
 		s := redact.New(secrets("secret-value")).Stream()
 		if got := string(s.Write([]byte("xsecret-v"))) + string(s.Close(cut)); got != want {
@@ -163,7 +163,7 @@ func TestAValueThatWasCutOffIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAClearedRedactorKnowsNothing(t *testing.T) {
+func TestClearForgetsTheValues(t *testing.T) {
 	r := redact.New(secrets("secret-value"))
 	r.Clear()
 	if got, n := r.Text([]byte("secret-value")); n != 0 {
@@ -183,7 +183,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// random are secrets as users have them, and as one who means harm would.
+// random returns secrets like those of users and of an attacker.
 func random(n int) []pyth.SecretValue {
 	source := rand.New(rand.NewPCG(1, 2))
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

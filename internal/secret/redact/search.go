@@ -6,29 +6,31 @@ import (
 	"slices"
 )
 
-// found is what begins at a place of an input.
+// found describes the forms that begin at an offset of an input.
 type found struct {
-	// end is where the longest form there ends, 0 if there is none. It is the one
-	// of the head with that index.
+	// end is where the longest form ends, or 0 if there is none. head is the
+	// index of its head.
 	end, head int
-	// long are the nodes of forms that matched as far as their heads go: they may
-	// match further.
+	// long holds the nodes of forms that matched to the ends of their heads.
+	// They may match further.
 	long []longForm
-	// open tells that the input ended after so many symbols of a form; which form
-	// it is depends on what follows. The one of the head begun is a candidate.
+	// open reports that the input ended after depth symbols of a form. The rest
+	// of the stream decides which form it is; begun is the index of one
+	// candidate's head.
 	open         bool
 	depth, begun int
 }
 
-// longForm is a node of the trie that was reached in a view, up to end.
+// longForm is a node of the trie that was reached in a view. The input matched
+// up to end.
 type longForm struct {
 	view view
 	node node
 	end  int
 }
 
-// add makes f the longer one of two.
-func (f *found) add(g found) {
+// merge keeps the longer of f and g, and the long and open forms of both.
+func (f *found) merge(g found) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
 		open, depth, begun = true, g.depth, g.begun
@@ -40,34 +42,35 @@ func (f *found) add(g found) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf is the name of the secret that was found.
+// nameOf returns the name of the secret that was found.
 func (r *Redactor) nameOf(f found) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search looks for forms in one input.
+// search searches one input for forms.
 type search struct {
 	*Stream
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// next are the next places of the marks. For each reading begins is the next
-	// place of one with which an escape begins, and needs of one that it needs.
-	// nearest is the least of begins, and passed the least of next.
+	// next holds the next offset of each mark. For each reading, begins is the
+	// next offset of a mark that begins an escape, and needs that of a mark
+	// that the reading needs. nearest is the minimum of begins, passed that of
+	// next.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is how far the search in the text as it is has come. No form begins
+// cursor holds the progress of the search in the unescaped text. No form begins
 // before start.
 type cursor struct {
 	start int
-	// walking tells that symbols from start to at lead to the node.
+	// walking reports that the symbols from start to at lead to the node.
 	walking bool
 	node    node
 	at      int
-	// have is the longest form so far, and closed tells that there is no longer
-	// one.
+	// have is the longest form so far. closed reports that no longer one can
+	// follow.
 	have   found
 	closed bool
 }
@@ -81,23 +84,23 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance finds the marks from i on.
+// advance finds the next offset of each mark from i on.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
 		if x.next[k] < i {
-			x.next[k] = x.find(mark, i, linesMarks&(1<<k) != 0)
+			x.next[k] = x.findMark(mark, i, linesMarks&(1<<k) != 0)
 		}
 		x.passed = min(x.passed, x.next[k])
 	}
 	for v, r := range x.readings {
-		x.begins[v], x.needs[v] = x.first(r.begins), x.first(r.needs)
+		x.begins[v], x.needs[v] = x.nextOf(r.begins), x.nextOf(r.needs)
 	}
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// partly is how much of a mark is at the end of the input, from i on.
-func (x *search) partly(mark string, i int) int {
+// partialMark returns the length of the mark's prefix at the end of the input.
+func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
 			return n
@@ -106,8 +109,8 @@ func (x *search) partly(mark string, i int) int {
 	return 0
 }
 
-// first is the next place of one of some marks.
-func (x *search) first(marks uint) int {
+// nextOf returns the next offset of any of the marks in a set.
+func (x *search) nextOf(marks uint) int {
 	at := len(x.in.b)
 	for ; marks != 0; marks &= marks - 1 {
 		at = min(at, x.next[bits.TrailingZeros(marks)])
@@ -115,13 +118,13 @@ func (x *search) first(marks uint) int {
 	return at
 }
 
-// find is the next place of a mark; of one that ends lines only where that is of
-// importance.
-func (x *search) find(mark string, i int, line bool) int {
+// findMark returns the next offset of a mark. A mark that ends lines counts
+// only where lines are joined.
+func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
 		if at < 0 {
-			return len(x.in.b) - x.partly(mark, i)
+			return len(x.in.b) - x.partialMark(mark, i)
 		}
 		i += at
 		if !line || x.in.isJoined(i) {
@@ -131,8 +134,8 @@ func (x *search) find(mark string, i int, line bool) int {
 	}
 }
 
-// at returns what begins at i.
-func (x *search) at(i int) (f found) {
+// matchAt returns the forms that begin at offset i.
+func (x *search) matchAt(i int) (f found) {
 	if i > x.passed {
 		x.advance(i)
 	}
@@ -142,14 +145,14 @@ func (x *search) at(i int) (f found) {
 	case len(b) >= MinBytes:
 		begins = walking || x.redactor.begins(start(b))
 		if begins && i >= x.cursor.start {
-			f = x.asIs(i)
+			f = x.matchAsIs(i)
 		}
 	case x.in.last:
 		return f
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// Up to the first mark a form is in the text as it is.
+	// Before the first mark, a form can only be in the unescaped text.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -162,14 +165,14 @@ func (x *search) at(i int) (f found) {
 			continue
 		}
 		if x.begins[v] < i+within && x.needs[v] < i+headBytes*maxEscapes {
-			f.add(x.inView(r.view, i))
+			f.merge(x.matchInView(r.view, i))
 		}
 	}
 	return f
 }
 
-// inView returns what begins at i in one view.
-func (x *search) inView(v view, i int) (f found) {
+// matchInView returns the forms that begin at offset i in one view.
+func (x *search) matchInView(v view, i int) (f found) {
 	var buffer [MinBytes + 3]byte
 	first, at := buffer[:0], i
 	for len(first) < MinBytes {
@@ -185,7 +188,7 @@ func (x *search) inView(v view, i int) (f found) {
 			return f
 		}
 		if s.n == 0 && at == i {
-			return f // It begins after it.
+			return f // It begins after the line end.
 		}
 		first = append(first, s.bytes[:s.n]...)
 		at = next
@@ -209,8 +212,9 @@ func (x *search) inView(v view, i int) (f found) {
 	return f
 }
 
-// asIs returns what begins at i in the text as it is, and moves the cursor.
-func (x *search) asIs(i int) found {
+// matchAsIs returns the forms that begin at offset i in the unescaped text, and
+// moves the cursor.
+func (x *search) matchAsIs(i int) found {
 	c := &x.cursor
 	if !c.walking || c.start != i {
 		*c = cursor{start: i, node: x.redactor.trie().below(start(x.in.b[i:])), at: i + MinBytes}
@@ -225,7 +229,7 @@ func (x *search) asIs(i int) found {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// What follows i was read up to at: it need not be read again.
+	// The input after i was read up to at; it need not be read again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -234,8 +238,8 @@ func (x *search) asIs(i int) found {
 	return have
 }
 
-// skip returns the next place from i on at which something may begin. It does what
-// at does where that is simple.
+// skip returns the next offset, from i on, at which something may begin. It
+// handles the simple cases of matchAt.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -246,7 +250,7 @@ func (x *search) skip(i int) int {
 			}
 			i++
 		case x.cursor.walking && x.cursor.start == i:
-			if x.cursor.closed || i+headBytes > x.nearest || !x.run() {
+			if x.cursor.closed || i+headBytes > x.nearest || !x.moveCursor() {
 				return i
 			}
 			i = x.cursor.start
@@ -261,9 +265,9 @@ func (x *search) skip(i int) int {
 	return i
 }
 
-// run moves the cursor to where the next form may begin, as long as none is
-// found. It reports whether it has moved.
-func (x *search) run() (moved bool) {
+// moveCursor moves the cursor to the next offset at which a form may begin,
+// until a form is found. It reports whether the cursor has moved.
+func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
 	for at < len(b) && n.depth < headBytes && len(heads.all[n.low].text) > n.depth {
@@ -287,8 +291,8 @@ func (x *search) run() (moved bool) {
 	return moved
 }
 
-// walk goes on from a node as far as the input matches. It returns the node and
-// the place where it stopped.
+// walk follows the trie from a node as far as the input matches. It returns the
+// node and the offset where it stopped.
 func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -329,8 +333,8 @@ func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	}
 }
 
-// limit is how many symbols of a form in a view other than the text as it is are
-// compared.
+// limit returns how many symbols of a form are compared in a view other than
+// asIs.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -338,17 +342,18 @@ func (x *search) limit() int {
 	return headBytes
 }
 
-// rareViews are those that are left out of a search that takes too long.
+// rareViews are left out of a search that takes too long.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the output was made to take long. Then what only begins
-// like a value is taken for one if it is escaped, and rare views are left out.
+// reduced reports whether the output was built to make the search slow. Then
+// escaped text that only begins like a value is replaced, and rare views are
+// left out.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure is where the search goes on after what leads to a node: at the next
-// place, shift bytes later, at which a form may begin.
+// failure tells the search where to continue after a mismatch at a node: shift
+// bytes later, at the next offset at which a form may begin.
 type failure struct {
 	shift   int
 	walking bool
@@ -357,11 +362,10 @@ type failure struct {
 	closed  bool
 }
 
-// failures are those that were needed, by node.
+// failures caches failures by node.
 type failures struct {
 	nodes map[nodeKey]failure
-	// recent are those by node and the symbol on which it has failed, by their
-	// hash.
+	// recent caches failures by the hash of the node and the mismatched symbol.
 	recent [256]recentFailure
 }
 
@@ -373,11 +377,11 @@ type recentFailure struct {
 	failure
 }
 
-// maxFailures bounds those that are kept by node.
+// maxFailures bounds the number of failures cached by node.
 const maxFailures = 1 << 14
 
-// failAt is the failure of a node on the symbol at a place. It skips those that
-// fail on the symbol as well.
+// failAt returns the failure of a node for the symbol at an offset. It skips
+// failures that mismatch on the same symbol.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)
@@ -397,8 +401,8 @@ func (x *search) failAt(n node, at int) failure {
 	return f
 }
 
-// fail is the failure of a node, as in the automaton of Aho and Corasick (1975),
-// but made when it is needed.
+// fail returns the failure of a node, as in the automaton of Aho and Corasick
+// (1975), but computed on demand.
 func (x *search) fail(n node) failure {
 	key := nodeKey{n.low, n.depth}
 	if f, ok := x.failures.nodes[key]; ok {

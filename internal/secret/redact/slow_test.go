@@ -9,8 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// Outputs that take as long as possible must take a time that is linear in
-// their length.
+// BenchmarkHostileText measures outputs that are as slow as possible. The time
+// must be linear in their length.
 func BenchmarkHostileText(b *testing.B) {
 	var rotations []string
 	long := strings.Repeat("ab", 40) + strings.Repeat("abc", 40) + strings.Repeat("aab", 40)

@@ -4,21 +4,21 @@ package redact
 // use.
 type Stream struct {
 	redactor *Redactor
-	// rest may be the beginning of a value. The first covered bytes of it belong
-	// to a value that was replaced already.
+	// rest holds back bytes that may begin a value. Its first covered bytes
+	// belong to a value that was already replaced.
 	rest    []byte
 	covered int
-	// run is how many characters of base64 precede rest, up to minJoined.
+	// run is the number of base64 characters before rest, at most minJoined.
 	run int
-	// followers are what may follow the head of a long value that was replaced.
+	// followers continue the match of a long value that was replaced.
 	followers []follower
-	// steps counts what was compared in views other than the text as it is, taken
-	// the bytes of output.
+	// steps counts the comparisons in views other than asIs; taken counts the
+	// bytes of output.
 	steps, taken int
 	failures     *failures
 	count        int
-	// cutHead is how much of the beginning is the end of a value that was cut,
-	// and cutName the name of that.
+	// cutHead is the length of a cut value's end at the beginning of the
+	// output, and cutName that value's name.
 	cutHead int
 	cutName string
 }
@@ -26,15 +26,15 @@ type Stream struct {
 // Stream returns a new Stream.
 func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 
-// Count is how many values were replaced so far.
+// Count returns the number of values replaced so far.
 func (s *Stream) Count() int { return s.count }
 
-// Write takes more of the output and returns what can be passed on: all but
-// what may be the beginning of a value. It does not keep b.
+// Write takes more output and returns the part that can be passed on:
+// everything except the possible beginning of a value. It does not keep b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close returns the rest. If the output was cut, a value at its end may have been
-// cut as well: the beginning of one is replaced if it has at least MinBytes.
+// Close returns the rest. If the output was cut, the beginning of a value at
+// its end is replaced if it has at least MinBytes.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -42,9 +42,10 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
 	}
-	// After a cut what an escape at the end means is not known, as before the end.
+	// After a cut the meaning of an escape at the end is unknown, as in the
+	// middle of a stream.
 	in := &input{b: b, run: s.run, last: last && !cut}
-	done := s.covered // Up to where b was passed on or replaced.
+	done := s.covered // b is passed on or replaced up to here.
 	s.rest, s.covered = nil, 0
 	if done = s.follow(in, done, last); len(s.rest) > 0 {
 		return nil
@@ -60,7 +61,7 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 		if i = x.skip(i); i == len(b) {
 			break
 		}
-		f := x.at(i)
+		f := x.matchAt(i)
 		switch {
 		case f.open && !last:
 			out = append(out, b[min(done, i):i]...)
@@ -91,13 +92,13 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	return out
 }
 
-// follow leaves out what goes on with a long value. It returns where that ends,
-// and keeps the rest if it may belong to the value.
+// follow removes the rest of a long value. It returns the offset where the
+// value ends, and holds back the input that may belong to the value.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
-	done, incomplete := s.goOn(in, before)
+	done, incomplete := s.advanceFollowers(in, before)
 	if last {
 		if incomplete {
-			done = len(in.b) // It was cut within an escape.
+			done = len(in.b) // It was cut inside an escape.
 		}
 		s.followers = nil
 	}
@@ -112,7 +113,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back the input from a place on.
+// keep holds back the input from an offset on.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

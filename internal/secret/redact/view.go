@@ -6,44 +6,44 @@ import (
 	"unicode/utf8"
 )
 
-// view is a way to read text: as it is, or with the escapes of a notation
-// replaced by what they stand for. Forms are searched for in each view.
+// view is a way to read text: unchanged, or with the escapes of a notation
+// replaced. Forms are searched for in each view.
 type view int
 
 const (
-	// asIs leaves the text as it is.
+	// asIs leaves the text unchanged.
 	asIs view = iota
-	// joined joins lines, as of base64 in lines of 64 or 76 characters. A line
-	// ends with CR, LF or both, or with their escapes \r and \n. Spaces at the
-	// beginning of the next line belong to the end of the line.
+	// joined joins lines, such as base64 in lines of 64 or 76 characters. A
+	// line ends with CR, LF or both, or with their escapes \r and \n. Spaces at
+	// the beginning of the next line belong to the line end.
 	joined
 	// escaped replaces backslash escapes, as in JSON (RFC 8259), in literals of
-	// Python, JavaScript, Go and C, and in what Python's repr and Node's inspect
-	// print. \xHH and octal escapes are bytes. It joins literals that are one after
-	// the other on lines, as pprint and inspect break long ones.
+	// Python, JavaScript, Go and C, and in the output of Python's repr and
+	// Node's inspect. \xHH and octal escapes are bytes. It joins literals on
+	// consecutive lines, because pprint and inspect break long ones.
 	escaped
-	// escapedRunes is escaped, but \xHH and octal escapes are characters, as in
-	// Python's repr of str.
+	// escapedRunes is like escaped, but \xHH and octal escapes are characters,
+	// as in Python's repr of str.
 	escapedRunes
-	// escapedTwice is escaped of what was escaped, as JSON in a string of JSON.
+	// escapedTwice applies escaped twice, for JSON in a JSON string.
 	escapedTwice
-	// escapedTwiceRunes is the same of escapedRunes.
+	// escapedTwiceRunes applies escapedRunes twice.
 	escapedTwiceRunes
 	// percent replaces %HH, as in URLs (RFC 3986).
 	percent
-	// form is percent, and + is a space, as in HTML forms.
+	// form is like percent, and + is a space, as in HTML forms.
 	form
 	// references replaces character references, as in HTML and XML.
 	references
-	views // How many there are.
+	views // The number of views.
 )
 
-// minJoined is how many characters of base64 must precede the end of a line for
-// it to be joined with the next. Without it many lines would be held back until
-// the next one.
+// minJoined is the number of base64 characters that must precede a line end for
+// the line to be joined with the next. Without this minimum most lines would be
+// held back until the next one.
 const minJoined = 16
 
-// marks are the texts with which escapes begin.
+// marks returns the texts that begin escapes.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
@@ -53,17 +53,17 @@ func marks() [markCount]string {
 
 const markCount = 19
 
-// Sets of indices of marks: those that end lines, and those between literals.
+// Sets of indices of marks that end lines, and of marks between literals.
 const (
 	linesMarks    = 0xf
 	literalsMarks = 0x7f000
 )
 
-// reading tells which marks matter to a view.
+// reading selects the marks that matter to a view.
 type reading struct {
 	view view
-	// needs are marks of which there must be one for the view to differ from the
-	// others, and begins all with which its escapes begin. Both are sets of
+	// needs are marks of which one must be present for the view to differ from
+	// others. begins are the marks that begin its escapes. Both are sets of
 	// indices of marks.
 	needs, begins uint
 }
@@ -85,13 +85,13 @@ func readings() [views - 1]reading {
 // input is a part of a text.
 type input struct {
 	b []byte
-	// run is how many characters of base64 precede b, up to minJoined.
+	// run is the number of base64 characters before b, at most minJoined.
 	run int
-	// last tells that nothing follows b.
+	// last reports that nothing follows b.
 	last bool
 }
 
-// symbols are the bytes that an escape, or one byte, stands for.
+// symbols holds the bytes that an escape, or one byte, stands for.
 type symbols struct {
 	bytes [utf8.UTFMax]byte
 	n     int
@@ -104,10 +104,12 @@ func oneRune(c rune) (s symbols) {
 	return s
 }
 
-// more is the next position if more input must come before the symbols are known.
+// more is the next offset when the symbols depend on input that has not
+// arrived.
 const more = -1
 
-// read returns the symbols at i in a view, and the position of the next ones.
+// read returns the symbols at offset i in a view, and the offset of the next
+// ones.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -139,8 +141,8 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd reads the end of a line and the spaces after it, which are no
-// symbols. Next is 0 if there is none.
+// readLineEnd reads a line end and the spaces after it, which are no symbols.
+// next is 0 if there is no line end.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
@@ -151,7 +153,7 @@ func (in *input) readLineEnd(i int) (next int) {
 			if next+1 == len(in.b) {
 				return more
 			}
-			// Escaped again there are more backslashes.
+			// Text that was escaped again has more backslashes.
 			if c = in.b[next+1]; c == 'n' || c == 'r' {
 				next++
 				continue
@@ -181,7 +183,8 @@ func (in *input) readLineEnd(i int) (next int) {
 // isJoined reports whether enough characters of base64 precede i.
 func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
 
-// runBefore is how many characters of base64 precede i, up to minJoined.
+// runBefore returns the number of base64 characters before i, at most
+// minJoined.
 func (in *input) runBefore(i int) int {
 	n := 0
 	for n < minJoined && n < i {
@@ -196,8 +199,8 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number reads a number of least to most digits. Digits is 0 if there is none,
-// and more if more input must come.
+// number reads a number of least to most digits. digits is 0 if there is no
+// number, and more if the input ends too early.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -216,7 +219,7 @@ func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	return n, digits
 }
 
-// readBackslash reads a backslash escape. Next is 0 if there is none.
+// readBackslash reads a backslash escape. next is 0 if there is none.
 func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	b := in.b[i+1:]
 	if len(b) == 0 {
@@ -248,7 +251,7 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape of which each character may be escaped.
+// readTwice reads an escape whose characters may be escaped themselves.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -264,7 +267,7 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// No escape goes on with a character of several bytes.
+		// No escape continues with a character of several bytes.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -285,9 +288,9 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 
-// readBreak reads what stands between literals on two lines, which is no symbol: a
-// quote, + perhaps, the end of the line, and another quote. Next is 0 if it is
-// something else.
+// readBreak reads the text between literals on two lines: a quote, an optional
+// +, a line end and another quote. It has no symbols. next is 0 if there is no
+// such text.
 func (in *input) readBreak(i int) (next int) {
 	at := i + 1
 	skip := func(text string) {
@@ -299,7 +302,7 @@ func (in *input) readBreak(i int) (next int) {
 	skip("\r")
 	line := at
 	if skip("\n"); at == line {
-		// It may be on its way.
+		// The rest may not have arrived yet.
 		for _, begun := range []string{"", " ", " +", " +\r", "\r"} {
 			if string(in.b[i+1:min(len(in.b), i+1+len(" +\r")+1)]) == begun {
 				return more
@@ -321,7 +324,8 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered is what an escape with the number of a byte or of a character means.
+// numbered returns the symbols of an escape that holds the number of a byte or
+// a character.
 func numbered(n rune, runes bool) symbols {
 	if runes {
 		return oneRune(n)
@@ -329,7 +333,7 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// after is the position after a number at i.
+// after returns the offset after a number at i.
 func after(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:
@@ -356,8 +360,7 @@ func (in *input) readBraces(i int) (s symbols, next int) {
 	return oneRune(n), next + 1
 }
 
-// readUTF16 reads \uHHHH, or two of them for a character that UTF-16 writes as
-// two.
+// readUTF16 reads \uHHHH, or a surrogate pair of two.
 func (in *input) readUTF16(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+2:], 16, 4, 4)
 	if next = after(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
@@ -382,16 +385,17 @@ func (in *input) readUTF16(i int) (s symbols, next int) {
 	}
 }
 
-// readPercent reads %HH. Next is 0 if there is none.
+// readPercent reads %HH. next is 0 if there is no escape.
 func (in *input) readPercent(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+1:], 16, 2, 2)
 	return one(byte(n)), after(i+1, digits, in.last, 2)
 }
 
-// maxReference is the length of the longest character reference that is read.
+// maxReference is the length of the longest character reference that is
+// recognized.
 const maxReference = len("&#x0010FFFF;")
 
-// readReference reads a character reference. Next is 0 if there is none.
+// readReference reads a character reference. next is 0 if there is none.
 func (in *input) readReference(i int) (s symbols, next int) {
 	b := in.b[i:min(len(in.b), i+maxReference)]
 	end := 1

@@ -15,23 +15,24 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FileKeeper is a KeyKeeper whose root keys are in a file: 32 bytes each, the
-// newest first. There are two while a rotation goes on, else one. It notices
-// when another process changes the file, and is safe for concurrent use.
+// FileKeeper is a KeyKeeper that reads root keys from a file: 32 bytes each,
+// the newest first. The file has two keys during a rotation, otherwise one.
+// FileKeeper notices when another process changes the file. It is safe for
+// concurrent use.
 type FileKeeper struct {
 	path string
 
 	mu   sync.Mutex
 	ring keyring
-	// read is the file that the keys were read from.
+	// read describes the file version that the keys were read from.
 	read os.FileInfo
 }
 
 var _ Rotator = (*FileKeeper)(nil)
 
-// OpenFileKeeper reads the root keys. A file that others can read is refused,
-// since its keys are no secret any more. The error is fs.ErrNotExist if the file
-// is absent.
+// OpenFileKeeper reads the root keys. It refuses a file that other users can
+// access, because its keys may be known. The error is fs.ErrNotExist if the
+// file does not exist.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k := &FileKeeper{path: path}
 	if err := k.load(); err != nil {
@@ -40,15 +41,16 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-// MakeFileKeeper makes a root key if the file is absent, and reads it.
-func MakeFileKeeper(path string) (*FileKeeper, error) {
-	if err := makeRootKey(path); err != nil {
+// OpenOrCreateFileKeeper creates the file with a new root key if it does not
+// exist, and reads it.
+func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
+	if err := createRootKey(path); err != nil {
 		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
 	}
 	return OpenFileKeeper(path)
 }
 
-// Wrap encrypts the key.
+// Wrap encrypts the key under the newest root key.
 func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,11 +60,11 @@ func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.Wrapp
 	return k.ring.wrap(key, associated)
 }
 
-// Unwrap decrypts the key.
+// Unwrap decrypts the key. It reads the file again if the root key is unknown.
 func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.ring.has(wrapped) {
+	if !k.ring.canUnwrap(wrapped) {
 		if err := k.refresh(); err != nil {
 			return nil, err
 		}
@@ -70,7 +72,7 @@ func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associat
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// refresh reads the file again if it was replaced.
+// refresh reads the file again if it has changed. The caller holds the lock.
 func (k *FileKeeper) refresh() error {
 	info, err := os.Stat(k.path)
 	if err != nil {
@@ -82,8 +84,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. What it had before is kept: a key that a rotation has
-// just rewrapped may have been read from the store before that.
+// load reads the file. It keeps the keys read before: the store may have
+// returned a key just before a rotation rewrapped it.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -102,8 +104,8 @@ func (k *FileKeeper) load() error {
 	return nil
 }
 
-// Begin puts a new root key in front of the one that there is, unless a rotation
-// has begun already. The caller sees to it that there is one rotation at a time.
+// Begin puts a new root key in front of the current one, unless a rotation has
+// already begun. The caller makes sure that only one rotation runs at a time.
 func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -124,7 +126,7 @@ func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err
 	return k.ring[0].id, k.ring[1:].names(), nil
 }
 
-// Finish forgets all root keys but the newest.
+// Finish removes all root keys except the newest from the file.
 func (k *FileKeeper) Finish(context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -135,13 +137,13 @@ func (k *FileKeeper) Finish(context.Context) error {
 	return writeRootKeys(k.path, keys[:1])
 }
 
-// Rotating is whether a rotation has begun and not ended.
+// Rotating reports whether a rotation has begun and not finished.
 func (k *FileKeeper) Rotating() (bool, error) {
 	keys, _, err := readRootKeys(k.path)
 	return len(keys) > 1, err
 }
 
-// maxRootKeys bounds what is taken for a file of keys.
+// maxRootKeys bounds the number of keys in the file.
 const maxRootKeys = 2
 
 func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
@@ -155,10 +157,10 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return nil, nil, fmt.Errorf("others than its owner can use it (mode %v); if nobody has seen it, run `chmod 600 %s`", mode, path)
+		return nil, nil, fmt.Errorf("other users can access it (mode %v); if nobody has read it, run `chmod 600 %s`", mode, path)
 	}
 	if size := info.Size(); size != keyBytes && size != maxRootKeys*keyBytes {
-		return nil, nil, fmt.Errorf("it has %d bytes, not %d, or %d during a rotation", size, keyBytes, maxRootKeys*keyBytes)
+		return nil, nil, fmt.Errorf("it has %d bytes; expected %d, or %d during a rotation", size, keyBytes, maxRootKeys*keyBytes)
 	}
 	all := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, all); err != nil {
@@ -167,9 +169,9 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 	return slices.Collect(slices.Chunk(all, keyBytes)), info, nil
 }
 
-// makeRootKey makes the file whole or not at all, and never over another: two
-// servers that start at once must end with one key.
-func makeRootKey(path string) error {
+// createRootKey creates the complete file or nothing, and never replaces one:
+// two servers that start at the same time must use the same key.
+func createRootKey(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -186,16 +188,17 @@ func makeRootKey(path string) error {
 	})
 }
 
-// writeRootKeys replaces the file.
+// writeRootKeys replaces the file atomically.
 func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
-// publish writes a file beside the path and has it put there when it is on the
-// disk: data that is encrypted under its keys must not outlive them.
+// publish writes a temporary file in the directory of path, syncs it and calls
+// put to move it into place. The sync comes first because data encrypted under
+// the keys must not outlive them.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
-	// Made with mode 0600.
+	// CreateTemp uses mode 0600.
 	f, err := os.CreateTemp(dir, ".root-key-*")
 	if err != nil {
 		return err

@@ -10,26 +10,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyKeeper holds the root keys, which need not be in this process.
+// KeyKeeper wraps keys under root keys, which may be outside this process.
 type KeyKeeper interface {
-	// Wrap encrypts a key under the newest root key, so that only Unwrap with the
-	// same associated data gives it back.
+	// Wrap encrypts a key under the newest root key. Unwrap needs the same
+	// associated data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
-	// Unwrap fails with ErrDamaged for what Wrap did not make.
+	// Unwrap decrypts a key. It returns ErrDamaged for input that Wrap did not
+	// produce.
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// What keys are derived from a root key for, by HKDF-SHA256 (RFC 5869): the root
-// key itself encrypts nothing, and is not told from its name.
+// Labels for keys derived from a root key by HKDF-SHA256 (RFC 5869). The root
+// key itself encrypts nothing, and its name does not reveal it.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is enough to tell the root keys of one server apart.
+// idBytes is the size of a root key's name, enough to distinguish the root keys
+// of one server.
 const idBytes = 8
 
-// rootKey is a root key and what is derived from it.
+// rootKey is a root key with its name and its derived wrapping key.
 type rootKey struct {
 	id            string
 	key, wrapping []byte
@@ -47,7 +49,7 @@ func newRootKey(key []byte) (*rootKey, error) {
 	return &rootKey{hex.EncodeToString(id), key, w}, nil
 }
 
-// keyring is some root keys, the newest first.
+// keyring holds root keys, the newest first.
 type keyring []*rootKey
 
 func newKeyring(keys [][]byte) (keyring, error) {
@@ -74,9 +76,10 @@ func (r keyring) names() []string {
 	return names
 }
 
-// has is whether the root key that wraps the key is there. One without a name,
-// from before root keys had any, could be each.
-func (r keyring) has(wrapped pyth.WrappedKey) bool {
+// canUnwrap reports whether the root key that wraps the key is present. A
+// wrapped key without a root key name is from an older version; any root key
+// may have wrapped it.
+func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }
 

@@ -7,26 +7,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Rotator is a KeyKeeper that can have a new root key.
+// Rotator is a KeyKeeper whose root key can be replaced.
 type Rotator interface {
 	KeyKeeper
-	// Begin makes a new root key the newest and returns its name, and those of
-	// the others; if that was done and Finish not, it changes nothing.
+	// Begin adds a new root key as the newest and returns its name and the
+	// names of the others. It changes nothing if a rotation has begun and not
+	// finished.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish forgets the other root keys: nothing is wrapped by them any more.
+	// Finish drops the other root keys, which wrap nothing any more.
 	Finish(ctx context.Context) error
 }
 
-// rewrapAtOnce is how many keys one transaction rewraps: few, so that a server
-// that writes at the same time does not wait long.
-const rewrapAtOnce = 50
+// rewrapBatch is the number of keys that one transaction rewraps. It is small,
+// so that a server that writes at the same time does not wait long.
+const rewrapBatch = 50
 
-// Rotate wraps all keys by a new root key while a server uses them. It can be
-// killed at any point: called again it goes on from there. Progress is told how
-// many keys were rewrapped.
+// Rotate wraps all keys under a new root key while a server uses them. If it is
+// killed at any point, the next call continues. It calls progress with the
+// number of keys rewrapped so far.
 //
-// A server that has not noticed the new key yet cannot store a key under the old
-// one any more once RetireRootKeys has returned, so that none is left behind.
+// Once RetireRootKeys has returned, the store refuses keys wrapped under the
+// old root keys. A server that has not noticed the new root key therefore
+// cannot leave a key behind.
 func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress func(done int)) error {
 	id, others, err := keeper.Begin(ctx)
 	if err != nil {
@@ -55,7 +57,7 @@ func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress f
 	}
 	progress(done)
 	for {
-		keys, err := store.DataKeysNotUnder(ctx, id, rewrapAtOnce)
+		keys, err := store.DataKeysNotUnder(ctx, id, rewrapBatch)
 		if err != nil {
 			return err
 		}
@@ -64,7 +66,7 @@ func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress f
 		}
 		for _, k := range keys {
 			if k.Wrapped, err = v.rewrap(ctx, k.Wrapped, dataKeyLabel(k.UserID, k.Version)); err != nil {
-				return fmt.Errorf("the key of user %s: %w; restore it from a backup, since its old root key is kept as long as it needs that", k.UserID, err)
+				return fmt.Errorf("the key of user %s: %w; restore the key from a backup (its old root key is kept until then)", k.UserID, err)
 			}
 		}
 		if err := store.RewrapDataKeys(ctx, keys); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig is a store with users who each have a sealed value, and a root key.
+// rig holds a store with a root key and users who each have a sealed value.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -35,7 +35,7 @@ func newRig(t *testing.T, users int) *rig {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	r := &rig{store: store, path: filepath.Join(dir, "root.key"), sealed: map[pyth.UserID][]byte{}}
-	k, err := vault.MakeFileKeeper(r.path)
+	k, err := vault.OpenOrCreateFileKeeper(r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func newRig(t *testing.T, users int) *rig {
 	return r
 }
 
-// add stores a user whose value is sealed.
+// add stores a user with a sealed value.
 func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	v := vault.New(k, r.store)
 	user := pyth.UserID(id)
@@ -75,7 +75,7 @@ func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	return nil
 }
 
-// whole checks that every value can be opened by the keeper.
+// whole checks that the keeper can open every value.
 func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	t.Helper()
 	v := vault.New(k, r.store)
@@ -89,8 +89,8 @@ func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	}
 }
 
-// fragile is a store that fails at some call, as if the process had been killed
-// just before or just after it.
+// fragile is a store that fails at one call, as if the process had been killed
+// just before or after it.
 type fragile struct {
 	pyth.KeyStore
 	left  *int
@@ -125,7 +125,7 @@ func (f fragile) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error
 	return f.do(func() error { return f.KeyStore.RewrapDataKeys(ctx, keys) })
 }
 
-func TestARotationThatIsKilledAnywhereGoesOn(t *testing.T) {
+func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
 	const users = 120 // Three transactions.
 	for call := 1; call <= 5; call++ {
 		for _, after := range []bool{false, true} {
@@ -147,7 +147,7 @@ func TestARotationThatIsKilledAnywhereGoesOn(t *testing.T) {
 				if err := vault.Rotate(t.Context(), k, fragile{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
 					t.Fatalf("got %v", err)
 				}
-				// The server that runs, one that starts now, and new users.
+				// The running server, one that starts now, and new users.
 				r.whole(t, server)
 				started, err := vault.OpenFileKeeper(r.path)
 				if err != nil {
@@ -184,7 +184,7 @@ func TestARotationThatIsKilledAnywhereGoesOn(t *testing.T) {
 	}
 }
 
-func TestRotationsWhileUsersComeLoseNothing(t *testing.T) {
+func TestRotateLosesNoKeyOfNewUsers(t *testing.T) {
 	r := newRig(t, 60)
 	server, err := vault.OpenFileKeeper(r.path)
 	if err != nil {
@@ -231,7 +231,7 @@ func TestRotationsWhileUsersComeLoseNothing(t *testing.T) {
 	}
 }
 
-func TestKeysOfTheSettingAreRotatedByAddingOne(t *testing.T) {
+func TestRotateUsesTheFirstKeyOfTheSetting(t *testing.T) {
 	one := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32))
 	two := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{2}, 32))
 	setting := func(s string) *vault.SettingKeeper {
@@ -242,7 +242,7 @@ func TestKeysOfTheSettingAreRotatedByAddingOne(t *testing.T) {
 		return k
 	}
 	r := newRigWith(t, setting(one))
-	if err := vault.Rotate(t.Context(), setting(one), r.store, func(int) {}); err == nil || !strings.Contains(err.Error(), "put the new one in front") {
+	if err := vault.Rotate(t.Context(), setting(one), r.store, func(int) {}); err == nil || !strings.Contains(err.Error(), "put the new key and a comma in front") {
 		t.Errorf("got %v", err)
 	}
 	both := setting(two + ", " + one)
@@ -272,7 +272,7 @@ func newRigWith(t *testing.T, k vault.KeyKeeper) *rig {
 	return r
 }
 
-func TestAFaultySettingIsRefusedWithoutShowingIt(t *testing.T) {
+func TestNewSettingKeeperRefusesInvalidKeysWithoutShowingThem(t *testing.T) {
 	for name, setting := range map[string]string{
 		"empty":          "",
 		"no base64":      "canary!",
@@ -285,7 +285,7 @@ func TestAFaultySettingIsRefusedWithoutShowingIt(t *testing.T) {
 	}
 }
 
-func TestAKeyOfTheServerIsMadeOnce(t *testing.T) {
+func TestServerKeyIsCreatedOnce(t *testing.T) {
 	r := newRig(t, 0)
 	k, err := vault.OpenFileKeeper(r.path)
 	if err != nil {

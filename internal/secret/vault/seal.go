@@ -10,16 +10,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keyBytes is the size of every key: AES-256.
+// keyBytes is the size of every key (AES-256).
 const keyBytes = 32
 
-// format is the first byte of a sealed value: AES-256-GCM with a random nonce
-// of 96 bits in front of the ciphertext. A key encrypts far fewer than the 2^32
-// values that NIST SP 800-38D allows it with random nonces.
+// format is the first byte of a sealed value. It stands for AES-256-GCM with a
+// random nonce of 96 bits in front of the ciphertext. A key encrypts far fewer
+// than the 2^32 values that NIST SP 800-38D allows with random nonces.
 const format = 1
 
-// ErrDamaged is returned for a value that is not as it was sealed.
-var ErrDamaged = errors.New("vault: the value was changed, or sealed for something else")
+// ErrDamaged reports a value that was changed or sealed under another label.
+var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
 	aead, err := newAEAD(key)
@@ -56,8 +56,9 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// of is the associated data of the user's value.
-func (l Label) of(user pyth.UserID) []byte {
+// associatedData returns the associated data for the user's value with the
+// label.
+func (l Label) associatedData(user pyth.UserID) []byte {
 	return associated("value", string(user), l.Kind, l.Name, strconv.Itoa(l.Version))
 }
 
@@ -67,8 +68,7 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// associated joins parts so that no other parts give the same: each has its
-// length in front.
+// associated joins parts unambiguously: each has its length in front.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

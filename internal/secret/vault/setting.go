@@ -10,14 +10,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SettingKeeper is a KeyKeeper whose root keys the operator keeps and gives to
-// each process.
+// SettingKeeper is a KeyKeeper with root keys from a setting. The operator
+// stores them and gives them to each process.
 type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper takes root keys of 32 bytes in base64 (RFC 4648, section 4),
-// with commas between them, the newest first. Its errors hold none of them.
+// NewSettingKeeper parses root keys of 32 bytes in base64 (RFC 4648, section
+// 4), separated by commas, the newest first. Its errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {
@@ -31,7 +31,7 @@ func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	return &SettingKeeper{ring}, err
 }
 
-// Wrap encrypts the key.
+// Wrap encrypts the key under the first root key.
 func (k *SettingKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	return k.ring.wrap(key, associated)
 }
@@ -41,13 +41,13 @@ func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, assoc
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// Begin takes the first key for the new one.
+// Begin uses the first key as the new root key. It fails if there is only one.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
-		return "", nil, errors.New("there is one root key only: put the new one in front of it, with a comma between them, for the server as well, and try again")
+		return "", nil, errors.New("the setting has only one root key; put the new key and a comma in front of it, for the server too, and try again")
 	}
 	return k.ring[0].id, k.ring[1:].names(), nil
 }
 
-// Finish leaves it to the operator to take the other keys out of the setting.
+// Finish does nothing: the operator removes the other keys from the setting.
 func (*SettingKeeper) Finish(context.Context) error { return nil }

@@ -1,10 +1,10 @@
-// Package vault encrypts what the server keeps for its users (envelope
-// encryption): each user has a data key, which the root key wraps, and which
-// encrypts what is theirs.
+// Package vault encrypts data that the server stores for users (envelope
+// encryption). Each user has a data key, which encrypts the user's values. The
+// root key wraps the data keys.
 //
-// It promises that a sealed value opens only for the user, kind, name and
-// version that it was sealed for, and that any changed byte is noticed. All of
-// these are associated data of AES-256-GCM (NIST SP 800-38D).
+// A sealed value opens only for the user, kind, name and version that it was
+// sealed for, and any changed byte is detected. The label is associated data of
+// AES-256-GCM (NIST SP 800-38D).
 package vault
 
 import (
@@ -15,28 +15,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Label says what a value is. Two values of a user never share a label.
+// Label identifies a value. No two values of a user have the same label.
 type Label struct {
 	Kind    string
 	Name    string
 	Version int
 }
 
-// firstVersion is that of a user's first data key.
+// firstVersion is the version of a user's first data key.
 const firstVersion = 1
 
-// Vault seals and opens. It is safe for concurrent use.
+// Vault seals and opens values. It is safe for concurrent use.
 type Vault struct {
 	keeper KeyKeeper
 	keys   pyth.KeyStore
 }
 
-// New makes a Vault whose data keys are in the store, wrapped by the keeper.
+// New returns a Vault. The store holds the data keys, wrapped by the keeper.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
 
-// NewDataKey makes a data key for a user who has none. The caller stores it.
+// NewDataKey creates a data key for a new user. The caller stores it.
 func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	key := make([]byte, keyBytes)
 	if _, err := rand.Read(key); err != nil {
@@ -50,7 +50,7 @@ func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey
 	return &pyth.DataKey{UserID: user, Version: firstVersion, Wrapped: wrapped}, nil
 }
 
-// Seal encrypts a value of the user.
+// Seal encrypts a value under the user's stored data key.
 func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plaintext []byte) ([]byte, error) {
 	key, err := v.keys.DataKey(ctx, user)
 	if err != nil {
@@ -59,18 +59,19 @@ func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plainte
 	return v.SealWith(ctx, key, label, plaintext)
 }
 
-// SealWith encrypts under a data key that may not be stored yet.
+// SealWith encrypts a value under the given data key, which need not be stored
+// yet.
 func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, plaintext []byte) ([]byte, error) {
 	opened, err := v.unwrap(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(opened)
-	return seal(opened, plaintext, label.of(key.UserID))
+	return seal(opened, plaintext, label.associatedData(key.UserID))
 }
 
-// Open decrypts a value of the user. It fails with ErrDamaged if the value was
-// changed, or was sealed for something else.
+// Open decrypts a value of the user. It returns ErrDamaged if the value was
+// changed or sealed under another label.
 func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed []byte) ([]byte, error) {
 	o, err := v.Opener(ctx, user)
 	if err != nil {
@@ -79,13 +80,13 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	return o.Open(label, sealed)
 }
 
-// Opener opens values of one user, with the user's key at hand.
+// Opener opens values of one user without fetching the data key each time.
 type Opener struct {
 	user pyth.UserID
 	aead cipher.AEAD
 }
 
-// Opener fetches the user's key.
+// Opener returns an Opener for the user.
 func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	key, err := v.keys.DataKey(ctx, user)
 	if err != nil {
@@ -103,20 +104,20 @@ func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	return &Opener{user, aead}, nil
 }
 
-// Open is as Vault's.
+// Open decrypts a value, as Vault.Open does.
 func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
-	return openWith(o.aead, sealed, label.of(o.user))
+	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
 
-// ServerKey is the server's own key of the name, of so many bytes. The first
-// call makes it.
+// ServerKey returns the server's key with the given name. The first call
+// creates it with the given length in bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
 	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
-		if err := v.makeServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
+		if err := v.createServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, err
 		}
-		// Another may have been first.
+		// Another process may have created it first.
 		stored, err = v.keys.ServerKey(ctx, name)
 	}
 	if err != nil {
@@ -125,7 +126,7 @@ func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte,
 	return v.keeper.Unwrap(ctx, stored.Wrapped, serverKeyLabel(name))
 }
 
-func (v *Vault) makeServerKey(ctx context.Context, name string, length int) error {
+func (v *Vault) createServerKey(ctx context.Context, name string, length int) error {
 	key := make([]byte, length)
 	if _, err := rand.Read(key); err != nil {
 		return err
@@ -138,7 +139,8 @@ func (v *Vault) makeServerKey(ctx context.Context, name string, length int) erro
 	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
 }
 
-// Empty is whether there is nothing that a root key is needed for.
+// Empty reports whether the store holds no wrapped keys, so that no root key is
+// needed.
 func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	data, err := keys.DataKeys(ctx, "", 1)
 	if err != nil {
@@ -148,8 +150,8 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	return len(data)+len(server) == 0, err
 }
 
-// Check fails with ErrDamaged if the keeper lacks the root key that wrapped the
-// keys in the store. Where there are none any root key is good.
+// Check returns ErrDamaged if the keeper lacks the root key that wrapped the
+// stored keys. It accepts any root key while the store is empty.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// keys is a store of data keys.
+// keys is a store for data keys.
 type keys map[pyth.UserID]*pyth.DataKey
 
 func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error) {
@@ -35,7 +35,7 @@ func (k keys) DataKeys(context.Context, pyth.UserID, int) ([]*pyth.DataKey, erro
 
 func (keys) ServerKeys(context.Context) ([]*pyth.ServerKey, error) { return nil, nil }
 
-// stored is a KeyStore of which only the data keys are asked for.
+// stored is a KeyStore that holds only data keys.
 type stored struct {
 	pyth.KeyStore
 	keys
@@ -55,7 +55,7 @@ func (s stored) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 
 func keeper(t testing.TB) *vault.FileKeeper {
 	t.Helper()
-	k, err := vault.MakeFileKeeper(filepath.Join(t.TempDir(), "root.key"))
+	k, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func newVault(t testing.TB, users ...pyth.UserID) (*vault.Vault, keys) {
 
 var label = vault.Label{Kind: "secret", Name: "TOKEN", Version: 2}
 
-func TestAValueOpensOnlyForWhatItWasSealedFor(t *testing.T) {
+func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 	v, all := newVault(t, "ada", "bob")
 	sealed, err := v.Seal(t.Context(), "ada", label, []byte("value"))
 	if err != nil {
@@ -115,7 +115,7 @@ func TestAValueOpensOnlyForWhatItWasSealedFor(t *testing.T) {
 	}
 }
 
-func TestTheSameValueIsNeverSealedTheSame(t *testing.T) {
+func TestSealNeverRepeatsACiphertext(t *testing.T) {
 	v, _ := newVault(t, "ada")
 	one, err1 := v.Seal(t.Context(), "ada", label, []byte("value"))
 	two, err2 := v.Seal(t.Context(), "ada", label, []byte("value"))
@@ -124,14 +124,14 @@ func TestTheSameValueIsNeverSealedTheSame(t *testing.T) {
 	}
 }
 
-func TestAUserWithoutADataKeyHasNothing(t *testing.T) {
+func TestOpenFailsWithoutADataKey(t *testing.T) {
 	v, _ := newVault(t)
 	if _, err := v.Open(t.Context(), "nobody", label, []byte{1}); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAnyChangeIsNoticed(t *testing.T) {
+func TestOpenDetectsEveryChange(t *testing.T) {
 	v, _ := newVault(t, "ada")
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.SliceOf(rapid.Byte()).Draw(t, "value")
@@ -167,13 +167,13 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
+func TestOpenOrCreateFileKeeperCreatesOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
 	names := make([]string, 8)
 	var wg sync.WaitGroup
 	for i := range names {
 		wg.Go(func() {
-			k, err := vault.MakeFileKeeper(path)
+			k, err := vault.OpenOrCreateFileKeeper(path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -200,7 +200,7 @@ func TestTheRootKeyIsMadeOnceAndKept(t *testing.T) {
 	}
 }
 
-func TestARootKeyIsMadeOnlyWhereThatIsMeant(t *testing.T) {
+func TestOpenFileKeeperCreatesNoKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
 	if _, err := vault.OpenFileKeeper(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
@@ -208,7 +208,7 @@ func TestARootKeyIsMadeOnlyWhereThatIsMeant(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a look made one: %v", err)
 	}
-	if _, err := vault.MakeFileKeeper(path); err != nil {
+	if _, err := vault.OpenOrCreateFileKeeper(path); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := vault.OpenFileKeeper(path); err != nil {
@@ -216,7 +216,7 @@ func TestARootKeyIsMadeOnlyWhereThatIsMeant(t *testing.T) {
 	}
 }
 
-func TestTheRootKeyOfAnotherStoreIsNoticed(t *testing.T) {
+func TestCheckDetectsARootKeyOfAnotherStore(t *testing.T) {
 	empty, _ := newVault(t)
 	if err := empty.Check(t.Context()); err != nil {
 		t.Errorf("without data keys: %v", err)
@@ -230,7 +230,7 @@ func TestTheRootKeyOfAnotherStoreIsNoticed(t *testing.T) {
 	}
 }
 
-func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
+func TestOpenFileKeeperRefusesUnsafeFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
 		mode    os.FileMode
@@ -247,7 +247,7 @@ func TestARootKeyThatCannotBeTrustedIsRefused(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.content), c.mode); err != nil {
 				t.Fatal(err)
 			}
-			for _, open := range []func(string) (*vault.FileKeeper, error){vault.OpenFileKeeper, vault.MakeFileKeeper} {
+			for _, open := range []func(string) (*vault.FileKeeper, error){vault.OpenFileKeeper, vault.OpenOrCreateFileKeeper} {
 				if _, err := open(path); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
 					t.Errorf("got %v", err)
 				}
