@@ -222,7 +222,7 @@ func (c *serveCommand) serve() (err error) {
 		Sessions:        gate.sessions(audit.Sessions(sessions, log)),
 		Secrets:         audit.Secrets(secret, log),
 		Packages:        gate.packages(installed),
-		ZK:              audit.ZK(encrypted, log),
+		ZK:              audit.EncryptedPrograms(encrypted, log),
 		Generations:     gate.generations(generate.New(generating)),
 		GenerateTimeout: c.GenerateTimeout,
 		Audit:           log,

@@ -8,69 +8,69 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts enters what is done to accounts and their credentials.
-func Accounts(next pyth.AccountService, to pyth.Auditor) pyth.AccountService {
-	return &accounts{next, to}
+// Accounts records actions on accounts and their credentials.
+func Accounts(next pyth.AccountService, log pyth.Auditor) pyth.AccountService {
+	return &accounts{next, log}
 }
 
 type accounts struct {
 	pyth.AccountService
-	to pyth.Auditor
+	log pyth.Auditor
 }
 
-// granted enters an action that proves who the caller is. Of a refusal it is
-// known whose credential it was, or nothing.
-func (a *accounts) granted(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
+// record records an action that proves who the caller is. After a refusal the
+// error tells whose credential was tried, if anyone's.
+func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {
 		e.User = g.User.ID
-	} else if of, ok := errors.AsType[*pyth.CredentialError](err); ok {
-		e.User = of.User
-		if of.Reused {
+	} else if cause, ok := errors.AsType[*pyth.CredentialError](err); ok {
+		e.User = cause.User
+		if cause.Reused {
 			e.Action = pyth.ActionTokenReused
 		}
 	}
-	if err := after(ctx, a.to, e, err); err != nil {
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// Register enters user.registered.
+// Register records user.registered.
 func (a *accounts) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Register(ctx, email, password, invite)
-	return a.granted(ctx, pyth.ActionUserRegistered, g, err)
+	return a.record(ctx, pyth.ActionUserRegistered, g, err)
 }
 
-// Login enters user.login, in the log of the account that was tried.
+// Login records user.login in the log of the account that was tried.
 func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Login(ctx, email, password)
-	return a.granted(ctx, pyth.ActionUserLogin, g, err)
+	return a.record(ctx, pyth.ActionUserLogin, g, err)
 }
 
-// Refresh enters token.refreshed, or token.reuse_detected.
+// Refresh records token.refreshed or token.reuse_detected.
 func (a *accounts) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	g, err := a.AccountService.Refresh(ctx, refreshToken, client)
-	return a.granted(ctx, pyth.ActionTokenRefreshed, g, err)
+	return a.record(ctx, pyth.ActionTokenRefreshed, g, err)
 }
 
-// Renew enters token.refreshed.
+// Renew records token.refreshed.
 func (a *accounts) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	g, err := a.AccountService.Renew(ctx, p)
 	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionTokenRefreshed}
-	if err := after(ctx, a.to, e, err); err != nil {
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// ChangePassword enters user.password_changed.
+// ChangePassword records user.password_changed.
 func (a *accounts) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	err := a.AccountService.ChangePassword(ctx, p, current, replacement)
-	return after(ctx, a.to, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionPasswordChanged}, err)
+	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionPasswordChanged}, err)
 }
 
-// CreateKey enters key.created.
+// CreateKey records key.created.
 func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	k, key, err := a.AccountService.CreateKey(ctx, p, name, expiresAt)
 	e := &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyCreated, Details: map[string]any{"name": name}}
@@ -81,14 +81,14 @@ func (a *accounts) CreateKey(ctx context.Context, p *pyth.Principal, name string
 			e.Details["expiresAt"] = k.ExpiresAt.UTC().Format(time.RFC3339)
 		}
 	}
-	if err := after(ctx, a.to, e, err); err != nil {
+	if err := recordAfter(ctx, a.log, e, err); err != nil {
 		return nil, "", err
 	}
 	return k, key, nil
 }
 
-// DeleteKey enters key.revoked.
+// DeleteKey records key.revoked.
 func (a *accounts) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {
 	err := a.AccountService.DeleteKey(ctx, p, id)
-	return after(ctx, a.to, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyRevoked, Resource: string(id)}, err)
+	return recordAfter(ctx, a.log, &pyth.AuditEvent{User: p.User.ID, Action: pyth.ActionKeyRevoked, Resource: string(id)}, err)
 }

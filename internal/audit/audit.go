@@ -1,16 +1,16 @@
-// Package audit keeps a log of who did what, from which nothing can be taken or
-// changed without a trace. It is a pyth.Auditor and a pyth.AuditService, and has
-// decorators that write entries for the services of the vocabulary.
+// Package audit keeps a tamper-evident log of user actions. It implements
+// pyth.Auditor and pyth.AuditService, and has decorators that record the calls
+// of the vocabulary's services.
 //
-// It promises that an event is durable when Record returns, and that those that
-// wait together share one transaction; that every entry is a leaf of a Merkle
-// tree (RFC 6962, section 2.1), whose head is signed anew with each transaction
-// (C2SP tlog-checkpoint and signed-note); that Verify finds entries that were
-// changed, removed, moved or added by who does not have the signing key, and by
-// who has it too where a checkpoint was kept elsewhere; and that what callers
-// choose the words of is bounded, printable and free of credentials.
+// An event is durable when Record returns. Events that wait at the same time
+// share one transaction. Every entry is a leaf of a Merkle tree (RFC 6962,
+// section 2.1), and each transaction signs the new tree head (C2SP
+// tlog-checkpoint and signed-note). Verify finds entries that were changed,
+// removed, moved or added without the signing key. With a checkpoint that was
+// kept elsewhere it also finds changes made with the key. Text chosen by
+// callers is bounded, printable and free of credentials.
 //
-// docs/audit.md has the format of records and what the actions mean.
+// docs/audit.md describes the format of records and the actions.
 package audit
 
 import (
@@ -28,19 +28,21 @@ import (
 )
 
 const (
-	// maxBatch bounds a transaction: others wait for the same connection.
+	// maxBatch bounds a transaction, because other writers wait for the same
+	// connection.
 	maxBatch = 512
-	// maxNotes bounds the notes that wait.
+	// maxNotes bounds the number of notes in the queue.
 	maxNotes = 1024
-	// storeTimeout is how long a transaction may take, waiting for the disk and
-	// for those of others.
+	// storeTimeout bounds a transaction, including the wait for the disk and
+	// for other writers.
 	storeTimeout = 30 * time.Second
 )
 
-// Config is what a Log works with; all of it is required.
+// Config configures a Log. All fields are required.
 type Config struct {
 	Store pyth.AuditStore
-	// Seed is that of the Ed25519 key that signs checkpoints; 32 bytes (RFC 8032).
+	// Seed is the seed of the Ed25519 key that signs checkpoints: 32 bytes (RFC
+	// 8032).
 	Seed  []byte
 	Clock func() time.Time
 }
@@ -51,7 +53,7 @@ type Log struct {
 	clock  func() time.Time
 	signer *signer
 
-	// wake tells the committer that somebody waits, or that the log is closed.
+	// wake tells the committer that events wait or that the log was closed.
 	wake chan struct{}
 	done chan struct{}
 
@@ -59,18 +61,18 @@ type Log struct {
 	waiting []*pending
 	notes   int
 	closed  bool
-	// tree and checkpoint are what has been committed.
+	// tree and checkpoint are the committed state.
 	tree       *tree
 	checkpoint []byte
 	stats      Stats
 }
 
-// Stats count what a Log did since it was opened.
+// Stats counts events since the Log was opened.
 type Stats struct {
-	// Entries are those that were written, in that many Commits.
+	// Entries is the number of entries written, in Commits transactions.
 	Entries, Commits int64
-	// Lost are notes that were not written, because too many waited or the store
-	// failed.
+	// Lost is the number of notes that were not written, because the queue was
+	// full or the store failed.
 	Lost int64
 }
 
@@ -79,12 +81,12 @@ var (
 	_ pyth.AuditService = (*Log)(nil)
 )
 
-// ErrDamaged is that the stored log is not what its checkpoint says. Verify
-// tells where.
-var ErrDamaged = errors.New("audit: the log does not agree with its signed checkpoint")
+// ErrDamaged reports that the stored log does not match its checkpoint. Verify
+// finds the place.
+var ErrDamaged = errors.New("audit: the log does not match its signed checkpoint")
 
-// Open opens the log. It fails with ErrDamaged rather than to go on from, and
-// sign, what somebody else has made of it.
+// Open opens the log. It returns ErrDamaged instead of extending and signing a
+// log that somebody else has changed.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Clock == nil || len(cfg.Seed) != ed25519.SeedSize {
 		return nil, errors.New("audit: the configuration lacks a store, a clock or a seed of 32 bytes")
@@ -109,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads the end of the tree and checks it against the checkpoint.
+// load reads the edge of the tree and checks it against the checkpoint.
 func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	size, note, err := l.store.AuditHead(ctx)
 	if err != nil {
@@ -127,12 +129,13 @@ func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 		return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if root := t.root(); signed.N != size || signed.Hash != root {
-		return nil, nil, fmt.Errorf("%w: signed is %d entries with root %v, there are %d with root %v", ErrDamaged, signed.N, signed.Hash, size, root)
+		return nil, nil, fmt.Errorf("%w: the checkpoint covers %d entries with root %v, the store has %d with root %v", ErrDamaged, signed.N, signed.Hash, size, root)
 	}
 	return t, note, nil
 }
 
-// Close writes what waits and ends the log: whoever records later fails.
+// Close writes the waiting events and closes the log. Later calls of Record
+// fail.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -142,23 +145,23 @@ func (l *Log) Close() error {
 	return nil
 }
 
-// Record writes the event. It fails with CodeUnavailable if the store does, or
-// if the log is closed.
+// Record writes the event and returns when it is durable. It fails with
+// CodeUnavailable if the store fails or the log is closed.
 func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 	return l.begin(ctx, e)()
 }
 
-// Begin is Record for who has more to do meanwhile: what it returns waits, as
-// often as it is called.
-func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (written func() error) {
-	written = l.begin(ctx, e)
-	// The committer goes first, here and now: to wake another processor takes time,
-	// and it is the committer that the caller will wait for.
+// Begin starts to write the event and returns a function that waits until it is
+// durable. The function may be called several times.
+func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
+	wait = l.begin(ctx, e)
+	// Let the committer run first on this processor. Waking another one takes
+	// time, and the caller will wait for the committer.
 	runtime.Gosched()
-	return written
+	return wait
 }
 
-func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (written func() error) {
+func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
 		return func() error { return err }
@@ -168,14 +171,14 @@ func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (written func() err
 		return func() error { return unavailable(errors.New("audit: the log is closed")) }
 	}
 	return func() error {
-		// ctx may end, but not what it has led to.
+		// The end of ctx does not undo the action, so wait in any case.
 		<-p.written
 		return p.failure
 	}
 }
 
-// Note has the event written with others, without waiting for it and without a
-// promise: for attempts that anyone can make any number of.
+// Note queues the event and returns at once. It may be lost. It is for attempts
+// that anyone can make in any number.
 func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
@@ -186,11 +189,12 @@ func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 
 func (l *Log) pending(ctx context.Context, e *pyth.AuditEvent) (*pending, error) {
 	origin := pyth.OriginOf(ctx)
-	// As the store keeps times.
+	// The store keeps microseconds.
 	return newPending(&origin, e, l.clock().UTC().Truncate(time.Microsecond))
 }
 
-// enqueue is whether the event will be written.
+// enqueue adds the event to the queue. It returns false if the log is closed,
+// or if there are too many notes.
 func (l *Log) enqueue(p *pending) bool {
 	l.mu.Lock()
 	note := p.written == nil
@@ -214,18 +218,18 @@ func (l *Log) enqueue(p *pending) bool {
 func (l *Log) wakeUp() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // It has yet to look.
+	default: // The committer was already woken.
 	}
 }
 
-// Stats tells what the log did.
+// Stats returns the counters.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stats
 }
 
-// Size is the number of entries.
+// Size returns the number of entries.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -235,31 +239,31 @@ func (l *Log) Size() int64 {
 func unavailable(err error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnavailable,
-		Message: "The audit log cannot be written at this moment. Try again later.",
+		Message: "The audit log cannot be written. Try again later.",
 		Err:     err,
 	}
 }
 
-// hashesAt reads hashes of the tree by their index in the order of tlog.
+// hashesAt returns a reader of tree hashes, which tlog identifies by index.
 func hashesAt(ctx context.Context, store pyth.AuditStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))
 		levels := make([]int, len(indexes))
 		for i, index := range indexes {
 			level, n := tlog.SplitStoredHashIndex(index)
-			// The record that completes the subtree has its hash.
+			// The record that completes the subtree stores its hash.
 			levels[i], sequences[i] = level, (n+1)<<level-1
 		}
-		of, err := store.AuditHashes(ctx, sequences)
+		stored, err := store.AuditHashes(ctx, sequences)
 		if err != nil {
 			return nil, err
 		}
 		hashes := make([]tlog.Hash, len(indexes))
 		for i, level := range levels {
-			if level >= len(of[i]) {
+			if level >= len(stored[i]) {
 				return nil, fmt.Errorf("record %d lacks a hash", sequences[i])
 			}
-			hashes[i] = of[i][level]
+			hashes[i] = stored[i][level]
 		}
 		return hashes, nil
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/audit"
 )
 
-func TestEventsThatWaitTogetherShareATransaction(t *testing.T) {
+func TestRecordSharesTransactions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore(t)
 		busy, commits := make(chan struct{}), 0
@@ -31,7 +31,7 @@ func TestEventsThatWaitTogetherShareATransaction(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range events {
 			wg.Go(func() { record(t, l, event("ada", i)) })
-			// The first is being written before the others come.
+			// Wait until the first is being written.
 			synctest.Wait()
 		}
 		if commits != 1 {
@@ -53,7 +53,7 @@ func TestEventsThatWaitTogetherShareATransaction(t *testing.T) {
 	})
 }
 
-func TestOneAloneIsWrittenWithoutWaitingForOthers(t *testing.T) {
+func TestRecordWritesASingleEventAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore(t)
 		l := openLog(t, store)
@@ -69,7 +69,7 @@ func TestOneAloneIsWrittenWithoutWaitingForOthers(t *testing.T) {
 	})
 }
 
-func TestWhatHappenedIsToldEvenIfNobodyWaitsAnyMore(t *testing.T) {
+func TestRecordWritesAfterTheContextEnded(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -82,7 +82,7 @@ func TestWhatHappenedIsToldEvenIfNobodyWaitsAnyMore(t *testing.T) {
 	}
 }
 
-func TestAnEventThatCannotBeWrittenFails(t *testing.T) {
+func TestRecordFailsWhenTheStoreFails(t *testing.T) {
 	full := &pyth.Error{Code: pyth.CodeUnavailable, Message: "full", Err: errors.New("disk full")}
 	var fails error
 	store := newStore(t)
@@ -105,7 +105,7 @@ func TestAnEventThatCannotBeWrittenFails(t *testing.T) {
 	}
 }
 
-func TestAnEventThatWasWrittenInSpiteOfAnErrorIsNotWrittenTwice(t *testing.T) {
+func TestRecordDoesNotRepeatACommitThatReturnedAnError(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, &storeWith{store, func(own func() error) error {
 		return errors.Join(own(), errors.New("the answer was lost"))
@@ -116,7 +116,7 @@ func TestAnEventThatWasWrittenInSpiteOfAnErrorIsNotWrittenTwice(t *testing.T) {
 	}
 }
 
-func TestALogThatIsClosedWritesWhatWaitsAndNothingMore(t *testing.T) {
+func TestCloseWritesWaitingEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore(t)
 		busy := make(chan struct{})
@@ -152,7 +152,7 @@ func TestALogThatIsClosedWritesWhatWaitsAndNothingMore(t *testing.T) {
 	})
 }
 
-func TestNotesAreBoundedAndCounted(t *testing.T) {
+func TestNoteIsBoundedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore(t)
 		busy := make(chan struct{})
@@ -175,7 +175,7 @@ func TestNotesAreBoundedAndCounted(t *testing.T) {
 	})
 }
 
-func TestALogGoesOnWhereItEnded(t *testing.T) {
+func TestOpenContinuesTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var kept [][]byte
 	for i := range 40 {
@@ -202,7 +202,7 @@ func TestALogGoesOnWhereItEnded(t *testing.T) {
 	}
 }
 
-func TestTwoLogsDoNotGrowFromOneEnd(t *testing.T) {
+func TestRecordDetectsAnotherWriter(t *testing.T) {
 	store := newStore(t)
 	a, b := openLog(t, store), openLog(t, store)
 	record(t, a, event("ada", 1))
@@ -215,7 +215,7 @@ func TestTwoLogsDoNotGrowFromOneEnd(t *testing.T) {
 	}
 }
 
-func TestALogThatWasChangedIsNotGoneOnFrom(t *testing.T) {
+func TestOpenRefusesAChangedLog(t *testing.T) {
 	for name, statement := range map[string]string{
 		"the end was cut":         "DELETE FROM audit WHERE sequence = 6",
 		"all was deleted":         "DELETE FROM audit",
@@ -244,7 +244,7 @@ func TestALogThatWasChangedIsNotGoneOnFrom(t *testing.T) {
 	}
 }
 
-func TestALogNeedsItsOwnKey(t *testing.T) {
+func TestOpenNeedsTheKeyOfTheLog(t *testing.T) {
 	store := newStore(t)
 	record(t, openLog(t, store), event("ada", 1))
 	_, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: make([]byte, 32), Clock: time.Now})
@@ -260,9 +260,9 @@ func TestALogNeedsItsOwnKey(t *testing.T) {
 	}
 }
 
-// TestWhatWasRecordedSurvivesAKill starts this test again as a process that
-// records and is killed while it does, over and over on one file.
-func TestWhatWasRecordedSurvivesAKill(t *testing.T) {
+// TestRecordSurvivesAKill starts this test again as a process that records
+// until it is killed, several times on one file.
+func TestRecordSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("LOG_TO_WRITE"); path != "" {
 		l := openLog(t, openStore(t, path))
 		var wg sync.WaitGroup

@@ -13,22 +13,22 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// logName is the first line of checkpoints, and the name of the key.
+// logName is the first line of checkpoints and the name of the signing key.
 const logName = "pyth-on"
 
-// Keys has the server's own keys.
+// Keys provides the server's keys.
 type Keys interface {
 	ServerKey(ctx context.Context, name string, length int) ([]byte, error)
 }
 
-// Seed is that of the signing key. It stays when the root key is changed: a log
-// goes on under the key that it began with.
+// Seed returns the seed of the signing key. A rotation of the root key does not
+// change it: a log must keep the key that it began with.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }
 
-// VerifierKey is what checks the signatures of the key that is made of the seed,
-// in the form of C2SP signed-note: name, hash of the key and key.
+// VerifierKey returns the key that verifies signatures made with the seed. It
+// has the form of C2SP signed-note: name, key hash and key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)
@@ -37,7 +37,7 @@ func VerifierKey(seed []byte) (string, error) {
 	return note.NewEd25519VerifierKey(logName, public)
 }
 
-// signer signs checkpoints. It is a note.Signer.
+// signer signs checkpoints.
 type signer struct {
 	note.Verifier
 	private ed25519.PrivateKey
@@ -61,22 +61,23 @@ func newSigner(seed []byte) (*signer, error) {
 // Sign signs the text of a note.
 func (s *signer) Sign(text []byte) ([]byte, error) { return ed25519.Sign(s.private, text), nil }
 
-// sign makes the checkpoint of the tree.
+// sign signs a checkpoint of the tree.
 func (s *signer) sign(t *tree) ([]byte, error) {
 	text := fmt.Sprintf("%s\n%d\n%v\n", logName, t.size, t.root())
 	return note.Sign(&note.Note{Text: text}, s)
 }
 
-// maxCheckpoint bounds a checkpoint in bytes; ours have some 200.
+// maxCheckpoint bounds a checkpoint in bytes. Those of this package have about
+// 200.
 const maxCheckpoint = 64 << 10
 
-// openCheckpoint checks the signature and reads what was signed.
+// openCheckpoint verifies the signature and parses the signed tree head.
 func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	if len(signed) == 0 {
 		return tlog.Tree{}, errors.New("there is no checkpoint")
 	}
 	if len(signed) > maxCheckpoint {
-		return tlog.Tree{}, errors.New("it is too long for a checkpoint")
+		return tlog.Tree{}, errors.New("the checkpoint is too long")
 	}
 	verifier, err := note.NewVerifier(key)
 	if err != nil {
@@ -89,12 +90,13 @@ func openCheckpoint(signed []byte, key string) (tlog.Tree, error) {
 	return parseCheckpoint(n.Text, verifier.Name())
 }
 
-// parseCheckpoint reads the body of a checkpoint (C2SP tlog-checkpoint): origin,
-// size and root, each on a line. Lines after them are extensions.
+// parseCheckpoint parses the text of a checkpoint (C2SP tlog-checkpoint):
+// origin, size and root, one per line. Further lines are extensions and are
+// ignored.
 func parseCheckpoint(text, origin string) (tlog.Tree, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(lines) < 4 || lines[0] != origin {
-		return tlog.Tree{}, fmt.Errorf("the checkpoint is not one of the log %q", origin)
+		return tlog.Tree{}, fmt.Errorf("the checkpoint does not belong to the log %q", origin)
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
 	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {

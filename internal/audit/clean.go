@@ -9,18 +9,19 @@ import (
 )
 
 const (
-	// maxText bounds in bytes each text whose words a caller chooses.
+	// maxText bounds each text chosen by callers, in bytes.
 	maxText = 256
-	// maxList bounds the texts of a list; a user has at most 200 secrets.
+	// maxList bounds the length of a list. A user has at most 200 secrets.
 	maxList = 200
 )
 
-// credential is what looks like an API key, a refresh token or a JWT.
+// credential matches text that looks like an API key, a refresh token or a JWT.
 var credential = regexp.MustCompile(`py(?:api|rt)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
-// clean makes text from outside fit for an entry: valid, printable, so that it
-// cannot forge lines or hide in them where entries are shown, without
-// credentials, which people put anywhere, and bounded.
+// clean makes text from callers safe for an entry. It replaces unprintable
+// characters, so that the text cannot forge or hide lines where entries are
+// shown. It replaces credentials, because people paste them anywhere. It cuts
+// the text at maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")
@@ -41,8 +42,8 @@ func clean(s string) string {
 	return s[:end] + "…"
 }
 
-// cleanDetails does so with details. Another type than those that details may
-// have is a fault of the program.
+// cleanDetails cleans all texts in details. It fails for types that AuditEvent
+// does not allow.
 func cleanDetails(details map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(details))
 	for name, value := range details {
@@ -58,7 +59,7 @@ func cleanDetails(details map[string]any) (map[string]any, error) {
 			}
 			out[name] = list
 		default:
-			return nil, fmt.Errorf("audit: the detail %s is a %T", name, value)
+			return nil, fmt.Errorf("audit: detail %s has type %T", name, value)
 		}
 	}
 	return out, nil

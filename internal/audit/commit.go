@@ -10,15 +10,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// commitAll writes what waits, all of it at once, until the log is closed. There
-// is no timer: one alone is written at once, and what comes while it is goes
-// with the next transaction (group commit).
+// commitAll writes waiting events in batches until the log is closed (group
+// commit). There is no timer: a single event is written at once, and those that
+// arrive meanwhile go into the next transaction.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
-		batch, closed := l.next()
-		for ; len(batch) > 0; batch, closed = l.next() {
-			l.tell(batch, l.commit(batch))
+		batch, closed := l.nextBatch()
+		for ; len(batch) > 0; batch, closed = l.nextBatch() {
+			l.finish(batch, l.commit(batch))
 		}
 		if closed {
 			return
@@ -26,8 +26,8 @@ func (l *Log) commitAll() {
 	}
 }
 
-// next takes what waits.
-func (l *Log) next() (batch []*pending, closed bool) {
+// nextBatch removes the next events from the queue.
+func (l *Log) nextBatch() (batch []*pending, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(len(l.waiting), maxBatch)
@@ -41,8 +41,8 @@ func (l *Log) next() (batch []*pending, closed bool) {
 	return batch, l.closed
 }
 
-// tell lets those who wait go on.
-func (l *Log) tell(batch []*pending, err error) {
+// finish wakes the callers that wait for the batch and counts lost notes.
+func (l *Log) finish(batch []*pending, err error) {
 	lost := int64(0)
 	for _, p := range batch {
 		switch {
@@ -89,10 +89,10 @@ func (l *Log) commit(batch []*pending) error {
 	return nil
 }
 
-// wasStored looks whether a transaction that failed took effect all the same, as
-// it may when the error came after the commit. A checkpoint that is neither the
-// one before nor this one was written by somebody else, with whom the log must
-// not be continued: the store's own check of the size sees to that.
+// wasStored reports whether a transaction took effect although it returned an
+// error, which can happen after the commit. If the stored checkpoint is neither
+// the previous nor the new one, another process has written it. The log must
+// not be extended then; the store's check of the size prevents it.
 func (l *Log) wasStored(checkpoint []byte) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -104,7 +104,7 @@ func (l *Log) wasStored(checkpoint []byte) (bool, error) {
 		return true, nil
 	}
 	if size != l.tree.size {
-		return false, fmt.Errorf("%w: there are %d entries where this server has written %d", ErrDamaged, size, l.tree.size)
+		return false, fmt.Errorf("%w: the store has %d entries, this server has written %d", ErrDamaged, size, l.tree.size)
 	}
 	return false, nil
 }

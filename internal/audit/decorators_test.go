@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// recorder is an Auditor that keeps events, or fails.
+// recorder is an Auditor that keeps events or fails.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -35,7 +35,7 @@ func (r *recorder) Begin(ctx context.Context, e *pyth.AuditEvent) func() error {
 	return func() error { return r.Record(ctx, e) }
 }
 
-// take returns the events since it was last called.
+// take returns the events since the last call.
 func (r *recorder) take() []pyth.AuditEvent {
 	events := r.events
 	r.events = nil
@@ -54,7 +54,7 @@ const (
 	password = "correct horse battery"
 )
 
-func newAccounts(t *testing.T, to pyth.Auditor) pyth.AccountService {
+func newAccounts(t *testing.T, log pyth.Auditor) pyth.AccountService {
 	t.Helper()
 	store := newStore(t)
 	keeper, err := vault.OpenOrCreateFileKeeper(filepath.Join(t.TempDir(), "root.key"))
@@ -67,10 +67,10 @@ func newAccounts(t *testing.T, to pyth.Auditor) pyth.AccountService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit.Accounts(s, to)
+	return audit.Accounts(s, log)
 }
 
-func TestWhatIsDoneToAnAccountIsEntered(t *testing.T) {
+func TestAccountsRecordsActions(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)
 	ctx := t.Context()
@@ -101,14 +101,14 @@ func TestWhatIsDoneToAnAccountIsEntered(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "2"})
-	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // Revoked with its family: nobody's any more.
+	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The family was revoked, so the token has no user any more.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditSuccess), of(pyth.ActionTokenReused, pyth.AuditDenied), nobody(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	p, err := s.Authenticate(ctx, pyth.Credentials{APIKey: g.APIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = s.Renew(ctx, p) // A key is of no login.
+	_, _ = s.Renew(ctx, p) // An API key belongs to no login.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	k, key, err := s.CreateKey(ctx, p, "ci", time.Now().Add(time.Hour))
@@ -136,8 +136,8 @@ func TestWhatIsDoneToAnAccountIsEntered(t *testing.T) {
 	r.wants(t)
 }
 
-// Nobody is told how an attempt ended that is not in the log.
-func TestWithoutAnEntryThereIsNoAnswer(t *testing.T) {
+// The caller must not learn the result of an attempt that is not in the log.
+func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)
 	g, err := s.Register(t.Context(), email, password, "")
@@ -154,14 +154,14 @@ func TestWithoutAnEntryThereIsNoAnswer(t *testing.T) {
 		}
 		messages = append(messages, e.Message)
 	}
-	if !strings.HasPrefix(messages[0], "It was done") || strings.HasPrefix(messages[1], "It was done") {
+	if !strings.HasPrefix(messages[0], "The action was carried out") || strings.HasPrefix(messages[1], "The action was carried out") {
 		t.Errorf("%q", messages)
 	}
 	p := &pyth.Principal{User: g.User}
 	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", k, err)
 	}
-	// It was made all the same, as the message says.
+	// The key was created, as the message says.
 	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
@@ -176,7 +176,7 @@ func (x executions) Execute(_ context.Context, _ pyth.UserID, p *pyth.Program, _
 	return x(p)
 }
 
-func TestRunsAreEnteredByWhatIsKnownOfThem(t *testing.T) {
+func TestExecutionsRecordsRuns(t *testing.T) {
 	one := 1
 	ran := &pyth.Execution{ID: "exe_1", Language: pyth.JavaScript, Outcome: pyth.Outcome{
 		Status: pyth.StatusFailed, ExitCode: &one, Stdout: []byte("canary"), Stderr: []byte("canary"),
@@ -258,7 +258,7 @@ func (s sessionsOf) OpenSession(context.Context, pyth.UserID, *pyth.SessionReque
 
 func (s sessionsOf) CloseSession(context.Context, pyth.UserID, pyth.SessionID) error { return s.err }
 
-func TestSessionsAreEnteredWhenTheyAreOpenedAndClosed(t *testing.T) {
+func TestSessionsRecordsOpeningAndClosing(t *testing.T) {
 	r := new(recorder)
 	good := audit.Sessions(sessionsOf{}, r)
 	_, _ = good.OpenSession(t.Context(), "ada", nil)
@@ -288,7 +288,7 @@ func (s secretsOf) PutSecret(_ context.Context, _ pyth.UserID, name string, _ []
 
 func (s secretsOf) DeleteSecret(context.Context, pyth.UserID, string) error { return s.err }
 
-func TestChangesOfSecretsAreEnteredByName(t *testing.T) {
+func TestSecretsRecordsChanges(t *testing.T) {
 	r := new(recorder)
 	put := func(s secretsOf) {
 		_, _, _ = audit.Secrets(s, r).PutSecret(t.Context(), "ada", "KEY", []byte("canary"), "canary")
@@ -321,7 +321,7 @@ func (s secretSource) Stored(_ context.Context, _ pyth.UserID, names []string) (
 	return names, s.err
 }
 
-func TestTheUseOfSecretsIsEntered(t *testing.T) {
+func TestSecretSourceRecordsUse(t *testing.T) {
 	values := func(names ...string) (all []pyth.SecretValue) {
 		for _, n := range names {
 			all = append(all, pyth.SecretValue{Name: n, Value: []byte("canary")})
@@ -364,7 +364,7 @@ func TestTheUseOfSecretsIsEntered(t *testing.T) {
 	}
 }
 
-func TestAGrantOfSecretsWaitsUntilTheirUseIsEntered(t *testing.T) {
+func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
 	for name, failure := range map[string]error{"which may be": nil, "which fails": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -416,11 +416,11 @@ func (z zkOf) StoreCode(context.Context, pyth.UserID, string, *pyth.EncryptedPro
 
 func (z zkOf) DeleteCode(context.Context, pyth.UserID, string) error { return z.err }
 
-func TestChangesOfEncryptedProgramsAreEntered(t *testing.T) {
+func TestEncryptedProgramsRecordsChanges(t *testing.T) {
 	r := new(recorder)
 	code := &pyth.EncryptedProgram{Language: pyth.Python, Ciphertext: []byte("canary")}
-	_, _, _ = audit.ZK(zkOf{}, r).StoreCode(t.Context(), "ada", "mine", code)
-	_ = audit.ZK(zkOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).DeleteCode(t.Context(), "ada", "mine")
+	_, _, _ = audit.EncryptedPrograms(zkOf{}, r).StoreCode(t.Context(), "ada", "mine", code)
+	_ = audit.EncryptedPrograms(zkOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, r).DeleteCode(t.Context(), "ada", "mine")
 	r.wants(t,
 		pyth.AuditEvent{
 			User: "ada", Action: pyth.ActionZKStored, Outcome: pyth.AuditSuccess, Resource: "mine",

@@ -6,19 +6,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ZK enters changes of encrypted programs. That one is run is entered by
-// Executions.
-func ZK(next pyth.EncryptedService, to pyth.Auditor) pyth.EncryptedService {
-	return &zk{next, to}
+// EncryptedPrograms records changes of encrypted programs. Executions records
+// their runs.
+func EncryptedPrograms(next pyth.EncryptedService, log pyth.Auditor) pyth.EncryptedService {
+	return &encryptedPrograms{next, log}
 }
 
-type zk struct {
+type encryptedPrograms struct {
 	pyth.EncryptedService
-	to pyth.Auditor
+	log pyth.Auditor
 }
 
-// StoreCode enters zk.stored.
-func (z *zk) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
+// StoreCode records zk.stored.
+func (z *encryptedPrograms) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	stored, created, err := z.EncryptedService.StoreCode(ctx, user, name, c)
 	e := &pyth.AuditEvent{
 		User: user, Action: pyth.ActionZKStored, Resource: name,
@@ -27,14 +27,14 @@ func (z *zk) StoreCode(ctx context.Context, user pyth.UserID, name string, c *py
 	if err == nil {
 		e.Details["sizeBytes"] = stored.SizeBytes
 	}
-	if err := after(ctx, z.to, e, err); err != nil {
+	if err := recordAfter(ctx, z.log, e, err); err != nil {
 		return nil, false, err
 	}
 	return stored, created, nil
 }
 
-// DeleteCode enters zk.deleted.
-func (z *zk) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
+// DeleteCode records zk.deleted.
+func (z *encryptedPrograms) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	err := z.EncryptedService.DeleteCode(ctx, user, name)
-	return after(ctx, z.to, &pyth.AuditEvent{User: user, Action: pyth.ActionZKDeleted, Resource: name}, err)
+	return recordAfter(ctx, z.log, &pyth.AuditEvent{User: user, Action: pyth.ActionZKDeleted, Resource: name}, err)
 }

@@ -15,13 +15,13 @@ import (
 
 func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
 
-// Entries lists a page of the user's entries.
+// Entries returns a page of the user's entries, the newest first.
 func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
 	before, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	// As entries have it.
+	// Entries have cleaned labels.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
@@ -41,7 +41,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	return entries, next, nil
 }
 
-// A cursor is where the page before ended. Callers are not to look into it.
+// formatCursor encodes the position of a page's last entry. It is opaque to
+// callers.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -55,18 +56,18 @@ func parseCursor(cursor string) (pyth.AuditPosition, error) {
 	at, faultyTime := strconv.ParseInt(micro, 10, 64)
 	n, faultySequence := strconv.ParseInt(sequence, 10, 64)
 	if err != nil || !found || faultyTime != nil || faultySequence != nil || n < 0 {
-		return pyth.AuditPosition{}, pyth.Invalid("query.cursor", "must be the nextCursor of the page before")
+		return pyth.AuditPosition{}, pyth.Invalid("query.cursor", "must be the nextCursor of the previous page")
 	}
 	return pyth.AuditPosition{Timestamp: time.UnixMicro(at).UTC(), Sequence: n}, nil
 }
 
-// Checkpoint is the signed head of the tree.
+// Checkpoint returns the signed tree head.
 func (l *Log) Checkpoint(context.Context) ([]byte, error) {
 	_, checkpoint := l.head()
 	return checkpoint, nil
 }
 
-// VerifierKey checks checkpoints.
+// VerifierKey returns the key that verifies checkpoints.
 func (l *Log) VerifierKey() string { return l.signer.key }
 
 func (l *Log) head() (*tree, []byte) {
@@ -75,9 +76,9 @@ func (l *Log) head() (*tree, []byte) {
 	return l.tree, l.checkpoint
 }
 
-// Proof shows that the user's entry is in the log.
+// Proof returns an inclusion proof of the user's entry.
 func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.AuditProof, error) {
-	absent := pyth.Errorf(pyth.CodeNotFound, "There is no such entry.")
+	absent := pyth.Errorf(pyth.CodeNotFound, "Your audit log has no entry with this id.")
 	sequence, err := sequenceOf(id)
 	if err != nil {
 		return nil, absent
@@ -104,7 +105,7 @@ func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.Aud
 	if err != nil {
 		return nil, err
 	}
-	// What was changed in the store must not be handed out as proven.
+	// Never return a proof for an entry that was changed in the store.
 	if err := tlog.CheckRecord(proof, head.size, head.root(), sequence, entry.Hash); err != nil {
 		return nil, fmt.Errorf("%w: entry %d", ErrDamaged, sequence)
 	}

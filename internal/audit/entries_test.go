@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/audit"
 )
 
-func TestARecordHasTheFormOfItsDocumentation(t *testing.T) {
+func TestRecordHasTheDocumentedForm(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	ctx := pyth.WithOrigin(t.Context(), &pyth.Origin{
@@ -45,9 +45,9 @@ func TestARecordHasTheFormOfItsDocumentation(t *testing.T) {
 	}
 }
 
-// Whatever a caller sends, a record is in the form of RFC 8785, printable and
-// bounded, and can be read.
-func TestAttack100NothingInARecordCanForgeALine(t *testing.T) {
+// Whatever a caller sends, a record has the form of RFC 8785, is printable and
+// bounded, and can be parsed.
+func TestAttack100RecordCannotForgeALine(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	texts := rapid.OneOf(
@@ -89,7 +89,7 @@ func TestAttack100NothingInARecordCanForgeALine(t *testing.T) {
 	whole(t, store, nil)
 }
 
-func TestAttack097CredentialsAreNoPartOfARecord(t *testing.T) {
+func TestAttack097RecordContainsNoCredentials(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	credentials := []string{
@@ -113,7 +113,7 @@ func TestAttack097CredentialsAreNoPartOfARecord(t *testing.T) {
 	}
 }
 
-func TestADetailOfAnotherTypeIsRefused(t *testing.T) {
+func TestRecordRefusesDetailsOfOtherTypes(t *testing.T) {
 	l := openLog(t, newStore(t))
 	for _, v := range []any{[]byte("x"), 1.5, map[string]any{}, nil, t} {
 		e := event("ada", 1)
@@ -125,7 +125,7 @@ func TestADetailOfAnotherTypeIsRefused(t *testing.T) {
 	record(t, l, event("ada", 2))
 }
 
-func TestPagesFollowOneAnother(t *testing.T) {
+func TestEntriesPages(t *testing.T) {
 	l := openLog(t, newStore(t))
 	for i := range 23 {
 		record(t, l, event("ada", i), event("bob", i))
@@ -161,8 +161,7 @@ func TestPagesFollowOneAnother(t *testing.T) {
 	}
 }
 
-// rootOf computes the root that an audit path leads to, as RFC 9162, section
-// 2.1.3.2, has it.
+// rootOf computes the root from an audit path (RFC 9162, section 2.1.3.2).
 func rootOf(leaf [32]byte, index, size int64, path [][32]byte) [32]byte {
 	node := func(left, right [32]byte) [32]byte {
 		return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
@@ -180,7 +179,7 @@ func rootOf(leaf [32]byte, index, size int64, path [][32]byte) [32]byte {
 	return leaf
 }
 
-func TestEveryEntryIsProvenInEverySizeOfTheLog(t *testing.T) {
+func TestProofWorksForEveryEntryAndSize(t *testing.T) {
 	l := openLog(t, newStore(t))
 	for size := range int64(40) {
 		record(t, l, event("ada", int(size)))
@@ -205,7 +204,7 @@ func TestEveryEntryIsProvenInEverySizeOfTheLog(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotTheCallersIsNotProven(t *testing.T) {
+func TestProofRefusesEntriesOfOthers(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	record(t, l, event("ada", 1), event("", 2))
@@ -240,7 +239,7 @@ func TestWhatIsNotTheCallersIsNotProven(t *testing.T) {
 	}
 }
 
-func TestExportSelects(t *testing.T) {
+func TestExportSelectsRecords(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
 	record(t, l, event("ada", 1), event("bob", 2), event("ada", 3))

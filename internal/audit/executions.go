@@ -9,21 +9,21 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions enters each run when it has ended, before its outcome is returned.
-// What events were told until then has been told.
-func Executions(next pyth.ExecutionService, to pyth.Auditor) pyth.ExecutionService {
-	return &executions{next, to}
+// Executions records each run after it has ended and before its outcome is
+// returned. The run's events were delivered before that.
+func Executions(next pyth.ExecutionService, log pyth.Auditor) pyth.ExecutionService {
+	return &executions{next, log}
 }
 
 type executions struct {
 	next pyth.ExecutionService
-	to   pyth.Auditor
+	log  pyth.Auditor
 }
 
-// Execute enters code.executed, or zk.executed for an encrypted program.
+// Execute records code.executed, or zk.executed for an encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Before the run: the callee may clear what it is given.
-	e := executed(user, p)
+	// Build the event before the run, because the callee may clear the program.
+	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
 		e.Details["executionId"] = string(run.ID)
@@ -34,20 +34,21 @@ func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Prog
 			e.Details["exitCode"] = *run.ExitCode
 		}
 	}
-	if err := after(ctx, x.to, e, err); err != nil {
+	if err := recordAfter(ctx, x.log, e, err); err != nil {
 		return nil, err
 	}
 	return run, nil
 }
 
-func executed(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
+func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	language := p.Language
 	if language == "" {
 		language = pyth.Python
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
-		// The hash of a ciphertext would say little, and of the program nothing.
+		// The hash of a ciphertext would be of little use, and says nothing
+		// about the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		sum := sha256.Sum256([]byte(p.Code))

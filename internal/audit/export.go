@@ -7,10 +7,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Export writes the records that are wanted, one a line and in their order. A
-// line without its end is what the leaf hash is of. Those that were pruned are
-// left out, and so are those that are added meanwhile.
-func Export(ctx context.Context, store pyth.AuditStore, wants func(*pyth.AuditRecord) bool, w io.Writer) error {
+// Export writes the selected records, one per line and in order. The leaf hash
+// is the hash of a line without its newline. Pruned records, and records added
+// after the call began, are left out.
+func Export(ctx context.Context, store pyth.AuditStore, selects func(*pyth.AuditRecord) bool, w io.Writer) error {
 	size, _, err := store.AuditHead(ctx)
 	if err != nil {
 		return err
@@ -19,7 +19,7 @@ func Export(ctx context.Context, store pyth.AuditStore, wants func(*pyth.AuditRe
 		if err != nil {
 			return err
 		}
-		if r.Record == nil || !wants(r) {
+		if r.Record == nil || !selects(r) {
 			continue
 		}
 		if _, err := w.Write(append(r.Record, '\n')); err != nil {

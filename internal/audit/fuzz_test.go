@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestAnIDTellsThePlaceOfItsEntry(t *testing.T) {
+func TestNewIDContainsTheSequence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sequence := rapid.Int64Range(0, 1<<48-1).Draw(t, "sequence")
 		at := time.UnixMilli(rapid.Int64Range(0, 1<<48-1).Draw(t, "milliseconds"))

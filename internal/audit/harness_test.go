@@ -16,7 +16,7 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// seed is that of the logs' signing key.
+// seed is the seed of the signing key.
 var seed = bytes.Repeat([]byte("s"), 32)
 
 func verifierKey(t testing.TB) string {
@@ -68,7 +68,7 @@ func record(t testing.TB, l pyth.Auditor, events ...*pyth.AuditEvent) {
 	}
 }
 
-// entries are all that the log has, the oldest first.
+// exported returns all entries of the log, the oldest first.
 func exported(t testing.TB, store pyth.AuditStore) []string {
 	t.Helper()
 	var b bytes.Buffer
@@ -100,7 +100,7 @@ func whole(t testing.TB, store pyth.AuditStore, kept []byte) *audit.Report {
 	return r
 }
 
-// tamper changes the database behind the store's back.
+// tamper changes the database directly.
 func tamper(t testing.TB, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -115,8 +115,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store that appends as append says, which is given the store's
-// own way.
+// storeWith is a store with another AppendAudit, which gets the store's own as
+// an argument.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outcomeOf says how an action ended by the error of its service; "" where it is
-// no action at all but a request that is malformed or asks for what there is not.
+// outcomeOf returns the outcome of an action by its service's error. It is ""
+// if no entry is needed, because the request was malformed.
 func outcomeOf(err error) pyth.AuditOutcome {
 	switch pyth.ErrorCode(err) {
 	case "":
@@ -23,20 +23,21 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	}
 }
 
-// after enters what an action came to, and returns the error that the caller
-// gets: that of the action, or, if there is no entry, one that says so. Then not
-// even a refusal is passed on, so that nobody gets to guess unseen.
-func after(ctx context.Context, to pyth.Auditor, e *pyth.AuditEvent, err error) error {
+// recordAfter records the outcome of an action and returns the error for the
+// caller. If the entry cannot be written, that error is CodeUnavailable in any
+// case. Even a refusal is not returned then, so that nobody can guess passwords
+// without an entry.
+func recordAfter(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
 	if e.Outcome = outcomeOf(err); e.Outcome == "" {
 		return err
 	}
-	failed := to.Record(ctx, e)
+	failed := log.Record(ctx, e)
 	if failed == nil {
 		return err
 	}
-	message := "The audit log cannot be written at this moment, so the request is not answered. Try again later."
+	message := "The audit log cannot be written, so the server does not report the result of the request. Try again later."
 	if err == nil {
-		message = "It was done, but the audit log cannot be written at this moment. Look at the present state before you try again."
+		message = "The action was carried out, but the audit log cannot be written. Check the current state before you try again."
 	}
 	return &pyth.Error{Code: pyth.CodeUnavailable, Message: message, Err: errors.Join(failed, err)}
 }

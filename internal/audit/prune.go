@@ -7,13 +7,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pruneAtOnce bounds a transaction that prunes.
-const pruneAtOnce = 1000
+// pruneBatch bounds the number of records that a transaction prunes.
+const pruneBatch = 1000
 
-// Prune drops what entries from before the time say, and keeps their hashes, so
-// that all else stays provable. It goes from the oldest on and stops at the first
-// that is not older. Before it drops anything it enters how far it will go, so
-// that what somebody else drops shows. It returns how many were dropped.
+// Prune removes the content of entries older than before. It keeps their
+// hashes, so that all other entries stay provable. It starts at the oldest
+// entry and stops at the first that is not older. First it records how far it
+// will prune, so that Verify can detect other removals. It returns the number
+// of pruned entries.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -40,19 +41,20 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	if err := l.Record(ctx, event); err != nil {
 		return 0, err
 	}
-	for from := start; from < end; from += pruneAtOnce {
-		if err := l.store.PruneAudit(ctx, from, min(from+pruneAtOnce, end)); err != nil {
+	for from := start; from < end; from += pruneBatch {
+		if err := l.store.PruneAudit(ctx, from, min(from+pruneBatch, end)); err != nil {
 			return from - start, err
 		}
 	}
 	return end - start, nil
 }
 
-// prunedBefore is the detail of audit.pruned with the first sequence that stays.
+// prunedBefore is the detail of audit.pruned with the first sequence that is
+// kept.
 const prunedBefore = "before"
 
-// firstWhole is the first sequence that was not pruned. Those that were are
-// before all others.
+// firstWhole returns the first sequence that was not pruned. All pruned entries
+// come before it.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

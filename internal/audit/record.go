@@ -13,13 +13,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// version is that of the records' format.
+// version is the version of the record format.
 const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is an entry as it is hashed and stored: JSON in the form of RFC 8785,
-// so the fields are in the order of their names.
+// record is an entry as it is hashed and stored: JSON in the form of RFC 8785.
+// Therefore the fields are sorted by name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -41,13 +41,13 @@ type record struct {
 type pending struct {
 	record record
 	at     time.Time
-	// written is closed when it is, or, with the failure, will not be; nil for a
-	// note.
+	// written is closed when the event was written or failure is set. It is nil
+	// for a note.
 	written chan struct{}
 	failure error
 }
 
-// newPending prepares the record of an event as far as its place is not needed.
+// newPending prepares the record of an event. The committer adds its sequence.
 func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, error) {
 	details, err := cleanDetails(e.Details)
 	if err != nil {
@@ -69,7 +69,7 @@ func newPending(o *pyth.Origin, e *pyth.AuditEvent, at time.Time) (*pending, err
 	}}, nil
 }
 
-// recordAt gives the record its place.
+// recordAt completes the record with its sequence and ID.
 func (p *pending) recordAt(sequence int64) (*pyth.AuditRecord, error) {
 	id, err := newID(sequence, p.at)
 	if err != nil {
@@ -86,15 +86,15 @@ func (p *pending) recordAt(sequence int64) (*pyth.AuditRecord, error) {
 	}, nil
 }
 
-// entryOf reads a record.
+// entryOf parses a record.
 func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	var r record
 	if err := json.Unmarshal(content, &r, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("audit: a record cannot be read: %w", err)
+		return nil, fmt.Errorf("audit: parse record: %w", err)
 	}
 	at, err := time.Parse(timeLayout, r.Time)
 	if err != nil || r.Version != version {
-		return nil, fmt.Errorf("audit: a record cannot be read: version %d, time %q", r.Version, r.Time)
+		return nil, fmt.Errorf("audit: parse record: version %d, time %q", r.Version, r.Time)
 	}
 	return &pyth.AuditEntry{
 		ID: r.ID, Sequence: r.Sequence, Timestamp: at,
@@ -106,9 +106,9 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	}, nil
 }
 
-// newID makes a UUID of version 7 (RFC 9562, section 5.7) for the entry. The low
-// 48 bits of its random part are the sequence, as section 6.2 allows, so that
-// entries are found by id without an index.
+// newID returns a UUID of version 7 (RFC 9562, section 5.7) for an entry. The
+// low 48 bits of its random part are the sequence, as section 6.2 permits, so
+// that entries are found by ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {
@@ -123,11 +123,11 @@ func newID(sequence int64, at time.Time) (string, error) {
 	return id.String(), nil
 }
 
-// sequenceOf is the place of the entry that the id would be of.
+// sequenceOf returns the sequence in an entry's ID.
 func sequenceOf(id string) (int64, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || parsed.String() != id || parsed.Version() != 7 {
-		return 0, errors.New("this is no id of an entry")
+		return 0, errors.New("not an ID of an entry")
 	}
 	return int64(binary.BigEndian.Uint64(parsed[8:]) & (1<<48 - 1)), nil
 }

@@ -7,15 +7,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readAtOnce is how many records are read together.
-const readAtOnce = 1000
+// readBatch is the number of records read at once.
+const readBatch = 1000
 
-// records are those in the store from one sequence on, up to and without
-// another. They end early where the store does, or with an error.
+// records iterates over the stored records with sequences from from up to, but
+// not including, to. It ends at the end of the store or with an error.
 func records(ctx context.Context, store pyth.AuditStore, from, to int64) iter.Seq2[*pyth.AuditRecord, error] {
 	return func(yield func(*pyth.AuditRecord, error) bool) {
 		for from < to {
-			page, err := store.AuditRecords(ctx, from, readAtOnce)
+			page, err := store.AuditRecords(ctx, from, readBatch)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -6,18 +6,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets enters changes of secrets.
-func Secrets(next pyth.SecretService, to pyth.Auditor) pyth.SecretService {
-	return &secrets{next, to}
+// Secrets records changes of secrets.
+func Secrets(next pyth.SecretService, log pyth.Auditor) pyth.SecretService {
+	return &secrets{next, log}
 }
 
 type secrets struct {
 	pyth.SecretService
-	to pyth.Auditor
+	log pyth.Auditor
 }
 
-// PutSecret enters secret.created or secret.updated; an attempt that failed is
-// secret.updated, since what it would have been is not known.
+// PutSecret records secret.created or secret.updated. A failed attempt is
+// secret.updated, because it is unknown which one it would have been.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -27,42 +27,43 @@ func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 			e.Action = pyth.ActionSecretCreated
 		}
 	}
-	if err := after(ctx, s.to, e, err); err != nil {
+	if err := recordAfter(ctx, s.log, e, err); err != nil {
 		return nil, false, err
 	}
 	return put, created, nil
 }
 
-// DeleteSecret enters secret.deleted.
+// DeleteSecret records secret.deleted.
 func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name string) error {
 	err := s.SecretService.DeleteSecret(ctx, user, name)
-	return after(ctx, s.to, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
+	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSecretDeleted, Resource: name}, err)
 }
 
-// Beginner is an Auditor that need not be waited for at once.
+// Beginner is an Auditor that can write an event in the background.
 type Beginner interface {
 	pyth.Auditor
-	// Begin is Record, but that what it returns waits and fails in its place.
-	Begin(ctx context.Context, e *pyth.AuditEvent) (written func() error)
+	// Begin starts to write the event. The returned function waits for it and
+	// returns the error that Record would return.
+	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource enters the use of secrets before their values go to a sandbox.
-func SecretSource(next pyth.SecretSource, to Beginner) pyth.SecretSource {
-	return &secretSource{next, to}
+// SecretSource records the use of secrets before their values reach a sandbox.
+func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
+	return &secretSource{next, log}
 }
 
 type secretSource struct {
 	next pyth.SecretSource
-	to   Beginner
+	log  Beginner
 }
 
-// Stored gives no value out, so there is nothing to enter.
+// Stored reveals no value, so it records nothing.
 func (s *secretSource) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
 	return s.next.Stored(ctx, user, names)
 }
 
-// Reveal enters secret.used once for all secrets of a run. The entry is written
-// while the run gets ready; the grant tells when it is.
+// Reveal records one secret.used for all secrets of a run. The entry is written
+// while the run is prepared; the grant waits for it.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, names, all)
 	if err == nil {
@@ -82,9 +83,9 @@ func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.Ex
 		e.Resource = names[0]
 	}
 	if err != nil {
-		return pyth.SecretGrant{}, after(ctx, s.to, e, err)
+		return pyth.SecretGrant{}, recordAfter(ctx, s.log, e, err)
 	}
 	e.Outcome = pyth.AuditSuccess
-	grant.Recorded = s.to.Begin(ctx, e)
+	grant.Recorded = s.log.Begin(ctx, e)
 	return grant, nil
 }

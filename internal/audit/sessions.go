@@ -6,32 +6,32 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions enters who opens and closes sessions. Those that expire are closed by
-// nobody.
-func Sessions(next pyth.SessionService, to pyth.Auditor) pyth.SessionService {
-	return &sessions{next, to}
+// Sessions records when users open and close sessions. A session that expires
+// leaves no entry.
+func Sessions(next pyth.SessionService, log pyth.Auditor) pyth.SessionService {
+	return &sessions{next, log}
 }
 
 type sessions struct {
 	pyth.SessionService
-	to pyth.Auditor
+	log pyth.Auditor
 }
 
-// OpenSession enters session.created.
+// OpenSession records session.created.
 func (s *sessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	opened, err := s.SessionService.OpenSession(ctx, user, r)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSessionCreated}
 	if err == nil {
 		e.Resource, e.Details = string(opened.ID), map[string]any{"language": string(opened.Language)}
 	}
-	if err := after(ctx, s.to, e, err); err != nil {
+	if err := recordAfter(ctx, s.log, e, err); err != nil {
 		return nil, err
 	}
 	return opened, nil
 }
 
-// CloseSession enters session.deleted.
+// CloseSession records session.deleted.
 func (s *sessions) CloseSession(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	err := s.SessionService.CloseSession(ctx, user, id)
-	return after(ctx, s.to, &pyth.AuditEvent{User: user, Action: pyth.ActionSessionDeleted, Resource: string(id)}, err)
+	return recordAfter(ctx, s.log, &pyth.AuditEvent{User: user, Action: pyth.ActionSessionDeleted, Resource: string(id)}, err)
 }

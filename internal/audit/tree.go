@@ -10,12 +10,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// tree is what is needed of a Merkle tree to add leaves to it and to know its
-// root: the roots of the full subtrees that it is made of, one for each one in
-// the binary form of its size.
+// tree holds the part of a Merkle tree that is needed to add leaves and to
+// compute the root: the roots of its complete subtrees, one for each 1 in the
+// binary form of its size.
 type tree struct {
 	size int64
-	// edge are those hashes by their index in the order of tlog.
+	// edge holds these hashes by tlog index.
 	edge map[int64]tlog.Hash
 }
 
@@ -25,7 +25,7 @@ func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// The root is computed of the edge, and of nothing else.
+	// TreeHash reads exactly the edge.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {
@@ -44,9 +44,10 @@ func (t *tree) add(record []byte) [][32]byte { return t.addLeaf(tlog.RecordHash(
 func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, t)
 	if err != nil {
-		panic(err) // The edge has all that is asked for.
+		panic(err) // The edge holds every hash that is read.
 	}
-	// The subtrees within the largest that is complete now are not needed again.
+	// Hashes inside the largest subtree that is now complete are not needed
+	// again.
 	n := t.size
 	for level := range len(hashes) - 1 {
 		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))
@@ -61,16 +62,16 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	return out
 }
 
-// root is the tree's hash.
+// root returns the root hash of the tree.
 func (t *tree) root() tlog.Hash {
 	h, err := tlog.TreeHash(t.size, t)
 	if err != nil {
-		panic(err) // As above.
+		panic(err) // The edge holds every hash that is read.
 	}
 	return h
 }
 
-// ReadHashes reads hashes of the edge.
+// ReadHashes returns hashes of the edge. It makes the tree a tlog.HashReader.
 func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {

@@ -11,37 +11,39 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxFindings bounds what a report lists.
+// maxFindings bounds the number of findings in a report.
 const maxFindings = 20
 
-// Verification says what is checked.
+// Verification configures Verify.
 type Verification struct {
 	Store pyth.AuditStore
-	// Key is the verifier key of the log.
+	// Key is the log's verifier key.
 	Key string
-	// Kept is a checkpoint that was kept elsewhere; nil for none.
+	// Kept is a checkpoint that was kept elsewhere, or nil.
 	Kept []byte
-	// Progress is told how many of the entries were looked at; nil for nobody.
+	// Progress is called with the number of entries checked; it may be nil.
 	Progress func(done, total int64)
 }
 
-// Report is what a verification found.
+// Report is the result of a verification.
 type Report struct {
-	// Size is the number of entries, of which Pruned only have their hashes left.
+	// Size is the number of entries. Pruned of them have only their hashes
+	// left.
 	Size, Pruned int64
-	// Checkpoint is the one that the entries were checked against, Root its root.
+	// Checkpoint is the stored checkpoint, and Root the root hash computed from
+	// the entries.
 	Checkpoint []byte
 	Root       tlog.Hash
-	// Findings are what is wrong, at most 20 of them, and More how many there are
-	// besides. With none the log is whole.
+	// Findings lists at most 20 problems, and More counts the others. The log
+	// is intact if there are none.
 	Findings []string
 	More     int
 }
 
-// Whole is whether nothing was found.
+// Whole reports whether there are no findings.
 func (r *Report) Whole() bool { return len(r.Findings) == 0 }
 
-func (r *Report) found(format string, args ...any) {
+func (r *Report) report(format string, args ...any) {
 	if len(r.Findings) == maxFindings {
 		r.More++
 		return
@@ -49,8 +51,8 @@ func (r *Report) found(format string, args ...any) {
 	r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
 }
 
-// Verify reads the whole log and computes the tree anew. What is added meanwhile
-// is not looked at. An error means that it could not be done.
+// Verify reads the whole log and recomputes the tree. It ignores entries added
+// after it began. An error means that the log could not be checked.
 func Verify(ctx context.Context, v Verification) (*Report, error) {
 	size, note, err := v.Store.AuditHead(ctx)
 	if err != nil {
@@ -75,46 +77,46 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 type check struct {
 	Verification
 	Report
-	// tree is made of the entries so far.
+	// tree is built from the entries read so far.
 	tree *tree
-	// broken is whether entries are missing, so that no root can be computed.
+	// broken reports that entries are missing, so that no root can be computed.
 	broken bool
-	// signed and kept are what the checkpoints say; nil where there is none, or
-	// one that does not count.
+	// signed and kept are the tree heads of the checkpoints, or nil if a
+	// checkpoint is absent or invalid.
 	signed, kept *tlog.Tree
-	// keptRoot is the root at the size of the kept checkpoint.
+	// keptRoot is the root of the tree at the size of the kept checkpoint.
 	keptRoot *tlog.Hash
-	// pruned are the entries that were, as ranges; allowed is the sequence before
-	// which the log says so.
+	// pruned holds the ranges of pruned entries. The log has recorded the
+	// pruning of those before allowed.
 	pruned  []span
 	allowed int64
 }
 
-// span is the entries from one sequence up to, and without, another.
+// span is a range of sequences that includes from and excludes to.
 type span struct{ from, to int64 }
 
-func (c *check) open(what string, note []byte) *tlog.Tree {
+func (c *check) open(name string, note []byte) *tlog.Tree {
 	if note == nil && c.Size == 0 {
 		return &tlog.Tree{Hash: c.tree.root()}
 	}
 	head, err := openCheckpoint(note, c.Key)
 	if err != nil {
-		c.found("%s does not count: %v", what, err)
+		c.report("%s is not valid: %v", name, err)
 		return nil
 	}
 	return &head
 }
 
-// all looks at the entries in their order.
+// all checks the entries in order.
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// If the log is cut while it is read, the size shows it.
+	// The size reveals entries that are removed from the end meanwhile.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
 		}
-		if c.Progress != nil && r.Sequence%readAtOnce == 0 {
+		if c.Progress != nil && r.Sequence%readBatch == 0 {
 			c.Progress(r.Sequence, c.Size)
 		}
 		if r.Sequence > next {
@@ -132,17 +134,17 @@ func (c *check) all(ctx context.Context) error {
 func (c *check) missing(s span) {
 	c.broken = true
 	if s.to == s.from+1 {
-		c.found("%s is missing", entries(s))
+		c.report("%s is missing", entries(s))
 	} else {
-		c.found("%s are missing", entries(s))
+		c.report("%s are missing", entries(s))
 	}
 }
 
-// entry looks at one.
+// entry checks one entry.
 func (c *check) entry(r *pyth.AuditRecord) {
 	if len(r.Hashes) == 0 {
 		c.broken = true
-		c.found("entry %d has no hash", r.Sequence)
+		c.report("entry %d has no hash", r.Sequence)
 		return
 	}
 	leaf := tlog.Hash(r.Hashes[0])
@@ -156,7 +158,7 @@ func (c *check) entry(r *pyth.AuditRecord) {
 		return
 	}
 	if hashes := c.tree.addLeaf(leaf); leaf == r.Hashes[0] && !slices.Equal(hashes, r.Hashes) {
-		c.found("the hashes of the tree at entry %d were changed", r.Sequence)
+		c.report("the hashes of the tree at entry %d were changed", r.Sequence)
 	}
 	c.noteRoot()
 }
@@ -170,37 +172,38 @@ func (c *check) notePruned(sequence int64) {
 	c.pruned = append(c.pruned, span{sequence, sequence + 1})
 }
 
-// content compares what an entry says with its hash and with its columns.
+// content compares a record with its hash and its columns.
 func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	e, err := entryOf(r.Record)
 	switch {
 	case err == nil && e.Sequence != r.Sequence:
-		c.found("entry %d is not in its place: here is the one that was entry %d", r.Sequence, e.Sequence)
+		c.report("entry %d was replaced by entry %d", r.Sequence, e.Sequence)
 	case leaf != r.Hashes[0]:
-		c.found("entry %d was changed", r.Sequence)
+		c.report("entry %d was changed", r.Sequence)
 	case err != nil:
-		c.found("entry %d: %v", r.Sequence, err)
+		c.report("entry %d: %v", r.Sequence, err)
 	case e.User != r.User || e.Action != r.Action || e.Outcome != r.Outcome || !e.Timestamp.Equal(r.Timestamp):
-		c.found("entry %d is listed as something else than it says", r.Sequence)
+		c.report("entry %d has columns that contradict its record", r.Sequence)
 	default:
 		c.allow(e)
 	}
 }
 
-// allow notes how far retention went.
+// allow notes how far retention has pruned.
 func (c *check) allow(e *pyth.AuditEntry) {
-	// Numbers come as JSON has them.
+	// JSON numbers are float64.
 	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
 		c.allowed = max(c.allowed, int64(before))
 	}
 }
 
-// removed looks for entries that were pruned by somebody else than the log.
+// removed finds entries that were pruned by anything other than the log's
+// retention.
 func (c *check) removed(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil
 	}
-	// Retention may have set in after this began.
+	// Retention may have pruned after this verification began.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -211,7 +214,7 @@ func (c *check) removed(ctx context.Context) error {
 	}
 	for _, p := range c.pruned {
 		if p.from = max(p.from, c.allowed); p.from < p.to {
-			c.found("%s said something that was removed, and not by the log's retention", entries(p))
+			c.report("%s lost content, but not by the retention of the log", entries(p))
 		}
 	}
 	return nil
@@ -224,7 +227,7 @@ func entries(s span) string {
 	return fmt.Sprintf("entries %d to %d", s.from, s.to-1)
 }
 
-// noteRoot keeps the root that the kept checkpoint is about.
+// noteRoot keeps the root at the size of the kept checkpoint.
 func (c *check) noteRoot() {
 	if c.kept != nil && c.tree.size == c.kept.N {
 		root := c.tree.root()
@@ -240,19 +243,19 @@ func (c *check) heads() {
 	if s := c.signed; s != nil {
 		switch {
 		case s.N > c.Size:
-			c.found("the last %d entries are missing: the stored checkpoint covers %d, there are %d", s.N-c.Size, s.N, c.Size)
+			c.report("the last %d entries are missing: the stored checkpoint covers %d, there are %d", s.N-c.Size, s.N, c.Size)
 		case s.N < c.Size:
-			c.found("the last %d entries were added without a signature: the stored checkpoint covers %d, there are %d", c.Size-s.N, s.N, c.Size)
+			c.report("the last %d entries were added without a signature: the stored checkpoint covers %d, there are %d", c.Size-s.N, s.N, c.Size)
 		case !c.broken && s.Hash != c.Root:
-			c.found("the entries are not those that the stored checkpoint was signed for")
+			c.report("the entries are not those that the stored checkpoint was signed for")
 		}
 	}
 	if k := c.kept; k != nil {
 		switch {
 		case k.N > c.Size:
-			c.found("the last %d entries are missing: the kept checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
+			c.report("the last %d entries are missing: the kept checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
 		case !c.broken && (c.keptRoot == nil || *c.keptRoot != k.Hash):
-			c.found("the first %d entries are not those that the kept checkpoint was signed for: they were rewritten", k.N)
+			c.report("the first %d entries are not those that the kept checkpoint was signed for: they were rewritten", k.N)
 		}
 	}
 }

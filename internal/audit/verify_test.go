@@ -14,7 +14,8 @@ import (
 
 func base64Of(h [32]byte) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-// logOf makes a log of nine entries in a file, and keeps a checkpoint of seven.
+// logOf creates a log of nine entries in a file and returns a checkpoint of the
+// first seven.
 func logOf(t testing.TB, user string) (path string, kept []byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "db")
@@ -34,10 +35,10 @@ func logOf(t testing.TB, user string) (path string, kept []byte) {
 	return path, kept
 }
 
-func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
+func TestAttack104VerifyFindsChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		statements []string
-		// says are what the findings must contain, in this order.
+		// says are texts that the findings must contain, in this order.
 		says []string
 	}{
 		"an entry is edited": {
@@ -50,7 +51,7 @@ func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
 		},
 		"an entry is edited with its leaf hash": {
 			[]string{`UPDATE audit SET (record, hashes) = (SELECT record, hashes FROM audit WHERE sequence = 2) WHERE sequence = 4`},
-			[]string{"entry 4 is not in its place: here is the one that was entry 2", "not those that the stored checkpoint", "the first 7 entries"},
+			[]string{"entry 4 was replaced by entry 2", "not those that the stored checkpoint", "the first 7 entries"},
 		},
 		"an entry after the kept checkpoint is edited": {
 			[]string{`UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key-8', 'key-x') AS BLOB) WHERE sequence = 8`},
@@ -58,15 +59,15 @@ func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
 		},
 		"an entry is listed as another user's": {
 			[]string{`UPDATE audit SET user_id = 'bob' WHERE sequence = 3`},
-			[]string{"entry 3 is listed as something else"},
+			[]string{"entry 3 has columns that contradict"},
 		},
 		"an entry is listed as another action": {
 			[]string{`UPDATE audit SET action = 'user.login' WHERE sequence = 3`},
-			[]string{"entry 3 is listed as something else"},
+			[]string{"entry 3 has columns that contradict"},
 		},
 		"an entry is listed at another time": {
 			[]string{`UPDATE audit SET at = at + 1 WHERE sequence = 3`},
-			[]string{"entry 3 is listed as something else"},
+			[]string{"entry 3 has columns that contradict"},
 		},
 		"a hash of the tree is changed": {
 			[]string{`UPDATE audit SET hashes = CAST(substr(hashes, 1, 32) || zeroblob(64) AS BLOB) WHERE sequence = 3`},
@@ -82,28 +83,28 @@ func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
 		},
 		"an entry is removed and those after it move up": {
 			[]string{`DELETE FROM audit WHERE sequence = 3`, `UPDATE audit SET sequence = -sequence WHERE sequence > 3`, `UPDATE audit SET sequence = -sequence - 1 WHERE sequence < 0`},
-			[]string{"entry 3 is not in its place: here is the one that was entry 4"},
+			[]string{"entry 3 was replaced by entry 4"},
 		},
 		"what an entry said is dropped as if by retention": {
 			[]string{`UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL WHERE sequence = 3`},
-			[]string{"entry 3 said something that was removed"},
+			[]string{"entry 3 lost content"},
 		},
 		"what the oldest entries said is dropped": {
 			[]string{`UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL WHERE sequence < 5`},
-			[]string{"entries 0 to 4 said something that was removed"},
+			[]string{"entries 0 to 4 lost content"},
 		},
 		"two entries change places": {
 			[]string{
 				`CREATE TABLE moved AS SELECT sequence, record FROM audit`,
 				`UPDATE audit SET record = (SELECT record FROM moved WHERE moved.sequence = 7 - audit.sequence) WHERE sequence IN (3, 4)`,
 			},
-			[]string{"entry 3 is not in its place: here is the one that was entry 4", "entry 4 is not in its place: here is the one that was entry 3"},
+			[]string{"entry 3 was replaced by entry 4", "entry 4 was replaced by entry 3"},
 		},
 		"two entries change places with all that belongs to them": {
 			[]string{
 				`UPDATE audit SET sequence = -3 WHERE sequence = 3`, `UPDATE audit SET sequence = 3 WHERE sequence = 4`, `UPDATE audit SET sequence = 4 WHERE sequence = -3`,
 			},
-			[]string{"entry 3 is not in its place", "entry 4 is not in its place", "the first 7 entries"},
+			[]string{"entry 3 was replaced", "entry 4 was replaced", "the first 7 entries"},
 		},
 		"the end is cut": {
 			[]string{`DELETE FROM audit WHERE sequence >= 7`},
@@ -123,15 +124,15 @@ func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
 		},
 		"entries are added without a signature": {
 			[]string{`INSERT INTO audit (sequence, hashes, record) SELECT 9, hashes, record FROM audit WHERE sequence = 8`},
-			[]string{"entry 9 is not in its place", "the last 1 entries were added without a signature"},
+			[]string{"entry 9 was replaced", "the last 1 entries were added without a signature"},
 		},
 		"the checkpoint is deleted": {
 			[]string{`DELETE FROM audit_checkpoint`},
-			[]string{"the stored checkpoint does not count: there is no checkpoint"},
+			[]string{"the stored checkpoint is not valid: there is no checkpoint"},
 		},
 		"the checkpoint is edited": {
 			[]string{`UPDATE audit_checkpoint SET note = CAST(replace(CAST(note AS TEXT), char(10) || '9' || char(10), char(10) || '8' || char(10)) AS BLOB)`},
-			[]string{"the stored checkpoint does not count: the checkpoint is not signed"},
+			[]string{"the stored checkpoint is not valid: the checkpoint is not signed"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,9 +153,9 @@ func TestAttack104WhatIsDoneToTheLogIsFound(t *testing.T) {
 	}
 }
 
-// Who rewrites all of the log has to sign it, and who has the key as well still
-// does not have the checkpoint that was kept.
-func TestAttack104ARewrittenLogIsFound(t *testing.T) {
+// An attacker who rewrites the log must sign it. One who has the key still
+// lacks the checkpoint that was kept.
+func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
 	replace := []string{
@@ -169,26 +170,26 @@ func TestAttack104ARewrittenLogIsFound(t *testing.T) {
 	tamper(t, path, strings.Join([]string{
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
-	whole(t, store, nil) // With the key, and nothing to compare with.
+	whole(t, store, nil) // With the key and without a kept checkpoint.
 	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries are not those that the kept checkpoint was signed for") {
 		t.Errorf("with the key: %q", r.Findings)
 	}
 }
 
-func TestAKeptCheckpointMustBeTheLogsOwn(t *testing.T) {
+func TestVerifyRefusesACheckpointOfAnotherLog(t *testing.T) {
 	path, _ := logOf(t, "ada")
 	store := openStore(t, path)
 	for name, kept := range map[string][]byte{
 		"nothing": {}, "text": []byte("pyth-on\n1\nabc\n"), "too much": make([]byte, 1<<20),
 		"of another key": []byte("PeterNeumann\n\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"),
 	} {
-		if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0], "the kept checkpoint does not count") {
+		if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0], "the kept checkpoint is not valid") {
 			t.Errorf("%s: %q", name, r.Findings)
 		}
 	}
 }
 
-func TestFindingsAreBounded(t *testing.T) {
+func TestVerifyBoundsFindings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	store := openStore(t, path)
 	l := openLog(t, store)
@@ -201,7 +202,7 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 }
 
-func TestRetentionLeavesTheTree(t *testing.T) {
+func TestPruneKeepsTheTree(t *testing.T) {
 	store := newStore(t)
 	at := start
 	l, err := audit.Open(t.Context(), audit.Config{Store: store, Seed: seed, Clock: func() time.Time { return at }})
@@ -209,7 +210,7 @@ func TestRetentionLeavesTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	// More than are pruned at once.
+	// More than one batch.
 	for i := range 1500 {
 		at = start.Add(time.Duration(i) * time.Second)
 		if i%2 == 0 {
@@ -245,7 +246,7 @@ func TestRetentionLeavesTheTree(t *testing.T) {
 	if _, err := l.Proof(t.Context(), "ada", entries[144].ID); err != nil {
 		t.Errorf("the oldest that is left: %v", err)
 	}
-	// The records of the retention itself get old, too.
+	// The entries of the retention itself expire too.
 	at = start.Add(time.Hour)
 	prune(3000, 292)
 	whole(t, store, kept)
