@@ -6,7 +6,10 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/arch"
 	"gvisor.dev/gvisor/pkg/sentry/kernel"
 	"gvisor.dev/gvisor/pkg/sentry/kernel/auth"
+	"gvisor.dev/gvisor/pkg/sentry/socket/netstack"
 	syscalls "gvisor.dev/gvisor/pkg/sentry/syscalls/linux"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // newNamespaces are the flags of clone and unshare that make a namespace.
@@ -21,7 +24,6 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 //     of its disk, and reach devices that the agent has removed.
 //   - Extended attributes cannot be set (ENOTSUP, as on file systems that have
 //     none). tmpfs does not count them.
-//
 // Programs are all processes but those of the sandbox's root, which the agent is;
 // none can become root. It must be called before gVisor starts.
 func restrictPrograms() {
@@ -47,11 +49,28 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	case "clone3":
 		return clone3(call)
 	case "setns":
-		return refusing(call, linuxerr.EPERM, always)
+		return refusing(withoutTimeWait(call), linuxerr.EPERM, always)
 	case "setxattr", "lsetxattr", "fsetxattr":
 		return refusing(call, linuxerr.ENOTSUP, always)
 	default:
 		return nil
+	}
+}
+
+// withoutTimeWait is setns(2) that prepares the network namespace which a task
+// joins: there TCP connections that are closed give up their port at once. No
+// segment of an earlier connection is late on loopback, and a port that a run of
+// a session served on would not be free in the next for a minute.
+func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
+	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
+		result, control, err := call(t, number, args)
+		if s, ok := t.NetworkContext().(*netstack.Stack); ok && err == nil {
+			none := tcpip.TCPTimeWaitTimeoutOption(0)
+			if s.Stack.SetTransportProtocolOption(tcp.ProtocolNumber, &none) != nil {
+				return 0, nil, linuxerr.EIO
+			}
+		}
+		return result, control, err
 	}
 }
 

@@ -46,9 +46,10 @@ func Run(control *os.File, networkFD int) error {
 		return err
 	}
 	hideArguments()
-	// What programs start must not have it.
-	unix.CloseOnExec(networkFD)
-	way := &network{fd: networkFD}
+	way, err := newNetwork(networkFD)
+	if err != nil {
+		return err
+	}
 	conn := protocol.NewConn(control)
 	if err := removeDevices(); err != nil {
 		return err
@@ -67,6 +68,9 @@ func Run(control *os.File, networkFD int) error {
 func next(conn *protocol.Conn, control int, way *network) error {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
+		return err
+	}
+	if err := checkSockets(); err != nil {
 		return err
 	}
 	p, err := prepare(wanted)
@@ -152,7 +156,7 @@ func (r *run) connected(do func() (*protocol.Exit, error)) (*protocol.Exit, erro
 	if !r.job.Network {
 		return do()
 	}
-	closed, err := r.network.open()
+	closed, err := r.network.open(r.program)
 	if err != nil {
 		return nil, err
 	}

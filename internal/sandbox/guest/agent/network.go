@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -19,13 +20,23 @@ import (
 type network struct {
 	// fd is the socket's number.
 	fd int
+	// home is the network namespace of the agent itself.
+	home int
 	// mux is nil until a job has a network.
 	mux *yamux.Session
 }
 
-// open lets programs connect, until what it returns is called: then nothing of
-// it is left but the way to the host.
-func (n *network) open() (closed func(), err error) {
+// newNetwork returns the network that the socket of the number leads to.
+func newNetwork(fd int) (*network, error) {
+	// What programs start must not have it.
+	unix.CloseOnExec(fd)
+	home, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return &network{fd: fd, home: home}, err
+}
+
+// open lets the program connect, until what it returns is called: then nothing
+// of it is left but the way to the host.
+func (n *network) open(p *program) (closed func(), err error) {
 	if n.mux == nil {
 		// Go's poller takes it only if it does not block from the start.
 		if err := unix.SetNonblock(n.fd, true); err != nil {
@@ -35,7 +46,7 @@ func (n *network) open() (closed func(), err error) {
 			return nil, err
 		}
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", protocol.ProxyAddress)
+	listener, err := n.listen(p)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +56,22 @@ func (n *network) open() (closed func(), err error) {
 		_ = listener.Close()
 		r.close()
 	}, nil
+}
+
+// listen listens on the loopback of the program. A socket belongs to the network
+// namespace of the thread that makes it, and the agent's thread goes there for
+// that.
+func (n *network) listen(p *program) (listener net.Listener, err error) {
+	pidfd, err := unix.PidfdOpen(p.init, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pidfd)
+	if err := unix.Setns(pidfd, unix.CLONE_NEWNET); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unix.Setns(n.home, unix.CLONE_NEWNET)) }()
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", protocol.ProxyAddress)
 }
 
 // relay is what is open during a job.

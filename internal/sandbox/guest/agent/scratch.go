@@ -48,6 +48,10 @@ func mountScratch(size int64) (work, aside int, err error) {
 			return -1, -1, fmt.Errorf("binding %s: %w", d.target, err)
 		}
 	}
+	// Terminals are numbered from 0, and none of another run has a name.
+	if err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666"); err != nil {
+		return -1, -1, fmt.Errorf("mounting terminals: %w", err)
+	}
 	if err := os.Mkdir(base+"/aside", 0o700); err != nil {
 		return -1, -1, err
 	}

@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -67,9 +70,10 @@ func (p *program) enter() error {
 	return p.startInterpreter()
 }
 
-// namespaces are those that each run has. Hostname and network are the
-// sandbox's: a program without capabilities can change nothing there.
-const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
+// namespaces are those that each run has. The host name is the sandbox's: a
+// program without capabilities cannot change it. A new network namespace has a
+// loopback of its own, on which no port is taken.
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
 
 // startInit starts the first process of new namespaces and waits until it has
 // mounted /proc there.
@@ -132,6 +136,28 @@ func wait(pid int) unix.WaitStatus {
 	for {
 		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
 			return status
+		}
+	}
+}
+
+// socketsTimeout is how long the last sockets of a run may take to close.
+const socketsTimeout = time.Second
+
+// checkSockets fails if a socket outlives the run that has ended. gVisor never
+// frees sockets that are on their way through each other: they would keep what
+// they hold, and be listed in /proc/net of later runs. Only unix sockets carry
+// descriptors, so that one of them is left in each such case.
+func checkSockets() error {
+	for start := time.Now(); ; runtime.Gosched() {
+		list, err := os.ReadFile("/proc/net/unix")
+		if err != nil {
+			return err
+		}
+		if bytes.Count(list, []byte("\n")) <= 1 { // The heading.
+			return nil
+		}
+		if time.Since(start) > socketsTimeout {
+			return errors.New("sockets of the last run are left")
 		}
 	}
 }

@@ -1,0 +1,96 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// takePorts leaves connections that its side has closed first, which wait for a
+// minute by the rules of TCP, and sockets of each kind.
+const takePorts = `
+import os, socket
+for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
+    for port in range(5000, 5003):
+        s = socket.create_server((address, port), family=family)
+        c = socket.create_connection((address, port))
+        a, _ = s.accept()
+        a.close(); c.recv(1); c.close(); s.close()
+held = [socket.create_server(('127.0.0.1', p)) for p in (5003, 8000)]
+for p in 5004, 53:
+    held.append(socket.socket(type=socket.SOCK_DGRAM))
+    try: held[-1].bind(('127.0.0.1', p))
+    except PermissionError: pass
+half = socket.create_connection(('127.0.0.1', 5003))
+half.sendall(b'never read')
+named = socket.socket(socket.AF_UNIX)
+named.bind('\0taken'); named.listen()
+print(os.ttyname(os.openpty()[1]))
+`
+
+// usePorts needs all of them, without SO_REUSEADDR, and looks for traces.
+const usePorts = `
+import os, socket
+for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+    for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
+        for port in *range(5000, 5005), 8000, 3128:
+            s = socket.socket(family, kind)
+            try: s.bind((address, port))
+            except OSError as e: print(port, e)
+            s.close()
+named = socket.socket(socket.AF_UNIX)
+named.bind('\0taken'); named.close()
+print([l.split()[:4] for l in open('/proc/net/dev') if 'lo:' in l][0][1:3])
+for table in 'tcp', 'tcp6', 'udp', 'unix':
+    if open('/proc/net/' + table).read().count('\n') > 1: print(table, 'has sockets')
+print(os.ttyname(os.openpty()[1]))
+`
+
+// passSockets makes sockets that hold each other by descriptors that nobody has
+// received. gVisor never frees them.
+const passSockets = `
+import os, socket
+a, b = socket.socketpair()
+held = [a, b, socket.create_server(('127.0.0.1', 5000)), socket.socket(socket.AF_UNIX)]
+held[3].bind('\0taken'); held[3].listen()
+socket.send_fds(a, [b'x'], [s.fileno() for s in held])
+if os.fork() == 0: os._exit(0)
+`
+
+// TestExecuteFault14RunsLeaveNoSockets has runs use the ports of those before
+// them, in a sandbox that is kept.
+func TestExecuteFault14RunsLeaveNoSockets(t *testing.T) {
+	s := start(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
+	a := s.register(t)
+	const unused, clean = "/dev/pts/0\n", "['0', '0']\n/dev/pts/0\n"
+	for range 3 {
+		a.run(t, takePorts).prints(t, unused)
+		a.run(t, usePorts).prints(t, clean)
+		// The port of the proxy, after it had connections.
+		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
+		a.run(t, usePorts).prints(t, clean)
+		a.run(t, passSockets).prints(t, "")
+		a.run(t, usePorts).prints(t, clean)
+	}
+	a.execute(t, object{"language": "javascript", "code": `
+const net = require('net');
+const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
+  net.connect(5000, '127.0.0.1').on('close', () => s.close()).resume());`}).prints(t, "")
+	a.run(t, usePorts).prints(t, clean)
+}
+
+// TestSessionFault14PortsAreFreeWhenTheirServerIsGone has a run of a session use
+// the port of an earlier one. A server that still runs keeps its port.
+func TestSessionFault14PortsAreFreeWhenTheirServerIsGone(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	s := a.open(t, object{})
+	s.in(t, "import socket\nkept = socket.create_server(('127.0.0.1', 5010))").prints(t, "")
+	for range 3 {
+		s.in(t, takePorts+"\nfor x in held: x.close()\nhalf.close(); named.close()")
+		x := s.in(t, "import os\n"+strings.Split(usePorts, "print([l")[0])
+		x.prints(t, "")
+	}
+	s.in(t, `
+try: socket.socket().bind(('127.0.0.1', 5010))
+except OSError as e: print(e.strerror)`).prints(t, "Address already in use\n")
+}
