@@ -24,12 +24,19 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 //     of its disk, and reach devices that the agent has removed.
 //   - Extended attributes cannot be set (ENOTSUP, as on file systems that have
 //     none). tmpfs does not count them.
+//   - Names of files beyond their first are counted (ENOSPC), see links.
+//
 // Programs are all processes but those of the sandbox's root, which the agent is;
 // none can become root. It must be called before gVisor starts.
 func restrictPrograms() {
+	names := new(links)
 	for _, table := range []*kernel.SyscallTable{syscalls.AMD64, syscalls.ARM64} {
 		for number, call := range table.Table {
-			if fn := restricted(call.Name, call.Fn); fn != nil {
+			fn := restricted(call.Name, call.Fn)
+			if fn == nil {
+				fn = names.restricted(call.Name, call.Fn)
+			}
+			if fn != nil {
 				call.Fn = fn
 				table.Table[number] = call
 			}

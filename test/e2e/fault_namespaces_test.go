@@ -77,3 +77,84 @@ print(sorted(os.listdir('.')))
 	a.run(t, xattrs).prints(t, want)
 	a.open(t, object{}).in(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
+
+// TestExecuteFault13NamesOfFilesCount makes names for files until there are too
+// many, and frees them in each way that there is.
+func TestExecuteFault13NamesOfFilesCount(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	const code = `
+import errno, os
+def link(target, prefix, most):
+    try:
+        for i in range(most): os.link(target, f'{prefix}{i}')
+    except OSError as e:
+        return i, errno.errorcode[e.errno]
+    return most, None
+def room():
+    made, _ = link('f0', 'room', 20)
+    for i in range(made): os.unlink(f'room{i}')
+    return made
+for i in range(4):
+    open(f'f{i}', 'w').close()
+os.mkdir('d')
+print(sum(link(f'f{i}', f'd/{i}-', 30_000)[0] for i in range(4)), link('f1', '/work/x', 1), room())
+os.unlink('d/0-0'); print(room())
+os.unlink('0-1', dir_fd=os.open('d', os.O_RDONLY)); print(room())
+open('other', 'w').close(); os.rename('other', 'd/0-2'); print(room())
+os.rename('d/0-3', 'moved'); print(room())
+os.rename('moved', 'moved'); print(room())
+open('other', 'w').close(); os.unlink('other'); print(room())
+for missing in 'd/none', 'd/0-9/x', 'd', '':
+    try: os.unlink(missing)
+    except OSError as e: print(errno.errorcode[e.errno], end=' ')
+print(room())
+for name in os.listdir('d'): os.unlink('d/' + name)
+print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
+`
+	const want = "65536 (0, 'ENOSPC') 0\n1\n2\n3\n3\n3\n3\nENOENT ENOTDIR EISDIR ENOENT 3\n(100, None) 101\n"
+	a.run(t, code).prints(t, want)
+	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
+	// The next run has all of them.
+	a.run(t, code).prints(t, want)
+	a.open(t, object{}).in(t, code).prints(t, want)
+	a.execute(t, object{"language": "javascript", "code": `
+const fs = require('fs');
+fs.writeFileSync('f', '');
+let made = 0;
+try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) { console.log(made, e.code); }`}).prints(t, "65536 ENOSPC\n")
+}
+
+// TestExecuteFault13NamesAreCountedInRaces has processes make and remove the
+// same names at once: the count stays right.
+func TestExecuteFault13NamesAreCountedInRaces(t *testing.T) {
+	t.Parallel()
+	const code = `
+import os, random
+open('f', 'w').close()
+def race(seed):
+    r = random.Random(seed)
+    for _ in range(3000):
+        a, b = (f'n{r.randrange(5)}' for _ in range(2))
+        try: r.choice([lambda: os.link('f', a), lambda: os.unlink(a), lambda: os.rename(a, b), lambda: open(a, 'x').close()])()
+        except OSError: pass
+os.link('f', 'held')
+children = []
+for i in range(4):
+    if (child := os.fork()) == 0:
+        race(i)
+        os._exit(0)
+    children.append(child)
+for child in children: os.waitpid(child, 0)
+for i in range(5):
+    try: os.unlink(f'n{i}')
+    except OSError: pass
+made = 1
+try:
+    while True:
+        os.link('f', f'x{made}')
+        made += 1
+except OSError: print(made)
+`
+	sharedServer(t).register(t).run(t, code).prints(t, "65536\n")
+}
