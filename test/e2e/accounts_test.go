@@ -19,7 +19,8 @@ func (a *account) login(t testing.TB) (g authResponse) {
 }
 
 func TestLoginsEndAsTheirOwnerSays(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	a := s.register(t)
 	t.Run("one by its refresh token", func(t *testing.T) {
 		one, other := a.login(t), a.login(t)
@@ -54,7 +55,8 @@ func TestLoginsEndAsTheirOwnerSays(t *testing.T) {
 }
 
 func TestTwoCredentialsMustNameOneUser(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
 	for name, c := range map[string]struct {
 		key, token string
@@ -74,6 +76,7 @@ func TestTwoCredentialsMustNameOneUser(t *testing.T) {
 }
 
 func TestTokensEndWhenTheirTimeIsUp(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--token-ttl=4s")
 	a := s.register(t)
 	verify := func(token string) int { return s.callWith(t, bearer(token), "POST", "/api/verify", nil).status }

@@ -37,14 +37,14 @@ let n = 0;
 	child.on('error', (e) => { console.log(e.code, n > 0 && n < 42); process.exit(); });
 	child.on('spawn', () => { n++; next(); });
 })();`, object{"limits": object{"processes": 32}}), prints("EAGAIN true\n")),
-	program("002_a_bomb_of_workers_in_node_is_bounded", inNode(`
+	busy(program("002_a_bomb_of_workers_in_node_is_bounded", inNode(`
 const {Worker} = require('worker_threads');
 const more = () => new Worker('setInterval(() => {}, 1000)', {eval: true}).on('error', () => {}).on('online', more);
 more();`, object{"timeoutMs": 3000}), func(t *testing.T, x *execution) {
 		if x.Status != "out_of_memory" && x.Status != "failed" && x.Status != "timed_out" {
 			t.Error(x)
 		}
-	}),
+	})),
 	program("003_more_memory_than_the_limit_is_out_of_memory_in_node", inNode(
 		`const b = Buffer.alloc((64 << 20) + 1, 1); setTimeout(() => console.log('alive', b.length), 1000);`,
 		object{"limits": object{"memoryBytes": 64 * mib}}), ends("out_of_memory")),
@@ -52,26 +52,26 @@ more();`, object{"timeoutMs": 3000}), func(t *testing.T, x *execution) {
 		`const b = Buffer.alloc(40 << 20, 1); console.log('alive');`,
 		object{"limits": object{"memoryBytes": 64 * mib}}), prints("alive\n")),
 	program("007_the_disk_is_bounded_in_node", inNode(fillInNode("/tmp/f"), object{"limits": object{"diskBytes": 8 * mib}}), prints("ENOSPC true\n")),
-	program("013_endless_output_of_node_is_cut", inNode(`for (;;) require('fs').writeSync(1, 'x'.repeat(65536));`, nil), func(t *testing.T, x *execution) {
+	busy(program("013_endless_output_of_node_is_cut", inNode(`for (;;) require('fs').writeSync(1, 'x'.repeat(65536));`, nil), func(t *testing.T, x *execution) {
 		x.ends(t, "output_limit")
 		if len(x.Stdout) != mib || !x.StdoutTruncated {
 			t.Errorf("%d bytes of output", len(x.Stdout))
 		}
-	}),
+	})),
 	program("017_a_loop_in_node_ends_in_time", inNode(`for (;;);`, object{"timeoutMs": 500}), ends("timed_out")),
 	program("018_waiting_in_node_ends_in_time", inNode(`Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`, object{"timeoutMs": 500}), ends("timed_out")),
 	program("021_a_regular_expression_in_node_ends_in_time", inNode(`/^(a+)+$/.test('a'.repeat(50) + 'b');`, object{"timeoutMs": 500}), ends("timed_out")),
-	program("022_a_heap_bomb_is_out_of_memory", inNode(`const a = []; for (;;) a.push({x: a.length});`, nil), ends("out_of_memory")),
-	program("022_a_bomb_of_strings_is_out_of_memory", inNode(`const a = []; for (;;) a.push('x'.repeat(1e6) + a.length + Math.random());`, nil), ends("out_of_memory")),
-	program("022_a_bomb_of_buffers_is_out_of_memory", inNode(`const a = []; for (;;) a.push(new Uint8Array(new ArrayBuffer(1 << 20)).fill(1));`, nil), ends("out_of_memory")),
-	program("022_a_bomb_in_a_worker_is_out_of_memory", inNode(
-		`new (require('worker_threads').Worker)('const a = []; for (;;) a.push({x: a.length});', {eval: true});`, nil), ends("out_of_memory")),
-	program("022_a_bomb_with_much_memory_is_out_of_memory", inNode(
-		`const a = []; for (;;) a.push({x: a.length});`, object{"limits": object{"memoryBytes": 768 * mib}}), ends("out_of_memory")),
-	program("022_garbage_is_none", inNode(`
+	busy(program("022_a_heap_bomb_is_out_of_memory", inNode(`const a = []; for (;;) a.push({x: a.length});`, nil), ends("out_of_memory"))),
+	busy(program("022_a_bomb_of_strings_is_out_of_memory", inNode(`const a = []; for (;;) a.push('x'.repeat(1e6) + a.length + Math.random());`, nil), ends("out_of_memory"))),
+	busy(program("022_a_bomb_of_buffers_is_out_of_memory", inNode(`const a = []; for (;;) a.push(new Uint8Array(new ArrayBuffer(1 << 20)).fill(1));`, nil), ends("out_of_memory"))),
+	busy(program("022_a_bomb_in_a_worker_is_out_of_memory", inNode(
+		`new (require('worker_threads').Worker)('const a = []; for (;;) a.push({x: a.length});', {eval: true});`, nil), ends("out_of_memory"))),
+	busy(program("022_a_bomb_with_much_memory_is_out_of_memory", inNode(
+		`const a = []; for (;;) a.push({x: a.length});`, object{"limits": object{"memoryBytes": 768 * mib}}), ends("out_of_memory"))),
+	busy(program("022_garbage_is_none", inNode(`
 const live = new Map();
 for (let i = 0; i < 2e6; i++) live.set(i % 200000, {i, a: [i, i + 1], s: 'x' + i});
-console.log(live.size);`, nil), prints("200000\n")),
+console.log(live.size);`, nil), prints("200000\n"))),
 	program("024_node_ended_by_SIGSEGV_is_a_failure", inNode(`process.kill(process.pid, 'SIGSEGV'); setInterval(() => {}, 1000);`, nil), func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
 			t.Error(x)

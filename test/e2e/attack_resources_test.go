@@ -25,7 +25,7 @@ except BlockingIOError as e:
 `,
 		"limits": object{"processes": 32},
 	}, prints("11 31\n")),
-	program("001_a_fork_bomb_ends_in_time", object{
+	busy(program("001_a_fork_bomb_ends_in_time", object{
 		"code": `
 import os
 while True:
@@ -35,7 +35,7 @@ while True:
         pass
 `,
 		"timeoutMs": 1500, "limits": object{"processes": 32},
-	}, ends("timed_out")),
+	}, ends("timed_out"))),
 	program("002_a_thread_bomb_gets_an_error", object{
 		"code": `
 import threading
@@ -98,7 +98,7 @@ print('alive')
 			t.Error(x)
 		}
 	}),
-	program("010_a_million_files_are_refused", object{
+	busy(program("010_a_million_files_are_refused", object{
 		"code": `
 import os, errno
 made = 0
@@ -110,7 +110,7 @@ except OSError as e:
     print(errno.errorcode[e.errno], made < 100_000)
 `,
 		"timeoutMs": 60_000,
-	}, prints("ENOSPC True\n")),
+	}, prints("ENOSPC True\n"))),
 	program("011_descriptors_run_out", object{
 		"code": "import os, errno\ntry:\n    while True: os.open('/dev/null', 0)\nexcept OSError as e:\n    os.write(1, errno.errorcode[e.errno].encode())",
 	}, prints("EMFILE")),
@@ -142,9 +142,9 @@ except OSError:
 			t.Error(x)
 		}
 	}),
-	{"013_ten_gigabytes_of_output_are_cut", flood("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)},
-	{"014_floods_of_both_streams_are_cut", flood("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)},
-	{"015_one_endless_line_is_cut", flood("import sys\nfor _ in range(1 << 10): sys.stdout.write('x' * (1 << 20))", true, false)},
+	busy(attack{"013_ten_gigabytes_of_output_are_cut", flood("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)}),
+	busy(attack{"014_floods_of_both_streams_are_cut", flood("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)}),
+	busy(attack{"015_one_endless_line_is_cut", flood("import sys\nfor _ in range(1 << 10): sys.stdout.write('x' * (1 << 20))", true, false)}),
 	program("017_a_loop_ends_in_time", object{"code": "while True: pass", "timeoutMs": 500}, ends("timed_out")),
 	program("017_a_loop_ends_when_its_processor_time_is_used_up", object{
 		"code": "while True: pass", "timeoutMs": 20_000, "limits": object{"cpuMs": 300},
@@ -156,7 +156,7 @@ except OSError:
 	}),
 	program("018_a_sleep_ends_in_time", object{"code": "import time\ntime.sleep(60)", "timeoutMs": 500}, ends("timed_out")),
 	program("018_a_read_that_blocks_ends_in_time", object{"code": "import os\nos.read(os.pipe()[0], 1)", "timeoutMs": 500}, ends("timed_out")),
-	program("019_twenty_thousand_output_files_are_capped", object{
+	busy(program("019_twenty_thousand_output_files_are_capped", object{
 		"code":        "for i in range(20_000): open(f'f{i}', 'w').write('x')",
 		"outputFiles": []string{"**"}, "timeoutMs": 60_000,
 	}, func(t *testing.T, x *execution) {
@@ -164,7 +164,7 @@ except OSError:
 		if len(x.Files) != 64 || len(x.FilesSkipped) == 0 || len(x.FilesSkipped) > 128 {
 			t.Errorf("%d files, %d skipped", len(x.Files), len(x.FilesSkipped))
 		}
-	}),
+	})),
 	program("020_directories_a_thousand_deep_are_told", object{
 		"code":        "import os\nfor _ in range(1000):\n    os.mkdir('d')\n    os.chdir('d')\nopen('deep', 'w').write('x')",
 		"outputFiles": []string{"**"},

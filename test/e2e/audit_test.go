@@ -42,7 +42,8 @@ func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 }
 
 func TestWhatAnAccountDoesIsInItsAuditLog(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
 	s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password + "x"}).refused(t, 401, "invalid_credentials")
 	var key struct{ ID string }
@@ -82,6 +83,7 @@ func TestWhatAnAccountDoesIsInItsAuditLog(t *testing.T) {
 
 // TestAnEntryIsProvenToWhoTrustsNobody checks a proof with the example's program.
 func TestAnEntryIsProvenToWhoTrustsNobody(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.register(t)
 	for i := range 5 {
@@ -141,6 +143,7 @@ func auditCommand(t *testing.T, data string, args ...string) (out string, failed
 }
 
 func TestTheAuditLogIsCheckedAndExportedWhileTheServerRuns(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.register(t)
 	kept := filepath.Join(t.TempDir(), "checkpoint")
@@ -183,6 +186,7 @@ func TestTheAuditLogIsCheckedAndExportedWhileTheServerRuns(t *testing.T) {
 }
 
 func TestRetentionDropsWhatEntriesSayAndKeepsTheTree(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
 	s.register(t)
@@ -201,6 +205,7 @@ func TestRetentionDropsWhatEntriesSayAndKeepsTheTree(t *testing.T) {
 
 // TestAttack104 changes the log in the database's file.
 func TestAttack104(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
 	a := s.register(t)

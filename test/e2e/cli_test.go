@@ -10,6 +10,7 @@ import (
 
 // TestCommandLine runs the scripts of testdata/script with the real binary.
 func TestCommandLine(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -21,6 +21,7 @@ func serveFails(t *testing.T, data string) string {
 }
 
 func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
 	a := s.register(t)
@@ -63,6 +64,7 @@ func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
 }
 
 func TestADataDirectoryIsForItsOwnerOnly(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
@@ -93,6 +95,7 @@ func TestADataDirectoryIsForItsOwnerOnly(t *testing.T) {
 }
 
 func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	if err := errors.Join(os.WriteFile(filepath.Join(data, "thesis.tex"), nil, 0o600), os.Chmod(data, 0o775)); err != nil {
 		t.Fatal(err)
@@ -106,6 +109,7 @@ func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
 }
 
 func TestImagesOfEarlierVersionsAreRemovedAtTheStart(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	old := filepath.Join(data, "rootfs-0123456789abcdef0123456789abcdef-01234567.erofs")
 	if err := os.WriteFile(old, []byte("an image"), 0o400); err != nil {

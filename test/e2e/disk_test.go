@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -27,10 +28,15 @@ func smallDisk(t *testing.T) string {
 	return data
 }
 
+// disks are the directories on which tests mount disks.
+var disks sync.Map
+
 // emptyDisk is a directory on a disk of its own of so many bytes.
 func emptyDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
+	disks.Store(data, true)
+	t.Cleanup(func() { disks.Delete(data) })
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
 		t.Skipf("only root can make a disk to fill: %v", err)
 	}
@@ -59,6 +65,7 @@ func fillDisk(t *testing.T, dir string) string {
 // TestAttack108 is apart from the other attacks, because it needs a disk of its
 // own.
 func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
+	t.Parallel()
 	data := smallDisk(t)
 	s := startIn(t, data, nil)
 	a := s.register(t)

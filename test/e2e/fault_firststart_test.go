@@ -58,6 +58,7 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 }
 
 func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for name, user := range map[string]func(t *testing.T) (*syscall.SysProcAttr, string){
 		"as root":             func(t *testing.T) (*syscall.SysProcAttr, string) { return nil, dataDir(t) },
 		"as an ordinary user": ordinaryUser,

@@ -19,6 +19,7 @@ func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
 
 // TestSessionFaultINodeObjects has consoles' rule for what begins with a brace.
 func TestSessionFaultINodeObjects(t *testing.T) {
+	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "{ a: [1], 'b': 2 }").shows(t, "{ a: [ 1 ], b: 2 }")
 		s.in(t, "{ n: { m: 5 } }.n.m").shows(t, "5")
@@ -37,6 +38,7 @@ func TestSessionFaultINodeObjects(t *testing.T) {
 // TestSessionFaultDNodeSurvives has programs take from the session what they
 // can reach.
 func TestSessionFaultDNodeSurvives(t *testing.T) {
+	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range []string{
@@ -95,6 +97,7 @@ func TestSessionFaultNNodeChildren(t *testing.T) {
 
 // TestSessionFaultANodeInput reads a run's input by its names.
 func TestSessionFaultANodeInput(t *testing.T) {
+	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
 			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")
@@ -105,6 +108,7 @@ func TestSessionFaultANodeInput(t *testing.T) {
 
 // TestSessionFaultENodeShowing shows values that fight back in sessions.
 func TestSessionFaultENodeShowing(t *testing.T) {
+	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").shows(t, "<Revoked Proxy>")
 		s.in(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").shows(t, "{}")

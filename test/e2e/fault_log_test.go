@@ -51,7 +51,7 @@ func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
 	if err := syscall.Chmod(data, 0o755); err != nil { // It is made private, which is logged.
 		t.Fatal(err)
 	}
-	s := startIn(t, data, nil, "--log-format=json", "--node="+nodeBinary(t))
+	s := startIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
 	a := s.register(t)
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
@@ -106,6 +106,7 @@ func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
 
 // An ordinary user's server is two processes, of which both write to the log.
 func TestServeFault21JSONLogsOfAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	s := startIn(t, data, attr, "--log-format=json")
 	s.register(t).run(t, "print(42)").prints(t, "42\n")

@@ -14,6 +14,7 @@ var newNamespace = map[string]int{
 // TestFaultF12ProgramsMakeNoNamespaces tries each kind by each system call, from
 // the program and from what it starts.
 func TestFaultF12ProgramsMakeNoNamespaces(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	for name, s := range map[string]*server{"root": sharedServer(t), "an ordinary user": startIn(t, data, attr)} {
 		t.Run("a server of "+name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 // Signals that other servers reload or rotate their logs on neither end this one
 // nor its programs.
 func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
 		"as root": func(t *testing.T) *server { return start(t) },
 		"as an ordinary user": func(t *testing.T) *server {
@@ -47,6 +48,7 @@ func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
 
 // A server whose log nobody reads any more goes on serving.
 func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
+	t.Parallel()
 	r, w := must2(os.Pipe())(t)
 	s := start(t)
 	data := s.data
@@ -83,6 +85,7 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 // SIGQUIT is for reports of faults: it ends the server at once, not with success,
 // and shows what it was doing. The next start is well.
 func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.register(t)
 	a.secret(t, "TOKEN", "canary-of-the-stack")

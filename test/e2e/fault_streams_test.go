@@ -73,6 +73,7 @@ func TestExecuteFaultAStreamsOpenByName(t *testing.T) {
 }
 
 func TestExecuteFaultAStreamsOpenByNameForAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	a := startIn(t, data, attr).register(t)
 	for name, c := range namedStreams {

@@ -155,6 +155,7 @@ func TestUsersCreateFault19RefusesWhatRegistrationRefuses(t *testing.T) {
 
 // An ordinary user's server is in a namespace of its own; the command is not.
 func TestUsersCreateFault19ForAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	s := startIn(t, data, attr, "--registration=closed")
 	for name, as := range map[string]*syscall.SysProcAttr{"its user": attr, "root": nil} {

@@ -441,7 +441,7 @@ func TestTheKeyOfTheModelIsNotInTheEnvironment(t *testing.T) {
 			t.Setenv("ANTHROPIC_API_KEY", key)
 			m := model(t, claudetest.Program("x", "import os\nprint([v for v in os.environ if 'KEY' in v])"))
 			t.Setenv("ANTHROPIC_BASE_URL", m.URL)
-			s := startIn(t, data, attr)
+			s := startIn(t, data, attr, defaultStock...)
 			a := s.register(t)
 			a.secret(t, "MINE", "value")
 			a.generate(t, object{"prompt": "x"}).Execution.prints(t, "[]\n")

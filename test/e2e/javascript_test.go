@@ -38,7 +38,8 @@ func nodeOutside(t *testing.T, l language) language {
 }
 
 func TestJavaScriptErrorsAreTold(t *testing.T) {
-	a := start(t).register(t)
+	t.Parallel()
+	a := sharedServer(t).register(t)
 	for code, want := range map[string]struct {
 		name, message string
 		line          int
@@ -64,6 +65,7 @@ func TestJavaScriptErrorsAreTold(t *testing.T) {
 }
 
 func TestJavaScriptWithoutNodeIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--node=off")
 	var info struct{ Languages []struct{ Name string } }
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)

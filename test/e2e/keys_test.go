@@ -139,7 +139,7 @@ func TestTheRootKeyOfTheSettingIsNotInTheEnvironment(t *testing.T) {
 				attr, data = nil, dataDir(t)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", one)
-			s := startIn(t, data, attr)
+			s := startIn(t, data, attr, defaultStock...)
 			a := s.register(t)
 			a.secret(t, "MINE", "value")
 			reads(t, a, "value")
@@ -198,6 +198,7 @@ func TestADamagedSecretIsFoundByVerify(t *testing.T) {
 }
 
 func TestKeysOfNoDatabaseAreNotRotated(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"rotate", "verify"} {
 		out, err := pythOn(t, "keys", command, "--data-dir="+t.TempDir())
 		if err == nil || !strings.Contains(out, "there is no database") || !strings.Contains(out, "--data-dir") {

@@ -144,7 +144,7 @@ func version(x *index, name string) string {
 
 func TestJavaScriptPackagesEndToEnd(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := sharedServer(t)
 	a := s.register(t)
 	var l packageList
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"lodash@^4.17.0", "zod", "@noble/hashes"}}).want(t, 200, &l)
@@ -332,6 +332,7 @@ func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
 }
 
 func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	x := newIndex(t).add(t, family()...)
 	s := startIn(t, data, attr, x.Flag())

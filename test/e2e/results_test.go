@@ -145,7 +145,7 @@ display("x" * 200_000)
 
 func TestRichValuesCanBeTurnedOff(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	x := a.execute(t, object{"code": "import builtins\nprint(hasattr(builtins, 'display'))\n1 + 1", "results": false})
 	if x.prints(t, "False\n"); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)
@@ -156,7 +156,7 @@ func TestRichValuesCanBeTurnedOff(t *testing.T) {
 // results come from has no effect on anything else: attack 60.
 func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
 		"a length that cannot be true": `open("/run/results", "wb").write(b"\xff\xff\xff\xff" + b"x" * 100_000)`,
 		"a media type that is none":    `open("/run/results", "wb").write(b"\0\0\0\x10" b"\0\0\0\x04a/\nb" b"\0\0\0\x04data")`,
@@ -180,7 +180,7 @@ func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 
 func TestRichValuesOfJavaScript(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
 		code     string
 		language string

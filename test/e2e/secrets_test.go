@@ -98,7 +98,7 @@ func TestSecretsAreThereInRunsAndNowhereElse(t *testing.T) {
 
 func TestSecretsAreReplacedInStreamsResultsAndErrors(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	const value = "canary/of+a secret"
 	a.secret(t, "CANARY", value)
 	code := `
@@ -148,7 +148,7 @@ raise ValueError(v)
 
 func TestASessionShowsNoSecretThatAnEarlierRunWasGiven(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	a.secret(t, "ONE", "value-of-one")
 	a.secret(t, "TWO", "value-of-two")
 	a.server.call(t, a, "POST", "/api/v1/sessions", object{"secrets": []string{"THREE"}}).refused(t, 400, "invalid_request")
@@ -160,9 +160,13 @@ func TestASessionShowsNoSecretThatAnEarlierRunWasGiven(t *testing.T) {
 
 // Attacks 41 and 103: the value of a secret is nowhere but in the run.
 func TestAttack041And103ASecretLeavesNoTraceOnTheHost(t *testing.T) {
+	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
-		"as root":             func(t *testing.T) *server { return start(t) },
-		"as an ordinary user": func(t *testing.T) *server { attr, data := ordinaryUser(t); return startIn(t, data, attr) },
+		"as root": func(t *testing.T) *server { return start(t, defaultStock...) },
+		"as an ordinary user": func(t *testing.T) *server {
+			attr, data := ordinaryUser(t)
+			return startIn(t, data, attr, defaultStock...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := begin(t)

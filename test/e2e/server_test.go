@@ -22,8 +22,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// binary is the program under test, and imageDir a directory whose image other
-// data directories are given, so that it is made once.
+// binary is the program under test, in a directory that every user can read.
+// imageDir is a directory with images that other data directories link to, so
+// that images are built once. Only TestMain sets them.
 var binary, imageDir string
 
 // builtInImages are the images of imageDir before tests of custom images add
@@ -31,11 +32,11 @@ var binary, imageDir string
 var builtInImages []string
 
 func TestMain(m *testing.M) {
-	binary = os.Getenv("PYTH_ON")
-	if binary == "" {
-		binary, _ = filepath.Abs("../../bin/pyth-on")
+	built := os.Getenv("PYTH_ON")
+	if built == "" {
+		built, _ = filepath.Abs("../../bin/pyth-on")
 	}
-	if _, err := os.Stat(binary); err != nil {
+	if _, err := os.Stat(built); err != nil {
 		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
 		os.Exit(1)
 	}
@@ -57,6 +58,11 @@ func TestMain(m *testing.M) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		// Others than the owner run tests too.
 		_ = os.Chmod(dir, 0o755)
+		binary = filepath.Join(dir, "bin", "pyth-on")
+		if err := copyProgram(built, binary); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		imageDir = filepath.Join(dir, "cache")
 		// Node is fetched as well, unless PYTH_ON_NODE says where it is.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
@@ -76,6 +82,24 @@ func TestMain(m *testing.M) {
 		}
 		return code
 	}())
+}
+
+// copyProgram copies the program to where ordinary users can start it as well.
+func copyProgram(from, to string) error {
+	if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
 }
 
 // keepDescriptors lets nothing inherit what this process was started with
@@ -174,10 +198,19 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 	return s
 }
 
-// launch starts a server and waits until it serves.
+// noStock has a server boot a sandbox only when a program needs one. A stock
+// that nobody uses would take seconds of the processor for each server.
+var noStock = []string{"--warm=0", "--warm-node=0"}
+
+// defaultStock has a server keep warm sandboxes, as many as without flags.
+var defaultStock = []string{"--warm=2", "--warm-node=1"}
+
+// launch starts a server without a stock, unless the flags ask for one, and
+// waits until it serves.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
+	args = append(args, noStock...)
 	s.cmd = exec.Command(binary, append(args, flags...)...)
 	s.cmd.Env = append(os.Environ(), "CANARY_OF_THE_HOST=must-not-be-seen")
 	s.cmd.SysProcAttr = attr
@@ -233,12 +266,36 @@ func (s *server) serves() error {
 	if err != nil {
 		return err
 	}
-	validator, err := openapitest.New(text)
+	validator, err := validatorOf(text)
 	if err != nil {
 		return err
 	}
 	s.http = &http.Client{Transport: &openapitest.Transport{Validator: validator, Base: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	return nil
+}
+
+// validators holds one validator for each document that a server sent.
+var validators struct {
+	mu         sync.Mutex
+	ofDocument map[string]*openapitest.Validator
+}
+
+// validatorOf returns the validator of a document, which it makes once.
+func validatorOf(document []byte) (*openapitest.Validator, error) {
+	validators.mu.Lock()
+	defer validators.mu.Unlock()
+	if v := validators.ofDocument[string(document)]; v != nil {
+		return v, nil
+	}
+	v, err := openapitest.New(document)
+	if err != nil {
+		return nil, err
+	}
+	if validators.ofDocument == nil {
+		validators.ofDocument = map[string]*openapitest.Validator{}
+	}
+	validators.ofDocument[string(document)] = v
+	return v, nil
 }
 
 // stop ends the server gently.

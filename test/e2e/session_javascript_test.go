@@ -18,6 +18,7 @@ func inBoth(t *testing.T, do func(t *testing.T, s *session)) {
 }
 
 func TestASessionOfNodeKeepsItsState(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = [1]; const y = 2; var z = 3; class C { n() { return x.length; } }\nfunction f(n) { return n + x.length; }").prints(t, "")
 		s.in(t, "x.push(2); console.log(f(40), y, z, new C().n())").prints(t, "42 2 3 2\n")
@@ -41,6 +42,7 @@ func TestASessionOfNodeKeepsItsState(t *testing.T) {
 }
 
 func TestASessionOfNodeImports(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, `require('fs').writeFileSync('own.mjs', 'export default 1; export const two = 2; export const url = import.meta.url;');
 require('fs').writeFileSync('old.cjs', 'exports.three = 3;');`).prints(t, "")
@@ -64,6 +66,7 @@ throw new Error('line 10');`).ends(t, "failed").tells(t, "Error", "line 10", 10)
 }
 
 func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		given := object{"args": []string{"é", "b"}, "stdin": "one\ntwo\n", "env": object{"A": "1", "K": "given"}}
 		s.in(t, "process.env.K = 'kept'").ends(t, "succeeded")
@@ -78,6 +81,7 @@ func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
 }
 
 func TestASessionOfNodeReturnsValues(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = { a: [1] }").shows(t)
 		s.in(t, "x").shows(t, "{ a: [ 1 ] }")
@@ -116,6 +120,7 @@ func (x *execution) tells(t testing.TB, name, message string, line int) {
 }
 
 func TestASessionOfNodeTellsOfErrors(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "function f() {\n  throw new RangeError('no')\n}").prints(t, "")
 		x := s.in(t, "console.log('before')\n\nf()").ends(t, "failed")
@@ -137,6 +142,7 @@ func TestASessionOfNodeTellsOfErrors(t *testing.T) {
 }
 
 func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		for code, line := range map[string]int{"1 +": 1, "let a = 1;\nlet b = ;": 2, "const same = 1;\n\nconst same = 2": 3} {
 			x := s.in(t, code).ends(t, "failed")
@@ -145,7 +151,7 @@ func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
 			}
 		}
 	})
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	s := a.open(t, object{"language": "typescript"})
 	s.in(t, "interface Point { x: number }\nlet p: Point = { x: 1 }\nfunction id<T>(v: T): T { return v }\nconsole.log(id<number>(p.x)!)").prints(t, "1\n")
 	s.in(t, "let n: number = 1\nenum E { A = }").ends(t, "failed").tells(t, "SyntaxError", "Expression expected", 2)
@@ -153,6 +159,7 @@ func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
 }
 
 func TestExitEndsTheRunOfASessionOfNode(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for code, want := range map[string]int{
@@ -179,7 +186,7 @@ func TestExitEndsTheRunOfASessionOfNode(t *testing.T) {
 // after its run has ended, so that the next is interrupted before it can begin.
 func TestABusyCallbackDoesNotKeepASessionOfNodeFromItsNextRun(t *testing.T) {
 	t.Parallel()
-	s := start(t).register(t).open(t, object{"language": "javascript"})
+	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
 	s.in(t, "let x = 42; setImmediate(() => setImmediate(() => { for (;;); }))").prints(t, "")
 	if x := s.in(t, "await new Promise(() => {})", object{"timeoutMs": 500}); x.Status != "timed_out" || x.SessionEnded {
 		t.Error(x)
@@ -190,7 +197,7 @@ func TestABusyCallbackDoesNotKeepASessionOfNodeFromItsNextRun(t *testing.T) {
 // TestASessionOfNodeWithMuchMemory has Node started anew for it.
 func TestASessionOfNodeWithMuchMemory(t *testing.T) {
 	t.Parallel()
-	s := start(t).register(t).open(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
+	s := sharedServer(t).register(t).open(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
 	s.in(t, "let b = Buffer.alloc(600 << 20, 1)").prints(t, "")
 	s.in(t, "console.log(b.length >> 20, process.execArgv, process.env.NODE_OPTIONS)").prints(t, "600 [] undefined\n")
 }
@@ -211,6 +218,7 @@ func TestASessionOfNodeReachesWhatItMay(t *testing.T) {
 // TestARunOfNodeIsInterruptedWhereverItIs interrupts runs just after they have
 // printed, while Node goes from one thing to the next.
 func TestARunOfNodeIsInterruptedWhereverItIs(t *testing.T) {
+	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for _, code := range []string{

@@ -49,7 +49,7 @@ func (s *session) gone(t testing.TB) {
 
 func TestASessionKeepsItsState(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	s := a.open(t, object{})
 	s.in(t, "import json, os\nx = [1]\ndef f(n):\n    return n + len(x)").prints(t, "")
 	s.in(t, "x.append(2)\nprint(f(40), json.dumps(x))").prints(t, "42 [1, 2]\n")
@@ -75,7 +75,7 @@ func TestASessionKeepsItsState(t *testing.T) {
 
 func TestASessionTellsOfErrorsAsTheInterpreterDoes(t *testing.T) {
 	t.Parallel()
-	s := start(t).register(t).open(t, object{})
+	s := sharedServer(t).register(t).open(t, object{})
 	s.in(t, "def f():\n    raise ValueError('no')").prints(t, "")
 	x := s.in(t, "print('before')\n\nf()").ends(t, "failed")
 	const want = `Traceback (most recent call last):
@@ -104,7 +104,7 @@ ValueError: no
 
 func TestASessionThatEndsSaysSo(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ language, code, status, signal string }{
 		"by a crash":                      {"python", "import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
 		"by leaving at once":              {"python", "import os; os._exit(7)", "failed", ""},
@@ -139,7 +139,7 @@ func TestASessionThatEndsSaysSo(t *testing.T) {
 
 func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct {
 		begin, show string
 		busy        []string
@@ -220,7 +220,7 @@ func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
 
 func TestRunsOfASessionQueueInOrder(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	s := a.open(t, object{})
 	stream := a.stream(t.Context(), t, object{"sessionId": s.ID, "code": "import time\nlog = []\nprint('begun', flush=True)\ntime.sleep(0.5)"})
 	if e, ok := stream.next(t); !ok || e.name != "start" {
@@ -236,7 +236,7 @@ func TestRunsOfASessionQueueInOrder(t *testing.T) {
 
 func TestSessionsBelongToTheirUsers(t *testing.T) {
 	t.Parallel()
-	server := start(t)
+	server := sharedServer(t)
 	a, b := server.register(t), server.register(t)
 	s := a.open(t, object{})
 	for _, c := range []struct{ method, path string }{
@@ -264,7 +264,7 @@ func TestASessionEndsWhenItIsNotUsed(t *testing.T) {
 
 func TestFilesOfASession(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	s := a.open(t, object{"limits": object{"diskBytes": 8 << 20}})
 	file := func(method, name string, body any) *answer {
 		t.Helper()
@@ -326,7 +326,7 @@ func TestFilesOfASession(t *testing.T) {
 
 func TestAThousandRunsOfASessionLeakNothing(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct{ begin, step, count, want string }{
 		"python": {
 			"n = 0", "n += 1\nprint(n)",
@@ -367,11 +367,16 @@ func TestAThousandRunsOfASessionLeakNothing(t *testing.T) {
 	}
 }
 
-func TestTwoHundredSessionsAtOnce(t *testing.T) {
+// TestSessionsAtOnce has 200 sessions, or 40 if tests are short.
+func TestSessionsAtOnce(t *testing.T) {
 	t.Parallel()
-	server := start(t, "--max-sandboxes=300", "--max-sessions=200")
+	users := 10
+	if testing.Short() {
+		users = 2
+	}
+	server := start(t, fmt.Sprint("--max-sandboxes=", 30*users), fmt.Sprint("--max-sessions=", 20*users))
 	var sessions []*session
-	for range 10 {
+	for range users {
 		a := server.register(t)
 		for range 20 {
 			sessions = append(sessions, a.open(t, object{}))

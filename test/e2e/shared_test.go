@@ -27,7 +27,7 @@ func sharedServer(t testing.TB) *server {
 			return
 		}
 		if shared.err = linkImages(data); shared.err == nil {
-			shared.server, shared.err = launch(data, nil)
+			shared.server, shared.err = launch(data, nil, defaultStock...)
 		}
 	})
 	if shared.err != nil {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -13,25 +14,33 @@ import (
 	"time"
 )
 
-// defaultSoak is how many runs a soak has when SOAK_RUNS does not say.
-const defaultSoak = 1000
+// A soak has so many runs when SOAK_RUNS does not say, and fewer if tests are
+// short.
+const (
+	defaultSoak = 1000
+	shortSoak   = 200
+)
 
 // TestSoak has many users run programs that end in all ways, cancels some and
 // kills sandboxes, and checks that the server is then as it was.
 func TestSoak(t *testing.T) {
-	runs := defaultSoak
+	t.Parallel()
+	runs, users, idle := defaultSoak, 50, "8s"
+	if testing.Short() {
+		runs, users, idle = shortSoak, 16, "3s"
+	}
 	if s := os.Getenv("SOAK_RUNS"); s != "" {
 		runs = must(strconv.Atoi(s))(t)
 	}
-	const users, clients = 50, 8
+	const clients = 8
 	// Fewer sandboxes than users have, so that some are evicted.
-	s := start(t, "--sandbox-idle=8s", "--max-sandboxes=60")
+	s := start(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
 	// What a server takes after it has been busy, not before.
-	s.soak(t, accounts, clients, 200)
+	s.soak(t, accounts, clients, runs/5)
 	before, memoryBefore := s.rested(t)
 	started := time.Now()
 	s.soak(t, accounts, clients, runs)
@@ -67,7 +76,7 @@ func (s *server) soak(t *testing.T, accounts []*account, clients, runs int) {
 func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
-	request := object{"timeoutMs": 5000}
+	request := object{"timeoutMs": 20_000}
 	want := "succeeded"
 	switch n := random.IntN(100); {
 	case n < 60:

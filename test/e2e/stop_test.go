@@ -40,6 +40,7 @@ func (s *server) terminate(t *testing.T, pid int) {
 }
 
 func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.register(t)
 	c := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
@@ -74,6 +75,7 @@ func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
 }
 
 func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--drain-delay=1s")
 	s.http.CloseIdleConnections()
 	begun := time.Now()
@@ -90,6 +92,7 @@ func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
 // may do so with SIGTERM. An ordinary user's server is two of them, of which
 // one passes signals on to the other.
 func TestASignalToTheWholeProcessGroupIsOne(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
 		"as root": func(t *testing.T) *server {
 			return startIn(t, dataDir(t), &syscall.SysProcAttr{Setpgid: true})
@@ -115,6 +118,7 @@ func TestASignalToTheWholeProcessGroupIsOne(t *testing.T) {
 }
 
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.register(t)
 	gone := make(chan struct{})

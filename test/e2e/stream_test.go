@@ -116,7 +116,7 @@ func (s *stream) all(t testing.TB) (printed map[string]string, names []string, e
 
 func TestAStreamTellsOfARun(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	printed, names, end := a.stream(t.Context(), t, object{"outputFiles": []string{"*.txt"}, "code": `
 import sys
 print("out", flush=True)
@@ -220,7 +220,7 @@ func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 
 func TestAStreamKeepsTheLimitOfOutput(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	printed, _, end := a.stream(t.Context(), t, object{"code": "while True: print('x' * 1000)", "limits": object{"outputBytes": 5000}}).all(t)
 	end.ends(t, "output_limit")
 	if len(printed["stdout"]) != 5000 || !end.StdoutTruncated {
@@ -230,7 +230,7 @@ func TestAStreamKeepsTheLimitOfOutput(t *testing.T) {
 
 func TestAStreamSendsOutputWithoutWaitingForMore(t *testing.T) {
 	t.Parallel()
-	a := start(t).register(t)
+	a := sharedServer(t).register(t)
 	stream := a.stream(t.Context(), t, object{"code": `
 import sys, time
 for i in range(20):

@@ -10,6 +10,7 @@ import (
 )
 
 func TestHealthIsTheResultOfARealRun(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, path := range []string{"/api/health", "/health"} {
 		var health struct {
@@ -26,7 +27,8 @@ func TestHealthIsTheResultOfARealRun(t *testing.T) {
 }
 
 func TestTheServerSaysWhatItOffers(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	var info struct {
 		Name, Version, Documentation, OpenAPI string
 		Languages                             []struct{ Name, Version string }
@@ -48,6 +50,7 @@ func TestTheServerSaysWhatItOffers(t *testing.T) {
 }
 
 func TestRegistrationCanBeByInvitationOrClosed(t *testing.T) {
+	t.Parallel()
 	invites := t.TempDir() + "/invites"
 	if err := os.WriteFile(invites, []byte("first-invite\n\nsecond-invite\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -64,6 +67,7 @@ func TestRegistrationCanBeByInvitationOrClosed(t *testing.T) {
 }
 
 func TestCallersAreLimitedInHowOftenTheyAsk(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--rate-limit=on")
 	var limited *answer
 	for range 100 {
@@ -84,6 +88,7 @@ func TestCallersAreLimitedInHowOftenTheyAsk(t *testing.T) {
 }
 
 func TestMetricsNeedTheirTokenOnTheMainAddress(t *testing.T) {
+	t.Parallel()
 	token := t.TempDir() + "/token"
 	if err := os.WriteFile(token, []byte("token-of-the-metrics\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -105,6 +110,7 @@ func TestMetricsNeedTheirTokenOnTheMainAddress(t *testing.T) {
 }
 
 func TestAccountsOutliveTheServer(t *testing.T) {
+	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
 	a := s.register(t)
@@ -122,7 +128,8 @@ func TestAccountsOutliveTheServer(t *testing.T) {
 }
 
 func TestAnAnswerHasAllThatTheContractSays(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	a := s.register(t)
 	before := time.Now().Add(-time.Second)
 	x := a.execute(t, object{

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,10 +10,9 @@ import (
 	"testing"
 )
 
-// ordinaryUser lets the rest of the test start servers as a user without
-// rights, and returns such a user's attributes and data directory. Where the
-// tests are run by one already, it is that one. The test must not be a parallel
-// one: others would start the copy that this makes of the binary.
+// ordinaryUser returns the attributes and a data directory of a user without
+// rights, with which a test starts servers as that user. If the tests are run by
+// such a user already, it is that user.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := dataDir(t)
@@ -22,24 +20,10 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 		return nil, data
 	}
 	const uid = 61234
-	// The binary may be where only root can go.
-	mine := binary
-	binary = filepath.Join(t.TempDir(), "pyth-on")
-	t.Cleanup(func() { binary = mine })
-	from := must(os.Open(mine))(t)
-	defer from.Close()
-	to := must(os.OpenFile(binary, os.O_CREATE|os.O_WRONLY, 0o755))(t)
-	must(io.Copy(to, from))(t)
-	if err := to.Close(); err != nil {
-		t.Fatal(err)
-	}
 	for dir := data; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chmod(filepath.Dir(binary), 0o755); err != nil {
-		t.Fatal(err)
 	}
 	if err := filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
@@ -53,8 +37,9 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 }
 
 func TestAnOrdinaryUserServes(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
-	s := startIn(t, data, attr)
+	s := startIn(t, data, attr, defaultStock...)
 	a := s.register(t)
 	a.run(t, "import subprocess\nprint(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)").prints(t, "1000\n\n")
 	s.fills(t)
@@ -80,6 +65,7 @@ func TestAnOrdinaryUserServes(t *testing.T) {
 }
 
 func TestAnOrdinaryUserIsToldWhatIsEnforced(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	cmd := exec.CommandContext(t.Context(), binary, "doctor", "--cache-dir="+data)
 	cmd.SysProcAttr = attr
@@ -115,6 +101,7 @@ func ordinaryUID(attr *syscall.SysProcAttr) int {
 }
 
 func TestAnOrdinaryUsersServerThatIsKilledLeavesNothing(t *testing.T) {
+	t.Parallel()
 	attr, data := ordinaryUser(t)
 	killAndRestart(t, data, attr)
 }

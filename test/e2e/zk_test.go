@@ -85,6 +85,7 @@ func (a *account) sealed(t testing.TB, password string) object {
 }
 
 func TestZeroKnowledge(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a, b := s.register(t), s.register(t)
 
@@ -255,7 +256,8 @@ func examples(t *testing.T) map[string]struct{ check, run []string } {
 }
 
 func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := sharedServer(t)
 	a := s.register(t)
 	program := filepath.Join(t.TempDir(), "program.py")
 	if err := os.WriteFile(program, []byte("print('hällo')\nraise SystemExit(7)\n"), 0o600); err != nil {
