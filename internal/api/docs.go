@@ -24,12 +24,12 @@ var docsStyle string
 //go:embed docs.html.tmpl
 var docsTemplate string
 
-// contentSecurityPolicy allows the pages nothing but their own style, by its
-// hash: no script, no picture, no other host, no frame.
+// contentSecurityPolicy allows the pages their style, by its hash, and the search
+// form. It allows no script, no picture, no other host and no frame.
 func contentSecurityPolicy() string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
 type docsPage struct {

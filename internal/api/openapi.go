@@ -68,12 +68,12 @@ func (h *Handler) serveDocuments() {
 	h.serveStatic(openAPIPath+".yaml", "application/yaml", api.YAML)
 	h.serveStatic(docsPath, "text/html; charset=utf-8", func() ([]byte, error) { return referencePage(api) })
 	h.serveStatic(errorsPath, "text/html; charset=utf-8", func() ([]byte, error) { return errorsPage(api.Info.Version) })
+	h.servePages()
 }
 
 // serveStatic serves what is made when it is first asked for: a server that
 // starts needs none of it.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
-	policy := contentSecurityPolicy()
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		err := queryFaults(r.URL.RawQuery, nil)
@@ -85,12 +85,7 @@ func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, e
 			h.writeError(w, r, err)
 			return
 		}
-		w.Header().Set("Content-Type", mediaType)
-		w.Header().Set("Content-Security-Policy", policy)
-		// It is the same for everyone, but for the next version of the server.
-		w.Header().Set("Cache-Control", "no-cache")
-		// A caller who has gone away is no failure of ours.
-		_, _ = w.Write(content)
+		writeDocument(w, mediaType, content)
 	})
 }
 

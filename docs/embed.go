@@ -1,0 +1,13 @@
+// Package docs has the documentation of Pyth-On as files.
+package docs
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed *.md zero-knowledge-vectors.json decisions/*.md
+var files embed.FS
+
+// Files returns the pages, in Markdown, and the files that they link to.
+func Files() fs.FS { return files }

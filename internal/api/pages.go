@@ -1,0 +1,76 @@
+package api
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	pyth "github.com/pyth-on/pyth-on"
+	documentation "github.com/pyth-on/pyth-on/docs"
+	"github.com/pyth-on/pyth-on/internal/api/docs"
+)
+
+const (
+	pagesPath     = "/docs/{path...}"
+	searchPath    = "/docs/search"
+	htmlMediaType = "text/html; charset=utf-8"
+	// maxSearchBytes bounds the query of a search.
+	maxSearchBytes = 200
+)
+
+// servePages serves the documentation and its search. The pages are rendered at
+// the first request.
+func (h *Handler) servePages() {
+	site := sync.OnceValues(func() (*docs.Site, error) { return docs.New(documentation.Files(), docsStyle) })
+	known := map[string]*huma.Param{"q": {Name: "q"}}
+	h.mux.HandleFunc("GET "+pagesPath, func(w http.ResponseWriter, r *http.Request) {
+		s, err := site()
+		if err == nil {
+			err = queryFaults(r.URL.RawQuery, nil)
+		}
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		file, ok := s.File(r.PathValue("path"))
+		if !ok {
+			h.writeError(w, r, &pyth.Error{
+				Code: pyth.CodeNotFound, Message: "There is no such page. All pages are listed at /docs/" + docs.Index + ".",
+			})
+			return
+		}
+		if file.MediaType != htmlMediaType {
+			w.Header().Set("Content-Disposition", "attachment")
+		}
+		writeDocument(w, file.MediaType, file.Content)
+	})
+	h.mux.HandleFunc("GET "+searchPath, func(w http.ResponseWriter, r *http.Request) {
+		s, err := site()
+		if err == nil {
+			err = queryFaults(r.URL.RawQuery, known)
+		}
+		query := r.URL.Query().Get("q")
+		if err == nil && len(query) > maxSearchBytes {
+			err = pyth.Invalid("query.q", "must have at most %d bytes", maxSearchBytes)
+		}
+		var page []byte
+		if err == nil {
+			page, err = s.Search(query)
+		}
+		if err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+		writeDocument(w, htmlMediaType, page)
+	})
+}
+
+// writeDocument writes a page or file that has no content of users.
+func writeDocument(w http.ResponseWriter, mediaType string, content []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Security-Policy", contentSecurityPolicy())
+	// The next version of the server may have another one.
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(content)
+}
