@@ -10,58 +10,72 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// AuthRequest is what register and login take.
+// AuthRequest is the body of registerAccount and logIn.
 type AuthRequest struct {
-	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The account's e-mail address, at most 254 characters. Case does not matter." example:"ada@example.org"`
-	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters of any kind; none of the commonest passwords, and not the e-mail." example:"correct horse battery"`
-	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, where registration needs one. Login does not look at it."`
+	_ struct{} `doc:"The credentials of an account."`
+
+	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Upper and lower case are the same." example:"ada@example.org"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters of any kind. The server refuses very common passwords and the e-mail address." example:"correct horse battery"`
+	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration needs one. logIn ignores it." example:"inv_4f2c9a"`
 }
 
-// AuthResponse is what a caller gets who has proved who they are.
+// AuthResponse has the credentials of an account.
 type AuthResponse struct {
-	Token        string    `json:"token" doc:"A JWT for Authorization: Bearer."`
-	APIKey       string    `json:"apiKey,omitzero" doc:"The account's first API key for x-api-key; absent if it was deleted."`
-	User         UserInfo  `json:"user"`
-	ExpiresAt    Timestamp `json:"expiresAt" doc:"When the token ends."`
-	RefreshToken string    `json:"refreshToken,omitzero" doc:"Good for one refresh; absent where none was used to get this answer."`
+	_ struct{} `doc:"An account with its tokens."`
+
+	Token        string    `json:"token" doc:"A JWT. Send it as Authorization: Bearer." example:"eyJhbGciOiJIUzI1NiJ9.e30.c2ln"`
+	APIKey       string    `json:"apiKey,omitzero" doc:"The first API key of the account. Send it as x-api-key. Absent if the key was deleted." example:"pyapi_x7Qd"`
+	User         UserInfo  `json:"user" doc:"The account."`
+	ExpiresAt    Timestamp `json:"expiresAt" doc:"When the token expires."`
+	RefreshToken string    `json:"refreshToken,omitzero" doc:"A token for one call of refreshToken. Absent if the caller sent a JWT to get this answer." example:"rt_9b1c"`
 }
 
 // UserInfo is an account.
 type UserInfo struct {
-	ID        string    `json:"id"`
-	Email     string    `json:"email" example:"ada@example.org"`
-	CreatedAt Timestamp `json:"createdAt"`
+	_ struct{} `doc:"An account."`
+
+	ID        string    `json:"id" doc:"The id of the account." example:"usr_01k7"`
+	Email     string    `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
+	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
 }
 
-// VerifyRequest may carry the credential to verify.
+// VerifyRequest has the credential to verify.
 type VerifyRequest struct {
-	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key; then the headers are not looked at."`
+	_ struct{} `doc:"A credential to verify."`
+
+	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If it is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
 }
 
-// VerifyResponse says whose the credentials are.
+// VerifyResponse has the account of valid credentials.
 type VerifyResponse struct {
-	Valid     bool      `json:"valid" doc:"Always true: what is not valid is answered with 401."`
-	User      UserInfo  `json:"user"`
-	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential ends; absent if it does not."`
+	_ struct{} `doc:"The account of valid credentials."`
+
+	Valid     bool      `json:"valid" doc:"Always true. The answer to credentials that are not valid is 401." example:"true"`
+	User      UserInfo  `json:"user" doc:"The account of the credentials."`
+	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if it does not expire."`
 }
 
-// RefreshRequest carries a refresh token.
+// RefreshRequest has a refresh token.
 type RefreshRequest struct {
-	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024"`
+	_ struct{} `doc:"A refresh token."`
+
+	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024" doc:"The refresh token of the last answer." example:"rt_9b1c"`
 }
 
-// PasswordRequest changes the password.
+// PasswordRequest is the body of changePassword.
 type PasswordRequest struct {
-	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password"`
-	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters of any kind; none of the commonest passwords, and not the e-mail."`
+	_ struct{} `doc:"The present and the new password."`
+
+	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The present password." example:"correct horse battery"`
+	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters of any kind. The server refuses very common passwords and the e-mail address." example:"staple of another kind"`
 }
 
-// Ids of the operations that the rate limits treat apart.
+// Ids of the operations that have rate limits of their own.
 const (
-	opRegister = "register"
-	opLogin    = "login"
-	opVerify   = "verify"
-	opRefresh  = "refresh"
+	opRegister = "registerAccount"
+	opLogin    = "logIn"
+	opVerify   = "verifyCredentials"
+	opRefresh  = "refreshToken"
 )
 
 const tagAuth = "Auth"
@@ -82,8 +96,8 @@ func (h *Handler) registerAccounts() {
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: opRegister, Method: http.MethodPost, Path: "/api/register", DefaultStatus: http.StatusCreated,
-			Summary: "Make an account", Tags: []string{tagAuth},
-			Description: "Makes an account with its first API key. Whether this is open to all, needs an invite or is closed is the operator's choice.",
+			Summary: "Register an account", Tags: []string{tagAuth},
+			Description: "Creates an account and its first API key. The operator decides whether registration is open, needs an invite or is closed.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserRegistered,
@@ -92,7 +106,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opLogin, Method: http.MethodPost, Path: "/api/login",
 			Summary: "Log in", Tags: []string{tagAuth},
-			Description: "Exchanges e-mail and password for a JWT, a refresh token and the account's API key. The answer takes the same time whether or not the account exists.",
+			Description: "Returns a JWT, a refresh token and the API key of the account. The answer takes the same time whether or not the account exists.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,
@@ -101,36 +115,43 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
-			Description: "Tells whose the credentials are: those of the headers, or the token of the body.",
-			// Any of these or a token in the body; {} says that none is required.
+			Description: "Returns the account of the credentials in the headers, or of the token in the body.",
+			// {} makes the headers optional: the body may have a token.
 			Security: append(credentialsRequired(), map[string][]string{}),
 			Errors:   []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
 		optionalCredentials: true, bodyOptional: true,
+		example: map[string]any{"token": "<JWT or API key>"},
+		answer: map[string]any{
+			"valid":     true,
+			"user":      map[string]any{"id": "<user id>", "email": "ada@example.org", "createdAt": "2026-04-04T08:23:21.123Z"},
+			"expiresAt": "2026-04-04T09:23:21.123Z",
+		},
 	}, h.verify)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: opRefresh, Method: http.MethodPost, Path: "/api/refresh",
 			Summary: "Get a new token", Tags: []string{tagAuth},
-			Description: "Exchanges a refresh token for a new JWT and a new refresh token, or a still valid JWT in the header for a new JWT. A refresh token is good for one exchange: using it again revokes all that came of the same login.",
+			Description: "Exchanges a refresh token for a new JWT and a new refresh token. Without a body, it exchanges a valid JWT in the header for a new JWT. A refresh token works once: a second use revokes all refresh tokens of the same login.",
 			Security:    append([]map[string][]string{{schemeBearer: {}}}, map[string][]string{}),
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
-		optionalCredentials: true, bodyOptional: true, answer: exampleAuthResponse(), action: pyth.ActionTokenRefreshed,
+		optionalCredentials: true, bodyOptional: true, example: map[string]any{"refreshToken": "<refresh token>"}, answer: exampleAuthResponse(), action: pyth.ActionTokenRefreshed,
 	}, h.refresh)
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "logout", Method: http.MethodPost, Path: "/api/logout",
+			OperationID: "logOut", Method: http.MethodPost, Path: "/api/logout",
 			Summary: "Log out", Tags: []string{tagAuth},
-			Description: "Revokes the refresh token and all that came of the same login; without a token, all of the account's refresh tokens. A JWT stays valid until it expires.",
+			Description: "Revokes all refresh tokens of the same login. Without a body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
 		},
 		bodyOptional: true,
+		example:      map[string]any{"refreshToken": "<refresh token>"},
 	}, h.logout)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "changePassword", Method: http.MethodPut, Path: "/api/password",
 			Summary: "Change the password", Tags: []string{tagAuth},
-			Description: "Replaces the password and revokes all refresh tokens of the account.",
+			Description: "Changes the password and revokes all refresh tokens of the account.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"currentPassword": "correct horse battery", "newPassword": "staple of another kind"},
@@ -181,8 +202,8 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 }
 
 func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, error) {
-	// The body comes first: who sends a refresh token often sends the expired
-	// JWT along.
+	// The body comes first: clients often send the expired JWT beside the
+	// refresh token.
 	if token := in.Value.RefreshToken; token != "" {
 		client := pyth.Client{IP: requestOf(ctx).ip, UserAgent: in.r.UserAgent()}
 		return authAnswer(h.cfg.Accounts.Refresh(ctx, token, client))
@@ -191,9 +212,9 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 		return nil, err
 	}
 	p := caller(ctx)
-	// A key does not expire, so a token got by it would outlive its deletion.
+	// An API key does not expire. A token from it would outlive its deletion.
 	if p.Credential != pyth.CredentialJWT {
-		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send refreshToken in the body, or a valid JWT as Authorization: Bearer. An API key is not enough."}
+		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "An API key cannot be refreshed. Send refreshToken in the body, or a valid JWT as Authorization: Bearer."}
 	}
 	if err := h.allow(ctx, h.limits.loginAccount, string(p.User.ID)); err != nil {
 		return nil, err
@@ -207,7 +228,7 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
-	// Who has stolen a token must not get to guess the password with it.
+	// The thief of a token must not be able to guess the password with it.
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}

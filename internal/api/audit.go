@@ -11,78 +11,74 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// AuditEntry tells of an action.
+// AuditEntry is the record of an action.
 type AuditEntry struct {
-	ID        string         `json:"id"`
-	Sequence  int64          `json:"sequence" doc:"The entry's place in the log of the whole server, from 0. The log has entries of others in between."`
-	Timestamp Timestamp      `json:"timestamp"`
-	Action    string         `json:"action" example:"code.executed"`
-	Resource  string         `json:"resource,omitzero" doc:"What it happened to: a name or an id."`
-	Outcome   string         `json:"outcome" enum:"success,denied,failure" doc:"denied is for a caller who may not, failure for what went wrong otherwise."`
-	Actor     AuditActor     `json:"actor"`
-	IP        string         `json:"ip" example:"192.0.2.7"`
-	UserAgent string         `json:"userAgent"`
-	RequestID string         `json:"requestId"`
-	Details   map[string]any `json:"details" doc:"Depends on the action: ids, language, status, durations, hashes of code, names of secrets."`
-	Hash      string         `json:"hash" contentEncoding:"base64" doc:"The leaf hash of the entry in the log's tree, SHA-256 in base64."`
+	_ struct{} `doc:"The record of an action."`
+
+	ID        string         `json:"id" doc:"The id of the entry." example:"aud_01k7"`
+	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the whole server, from 0. The entries of other users lie between yours." example:"41"`
+	Timestamp Timestamp      `json:"timestamp" doc:"When the action ended."`
+	Action    AuditAction    `json:"action" doc:"The action." example:"code.executed"`
+	Resource  string         `json:"resource,omitzero" doc:"The name or id of the object of the action." example:"API_TOKEN"`
+	Outcome   Outcome        `json:"outcome" doc:"How the action ended." example:"success"`
+	Actor     AuditActor     `json:"actor" doc:"The caller."`
+	IP        string         `json:"ip" doc:"The IP address of the caller." example:"192.0.2.7"`
+	UserAgent string         `json:"userAgent" doc:"The User-Agent header of the request." example:"curl/8.5.0"`
+	RequestID string         `json:"requestId" doc:"The id of the request, as in X-Request-Id." example:"4f2c9a"`
+	Details   map[string]any `json:"details" doc:"More about the action, such as ids, language, status, durations, hashes of code and names of secrets."`
+	Hash      string         `json:"hash" encoding:"base64" doc:"The leaf hash of the entry in the tree of the log: SHA-256 in base64." example:"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="`
 }
 
-// AuditActor is who did it.
+// AuditActor is the caller of an audited action.
 type AuditActor struct {
-	UserID     string `json:"userId"`
-	Credential string `json:"credential" enum:"jwt,api_key,none"`
-	KeyPrefix  string `json:"keyPrefix,omitzero" doc:"The visible start of the API key."`
+	_ struct{} `doc:"The caller of an action."`
+
+	UserID     string         `json:"userId" doc:"The id of the user. Empty if the caller is unknown." example:"usr_01k7"`
+	Credential CredentialType `json:"credential" doc:"How the caller authenticated." example:"api_key"`
+	KeyPrefix  string         `json:"keyPrefix,omitzero" doc:"The first characters of the API key." example:"pyapi_x7Qd"`
 }
 
-// AuditList is a page of entries.
+// AuditList is a page of audit entries.
 type AuditList struct {
-	Entries    []AuditEntry `json:"entries"`
-	NextCursor string       `json:"nextCursor,omitzero" doc:"Pass it as cursor to get the next page; absent on the last one."`
+	_ struct{} `doc:"A page of audit entries."`
+
+	Entries []AuditEntry `json:"entries" doc:"The entries, newest first."`
+	ListPage
 }
 
-// AuditCheckpoint is the signed head of the log.
+// AuditCheckpoint is the signed tree head of the log.
 type AuditCheckpoint struct {
-	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root of their tree, signed (C2SP tlog-checkpoint). Keep it elsewhere: the log can be checked against it later."`
-	Key        string `json:"key" doc:"What checks the signature (C2SP signed-note). Get it once from the operator rather than with each checkpoint."`
+	_ struct{} `doc:"The signed tree head of the audit log."`
+
+	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root hash of their tree, signed (C2SP tlog-checkpoint). Keep it outside of this server to check the log against it later."`
+	Key        string `json:"key" doc:"The key that verifies the signature (C2SP signed-note). Get it once from the operator: a key from the same answer proves nothing."`
 }
 
-// AuditProof shows that an entry is in the log.
+// AuditProof proves that an entry is in the log.
 type AuditProof struct {
-	Entry      AuditEntry `json:"entry"`
-	Record     string     `json:"record" contentEncoding:"base64" doc:"The entry as it was hashed, in base64. The leaf hash is SHA-256 of a zero byte and these bytes."`
-	Index      int64      `json:"index" doc:"The leaf's place in the tree, which is the entry's sequence."`
-	TreeSize   int64      `json:"treeSize" doc:"The number of entries that the checkpoint covers."`
-	Hashes     []string   `json:"hashes" doc:"The audit path from the leaf upwards, each in base64 (RFC 9162, section 2.1.3)."`
-	Checkpoint string     `json:"checkpoint"`
-	Key        string     `json:"key"`
-}
+	_ struct{} `doc:"The proof that an entry is in the audit log."`
 
-// ActionName is a parameter: one of the actions.
-type ActionName string
-
-// Schema lists them.
-func (ActionName) Schema(huma.Registry) *huma.Schema {
-	s := &huma.Schema{Type: huma.TypeString}
-	for _, a := range pyth.Actions() {
-		s.Enum = append(s.Enum, string(a))
-	}
-	s.PrecomputeMessages()
-	return s
+	Entry    AuditEntry `json:"entry" doc:"The entry."`
+	Record   string     `json:"record" encoding:"base64" doc:"The hashed bytes of the entry, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
+	Index    int64      `json:"index" doc:"The position of the leaf in the tree. It equals the sequence of the entry." example:"41"`
+	TreeSize int64      `json:"treeSize" doc:"The number of entries that the checkpoint covers." example:"1000"`
+	Hashes   []string   `json:"hashes" doc:"The inclusion proof from the leaf to the root, each hash in base64 (RFC 9162, section 2.1.3)."`
+	AuditCheckpoint
 }
 
 type (
 	auditInput struct {
-		Action  ActionName `query:"action" doc:"Only entries of this action."`
-		Outcome string     `query:"outcome" enum:"success,denied,failure" doc:"Only entries with this outcome."`
-		Since   time.Time  `query:"since" doc:"Only entries from this time on."`
-		Until   time.Time  `query:"until" doc:"Only entries from before this time."`
-		Label   string     `query:"label" maxLength:"64" doc:"Only entries of runs with this label."`
+		Action  AuditAction `query:"action" doc:"Return only entries of this action."`
+		Outcome Outcome     `query:"outcome" doc:"Return only entries with this outcome."`
+		Since   time.Time   `query:"since" doc:"Return only entries from this time on."`
+		Until   time.Time   `query:"until" doc:"Return only entries before this time."`
+		Label   string      `query:"label" maxLength:"64" doc:"Return only entries of runs with this label."`
 		Page
 	}
 	auditOutput      struct{ Body AuditList }
 	checkpointOutput struct{ Body AuditCheckpoint }
 	proofInput       struct {
-		ID string `path:"id" maxLength:"128" doc:"The entry's id."`
+		ID string `path:"id" maxLength:"128" doc:"The id of the entry."`
 	}
 	proofOutput struct{ Body AuditProof }
 )
@@ -100,40 +96,40 @@ func (h *Handler) registerAudit() {
 		"details": map[string]any{
 			"executionId": "<execution id>", "language": "python", "status": "succeeded", "exitCode": 0, "wallMs": 2, "codeSha256": "<hex>",
 		},
-		"hash": "<base64>",
+		"hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
 	}
 	head := map[string]any{"checkpoint": "<signed note>", "key": "<verifier key>"}
 	proof := map[string]any{
-		"entry": entry, "record": "<base64>", "index": 41, "treeSize": 1000, "hashes": []any{"<base64>"},
+		"entry": entry, "record": "e30=", "index": 41, "treeSize": 1000, "hashes": []any{"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
 		"checkpoint": "<signed note>", "key": "<verifier key>",
 	}
-	has := h.cfg.Audit != nil
-	const what = "an audit log"
+	hasLog := h.cfg.Audit != nil
+	const feature = "an audit log"
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "listAudit", Method: http.MethodGet, Path: auditPath,
+			OperationID: "listAuditEntries", Method: http.MethodGet, Path: auditPath,
 			Summary: "List the audit log", Tags: []string{tagAudit},
-			Description: "Lists what was done with the account, and what was denied, the newest first.",
+			Description: "Lists the actions of the account and denied attempts, newest first.",
 		},
 		answer: map[string]any{"entries": []any{entry}},
-	}, where(has, what, h.listAudit))
+	}, ifEnabled(hasLog, feature, h.listAudit))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "getAuditCheckpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint",
-			Summary: "Get the log's checkpoint", Tags: []string{tagAudit},
-			Description: "Gives the signed head of the tree that all entries of this server are in. It covers every action that was answered before.",
+			Summary: "Get the signed tree head", Tags: []string{tagAudit},
+			Description: "Returns the signed head of the tree of all entries of this server. It covers every action that was answered before.",
 		},
 		answer: head,
-	}, where(has, what, h.getCheckpoint))
+	}, ifEnabled(hasLog, feature, h.getCheckpoint))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "proveAuditEntry", Method: http.MethodGet, Path: auditPath + "/{id}/proof",
-			Summary: "Prove an entry", Tags: []string{tagAudit},
-			Description: "Gives what shows, without trust in this server's answer, that the entry is in the tree of a signed checkpoint. examples/audit-proof checks it. An entry that the log's retention has dropped is not found.",
+			OperationID: "getAuditProof", Method: http.MethodGet, Path: auditPath + "/{id}/proof",
+			Summary: "Get the proof of an entry", Tags: []string{tagAudit},
+			Description: "Returns an inclusion proof: the entry is in the tree of a signed checkpoint. A client checks it without trust in this server, as examples/audit-proof does. Entries older than the retention of the log are not found.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: proof,
-	}, where(has, what, h.proveEntry))
+	}, ifEnabled(hasLog, feature, h.proveEntry))
 }
 
 func (h *Handler) listAudit(ctx context.Context, in *auditInput) (*auditOutput, error) {
@@ -149,7 +145,7 @@ func (h *Handler) listAudit(ctx context.Context, in *auditInput) (*auditOutput, 
 	if err != nil {
 		return nil, err
 	}
-	out := AuditList{Entries: make([]AuditEntry, len(entries)), NextCursor: newCursor(cursorAudit, user, next)}
+	out := AuditList{Entries: make([]AuditEntry, len(entries)), ListPage: ListPage{NextCursor: newCursor(cursorAudit, user, next)}}
 	for i, e := range entries {
 		out.Entries[i] = auditEntry(e)
 	}
@@ -170,13 +166,15 @@ func (h *Handler) proveEntry(ctx context.Context, in *proofInput) (*proofOutput,
 		return nil, err
 	}
 	out := AuditProof{
-		Entry:      auditEntry(p.Entry),
-		Record:     base64.StdEncoding.EncodeToString(p.Record),
-		Index:      p.Entry.Sequence,
-		TreeSize:   p.TreeSize,
-		Hashes:     make([]string, len(p.Hashes)),
-		Checkpoint: string(p.Checkpoint),
-		Key:        h.cfg.Audit.VerifierKey(),
+		Entry:    auditEntry(p.Entry),
+		Record:   base64.StdEncoding.EncodeToString(p.Record),
+		Index:    p.Entry.Sequence,
+		TreeSize: p.TreeSize,
+		Hashes:   make([]string, len(p.Hashes)),
+		AuditCheckpoint: AuditCheckpoint{
+			Checkpoint: string(p.Checkpoint),
+			Key:        h.cfg.Audit.VerifierKey(),
+		},
 	}
 	for i := range p.Hashes {
 		out.Hashes[i] = base64.StdEncoding.EncodeToString(p.Hashes[i][:])
@@ -193,12 +191,12 @@ func auditEntry(e *pyth.AuditEntry) AuditEntry {
 		ID:        e.ID,
 		Sequence:  e.Sequence,
 		Timestamp: Timestamp(e.Timestamp),
-		Action:    string(e.Action),
+		Action:    AuditAction(e.Action),
 		Resource:  e.Resource,
-		Outcome:   string(e.Outcome),
+		Outcome:   Outcome(e.Outcome),
 		Actor: AuditActor{
 			UserID:     string(e.User),
-			Credential: string(e.Origin.Credential),
+			Credential: CredentialType(e.Origin.Credential),
 			KeyPrefix:  e.Origin.KeyPrefix,
 		},
 		IP:        e.Origin.IP,

@@ -83,7 +83,7 @@ type docsError struct {
 
 func errorsPage(version string) ([]byte, error) {
 	page := docsPage{Title: apiName + ": errors", Version: version, Style: template.CSS(docsStyle)}
-	for _, m := range meanings() {
+	for _, m := range catalog() {
 		page.Errors = append(page.Errors, docsError{Code: string(m.code), Title: m.title, Advice: strings.ReplaceAll(m.advice, "`", ""), Status: m.status})
 	}
 	return page.render()
@@ -218,6 +218,9 @@ func docsSchemaOf(name string, s *huma.Schema) docsSchema {
 	out := docsSchema{Name: name}
 	for _, field := range slices.Sorted(maps.Keys(s.Properties)) {
 		out.Fields = append(out.Fields, docsFieldOf(field, s.Properties[field], slices.Contains(s.Required, field)))
+	}
+	for _, value := range s.Enum {
+		out.Fields = append(out.Fields, docsField{Name: fmt.Sprint(value), Type: s.Type})
 	}
 	// What must be sent comes first.
 	slices.SortStableFunc(out.Fields, func(a, b docsField) int {

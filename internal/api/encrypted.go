@@ -3,82 +3,121 @@ package api
 import (
 	"context"
 	"encoding/base64"
-	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ZKPayload is an encrypted program, in the form of docs/zero-knowledge.md.
+// ZKPayload is an encrypted program, in the format of docs/zero-knowledge.md.
 type ZKPayload struct {
-	Version    int      `json:"version" minimum:"1" maximum:"1" doc:"The version of the form: 1." example:"1"`
-	Language   string   `json:"language" enum:"python,javascript,typescript" doc:"What the program is written in. The ciphertext is bound to it." example:"python"`
-	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name that the ciphertext is bound to: it can only be stored and run under it." example:"report"`
-	KDF        ZKKDF    `json:"kdf" doc:"How the key is made of the password."`
+	_ struct{} `doc:"An encrypted program."`
+
+	Version    int      `json:"version" minimum:"1" maximum:"1" doc:"The version of the format: 1." example:"1"`
+	Language   Language `json:"language" doc:"The language of the program. It is part of the associated data of the ciphertext." example:"python"`
+	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program, as part of the associated data. If it is present, the program can be stored and run under this name only." example:"report"`
+	KDF        ZKKDF    `json:"kdf" doc:"How the key is derived from the password."`
 	Cipher     ZKCipher `json:"cipher" doc:"How the program is encrypted."`
-	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program and its tag, in standard base64 with padding. Of at most 1 MiB and 16 bytes."`
+	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program with its tag, at most 1 MiB and 16 bytes, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
 }
 
-// ZKKDF are the parameters of Argon2id (RFC 9106).
+// ZKKDF has the parameters of Argon2id (RFC 9106).
 type ZKKDF struct {
-	Name        string `json:"name" enum:"argon2id" example:"argon2id"`
-	Salt        string `json:"salt" doc:"16 bytes in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODw=="`
-	Time        int    `json:"time" minimum:"1" maximum:"10" doc:"Passes over the memory." example:"3"`
-	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"At least 8 for each lane. It counts against limits.memoryBytes of a run." example:"65536"`
-	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"Lanes." example:"4"`
+	_ struct{} `doc:"The parameters of Argon2id (RFC 9106)."`
+
+	Name        string `json:"name" enum:"argon2id" doc:"The key derivation function: argon2id." example:"argon2id"`
+	Salt        string `json:"salt" doc:"The salt: 16 bytes in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODw=="`
+	Time        int    `json:"time" minimum:"1" maximum:"10" doc:"The number of passes over the memory." example:"3"`
+	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. It counts against limits.memoryBytes of a run." example:"65536"`
+	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
-// ZKCipher is the cipher and its nonce.
+// ZKCipher is a cipher and its nonce.
 type ZKCipher struct {
-	Name  string `json:"name" enum:"xchacha20-poly1305" example:"xchacha20-poly1305"`
-	Nonce string `json:"nonce" doc:"24 bytes in standard base64 with padding. No two programs of one password and salt may have the same." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"`
+	_ struct{} `doc:"A cipher and its nonce."`
+
+	Name  string `json:"name" enum:"xchacha20-poly1305" doc:"The cipher: xchacha20-poly1305." example:"xchacha20-poly1305"`
+	Nonce string `json:"nonce" doc:"The nonce: 24 bytes in standard base64 with padding. Never use a nonce twice with the same password and salt." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"`
 }
 
-// EncryptedCodeMetadata is what is known of an encrypted program.
+// EncryptedCodeMetadata describes an encrypted program without its content.
 type EncryptedCodeMetadata struct {
-	Name           string    `json:"name" example:"report"`
-	Language       string    `json:"language" example:"python"`
-	SizeBytes      int64     `json:"sizeBytes" doc:"The size of the ciphertext."`
-	CreatedAt      Timestamp `json:"createdAt"`
+	_ struct{} `doc:"An encrypted program without its content."`
+
+	Name           string    `json:"name" doc:"The name of the program." example:"report"`
+	Language       Language  `json:"language" doc:"The language of the program." example:"python"`
+	SizeBytes      int64     `json:"sizeBytes" doc:"The size of the ciphertext." example:"25"`
+	CreatedAt      Timestamp `json:"createdAt" doc:"When the program was first stored."`
 	UpdatedAt      Timestamp `json:"updatedAt" doc:"When its ciphertext was last replaced."`
-	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When it was last executed, or somebody tried to; noted shortly after the answer."`
+	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When somebody last ran it or tried to. The server writes this shortly after the answer."`
 }
 
-// EncryptedCodeList lists encrypted programs.
+// EncryptedCodeList has the encrypted programs of a user.
 type EncryptedCodeList struct {
-	Code []EncryptedCodeMetadata `json:"code"`
+	_ struct{} `doc:"The encrypted programs of a user."`
+
+	Code []EncryptedCodeMetadata `json:"code" doc:"The programs, sorted by name."`
 }
 
 // ZKEncryptRequest is a program to encrypt.
 type ZKEncryptRequest struct {
-	Code           string    `json:"code" minLength:"1" doc:"The program's source." example:"print(42)"`
-	MasterPassword sensitive `json:"masterPassword" doc:"The password, of 1 to 1,024 bytes in UTF-8. It is used as it is, not normalised." example:"correct horse battery"`
-	Language       string    `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python."`
+	_ struct{} `doc:"A program to encrypt."`
+
+	Code           string    `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
+	MasterPassword sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8. The server does not normalise it." example:"correct horse battery"`
+	Language       Language  `json:"language,omitempty" default:"python" doc:"The language of the program."`
 }
 
 // ZKExecuteRequest runs an encrypted program. It has the fields of
-// ExecuteRequest but for code and language, which the program says.
+// ExecuteRequest except code and language, which come from the program.
 type ZKExecuteRequest struct {
-	MasterPassword sensitive `json:"masterPassword,omitempty" doc:"The password, of 1 to 1,024 bytes in UTF-8; or give sealedPassword and sandboxId." example:"correct horse battery"`
-	SealedPassword string    `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password encrypted to the sandbox's public key, in standard base64 with padding."`
-	SandboxID      string    `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The sandbox that the password is sealed for. It serves one run."`
-	ExecuteRequest
+	_ struct{} `doc:"The settings of a run of an encrypted program, with its password in one of two forms."`
+
+	MasterPassword sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
+	SealedPassword string    `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding."`
+	SandboxID      string    `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run."`
+	RunOptions
 }
 
-// ZKSandbox is a sandbox that waits for a sealed password.
+// ZKPasswordExecuteRequest is the form of ZKExecuteRequest that has the
+// password.
+type ZKPasswordExecuteRequest struct {
+	_ struct{} `doc:"A run of an encrypted program with the password in the request."`
+
+	MasterPassword sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8." example:"correct horse battery"`
+	RunOptions
+}
+
+// ZKSealedExecuteRequest is the form of ZKExecuteRequest that has the password
+// encrypted to a reserved sandbox, so that the server cannot read it.
+type ZKSealedExecuteRequest struct {
+	_ struct{} `doc:"A run of an encrypted program with the password encrypted to a reserved sandbox."`
+
+	SealedPassword string `json:"sealedPassword" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
+	SandboxID      string `json:"sandboxId" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run." example:"sbx_01k7"`
+	RunOptions
+}
+
+// oneOf returns the forms of which a request has one.
+func (ZKExecuteRequest) oneOf() []reflect.Type {
+	return []reflect.Type{reflect.TypeFor[ZKPasswordExecuteRequest](), reflect.TypeFor[ZKSealedExecuteRequest]()}
+}
+
+// ZKSandbox is a reservation: a sandbox that waits for a sealed password.
 type ZKSandbox struct {
-	SandboxID string    `json:"sandboxId"`
-	PublicKey string    `json:"publicKey" doc:"Of a key pair that was made in the sandbox, for HPKE (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305; 32 bytes in standard base64 with padding."`
-	ExpiresAt Timestamp `json:"expiresAt" doc:"Until when its run must begin."`
+	_ struct{} `doc:"A sandbox that waits for an encrypted password."`
+
+	SandboxID string    `json:"sandboxId" doc:"The id of the sandbox." example:"sbx_01k7"`
+	PublicKey string    `json:"publicKey" doc:"The public key of a key pair that was created in the sandbox: 32 bytes in standard base64 with padding. Use it with HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305." example:"QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4="`
+	ExpiresAt Timestamp `json:"expiresAt" doc:"When the reservation ends. The run must begin before."`
 }
 
-// ZKCodeRef names an encrypted program. huma looks only into exported types.
+// ZKCodeRef has the name of an encrypted program. It is exported because huma
+// ignores unexported types.
 type ZKCodeRef struct {
-	Name string `path:"name" maxLength:"128" doc:"The program's name: 1 to 128 letters, digits, dots, underscores and hyphens, of which the first is a letter or digit." example:"report"`
+	Name string `path:"name" maxLength:"128" doc:"The name of the program: 1 to 128 letters, digits, dots, underscores and hyphens. The first is a letter or a digit." example:"report"`
 }
 
 type (
@@ -106,10 +145,11 @@ const (
 	zkPath       = "/api/v1/zk"
 	zkCodePath   = zkPath + "/code"
 	zkByNamePath = zkCodePath + "/{name}"
-	// payloadBytes bounds the body of a program: 1 MiB and its tag in base64, and
-	// room for the rest.
+	// payloadBytes is the largest body of an encrypted program: 1 MiB and its tag
+	// in base64, and 64 KiB for the other fields.
 	payloadBytes = (1<<20+16)*4/3 + 64<<10
-	// encryptBytes bounds what is to be encrypted, as executeBodyBytes does.
+	// encryptBytes is the largest body of a program to encrypt, with every byte of
+	// the program escaped.
 	encryptBytes = 6<<20 + 64<<10
 )
 
@@ -125,101 +165,87 @@ func (h *Handler) registerZK() {
 	}
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "encryptCode", Method: http.MethodPost, Path: zkPath + "/encrypt",
-			Summary: "Encrypt a program, to try it", Tags: []string{tagZK},
-			Description: "A helper for testing: here the server sees the program and the password, which it keeps neither of. Real clients encrypt themselves, as docs/zero-knowledge.md describes.",
+			OperationID: "encryptProgram", Method: http.MethodPost, Path: zkPath + "/encrypt",
+			Summary: "Encrypt a program for a test", Tags: []string{tagZK},
+			Description: "Encrypts a program for a test. The server sees the program and the password, and stores neither. Real clients encrypt by themselves, as docs/zero-knowledge.md describes.",
 		},
 		maxBytes: encryptBytes,
 		example:  map[string]any{"code": "print(42)", "masterPassword": "correct horse battery"},
 		answer:   payload,
-	}, offeredZK(h, h.encryptCode))
+	}, ifZK(h, h.encryptCode))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "putCode", Method: http.MethodPut, Path: zkByNamePath, DefaultStatus: http.StatusOK,
+			OperationID: "storeEncryptedProgram", Method: http.MethodPut, Path: zkByNamePath, DefaultStatus: http.StatusOK,
 			Summary: "Store an encrypted program", Tags: []string{tagZK},
-			Description: "Makes or replaces the program of that name. Form and bounds are checked; that the ciphertext can be opened nobody here can know.",
+			Description: "Creates or replaces the program with this name. The server checks the format. It cannot check that the ciphertext can be decrypted.",
 			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[EncryptedCodeMetadata]())},
 			Errors:      []int{http.StatusConflict},
 		},
 		maxBytes: payloadBytes,
 		example:  payload, answer: metadata,
 		action: pyth.ActionZKStored,
-	}, offeredZK(h, h.putCode))
+	}, ifZK(h, h.putCode))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "listCode", Method: http.MethodGet, Path: zkCodePath,
+			OperationID: "listEncryptedPrograms", Method: http.MethodGet, Path: zkCodePath,
 			Summary: "List the encrypted programs", Tags: []string{tagZK},
-			Description: "Lists the encrypted programs of yours by name.",
+			Description: "Lists your encrypted programs, sorted by name.",
 		},
 		answer: map[string]any{"code": []any{metadata}},
-	}, offeredZK(h, h.listCode))
+	}, ifZK(h, h.listCode))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "getCode", Method: http.MethodGet, Path: zkByNamePath,
+			OperationID: "getEncryptedProgram", Method: http.MethodGet, Path: zkByNamePath,
 			Summary: "Get an encrypted program", Tags: []string{tagZK},
-			Description: "Returns the program as it was stored.",
+			Description: "Returns the encrypted program as it was stored.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: payload,
-	}, offeredZK(h, h.getCode))
+	}, ifZK(h, h.getCode))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "deleteCode", Method: http.MethodDelete, Path: zkByNamePath,
+			OperationID: "deleteEncryptedProgram", Method: http.MethodDelete, Path: zkByNamePath,
 			Summary: "Delete an encrypted program", Tags: []string{tagZK},
-			Description: "Deletes the program.",
+			Description: "Deletes the encrypted program.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionZKDeleted,
-	}, offeredZK(h, h.deleteCode))
+	}, ifZK(h, h.deleteCode))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "executeCode", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
+			OperationID: "runEncryptedProgram", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
-			Description: "Runs the program as execute does. It is decrypted in the sandbox, which counts as part of the run. A wrong password is a run that fails: status is failed and error.name DecryptionError.",
+			Description: "Runs the program as runProgram does. The sandbox decrypts it, as part of the run. With a wrong password the run fails: status is failed and error.name is DecryptionError.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits),
 		timeout:  h.cfg.Limits.MaxTimeout + queueAllowance,
 		example:  map[string]any{"masterPassword": "correct horse battery"},
+		answer:   exampleExecution(),
 		action:   pyth.ActionZKExecuted,
-	}, offeredZK(h, h.executeCode))
-	h.likeExecute()
+	}, ifZK(h, h.executeCode))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "reserveSandbox", Method: http.MethodPost, Path: zkPath + "/sandboxes", DefaultStatus: http.StatusCreated,
 			Summary: "Reserve a sandbox for a sealed password", Tags: []string{tagZK},
-			Description: "Has a sandbox make a key pair. Seal the password to its public key, and this server only passes on what it cannot read. The sandbox serves one run and is destroyed.",
+			Description: "Reserves a sandbox, which creates a key pair. Encrypt the password to its public key, so that the server cannot read it. The sandbox serves one run.",
 			Errors:      []int{http.StatusConflict},
 		},
 		answer: map[string]any{
 			"sandboxId": "<sandbox id>", "publicKey": "QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4=", "expiresAt": "2026-04-04T08:28:21.123Z",
 		},
-	}, offeredZK(h, h.reserveSandbox))
-}
-
-// likeExecute gives ZKExecuteRequest the fields that ExecuteRequest has, with
-// their bounds, but for those that the program says.
-func (h *Handler) likeExecute() {
-	registry := h.api.OpenAPI().Components.Schemas
-	execute := registry.Schema(reflect.TypeFor[ExecuteRequest](), false, "")
-	locked := registry.Schema(reflect.TypeFor[ZKExecuteRequest](), false, "")
-	maps.Copy(locked.Properties, execute.Properties)
-	for _, name := range []string{"code", "language"} {
-		delete(locked.Properties, name)
-		locked.Required = slices.DeleteFunc(locked.Required, func(r string) bool { return r == name })
-	}
-	locked.PrecomputeMessages()
+	}, ifZK(h, h.reserveSandbox))
 }
 
 func (h *Handler) createdResponse(body reflect.Type) *huma.Response {
 	schema := h.api.OpenAPI().Components.Schemas.Schema(body, true, "")
-	return &huma.Response{Description: "Created", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	return &huma.Response{Description: "Created", Content: map[string]*huma.MediaType{applicationJSON: {Schema: schema}}}
 }
 
-// offeredZK is the handler where encrypted programs are kept.
-func offeredZK[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
-	return where(h.cfg.ZK != nil, "encrypted programs", handle)
+// ifZK returns the handler if this server stores encrypted programs.
+func ifZK[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return ifEnabled(h.cfg.ZK != nil, "encrypted programs", handle)
 }
 
 func (r *ZKEncryptRequest) confidential() (field string, to *sensitive) {
@@ -241,7 +267,7 @@ func (h *Handler) encryptCode(ctx context.Context, in *encryptInput) (*payloadOu
 }
 
 func (h *Handler) putCode(ctx context.Context, in *storeInput) (*storeOutput, error) {
-	c, err := in.Value.code()
+	c, err := in.Value.program()
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +318,7 @@ func (h *Handler) reserveSandbox(ctx context.Context, _ *noInput) (*zkSandboxOut
 
 func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*executeOutput, error) {
 	defer clear(in.Value.MasterPassword)
-	locked, err := in.Value.locked()
+	job, err := in.Value.encryptedJob()
 	if err != nil {
 		return nil, err
 	}
@@ -301,12 +327,12 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 		return nil, err
 	}
 	user := caller(ctx).User.ID
-	if locked.Code, err = h.cfg.ZK.Code(ctx, user, in.Name); err != nil {
+	if job.Code, err = h.cfg.ZK.Code(ctx, user, in.Name); err != nil {
 		h.noteDenied(ctx, err)
 		return nil, err
 	}
-	locked.Name = in.Name
-	program.Language, program.Encrypted = locked.Code.Language, locked
+	job.Name = in.Name
+	program.Language, program.Encrypted = job.Code.Language, job
 	out, err := h.run(ctx, in.r, in.w, program)
 	if err == nil {
 		h.cfg.ZK.NoteExecuted(user, in.Name)
@@ -314,17 +340,18 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	return out, err
 }
 
-// locked is what opens the program, which the caller adds.
-func (r *ZKExecuteRequest) locked() (*pyth.EncryptedJob, error) {
+// encryptedJob returns the password in the form that the request has. The caller
+// adds the program.
+func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {
 	case r.SealedPassword == "" && r.SandboxID == "":
 		if len(r.MasterPassword) == 0 {
-			return nil, fault("body.masterPassword", "is required, or sealedPassword and sandboxId are")
+			return nil, fault("body.masterPassword", "is required, unless sealedPassword and sandboxId are given")
 		}
 		return &pyth.EncryptedJob{Password: r.MasterPassword}, nil
 	case len(r.MasterPassword) > 0:
-		return nil, fault("body.masterPassword", "must be left out beside sealedPassword and sandboxId")
+		return nil, fault("body.masterPassword", "must not be given together with sealedPassword and sandboxId")
 	case r.SealedPassword == "":
 		return nil, fault("body.sealedPassword", "is required with sandboxId")
 	case r.SandboxID == "":
@@ -339,8 +366,8 @@ func (r *ZKExecuteRequest) locked() (*pyth.EncryptedJob, error) {
 
 const notBase64 = "is not standard base64 with padding"
 
-// code is the payload in the server's terms.
-func (p *ZKPayload) code() (*pyth.EncryptedProgram, error) {
+// program returns the encrypted program of the payload.
+func (p *ZKPayload) program() (*pyth.EncryptedProgram, error) {
 	c := &pyth.EncryptedProgram{
 		Language: pyth.Language(p.Language),
 		Name:     p.Name,
@@ -367,7 +394,7 @@ func zkPayload(c *pyth.EncryptedProgram) ZKPayload {
 	encode := base64.StdEncoding.EncodeToString
 	return ZKPayload{
 		Version:  1,
-		Language: string(c.Language),
+		Language: Language(c.Language),
 		Name:     c.Name,
 		KDF: ZKKDF{
 			Name: "argon2id", Salt: encode(c.KDF.Salt), Time: c.KDF.Time, MemoryKiB: c.KDF.MemoryKiB, Parallelism: c.KDF.Parallelism,
@@ -380,7 +407,7 @@ func zkPayload(c *pyth.EncryptedProgram) ZKPayload {
 func encryptedCodeMetadata(c *pyth.StoredProgram) EncryptedCodeMetadata {
 	return EncryptedCodeMetadata{
 		Name:           c.Name,
-		Language:       string(c.Language),
+		Language:       Language(c.Language),
 		SizeBytes:      c.SizeBytes,
 		CreatedAt:      Timestamp(c.CreatedAt),
 		UpdatedAt:      Timestamp(c.UpdatedAt),

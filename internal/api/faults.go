@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,26 +139,30 @@ func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *p
 	return nil, "", false
 }
 
-// queryNames are the parameters that an operation takes in the query, by their
-// names.
-func queryNames(op *huma.Operation) map[string]*huma.Param {
-	names := map[string]*huma.Param{}
+// queryEnums returns the query parameters of an operation by name, each with the
+// values that it may have; nil for any.
+func (h *Handler) queryEnums(op *huma.Operation) map[string][]string {
+	params := map[string][]string{}
 	for _, p := range op.Parameters {
 		if p.In == "query" {
-			names[p.Name] = p
+			params[p.Name] = h.enumOf(p)
 		}
 	}
-	return names
+	return params
 }
 
-// enumOf are the values that a parameter may have; nil for any.
-func enumOf(p *huma.Param) []string {
-	if p == nil || p.Schema == nil {
+// enumOf returns the values that a parameter may have; nil for any.
+func (h *Handler) enumOf(p *huma.Param) []string {
+	s := p.Schema
+	if s != nil && s.Ref != "" {
+		s = h.api.OpenAPI().Components.Schemas.SchemaFromRef(s.Ref)
+	}
+	if s == nil {
 		return nil
 	}
 	var values []string
-	for _, e := range p.Schema.Enum {
-		values = append(values, fmt.Sprint(reflect.ValueOf(e)))
+	for _, e := range s.Enum {
+		values = append(values, fmt.Sprint(e))
 	}
 	return values
 }

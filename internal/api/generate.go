@@ -11,85 +11,89 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// GenerateRequest asks for a program in words.
+// GenerateRequest describes a program that a model is to write.
 type GenerateRequest struct {
-	Prompt          string          `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program is to do."`
-	Language        string          `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python, or that of the session."`
-	Execute         *bool           `json:"execute,omitempty" doc:"Whether the program is run, and mended when it fails. Default: true."`
-	Model           string          `json:"model,omitempty" maxLength:"128" doc:"The model that writes it. Default: that of the server."`
-	MaxAttempts     int64           `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" doc:"How many programs may be written until one succeeds. Default: 3."`
-	InstallPackages bool            `json:"installPackages,omitempty" doc:"Whether packages may be installed that a program lacks."`
-	Files           []InputFile     `json:"files,omitempty" doc:"Files to put into the working directory. The model sees their names and the first kilobyte of those that are text."`
-	Secrets         []string        `json:"secrets,omitempty" maxItems:"200" doc:"Names of the secrets to inject as environment variables. Default: all of yours; an empty list is for none. The model sees names and descriptions, never a value."`
-	TimeoutMs       int64           `json:"timeoutMs,omitempty" minimum:"1" doc:"How long each run may take by the clock."`
-	Limits          *LimitsRequest  `json:"limits,omitempty" doc:"Bounds of each run; what is left out has the default."`
-	Network         *NetworkRequest `json:"network,omitempty" doc:"What the program may reach. Default: nothing."`
-	SessionID       string          `json:"sessionId,omitempty" maxLength:"128" doc:"The session to run in. Of one in Python the model sees the names and types of what it has defined."`
-	Labels          []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the runs by."`
-	RedactSecrets   *bool           `json:"redactSecrets,omitempty" doc:"Whether values of secrets are replaced in the output that you get, as in executions. What the model gets has none. Default: true."`
+	_ struct{} `doc:"A program for a model to write."`
+
+	RunSettings
+
+	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program is to do. The model also sees the names and descriptions of the secrets. It sees the names of the files and the first kilobyte of text files. In a Python session it sees the names and types of the variables." example:"Print the first ten primes."`
+	Language        Language `json:"language,omitempty" doc:"The language of the program. If it is absent, it is that of the session, or python without a session." example:"python"`
+	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program, and lets the model correct it when it fails."`
+	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If it is absent, the server chooses."`
+	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of programs that the model writes until one succeeds."`
+	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install packages that a program lacks."`
 }
 
-// GenerateResponse is a program and how it did.
+// GenerateResponse is a generated program and its run.
 type GenerateResponse struct {
-	ID              string           `json:"id"`
-	Language        string           `json:"language" example:"python"`
-	Code            string           `json:"code" doc:"The program: that of the last attempt."`
-	Explanation     string           `json:"explanation" doc:"What the model says about it."`
-	Model           string           `json:"model" doc:"The model that wrote it."`
-	Attempts        []Attempt        `json:"attempts" doc:"All programs that were written, in order."`
-	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program; absent if it was not run. A program that still fails after the last attempt is an answer of 200, too."`
+	_ struct{} `doc:"A generated program and its run."`
+
+	ID              string           `json:"id" doc:"The id of the generation." example:"gen_01k7"`
+	Language        Language         `json:"language" doc:"The language of the program." example:"python"`
+	Code            string           `json:"code" doc:"The source code of the last attempt." example:"print(42)"`
+	Explanation     string           `json:"explanation" doc:"The explanation of the model for the last attempt." example:"Prints 42."`
+	Model           string           `json:"model" doc:"The model that wrote the program." example:"claude-sonnet-4-5"`
+	Attempts        []Attempt        `json:"attempts" doc:"All programs that the model wrote, in order."`
+	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if it was not run. The HTTP status is 200 for a program that still fails, too."`
 	MissingPackages []string         `json:"missingPackages" doc:"Packages that an attempt imported and that are not installed."`
-	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why a program that failed was not mended further, or not run, if it was not for maxAttempts."`
-	Usage           TokenUsage       `json:"usage"`
-	CreatedAt       Timestamp        `json:"createdAt"`
+	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct a program further, if the reason is not maxAttempts."`
+	Usage           TokenUsage       `json:"usage" doc:"The tokens that the model used for all attempts."`
+	CreatedAt       Timestamp        `json:"createdAt" doc:"When the server accepted the request."`
 }
 
-// Attempt is a program and the run of it.
+// Attempt is one program of a generation.
 type Attempt struct {
-	Code        string           `json:"code"`
-	Explanation string           `json:"explanation"`
-	Execution   *ExecuteResponse `json:"execution,omitempty"`
+	_ struct{} `doc:"One program of a generation."`
+
+	Code        string           `json:"code" doc:"The source code." example:"print(42)"`
+	Explanation string           `json:"explanation" doc:"The explanation of the model." example:"Prints 42."`
+	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if it was not run."`
 }
 
-// Stopped is what came in between.
+// Stopped tells why a generation ended early.
 type Stopped struct {
-	Code   string `json:"code" doc:"A code as of an Error." example:"llm_failed"`
-	Detail string `json:"detail"`
+	_ struct{} `doc:"Why a generation ended early."`
+
+	Code   ErrorCode `json:"code" doc:"The kind of error." example:"llm_failed"`
+	Detail string    `json:"detail" doc:"What happened and what to do about it." example:"The model refused the request. Change the prompt."`
 }
 
-// TokenUsage is what the model took, for all attempts.
+// TokenUsage has the tokens that the model used for all attempts.
 type TokenUsage struct {
-	InputTokens       int64 `json:"inputTokens" doc:"Tokens that the model read."`
-	CachedInputTokens int64 `json:"cachedInputTokens" doc:"How many of them came out of the provider's cache."`
-	OutputTokens      int64 `json:"outputTokens" doc:"Tokens that the model wrote."`
+	_ struct{} `doc:"The tokens that the model used."`
+
+	InputTokens       int64 `json:"inputTokens" doc:"The number of tokens that the model read." example:"1400"`
+	CachedInputTokens int64 `json:"cachedInputTokens" doc:"The number of input tokens that came from the cache of the provider." example:"1200"`
+	OutputTokens      int64 `json:"outputTokens" doc:"The number of tokens that the model wrote." example:"120"`
 }
 
 type (
 	generateInput struct{ body[GenerateRequest] }
-	// generateOutput writes the answer, in one of its two forms.
+	// generateOutput writes the answer as JSON or as a stream.
 	generateOutput struct{ Body func(huma.Context) }
 )
 
-// mostAttempts is the bound in the schema.
+// mostAttempts is the maximum of maxAttempts in the schema.
 const mostAttempts = 5
 
-// maxPromptBytes is a prompt with every character of four bytes, or escaped as a
-// pair of \uXXXX.
+// maxPromptBytes is the largest prompt: every character is four bytes long, or a
+// pair of \uXXXX escapes.
 const maxPromptBytes = 12 * 32_000
 
 func (h *Handler) registerGenerate() {
 	if h.cfg.Generations == nil {
 		return
 	}
-	h.boundGenerate()
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "generate", Method: http.MethodPost, Path: "/api/v1/generate",
-			Summary: "Write a program", Tags: []string{"Generate"},
-			Description: "Has a model write a program that does what the prompt says, runs it, and has it mended as long as it fails and attempts are left. Closing the connection ends it. A caller that accepts text/event-stream hears of it while it goes on.",
-			Responses: h.bothForms("The program and how it did", reflect.TypeFor[GenerateResponse](),
-				"for each attempt: attempt {number}; text {text}, more of the explanation; "+
-					"code {code}; and the events of its execution but end. At last end, a GenerateResponse in which stdout and stderr are empty, or error, an Error."),
+			OperationID: "generateProgram", Method: http.MethodPost, Path: "/api/v1/generate",
+			Summary: "Generate a program", Tags: []string{"Generate"},
+			Description: "Lets a model write a program for the prompt and runs it. If it fails, the model corrects it until the attempts are used up. To cancel, close the connection. With Accept: text/event-stream the answer is a stream of events.",
+			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
+				"Each attempt sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of its run except end. "+
+					"The last event is end, a GenerateResponse with empty stdout and stderr, or error, an Error.",
+				"event: attempt\ndata: {\"number\":1}\n\nevent: code\ndata: {\"code\":\"print(42)\"}\n\n"),
 			Errors: []int{
 				http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout,
 			},
@@ -107,16 +111,6 @@ func (h *Handler) registerGenerate() {
 		},
 		action: pyth.ActionCodeGenerated,
 	}, h.generate)
-}
-
-// boundGenerate gives the schema the limits that are those of an execution.
-func (h *Handler) boundGenerate() {
-	registry := h.api.OpenAPI().Components.Schemas
-	execute := registry.Schema(reflect.TypeFor[ExecuteRequest](), false, "")
-	generate := registry.Schema(reflect.TypeFor[GenerateRequest](), false, "")
-	generate.Properties["timeoutMs"].Maximum = execute.Properties["timeoutMs"].Maximum
-	generate.Properties["files"].MaxItems = execute.Properties["files"].MaxItems
-	generate.PrecomputeMessages()
 }
 
 func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOutput, error) {
@@ -148,7 +142,7 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 	return &generateOutput{Body: h.inJSON(http.StatusOK, answer)}, nil
 }
 
-// request is the request in the server's terms.
+// request returns the request for the service.
 func (r *GenerateRequest) request() (*pyth.GenerateRequest, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -177,7 +171,7 @@ func generateResponse(g *pyth.Generation) *GenerateResponse {
 	last := g.Last()
 	out := &GenerateResponse{
 		ID:              string(g.ID),
-		Language:        string(g.Language),
+		Language:        Language(g.Language),
 		Code:            last.Code,
 		Explanation:     last.Explanation,
 		Model:           g.Model,
@@ -194,7 +188,7 @@ func generateResponse(g *pyth.Generation) *GenerateResponse {
 		out.Attempts[i] = Attempt{Code: a.Code, Explanation: a.Explanation, Execution: executionOf(a)}
 	}
 	if s := g.Stopped; s != nil {
-		out.Stopped = &Stopped{Code: string(s.Code), Detail: s.Message}
+		out.Stopped = &Stopped{Code: ErrorCode(s.Code), Detail: s.Message}
 	}
 	return out
 }
@@ -220,16 +214,16 @@ type (
 	}
 )
 
-// Attempt tells that a program is about to be written.
+// Attempt sends that the model begins with a program.
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
-// Text tells more of the explanation.
+// Text sends the next part of the explanation.
 func (s *generateStream) Text(text string) error { return s.send("text", textEvent{text}) }
 
-// Code tells the program.
+// Code sends the program.
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
-// Started tells which run it is, after all that the one before has printed.
+// Started sends the id of the next run, after all output of the last one.
 func (s *generateStream) Started(id pyth.ExecutionID) error {
 	if err := s.flush(); err != nil {
 		return err

@@ -93,7 +93,6 @@ type Handler struct {
 	now      func() time.Time
 	mux      *http.ServeMux
 	api      huma.API
-	problems *problems
 	limits   *limiters
 	denied   *denied
 	metrics  *metrics
@@ -124,17 +123,16 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Now = time.Now
 	}
 	h := &Handler{
-		cfg:      cfg,
-		log:      cfg.Logger,
-		now:      cfg.Now,
-		mux:      http.NewServeMux(),
-		problems: newProblems(),
-		limits:   newLimiters(cfg.RateLimits, cfg.Now),
-		denied:   newDenied(cfg.Denials, cfg.Now),
-		bodies:   newBodyBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
+		cfg:    cfg,
+		log:    cfg.Logger,
+		now:    cfg.Now,
+		mux:    http.NewServeMux(),
+		limits: newLimiters(cfg.RateLimits, cfg.Now),
+		denied: newDenied(cfg.Denials, cfg.Now),
+		bodies: newBodyBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
-	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI(cfg.Version)})}
+	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI()})}
 	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate, h.checkQuery)
 	h.registerAccounts()
 	h.registerKeys()
@@ -148,6 +146,9 @@ func New(cfg Config) (*Handler, error) {
 	h.registerGenerate()
 	h.registerHealth()
 	h.registerInfo()
+	registerParts(h.api.OpenAPI().Components.Schemas)
+	resolveDefaults(h.api.OpenAPI().Components.Schemas)
+	h.boundSchemas()
 	h.serveDocuments()
 	h.serveMetrics()
 	h.metrics.prepare(h.api.OpenAPI(), cfg.Languages)

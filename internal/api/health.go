@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -15,32 +16,47 @@ import (
 
 // HealthResponse is the state of the server.
 type HealthResponse struct {
-	Status   string                 `json:"status" enum:"ok,degraded,unavailable" doc:"The worst of the checks."`
-	Version  string                 `json:"version"`
-	UptimeMs int64                  `json:"uptimeMs" minimum:"0"`
-	Checks   map[string]HealthCheck `json:"checks" doc:"What the server depends on, by name."`
+	_ struct{} `doc:"The state of the server."`
+
+	Status HealthStatus `json:"status" doc:"The worst state of all checks." example:"ok"`
+	ServerState
 }
 
-// HealthCheck is the state of one thing.
+// ServerState has the checks of the server.
+type ServerState struct {
+	_ struct{} `doc:"The version, the uptime and the checks of the server."`
+
+	Version  string                 `json:"version" doc:"The version of the server." example:"1.0.0"`
+	UptimeMs int64                  `json:"uptimeMs" minimum:"0" doc:"The time since the start of the server." example:"60000"`
+	Checks   map[string]HealthCheck `json:"checks" doc:"The state of each dependency by name."`
+}
+
+// HealthCheck is the state of one dependency.
 type HealthCheck struct {
-	Status string `json:"status" enum:"ok,degraded,unavailable"`
-	Detail string `json:"detail,omitzero"`
-	// FreeBytes is a pointer, because a disk without room has 0.
-	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"Of the disk: what may still be written."`
-	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"Of the disk: its size."`
+	_ struct{} `doc:"The state of one dependency."`
+
+	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
+	Detail string       `json:"detail,omitzero" doc:"More about the state." example:"9.3 GiB free"`
+	// FreeBytes is a pointer, because a full disk has 0.
+	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
+	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
+}
+
+// HealthProblem is the error of a server that cannot run programs. It has the
+// members of an Error and of ServerState (RFC 9457, section 3.2).
+type HealthProblem struct {
+	_ struct{} `doc:"The error of a server that cannot run programs, with its state."`
+
+	Error
+	ServerState
 }
 
 // ProbeResponse answers a probe.
 type ProbeResponse struct {
-	Status string `json:"status" enum:"ok"`
-}
+	_ struct{} `doc:"The answer to a probe."`
 
-// Statuses of checks.
-const (
-	statusOK          = "ok"
-	statusDegraded    = "degraded"
-	statusUnavailable = "unavailable"
-)
+	Status HealthStatus `json:"status" doc:"Always ok. The answer of a server that is not ready is 503." example:"ok"`
+}
 
 type (
 	healthOutput struct{ Body HealthResponse }
@@ -48,12 +64,10 @@ type (
 	noInput      struct{}
 )
 
-// unhealthy is the error of a server that cannot run programs: an Error that
-// also has the members of HealthResponse, but for status, which the two know
-// as different things.
+// unhealthy is the error that is answered with a HealthProblem.
 type unhealthy struct {
 	problem *Error
-	state   HealthResponse
+	state   ServerState
 }
 
 var (
@@ -67,14 +81,9 @@ func (u *unhealthy) GetStatus() int               { return u.problem.GetStatus()
 func (u *unhealthy) GetHeaders() http.Header      { return u.problem.GetHeaders() }
 func (u *unhealthy) ContentType(ct string) string { return u.problem.ContentType(ct) }
 
-// MarshalJSON adds the members (RFC 9457, section 3.2).
+// MarshalJSON writes the HealthProblem.
 func (u *unhealthy) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		*Error
-		Version  string                 `json:"version"`
-		UptimeMs int64                  `json:"uptimeMs"`
-		Checks   map[string]HealthCheck `json:"checks"`
-	}{u.problem, u.state.Version, u.state.UptimeMs, u.state.Checks}, json.Deterministic(true))
+	return json.Marshal(HealthProblem{Error: *u.problem, ServerState: u.state}, json.Deterministic(true))
 }
 
 const tagSystem = "System"
@@ -87,21 +96,30 @@ func (h *Handler) registerHealth() {
 			"disk": map[string]any{"status": "ok", "detail": "9.3 GiB free", "freeBytes": 10_000_000_000, "totalBytes": 20_000_000_000},
 		},
 	}
-	for path, id := range map[string]string{"/api/health": "health", "/health": "healthAlias"} {
+	for path, id := range map[string]string{"/api/health": "getHealth", "/health": "getHealthAlias"} {
 		register(h, operation{
 			Operation: huma.Operation{
 				OperationID: id, Method: http.MethodGet, Path: path,
-				Summary: "Tell the server's state", Tags: []string{tagSystem},
-				Description: "Tells whether programs can be run and how what the server depends on is doing. When they cannot be run it is 503, and the error has version, uptimeMs and checks as well.",
+				Summary: "Get the state of the server", Tags: []string{tagSystem},
+				Description: "Returns whether the server can run programs, and the state of its dependencies. If it cannot run programs, the status is 503 and the error has version, uptimeMs and checks.",
 			},
 			public: true, answer: example,
 		}, h.health)
+		documented(h.api.OpenAPI(), http.MethodGet, path).Responses["503"].Content[applicationProblem] = &huma.MediaType{
+			Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[HealthProblem](), true, ""),
+			Example: map[string]any{
+				"type": "/docs/errors#unavailable", "title": findProblemType(pyth.CodeUnavailable).title, "status": 503,
+				"detail":   "The server cannot run programs. These checks failed: sandbox. Try again later.",
+				"instance": "urn:pyth-on:request:4f2c9a", "code": "unavailable", "requestId": "4f2c9a",
+				"version": "1.0.0", "uptimeMs": 60000, "checks": map[string]any{"sandbox": map[string]any{"status": "unavailable"}},
+			},
+		}
 	}
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "live", Method: http.MethodGet, Path: "/healthz",
-			Summary: "Tell that the process lives", Tags: []string{tagSystem},
-			Description: "Answers as long as the process can answer at all.",
+			OperationID: "checkLiveness", Method: http.MethodGet, Path: "/healthz",
+			Summary: "Check that the process is alive", Tags: []string{tagSystem},
+			Description: "Answers 200 while the process is alive.",
 		},
 		public: true, answer: map[string]any{"status": "ok"},
 	}, func(context.Context, *noInput) (*probeOutput, error) {
@@ -109,9 +127,9 @@ func (h *Handler) registerHealth() {
 	})
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "ready", Method: http.MethodGet, Path: "/readyz",
-			Summary: "Tell whether to send requests here", Tags: []string{tagSystem},
-			Description: "503 while the server is shutting down or cannot run programs.",
+			OperationID: "checkReadiness", Method: http.MethodGet, Path: "/readyz",
+			Summary: "Check that the server takes requests", Tags: []string{tagSystem},
+			Description: "Answers 200 when the server takes requests. The status is 503 while the server shuts down or cannot run programs.",
 		},
 		public: true, answer: map[string]any{"status": "ok"},
 	}, h.ready)
@@ -120,14 +138,14 @@ func (h *Handler) registerHealth() {
 func (h *Handler) health(ctx context.Context, _ *noInput) (*healthOutput, error) {
 	state := h.state(ctx)
 	if state.Status == statusUnavailable {
-		return nil, &unhealthy{problem: h.unavailable(ctx, state), state: state}
+		return nil, &unhealthy{problem: h.unavailable(ctx, state), state: state.ServerState}
 	}
 	return &healthOutput{Body: state}, nil
 }
 
 func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	if h.draining.Load() {
-		return nil, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down."}
+		return nil, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Send requests to another server, or try again later."}
 	}
 	if state := h.state(ctx); state.Status == statusUnavailable {
 		return nil, h.unavailable(ctx, state)
@@ -135,25 +153,24 @@ func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	return &probeOutput{ProbeResponse{Status: statusOK}}, nil
 }
 
-// state is the worst of the checks. Without a sandbox that is ok nothing can
-// be run, so a degraded one makes the server unavailable.
+// state returns the checks and the worst of their states. The server cannot run
+// programs without a working sandbox, so a degraded one makes it unavailable.
 func (h *Handler) state(ctx context.Context) HealthResponse {
-	out := HealthResponse{
-		Status:   statusOK,
+	out := HealthResponse{Status: statusOK, ServerState: ServerState{
 		Version:  h.cfg.Version,
 		UptimeMs: max(h.now().Sub(h.cfg.StartedAt).Milliseconds(), 0),
 		Checks:   map[string]HealthCheck{},
-	}
+	}}
 	for name, check := range h.cfg.Health.Health(ctx) {
-		shown := HealthCheck{Status: check.Status, Detail: check.Detail, TotalBytes: check.TotalBytes}
+		shown := HealthCheck{Status: HealthStatus(check.Status), Detail: check.Detail, TotalBytes: check.TotalBytes}
 		if check.TotalBytes > 0 {
 			free := max(check.FreeBytes, 0)
 			shown.FreeBytes = &free
 		}
 		out.Checks[name] = shown
 		switch {
-		case check.Status == statusOK:
-		case check.Status == statusDegraded && name != "sandbox":
+		case shown.Status == statusOK:
+		case shown.Status == statusDegraded && name != "sandbox":
 			if out.Status == statusOK {
 				out.Status = statusDegraded
 			}
@@ -171,8 +188,8 @@ func (h *Handler) unavailable(ctx context.Context, state HealthResponse) *Error 
 			down = append(down, name)
 		}
 	}
-	return h.problems.of(requestOf(ctx), &pyth.Error{
+	return newProblem(requestOf(ctx), &pyth.Error{
 		Code:    pyth.CodeUnavailable,
-		Message: "Programs cannot be run now. Not ok: " + strings.Join(down, ", ") + ".",
+		Message: "The server cannot run programs. These checks failed: " + strings.Join(down, ", ") + ". Try again later. Operators: run `pyth-on doctor` for the cause.",
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,13 +14,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// init sets the hooks by which huma is told how errors and schemas look. huma
-// has them only as package variables; they hold no state, so setting them once
-// for every API in the process is safe.
+// init sets the hooks of huma for errors and schemas. huma has them as package
+// variables only. They hold no state, so all APIs of a process can share them.
 func init() {
-	table := newProblems()
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
-		e := table.of(requestOf(ctx.Context()), humaError(status, msg, errs))
+		e := newProblem(requestOf(ctx.Context()), humaError(status, msg, errs))
 		for name, values := range e.headers {
 			for _, v := range values {
 				ctx.AppendHeader(name, v)
@@ -28,20 +26,19 @@ func init() {
 		}
 		return e
 	}
-	// huma asks for one only to learn the type.
+	// huma uses the result only for its type.
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
-		return table.of(&request{}, humaError(status, msg, errs))
+		return newProblem(&request{}, humaError(status, msg, errs))
 	}
 	// Lists are never null (docs/api.md).
 	huma.DefaultArrayNullable = false
-	// {"CODE": …} is an unknown field, not another way to write code.
+	// {"CODE": …} is an unknown field.
 	huma.ValidateStrictCasing = true
 	setMessages()
 }
 
-// humaError is what huma found wrong in our terms. Parameters are the only
-// thing that it still judges by itself; the values that it would echo are
-// dropped.
+// humaError converts an error of huma. huma checks parameters only. The values
+// in its messages are dropped.
 func humaError(status int, msg string, errs []error) error {
 	for _, err := range errs {
 		if e, ok := errors.AsType[*Error](err); ok {
@@ -57,7 +54,7 @@ func humaError(status int, msg string, errs []error) error {
 	if err := fieldErrors(errs).Err(); err != nil {
 		return err
 	}
-	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid."}
+	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid. Compare it with /docs."}
 }
 
 func fieldErrors(errs []error) pyth.FieldErrors {
@@ -70,7 +67,7 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 	return fields
 }
 
-// bodySpec is how an operation reads its body.
+// bodySpec has what an operation needs to read its body.
 type bodySpec struct {
 	registry huma.Registry
 	schema   *huma.Schema
@@ -87,13 +84,13 @@ const (
 	actionKey        = "action"
 )
 
-// body is the field by which an input takes a JSON body; embed it. Unlike
-// huma's own Body it says where JSON is broken and limits depth and time.
+// body is an input with a JSON body; embed it. In contrast to the Body of huma,
+// it reports where JSON is broken, and limits depth and time.
 type body[T any] struct {
-	// Value is zero when an optional body was left out.
+	// Value is zero if there is no body.
 	Value T
-	// r is the request, for operations that look at its headers, and w where a
-	// stream is written to.
+	// r is the request, for operations that read its headers. w is the writer of
+	// a stream.
 	r *http.Request
 	w http.ResponseWriter
 }
@@ -116,27 +113,27 @@ func (b *body[T]) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// operation is a huma.Operation and what huma has no place for.
+// operation is a huma.Operation with settings that huma does not have.
 type operation struct {
 	huma.Operation
-	// example and answer are shown in the documentation.
+	// example is a request body and answer a response body, for the documentation.
 	example, answer any
 	// bodyOptional allows the body to be left out.
 	bodyOptional bool
-	// maxBytes bounds the body; zero means smallBody.
+	// maxBytes is the largest body; zero means smallBody.
 	maxBytes int64
-	// public needs no credentials.
+	// public means that the operation needs no credentials.
 	public bool
-	// optionalCredentials leaves it to the handler to authenticate.
+	// optionalCredentials means that the handler authenticates the caller.
 	optionalCredentials bool
-	// timeout bounds the work; zero means Config.HandlerTimeout.
+	// timeout limits the work; zero means Config.HandlerTimeout.
 	timeout time.Duration
-	// action is what the audit log calls it; "" for what it does not tell of.
+	// action is the name in the audit log; "" if the log does not record it.
 	action pyth.Action
 }
 
-// register adds an operation: its documentation, and the handler behind the
-// authentication and the limits that the documentation speaks of.
+// register adds an operation: its documentation, and its handler with the
+// documented authentication and limits.
 func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
 	op.Metadata = map[string]any{}
 	if op.timeout > 0 {
@@ -145,7 +142,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	op.Metadata[actionKey] = op.action
 	switch {
 	case op.public:
-		// An empty list says "none"; a missing one would inherit.
+		// An empty list means none.
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:
@@ -168,20 +165,20 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		if answer, ok := errors.AsType[huma.StatusError](err); ok {
 			return nil, answer
 		}
-		return nil, h.problems.of(requestOf(ctx), err)
+		return nil, newProblem(requestOf(ctx), err)
 	})
 
-	// huma would read a body that it knows of before Resolve can, so it is
-	// told only now.
+	// huma would read a documented body before Resolve, so the body is documented
+	// only now.
 	doc := documented(h.api.OpenAPI(), op.Method, op.Path)
-	// huma assumes that it answers 422; here faulty input is 400.
+	// huma documents 422; here the status of invalid input is 400.
 	delete(doc.Responses, "422")
 	if hasBody {
 		registry := h.api.OpenAPI().Components.Schemas
 		schema := registry.Schema(b.bodyType(), true, "")
 		doc.RequestBody = &huma.RequestBody{
 			Required: !op.bodyOptional,
-			Content:  map[string]*huma.MediaType{"application/json": {Schema: schema, Example: op.example}},
+			Content:  map[string]*huma.MediaType{applicationJSON: {Schema: schema, Example: op.example}},
 		}
 		maxBytes := op.maxBytes
 		if maxBytes == 0 {
@@ -192,7 +189,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	documentResponses(doc, op.answer)
 }
 
-// documented is the operation as the document has it.
+// documented returns the documentation of an operation.
 func documented(api *huma.OpenAPI, method, path string) *huma.Operation {
 	item := api.Paths[path]
 	switch method {
@@ -207,29 +204,27 @@ func documented(api *huma.OpenAPI, method, path string) *huma.Operation {
 	}
 }
 
-// documentResponses adds the headers that every response has, and the example.
+// documentResponses adds the example to each JSON response that succeeds, and the
+// headers to all responses.
 func documentResponses(op *huma.Operation, answer any) {
 	for status, r := range op.Responses {
 		if r.Headers == nil {
 			r.Headers = map[string]*huma.Param{}
 		}
-		r.Headers[requestIDHeader] = stringHeader("Identifies the request in the server's log.")
+		r.Headers[requestIDHeader] = stringHeader("The id of the request in the log of the server.")
 		switch status {
 		case "401":
 			r.Headers["WWW-Authenticate"] = stringHeader("How to authenticate (RFC 6750).")
 		case "429":
-			r.Headers["RateLimit"] = stringHeader("What is left of each quota.")
+			r.Headers["RateLimit"] = stringHeader("What is left of each quota (draft-ietf-httpapi-ratelimit-headers).")
 			r.Headers["RateLimit-Policy"] = stringHeader("The quotas that apply.")
-			r.Headers["Retry-After"] = stringHeader("Seconds to wait before the next attempt.")
+			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
 		case "503":
-			r.Headers["Retry-After"] = stringHeader("Seconds to wait before the next attempt.")
+			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
 		}
-	}
-	if answer == nil {
-		return
-	}
-	if r := op.Responses[strconv.Itoa(op.DefaultStatus)]; r != nil && r.Content["application/json"] != nil {
-		r.Content["application/json"].Example = answer
+		if content := r.Content[applicationJSON]; content != nil && strings.HasPrefix(status, "2") {
+			content.Example = answer
+		}
 	}
 }
 

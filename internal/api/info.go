@@ -9,50 +9,60 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ServerInfo tells what this server offers.
+// ServerInfo describes the server.
 type ServerInfo struct {
-	Name          string         `json:"name" example:"Pyth-On API"`
-	Version       string         `json:"version"`
-	Documentation string         `json:"documentation" format:"uri-reference" example:"/docs"`
-	OpenAPI       string         `json:"openapi" format:"uri-reference" example:"/openapi.json"`
-	Languages     []LanguageInfo `json:"languages"`
-	Limits        ServerLimits   `json:"limits"`
-	Features      []string       `json:"features" doc:"The parts of the API that this server has."`
+	_ struct{} `doc:"What the server offers."`
+
+	Name          string         `json:"name" doc:"The name of the API." example:"Pyth-On API"`
+	Version       string         `json:"version" doc:"The version of the server." example:"1.0.0"`
+	Documentation string         `json:"documentation" format:"uri-reference" doc:"The URL of the documentation." example:"/docs"`
+	OpenAPI       string         `json:"openapi" format:"uri-reference" doc:"The URL of this document." example:"/openapi.json"`
+	Languages     []LanguageInfo `json:"languages" doc:"The languages of this server."`
+	Limits        ServerLimits   `json:"limits" doc:"The limits of this server."`
+	Features      []string       `json:"features" doc:"The parts of the API that this server has." example:"[\"execute\"]"`
 }
 
-// LanguageInfo is a language that programs may be in.
+// LanguageInfo is a language of the server.
 type LanguageInfo struct {
-	Name     string        `json:"name" example:"python"`
-	Version  string        `json:"version" doc:"That of the runtime that programs get unless they name another; empty if they have to."`
-	Runtimes []RuntimeInfo `json:"runtimes" doc:"What runs the language here; the first is the default."`
+	_ struct{} `doc:"A language of the server."`
+
+	Name     Language      `json:"name" doc:"The language." example:"python"`
+	Version  string        `json:"version" doc:"The version of the default runtime. Empty if a request must name a runtime." example:"3.14.6"`
+	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. The first is the default."`
 }
 
-// RuntimeInfo is what runs a language.
+// RuntimeInfo is a runtime of a language.
 type RuntimeInfo struct {
-	Name    string `json:"name" example:"python" doc:"What runtime of a request says."`
-	Version string `json:"version" doc:"That of its interpreter."`
+	_ struct{} `doc:"A runtime of a language."`
+
+	Name    string `json:"name" doc:"The value for the field runtime of a request." example:"python"`
+	Version string `json:"version" doc:"The version of the interpreter." example:"3.14.6"`
 }
 
-// ServerLimits are the bounds of an execution.
+// ServerLimits has the limits of all requests.
 type ServerLimits struct {
-	MaxCodeBytes     int64     `json:"maxCodeBytes"`
-	MaxStdinBytes    int64     `json:"maxStdinBytes"`
-	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"All files of a request together."`
-	MaxFiles         int       `json:"maxFiles"`
-	MaxArgs          int       `json:"maxArgs"`
-	DefaultTimeoutMs int64     `json:"defaultTimeoutMs"`
-	MaxTimeoutMs     int64     `json:"maxTimeoutMs"`
-	Default          RunLimits `json:"default" doc:"What a request that sets no limits gets."`
-	Max              RunLimits `json:"max" doc:"The most that a request may set."`
+	_ struct{} `doc:"The limits of all requests."`
+
+	MaxCodeBytes     int64     `json:"maxCodeBytes" doc:"The maximum size of the source code." example:"1048576"`
+	MaxStdinBytes    int64     `json:"maxStdinBytes" doc:"The maximum size of the standard input." example:"1048576"`
+	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"The maximum size of all files of a request together." example:"10485760"`
+	MaxFiles         int       `json:"maxFiles" doc:"The maximum number of files of a request." example:"64"`
+	MaxArgs          int       `json:"maxArgs" doc:"The maximum number of arguments." example:"64"`
+	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The default of timeoutMs." example:"30000"`
+	MaxTimeoutMs     int64     `json:"maxTimeoutMs" doc:"The maximum of timeoutMs." example:"300000"`
+	Default          RunLimits `json:"default" doc:"The limits of a run whose request has none."`
+	Max              RunLimits `json:"max" doc:"The largest limits that a request may have."`
 }
 
-// RunLimits are the limits of a run.
+// RunLimits has the limits of a run.
 type RunLimits struct {
-	MemoryBytes int64 `json:"memoryBytes"`
-	CPUMs       int64 `json:"cpuMs,omitzero" doc:"Absent where only the time-out bounds it."`
-	OutputBytes int64 `json:"outputBytes"`
-	DiskBytes   int64 `json:"diskBytes"`
-	Processes   int   `json:"processes"`
+	_ struct{} `doc:"The limits of a run."`
+
+	MemoryBytes int64 `json:"memoryBytes" doc:"The memory of all processes together." example:"268435456"`
+	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The processor time of all processes. Absent if only the time-out limits it." example:"300000"`
+	OutputBytes int64 `json:"outputBytes" doc:"The size of stdout, and the size of stderr." example:"1048576"`
+	DiskBytes   int64 `json:"diskBytes" doc:"The size of all files that the run writes." example:"104857600"`
+	Processes   int   `json:"processes" doc:"The number of processes and threads at the same time." example:"64"`
 }
 
 type infoOutput struct{ Body ServerInfo }
@@ -60,12 +70,28 @@ type infoOutput struct{ Body ServerInfo }
 func (h *Handler) registerInfo() {
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "info", Method: http.MethodGet, Path: "/api",
-			Summary: "Tell what this server offers", Tags: []string{tagSystem},
-			Description: "Lists the languages, the limits and the parts of the API that this server has.",
+			OperationID: "getServerInfo", Method: http.MethodGet, Path: "/api",
+			Summary: "Get the features of the server", Tags: []string{tagSystem},
+			Description: "Returns the languages, the limits and the parts of the API of this server.",
 		},
 		public: true,
+		answer: map[string]any{
+			"name": apiName, "version": "1.0.0", "documentation": docsPath, "openapi": openAPIPath + ".json",
+			"languages": []any{map[string]any{
+				"name": "python", "version": "3.14.6", "runtimes": []any{map[string]any{"name": "python", "version": "3.14.6"}},
+			}},
+			"limits": map[string]any{
+				"maxCodeBytes": 1048576, "maxStdinBytes": 1048576, "maxFilesBytes": 10485760, "maxFiles": 64, "maxArgs": 64,
+				"defaultTimeoutMs": 30000, "maxTimeoutMs": 300000,
+				"default": exampleLimits(268435456), "max": exampleLimits(1073741824),
+			},
+			"features": []any{"execute"},
+		},
 	}, h.info)
+}
+
+func exampleLimits(memory int64) map[string]any {
+	return map[string]any{"memoryBytes": memory, "outputBytes": 1048576, "diskBytes": 104857600, "processes": 64}
 }
 
 func (h *Handler) info(context.Context, *noInput) (*infoOutput, error) {
@@ -96,7 +122,7 @@ func (h *Handler) info(context.Context, *noInput) (*infoOutput, error) {
 }
 
 func languageInfo(l pyth.LanguageInfo) LanguageInfo {
-	out := LanguageInfo{Name: string(l.Name), Version: l.Version, Runtimes: []RuntimeInfo{}}
+	out := LanguageInfo{Name: Language(l.Name), Version: l.Version, Runtimes: []RuntimeInfo{}}
 	if l.Version != "" {
 		out.Runtimes = append(out.Runtimes, RuntimeInfo{Name: string(l.Name.Runtime()), Version: l.Version})
 	}

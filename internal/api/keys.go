@@ -10,38 +10,53 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyRequest asks for an API key.
+// KeyRequest is the body of createApiKey.
 type KeyRequest struct {
-	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"What the key is for." example:"ci"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"When the key ends; without it the key does not expire."`
+	_ struct{} `doc:"The settings of a new API key."`
+
+	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that tells what the key is for." example:"ci"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If it is absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
 }
 
-// KeyInfo is an API key without the key.
+// KeyInfo describes an API key without the key itself.
 type KeyInfo struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name" example:"ci"`
-	Prefix    string    `json:"prefix" doc:"The visible start of the key."`
-	CreatedAt Timestamp `json:"createdAt"`
-	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"Absent for a key that does not expire."`
+	_ struct{} `doc:"An API key without the key itself."`
+
+	ID        string    `json:"id" doc:"The id of the key." example:"key_01k7"`
+	Name      string    `json:"name" doc:"A name that tells what the key is for." example:"ci"`
+	Prefix    string    `json:"prefix" doc:"The first characters of the key." example:"pyapi_x7Qd"`
+	CreatedAt Timestamp `json:"createdAt" doc:"When the key was created."`
+	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if it does not expire."`
 }
 
 // KeyCreated is a new API key.
 type KeyCreated struct {
+	_ struct{} `doc:"A new API key with the key itself."`
+
 	KeyInfo
-	Key string `json:"key" doc:"The key itself. It is not shown again."`
+	Key string `json:"key" doc:"The key itself. No other answer has it." example:"pyapi_x7Qd0000000000000000000000000000"`
 }
 
 // KeyList is a page of keys.
 type KeyList struct {
-	Keys       []KeyInfo `json:"keys"`
-	NextCursor string    `json:"nextCursor,omitzero" doc:"Pass it as cursor to get the next page; absent on the last one."`
+	_ struct{} `doc:"A page of API keys."`
+
+	Keys []KeyInfo `json:"keys" doc:"The keys, oldest first."`
+	ListPage
 }
 
-// Page is the part of a list that is asked for. huma looks only into exported
+// ListPage is the part of a list that leads to its next page.
+type ListPage struct {
+	_ struct{} `doc:"The part of a list that leads to its next page."`
+
+	NextCursor string `json:"nextCursor,omitzero" doc:"The cursor of the next page. Absent on the last page." example:"c2Vjb25kIHBhZ2U"`
+}
+
+// Page selects a page of a list. It is exported because huma ignores unexported
 // types.
 type Page struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"At most so many."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the last page. Leave it out for the first page."`
 }
 
 type (
@@ -50,7 +65,7 @@ type (
 	keyInput    struct{ body[KeyRequest] }
 	keyOutput   struct{ Body KeyCreated }
 	deleteInput struct {
-		ID string `path:"id" maxLength:"128" doc:"The key's id."`
+		ID string `path:"id" maxLength:"128" doc:"The id of the key."`
 	}
 )
 
@@ -61,26 +76,26 @@ func (h *Handler) registerKeys() {
 	created := map[string]any{"id": "<key id>", "name": "ci", "prefix": "pyapi_x7Qd", "createdAt": "2026-04-04T08:23:21.123Z", "key": "<API key>"}
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "listKeys", Method: http.MethodGet, Path: "/api/v1/keys",
+			OperationID: "listApiKeys", Method: http.MethodGet, Path: "/api/v1/keys",
 			Summary: "List the API keys", Tags: []string{tagKeys},
-			Description: "Lists the account's keys, oldest first, without the keys themselves.",
+			Description: "Lists the API keys of the account, oldest first. The keys themselves are not in the answer.",
 		},
 		answer: map[string]any{"keys": []any{info}},
 	}, h.listKeys)
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "createKey", Method: http.MethodPost, Path: "/api/v1/keys", DefaultStatus: http.StatusCreated,
-			Summary: "Make an API key", Tags: []string{tagKeys},
-			Description: "Makes a key and shows it this once: the server does not keep it.",
+			OperationID: "createApiKey", Method: http.MethodPost, Path: "/api/v1/keys", DefaultStatus: http.StatusCreated,
+			Summary: "Create an API key", Tags: []string{tagKeys},
+			Description: "Creates an API key and returns it once: the server does not store it.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"name": "ci"}, answer: created, action: pyth.ActionKeyCreated,
 	}, h.createKey)
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "deleteKey", Method: http.MethodDelete, Path: "/api/v1/keys/{id}",
+			OperationID: "deleteApiKey", Method: http.MethodDelete, Path: "/api/v1/keys/{id}",
 			Summary: "Delete an API key", Tags: []string{tagKeys},
-			Description: "Deletes the key; it stops working at once.",
+			Description: "Deletes the API key. It stops working at once.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionKeyRevoked,
@@ -97,7 +112,7 @@ func (h *Handler) listKeys(ctx context.Context, in *keysInput) (*keysOutput, err
 	if err != nil {
 		return nil, err
 	}
-	out := KeyList{Keys: make([]KeyInfo, len(keys)), NextCursor: newCursor(cursorKeys, user, next)}
+	out := KeyList{Keys: make([]KeyInfo, len(keys)), ListPage: ListPage{NextCursor: newCursor(cursorKeys, user, next)}}
 	for i, k := range keys {
 		out.Keys[i] = keyInfo(k)
 	}
@@ -108,7 +123,7 @@ func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, erro
 	var expires time.Time
 	if e := in.Value.ExpiresAt; e != nil {
 		if expires = *e; expires.IsZero() {
-			// To the service it would mean that the key does not expire.
+			// The service takes the zero time for a key that does not expire.
 			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
 		}
 	}

@@ -154,7 +154,7 @@ const keyPrefix = "pyapi_"
 
 // writeError answers with the error outside of huma.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	e := h.problems.of(requestOf(r.Context()), err)
+	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.headers {
 		for _, v := range values {
 			w.Header().Add(name, v)

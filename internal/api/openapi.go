@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"reflect"
 	"strings"
 	"sync"
 
@@ -12,67 +11,74 @@ import (
 )
 
 const (
-	apiName     = "Pyth-On API"
+	apiName = "Pyth-On API"
+	// apiVersion is the version of the API, by semantic versioning. It differs
+	// from the version of the server: it changes when the document changes.
+	apiVersion = "1.0.0"
+
 	openAPIPath = "/openapi"
 	docsPath    = "/docs"
 	errorsPath  = "/docs/errors"
+
+	schemaPrefix = "#/components/schemas/"
 )
 
-func newOpenAPI(version string) *huma.OpenAPI {
-	if version == "" {
-		version = "unknown"
-	}
+// newOpenAPI returns a document without operations.
+func newOpenAPI() *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title:       apiName,
-			Version:     version,
-			Description: "Runs untrusted code in sandboxes. Errors are problem details (RFC 9457) with a stable code. Unknown fields, duplicate keys and nulls in a body are refused.",
+			Title:   apiName,
+			Version: apiVersion,
+			Description: "Runs untrusted programs in sandboxes. An error is a problem detail (RFC 9457) with a stable code. " +
+				"The server refuses unknown fields, duplicate keys and nulls in a request. Answers may get new fields.",
+			License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
+			Contact: &huma.Contact{Name: "Pyth-On", URL: "https://github.com/pyth-on/pyth-on"},
 		},
-		Servers: []*huma.Server{{URL: "/"}},
+		Servers: []*huma.Server{{URL: "/", Description: "This server."}},
 		Tags: []*huma.Tag{
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
-			{Name: tagSecrets, Description: "Secrets that programs get as environment variables. They are stored encrypted and never shown."},
+			{Name: tagSecrets, Description: "Secrets that programs get as environment variables. The server stores them encrypted and never returns them."},
 			{Name: tagKeys, Description: "API keys of the account."},
-			{Name: "Execute", Description: "Running programs."},
+			{Name: "Execute", Description: "Runs of programs."},
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
 			{Name: "Generate", Description: "Programs that a model writes."},
-			{Name: tagZK, Description: "Programs that their authors encrypted, and that are decrypted in sandboxes only."},
-			{Name: tagPackages, Description: "Packages of Python and JavaScript that your runs have."},
-			{Name: tagAudit, Description: "What was done with the account, and proof of it."},
+			{Name: tagZK, Description: "Encrypted programs. Only a sandbox decrypts them."},
+			{Name: tagPackages, Description: "Python and JavaScript packages for your runs."},
+			{Name: tagAudit, Description: "The audit log of the account, with proofs."},
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key, as register, login and POST /api/v1/keys return it."},
-				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The token that register, login and refresh return; an API key is taken as well."},
+				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key from registerAccount, logIn or createApiKey."},
+				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token from registerAccount, logIn or refreshToken, or an API key."},
 			},
 		},
 	}
 }
 
-// serveDocuments adds the OpenAPI document and the pages made of it. Nothing
-// changes them while the server runs, so they are made once.
+// serveDocuments adds the OpenAPI document and the pages about it. They do not
+// change while the server runs, so each is rendered once.
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
-	h.documentDocuments()
+	published := sync.OnceValue(func() *huma.OpenAPI { return publish(api) })
 	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, docsPath, http.StatusFound) })
-	h.serveStatic(openAPIPath+".json", "application/json", func() ([]byte, error) {
-		document, err := json.Marshal(api, json.Deterministic(true))
+	h.serveStatic(openAPIPath+".json", applicationJSON, func() ([]byte, error) {
+		document, err := json.Marshal(published(), json.Deterministic(true))
 		if err == nil {
-			err = (*jsontext.Value)(&document).Indent()
+			err = (*jsontext.Value)(&document).Indent(jsontext.WithIndent("  "))
 		}
-		return document, err
+		return append(document, '\n'), err
 	})
-	h.serveStatic(openAPIPath+".yaml", "application/yaml", api.YAML)
+	h.serveStatic(openAPIPath+".yaml", "application/yaml", func() ([]byte, error) { return published().YAML() })
 	h.serveStatic(docsPath, "text/html; charset=utf-8", func() ([]byte, error) { return referencePage(api) })
 	h.serveStatic(errorsPath, "text/html; charset=utf-8", func() ([]byte, error) { return errorsPage(api.Info.Version) })
 	h.servePages()
 }
 
-// serveStatic serves what is made when it is first asked for: a server that
-// starts needs none of it.
+// serveStatic serves a document. It renders the document for the first request,
+// so that the server starts without it.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -89,42 +95,7 @@ func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, e
 	})
 }
 
-// documentDocuments adds the operations that serveStatic serves.
-func (h *Handler) documentDocuments() {
-	static := func(id, path, mediaType, summary string) {
-		schema := &huma.Schema{Type: huma.TypeString}
-		if mediaType != "text/html" {
-			schema = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
-		}
-		op := &huma.Operation{
-			OperationID: id, Method: http.MethodGet, Path: path,
-			Summary: summary, Description: summary + ".", Tags: []string{tagSystem},
-			Security: []map[string][]string{},
-			Responses: map[string]*huma.Response{
-				"200": {Description: "OK", Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
-				"400": h.errorResponse("Bad Request"),
-				"503": h.errorResponse("Service Unavailable"),
-			},
-		}
-		h.api.OpenAPI().AddOperation(op)
-		documentResponses(op, nil)
-	}
-	static("openapiJSON", openAPIPath+".json", "application/json", "This API as an OpenAPI document in JSON")
-	static("openapiYAML", openAPIPath+".yaml", "application/yaml", "This API as an OpenAPI document in YAML")
-	static("docs", docsPath, "text/html", "This API as a page to read")
-	static("docsErrors", errorsPath, "text/html", "The errors as a page to read")
-}
-
-func (h *Handler) errorResponse(description string) *huma.Response {
-	return &huma.Response{
-		Description: description,
-		Content: map[string]*huma.MediaType{"application/problem+json": {
-			Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Error](), true, ""),
-		}},
-	}
-}
-
-// componentName is the name of the schema that a reference points to.
+// componentName returns the name of the schema of a reference.
 func componentName(ref string) string {
-	return strings.TrimPrefix(ref, "#/components/schemas/")
+	return strings.TrimPrefix(ref, schemaPrefix)
 }

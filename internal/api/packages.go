@@ -12,42 +12,51 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// PackagesRequest is a whole list of packages.
+// PackagesRequest is the body of replacePackages.
 type PackagesRequest struct {
-	Language string   `json:"language,omitempty" enum:"python,javascript,typescript" default:"python" doc:"Whose packages. JavaScript and TypeScript have the same."`
-	Packages []string `json:"packages" doc:"Names with version constraints if need be: as pip has them for Python, as npm for JavaScript. An empty list removes all." example:"[\"requests==2.32.3\"]"`
+	_ struct{} `doc:"All packages of a language."`
+
+	Language Language `json:"language,omitempty" default:"python" doc:"The language of the packages. JavaScript and TypeScript share one list."`
+	Packages []string `json:"packages" doc:"Package names, each with an optional version constraint in the syntax of pip for Python or of npm for JavaScript. An empty list removes all packages." example:"[\"requests==2.32.3\"]"`
 }
 
-// PackageRequest is a package to be added.
+// PackageRequest is the body of addPackage.
 type PackageRequest struct {
-	Language string `json:"language,omitempty" enum:"python,javascript,typescript" default:"python" doc:"Whose package."`
-	Package  string `json:"package" doc:"A name, with a version constraint if need be." example:"numpy>=2"`
+	_ struct{} `doc:"A package to add."`
+
+	Language Language `json:"language,omitempty" default:"python" doc:"The language of the package."`
+	Package  string   `json:"package" doc:"The name of a package with an optional version constraint." example:"numpy>=2"`
 }
 
-// PackageInfo is a package that runs have.
+// PackageInfo is an installed package.
 type PackageInfo struct {
-	Name        string    `json:"name" example:"numpy"`
-	Version     string    `json:"version" example:"2.3.1"`
-	Requirement string    `json:"requirement" doc:"What was asked for; empty for what others need." example:"numpy>=2"`
-	Language    string    `json:"language" enum:"python,javascript"`
-	Direct      bool      `json:"direct" doc:"Whether it was asked for, rather than needed by others."`
-	SizeBytes   int64     `json:"sizeBytes"`
-	InstalledAt Timestamp `json:"installedAt"`
+	_ struct{} `doc:"An installed package."`
+
+	Name        string    `json:"name" doc:"The name of the package." example:"numpy"`
+	Version     string    `json:"version" doc:"The installed version." example:"2.3.1"`
+	Requirement string    `json:"requirement" doc:"The requirement as you sent it. Empty for a dependency of another package." example:"numpy>=2"`
+	Language    Language  `json:"language" doc:"The language of the package: python, or javascript for TypeScript as well." example:"python"`
+	Direct      bool      `json:"direct" doc:"Whether you asked for the package. It is false for a dependency." example:"true"`
+	SizeBytes   int64     `json:"sizeBytes" doc:"The size of the installed files." example:"71303168"`
+	InstalledAt Timestamp `json:"installedAt" doc:"When the package was installed."`
 }
 
-// PackageList are the packages that runs have.
+// PackageList has the packages of a user.
 type PackageList struct {
-	Packages []PackageInfo `json:"packages"`
+	_ struct{} `doc:"The packages of a user."`
+
+	Packages []PackageInfo `json:"packages" doc:"The packages, sorted by name."`
 }
 
-// PackageQuery selects a language. huma looks only into exported types.
+// PackageQuery selects a language. It is exported because huma ignores
+// unexported types.
 type PackageQuery struct {
-	Language string `query:"language" enum:"python,javascript,typescript" doc:"Whose packages."`
+	Language Language `query:"language" doc:"The language of the packages."`
 }
 
-// PackageRef names a package.
+// PackageRef has the name of a package.
 type PackageRef struct {
-	Name string `path:"package" maxLength:"256" doc:"The package's name. The slash of a scope may be as it is or escaped."`
+	Name string `path:"package" maxLength:"256" doc:"The name of the package. The slash of a scope may be escaped or not." example:"numpy"`
 	PackageQuery
 }
 
@@ -57,7 +66,7 @@ type (
 	setInput       struct{ body[PackagesRequest] }
 	addInput       struct{ body[PackageRequest] }
 	removeInput    struct{ PackageRef }
-	// packageOutput writes the answer, in one of its two forms.
+	// packageOutput writes the answer as JSON or as a stream.
 	packageOutput struct{ Body func(huma.Context) }
 )
 
@@ -65,9 +74,9 @@ const (
 	packagesPath = "/api/v1/packages"
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
-	// packagesTimeout is more than a change may take by itself.
+	// packagesTimeout is longer than the time limit of a change.
 	packagesTimeout = 30 * time.Minute
-	// packagesBytes is a list of 500 requirements with every byte escaped.
+	// packagesBytes is the largest body: 500 requirements with every byte escaped.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 
@@ -80,36 +89,37 @@ func (h *Handler) registerPackages() {
 		"sizeBytes": 71303168, "installedAt": "2026-04-04T08:23:21.123Z",
 	}
 	failures := []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusBadGateway}
-	const events = "progress {step, detail}, where step is resolve or install; and at last end, with what is answered otherwise, or error, an Error."
-	const streaming = " A caller that accepts text/event-stream hears of the progress. Closing the connection gives the change up."
+	const events = "progress {step, detail}, where step is resolve or install. The last event is end, with the answer, or error, an Error."
+	const exampleEvents = "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"numpy\"}\n\n"
+	const streaming = " With Accept: text/event-stream the answer is a stream of events. To cancel, close the connection."
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listPackages", Method: http.MethodGet, Path: packagesPath,
 			Summary: "List the packages", Tags: []string{tagPackages},
-			Description: "Lists the packages that your runs have, with those that others need, by name.",
+			Description: "Lists the packages of your runs with their dependencies, sorted by name.",
 		},
 		answer: map[string]any{"packages": []any{example}},
 	}, h.listPackages)
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "setPackages", Method: http.MethodPut, Path: packagesPath,
+			OperationID: "replacePackages", Method: http.MethodPut, Path: packagesPath,
 			Summary: "Replace the packages", Tags: []string{tagPackages},
-			Description: "Replaces the list of a language by the newest versions that satisfy it, as a whole or not at all. Runs that go on keep what they have." + streaming,
+			Description: "Replaces all packages of a language by the newest versions that satisfy the list. If one cannot be installed, nothing changes. Programs that are running keep their packages." + streaming,
 			Errors:      failures,
-			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events),
+			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events, exampleEvents),
 		},
 		maxBytes: packagesBytes, timeout: packagesTimeout,
 		example: map[string]any{"packages": []string{"requests==2.32.3"}}, answer: map[string]any{"packages": []any{example}},
 		action: pyth.ActionPackagesChanged,
 	}, h.setPackages)
 	info := reflect.TypeFor[PackageInfo]()
-	responses := h.bothForms("It was there, and is now as asked for", info, events)
-	responses["201"] = h.jsonForm("Added", info)
+	responses := h.bothForms("The package was there; its requirement is replaced", info, events, exampleEvents)
+	responses["201"] = h.jsonForm("The package was added", info)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "addPackage", Method: http.MethodPost, Path: packagesPath, DefaultStatus: http.StatusCreated,
 			Summary: "Add a package", Tags: []string{tagPackages},
-			Description: "Adds a package with what it needs (201), or changes what was asked for of one that is there (200). Others keep their versions if that is possible." + streaming,
+			Description: "Adds a package and its dependencies (201), or replaces the requirement of a package that is there (200). Other packages keep their versions if that is possible." + streaming,
 			Errors:      failures,
 			Responses:   responses,
 		},
@@ -120,7 +130,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},
-			Description: "Removes a package that was asked for, with what nothing else needs. One that others need stays with them. Without a language the package is looked for in both lists, Python's first.",
+			Description: "Removes a package and the dependencies that no other package needs. A package that others need stays. Without a language, the server looks for Python first, then for JavaScript.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: packagesTimeout, action: pyth.ActionPackagesChanged,
@@ -159,8 +169,8 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 	return nil, h.cfg.Packages.RemovePackage(ctx, caller(ctx).User.ID, pyth.Language(in.Language), in.Name)
 }
 
-// changePackages answers with the result of a change, or with a stream of how it
-// goes on that ends with the result.
+// changePackages answers with the result of a change, or with a stream of its
+// progress that ends with the result.
 func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
 	if !acceptsEvents(r) {
 		status, result, err := change(nil)
@@ -181,8 +191,8 @@ type progressEvent struct {
 	Detail string `json:"detail"`
 }
 
-// languageOf is the language of a request that may not name one.
-func languageOf(name string) pyth.Language {
+// languageOf returns the language of a request, or the default.
+func languageOf(name Language) pyth.Language {
 	return cmp.Or(pyth.Language(name), pyth.Python)
 }
 
@@ -199,7 +209,7 @@ func packageInfo(p *pyth.Package) PackageInfo {
 		Name:        p.Name,
 		Version:     p.Version,
 		Requirement: p.Requirement,
-		Language:    string(p.Language),
+		Language:    Language(p.Language),
 		Direct:      p.Direct,
 		SizeBytes:   p.SizeBytes,
 		InstalledAt: Timestamp(p.InstalledAt),

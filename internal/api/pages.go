@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
 	documentation "github.com/pyth-on/pyth-on/docs"
@@ -23,7 +22,7 @@ const (
 // the first request.
 func (h *Handler) servePages() {
 	site := sync.OnceValues(func() (*docs.Site, error) { return docs.New(documentation.Files(), docsStyle) })
-	known := map[string]*huma.Param{"q": {Name: "q"}}
+	known := map[string][]string{"q": nil}
 	h.mux.HandleFunc("GET "+pagesPath, func(w http.ResponseWriter, r *http.Request) {
 		s, err := site()
 		if err == nil {

@@ -208,8 +208,8 @@ func TestHealthIsTheWorstOfItsChecks(t *testing.T) {
 			200,
 			`{"status":"degraded","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"degraded","detail":"slow disk"},"sandbox":{"status":"ok"}}}`,
 		},
-		{"something is missing", checks{"database": down, "sandbox": ok}, 503, `Not ok: database.`},
-		{"the sandbox is only degraded", checks{"database": ok, "sandbox": degraded}, 503, `Not ok: sandbox.`},
+		{"something is missing", checks{"database": down, "sandbox": ok}, 503, `These checks failed: database.`},
+		{"the sandbox is only degraded", checks{"database": ok, "sandbox": degraded}, 503, `These checks failed: sandbox.`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,13 +12,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkQuery refuses query parameters that the operation does not know, and
-// those that are given more than once: a filter with a typing error would
-// otherwise show everything.
+// checkQuery refuses unknown and repeated query parameters. Without it, a filter
+// with a typing error would match everything.
 func (h *Handler) checkQuery(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	if r.URL.RawQuery != "" {
-		if err := queryFaults(r.URL.RawQuery, queryNames(ctx.Operation())); err != nil {
+		if err := queryFaults(r.URL.RawQuery, h.queryEnums(ctx.Operation())); err != nil {
 			h.writeError(w, r, err)
 			return
 		}
@@ -26,9 +25,9 @@ func (h *Handler) checkQuery(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// queryFaults reports what is wrong with a query, given the parameters that are
-// known.
-func queryFaults(query string, known map[string]*huma.Param) error {
+// queryFaults returns the faults of a query. known has the values that each
+// parameter may have; nil for any.
+func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return pyth.Invalid("query", "must be pairs of name and value, percent-encoded, with & between them")
@@ -38,11 +37,11 @@ func queryFaults(query string, known map[string]*huma.Param) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		location := clip("query." + strings.ToValidUTF8(name, "\ufffd"))
 		given := values[name]
-		enum := enumOf(known[name])
+		enum, isKnown := known[name]
 		switch {
-		case known[name] == nil && len(names) == 0:
+		case !isKnown && len(names) == 0:
 			faults.Add(location, "is not a known parameter; this call takes none")
-		case known[name] == nil:
+		case !isKnown:
 			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
 		case len(given) > 1:
 			faults.Add(location, "is given more than once")

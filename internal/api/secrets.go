@@ -11,31 +11,38 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SecretInput is a secret's value.
+// SecretInput is the body of putSecret.
 type SecretInput struct {
-	Value       sensitive `json:"value" doc:"The value: 1 to 65536 bytes of text without NUL. It is never shown again."`
-	Description string    `json:"description,omitempty" maxLength:"1000" doc:"What the secret is for. Whoever may list secrets sees it, and so does the model that writes code."`
+	_ struct{} `doc:"The value of a secret."`
+
+	Value       sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No answer ever has it." example:"s3cr3t-t0ken"`
+	Description string    `json:"description,omitempty" maxLength:"1000" doc:"What the secret is for. Everyone who may list secrets sees it, and so does the model that generates programs." example:"token of the billing service"`
 }
 
-// SecretMetadata is what is told of a secret: nothing of its value.
+// SecretMetadata describes a secret without its value.
 type SecretMetadata struct {
-	Name        string    `json:"name" example:"API_TOKEN"`
-	Description string    `json:"description,omitzero"`
-	Version     int       `json:"version" minimum:"1" doc:"How many values it has had."`
-	CreatedAt   Timestamp `json:"createdAt"`
-	UpdatedAt   Timestamp `json:"updatedAt"`
-	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run was last given it; absent if none was."`
+	_ struct{} `doc:"A secret without its value."`
+
+	Name        string    `json:"name" doc:"The name of the secret and of its environment variable." example:"API_TOKEN"`
+	Description string    `json:"description,omitzero" doc:"What the secret is for." example:"token of the billing service"`
+	Version     int       `json:"version" minimum:"1" doc:"How many values the secret has had." example:"1"`
+	CreatedAt   Timestamp `json:"createdAt" doc:"When the secret was created."`
+	UpdatedAt   Timestamp `json:"updatedAt" doc:"When its value was last replaced."`
+	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run last got the secret. Absent if no run did."`
 }
 
 // SecretList is a page of secrets.
 type SecretList struct {
-	Secrets    []SecretMetadata `json:"secrets"`
-	NextCursor string           `json:"nextCursor,omitzero" doc:"Pass it as cursor to get the next page; absent on the last one."`
+	_ struct{} `doc:"A page of secrets."`
+
+	Secrets []SecretMetadata `json:"secrets" doc:"The secrets, sorted by name."`
+	ListPage
 }
 
-// SecretRef names a secret. huma looks only into exported types.
+// SecretRef has the name of a secret. It is exported because huma ignores
+// unexported types.
 type SecretRef struct {
-	Name string `path:"name" maxLength:"128" doc:"The name: that of the environment variable."`
+	Name string `path:"name" maxLength:"128" doc:"The name of the secret and of its environment variable."`
 }
 
 type (
@@ -56,7 +63,8 @@ const (
 	tagSecrets  = "Secrets"
 	secretsPath = "/api/v1/secrets"
 	secretPath  = secretsPath + "/{name}"
-	// secretBodyBytes is a value with every byte escaped, and its description.
+	// secretBodyBytes is the largest body: a value with every byte escaped, and a
+	// description.
 	secretBodyBytes = 6*(64<<10) + 16<<10
 )
 
@@ -65,26 +73,26 @@ func (h *Handler) registerSecrets() {
 		return
 	}
 	example := map[string]any{
-		"name": "API_TOKEN", "description": "of the billing service", "version": 1,
+		"name": "API_TOKEN", "description": "token of the billing service", "version": 1,
 		"createdAt": "2026-04-04T08:23:21.123Z", "updatedAt": "2026-04-04T08:23:21.123Z",
 	}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "putSecret", Method: http.MethodPut, Path: secretPath,
 			Summary: "Store a secret", Tags: []string{tagSecrets},
-			Description: "Makes the secret (201), or gives it a new value (200). Runs get it as an environment variable of its name. The value is stored encrypted and is never returned.",
+			Description: "Creates the secret (201) or replaces its value (200). Runs get it as an environment variable with its name. The server stores the value encrypted and never returns it.",
 			Errors:      []int{http.StatusConflict},
 			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[SecretMetadata]())},
 		},
 		maxBytes: secretBodyBytes,
-		example:  map[string]any{"value": "s3cr3t-t0ken", "description": "of the billing service"}, answer: example,
+		example:  map[string]any{"value": "s3cr3t-t0ken", "description": "token of the billing service"}, answer: example,
 		action: pyth.ActionSecretCreated,
 	}, h.putSecret)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listSecrets", Method: http.MethodGet, Path: secretsPath,
 			Summary: "List the secrets", Tags: []string{tagSecrets},
-			Description: "Lists your secrets by name, without their values.",
+			Description: "Lists your secrets without their values, sorted by name.",
 		},
 		answer: map[string]any{"secrets": []any{example}},
 	}, h.listSecrets)
@@ -92,7 +100,7 @@ func (h *Handler) registerSecrets() {
 		Operation: huma.Operation{
 			OperationID: "deleteSecret", Method: http.MethodDelete, Path: secretPath,
 			Summary: "Delete a secret", Tags: []string{tagSecrets},
-			Description: "Deletes the secret. A run that has it already keeps it to its end.",
+			Description: "Deletes the secret. A run that already has it keeps it until it ends.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionSecretDeleted,

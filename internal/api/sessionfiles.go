@@ -12,32 +12,39 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxFileBytes bounds a file that is sent. The session's disk may be smaller.
+// maxFileBytes is the largest file of an upload. The disk of the session may be
+// smaller.
 const maxFileBytes = 1 << 30
 
 // SessionFile is a file of a session.
 type SessionFile struct {
-	Path       string    `json:"path" example:"data/out.csv" doc:"Relative to the session's first working directory."`
-	SizeBytes  int64     `json:"sizeBytes"`
-	ModifiedAt Timestamp `json:"modifiedAt"`
+	_ struct{} `doc:"A file of a session."`
+
+	Path       string    `json:"path" doc:"The path, relative to the first working directory of the session." example:"data/out.csv"`
+	SizeBytes  int64     `json:"sizeBytes" doc:"The size of the file." example:"42"`
+	ModifiedAt Timestamp `json:"modifiedAt" doc:"When the file was last changed."`
 }
 
 // SessionFileList has the files of a session.
 type SessionFileList struct {
-	Files []SessionFile `json:"files"`
+	_ struct{} `doc:"The files of a session."`
+
+	Files []SessionFile `json:"files" doc:"The files, sorted by path."`
 }
 
-// SessionFileRef names a file of a session. huma looks only into exported types.
+// SessionFileRef has the path of a file in a session. It is exported because
+// huma ignores unexported types.
 type SessionFileRef struct {
 	SessionRef
-	Path string `path:"path" doc:"The file's path, relative to the session's first working directory. It may have slashes."`
+	Path string `path:"path" doc:"The path of the file, relative to the first working directory of the session. It may have slashes." example:"data/out.csv"`
 	exchange
 }
 
-// exchange is the request and its response, for operations that pass on bytes
-// as they come.
+// exchange has the request and its response, for operations that stream bytes.
 type exchange struct {
 	r *http.Request
 	w http.ResponseWriter
@@ -45,7 +52,7 @@ type exchange struct {
 
 var _ huma.Resolver = (*exchange)(nil)
 
-// Resolve notes both.
+// Resolve stores both.
 func (e *exchange) Resolve(ctx huma.Context) []error {
 	e.r, e.w = humago.Unwrap(ctx)
 	return nil
@@ -54,7 +61,7 @@ func (e *exchange) Resolve(ctx huma.Context) []error {
 type (
 	sessionFilesOutput struct{ Body SessionFileList }
 	putFileOutput      struct{ Status int }
-	// getFileOutput has been written when it is returned.
+	// getFileOutput is empty: the handler has written the answer.
 	getFileOutput struct{ Body func(huma.Context) }
 )
 
@@ -64,53 +71,55 @@ const (
 )
 
 func (h *Handler) registerSessionFiles() {
-	// What has to do with files waits for its turn, as runs do.
+	// Operations on files wait in the queue of the session, as runs do.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
-	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
-	anyType := map[string]*huma.MediaType{"*/*": binary}
+	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
+	anyType := map[string]*huma.MediaType{"*/*": {Schema: binary.Schema, Example: "a,b\n1,2\n"}}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listSessionFiles", Method: http.MethodGet, Path: sessionFilesPath,
 			Summary: "List the files of a session", Tags: []string{tagSessions},
-			Description: "Lists the regular files below the session's first working directory, at most 10,000.",
+			Description: "Lists the regular files below the first working directory of the session, at most 10,000.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		timeout: turn,
 		answer:  map[string]any{"files": []any{map[string]any{"path": "data/out.csv", "sizeBytes": 42, "modifiedAt": "2026-04-04T08:23:21.123Z"}}},
-	}, offered(h, h.listSessionFiles))
+	}, ifSessions(h, h.listSessionFiles))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "putSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
+			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
-			Description: "Writes the body, whatever its media type, to the file and makes the directories that it lies in. The file is replaced as a whole, or stays as it was. 201 tells that there was none before. At most " + strconv.Itoa(maxFileBytes) + " bytes, and what the session's disk has room for.",
+			Description: "Writes the body to the file and creates its directories. The media type of the body does not matter. The status is 201 for a new file. If the write fails, an old file stays as it was. A file has at most " + pyth.Digits(maxFileBytes) + " bytes.",
 			Responses:   map[string]*huma.Response{"201": {Description: "Created"}},
 			Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
 		},
 		timeout: transfer,
-	}, offered(h, h.putSessionFile))
+	}, ifSessions(h, h.putSessionFile))
 	documented(h.api.OpenAPI(), http.MethodPut, sessionFilePath).RequestBody = &huma.RequestBody{
-		Content: map[string]*huma.MediaType{"application/octet-stream": binary, "*/*": binary},
+		Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
+		Required:    true,
+		Content:     map[string]*huma.MediaType{"application/octet-stream": binary},
 	}
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "getSessionFile", Method: http.MethodGet, Path: sessionFilePath,
+			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
-			Description: "Sends the file's bytes. The media type is told by the name, or else by the content.",
+			Description: "Returns the bytes of the file. The media type comes from the name, or else from the content.",
 			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: anyType}},
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: transfer,
-	}, offered(h, h.getSessionFile))
+	}, ifSessions(h, h.getSessionFile))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "deleteSessionFile", Method: http.MethodDelete, Path: sessionFilePath,
 			Summary: "Delete a file of a session", Tags: []string{tagSessions},
-			Description: "Deletes the file. The directories that it lies in stay.",
+			Description: "Deletes the file. Its directories stay.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: turn,
-	}, offered(h, h.deleteSessionFile))
+	}, ifSessions(h, h.deleteSessionFile))
 }
 
 func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*sessionFilesOutput, error) {
@@ -126,7 +135,8 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 }
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
-	// The bytes are kept as they are: what is packed would stay so unnoticed.
+	// The server stores the bytes as they are, so it must not accept compressed
+	// ones.
 	if err := checkCoding(in.r.Header); err != nil {
 		return nil, err
 	}
@@ -157,20 +167,20 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	if err != nil && !begun {
 		return nil, err
 	}
-	// What was cut short is known by its Content-Length: net/http closes the
-	// connection then.
+	// A client detects a short answer by its Content-Length: net/http then closes
+	// the connection.
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
-// sniffed is how much of a file is looked at to tell its type.
-const sniffed = 512
+// sniffBytes is how many bytes of a file http.DetectContentType uses.
+const sniffBytes = 512
 
-// sendFile answers with the file, in a way that no browser shows it: it is the
-// work of a program that nobody trusts, on the origin of this API.
+// sendFile answers with the file. Its headers keep browsers from showing it: an
+// untrusted program wrote it, and it comes from the origin of this API.
 func (h *Handler) sendFile(in *SessionFileRef, size int64, content io.Reader) error {
-	buffered := bufio.NewReaderSize(content, sniffed)
-	// Less than asked for is as good.
-	start, _ := buffered.Peek(int(min(size, sniffed)))
+	buffered := bufio.NewReaderSize(content, sniffBytes)
+	// A short read is not an error here.
+	start, _ := buffered.Peek(int(min(size, sniffBytes)))
 	header := in.w.Header()
 	header.Set("Content-Type", mediaType(in.Path, start))
 	header.Set("Content-Length", strconv.FormatInt(size, 10))

@@ -11,37 +11,44 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SessionRequest opens a session.
+// SessionRequest is the body of createSession.
 type SessionRequest struct {
-	Language      string          `json:"language,omitempty" enum:"python,javascript,typescript" doc:"Default: python. /api lists what this server runs."`
-	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"One of the runtimes that /api lists for the language. Default: the one that is built in."`
-	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"How long the session is kept while nothing runs in it."`
-	Network       *NetworkRequest `json:"network,omitempty" doc:"What programs in it may reach. Default: nothing."`
-	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"Names of the secrets that its runs may have. Default: all of yours; an empty list is for none."`
-	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"Bounds of the session; cpuMs and outputBytes are those of each run that does not set its own."`
+	_ struct{} `doc:"The settings of a new session."`
+
+	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. /api lists the languages of this server."`
+	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime, one of those that /api lists for the language. If it is absent, the built-in runtime is used." example:"python"`
+	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"How long the session lives without a run, in milliseconds. If it is absent, the server chooses." example:"600000"`
+	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may reach. If it is absent, they have no network."`
+	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may have. If it is absent, they may have all of your secrets. An empty list means none." example:"[\"API_TOKEN\"]"`
+	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes apply to each run that does not set its own."`
 }
 
 // Session is an interpreter that keeps its state between runs.
 type Session struct {
-	ID            string    `json:"id"`
-	Language      string    `json:"language" example:"python"`
-	Runtime       string    `json:"runtime,omitzero" doc:"The runtime, if it is not the one that is built in."`
-	CreatedAt     Timestamp `json:"createdAt"`
-	ExpiresAt     Timestamp `json:"expiresAt" doc:"When it ends if it is not used before. While a program runs it is put off, up to the greatest age of a session."`
-	IdleTimeoutMs int64     `json:"idleTimeoutMs"`
-	Executions    int       `json:"executions" minimum:"0" doc:"Runs that have ended in it."`
-	Running       bool      `json:"running" doc:"Whether a program runs in it now."`
+	_ struct{} `doc:"An interpreter that keeps its state between runs."`
+
+	ID            string    `json:"id" doc:"The id of the session." example:"ses_01k7"`
+	Language      Language  `json:"language" doc:"The language of the session." example:"python"`
+	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if it is the built-in one." example:"science"`
+	CreatedAt     Timestamp `json:"createdAt" doc:"When the session was created."`
+	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if nothing runs in it before. Each run moves this time, up to the maximum age of a session."`
+	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"How long the session lives without a run." example:"600000"`
+	Executions    int       `json:"executions" minimum:"0" doc:"The number of runs that ended in the session." example:"3"`
+	Running       bool      `json:"running" doc:"Whether a program runs in the session." example:"false"`
 }
 
 // SessionList is a page of sessions.
 type SessionList struct {
-	Sessions   []Session `json:"sessions"`
-	NextCursor string    `json:"nextCursor,omitzero" doc:"Pass it as cursor to get the next page; absent on the last one."`
+	_ struct{} `doc:"A page of sessions."`
+
+	Sessions []Session `json:"sessions" doc:"The sessions, oldest first."`
+	ListPage
 }
 
-// SessionRef names a session. huma looks only into exported types.
+// SessionRef has the id of a session. It is exported because huma ignores
+// unexported types.
 type SessionRef struct {
-	ID string `path:"id" maxLength:"128" doc:"The session's id."`
+	ID string `path:"id" maxLength:"128" doc:"The id of the session."`
 }
 
 type (
@@ -65,61 +72,62 @@ func (h *Handler) registerSessions() {
 	}
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "openSession", Method: http.MethodPost, Path: sessionsPath, DefaultStatus: http.StatusCreated,
-			Summary: "Open a session", Tags: []string{tagSessions},
-			Description: "Starts an interpreter that keeps variables, imports, files and the working directory from one run to the next. Run programs in it by sessionId of execute.",
+			OperationID: "createSession", Method: http.MethodPost, Path: sessionsPath, DefaultStatus: http.StatusCreated,
+			Summary: "Create a session", Tags: []string{tagSessions},
+			Description: "Starts an interpreter that keeps variables, imports, files and the working directory between runs. To run a program in it, set sessionId in runProgram.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict},
 		},
 		example: map[string]any{"language": "python"}, answer: example, action: pyth.ActionSessionCreated,
-	}, offered(h, h.openSession))
+	}, ifSessions(h, h.openSession))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listSessions", Method: http.MethodGet, Path: sessionsPath,
 			Summary: "List the sessions", Tags: []string{tagSessions},
-			Description: "Lists the sessions of yours that have not ended, oldest first.",
+			Description: "Lists your open sessions, oldest first.",
 		},
 		answer: map[string]any{"sessions": []any{example}},
-	}, offered(h, h.listSessions))
+	}, ifSessions(h, h.listSessions))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
-			Summary: "Show a session", Tags: []string{tagSessions},
-			Description: "Shows the session. This is no use of it: it expires as if nobody had looked.",
+			Summary: "Get a session", Tags: []string{tagSessions},
+			Description: "Returns the session. This call does not extend its life.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: example,
-	}, offered(h, h.getSession))
+	}, ifSessions(h, h.getSession))
 	register(h, operation{
 		Operation: huma.Operation{
-			OperationID: "closeSession", Method: http.MethodDelete, Path: sessionPath,
-			Summary: "Close a session", Tags: []string{tagSessions},
-			Description: "Ends the session with what runs in it and destroys its files. Runs that wait in it are refused with not_found.",
+			OperationID: "deleteSession", Method: http.MethodDelete, Path: sessionPath,
+			Summary: "Delete a session", Tags: []string{tagSessions},
+			Description: "Ends the session and its runs, and deletes its files. Runs that wait in the session get not_found.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionSessionDeleted,
-	}, offered(h, h.closeSession))
+	}, ifSessions(h, h.closeSession))
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "interruptSession", Method: http.MethodPost, Path: sessionPath + "/interrupt", DefaultStatus: http.StatusNoContent,
-			Summary: "Interrupt the run in progress", Tags: []string{tagSessions},
-			Description: "Ends the program that runs in the session, if one does, and answers when it has ended. The session goes on, unless its interpreter does not heed the interrupt and has to be killed: then the run's answer says sessionEnded.",
+			Summary: "Interrupt a session", Tags: []string{tagSessions},
+			Description: "Interrupts the program that runs in the session, if there is one, and answers when it has ended. The session goes on. If the interpreter ignores the interrupt, the server kills it; the answer of the run then has sessionEnded.",
 			Errors:      []int{http.StatusNotFound},
 		},
-	}, offered(h, h.interruptSession))
+	}, ifSessions(h, h.interruptSession))
 }
 
-// offered is the handler where there are sessions.
-func offered[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
-	return where(h.cfg.Sessions != nil, "sessions", handle)
+// ifSessions returns the handler if this server has sessions.
+func ifSessions[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return ifEnabled(h.cfg.Sessions != nil, "sessions", handle)
 }
 
-// where is the handler if the server has what it serves.
-func where[I, O any](has bool, what string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
-	if has {
+// ifEnabled returns the handler if the server has the feature, or one that
+// answers not_implemented.
+func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	if enabled {
 		return handle
 	}
 	return func(context.Context, *I) (*O, error) {
-		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not offer %s.", what)
+		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not have %s. Ask the operator, or use another server.", feature)
 	}
 }
 
@@ -151,7 +159,7 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// Ids grow with time. That of the cursor may have ended meanwhile.
+	// Ids grow with time. The session of the cursor may have ended since.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil
@@ -188,7 +196,7 @@ func (r *SessionRef) id() pyth.SessionID { return pyth.SessionID(r.ID) }
 func session(s *pyth.Session) Session {
 	return Session{
 		ID:            string(s.ID),
-		Language:      string(s.Language),
+		Language:      Language(s.Language),
 		Runtime:       string(s.Runtime),
 		CreatedAt:     Timestamp(s.CreatedAt),
 		ExpiresAt:     Timestamp(s.ExpiresAt),

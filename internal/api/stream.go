@@ -51,7 +51,7 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	case !s.begun:
 		return err
 	default:
-		_ = s.send("error", h.problems.of(requestOf(r.Context()), err))
+		_ = s.send("error", newProblem(requestOf(r.Context()), err))
 	}
 	return nil
 }
@@ -210,25 +210,28 @@ func (s *stream) keepAlive() (stop func()) {
 	}
 }
 
-// runForms documents the answer of a run.
+// runForms documents the response of a run.
 func (h *Handler) runForms() map[string]*huma.Response {
-	return h.bothForms("How the run ended", reflect.TypeFor[ExecuteResponse](),
-		"start {id}; stdout and stderr {text}; result; file; "+
-			"and at last end, an ExecuteResponse whose stdout and stderr are empty, or error, an Error.")
+	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](),
+		"start {id}, stdout and stderr {text}, result (a ResultValue) and file (an OutputFile). "+
+			"The last event is end, an ExecuteResponse with empty stdout and stderr, or error, an Error.",
+		"event: start\ndata: {\"id\":\"exe_01k7\"}\n\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n")
 }
 
-// bothForms documents an answer that is JSON, or events if the caller asks for
-// them.
-func (h *Handler) bothForms(description string, body reflect.Type, events string) map[string]*huma.Response {
+// bothForms documents a response that is JSON or a stream of events.
+func (h *Handler) bothForms(description string, body reflect.Type, events, exampleEvents string) map[string]*huma.Response {
 	r := h.jsonForm(description, body)
-	r.Content[eventStream] = &huma.MediaType{Schema: &huma.Schema{
-		Type:        huma.TypeString,
-		Description: "Server-sent events with JSON as data: " + events,
-	}}
+	r.Content[eventStream] = &huma.MediaType{
+		Schema: &huma.Schema{
+			Type:        huma.TypeString,
+			Description: "Server-sent events with JSON as data: " + events,
+		},
+		Example: exampleEvents,
+	}
 	return map[string]*huma.Response{"200": r}
 }
 
 func (h *Handler) jsonForm(description string, body reflect.Type) *huma.Response {
 	schema := h.api.OpenAPI().Components.Schemas.Schema(body, true, "")
-	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{applicationJSON: {Schema: schema}}}
 }

@@ -9,6 +9,13 @@ import (
 	"testing"
 )
 
+// documentedResponse is a response of the OpenAPI document, or a reference to
+// one.
+type documentedResponse struct {
+	Ref     string `json:"$ref"`
+	Content map[string]any
+}
+
 // TestFault03DocsShowPackagesAndAllForms checks the page of a real server: every
 // operation of the document, with each media type of its answers (item 3).
 func TestFault03DocsShowPackagesAndAllForms(t *testing.T) {
@@ -17,8 +24,9 @@ func TestFault03DocsShowPackagesAndAllForms(t *testing.T) {
 	var document struct {
 		Paths map[string]map[string]struct {
 			OperationID string
-			Responses   map[string]struct{ Content map[string]any }
+			Responses   map[string]documentedResponse
 		}
+		Components struct{ Responses map[string]documentedResponse }
 	}
 	s.call(t, nil, "GET", "/openapi.json", nil).want(t, 200, &document)
 	page := string(s.call(t, nil, "GET", "/docs", nil).want(t, 200, nil).body)
@@ -29,6 +37,9 @@ func TestFault03DocsShowPackagesAndAllForms(t *testing.T) {
 			_, section, _ := strings.Cut(page, `<section class="operation" id="`+op.OperationID+`">`)
 			section, _, _ = strings.Cut(section, "</section>")
 			for status, r := range op.Responses {
+				if name := strings.TrimPrefix(r.Ref, "#/components/responses/"); r.Ref != "" {
+					r = document.Components.Responses[name]
+				}
 				_, row, _ := strings.Cut(section, "<code>"+status+"</code>")
 				row, _, _ = strings.Cut(row, "</tr>")
 				for _, mediaType := range slices.Sorted(maps.Keys(r.Content)) {

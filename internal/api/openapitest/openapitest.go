@@ -77,6 +77,10 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 		// an answer.
 		return nil
 	}
+	if req.URL.Path == "/openapi.json" && res.StatusCode == http.StatusOK {
+		// The document does not describe itself.
+		return nil
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	// The validator would clean the path, which the server does not.

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"github.com/danielgtaylor/huma/v2"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// The enumerations of the API. Each is one component of the OpenAPI document,
+// so that a generated client has one type for it.
+type (
+	// Language is a programming language.
+	Language string
+	// ExecutionStatus tells how a run ended.
+	ExecutionStatus string
+	// Isolation tells who may use a sandbox after a run.
+	Isolation string
+	// Encoding tells how the content of a file is written in JSON.
+	Encoding string
+	// Verdict tells whether a connection was allowed.
+	Verdict string
+	// Outcome tells how an audited action ended.
+	Outcome string
+	// AuditAction names an audited action.
+	AuditAction string
+	// CredentialType tells how a caller authenticated.
+	CredentialType string
+	// HealthStatus is the state of the server or of one of its parts.
+	HealthStatus string
+	// ErrorCode identifies a kind of error.
+	ErrorCode string
+)
+
+// Values of the enumerations that the root package does not define.
+const (
+	encodingUTF8   Encoding = "utf8"
+	encodingBase64 Encoding = "base64"
+
+	statusOK          HealthStatus = "ok"
+	statusDegraded    HealthStatus = "degraded"
+	statusUnavailable HealthStatus = "unavailable"
+)
+
+// enumSchema returns a reference to the component of an enumeration. It adds
+// the component to the registry if it is not there.
+func enumSchema[T ~string](registry huma.Registry, name, description string, values ...T) *huma.Schema {
+	components := registry.Map()
+	if components[name] == nil {
+		s := &huma.Schema{Type: huma.TypeString, Description: description}
+		for _, v := range values {
+			s.Enum = append(s.Enum, string(v))
+		}
+		s.PrecomputeMessages()
+		components[name] = s
+	}
+	return &huma.Schema{Ref: schemaPrefix + name}
+}
+
+// Schema returns a reference to the component.
+func (Language) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Language", "A programming language.", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+}
+
+// Schema returns a reference to the component.
+func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "ExecutionStatus",
+		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, raised an uncaught exception, or ended by a signal that it caused. "+
+			"`timed_out`, `out_of_memory` and `output_limit`: it exceeded a limit. `killed`: SIGKILL ended it, and no limit explains that. `canceled`: the caller ended it.",
+		pyth.Statuses()...)
+}
+
+// Schema returns a reference to the component.
+func (Isolation) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Isolation",
+		"Who may use the sandbox after the run. `tenant`: later runs of the same user. `execution`: nobody; the server destroys it.",
+		pyth.IsolationTenant, pyth.IsolationExecution)
+}
+
+// Schema returns a reference to the component.
+func (Encoding) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Encoding",
+		"How the content of a file is written. `utf8`: as text. `base64`: as standard base64 with padding (RFC 4648, section 4).",
+		encodingUTF8, encodingBase64)
+}
+
+// Schema returns a reference to the component.
+func (Verdict) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Verdict",
+		"What happened to a connection. `allowed`: it was made. `denied`: the rules of the run or of the server forbid it. `failed`: it could not be made.",
+		"allowed", "denied", "failed")
+}
+
+// Schema returns a reference to the component.
+func (Outcome) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Outcome",
+		"How an action ended. `denied`: the caller was not allowed to do it. `failure`: it failed for another reason.",
+		pyth.AuditOutcomes()...)
+}
+
+// Schema returns a reference to the component.
+func (AuditAction) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "AuditAction", "An action that the audit log records.", pyth.Actions()...)
+}
+
+// Schema returns a reference to the component.
+func (CredentialType) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "CredentialType", "How the caller authenticated.", pyth.CredentialJWT, pyth.CredentialAPIKey, pyth.CredentialNone)
+}
+
+// Schema returns a reference to the component.
+func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "HealthStatus",
+		"A state. `ok`: works. `degraded`: works with restrictions. `unavailable`: does not work.",
+		statusOK, statusDegraded, statusUnavailable)
+}
+
+// Schema returns a reference to the component.
+func (ErrorCode) Schema(r huma.Registry) *huma.Schema {
+	all := catalog()
+	codes := make([]pyth.Code, len(all))
+	for i, t := range all {
+		codes[i] = t.code
+	}
+	return enumSchema(r, "ErrorCode", "A kind of error. A code never changes its meaning; /docs/errors describes each.", codes...)
+}

@@ -1,0 +1,378 @@
+package api
+
+import (
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+)
+
+// publish returns the OpenAPI document for callers. The document of huma checks
+// requests, so each of its schemas has all fields and is closed. The published
+// document refers to components instead of repeating them:
+//
+//   - a schema whose Go type embeds others is an allOf of them;
+//   - a schema whose Go type has forms is a oneOf of them;
+//   - error responses, their headers, and parameters that several operations
+//     have are components;
+//   - schemas of responses allow additional properties, those of requests do not.
+func publish(api *huma.OpenAPI) *huma.OpenAPI {
+	registry := api.Components.Schemas
+	schemas := map[string]*huma.Schema{}
+	for name, s := range registry.Map() {
+		schemas[name] = composed(registry, name, s)
+	}
+	components := *api.Components
+	components.Headers = map[string]*huma.Param{}
+	components.Responses = map[string]*huma.Response{}
+	components.Parameters = map[string]*huma.Param{}
+	doc := *api
+	doc.Components = &components
+	doc.Paths = map[string]*huma.PathItem{}
+	shared := sharedParameters(api)
+	for path, item := range api.Paths {
+		published := *item
+		for _, op := range []**huma.Operation{&published.Get, &published.Put, &published.Post, &published.Delete, &published.Patch} {
+			if *op != nil {
+				*op = publishOperation(*op, &components, shared)
+			}
+		}
+		doc.Paths[path] = &published
+	}
+	requests, responses := uses(&doc, schemas)
+	for name, s := range schemas {
+		switch {
+		case !requests[name] && !responses[name]:
+			delete(schemas, name)
+		case responses[name]:
+		default:
+			closeSchema(s)
+		}
+	}
+	for name := range basesOf(registry, schemas) {
+		if s := schemas[name]; s != nil {
+			openSchema(s)
+		}
+	}
+	components.Schemas = &publishedSchemas{registry, schemas}
+	return &doc
+}
+
+// publishedSchemas is a registry with schemas that differ from those of its
+// types.
+type publishedSchemas struct {
+	huma.Registry
+
+	schemas map[string]*huma.Schema
+}
+
+// Map returns the schemas by name.
+func (p *publishedSchemas) Map() map[string]*huma.Schema { return p.schemas }
+
+// MarshalJSON writes the schemas.
+func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
+	return json.Marshal(p.schemas, json.Deterministic(true))
+}
+
+// composed returns the published schema of a component, without a rule for
+// additional properties.
+func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
+	t := registry.TypeFromRef(schemaPrefix + name)
+	description := s.Description
+	if t != nil {
+		description = typeDescription(t)
+	}
+	if forms, ok := formsOf(t); ok {
+		out := &huma.Schema{Description: description}
+		for _, form := range forms {
+			out.OneOf = append(out.OneOf, registry.Schema(form, true, ""))
+		}
+		return out
+	}
+	own := *s
+	own.Description = description
+	openSchema(&own)
+	bases := embedded(t)
+	if len(bases) == 0 {
+		return &own
+	}
+	own.Properties = maps.Clone(s.Properties)
+	own.Required = slices.Clone(s.Required)
+	own.Description = ""
+	out := &huma.Schema{Description: description}
+	for _, base := range bases {
+		out.AllOf = append(out.AllOf, &huma.Schema{Ref: schemaPrefix + base.Name()})
+		for field := range registry.Map()[base.Name()].Properties {
+			delete(own.Properties, field)
+			own.Required = slices.DeleteFunc(own.Required, func(r string) bool { return r == field })
+		}
+	}
+	if len(own.Properties) > 0 {
+		out.AllOf = append(out.AllOf, &own)
+	}
+	return out
+}
+
+// typeDescription returns the description of a schema: the doc tag of the blank
+// field of its Go type.
+func typeDescription(t reflect.Type) string {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Name == "_" {
+			return f.Tag.Get("doc")
+		}
+	}
+	return ""
+}
+
+// formsOf returns the types of which a request has one.
+func formsOf(t reflect.Type) ([]reflect.Type, bool) {
+	if t == nil {
+		return nil, false
+	}
+	choice, ok := reflect.Zero(t).Interface().(interface{ oneOf() []reflect.Type })
+	if !ok {
+		return nil, false
+	}
+	return choice.oneOf(), true
+}
+
+// embedded returns the exported structs that a type embeds.
+func embedded(t reflect.Type) []reflect.Type {
+	var types []reflect.Type
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous && f.IsExported() && f.Type.Kind() == reflect.Struct {
+			types = append(types, f.Type)
+		}
+	}
+	return types
+}
+
+// registerParts adds the schemas of the types that others embed, and of the forms
+// of requests.
+func registerParts(registry huma.Registry) {
+	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
+		t := registry.TypeFromRef(schemaPrefix + name)
+		parts := embedded(t)
+		if forms, ok := formsOf(t); ok {
+			parts = append(parts, forms...)
+		}
+		for _, part := range parts {
+			if registry.Map()[part.Name()] == nil {
+				registry.Schema(part, false, "")
+				registerParts(registry)
+			}
+		}
+	}
+}
+
+// resolveDefaults replaces the pointers that huma stores for the defaults of
+// pointer fields by their values.
+func resolveDefaults(registry huma.Registry) {
+	for _, s := range registry.Map() {
+		for _, p := range s.Properties {
+			if v := reflect.ValueOf(p.Default); v.IsValid() && v.Kind() == reflect.Pointer {
+				p.Default = v.Elem().Interface()
+			}
+		}
+	}
+}
+
+// basesOf returns the names of the schemas that others embed.
+func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string]bool {
+	bases := map[string]bool{}
+	for name := range schemas {
+		for _, base := range embedded(registry.TypeFromRef(schemaPrefix + name)) {
+			bases[base.Name()] = true
+		}
+	}
+	return bases
+}
+
+const unevaluated = "unevaluatedProperties"
+
+// closeSchema makes an object refuse unknown properties. An allOf needs
+// unevaluatedProperties, since each of its parts has only some properties.
+func closeSchema(s *huma.Schema) {
+	switch {
+	case len(s.AllOf) > 0:
+		s.Extensions = map[string]any{unevaluated: false}
+	case len(s.Properties) > 0:
+		s.AdditionalProperties = false
+	}
+}
+
+// openSchema makes an object allow unknown properties.
+func openSchema(s *huma.Schema) {
+	delete(s.Extensions, unevaluated)
+	if s.AdditionalProperties == false {
+		s.AdditionalProperties = nil
+	}
+}
+
+// uses returns the names of the schemas that requests and responses refer to.
+func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, responses map[string]bool) {
+	requests, responses = map[string]bool{}, map[string]bool{}
+	content := func(used map[string]bool, content map[string]*huma.MediaType) {
+		for _, m := range content {
+			markUsed(used, schemas, m.Schema)
+		}
+	}
+	for _, r := range doc.Components.Responses {
+		content(responses, r.Content)
+	}
+	for _, p := range doc.Components.Parameters {
+		markUsed(requests, schemas, p.Schema)
+	}
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				markUsed(requests, schemas, p.Schema)
+			}
+			if op.RequestBody != nil {
+				content(requests, op.RequestBody.Content)
+			}
+			for _, r := range op.Responses {
+				content(responses, r.Content)
+			}
+		}
+	}
+	return requests, responses
+}
+
+// markUsed adds the names of all schemas that s leads to.
+func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
+	if s == nil {
+		return
+	}
+	if name := componentName(s.Ref); s.Ref != "" && !used[name] {
+		used[name] = true
+		markUsed(used, schemas, schemas[name])
+	}
+	markUsed(used, schemas, s.Items)
+	if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+		markUsed(used, schemas, values)
+	}
+	for _, p := range s.Properties {
+		markUsed(used, schemas, p)
+	}
+	for _, part := range slices.Concat(s.AllOf, s.OneOf) {
+		markUsed(used, schemas, part)
+	}
+}
+
+// publishOperation returns the operation with references to components, which it
+// adds.
+func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
+	out := *op
+	out.Parameters = slices.Clone(op.Parameters)
+	for i, p := range out.Parameters {
+		if name := shared[parameterKey(p)]; name != "" {
+			components.Parameters[name] = p
+			out.Parameters[i] = &huma.Param{Ref: "#/components/parameters/" + name}
+		}
+	}
+	out.Responses = map[string]*huma.Response{}
+	for status, r := range op.Responses {
+		published := *r
+		published.Headers = map[string]*huma.Param{}
+		for header, p := range r.Headers {
+			name := strings.ReplaceAll(strings.TrimPrefix(header, "X-"), "-", "")
+			components.Headers[name] = p
+			published.Headers[header] = &huma.Param{Ref: "#/components/headers/" + name}
+		}
+		if problem := r.Content[applicationProblem]; problem != nil {
+			name := errorResponseName(status, problem)
+			published.Content = map[string]*huma.MediaType{applicationProblem: {Schema: problem.Schema, Example: exampleProblem(status, problem)}}
+			components.Responses[name] = &published
+			out.Responses[status] = &huma.Response{Ref: "#/components/responses/" + name}
+			continue
+		}
+		out.Responses[status] = &published
+	}
+	return &out
+}
+
+// errorResponseName returns the name of the component of an error response.
+func errorResponseName(status string, problem *huma.MediaType) string {
+	if problem.Schema.Ref != schemaPrefix+"Error" {
+		return "ServerUnhealthy"
+	}
+	n, err := strconv.Atoi(status)
+	if err != nil {
+		return "Failure"
+	}
+	return strings.ReplaceAll(http.StatusText(n), " ", "")
+}
+
+// exampleProblem returns the first error of the catalog with the status, or the
+// example that the operation has.
+func exampleProblem(status string, problem *huma.MediaType) any {
+	if problem.Example != nil {
+		return problem.Example
+	}
+	for _, t := range catalog() {
+		if strconv.Itoa(t.status) != status {
+			continue
+		}
+		example := map[string]any{
+			"type": "/docs/errors#" + string(t.code), "title": t.title, "status": t.status, "detail": t.advice,
+			"instance": "urn:pyth-on:request:4f2c9a", "code": string(t.code), "requestId": "4f2c9a",
+		}
+		if t.status == http.StatusBadRequest {
+			example["detail"] = "body.code: is required"
+			example["errors"] = []any{map[string]any{"location": "body.code", "message": "is required"}}
+		}
+		return example
+	}
+	return nil
+}
+
+// parameterKey tells parameters apart.
+func parameterKey(p *huma.Param) string { return p.In + " " + p.Name + " " + p.Description }
+
+// sharedParameters returns the component names of the parameters that more than
+// one operation has, by their keys. The name of a path parameter begins with the
+// resource: SessionIdParameter for /sessions/{id}.
+func sharedParameters(api *huma.OpenAPI) map[string]string {
+	names, count := map[string]string{}, map[string]int{}
+	for _, path := range slices.Sorted(maps.Keys(api.Paths)) {
+		item := api.Paths[path]
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				key := parameterKey(p)
+				count[key]++
+				if names[key] != "" {
+					continue
+				}
+				name := capital(p.Name)
+				if p.In == "path" {
+					before, _, _ := strings.Cut(path, "/{"+p.Name+"}")
+					name = capital(strings.TrimSuffix(before[strings.LastIndexByte(before, '/')+1:], "s")) + name
+				}
+				names[key] = name + "Parameter"
+			}
+		}
+	}
+	for key, n := range count {
+		if n < 2 {
+			delete(names, key)
+		}
+	}
+	return names
+}
+
+func capital(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
