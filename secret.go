@@ -66,11 +66,19 @@ type SecretService interface {
 
 // SecretSource provides secret values for runs.
 type SecretSource interface {
-	// Reveal decrypts the named secrets, or all secrets of the user if all is true.
-	// An unknown name is CodeInvalid at "body.secrets".
-	Reveal(ctx context.Context, user UserID, run ExecutionID, names []string, all bool) (SecretGrant, error)
-	// Stored returns the names that belong to secrets of the user.
-	Stored(ctx context.Context, user UserID, names []string) ([]string, error)
+	// Reveal decrypts the requested secrets of the user for a run. An unknown name is
+	// CodeInvalid at "body.secrets".
+	Reveal(ctx context.Context, user UserID, run ExecutionID, request SecretRequest) (SecretGrant, error)
+}
+
+// SecretRequest selects secrets of a user.
+type SecretRequest struct {
+	// All selects all secrets that the user has.
+	All bool
+	// Names must all belong to secrets.
+	Names []string
+	// IfStored are further names, which select nothing where the user has no secret.
+	IfStored []string
 }
 
 // CheckSecretNames returns an error if a name in a request belongs to none of the

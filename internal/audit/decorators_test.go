@@ -313,12 +313,8 @@ type secretSource struct {
 	err    error
 }
 
-func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, []string, bool) (pyth.SecretGrant, error) {
+func (s secretSource) Reveal(context.Context, pyth.UserID, pyth.ExecutionID, pyth.SecretRequest) (pyth.SecretGrant, error) {
 	return pyth.SecretGrant{Values: s.values}, s.err
-}
-
-func (s secretSource) Stored(_ context.Context, _ pyth.UserID, names []string) ([]string, error) {
-	return names, s.err
 }
 
 func TestSecretSourceRecordsUse(t *testing.T) {
@@ -352,7 +348,7 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := new(recorder)
-			got, err := audit.SecretSource(c.source, r).Reveal(t.Context(), "ada", "exe_1", c.names, c.all)
+			got, err := audit.SecretSource(c.source, r).Reveal(t.Context(), "ada", "exe_1", pyth.SecretRequest{Names: c.names, All: c.all})
 			if !errors.Is(err, c.source.err) || len(got.Values) != len(c.source.values) {
 				t.Errorf("%v, %v", got, err)
 			}
@@ -377,7 +373,7 @@ func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
 					return own()
 				}})
 				source := secretSource{values: []pyth.SecretValue{{Name: "A", Value: []byte("canary")}}}
-				grant, err := audit.SecretSource(source, l).Reveal(t.Context(), "ada", "exe_1", nil, true)
+				grant, err := audit.SecretSource(source, l).Reveal(t.Context(), "ada", "exe_1", pyth.SecretRequest{All: true})
 				if err != nil || len(grant.Values) != 1 {
 					t.Fatalf("%v, %v", grant.Values, err)
 				}

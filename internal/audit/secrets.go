@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -57,22 +58,18 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Stored reveals no value, so it records nothing.
-func (s *secretSource) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
-	return s.next.Stored(ctx, user, names)
-}
-
 // Reveal records one secret.used for all secrets of a run. The entry is written
 // while the run is prepared; the grant waits for it.
-func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
-	grant, err := s.next.Reveal(ctx, user, run, names, all)
+func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
+	grant, err := s.next.Reveal(ctx, user, run, request)
+	names := slices.Concat(request.Names, request.IfStored)
 	if err == nil {
-		names = names[:0:0]
+		names = []string{}
 		for _, v := range grant.Values {
 			names = append(names, v.Name)
 		}
 	}
-	if len(names) == 0 && (err == nil || !all) {
+	if len(names) == 0 && (err == nil || !request.All) {
 		return grant, err
 	}
 	e := &pyth.AuditEvent{

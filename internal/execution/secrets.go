@@ -21,25 +21,21 @@ func (s *secrets) clear() { pyth.ClearSecrets(s.opened) }
 
 // reveal opens the secrets of a run; the session is nil for none.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
-	names, all := p.Secrets, p.AllSecrets
+	request := pyth.SecretRequest{Names: p.Secrets, All: p.AllSecrets}
 	if session != nil {
-		if !all && !session.AllSecrets {
-			if err := checkSessionSecrets(names, session); err != nil {
+		if !p.AllSecrets && !session.AllSecrets {
+			if err := checkSessionSecrets(p.Secrets, session); err != nil {
 				return nil, err
 			}
 		}
-		all = session.AllSecrets
-		var err error
-		if names, err = s.sessionSecrets(ctx, job.Tenant, p, session); err != nil {
-			return nil, err
-		}
+		request = sessionSecrets(p, session)
 	}
 	if s.config.Secrets == nil {
 		// A program that asks for a secret must not run without it.
-		_, err := chosen(nil, names)
+		_, err := chosen(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
-	grant, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, names, all)
+	grant, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, request)
 	if err != nil {
 		return nil, err
 	}
@@ -58,22 +54,15 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets returns the names of the session's secrets but those that were
-// deleted since it was opened: a run that does not ask for these goes on without.
-func (s *Service) sessionSecrets(ctx context.Context, user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) ([]string, error) {
-	if s.config.Secrets == nil || len(session.Secrets) == 0 {
-		return session.Secrets, nil
+// sessionSecrets requests the secrets that the program names, and all others of the
+// session: their values must not be shown. Those that were deleted since it was
+// opened are left out, unless the program names them.
+func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
+	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
+	if !p.AllSecrets {
+		request.Names = p.Secrets
 	}
-	names, err := s.config.Secrets.Stored(ctx, user, session.Secrets)
-	if err != nil || p.AllSecrets {
-		return names, err
-	}
-	for _, name := range p.Secrets {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
+	return request
 }
 
 // remember hides what earlier runs of the session were given, too, although it may

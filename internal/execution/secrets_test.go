@@ -22,28 +22,20 @@ type source struct {
 	recorded func() error
 }
 
-func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
-	s.asked = append(s.asked, string(user)+" "+strings.Join(names, ","))
+func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID, r pyth.SecretRequest) (pyth.SecretGrant, error) {
+	s.asked = append(s.asked, string(user)+" "+strings.Join(r.Names, ","))
 	s.given = nil
 	for _, secret := range s.secrets {
-		if all || slices.Contains(names, secret.Name) {
+		if r.All || slices.Contains(r.Names, secret.Name) || slices.Contains(r.IfStored, secret.Name) {
 			s.given = append(s.given, pyth.SecretValue{Name: secret.Name, Value: []byte(secret.Value)})
 		}
 	}
-	if !all && len(s.given) < len(names) {
-		return pyth.SecretGrant{}, pyth.Invalid("body.secrets[0]", "is unknown")
-	}
-	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
-}
-
-func (s *source) Stored(_ context.Context, _ pyth.UserID, names []string) ([]string, error) {
-	var stored []string
-	for _, secret := range s.secrets {
-		if slices.Contains(names, secret.Name) {
-			stored = append(stored, secret.Name)
+	for _, name := range r.Names {
+		if !r.All && !slices.ContainsFunc(s.given, func(v pyth.SecretValue) bool { return v.Name == name }) {
+			return pyth.SecretGrant{}, pyth.Invalid("body.secrets[0]", "is unknown")
 		}
 	}
-	return stored, nil
+	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
 // printing is a dispatcher whose programs print, and tell in pieces.

@@ -16,7 +16,7 @@ func BenchmarkReveal(b *testing.B) {
 				r.put(b, "ada", fmt.Sprintf("SECRET_%d", i), "sk-"+strings.Repeat("x", 50))
 			}
 			for b.Loop() {
-				grant, err := r.Reveal(b.Context(), "ada", "run", nil, true)
+				grant, err := r.Reveal(b.Context(), "ada", "run", pyth.SecretRequest{All: true})
 				if err != nil || len(grant.Values) != n {
 					b.Fatal(err)
 				}

@@ -8,21 +8,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal opens the named secrets, or all of the user's, for a run and notes the
-// use.
-// An unknown name is CodeInvalid; a damaged secret is CodeSecretDamaged. The
+// Reveal opens the requested secrets for a run and notes the use. An unknown name is CodeInvalid; a damaged secret is CodeSecretDamaged. The
 // caller clears the values.
-func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, names []string, all bool) (pyth.SecretGrant, error) {
+func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
-	if len(names) == 0 && !all {
+	if len(request.Names) == 0 && len(request.IfStored) == 0 && !request.All {
 		return none, nil
 	}
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil {
 		return none, err
 	}
-	if !all {
-		if sealed, err = selectNamed(sealed, names); err != nil {
+	if !request.All {
+		if sealed, err = selectNamed(sealed, request); err != nil {
 			return none, err
 		}
 	}
@@ -46,24 +44,6 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Stored returns the given names that the user has a secret for.
-func (s *Service) Stored(ctx context.Context, user pyth.UserID, names []string) ([]string, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	sealed, err := s.config.Store.SealedSecrets(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	var stored []string
-	for _, name := range names {
-		if slices.ContainsFunc(sealed, func(s *pyth.SealedSecret) bool { return s.Name == name }) {
-			stored = append(stored, name)
-		}
-	}
-	return stored, nil
-}
-
 // Values opens all of the user's secrets that are intact. The caller searches
 // for them where they must not appear, so the call does not count as a use.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
@@ -84,14 +64,15 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the secrets with the given names, without repetition.
-// Unknown names are faults.
-func selectNamed(all []*pyth.SealedSecret, names []string) ([]*pyth.SealedSecret, error) {
+// selectNamed returns the secrets that the request names, without repetition.
+// Unknown names are faults, except those in IfStored.
+func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors
-	for i, name := range names {
+	for i, name := range slices.Concat(request.Names, request.IfStored) {
 		at := slices.IndexFunc(all, func(s *pyth.SealedSecret) bool { return s.Name == name })
 		switch {
+		case at < 0 && i >= len(request.Names):
 		case at < 0:
 			faults.Add(fmt.Sprintf("body.secrets[%d]", i), "is not the name of one of your secrets")
 		case !slices.Contains(some, all[at]):

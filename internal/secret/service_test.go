@@ -78,7 +78,7 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 // revealed returns the values as NAME=VALUE, or the error's code.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
-	grant, err := r.Reveal(t.Context(), user, "run", names, names == nil)
+	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})
 	if err != nil {
 		return []string{string(pyth.ErrorCode(err))}
 	}
@@ -262,11 +262,11 @@ func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	for name, change := range flips {
 		t.Run(name, func(t *testing.T) {
 			s := r.with(t, tampered{r.store, change})
-			grant, err := s.Reveal(t.Context(), "ada", "run", nil, true)
+			grant, err := s.Reveal(t.Context(), "ada", "run", pyth.SecretRequest{All: true})
 			if pyth.ErrorCode(err) != pyth.CodeSecretDamaged || grant.Values != nil || strings.Contains(err.Error(), "new one") {
 				t.Errorf("got %q, %v", grant.Values, err)
 			}
-			grant, err = s.Reveal(t.Context(), "ada", "run", []string{"B", "C"}, false)
+			grant, err = s.Reveal(t.Context(), "ada", "run", pyth.SecretRequest{Names: []string{"B", "C"}})
 			if name != "another name's" && (err != nil || len(grant.Values) != 2 || string(grant.Values[0].Value) != "two") {
 				t.Errorf("got %q, %v", grant.Values, err)
 			}
@@ -363,7 +363,7 @@ func TestRevealStoresUsesOfOneSecondTogether(t *testing.T) {
 		s := secret.New(secret.Config{Store: m, Vault: v, Clock: time.Now, Failed: func(err error) { t.Error(err) }})
 		start := time.Now()
 		for range 10 {
-			if _, err := s.Reveal(t.Context(), "ada", "run", nil, true); err != nil {
+			if _, err := s.Reveal(t.Context(), "ada", "run", pyth.SecretRequest{All: true}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(300 * time.Millisecond)
@@ -377,4 +377,49 @@ func TestRevealStoresUsesOfOneSecondTogether(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// countingReads counts how often secrets are read.
+type countingReads struct {
+	pyth.SecretStore
+	reads *int
+}
+
+func (c countingReads) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
+	*c.reads++
+	return c.SecretStore.SealedSecrets(ctx, user)
+}
+
+func TestRevealReadsOnceAndLeavesOutWhatIsNotStored(t *testing.T) {
+	r := newRig(t)
+	r.put(t, "ada", "A", "one")
+	r.put(t, "ada", "B", "two")
+	r.put(t, "bob", "C", "three")
+	for name, c := range map[string]struct {
+		request pyth.SecretRequest
+		want    string
+	}{
+		"all that are named are stored":      {pyth.SecretRequest{Names: []string{"B"}, IfStored: []string{"A", "B"}}, "B=two A=one"},
+		"some are gone":                      {pyth.SecretRequest{Names: []string{"A"}, IfStored: []string{"X", "A", "C"}}, "A=one"},
+		"all are gone":                       {pyth.SecretRequest{IfStored: []string{"X", "C"}}, ""},
+		"one that the run names is gone":     {pyth.SecretRequest{Names: []string{"C"}, IfStored: []string{"A"}}, "invalid_request"},
+		"all, of which some are gone":        {pyth.SecretRequest{All: true, IfStored: []string{"X"}}, "A=one B=two"},
+		"none, which needs no read at all":   {pyth.SecretRequest{}, ""},
+		"the same name more often than once": {pyth.SecretRequest{Names: []string{"A", "A"}, IfStored: []string{"A"}}, "A=one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reads := 0
+			grant, err := r.with(t, countingReads{r.store, &reads}).Reveal(t.Context(), "ada", "run", c.request)
+			got := make([]string, 0, len(grant.Values))
+			for _, v := range grant.Values {
+				got = append(got, v.Name+"="+string(v.Value))
+			}
+			if err != nil {
+				got = append(got, string(pyth.ErrorCode(err)))
+			}
+			if strings.Join(got, " ") != c.want || reads > 1 {
+				t.Errorf("got %q, read %d times", got, reads)
+			}
+		})
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -193,13 +194,71 @@ func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
+// temporaryKeys matches the temporary files that hold root keys.
+const temporaryKeys = ".root-key-*"
+
+// RemoveTemporaryKeys removes the temporary files that a killed process has left
+// in the directory of the root key file. They hold root keys.
+func RemoveTemporaryKeys(path string) error {
+	dir := filepath.Dir(path)
+	unlock, err := lockDirectory(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return removeTemporaryKeys(dir)
+}
+
+// removeTemporaryKeys does so under the lock of the directory, so that no file is
+// in use.
+func removeTemporaryKeys(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ours, _ := filepath.Match(temporaryKeys, e.Name()); ours && e.Type().IsRegular() {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("removing a temporary file that holds root keys: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// lockDirectory waits until no other process publishes root keys in the
+// directory.
+func lockDirectory(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
+
 // publish writes a temporary file in the directory of path, syncs it and calls
 // put to move it into place. The sync comes first because data encrypted under
 // the keys must not outlive them.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
+	unlock, err := lockDirectory(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := removeTemporaryKeys(dir); err != nil {
+		return err
+	}
 	// CreateTemp uses mode 0600.
-	f, err := os.CreateTemp(dir, ".root-key-*")
+	f, err := os.CreateTemp(dir, temporaryKeys)
 	if err != nil {
 		return err
 	}
