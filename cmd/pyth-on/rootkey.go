@@ -36,7 +36,11 @@ func (f *rootKeyFlags) made(ctx context.Context, dataDir string, store pyth.KeyS
 	if empty {
 		open = vault.OpenOrCreateFileKeeper
 	}
-	return f.checked(ctx, dataDir, store, open)
+	keeper, err := f.checked(ctx, dataDir, store, open)
+	if err != nil {
+		return nil, err
+	}
+	return keeper, vault.RemoveTemporaryKeys(f.path(dataDir))
 }
 
 // keeper opens the root key that is configured.

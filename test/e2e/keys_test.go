@@ -129,6 +129,43 @@ func reads(t testing.TB, a *account, value string) {
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
+// TestKeysRotateRemovesWhatAKillLeft leaves the temporary files of rotations that
+// were killed. Each holds root keys.
+func TestKeysRotateRemovesWhatAKillLeft(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a := s.register(t)
+	a.secret(t, "MINE", "value")
+	keys := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
+	elsewhere := filepath.Join(t.TempDir(), "mine.txt")
+	leave := func() {
+		for _, name := range []string{".root-key-123", ".root-key-"} {
+			if err := os.WriteFile(filepath.Join(s.data, name), keys, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = os.WriteFile(elsewhere, keys, 0o600)
+		_ = os.Symlink(elsewhere, filepath.Join(s.data, ".root-key-link"))
+	}
+	left := func(by string) {
+		t.Helper()
+		if got := must(filepath.Glob(filepath.Join(s.data, ".root-key-[0-9]*")))(t); len(got) > 0 || !exists(elsewhere) {
+			t.Errorf("%s leaves %q", by, got)
+		}
+	}
+	leave()
+	if out, err := s.rotate(t).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	left("a rotation")
+	leave()
+	s.stop(t)
+	s = startIn(t, s.data, nil)
+	left("a start")
+	a.server = s
+	reads(t, a, "value")
+}
+
 func TestTheRootKeyOfTheSettingIsNotInTheEnvironment(t *testing.T) {
 	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
