@@ -53,6 +53,12 @@ func TestExecuteFaultMPatternsSelectWhatTheyName(t *testing.T) {
 		}
 	}
 	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
+	for _, name := range []string{"main.py", "./main.py"} {
+		// In a session it is a file like any other.
+		if x := s.in(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.file(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
+			t.Error(x)
+		}
+	}
 	if !strings.Contains(x.skipped("out"), "directory") || !strings.Contains(x.skipped("main.py"), "program") || len(x.Files) != 1 {
 		t.Error(x)
 	}

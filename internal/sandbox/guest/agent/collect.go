@@ -122,7 +122,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		}
 		return c.directory(fd, full, depth+1)
 	}
-	if full == c.run.job.Program {
+	if full == c.run.job.Program && !c.run.job.Session {
 		if c.named(full) {
 			return c.skip(full, "it is the program itself")
 		}
