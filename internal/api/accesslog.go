@@ -33,13 +33,20 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	attrs = append(attrs, slog.String("credential", string(credential)))
 	level := slog.LevelInfo
 	if w.status() >= http.StatusInternalServerError && req.err != nil {
-		level = slog.LevelError
-		if pyth.ErrorCode(req.err) == pyth.CodeLLMNotConfigured {
-			level = slog.LevelInfo // It is a setting, not a failure.
-		}
+		level = levelOf(pyth.ErrorCode(req.err))
 		attrs = append(attrs, slog.String("error", req.err.Error()))
 	}
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// levelOf returns the level at which an answer of 500 or more is logged.
+func levelOf(code pyth.Code) slog.Level {
+	switch code {
+	case pyth.CodeLLMNotConfigured, pyth.CodeDraining:
+		return slog.LevelInfo // A setting, or a server that stops: not a failure.
+	default:
+		return slog.LevelError
+	}
 }
 
 // safePath is the path without the segments that look like credentials.

@@ -215,10 +215,23 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 		}
 		faults = pyth.FieldErrors{semanticFault(err)}
 	}
-	slices.SortStableFunc(faults, func(a, b pyth.FieldError) int { return strings.Compare(a.Location, b.Location) })
+	slices.SortStableFunc(faults, compareFaults)
 	faults = faults[:min(len(faults), maxFaults)]
 	s.suggest(faults, tree)
 	return faults.Err()
+}
+
+// compareFaults orders faults by location, unknown fields first: a misspelled name
+// is the reason why the field that it stands for is missing.
+func compareFaults(a, b pyth.FieldError) int {
+	switch unknown := a.Message == unknownField; {
+	case unknown == (b.Message == unknownField):
+		return strings.Compare(a.Location, b.Location)
+	case unknown:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // checkShape counts brackets and commas outside of strings. It does not care

@@ -35,11 +35,11 @@ func position(list string, user pyth.UserID, cursor string) (string, error) {
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) <= cursorSum || strings.ContainsAny(cursor, "\r\n") {
-		return "", badCursor()
+		return "", pyth.Invalid("query.cursor", badCursor)
 	}
 	at := string(b[cursorSum:])
 	if string(b[:cursorSum]) != string(sumOfCursor(list, user, at)) {
-		return "", badCursor()
+		return "", pyth.Invalid("query.cursor", badCursor)
 	}
 	return at, nil
 }
@@ -49,6 +49,5 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 	return sum[:cursorSum]
 }
 
-func badCursor() error {
-	return pyth.Invalid("query.cursor", "must be the nextCursor of the page before, of this list and account; leave it out for the first page")
-}
+// badCursor is the message for a cursor that is of no page.
+const badCursor = "must be the nextCursor of the page before, of this list and account; leave it out for the first page"

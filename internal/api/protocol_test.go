@@ -249,6 +249,9 @@ func TestWhileDrainingOnlyTheWatchersAreAnswered(t *testing.T) {
 			t.Errorf("%s: status %d: %s", path, res.StatusCode, res.body)
 		}
 	}
+	if log := s.log.String(); strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(log, "The server is shutting down") {
+		t.Errorf("the log: %s", log)
+	}
 }
 
 func TestTheAccessLogSaysWhoDidWhat(t *testing.T) {

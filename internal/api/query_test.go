@@ -46,6 +46,10 @@ func TestFaultsOfAQueryAreTold(t *testing.T) {
 		"keys?cursor=abc":                       "query.cursor: must be the nextCursor",
 		"audit?cursor=MTIzLjQ":                  "query.cursor: must be the nextCursor",
 		"secrets?cursor=API_TOKEN":              "query.cursor: must be the nextCursor",
+		"keys?cursor=":                          "query.cursor: must be the nextCursor",
+		"secrets?limit=5&cursor":                "query.cursor: must be the nextCursor",
+		"sessions?cursor=&limit=5":              "query.cursor: must be the nextCursor",
+		"audit?cursor=":                         "query.cursor: must be the nextCursor",
 		"sessions?cursor=%00":                   "query.cursor: must be the nextCursor",
 		"keys?cursor=" + cursorOf("secrets"):    "query.cursor: must be the nextCursor",
 		"secrets?cursor=" + cursorOf("audit"):   "query.cursor: must be the nextCursor",
@@ -87,6 +91,7 @@ func TestTheFirstFaultIsInTheDetail(t *testing.T) {
 		`{"code":"x","args":"a"}`:                                               "body.args: must be a list.",
 		`{"code":""}`:                                                           "body.code: must have at least 1 character.",
 		`{}`:                                                                    "body: requires the field code.",
+		`{"Code":"x"}`:                                                          "body.Code: is not a known field; did you mean code? One more error",
 		`{"cod":"x"}`:                                                           "more error",
 	} {
 		res := s.execute(body)

@@ -134,6 +134,47 @@ func TestFault11FaultsAreInWords(t *testing.T) {
 	}
 }
 
+// TestExecuteFault11UnknownFieldFirst misspells the name of a required field: the
+// detail is about the name that was given, not about the one that is missing.
+func TestExecuteFault11UnknownFieldFirst(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, c := range []struct {
+		method, path string
+		body         any
+		want         string
+	}{
+		{"POST", "/api/v1/execute", object{"Code": "1"}, "body.Code: is not a known field; did you mean code?"},
+		{"POST", "/api/v1/execute", object{"source_code": "1", "timeoutMs": 0}, "body.source_code: is not a known field"},
+		{"POST", "/api/v1/execute", object{"code": 1, "zeta": 1}, "body.zeta: is not a known field"},
+		{"POST", "/api/v1/execute", object{"code": "1", "files": []object{{"Path": "a", "content": ""}}}, "body.files[0].Path: is not a known field; did you mean path?"},
+		{"POST", "/api/v1/keys", object{"Name": "ci"}, "body.Name: is not a known field; did you mean name?"},
+		{"PUT", "/api/v1/secrets/A", object{"Value": "x"}, "body.Value: is not a known field; did you mean value?"},
+		{"PUT", "/api/v1/packages", object{"package": "numpy"}, "body.package: is not a known field; did you mean packages?"},
+		{"POST", "/api/v1/generate", object{"Prompt": "x"}, "body.Prompt: is not a known field; did you mean prompt?"},
+		{"POST", "/api/login", object{"Email": "a@b.example", "password": "x"}, "body.Email: is not a known field; did you mean email?"},
+	} {
+		answer := a.server.call(t, a, c.method, c.path, c.body)
+		if p := answer.refused(t, 400, "invalid_request"); !strings.HasPrefix(p.Detail, c.want) {
+			t.Errorf("%s %s %v: %s", c.method, c.path, c.body, answer.body)
+		}
+	}
+}
+
+// TestListsFault05AnEmptyCursorIsRefused asks for pages after nothing.
+func TestListsFault05AnEmptyCursorIsRefused(t *testing.T) {
+	t.Parallel()
+	a := sharedServer(t).register(t)
+	for _, list := range []string{"keys", "secrets", "sessions", "audit"} {
+		for _, query := range []string{"?cursor=", "?cursor", "?limit=1&cursor=", "?cursor=%20"} {
+			p := a.server.call(t, a, "GET", "/api/v1/"+list+query, nil).refused(t, 400, "invalid_request")
+			if !strings.HasPrefix(p.Detail, "query.cursor: must be the nextCursor") {
+				t.Errorf("%s%s: %+v", list, query, p)
+			}
+		}
+	}
+}
+
 // TestFault11FormsAreNotStored checks forms in place of files and of JSON (items
 // 11 and F28).
 func TestFault11FormsAreNotStored(t *testing.T) {

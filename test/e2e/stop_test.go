@@ -72,6 +72,9 @@ func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
 	}
 	answered()
 	s.ends(t)
+	if log := s.log.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("what was refused is logged as an error: %s", log)
+	}
 }
 
 func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
