@@ -76,6 +76,10 @@ type commandPage struct {
 func commandPages() map[string]commandPage {
 	return map[string]commandPage{
 		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
+		"docs/api.md": {
+			registers: true, notRun: []string{"needs a host on the Internet"},
+			want: []string{`"valid":true`, `"path":"count.txt","sizeBytes":1`, `data: {"text":"2\n"}`, `"text/plain":"[0, 1, 4, 9]"`, `"treeSize":`},
+		},
 		"docs/quickstart.md": {registers: true, want: []string{
 			`"stdout":"45 3.14.`, `"status":"timed_out"`, "event: end", `{"text/plain":"5"}`, `"image/svg+xml":"<svg`,
 			`"stdout":"token: [secret:BILLING_TOKEN]\n"`,
