@@ -52,7 +52,9 @@ type Generation struct {
 	// MissingPackages lists packages that an attempt imported and that were not
 	// installed.
 	MissingPackages []string
-	Usage           TokenUsage
+	// Calls counts the calls of the model, including those that returned no program.
+	Calls int
+	Usage TokenUsage
 	// Stopped says why a failing program was not corrected further. It is nil if
 	// the maximum of attempts was reached.
 	Stopped *Error
@@ -100,6 +102,10 @@ type GenerateEvents interface {
 // there was no attempt. With events, stdout and stderr of the executions are empty,
 // because the events receive the output; events may be nil. It is safe for
 // concurrent use.
+//
+// An error may come with a Generation that describes the work before it, such as
+// the tokens used, for the audit log. It has no attempts if the model wrote no
+// program.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }

@@ -56,6 +56,20 @@ type PackageList struct {
 // change.
 type PackageProgress func(step, detail string) error
 
+// PackageChange is a change of a user's packages that took effect.
+type PackageChange struct {
+	// Language names the list that changed: Python or JavaScript.
+	Language Language
+	// Packages is the new list.
+	Packages []*Package
+	// Package is the one that AddPackage added or replaced, and Created reports
+	// that the list did not have it before. Other calls set neither.
+	Package *Package
+	Created bool
+	// Added and Removed name packages with their versions, such as "numpy 2.4.1".
+	Added, Removed []string
+}
+
 // PackageService manages the packages of users. Changes are atomic, and changes of
 // one lockfile are serialized. Errors are CodeInvalidRequirement,
 // CodeUnsatisfiable, CodeIndexUnavailable, CodeTooLarge, or those of a Dispatcher. It
@@ -66,15 +80,15 @@ type PackageService interface {
 	Packages(ctx context.Context, user UserID, language Language) ([]*Package, error)
 	// SetPackages replaces all packages by the newest ones that satisfy the
 	// requirements, with their dependencies.
-	SetPackages(ctx context.Context, user UserID, language Language, requirements []string, progress PackageProgress) ([]*Package, error)
+	SetPackages(ctx context.Context, user UserID, language Language, requirements []string, progress PackageProgress) (*PackageChange, error)
 	// AddPackage adds a package, or replaces its requirement. Other packages keep
 	// their versions if possible.
-	AddPackage(ctx context.Context, user UserID, language Language, requirement string, progress PackageProgress) (p *Package, added bool, err error)
+	AddPackage(ctx context.Context, user UserID, language Language, requirement string, progress PackageProgress) (*PackageChange, error)
 	// RemovePackage removes a required package and the dependencies that no other
 	// package needs. It fails with CodeNotFound if the package is not installed, and
 	// with CodeConflict if other packages need it. If language is "" it searches all
 	// lockfiles, Python's first.
-	RemovePackage(ctx context.Context, user UserID, language Language, name string) error
+	RemovePackage(ctx context.Context, user UserID, language Language, name string) (*PackageChange, error)
 }
 
 // PackageSource resolves the package layers for new runs.

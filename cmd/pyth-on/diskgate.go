@@ -80,7 +80,7 @@ type gatedPackages struct {
 }
 
 // SetPackages replaces the list unless the disk is full.
-func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) ([]*pyth.Package, error) {
+func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
 	}
@@ -88,9 +88,9 @@ func (s gatedPackages) SetPackages(ctx context.Context, user pyth.UserID, langua
 }
 
 // AddPackage adds a package unless the disk is full.
-func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.Package, bool, error) {
+func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	if err := s.gate.check(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }

@@ -174,11 +174,12 @@ func (c *serveCommand) serve() (err error) {
 
 	installed, err := c.packages(ctx, packages.Config{
 		Store: store, Dispatcher: pool, Images: images, Gateway: way.packages, Dial: way.proxy.DialContext,
-		Auditor: log, PythonVersion: m.python, Clock: now, Logger: logger,
+		PythonVersion: m.python, Clock: now, Logger: logger,
 	}, c.NPMRegistry, node != nil)
 	if err != nil {
 		return err
 	}
+	packages := audit.Packages(installed, log)
 	limits := c.limits()
 	offered := m.languages(m.runtimes)
 	// Sessions in Node know the release that is built in.
@@ -214,16 +215,16 @@ func (c *serveCommand) serve() (err error) {
 	}
 	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
 	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
-	generating.Budget, generating.Observer, generating.Auditor = store, asked, log
-	generating.Packages = generatePackages{installed}
+	generating.Budget, generating.Observer = store, asked
+	generating.Packages = generatePackages{packages}
 	handler, err := c.handler(api.Config{
 		Accounts:        audit.Accounts(accounts, log),
 		Executions:      audited,
 		Sessions:        gate.sessions(audit.Sessions(sessions, log)),
 		Secrets:         audit.Secrets(secret, log),
-		Packages:        gate.packages(installed),
+		Packages:        gate.packages(packages),
 		ZK:              audit.EncryptedPrograms(encrypted, log),
-		Generations:     gate.generations(generate.New(generating)),
+		Generations:     gate.generations(audit.Generations(generate.New(generating), log, generate.Version())),
 		GenerateTimeout: c.GenerateTimeout,
 		Audit:           log,
 		Denials:         log,

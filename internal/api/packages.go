@@ -147,26 +147,30 @@ func (h *Handler) listPackages(ctx context.Context, in *packagesInput) (*package
 
 func (h *Handler) setPackages(ctx context.Context, in *setInput) (*packageOutput, error) {
 	return h.changePackages(in.r, in.w, func(progress pyth.PackageProgress) (int, any, error) {
-		all, err := h.cfg.Packages.SetPackages(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Packages, progress)
-		return http.StatusOK, packageList(all), err
+		change, err := h.cfg.Packages.SetPackages(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Packages, progress)
+		if err != nil {
+			return 0, nil, err
+		}
+		return http.StatusOK, packageList(change.Packages), nil
 	})
 }
 
 func (h *Handler) addPackage(ctx context.Context, in *addInput) (*packageOutput, error) {
 	return h.changePackages(in.r, in.w, func(progress pyth.PackageProgress) (int, any, error) {
-		p, added, err := h.cfg.Packages.AddPackage(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Package, progress)
+		change, err := h.cfg.Packages.AddPackage(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Package, progress)
 		if err != nil {
 			return 0, nil, err
 		}
-		if added {
-			return http.StatusCreated, packageInfo(p), nil
+		if change.Created {
+			return http.StatusCreated, packageInfo(change.Package), nil
 		}
-		return http.StatusOK, packageInfo(p), nil
+		return http.StatusOK, packageInfo(change.Package), nil
 	})
 }
 
 func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput, error) {
-	return nil, h.cfg.Packages.RemovePackage(ctx, caller(ctx).User.ID, pyth.Language(in.Language), in.Name)
+	_, err := h.cfg.Packages.RemovePackage(ctx, caller(ctx).User.ID, pyth.Language(in.Language), in.Name)
+	return nil, err
 }
 
 // changePackages answers with the result of a change, or with a stream of its

@@ -31,24 +31,24 @@ func (s *shelf) Packages(_ context.Context, user pyth.UserID, language pyth.Lang
 	return []*pyth.Package{numpy()}, s.err
 }
 
-func (s *shelf) SetPackages(_ context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) ([]*pyth.Package, error) {
+func (s *shelf) SetPackages(_ context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s sets %s %q", user, language, requirements)
 	if progress != nil {
 		if err := progress("resolve", "looking"); err != nil {
 			return nil, err
 		}
 	}
-	return []*pyth.Package{numpy()}, s.err
+	return &pyth.PackageChange{Packages: []*pyth.Package{numpy()}}, s.err
 }
 
-func (s *shelf) AddPackage(_ context.Context, user pyth.UserID, language pyth.Language, requirement string, _ pyth.PackageProgress) (*pyth.Package, bool, error) {
+func (s *shelf) AddPackage(_ context.Context, user pyth.UserID, language pyth.Language, requirement string, _ pyth.PackageProgress) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s adds %s %s", user, language, requirement)
-	return numpy(), !s.there, s.err
+	return &pyth.PackageChange{Package: numpy(), Created: !s.there}, s.err
 }
 
-func (s *shelf) RemovePackage(_ context.Context, user pyth.UserID, language pyth.Language, name string) error {
+func (s *shelf) RemovePackage(_ context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s removes %s %s", user, language, name)
-	return s.err
+	return nil, s.err
 }
 
 func TestPackages(t *testing.T) {

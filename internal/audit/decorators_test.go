@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -423,4 +424,125 @@ func TestEncryptedProgramsRecordsChanges(t *testing.T) {
 			Details: map[string]any{"language": "python", "created": true, "sizeBytes": int64(17)},
 		},
 		pyth.AuditEvent{User: "ada", Action: pyth.ActionZKDeleted, Outcome: pyth.AuditDenied, Resource: "mine"})
+}
+
+type packagesOf struct {
+	pyth.PackageService
+	change *pyth.PackageChange
+	err    error
+}
+
+func (p packagesOf) SetPackages(context.Context, pyth.UserID, pyth.Language, []string, pyth.PackageProgress) (*pyth.PackageChange, error) {
+	return p.change, p.err
+}
+
+func (p packagesOf) AddPackage(context.Context, pyth.UserID, pyth.Language, string, pyth.PackageProgress) (*pyth.PackageChange, error) {
+	return p.change, p.err
+}
+
+func (p packagesOf) RemovePackage(context.Context, pyth.UserID, pyth.Language, string) (*pyth.PackageChange, error) {
+	return p.change, p.err
+}
+
+func TestPackagesRecordsChanges(t *testing.T) {
+	r := new(recorder)
+	call := func(next packagesOf, language pyth.Language) {
+		s := audit.Packages(next, r)
+		_, _ = s.SetPackages(t.Context(), "ada", language, []string{"x"}, nil)
+		_, _ = s.AddPackage(t.Context(), "ada", language, "x", nil)
+		_, _ = s.RemovePackage(t.Context(), "ada", language, "x")
+	}
+	three := func(outcome pyth.AuditOutcome, details map[string]any) []pyth.AuditEvent {
+		return slices.Repeat([]pyth.AuditEvent{{User: "ada", Action: pyth.ActionPackagesChanged, Outcome: outcome, Details: details}}, 3)
+	}
+	for name, c := range map[string]struct {
+		next     packagesOf
+		language pyth.Language
+		want     []pyth.AuditEvent
+	}{
+		"a change": {
+			packagesOf{change: &pyth.PackageChange{Language: pyth.JavaScript, Added: []string{"x 2"}, Removed: []string{"x 1"}}},
+			"",
+			three(pyth.AuditSuccess, map[string]any{"language": "javascript", "added": []string{"x 2"}, "removed": []string{"x 1"}}),
+		},
+		"nothing to change": {
+			packagesOf{change: &pyth.PackageChange{Language: pyth.Python}},
+			pyth.Python,
+			three(pyth.AuditSuccess, map[string]any{"language": "python", "added": []string(nil), "removed": []string(nil)}),
+		},
+		"one that is absent": {
+			packagesOf{err: pyth.Errorf(pyth.CodeNotFound, "")},
+			"",
+			three(pyth.AuditDenied, map[string]any{"language": "python", "reason": "not_found"}),
+		},
+		"a failure": {
+			packagesOf{err: pyth.Errorf(pyth.CodeUnsatisfiable, "")},
+			pyth.TypeScript,
+			three(pyth.AuditFailure, map[string]any{"language": "javascript", "reason": "unsatisfiable"}),
+		},
+		"a malformed requirement": {packagesOf{err: pyth.Errorf(pyth.CodeInvalidRequirement, "")}, pyth.Python, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call(c.next, c.language)
+			if diff := cmp.Diff(c.want, r.take()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	r.err = errors.New("full")
+	if change, err := audit.Packages(packagesOf{change: &pyth.PackageChange{}}, r).SetPackages(t.Context(), "ada", pyth.Python, nil, nil); change != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+		t.Errorf("without an entry: %v, %v", change, err)
+	}
+}
+
+type generationsOf struct {
+	result *pyth.Generation
+	err    error
+}
+
+func (g generationsOf) Generate(context.Context, pyth.UserID, *pyth.GenerateRequest, pyth.GenerateEvents) (*pyth.Generation, error) {
+	return g.result, g.err
+}
+
+func TestGenerationsRecordsOutcomes(t *testing.T) {
+	r := new(recorder)
+	work := func() *pyth.Generation { return &pyth.Generation{ID: "gen", Calls: 1} }
+	stopped := work()
+	stopped.Stopped = pyth.Errorf(pyth.CodeOverloaded, "")
+	for name, c := range map[string]struct {
+		next   generationsOf
+		want   pyth.AuditOutcome
+		status any
+	}{
+		"an answer":               {generationsOf{result: work()}, pyth.AuditSuccess, "not_executed"},
+		"one that was stopped":    {generationsOf{result: stopped}, pyth.AuditFailure, "not_executed"},
+		"another's session":       {generationsOf{err: pyth.Errorf(pyth.CodeNotFound, "")}, pyth.AuditDenied, "not_found"},
+		"an exhausted budget":     {generationsOf{work(), pyth.Errorf(pyth.CodeTokenBudget, "")}, pyth.AuditDenied, "token_budget_exhausted"},
+		"a failure of the model":  {generationsOf{work(), pyth.Errorf(pyth.CodeLLMFailed, "")}, pyth.AuditFailure, "llm_failed"},
+		"a model that is unknown": {generationsOf{work(), pyth.Invalid("body.model", "")}, pyth.AuditFailure, "invalid_request"},
+		"a malformed request":     {generationsOf{err: pyth.Invalid("body.prompt", "")}, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := audit.Generations(c.next, r, "7").Generate(t.Context(), "ada", &pyth.GenerateRequest{Prompt: "p"}, nil)
+			if !errors.Is(err, c.next.err) || err != nil && got != nil {
+				t.Errorf("returned %v, %v", got, err)
+			}
+			events := r.take()
+			if c.want == "" {
+				if len(events) != 0 {
+					t.Errorf("recorded %+v", events)
+				}
+				return
+			}
+			if len(events) != 1 || events[0].Outcome != c.want || events[0].Details["status"] != c.status || events[0].Details["promptVersion"] != "7" {
+				t.Errorf("recorded %+v", events)
+			}
+		})
+	}
+	r.err = errors.New("full")
+	for _, next := range []generationsOf{{result: work()}, {work(), pyth.Errorf(pyth.CodeLLMFailed, "")}} {
+		if got, err := audit.Generations(next, r, "7").Generate(t.Context(), "ada", &pyth.GenerateRequest{}, nil); got != nil || pyth.ErrorCode(err) != pyth.CodeUnavailable {
+			t.Errorf("without an entry: %v, %v", got, err)
+		}
+	}
 }

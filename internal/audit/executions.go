@@ -2,8 +2,6 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -51,8 +49,7 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 		// about the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
-		sum := sha256.Sum256([]byte(p.Code))
-		e.Details["codeSha256"] = hex.EncodeToString(sum[:])
+		e.Details["codeSha256"] = hashText(p.Code)
 	}
 	if len(p.Labels) > 0 {
 		e.Details["labels"] = p.Labels

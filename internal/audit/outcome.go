@@ -14,9 +14,9 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	case "":
 		return pyth.AuditSuccess
 	case pyth.CodeUnauthenticated, pyth.CodeInvalidCredentials, pyth.CodeForbidden, pyth.CodeRegistrationClosed,
-		pyth.CodeNotFound, pyth.CodeRateLimited, pyth.CodeReservedName:
+		pyth.CodeNotFound, pyth.CodeRateLimited, pyth.CodeTokenBudget, pyth.CodeReservedName:
 		return pyth.AuditDenied
-	case pyth.CodeInvalid, pyth.CodeTooLarge, pyth.CodeUnsupportedMedia, pyth.CodeMethodNotAllowed, pyth.CodeNotImplemented:
+	case pyth.CodeInvalid, pyth.CodeInvalidRequirement, pyth.CodeTooLarge, pyth.CodeUnsupportedMedia, pyth.CodeMethodNotAllowed, pyth.CodeNotImplemented:
 		return ""
 	default:
 		return pyth.AuditFailure
@@ -28,7 +28,14 @@ func outcomeOf(err error) pyth.AuditOutcome {
 // case. Even a refusal is not returned then, so that nobody can guess passwords
 // without an entry.
 func recordAfter(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
-	if e.Outcome = outcomeOf(err); e.Outcome == "" {
+	e.Outcome = outcomeOf(err)
+	return recordOutcome(ctx, log, e, err)
+}
+
+// recordOutcome is recordAfter for an event whose outcome is set. It records
+// nothing if the outcome is "".
+func recordOutcome(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
+	if e.Outcome == "" {
 		return err
 	}
 	failed := log.Record(ctx, e)

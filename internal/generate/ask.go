@@ -16,7 +16,7 @@ func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](
 
 // write asks the model once. The draft has no code if the answer is none.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
-	w.calls++
+	w.result.Calls++
 	taken, err := w.take(ctx)
 	if err != nil {
 		return pyth.Draft{}, err

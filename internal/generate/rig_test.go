@@ -9,6 +9,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/execution"
 	"github.com/pyth-on/pyth-on/internal/generate"
 	"github.com/pyth-on/pyth-on/internal/generate/claude"
@@ -49,7 +50,7 @@ func newRig(t *testing.T, steps ...claudetest.Step) *rig {
 		Check:     func(pyth.UserID, *pyth.Program) error { return nil },
 		Languages: []pyth.LanguageInfo{{Name: pyth.Python, Version: "3.14.6"}},
 		Limits:    execution.DefaultLimits(),
-		Budget:    r.budget, Auditor: r.audit, Observer: r.asked, Clock: func() time.Time { return now },
+		Budget:    r.budget, Observer: r.asked, Clock: func() time.Time { return now },
 	}
 	return r
 }
@@ -72,11 +73,16 @@ func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, even
 	return e, nil
 }
 
+// service returns a service whose calls are recorded in r.audit.
+func (r *rig) service() pyth.GenerateService {
+	return audit.Generations(generate.New(r.config), r.audit, generate.Version())
+}
+
 func (r *rig) generate(request pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if request.Prompt == "" {
 		request.Prompt = "print 42"
 	}
-	return generate.New(r.config).Generate(r.Context(), "ada", &request, events)
+	return r.service().Generate(r.Context(), "ada", &request, events)
 }
 
 // executed asks for a program that is run.

@@ -70,7 +70,7 @@ func Results() []string {
 }
 
 // Config is what a Service works with. Sessions, Secrets, Packages, Budget,
-// Auditor and Observer are nil where there are none.
+// and Observer are nil where there are none.
 type Config struct {
 	// Model is nil where none is configured.
 	Model Model
@@ -93,7 +93,6 @@ type Config struct {
 	Budget   pyth.TokenBudgetStore
 	// TokensPerDay are those that a user may take; 0 is for no bound.
 	TokensPerDay int64
-	Auditor      pyth.Auditor
 	Observer     Observer
 	Clock        func() time.Time
 }
@@ -116,14 +115,7 @@ func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.Genera
 		return nil, err
 	}
 	defer w.forget()
-	err = w.run(ctx)
-	if recordErr := w.record(ctx, err); err == nil {
-		err = recordErr
-	}
-	if err != nil {
-		return nil, err
-	}
-	return w.result, nil
+	return w.result, w.run(ctx)
 }
 
 // prepare checks the request and gathers what the model is told.

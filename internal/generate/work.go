@@ -22,8 +22,6 @@ type work struct {
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
-	// calls counts those of the model.
-	calls int
 	// installs counts the times that packages were installed.
 	installs int
 	result   *pyth.Generation

@@ -18,19 +18,15 @@ import (
 const maxDownloads = 4
 
 // SetPackages replaces the list.
-func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) ([]*pyth.Package, error) {
+func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	runtime := language.Runtime()
 	direct, err := s.parseAll(runtime, requirements)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.change(ctx, user, runtime, progress, func(*pyth.PackageList) (wish, error) {
+	return s.change(ctx, user, runtime, progress, func(*pyth.PackageList) (wish, error) {
 		return wish{direct: direct}, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return shown(list), nil
 }
 
 // parseAll reads the requirements of a list: one for each package.
@@ -69,14 +65,14 @@ func invalidFields(faults []pyth.FieldError) error {
 var errSame = errors.New("packages: there is nothing to change")
 
 // AddPackage adds a package.
-func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.Package, bool, error) {
+func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	runtime := language.Runtime()
 	r, err := parse(runtime, text)
 	if err != nil {
-		return nil, false, invalid("body.package", err)
+		return nil, invalid("body.package", err)
 	}
-	added := true
-	list, err := s.change(ctx, user, runtime, progress, func(list *pyth.PackageList) (wish, error) {
+	created := true
+	change, err := s.change(ctx, user, runtime, progress, func(list *pyth.PackageList) (wish, error) {
 		w := wish{}
 		for _, p := range list.Packages {
 			if !p.Direct {
@@ -84,7 +80,7 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 				continue
 			}
 			if p.Name == r.name {
-				added = false
+				created = false
 				if p.Requirement == r.text(runtime) {
 					return wish{}, errSame
 				}
@@ -103,31 +99,27 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 		return w, nil
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	for _, p := range shown(list) {
+	for _, p := range change.Packages {
 		if p.Name == r.name && p.Direct {
-			return p, added, nil
+			change.Package, change.Created = p, created
+			return change, nil
 		}
 	}
-	return nil, false, errResult
+	return nil, errResult
 }
 
 // RemovePackage removes a package. Nothing has to be looked up for it.
-func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) error {
+func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	runtime := language.Runtime()
 	if language == "" {
 		var err error
 		if runtime, err = s.runtimeWith(ctx, user, name); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	err := s.remove(ctx, user, runtime, name)
-	switch pyth.ErrorCode(err) {
-	case pyth.CodeNotFound, pyth.CodeConflict:
-		return s.audit(ctx, user, &pyth.PackageList{Runtime: runtime}, nil, err)
-	}
-	return err
+	return s.remove(ctx, user, runtime, name)
 }
 
 // runtimeWith is the runtime whose list has the package: asked for if possible,
@@ -160,9 +152,9 @@ func nameIn(runtime pyth.Runtime, name string) string {
 	return name
 }
 
-func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, name string) error {
+func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, name string) (change *pyth.PackageChange, err error) {
 	name = nameIn(runtime, name)
-	return s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		at := slices.IndexFunc(list.Packages, func(p *pyth.PinnedPackage) bool { return p.Name == name && p.Direct })
 		if at < 0 {
 			if slices.ContainsFunc(list.Packages, func(p *pyth.PinnedPackage) bool { return p.Name == name }) {
@@ -179,8 +171,10 @@ func (s *Service) remove(ctx context.Context, user pyth.UserID, runtime pyth.Run
 			next.Packages = append(next.Packages, &one)
 		}
 		next.Packages = needed(next.Packages)
-		return s.commit(ctx, user, list, next)
+		change = changeOf(list, next)
+		return s.commit(ctx, user, next)
 	})
+	return change, err
 }
 
 // needed are those of the packages that were asked for, and what they need.
@@ -221,7 +215,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, runtime pyth.Runti
 // change makes a new list of what is wished, given the one that there is.
 func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (wish, error),
-) (made *pyth.PackageList, err error) {
+) (change *pyth.PackageChange, err error) {
 	tell := func(step, detail string) error {
 		if progress == nil {
 			return ctx.Err()
@@ -231,26 +225,22 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, runtime pyth.Run
 	err = s.turn(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		w, err := plan(list)
 		if errors.Is(err, errSame) {
-			made = list
+			change = changeOf(list, list)
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		err = s.placed(ctx, user, func() error {
+		return s.placed(ctx, user, func() error {
 			next, err := s.prepare(ctx, user, list, w, tell)
-			if err == nil {
-				err = s.commit(ctx, user, list, next)
-				made = next
+			if err != nil {
+				return err
 			}
-			return err
+			change = changeOf(list, next)
+			return s.commit(ctx, user, next)
 		})
-		if err != nil && ctx.Err() == nil {
-			return s.audit(ctx, user, list, nil, err)
-		}
-		return err
 	})
-	return made, err
+	return change, err
 }
 
 // placed does something when there is a place for it: a user has one, whatever
@@ -385,7 +375,7 @@ func (s *Service) bindLayer(ctx context.Context, list *pyth.PackageList) error {
 }
 
 // commit makes the list that of the user: what runs from now on has it.
-func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth.PackageList) error {
+func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	if next.Layer == "" {
 		// The images are there still, or are made again.
 		if err := s.obtain(ctx, user, next, s.again, func(string, string) error { return nil }); err != nil {
@@ -397,11 +387,10 @@ func (s *Service) commit(ctx context.Context, user pyth.UserID, list, next *pyth
 	if err != nil {
 		return err
 	}
-	recorded := s.audit(ctx, user, list, next, nil)
 	if err := s.collect(context.WithoutCancel(ctx)); err != nil {
 		s.config.Logger.Error("removing packages that are of no use", "error", err)
 	}
-	return recorded
+	return nil
 }
 
 // again is the way to the archive of a package that was locked.
@@ -437,34 +426,16 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Ru
 	return layer, err
 }
 
-// audit enters a change, or an attempt that failed, in which case after is nil. It
-// returns the error that the caller gets: failed, or, if the entry cannot be
-// written, one that says so. A change that was made stays.
-func (s *Service) audit(ctx context.Context, user pyth.UserID, before, after *pyth.PackageList, failed error) error {
-	if s.config.Auditor == nil {
-		return failed
+// changeOf describes the change from one list to the next.
+func changeOf(before, after *pyth.PackageList) *pyth.PackageChange {
+	change := &pyth.PackageChange{
+		Language: pyth.Python, Packages: shown(after),
+		Added: difference(after, before), Removed: difference(before, after),
 	}
-	language := pyth.Python
 	if before.Runtime == pyth.NodeRuntime {
-		language = pyth.JavaScript
+		change.Language = pyth.JavaScript
 	}
-	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Outcome: pyth.AuditSuccess, Details: map[string]any{"language": string(language)}}
-	message := "The packages were changed, but the audit log cannot be written at this moment. Look at the list before you try again."
-	if failed == nil {
-		e.Details["added"] = difference(after, before)
-		e.Details["removed"] = difference(before, after)
-	} else {
-		message = "The audit log cannot be written at this moment, so the request is not answered. Nothing was changed. Try again later."
-		e.Outcome = pyth.AuditFailure
-		if pyth.ErrorCode(failed) == pyth.CodeNotFound {
-			e.Outcome = pyth.AuditDenied
-		}
-		e.Details["reason"] = string(pyth.ErrorCode(failed))
-	}
-	if err := s.config.Auditor.Record(ctx, e); err != nil {
-		return &pyth.Error{Code: pyth.CodeUnavailable, Message: message, Err: errors.Join(err, failed)}
-	}
-	return failed
+	return change
 }
 
 // difference are the packages of a list that another has not.

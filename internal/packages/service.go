@@ -16,8 +16,6 @@ import (
 type Config struct {
 	Store      pyth.PackageStore
 	Dispatcher pyth.Dispatcher
-	// Auditor is told of changes; nil for nobody.
-	Auditor pyth.Auditor
 	// Images has the files, and Gateway is the network of jobs of this package.
 	Images  *ImageStore
 	Gateway *Gateway

@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Generations records generations of programs. The prompt version identifies the
+// server's instructions to the model.
+func Generations(next pyth.GenerateService, log pyth.Auditor, promptVersion string) pyth.GenerateService {
+	return &generations{next, log, promptVersion}
+}
+
+type generations struct {
+	next          pyth.GenerateService
+	log           pyth.Auditor
+	promptVersion string
+}
+
+// Generate records code.generated. Each run of a generated program has an entry
+// of Executions, too.
+func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
+	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeGenerated, Details: map[string]any{
+		"language": string(cmp.Or(r.Language, pyth.Python)), "promptVersion": g.promptVersion, "promptSha256": hashText(r.Prompt),
+	}}
+	result, err := g.next.Generate(ctx, user, r, events)
+	e.Outcome = outcomeOf(err)
+	if result != nil {
+		addGeneration(e, result)
+		// The model may have been called, so there must be an entry.
+		if e.Outcome == "" || result.Stopped != nil {
+			e.Outcome = pyth.AuditFailure
+		}
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		e.Outcome, e.Details["status"] = pyth.AuditFailure, "canceled"
+	default:
+		e.Details["status"] = string(pyth.ErrorCode(err))
+	}
+	if err := recordOutcome(ctx, g.log, e, err); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// addGeneration adds the details of a generation, without any of its text.
+func addGeneration(e *pyth.AuditEvent, g *pyth.Generation) {
+	e.Resource = string(g.ID)
+	e.Details["model"], e.Details["language"], e.Details["attempts"] = g.Model, string(g.Language), g.Calls
+	e.Details["inputTokens"], e.Details["outputTokens"] = g.Usage.Input, g.Usage.Output
+	e.Details["status"] = "not_executed"
+	if len(g.Attempts) > 0 {
+		last := g.Last()
+		e.Details["codeSha256"] = hashText(last.Code)
+		if last.Execution != nil {
+			e.Details["executionId"] = string(last.Execution.ID)
+			e.Details["status"] = string(last.Execution.Status)
+		}
+	}
+	if g.Stopped != nil {
+		e.Details["stopped"] = string(g.Stopped.Code)
+	}
+}
+
+func hashText(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Packages records changes of users' packages.
+func Packages(next pyth.PackageService, log pyth.Auditor) pyth.PackageService {
+	return &packages{next, log}
+}
+
+type packages struct {
+	pyth.PackageService
+	log pyth.Auditor
+}
+
+// record records packages.changed. The reason of a failed change is its error
+// code, or "canceled" if the caller has gone.
+func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.Language, change *pyth.PackageChange, err error) (*pyth.PackageChange, error) {
+	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Details: map[string]any{}}
+	switch {
+	case err == nil:
+		language = change.Language
+		e.Details["added"], e.Details["removed"] = change.Added, change.Removed
+	case ctx.Err() != nil:
+		e.Details["reason"] = "canceled"
+	default:
+		e.Details["reason"] = string(pyth.ErrorCode(err))
+	}
+	// One list serves both languages of Node.
+	if language == pyth.TypeScript {
+		language = pyth.JavaScript
+	}
+	e.Details["language"] = string(cmp.Or(language, pyth.Python))
+	if err := recordAfter(ctx, p.log, e, err); err != nil {
+		return nil, err
+	}
+	return change, nil
+}
+
+// SetPackages records packages.changed.
+func (p *packages) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
+	change, err := p.PackageService.SetPackages(ctx, user, language, requirements, progress)
+	return p.record(ctx, user, language, change, err)
+}
+
+// AddPackage records packages.changed.
+func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, requirement string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
+	change, err := p.PackageService.AddPackage(ctx, user, language, requirement, progress)
+	return p.record(ctx, user, language, change, err)
+}
+
+// RemovePackage records packages.changed. An attempt that failed counts as one
+// on Python's list if the caller named no language.
+func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
+	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
+	return p.record(ctx, user, language, change, err)
+}
