@@ -12,10 +12,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// firstKeyName is the name of the key that comes with the account.
+// firstKeyName is the name of the API key that is created with the account.
 const firstKeyName = "default"
 
-// Register makes an account.
+// Register creates an account.
 func (s *Service) Register(ctx context.Context, email, password, invite string) (*pyth.Grant, error) {
 	if err := s.mayRegister(invite); err != nil {
 		return nil, err
@@ -28,9 +28,10 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if password, err = newPassword("body.password", password, email); err != nil {
 		return nil, err
 	}
-	// Before the costly hash; the store decides if two come at once.
+	// Check before the costly hash. If two requests come at once, the store
+	// decides.
 	if _, err := s.userByEmail(ctx, given); err == nil {
-		return nil, pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
+		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail exists already. Log in instead.")
 	} else if !absent(err) {
 		return nil, err
 	}
@@ -45,7 +46,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
 	key, err := s.create(ctx, user)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was changed between making the user's key and storing it.
+		// The root key was changed after the user's key was wrapped and before
+		// it was stored.
 		key, err = s.create(ctx, user)
 	}
 	if err != nil {
@@ -54,7 +56,7 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	return s.grant(ctx, user, key)
 }
 
-// create stores the user with the first API key, which it returns.
+// create stores the user with the first API key, and returns the key.
 func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
@@ -78,7 +80,8 @@ func (s *Service) mayRegister(invite string) error {
 		given := sha256.Sum256([]byte(invite))
 		valid := 0
 		for _, i := range s.config.Invites {
-			// Hashed and compared all, so that time tells nothing of them.
+			// Compare the hashes of all invites, so that the time reveals
+			// nothing about them.
 			h := sha256.Sum256([]byte(i))
 			valid |= subtle.ConstantTimeCompare(given[:], h[:])
 		}
@@ -90,7 +93,7 @@ func (s *Service) mayRegister(invite string) error {
 	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
 }
 
-// Login proves who the caller is by password.
+// Login authenticates a caller by password.
 func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	password = normalizePassword(password)
 	user, err := s.userByEmail(ctx, email)
@@ -130,21 +133,21 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	return grant, nil
 }
 
-// wrongPassword is the same to callers whether or not the account exists.
+// wrongPassword returns the same error whether or not the account exists.
 func wrongPassword(user pyth.UserID) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
 	return e
 }
 
-// confirm takes the grant back if the password was changed after it was proved:
-// the change revoked only what there was before.
+// confirm revokes the grant if the password was changed after it was verified,
+// because the change revoked only older grants.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
 		return err
 	}
-	// Another login may just have brought the hash up to date.
+	// Another login may have rehashed the password.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -155,8 +158,8 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account of an address in any of its forms, or an
-// error that absent accepts. What cannot be an address takes as long to look up.
+// userByEmail returns the account with the address in any of its stored forms,
+// or an error that absent accepts. An invalid address takes as long to look up.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -172,7 +175,8 @@ func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, er
 	return nil, err
 }
 
-// rehash brings the hash of a password that was just proved up to date.
+// rehash replaces the hash of a password that was just verified by one with the
+// current parameters.
 func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) error {
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
@@ -180,12 +184,12 @@ func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) 
 	}
 	err = s.config.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		return nil // Somebody else did.
+		return nil // Another login did it.
 	}
 	return err
 }
 
-// primaryKey is the account's first key; "" if it was deleted.
+// primaryKey returns the account's first API key, or "" if it was deleted.
 func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, error) {
 	record, err := s.config.Store.PrimaryAPIKey(ctx, user)
 	if absent(err) {
@@ -198,12 +202,12 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
-// KeyLabel is what the copy of an API key is sealed for.
+// KeyLabel returns the vault label of the sealed copy of an API key.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
 
-// ChangePassword replaces the password of a caller who knows it.
+// ChangePassword replaces the password. The caller must know the current one.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
 	if err != nil {
@@ -222,7 +226,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
 }
 
-// grant gives the user a token and the first refresh token of a family.
+// grant issues a token and the first refresh token of a new family.
 func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
 	family, err := newID("fam_")
 	if err != nil {
@@ -243,12 +247,12 @@ func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth
 	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
 }
 
-// newID makes an identifier that sorts by the time it was made (UUID version
-// 7, RFC 9562).
+// newID returns an identifier that sorts by creation time (UUID version 7, RFC
+// 9562).
 func newID(start string) (string, error) {
 	id, err := uuid.NewV7()
 	return start + id.String(), err
 }
 
-// now is the time as the store keeps it.
+// now returns the time in the precision of the store.
 func (s *Service) now() time.Time { return s.config.Clock().UTC().Truncate(time.Microsecond) }

@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-func TestAServiceNeedsItsConfiguration(t *testing.T) {
+func TestNewNeedsItsConfiguration(t *testing.T) {
 	for name, without := range map[string]func(*account.Config){
 		"store":    func(c *account.Config) { c.Store = nil },
 		"vault":    func(c *account.Config) { c.Vault = nil },
@@ -34,7 +34,7 @@ func TestAServiceNeedsItsConfiguration(t *testing.T) {
 	}
 }
 
-func TestAnAccountIsMadeAndItsOwnerGetsIn(t *testing.T) {
+func TestRegisterAndLogin(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, " Ada@Example.ORG ")
 	if g.User.Email != "Ada@example.org" || !strings.HasPrefix(string(g.User.ID), "usr_") || !g.User.CreatedAt.Equal(s.clock.Now()) {
@@ -62,7 +62,7 @@ func TestAnAccountIsMadeAndItsOwnerGetsIn(t *testing.T) {
 	}
 }
 
-func TestWhatProvesIdentityIsNotStored(t *testing.T) {
+func TestRegisterStoresNoCredentials(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	_, key, err := s.CreateKey(t.Context(), s.principal(t, g), "second", time.Time{})
@@ -82,7 +82,7 @@ func TestWhatProvesIdentityIsNotStored(t *testing.T) {
 	}
 }
 
-func TestRegistrationIsAsOpenAsItIsSet(t *testing.T) {
+func TestRegisterFollowsTheRegistrationMode(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		mode    account.Registration
@@ -118,7 +118,7 @@ func TestRegistrationIsAsOpenAsItIsSet(t *testing.T) {
 	}
 }
 
-func TestAnEmailHasOneAccount(t *testing.T) {
+func TestRegisterAllowsOneAccountPerEmail(t *testing.T) {
 	s := newService(t)
 	s.register(t, "Ada.Ünal@example.org")
 	for _, same := range []string{"Ada.Ünal@example.org", "ada.ünal@example.org", "ADA.ÜNAL@EXAMPLE.ORG", "\tada.ünal@example.org\n"} {
@@ -134,7 +134,7 @@ func TestAnEmailHasOneAccount(t *testing.T) {
 	}
 }
 
-func TestPasswordsThatAreGuessedFirstAreRefused(t *testing.T) {
+func TestRegisterRefusesCommonPasswords(t *testing.T) {
 	for _, c := range []struct {
 		name, password string
 		good           bool
@@ -170,7 +170,7 @@ func TestPasswordsThatAreGuessedFirstAreRefused(t *testing.T) {
 	}
 }
 
-func TestAPasswordIsTheSameHoweverItWasTyped(t *testing.T) {
+func TestLoginNormalizesThePassword(t *testing.T) {
 	s := newService(t)
 	composed, decomposed := "caf\u00e9 au lait", "cafe\u0301 au lait"
 	if _, err := s.Register(t.Context(), email, decomposed, ""); err != nil {
@@ -184,7 +184,7 @@ func TestAPasswordIsTheSameHoweverItWasTyped(t *testing.T) {
 	}
 }
 
-func TestALoginDoesNotTellWhatIsWrong(t *testing.T) {
+func TestLoginAnswersAllFailuresAlike(t *testing.T) {
 	s := newService(t)
 	s.register(t, email)
 	answers := map[string]bool{}
@@ -198,12 +198,12 @@ func TestALoginDoesNotTellWhatIsWrong(t *testing.T) {
 	}
 }
 
-// phc is a hash that was made with parameters of another time.
+// phc returns a hash with outdated parameters.
 func phc(salt, hash string) string {
 	return "$argon2id$v=19$m=64,t=1,p=2$" + salt + "$" + hash
 }
 
-func TestALoginBringsTheHashUpToDate(t *testing.T) {
+func TestLoginRehashesStaleHashes(t *testing.T) {
 	const current = "$argon2id$v=19$m=19456,t=2,p=1$"
 	s := newService(t)
 	g := s.register(t, email)
@@ -229,7 +229,7 @@ func TestALoginBringsTheHashUpToDate(t *testing.T) {
 	if got := s.hashOf(t, g); got != renewed {
 		t.Error("a hash that is up to date was made again")
 	}
-	// What was granted before is not touched.
+	// Earlier grants stay valid.
 	if _, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{}); err != nil {
 		t.Error(err)
 	}
@@ -244,7 +244,7 @@ func (s *service) hashOf(t testing.TB, g *pyth.Grant) string {
 	return u.PasswordHash
 }
 
-func TestAHashThatCannotBeReadIsNoWrongPassword(t *testing.T) {
+func TestLoginReportsUnreadableHashesAsInternal(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, s.hashOf(t, g), "$2a$broken"); err != nil {
@@ -257,7 +257,7 @@ func TestAHashThatCannotBeReadIsNoWrongPassword(t *testing.T) {
 	}
 }
 
-func TestANewPasswordEndsAllLogins(t *testing.T) {
+func TestChangePasswordEndsAllLogins(t *testing.T) {
 	const replacement = "staple of another kind"
 	s := newService(t)
 	first := s.register(t, email)
@@ -269,7 +269,7 @@ func TestANewPasswordEndsAllLogins(t *testing.T) {
 	for _, bad := range []string{"short", "password123", email} {
 		invalid(t, s.ChangePassword(t.Context(), p, password, bad), "body.newPassword", bad)
 	}
-	second = s.refresh(t, second.RefreshToken) // Nothing was revoked so far.
+	second = s.refresh(t, second.RefreshToken) // Nothing is revoked yet.
 
 	want(t, s.ChangePassword(t.Context(), p, password, replacement), "")
 	for _, g := range []*pyth.Grant{first, second} {
@@ -280,15 +280,16 @@ func TestANewPasswordEndsAllLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)
-	// As docs/security.md says, what expires by itself and keys go on.
+	// Tokens until their expiry, and keys, stay valid, as docs/security.md
+	// says.
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key ended")
 	}
-	// Who was authenticated before the change did not see it.
+	// The caller was authenticated before the change.
 	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)
 }
 
-func TestOfTwoPasswordChangesAtOnceOneSucceeds(t *testing.T) {
+func TestChangePasswordLetsOneOfTwoSucceed(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	got := race(2, func(i int) error {

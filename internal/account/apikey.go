@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// An API key is pyapi_, 32 random characters of base62 (190 bits), and the
-// CRC-32 (IEEE 802.3) of all before it in 6 more.
+// An API key consists of pyapi_, 32 random base62 characters (190 bits), and a
+// CRC-32 (IEEE 802.3) of these in 6 more.
 const (
 	keyStart    = "pyapi_"
 	keyRandom   = 32
 	keyChecksum = 6
 	keyLength   = len(keyStart) + keyRandom + keyChecksum
-	// keyShown is how much of a key is kept to tell it from others.
+	// keyShown is the length of a key's visible prefix, by which users
+	// recognize it.
 	keyShown = len(keyStart) + 4
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,8 +28,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// 248 is the greatest multiple of 62 in a byte: what is above would make
-		// some characters likelier than others.
+		// 248 is the greatest multiple of 62 in a byte. Larger values would
+		// make some characters more likely.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}
@@ -36,7 +37,7 @@ func newKey() (string, error) {
 	return string(b) + checksum(string(b)), nil
 }
 
-// wellFormedKey is whether the key could be one: its checksum is right.
+// wellFormedKey reports whether the key has the right form and checksum.
 func wellFormedKey(key string) bool {
 	if len(key) != keyLength || !strings.HasPrefix(key, keyStart) {
 		return false
@@ -59,6 +60,6 @@ func checksum(s string) string {
 	return string(b[:])
 }
 
-// hashOf is what a key or refresh token is found by. A plain hash is enough,
-// since there are too many to try.
+// hashOf returns the hash by which a key or refresh token is stored. A plain
+// hash is enough, because both are random and too long to guess.
 func hashOf(credential string) [32]byte { return sha256.Sum256([]byte(credential)) }

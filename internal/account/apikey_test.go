@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAKeyIsWellFormedAndNeverMadeTwice(t *testing.T) {
+func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 	seen := map[string]bool{}
 	counts := map[rune]int{}
 	const keys = 2000
@@ -22,8 +22,7 @@ func TestAKeyIsWellFormedAndNeverMadeTwice(t *testing.T) {
 			counts[c]++
 		}
 	}
-	// Each of the 62 is as likely as the others: here ±30 % is ten standard
-	// deviations.
+	// All 62 characters are equally likely; ±30 % is ten standard deviations.
 	expected := keys * 32 / 62
 	for _, c := range base62 {
 		if n := counts[c]; n < expected*7/10 || n > expected*13/10 {
@@ -32,9 +31,9 @@ func TestAKeyIsWellFormedAndNeverMadeTwice(t *testing.T) {
 	}
 }
 
-// TestTheChecksumIsCRC32 pins the format, which clients may check too. The sum
-// of the digits is the check value of the catalogue of CRCs.
-func TestTheChecksumIsCRC32(t *testing.T) {
+// TestWellFormedKeyChecksCRC32 pins the format, which clients may check too.
+// The sum of the digits is the check value in the catalogue of CRCs.
+func TestWellFormedKeyChecksCRC32(t *testing.T) {
 	if got := checksum("123456789"); got != decimalInBase62(0xcbf43926) {
 		t.Errorf("got %s", got)
 	}

@@ -9,7 +9,7 @@ import (
 
 const decade = 10 * 365 * 24 * time.Hour
 
-func TestAttack109NobodyIsLockedOutByAClockThatJumps(t *testing.T) {
+func TestAttack109AuthenticateSurvivesAClockJump(t *testing.T) {
 	for name, jump := range map[string]time.Duration{
 		"a second forward": time.Second, "an hour forward": time.Hour, "a decade forward": decade,
 		"a second back": -time.Second, "an hour back": -time.Hour, "a decade back": -decade,
@@ -35,7 +35,7 @@ func TestAttack109NobodyIsLockedOutByAClockThatJumps(t *testing.T) {
 	}
 }
 
-func TestAttack109NoTokenIsImmortalWhenTheClockJumpsBack(t *testing.T) {
+func TestAttack109AuthenticateRefusesTokensOfTheFuture(t *testing.T) {
 	s := newService(t)
 	s.register(t, email)
 	s.clock.move(decade)
@@ -47,7 +47,7 @@ func TestAttack109NoTokenIsImmortalWhenTheClockJumpsBack(t *testing.T) {
 	s.ended(t, future.RefreshToken)
 }
 
-func TestAttack109ASmallStepBackEndsNoLogin(t *testing.T) {
+func TestAttack109RefreshSurvivesASmallStepBack(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	s.clock.move(-24 * time.Hour)
@@ -56,7 +56,7 @@ func TestAttack109ASmallStepBackEndsNoLogin(t *testing.T) {
 	}
 }
 
-func TestAttack109TheGraceOfASpentTokenDoesNotGrow(t *testing.T) {
+func TestAttack109RefreshDoesNotExtendTheGracePeriod(t *testing.T) {
 	for name, c := range map[string]struct {
 		jump  time.Duration
 		grace bool

@@ -11,7 +11,7 @@ import (
 
 const mallory = "mallory@example.org"
 
-// tamper changes the database behind the service's back.
+// tamper changes the database directly.
 func (s *service) tamper(t testing.TB, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(s.dir, "db"))
@@ -28,7 +28,7 @@ func (s *service) tamper(t testing.TB, statement string) {
 	}
 }
 
-// set is a statement that changes a column of Mallory's row.
+// set returns a statement that changes a column of Mallory's row.
 func set(table, column, value string) string {
 	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
 }
@@ -39,15 +39,15 @@ func adas(table, column string) string {
 	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
 }
 
-// another is an expression for the value with its byte at the place, counted
-// from 1 or from the end, replaced by another.
+// another returns an expression for the value with one byte replaced. The place
+// counts from 1, or from the end.
 func another(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"
 	return "CAST(substr(" + column + ", 1, " + place + " - 1) || CASE WHEN " + zero + " THEN X'01' ELSE X'00' END || " + rest + " AS BLOB)"
 }
 
-func TestWhatWasSwappedOrChangedInTheDatabaseIsRefused(t *testing.T) {
+func TestLoginRefusesChangedDatabaseRows(t *testing.T) {
 	for name, statement := range map[string]string{
 		"attack 101: another user's key":      set("api_keys", "sealed", adas("api_keys", "sealed")),
 		"attack 101: another user's data key": set("data_keys", "wrapped", adas("data_keys", "wrapped")),
@@ -71,7 +71,7 @@ func TestWhatWasSwappedOrChangedInTheDatabaseIsRefused(t *testing.T) {
 			if g != nil || err != nil && strings.Contains(err.Error(), ada.APIKey) {
 				t.Errorf("got %+v, %v", g, err)
 			}
-			// The others are not touched by it.
+			// The change does not affect other accounts.
 			if again := s.login(t, email, password); again.APIKey != ada.APIKey {
 				t.Errorf("got %+v", again)
 			}

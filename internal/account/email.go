@@ -11,20 +11,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxEmail is the longest address in octets that fits into a mail's path
-// (RFC 5321, 4.5.3.1.3).
+// maxEmail is the maximum length of an address in octets (RFC 5321, 4.5.3.1.3).
 const maxEmail = 254
 
-// domains maps a domain to its one form, as a browser does before it looks a
-// name up (UTS #46, non-transitional). Names that only a local network has, such
-// as those with an underscore, are allowed.
+// domains converts a domain to its canonical form, as browsers do (UTS #46,
+// non-transitional). It allows names of local networks, such as names with an
+// underscore.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// normalizeEmail returns the one form of an address: trimmed, in NFC (UAX #15),
-// with the domain in lower case and in Unicode. So one mailbox has one account,
-// however a keyboard composes its letters and whether or not its domain is in
-// Punycode (RFC 5891). It returns pyth.CodeInvalid for what cannot be an
-// address; it does not check whether mail arrives.
+// normalizeEmail returns the canonical form of an address: trimmed, in NFC (UAX
+// #15), with the domain in lower case and in Unicode. One mailbox therefore has
+// one account, however a keyboard composes its letters and whether or not the
+// domain is in Punycode (RFC 5891). An invalid address is pyth.CodeInvalid.
+// normalizeEmail does not check whether mail arrives.
 func normalizeEmail(raw string) (string, error) {
 	email := norm.NFC.String(strings.TrimSpace(raw))
 	at := strings.LastIndexByte(email, '@')
@@ -47,8 +46,7 @@ func notAnEmail() error {
 	return pyth.Invalid("body.email", "must be an e-mail address such as ada@example.org")
 }
 
-// canonicalDomain returns the domain in lower case and in Unicode, or an error
-// if it is not one.
+// canonicalDomain returns the domain in lower case and in Unicode.
 func canonicalDomain(domain string) (string, error) {
 	ascii, err := domains.ToASCII(domain)
 	if err != nil {
@@ -60,8 +58,8 @@ func canonicalDomain(domain string) (string, error) {
 	return domains.ToUnicode(ascii)
 }
 
-// storedForms are the forms under which an account of the address can be
-// stored: its one form, and the one that servers before this rule stored.
+// storedForms returns the forms in which an account may have stored the
+// address: the canonical form and that of older servers.
 func storedForms(raw string) []string {
 	normal, err := normalizeEmail(raw)
 	if err != nil {
@@ -76,8 +74,8 @@ func storedForms(raw string) []string {
 	return forms
 }
 
-// notInEmail refuses what could deceive a reader or a log: spaces, control and
-// format characters.
+// notInEmail reports runes that could deceive a reader or forge log lines:
+// spaces, control and format characters.
 func notInEmail(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)
 }

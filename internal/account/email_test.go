@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestEmailsAreNormalised(t *testing.T) {
+func TestNormalizeEmail(t *testing.T) {
 	local := strings.Repeat("a", 64)
 	long := strings.Repeat("b", 63)
 	for _, c := range []struct{ name, raw, want string }{
@@ -103,8 +103,8 @@ func FuzzEmail(f *testing.F) {
 	})
 }
 
-// A server of before this rule may have stored an address in a form of its own.
-func TestStoredFormsHaveTheFormerOne(t *testing.T) {
+// An older server may have stored an address in another form.
+func TestStoredFormsIncludesTheFormerOne(t *testing.T) {
 	for _, c := range []struct{ raw, former string }{
 		{"rene\u0301@example.org", "rene\u0301@example.org"},
 		{" Ada@XN--BCHER-KVA.example\n", "Ada@xn--bcher-kva.example"},

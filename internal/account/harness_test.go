@@ -21,7 +21,7 @@ const (
 	jwtKey   = "a key of 32 bytes to sign tokens"
 )
 
-// clock is a clock that tests set.
+// clock is a clock controlled by tests.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -33,14 +33,14 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// move sets the clock forward, or back.
+// move moves the clock forwards or backwards.
 func (c *clock) move(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// service is a Service with a store and a clock of its own.
+// service is a Service with its own store and clock.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -92,7 +92,7 @@ func (s *service) login(t testing.TB, email, password string) *pyth.Grant {
 	return g
 }
 
-// principal is who the grant's token says.
+// principal returns the principal of the grant's token.
 func (s *service) principal(t testing.TB, g *pyth.Grant) *pyth.Principal {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), pyth.Credentials{Bearer: g.Token})
@@ -102,7 +102,7 @@ func (s *service) principal(t testing.TB, g *pyth.Grant) *pyth.Principal {
 	return p
 }
 
-// accepts is whether the credentials are anybody's.
+// accepts reports whether the credentials are valid.
 func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), c)
@@ -112,7 +112,7 @@ func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	return p != nil
 }
 
-// want fails unless the call ended with the code; "" is success.
+// want fails unless err has the code; "" stands for success.
 func want(t testing.TB, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -120,8 +120,8 @@ func want(t testing.TB, err error, code pyth.Code) {
 	}
 }
 
-// invalid fails unless the call ended with one fault, at the location, that
-// does not repeat the value.
+// invalid fails unless err has exactly one fault, at the location, and does not
+// repeat the value.
 func invalid(t testing.TB, err error, location, value string) {
 	t.Helper()
 	e, ok := errors.AsType[*pyth.Error](err)
@@ -133,7 +133,7 @@ func invalid(t testing.TB, err error, location, value string) {
 	}
 }
 
-// race runs f n times at once and counts the errors by code.
+// race calls f n times concurrently and counts the errors by code.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -150,7 +150,7 @@ func race(n int, f func(i int) error) map[pyth.Code]int {
 	return codes
 }
 
-// stored is all that is on disk.
+// stored returns all data on disk.
 func (s *service) stored(t testing.TB) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))

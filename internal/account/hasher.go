@@ -12,18 +12,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// current are the parameters of new hashes: what OWASP's Password Storage Cheat
-// Sheet asks for of Argon2id (RFC 9106) where memory is the scarce resource,
-// as on a server that hashes for many at once.
+// current holds the parameters of new hashes. OWASP's Password Storage Cheat
+// Sheet recommends them for Argon2id (RFC 9106) where memory is scarce, as on a
+// server with many concurrent logins.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
-// maxHashWait is how long a caller waits for their turn to hash.
+// maxHashWait bounds the wait for a free slot.
 const maxHashWait = 10 * time.Second
 
-// hasher hashes passwords, a bounded number at once.
+// hasher hashes passwords with bounded concurrency, and therefore bounded
+// memory.
 type hasher struct {
 	turns *semaphore.Weighted
-	// derive is Argon2id.
+	// derive computes Argon2id.
 	derive func(password, salt []byte, time, memoryKiB uint32, parallelism uint8, size uint32) []byte
 }
 
@@ -31,7 +32,7 @@ func newHasher(concurrent int) *hasher {
 	return &hasher{turns: semaphore.NewWeighted(int64(concurrent)), derive: argon2.IDKey}
 }
 
-// hash makes a hash of the password.
+// hash returns a hash of the password in PHC string format.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	p := phc{parameters: current, salt: make([]byte, saltBytes)}
 	if _, err := rand.Read(p.salt); err != nil {
@@ -43,8 +44,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// verify is whether the hash is the password's, and whether it should be made
-// anew because it was made with other parameters.
+// verify reports whether the password matches, and whether its hash is stale
+// because it has other parameters than new hashes.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
@@ -57,7 +58,7 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute fills in the hash when it is the caller's turn.
+// compute waits for a slot and computes the hash in p.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()
@@ -67,7 +68,7 @@ func (h *hasher) compute(ctx context.Context, p *phc, password string, size int)
 		}
 		return &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "Too many are logging in at this moment. Try again soon.",
+			Message:    "Too many users are logging in. Try again soon.",
 			RetryAfter: time.Second,
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestAPasswordMatchesItsHashAndNoOther(t *testing.T) {
+func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 	h := newHasher(1)
 	for _, password := range []string{"correct horse battery", "", "a\x00b", strings.Repeat("é", 128)} {
 		encoded, err := h.hash(t.Context(), password)
@@ -34,9 +34,9 @@ func TestAPasswordMatchesItsHashAndNoOther(t *testing.T) {
 	}
 }
 
-// TestHashesOfOthersAreRead has a vector of the reference implementation's own
-// tests.
-func TestHashesOfOthersAreRead(t *testing.T) {
+// TestVerifyReadsHashesOfOtherImplementations uses a test vector of the
+// reference implementation.
+func TestVerifyReadsHashesOfOtherImplementations(t *testing.T) {
 	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	ok, stale, err := newHasher(1).verify(t.Context(), vector, "password")
 	if !ok || !stale || err != nil {
@@ -44,7 +44,7 @@ func TestHashesOfOthersAreRead(t *testing.T) {
 	}
 }
 
-func TestNewHashesCostWhatOWASPAsksFor(t *testing.T) {
+func TestHashUsesTheOWASPParameters(t *testing.T) {
 	encoded, err := newHasher(1).hash(t.Context(), "password")
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +58,7 @@ func TestNewHashesCostWhatOWASPAsksFor(t *testing.T) {
 	}
 }
 
-// slow is a hasher whose hashes take a second each, and which counts how many
-// are made at once.
+// slow is a hasher that takes a second per hash and counts concurrent ones.
 type slow struct {
 	*hasher
 	mu        sync.Mutex
@@ -84,7 +83,7 @@ func newSlow(concurrent int) *slow {
 	return s
 }
 
-func TestManyHashesAtOnceAreMadeAFewAtATime(t *testing.T) {
+func TestHashBoundsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const callers, bound = 200, 3
 		s := newSlow(bound)
@@ -107,7 +106,7 @@ func TestManyHashesAtOnceAreMadeAFewAtATime(t *testing.T) {
 		if s.most != bound {
 			t.Errorf("%d were made at once", s.most)
 		}
-		// Who would wait for more than ten seconds is told to come again.
+		// A caller who would wait for more than ten seconds is refused.
 		served := bound * int(maxHashWait/time.Second)
 		if n := codes[""]; n < served || n > served+bound || codes[""]+codes[pyth.CodeOverloaded] != callers {
 			t.Errorf("got %v", codes)
@@ -118,7 +117,7 @@ func TestManyHashesAtOnceAreMadeAFewAtATime(t *testing.T) {
 	})
 }
 
-func TestCallersWhoGoAwayLeaveTheQueue(t *testing.T) {
+func TestHashLeavesTheQueueWhenTheCallerGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlow(1)
 		if err := s.turns.Acquire(t.Context(), 1); err != nil {
@@ -166,9 +165,9 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
 }
 
-// TestALoginDoesTheSameWorkWhetherOrNotTheAccountExists looks at the hashes
-// that are made, since times of tests tell little.
-func TestALoginDoesTheSameWorkWhetherOrNotTheAccountExists(t *testing.T) {
+// TestLoginHashesOnceForMissingAccounts counts hashes, because measured times
+// prove little.
+func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 	encoded, err := newHasher(1).hash(t.Context(), "correct horse battery")
 	if err != nil {
 		t.Fatal(err)

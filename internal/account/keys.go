@@ -16,7 +16,7 @@ const (
 	maxKeyName = 100
 )
 
-// makeKey makes a key and what is kept of it.
+// makeKey creates an API key and its record.
 func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*pyth.APIKey, string, error) {
 	key, err := newKey()
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*py
 	}, key, nil
 }
 
-// CreateKey makes a key, which is shown this once.
+// CreateKey creates an API key. This is the only time that the key is shown.
 func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	name = strings.TrimSpace(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || strings.IndexFunc(name, unicode.IsControl) >= 0 {
@@ -46,7 +46,7 @@ func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string,
 		return nil, "", err
 	}
 	if len(have) >= maxKeys {
-		return nil, "", pyth.Errorf(pyth.CodeConflict, "The account has %d keys, the most that it may have. Delete one first.", maxKeys)
+		return nil, "", pyth.Errorf(pyth.CodeConflict, "You have %d API keys, which is the maximum. Delete one first.", maxKeys)
 	}
 	if !expiresAt.IsZero() {
 		expiresAt = expiresAt.UTC().Truncate(time.Microsecond)
@@ -58,11 +58,11 @@ func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string,
 	return record, key, s.config.Store.CreateAPIKey(ctx, record)
 }
 
-// Keys lists a page of the caller's keys.
+// Keys returns a page of the caller's API keys.
 func (s *Service) Keys(ctx context.Context, p *pyth.Principal, cursor string, limit int) ([]*pyth.APIKey, string, error) {
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
-		return nil, "", pyth.Invalid("query.cursor", "must be the nextCursor of the page before")
+		return nil, "", pyth.Invalid("query.cursor", "must be the nextCursor of the previous page")
 	}
 	keys, err := s.config.Store.APIKeys(ctx, p.User.ID, pyth.KeyID(after), limit+1)
 	if err != nil || len(keys) <= limit {
@@ -72,7 +72,7 @@ func (s *Service) Keys(ctx context.Context, p *pyth.Principal, cursor string, li
 	return keys, base64.RawURLEncoding.EncodeToString([]byte(keys[limit-1].ID)), nil
 }
 
-// DeleteKey deletes a key of the caller's; it stops working at once.
+// DeleteKey deletes an API key of the caller. It stops working at once.
 func (s *Service) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {
 	return s.config.Store.DeleteAPIKey(ctx, p.User.ID, id)
 }

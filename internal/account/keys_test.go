@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-func TestAMistypedKeyIsRefusedWithoutALookIntoTheStore(t *testing.T) {
+func TestAuthenticateRefusesMistypedKeysWithoutALookup(t *testing.T) {
 	key := newService(t).register(t, email).APIKey
-	// A call of this store would be a panic.
+	// A call of this store would panic.
 	s := newService(t, func(c *account.Config) { c.Store = struct{ pyth.Store }{} })
 	const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	typos := map[string]func(t *rapid.T, i int) string{
@@ -51,7 +51,7 @@ func TestAMistypedKeyIsRefusedWithoutALookIntoTheStore(t *testing.T) {
 	}
 }
 
-func TestKeysAreMadeListedAndDeleted(t *testing.T) {
+func TestCreateKeyListAndDelete(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	p := s.principal(t, g)
@@ -100,27 +100,27 @@ func TestKeysAreMadeListedAndDeleted(t *testing.T) {
 	if s.accepts(t, pyth.Credentials{APIKey: g.APIKey}) {
 		t.Error("a deleted key is accepted")
 	}
-	// Login gives the first key only, and no other in its place.
+	// Login returns only the first key.
 	if again := s.login(t, email, password); again.APIKey != "" {
 		t.Errorf("login gives %s", again.APIKey)
 	}
 }
 
-func TestACursorThatNobodyGaveIsRefused(t *testing.T) {
+func TestKeysRefusesInvalidCursors(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	for _, cursor := range []string{"=", "a", "key_0!", base64.StdEncoding.EncodeToString([]byte("key_??>>"))} {
 		_, _, err := s.Keys(t.Context(), p, cursor, 10)
 		want(t, err, pyth.CodeInvalid)
 	}
-	// One of another's list shows nothing of theirs.
+	// A cursor from another user's list reveals nothing.
 	keys, _, err := s.Keys(t.Context(), p, base64.RawURLEncoding.EncodeToString([]byte("key_")), 10)
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %v, %v", keys, err)
 	}
 }
 
-func TestAKeyIsGoodUntilItsEnd(t *testing.T) {
+func TestAuthenticateAcceptsAKeyUntilItExpires(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	end := s.clock.Now().Add(time.Hour)
@@ -138,7 +138,7 @@ func TestAKeyIsGoodUntilItsEnd(t *testing.T) {
 	}
 }
 
-func TestKeysThatCannotBeMade(t *testing.T) {
+func TestCreateKeyRefusesInvalidRequests(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	for name, c := range map[string]struct {
@@ -169,7 +169,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestAnAccountHasABoundedNumberOfKeys(t *testing.T) {
+func TestCreateKeyBoundsTheNumberOfKeys(t *testing.T) {
 	s := newService(t)
 	p := s.principal(t, s.register(t, email))
 	for range 99 {

@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The lengths of a password in characters: the least of NIST SP 800-63B (5.1.1)
-// and an end that keeps hashing cheap.
+// Limits of a password's length in characters: the minimum of NIST SP 800-63B
+// (5.1.1), and a maximum that keeps hashing cheap.
 const (
 	minPassword = 8
 	maxPassword = 128
@@ -20,10 +20,11 @@ const (
 //go:embed common_passwords.txt
 var commonPasswords string
 
-// normalizePassword makes what one person types the same on every keyboard.
+// normalizePassword returns the password in NFC, so that all keyboards type the
+// same one.
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
-// newPassword checks a password that an account is to have.
+// newPassword normalizes a new password and checks its length and strength.
 func newPassword(location, raw, email string) (string, error) {
 	password := normalizePassword(raw)
 	n := utf8.RuneCountInString(password)
@@ -40,7 +41,8 @@ func newPassword(location, raw, email string) (string, error) {
 	return password, nil
 }
 
-// common is whether the password is among those that are guessed first.
+// common reports whether the password is one of those that attackers guess
+// first.
 func common(password string) bool {
 	for line := range strings.Lines(commonPasswords) {
 		if strings.EqualFold(strings.TrimSpace(line), password) {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestEveryCommonPasswordCouldOtherwiseBeChosen(t *testing.T) {
+func TestCommonPasswordsAreValidOtherwise(t *testing.T) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(commonPasswords) {
 		p := strings.TrimSpace(line)

@@ -8,8 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-// meanwhile is a store in which something happens just before a login is
-// recorded.
+// meanwhile is a store that calls a function just before it stores a login.
 type meanwhile struct {
 	pyth.Store
 	happens func()
@@ -25,7 +24,7 @@ func (m *meanwhile) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken
 	return m.Store.CreateRefreshToken(ctx, t)
 }
 
-func TestALoginWithThePasswordOfBeforeDoesNotOutliveItsChange(t *testing.T) {
+func TestLoginDoesNotSurviveAConcurrentPasswordChange(t *testing.T) {
 	const replacement = "staple of another kind"
 	for _, c := range []struct {
 		name, replacement string

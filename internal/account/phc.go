@@ -15,20 +15,20 @@ const (
 	hashBytes = 32
 )
 
-// parameters are the costs of Argon2id.
+// parameters are the cost parameters of Argon2id.
 type parameters struct {
 	memoryKiB, time uint32
 	parallelism     uint8
 }
 
-// phc is a hash in the PHC string format:
-// $argon2id$v=19$m=19456,t=2,p=1$salt$hash, in base64 without padding.
+// phc is a hash in PHC string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash,
+// in base64 without padding.
 type phc struct {
 	parameters
 	salt, hash []byte
 }
 
-var errPHC = errors.New("auth: the stored password hash is malformed")
+var errPHC = errors.New("account: the stored password hash is malformed")
 
 func (p phc) String() string {
 	b64 := base64.RawStdEncoding
@@ -36,8 +36,8 @@ func (p phc) String() string {
 		argon2.Version, p.memoryKiB, p.time, p.parallelism, b64.EncodeToString(p.salt), b64.EncodeToString(p.hash))
 }
 
-// parsePHC reads a hash. It bounds the costs, so that nobody who can write to
-// the database can have the server take all of its memory.
+// parsePHC parses a hash. It limits the cost, so that somebody who can write to
+// the database cannot make the server use all memory.
 func parsePHC(s string) (*phc, error) {
 	fields := strings.Split(s, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != "v="+strconv.Itoa(argon2.Version) {
@@ -57,7 +57,7 @@ func parsePHC(s string) (*phc, error) {
 	}
 	p := &phc{parameters{memory, time, uint8(parallelism)}, salt, hash}
 	if p.String() != s {
-		// One hash has one form: no line breaks in base64, no leading zeros.
+		// A hash has only one form, without line breaks or leading zeros.
 		return nil, errPHC
 	}
 	return p, nil

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAHashReadsBackAsItWasWritten(t *testing.T) {
+func TestParsePHCReadsWhatStringWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := phc{
 			parameters{
@@ -29,7 +29,7 @@ func TestAHashReadsBackAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestAHashThatIsMalformedOrTooCostlyIsRefused(t *testing.T) {
+func TestParsePHCRefusesMalformedAndCostlyHashes(t *testing.T) {
 	const good = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	if _, err := parsePHC(good); err != nil {
 		t.Fatal(err)

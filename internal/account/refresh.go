@@ -11,12 +11,12 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is how long a client may use a spent token again, because the
-	// answer that had its successor was lost.
+	// retryGrace is how long a client may use a spent token again, because it
+	// may have lost the answer with the successor.
 	retryGrace = 10 * time.Second
 )
 
-// newRefreshToken makes a token and what is kept of it.
+// newRefreshToken creates a refresh token and its record.
 func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
 	token := refreshStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()
@@ -25,16 +25,17 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken is the same to callers, whosever the token is.
+// invalidRefreshToken returns the same error for all tokens. The cause is for
+// the audit log.
 func invalidRefreshToken(of pyth.CredentialError) error {
-	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token was used before, has expired, or is not known. Log in again.")
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, has expired, or was used before. Log in again.")
 	e.Err = &of
 	return e
 }
 
 // Refresh exchanges a refresh token for a new one and a JWT. A spent token that
-// is seen again may have been stolen: then all that came of the same login is
-// revoked (RFC 9700, 4.14.2).
+// is used again may have been stolen; then the whole family is revoked (RFC
+// 9700, 4.14.2).
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
@@ -68,27 +69,28 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// alive is whether the token has not ended. One that was made while the clock
-// was ahead by more than a token's life would, once the clock is right again,
-// be good for as long as the clock was ahead.
+// alive reports whether the token is valid now. It also rejects tokens issued
+// far in the future. Otherwise a token issued while the clock was ahead would
+// be valid for that much longer.
 func (s *Service) alive(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }
 
-// rotate stores the successor of the token, if the client may have one.
+// rotate stores the successor of the token if the client may have one.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
 		if pyth.ErrorCode(err) != pyth.CodeConflict {
 			return err
 		}
-		// Another request was faster; it may be the same client's.
+		// Another request was faster, perhaps of the same client.
 		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
 			return err
 		}
 	}
-	// Either way: a clock that was set back must not make the grace longer.
+	// Use the absolute difference: a clock that was set back must not extend
+	// the grace period.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
@@ -100,15 +102,15 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
-// Renew gives a caller with a JWT a new one. It ends with the login that the
-// token came of: else who has stolen a token could renew it for ever.
+// Renew issues a new JWT to a caller with a valid one, until the login ends.
+// Otherwise a stolen JWT could be renewed forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	lives, err := s.config.Store.FamilyLives(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err != nil {
 		return nil, err
 	}
 	if !lives {
-		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login that the token came of has ended. Log in again.")
+		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended. Log in again.")
 	}
 	key, err := s.primaryKey(ctx, p.User.ID)
 	if err != nil {
@@ -117,8 +119,8 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// Logout revokes the token's family, or all of the user's. A token that is not
-// the user's is as good as none that exists.
+// Logout revokes the token's family, or all of the user's families. It ignores
+// tokens of other users.
 func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
 	if refreshToken == "" {
 		return s.config.Store.RevokeAll(ctx, p.User.ID)

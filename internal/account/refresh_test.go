@@ -28,7 +28,7 @@ func (s *service) refresh(t testing.TB, token string) *pyth.Grant {
 	return g
 }
 
-// ended fails if the token is good for anything.
+// ended fails if one of the tokens is still valid.
 func (s *service) ended(t testing.TB, tokens ...string) {
 	t.Helper()
 	for _, token := range tokens {
@@ -40,7 +40,7 @@ func (s *service) ended(t testing.TB, tokens ...string) {
 	}
 }
 
-func TestARefreshTokenIsExchangedForTheNext(t *testing.T) {
+func TestRefreshExchangesTheToken(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	seen := []string{g.RefreshToken}
@@ -57,7 +57,7 @@ func TestARefreshTokenIsExchangedForTheNext(t *testing.T) {
 	}
 }
 
-func TestASpentTokenThatIsSeenAgainEndsItsFamily(t *testing.T) {
+func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		after  time.Duration
@@ -84,19 +84,19 @@ func TestASpentTokenThatIsSeenAgainEndsItsFamily(t *testing.T) {
 				if retried.RefreshToken == second.RefreshToken {
 					t.Error("a token was given twice")
 				}
-				// The answer that was lost may arrive after all.
+				// The lost answer may arrive after all.
 				s.refresh(t, second.RefreshToken)
 				s.refresh(t, retried.RefreshToken)
 				return
 			}
 			want(t, err, pyth.CodeInvalidCredentials)
 			s.ended(t, first.RefreshToken, second.RefreshToken)
-			s.refresh(t, elsewhere.RefreshToken) // Another login goes on.
+			s.refresh(t, elsewhere.RefreshToken) // Another login stays valid.
 		})
 	}
 }
 
-func TestATokenThatWasRevokedCannotBeRetried(t *testing.T) {
+func TestRefreshRefusesRevokedTokens(t *testing.T) {
 	s := newService(t)
 	first := s.register(t, email)
 	second := s.refresh(t, first.RefreshToken)
@@ -104,7 +104,7 @@ func TestATokenThatWasRevokedCannotBeRetried(t *testing.T) {
 	s.ended(t, first.RefreshToken, second.RefreshToken)
 }
 
-func TestRefreshTokensEnd(t *testing.T) {
+func TestRefreshRefusesExpiredTokens(t *testing.T) {
 	s := newService(t, func(c *account.Config) { c.RefreshTTL = time.Hour })
 	g := s.register(t, email)
 	s.clock.move(time.Hour - time.Microsecond)
@@ -118,7 +118,7 @@ func TestRefreshTokensEnd(t *testing.T) {
 	s.ended(t, g.RefreshToken)
 }
 
-func TestRefreshesOfOneTokenAtOnce(t *testing.T) {
+func TestRefreshHandlesConcurrentRequests(t *testing.T) {
 	t.Run("a client that asks several times gets as many", func(t *testing.T) {
 		s := newService(t)
 		g := s.register(t, email)
@@ -159,7 +159,7 @@ func TestRefreshesOfOneTokenAtOnce(t *testing.T) {
 	})
 }
 
-func TestLogoutEndsOneLoginOrAll(t *testing.T) {
+func TestLogoutEndsOneOrAllLogins(t *testing.T) {
 	for _, c := range []struct {
 		name               string
 		token              func(first, second, foreign *pyth.Grant) string
@@ -189,7 +189,7 @@ func TestLogoutEndsOneLoginOrAll(t *testing.T) {
 	}
 }
 
-func TestARenewedGrantHasNoRefreshToken(t *testing.T) {
+func TestRenewReturnsNoRefreshToken(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	s.clock.move(time.Minute)
@@ -200,11 +200,11 @@ func TestARenewedGrantHasNoRefreshToken(t *testing.T) {
 	if next.RefreshToken != "" || next.Token == g.Token || next.APIKey != g.APIKey || !next.ExpiresAt.Equal(g.ExpiresAt.Add(time.Minute)) {
 		t.Errorf("got %+v", next)
 	}
-	s.refresh(t, g.RefreshToken) // Not spent by that.
+	s.refresh(t, g.RefreshToken) // Renew does not spend it.
 }
 
-func TestAStolenTokenCannotBeRenewedForEver(t *testing.T) {
-	const month = 30 * 24 * time.Hour // How long a refresh token is valid.
+func TestRenewEndsWithTheLogin(t *testing.T) {
+	const month = 30 * 24 * time.Hour // The lifetime of a refresh token.
 	for _, c := range []struct {
 		name string
 		ends func(t *testing.T, s *service, g *pyth.Grant)
@@ -245,7 +245,7 @@ func TestAStolenTokenCannotBeRenewedForEver(t *testing.T) {
 			} else {
 				want(t, err, pyth.CodeUnauthenticated)
 			}
-			// What runs on the token until it ends is another matter.
+			// The last JWT stays valid until it expires.
 			if !s.accepts(t, pyth.Credentials{Bearer: renewed.Token}) {
 				t.Error("it is refused before it ends")
 			}
@@ -253,7 +253,7 @@ func TestAStolenTokenCannotBeRenewedForEver(t *testing.T) {
 	}
 }
 
-// FuzzRefresh sends any token: only the one that was given is good.
+// FuzzRefresh sends arbitrary tokens. Only the issued one is valid.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)
 	given := s.register(f, email).RefreshToken

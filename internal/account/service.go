@@ -1,10 +1,10 @@
-// Package account knows who callers are: accounts with passwords, tokens that
-// expire, and API keys. It is a pyth.AccountService.
+// Package account authenticates callers by password, JWT, API key and refresh
+// token. It implements pyth.AccountService.
 //
-// It promises that passwords, keys and refresh tokens are kept only as hashes
-// (the account's first key also sealed, because login returns it); that no
-// answer and no timing tells whether an account exists, but for registration,
-// which must; and that hashing takes bounded memory however many log in.
+// Passwords, keys and refresh tokens are stored only as hashes. The account's
+// first key is also stored sealed, because login returns it. Neither answers
+// nor timing reveal whether an account exists, except for registration, which
+// must. Password hashing uses bounded memory, however many users log in.
 package account
 
 import (
@@ -17,55 +17,57 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Registration says who may make an account.
+// Registration tells who may create an account.
 type Registration string
 
-// The ways to register.
+// The registration modes.
 const (
 	RegistrationOpen   Registration = "open"
 	RegistrationInvite Registration = "invite"
 	RegistrationClosed Registration = "closed"
 )
 
-// Config is what a Service works with. Store, Vault, JWTKey, Issuer, Audience
-// and Clock are required.
+// Config configures a Service. Store, Vault, JWTKey, Issuer, Audience and Clock
+// are required.
 type Config struct {
 	Store pyth.Store
 	Vault *vault.Vault
-	// JWTKey signs tokens; 32 bytes, the least for HS256 (RFC 7518, 3.2).
+	// JWTKey signs JWTs. It has 32 bytes, the minimum for HS256 (RFC 7518,
+	// 3.2).
 	JWTKey           []byte
 	Issuer, Audience string
-	// TokenTTL is how long a JWT is valid, RefreshTTL a refresh token; zero
-	// means an hour and 30 days.
+	// TokenTTL and RefreshTTL are the lifetimes of JWTs and refresh tokens.
+	// Zero means one hour and 30 days.
 	TokenTTL, RefreshTTL time.Duration
-	// Registration is open unless set. Invites are those that count when it is
-	// by invitation.
+	// Registration defaults to open. Invites are the valid invites for
+	// RegistrationInvite.
 	Registration Registration
 	Invites      []string
 	Clock        func() time.Time
-	// MaxConcurrentHashes bounds the memory that passwords take: each hash
-	// needs 19 MiB. Zero means one for each processor.
+	// MaxConcurrentHashes bounds the memory for password hashing, 19 MiB each.
+	// Zero means one per processor.
 	MaxConcurrentHashes int
 }
 
-// Service is a pyth.AccountService.
+// Service implements pyth.AccountService. It is safe for concurrent use.
 type Service struct {
 	config Config
 	hasher *hasher
-	// absent is what the password of an account that does not exist is compared
-	// with, so that this takes as long as for one that does.
+	// absent is a hash to compare the password with if the account does not
+	// exist, so that both cases take the same time.
 	absent string
 }
 
 var _ pyth.AccountService = (*Service)(nil)
 
-// New makes a Service. It fails if the configuration lacks what is required.
+// New returns a Service. It fails if a required field of the configuration is
+// missing.
 func New(config Config) (*Service, error) {
 	if config.Store == nil || config.Vault == nil || config.Issuer == "" || config.Audience == "" || config.Clock == nil {
-		return nil, errors.New("auth: the configuration lacks a store, vault, issuer, audience or clock")
+		return nil, errors.New("account: the configuration lacks a store, vault, issuer, audience or clock")
 	}
 	if len(config.JWTKey) < 32 {
-		return nil, errors.New("auth: the key for tokens is shorter than 32 bytes")
+		return nil, errors.New("account: the JWT key is shorter than 32 bytes")
 	}
 	if config.TokenTTL <= 0 {
 		config.TokenTTL = time.Hour
@@ -85,19 +87,19 @@ func New(config Config) (*Service, error) {
 	return s, err
 }
 
-// PurgeExpired deletes refresh tokens that have expired.
+// PurgeExpired deletes expired refresh tokens.
 func (s *Service) PurgeExpired(ctx context.Context) error {
 	return s.config.Store.DeleteExpiredRefreshTokens(ctx, s.config.Clock())
 }
 
-// unauthenticated is the one answer to credentials that are not valid, whatever
-// is wrong with them.
+// unauthenticated returns the error for all invalid credentials. It is always
+// the same.
 func unauthenticated() error {
 	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or not valid. Send an API key as x-api-key or as Authorization: Bearer, or a token as Authorization: Bearer.")
 }
 
-// expired is the answer to a credential that was valid once.
+// expired returns the error for a credential that was valid before.
 func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
-// absent is whether the store has no such thing.
+// absent reports whether err means that the store does not have the object.
 func absent(err error) bool { return pyth.ErrorCode(err) == pyth.CodeNotFound }

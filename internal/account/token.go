@@ -12,17 +12,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxToken is the longest JWT in bytes that is looked at.
+// maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
-// claims are those of a JWT.
+// claims are the claims of a JWT.
 type claims struct {
 	jwt.RegisteredClaims
-	// FamilyID names the login that the token came of.
+	// FamilyID identifies the login that the token belongs to.
 	FamilyID string `json:"sid"`
 }
 
-// issue makes a JWT for the user.
+// issue signs a JWT for the user.
 func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
 	now := s.config.Clock()
 	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
@@ -38,8 +38,9 @@ func (s *Service) issue(user pyth.UserID, family string) (token string, expires 
 	return token, expires, err
 }
 
-// verifyToken gives the claims of a JWT that this server issued, by the rules
-// of RFC 8725: one algorithm, and every claim is there and checked.
+// verifyToken returns the claims of a JWT that this server issued. It follows
+// RFC 8725: only one algorithm is accepted, and every claim is required and
+// checked.
 func (s *Service) verifyToken(token string) (*claims, error) {
 	if len(token) > maxToken {
 		return nil, unauthenticated()
@@ -55,8 +56,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// The header is the one that issue writes: what else it may have, such as a
-	// key's address or an extension that must be understood, is not ours.
+	// Accept only the header that issue writes. Other parameters, such as a key
+	// URL or a critical extension, are not ours.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -67,8 +68,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	return c, nil
 }
 
-// onlyExpired reports whether the token is one of this server in all but its
-// age: the signature is verified before the claims.
+// onlyExpired reports whether the token is valid except for its age. The
+// signature is verified before the claims.
 func onlyExpired(err error) bool {
 	if !errors.Is(err, jwt.ErrTokenExpired) {
 		return false
@@ -84,7 +85,7 @@ func onlyExpired(err error) bool {
 	return true
 }
 
-// Authenticate resolves credentials to who has them.
+// Authenticate returns the principal with the credentials.
 func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
 	var byKey, byToken *pyth.Principal
 	var err error
@@ -104,11 +105,13 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// With both, what came as the bearer speaks: a token may be renewed.
+	// With both, return the principal of the JWT, because only a JWT can be
+	// renewed.
 	return byToken, nil
 }
 
-// byBearer resolves what came as Authorization: Bearer, a JWT or an API key.
+// byBearer authenticates an Authorization: Bearer credential, which may be a
+// JWT or an API key.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
 	if strings.HasPrefix(credential, keyStart) {
 		return s.byKey(ctx, credential)
@@ -134,7 +137,7 @@ func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, e
 }
 
 func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {
-	// A mistyped key costs no look into the store.
+	// Reject mistyped keys without a lookup.
 	if !wellFormedKey(key) {
 		return nil, unauthenticated()
 	}

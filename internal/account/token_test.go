@@ -25,7 +25,7 @@ type object = map[string]any
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 
-// part is a part of a token.
+// part encodes a part of a token.
 func part(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -35,7 +35,7 @@ func part(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// sign makes a token with any header and claims.
+// sign returns a token with any header and claims.
 func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)
@@ -44,8 +44,8 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claims are those that the service would make now, with changes: nil takes
-// one away.
+// claims returns the claims that the service would issue now, with changes; nil
+// removes one.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
@@ -63,7 +63,7 @@ func (s *service) claims(g *pyth.Grant, change object) object {
 
 var header = object{"alg": "HS256", "typ": "JWT"}
 
-func TestAnIssuedTokenIsWhatTheContractSays(t *testing.T) {
+func TestIssueFollowsTheContract(t *testing.T) {
 	s := newService(t, func(c *account.Config) { c.TokenTTL = 90 * time.Minute })
 	g := s.register(t, email)
 	parts := strings.Split(g.Token, ".")
@@ -95,7 +95,7 @@ func TestAnIssuedTokenIsWhatTheContractSays(t *testing.T) {
 	}
 }
 
-func TestATokenIsJudgedByEveryClaim(t *testing.T) {
+func TestAuthenticateChecksEveryClaim(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	now := s.clock.Now().Unix()
@@ -153,7 +153,7 @@ func TestATokenIsJudgedByEveryClaim(t *testing.T) {
 	}
 }
 
-func TestATokenIsTakenInOneFormOnly(t *testing.T) {
+func TestAuthenticateAcceptsOneFormOfAToken(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	claims := s.claims(g, nil)
@@ -219,7 +219,7 @@ func TestATokenIsTakenInOneFormOnly(t *testing.T) {
 	}
 }
 
-func TestATokenOfMoreThanFourKilobytesIsNotLookedAt(t *testing.T) {
+func TestAuthenticateRefusesLongTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	sized := func(size int) string {
@@ -242,7 +242,7 @@ func TestATokenOfMoreThanFourKilobytesIsNotLookedAt(t *testing.T) {
 	}
 }
 
-func TestATokenHasABeginningAndAnEnd(t *testing.T) {
+func TestAuthenticateChecksTheTimesOfAToken(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	c := pyth.Credentials{Bearer: g.Token}
@@ -266,7 +266,7 @@ func TestATokenHasABeginningAndAnEnd(t *testing.T) {
 	}
 }
 
-func TestATokenWithAnyOtherByteIsAnother(t *testing.T) {
+func TestAuthenticateRefusesATokenWithOneChangedByte(t *testing.T) {
 	s := newService(t)
 	token := s.register(t, email).Token
 	rapid.Check(t, func(t *rapid.T) {
@@ -279,7 +279,7 @@ func TestATokenWithAnyOtherByteIsAnother(t *testing.T) {
 	})
 }
 
-// FuzzToken sends any token: only the one that was issued is good.
+// FuzzToken sends arbitrary tokens. Only the issued one is valid.
 func FuzzToken(f *testing.F) {
 	s := newService(f)
 	g := s.register(f, email)
@@ -299,7 +299,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-func TestBothCredentialsMustNameTheSameUser(t *testing.T) {
+func TestAuthenticateNeedsOneUserForBothCredentials(t *testing.T) {
 	s := newService(t)
 	ada, bob := s.register(t, email), s.register(t, "bob@example.org")
 	_, ended, err := s.CreateKey(t.Context(), s.principal(t, ada), "ends", s.clock.Now().Add(time.Second))
@@ -342,13 +342,13 @@ func TestBothCredentialsMustNameTheSameUser(t *testing.T) {
 	}
 }
 
-func TestEveryBadCredentialIsAnsweredAlike(t *testing.T) {
+func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	answers := map[string]bool{}
 	for _, c := range []pyth.Credentials{
 		{APIKey: "x"},
-		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but not known here.
+		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but of another server.
 		{Bearer: "x"},
 		{Bearer: sign(t, sha256.New, "another key of 32 bytes or more...", header, s.claims(g, object{"exp": 1}))},
 		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1, "aud": "other"}))},
@@ -366,8 +366,8 @@ func TestEveryBadCredentialIsAnsweredAlike(t *testing.T) {
 	}
 }
 
-// Only who has a token of this server learns that it has expired.
-func TestAnExpiredTokenIsToldFromABadOne(t *testing.T) {
+// Only the holder of a token of this server learns that it has expired.
+func TestAuthenticateReportsExpiredTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
 	_, err := s.Authenticate(t.Context(), pyth.Credentials{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1}))})
