@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Files lists the session's files.
+// Files lists the files of the session.
 func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) (files []pyth.FileInfo, err error) {
 	err = s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
 		files, err = s.config.Host.SessionFiles(ctx, id)
@@ -18,7 +18,7 @@ func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID
 	return files, err
 }
 
-// WriteFile replaces a file.
+// WriteFile writes a file completely or not at all.
 func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
 	if err := s.checkPath(user, id, path); err != nil {
 		return false, err
@@ -27,7 +27,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// The host may be far away, and say less of what went wrong here.
+			// The host may be remote and know less about the cause.
 			return from.err
 		}
 		return err
@@ -35,7 +35,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile passes on a file's content.
+// ReadFile passes the size and the content of a file to the function.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.Sessio
 	})
 }
 
-// DeleteFile removes a file.
+// DeleteFile deletes a file.
 func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles has the turn for as long as the function takes.
+// withFiles calls the function during a turn of the session.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	defer s.release(x, t, nil, nil)
 	err = do(t.context, x)
 	if err != nil && pyth.ErrorCode(context.Cause(t.context)) == pyth.CodeNotFound {
-		// It failed since the session has ended.
+		// It failed because the session has ended.
 		return context.Cause(t.context)
 	}
 	return err
@@ -73,7 +73,7 @@ func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.Sessi
 func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, err := s.find(user, id)
+	x, err := s.findLocked(user, id)
 	if err != nil {
 		return err
 	}
@@ -83,13 +83,13 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 	return nil
 }
 
-// source is a file's content on its way to the host, no more than the session
-// has room for.
+// source reads a file for the host, at most as much as fits on the session's
+// disk.
 type source struct {
 	content io.Reader
-	// size is that of the disk; left is what of it may still be read.
+	// size is the size of the disk; left is how much may still be read.
 	size, left int64
-	// err is why it could not be read to its end.
+	// err is the reason why reading failed.
 	err error
 }
 

@@ -13,7 +13,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestFiles(t *testing.T) {
+func TestFilesAreReadAndWritten(t *testing.T) {
 	on(t, "are written, read, listed and deleted", nil, func(s *scene) {
 		x := s.open()
 		ctx := s.Context()
@@ -94,7 +94,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestAttack is numbered as the list of attacks.
+// TestAttack has the numbers of the list of attacks.
 func TestAttack(t *testing.T) {
 	on(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
 		x := s.open()

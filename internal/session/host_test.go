@@ -14,22 +14,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-// Times that the fake host takes.
+// Durations of the fake host's operations.
 const (
 	openTime  = 100 * time.Millisecond
 	closeTime = 10 * time.Millisecond
 	fileTime  = time.Second
 )
 
-// host is a SessionHost on which nothing runs.
+// host is a SessionHost that runs nothing.
 type host struct {
 	mu sync.Mutex
-	// specs are the sessions that are open, closed the ids of others.
+	// specs holds the open sessions, closed the IDs of closed ones.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
-	// files are those of all sessions together.
+	// files holds the files of all sessions.
 	files map[string]string
-	// openFails is why a session cannot be opened.
+	// openFails is the error of OpenSession.
 	openFails error
 }
 
@@ -96,7 +96,7 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file takes its time, and fails when ctx ends before.
+// file takes some time, and fails when ctx ends.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -108,7 +108,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader is a reader and nothing else.
+// reader implements only io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -120,7 +120,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// scene is a service on a fake host in a bubble.
+// scene is a service with a fake host in a synctest bubble.
 type scene struct {
 	*testing.T
 	*session.Service
@@ -155,7 +155,7 @@ func on(t *testing.T, name string, change func(*session.Config), test func(s *sc
 	})
 }
 
-// open opens a session of ada's.
+// open opens a session of ada.
 func (s *scene) open() *pyth.Session {
 	s.Helper()
 	x, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{})
@@ -168,15 +168,15 @@ func (s *scene) open() *pyth.Session {
 // run is a run in a session.
 type run struct {
 	cancel context.CancelFunc
-	// begun is when it was its turn, ended when it had ended, since the start of
-	// the test's run.
+	// begun and ended are when its turn began and ended, measured from the
+	// start of the test.
 	begun, ended time.Duration
-	// err is why it was never its turn, cause why it was stopped.
+	// err is the reason why it had no turn, cause why it was stopped.
 	err, cause error
 	done       chan struct{}
 }
 
-// begin starts a run that takes so long and then has the outcome.
+// begin starts a run that takes the given time and has the outcome.
 func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
 	ctx, cancel := context.WithCancel(s.Context())
 	r := &run{cancel: cancel, done: make(chan struct{})}
@@ -197,7 +197,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 		}
 		r.ended = time.Since(start)
 		release(o, nil)
-		release(o, nil) // Once more does nothing.
+		release(o, nil) // A second call does nothing.
 	}()
 	synctest.Wait()
 	return r
@@ -205,7 +205,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 
 func ok() *pyth.Outcome { return &pyth.Outcome{Status: pyth.StatusSucceeded} }
 
-// expect waits for the run to end, and tells whether it did as it should have.
+// expect waits for the run to end and checks its times.
 func (s *scene) expect(r *run, begun, ended time.Duration) {
 	s.Helper()
 	<-r.done
@@ -214,7 +214,7 @@ func (s *scene) expect(r *run, begun, ended time.Duration) {
 	}
 }
 
-// expectRefused waits for a run that does not get its turn.
+// expectRefused waits for a run that gets no turn.
 func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	s.Helper()
 	<-r.done
@@ -232,7 +232,7 @@ func (s *scene) expectStopped(r *run, at time.Duration) {
 	}
 }
 
-// expectGone tells whether the session is there no more, on the host either.
+// expectGone checks that neither the service nor the host has the session.
 func (s *scene) expectGone(x *pyth.Session) {
 	s.Helper()
 	time.Sleep(closeTime)

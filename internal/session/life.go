@@ -6,29 +6,27 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// session is a session that the host has. The lock of the Service guards what
-// changes.
+// session is a session at the host. Service.mu guards the fields that change.
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
-	// idleFor is how long it is kept unused.
+	// idleFor is the idle time-out.
 	idleFor time.Duration
-	// gone is closed when the host has closed it.
+	// gone is closed after the host has closed the session.
 	gone chan struct{}
 
 	ended      bool
 	executions int
-	// current is whose turn it is; nil when it is nobody's, and then nobody
-	// waits.
+	// current is the turn in progress. If it is nil, no turn waits.
 	current *turn
 	waiting []*turn
-	// uses counts the turns that have begun; unused is since when it is nobody's
-	// turn.
+	// uses counts the turns that have begun. unused is the time at which the
+	// last turn ended.
 	uses   int
 	unused time.Time
-	// remembered are the values of secrets that its runs were given.
+	// remembered holds the secret values that its runs were given.
 	remembered []pyth.SecretValue
-	// idle fires when it has been unused for too long, age when it is too old.
+	// idle fires after the idle time-out, age at the maximum age.
 	idle, age *time.Timer
 }
 
@@ -36,19 +34,19 @@ func newSession(spec *pyth.SessionSpec, idleFor time.Duration, now time.Time) *s
 	return &session{spec: spec, idleFor: idleFor, created: now, unused: now, gone: make(chan struct{})}
 }
 
-// rest has the session wait for being used. The caller holds the lock.
-func (s *Service) rest(x *session) {
+// startIdleLocked starts the idle time-out.
+func (s *Service) startIdleLocked(x *session) {
 	x.current = nil
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// It may have been used while the timer fired.
+		// The session may have been used while the timer fired.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
 
-// grow has the session end when it is too old. The caller holds the lock.
-func (s *Service) grow(x *session) {
+// startAgeLocked starts the timer for the maximum age.
+func (s *Service) startAgeLocked(x *session) {
 	x.age = time.AfterFunc(s.config.MaxAge, func() {
 		s.expire(x, func() bool { return true })
 	})
@@ -58,13 +56,12 @@ func (s *Service) expire(x *session, due func() bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !x.ended && due() {
-		s.end(x, notFound())
+		s.endLocked(x, notFound())
 	}
 }
 
-// end forgets the session, ends what runs and waits in it, and has the host
-// close it. The caller holds the lock.
-func (s *Service) end(x *session, cause error) {
+// endLocked removes the session, cancels its turns and closes it at the host.
+func (s *Service) endLocked(x *session, cause error) {
 	delete(s.sessions, x.spec.ID)
 	x.idle.Stop()
 	x.age.Stop()
@@ -77,24 +74,24 @@ func (s *Service) end(x *session, cause error) {
 	} else {
 		x.forgetLocked()
 	}
-	s.dispose(x)
+	s.disposeLocked(x)
 }
 
-// dispose has the host close the session, whatever runs in it. The caller holds
-// the lock.
-func (s *Service) dispose(x *session) {
+// disposeLocked closes the session at the host in the background, whatever runs
+// in it.
+func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {
 		s.config.Host.CloseSession(x.spec.ID)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.leavePlace(x.spec.Tenant)
+		s.leavePlaceLocked(x.spec.Tenant)
 		close(x.gone)
 	})
 }
 
-// told is the session as its user sees it. The caller holds the lock.
-func (s *Service) told(x *session) *pyth.Session {
+// viewLocked returns the session as its user sees it.
+func (s *Service) viewLocked(x *session) *pyth.Session {
 	unused := x.unused
 	if x.current != nil {
 		unused = s.config.Clock()

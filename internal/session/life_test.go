@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-func TestExpiry(t *testing.T) {
+func TestSessionExpires(t *testing.T) {
 	const idle = 10 * time.Minute
 
 	on(t, "comes when a session is not used", nil, func(s *scene) {
@@ -91,7 +91,7 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-func TestClosing(t *testing.T) {
+func TestCloseSession(t *testing.T) {
 	on(t, "ends the run in progress, and those that wait", nil, func(s *scene) {
 		x := s.open()
 		r, waits := s.begin(x, time.Hour, ok()), s.begin(x, time.Hour, ok())
@@ -141,7 +141,7 @@ func TestClosing(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// What did not run does not count.
+				// Only runs count that took place.
 				s.expectThere(x, 0, false)
 			}
 		})
@@ -156,7 +156,7 @@ func TestClosing(t *testing.T) {
 			opening <- err
 		}()
 		go func() {
-			// Close waits for what is being opened.
+			// Close waits for sessions that are being opened.
 			if err := <-opening; pyth.ErrorCode(err) != pyth.CodeDraining {
 				s.Errorf("got %v", err)
 			}

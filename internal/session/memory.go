@@ -7,15 +7,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Bounds on the values of secrets that are kept for one session. A run can be
-// given up to 1 MiB.
+// Limits of the secret values that are kept for one session. A run can be given
+// up to 1 MiB.
 const (
 	maxRemembered      = 1000
 	maxRememberedBytes = 4 << 20
 )
 
-// Remember keeps copies of values that a run of the session is given until the
-// session has ended, and returns all that are kept.
+// Remember keeps copies of the secret values of a run until the session ends.
+// It returns all values that are kept.
 func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	}
 	if size > maxRememberedBytes || len(x.remembered)+len(added) > maxRemembered {
 		return nil, pyth.Errorf(pyth.CodeConflict,
-			"The runs of this session were given as many values of secrets as can be kept to redact them: %d values or %d bytes. Open another session, or name in secrets only those that the program needs.",
+			"The runs of this session have received too many secret values to redact: the maximum is %d values or %d bytes. Open a new session, or list in secrets only those that the program needs.",
 			maxRemembered, maxRememberedBytes)
 	}
 	for _, v := range added {
@@ -45,7 +45,7 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears what is remembered. Nothing may run in the session.
+// forgetLocked clears the kept values. Nothing may run in the session.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestASessionRemembersTheValuesOfItsRunsToItsEnd(t *testing.T) {
+func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 	on(t, "", nil, func(s *scene) {
 		x, other := s.open(), s.open()
 		value := func(text string) []pyth.SecretValue { return []pyth.SecretValue{{Name: "S", Value: []byte(text)}} }
@@ -25,7 +25,7 @@ func TestASessionRemembersTheValuesOfItsRunsToItsEnd(t *testing.T) {
 		}
 		first := value("first")
 		turn(x.ID, first)
-		pyth.ClearSecrets(first) // It keeps a copy.
+		pyth.ClearSecrets(first) // The session keeps a copy.
 		turn(x.ID, value("second"))
 		all := turn(x.ID, value("first"))
 		if len(all) != 2 || string(all[0].Value) != "first" || string(all[1].Value) != "second" {
@@ -34,7 +34,7 @@ func TestASessionRemembersTheValuesOfItsRunsToItsEnd(t *testing.T) {
 		if all := turn(other.ID, nil); len(all) != 0 {
 			s.Errorf("another session has %q", all)
 		}
-		// A run that goes on has them until its end.
+		// A run in progress keeps them until it ends.
 		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
 			s.Fatal(err)
@@ -50,7 +50,7 @@ func TestASessionRemembersTheValuesOfItsRunsToItsEnd(t *testing.T) {
 		if _, err := s.Remember(x.ID, nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			s.Errorf("got %v", err)
 		}
-		// What is remembered is bounded.
+		// The number of values is limited.
 		for i := range 5 {
 			_, err = s.Remember(other.ID, value(string(rune('a'+i))+strings.Repeat("x", 1<<20-1)))
 		}

@@ -1,12 +1,10 @@
-// Package session keeps users' sessions: who has which, whose turn it is in
-// each, and when they end.
+// Package session manages users' sessions: their owners, turns and expiry.
 //
-// It promises that in a session one run, or one operation on a file, goes on at
-// a time, in the order in which they were asked for; that a session which is
-// not used ends, however long what it last did took, and that none outlives the
-// greatest age; that whatever waits or runs in a session ends with it; that
-// nobody learns of another user's sessions; and that when Close returns the host
-// has no session left.
+// A session executes one run or file operation at a time, in the order of the
+// requests. A session ends after its idle time-out, which starts when a turn
+// ends, and at its maximum age. Everything that waits or runs in it ends with
+// it. Users cannot discover sessions of others. When Close returns, the host
+// has no sessions.
 package session
 
 import (
@@ -22,36 +20,36 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Config says what sessions there may be. Zero values of what is optional mean
-// the defaults.
+// Config configures a Service. Optional fields have defaults.
 type Config struct {
 	Host pyth.SessionHost
-	// Limits are the defaults and maxima of sessions' limits, as of programs'.
+	// Limits are the defaults and maxima, as for programs.
 	Limits pyth.ExecutionLimits
-	// Languages are those that can run here.
+	// Languages lists the languages of this server.
 	Languages []pyth.LanguageInfo
-	// Network says what programs may ask for; nil when they have no network.
+	// Network checks the rules that programs ask for. Nil means no network.
 	Network execution.NetworkPolicy
-	// Secrets tell which there are; nil where there are none.
+	// Secrets lists the user's secrets. Nil means that there are none.
 	Secrets Secrets
-	// Packages are nil where there are none.
+	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
-	// Clock is optional.
+	// Clock defaults to time.Now.
 	Clock func() time.Time
-	// MaxPerUser bounds the sessions of one user: 20.
+	// MaxPerUser bounds the sessions of a user. The default is 20.
 	MaxPerUser int
-	// Max bounds all sessions; 0 leaves that to the host.
+	// Max bounds the sessions of the server; 0 means that only the host does.
 	Max int
-	// DefaultIdle is how long a session is kept unused if its user does not say:
-	// 10 minutes; MaxIdle the most that may be asked for: 24 hours.
+	// DefaultIdle is the idle time-out of requests that set none, and MaxIdle
+	// the maximum. The defaults are 10 minutes and 24 hours.
 	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is how old a session gets, used or not: 24 hours.
+	// MaxAge is the maximum age of a session, used or not. The default is 24
+	// hours.
 	MaxAge time.Duration
-	// MaxWaiting bounds what waits for its turn in one session: 32.
+	// MaxWaiting bounds the turns that wait in one session. The default is 32.
 	MaxWaiting int
 }
 
-// Secrets list users' secrets.
+// Secrets lists the secrets of users.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
@@ -59,17 +57,18 @@ type Secrets interface {
 // minIdle leaves time to use a session that was just opened.
 const minIdle = time.Second
 
-// Service is a pyth.SessionService and a pyth.SessionTurns.
+// Service implements pyth.SessionService and pyth.SessionTurns. It is safe for
+// concurrent use.
 type Service struct {
 	config Config
-	// busy is what is being opened or closed at the host.
+	// busy counts sessions that are being opened or closed at the host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places counts the sessions of each user, with those that are being opened
-	// or closed; total counts all.
+	// places counts the sessions of each user, including those being opened or
+	// closed; total counts all.
 	places map[pyth.UserID]int
 	total  int
 }
@@ -79,7 +78,7 @@ var (
 	_ pyth.SessionTurns   = (*Service)(nil)
 )
 
-// New makes a Service. It has nothing to be closed until it has sessions.
+// New returns a Service. Close ends its sessions.
 func New(config Config) *Service {
 	if config.Clock == nil {
 		config.Clock = time.Now
@@ -97,7 +96,8 @@ func New(config Config) *Service {
 	}
 }
 
-// OpenSession opens a session.
+// OpenSession opens a session at the host, with the packages that the user has
+// now.
 func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	spec, idle, err := s.spec(user, r)
 	if err != nil {
@@ -113,30 +113,30 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	if err := s.open(ctx, spec); err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.leavePlace(user)
+		s.leavePlaceLocked(user)
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// Nobody would learn of a session whose user has gone away.
+	// A user who has gone would never learn of the session.
 	if err := ctx.Err(); err != nil {
-		s.dispose(x)
+		s.disposeLocked(x)
 		return nil, err
 	}
 	if s.closed {
-		s.dispose(x)
+		s.disposeLocked(x)
 		return nil, draining()
 	}
 	s.sessions[spec.ID] = x
-	s.grow(x)
-	s.rest(x)
-	return s.told(x), nil
+	s.startAgeLocked(x)
+	s.startIdleLocked(x)
+	return s.viewLocked(x), nil
 }
 
-// open has the host open the session, with the packages that its user has now.
+// open opens the session at the host.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
-	// Packages are made for the interpreters that are built in.
+	// Packages exist only for the built-in runtimes.
 	if s.config.Packages != nil && spec.Runtime == "" {
 		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
 			return err
@@ -145,7 +145,7 @@ func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) 
 	return s.config.Host.OpenSession(ctx, spec)
 }
 
-// spec checks the request and fills in its defaults.
+// spec checks the request and applies defaults.
 func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionSpec, time.Duration, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -178,7 +178,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets refuses secrets that are not there: no run could have them.
+// checkSecrets refuses secrets that do not exist, because no run could have
+// them.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -193,8 +194,7 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 	return pyth.CheckSecretNames(names, all)
 }
 
-// takePlace counts a session that is to be opened, if there is room for it, and
-// who opens it as busy.
+// takePlace reserves a place for a session and marks the Service busy.
 func (s *Service) takePlace(user pyth.UserID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,9 +202,9 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	case s.closed:
 		return draining()
 	case s.places[user] >= s.config.MaxPerUser:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sessions, as many as one user may. Close one.", s.places[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sessions, which is the maximum. Close one first.", s.places[user])
 	case s.config.Max > 0 && s.total >= s.config.Max:
-		return pyth.Errorf(pyth.CodeOverloaded, "The server has as many sessions as it can. Try again later.")
+		return pyth.Errorf(pyth.CodeOverloaded, "The server has no room for another session. Try again later.")
 	}
 	s.places[user]++
 	s.total++
@@ -212,46 +212,46 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	return nil
 }
 
-// leavePlace is the reverse. The caller holds the lock.
-func (s *Service) leavePlace(user pyth.UserID) {
+// leavePlaceLocked frees a place.
+func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	s.total--
 	if s.places[user]--; s.places[user] == 0 {
 		delete(s.places, user)
 	}
 }
 
-// Sessions lists the user's, in the order in which they were asked for.
+// Sessions lists the user's sessions in the order of their requests.
 func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []*pyth.Session
 	for _, x := range s.sessions {
 		if x.spec.Tenant == user {
-			all = append(all, s.told(x))
+			all = append(all, s.viewLocked(x))
 		}
 	}
-	// Ids of version 7 begin with the time.
+	// IDs of version 7 sort by time.
 	slices.SortFunc(all, func(a, b *pyth.Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
 
-// Session is one of the user's.
+// Session returns one session of the user.
 func (s *Service) Session(_ context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, err := s.find(user, id)
+	x, err := s.findLocked(user, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.told(x), nil
+	return s.viewLocked(x), nil
 }
 
-// CloseSession returns when the host has closed it.
+// CloseSession ends the session and returns when the host has closed it.
 func (s *Service) CloseSession(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	s.mu.Lock()
-	x, err := s.find(user, id)
+	x, err := s.findLocked(user, id)
 	if err == nil {
-		s.end(x, notFound())
+		s.endLocked(x, notFound())
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -260,10 +260,10 @@ func (s *Service) CloseSession(ctx context.Context, user pyth.UserID, id pyth.Se
 	return wait(ctx, x.gone)
 }
 
-// Interrupt returns when the run in progress has ended.
+// Interrupt cancels the current run and returns when it has ended.
 func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	s.mu.Lock()
-	x, err := s.find(user, id)
+	x, err := s.findLocked(user, id)
 	if err != nil {
 		s.mu.Unlock()
 		return err
@@ -277,20 +277,20 @@ func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return wait(ctx, t.released)
 }
 
-// Close ends all sessions and returns when the host has closed them. There will
-// be no others.
+// Close ends all sessions and returns when the host has closed them. Later
+// requests fail.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
 	for _, x := range s.sessions {
-		s.end(x, notFound())
+		s.endLocked(x, notFound())
 	}
 	s.mu.Unlock()
 	s.busy.Wait()
 }
 
-// find is the user's session. The caller holds the lock.
-func (s *Service) find(user pyth.UserID, id pyth.SessionID) (*session, error) {
+// findLocked returns the user's session.
+func (s *Service) findLocked(user pyth.UserID, id pyth.SessionID) (*session, error) {
 	if x := s.sessions[id]; x != nil && x.spec.Tenant == user {
 		return x, nil
 	}
@@ -307,7 +307,7 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 }
 
 func notFound() error {
-	return pyth.Errorf(pyth.CodeNotFound, "There is no such session. It may have ended; open another.")
+	return pyth.Errorf(pyth.CodeNotFound, "You have no session with this id. It may have ended; open a new one.")
 }
 
 func draining() error {

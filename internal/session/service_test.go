@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-func TestOpening(t *testing.T) {
+func TestOpenSession(t *testing.T) {
 	on(t, "fills in the defaults", nil, func(s *scene) {
 		x := s.open()
 		want := &pyth.Session{
@@ -112,7 +112,7 @@ func TestOpening(t *testing.T) {
 		first := s.open()
 		go func() { s.open() }()
 		synctest.Wait()
-		// One that is still being opened counts.
+		// A session that is being opened counts.
 		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			s.Errorf("got %v", err)
 		}
@@ -145,7 +145,7 @@ func (p policy) Check(hosts []string) error {
 	return nil
 }
 
-func TestOtherUsersSessionsAreNotThere(t *testing.T) {
+func TestSessionHidesSessionsOfOthers(t *testing.T) {
 	on(t, "whatever is done with them", nil, func(s *scene) {
 		x := s.open()
 		ctx := s.Context()
@@ -182,7 +182,7 @@ func TestOtherUsersSessionsAreNotThere(t *testing.T) {
 	})
 }
 
-func TestTheListHasTheOldestFirst(t *testing.T) {
+func TestSessionsListsTheOldestFirst(t *testing.T) {
 	on(t, "of the user's", nil, func(s *scene) {
 		a, b, c := s.open(), s.open(), s.open()
 		if _, err := s.OpenSession(s.Context(), "bob", &pyth.SessionRequest{}); err != nil {

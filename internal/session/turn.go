@@ -9,21 +9,21 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// errInterrupted is why the context of a turn ends when its user wants that.
+// errInterrupted is the cause of a turn's context after an interrupt.
 var errInterrupted = errors.New("session: interrupted")
 
-// turn is the right to use a session, or the wish for it.
+// turn is a request for exclusive use of a session, or the use itself.
 type turn struct {
-	// runs is whether it is for a run rather than for a file.
+	// runs is true for a run and false for a file operation.
 	runs bool
-	// context ends with the caller's, with an interrupt and with the session.
+	// context ends with the caller's context, an interrupt, or the session.
 	context context.Context
 	cancel  context.CancelCauseFunc
-	// begun is closed when it is its turn, released when it is over.
+	// begun is closed when the turn starts, released when it ends.
 	begun, released chan struct{}
 }
 
-// Turn waits for the turn of a run.
+// Turn waits for a turn for a run.
 func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (context.Context, *pyth.SessionSpec, func(*pyth.Outcome, error), error) {
 	x, t, err := s.turn(ctx, user, id, true)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID)
 	return t.context, x.spec, release, nil
 }
 
-// turn waits for a turn, which must be released.
+// turn waits for a turn. The caller must release it.
 func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID, runs bool) (*session, *turn, error) {
 	t := &turn{runs: runs, begun: make(chan struct{}), released: make(chan struct{})}
 	t.context, t.cancel = context.WithCancelCause(ctx)
@@ -53,47 +53,48 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// It has become its turn at the same moment.
+		// The turn started at the same moment.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
 	err = context.Cause(t.context)
 	if ctx.Err() != nil {
-		// The caller's own reason is no concern of ours.
+		// Report the end of the caller's context, not its cause.
 		err = ctx.Err()
 	}
 	t.cancel(nil)
 	return nil, nil, err
 }
 
-// enqueue gives the turn if it is nobody's, and else has it wait.
+// enqueue starts the turn if the session is idle, otherwise adds it to the
+// queue.
 func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, err := s.find(user, id)
+	x, err := s.findLocked(user, id)
 	switch {
 	case err != nil:
 		return nil, err
 	case x.current == nil:
 		x.idle.Stop()
-		x.begin(t)
+		x.beginLocked(t)
 	case len(x.waiting) >= s.config.MaxWaiting:
-		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "As many programs wait in this session as may. Try again when one has ended.")
+		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "Too many programs wait in this session. Try again when one of them has ended.")
 	default:
 		x.waiting = append(x.waiting, t)
 	}
 	return x, nil
 }
 
-// begin makes it the turn. The caller holds the lock.
-func (x *session) begin(t *turn) {
+// beginLocked starts the turn.
+func (x *session) beginLocked(t *turn) {
 	x.current = t
 	x.uses++
 	close(t.begun)
 }
 
-// release ends the turn, and the session if that has ended with it, and gives
-// the turn to who is next.
+// release ends the turn and starts the next one. It ends the session if the run
+// has ended it.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,12 +108,12 @@ func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	case x.ended:
 		x.forgetLocked()
 	case o != nil && o.SessionEnded, t.runs && pyth.ErrorCode(err) == pyth.CodeNotFound:
-		s.end(x, notFound())
+		s.endLocked(x, notFound())
 	case len(x.waiting) > 0:
 		next := x.waiting[0]
 		x.waiting = slices.Delete(x.waiting, 0, 1)
-		x.begin(next)
+		x.beginLocked(next)
 	default:
-		s.rest(x)
+		s.startIdleLocked(x)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/session"
 )
 
-func TestTurns(t *testing.T) {
+func TestTurnRunsOneAtATime(t *testing.T) {
 	on(t, "come one at a time, in the order of asking", nil, func(s *scene) {
 		x := s.open()
 		var runs []*run
