@@ -88,8 +88,8 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 	return &r.exit, nil
 }
 
-// mainName is the file in runDir that processes of multiprocessing read the
-// module __main__ of a session from.
+// mainName is the file in runDir that processes spawned by multiprocessing
+// execute as the module __main__ of a session.
 const mainName = "main.py"
 
 // makeMain makes that file, which the interpreter writes to.
@@ -103,7 +103,8 @@ func (p *program) makeMain() error {
 }
 
 // begin tells the interpreter of the job. It gives it the end of a pipe as the
-// standard input if it takes that, and the input as a whole otherwise.
+// standard input if it takes that, with the time-out in milliseconds in place of
+// the input, and the input as a whole otherwise.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -120,7 +121,7 @@ func (r *run) begin() error {
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}
-		rights, input = unix.UnixRights(pipe[0]), nil
+		rights, input = unix.UnixRights(pipe[0]), []byte(strconv.FormatInt(j.TimeoutMs, 10))
 		if len(j.stdin) == 0 {
 			_ = closeOnce(&p.stdin)
 		}

@@ -301,6 +301,12 @@ def with_guard(code):
     the code would return None. So it is dropped after the frame, or, if an
     exception ends that, with what else is on the stack.
     """
+    code = returns_bottom(code).replace(co_names=code.co_names + (START,))
+    return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
+
+
+def returns_bottom(code):
+    """Returns code of a module that returns what is on the stack in place of None."""
     body = bytearray(code.co_code)
     returns = ISA["RETURN_VALUE"]
     for at in range(0, len(body), 2):
@@ -308,8 +314,7 @@ def with_guard(code):
             body[at - 2 : at] = ISA["NOP"], 0
         elif body[at] == ISA.get("RETURN_CONST"):
             body[at : at + 2] = returns, 0
-    code = code.replace(co_code=bytes(body), co_names=code.co_names + (START,))
-    return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
+    return code.replace(co_code=bytes(body))
 
 
 def code_calling(code, function):
@@ -326,32 +331,46 @@ def with_call(code, load, index, keep):
     sample = compile("f()", "", "eval").co_code
     call = bytearray(sample[2:-2])  # Without RESUME, and the return.
     at = next(i for i in range(0, len(call), 2) if call[i] == ISA["LOAD_NAME"])
-    loaded = bytearray()
-    for shift in (24, 16, 8):
-        if index >> shift:
-            loaded += bytes((ISA["EXTENDED_ARG"], index >> shift & 0xFF))
-    call[at : at + 2] = loaded + bytes((ISA[load], index & 0xFF))
+    call[at : at + 2] = loads(load, index)
     if not keep:
         call += bytes((ISA["POP_TOP"], 0))
     units = len(call) // 2
-    # Entries of the table of positions that say: there is none.
-    nowhere = bytes(0xF8 | min(8, units - n) - 1 for n in range(0, units, 8))
     return code.replace(
         co_code=bytes(call) + code.co_code,
         co_stacksize=max(code.co_stacksize + keep, 4),
-        co_linetable=nowhere + code.co_linetable,
+        co_linetable=nowhere(units) + code.co_linetable,
         co_exceptiontable=moved_handlers(code.co_exceptiontable, units, keep),
     )
 
 
+def loads(load, index):
+    """Returns the instruction load with an index of any size."""
+    loaded = bytearray()
+    for shift in (24, 16, 8):
+        if index >> shift:
+            loaded += bytes((ISA["EXTENDED_ARG"], index >> shift & 0xFF))
+    return loaded + bytes((ISA[load], index & 0xFF))
+
+
+def nowhere(units):
+    """Returns entries of the table of positions that say: there is none."""
+    return bytes(0xF8 | min(8, units - n) - 1 for n in range(0, units, 8))
+
+
 def moved_handlers(table, units, depth):
-    """Returns a table of exception handlers for code that begins later, with more on the stack.
+    """Returns a table of exception handlers for code that begins later, with more on the stack."""
+    handlers = read_handlers(table)
+    return write_handlers((s + units, length, t + units, stack + 2 * depth) for s, length, t, stack in handlers)
+
+
+def read_handlers(table):
+    """Returns the entries of a table of exception handlers.
 
     An entry is four numbers: start, length and target of what is handled, and the
     depth of the stack with a flag as its last bit. A number is in groups of six
     bits, the first of an entry marked by the highest bit of its byte.
     """
-    made, numbers, number = bytearray(), [], 0
+    handlers, numbers, number = [], [], 0
     for byte in table:
         number = number << 6 | byte & 0x3F
         if byte & 0x40:
@@ -359,15 +378,22 @@ def moved_handlers(table, units, depth):
         numbers.append(number)
         number = 0
         if len(numbers) == 4:
-            begin = len(made)
-            start, length, target, stack = numbers
-            for value in (start + units, length, target + units, stack + 2 * depth):
-                groups = [value & 0x3F]
-                while value := value >> 6:
-                    groups.insert(0, value & 0x3F | 0x40)
-                made += bytes(groups)
-            made[begin] |= 0x80
+            handlers.append(numbers)
             numbers = []
+    return handlers
+
+
+def write_handlers(handlers):
+    """Returns the table of these entries."""
+    made = bytearray()
+    for numbers in handlers:
+        begin = len(made)
+        for value in numbers:
+            groups = [value & 0x3F]
+            while value := value >> 6:
+                groups.insert(0, value & 0x3F | 0x40)
+            made += bytes(groups)
+        made[begin] |= 0x80
     return bytes(made)
 
 
@@ -386,9 +412,10 @@ PLAIN = (
 )
 
 
-def appends_value(code, source):
-    """Returns code of a large source that appends the final value to the guard.
+def appends_value(code, source, depth=1):
+    """Returns code of a large source that appends the final value to a list.
 
+    depth is the place of the list from the top of the stack, which is 1.
     It is None if there is no such value, or none that can be found in little time.
     """
     final, lines = last_statement(source)
@@ -408,7 +435,7 @@ def appends_value(code, source):
     value = final.value
     if last is None or last[1] != value.end_lineno + lines or last[3] != value.end_col_offset:
         return None
-    body[-2 * size : -2 * size + 2] = ISA["LIST_APPEND"], 1
+    body[-2 * size : -2 * size + 2] = ISA["LIST_APPEND"], depth
     return code.replace(co_code=bytes(body))
 
 

@@ -1,13 +1,96 @@
-"""What the processes that multiprocessing spawns take for a session's __main__.
+"""Makes the __main__ of processes that multiprocessing spawns in a session.
 
 Such a process executes the file of its parent's __main__, so that it has the
 functions and classes which it is told of. A session has no file, and to repeat
-all of its runs would repeat what they do. So its file has their definitions:
+all of its runs would repeat what they do. So the file has their definitions:
 imports, functions, classes, and values that are made of constants and of these.
-session.py loads this module when a program speaks of multiprocessing.
+session.py loads this module when the program spawns a process.
 """
 
 import _ast
+import _frozen_importlib_external
+import marshal
+import os
+
+# The file of __main__ as programs see it, and the file that is executed.
+MAIN = "/work/main.py"
+SPAWNED = "/run/main.py"
+# The largest source and the largest file of definitions, in bytes.
+MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
+HIDDEN = "<frozen importlib._bootstrap>"
+
+# The first statement of the file, and the code that it executes. CODE and TEXT
+# stand for the code and for the source of the session.
+CODE, TEXT = "\0code", "\0text"
+CALL = f"exec({CODE!r}, {{'names': globals(), 'text': {TEXT!r}, 'MAIN': {MAIN!r}, 'SPAWNED': {SPAWNED!r}}})"
+PRELUDE = """
+import os, sys
+names["__file__"] = MAIN
+def get_text(*_):
+    return text
+if not os.access("/work/linecache.py", os.F_OK):
+    import linecache
+    linecache.cache[MAIN] = (get_text,)
+spawn = sys.modules["multiprocessing.spawn"]
+def mapped(original):
+    def get_preparation_data(name):
+        data = original(name)
+        if data.get("init_main_from_path") == MAIN:
+            data["init_main_from_path"] = SPAWNED
+        return data
+    return get_preparation_data
+spawn.get_preparation_data = mapped(spawn.get_preparation_data)
+"""
+
+
+class SpawnedMain:
+    """Writes the definitions of a session's runs to the file SPAWNED, as compiled code.
+
+    Compiled code has the name MAIN and the lines of the session in its traces.
+    """
+
+    def __init__(self, known):
+        """known are the names that each process has."""
+        self.definitions = Definitions(known)
+        self.kept = []
+
+    def update(self, lines, future):
+        """Adds what is new of the session's lines. future are flags of __future__."""
+        new = lines[len(self.kept) :]
+        if not new:
+            return
+        kept = ["\n"] * len(new)
+        if sum(map(len, lines)) <= MAX_SOURCE:
+            try:
+                tree = compile("".join(new), MAIN, "exec", _ast.PyCF_ONLY_AST | future, dont_inherit=True)
+                kept = self.definitions.pick(tree, new)
+            except SyntaxError:
+                pass  # Its encoding is not UTF-8.
+        self.kept += kept
+        self.write("".join(lines), future)
+
+    def write(self, text, future):
+        tree = compile("".join(self.kept), MAIN, "exec", _ast.PyCF_ONLY_AST | future, dont_inherit=True)
+        call = compile(CALL, MAIN, "exec", _ast.PyCF_ONLY_AST)
+        tree.body[:0] = call.body
+        code = compile(tree, MAIN, "exec", future, dont_inherit=True)
+        prelude = compile(PRELUDE, HIDDEN, "exec", dont_inherit=True)
+        for source in (text, ""):
+            marks = {CODE: prelude, TEXT: source}
+            constants = tuple(marks.get(c, c) if type(c) is str else c for c in code.co_consts)
+            data = marshal.dumps(code.replace(co_consts=constants))
+            if len(data) <= MAX_FILE:
+                break
+        else:
+            return  # The definitions of before have to do.
+        data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + data
+        fd = os.open(SPAWNED, os.O_WRONLY | os.O_TRUNC)
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+        finally:
+            os.close(fd)
+
 
 FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 

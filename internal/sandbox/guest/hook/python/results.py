@@ -73,14 +73,15 @@ class Results:
         except BaseException:
             pass  # An interrupt ends the showing.
 
-    def open_figures(self, close=False):
+    def open_figures(self):
         """Shows the figures of pyplot that are open and have not been shown as they are."""
         try:
             self.figures.show_open()
-            if close:
-                self.figures.close_all()
         except BaseException:
             pass  # A figure that cannot be drawn is not shown.
+
+    def close_figures(self):
+        self.figures.close_all()
 
     def watch(self):
         """Has pyplot.show() show the figures that are open, once pyplot is imported."""
@@ -397,42 +398,7 @@ class Figures:
             places = [f"{d}/matplotlib" for d in sys.path]
         for place in ("/work/matplotlib", *places):
             if place not in sys.path_importer_cache and os.path.isdir(place):
-                self.watch_imports_from(place)
-
-    def watch_imports_from(self, place):
-        """Has imports from a directory of matplotlib tell of pyplot.
-
-        It is done by the finder that the import system keeps for the directory.
-        Both that and the loader are as they were once pyplot is imported.
-        """
-        for make in sys.path_hooks:
-            try:
-                finder = make(place)
-                break
-            except ImportError:
-                continue
-        else:
-            return
-
-        def find_spec(name, target=None):
-            spec = type(finder).find_spec(finder, name, target)
-            if name == "matplotlib.pyplot" and spec is not None and hasattr(spec.loader, "__dict__"):
-                loader = spec.loader
-
-                def exec_module(module):
-                    del loader.exec_module
-                    vars(finder).pop("find_spec", None)
-                    loader.exec_module(module)
-                    try:
-                        self.instrument(module)
-                    except Exception:
-                        pass  # It is none that has figures.
-
-                loader.exec_module = exec_module
-            return spec
-
-        finder.find_spec = find_spec
-        sys.path_importer_cache[place] = finder
+                watch_import("matplotlib.pyplot", place, self.instrument)
 
     def instrument(self, pyplot):
         """Has pyplot's functions call those of this object first."""
@@ -483,6 +449,43 @@ class Figures:
             pass
         finally:
             self.busy = False
+
+
+def watch_import(wanted, place, instrument):
+    """Calls instrument with a module of the directory place once it is imported.
+
+    It is done by the finder that the import system keeps for the directory. Both
+    that and the loader are as they were once the module is imported.
+    """
+    finder = sys.path_importer_cache.get(place)
+    for make in () if finder is not None else sys.path_hooks:
+        try:
+            finder = make(place)
+            break
+        except ImportError:
+            continue
+    if not hasattr(finder, "__dict__"):
+        return
+
+    def find_spec(name, target=None):
+        spec = type(finder).find_spec(finder, name, target)
+        if name == wanted and spec is not None and hasattr(spec.loader, "__dict__"):
+            loader = spec.loader
+
+            def exec_module(module):
+                del loader.exec_module
+                vars(finder).pop("find_spec", None)
+                loader.exec_module(module)
+                try:
+                    instrument(module)
+                except Exception:
+                    pass  # It is not the module that is expected.
+
+            loader.exec_module = exec_module
+        return spec
+
+    finder.find_spec = find_spec
+    sys.path_importer_cache[place] = finder
 
 
 def open_figures(pyplot):

@@ -30,6 +30,9 @@ COROUTINE = 0x80  # inspect.CO_COROUTINE
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 FUTURES = 0x1FE0000  # All flags of __future__.
 
+# Values of these types have no destructors.
+HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
+
 # What CPython does with an uncaught exception unless the program says otherwise.
 excepthook = sys.excepthook
 
@@ -37,37 +40,42 @@ excepthook = sys.excepthook
 namespace = type(sys.implementation)
 environ = os.environ
 os = namespace(**vars(os))
+monotonic = time.monotonic
 getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
+
+LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
 # A lower limit of recursion is the program's alone.
 LIMIT = 1000
 
-# What the module __main__ is read from by processes that multiprocessing spawns,
-# and where inspect looks for the source of its classes.
-MAIN = "/run/main.py"
-MAIN_SIZE = 512 << 10
+# The file of the module __main__, where inspect looks for the source of its classes.
+# It does not exist unless the program makes one.
+MAIN = "/work/main.py"
 
 
 class Session:
     """Runs one program after the other in __main__, as a notebook does."""
 
-    def __init__(self, control, library, hook):
+    def __init__(self, control, library, memory, hook):
+        """control is the socket of the agent, memory the session's limit in bytes."""
         self.control = control
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, control)
         self.library = library
         self.hook = hook
         self.results = hook["Results"](library)
+        self.ending = hook["load"]("ending")["Ending"](None, lambda: self.results, 0, memory)
         self.number = 0
         self.process = os.getpid()
         self.stdin = sys.stdin.encoding, sys.stdin.errors
         self.modules = sys.modules
-        self.private = {}
+        # Modules that aside() has imported. Programs see none of them.
+        self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
-        # The lines of all runs, and how many of them are in the file MAIN.
+        # The lines of all runs.
         self.lines = []
-        self.defined = 0
-        self.definitions = None
+        self.spawned = None
+        self.preparation = None
         self.loop = self.task = None
         # The exception that guarded() has caught last.
         self.caught = None
@@ -77,6 +85,10 @@ class Session:
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
         # The C functions that a program's code calls at its begin and end.
         self.failures, self.values = [], []
+        # Objects of the program that are no longer needed.
+        self.discarded = []
+        # Where the expression of self.values is.
+        self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
             end=_functools.partial(_signal.signal, _signal.SIGINT, self.defer),
@@ -85,6 +97,7 @@ class Session:
             exception=sys.exc_info,
             failed=self.failures.append,
             value=self.values.append,
+            discard=self.discarded.clear,
         )
 
     def begin(self):
@@ -99,7 +112,7 @@ class Session:
 
     def enter(self):
         sys.excepthook = excepthook
-        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        for name in LAST:
             vars(sys).pop(name, None)
         os.remove("/work/main.py")
         builtins.display = self.results.display
@@ -108,17 +121,14 @@ class Session:
         self.changed = self.limit = None
         self.module = self.modules["__main__"]
         self.main = vars(self.module)
-        for name in ("__file__", "__cached__", "__loader__"):
-            self.main.pop(name, None)
-        if os.access(MAIN, os.W_OK):
-            self.main["__file__"] = MAIN
         self.calls.end()
 
     def serve(self):
         """Yields what eval() is to be called with; endless."""
         self.enter()
         while True:
-            (results, code, _, count, *fields), stdin = self.receive()
+            (results, code, milliseconds, count, *fields), stdin = self.receive()
+            self.ending.deadline = monotonic() + int(milliseconds) / 1000
             self.interrupted = False
             self.number += 1
             name = f"<run {self.number}>"
@@ -133,11 +143,37 @@ class Session:
                     setlimit(LIMIT)
                 self.retain(limit)
             outcome = self.outcome(name)
-            self.failures.clear()
-            self.values.clear()
+            yield from self.discard(name)
             if restore is not None:
                 self.guarded(restore)
             self.reply(outcome)
+
+    def discard(self, name):
+        """Yields what destroys objects of the program, if there are any.
+
+        Their destructors, and what warns of them, have the frame that they have in
+        a file: that of the final expression, or none.
+        """
+        self.failures.clear()
+        at = self.final
+        if not self.values:
+            name, at = NOWHERE
+        self.discarded += self.values
+        self.values.clear()
+        self.discarded[:] = (value for value in self.discarded if type(value) not in HARMLESS)
+        if not self.discarded:
+            return
+        tree = _ast.Module([self.statement("discard", at)], [])
+        self.wrap(tree, False)
+        program = self.bind(compile(tree, name, "exec", dont_inherit=True))
+        self.release()
+        yield program, self.main
+        limit = getlimit()
+        if limit < LIMIT:
+            setlimit(LIMIT)
+        self.retain(limit)
+        self.failures.clear()
+        self.flush()
 
     def defer(self, number, frame):
         """Handles SIGINT while it is not the program that runs."""
@@ -313,6 +349,7 @@ class Session:
         if self.results.wanted and b"import" in code:
             self.results.watch()
         self.prefer_fork(code)
+        self.watch_spawn()
         before = dict(environ)
         for variable in fields[count:]:
             key, _, value = variable.partition("=")
@@ -344,6 +381,7 @@ class Session:
         buffer = _io.open(0, "rb", closefd=False)
         buffer.raw.name = "<stdin>"
         encoding, errors = self.stdin
+        self.discarded += vars(sys).get("stdin"), vars(sys).get("__stdin__")
         sys.stdin = sys.__stdin__ = _io.TextIOWrapper(buffer, encoding, errors, "\n")
         sys.stdin.mode = "r"
 
@@ -360,35 +398,54 @@ class Session:
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
+    def watch_spawn(self):
+        """Has processes that multiprocessing spawns get the definitions of the runs."""
+        spawn = self.modules.get("multiprocessing.spawn")
+        if spawn is not None:
+            self.instrument_spawn(spawn)
+            return
+        place, wanted = os.__file__.rpartition("/")[0], "multiprocessing"
+        if wanted in self.modules:
+            place, wanted = f"{place}/{wanted}", "multiprocessing.spawn"
+        if "find_spec" not in getattr(sys.path_importer_cache.get(place), "__dict__", ()):
+            self.hook["load"]("results")["watch_import"](wanted, place, lambda module: self.watch_spawn())
+
+    def instrument_spawn(self, spawn):
+        original = vars(spawn).get("get_preparation_data")
+        if type(original) is not type(position) or original is self.preparation:
+            return
+
+        def get_preparation_data(name):
+            data = original(name)
+            if data.get("init_main_from_path") == MAIN:
+                data["init_main_from_path"] = self.define()
+            return data
+
+        get_preparation_data.__module__ = original.__module__
+        get_preparation_data.__qualname__ = original.__qualname__
+        self.preparation = spawn.get_preparation_data = get_preparation_data
+
     def define(self):
-        """Writes definitions of runs to MAIN."""
-        if self.definitions is None:
-            load = self.hook["load"]
-            self.definitions = load("definitions")["Definitions"]([*self.original, "__name__", "__file__"])
-        lines = self.lines[self.defined :]
-        self.defined = len(self.lines)
-        tree = compile("".join(lines), MAIN, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
-        data = "".join(self.definitions.pick(tree, lines)).encode("utf-8", "replace")
-        fd = os.open(MAIN, os.O_WRONLY | os.O_APPEND)
+        """Returns the file of __main__ for a process that is spawned."""
+        module = self.hook["load"]("definitions")
+        if self.spawned is None:
+            self.spawned = module["SpawnedMain"]([*self.original, "__name__", "__file__"])
         try:
-            if os.fstat(fd).st_size + len(data) <= MAIN_SIZE:
-                os.write(fd, data)
-        finally:
-            os.close(fd)
+            self.spawned.update(self.lines, self.future)
+        except Exception:
+            pass  # The definitions of before have to do.
+        return module["SPAWNED"]
 
     # How a program is compiled.
 
     def compile(self, name, code):
-        text = code.decode("utf-8", "replace")
-        lines = text.splitlines(True)
+        # As linecache reads a file.
+        lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
         try:
-            tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
-            shown = False
-            if self.results.wanted and tree.body and isinstance(tree.body[-1], _ast.Expr):
-                shown = self.hook["shows"](tree.body[-1].value, code)
-            number_classes(tree, code, len(self.lines))
-            program, wrapped = self.assemble(tree, name, code, shown)
+            program, wrapped = self.compile_large(name, code), True
+            if program is None:
+                program, wrapped = self.compile_tree(name, code)
         except SyntaxError as error:
             if error.filename == name and error.text is None and 0 < (error.lineno or 0) <= len(lines):
                 error.text = lines[error.lineno - 1]
@@ -397,9 +454,31 @@ class Session:
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
         self.lines += lines
-        if "multiprocessing.context" in self.modules:
-            self.guarded(self.define)
         return program, wrapped
+
+    def compile_large(self, name, code):
+        """Returns the code of a large program, None if compile_tree is to make it."""
+        if len(code) <= self.hook["LARGE"]:
+            return None
+        capture = self.hook["load"]("capture")
+        if capture["ISA"] is None:
+            return None
+        awaits = TOP_LEVEL_AWAIT if b"await" in code or b"async" in code else 0
+        program = compile(code, name, "exec", self.future | awaits, dont_inherit=True)
+        if program.co_flags & COROUTINE:
+            return None
+        line = code.rstrip().count(b"\n") + 1
+        self.final = _ast.Pass(**{**position(), "lineno": line, "end_lineno": line})
+        make = self.aside(self.hook["load"], "large")["Wrapper"]
+        return make(self.calls, self.values, capture).wrap(program, code, self.results.wanted)
+
+    def compile_tree(self, name, code):
+        tree = compile(code, name, "exec", _ast.PyCF_ONLY_AST | self.future, dont_inherit=True)
+        shown = False
+        if self.results.wanted and tree.body and isinstance(tree.body[-1], _ast.Expr):
+            shown = self.hook["shows"](tree.body[-1].value, code)
+        number_classes(tree, code, len(self.lines))
+        return self.assemble(tree, name, code, shown)
 
     def assemble(self, tree, name, code, shown):
         """Returns the program's code and whether it tells how it ends."""
@@ -427,7 +506,11 @@ class Session:
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                cache[MAIN] = (len(lines), None, self.lines, MAIN)
+                # linecache prefers a file of that name.
+                cache[MAIN] = (self.source,)
+
+    def source(self):
+        return Source("".join(self.lines))
 
     def wrap(self, tree, shown):
         """Has the program tell how it ends.
@@ -451,6 +534,7 @@ class Session:
         first, last = (body[0], body[-1]) if body else (_ast.Pass(**position()),) * 2
         head = []
         if shown:
+            self.final = last
             last.value = self.call("value", last, last.value)
         while body and (is_future(body[0]) or not head and is_docstring(body[0])):
             head.append(body.pop(0))
@@ -467,6 +551,9 @@ class Session:
 
     def call(self, name, at, *arguments):
         where = position(at)
+        if at.end_lineno != at.lineno:
+            # The call of a method has the line in which its name ends.
+            where.update(end_lineno=at.lineno, end_col_offset=at.col_offset)
         function = _ast.Attribute(_ast.Constant(self.mark, **where), name, _ast.Load(), **where)
         return _ast.Call(function, list(arguments), [], **where)
 
@@ -520,7 +607,7 @@ class Session:
         outcome = "0", "", "", "", "0"
         if not self.failures:
             if self.values:
-                self.guarded(self.results.last, self.values[0])
+                self.guarded(self.ending.show, self.values[0])
         else:
             kind, error, trace = self.failures[0]
             # The name is a key word of print.
@@ -529,7 +616,8 @@ class Session:
             else:
                 status, *said = self.show(kind, error, trace, name)
                 outcome = (str(status), *said) if status == 1 else (str(status), "", "", "", "0")
-        self.guarded(self.results.open_figures, True)
+        self.guarded(self.ending.show_figures)
+        self.guarded(self.results.close_figures)
         self.flush()
         return outcome
 
@@ -563,6 +651,7 @@ class Session:
         Returns the exit status and what the exception is, as fields.
         """
         BaseException.with_traceback(error, trace)
+        self.discarded += (vars(sys).get(n) for n in LAST)
         sys.last_type, sys.last_value, sys.last_traceback, sys.last_exc = kind, error, trace, error
         said = self.aside(self.hook["describe"], error, trace, name)
         hook = vars(sys).get("excepthook")
@@ -611,6 +700,13 @@ class Session:
         self.guarded(lambda: sys.stderr.write(text))
 
 
+class Source(str):
+    """Source code, whose lines are those of a file."""
+
+    def splitlines(self):
+        return (self[:-1] if self[-1:] == "\n" else self).split("\n")
+
+
 def position(at=None):
     """Returns where a node is, for one that is made."""
     if at is None:
@@ -621,6 +717,10 @@ def position(at=None):
         "end_lineno": at.end_lineno,
         "end_col_offset": at.end_col_offset,
     }
+
+
+# The file that CPython gives warnings which arise in no frame, and their line.
+NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 
 def attempt(body, handler, first, last):

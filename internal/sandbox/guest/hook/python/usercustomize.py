@@ -94,7 +94,7 @@ def wait():
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
     if mode == b"session":
-        begin_session(kept, library)
+        begin_session(kept, library, int(memory))
         return
     source = read_program()
     thaw(source)
@@ -268,8 +268,8 @@ def shows(value, source):
     return load("capture")["shows"](value, source)
 
 
-def begin_session(control, library):
-    load("session")["Session"](control, library, globals()).begin()
+def begin_session(control, library, memory):
+    load("session")["Session"](control, library, memory, globals()).begin()
 
 
 def freeze():
