@@ -126,6 +126,8 @@ func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
 		},
 		"a module with the name of one that shows errors": {
 			{code: "for name in 'traceback', 'linecache': open(name + '.py', 'w').write('raise SystemError')\ndef f():\n    1 / 0\nf()", exit: 1, raises: "ZeroDivisionError", stderr: "    f()\n    ~^^\n  File \"<run 1>\", line 3, in f\n    1 / 0\n    ~~^~~\n"},
+			{code: "import linecache", exit: 1, raises: "SystemError", stderr: "    import linecache\n"},
+			{code: "import os\nos.remove('linecache.py')\nimport linecache\nprint(linecache.getline('<run 1>', 2))", stdout: "def f():\n\n"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

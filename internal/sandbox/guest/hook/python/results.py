@@ -132,7 +132,10 @@ class Results:
     def encode(self, media, data):
         if media == "application/json" or media.endswith("+json"):
             if not isinstance(data, str):
-                data = self.dumps(data)
+                try:
+                    data = self.dumps(data)
+                except (TypeError, ValueError, RecursionError):
+                    data = ""  # It is no JSON: the server says that it is left out.
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -398,7 +401,7 @@ class Figures:
             places = [f"{d}/matplotlib" for d in sys.path]
         for place in ("/work/matplotlib", *places):
             if place not in sys.path_importer_cache and os.path.isdir(place):
-                watch_import("matplotlib.pyplot", place, self.instrument)
+                watch_imports(place, {"matplotlib.pyplot": self.instrument})
 
     def instrument(self, pyplot):
         """Has pyplot's functions call those of this object first."""
@@ -451,11 +454,12 @@ class Figures:
             self.busy = False
 
 
-def watch_import(wanted, place, instrument):
-    """Calls instrument with a module of the directory place once it is imported.
+def watch_imports(place, instruments):
+    """Calls functions with modules of the directory place once these are imported.
 
-    It is done by the finder that the import system keeps for the directory. Both
-    that and the loader are as they were once the module is imported.
+    instruments has the functions by the names of the modules. They are called by
+    the finder that the import system keeps for the directory. It and the loaders
+    are as they were once the modules are imported.
     """
     finder = sys.path_importer_cache.get(place)
     for make in () if finder is not None else sys.path_hooks:
@@ -469,12 +473,14 @@ def watch_import(wanted, place, instrument):
 
     def find_spec(name, target=None):
         spec = type(finder).find_spec(finder, name, target)
-        if name == wanted and spec is not None and hasattr(spec.loader, "__dict__"):
+        if name in instruments and spec is not None and hasattr(spec.loader, "__dict__"):
             loader = spec.loader
 
             def exec_module(module):
                 del loader.exec_module
-                vars(finder).pop("find_spec", None)
+                instrument = instruments.pop(name, id)
+                if not instruments and vars(finder).get("find_spec") is find_spec:
+                    del finder.find_spec
                 loader.exec_module(module)
                 try:
                     instrument(module)

@@ -349,7 +349,7 @@ class Session:
         if self.results.wanted and b"import" in code:
             self.results.watch()
         self.prefer_fork(code)
-        self.watch_spawn()
+        self.watch()
         before = dict(environ)
         for variable in fields[count:]:
             key, _, value = variable.partition("=")
@@ -398,17 +398,25 @@ class Session:
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
-    def watch_spawn(self):
-        """Has processes that multiprocessing spawns get the definitions of the runs."""
+    def watch(self):
+        """Prepares modules of the library for sessions, now or once they are imported."""
+        watch = self.hook["load"]("results")["watch_imports"]
+        library = os.__file__.rpartition("/")[0]
+        instruments = {"linecache": self.instrument_linecache, "multiprocessing": lambda module: self.watch()}
+        instruments = {name: f for name, f in instruments.items() if name not in self.modules}
+        if instruments:
+            watch(library, instruments)
         spawn = self.modules.get("multiprocessing.spawn")
         if spawn is not None:
             self.instrument_spawn(spawn)
-            return
-        place, wanted = os.__file__.rpartition("/")[0], "multiprocessing"
-        if wanted in self.modules:
-            place, wanted = f"{place}/{wanted}", "multiprocessing.spawn"
-        if "find_spec" not in getattr(sys.path_importer_cache.get(place), "__dict__", ()):
-            self.hook["load"]("results")["watch_import"](wanted, place, lambda module: self.watch_spawn())
+        elif "multiprocessing" in self.modules:
+            watch(library + "/multiprocessing", {"multiprocessing.spawn": self.instrument_spawn})
+
+    def instrument_linecache(self, module):
+        """Has a module know the lines of all runs."""
+        for name, entry in linecache.cache.items():
+            if name == MAIN or name.startswith("<run "):
+                module.cache[name] = entry
 
     def instrument_spawn(self, spawn):
         original = vars(spawn).get("get_preparation_data")
@@ -499,10 +507,7 @@ class Session:
 
     def publish(self, name, lines):
         """Has linecache know the lines of a run."""
-        known = self.modules.get("linecache")
-        if known is None and not os.access("/work/linecache.py", os.F_OK):
-            known = self.modules["linecache"] = linecache
-        for module in (linecache, known):
+        for module in (linecache, self.modules.get("linecache")):
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
