@@ -14,16 +14,39 @@ const closed = new Set([
 
 let Statements;
 
-/** Returns a parser that keeps no statement but the last two. */
+/**
+ * Returns a parser that keeps no statement but the last two, and those that
+ * import or export. It leaves it to V8 to find names that are declared twice:
+ * acorn compares each name with all names before it.
+ */
 function parser(acorn) {
   Statements ??= class extends acorn.Parser {
-    parseTopLevel(node) {
-      const exports = Object.create(null);
+    constructor(...args) {
+      super(...args);
+      this.declared = new Set();
+      this.exported = [];
+    }
+
+    declareName(name) {
+      this.declared.add(name);
+    }
+
+    checkExport() {}
+
+    checkLocalExport({ name }) {
+      this.exported.push(name);
+    }
+
+    parseTopLevel() {
+      const linked = [];
+      let first;
       let previous;
       let last;
       let directives = true;
       while (this.type !== acorn.tokTypes.eof) {
-        const statement = this.parseStatement(null, true, exports);
+        const statement = this.parseStatement(null, true, undefined);
+        first ??= statement;
+        if (/^(?:Im|Ex)port/.test(statement.type)) linked.push(statement);
         if (directives) {
           directives = statement.type === 'ExpressionStatement' && statement.expression.type === 'Literal' && typeof statement.expression.value === 'string';
           if (directives && /^(['"])use strict\1$/.test(this.input.slice(statement.expression.start, statement.expression.end))) {
@@ -38,8 +61,7 @@ function parser(acorn) {
         previous = last;
         last = statement;
       }
-      // What is exported and nowhere declared V8 does not compile.
-      return Object.keys(this.undefinedExports).length > 0 ? {} : { previous, last };
+      return { first, previous, last, linked, isComplete: this.exported.every((name) => this.declared.has(name)) };
     }
   };
   return Statements;
@@ -119,6 +141,30 @@ function isLog(node) {
   return callee?.type === 'MemberExpression' && callee.object.type === 'Identifier' && callee.object.name === 'console';
 }
 
+/** Parses a source of the kind. Returns undefined if it is wrong, which V8 then says, or if V8 knows better. */
+function parse(source, kind) {
+  const { acorn } = internals();
+  try {
+    return parser(acorn).parse(source, {
+      ecmaVersion: 'latest',
+      sourceType: kind === 'console' ? 'script' : kind,
+      ...(kind === 'console' && { allowAwaitOutsideFunction: true }),
+      allowHashBang: true,
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns the statements of a module that import or export, the start of its
+ * first statement, and the end of its last; undefined if it cannot be parsed.
+ */
+function linkStatements(source) {
+  const { first, last, linked } = parse(source, 'module') ?? {};
+  return first && { linked, start: first.start, end: last.end };
+}
+
 /**
  * Returns where the final expression of a program is, or undefined if its last
  * statement is none, or prints. The program is a 'commonjs' or 'module' one, or
@@ -126,21 +172,9 @@ function isLog(node) {
  * `terminated` whether that needs no semicolon.
  */
 function finalExpression(source, kind) {
-  const { acorn } = internals();
-  if (acorn === undefined) return undefined;
-  let found;
-  try {
-    found = parser(acorn).parse(source, {
-      ecmaVersion: 'latest',
-      sourceType: kind === 'console' ? 'script' : kind,
-      ...(kind === 'console' && { allowAwaitOutsideFunction: true }),
-      allowHashBang: true,
-    });
-  } catch {
-    return undefined; // V8 says what is wrong with it, or knows better.
-  }
-  const { previous, last } = found;
-  if (last === undefined || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
+  const { previous, last, isComplete } = parse(source, kind) ?? {};
+  // What is exported and nowhere declared V8 does not compile.
+  if (last === undefined || !isComplete || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
   const { start } = last;
   // Of `(a, b)` the brackets are the statement's.
   let end = last.expression.end;
@@ -161,4 +195,4 @@ function finalExpression(source, kind) {
   };
 }
 
-module.exports = { finalExpression };
+module.exports = { finalExpression, linkStatements };
