@@ -25,6 +25,9 @@ type interpreter struct {
 	threads, sessionThreads int
 	// inputByPipe is whether a session gives each run a pipe as its standard input.
 	inputByPipe bool
+	// renewsControl is whether a session gets another control descriptor once it
+	// has begun, since the first would be inherited by what the program starts.
+	renewsControl bool
 	// interruptsOnce is whether a session needs one interrupt to end any run.
 	interruptsOnce bool
 	// arguments are what its hook is told of the job ahead of the environment.
@@ -58,14 +61,15 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeArguments are the program's file, the options of the interpreter that it
-// needs if those of the one that waits do not suit, and the program's own.
+// nodeArguments returns the program's file, the options that the interpreter
+// needs if it cannot be the waiting one, the memory of the job in bytes, and the
+// arguments of the program.
 func nodeArguments(j *protocol.Job) []string {
 	options := ""
 	if j.MemoryBytes > usualMemory {
 		options = nodeOptions(j.MemoryBytes)
 	}
-	return append([]string{path.Join(workDir, j.Program), options}, j.Args...)
+	return append([]string{path.Join(workDir, j.Program), options, fmt.Sprint(j.MemoryBytes)}, j.Args...)
 }
 
 // pythonArguments are the limits of the run that the hook has to keep when it
@@ -94,6 +98,7 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		control:        nodeControl,
 		threads:        nodeThreads,
 		sessionThreads: nodeSessionThreads,
+		renewsControl:  true,
 		interruptsOnce: true,
 		arguments:      nodeArguments,
 	}

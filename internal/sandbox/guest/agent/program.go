@@ -148,11 +148,29 @@ func (p *program) start(j *job) error {
 	}
 	message := binary.BigEndian.AppendUint32(nil, uint32(fields.Len()))
 	err := writeAll(p.control, append(message, fields.Bytes()...))
-	if j.Session {
-		p.inSession = true
-		return errors.Join(err, closeOnce(&p.stdin))
+	if !j.Session {
+		return errors.Join(err, closeOnce(&p.control))
 	}
-	return errors.Join(err, closeOnce(&p.control))
+	p.inSession = true
+	if err == nil && p.interpreter.renewsControl {
+		err = p.renewControl()
+	}
+	return errors.Join(err, closeOnce(&p.stdin))
+}
+
+// renewControl sends the interpreter a new control socket over the one that it
+// has, and uses that from now on. The kernel marks a descriptor that is received
+// as close-on-exec, which Node cannot do for one that it was started with.
+func (p *program) renewControl() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make a control socket: %w", err)
+	}
+	defer unix.Close(pair[1])
+	_, err = unix.SendmsgN(p.control, []byte{0}, unix.UnixRights(pair[1]), nil, 0)
+	err = errors.Join(err, closeOnce(&p.control))
+	p.control = pair[0]
+	return err
 }
 
 // close closes what is open still.

@@ -13,6 +13,7 @@ const { pathToFileURL } = require('url');
 const vm = require('vm');
 const { internals } = require('./internals.cjs');
 const { finalExpression } = require('./scan.cjs');
+const { hideFrames, withEvalLines } = require('./traces.cjs');
 
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
@@ -267,6 +268,7 @@ function functionOf(program, source, genuine) {
   if (found === undefined || place.length === 0) return undefined;
   const compiled = compileFunction(source, program, found);
   if (compiled === undefined) return undefined;
+  if (source.includes('eval') || source.includes('Function')) hideFrames((trace) => withEvalLines(trace, program));
   const begin = (own, filename) => {
     const list = Reflect.apply(genuine, own, ['return [exports, require, module, __filename, __dirname]', filename, 'commonjs']);
     const executing = Object.getOwnPropertySymbols(own).find((symbol) => symbol.description === 'kIsExecuting');

@@ -19,7 +19,7 @@ const { fileURLToPath, pathToFileURL } = require('url');
 const { capture, handOver, warm } = require('./capture.cjs');
 const errors = require('./errors.cjs');
 const { internals } = require('./internals.cjs');
-const { placeOf, show } = require('./results.cjs');
+const { placeOf, setBounds, show } = require('./results.cjs');
 const types = require('./types.cjs');
 
 const control = 100;
@@ -50,7 +50,7 @@ function receive(size) {
 
 /**
  * Waits for the job: the program's path, the options that Node needs for it if
- * others than it has, its arguments and its environment.
+ * others than it has, its memory in bytes, its arguments and its environment.
  */
 function wait() {
   fs.writeSync(control, 'R');
@@ -60,8 +60,8 @@ function wait() {
   // A session goes on to be told by it what to run.
   if (mode !== 'session') fs.closeSync(control);
   const count = Number(fields[1]);
-  const [program, options, ...args] = fields.slice(2, 2 + count);
-  return { mode, program, options, args, env: fields.slice(2 + count, -1) };
+  const [program, options, memory, ...args] = fields.slice(2, 2 + count);
+  return { mode, program, options, memory, args, env: fields.slice(2 + count, -1) };
 }
 
 /** Does ahead what is slow when it is done for the first time. */
@@ -105,7 +105,7 @@ function needsStart(variable) {
 /** Starts Node anew for the job. This module comes again, too. */
 function startAnew(job) {
   const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
-  if (job.mode !== 'plain') env.PYTH_ON_MODE = job.mode;
+  if (job.mode !== 'plain') Object.assign(env, { PYTH_ON_MODE: job.mode, PYTH_ON_MEMORY: job.memory });
   for (const variable of job.env) {
     const i = variable.indexOf('=');
     env[variable.slice(0, i)] = variable.slice(i + 1);
@@ -212,14 +212,15 @@ function main() {
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
-  const { PYTH_ON_MODE: mode } = process.env;
+  const { PYTH_ON_MODE: mode, PYTH_ON_MEMORY: memory } = process.env;
   if (mode !== undefined || !waits()) {
     // It was started anew. No program's environment has these variables.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
+    delete process.env.PYTH_ON_MEMORY;
     if (process.argv[1].endsWith('.ts')) types.install();
-    if (mode === 'results') showResults(process.argv[1]);
-    if (mode === 'session') replaceMain(() => session(process.argv[1]));
+    if (mode === 'results') showResults(process.argv[1], memory);
+    if (mode === 'session') replaceMain(() => session(process.argv[1], memory));
     return;
   }
   replaceMain((runMain) => {
@@ -229,8 +230,8 @@ function main() {
     if (job.options !== '' || job.env.some(needsStart)) startAnew(job);
     setEnvironment(job.env);
     if (job.program.endsWith('.ts')) types.install();
-    if (job.mode === 'session') return session(job.program);
-    if (job.mode === 'results') showResults(job.program);
+    if (job.mode === 'session') return session(job.program, job.memory);
+    if (job.mode === 'results') showResults(job.program, job.memory);
     // Node forgets the last match just before, and so does this.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
@@ -240,7 +241,8 @@ function main() {
 }
 
 /** Has what the program displays, and the value of its final expression, shown. */
-function showResults(program) {
+function showResults(program, memory) {
+  setBounds({ memory: Number(memory) });
   const display = (...values) => show(...values);
   Object.defineProperty(globalThis, 'display', { configurable: true, enumerable: false, writable: true, value: display });
   const isTypeScript = program.endsWith('.ts');
@@ -271,11 +273,11 @@ function replaceMain(choose) {
 }
 
 /** Returns what begins a session. */
-function session(program) {
+function session(program, memory) {
   for (const [name, module] of own) Module._cache[name] = module;
   const { begin } = require('./session.cjs');
   forget(__dirname);
-  return begin.bind(undefined, control, program);
+  return begin.bind(undefined, control, program, Number(memory));
 }
 
 main();

@@ -2,33 +2,179 @@
 // Has import and export statements run in a session, whose programs are scripts
 // and not modules.
 //
-// V8 itself tells where the first statement is that a script may not have. It is
-// rewritten in its place, and V8 is asked again.
+// V8 itself tells where the first statement is that a script may not have. Only
+// then is the program parsed. What the parser does not know is rewritten by
+// patterns, one statement after the other.
+
+const { linkStatements } = require('./scan.cjs');
 
 const identifier = '[\\p{ID_Start}$_][\\p{ID_Continue}$\\u200c\\u200d]*';
-const statement = new RegExp(
+const importing = new RegExp(
   `import\\s*(?:(?<own>${identifier})?\\s*,?\\s*(?:\\*\\s*as\\s+(?<all>${identifier})|\\{(?<names>[^}]*)\\})?\\s*from\\s*)?` +
     `(?<from>'[^'\\n]*'|"[^"\\n]*")(?:\\s*with\\s*(?<how>\\{[^}]*\\}))?[^\\S\\n]*;?`,
   'uy',
 );
-const exported = /export\s+(?:default\s+)?(?=[^\s{*])/y;
+const reexporting = /export\s*(?:\*(?:\s*as\s+[^\s;]+)?|\{[^}]*\})\s*from\s*(?<from>'[^'\n]*'|"[^"\n]*")(?:\s*with\s*(?<how>\{[^}]*\}))?[^\S\n]*;?/y;
+const naming = /export\s*\{[^}]*\}[^\S\n]*;?/y;
+const exporting = /export\s+(?:default\s+)?(?=[^\s{*])/y;
 
-/** The statement as one that a script may have, with its line breaks. */
-function dynamic({ own, all, names, from, how }) {
-  const imported = how === undefined ? `await import(${from})` : `await import(${from}, { with: ${how} })`;
+/** The expression that imports a module, whose name is given as it is in the source. */
+function imported(from, how) {
+  return how === undefined ? `await import(${from})` : `await import(${from}, { with: ${how} })`;
+}
+
+/** The declaration of the names of an import statement. */
+function declaration({ own, all, names, from, how }) {
+  const value = imported(from, how);
   const found = [];
   if (own !== undefined) found.push(`default: ${own}`);
-  if (names !== undefined) {
-    const plain = names.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
-    found.push(plain);
+  if (names !== undefined) found.push(names);
+  if (all !== undefined) return `const ${all} = ${value}${own === undefined ? '' : `, { default: ${own} } = ${all}`};`;
+  return found.length === 0 ? `${value};` : `const { ${found.join(', ')} } = ${value};`;
+}
+
+/** The names in the brackets of an import statement, as a pattern has them. */
+function namesOf(text) {
+  return text?.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
+}
+
+/** What a parsed import statement has in it, as `declaration` takes it. */
+function partsOf(source, { specifiers, source: from, attributes }) {
+  const text = (node) => source.slice(node.start, node.end);
+  const parts = { from: text(from), how: attributesOf(source, attributes) };
+  const names = [];
+  for (const specifier of specifiers) {
+    if (specifier.type === 'ImportDefaultSpecifier') parts.own = text(specifier.local);
+    else if (specifier.type === 'ImportNamespaceSpecifier') parts.all = text(specifier.local);
+    else names.push(`${text(specifier.imported)}: ${text(specifier.local)}`);
   }
-  if (all !== undefined) return `const ${all} = ${imported}${own === undefined ? '' : `, { default: ${own} } = ${all}`};`;
-  return found.length === 0 ? `${imported};` : `const { ${found.join(', ')} } = ${imported};`;
+  if (names.length > 0) parts.names = names.join(', ');
+  return parts;
+}
+
+function attributesOf(source, attributes) {
+  if (attributes === undefined || attributes.length === 0) return undefined;
+  return `{ ${attributes.map((attribute) => source.slice(attribute.start, attribute.end)).join(', ')} }`;
+}
+
+/** Returns the text with spaces for all but its line breaks. */
+function blank(text) {
+  return text.replace(/[^\s]/g, ' ');
+}
+
+/** The edit that puts a short text in the place of a range, and spaces behind it. */
+function inPlace(source, start, end, text = '') {
+  return { start, end, text: text + blank(source.slice(start + text.length, end)), isInPlace: true };
+}
+
+/** The edit for an export statement. */
+function withoutExport(source, node, isLast) {
+  const { start, end, type, declaration: declared } = node;
+  if (type === 'ExportDefaultDeclaration') {
+    const isDeclaration = /^(?:Function|Class)Declaration$/.test(declared.type) && declared.id !== null;
+    // What begins with a bracket or the word of a declaration is to be an expression.
+    return inPlace(source, start, declared.start, isDeclaration ? '' : ';0,');
+  }
+  if (declared) return inPlace(source, start, declared.start);
+  if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
+  // A block has no value, as the statement has none.
+  return inPlace(source, start, end, '{}');
+}
+
+/** The edits for all statements of a program that can be parsed. */
+function rewriteAll(source) {
+  const { linked, start, end } = linkStatements(source) ?? {};
+  if (linked === undefined || linked.length === 0) return undefined;
+  const edits = [];
+  let ahead = '';
+  let at = start;
+  for (const node of linked) {
+    if (node.type !== 'ImportDeclaration') {
+      edits.push(withoutExport(source, node, node.end === end));
+      continue;
+    }
+    const text = declaration(partsOf(source, node));
+    // A module's imports come before all else that it does.
+    if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
+      edits.push({ start: node.start, end: node.end, text });
+      at = node.end;
+    } else {
+      ahead += text;
+      edits.push(inPlace(source, node.start, node.end));
+    }
+  }
+  if (ahead !== '') {
+    const first = edits.findIndex((edit) => edit.start >= at);
+    const moved = at === start ? ahead : ` ${ahead}`;
+    edits.splice(first, 0, { start: at, end: at, text: moved });
+  }
+  return edits;
+}
+
+/** The edit for the statement at the offset, by patterns. */
+function editAt(source, at) {
+  for (const pattern of [importing, reexporting, naming, exporting]) {
+    pattern.lastIndex = at;
+    const match = pattern.exec(source);
+    if (match === null) continue;
+    const [text] = match;
+    const { groups } = match;
+    const [start, end] = [at, at + text.length];
+    if (pattern === importing) return [{ start, end, text: declaration({ ...groups, names: namesOf(groups.names) }) }];
+    if (pattern === reexporting) return [{ start, end, text: `${imported(groups.from, groups.how)};` }];
+    if (pattern === naming) return [inPlace(source, start, end, '{}')];
+    const isDeclaration = /^(?:(?:async\s+)?function\s*\*?|class)\s+(?!extends\b)[\p{ID_Start}$_]/u.test(source.slice(end, end + 200));
+    return [inPlace(source, start, end, text.includes('default') && !isDeclaration ? ';0,' : '')];
+  }
+  return undefined;
+}
+
+/** Applies the edits, each of which keeps the number of lines. */
+function apply(source, edits) {
+  let text = '';
+  let from = 0;
+  for (const edit of edits) {
+    const breaks = source.slice(edit.start, edit.end).split('\n').length - edit.text.split('\n').length;
+    edit.text += '\n'.repeat(breaks);
+    text += source.slice(from, edit.start) + edit.text;
+    from = edit.end;
+  }
+  return text + source.slice(from);
+}
+
+/** Where columns of the edited source are other ones than in the source. Lines and columns count from 0. */
+function shiftsOf(source, edits) {
+  const shifts = [];
+  let line = 0;
+  let lineStart = 0;
+  let from = 0;
+  let moved = 0;
+  const advance = (to) => {
+    for (let at = source.indexOf('\n', from); at >= 0 && at < to; at = source.indexOf('\n', at + 1)) {
+      line++;
+      lineStart = at + 1;
+      moved = 0;
+    }
+    from = to;
+  };
+  for (const { start, end, text, isInPlace } of edits) {
+    if (isInPlace) continue;
+    advance(start);
+    const [old, column] = [line, start - lineStart];
+    const added = text.split('\n');
+    shifts.push({ line, column: column + moved, end: column + moved + added[0].length, original: column });
+    const before = moved;
+    advance(end);
+    moved = old === line ? before + text.length - (end - start) : added.at(-1).length - (end - lineStart);
+    shifts.push({ line, column: end - lineStart + moved, original: end - lineStart });
+  }
+  return shifts;
 }
 
 /**
- * Returns the source with the statement rewritten which V8 has said that it
- * cannot have at the line and column, or undefined if it is none of these.
+ * Returns the program without the import and export statements of which V8 has
+ * said that it cannot have the one at the line and column, and where columns
+ * have moved; undefined if there is no such statement.
  */
 function rewrite(source, line, column) {
   let at = column;
@@ -36,16 +182,19 @@ function rewrite(source, line, column) {
     from = source.indexOf('\n', from) + 1;
     at = from + column;
   }
-  for (const kind of [statement, exported]) {
-    kind.lastIndex = at;
-    const match = kind.exec(source);
-    if (match === null) continue;
-    const [text] = match;
-    const breaks = '\n'.repeat(text.split('\n').length - 1);
-    const instead = kind === statement ? dynamic(match.groups) + breaks : text.replace(/\S/g, ' ');
-    return source.slice(0, at) + instead + source.slice(at + text.length);
-  }
-  return undefined;
+  if (!/^(?:import|export)\b/.test(source.slice(at, at + 7))) return undefined;
+  const edits = rewriteAll(source) ?? editAt(source, at);
+  return edits && { source: apply(source, edits), shifts: shiftsOf(source, edits) };
 }
 
-module.exports = { rewrite };
+/** Returns the column that a place of the edited source has in the source. Lines and columns count from 0. */
+function columnOf(shifts, line, column) {
+  let found;
+  for (const shift of shifts) {
+    if (shift.line === line && shift.column <= column) found = shift;
+  }
+  if (found === undefined) return column;
+  return found.end !== undefined ? found.original : column - found.column + found.original;
+}
+
+module.exports = { columnOf, rewrite };

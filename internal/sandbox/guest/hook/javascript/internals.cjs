@@ -52,8 +52,8 @@ let loaded;
 /**
  * Returns what is used of Node's loader: the symbol by which CommonJS has
  * import(), what says which line an uncaught error is shown with, what ES modules
- * are compiled with, the parser and what takes types out. A member is undefined
- * if this release has none.
+ * are compiled with, the parser, what takes types out, what writes traces and
+ * sets what does, and pipes. A member is undefined if this release has none.
  */
 function internals() {
   if (loaded !== undefined) return loaded;
@@ -71,6 +71,7 @@ function internals() {
     setArrowMessage: scope.setArrowMessage,
     acorn: load('internal/deps/acorn/acorn/dist/acorn'),
     modules: load('internal/modules/esm/utils'),
+    prepareTrace: load('internal/errors')?.prepareStackTraceCallback,
     get prepareStackTrace() {
       return load('internal/source_map/prepare_stack_trace')?.prepareStackTraceWithSourceMaps;
     },
@@ -79,11 +80,17 @@ function internals() {
       return load('internal/deps/amaro/dist/index');
     },
   };
-  try {
-    loaded.ModuleWrap = scope.internalBinding('module_wrap').ModuleWrap;
-  } catch {
-    // As above.
-  }
+  const bind = (name) => {
+    try {
+      return scope.internalBinding(name);
+    } catch {
+      return undefined;
+    }
+  };
+  loaded.ModuleWrap = bind('module_wrap')?.ModuleWrap;
+  loaded.describeReason = bind('errors')?.noSideEffectsToString;
+  loaded.setPrepareTrace = bind('errors')?.setPrepareStackTraceCallback;
+  loaded.pipes = bind('pipe_wrap');
   return loaded;
 }
 

@@ -9,13 +9,16 @@
 const { Buffer } = require('buffer');
 const fs = require('fs');
 const { inspect, types } = require('util');
+const { isStringOneByteRepresentation: isOneByte } = require('v8');
 const { internals } = require('./internals.cjs');
+const { hideFrames } = require('./traces.cjs');
 
 const { Error, RangeError, TypeError, process } = globalThis;
 const { openSync, writeSync, closeSync, constants: { O_WRONLY } } = fs;
 const { apply, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
 const { create, defineProperty, keys } = Object;
 const { isArray } = Array;
+const { rss } = process.memoryUsage;
 const { isFinite } = Number;
 const { stringify } = JSON;
 const { isProxy, isUint8Array, isDate, isBoxedPrimitive, isMap, isSet, isNativeError, isStringObject } = types;
@@ -24,6 +27,7 @@ const { from: bufferFrom, alloc, concat } = Buffer;
 const objectPrototype = Object.prototype;
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const slice = uncurry(String.prototype.slice);
+const descriptionOf = uncurry(getOwnPropertyDescriptor(Symbol.prototype, 'description').get);
 const toISOString = uncurry(Date.prototype.toISOString);
 const getTime = uncurry(Date.prototype.getTime);
 const dateToJSON = Date.prototype.toJSON;
@@ -40,12 +44,41 @@ const setNext = uncurry(getPrototypeOf(new Set().values()).next);
 const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
+// Strings that are shorter need no look at the memory that is left.
+const MAX_LIGHT = 10_000;
+// What an interpreter needs that has just begun, and what is left free when
+// strings are shown.
+const INTERPRETER = 48 << 20;
+const RESERVE = 12 << 20;
 // How many entries of a value are shown, in all its levels.
 const MAX_ENTRIES = 10_000;
 // How deep JSON is written. The server takes less, and says so when it leaves
 // deeper values out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
+
+// The memory that the process may have by its own count, which has the pages of
+// Node's file as well, and which share of what is left strings may take. What is
+// shown calls code of the program's by the function.
+const bounds = { memory: Infinity, share: 1, call: (code) => code() };
+
+/** Sets the bounds for what is shown by a program that is about to begin, and returns its memory. */
+function setBounds(given) {
+  bounds.memory = given.memory > 0 ? given.memory - INTERPRETER + rss() : Infinity;
+  bounds.share = given.share ?? bounds.share;
+  bounds.call = given.call ?? bounds.call;
+  return bounds.memory;
+}
+
+/** The bytes that V8 needs to look into a string which is made of parts. */
+function weight(text) {
+  return text.length < MAX_LIGHT ? 0 : text.length * (isOneByte(text) ? 1 : 2);
+}
+
+/** Whether there is memory for strings of the weight. */
+function fits(weighed) {
+  return weighed === 0 || weighed < (bounds.memory - rss() - RESERVE) * bounds.share;
+}
 
 /** Returns what a property holds; undefined if it is not there, or computed. */
 function lookUp(object, name) {
@@ -79,8 +112,9 @@ function guarded(call) {
   for (let i = 0; i < names.length; i++) replace(process, names[i], stop);
   const streams = ['stdout', 'stderr'];
   for (let i = 0; i < streams.length; i++) attempt(() => replace(process[streams[i]], 'write', () => true));
+  hideFrames();
   try {
-    return call();
+    return bounds.call(call);
   } finally {
     for (let i = undo.length - 1; i >= 0; i--) undo[i]();
     if (process.exitCode !== code) process.exitCode = code;
@@ -146,11 +180,19 @@ function attempt(call) {
 
 /**
  * Counts what inspect would show of a value down to a depth, and stops at the
- * bound.
+ * bound. Tells how many entries are left, the weight of the strings, and how many
+ * of their letters would be shown.
  */
 function count(value, depth) {
   let left = MAX_ENTRIES;
+  let weighed = 0;
+  let letters = 0;
   const visit = (at, deep) => {
+    if (typeof at === 'string') {
+      weighed += weight(at);
+      letters += at.length < MAX_TEXT ? at.length : MAX_TEXT;
+    }
+    if (typeof at === 'symbol') weighed += weight(descriptionOf(at) ?? '');
     if (left <= 0 || at === null || (typeof at !== 'object' && typeof at !== 'function') || isProxy(at)) return;
     left--;
     if (deep < 0) return;
@@ -180,13 +222,21 @@ function count(value, depth) {
       }
     } else if (isView(at)) {
       return;
+    } else if (isNativeError(at) || typeof at === 'function') {
+      visitText(at, 'message');
+      visitText(at, 'name');
     }
     const names = keys(at);
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
+  // An error has its texts in its trace as well, which is made anew several times.
+  const visitText = (at, name) => {
+    const text = lookUp(at, name);
+    if (typeof text === 'string') weighed += 4 * weight(text);
+  };
   visit(value, depth);
-  return left;
+  return { left, weighed, letters };
 }
 
 /** Returns an object of the same class with the first 1,000 properties. */
@@ -197,13 +247,30 @@ function shortened(value) {
   return copy;
 }
 
+/** Returns what inspect shows as it does the value, but for a long text of the value's own method. */
+function withShortText(value) {
+  const own = attempt(() => lookUp(value, inspect.custom));
+  if (typeof own !== 'function') return value;
+  return {
+    [inspect.custom](...args) {
+      const text = apply(own, value, args);
+      if (typeof text !== 'string' || text.length <= MAX_TEXT) return text;
+      return fits(weight(text)) ? slice(text, 0, MAX_TEXT + 1) : `[String with ${text.length} characters]`;
+    },
+  };
+}
+
 /** Returns the value as text, of 100,000 characters at most. */
 function toText(value) {
+  if (typeof value === 'string' && !fits(weight(value))) return `[String with ${value.length} characters]`;
+  if (typeof value === 'symbol' && !fits(weight(descriptionOf(value) ?? ''))) return '[Symbol with a long description]';
   if (typeof value === 'string') return cut(inspect(value.length > MAX_TEXT ? slice(value, 0, MAX_TEXT) : value, { maxStringLength: MAX_TEXT }), value.length > MAX_TEXT);
   // To write out a very large number takes long.
   if (typeof value === 'bigint' && (value > largest || value < -largest)) return '[BigInt with more than 100,000 digits]';
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return cut(inspect(value));
-  const show = (options) => attempt(() => guarded(() => keepPlaces(() => inspect(value, { maxStringLength: MAX_TEXT, ...options }))));
+  let maxStringLength = MAX_TEXT;
+  let shown = withShortText(value);
+  const show = (options) => attempt(() => guarded(() => keepPlaces(() => inspect(options.customInspect === false ? value : shown, { maxStringLength, ...options }))));
   const last = typeof value === 'function' ? '[Function]' : '[object]';
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
@@ -212,13 +279,19 @@ function toText(value) {
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;
-  while (depth > 0 && attempt(() => count(value, depth)) <= 0) depth--;
+  let counted;
+  for (; ; depth--) {
+    counted = attempt(() => count(value, depth));
+    if (depth === 0 || counted === undefined || (counted.left > 0 && fits(counted.weighed))) break;
+  }
+  if (counted?.letters > 40 * MAX_TEXT) maxStringLength = 1000;
+  if (counted !== undefined && !fits(counted.weighed)) return `${isArray(value) ? '[Array]' : last}: too large to be shown`;
   let more = '';
   if (depth === 0 && !isArray(value)) {
     const left = (attempt(() => keys(value).length) ?? 0) - 1000;
     const short = left > 0 ? attempt(() => shortened(value)) : undefined;
     if (short !== undefined) {
-      value = short;
+      value = shown = short;
       more = `\n… ${left} more properties`;
     }
   }
@@ -339,8 +412,10 @@ function bundle(value) {
 }
 
 function encode(form) {
-  if (typeof form === 'string') return bufferFrom(form);
-  if (typeof form === 'object' && form !== null && !isProxy(form) && isUint8Array(form)) return bufferFrom(bufferToString(bufferFrom(form), 'base64'));
+  if (typeof form === 'string') return form.length > MAX_MESSAGE ? undefined : bufferFrom(form);
+  const isBytes = typeof form === 'object' && form !== null && !isProxy(form) && isUint8Array(form);
+  if (isBytes && form.length > MAX_MESSAGE) return undefined;
+  if (isBytes) return bufferFrom(bufferToString(bufferFrom(form), 'base64'));
   return bufferFrom(toJSON(form) ?? '');
 }
 
@@ -379,4 +454,4 @@ function show(...values) {
   }
 }
 
-module.exports = { bundle, placeOf, show };
+module.exports = { bundle, fits, placeOf, setBounds, show, toText, weight };

@@ -25,8 +25,10 @@ const { inspect, types } = require('util');
 const { signal } = require('./children.cjs');
 const errors = require('./errors.cjs');
 const imports = require('./imports.cjs');
-const { show } = require('./results.cjs');
+const { internals } = require('./internals.cjs');
+const { fits, setBounds, show, toText, weight } = require('./results.cjs');
 const { finalExpression } = require('./scan.cjs');
+const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
 // What a program may put something else in the place of. What runs between two
@@ -34,9 +36,9 @@ const { isCompiled, originOf, strip } = require('./types.cjs');
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
-const { emit } = require('events').prototype;
+const { emit, listenerCount } = require('events').prototype;
 const { assign, defineProperty, getOwnPropertyDescriptor } = Object;
-const { load, notify, store } = Atomics;
+const { compareExchange, load, notify, store } = Atomics;
 const { concat } = Buffer;
 const uncurry = (method) => (self, ...list) => Reflect.apply(method, self, list);
 const indexOf = uncurry(String.prototype.indexOf);
@@ -56,10 +58,14 @@ const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
 // What calls programs, in traces.
-const evaluator = '\n    at Session.post (node:inspector';
+const evaluator = '    at Session.post (node:inspector';
 // Where Node notes which callback it enters. Of what is ended just then it would
 // find its notes wrong, and abort.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
+// What calls code of the program's.
+const called = Symbol.for('pyth-on.call');
+const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
+const { kill } = process;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /** One program. Its outcome is what the agent is told, once that is known. */
@@ -69,8 +75,9 @@ class Run {
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // Whether the program was taken for an object and put into brackets.
-    this.bracketed = false;
+    // The program before anything was put into it, and where that moves columns.
+    this.plain = source;
+    this.shifts = [];
     // Those that it has started and that run still.
     this.children = [];
     this.outcome = undefined;
@@ -81,9 +88,10 @@ class Run {
 }
 
 class Session {
-  constructor(control, program) {
+  constructor(control, program, memory) {
     this.control = control;
     this.program = program;
+    this.memory = memory;
     this.number = 0;
     this.run = undefined;
     // Whether the program whose message is about to come has been interrupted.
@@ -92,7 +100,7 @@ class Session {
     // What has ended a run.
     this.stopper = undefined;
     // Shared with the thread that interrupts; see there.
-    this.state = new Int32Array(new SharedArrayBuffer(16));
+    this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
     // How many writes to these are under way, and whether the run is to be stopped
     // after them: streams do not survive to be stopped in one.
@@ -100,6 +108,8 @@ class Session {
     this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
+    // Where columns of earlier runs, by their names, are other ones.
+    this.moved = new Map();
   }
 
   begin() {
@@ -119,7 +129,18 @@ class Session {
     // Without it the session would end with the next error.
     defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
-    const watch = new Worker(file, { argv: [], env: {}, execArgv: [], workerData: this.state.buffer });
+    const memory = setBounds({ memory: this.memory, share: 0.75, call: (code) => this.call(code) });
+    const watch = new Worker(file, { argv: [], env: {}, execArgv: [], workerData: { state: this.state.buffer, memory } });
+    hideFrames((trace) => this.places(trace));
+    let waitsFor = 2;
+    const ready = () => {
+      if (--waitsFor === 0) this.listen();
+    };
+    receiveSocket(this.control, (handle) => {
+      this.pipe = handle;
+      this.control = handle.fd;
+      ready();
+    });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
     // What an interrupt of a terminal would reach.
@@ -131,7 +152,7 @@ class Session {
     watch.once('message', () => {
       process.removeListener('SIGINT', early);
       watch.unref();
-      this.listen();
+      ready();
     });
     // Without it an interrupt ends the session, which the agent sees.
     watch.on('error', () => {});
@@ -164,7 +185,6 @@ class Session {
     const require = main.exports;
     main.exports = {};
     // Names of files are relative to where the program has gone.
-    main.id = '<session>';
     main.filename = null;
     const display = (...values) => {
       if (this.run?.wantsResults) show(...values);
@@ -176,7 +196,7 @@ class Session {
   }
 
   listen() {
-    this.socket = new net.Socket({ fd: this.control });
+    this.socket = new net.Socket({ handle: this.pipe });
     defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
     // The agent is gone: so is the sandbox.
@@ -212,7 +232,7 @@ class Session {
     this.restore = () => {};
     if (this.late) {
       this.late = false;
-      this.fail(run, interruption([]));
+      this.fail(run, interruption(''));
       return;
     }
     try {
@@ -231,8 +251,11 @@ class Session {
     }
     // The source map is for traces, and V8 need not see it.
     if (isCompiled(run.source)) run.source = slice(run.source, 0, indexOf(run.source, '\n//# sourceMappingURL='));
-    run.bracketed = isObject(run.source);
-    if (run.bracketed) run.source = `(${run.source}\n)`;
+    run.plain = run.source;
+    if (isObject(run.source)) {
+      run.source = `(${run.source}\n)`;
+      this.shift(run, [{ line: 0, column: 0, end: 1, original: 0 }, { line: 0, column: 1, original: 0 }]);
+    }
     this.evaluate(run);
   }
 
@@ -244,21 +267,33 @@ class Session {
   }
 
   start(run) {
-    const session = connect();
+    let session = connect();
     let promise;
     let failure;
     let unhook;
+    // Before the inspector makes text of the value, which may be large.
+    const leave = () => {
+      if (session === undefined) return;
+      session.post('Runtime.discardConsoleEntries');
+      session.disconnect();
+      session = undefined;
+    };
     const program = {
       // Called just before V8 is: others make promises, too.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
           promise = first;
+          follow();
         });
         setImmediate(after);
+        // The program is not to find what was matched here.
+        /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
+    // It must be handled before it is rejected, or Node warns.
+    const follow = () => this.follow(run, promise, leave);
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
     };
@@ -267,10 +302,8 @@ class Session {
     const after = () => {
       unhook();
       const error = failure && promise === undefined ? take(session, failure.exception) : undefined;
-      session.post('Runtime.discardConsoleEntries');
-      session.disconnect();
+      leave();
       if (promise === undefined) this.complain(run, error, failure);
-      else this.follow(run, promise);
     };
   }
 
@@ -281,9 +314,10 @@ class Session {
       this.fail(run, new Error('V8 did not take the program'));
       return;
     }
-    const source = imports.rewrite(run.source, failure.lineNumber, failure.columnNumber);
-    if (source !== undefined) {
-      run.source = source;
+    const edited = attempt(() => imports.rewrite(run.source, failure.lineNumber, failure.columnNumber));
+    if (edited !== undefined) {
+      run.source = edited.source;
+      this.shift(run, edited.shifts);
       this.evaluate(run);
       return;
     }
@@ -292,15 +326,18 @@ class Session {
   }
 
   /** Ends the run with its value, or with that of its promise. */
-  follow(run, promise) {
-    const fail = (error) => this.fail(run, error);
+  follow(run, promise, leave) {
     const succeed = (value) => this.succeed(run, value);
     Reflect.apply(then, promise, [
       ({ '.repl_result': value }) => {
-        if (types.isPromise(value)) Reflect.apply(then, value, [succeed, fail]);
+        leave();
+        if (types.isPromise(value)) Reflect.apply(then, value, [succeed, (error) => this.reject(run, error, value)]);
         else succeed(value);
       },
-      fail,
+      (error) => {
+        leave();
+        this.raise(run, error, false);
+      },
     ]);
   }
 
@@ -310,9 +347,38 @@ class Session {
     this.end(run, [exitCode(), '', '', '', '0']);
   }
 
-  fail(run, error) {
+  /** Deals with the promise that is the run's value and was rejected. */
+  reject(run, error, promise) {
+    if (run === this.run && hears('unhandledRejection')) this.handle(run, () => Reflect.apply(emit, process, ['unhandledRejection', error, promise]));
+    else this.raise(run, rejection(error), true);
+  }
+
+  /** Deals with an error of the run, which its own listeners may take. */
+  raise(run, error, fromPromise) {
+    if (run !== this.run || run.failed) return;
+    const isTaken = hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback());
+    if (isTaken) this.handle(run, () => this.uncaught(error, fromPromise));
+    else this.fail(run, error, fromPromise);
+  }
+
+  /** Ends the run after the program's own handler of an error, which may throw. */
+  handle(run, call) {
+    try {
+      call();
+    } catch (error) {
+      this.fail(run, error);
+      return;
+    }
+    if (run.outcome === undefined) this.end(run, [exitCode(), '', '', '', '0']);
+  }
+
+  fail(run, error, fromPromise = false) {
     if (run !== this.run || run.failed) return;
     run.failed = true;
+    if (hears('uncaughtExceptionMonitor')) {
+      attempt(() => Reflect.apply(emit, process, ['uncaughtExceptionMonitor', error, fromPromise ? 'unhandledRejection' : 'uncaughtException']));
+    }
+    if (typeof error === 'string' && !fits(weight(error))) error = toText(error);
     this.show(error);
     let said;
     try {
@@ -325,18 +391,12 @@ class Session {
 
   /** Prints an uncaught error. */
   show(error) {
-    try {
-      if (types.isNativeError(error) && !types.isProxy(error) && typeof error.stack === 'string') {
-        const theirs = withoutOurs(error.stack, this.run);
-        if (theirs !== error.stack) error.stack = theirs;
-      }
-    } catch {
-      // It has a trace of its own kind.
-    }
+    const isError = types.isNativeError(error) && !types.isProxy(error);
     let shown;
     try {
-      const isSyntax = types.isNativeError(error) && !types.isProxy(error) && error.name === 'SyntaxError' && startsWith(error.stack, '<run-');
-      shown = isSyntax ? error.stack : `Uncaught ${inspect(error)}`;
+      // As Node prints what ends a program.
+      const options = isError ? { customInspect: false, depth: Math.max(inspect.defaultOptions.depth, 5) } : {};
+      shown = isError && startsWith(error.stack, '<run-') ? error.stack + codeOf(error) : `Uncaught ${inspect(error, options)}`;
     } catch {
       try {
         shown = `Uncaught ${inspect(error, { customInspect: false, showProxy: true, depth: 0 })}`;
@@ -353,12 +413,12 @@ class Session {
 
   /** Deals with an error that nothing has caught. */
   failed(error, fromPromise) {
-    if (process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()) {
+    if (hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback())) {
       return this.uncaught(error, fromPromise);
     }
     this.unwind(error);
     if (this.run === undefined) this.show(error);
-    else this.fail(this.run, error);
+    else this.fail(this.run, error, fromPromise);
     return true;
   }
 
@@ -374,6 +434,67 @@ class Session {
         else defineProperty(process, 'emit', own);
       }
     });
+  }
+
+  /** Notes where columns of the run have moved. */
+  shift(run, shifts) {
+    run.shifts = shifts;
+    if (shifts.length > 0) setIn(this.moved, run.name, shifts);
+  }
+
+  /** Returns a trace with the places that runs have in what the user wrote. */
+  places(trace) {
+    if (!includes(trace, '<run-')) return trace;
+    const lines = split(trace, '\n');
+    let text = '';
+    for (let i = 0; i < lines.length; i++) text += (i === 0 ? '' : '\n') + this.place(lines[i]);
+    return text;
+  }
+
+  place(line) {
+    const at = indexOf(line, '<run-');
+    const end = indexOf(line, '>:', at);
+    if (at < 0 || end < 0 || !startsWith(line, '    at ')) return line;
+    const name = slice(line, at, end + 1);
+    const second = indexOf(line, ':', end + 2);
+    const row = Number.parseInt(slice(line, end + 2), 10);
+    const column = Number.parseInt(slice(line, second + 1), 10);
+    const shifts = getFrom(this.moved, name);
+    const plain = shifts === undefined ? column : imports.columnOf(shifts, row - 1, column - 1) + 1;
+    const { line: originalRow, column: originalColumn } = originOf(name, row, plain) ?? { line: row, column: plain };
+    return `${slice(line, 0, end + 2)}${originalRow}:${originalColumn}${slice(line, second + 1 + String(column).length)}`;
+  }
+
+  /**
+   * Calls code of the program's that a value is shown by, within bounds. The
+   * thread that interrupts watches it, and ends it by a signal; a signal of the
+   * agent ends it as well, and then the run.
+   */
+  call(code) {
+    const { state } = this;
+    let result;
+    defineProperty(globalThis, called, {
+      ...hidden,
+      value: () => {
+        result = code();
+        // The signal is about to come, and must not end anything else.
+        if (compareExchange(state, 4, 1, 0) === 2) for (;;);
+      },
+    });
+    store(state, 4, 1);
+    notify(state, 4);
+    try {
+      caller.runInThisContext({ breakOnSigint: true });
+      return result;
+    } catch (error) {
+      const isOurs = compareExchange(state, 4, 1, 0) === 2;
+      if (!isOurs && error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') Reflect.apply(kill, process, [process.pid, 'SIGINT']);
+      throw error;
+    } finally {
+      store(state, 4, 0);
+      notify(state, 4);
+      delete globalThis[called];
+    }
   }
 
   /** Ends what runs now. V8 does so at the next call or turn of a loop. */
@@ -416,7 +537,7 @@ class Session {
     this.tell(2);
     if (run.interrupts++ === 0) {
       interruptChildren(run);
-      this.fail(run, interruption(isTheirs(frames) ? frames : []));
+      this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
     }
     else setImmediate(() => this.finish(run));
     // Between two promises nothing is on the stack, and yet it goes on and on.
@@ -468,25 +589,13 @@ class Session {
   }
 }
 
-/** Returns the trace without frames of this module and what is below them. */
-function withoutOurs(stack, run) {
-  const end = indexOf(stack, evaluator);
-  const lines = split(end < 0 ? stack : slice(stack, 0, end), '\n');
+/** Returns the frames as a trace, without those of these modules and what calls a run. */
+function withoutOurs(frames) {
   let text = '';
-  for (let i = 0; i < lines.length; i++) {
-    if (includes(lines[i], `(${__dirname}/`)) continue;
-    text += (i === 0 ? '' : '\n') + original(run?.bracketed ? moved(lines[i], `${run.name}:1:`) : lines[i]);
+  for (let i = 0; i < frames.length && !startsWith(frames[i], evaluator); i++) {
+    if (!includes(frames[i], `${__dirname}/`)) text += `\n${frames[i]}`;
   }
   return text;
-}
-
-/** Returns the line of a trace with the column that the program has without its bracket. */
-function moved(line, place) {
-  const at = indexOf(line, place);
-  if (at < 0 || !startsWith(line, '    at ')) return line;
-  const from = at + place.length;
-  const column = Number.parseInt(slice(line, from), 10);
-  return slice(line, 0, from) + Math.max(column - 1, 1) + slice(line, from + String(column).length);
 }
 
 /** Returns the program as JavaScript. */
@@ -504,18 +613,6 @@ function withoutTypes({ source, name }) {
   }
 }
 
-/** Returns the line of a trace with the place in the TypeScript that it comes from. */
-function original(line) {
-  const at = indexOf(line, '<run-');
-  const end = indexOf(line, '>:', at);
-  if (at < 0 || end < 0 || !startsWith(line, '    at ')) return line;
-  const second = indexOf(line, ':', end + 2);
-  const column = Number.parseInt(slice(line, second + 1), 10);
-  const origin = originOf(slice(line, at, end + 1), Number.parseInt(slice(line, end + 2), 10), column);
-  if (origin === undefined) return line;
-  return `${slice(line, 0, end + 2)}${origin.line}:${origin.column}${slice(line, second + 1 + String(column).length)}`;
-}
-
 /** Whether a console takes the program for an object rather than for a block. */
 function isObject(source) {
   if (!test(/^\s*\{/, source) || test(/;\s*$/, source)) return false;
@@ -525,6 +622,24 @@ function isObject(source) {
   } catch {
     return false;
   }
+}
+
+/**
+ * Receives a socket over the descriptor and closes that. What is received is
+ * not inherited by processes that the program starts.
+ */
+function receiveSocket(descriptor, done) {
+  const { Pipe, constants } = internals().pipes;
+  const pipe = new Pipe(constants.IPC);
+  pipe.open(descriptor);
+  pipe.onread = () => {
+    const { pendingHandle } = pipe;
+    pipe.close();
+    // The agent is gone: so is the sandbox.
+    if (pendingHandle === undefined) process.reallyExit(0);
+    done(pendingHandle);
+  };
+  pipe.readStart();
 }
 
 function connect() {
@@ -554,13 +669,13 @@ function take(session, { objectId }) {
   return taken;
 }
 
-/** The place in the program, as Node shows it above a trace. */
-function where(run, { lineNumber, columnNumber }) {
-  const lines = split(run.source, '\n');
+/** The place in the program, as Node shows it above a trace. Line and column count from 0. */
+function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
+  const lines = split(plain, '\n');
   // What ends too early does so after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
-  const before = at === lineNumber ? slice(lines[at], 0, columnNumber) : lines[at];
-  return `${run.name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
+  const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
+  return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
 }
 
 /** The frames below the function that calls this and the inspector's two. */
@@ -570,7 +685,7 @@ function callers() {
   try {
     Error.stackTraceLimit = 20;
     delete Error.prepareStackTrace;
-    return sliceArray(split(new Error('').stack, '\n'), 5);
+    return sliceArray(split(withAllFrames(() => new Error('').stack), '\n'), 7);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     if (prepare !== undefined) defineProperty(Error, 'prepareStackTrace', prepare);
@@ -608,13 +723,35 @@ function mayEnd(frames) {
   return !test(entering, frames[0]) && isTheirs(frames);
 }
 
-function interruption(frames) {
+function interruption(trace) {
   const error = new Error('Script execution was interrupted by `SIGINT`');
   error.code = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
-  let stack = `Error: ${error.message}`;
-  for (let i = 0; i < frames.length; i++) stack += `\n${frames[i]}`;
-  error.stack = stack;
+  error.stack = `Error: ${error.message}${trace}`;
   return error;
+}
+
+/** The error that Node makes of what a promise was rejected with, if that is none. */
+function rejection(reason) {
+  if (typeof reason === 'object' && reason !== null && attempt(() => getOwnPropertyDescriptor(reason, 'stack')) !== undefined) return reason;
+  const { describeReason } = internals();
+  if (describeReason === undefined) return reason;
+  const message = 'This error originated either by throwing inside of an async function without a catch block, or by rejecting a promise which was not ' +
+    `handled with .catch(). The promise rejected with the reason "${describeReason(reason)}".`;
+  const error = new Error(message);
+  error.code = 'ERR_UNHANDLED_REJECTION';
+  defineProperty(error, 'name', { ...hidden, value: 'UnhandledPromiseRejection' });
+  error.stack = `UnhandledPromiseRejection: ${message}`;
+  return error;
+}
+
+/** Whether the program listens to the event of the process. */
+function hears(event) {
+  return attempt(() => Reflect.apply(listenerCount, process, [event])) > 0;
+}
+
+/** What inspect would add to an error that has a code. */
+function codeOf({ code }) {
+  return typeof code === 'string' ? ` {\n  code: '${code}'\n}` : '';
 }
 
 /**
@@ -632,12 +769,12 @@ function keepSignal() {
   }
 }
 
-/** Calls the function, which may throw if the program has frozen something. */
+/** Calls the function; undefined if it throws, as it may if the program has frozen something. */
 function attempt(call) {
   try {
-    call();
+    return call();
   } catch {
-    // It stays as it is.
+    return undefined;
   }
 }
 
@@ -712,8 +849,8 @@ function flush(streams, done, from = 0) {
 }
 
 /** Begins a session in this interpreter. */
-function begin(control, program) {
-  new Session(control, program).begin();
+function begin(control, program, memory) {
+  new Session(control, program, memory).begin();
 }
 
 module.exports = { begin };

@@ -13,19 +13,25 @@ const { isBlocked, signalAwaited } = require('./children.cjs');
 
 // The first is 1 when the program's thread is to be interrupted, 2 when it has
 // been asked to end what it does, 3 when it is about to, and 0 when it has. The
-// second never changes. The third is the number of the run that has ended last,
-// and the fourth that after which the run is to be interrupted.
-const state = new Int32Array(workerData);
+// third is the number of the run that has ended last,
+// and the fourth that after which the run is to be interrupted. The fifth is 1
+// while code of the program's shows a value, and 2 when that is about to be ended.
+const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
 
+// How long a value may be shown, in milliseconds.
+const MAX_SHOWING = 5000;
+const { rss } = process.memoryUsage;
+
 globalThis.watch = {
-  wait: () => Atomics.wait(state, 1, 0),
+  wait: () => Atomics.wait(state, 4, 0),
   forever() {
     parentPort.postMessage('ready');
     for (;;) {
       try {
         wait.runInThisContext({ breakOnSigint: true });
+        if (Atomics.load(state, 4) === 1) boundShowing();
       } catch {
         interrupt();
       }
@@ -49,6 +55,20 @@ function interrupt() {
     }
   } while (!ends());
   session.disconnect();
+}
+
+/** Ends the code that shows a value when it takes long or much of the memory that is left. */
+function boundShowing() {
+  const before = rss();
+  const most = before + Math.max(workerData.memory - before, 0) * 0.5;
+  const end = performance.now() + MAX_SHOWING;
+  while (rss() < most && performance.now() < end) {
+    if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
+  }
+  if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
+  // The program's thread hears of it first, since it was the last to listen.
+  process.kill(process.pid, 'SIGINT');
+  Atomics.wait(state, 4, 2);
 }
 
 /** Whether the run ends, or the thread has to be asked again. */
