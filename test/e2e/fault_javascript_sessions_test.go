@@ -108,7 +108,6 @@ func TestSessionFaultANodeInput(t *testing.T) {
 
 // TestSessionFaultENodeShowing shows values that fight back in sessions.
 func TestSessionFaultENodeShowing(t *testing.T) {
-	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").shows(t, "<Revoked Proxy>")
 		s.in(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").shows(t, "{}")
