@@ -636,7 +636,7 @@ function receiveSocket(descriptor, done) {
     const { pendingHandle } = pipe;
     pipe.close();
     // The agent is gone: so is the sandbox.
-    if (pendingHandle === undefined) process.reallyExit(0);
+    if (!pendingHandle) process.reallyExit(0);
     done(pendingHandle);
   };
   pipe.readStart();

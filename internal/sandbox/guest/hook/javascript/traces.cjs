@@ -69,22 +69,32 @@ function hideFrames(change) {
 
 /**
  * Returns a trace with the lines of the file one less where it tells what has
- * called eval: V8 does not apply the offset of the script there.
+ * called eval: V8 does not apply the offset of the script there. It uses the name
+ * that the source gives itself, which is the URL for TypeScript, and Node the path.
  */
 function withEvalLines(trace, file) {
-  const place = `(${file}:`;
   let text = '';
   let from = 0;
   for (let at = indexOf(trace, 'eval at '); at >= 0; at = indexOf(trace, 'eval at ', at + 1)) {
-    const end = indexOf(trace, '\n', at);
-    const found = indexOf(trace, place, at);
-    if (found < from || (end >= 0 && found > end)) continue;
-    const digits = found + place.length;
-    const line = parseInt(slice(trace, digits), 10);
-    text += slice(trace, from, digits) + (line - 1);
-    from = digits + `${line}`.length;
+    const lineEnd = indexOf(trace, '\n', at);
+    const found = placeIn(trace, file, at);
+    if (found === undefined || found.start < from || (lineEnd >= 0 && found.start > lineEnd)) continue;
+    const line = parseInt(slice(trace, found.end), 10);
+    text += `${slice(trace, from, found.start)}(${file}:${line - 1}`;
+    from = found.end + `${line}`.length;
   }
   return text + slice(trace, from);
+}
+
+/** Where the trace has the name of the file in brackets next, as its path or its URL. */
+function placeIn(trace, file, from) {
+  let found;
+  const names = [`(${file}:`, `(file://${file}:`];
+  for (let i = 0; i < names.length; i++) {
+    const start = indexOf(trace, names[i], from);
+    if (start >= 0 && (found === undefined || start < found.start)) found = { start, end: start + names[i].length };
+  }
+  return found;
 }
 
 /** Calls the function, which asks for a trace with all frames. */
