@@ -64,7 +64,7 @@ func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.Ex
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)
 	if err == nil {
-		names = []string{}
+		names = make([]string, 0, len(grant.Values))
 		for _, v := range grant.Values {
 			names = append(names, v.Name)
 		}
