@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
 // codeBlock is a fenced block of a page.
@@ -63,6 +65,8 @@ type commandPage struct {
 	flags func(t *testing.T) []string
 	// starts is set for a page whose own commands start the server.
 	starts bool
+	// ownData is set for a page whose commands read the server's directory data.
+	ownData bool
 	// env and files are there before the commands run.
 	env   func(t *testing.T) []string
 	files map[string]string
@@ -73,12 +77,27 @@ type commandPage struct {
 
 // commandPages are all pages with commands. A page of docs that is not listed
 // must have none.
-func commandPages() map[string]commandPage {
+func commandPages(t *testing.T) map[string]commandPage {
+	// The model answers every prompt with the same program.
+	m := model(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
 	return map[string]commandPage{
 		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
 		"docs/api.md": {
 			registers: true, notRun: []string{"needs a host on the Internet"},
 			want: []string{`"valid":true`, `"path":"count.txt","sizeBytes":1`, `data: {"text":"2\n"}`, `"text/plain":"[0, 1, 4, 9]"`, `"treeSize":`},
+		},
+		"docs/audit.md": {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
+		"docs/generate.md": {
+			flags: func(t *testing.T) []string { return asking(t, m) },
+			env: func(*testing.T) []string {
+				return []string{"ANTHROPIC_API_KEY=" + claudetest.Key, "ANTHROPIC_BASE_URL=" + m.URL}
+			},
+			files: map[string]string{"sales.csv": "day,amount\n"},
+			want:  []string{`"stdout":"42\n"`, `"explanation":"Shows the answer."`, "\n42\n"},
+		},
+		"docs/operations.md": {
+			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
+			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
 		"docs/quickstart.md": {registers: true, want: []string{
 			`"stdout":"45 3.14.`, `"status":"timed_out"`, "event: end", `{"text/plain":"5"}`, `"image/svg+xml":"<svg`,
@@ -100,7 +119,7 @@ func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
 	pages = append(pages, "../../README.md", "../../examples/zk/README.md")
-	known := commandPages()
+	known := commandPages(t)
 	for _, path := range pages {
 		name := must(filepath.Rel("../..", path))(t)
 		blocks := codeBlocks(t, readFile(t, path))
@@ -158,18 +177,20 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	env := append(os.Environ(),
 		"PATH="+dir+"/bin:"+os.Getenv("PATH"), "PYTH_ON_CACHE_DIR="+imageDir, "PYTH_ON_NODE="+nodeBinary(t),
 		"REPOSITORY="+must(filepath.Abs("../.."))(t), "PYTHONDONTWRITEBYTECODE=1")
-	if p.starts {
-		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off")
-		data := filepath.Join(dir, "data")
+	data := filepath.Join(dir, "data")
+	if p.starts || p.ownData {
 		if err := os.Mkdir(data, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if err := linkImages(data); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if p.starts {
+		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off")
 		t.Cleanup(func() { stopServerOfPage(t, dir) })
 	} else {
-		s := p.server(t)
+		s := p.server(t, data)
 		script = strings.ReplaceAll(script, "http://127.0.0.1:"+port, s.URL)
 		env = append(env, "URL="+s.URL)
 		if !p.registers {
@@ -199,11 +220,16 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-func (p commandPage) server(t *testing.T) *server {
-	if p.flags == nil {
+// server returns the server that a page's commands talk to.
+func (p commandPage) server(t *testing.T, data string) *server {
+	switch {
+	case p.ownData:
+		return startIn(t, data, nil)
+	case p.flags != nil:
+		return start(t, p.flags(t)...)
+	default:
 		return sharedServer(t)
 	}
-	return start(t, p.flags(t)...)
 }
 
 // save writes a program to the file that its first line names.

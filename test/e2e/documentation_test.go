@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,40 @@ func TestDocumentationIsComplete(t *testing.T) {
 		if !strings.Contains(architecture, "\n| `"+folder+"`") {
 			t.Errorf("docs/architecture.md does not list the folder %s", folder)
 		}
+	}
+}
+
+// TestDocumentationNamesLogMessages looks for the messages that operators should
+// act on in the source.
+func TestDocumentationNamesLogMessages(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n| message | meaning |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var source strings.Builder
+	for _, folder := range []string{"../../cmd", "../../internal"} {
+		err := filepath.WalkDir(folder, func(path string, _ os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				source.WriteString(readFile(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages := 0
+	for row := range strings.Lines(table) {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for _, m := range regexp.MustCompile("`([a-z][^`]* [^`]*)`").FindAllStringSubmatch(cell, -1) {
+			messages++
+			// SQLite has this one.
+			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
+				t.Errorf("docs/operations.md names the log message %q, which no package has", m[1])
+			}
+		}
+	}
+	if messages < 8 {
+		t.Errorf("only %d messages were found", messages)
 	}
 }
 
