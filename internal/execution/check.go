@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Bounds of the parts of a program that are not settings.
+// Limits of a program's parts that are not configurable.
 const (
 	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
 	maxEnv        = 256
@@ -19,9 +19,9 @@ const (
 	maxLabels     = 16
 	maxLabelBytes = 64
 	// maxExecBytes bounds arguments and environment together, so that programs
-	// can start others: Linux allows a quarter of the stack, 2 MiB.
+	// can start others. Linux allows a quarter of the stack, which is 2 MiB.
 	maxExecBytes = 1 << 20
-	// minMemory is what the interpreter itself takes, and some room.
+	// minMemory is enough to start an interpreter.
 	minMemory = 32 << 20
 	minDisk   = 1 << 20
 	minTime   = time.Millisecond
@@ -42,7 +42,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	if len(job.Code) == 0 && job.Encrypted == nil {
 		f.Add("body.code", "must not be empty")
 	}
-	checkLocked(&f, job)
+	checkEncrypted(&f, job)
 	s.checkArgs(&f, job.Args)
 	checkFiles(&f, job.Files, job.Language.File())
 	checkPatterns(&f, job.OutputFiles)
@@ -64,7 +64,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	return f.Err()
 }
 
-// checkSizes refuses what is too large before anything looks into it.
+// checkSizes refuses parts that are too large, before they are parsed.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64
@@ -85,7 +85,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 		if part.have > part.max {
 			return &pyth.Error{
 				Code:    pyth.CodeTooLarge,
-				Message: fmt.Sprintf("%s too large: at most %s %s are allowed, these are %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
+				Message: fmt.Sprintf("%s too large: at most %s %s are allowed, the request has %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
 				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %s %s", pyth.Digits(part.max), part.unit)}},
 			}
 		}
@@ -135,7 +135,7 @@ func checkLabels(f *pyth.FieldErrors, labels []string) {
 	}
 }
 
-// givenBytes is how much of the disk is full before the program runs.
+// givenBytes returns how much of the disk is in use before the program runs.
 func givenBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
 	if job.Encrypted != nil {

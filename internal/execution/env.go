@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkEnv tells whether a name is reserved.
+// checkEnv checks the user's variables. It reports whether a name is reserved.
 func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
 		f.Add("body.env", "must be at most %d variables", maxEnv)
@@ -16,9 +16,9 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	seen := make(map[string]bool)
 	for _, v := range env {
 		total += len(v.Name) + len(v.Value) + 2
-		// A name that is not allowed may be anything, so it is not repeated.
+		// An invalid name may contain anything, so it is not repeated.
 		if !pyth.ValidVariable(v.Name) {
-			f.Add("body.env", "names must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
+			f.Add("body.env", "names must consist of letters, digits and underscores, not begin with a digit, and have at most 128 characters")
 			continue
 		}
 		location := "body.env." + v.Name

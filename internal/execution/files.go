@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// checkFiles checks files that go beside the program's own.
+// checkFiles checks the paths of the files. program is the file with the code.
 func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
@@ -33,8 +33,8 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	}
 }
 
-// PathFault says what is wrong with the path of a file beside the program's own,
-// "" if nothing is.
+// PathFault returns what is wrong with the path of a file, or "". program is
+// the file with the code, which may not be replaced.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault

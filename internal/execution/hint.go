@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// maxHintSearch bounds how much of each text is searched for what failed.
+	// maxHintSearch bounds how much of each text is searched.
 	maxHintSearch = 16 << 10
 	// maxModule bounds the name of a module in a hint.
 	maxModule = 128
 )
 
-// noNetwork is what libraries of Python and Node say when a name cannot be looked
-// up or no host can be reached.
+// noNetwork matches the errors of Python and Node libraries when a name cannot
+// be resolved or a host cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 
-// addHint adds what can be done about the error that ended a run.
+// addHint adds a hint to the error that ended a run.
 func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	if o.Error != nil {
 		o.Error.Hint = s.hint(job, o)
 	}
 }
 
-// hint returns what the user of a run can do about the error that ended it; ""
-// if that is not known. The error has been redacted.
+// hint returns what the user can do about the error that ended a run, or "".
+// The error must be redacted already.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -39,9 +39,9 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 			return "Programs have no network on this server."
 		}
 		if job.Session != "" {
-			return `This session has no network. Open one with the hosts that its programs may reach: "network": {"allow": ["example.org"]}.`
+			return `This session has no network. Open a session with the hosts that its programs may reach: "network": {"allow": ["example.org"]}.`
 		}
-		return `This run has no network. Name the hosts that it may reach in the request: "network": {"allow": ["example.org"]}.`
+		return `This run has no network. List the hosts that it may reach in the request: "network": {"allow": ["example.org"]}.`
 	}
 	if s.config.Packages == nil || job.Runtime != "" {
 		return ""
@@ -56,12 +56,12 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	}
 	text := "Install the package: POST /api/v1/packages " + body
 	if job.Session != "" {
-		text += "; then open another session, since this one keeps the packages that it began with"
+		text += "; then open a new session, because this one keeps its packages"
 	}
 	return text + "."
 }
 
-// lacksNetwork reports whether the program failed to reach a host.
+// lacksNetwork reports whether the program failed because it has no network.
 func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	for _, text := range []string{e.Name, e.Message, e.Traceback, string(stderr[max(0, len(stderr)-maxHintSearch):])} {
 		if noNetwork.MatchString(text[:min(len(text), maxHintSearch)]) || noNetwork.MatchString(text[max(0, len(text)-maxHintSearch):]) {
@@ -71,7 +71,7 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// given reports whether the module is among the files of the request.
+// given reports whether the files of the request include the module.
 func given(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")
@@ -80,8 +80,8 @@ func given(files []pyth.File, module string) bool {
 	})
 }
 
-// standardLibrary are the modules of Python 3.14 that no package brings:
-// sys.stdlib_module_names. Node has none that can be missing.
+// standardLibrary lists the modules of Python 3.14 that no package contains
+// (sys.stdlib_module_names). Node's built-in modules are never missing.
 const standardLibrary = `
 	abc annotationlib antigravity argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2
 	cProfile calendar cmath cmd code codecs codeop collections colorsys compileall compression concurrent

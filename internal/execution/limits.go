@@ -9,23 +9,23 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// What follows holds for sessions as well as for single programs.
+// The functions of this file are for sessions, too.
 
-// CheckLanguage refuses a language that is not offered.
+// CheckLanguage returns an error for a language that this server does not
+// offer.
 func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l && (i.Version != "" || len(i.Runtimes) == 0) }) {
 		return nil
 	}
 	switch l {
 	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
-		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s. Its operator can see why, and how to mend it, with `pyth-on doctor`.", l)
+		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s. Operators: run `pyth-on doctor` for the cause.", l)
 	}
 	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 }
 
-// FindRuntime returns the runtime for programs in a language: one of the
-// operator's own, or "" for the one that is built in. What is not offered is
-// refused.
+// FindRuntime returns the custom image with the name, or "" for the built-in
+// runtime of the language. It returns an error if the server does not offer it.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
@@ -46,26 +46,26 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 			names = append(names, strconv.Quote(string(r.Name)))
 		}
 	}
-	message := "must be one for the language, " + string(l) + "; this server has none"
+	message := "must be a runtime for " + string(l) + "; this server has none"
 	if len(names) > 0 {
-		message = "must be one for the language, " + string(l) + ": " + strings.Join(names, ", ")
+		message = "must be a runtime for " + string(l) + ": " + strings.Join(names, ", ")
 	}
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork refuses hosts that programs may not ask for; the policy is nil
-// when they have no network.
+// CheckNetwork returns an error for hosts that programs may not ask for. A nil
+// policy means that programs have no network.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
 	}
 	if policy == nil {
-		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network here. Leave out network.")
+		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network on this server. Leave network out.")
 	}
 	return policy.Check(hosts)
 }
 
-// WithDefaults fills in what was not asked for.
+// WithDefaults replaces zero limits by defaults.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),
@@ -76,15 +76,15 @@ func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	}
 }
 
-// LimitFaults are the faults of limits that are beyond the most that there may
-// be, or too small.
+// LimitFaults returns the faults of limits that are too small or exceed the
+// maxima.
 func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	var f pyth.FieldErrors
 	checkLimits(&f, l, most, 0)
 	return f
 }
 
-// checkLimits also sees to it that the disk can hold what is given.
+// checkLimits checks the limits, and that the given bytes fit on the disk.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

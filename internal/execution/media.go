@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// isBinary reports whether data of a media type is binary: in base64, and of a type
-// that is known to be no text.
+// isBinary reports whether data is binary: base64 of a media type that is not
+// text.
 func isBinary(media, data string) bool {
 	kind, name, _ := strings.Cut(media, "/")
 	switch {

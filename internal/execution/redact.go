@@ -11,19 +11,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// redaction keeps the values of secrets out of what is told of one run.
+// redaction removes secret values from everything that is reported about one
+// run.
 type redaction struct {
 	redactor *redact.Redactor
 	count    int
-	// hidden are the values.
+	// hidden holds the values to remove.
 	hidden []pyth.SecretValue
-	// paths are the names of files as they are shown.
+	// paths maps the paths of files to redacted ones.
 	paths map[string]string
-	// streamed tells that results and files were told of in events.
+	// streamed reports that results and files were sent as events.
 	streamed bool
 }
 
-// redaction makes one, or nil if there is nothing to hide.
+// redaction returns a redaction, or nil if there is nothing to remove.
 func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redaction {
 	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
 		return nil
@@ -31,10 +32,11 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear forgets the values.
+// clear drops the values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
-// events are those of the run, without values; nil if nobody listens.
+// events returns events that pass redacted data to next. It returns nil if next
+// is nil.
 func (r *redaction) events(next pyth.Events) *redactedEvents {
 	if r == nil || next == nil {
 		return nil
@@ -42,7 +44,7 @@ func (r *redaction) events(next pyth.Events) *redactedEvents {
 	return &redactedEvents{redaction: r, next: next}
 }
 
-// outcome replaces the values in what is told at the end.
+// outcome removes the values from an outcome.
 func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Stdout = r.output(o.Stdout, o.StdoutTruncated)
 	o.Stderr = r.output(o.Stderr, o.StderrTruncated)
@@ -52,7 +54,7 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 		o.Results[i] = r.result(o.Results[i])
 	}
 	if r.streamed {
-		r.count = count // They were counted before.
+		r.count = count // They were counted as events.
 	}
 	for i := range o.ResultsSkipped {
 		one := &o.ResultsSkipped[i]
@@ -69,8 +71,8 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Redactions = r.count
 }
 
-// error replaces the values in an exception, of which the hook of the interpreter
-// may have cut each text.
+// error removes the values from an exception. The interpreter's hook may have
+// cut each text.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -80,7 +82,7 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut is the text of which the head or the tail may have been cut off.
+// cut redacts a text whose head or tail may have been cut off.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -94,7 +96,8 @@ func (r *redaction) cut(text string, head, tail bool) string {
 	return before + string(out) + after
 }
 
-// path is the name of a file as it is shown. No two files are shown by one name.
+// path returns the redacted path of a file. Different files have different
+// redacted paths.
 func (r *redaction) path(name string) string {
 	if shown, ok := r.paths[name]; ok {
 		return shown
@@ -117,9 +120,9 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// skipped replaces the values in the names of files that are not returned. These
-// names are shown without characters that cannot be printed, and cut; so may be a
-// value in one.
+// skipped removes the values from the paths of files that were not returned.
+// Those paths have replacements for unprintable characters and may be cut, and
+// so may a value in them.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -143,7 +146,7 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output is the whole of a stream.
+// output redacts a complete stream.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -160,7 +163,7 @@ func (r *redaction) text(t string) string {
 	return string(out)
 }
 
-// result replaces values in all of it that is text.
+// result redacts all text in a result.
 func (r *redaction) result(from pyth.Result) pyth.Result {
 	to := make(pyth.Result, len(from))
 	for media, data := range from {
@@ -177,11 +180,11 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 	return to
 }
 
-// json is JSON still: a value that stood there as a number becomes a string,
-// with all that is around it.
+// json redacts JSON and keeps it valid: if a replacement breaks the syntax, the
+// whole text becomes one string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	// Two names may have become equal, too.
+	// Two member names may have become equal, too.
 	if _, err := results.JSON([]byte(out)); err != nil {
 		quoted, _ := json.Marshal(out) // A string has no error.
 		return string(quoted)
@@ -189,7 +192,7 @@ func (r *redaction) json(data string) string {
 	return out
 }
 
-// redactedEvents pass on what they hear without values.
+// redactedEvents passes events on after redaction.
 type redactedEvents struct {
 	redaction *redaction
 	next      pyth.Events
@@ -212,8 +215,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end passes on what was held back. Who listens may have gone; then the run has
-// ended for that.
+// end passes on the output that was held back. It ignores errors, because the
+// receiver may have gone.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

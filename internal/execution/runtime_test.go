@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-func TestRuntimesAreFoundByTheirNames(t *testing.T) {
+func TestFindRuntime(t *testing.T) {
 	offered := []pyth.LanguageInfo{
 		{Name: pyth.Python, Version: "3.14.6", Runtimes: []pyth.RuntimeInfo{{Name: "science", Version: "3.11.2"}, {Name: "both", Version: "3.9.2"}}},
 		{Name: pyth.JavaScript, Runtimes: []pyth.RuntimeInfo{{Name: "both", Version: "24.1.0"}}},
@@ -26,9 +26,9 @@ func TestRuntimesAreFoundByTheirNames(t *testing.T) {
 		"the one that is built in":                 {runtime: "python", language: pyth.Python},
 		"the operator's own":                       {runtime: "science", language: pyth.Python, want: "science"},
 		"one for two languages":                    {runtime: "both", language: pyth.JavaScript, want: "both"},
-		"one that there is not":                    {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be one for the language, python: "python", "science", "both"`},
-		"one for another language":                 {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be one for the language, javascript: "both"`},
-		"a language that has none":                 {runtime: "science", language: pyth.TypeScript, code: pyth.CodeInvalid, message: "must be one for the language, typescript; this server has none"},
+		"one that there is not":                    {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be a runtime for python: "python", "science", "both"`},
+		"one for another language":                 {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be a runtime for javascript: "both"`},
+		"a language that has none":                 {runtime: "science", language: pyth.TypeScript, code: pyth.CodeInvalid, message: "must be a runtime for typescript; this server has none"},
 		"none where none is built in":              {language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
 		"that which would be built in, but is not": {runtime: "node", language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
 	} {

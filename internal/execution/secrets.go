@@ -8,18 +8,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secrets are those that a run is given, and those that its output must not
-// show: what an earlier run of its session was given can still be there.
+// secrets holds the secret values of a run, and all that its output must not
+// contain. The session may still have the values of earlier runs.
 type secrets struct {
 	injected pyth.SecretGrant
-	// opened are those that were opened for the run, and hidden these and those
-	// that earlier runs of the session were given.
+	// opened holds the values opened for the run. hidden holds these and the
+	// values of earlier runs in the session.
 	opened, hidden []pyth.SecretValue
 }
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.opened) }
 
-// reveal opens the secrets of a run; the session is nil for none.
+// reveal opens the secrets of a run. session is nil for a run without one.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
 	request := pyth.SecretRequest{Names: p.Secrets, All: p.AllSecrets}
 	if session != nil {
@@ -31,8 +31,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		request = sessionSecrets(p, session)
 	}
 	if s.config.Secrets == nil {
-		// A program that asks for a secret must not run without it.
-		_, err := chosen(nil, slices.Concat(request.Names, request.IfStored))
+		// A program must not run without the secrets that it asks for.
+		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
 	grant, err := s.config.Secrets.Reveal(ctx, job.Tenant, job.ID, request)
@@ -40,8 +40,9 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		return nil, err
 	}
 	some := &secrets{injected: grant, opened: grant.Values, hidden: grant.Values}
-	if some.injected.Values, err = injected(grant.Values, p, session); err == nil && session != nil {
-		// A sandbox that has part of a job can only be destroyed, and this one stays.
+	if some.injected.Values, err = injectedVariables(grant.Values, p, session); err == nil && session != nil {
+		// A sandbox that has received part of a job can only be destroyed, but
+		// a session's sandbox stays. So wait for the record here.
 		some.injected.Recorded, err = nil, grant.Await()
 	}
 	if err == nil && session != nil {
@@ -54,9 +55,9 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets requests the secrets that the program names, and all others of the
-// session: their values must not be shown. Those that were deleted since it was
-// opened are left out, unless the program names them.
+// sessionSecrets requests the secrets that the program names, and all others of
+// the session, because their values must be redacted. Deleted ones are left out,
+// unless the program names them.
 func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
 	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
 	if !p.AllSecrets {
@@ -65,8 +66,8 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember hides what earlier runs of the session were given, too, although it may
-// have another value by now, or be deleted.
+// remember adds the values of the session's earlier runs to hidden, because
+// their secrets may have changed or been deleted since.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -84,50 +85,50 @@ func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// injected are those of the values that the program gets itself.
-func injected(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
+// injectedVariables returns the values that the program gets in its
+// environment.
+func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
 	if session != nil && !p.AllSecrets {
-		if values, err = chosen(values, p.Secrets); err != nil {
+		if values, err = selectNamed(values, p.Secrets); err != nil {
 			return nil, err
 		}
 	}
-	return besides(values, p)
+	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets refuses what was not chosen when the session was opened.
+// checkSessionSecrets refuses secrets that the session was not opened with.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
-			return pyth.Invalid("body.secrets", "must be among those of the session: they were chosen when the session was opened")
+			return pyth.Invalid("body.secrets", "must be among the secrets that the session was opened with")
 		}
 	}
 	return nil
 }
 
-// chosen are the values of those names.
-func chosen(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
+// selectNamed returns the values with the given names.
+func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
 		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
 		if at < 0 {
-			return nil, pyth.Invalid("body.secrets", "names what is not a secret of yours")
+			return nil, pyth.Invalid("body.secrets", "must be names of your secrets")
 		}
 		some = append(some, values[at])
 	}
 	return some, nil
 }
 
-// besides are the values that go beside the variables that the program is given:
-// one that it is given by name of its own stands in for a secret that was not
-// asked for by name.
-func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
+// withoutEnv removes values whose variables the program sets itself. That is a
+// fault if the program also asks for the secret by name.
+func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0
 	var some []pyth.SecretValue
 	for _, v := range values {
 		given := slices.ContainsFunc(p.Env, func(e pyth.EnvVar) bool { return e.Name == v.Name })
 		if given && !p.AllSecrets {
-			f.Add("body.env."+v.Name, "is the name of a secret that secrets asks for")
+			f.Add("body.env."+v.Name, "is also the name of a secret in secrets; leave out one of them")
 		}
 		if !given {
 			total += len(v.Name) + len(v.Value) + 2
@@ -138,7 +139,7 @@ func besides(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, er
 		total += len(e.Name) + len(e.Value) + 2
 	}
 	if total > maxExecBytes {
-		f.Add("body.secrets", "must have at most %d bytes in all, with env; name those that the program needs", maxExecBytes)
+		f.Add("body.secrets", "must have at most %d bytes together with env; list only those that the program needs", maxExecBytes)
 	}
 	return some, f.Err()
 }

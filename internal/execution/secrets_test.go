@@ -18,7 +18,7 @@ type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// recorded is that of the grant.
+	// recorded is the Recorded function of grants.
 	recorded func() error
 }
 
@@ -38,7 +38,7 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
-// printing is a dispatcher whose programs print, and tell in pieces.
+// printing is a dispatcher whose programs print their secrets in pieces.
 type printing struct {
 	job     *pyth.Job
 	outcome pyth.Outcome
@@ -69,7 +69,7 @@ func (p *printing) Dispatch(_ context.Context, job *pyth.Job, events pyth.Events
 	return &o, nil
 }
 
-// heard are events as they came.
+// heard collects events.
 type heard struct {
 	output  []string
 	results []pyth.Result
@@ -96,7 +96,7 @@ func withSecrets(p *printing, turns pyth.SessionTurns, secrets ...pyth.EnvVar) (
 	}), from
 }
 
-func TestAProgramGetsItsSecretsAndTheyAreClearedAfterwards(t *testing.T) {
+func TestExecuteGivesSecretsAndClearsThem(t *testing.T) {
 	for name, tt := range map[string]struct {
 		program pyth.Program
 		want    []string
@@ -127,7 +127,7 @@ func TestAProgramGetsItsSecretsAndTheyAreClearedAfterwards(t *testing.T) {
 	}
 }
 
-func TestProgramsWithFaultySecretsAreRefused(t *testing.T) {
+func TestExecuteRefusesInvalidSecrets(t *testing.T) {
 	big := strings.Repeat("x", 60<<10)
 	var many []pyth.EnvVar
 	for i := range 18 {
@@ -163,7 +163,7 @@ func TestProgramsWithFaultySecretsAreRefused(t *testing.T) {
 	}
 }
 
-func TestValuesOfSecretsAreReplacedInAllThatIsTold(t *testing.T) {
+func TestExecuteRedactsAllOutput(t *testing.T) {
 	const value = `s3cr"et/value`
 	encoded := base64.StdEncoding.EncodeToString([]byte(value))
 	outcome := pyth.Outcome{
@@ -207,7 +207,7 @@ func TestValuesOfSecretsAreReplacedInAllThatIsTold(t *testing.T) {
 	}
 }
 
-func TestValuesAreReplacedInAStreamThatIsSplitAnywhere(t *testing.T) {
+func TestExecuteRedactsSplitStreams(t *testing.T) {
 	p := &printing{
 		pieces:  []string{"a li", "ne\nsec", "ret-", "val", "ue\nand se", "cond sec"},
 		outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Results: []pyth.Result{{"text/plain": "secret-value"}}},
@@ -226,7 +226,7 @@ func TestValuesAreReplacedInAStreamThatIsSplitAnywhere(t *testing.T) {
 	}
 }
 
-func TestOnlyASessionsRunsWaitUntilTheUseOfSecretsIsRecorded(t *testing.T) {
+func TestExecuteWaitsForTheAuditEntryInSessions(t *testing.T) {
 	full := pyth.Errorf(pyth.CodeUnavailable, "")
 	session := pyth.SessionSpec{ID: "ses", Tenant: "ada", Language: pyth.Python, AllSecrets: true, Limits: execution.DefaultLimits().Default}
 	p := &printing{}
@@ -243,7 +243,7 @@ func TestOnlyASessionsRunsWaitUntilTheUseOfSecretsIsRecorded(t *testing.T) {
 	}
 }
 
-func TestASessionsRunsHaveItsSecretsAndShowNoneOfThem(t *testing.T) {
+func TestExecuteRedactsSecretsOfTheSession(t *testing.T) {
 	secrets := []pyth.EnvVar{{Name: "A", Value: "value-a"}, {Name: "B", Value: "value-b"}}
 	for name, tt := range map[string]struct {
 		session pyth.SessionSpec
@@ -278,7 +278,7 @@ func TestASessionsRunsHaveItsSecretsAndShowNoneOfThem(t *testing.T) {
 	}
 }
 
-func TestWhatIsCutShowsNoPartOfAValue(t *testing.T) {
+func TestExecuteRedactsCutTexts(t *testing.T) {
 	const value = "canary-0123456789-of-a-secret"
 	for name, e := range map[string]pyth.ProgramError{
 		"a message cut by a hook":    {Message: strings.Repeat("x", 16384-28) + value[:28]},
@@ -307,7 +307,7 @@ func TestWhatIsCutShowsNoPartOfAValue(t *testing.T) {
 	}
 }
 
-func TestNamesOfFilesAndTypesAreRedacted(t *testing.T) {
+func TestExecuteRedactsPathsAndMediaTypes(t *testing.T) {
 	const value = "canary/0123456789\nx"
 	p := &printing{outcome: pyth.Outcome{
 		Status: pyth.StatusSucceeded,

@@ -1,10 +1,9 @@
-// Package execution turns a user's program into a job, has it run and tells
-// what became of it.
+// Package execution turns a user's program into a job, dispatches it and
+// returns the outcome.
 //
-// It promises that a job which it dispatches is whole and within the server's
-// limits: paths are clean and relative, names of variables are allowed,
-// defaults are filled in. What is not so is refused with the place of each
-// fault, and nothing runs.
+// Every dispatched job is complete and within the server's limits: paths are
+// clean and relative, variable names are allowed, and defaults are set. Execute
+// refuses an invalid program with the location of each fault, and runs nothing.
 package execution
 
 import (
@@ -18,38 +17,40 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config is what a Service works with.
+// Config configures a Service.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Sessions are nil where there are none.
+	// Sessions provides turns in sessions. Nil means that there are no
+	// sessions.
 	Sessions pyth.SessionTurns
 	Limits   pyth.ExecutionLimits
-	// Languages are those that can run here.
+	// Languages lists the languages of this server.
 	Languages []pyth.LanguageInfo
-	// Network says what programs may ask for; nil when they have no network.
+	// Network checks the rules that programs ask for. Nil means no network.
 	Network NetworkPolicy
-	// Secrets are nil where there are none.
+	// Secrets opens the user's secrets. Nil means that there are none.
 	Secrets pyth.SecretSource
-	// Packages are nil where there are none.
+	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
-	// KeepSecrets leaves their values in all output.
+	// KeepSecrets turns redaction off.
 	KeepSecrets bool
 	Clock       func() time.Time
 }
 
-// NetworkPolicy is what the operator says about the network of programs.
+// NetworkPolicy decides which hosts programs may reach.
 type NetworkPolicy interface {
-	// Check tells whether a program may ask for the hosts.
+	// Check returns an error if a program may not ask for the hosts.
 	Check(hosts []string) error
 }
 
-// Service is a pyth.ExecutionService.
+// Service implements pyth.ExecutionService. It is safe for concurrent use.
 type Service struct{ config Config }
 
-// New makes a Service.
+// New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// DefaultLimits are the contract's defaults, and maxima for a small server.
+// DefaultLimits returns the defaults of the API contract and maxima for a small
+// server.
 func DefaultLimits() pyth.ExecutionLimits {
 	return pyth.ExecutionLimits{
 		MaxCodeBytes:   1 << 20,
@@ -75,7 +76,7 @@ func DefaultLimits() pyth.ExecutionLimits {
 	}
 }
 
-// Execute runs the program.
+// Execute runs the program and returns its outcome.
 func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	if p.Session != "" {
 		return s.executeInSession(ctx, user, p, events)
@@ -85,7 +86,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		return nil, err
 	}
 	created := s.config.Clock()
-	// Packages are made for the interpreters that are built in.
+	// Packages exist only for the built-in runtimes.
 	if s.config.Packages != nil && job.Runtime == "" {
 		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
 			return nil, err
@@ -105,7 +106,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}, nil
 }
 
-// dispatch has the job run with its secrets; the session is nil for none.
+// dispatch runs the job with its secrets. session is nil for a run without one.
 func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec, events pyth.Events) (*pyth.Outcome, error) {
 	given, err := s.reveal(ctx, job, p, session)
 	if err != nil {
@@ -139,12 +140,12 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	return outcome, nil
 }
 
-// Job checks the program, which names no session, and fills in its defaults.
+// Job checks a program that names no session, and applies the defaults.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 	return s.job(user, p, nil)
 }
 
-// job makes the job of a program, in a session unless that is nil.
+// job returns the job of a program. session is nil for a run without one.
 func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) (*pyth.Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -181,8 +182,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 	return job, nil
 }
 
-// environment is what the program sees: what a program needs to find its tools
-// and home, and what the user gave.
+// environment returns the base environment with the user's variables.
 func environment(given []pyth.EnvVar) []pyth.EnvVar {
 	env := pyth.BaseEnv()
 	base := len(env)

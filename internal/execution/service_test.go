@@ -34,7 +34,7 @@ func service() (*execution.Service, *recorder) {
 	}), r
 }
 
-func TestExecuteFillsInDefaults(t *testing.T) {
+func TestExecuteAppliesDefaults(t *testing.T) {
 	s, r := service()
 	e, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "print(42)", Labels: []string{"a"}}, nil)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestExecuteFillsInDefaults(t *testing.T) {
 	}
 }
 
-func TestAProgramsLanguageSettingReplacesOurs(t *testing.T) {
+func TestExecuteLetsProgramsReplaceTheBaseEnvironment(t *testing.T) {
 	s, r := service()
 	env := []pyth.EnvVar{{Name: "X", Value: "1"}, {Name: "LANG", Value: "de_DE.UTF-8"}}
 	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Env: env}, nil); err != nil {
@@ -93,7 +93,7 @@ func files(paths ...string) []pyth.File {
 
 func env(name, value string) []pyth.EnvVar { return []pyth.EnvVar{{Name: name, Value: value}} }
 
-func TestFaultyProgramsAreRefusedWithTheirPlace(t *testing.T) {
+func TestExecuteRefusesInvalidProgramsWithLocations(t *testing.T) {
 	for name, c := range map[string]struct {
 		program pyth.Program
 		code    pyth.Code
@@ -149,7 +149,7 @@ func TestFaultyProgramsAreRefusedWithTheirPlace(t *testing.T) {
 	}
 }
 
-func TestAllFaultsAreToldAtOnce(t *testing.T) {
+func TestExecuteReportsAllFaults(t *testing.T) {
 	s, _ := service()
 	_, err := s.Execute(t.Context(), "ada", &pyth.Program{
 		Files: files("../x"), Env: env("PATH", ""), Isolation: "x",
@@ -160,7 +160,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	}
 }
 
-// TestAttack is numbered as the list of attacks.
+// TestAttack has the numbers of the list of attacks.
 func TestAttack(t *testing.T) {
 	long := strings.Repeat("a", 256)
 	cases := map[string][][]pyth.File{
@@ -187,7 +187,7 @@ func TestAttack(t *testing.T) {
 	}
 }
 
-func TestOrdinaryPathsAreAccepted(t *testing.T) {
+func TestExecuteAcceptsOrdinaryPaths(t *testing.T) {
 	s, r := service()
 	given := files("a", "d/f", "d/g/h.txt", "...", "..a", "ü/日本.txt", "with space", strings.Repeat("d/", 63)+"f")
 	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Files: given}, nil); err != nil {
@@ -198,7 +198,7 @@ func TestOrdinaryPathsAreAccepted(t *testing.T) {
 	}
 }
 
-func FuzzFilesThatAreDispatchedStayInside(f *testing.F) {
+func FuzzExecuteKeepsFilesInside(f *testing.F) {
 	for _, p := range []string{"a", "../x", "a/../../b", "/x", "d/f", "a\x00", "..", "main.py", "./main.py"} {
 		f.Add(p, "d")
 	}

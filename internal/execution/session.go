@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// executeInSession runs the program when it is its turn.
+// executeInSession runs the program when its turn in the session comes.
 func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (e *pyth.Execution, err error) {
 	if s.config.Sessions == nil {
 		return nil, &pyth.Error{
@@ -34,7 +34,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	s.addHint(job, outcome)
 	outcome.Usage.Queued += waited
 	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
-		// It was closed meanwhile, or has expired.
+		// The session was closed or expired meanwhile.
 		outcome.SessionEnded = true
 	}
 	return &pyth.Execution{
@@ -47,7 +47,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	}, nil
 }
 
-// inSession gives the job what it shares with all runs of its session.
+// inSession copies the session's settings into the job.
 func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
@@ -63,28 +63,28 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	}, session.Limits)
 }
 
-// checkSession refuses what would have to be another session.
+// checkSession refuses settings that differ from those of the session.
 func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {
 			f.Add("body.sessionId", "must be a session in the language of the program, %q", p.Language)
 		} else {
-			f.Add("body.language", "must be that of the session, %q", session.Language)
+			f.Add("body.language", "must be the language of the session, %q", session.Language)
 		}
 	}
 	if p.Runtime != "" && p.Runtime != session.Runtime && (session.Runtime != "" || p.Runtime != session.Language.Runtime()) {
-		f.Add("body.runtime", "must be that of the session: it was set when the session was opened")
+		f.Add("body.runtime", "must be as set when the session was opened")
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {
-			f.Add(location, "must be that of the session, %s%s: it was set when the session was opened", pyth.Digits(have), pyth.Unit(location))
+			f.Add(location, "must be %s%s, which was set when the session was opened", pyth.Digits(have), pyth.Unit(location))
 		}
 	}
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
 	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
 	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
 	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
-		f.Add("body.network", "must be that of the session: it was set when the session was opened")
+		f.Add("body.network", "must be as set when the session was opened")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
 		f.Add("body.files", "do not fit onto the session's disk of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))

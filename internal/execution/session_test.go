@@ -14,15 +14,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// turns has one session of JavaScript, which is not among the languages that
-// single programs may be in.
+// turns has one JavaScript session. The server does not offer JavaScript for
+// single programs.
 type turns struct {
 	spec pyth.SessionSpec
 	// cause ends the turn before the program runs.
 	cause error
-	// released is what release was called with.
+	// released holds the arguments of release.
 	released []released
-	// given are the values that runs were given.
+	// given holds the values that runs were given.
 	given []pyth.SecretValue
 }
 
@@ -52,14 +52,15 @@ func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.Se
 	return s.given, nil
 }
 
-// dispatcher is a Dispatcher that is a function.
+// dispatcher adapts a function to a Dispatcher.
 type dispatcher func(*pyth.Job) (*pyth.Outcome, error)
 
 func (d dispatcher) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
 	return d(job)
 }
 
-// withSession is a service whose clock moves on by a second with each look.
+// withSession returns a service whose clock advances by a second at each
+// reading.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
@@ -83,7 +84,7 @@ func succeeds(*pyth.Job) (*pyth.Outcome, error) {
 	return &pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Millisecond}}, nil
 }
 
-func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
+func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 	for name, c := range map[string]struct {
 		program pyth.Program
 		want    pyth.Limits
@@ -137,7 +138,7 @@ func TestARunInASessionSharesItsLanguageAndLimits(t *testing.T) {
 	}
 }
 
-func TestWhatWouldHaveToBeAnotherSessionIsRefused(t *testing.T) {
+func TestExecuteRefusesSettingsOfOtherSessions(t *testing.T) {
 	for name, c := range map[string]struct {
 		program pyth.Program
 		at      string
@@ -172,7 +173,7 @@ func TestWhatWouldHaveToBeAnotherSessionIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheEndOfASessionIsTold(t *testing.T) {
+func TestExecuteReportsTheEndOfASession(t *testing.T) {
 	for name, c := range map[string]struct {
 		cause, failure error
 		outcome        pyth.Outcome
@@ -207,7 +208,7 @@ func TestTheEndOfASessionIsTold(t *testing.T) {
 	}
 }
 
-func TestARunInNoSessionOfTheUsersIsRefused(t *testing.T) {
+func TestExecuteRefusesSessionsOfOthers(t *testing.T) {
 	s, _ := withSession(succeeds)
 	for user, id := range map[pyth.UserID]pyth.SessionID{"ada": "other", "bob": "ses"} {
 		_, err := s.Execute(t.Context(), user, &pyth.Program{Code: "1", Session: id}, nil)
@@ -217,7 +218,7 @@ func TestARunInNoSessionOfTheUsersIsRefused(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutSessionsSaysSo(t *testing.T) {
+func TestExecuteWithoutSessions(t *testing.T) {
 	s, r := service()
 	_, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", Session: "ses"}, nil)
 	if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeNotImplemented || e.Fields[0].Location != "body.sessionId" || r.job != nil {

@@ -7,19 +7,20 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Bounds on what is shown of an exception, in bytes. The hooks of the interpreters
-// cut these texts to as many characters, or to more.
+// Maximum lengths of the texts of an exception, in bytes. The interpreters'
+// hooks cut them to at least as many characters.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-// maxHookResult is how many characters the hooks leave of a value as text.
+// maxHookResult is the number of characters to which the hooks cut a text
+// value.
 const maxHookResult = 100_000
 
-// cutError cuts what is shown of an exception: the end of a name or a message, the
-// beginning of a traceback.
+// cutError cuts the texts of an exception: names and messages at the end,
+// tracebacks at the beginning.
 func cutError(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -48,17 +49,17 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks are what stands at the place of a cut: what hooks write there, or half
-// a character.
+// cutMarks are the characters at a cut: the hooks' marks and halves of
+// characters.
 const cutMarks = "\u2026\ufffd"
 
-// trimTail splits off what stands at the cut at the end of a text.
+// trimTail separates the marks of a cut from the end of a text.
 func trimTail(text string) (rest, mark string) {
 	rest = strings.TrimRight(text, cutMarks)
 	return rest, text[len(rest):]
 }
 
-// trimHead splits off what stands at the cut at the beginning of a text.
+// trimHead separates the marks of a cut from the beginning of a text.
 func trimHead(text string) (mark, rest string) {
 	rest = strings.TrimLeft(text, cutMarks)
 	return text[:len(text)-len(rest)], rest

@@ -59,7 +59,7 @@ func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.Genera
 		return "", err
 	}
 	if r.Language != "" && r.Language != session.Language {
-		return "", pyth.Invalid("body.language", "must be that of the session, %q", session.Language)
+		return "", pyth.Invalid("body.language", "must be the language of the session, %q", session.Language)
 	}
 	return session.Language, nil
 }

@@ -1,6 +1,6 @@
-// Package results reads the JSON of rich values. It is the one reader of them on
-// the whole way from a sandbox to an answer: what it accepts can be written into
-// an answer, and common clients can read that answer.
+// Package results validates the JSON of rich values. It is the only parser of
+// them between a sandbox and an answer. Whatever it accepts can be written into
+// an answer that common clients can parse.
 package results
 
 import (
@@ -16,22 +16,23 @@ import (
 )
 
 const (
-	// MaxDepth is how deep a value may be nested. An answer adds up to six levels
-	// of its own, and clients in Ruby read 100, in Rust 128, in Python about 1,000.
+	// MaxDepth bounds the nesting of a value. An answer adds up to six levels,
+	// and clients in Ruby accept 100, in Rust 128, in Python about 1,000.
 	MaxDepth = 90
-	// MaxDigits is how many characters a number may have. Clients in Java read
-	// 1,000, in Python 4,300.
+	// MaxDigits bounds the length of a number. Clients in Java accept 1,000
+	// characters, in Python 4,300.
 	MaxDigits = 1000
 )
 
-// JSON returns the value in a form that every reader understands alike, or an
-// error whose text says in a few words why there is none. Bytes that are not
-// UTF-8, and lone surrogates, become U+FFFD. It refuses what is not one JSON
-// value (RFC 8259), an object with two members of one name, a value that is
-// nested deeper than MaxDepth, and a number that has more than MaxDigits
-// characters or is beyond the range of a double. It takes time linear in the size of data.
+// JSON returns the value in a form that every parser reads alike, or an error
+// with a short reason. Invalid UTF-8 and lone surrogates become U+FFFD. JSON
+// refuses text that is not one JSON value (RFC 8259), objects with duplicate
+// names, nesting deeper than MaxDepth, and numbers that are longer than
+// MaxDigits or out of the range of a double. It takes time linear in the size
+// of data.
 func JSON(data []byte) (string, error) {
-	// The writer of answers does so; two names may become equal by it.
+	// Replace invalid characters as the writer of answers does. Two names may
+	// become equal by that.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
@@ -43,7 +44,7 @@ func JSON(data []byte) (string, error) {
 	return string(text), nil
 }
 
-// check reads the value token by token, as strictly as the writer of answers.
+// check parses the value as strictly as the writer of answers.
 func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for {
@@ -70,7 +71,7 @@ func check(text []byte) error {
 	}
 }
 
-// reason says what is wrong, without any of the text.
+// reason returns an error that contains none of the text.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return errors.New("an object in JSON has two members of one name")

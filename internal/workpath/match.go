@@ -1,6 +1,6 @@
 package workpath
 
-// Match returns whether the pattern matches the path of a file, which must be
+// Match reports whether the pattern matches the path of a file, which must be
 // relative and clean.
 func (p *Pattern) Match(name string) bool {
 	s := &p.states
@@ -20,38 +20,39 @@ func (p *Pattern) Match(name string) bool {
 	return s.has(p.end()) || s.has(p.all())
 }
 
-// A state is a node, in one of three ways. The end is a node after the last one.
+// A state combines a node and one of three ways. The end is a node after the
+// last one.
 const (
-	// atNode waits for what the node matches.
+	// atNode expects what the node matches.
 	atNode = iota
-	// inGlob is among the directories that a ** matches.
+	// inGlob is inside the directories that a ** matches.
 	inGlob
-	// afterGlob leaves out the slash after the ** that comes before the node,
-	// since the directories have ended with one.
+	// afterGlob skips the slash between a ** and the node, because the
+	// directories have ended with one.
 	afterGlob
-	// ways counts them.
+	// ways is the number of ways.
 	ways
 )
 
 func (p *Pattern) state(node, way int) int { return node*ways + way }
 
-// end is the state in which the whole pattern has matched.
+// end returns the state in which the whole pattern has matched.
 func (p *Pattern) end() int { return p.state(len(p.nodes), atNode) }
 
-// all is the state in which whatever comes matches.
+// all returns the state that matches every rest.
 func (p *Pattern) all() int { return p.state(len(p.nodes), inGlob) }
 
-// states are those that are possible at a place in a path.
+// states holds the states that are possible at an offset in a path.
 type states struct {
 	now, before []int
-	// seen says in which round a state was entered.
+	// seen holds the round in which each state was entered.
 	seen  []int
 	round int
 }
 
 func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*ways) }
 
-// next begins another round.
+// next starts another round.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++
@@ -59,8 +60,8 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter makes a state possible, with all that follow without a character.
-// Begins is whether a name of the path begins here.
+// enter adds a state and all that follow without a character. begins reports
+// that a name of the path begins here.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -72,8 +73,8 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow visits the states that follow directly without a character. Stays is
-// whether the state itself can take one, or is a final one.
+// follow visits the states that follow directly without a character. stays
+// reports that the state can consume a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	i, way := state/ways, state%ways
 	switch {
@@ -115,7 +116,7 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	return true
 }
 
-// past is the state after a slash.
+// past returns the state after a slash.
 func (p *Pattern) past(slash int) int {
 	if p.nodes[slash].below {
 		return p.all()
@@ -123,7 +124,7 @@ func (p *Pattern) past(slash int) int {
 	return p.state(slash+1, atNode)
 }
 
-// step is the state after a character, -1 for none.
+// step returns the state after a character, or -1.
 func (p *Pattern) step(from int, c rune) int {
 	i, way := from/ways, from%ways
 	if way == inGlob {
@@ -149,11 +150,11 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// possible returns whether the pattern can match a clean path at all. It tries
-// paths of a few characters, which stand for all: those that nodes name, the
-// slash, the dot and another.
+// possible reports whether the pattern can match any clean path. It tries paths
+// of a few representative characters: those of the nodes, the slash, the dot
+// and one other.
 func (p *Pattern) possible() bool {
-	// What there is of a name so far.
+	// The name so far.
 	const (
 		nothing = iota
 		dot
@@ -193,7 +194,7 @@ func (p *Pattern) possible() bool {
 	return false
 }
 
-// examples are characters that a state may match.
+// examples returns characters that a state may match.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
 	if i := state / ways; i < len(p.nodes) {

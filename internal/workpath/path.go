@@ -1,9 +1,8 @@
-// Package workpath has the rules for paths of files in a program's working
-// directory, and for the patterns that select them.
+// Package workpath defines which paths files in a program's working directory
+// may have, and the patterns that select them.
 //
-// The API, the host of a sandbox and the guest agent use these rules, so that
-// what one of them accepts the others accept too. All functions take hostile
-// input.
+// The API, the host of a sandbox and the guest agent share these rules, so that
+// they accept the same paths. All functions are safe for hostile input.
 package workpath
 
 import (
@@ -14,18 +13,19 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a path: Linux's bound for names, less than Linux's for the whole.
+// Limits of a path. Linux has the same limit for names and a larger one for the
+// whole path.
 const (
 	MaxBytes     = 1024
 	MaxNameBytes = 255
-	// MaxDepth bounds the components of a path.
+	// MaxDepth bounds the number of components.
 	MaxDepth = 64
 )
 
-// Fault returns what is wrong with a path, as in "must not be empty", and ""
-// if nothing is. A path is relative and clean. It can have any character but
-// those that break or reverse a line of text: letters of every script with
-// their joiners, emoji, private and unassigned characters are allowed.
+// Fault returns what is wrong with a path, such as "must not be empty", or "".
+// A valid path is relative and clean. All characters are allowed except those
+// that break or reverse a line of text. So letters of every script, their
+// joiners, emoji, private and unassigned characters are allowed.
 func Fault(p string) string {
 	switch {
 	case p == "":
@@ -55,16 +55,15 @@ func Fault(p string) string {
 	return ""
 }
 
-// Printable returns whether a character can be in a path. Refused are control
-// characters, line and paragraph separators, and the controls that change the
-// direction of the text around them, by which a name can pass for another.
+// Printable reports whether a path may contain the character. Control
+// characters, line and paragraph separators, and bidirectional controls are not
+// allowed. The last ones can make one name look like another.
 func Printable(r rune) bool {
 	return !unicode.IsControl(r) && !separator(r) && !bidirectional(r)
 }
 
-// Display returns a path as it can be shown in a list: what is not Printable
-// and what is not UTF-8 becomes U+FFFD, and what is longer than a path can be
-// is cut.
+// Display returns a path for display. Unprintable characters and invalid UTF-8
+// become U+FFFD, and paths longer than MaxBytes are cut.
 func Display(p string) string {
 	p = strings.Map(func(r rune) rune {
 		if !Printable(r) {
@@ -78,12 +77,12 @@ func Display(p string) string {
 	return p
 }
 
-// separator returns whether a character ends a line (Unicode, section 5.8).
+// separator reports whether a character ends a line (Unicode, section 5.8).
 func separator(r rune) bool { return r == 0x2028 || r == 0x2029 }
 
-// bidirectional returns whether a character is an explicit directional
-// embedding, override or isolate (UAX #9, section 2). The marks that writers of
-// Arabic and Hebrew put beside a letter are none of these.
+// bidirectional reports whether a character is an explicit directional
+// embedding, override or isolate (UAX #9, section 2). The marks used in Arabic
+// and Hebrew text are not.
 func bidirectional(r rune) bool {
 	return (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }

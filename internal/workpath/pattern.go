@@ -9,30 +9,30 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPatternBytes bounds a pattern.
+// MaxPatternBytes bounds the length of a pattern.
 const MaxPatternBytes = 1024
 
-// Pattern selects files of the working directory by their path:
+// Pattern selects files in the working directory by path:
 //
-//   - matches any characters of one name
-//     **          as a whole name: any directories, also none
+//   - any characters of one name
+//     **          as a whole name: any number of directories, also none
 //     ?           one character of a name
-//     [a-z] [!a]  one character out of a class, or not
-//     {a,b}       one of several patterns, which may have / and braces
+//     [a-z] [!a]  one character in a class, or not in it
+//     {a,b}       one of several patterns, which may contain / and braces
 //     \x          the character x
 //
-// A path is written as in Fault, but ./ and // are no fault in a pattern, and
-// one that ends in / selects all files below that directory. To match takes
-// time proportional to the lengths of pattern and path. A Pattern may be used
-// by one goroutine at a time.
+// Paths follow the rules of Fault, but a pattern may contain ./ and //. A
+// pattern that ends in / selects all files below that directory. Matching takes
+// time proportional to the lengths of pattern and path. Only one goroutine
+// at a time may use a Pattern.
 type Pattern struct {
 	nodes []node
-	// literal is the path if the pattern can only match one.
+	// literal is the path if the pattern can match only one.
 	literal string
 	states  states
 }
 
-// op is what a node of a pattern matches.
+// op tells what a node matches.
 type op byte
 
 const (
@@ -45,21 +45,22 @@ const (
 	opJump            // , or }: goes on after the braces
 )
 
-// node is an element of a pattern. What matches after it is the next node.
+// node is an element of a pattern. The next node follows it unless to or skip
+// say otherwise.
 type node struct {
 	op    op
 	char  rune
 	class class
-	// to is where opOpen and opJump go on.
+	// to holds the next nodes of opOpen and opJump.
 	to []int
-	// skip is where to go on instead at the beginning of a name: past a "./" or
-	// the second slash of "//". It is 0 for none.
+	// skip is the next node at the beginning of a name, after a "./" or the
+	// second slash of "//". It is 0 if there is none.
 	skip int
-	// below is whether the pattern ends with this slash.
+	// below reports that the pattern ends with this slash.
 	below bool
 }
 
-// class is what is between [ and ].
+// class is the content of [ and ].
 type class struct {
 	negated bool
 	ranges  []runeRange
@@ -83,8 +84,8 @@ var (
 	errNever    = errors.New("can never match a file below the working directory")
 )
 
-// ParsePattern reads a pattern. The error says what is wrong, as in "must not
-// contain ..". A pattern that no path can match is an error.
+// ParsePattern parses a pattern. The error says what is wrong, such as "must
+// not contain ..". A pattern that no path can match is an error.
 func ParsePattern(s string) (*Pattern, error) {
 	switch {
 	case s == "" || len(s) > MaxPatternBytes:
@@ -110,15 +111,15 @@ func ParsePattern(s string) (*Pattern, error) {
 	return pattern, nil
 }
 
-// Literal returns the one path that the pattern can match, "" if it can match
-// several.
+// Literal returns the only path that the pattern can match, or "" if it can
+// match several.
 func (p *Pattern) Literal() string { return p.literal }
 
-// parser makes nodes of a pattern.
+// parser turns a pattern into nodes.
 type parser struct {
 	rest  string
 	nodes []node
-	// open are the nodes of the braces that are not closed, and their jumps.
+	// open holds the nodes of the unclosed braces, and jumps their jumps.
 	open  []int
 	jumps [][]int
 }
@@ -166,7 +167,7 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// alternative ends one, and with } the braces.
+// alternative ends an alternative, and with } the braces.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {
@@ -186,7 +187,7 @@ func (p *parser) alternative(r rune) error {
 	return nil
 }
 
-// class reads what comes after [.
+// class parses the text after [.
 func (p *parser) class() error {
 	n := node{op: opClass}
 	if p.rest != "" && (p.rest[0] == '!' || p.rest[0] == '^') {
@@ -225,8 +226,8 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark finds what is written in another way than a clean path: "./", "//" and a
-// final slash; and whether the pattern is one path.
+// mark finds the parts that differ from a clean path: "./", "//" and a final
+// slash. It also sets literal.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
@@ -261,7 +262,7 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// after is where a pattern goes on from the end of an alternative.
+// after returns the node that follows the end of an alternative.
 func (p *Pattern) after(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]

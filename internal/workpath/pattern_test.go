@@ -120,9 +120,9 @@ func TestPatternLiteral(t *testing.T) {
 	}
 }
 
-// TestPatternsTakeLinearTime has patterns on which a matcher that tries one way
-// after the other takes exponential time.
-func TestPatternsTakeLinearTime(t *testing.T) {
+// TestParsePatternMatchesInLinearTime has patterns for which a backtracking
+// matcher takes exponential time.
+func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("a", 1000)
 	for _, pattern := range []string{
@@ -150,8 +150,8 @@ func TestPatternsTakeLinearTime(t *testing.T) {
 	}
 }
 
-// FuzzPattern checks the matcher against another one, on what means the same to
-// both.
+// FuzzPattern compares the matcher with another one, for patterns that mean the
+// same to both.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"*.csv", "a.csv"}, {"a/**/b", "a/x/y/b"}, {"{a,b/**}/c", "b/x/c"}, {"[!a-c]?*", "xyz"}, {`\{a`, "{a"}, {"**/*.{a,b}", "x/y.b"}, {"{**/,}a*", "x/ab"},
@@ -176,8 +176,8 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// plain returns whether a pattern is written as the other matcher wants it:
-// cleanly, and with ** only where it is a whole name whatever braces give.
+// plain reports whether the other matcher understands the pattern: it must be
+// clean, and have ** only as a whole name.
 func plain(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false
@@ -191,7 +191,7 @@ func plain(pattern string) bool {
 	return !strings.Contains(pattern, "/**") || strings.Contains(pattern, "/**/")
 }
 
-func TestPatternMatchesLikeTheOtherOne(t *testing.T) {
+func TestMatchAgreesWithAnotherMatcher(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ab./*?{,}**"
 	check := func(p, n []byte) bool {

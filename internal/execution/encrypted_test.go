@@ -10,7 +10,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// encrypted is a program whose key takes so much memory.
+// encrypted returns a program whose key derivation needs the given memory.
 func encrypted(memoryKiB int) *pyth.EncryptedJob {
 	return &pyth.EncryptedJob{
 		Name: "report", Password: []byte("pw"),
@@ -18,7 +18,7 @@ func encrypted(memoryKiB int) *pyth.EncryptedJob {
 	}
 }
 
-func TestAnEncryptedProgramIsDispatchedAsItIs(t *testing.T) {
+func TestExecuteDispatchesEncryptedProgramsUnchanged(t *testing.T) {
 	s, r := service()
 	l := encrypted(64 << 10)
 	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Language: pyth.Python, Encrypted: l}, nil); err != nil {
@@ -29,7 +29,7 @@ func TestAnEncryptedProgramIsDispatchedAsItIs(t *testing.T) {
 	}
 }
 
-func TestFaultyEncryptedProgramsAreRefused(t *testing.T) {
+func TestExecuteRefusesInvalidEncryptedPrograms(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(p *pyth.Program)
 		at     []string
@@ -74,7 +74,7 @@ func expectFaults(t *testing.T, err error, want []string) {
 	}
 }
 
-func TestAnEncryptedProgramHasToSuitItsSession(t *testing.T) {
+func TestExecuteRefusesEncryptedProgramsOfOtherSessions(t *testing.T) {
 	for name, c := range map[string]struct {
 		locked   *pyth.EncryptedJob
 		language pyth.Language

@@ -2,13 +2,13 @@ package execution
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// sealedBytes is by how much a sealed password is longer (RFC 9180): a public
-// key and a tag.
+// sealedBytes is the overhead of a sealed password (RFC 9180): a public key and
+// a tag.
 const sealedBytes = 32 + 16
 
-// checkLocked checks what is special about an encrypted program. What it takes
-// to make the key counts as the program's, so it has to fit.
-func checkLocked(f *pyth.FieldErrors, job *pyth.Job) {
+// checkEncrypted checks an encrypted program. The memory for deriving the key
+// counts as the program's, so it must fit into the limit.
+func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {
 		return
@@ -20,13 +20,13 @@ func checkLocked(f *pyth.FieldErrors, job *pyth.Job) {
 		f.Add("body.sealedPassword", "must have %d to %d bytes in base64", sealedBytes+1, sealedBytes+pyth.MaxMasterPassword)
 	}
 	if l.Sandbox != "" && job.Runtime != "" {
-		f.Add("body.runtime", "must be left out with a reserved sandbox, which has the runtime that is built in")
+		f.Add("body.runtime", "must be left out with a reserved sandbox, which has the built-in runtime")
 	}
 	if l.Sandbox != "" && job.Session != "" {
-		f.Add("body.sandboxId", "must be left out in a session, which has a sandbox of its own")
+		f.Add("body.sandboxId", "must be left out in a session, which has its own sandbox")
 	}
 	derivation := int64(l.Code.KDF.MemoryKiB) << 10
 	if least := derivation + minMemory; job.Limits.MemoryBytes < least {
-		f.Add("body.limits.memoryBytes", "must be at least %s bytes: to make the key takes %s bytes, by the parameters that the program was encrypted with", pyth.Digits(least), pyth.Digits(derivation))
+		f.Add("body.limits.memoryBytes", "must be at least %s bytes: deriving the key takes %s bytes with the parameters of the encrypted program", pyth.Digits(least), pyth.Digits(derivation))
 	}
 }
