@@ -7,22 +7,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Bounds of encrypted programs (docs/zero-knowledge.md). More memory than that
-// no run could be expected to give.
+// Limits of encrypted programs (docs/zero-knowledge.md). The memory limit is
+// what a run can be expected to have.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8
 	maxMemoryKiB   = 256 << 10
 	maxParallelism = 16
-	// minLaneKiB is the least memory that each lane needs (RFC 9106, section 3.1).
+	// minLaneKiB is the minimum memory per lane (RFC 9106, section 3.1).
 	minLaneKiB   = 8
 	maxCodeBytes = 1 << 20
 )
 
-// name is what programs are stored under.
+// name matches valid names of stored programs.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// faults gathers what is wrong.
+// faults collects what is wrong.
 type faults struct{ pyth.FieldErrors }
 
 func (f *faults) sized(location string, b []byte, size int) {
@@ -31,7 +31,8 @@ func (f *faults) sized(location string, b []byte, size int) {
 	}
 }
 
-// checkLanguage does not ask whether the server runs it: it may tomorrow.
+// checkLanguage accepts languages that this server does not run, because it may
+// do so later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	switch l {
 	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
@@ -40,7 +41,7 @@ func (f *faults) checkLanguage(l pyth.Language) {
 	}
 }
 
-// checkCode checks an encrypted program that is to be stored under the name.
+// checkCode checks an encrypted program to be stored under the name.
 func checkCode(under string, c *pyth.EncryptedProgram) error {
 	var f faults
 	if !name.MatchString(under) {
@@ -64,7 +65,7 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 	return f.Err()
 }
 
-// checkProgram checks what is to be encrypted.
+// checkProgram checks a program to be encrypted.
 func checkProgram(language pyth.Language, code, password []byte) error {
 	var f faults
 	f.checkLanguage(language)

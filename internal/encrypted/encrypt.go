@@ -11,18 +11,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// The parameters that programs are encrypted with here: the second of those that
-// RFC 9106, section 4, recommends.
+// Parameters of programs encrypted by the server: the second recommendation of
+// RFC 9106, section 4.
 const (
 	kdfTime        = 3
 	kdfMemoryKiB   = 64 << 10
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is how long a caller waits for their turn to encrypt.
+// maxEncryptWait bounds the wait for a free slot.
 const maxEncryptWait = 10 * time.Second
 
-// encrypter encrypts programs, a bounded number at once.
+// encrypter encrypts programs with bounded concurrency.
 type encrypter struct {
 	turns *semaphore.Weighted
 	seal  func(b *lockbox.Box, code, password []byte) ([]byte, error)
@@ -32,7 +32,7 @@ func newEncrypter(concurrent int) encrypter {
 	return encrypter{turns: semaphore.NewWeighted(int64(concurrent)), seal: (*lockbox.Box).Seal}
 }
 
-// Encrypt encrypts the program and wipes the password.
+// Encrypt encrypts the program and clears the password.
 func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedProgram, error) {
 	defer clear(password)
 	if err := checkProgram(language, code, password); err != nil {
@@ -46,7 +46,7 @@ func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, p
 		}
 		return nil, &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "Too many programs are being encrypted at this moment. Try again soon, or encrypt yourself.",
+			Message:    "Too many programs are being encrypted. Try again soon, or encrypt the program yourself.",
 			RetryAfter: time.Second,
 		}
 	}

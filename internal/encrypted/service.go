@@ -1,10 +1,10 @@
-// Package encrypted keeps programs that their authors encrypted, of which the server
-// knows the form and nothing else.
+// Package encrypted stores programs that their authors encrypted. The server
+// knows only their form.
 //
-// It promises that a program which it keeps can be tried to be opened: its
-// parameters are within the bounds, and it is bound to no other name than the
-// one it is stored under; that it neither keeps nor repeats a password; and that
-// at most so many keys are derived here at once.
+// The parameters of every stored program are within the limits, so that
+// decryption can be tried, and the program is bound to no name other than its
+// own. Passwords are neither stored nor repeated. The number of concurrent key
+// derivations is limited.
 package encrypted
 
 import (
@@ -19,26 +19,25 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Config is what a Service works with. Zero values of what is optional mean the
-// defaults.
+// Config configures a Service. Optional fields have defaults.
 type Config struct {
 	Store pyth.EncryptedProgramStore
 	Host  pyth.ReservationHost
-	// Packages are nil where there are none.
+	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
 	Clock    func() time.Time
-	// MaxPerUser bounds the programs of one user: 1,000.
+	// MaxPerUser bounds the programs of a user. The default is 1,000.
 	MaxPerUser int
-	// MaxConcurrent bounds how many programs are encrypted at once, each of which
-	// takes 64 MiB: 2.
+	// MaxConcurrent bounds concurrent encryptions, which take 64 MiB each. The
+	// default is 2.
 	MaxConcurrent int
 	Logger        *slog.Logger
 }
 
-// noteTimeout bounds a note that nobody waits for.
+// noteTimeout bounds a write in the background.
 const noteTimeout = 30 * time.Second
 
-// Service is a pyth.ZKService.
+// Service implements pyth.EncryptedService. It is safe for concurrent use.
 type Service struct {
 	config Config
 	encrypter
@@ -47,16 +46,16 @@ type Service struct {
 
 var _ pyth.EncryptedService = (*Service)(nil)
 
-// New makes a Service.
+// New returns a Service.
 func New(config Config) *Service {
 	config.MaxPerUser = cmp.Or(config.MaxPerUser, 1000)
 	return &Service{config: config, encrypter: newEncrypter(cmp.Or(config.MaxConcurrent, 2))}
 }
 
-// Close returns when all is noted that was to be.
+// Close waits until all execution times are stored.
 func (s *Service) Close() { s.notes.Wait() }
 
-// StoreCode makes or replaces the program.
+// StoreCode creates or replaces a program.
 func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if err := checkCode(name, c); err != nil {
 		return nil, false, err
@@ -64,7 +63,7 @@ func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, 
 	return s.config.Store.StoreCode(ctx, user, name, c, s.config.Clock(), s.config.MaxPerUser)
 }
 
-// DeleteCode deletes the program.
+// DeleteCode deletes a program.
 func (s *Service) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	return s.config.Store.DeleteCode(ctx, user, name)
 }
@@ -74,19 +73,19 @@ func (s *Service) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredPr
 	return s.config.Store.Codes(ctx, user)
 }
 
-// Code is a program of the user.
+// Code returns a program of the user.
 func (s *Service) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	return s.config.Store.Code(ctx, user, name)
 }
 
-// NoteExecuted notes it without having the caller wait.
+// NoteExecuted stores the time of the execution in the background.
 func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	at := s.config.Clock()
 	s.notes.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 		defer cancel()
 		if err := s.config.Store.NoteExecuted(ctx, user, name, at); err != nil {
-			s.config.Logger.Warn("the execution of an encrypted program was not noted", "error", err)
+			s.config.Logger.Warn("execution time of an encrypted program not stored", "error", err)
 		}
 	})
 }

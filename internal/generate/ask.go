@@ -8,16 +8,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxAnswerTokens is room for a program of a thousand lines, and for thinking
-// about it. The SDK allows no more than 21,333 without a stream.
+// maxAnswerTokens leaves room for a program of a thousand lines and for
+// thinking. The SDK allows at most 21,333 without streaming.
 const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
 
-// write asks the model once. The draft has no code if the answer is none.
+// write calls the model once. The draft has no code if the answer contains no
+// program.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	w.result.Calls++
-	taken, err := w.take(ctx)
+	taken, err := w.reserveTokens(ctx)
 	if err != nil {
 		return pyth.Draft{}, err
 	}
@@ -44,17 +45,17 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain puts an error into the caller's terms.
+// explain turns an error of the model into one for the caller.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":
 		return &pyth.Error{
 			Code:    pyth.CodeLLMFailed,
-			Message: "The model that this server is set to is none of its provider's. Name another, or tell the operator.",
+			Message: "The configured model does not exist at the provider. Name another model, or tell the operator.",
 			Err:     err,
 		}
 	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
-		// It was cut off where the budget ended.
+		// The answer ended where the budget did.
 		return w.exhausted()
 	}
 	return err

@@ -8,27 +8,28 @@ import (
 )
 
 const (
-	// bytesPerToken is few for code and much for none of the languages that
-	// tokens are short in, so that an estimate is rather too high.
+	// bytesPerToken is a low estimate for code and for languages with short
+	// tokens, so that the number of tokens is rather overestimated.
 	bytesPerToken = 3
-	// formTokens are for what the API adds to the text of a request.
+	// formTokens estimates what the API adds to the text of a request.
 	formTokens = 1_000
-	// minAnswerTokens are enough for a short program.
+	// minAnswerTokens is enough for a short program.
 	minAnswerTokens = 1_024
-	// settleTimeout bounds what is done when the caller may have gone.
+	// settleTimeout bounds the return of tokens, which goes on when the caller
+	// has gone.
 	settleTimeout = 10 * time.Second
 )
 
-// tokens are those that were taken for a call, of which so many are for the
+// tokens holds the tokens reserved for a call, and how many of them are for the
 // answer.
 type tokens struct {
 	day           time.Time
 	taken, answer int64
 }
 
-// take takes the tokens of a call out of the budget before it is made, so that no
-// number of calls at once goes beyond it.
-func (w *work) take(ctx context.Context) (tokens, error) {
+// reserveTokens takes the tokens of a call from the budget before the call, so
+// that concurrent calls cannot exceed it.
+func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {
 		return t, nil
@@ -47,8 +48,8 @@ func (w *work) take(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle gives back what was not used. What a call took that did not end is not
-// known: it keeps all.
+// settle returns unused tokens. A call that did not end keeps all, because its
+// usage is unknown.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	if t.taken == 0 || err != nil && pyth.ErrorCode(err) != pyth.CodeLLMFailed && pyth.ErrorCode(err) != pyth.CodeInvalid {
 		return nil
@@ -63,7 +64,7 @@ func (w *work) exhausted() *pyth.Error {
 	const day = 24 * time.Hour
 	return &pyth.Error{
 		Code:       pyth.CodeTokenBudget,
-		Message:    "Your tokens of today are used up, or too few are left for this prompt. The budget is renewed at midnight UTC.",
+		Message:    "Your token budget for today is exhausted, or too small for this prompt. It is renewed at midnight UTC.",
 		RetryAfter: now.Truncate(day).Add(day).Sub(now),
 	}
 }

@@ -11,14 +11,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Bounds of the contract.
+// Limits of the API contract.
 const (
 	maxPrompt       = 32_000
 	maxAttempts     = 5
 	defaultAttempts = 3
 )
 
-// modelName is what the name of a model looks like, with gateways' prefixes.
+// modelName matches names of models, including the prefixes of gateways.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$`)
 
 func (s *Service) check(r *pyth.GenerateRequest) error {
@@ -29,11 +29,11 @@ func (s *Service) check(r *pyth.GenerateRequest) error {
 	case r.MaxAttempts < 0 || r.MaxAttempts > maxAttempts:
 		return pyth.Invalid("body.maxAttempts", "must be between 1 and %d", maxAttempts)
 	case r.Model != "" && !modelName.MatchString(r.Model):
-		return pyth.Invalid("body.model", "is no name of a model")
+		return pyth.Invalid("body.model", "is not a valid name of a model")
 	case r.Model != "" && r.Model != s.config.Default && len(s.config.Others) > 0 && !slices.Contains(s.config.Others, r.Model):
 		return pyth.Invalid("body.model", "must be one of the models of this server: %s", strings.Join(s.models(), ", "))
 	case r.InstallPackages && s.config.Packages == nil:
-		return unavailable("body.installPackages", "This server installs no packages. Leave installPackages out.")
+		return unavailable("body.installPackages", "This server does not install packages. Leave installPackages out.")
 	case r.Session != "" && s.config.Sessions == nil:
 		return unavailable("body.sessionId", "This server does not offer sessions. Leave sessionId out.")
 	}
@@ -49,7 +49,7 @@ func unavailable(location, message string) error {
 	}
 }
 
-// language is that of the request, or of its session.
+// language returns the language of the request or of its session.
 func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest) (pyth.Language, error) {
 	if r.Session == "" {
 		return cmp.Or(r.Language, pyth.Python), nil

@@ -8,15 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// Of a stream of output a model is shown the beginning and the end, where errors
-// are.
+// The model sees the beginning and the end of an output. Errors are usually at
+// the end.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10
 )
 
-// excerpt keeps the two, without values of secrets: those are replaced before
-// anything is cut.
+// excerpt keeps the beginning and the end of a stream. It removes secret values
+// before it cuts.
 type excerpt struct {
 	stream     *redact.Stream
 	head, tail []byte
@@ -37,19 +37,19 @@ func (x *excerpt) keep(b []byte) {
 	}
 }
 
-// close is the excerpt; cut is whether the output went on.
+// close returns the excerpt. cut reports that the stream went on after its last
+// byte.
 func (x *excerpt) close(cut bool) string {
 	x.keep(x.stream.Close(cut))
 	between := ""
 	if x.left > 0 {
 		between = fmt.Sprintf("\n[%d bytes left out]\n", x.left)
 	}
-	// What is no text is replaced, not left out: that could join the parts of a
-	// value.
+	// Replace invalid UTF-8. Removing it could join the parts of a value.
 	return strings.ToValidUTF8(string(x.head)+between+string(x.tail), "\uFFFD")
 }
 
-// recorder passes on the events of a run and keeps an excerpt of its output.
+// recorder passes the events of a run on and keeps excerpts of its output.
 type recorder struct {
 	pyth.Events
 	stdout, stderr *excerpt

@@ -14,7 +14,8 @@ import (
 // maxInstalls bounds how often a generation installs packages.
 const maxInstalls = 5
 
-// program is the request's program.
+// program returns the program to run: the code with the settings of the
+// request.
 func (w *work) program(code string) *pyth.Program {
 	r := w.request
 	return &pyth.Program{
@@ -24,17 +25,17 @@ func (w *work) program(code string) *pyth.Program {
 	}
 }
 
-// ran is a run, with what the model is told of it.
+// ran is a run with what the model is shown of it.
 type ran struct {
 	*pyth.Execution
 	stdout, stderr string
-	// missing is the package that it lacked, and notInstalled why that was not
-	// installed.
+	// missing is the package that the program lacked, and notInstalled the
+	// reason why it was not installed.
 	missing, notInstalled string
 }
 
-// execute runs the program, again after each package that it lacks and that may
-// be installed.
+// execute runs the program. It installs a missing package, if allowed, and runs
+// the program again.
 func (w *work) execute(ctx context.Context, code string) (*ran, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -63,19 +64,19 @@ func (w *work) once(ctx context.Context, code string) (*ran, error) {
 	if err != nil {
 		return nil, err
 	}
-	// With events these are empty.
+	// These are empty if there are events.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
 	return &ran{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package, or says why it does not.
-func (w *work) install(ctx context.Context, name string) (why string) {
+// install installs a package, or returns the reason why it does not.
+func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
-		return "is not installed, and the user did not allow that it be"
+		return "is not installed, and the user did not allow installing it"
 	}
 	if w.installs++; w.installs > maxInstalls {
-		return "is not installed, and no more packages may be"
+		return "is not installed, and no more packages can be installed"
 	}
 	if err := w.config.Packages.Install(ctx, w.user, w.result.Language, []string{name}); err != nil {
 		return "could not be installed"
@@ -83,7 +84,7 @@ func (w *work) install(ctx context.Context, name string) (why string) {
 	return ""
 }
 
-// outcome is what the model is told of a run that failed, in JSON.
+// outcome describes a failed run to the model, in JSON.
 type outcome struct {
 	Status   pyth.Status   `json:"status"`
 	What     string        `json:"what,omitempty"`
@@ -103,25 +104,26 @@ type programError struct {
 
 func (w *work) outcome(run *ran) string {
 	o := outcome{
-		Status: run.Status, What: w.what(run), ExitCode: run.ExitCode, Signal: run.Signal,
+		Status: run.Status, What: w.explanation(run), ExitCode: run.ExitCode, Signal: run.Signal,
 		Stdout: run.stdout, Stderr: run.stderr,
 	}
 	if e := run.Error; e != nil {
 		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
-		// Python prints the traceback, too.
+		// Python prints the traceback to stderr, too.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
 		}
 	}
-	b, _ := json.Marshal(o) // It has only what can be encoded.
+	b, _ := json.Marshal(o) // All fields can be encoded.
 	return string(b)
 }
 
 // minCut is the length from which a text of an exception may have been cut: the
-// least bound of those that hold for its parts.
+// lowest of the limits of its parts.
 const minCut = 250
 
-// excerpt is of a text whose head or tail may have been cut off if it is long.
+// excerpt returns an excerpt of a text whose head or tail may have been cut
+// off.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)
@@ -130,20 +132,20 @@ func (w *work) excerpt(text string, head, tail bool) string {
 	return x.close(false)
 }
 
-// what puts the end of the run into words, where the status is not enough.
-func (w *work) what(run *ran) string {
+// explanation describes the end of the run where the status is not enough.
+func (w *work) explanation(run *ran) string {
 	limits := w.config.Limits
 	switch {
 	case run.missing != "":
 		return fmt.Sprintf("The package %s %s. Write the program without it.", run.missing, run.notInstalled)
 	case run.Status == pyth.StatusTimedOut:
-		return fmt.Sprintf("It ran for longer than the %d ms that it has.", cmp.Or(w.request.Timeout, limits.DefaultTimeout).Milliseconds())
+		return fmt.Sprintf("It exceeded its time-out of %d ms.", cmp.Or(w.request.Timeout, limits.DefaultTimeout).Milliseconds())
 	case run.Status == pyth.StatusOutOfMemory:
-		return fmt.Sprintf("It needed more than the %d bytes of memory that it has.", cmp.Or(w.request.Limits.MemoryBytes, limits.Default.MemoryBytes))
+		return fmt.Sprintf("It exceeded its memory limit of %d bytes.", cmp.Or(w.request.Limits.MemoryBytes, limits.Default.MemoryBytes))
 	case run.Status == pyth.StatusOutputLimit:
-		return fmt.Sprintf("It printed more than the %d bytes that it may.", cmp.Or(w.request.Limits.OutputBytes, limits.Default.OutputBytes))
+		return fmt.Sprintf("It exceeded its output limit of %d bytes.", cmp.Or(w.request.Limits.OutputBytes, limits.Default.OutputBytes))
 	case run.Status == pyth.StatusKilled:
-		return "It was ended for a limit on its processes, disk or processor time."
+		return "It was killed because it exceeded the limit on processes, disk or processor time."
 	}
 	return ""
 }

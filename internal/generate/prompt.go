@@ -10,18 +10,18 @@ import (
 //go:embed prompt.md
 var prompt string
 
-// The prompt says its version and, behind each rule, the reason for it, in
-// comments that the model does not see.
+// Comments in the prompt hold its version and the reason for each rule. The
+// model does not see them.
 var (
 	versionComment = regexp.MustCompile(`^<!-- version (\d+)`)
 	comment        = regexp.MustCompile(`(?s)\s*<!--.*?-->`)
 )
 
-// System is the prompt as models get it: the same bytes for every request, so
-// that providers can cache it.
+// System returns the prompt without comments. It is the same for every request,
+// so that providers can cache it.
 var System = sync.OnceValue(func() string {
 	return strings.TrimSpace(comment.ReplaceAllString(prompt, "")) + "\n"
 })
 
-// Version is that of the prompt.
+// Version returns the version of the prompt.
 func Version() string { return versionComment.FindStringSubmatch(prompt)[1] }

@@ -1,10 +1,11 @@
-// Package generate writes programs: from a prompt to code that has run.
+// Package generate turns a prompt into a program, runs it, and lets the model
+// correct it.
 //
-// It promises that what a model is asked holds no value of a secret of the user,
-// whatever the prompt, files or programs show; that output of programs is given to
-// it as data, delimited and cut; that a program which fails is mended at most as
-// often as is allowed, and each attempt is told; that no user takes more tokens on
-// a day than the budget; and that nothing goes on when the context has ended.
+// Requests to the model contain no secret value of the user, whatever the
+// prompt, files or programs contain. The output of programs is passed as
+// delimited data and is cut. A failing program is corrected at most the allowed
+// number of times, and each attempt is reported. No user exceeds the daily
+// budget of tokens. Everything stops when the context ends.
 package generate
 
 import (
@@ -19,49 +20,50 @@ import (
 
 // Model writes programs.
 type Model interface {
-	// Write answers a request. Text, which may be nil, hears of the explanation
-	// while it is written; an error of it ends the call. The usage is told with an
-	// error too, as far as it is known. Errors are CodeLLMFailed, CodeLLMTimeout,
-	// CodeInvalid for a model that there is not, or those of ctx and text.
+	// Write answers a request. It calls text, if not nil, with each part of the
+	// explanation; an error of text ends the call. With an error, the reply has
+	// the usage as far as it is known. Errors are CodeLLMFailed,
+	// CodeLLMTimeout, CodeInvalid for an unknown model, or those of ctx and
+	// text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions know which language a session is in.
+// Sessions returns sessions, for their languages.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }
 
-// Secrets tell what a model may know of secrets, and what it must not.
+// Secrets returns the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
-	// Values are those of all of the user's secrets that can be opened, to be
-	// looked for where they must not be. They are the caller's, who clears them.
+	// Values returns the values of all secrets that can be opened. They are
+	// used for redaction only. The caller clears them.
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
-// Packages are a user's.
+// Packages lists and installs the packages of a user.
 type Packages interface {
-	// Installed lists them for people, such as "numpy 2.4.1".
+	// Installed lists the packages with versions, such as "numpy 2.4.1".
 	Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error)
 	// Install installs all of the packages or none.
 	Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error
 }
 
-// Observer is told what happens. Its methods must not block.
+// Observer receives the results of model calls. Its methods must not block.
 type Observer interface {
-	// Asked tells of a call of a model: "answered", "malformed", "canceled" or the
-	// code of its error.
+	// Asked reports a call with its duration. The result is "answered",
+	// "malformed", "canceled" or an error code.
 	Asked(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
-// Results of a call of a model, besides the codes of its errors.
+// Results of a model call, in addition to error codes.
 const (
 	resultAnswered  = "answered"
 	resultMalformed = "malformed"
 	resultCanceled  = "canceled"
 )
 
-// Results returns all results that an Observer is told of.
+// Results returns all results that an Observer can receive.
 func Results() []string {
 	return []string{
 		resultAnswered, resultMalformed, resultCanceled,
@@ -69,20 +71,20 @@ func Results() []string {
 	}
 }
 
-// Config is what a Service works with. Sessions, Secrets, Packages, Budget,
-// and Observer are nil where there are none.
+// Config configures a Service. Sessions, Secrets, Packages, Budget and Observer
+// are optional.
 type Config struct {
-	// Model is nil where none is configured.
+	// Model is nil if no model is configured.
 	Model Model
-	// Default is the model of requests that name none, and Others are those that
-	// they may name; none means any.
+	// Default is the model for requests that name none. Others lists the models
+	// that a request may name; an empty list allows any.
 	Default string
 	Others  []string
 	// Timeout bounds one answer of the model.
 	Timeout time.Duration
 
 	Executions pyth.ExecutionService
-	// Check tells what is wrong with a program outside of sessions.
+	// Check returns what is wrong with a program that names no session.
 	Check     func(user pyth.UserID, p *pyth.Program) error
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
@@ -91,24 +93,25 @@ type Config struct {
 	Secrets  Secrets
 	Packages Packages
 	Budget   pyth.TokenBudgetStore
-	// TokensPerDay are those that a user may take; 0 is for no bound.
+	// TokensPerDay bounds the tokens of a user per day; 0 means no limit.
 	TokensPerDay int64
 	Observer     Observer
 	Clock        func() time.Time
 }
 
-// Service is a pyth.GenerateService.
+// Service implements pyth.GenerateService. It is safe for concurrent use.
 type Service struct{ config Config }
 
 var _ pyth.GenerateService = (*Service)(nil)
 
-// New makes a Service.
+// New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate writes a program and has it run.
+// Generate writes and runs programs until one succeeds or the attempts are used
+// up.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
-		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. The operator has to set ANTHROPIC_API_KEY.")
+		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")
 	}
 	w, err := s.prepare(ctx, user, r, events)
 	if err != nil {
@@ -118,7 +121,7 @@ func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.Genera
 	return w.result, w.run(ctx)
 }
 
-// prepare checks the request and gathers what the model is told.
+// prepare checks the request and collects the context for the model.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (_ *work, err error) {
 	if err := s.check(r); err != nil {
 		return nil, err
@@ -133,7 +136,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
 	}
-	// What cannot be run is refused before it is written.
+	// Refuse a program that cannot run before the model writes it.
 	if r.Session == "" {
 		if err := s.config.Check(user, w.program("0")); err != nil {
 			return nil, err

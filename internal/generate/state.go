@@ -13,14 +13,14 @@ const (
 	maxName      = 100
 )
 
-// tellState is a program in Python that tells the names and types of what a
-// session has defined, and defines nothing itself.
+// tellState is a Python program that prints the names and types of a session's
+// variables. It defines none itself.
 const tellState = `__import__("sys").stdout.write(__import__("json").dumps([` +
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
-// state is what the session has defined; nothing if it does not say. It is an
-// error only where a run in the session would be one, too.
+// state returns the variables of the session, or none if the session prints
+// something else. An error means that the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
 		Language: pyth.Python, Code: tellState, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},
@@ -31,7 +31,7 @@ func (w *work) state(ctx context.Context) ([]variable, error) {
 	return w.variables(run.Stdout), nil
 }
 
-// variables reads what the session printed, which may be anything.
+// variables parses the output of tellState, which may be anything.
 func (w *work) variables(printed []byte) []variable {
 	var pairs [][2]string
 	if json.Unmarshal(printed, &pairs) != nil {

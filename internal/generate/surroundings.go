@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Bounds of what the model is told of each thing.
+// Limits of the parts of the context.
 const (
 	maxFileHead    = 1 << 10
 	maxFileHeads   = 16 << 10
@@ -19,13 +19,13 @@ const (
 	maxListed      = 200
 )
 
-// surroundings are where the program will run, as the model is told of it. They
-// are JSON, in which no text can pretend to be anything else.
+// surroundings describes to the model where the program will run. It is JSON,
+// so that no text in it can be mistaken for instructions.
 type surroundings struct {
 	Language string `json:"language"`
 	Version  string `json:"version,omitempty"`
 	File     string `json:"file"`
-	// Executed is whether it is run at once.
+	// Executed reports that the program runs at once.
 	Executed    bool       `json:"executed"`
 	TimeoutMs   int64      `json:"timeoutMs"`
 	MemoryBytes int64      `json:"memoryBytes"`
@@ -52,7 +52,7 @@ type (
 	}
 )
 
-// surroundings gathers them, without values of secrets.
+// surroundings collects the context, without secret values.
 func (w *work) surroundings(ctx context.Context) (string, error) {
 	r, limits := w.request, w.config.Limits
 	all := surroundings{
@@ -90,7 +90,7 @@ func (w *work) surroundings(ctx context.Context) (string, error) {
 	return string(b), err
 }
 
-// secrets are the names and descriptions of those that the program is given.
+// secrets returns the names and descriptions of the program's secrets.
 func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	if !w.request.AllSecrets && len(w.request.Secrets) == 0 {
 		return nil, nil
@@ -115,13 +115,12 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	return told, nil
 }
 
-// files are those of the request: their names, and the heads of those that are
-// text.
+// files returns the names of the files, and the heads of text files.
 func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// A value at the end of the head would show in part.
+		// The stream also removes a value that is cut at the end of the head.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
@@ -137,7 +136,7 @@ func (w *work) files() []file {
 	return files
 }
 
-// cut is the beginning of a text, up to so many characters.
+// cut returns the beginning of a text, at most the given number of characters.
 func cut(text string, most int) string {
 	runes := []rune(text)
 	return string(runes[:min(len(runes), most)])

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// maxCodeBytes is the contract's bound of a program.
+// maxCodeBytes is the limit of the API contract.
 const maxCodeBytes = 1 << 20
 
 // work is one generation.
@@ -18,16 +18,17 @@ type work struct {
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding knows the values that no model must see, until forget is called.
+	// hiding redacts the values that the model must not see, until forget is
+	// called.
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
-	// installs counts the times that packages were installed.
+	// installs counts the installations of packages.
 	installs int
 	result   *pyth.Generation
 }
 
-// hide is the text without values of secrets.
+// hide returns the text without secret values.
 func (w *work) hide(text string) string {
 	out, _ := w.hiding.Text([]byte(text))
 	return string(out)
@@ -46,7 +47,7 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > maxCodeBytes {
-			// It is asked again: another answer will differ.
+			// Ask again: the next answer will differ.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -58,12 +59,12 @@ func (w *work) run(ctx context.Context) error {
 		}
 	}
 	if len(w.result.Attempts) == 0 {
-		return pyth.Errorf(pyth.CodeLLMFailed, "The model gave no program in the form that it was told. Try again, or name another model.")
+		return pyth.Errorf(pyth.CodeLLMFailed, "The model returned no program in the required form. Try again, or name another model.")
 	}
 	return nil
 }
 
-// attempt runs a program. It is done if there is nothing to mend.
+// attempt runs a program. done reports that no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {
@@ -92,8 +93,8 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// stop ends a generation for an error: with what there is, if that is a program
-// and the error is none of the request's.
+// stop ends a generation after an error. If there is a program already and the
+// error is not the request's fault, the program is the result.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

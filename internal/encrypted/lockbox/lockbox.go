@@ -1,9 +1,10 @@
-// Package lockbox is the form in which programs are encrypted: how a key is
-// made of a password, how it opens a program, and how a password is sealed for
-// one sandbox. docs/zero-knowledge.md describes it for those who write clients.
+// Package lockbox implements the format of encrypted programs: how a key is
+// derived from a password, how it decrypts a program, and how a password is
+// sealed for one sandbox. docs/zero-knowledge.md describes the format for
+// authors of clients.
 //
-// It is shared by the server, which encrypts for who wants to try, and the
-// guest, which decrypts. It knows nothing of either.
+// The server uses it to encrypt programs for users who try the feature, and the
+// guest to decrypt them. It depends on neither.
 package lockbox
 
 import (
@@ -18,13 +19,14 @@ import (
 const (
 	SaltBytes  = 16
 	NonceBytes = chacha20poly1305.NonceSizeX
-	// Overhead is by how much a ciphertext is longer than the program.
+	// Overhead is the difference in length between a ciphertext and its
+	// program.
 	Overhead = chacha20poly1305.Overhead
 
 	keyBytes = chacha20poly1305.KeySize
 )
 
-// KDF are the parameters of Argon2id, version 0x13 (RFC 9106).
+// KDF holds the parameters of Argon2id, version 0x13 (RFC 9106).
 type KDF struct {
 	Salt        []byte `json:"salt"`
 	Time        uint32 `json:"time"`
@@ -32,21 +34,21 @@ type KDF struct {
 	Parallelism uint8  `json:"parallelism"`
 }
 
-// ErrLocked is a program that the password does not open: it is not the
-// password, or something of the program, its name or its language was changed.
-var ErrLocked = errors.New("lockbox: it does not open")
+// ErrLocked reports that the password does not open the program. The password
+// is wrong, or the program, its name or its language was changed.
+var ErrLocked = errors.New("lockbox: wrong password, or changed program")
 
-// Box is an encrypted program, but for its ciphertext.
+// Box is an encrypted program without its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the one that the program is bound to; "" for none.
+	// Name is the name that the program is bound to; "" for none.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
-// associatedData is what the ciphertext is tied to. No language has a slash in
-// its name, so that no two are the same.
+// associatedData returns the data that authenticates the box. It is
+// unambiguous, because no language has a slash in its name.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {
@@ -55,7 +57,7 @@ func (b *Box) associatedData() []byte {
 	return ad
 }
 
-// Seal encrypts the program. It uses the bytes of the password as they are.
+// Seal encrypts the program. It uses the bytes of the password unchanged.
 func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	if len(b.Nonce) != NonceBytes {
 		return nil, errors.New("lockbox: the nonce has the wrong size")
@@ -69,9 +71,9 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	return aead.Seal(nil, b.Nonce, code, b.associatedData()), nil
 }
 
-// Open decrypts the program; ErrLocked if it cannot.
+// Open decrypts the program. It returns ErrLocked if it cannot.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
-	// What Argon2 would panic at is no box.
+	// Argon2 would panic at these values.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {
 		return nil, ErrLocked
 	}
@@ -88,7 +90,7 @@ func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	return code, nil
 }
 
-// newAEAD is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03).
+// newAEAD returns XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03).
 func newAEAD(key []byte) (cipher.AEAD, error) { return chacha20poly1305.NewX(key) }
 
 func (k *KDF) key(password []byte) []byte {

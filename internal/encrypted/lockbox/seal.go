@@ -6,18 +6,18 @@ import (
 	"errors"
 )
 
-// sealInfo ties sealed passwords to this use of a key.
+// sealInfo binds sealed passwords to this use of a key.
 const sealInfo = "pyth-on/zk/sealed/1"
 
-// Key is a key pair that passwords are sealed to: HPKE (RFC 9180) in base mode
-// with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
+// Key is a key pair for sealed passwords: HPKE (RFC 9180) in base mode with
+// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of X25519's public keys, of which the first
-// part of a sealed password is one.
+// encapsulatedBytes is the size of an X25519 public key, with which a sealed
+// password begins.
 const encapsulatedBytes = 32
 
-// NewKey makes a key pair.
+// NewKey creates a key pair.
 func NewKey() (*Key, error) {
 	private, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
 	if err != nil {
@@ -26,7 +26,7 @@ func NewKey() (*Key, error) {
 	return &Key{private}, nil
 }
 
-// ParseKey is the reverse of Key.Private.
+// ParseKey parses the result of Key.Private.
 func ParseKey(private []byte) (*Key, error) {
 	k, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(private)
 	if err != nil {
@@ -35,10 +35,10 @@ func ParseKey(private []byte) (*Key, error) {
 	return &Key{k}, nil
 }
 
-// Public is the public key, of 32 bytes.
+// Public returns the public key, 32 bytes.
 func (k *Key) Public() []byte { return k.private.PublicKey().Bytes() }
 
-// Private is the private key, of 32 bytes.
+// Private returns the private key, 32 bytes.
 func (k *Key) Private() ([]byte, error) { return k.private.Bytes() }
 
 // Unseal opens a password that was sealed for the sandbox.
@@ -61,12 +61,12 @@ func (k *Key) recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
 	return hpke.NewRecipient(encapsulated, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
 }
 
-// SealPassword seals the password for the sandbox that has the key: the
-// encapsulated key of 32 bytes, and the ciphertext.
+// SealPassword seals the password for the sandbox with the public key. It
+// returns the encapsulated key of 32 bytes and the ciphertext.
 func SealPassword(public, password []byte, sandbox string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
 	if err != nil {
-		return nil, errors.New("lockbox: it is no public key")
+		return nil, errors.New("lockbox: invalid public key")
 	}
 	encapsulated, s, err := hpke.NewSender(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte(sealInfo))
 	if err != nil {

@@ -1,11 +1,10 @@
-// Package claude asks Claude for programs, by the Messages API of Anthropic or of
-// a server that is compatible with it.
+// Package claude generates programs with the Messages API of Anthropic or of a
+// compatible server.
 //
-// It promises that a program comes in a form that is forced on the model, a JSON
-// schema or the input of a tool, and is never looked for in prose; that the key
-// goes to the base URL and nowhere else; that what passes by itself is tried again
-// as the SDK does it; and that an error says what to do about it, and holds
-// nothing of what was asked or answered.
+// The form of the answer is enforced by a JSON schema or a forced tool call, so
+// the program is never searched for in prose. The API key is sent only to the
+// base URL. The SDK retries temporary failures. Errors say what to do and
+// contain nothing of the request or the answer.
 package claude
 
 import (
@@ -22,39 +21,39 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// DefaultModel writes code well for what it costs, and soon.
+// DefaultModel writes good code quickly and at a moderate price.
 const DefaultModel = anthropic.ModelClaudeSonnet5_5
 
-// DefaultBaseURL is where Anthropic serves the API.
+// DefaultBaseURL is the address of Anthropic's API.
 const DefaultBaseURL = "https://api.anthropic.com"
 
-// Form is how a model is made to answer with a program.
+// Form selects how the form of the answer is enforced.
 type Form string
 
-// FormSchema constrains the answer to a JSON schema: Claude from 4.5 on does it.
-// FormTool forces the call of a tool, for servers and models that know that only;
-// Claude from Sonnet 5.5 and Opus 5.5 on refuses it.
+// FormSchema uses a JSON schema, for Claude 4.5 and later. FormTool forces a
+// tool call, for older models and other servers. Claude Sonnet 5.5, Opus 5.5
+// and later refuse it.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
 )
 
-// Config is how the API is reached.
+// Config configures a Model.
 type Config struct {
 	Key string
-	// BaseURL is DefaultBaseURL if it is empty.
+	// BaseURL defaults to DefaultBaseURL.
 	BaseURL string
-	// Form is FormSchema if it is empty.
+	// Form defaults to FormSchema.
 	Form Form
 }
 
-// Model asks models. It is safe for concurrent use.
+// Model calls the API. It is safe for concurrent use.
 type Model struct {
 	messages anthropic.MessageService
 	form     Form
 }
 
-// New makes a Model. Of the environment it takes nothing but proxies.
+// New returns a Model. It ignores the environment except for proxy settings.
 func New(config Config) (*Model, error) {
 	base, err := url.Parse(cmp.Or(config.BaseURL, DefaultBaseURL))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
@@ -64,7 +63,7 @@ func New(config Config) (*Model, error) {
 		return nil, errors.New("claude: the API key must be printable ASCII without spaces")
 	}
 	return &Model{
-		// Not by NewClient, which would look for settings in the environment.
+		// NewClient would read settings from the environment.
 		messages: anthropic.NewMessageService(
 			option.WithBaseURL(base.String()),
 			option.WithAPIKey(config.Key),
@@ -75,11 +74,10 @@ func New(config Config) (*Model, error) {
 	}, nil
 }
 
-// Write has the model write a program. Text, which may be nil, hears of the
-// explanation while it is written; an error of it ends the call. The usage is
-// told with an error too, as far as it is known. Errors are CodeLLMFailed,
-// CodeLLMTimeout, CodeInvalid for a model that there is not, or those of ctx and
-// text.
+// Write asks the model for a program. It calls text, if not nil, with each part
+// of the explanation; an error of text ends the call. With an error, the reply
+// has the usage as far as it is known. Errors are CodeLLMFailed,
+// CodeLLMTimeout, CodeInvalid for an unknown model, or those of ctx and text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -87,7 +85,7 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	if text == nil {
 		message, err = m.messages.New(ctx, params)
 	} else {
-		message, err = m.listen(ctx, params, text)
+		message, err = m.stream(ctx, params, text)
 	}
 	if message == nil {
 		message = new(anthropic.Message)
@@ -100,8 +98,8 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// listen is the call of an API that streams.
-func (m *Model) listen(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
+// stream calls the API with streaming.
+func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
 	message := new(anthropic.Message)
@@ -131,10 +129,11 @@ func (m *Model) listen(ctx context.Context, params anthropic.MessageNewParams, t
 	return message, nil
 }
 
-// errCutOff is the error of a stream that ends too early.
-var errCutOff = errors.New("the stream of the answer was cut off")
+// errCutOff reports that a stream ended too early.
+var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError is that of who listens, which is not the model's.
+// listenerError wraps an error of the text function, to distinguish it from
+// errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }
@@ -147,7 +146,8 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 	}
 }
 
-// client follows no redirects: they would carry the key to another host.
+// client returns an HTTP client without redirects, which would send the key to
+// other hosts.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	// All calls go to one host.

@@ -150,7 +150,7 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 		says  string
 		calls int
 	}{
-		"a refusal":                     {[]claudetest.Step{claudetest.Refusal()}, pyth.CodeLLMFailed, "change the prompt", 1},
+		"a refusal":                     {[]claudetest.Step{claudetest.Refusal()}, pyth.CodeLLMFailed, "Change the prompt", 1},
 		"an answer that is cut off":     {[]claudetest.Step{claudetest.CutOff(`{"explanation":"x","code":"pr`)}, pyth.CodeLLMFailed, "cut off", 1},
 		"overload that lasts":           {[]claudetest.Step{overloaded}, pyth.CodeLLMFailed, "Wait a minute", 3},
 		"a rate limit that lasts":       {[]claudetest.Step{claudetest.RateLimited(10 * time.Millisecond)}, pyth.CodeLLMFailed, "Wait a minute", 3},
@@ -159,12 +159,12 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 		"a time-out of the API":         {[]claudetest.Step{claudetest.Failure(504, "timeout_error", "Timed out", "Retry-After", "0.01")}, pyth.CodeLLMTimeout, "smaller", 3},
 		"a request that is not allowed": {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Ask the operator", 1},
 		"an empty account":              {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Ask the operator", 1},
-		"a faulty request":              {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "does not accept", 1},
-		"too large a request":           {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "does not accept", 1},
+		"a faulty request":              {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
+		"too large a request":           {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
 		"a gateway that is broken":      {[]claudetest.Step{claudetest.Raw(502, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "Wait a minute", 3},
-		"a gateway without the path":    {[]claudetest.Step{claudetest.Raw(404, "text/plain", "CANARY")}, pyth.CodeLLMFailed, "does not accept", 1},
-		"a page in place of an answer":  {[]claudetest.Step{claudetest.Raw(200, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "broke off", 1},
-		"a redirect":                    {[]claudetest.Step{claudetest.Redirect("http://192.0.2.1/")}, pyth.CodeLLMFailed, "broke off", 1},
+		"a gateway without the path":    {[]claudetest.Step{claudetest.Raw(404, "text/plain", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
+		"a page in place of an answer":  {[]claudetest.Step{claudetest.Raw(200, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "closed the connection", 1},
+		"a redirect":                    {[]claudetest.Step{claudetest.Redirect("http://192.0.2.1/")}, pyth.CodeLLMFailed, "closed the connection", 1},
 	} {
 		for by, w := range ways() {
 			t.Run(name+" "+by, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestAStreamThatBreaksOffFails(t *testing.T) {
 	}{
 		"by an error":      {claudetest.BreakOff(begun, "overloaded_error", "Overloaded"), "Wait a minute"},
 		"by a fault":       {claudetest.BreakOff(begun, "api_error", "Internal server error"), "Wait a minute"},
-		"with the network": {claudetest.Drop(begun), "broke off"},
+		"with the network": {claudetest.Drop(begun), "closed the connection"},
 	} {
 		for by, w := range ways() {
 			if !w.stream {

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure is what went wrong with a call in the server's terms.
+// failure turns an error of a call into one for the caller.
 func failure(ctx context.Context, err error) error {
 	if own, ok := errors.AsType[listenerError](err); ok {
 		return own.error
@@ -27,7 +27,7 @@ func failure(ctx context.Context, err error) error {
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeLLMFailed,
-		Message: "The model's server could not be reached, or broke off. Try again; if it stays, tell the operator.",
+		Message: "The model's server could not be reached, or closed the connection. Try again; if the error persists, tell the operator.",
 		Err:     err,
 	}
 }
@@ -40,10 +40,9 @@ func timeout(err error) *pyth.Error {
 	}
 }
 
-// refusal is the error of a call that the API answered with one, after the SDK
-// has tried again what is worth it. The types are those of
-// https://docs.anthropic.com/en/api/errors. What else the answer says is not
-// kept: it could repeat what was asked.
+// refusal turns an error answer of the API into one for the caller, after the
+// SDK's retries. https://docs.anthropic.com/en/api/errors lists the types. The
+// rest of the answer is dropped, because it could repeat the request.
 func refusal(e *anthropic.Error) error {
 	cause := fmt.Errorf("the Messages API answered %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
 	failed := func(message string) error {
@@ -51,23 +50,23 @@ func refusal(e *anthropic.Error) error {
 	}
 	switch kind(e) {
 	case anthropic.ErrorTypeNotFoundError:
-		invalid := pyth.Invalid("body.model", "is no model of this server's provider")
+		invalid := pyth.Invalid("body.model", "must be a model of this server's provider")
 		invalid.Err = cause
 		return invalid
 	case anthropic.ErrorTypeRateLimitError:
-		return failed("The model's provider answers no more requests of this server at the moment. Wait a minute and try again.")
+		return failed("The model's provider limits the requests of this server. Wait a minute and try again.")
 	case anthropic.ErrorTypeOverloadedError, anthropic.ErrorTypeAPIError:
 		return failed("The model's provider is overloaded or has a fault. Wait a minute and try again.")
 	case anthropic.ErrorTypeTimeoutError:
 		return timeout(cause)
 	case anthropic.ErrorTypeAuthenticationError, anthropic.ErrorTypePermissionError, anthropic.ErrorTypeBillingError:
-		return failed("The model's provider does not accept this server's key for that, or its account is empty. Ask the operator, or name another model.")
+		return failed("The model's provider rejects this server's key, or its account has no credit. Ask the operator, or name another model.")
 	}
-	return failed("The model's provider does not accept the request. Name another model, or tell the operator.")
+	return failed("The model's provider rejects the request. Name another model, or tell the operator.")
 }
 
-// kind is the type of the error: what it says, or what its status stands for
-// where a server in between does not say.
+// kind returns the type of the error. If a gateway returned no type, the HTTP
+// status decides.
 func kind(e *anthropic.Error) anthropic.ErrorType {
 	if e.Type() != "" {
 		return e.Type()

@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// field reads the explanation out of an answer that is still being written: the
-// string of that name in the outermost object. It stops at what is no JSON.
+// field extracts the explanation from an incomplete answer: the string member
+// with that name in the outermost object. It stops at invalid JSON.
 type field struct {
 	depth int
-	// key is the name that is being read or was last, in the outermost object.
+	// key is the current or last member name in the outermost object.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool
-	escape  string // What has come of an escape.
+	escape  string // The escape read so far.
 	high    rune   // The first half of a surrogate pair.
-	awaited bool   // Whether the next string is a value of key.
+	awaited bool   // The next string is the value of key.
 }
 
 const explanationKey = "explanation"
 
-// write takes more of the answer and returns what that adds to the explanation.
+// write takes more of the answer and returns the new part of the explanation.
 func (f *field) write(more string) string {
 	var text strings.Builder
 	for _, c := range more {
@@ -48,7 +48,7 @@ func (f *field) write(more string) string {
 	return text.String()
 }
 
-// character takes one of a string.
+// character takes a character of a string.
 func (f *field) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)
@@ -71,7 +71,7 @@ func (f *field) character(c rune, text *strings.Builder) {
 		return
 	}
 	r, _ := utf8.DecodeRuneInString(unit)
-	// Half a pair alone was decoded as U+FFFD; it is looked at anew.
+	// A lone half was decoded as U+FFFD, so check the escape again.
 	if code, ok := surrogate(escape); ok {
 		if f.high != 0 && code >= 0xDC00 {
 			r, f.high = utf16.DecodeRune(f.high, code), 0
@@ -105,7 +105,7 @@ func (f *field) add(c rune, text *strings.Builder) {
 	}
 }
 
-// surrogate is the unit of an escape that stands for half a character.
+// surrogate returns the UTF-16 unit of an escape that encodes half a character.
 func surrogate(escape string) (rune, bool) {
 	var code rune
 	if !strings.HasPrefix(escape, `\u`) {

@@ -11,8 +11,8 @@ import (
 
 const (
 	toolName = "submit_program"
-	// properties are written out, so that their order is kept: the explanation
-	// comes first and can be shown while the program is written.
+	// properties is text, to keep the order: the explanation comes first and
+	// can be shown while the program is written.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}
@@ -22,13 +22,13 @@ const (
 	taskNote    = "What the user asks for:"
 )
 
-// params is the request in the API's terms.
+// params returns the API request.
 func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,
 		MaxTokens: r.MaxTokens,
-		// The rules are the same for all requests, so they are cached for all; and
-		// what the first attempt was asked is read from the cache by the next.
+		// Cache the rules, which are the same for all requests, and the first
+		// question, which later attempts repeat.
 		System:       []anthropic.TextBlockParam{{Text: r.System, CacheControl: anthropic.NewCacheControlEphemeralParam()}},
 		CacheControl: anthropic.NewCacheControlEphemeralParam(),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
@@ -49,7 +49,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 		p.ToolChoice = anthropic.ToolChoiceUnionParam{OfTool: &anthropic.ToolChoiceToolParam{
 			Name: toolName, DisableParallelToolUse: anthropic.Bool(true),
 		}}
-		// A forced call and thinking exclude each other.
+		// The API does not allow thinking with a forced call.
 		p.Thinking = anthropic.ThinkingConfigParamUnion{OfDisabled: &anthropic.ThinkingConfigDisabledParam{}}
 	} else {
 		p.OutputConfig.Format.Schema = map[string]any{
@@ -62,7 +62,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	return p
 }
 
-// turn is a program and what became of it.
+// turn returns the messages for a program and its outcome.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {
@@ -79,22 +79,22 @@ func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	}
 }
 
-// answer is the form.
+// answer is the enforced form.
 type answer struct {
 	Explanation *string `json:"explanation"`
 	Code        *string `json:"code"`
 }
 
-// draft is the program of a message; it has no code if the message is not of the
-// form.
+// draft parses the program of a message. The draft has no code if the message
+// does not have the form.
 func draft(m *anthropic.Message) (pyth.Draft, error) {
 	switch m.StopReason {
 	case anthropic.StopReasonRefusal:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model declines to write this program. Trying again does not help; change the prompt.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model refuses to write this program. Change the prompt; trying again does not help.")
 	case anthropic.StopReasonMaxTokens:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The program is longer than the model may answer, so that it was cut off. Ask for less at a time.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The answer exceeded the maximum length and was cut off. Ask for a smaller program.")
 	case anthropic.StopReasonModelContextWindowExceeded:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "There is more to read than the model can take. Send a shorter prompt or fewer files.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The request exceeds the context of the model. Send a shorter prompt or fewer files.")
 	}
 	var text string
 	for _, block := range m.Content {

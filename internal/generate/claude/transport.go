@@ -10,12 +10,12 @@ import (
 const (
 	// maxAnswerBytes is far more than the tokens of an answer take.
 	maxAnswerBytes = 16 << 20
-	// maxPatience is the longest that a call waits for as long as the API asks.
-	// Who asks for more is not going to answer within the call's time.
+	// maxPatience is the longest delay that the API may ask for before a retry.
+	// A longer one would exceed the time-out of the call.
 	maxPatience = 15 * time.Second
 )
 
-// bounded is a RoundTripper whose answers end at maxAnswerBytes.
+// bounded is a RoundTripper that limits answers to maxAnswerBytes.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,7 +29,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// patience keeps the SDK from waiting for longer than is of use.
+// patience keeps the SDK from waiting for too long.
 func patience(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	res, err := next(r)
 	if err == nil && retryAfter(res) > maxPatience {
@@ -38,7 +38,7 @@ func patience(r *http.Request, next func(*http.Request) (*http.Response, error))
 	return res, err
 }
 
-// retryAfter is how long the API asks to wait; zero if it does not say.
+// retryAfter returns the delay that the API asks for, or zero.
 func retryAfter(res *http.Response) time.Duration {
 	if res == nil {
 		return 0
