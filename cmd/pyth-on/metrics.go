@@ -89,9 +89,9 @@ func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		m.boots, m.queued, m.wall, m.refused, m.removed,
-		gauge("pyth_on_sandboxes_ready", "Fresh sandboxes, which wait for any user's program.", func(s pool.Stats) int64 { return int64(s.Fresh) }),
+		gauge("pyth_on_sandboxes_ready", "Warm sandboxes, which wait for any user's program.", func(s pool.Stats) int64 { return int64(s.Warm) }),
 		gauge("pyth_on_sandboxes_idle", "Sandboxes of users, which wait for their next program.", func(s pool.Stats) int64 { return int64(s.Idle) }),
-		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s pool.Stats) int64 { return int64(s.Renewing) }),
+		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are made ready again.", func(s pool.Stats) int64 { return int64(s.Recycling) }),
 		gauge("pyth_on_sandboxes_booting", "Sandboxes that boot.", func(s pool.Stats) int64 { return int64(s.Booting) }),
 		gauge("pyth_on_sessions_waiting", "Sessions in which nothing runs.", func(s pool.Stats) int64 { return int64(s.Sessions) }),
 		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s pool.Stats) int64 { return int64(s.Reserved) }),

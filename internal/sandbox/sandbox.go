@@ -41,7 +41,7 @@ const (
 )
 
 // Sandbox is one booted sandbox, which runs one job at a time. Boot returns it
-// ready for the first; Renew makes it ready for each further one. Close must
+// ready for the first; Recycle makes it ready for each further one. Close must
 // always be called.
 type Sandbox struct {
 	launcher *Launcher
@@ -72,7 +72,7 @@ func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
 // Run runs the job and returns what became of it. When ctx ends the run is
 // stopped and its status is StatusCanceled. An error means that the job did
-// not start. In either case Renew must be called before the next, but for one
+// not start. In either case Recycle must be called before the next, but for one
 // of the same session. Events may be nil.
 func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
@@ -116,9 +116,9 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 	return outcome, nil
 }
 
-// Renew returns when the sandbox waits for another job, with nothing left of
+// Recycle returns when the sandbox waits for another job, with nothing left of
 // the last. After an error it is of no further use.
-func (s *Sandbox) Renew(ctx context.Context) error {
+func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
 	}

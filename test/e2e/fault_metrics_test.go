@@ -44,7 +44,7 @@ func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
 		}
 	}
 	for label, values := range map[string][]string{
-		`pyth_on_sandboxes_removed_total{reason="%s"}`:    {"spent", "idle", "evicted", "broken", "drained", "closed", "expired", "outdated"},
+		`pyth_on_sandboxes_removed_total{reason="%s"}`:    {"max_runs", "idle", "evicted", "broken", "drained", "closed", "expired", "outdated"},
 		`pyth_on_egress_connections_total{verdict="%s"}`:  {"allowed", "denied", "failed"},
 		`pyth_on_egress_bytes_total{direction="%s"}`:      {"sent", "received"},
 		`pyth_on_generate_calls_total{result="%s"}`:       {"answered", "malformed", "canceled", "llm_failed", "llm_timeout"},

@@ -74,7 +74,7 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
 		s.first().die()
 		s.sleep(failTime + bootTime + 200*time.Millisecond)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 	})
 
 	on(t, "a tenant's own sandboxes serve on", nil, func(s *scene) {
@@ -108,14 +108,14 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "a job for which one is renewed is not told", nil, func(s *scene) {
+	on(t, "a job for which one is recycled is not told", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
 		s.set(func() { s.bootFails = always })
 		s.begin(alone(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// It waits for the renewal while boots of spares fail.
+		// It waits for the recycling while boots of spares fail.
 		s.sleep(10*time.Second - renewTime)
 		s.run(job("ann", 0))
 	})
@@ -183,11 +183,11 @@ func TestSpares(t *testing.T) {
 			s.warm()
 			load(s, c.rate, 120)
 			// Those that boot still are wanted as well.
-			if got := s.Stats(); got.Fresh+got.Booting != c.want {
+			if got := s.Stats(); got.Warm+got.Booting != c.want {
 				s.Errorf("got %+v", got)
 			}
 			s.sleep(2 * time.Minute)
-			s.expectStats(pool.Stats{Fresh: 1})
+			s.expectStats(pool.Stats{Warm: 1})
 		})
 	}
 
@@ -198,9 +198,9 @@ func TestSpares(t *testing.T) {
 			c.cancel()
 		}
 		s.sleep(5 * time.Second)
-		s.expectStats(pool.Stats{Fresh: 6})
+		s.expectStats(pool.Stats{Warm: 6})
 		s.sleep(20 * time.Second)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Idle: 5})
 	})
 
@@ -215,7 +215,7 @@ func TestSpares(t *testing.T) {
 
 	on(t, "boot side by side while nothing runs", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
 		s.sleep(2 * bootTime)
-		s.expectStats(pool.Stats{Fresh: 6})
+		s.expectStats(pool.Stats{Warm: 6})
 	})
 
 	on(t, "boot one by one while jobs run and nobody waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
@@ -227,7 +227,7 @@ func TestSpares(t *testing.T) {
 			f.die()
 		}
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 6, Running: 1, Tenants: 1})
+		s.expectStats(pool.Stats{Warm: 6, Running: 1, Tenants: 1})
 		if s.mostBooting != 1 {
 			s.Errorf("%d booted at once", s.mostBooting)
 		}

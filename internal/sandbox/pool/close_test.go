@@ -43,8 +43,8 @@ func TestClose(t *testing.T) {
 		}
 		s.expect(c, pyth.StatusSucceeded)
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 1})
-		if s.renewals != 0 {
-			s.Error("its sandbox was renewed")
+		if s.recycling != 0 {
+			s.Error("its sandbox was recycled")
 		}
 	})
 
@@ -63,7 +63,7 @@ func TestClose(t *testing.T) {
 		drain(s)
 	})
 
-	on(t, "aborts renewals", nil, func(s *scene) {
+	on(t, "aborts recycling", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.sleep(renewTime / 2)
@@ -73,20 +73,20 @@ func TestClose(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 1})
 	})
 
-	on(t, "leaves out renewals that have not begun", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+	on(t, "leaves out recycling that have not begun", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
 		s.warm()
 		for range 3 {
 			s.begin(job("ann", time.Minute))
 		}
 		s.sleep(time.Minute)
-		s.expectStats(pool.Stats{Renewing: 3, Fresh: 3, Tenants: 1})
+		s.expectStats(pool.Stats{Recycling: 3, Warm: 3, Tenants: 1})
 		if took := drain(s); took != removeTime {
 			s.Errorf("it took %v", took)
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 6})
 	})
 
-	on(t, "removes fresh and idle sandboxes", nil, func(s *scene) {
+	on(t, "removes warm and idle sandboxes", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()

@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// retryAfter is what a refused caller is told: about how long runs take.
+// retryAfter is the delay that a refused caller is asked for, about the duration of a
+// run.
 const retryAfter = time.Second
 
 func canceledOr(ctx context.Context, err error) (*pyth.Outcome, error) {
@@ -21,7 +22,8 @@ func overloaded(message string) error {
 	return &pyth.Error{Code: pyth.CodeOverloaded, Message: message, RetryAfter: retryAfter}
 }
 
-// tooMany refuses what one user has too much of, though the server has room.
+// tooMany refuses a job of a user who has reached a limit, although the server has
+// capacity.
 func tooMany(message string) error {
 	return &pyth.Error{Code: pyth.CodeTooManyExecutions, Message: message, RetryAfter: retryAfter}
 }
@@ -29,7 +31,7 @@ func tooMany(message string) error {
 func unavailable(err error) error {
 	return &pyth.Error{
 		Code:       pyth.CodeUnavailable,
-		Message:    "No sandbox could be started. The operator can see why with `pyth-on doctor`.",
+		Message:    "No sandbox could be started. Try again in a moment. Operators: run `pyth-on doctor` for the cause.",
 		RetryAfter: retryAfter,
 		Err:        err,
 	}

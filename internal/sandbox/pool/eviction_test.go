@@ -141,7 +141,7 @@ func TestEviction(t *testing.T) {
 	}, func(s *scene) {
 		visit(s, "ann")
 		s.expectQueued(s.begin(alone(job("ann", 0))), removeTime+bootTime)
-		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1, pool.Spent: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1, pool.MaxRuns: 1})
 	})
 
 	on(t, "has a job that comes meanwhile wait for another", func(m *machine) {
@@ -152,7 +152,7 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// bob's goes in turn, once it is renewed.
+		// bob's goes in turn, once it is recycled.
 		s.expectQueued(own, 2*(removeTime+bootTime)+renewTime)
 	})
 

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Faults are the contradictions in the pool's state.
+// Faults returns the contradictions in the pool's state.
 func (p *Pool) Faults() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -18,7 +18,7 @@ func (p *Pool) Faults() []string {
 		}
 	}
 	running, queued, all, ready := 0, 0, 0, 0
-	for id, t := range p.tenants {
+	for id, t := range p.queue.tenants {
 		all += t.running
 		ready += len(t.ready)
 		if !t.system() {
@@ -26,33 +26,33 @@ func (p *Pool) Faults() []string {
 			queued += len(t.queue)
 		}
 		expect(t.id == id, "tenant %q is kept as %q", t.id, id)
-		expect(len(t.queue)+t.running+t.members > 0, "tenant %q is kept for nothing", id)
-		expect(t.members <= p.config.MaxPerTenant+p.config.MaxBoots, "tenant %q has grown to %d sandboxes", id, t.members)
-		expect(t.members >= len(t.ready)+len(t.renewing), "tenant %q has %d sandboxes", id, t.members)
-		expect(slices.Contains(p.turn, t) == (len(t.queue) > 0), "tenant %q has %d jobs that wait for its turn", id, len(t.queue))
+		expect(len(t.queue)+t.running+t.sandboxes > 0, "tenant %q is kept for nothing", id)
+		expect(t.sandboxes <= p.config.MaxPerTenant+p.config.MaxBoots, "tenant %q has grown to %d sandboxes", id, t.sandboxes)
+		expect(t.sandboxes >= len(t.ready)+len(t.recycling), "tenant %q has %d sandboxes", id, t.sandboxes)
+		expect(slices.Contains(p.queue.turn, t) == (len(t.queue) > 0), "tenant %q has %d jobs that wait for its turn", id, len(t.queue))
 	}
-	for i, t := range p.turn {
-		expect(p.tenants[t.id] == t && !slices.Contains(p.turn[:i], t), "the turn of %q is not one of a tenant", t.id)
+	for i, t := range p.queue.turn {
+		expect(p.queue.tenants[t.id] == t && !slices.Contains(p.queue.turn[:i], t), "the turn of %q is not one of a tenant", t.id)
 	}
-	expect(running == p.running && queued == p.queued, "%d jobs run and %d wait, not %d and %d", running, queued, p.running, p.queued)
-	expect(ready == len(p.idle), "%d of %d idle sandboxes have a tenant", ready, len(p.idle))
-	total := len(p.fresh) + len(p.idle) + p.booting + p.renewing + len(p.spent) + p.removing + p.waiting() + len(p.reserved) + all
-	expect(total == p.total, "%d of %d sandboxes are known", total, p.total)
-	for _, t := range p.turn {
+	expect(running == p.queue.running && queued == p.queue.queued, "%d jobs run and %d wait, not %d and %d", running, queued, p.queue.running, p.queue.queued)
+	expect(ready == len(p.stock.idle), "%d of %d idle sandboxes have a tenant", ready, len(p.stock.idle))
+	total := len(p.stock.warm) + len(p.stock.idle) + p.stock.booting + p.stock.recycling + len(p.stock.dirty) + p.stock.removing + p.leases.idleSessions() + len(p.leases.reserved) + all
+	expect(total == p.stock.total, "%d of %d sandboxes are known", total, p.stock.total)
+	for _, t := range p.queue.turn {
 		job := t.queue[0].job
 		if !t.system() && t.running >= p.config.MaxPerTenant {
 			continue
 		}
-		if !t.system() && !p.room(p.running, p.promised, job) {
+		if !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, job) {
 			break
 		}
 		own := !t.system() && job.Isolation != pyth.IsolationExecution
-		expect(len(having(p.fresh, rootOf(job))) == 0 || own && !p.mayGrow(t), "a job of %q waits for nothing", t.id)
-		expect(!own || len(having(t.ready, rootOf(job))) == 0, "a job of %q waits beside its sandbox", t.id)
+		expect(len(withRoot(p.stock.warm, rootOf(job))) == 0 || own && !p.stock.mayGrow(t), "a job of %q waits for nothing", t.id)
+		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits beside its sandbox", t.id)
 	}
-	lacking := min(len(p.unmet(p.lacking())), p.config.MaxBoots)
+	lacking := min(len(p.stock.unmet(p.queue.lacking())), p.config.MaxBoots)
 	// When what is removed is gone it goes on.
-	stuck := lacking > p.booting && p.removing == 0 && (len(p.idle) > 0 || p.total < p.config.MaxSandboxes)
-	expect(!stuck || p.rest.timer != nil || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.booting)
+	stuck := lacking > p.stock.booting && p.stock.removing == 0 && (len(p.stock.idle) > 0 || p.stock.total < p.config.MaxSandboxes)
+	expect(!stuck || p.stock.backoff.active() || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.stock.booting)
 	return faults
 }

@@ -17,15 +17,15 @@ type fake struct {
 	// layers are the packages in it.
 	layers pyth.Layers
 	done   chan struct{}
-	// beforeRenewed is called when a renewal is about to end.
-	beforeRenewed func()
+	// beforeRecycled is called when a recycling is about to end.
+	beforeRecycled func()
 
 	jobs     []*pyth.Job
 	outcomes int
 	// session is the one that it was opened for.
 	session pyth.SessionID
-	// busy is whether it runs or is renewed, stale whether it has run since it
-	// was renewed.
+	// busy is whether it runs or is recycled, stale whether it has run since it
+	// was recycled.
 	busy, stale, ended, closed bool
 }
 
@@ -100,7 +100,7 @@ func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	return nil
 }
 
-// Files takes as long as a renewal.
+// Files takes as long as a recycling.
 func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	f.machine.set(func() { f.enter("a listing", false) })
 	err := wait(ctx, renewTime, f.done)
@@ -119,7 +119,7 @@ func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "There is none.")
 }
 
-// Key takes as long as a renewal.
+// Key takes as long as a recycling.
 func (f *fake) Key(ctx context.Context) ([]byte, error) {
 	f.machine.set(func() {
 		if len(f.jobs) > 0 || f.session != "" {
@@ -132,25 +132,25 @@ func (f *fake) Key(ctx context.Context) ([]byte, error) {
 	return []byte("public"), err
 }
 
-func (f *fake) Renew(ctx context.Context) error {
+func (f *fake) Recycle(ctx context.Context) error {
 	m := f.machine
 	m.mu.Lock()
-	f.enter("a renewal", true)
-	m.renewals++
-	m.renewing++
-	if m.renewing > m.MaxBoots {
-		m.fault("%d sandboxes are renewed at once", m.renewing)
+	f.enter("a recycling", true)
+	m.recycled++
+	m.recycling++
+	if m.recycling > m.MaxBoots {
+		m.fault("%d sandboxes are recycled at once", m.recycling)
 	}
-	fails := m.renewFails != nil && m.renewFails(m.renewals)
+	fails := m.recycleFails != nil && m.recycleFails(m.recycled)
 	m.mu.Unlock()
 	err := wait(ctx, renewTime, f.done)
-	if f.beforeRenewed != nil {
-		f.beforeRenewed()
+	if f.beforeRecycled != nil {
+		f.beforeRecycled()
 	}
 	m.inspect()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.renewing--
+	m.recycling--
 	f.busy, f.stale = false, false
 	if fails && err == nil {
 		err = errFake
@@ -203,7 +203,7 @@ func (m *machine) inspect() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
-	sandboxes := s.Fresh + s.Idle + s.Renewing + s.Booting + s.Running + s.Sessions + s.Reserved
+	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
 	// Jobs whose sandbox did not take them wait in excess of the bounds.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
@@ -212,7 +212,7 @@ func (m *machine) inspect() {
 	switch {
 	case sandboxes > m.MaxSandboxes+1, s.Running > m.MaxRunning, s.Running+s.Queued > most,
 		s.ReservedBytes > m.MemoryBytes && s.Running > 1 && m.MemoryBytes > 0,
-		min(s.Fresh, s.Idle, s.Renewing, s.Booting, s.Running, s.Queued, s.Tenants, int(s.ReservedBytes)) < 0:
+		min(s.Warm, s.Idle, s.Recycling, s.Booting, s.Running, s.Queued, s.Tenants, int(s.ReservedBytes)) < 0:
 		m.fault("stats are %+v", s)
 	}
 }

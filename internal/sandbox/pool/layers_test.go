@@ -13,7 +13,7 @@ func TestPackages(t *testing.T) {
 		s.warm()
 		s.expectQueued(s.begin(with("numpy", job("ann", 0))), bootTime)
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 		s.expectQueued(s.begin(with("numpy", job("ann", 0))), 0)
 	})
 
@@ -22,7 +22,7 @@ func TestPackages(t *testing.T) {
 		c := s.begin(with("numpy", job("ann", 0)))
 		c.cancel()
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 2})
+		s.expectStats(pool.Stats{Warm: 2})
 		s.expectQueued(s.begin(with("numpy", job("bob", 0))), 0)
 	})
 
@@ -30,7 +30,7 @@ func TestPackages(t *testing.T) {
 		s.warm()
 		s.begin(with("numpy", job("ann", 0))).cancel()
 		s.sleep(2 * time.Minute)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 	})
 
 	on(t, "that changed are in the next run, and the old sandbox goes", nil, func(s *scene) {

@@ -36,16 +36,16 @@ type machine struct {
 	mu   sync.Mutex
 	// booted is called when the pool tells of a boot, with the pool's lock held.
 	booted func()
-	// fails says whether the nth boot, run or renewal fails; nil is never.
-	bootFails, runFails, renewFails func(n int) bool
-	tries, runs, renewals           int
-	all                             []*fake
+	// fails says whether the nth boot, run or recycling fails; nil is never.
+	bootFails, runFails, recycleFails func(n int) bool
+	tries, runs, recycled             int
+	all                               []*fake
 	// booting and alive are the sandboxes that there are, with those that are
 	// being removed; the rest is what runs.
-	booting, mostBooting, renewing, alive int
-	running                               map[pyth.UserID]int
-	memory                                int64
-	faults                                []string
+	booting, mostBooting, recycling, alive int
+	running                                map[pyth.UserID]int
+	memory                                 int64
+	faults                                 []string
 
 	// What the observer was told.
 	bootsTold, failuresTold, refused int
@@ -273,7 +273,7 @@ func (s *scene) sleep(d time.Duration) {
 // warm waits until spares have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
-// settle waits until what has ended is renewed or removed, which is less than
+// settle waits until what has ended is recycled or removed, which is less than
 // a boot takes.
 func (s *scene) settle() { s.sleep(bootTime / 2) }
 

@@ -11,7 +11,7 @@ import (
 func TestOwnRuntimes(t *testing.T) {
 	on(t, "have spares each", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 3})
+		s.expectStats(pool.Stats{Warm: 3})
 		s.expectQueued(s.begin(onOwn("science", job("ann", 0))), 0)
 		s.expectQueued(s.begin(onOwn("old", job("ann", 0))), 0)
 	})

@@ -46,7 +46,7 @@ func TestJob(t *testing.T) {
 		s.sleep(bootTime)
 		s.expectStats(pool.Stats{Booting: 1, Running: 2, Queued: 1, Tenants: 2, ReservedBytes: 16})
 		s.sleep(2 * time.Second)
-		s.expectStats(pool.Stats{Renewing: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
+		s.expectStats(pool.Stats{Recycling: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
 		s.settle()
 		s.expectStats(pool.Stats{Idle: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
 	})
@@ -120,7 +120,7 @@ func TestJob(t *testing.T) {
 			s.expect(c, pyth.StatusSucceeded)
 		}
 		s.settle()
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 3})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 3})
 		if s.Stats().Running != 1 {
 			s.Error("the tenant's job does not run")
 		}
@@ -163,7 +163,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expectQueued(s.begin(job("bob", 0)), 0)
 	})
 
-	on(t, "one that just got a fresh sandbox leaves it to any other", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+	on(t, "one that just got a warm sandbox leaves it to any other", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
 		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
 		// The pool is about to assign the sandbox, and will before the call can
 		// leave the queue.
@@ -193,31 +193,31 @@ func TestSandboxThatDies(t *testing.T) {
 		die  func(*scene)
 		left pool.Stats
 	}{
-		{"while it is fresh is replaced", func(s *scene) { s.first().die() }, pool.Stats{Fresh: 1}},
+		{"while it is warm is replaced", func(s *scene) { s.first().die() }, pool.Stats{Warm: 1}},
 		{"while it is idle is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
 			s.settle()
 			s.home(c).die()
-		}, pool.Stats{Fresh: 1}},
+		}, pool.Stats{Warm: 1}},
 		{"while it runs ends the job", func(s *scene) {
 			c := s.begin(job("ann", time.Hour))
 			s.home(c).die()
 			s.expect(c, pyth.StatusKilled)
-		}, pool.Stats{Fresh: 1}},
-		{"while it is renewed is removed", func(s *scene) {
+		}, pool.Stats{Warm: 1}},
+		{"while it is recycled is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
 			s.sleep(renewTime / 2)
 			s.home(c).die()
-		}, pool.Stats{Fresh: 1}},
-		{"when it has just been renewed is removed", func(s *scene) {
+		}, pool.Stats{Warm: 1}},
+		{"when it has just been recycled is removed", func(s *scene) {
 			f := s.first()
-			f.beforeRenewed = func() {
+			f.beforeRecycled = func() {
 				f.die()
-				// Time for the pool to see it before it hears of the renewal.
+				// Time for the pool to see it before it hears of the recycling.
 				time.Sleep(time.Millisecond)
 			}
 			s.run(job("ann", 0))
-		}, pool.Stats{Fresh: 1}},
+		}, pool.Stats{Warm: 1}},
 	} {
 		on(t, when.name, nil, func(s *scene) {
 			s.warm()
@@ -237,14 +237,14 @@ func TestSandboxThatDies(t *testing.T) {
 		s.expectQueued(next, removeTime+bootTime)
 	})
 
-	on(t, "on every renewal is replaced by a fresh one", nil, func(s *scene) {
+	on(t, "on every recycling is replaced by a warm one", nil, func(s *scene) {
 		s.warm()
-		s.set(func() { s.renewFails = func(int) bool { return true } })
+		s.set(func() { s.recycleFails = func(int) bool { return true } })
 		for range 3 {
 			s.expectQueued(s.begin(job("ann", 0)), 0)
 			s.warm()
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 3})
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 	})
 }

@@ -6,22 +6,34 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// tenant is who has jobs or sandboxes here.
-type tenant struct {
-	id pyth.UserID
-	// queue are the jobs that wait, oldest first.
-	queue []*waiter
-	// running counts its jobs, members its sandboxes.
-	running, members int
-	// renewing are those of its sandboxes that will be ready soon.
-	renewing []*member
-	// layers are the packages of the job that came last.
-	layers pyth.Layers
-	// ready are its sandboxes that wait, most recently used last.
-	ready []*member
+// queue holds the jobs that wait and counts those that run. It is fair: tenants
+// take turns, and the jobs of one tenant start in the order of their arrival. It
+// knows no sandboxes. The pool's lock protects it.
+type queue struct {
+	config *Config
+	// tenants are all tenants with jobs or sandboxes.
+	tenants map[pyth.UserID]*tenant
+	// turn lists the tenants with waiting jobs. The first is next.
+	turn []*tenant
+	// running and queued count the jobs of tenants.
+	running, queued int
+	// promised is the sum of the memory limits of running jobs, in bytes.
+	promised int64
 }
 
-// system is whether the jobs are the server's own.
+// tenant is a user with jobs or sandboxes in the pool.
+type tenant struct {
+	id pyth.UserID
+	// queue lists the waiting jobs, oldest first.
+	queue []*waiter
+	// running counts the running jobs.
+	running int
+	// layers are the packages of the job that came last.
+	layers pyth.Layers
+	holding
+}
+
+// system reports whether the jobs belong to the server itself.
 func (t *tenant) system() bool { return t.id == "" }
 
 // waiter is a job that waits for a sandbox.
@@ -31,30 +43,26 @@ type waiter struct {
 	assigned chan assignment
 }
 
-// assignment is the sandbox for a job, or why there is none.
+// assignment is the sandbox for a job, or the reason why there is none.
 type assignment struct {
-	member *member
-	err    error
+	entry *entry
+	err   error
 }
 
-// enqueue has the job wait, if there is room. One that comes again, since its
-// sandbox did not take it, and the server's own come first and need no room.
-// The caller holds the lock.
-func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
-	if p.closed {
-		return nil, draining()
-	}
-	t := p.tenants[job.Tenant]
+// add adds a job to the queue if there is room. A job that comes again, because a
+// sandbox failed before the job started, and the server's own jobs go to the front
+// and need no room.
+func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
+	t := q.tenants[job.Tenant]
 	if t == nil {
 		t = &tenant{id: job.Tenant}
 	}
 	if !again && !t.system() {
-		if err := p.refusal(t); err != nil {
-			p.config.Observer.Refused()
+		if err := q.refusal(t); err != nil {
 			return nil, err
 		}
 	}
-	p.tenants[t.id] = t
+	q.tenants[t.id] = t
 	if job.Runtime == "" {
 		t.layers = job.Layers
 	}
@@ -66,158 +74,172 @@ func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
 	}
 	switch {
 	case again || t.system():
-		p.turn = slices.Insert(without(p.turn, t), 0, t)
+		q.turn = slices.Insert(remove(q.turn, t), 0, t)
 	case len(t.queue) == 1:
-		p.turn = append(p.turn, t)
+		q.turn = append(q.turn, t)
 	}
 	if !t.system() {
-		p.queued++
+		q.queued++
 	}
 	return w, nil
 }
 
-// refusal is why one more job of the tenant may not wait; nil if it may. Who
-// has a place already does not need another to wait in, so that tenants at
-// their own bound cannot keep others out of places that are free.
-func (p *Pool) refusal(t *tenant) error {
+// refusal returns the reason why the tenant may not queue another job; nil if it
+// may. A job that can start at once needs no room in the queue. So tenants that
+// have reached their limit cannot keep others from free capacity.
+func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
-	for _, other := range p.turn {
+	for _, other := range q.turn {
 		if other.system() {
 			continue
 		}
-		n := min(len(other.queue), p.config.MaxPerTenant-other.running, p.config.MaxRunning-p.running-placed)
+		n := min(len(other.queue), q.config.MaxPerTenant-other.running, q.config.MaxRunning-q.running-placed)
 		placed += n
 		if other == t {
 			own = n
 		}
 	}
 	switch {
-	case p.running+placed < p.config.MaxRunning && t.running+len(t.queue) < p.config.MaxPerTenant:
+	case q.running+placed < q.config.MaxRunning && t.running+len(t.queue) < q.config.MaxPerTenant:
 		return nil
-	case len(t.queue)-own >= p.config.MaxQueuedPerTenant:
+	case len(t.queue)-own >= q.config.MaxQueuedPerTenant:
 		return tooMany("You have as many programs running and waiting as one user may. Try again when one has ended.")
-	case p.queued-placed >= p.config.MaxQueued:
+	case q.queued-placed >= q.config.MaxQueued:
 		return overloaded("The server runs as many programs as it can. Try again in a moment.")
 	}
 	return nil
 }
 
-// leave takes a job out of the queue; false if it is not in it any more. The
-// caller holds the lock.
-func (p *Pool) leave(w *waiter) bool {
+// cancel removes a job from the queue. It returns false if the job is not queued
+// any more.
+func (q *queue) cancel(w *waiter) bool {
 	i := slices.Index(w.tenant.queue, w)
 	if i < 0 {
 		return false
 	}
-	p.dequeue(w.tenant, i)
+	q.take(w.tenant, i)
 	if len(w.tenant.queue) == 0 {
-		p.turn = without(p.turn, w.tenant)
+		q.turn = remove(q.turn, w.tenant)
 	}
-	p.forget(w.tenant)
+	q.forget(w.tenant)
 	return true
 }
 
-func (p *Pool) dequeue(t *tenant, i int) {
+// take removes the tenant's job with the index from the queue.
+func (q *queue) take(t *tenant, i int) {
 	t.queue = slices.Delete(t.queue, i, i+1)
 	if !t.system() {
-		p.queued--
+		q.queued--
 	}
 }
 
-func without[T comparable](list []T, item T) []T {
+// rotate moves the tenant at index i, whose job has started, to the end of the
+// turn if it has more jobs.
+func (q *queue) rotate(i int) {
+	t := q.turn[i]
+	q.turn = slices.Delete(q.turn, i, i+1)
+	if len(t.queue) > 0 {
+		q.turn = append(q.turn, t)
+	}
+}
+
+// clear fails all waiting jobs.
+func (q *queue) clear(err error) {
+	for _, t := range q.turn {
+		for _, w := range t.queue {
+			w.assigned <- assignment{err: err}
+		}
+		t.queue = nil
+		q.forget(t)
+	}
+	q.turn, q.queued = nil, 0
+}
+
+// forget deletes a tenant that has neither jobs nor sandboxes.
+func (q *queue) forget(t *tenant) {
+	if len(t.queue)+t.running+t.sandboxes == 0 {
+		delete(q.tenants, t.id)
+	}
+}
+
+// fits reports whether a tenant's job may run beside so many jobs with so much
+// memory.
+func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
+	limit := q.config.MemoryBytes
+	return running < q.config.MaxRunning &&
+		(limit == 0 || running == 0 || promised+job.Limits.MemoryBytes <= limit)
+}
+
+// full reports whether the tenant has reached its limit of running jobs.
+func (q *queue) full(t *tenant) bool { return !t.system() && t.running >= q.config.MaxPerTenant }
+
+// started counts a job that starts.
+func (q *queue) started(t *tenant, job *pyth.Job) {
+	t.running++
+	if !t.system() {
+		q.running++
+		q.promised += job.Limits.MemoryBytes
+	}
+}
+
+// stopped counts a job that has ended.
+func (q *queue) stopped(t *tenant, job *pyth.Job) {
+	t.running--
+	if !t.system() {
+		q.running--
+		q.promised -= job.Limits.MemoryBytes
+	}
+	q.forget(t)
+}
+
+// systemWaits reports whether a job of the server itself waits.
+func (q *queue) systemWaits() bool {
+	t := q.tenants[""]
+	return t != nil && len(t.queue) > 0
+}
+
+// lacking returns the waiting jobs for which their tenants have no sandbox, neither
+// ready nor soon. A warm sandbox or a boot must serve them.
+func (q *queue) lacking() []*waiter {
+	var lacking []*waiter
+	full, running, promised := false, q.running, q.promised
+	for _, t := range q.turn {
+		own := t.byRoot()
+		for i, w := range t.queue {
+			if t.system() {
+				lacking = append(lacking, w)
+				continue
+			}
+			if t.running+i >= q.config.MaxPerTenant {
+				break
+			}
+			if w.job.Session != "" || reservationOf(w.job) != "" {
+				continue // These jobs have a sandbox.
+			}
+			alone := w.job.Isolation == pyth.IsolationExecution
+			if full = full || !q.fits(running, promised, w.job); full {
+				// A tenant without any sandbox gets one ahead of its turn. Otherwise
+				// the sandbox would be missing at each of its turns.
+				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
+					break
+				}
+			}
+			if own[rootOf(w.job)] > 0 && !alone {
+				own[rootOf(w.job)]--
+			} else {
+				lacking = append(lacking, w)
+			}
+			running++
+			promised += w.job.Limits.MemoryBytes
+		}
+	}
+	return lacking
+}
+
+// remove returns the list without the item.
+func remove[T comparable](list []T, item T) []T {
 	if i := slices.Index(list, item); i >= 0 {
 		return slices.Delete(list, i, i+1)
 	}
 	return list
-}
-
-// forget drops a tenant of which there is nothing. The caller holds the lock.
-func (p *Pool) forget(t *tenant) {
-	if len(t.queue)+t.running+t.members == 0 {
-		delete(p.tenants, t.id)
-	}
-}
-
-// schedule starts jobs, one of each tenant in turn, as long as there are
-// sandboxes and room for them, and then sees to it that there will be. The
-// caller holds the lock.
-func (p *Pool) schedule() {
-	full, short := false, false
-	for i := 0; i < len(p.turn); {
-		t := p.turn[i]
-		switch {
-		case !t.system() && (full || t.running >= p.config.MaxPerTenant):
-			i++
-		case !t.system() && !p.room(p.running, p.promised, t.queue[0].job):
-			// What gets free is kept for it, lest smaller jobs starve a large one.
-			full = true
-			i++
-		case p.start(t):
-			p.turn = slices.Delete(p.turn, i, i+1)
-			if len(t.queue) > 0 {
-				p.turn = append(p.turn, t)
-			}
-		default:
-			// An idle sandbox that must make room for it has to go before its
-			// tenant, who comes later, starts another job there.
-			if !short {
-				p.fill()
-			}
-			short = true
-			i++
-		}
-	}
-	p.fill()
-}
-
-// start starts the tenant's first job, if there is a sandbox.
-func (p *Pool) start(t *tenant) bool {
-	w := t.queue[0]
-	if w.job.Session != "" {
-		p.startTurn(t, w)
-		return true
-	}
-	if reservationOf(w.job) != "" {
-		p.startReserved(t, w)
-		return true
-	}
-	m := p.take(t, w.job)
-	if m == nil {
-		return false
-	}
-	p.dequeue(t, 0)
-	p.begin(m, t, w.job)
-	w.assigned <- assignment{member: m}
-	return true
-}
-
-// room is whether a tenant's job may run beside so many that take so much
-// memory.
-func (p *Pool) room(running int, reserved int64, job *pyth.Job) bool {
-	limit := p.config.MemoryBytes
-	return running < p.config.MaxRunning &&
-		(limit == 0 || running == 0 || reserved+job.Limits.MemoryBytes <= limit)
-}
-
-// begin and stop account for a job that runs. A sandbox for one execution
-// belongs to no tenant's others.
-func (p *Pool) begin(m *member, t *tenant, job *pyth.Job) {
-	p.all.Add(1)
-	m.user = t
-	t.running++
-	if !t.system() {
-		p.running++
-		p.promised += job.Limits.MemoryBytes
-	}
-}
-
-func (p *Pool) stop(m *member, job *pyth.Job) {
-	t := m.user
-	m.user = nil
-	t.running--
-	if !t.system() {
-		p.running--
-		p.promised -= job.Limits.MemoryBytes
-	}
-	p.forget(t)
 }

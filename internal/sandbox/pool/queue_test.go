@@ -194,6 +194,6 @@ func TestMemory(t *testing.T) {
 		s.warm()
 		s.begin(sized(job("ann", time.Minute), 10))
 		s.expectQueued(s.begin(sized(job("", 0), 10)), 0)
-		s.expectStats(pool.Stats{Fresh: 2, Booting: 1, Running: 1, Tenants: 1, ReservedBytes: 10})
+		s.expectStats(pool.Stats{Warm: 2, Booting: 1, Running: 1, Tenants: 1, ReservedBytes: 10})
 	})
 }

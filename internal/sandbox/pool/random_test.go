@@ -33,10 +33,10 @@ type plan struct {
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// Which boots, runs and renewals fail, again and again.
-	BootFails, RunFails, RenewFails []bool
-	Arrivals                        []arrival
-	ClosesEarly                     bool
+	// Which boots, runs and recycling fail, again and again.
+	BootFails, RunFails, RecycleFails []bool
+	Arrivals                          []arrival
+	ClosesEarly                       bool
 }
 
 func plans(t *rapid.T) plan {
@@ -53,7 +53,7 @@ func plans(t *rapid.T) plan {
 		MaxSandboxes: number("sandboxes", 1, 6), MaxRunning: number("running", 1, 4), MaxPerTenant: number("per tenant", 1, 4),
 		MaxQueued: number("queued", 0, 8), MaxQueuedPerTenant: number("queued per tenant", 0, 4),
 		MaxRuns: number("runs", 0, 3), MemoryBytes: int64(number("memory", 0, 5)), IdleTimeout: moment("idle"),
-		BootFails: fails("boot fails"), RunFails: fails("run fails"), RenewFails: fails("renewal fails"),
+		BootFails: fails("boot fails"), RunFails: fails("run fails"), RecycleFails: fails("recycling fails"),
 		ClosesEarly: rapid.Bool().Draw(t, "closes early"),
 	}
 	for range number("jobs", 0, 40) {
@@ -82,7 +82,7 @@ func (p *plan) machine() *machine {
 		}
 		return func(n int) bool { return fails[n%len(fails)] }
 	}
-	m.bootFails, m.runFails, m.renewFails = repeat(p.BootFails), repeat(p.RunFails), repeat(p.RenewFails)
+	m.bootFails, m.runFails, m.recycleFails = repeat(p.BootFails), repeat(p.RunFails), repeat(p.RecycleFails)
 	return m
 }
 
@@ -160,11 +160,11 @@ func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	synctest.Wait()
 	m.inspect()
 	s := pool.Stats()
-	if s.Running+s.Queued+s.Renewing != 0 || s.ReservedBytes != 0 || p.IdleTimeout > 0 && s.Idle+s.Tenants != 0 {
+	if s.Running+s.Queued+s.Recycling != 0 || s.ReservedBytes != 0 || p.IdleTimeout > 0 && s.Idle+s.Tenants != 0 {
 		m.set(func() { m.fault("in the end there is %+v", s) })
 	}
-	if wanted := min(p.Warm+p.WarmNode, p.MaxSandboxes); len(p.BootFails) == 0 && s.Fresh < wanted {
-		m.set(func() { m.fault("in the end there are %d spares", s.Fresh) })
+	if wanted := min(p.Warm+p.WarmNode, p.MaxSandboxes); len(p.BootFails) == 0 && s.Warm < wanted {
+		m.set(func() { m.fault("in the end there are %d spares", s.Warm) })
 	}
 }
 

@@ -8,76 +8,56 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// reservation is a sandbox that waits for one job of its tenant.
-type reservation struct {
-	id     pyth.ReservationID
-	tenant pyth.UserID
-	member *member
-	expiry *time.Timer
-}
-
-// reservationOf is the reservation that the job is to use; "" for none.
-func reservationOf(job *pyth.Job) pyth.ReservationID {
-	if job.Encrypted == nil {
-		return ""
-	}
-	return job.Encrypted.Sandbox
-}
-
-// Reserve takes a fresh sandbox, when it is the tenant's turn as for a job, and
-// keeps it until its job comes, or the time is over.
+// Reserve assigns a warm sandbox to a reservation and keeps it until its job comes or
+// the reservation expires. The request waits in the queue like a job of the tenant.
 func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err
 	}
-	// What the job will be is not known; most are in Python.
+	// The language of the job is unknown. Most are in Python.
 	job := &pyth.Job{Tenant: user, Language: pyth.Python, Isolation: pyth.IsolationExecution, Layers: layers}
-	m, err := p.acquire(ctx, job, false)
+	e, err := p.acquire(ctx, job, false)
 	var public []byte
 	if err == nil {
-		public, err = m.sandbox.Key(ctx)
+		public, err = e.sandbox.Key(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.opening--
-	if m != nil {
+	p.leases.opening--
+	if e != nil {
 		defer p.all.Done()
-		defer p.schedule()
-		p.stop(m, job)
+		defer p.scheduleLocked()
+		p.stopLocked(e, job)
 	}
 	if err == nil {
-		err = unusable(ctx, m)
+		err = checkReserved(ctx, e)
 	}
 	switch {
-	case m == nil:
+	case e == nil:
 	case p.closed:
-		p.remove(m, Drained)
+		p.removeLocked(e, Drained)
 		err = draining()
 	case err != nil:
-		p.remove(m, Broken)
+		p.removeLocked(e, Broken)
 		err = unavailable(err)
 	}
 	if err != nil {
-		p.countReservation(user, -1)
+		p.leases.countReservation(user, -1)
 		return nil, err
 	}
-	r := &reservation{id: id, tenant: user, member: m}
-	m.reservation = r
-	p.reserved[id] = r
+	r := &reservation{id: id, tenant: user, entry: e}
+	p.leases.reserve(r)
 	r.expiry = time.AfterFunc(p.config.ReservationTTL, func() { p.expireReservation(r) })
 	return &pyth.Reservation{ID: id, PublicKey: public, ExpiresAt: time.Now().Add(p.config.ReservationTTL)}, nil
 }
 
-// unusable is why nobody will use a sandbox that has made its key.
-func unusable(ctx context.Context, m *member) error {
-	select {
-	case <-m.sandbox.Done():
-		// Nobody else will see that it ended while it was in use.
-		return errors.New("the sandbox has ended")
-	default:
-		// Nobody would learn of one whose user has gone away.
-		return ctx.Err()
+// checkReserved returns an error if nobody can use the sandbox: because it has
+// ended, or because the caller has gone away and never learns of the reservation.
+func checkReserved(ctx context.Context, e *entry) error {
+	if e.ended() {
+		return errors.New("sandbox has ended")
 	}
+	return ctx.Err()
 }
 
 func (p *Pool) admitReservation(user pyth.UserID) error {
@@ -86,55 +66,26 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 	switch {
 	case p.closed:
 		return draining()
-	case p.reservations[user] >= p.config.MaxReservations:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sandboxes reserved, as many as one user may. Use one, or wait until one expires.", p.reservations[user])
-	case p.held() >= p.config.MaxSessions:
+	case p.leases.perTenant[user] >= p.config.MaxReservations:
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d reservations, the maximum for one user. Use one, or wait until one expires.", p.leases.perTenant[user])
+	case p.leases.full():
 		p.config.Observer.Refused()
-		return overloaded("The server keeps as many sandboxes for sessions and sealed passwords as it can. Try again later.")
+		return overloaded("The server has its maximum of sessions and reservations. Try again later.")
 	}
-	p.opening++
-	p.countReservation(user, 1)
+	p.leases.opening++
+	p.leases.countReservation(user, 1)
 	return nil
 }
 
-func (p *Pool) countReservation(user pyth.UserID, by int) {
-	if p.reservations[user] += by; p.reservations[user] == 0 {
-		delete(p.reservations, user)
-	}
-}
-
-// startReserved gives a job the sandbox that is reserved for it. The caller holds
-// the lock.
-func (p *Pool) startReserved(t *tenant, w *waiter) {
-	p.dequeue(t, 0)
-	r := p.reserved[reservationOf(w.job)]
-	if r == nil || r.tenant != t.id {
-		w.assigned <- assignment{err: pyth.Errorf(pyth.CodeNotFound, "There is no such sandbox. It may have been used, or have expired; reserve another.")}
-		p.forget(t)
-		return
-	}
-	p.unreserve(r)
-	p.begin(r.member, t, w.job)
-	w.assigned <- assignment{member: r.member}
-}
-
-// unreserve ends the waiting of a sandbox, which belongs to nobody then. The
-// caller holds the lock.
-func (p *Pool) unreserve(r *reservation) {
-	r.expiry.Stop()
-	r.member.reservation = nil
-	delete(p.reserved, r.id)
-	p.countReservation(r.tenant, -1)
-}
-
+// expireReservation ends a reservation that no job has used.
 func (p *Pool) expireReservation(r *reservation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// Its job may have come before this got the lock.
-	if p.reserved[r.id] != r {
+	// A job may have used the reservation before this got the lock.
+	if p.leases.reserved[r.id] != r {
 		return
 	}
-	p.unreserve(r)
-	p.remove(r.member, Expired)
-	p.schedule()
+	p.leases.unreserve(r)
+	p.removeLocked(r.entry, Expired)
+	p.scheduleLocked()
 }

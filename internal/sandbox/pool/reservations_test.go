@@ -51,17 +51,17 @@ func TestReservation(t *testing.T) {
 		}
 		s.expectNotReserved("ann")
 		s.sleep(bootTime)
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 1})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
 	})
 
 	on(t, "that is not used expires", nil, func(s *scene) {
 		s.warm()
 		s.reserve("r")
 		s.sleep(bootTime)
-		s.expectStats(pool.Stats{Fresh: 1, Reserved: 1})
+		s.expectStats(pool.Stats{Warm: 1, Reserved: 1})
 		s.sleep(reservationTTL)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Expired: 1})
 		s.expectNotReserved("ann")
 	})
@@ -71,7 +71,7 @@ func TestReservation(t *testing.T) {
 		c := s.begin(sealed(job("ann", 2*reservationTTL)))
 		s.expect(c, pyth.StatusSucceeded)
 		s.sleep(bootTime)
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
 	})
 
 	on(t, "is refused beyond the tenant's bound, and beyond that of sessions", nil, func(s *scene) {
@@ -122,7 +122,7 @@ func TestReservation(t *testing.T) {
 			t.Error("it is reserved")
 		}
 		s.sleep(bootTime)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
 		s.reserve("p")
 		s.reserve("q")
@@ -157,7 +157,7 @@ func TestReservation(t *testing.T) {
 			}
 			s.expectNotReserved("ann")
 			s.sleep(2 * bootTime)
-			s.expectStats(pool.Stats{Fresh: 1})
+			s.expectStats(pool.Stats{Warm: 1})
 		}
 	})
 

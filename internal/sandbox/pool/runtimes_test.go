@@ -14,7 +14,7 @@ func TestRuntimes(t *testing.T) {
 
 	on(t, "have spares of their own", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 3})
+		s.expectStats(pool.Stats{Warm: 3})
 		if got := s.bootedFor(); got[pyth.PythonRuntime] != 2 || got[pyth.NodeRuntime] != 1 {
 			s.Errorf("booted %v", got)
 		}
@@ -83,8 +83,8 @@ func TestRuntimes(t *testing.T) {
 				node++
 			}
 		}
-		if fresh := s.Stats().Fresh; node < 2 || fresh != node+1 {
-			s.Errorf("%d of %d spares are Node's", node, fresh)
+		if warm := s.Stats().Warm; node < 2 || warm != node+1 {
+			s.Errorf("%d of %d spares are Node's", node, warm)
 		}
 	})
 }

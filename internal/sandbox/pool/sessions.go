@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// OpenSession takes a fresh sandbox for the session, when it is the tenant's
-// turn as for a job.
+// OpenSession assigns a warm sandbox to the session. The request waits in the queue
+// like a job of the tenant.
 func (p *Pool) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 	if err := p.admitSession(); err != nil {
 		return err
@@ -17,30 +17,29 @@ func (p *Pool) OpenSession(ctx context.Context, spec *pyth.SessionSpec) error {
 		Tenant: spec.Tenant, Language: spec.Language, Limits: spec.Limits, Isolation: pyth.IsolationExecution,
 		Runtime: spec.Runtime, Layers: spec.Layers,
 	}
-	m, err := p.acquire(ctx, job, false)
+	e, err := p.acquire(ctx, job, false)
 	if err == nil {
-		err = m.sandbox.Open(ctx, spec)
+		err = e.sandbox.Open(ctx, spec)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.opening--
-	if m == nil {
+	p.leases.opening--
+	if e == nil {
 		return err
 	}
 	defer p.all.Done()
-	p.stop(m, job)
-	defer p.schedule()
+	p.stopLocked(e, job)
+	defer p.scheduleLocked()
 	switch {
 	case p.closed:
-		p.remove(m, Drained)
+		p.removeLocked(e, Drained)
 		return draining()
 	case err != nil:
-		p.remove(m, Broken)
+		p.removeLocked(e, Broken)
 		return unavailable(err)
 	}
-	m.session = spec.ID
-	p.sessions[spec.ID] = m
-	p.keep(m, false)
+	p.leases.openSession(spec.ID, e)
+	p.keepSessionLocked(e, false)
 	return nil
 }
 
@@ -50,11 +49,11 @@ func (p *Pool) admitSession() error {
 	if p.closed {
 		return draining()
 	}
-	if p.held() >= p.config.MaxSessions {
+	if p.leases.full() {
 		p.config.Observer.Refused()
-		return overloaded("The server has as many sessions as it can keep. Try again later, or close one.")
+		return overloaded("The server has its maximum of sessions. Close one, or try again later.")
 	}
-	p.opening++
+	p.leases.opening++
 	return nil
 }
 
@@ -62,60 +61,40 @@ func (p *Pool) admitSession() error {
 func (p *Pool) CloseSession(id pyth.SessionID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.sessions[id]
+	e := p.leases.sessions[id]
 	switch {
-	case m == nil:
-	case m.user == nil && !m.busy:
-		p.drop(m, Closed)
-		p.schedule()
+	case e == nil:
+	case !e.inUse():
+		p.endSessionLocked(e, Closed)
+		p.scheduleLocked()
 	default:
-		// Who uses it removes it.
-		delete(p.sessions, id)
-		m.session = ""
-		p.all.Go(func() { _ = m.sandbox.Close() })
+		// The current user removes the sandbox.
+		p.leases.endSession(e)
+		p.all.Go(func() { _ = e.sandbox.Close() })
 	}
 }
 
-// startTurn gives a job the sandbox of its session. The caller holds the lock.
-func (p *Pool) startTurn(t *tenant, w *waiter) {
-	p.dequeue(t, 0)
-	m := p.sessions[w.job.Session]
-	if m == nil || m.user != nil || m.busy {
-		w.assigned <- assignment{err: gone()}
-		p.forget(t)
-		return
-	}
-	p.begin(m, t, w.job)
-	w.assigned <- assignment{member: m}
-}
-
-// keep leaves a sandbox to its session after a run, if neither has ended. The
-// caller holds the lock.
-func (p *Pool) keep(m *member, ended bool) {
-	select {
-	case <-m.sandbox.Done():
-		// Nobody else will see that it ended while it was in use.
-		ended = true
-	default:
-	}
+// keepSessionLocked keeps a sandbox for its session after a run. If the session or
+// the sandbox has ended, it removes the sandbox.
+func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	switch {
 	case p.closed:
-		p.drop(m, Drained)
-	case ended:
-		p.drop(m, Broken)
+		p.endSessionLocked(e, Drained)
+	case ended || e.ended():
+		// guard ignores a sandbox that ends while it is in use.
+		p.endSessionLocked(e, Broken)
 	}
 }
 
-// drop ends a session and removes its sandbox. The caller holds the lock.
-func (p *Pool) drop(m *member, reason Reason) {
-	delete(p.sessions, m.session)
-	m.session = ""
-	p.remove(m, reason)
+// endSessionLocked ends a session and removes its sandbox.
+func (p *Pool) endSessionLocked(e *entry, reason Reason) {
+	p.leases.endSession(e)
+	p.removeLocked(e, reason)
 }
 
 // SessionFiles lists the files of a session.
 func (p *Pool) SessionFiles(ctx context.Context, id pyth.SessionID) (files []pyth.FileInfo, err error) {
-	err = p.withSession(id, func(s Sandbox) error {
+	err = p.withSession(id, func(s SessionRunner) error {
 		files, err = s.Files(ctx)
 		return err
 	})
@@ -124,61 +103,46 @@ func (p *Pool) SessionFiles(ctx context.Context, id pyth.SessionID) (files []pyt
 
 // WriteSessionFile replaces a file of a session.
 func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
-	err = p.withSession(id, func(s Sandbox) error {
+	err = p.withSession(id, func(s SessionRunner) error {
 		created, err = s.WriteFile(ctx, path, content)
 		return err
 	})
 	return created, err
 }
 
-// ReadSessionFile passes a file of a session on.
+// ReadSessionFile passes a file of a session to the function.
 func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
-	return p.withSession(id, func(s Sandbox) error { return s.ReadFile(ctx, path, to) })
+	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
 }
 
 // DeleteSessionFile deletes a file of a session.
 func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path string) error {
-	return p.withSession(id, func(s Sandbox) error { return s.DeleteFile(ctx, path) })
+	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession uses the sandbox of a session in which nothing runs. It takes no
-// place among those that run.
-func (p *Pool) withSession(id pyth.SessionID, use func(Sandbox) error) error {
+// withSession calls use with the sandbox of a session in which nothing runs. It does
+// not count as a running job.
+func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
-	m := p.sessions[id]
-	if p.closed || m == nil || m.user != nil || m.busy {
+	e := p.leases.session(id)
+	if p.closed || e == nil {
 		p.mu.Unlock()
 		return gone()
 	}
-	m.busy = true
+	e.busy = true
 	p.all.Add(1)
 	p.mu.Unlock()
-	err := use(m.sandbox)
+	err := use(e.sandbox)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.all.Done()
-	m.busy = false
-	if m.session == "" {
-		p.remove(m, Closed)
+	e.busy = false
+	if e.session == "" {
+		p.removeLocked(e, Closed)
 	} else {
-		// An error that is for the caller leaves the sandbox as it was.
-		p.keep(m, pyth.ErrorCode(err) == pyth.CodeInternal)
+		// An error for the caller does not harm the sandbox.
+		p.keepSessionLocked(e, pyth.ErrorCode(err) == pyth.CodeInternal)
 	}
-	p.schedule()
+	p.scheduleLocked()
 	return err
-}
-
-// held counts the sandboxes that are nobody else's, with those that will be. The
-// caller holds the lock.
-func (p *Pool) held() int { return len(p.sessions) + len(p.reserved) + p.opening }
-
-// waiting counts the sessions in which nothing runs. The caller holds the lock.
-func (p *Pool) waiting() int {
-	n := 0
-	for _, m := range p.sessions {
-		if m.user == nil {
-			n++
-		}
-	}
-	return n
 }

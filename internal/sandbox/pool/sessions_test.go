@@ -48,11 +48,11 @@ func TestSession(t *testing.T) {
 		if _, err := s.SessionFiles(s.Context(), "a"); err != nil {
 			t.Error(err)
 		}
-		s.expectStats(pool.Stats{Fresh: 1, Sessions: 1})
+		s.expectStats(pool.Stats{Warm: 1, Sessions: 1})
 		s.CloseSession("a")
 		s.CloseSession("a")
 		s.sleep(bootTime)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Idle: 1, pool.Closed: 1})
 		s.expectGone()
 	})
@@ -76,7 +76,7 @@ func TestSession(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		s.sleep(bootTime + removeTime)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
 		s.expectGone()
 	})
@@ -158,7 +158,7 @@ func TestSession(t *testing.T) {
 				t.Fatalf("got %+v, %v", o, err)
 			}
 		}
-		s.expectStats(pool.Stats{Fresh: 1, Sessions: 1})
+		s.expectStats(pool.Stats{Warm: 1, Sessions: 1})
 		s.run(within(job("ann", 0)))
 	})
 

@@ -32,14 +32,14 @@ func TestSandboxOfTenant(t *testing.T) {
 		}
 	})
 
-	on(t, "is waited for while it is renewed rather than that another boots", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+	on(t, "is waited for while it is recycled rather than that another boots", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		s.run(job("ann", 0))
 		s.expectQueued(s.begin(job("ann", 0)), renewTime)
 		s.settle()
 		s.expectStats(pool.Stats{Idle: 1, Tenants: 1})
 	})
 
-	on(t, "is not waited for while it is renewed when a fresh one is ready", nil, func(s *scene) {
+	on(t, "is not waited for while it is recycled when a warm one is ready", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
@@ -47,19 +47,19 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.expectQueued(s.begin(job("ann", 0)), 0)
 	})
 
-	on(t, "is renewed in turn, first those for which a job waits", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+	on(t, "is recycled in turn, first those for which a job waits", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
 		s.warm()
 		s.set(func() { s.bootFails = always })
 		for i, tenant := range []pyth.UserID{"ann", "ann", "bob"} {
 			s.begin(job(tenant, time.Minute+time.Duration(i)))
 		}
 		s.sleep(time.Minute + renewTime/2)
-		s.expectStats(pool.Stats{Renewing: 3, Tenants: 2})
-		// One of ann's is being renewed, the other came earlier than bob's.
+		s.expectStats(pool.Stats{Recycling: 3, Tenants: 2})
+		// One of ann's is being recycled, the other came earlier than bob's.
 		s.expectQueued(s.begin(job("bob", 0)), renewTime/2+renewTime)
 	})
 
-	on(t, "is not one of ever more when the tenant asks for more than can be renewed", func(m *machine) {
+	on(t, "is not one of ever more when the tenant asks for more than can be recycled", func(m *machine) {
 		m.Warm, m.MaxBoots, m.MaxPerTenant = 2, 1, 1
 	}, func(s *scene) {
 		s.warm()
@@ -77,9 +77,9 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.sleep(renewTime + time.Minute - 1)
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 		s.sleep(1)
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.Idle: 1})
 	})
 
@@ -101,8 +101,8 @@ func TestSandboxOfTenant(t *testing.T) {
 			s.run(job("ann", 0))
 			s.warm()
 		}
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 2})
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 2})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 	})
 
 	on(t, "serves one job when none is kept", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
@@ -111,23 +111,23 @@ func TestSandboxOfTenant(t *testing.T) {
 			s.run(job("ann", 0))
 			s.warm()
 		}
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 3})
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 3})
+		s.expectStats(pool.Stats{Warm: 1})
 	})
 }
 
 func TestIsolatedJob(t *testing.T) {
-	on(t, "has a fresh sandbox that is destroyed after it", nil, func(s *scene) {
+	on(t, "has a warm sandbox that is destroyed after it", nil, func(s *scene) {
 		s.warm()
 		own := s.run(job("ann", 0))
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 		isolated := s.begin(alone(job("ann", time.Minute)))
 		s.expectStats(pool.Stats{Booting: 1, Idle: 1, Running: 1, Tenants: 1})
 		s.expectQueued(isolated, 0)
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 1, Idle: 1, Tenants: 1})
-		s.expectRemoved(map[pool.Reason]int{pool.Spent: 1})
+		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
+		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
 		if again := s.run(job("ann", 0)); s.home(again) != s.home(own) {
 			s.Error("the tenant's own sandbox was not used again")
 		}
@@ -136,7 +136,7 @@ func TestIsolatedJob(t *testing.T) {
 	on(t, "leaves nothing of a tenant who has no other", nil, func(s *scene) {
 		s.run(alone(job("ann", 0)))
 		s.warm()
-		s.expectStats(pool.Stats{Fresh: 1})
+		s.expectStats(pool.Stats{Warm: 1})
 	})
 
 	on(t, "does not wait for the tenant's sandboxes", func(m *machine) { m.Warm = 0 }, func(s *scene) {

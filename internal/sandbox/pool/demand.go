@@ -1,0 +1,123 @@
+package pool
+
+import (
+	"maps"
+	"math"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// demand is the rate at which warm sandboxes are taken, and the duration of a boot.
+// Both are exponentially weighted averages.
+type demand struct {
+	rate float64 // per second, at the time at
+	at   time.Time
+	boot float64 // seconds
+}
+
+// demandWindow is the time constant of the rate.
+const demandWindow = 10 * time.Second
+
+// taken counts a warm sandbox that a job takes.
+func (d *demand) taken(now time.Time) {
+	d.rate = d.rateAt(now) + 1/demandWindow.Seconds()
+	d.at = now
+}
+
+// rateAt returns the rate at the time.
+func (d *demand) rateAt(now time.Time) float64 {
+	return d.rate * math.Exp(-now.Sub(d.at).Seconds()/demandWindow.Seconds())
+}
+
+// booted adds the duration of a boot to the average.
+func (d *demand) booted(took time.Duration) {
+	if d.boot == 0 {
+		d.boot = took.Seconds()
+	}
+	d.boot += (took.Seconds() - d.boot) / 8
+}
+
+// wanted returns the number of warm sandboxes for each runtime: the minimum plus
+// the number that is taken during twice the duration of a boot, so that an ordinary
+// burst of jobs finds enough. If the sum exceeds MaxWarm, runtimes share the room in
+// proportion to their demand.
+func (s *stock) wanted() map[pyth.Runtime]int {
+	wanted := map[pyth.Runtime]int{pyth.PythonRuntime: s.config.Warm, pyth.NodeRuntime: s.config.WarmNode}
+	for _, runtime := range s.config.Runtimes {
+		wanted[runtime] = s.config.WarmRuntimes
+	}
+	room := s.config.MaxWarm
+	for _, n := range wanted {
+		room = max(room-n, 0)
+	}
+	expected, total := make(map[pyth.Runtime]int), 0
+	for runtime, d := range s.demand {
+		expected[runtime] = int(math.Round(2 * d.rateAt(time.Now()) * d.boot))
+		total += expected[runtime]
+	}
+	for runtime, n := range expected {
+		if total > room {
+			n = n * room / total
+		}
+		wanted[runtime] += n
+	}
+	return wanted
+}
+
+// nextBoot returns the kind to boot next, if any: first for jobs that lack a
+// sandbox, in their order, then for runtimes with too few warm ones.
+func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
+	have := maps.Clone(s.bootingFor)
+	for _, e := range s.warm {
+		have[kind{e.runtime, e.root.layers}]++
+	}
+	for _, w := range lacking {
+		k := kindOf(w.job)
+		if have[k]--; have[k] < 0 {
+			return k, true
+		}
+	}
+	wanted := s.wanted()
+	for _, runtime := range s.runtimes {
+		if k := (kind{runtime: runtime}); have[k] < wanted[runtime] {
+			return k, true
+		}
+	}
+	return kind{}, false
+}
+
+// Limits of the delay after a failed boot.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// backoff delays boots after a failed one, so that a host on which every boot fails
+// is not kept busy.
+type backoff struct {
+	delay time.Duration
+	// failures counts the failed boots since the last success.
+	failures int
+	timer    *time.Timer
+}
+
+// begin starts the delay. then runs at its end.
+func (b *backoff) begin(then func()) {
+	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
+	b.timer = time.AfterFunc(b.delay, then)
+}
+
+// end ends the delay.
+func (b *backoff) end() {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+}
+
+// reset forgets all failures.
+func (b *backoff) reset() { b.delay, b.failures = 0, 0 }
+
+// active reports whether boots are delayed now.
+func (b *backoff) active() bool { return b.timer != nil }

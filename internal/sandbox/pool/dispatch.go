@@ -1,0 +1,211 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// attempts is the number of sandboxes in which a job is tried. A sandbox may die
+// while it waits, but several in a row mean that the host has a problem.
+const attempts = 3
+
+// Dispatch runs the job in a sandbox of its tenant. A job without a tenant belongs
+// to the server itself and needs no capacity.
+func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
+	arrived := time.Now()
+	for attempt := 1; ; attempt++ {
+		e, err := p.acquire(ctx, job, attempt > 1)
+		if err != nil {
+			return canceledOr(ctx, err)
+		}
+		queued := time.Since(arrived)
+		outcome, err := e.sandbox.Run(ctx, job, events)
+		p.release(e, job, outcome, err)
+		if err == nil {
+			outcome.Usage.Queued = queued
+			p.config.Observer.Ran(outcome)
+			return outcome, nil
+		}
+		if refused := job.Secrets.Await(); refused != nil {
+			return nil, refused // No sandbox may have the secrets.
+		}
+		if job.Session != "" {
+			p.config.Logger.Warn("session sandbox did not start the job", "error", err)
+			return &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}, nil
+		}
+		p.config.Logger.Warn("sandbox did not start the job", "error", err)
+		if attempt == attempts || ctx.Err() != nil || reservationOf(job) != "" {
+			return canceledOr(ctx, unavailable(err))
+		}
+	}
+}
+
+// acquire waits for a sandbox for the job.
+func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {
+	w, err := p.enqueue(job, again)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-w.assigned:
+		return a.entry, a.err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queue.cancel(w) {
+		p.scheduleLocked()
+		return nil, ctx.Err()
+	}
+	// The job was assigned a sandbox at the same moment. Return it unused.
+	if a := <-w.assigned; a.err == nil {
+		p.stock.disown(a.entry)
+		p.stopLocked(a.entry, job)
+		switch {
+		case a.entry.session != "":
+			// It never becomes anybody else's.
+			p.keepSessionLocked(a.entry, false)
+		case reservationOf(job) != "":
+			p.removeLocked(a.entry, Closed)
+		default:
+			p.placeLocked(a.entry)
+		}
+		p.scheduleLocked()
+		p.all.Done()
+	}
+	return nil, ctx.Err()
+}
+
+// enqueue adds the job to the queue and starts it if possible.
+func (p *Pool) enqueue(job *pyth.Job, again bool) (*waiter, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, draining()
+	}
+	w, err := p.queue.add(job, again)
+	if err != nil {
+		p.config.Observer.Refused()
+		return nil, err
+	}
+	p.scheduleLocked()
+	return w, nil
+}
+
+// release returns a sandbox after a run.
+func (p *Pool) release(e *entry, job *pyth.Job, outcome *pyth.Outcome, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.all.Done()
+	p.stopLocked(e, job)
+	e.runs++
+	e.runtime = job.RunsOn()
+	switch {
+	case e.session != "":
+		p.keepSessionLocked(e, err != nil || outcome.SessionEnded)
+	case p.closed:
+		p.removeLocked(e, Drained)
+	case err != nil:
+		p.removeLocked(e, Broken)
+	case e.tenant != nil && e.root.image == "" && e.root.layers != e.tenant.layers:
+		p.removeLocked(e, Outdated)
+	case e.tenant == nil || p.config.MaxRuns > 0 && e.runs >= p.config.MaxRuns:
+		p.removeLocked(e, MaxRuns)
+	default:
+		p.recycleLocked(e)
+	}
+	p.scheduleLocked()
+}
+
+// startLocked records that a job of the tenant uses the sandbox.
+func (p *Pool) startLocked(e *entry, t *tenant, job *pyth.Job) {
+	p.all.Add(1)
+	e.user = t
+	p.queue.started(t, job)
+}
+
+// stopLocked records that the job no longer uses the sandbox.
+func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
+	t := e.user
+	e.user = nil
+	p.queue.stopped(t, job)
+}
+
+// scheduleLocked starts jobs, one of each tenant in turn, while there are sandboxes
+// and capacity. Then it boots sandboxes that are missing.
+func (p *Pool) scheduleLocked() {
+	full, short := false, false
+	for i := 0; i < len(p.queue.turn); {
+		t := p.queue.turn[i]
+		switch {
+		case full && !t.system() || p.queue.full(t):
+			i++
+		case !t.system() && !p.queue.fits(p.queue.running, p.queue.promised, t.queue[0].job):
+			// Reserve freed capacity for it, so that small jobs cannot starve a large
+			// one.
+			full = true
+			i++
+		case p.assignLocked(t):
+			p.queue.rotate(i)
+		default:
+			// Evict an idle sandbox for it now, before the sandbox's tenant, which
+			// comes later in this loop, starts another job there.
+			if !short {
+				p.fillLocked()
+			}
+			short = true
+			i++
+		}
+	}
+	p.fillLocked()
+}
+
+// assignLocked gives the tenant's first job a sandbox, or an error. It returns false
+// if there is no sandbox.
+func (p *Pool) assignLocked(t *tenant) bool {
+	w := t.queue[0]
+	e, err := p.findLocked(t, w.job)
+	if e == nil && err == nil {
+		return false
+	}
+	p.queue.take(t, 0)
+	if err != nil {
+		w.assigned <- assignment{err: err}
+		p.queue.forget(t)
+		return true
+	}
+	p.startLocked(e, t, w.job)
+	w.assigned <- assignment{entry: e}
+	return true
+}
+
+// findLocked returns the sandbox for a job; nil if none is ready.
+func (p *Pool) findLocked(t *tenant, job *pyth.Job) (*entry, error) {
+	if job.Session != "" {
+		if e := p.leases.session(job.Session); e != nil {
+			return e, nil
+		}
+		return nil, gone()
+	}
+	if id := reservationOf(job); id != "" {
+		r := p.leases.reserved[id]
+		if r == nil || r.tenant != t.id {
+			return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such sandbox. It may have been used, or have expired. Reserve another.")
+		}
+		p.leases.unreserve(r)
+		return r.entry, nil
+	}
+	for _, e := range p.stock.outdated(t) {
+		p.removeLocked(e, Outdated)
+	}
+	if e := p.stock.blocking(t, job); e != nil {
+		p.removeLocked(e, Evicted)
+	}
+	e := p.stock.choose(t, job)
+	if e != nil {
+		p.stock.take(e, t, job)
+	}
+	return e, nil
+}

@@ -1,0 +1,99 @@
+package pool
+
+import (
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// leases holds the sandboxes that belong to one session or one reservation. The
+// pool's lock protects it.
+type leases struct {
+	config   *Config
+	sessions map[pyth.SessionID]*entry
+	reserved map[pyth.ReservationID]*reservation
+	// perTenant counts the reservations of each tenant, including pending ones.
+	perTenant map[pyth.UserID]int
+	// opening counts the sessions and reservations that are being opened.
+	opening int
+}
+
+// reservation is a sandbox that waits for one job of its tenant.
+type reservation struct {
+	id     pyth.ReservationID
+	tenant pyth.UserID
+	entry  *entry
+	expiry *time.Timer
+}
+
+func newLeases(config *Config) leases {
+	return leases{
+		config: config, sessions: make(map[pyth.SessionID]*entry),
+		reserved: make(map[pyth.ReservationID]*reservation), perTenant: make(map[pyth.UserID]int),
+	}
+}
+
+// full reports whether sessions and reservations have reached their maximum.
+func (l *leases) full() bool {
+	return len(l.sessions)+len(l.reserved)+l.opening >= l.config.MaxSessions
+}
+
+// openSession assigns the sandbox to the session.
+func (l *leases) openSession(id pyth.SessionID, e *entry) {
+	e.session = id
+	l.sessions[id] = e
+}
+
+// endSession ends the session of the sandbox.
+func (l *leases) endSession(e *entry) {
+	delete(l.sessions, e.session)
+	e.session = ""
+}
+
+// session returns the sandbox of a session if no job or file operation uses it;
+// otherwise nil.
+func (l *leases) session(id pyth.SessionID) *entry {
+	if e := l.sessions[id]; e != nil && !e.inUse() {
+		return e
+	}
+	return nil
+}
+
+// idleSessions counts the sessions without a running job.
+func (l *leases) idleSessions() int {
+	n := 0
+	for _, e := range l.sessions {
+		if e.user == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// reserve assigns the sandbox to the reservation.
+func (l *leases) reserve(r *reservation) {
+	r.entry.reservation = r
+	l.reserved[r.id] = r
+}
+
+// unreserve ends a reservation.
+func (l *leases) unreserve(r *reservation) {
+	r.expiry.Stop()
+	r.entry.reservation = nil
+	delete(l.reserved, r.id)
+	l.countReservation(r.tenant, -1)
+}
+
+func (l *leases) countReservation(user pyth.UserID, by int) {
+	if l.perTenant[user] += by; l.perTenant[user] == 0 {
+		delete(l.perTenant, user)
+	}
+}
+
+// reservationOf returns the reservation that the job uses; "" for none.
+func reservationOf(job *pyth.Job) pyth.ReservationID {
+	if job.Encrypted == nil {
+		return ""
+	}
+	return job.Encrypted.Sandbox
+}

@@ -1,0 +1,119 @@
+package pool
+
+import "time"
+
+// placeLocked makes a sandbox wait for a job.
+func (p *Pool) placeLocked(e *entry) {
+	switch {
+	case e.ended():
+		// guard ignores a sandbox that ends while it is in use.
+		p.removeLocked(e, Broken)
+		return
+	case p.closed:
+		p.removeLocked(e, Drained)
+		return
+	}
+	p.stock.place(e)
+	if d := p.stock.maxIdle(e); d > 0 {
+		e.since = time.Now()
+		e.expiry = time.AfterFunc(d, func() { p.expire(e) })
+	}
+}
+
+// expire removes a sandbox that has waited for too long. It keeps the wanted number
+// of warm ones.
+func (p *Pool) expire(e *entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A job may have used the sandbox before this got the lock.
+	if e.expiry == nil || time.Since(e.since) < p.stock.maxIdle(e) {
+		return
+	}
+	if p.stock.needed(e, len(p.queue.lacking())) {
+		e.expiry.Reset(p.stock.maxIdle(e))
+		return
+	}
+	p.removeLocked(e, Idle)
+	p.scheduleLocked()
+}
+
+// recycleLocked makes a sandbox ready for its tenant's next job, in the background.
+func (p *Pool) recycleLocked(e *entry) {
+	e.tenant.recycling = append(e.tenant.recycling, e)
+	p.stock.dirty = append(p.stock.dirty, e)
+	p.startRecyclingLocked()
+}
+
+// startRecyclingLocked recycles only as many sandboxes as the processors can serve
+// at once, so that the first is ready soon.
+func (p *Pool) startRecyclingLocked() {
+	for e := p.stock.nextDirty(); e != nil; e = p.stock.nextDirty() {
+		p.stock.recycling++
+		p.all.Go(func() { p.recycle(e) })
+	}
+}
+
+func (p *Pool) recycle(e *entry) {
+	err := e.sandbox.Recycle(p.ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stock.recycling--
+	e.tenant.recycling = remove(e.tenant.recycling, e)
+	p.startRecyclingLocked()
+	switch {
+	case err == nil:
+		p.placeLocked(e)
+	case p.closed:
+		p.removeLocked(e, Drained)
+	default:
+		p.config.Logger.Warn("sandbox could not be recycled", "error", err)
+		p.removeLocked(e, Broken)
+	}
+	p.scheduleLocked()
+}
+
+// guard removes a sandbox that ends while it waits. If a sandbox ends while it is in
+// use, its user gets an error.
+func (p *Pool) guard(e *entry) {
+	select {
+	case <-e.sandbox.Done():
+	case <-p.ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.stock.unplace(e):
+		p.config.Logger.Warn("sandbox ended while it waited")
+		p.removeLocked(e, Broken)
+	case e.session != "" && !e.inUse():
+		p.endSessionLocked(e, Broken)
+	case e.reservation != nil && e.user == nil:
+		p.leases.unreserve(e.reservation)
+		p.removeLocked(e, Broken)
+	default:
+		return
+	}
+	p.scheduleLocked()
+}
+
+// removeLocked destroys a sandbox in the background.
+func (p *Pool) removeLocked(e *entry, reason Reason) {
+	p.stock.unplace(e)
+	if t := e.tenant; t != nil {
+		t.sandboxes--
+		p.queue.forget(t)
+	}
+	p.stock.removing++
+	p.config.Observer.Removed(reason)
+	p.all.Go(func() {
+		if err := e.sandbox.Close(); err != nil {
+			p.config.Logger.Error("sandbox was not removed completely", "error", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.stock.total--
+		p.stock.removing--
+		p.scheduleLocked()
+	})
+}

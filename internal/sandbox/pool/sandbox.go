@@ -1,0 +1,125 @@
+package pool
+
+import (
+	"context"
+	"io"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Runner runs jobs in a sandbox, one at a time.
+type Runner interface {
+	// Run fails only if the job did not start.
+	Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error)
+	// Recycle makes the sandbox ready for the next job of the same tenant. After an
+	// error the sandbox is unusable.
+	Recycle(ctx context.Context) error
+}
+
+// SessionRunner holds a session, whose jobs need no Recycle between them.
+type SessionRunner interface {
+	// Open prepares a warm sandbox for the session.
+	Open(ctx context.Context, spec *pyth.SessionSpec) error
+	// Files and the other methods access the files of the session.
+	Files(ctx context.Context) ([]pyth.FileInfo, error)
+	WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error)
+	ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error
+	DeleteFile(ctx context.Context, path string) error
+}
+
+// Keyer generates keys for sealed passwords.
+type Keyer interface {
+	// Key makes a warm sandbox generate a key pair for the password of its job. It
+	// returns the public key.
+	Key(ctx context.Context) (public []byte, err error)
+}
+
+// Sandbox is a booted sandbox.
+type Sandbox interface {
+	Runner
+	SessionRunner
+	Keyer
+	// Done is closed when the sandbox has ended, by itself or by Close.
+	Done() <-chan struct{}
+	// Close destroys the sandbox. It must always be called.
+	Close() error
+}
+
+// entry is a sandbox in the pool.
+type entry struct {
+	sandbox Sandbox
+	// tenant owns the sandbox; nil while it is warm, and for a sandbox that serves a
+	// single execution.
+	tenant *tenant
+	// user is the tenant whose job runs now; nil if none does.
+	user *tenant
+	// runs counts the finished jobs.
+	runs int
+	// session is the session in the sandbox; "" if there is none.
+	session pyth.SessionID
+	// reservation is the reservation of the sandbox; nil if there is none.
+	reservation *reservation
+	// busy reports that an operation on the session's files is in progress.
+	busy bool
+	// runtime is the runtime whose interpreter waits in the sandbox, or ran last.
+	runtime pyth.Runtime
+	root    root
+	// expiry removes the sandbox after it has waited for too long since the time
+	// since; nil while it does not wait.
+	expiry *time.Timer
+	since  time.Time
+}
+
+// ended reports whether the sandbox has ended.
+func (e *entry) ended() bool {
+	select {
+	case <-e.sandbox.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// inUse reports whether a job or a file operation uses the sandbox.
+func (e *entry) inUse() bool { return e.user != nil || e.busy }
+
+// root is the file system of a sandbox. It is fixed at boot.
+type root struct {
+	// image is a custom image; "" for the image of the built-in runtimes, which they
+	// share.
+	image  pyth.Runtime
+	layers pyth.Layers
+}
+
+// rootOf returns the file system that a job needs.
+func rootOf(job *pyth.Job) root { return root{job.Runtime, job.Layers} }
+
+// kind identifies warm sandboxes that can replace each other.
+type kind struct {
+	runtime pyth.Runtime
+	layers  pyth.Layers
+}
+
+// kindOf returns the kind of sandbox that suits a job best.
+func kindOf(job *pyth.Job) kind { return kind{job.RunsOn(), job.Layers} }
+
+// root returns the file system of sandboxes of the kind.
+func (k kind) root() root {
+	switch k.runtime {
+	case pyth.PythonRuntime, pyth.NodeRuntime:
+		return root{layers: k.layers}
+	}
+	return root{k.runtime, k.layers}
+}
+
+// withRoot returns the entries that have the file system.
+func withRoot(entries []*entry, r root) []*entry {
+	var found []*entry
+	for _, e := range entries {
+		if e.root == r {
+			found = append(found, e)
+		}
+	}
+	return found
+}
