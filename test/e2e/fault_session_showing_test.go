@@ -116,7 +116,7 @@ func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
 			{code: class},
 			{code: "class Small(Drop):\n    def __repr__(self): return 'S'\n\nSmall('value')", stdout: "value <run 2> 4 None\n", shows: "S"},
 			{code: "[\n Small('element')]", stdout: "element <run 3> 1 None\n", shows: "[S]"},
-			{code: "class Fails(Small):\n    def __del__(self): raise ValueError(self.name)\nFails('lost')", stderr: "    def __del__(self): raise ValueError(self.name)\nValueError: lost\n", shows: "S"},
+			{code: "class Fails(Small):\n    def __del__(self): raise ValueError(self.name)\nFails('lost')", stderr: "ValueError: lost\n", shows: "S"},
 		},
 		"errors and streams": {
 			{code: class + "def f(d): 1 / 0\nf(Drop('local'))", exit: 1, raises: "ZeroDivisionError"},
@@ -127,6 +127,7 @@ func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
 		"a module with the name of one that shows errors": {
 			{code: "for name in 'traceback', 'linecache': open(name + '.py', 'w').write('raise SystemError')\ndef f():\n    1 / 0\nf()", exit: 1, raises: "ZeroDivisionError", stderr: "    f()\n    ~^^\n  File \"<run 1>\", line 3, in f\n    1 / 0\n    ~~^~~\n"},
 			{code: "import linecache", exit: 1, raises: "SystemError", stderr: "    import linecache\n"},
+			{code: "import os\nos.remove('linecache.py')\nimport linecache\nprint(linecache.getline('<run 1>', 2))", stdout: "def f():\n\n"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

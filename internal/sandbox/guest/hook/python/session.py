@@ -399,16 +399,24 @@ class Session:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
     def watch(self):
-        """Has processes that multiprocessing spawns get the definitions of the runs."""
+        """Prepares modules of the library for sessions, now or once they are imported."""
         watch = self.hook["load"]("results")["watch_imports"]
         library = os.__file__.rpartition("/")[0]
+        instruments = {"linecache": self.instrument_linecache, "multiprocessing": lambda module: self.watch()}
+        instruments = {name: f for name, f in instruments.items() if name not in self.modules}
+        if instruments:
+            watch(library, instruments)
         spawn = self.modules.get("multiprocessing.spawn")
         if spawn is not None:
             self.instrument_spawn(spawn)
-        elif "multiprocessing" not in self.modules:
-            watch(library, {"multiprocessing": lambda module: self.watch()})
-        else:
+        elif "multiprocessing" in self.modules:
             watch(library + "/multiprocessing", {"multiprocessing.spawn": self.instrument_spawn})
+
+    def instrument_linecache(self, module):
+        """Has a module know the lines of all runs."""
+        for name, entry in linecache.cache.items():
+            if name == MAIN or name.startswith("<run "):
+                module.cache[name] = entry
 
     def instrument_spawn(self, spawn):
         original = vars(spawn).get("get_preparation_data")
@@ -499,13 +507,7 @@ class Session:
 
     def publish(self, name, lines):
         """Has linecache know the lines of a run."""
-        known = self.modules.get("linecache")
-        if os.access("/work/linecache.py", os.F_OK):
-            if known is linecache:
-                del self.modules["linecache"]  # The program is to import its own.
-        elif known is None:
-            known = self.modules["linecache"] = linecache
-        for module in (linecache, known):
+        for module in (linecache, self.modules.get("linecache")):
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
