@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -132,6 +133,17 @@ func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
 		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
 			t.Errorf("%s: got %+v, %v", name, o, err)
 		}
+	}
+}
+
+func TestReceiveBoundsTheFormsOfAValue(t *testing.T) {
+	forms := make(map[string][]byte)
+	for i := range 200_000 {
+		forms[fmt.Sprintf("text/f%d", i)] = nil
+	}
+	o, err := hear(t, false, say(protocol.KindResult, protocol.EncodeResult(forms), protocol.KindExit, protocol.Exit{}))
+	if err != nil || o.Status != pyth.StatusSucceeded || len(o.Results) != 1 || len(o.Results[0]) != maxForms || !o.ResultsTruncated {
+		t.Errorf("%d results, truncated %v, %v", len(o.Results), o.ResultsTruncated, err)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 const (
 	maxResults     = 100
 	maxResultBytes = 8 << 20
+	// maxForms bounds the media types of one value.
+	maxForms = 100
 	// maxSkippedResults bounds what is told of results that are left out.
 	maxSkippedResults = 100
 )
@@ -30,7 +32,12 @@ func (r *run) result(payload []byte) {
 		return
 	}
 	result := make(pyth.Result)
+	forms := 0
 	for media, data := range protocol.DecodeResult(payload) {
+		if forms++; forms > maxForms {
+			r.outcome.ResultsTruncated = true
+			break
+		}
 		if !mediaType.MatchString(media) {
 			continue
 		}

@@ -22,6 +22,19 @@ def write():
     d = os.open("/run/results", os.O_WRONLY)
     while True: os.write(d, b"\xff" * 65536)
 `,
+	"frames that are empty": `
+import os
+def write():
+    d = os.open("/run/results", os.O_WRONLY)
+    while True: os.write(d, b"\0" * 65536)
+`,
+	"frames that are tiny": `
+import os
+def write():
+    d = os.open("/run/results", os.O_WRONLY)
+    m = b"\0\0\0\2{}" * 10000
+    while True: os.write(d, m)
+`,
 	"bytes one by one": `
 import os
 def write():

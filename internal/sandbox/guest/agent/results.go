@@ -36,6 +36,9 @@ const (
 	// maxShown bounds the bytes of all values of a run, of which the host keeps
 	// less.
 	maxShown = 2 * protocol.MaxResult
+	// maxShownValues bounds the number of values, however small. The host keeps
+	// fewer.
+	maxShownValues = 1000
 )
 
 // relayResults sends the rich values that have come whole, out of at most so
@@ -58,7 +61,7 @@ func (r *run) relayResults(most int) error {
 		r.shown = append(r.shown, r.buffer[:n]...)
 		for len(r.shown) >= 4 {
 			size := int(binary.BigEndian.Uint32(r.shown))
-			if r.shownBytes+size > maxShown || size > protocol.MaxResult || !r.job.Results {
+			if r.shownValues >= maxShownValues || r.shownBytes+size > maxShown || size > protocol.MaxResult || !r.job.Results {
 				r.dropped, r.shown = true, nil
 				break
 			}
@@ -70,6 +73,7 @@ func (r *run) relayResults(most int) error {
 			}
 			r.shown = r.shown[4+size:]
 			r.shownBytes += 4 + size
+			r.shownValues++
 		}
 	}
 	return nil

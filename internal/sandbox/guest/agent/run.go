@@ -24,10 +24,10 @@ type run struct {
 	// shown is what was read of a rich value that is not whole yet, reply what
 	// was read of a session's answer.
 	shown, reply []byte
-	// shownBytes is the size of all rich values that were sent, dropped whether
-	// no further ones are.
-	shownBytes int
-	dropped    bool
+	// shownBytes and shownValues are the size and number of all rich values that
+	// were sent, dropped whether no further ones are.
+	shownBytes, shownValues int
+	dropped                 bool
 	// interruption is that of a session's run.
 	interruption interruption
 	buffer       [64 << 10]byte
