@@ -16,6 +16,10 @@ import (
 const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC |
 	linux.CLONE_NEWUTS | linux.CLONE_NEWPID | linux.CLONE_NEWCGROUP
 
+// newTime is the flag of unshare and clone3 that makes a time namespace. In the
+// flags of clone it is part of a signal's number.
+const newTime = 0x80
+
 // restrictPrograms takes system calls from programs that the agent needs, or that
 // store what no limit counts, in the tables of the sandbox's kernel:
 //
@@ -52,7 +56,9 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	case "clone":
 		return refusing(call, linuxerr.EPERM, func(args arch.SyscallArguments) bool { return args[0].Uint64()&newNamespaces != 0 })
 	case "unshare":
-		return refusing(call, linuxerr.EPERM, func(args arch.SyscallArguments) bool { return args[0].Uint64()&newNamespaces != 0 })
+		return refusing(call, linuxerr.EPERM, func(args arch.SyscallArguments) bool {
+			return args[0].Uint64()&(newNamespaces|newTime) != 0
+		})
 	case "clone3":
 		return clone3(call)
 	case "setns":
@@ -115,7 +121,7 @@ func clone3(call kernel.SyscallFn) kernel.SyscallFn {
 			}
 		}
 		switch {
-		case c.Flags&newNamespaces != 0:
+		case c.Flags&(newNamespaces|newTime) != 0:
 			return 0, nil, linuxerr.EPERM
 		case c.Flags&linux.CLONE_DETACHED != 0, c.Flags&(linux.CLONE_THREAD|linux.CLONE_PARENT) != 0 && c.ExitSignal != 0:
 			return 0, nil, linuxerr.EINVAL

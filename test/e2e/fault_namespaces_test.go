@@ -30,6 +30,8 @@ all.add(call(435, args, 64))
 `, flags)
 			}
 			code += `
+all.add(call(272, 0x80))
+all.add(call(435, struct.pack('11Q', 0x80, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88))
 for ns in os.listdir('/proc/self/ns'):
     try:
         all.add(call(308, os.open('/proc/self/ns/' + ns, os.O_RDONLY), 0))
