@@ -44,7 +44,7 @@ func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
 		says string
 	}{
 		"another one":         {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key that the accounts in the database were made with"},
-		"half of it":          {key[:16], 0o600, "it has 16 bytes, not 32"},
+		"half of it":          {key[:16], 0o600, "it has 16 bytes; expected 32"},
 		"one that others see": {key, 0o644, "run `chmod 600 " + path + "`"},
 	} {
 		if err := errors.Join(os.WriteFile(path, c.key, c.mode), os.Chmod(path, c.mode)); err != nil {

@@ -19,7 +19,6 @@ func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
 
 // TestSessionFaultINodeObjects has consoles' rule for what begins with a brace.
 func TestSessionFaultINodeObjects(t *testing.T) {
-	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "{ a: [1], 'b': 2 }").shows(t, "{ a: [ 1 ], b: 2 }")
 		s.in(t, "{ n: { m: 5 } }.n.m").shows(t, "5")
@@ -38,7 +37,6 @@ func TestSessionFaultINodeObjects(t *testing.T) {
 // TestSessionFaultDNodeSurvives has programs take from the session what they
 // can reach.
 func TestSessionFaultDNodeSurvives(t *testing.T) {
-	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range []string{
@@ -97,7 +95,6 @@ func TestSessionFaultNNodeChildren(t *testing.T) {
 
 // TestSessionFaultANodeInput reads a run's input by its names.
 func TestSessionFaultANodeInput(t *testing.T) {
-	t.Parallel()
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
 			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")

@@ -18,7 +18,6 @@ func inBoth(t *testing.T, do func(t *testing.T, s *session)) {
 }
 
 func TestASessionOfNodeKeepsItsState(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = [1]; const y = 2; var z = 3; class C { n() { return x.length; } }\nfunction f(n) { return n + x.length; }").prints(t, "")
 		s.in(t, "x.push(2); console.log(f(40), y, z, new C().n())").prints(t, "42 2 3 2\n")
@@ -42,7 +41,6 @@ func TestASessionOfNodeKeepsItsState(t *testing.T) {
 }
 
 func TestASessionOfNodeImports(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, `require('fs').writeFileSync('own.mjs', 'export default 1; export const two = 2; export const url = import.meta.url;');
 require('fs').writeFileSync('old.cjs', 'exports.three = 3;');`).prints(t, "")
@@ -66,7 +64,6 @@ throw new Error('line 10');`).ends(t, "failed").tells(t, "Error", "line 10", 10)
 }
 
 func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		given := object{"args": []string{"é", "b"}, "stdin": "one\ntwo\n", "env": object{"A": "1", "K": "given"}}
 		s.in(t, "process.env.K = 'kept'").ends(t, "succeeded")
@@ -81,7 +78,6 @@ func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
 }
 
 func TestASessionOfNodeReturnsValues(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = { a: [1] }").shows(t)
 		s.in(t, "x").shows(t, "{ a: [ 1 ] }")
@@ -120,7 +116,6 @@ func (x *execution) tells(t testing.TB, name, message string, line int) {
 }
 
 func TestASessionOfNodeTellsOfErrors(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "function f() {\n  throw new RangeError('no')\n}").prints(t, "")
 		x := s.in(t, "console.log('before')\n\nf()").ends(t, "failed")
@@ -142,7 +137,6 @@ func TestASessionOfNodeTellsOfErrors(t *testing.T) {
 }
 
 func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		for code, line := range map[string]int{"1 +": 1, "let a = 1;\nlet b = ;": 2, "const same = 1;\n\nconst same = 2": 3} {
 			x := s.in(t, code).ends(t, "failed")
@@ -159,7 +153,6 @@ func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
 }
 
 func TestExitEndsTheRunOfASessionOfNode(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for code, want := range map[string]int{
@@ -218,7 +211,6 @@ func TestASessionOfNodeReachesWhatItMay(t *testing.T) {
 // TestARunOfNodeIsInterruptedWhereverItIs interrupts runs just after they have
 // printed, while Node goes from one thing to the next.
 func TestARunOfNodeIsInterruptedWhereverItIs(t *testing.T) {
-	t.Parallel()
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for _, code := range []string{
