@@ -65,6 +65,8 @@ type commandPage struct {
 	flags func(t *testing.T) []string
 	// starts is set for a page whose own commands start the server.
 	starts bool
+	// account is set for such a page if it needs an account.
+	account bool
 	// ownData is set for a page whose commands read the server's directory data.
 	ownData bool
 	// env and files are there before the commands run.
@@ -99,6 +101,29 @@ func commandPages(t *testing.T) map[string]commandPage {
 			starts: true, want: []string{`"status":`, "ok       sandbox ", "pyapi_", " 0 damaged"},
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
+		"docs/packages.md": {
+			// The index has a package that is enough for the example, the registry is the
+			// machine's.
+			flags: func(t *testing.T) []string {
+				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
+					"numpy/__init__.py": "class arange(range):\n    def sum(self):\n        return sum(self)\n",
+				}}).Flag()}
+			},
+			want: []string{`"requirement":"numpy>=2"`, `"stdout":"6\n"`, `"name":"@noble/hashes"`, `"stdout":"32\n"`},
+		},
+		"docs/runtimes.md": {
+			starts: true, account: true,
+			env: func(t *testing.T) []string {
+				return []string{
+					"RUNTIME_TAR=" + must(dataScience.tar())(t),
+					"RUNTIME_BUILD=runtime build --suite=bookworm --from-debian " + dataScience.packages + " --exclude " + dataScience.exclude + " -o data-science.tar",
+				}
+			},
+			want: []string{`"text/html":"<div>`, "\n6\n", "data-science runs programs"}, notRun: []string{"needs Docker and a registry of images"},
+		},
+		"docs/secrets.md":        {want: []string{`"stdout":"12 [secret:BILLING_TOKEN]\n"`, `"redactions":1`, `"secrets":[{`}},
+		"docs/sessions.md":       {want: []string{`"stdout":"2432902008176640000\n"`, `"path":"data/measured.csv","sizeBytes":8`}},
+		"docs/zero-knowledge.md": {want: []string{`"stdout":"42\n"`}},
 		"docs/quickstart.md": {registers: true, want: []string{
 			`"stdout":"45 3.14.`, `"status":"timed_out"`, "event: end", `{"text/plain":"5"}`, `"image/svg+xml":"<svg`,
 			`"stdout":"token: [secret:BILLING_TOKEN]\n"`,
@@ -160,6 +185,9 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		case block.language == "sh":
 			// Output of commands ends with a line end, so that it can be compared.
 			script += block.text + "echo\n"
+			if p.account && strings.Contains(block.text, "pyth-on serve") {
+				script += registerOfPages
+			}
 		case slices.Contains(programs, block.language):
 			p.save(t, dir, block)
 		case !slices.Contains(texts, block.language):
@@ -187,7 +215,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		}
 	}
 	if p.starts {
-		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off")
+		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off", "URL=http://127.0.0.1:"+port)
 		t.Cleanup(func() { stopServerOfPage(t, dir) })
 	} else {
 		s := p.server(t, data)
@@ -286,11 +314,20 @@ serve)
         lives "$(cat server.pid)" || { cat server.log; exit 1; }
         sleep 0.1
     done ;;
+runtime)
+    # Another test builds this image with the same flags.
+    [ "$*" = "$RUNTIME_BUILD" ] || { echo "got $*, want $RUNTIME_BUILD"; exit 1; }
+    cp -s "$RUNTIME_TAR" data-science.tar ;;
 users)
     exec '{{binary}}' "$@" <<<'correct horse battery' ;;
 *)
     exec '{{binary}}' "$@" ;;
 esac
+`
+
+// registerOfPages creates the account of a page that starts the server itself.
+const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
+  -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
 // makeOfPages shows what make would do, which fails if the Makefile lacks the

@@ -18,12 +18,13 @@ import (
 // kept from one run of the tests to the next where TEST_RUNTIMES names a
 // directory for it.
 type debianRuntime struct {
-	name string
-	tar  func() (string, error)
+	name, packages, exclude string
+
+	tar func() (string, error)
 }
 
 func ofDebian(name, packages, exclude string) *debianRuntime {
-	return &debianRuntime{name: name, tar: sync.OnceValues(func() (string, error) {
+	return &debianRuntime{name: name, packages: packages, exclude: exclude, tar: sync.OnceValues(func() (string, error) {
 		dir := os.Getenv("TEST_RUNTIMES")
 		if dir == "" {
 			dir = imageDir
