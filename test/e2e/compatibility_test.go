@@ -246,13 +246,13 @@ func describeDifferences(modules []string, total int, all map[string][]differenc
 	}
 	fmt.Fprintf(&b, `# Compatibility
 
-CPython's own regression tests, as Debian packages them for Python 3.11
-(libpython3.11-testsuite), run in a sandbox and outside of one side by side: the
-same files in the same places, as the same ordinary user, without a network. Of
-%d tests in %d modules %d end differently. Here is each of them, with the reason.
+These are CPython's own regression tests, as Debian packages them for Python 3.11
+(libpython3.11-testsuite). They run in a sandbox and outside of one, side by side: the same files
+in the same places, as the same ordinary user, without a network. Of %d tests in %d modules %d
+end differently. This page lists each of them with the reason.
 
-This page is made by a test, which fails for a difference without a reason:
-`+"`scripts/compatibility`"+` runs it, and `+"`make test`"+` a part.
+A test writes this page, and fails for a difference without a reason. `+"`scripts/compatibility`"+` runs
+all of it, and `+"`make test`"+` a part.
 
 `, total, len(modules), differ)
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
