@@ -318,7 +318,11 @@ func TestOpenAPIStatesDefaults(t *testing.T) {
 		eachObject(name, s, func(_ string, n node) {
 			for property, p := range at(n, "properties") {
 				if v, ok := p.(node)["default"]; ok {
+					t.Errorf("%s.%s: generators would take a property with a default for required", name, property)
 					found[name+"."+property] = v
+				}
+				for _, part := range list(p.(node)["allOf"]) {
+					found[name+"."+property] = part.(node)["default"]
 				}
 			}
 		})

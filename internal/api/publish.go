@@ -20,7 +20,8 @@ import (
 //   - a schema whose Go type has forms is a oneOf of them;
 //   - error responses, their headers, and parameters that several operations
 //     have are components;
-//   - schemas of responses allow additional properties, those of requests do not.
+//   - schemas of responses allow additional properties, those of requests do not;
+//   - a default of a request is in an allOf, so that the property stays optional.
 func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	registry := api.Components.Schemas
 	schemas := map[string]*huma.Schema{}
@@ -52,6 +53,7 @@ func publish(api *huma.OpenAPI) *huma.OpenAPI {
 		case responses[name]:
 		default:
 			closeSchema(s)
+			wrapDefaults(s)
 		}
 	}
 	for name := range basesOf(registry, schemas) {
@@ -206,6 +208,24 @@ func closeSchema(s *huma.Schema) {
 		s.Extensions = map[string]any{unevaluated: false}
 	case len(s.Properties) > 0:
 		s.AdditionalProperties = false
+	}
+}
+
+// wrapDefaults moves the default of each property into an allOf. Generators take
+// a property with a default for one that is always there, which holds for answers
+// and not for requests.
+func wrapDefaults(s *huma.Schema) {
+	for _, part := range slices.Concat(s.AllOf, []*huma.Schema{s}) {
+		properties := maps.Clone(part.Properties)
+		for name, p := range properties {
+			if p.Default == nil {
+				continue
+			}
+			inner := *p
+			inner.Description = ""
+			properties[name] = &huma.Schema{Description: p.Description, AllOf: []*huma.Schema{&inner}}
+		}
+		part.Properties = properties
 	}
 }
 
