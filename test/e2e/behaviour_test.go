@@ -51,6 +51,7 @@ func sideBySide(t *testing.T, archives []string, l language) {
 	a := s.register(t)
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			p := parseProgram(t, name, l)
 			inside := make(chan behaviour, 1)
 			go func() { inside <- p.inside(t, a, false) }()

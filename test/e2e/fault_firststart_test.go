@@ -59,6 +59,10 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 
 func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 	t.Parallel()
+	pauses := []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	if testing.Short() {
+		pauses = []time.Duration{0, 100 * time.Millisecond, time.Second}
+	}
 	for name, user := range map[string]func(t *testing.T) (*syscall.SysProcAttr, string){
 		"as root":             func(t *testing.T) (*syscall.SysProcAttr, string) { return nil, dataDir(t) },
 		"as an ordinary user": ordinaryUser,
@@ -71,7 +75,7 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 				}
 			}
 			// Each start comes at once after the kill, and gets as far.
-			for _, pause := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second} {
+			for _, pause := range pauses {
 				killedFirstStart(t, data, attr, pause)
 			}
 			eventually(t, "no process of a start is left", func() bool { return len(programsBelow(data)) == 0 })
