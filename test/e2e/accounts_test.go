@@ -18,7 +18,7 @@ func (a *account) login(t testing.TB) (g authResponse) {
 	return g
 }
 
-func TestLoginsEndAsTheirOwnerSays(t *testing.T) {
+func TestLogoutEndsLogins(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
@@ -54,7 +54,7 @@ func TestLoginsEndAsTheirOwnerSays(t *testing.T) {
 	})
 }
 
-func TestTwoCredentialsMustNameOneUser(t *testing.T) {
+func TestCredentialsMustNameOneUser(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
@@ -75,7 +75,7 @@ func TestTwoCredentialsMustNameOneUser(t *testing.T) {
 	}
 }
 
-func TestTokensEndWhenTheirTimeIsUp(t *testing.T) {
+func TestVerifyRefusesTokensAfterTheirTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--token-ttl=4s")
 	a := s.register(t)

@@ -41,7 +41,7 @@ func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 	}
 }
 
-func TestWhatAnAccountDoesIsInItsAuditLog(t *testing.T) {
+func TestAuditHasWhatAnAccountDoes(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
@@ -81,8 +81,8 @@ func TestWhatAnAccountDoesIsInItsAuditLog(t *testing.T) {
 	}
 }
 
-// TestAnEntryIsProvenToWhoTrustsNobody checks a proof with the example's program.
-func TestAnEntryIsProvenToWhoTrustsNobody(t *testing.T) {
+// TestAuditProofNeedsNoTrust checks a proof with the example's program.
+func TestAuditProofNeedsNoTrust(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a := s.register(t)
@@ -142,7 +142,7 @@ func auditCommand(t *testing.T, data string, args ...string) (out string, failed
 	return string(b), err != nil
 }
 
-func TestTheAuditLogIsCheckedAndExportedWhileTheServerRuns(t *testing.T) {
+func TestAuditVerifyAndExportWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a := s.register(t)
@@ -185,7 +185,7 @@ func TestTheAuditLogIsCheckedAndExportedWhileTheServerRuns(t *testing.T) {
 	}
 }
 
-func TestRetentionDropsWhatEntriesSayAndKeepsTheTree(t *testing.T) {
+func TestAuditRetentionKeepsTheTree(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)

@@ -25,11 +25,11 @@ type behaviour struct {
 	Signal         string
 }
 
-// TestBehaviour runs each program of testdata/behaviour in the sandbox and
+// TestExecuteBehaviour runs each program of testdata/behaviour in the sandbox and
 // with the same interpreter outside, side by side. An archive holds main.py
 // and other files of the working directory; stdin, args (one a line) and env
 // (NAME=VALUE, one a line) are not files but what their names say.
-func TestBehaviour(t *testing.T) {
+func TestExecuteBehaviour(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
 	if len(archives) < 150 {

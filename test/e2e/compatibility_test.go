@@ -26,11 +26,11 @@ const compatibility = "COMPATIBILITY"
 // moduleTime is how long the tests of one module may take.
 const moduleTime = 5 * time.Minute
 
-// TestCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
+// TestExecuteCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
 // in a sandbox and with the same files outside of one, and expects the same of
 // each test. testdata/compatibility/differences says where that is not so, and
 // why.
-func TestCPythonsOwnTests(t *testing.T) {
+func TestExecuteCPythonsOwnTests(t *testing.T) {
 	t.Parallel()
 	report := os.Getenv(compatibility)
 	var modules []string

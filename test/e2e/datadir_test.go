@@ -20,7 +20,7 @@ func serveFails(t *testing.T, data string) string {
 	return out
 }
 
-func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
+func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
@@ -63,7 +63,7 @@ func TestAccountsAreNotServedWithoutTheirRootKey(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-func TestADataDirectoryIsForItsOwnerOnly(t *testing.T) {
+func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	if err := os.Chmod(data, 0o755); err != nil {
@@ -94,7 +94,7 @@ func TestADataDirectoryIsForItsOwnerOnly(t *testing.T) {
 	startIn(t, data, nil)
 }
 
-func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
+func TestServeDoesNotTakeADirectoryOfOthers(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	if err := errors.Join(os.WriteFile(filepath.Join(data, "thesis.tex"), nil, 0o600), os.Chmod(data, 0o775)); err != nil {
@@ -108,7 +108,7 @@ func TestADirectoryOfOthersIsNotTakenAway(t *testing.T) {
 	}
 }
 
-func TestImagesOfEarlierVersionsAreRemovedAtTheStart(t *testing.T) {
+func TestServeRemovesImagesOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	old := filepath.Join(data, "rootfs-0123456789abcdef0123456789abcdef-01234567.erofs")

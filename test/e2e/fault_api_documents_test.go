@@ -16,9 +16,9 @@ type documentedResponse struct {
 	Content map[string]any
 }
 
-// TestFault03DocsShowPackagesAndAllForms checks the page of a real server: every
+// TestDocsFault03ShowPackagesAndAllForms checks the page of a real server: every
 // operation of the document, with each media type of its answers (item 3).
-func TestFault03DocsShowPackagesAndAllForms(t *testing.T) {
+func TestDocsFault03ShowPackagesAndAllForms(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	var document struct {
@@ -56,10 +56,10 @@ func TestFault03DocsShowPackagesAndAllForms(t *testing.T) {
 	}
 }
 
-// TestFault04SessionFilesHaveTheMediaTypeOfTheirNames checks that the document
+// TestSessionFilesFault04HaveTheMediaTypeOfTheirNames checks that the document
 // promises what reading a file sends (item 4); the client compares each answer
 // with the document.
-func TestFault04SessionFilesHaveTheMediaTypeOfTheirNames(t *testing.T) {
+func TestSessionFilesFault04HaveTheMediaTypeOfTheirNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"python", "javascript"} {

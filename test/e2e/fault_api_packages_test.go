@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestFault02PackagesAnswerInJSON checks the media types of changes (item 2).
-func TestFault02PackagesAnswerInJSON(t *testing.T) {
+// TestPackagesFault02AnswerInJSON checks the media types of changes (item 2).
+func TestPackagesFault02AnswerInJSON(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
@@ -33,9 +33,9 @@ func TestFault02PackagesAnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestFault12APackageIsRemovedFromTheListThatHasIt checks DELETE without a
+// TestPackagesFault12RemovalFindsTheList checks DELETE without a
 // language (item 12).
-func TestFault12APackageIsRemovedFromTheListThatHasIt(t *testing.T) {
+func TestPackagesFault12RemovalFindsTheList(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
@@ -60,9 +60,9 @@ func TestFault12APackageIsRemovedFromTheListThatHasIt(t *testing.T) {
 	}
 }
 
-// TestFault13FailuresOfPackagesShowNoHost checks the words of pip and npm, and
+// TestPackagesFault13FailuresShowNoHost checks the words of pip and npm, and
 // their progress (item 13).
-func TestFault13FailuresOfPackagesShowNoHost(t *testing.T) {
+func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
@@ -106,9 +106,9 @@ func TestFault13FailuresOfPackagesShowNoHost(t *testing.T) {
 	}
 }
 
-// TestFault16ChangesOfPackagesWaitForTheirEntry checks that a change is not
+// TestPackagesFault16ChangesWaitForTheirEntry checks that a change is not
 // answered with 2xx when its entry cannot be written (item 16).
-func TestFault16ChangesOfPackagesWaitForTheirEntry(t *testing.T) {
+func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	data := dataDir(t)
@@ -141,9 +141,9 @@ func TestFault16ChangesOfPackagesWaitForTheirEntry(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestFaultF18RefusedChangesOfPackagesAreEntered checks the entries of changes
+// TestPackagesFaultF18RefusedChangesAreEntered checks the entries of changes
 // that were denied or failed (F18).
-func TestFaultF18RefusedChangesOfPackagesAreEntered(t *testing.T) {
+func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	data := dataDir(t)

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestFaultF22EmailsHaveOneForm registers an address in one form, and logs in
+// TestRegisterFaultF22EmailsHaveOneForm registers an address in one form, and logs in
 // and tries to register again in every other.
-func TestFaultF22EmailsHaveOneForm(t *testing.T) {
+func TestRegisterFaultF22EmailsHaveOneForm(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	for i, forms := range [][]string{

@@ -72,7 +72,7 @@ func sent(m *claudetest.Server) string {
 	return all.String()
 }
 
-func TestAGeneratedProgramIsMendedUntilItRuns(t *testing.T) {
+func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	s := start(t, asking(t, m)...)
@@ -160,7 +160,7 @@ func (s *server) scrape(t testing.TB) string {
 	return string(must(io.ReadAll(res.Body))(t))
 }
 
-func TestEndlessFailureEndsWithEveryAttempt(t *testing.T) {
+func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	a := start(t, asking(t, m)...).register(t)
@@ -191,7 +191,7 @@ func TestEndlessFailureEndsWithEveryAttempt(t *testing.T) {
 }
 
 // No value of a secret is sent to the model, even where all output shows it.
-func TestNoSecretReachesTheModel(t *testing.T) {
+func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	s := start(t, asking(t, m, "--redact-secrets=off")...)
@@ -257,7 +257,7 @@ raise ValueError(v)
 	}
 }
 
-func TestInASessionTheModelIsToldWhatThereIs(t *testing.T) {
+func TestGenerateInASessionKnowsItsState(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	a := start(t, asking(t, m)...).register(t)
@@ -284,7 +284,7 @@ func TestInASessionTheModelIsToldWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestClosingTheConnectionEndsModelAndRun(t *testing.T) {
+func TestGenerateEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	s := start(t, asking(t, m, "--max-running=1")...)
@@ -330,7 +330,7 @@ func TestClosingTheConnectionEndsModelAndRun(t *testing.T) {
 	}
 }
 
-func TestFailuresOfTheModelAreToldApart(t *testing.T) {
+func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
 	t.Parallel()
 	m := model(t)
 	s := start(t, asking(t, m, "--generate-timeout=1s")...)
@@ -380,7 +380,7 @@ func TestFailuresOfTheModelAreToldApart(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyNothingIsGeneratedAndAllIsWell(t *testing.T) {
+func TestGenerateWithoutAKeyIsRefused(t *testing.T) {
 	t.Setenv("ANTHROPIC_API_KEY", "")
 	s := start(t)
 	a := s.register(t)
@@ -401,7 +401,7 @@ func TestWithoutAKeyNothingIsGeneratedAndAllIsWell(t *testing.T) {
 	}
 }
 
-func TestTheTokensOfADayOutliveTheServer(t *testing.T) {
+func TestGenerateTokensOfADayOutliveTheServer(t *testing.T) {
 	t.Parallel()
 	m := model(t, claudetest.Program("x", "print(42)"))
 	data := dataDir(t)
@@ -428,7 +428,7 @@ func TestTheTokensOfADayOutliveTheServer(t *testing.T) {
 	s.call(t, b, "POST", "/api/v1/generate", object{"prompt": "x"}).want(t, 200, nil)
 }
 
-func TestTheKeyOfTheModelIsNotInTheEnvironment(t *testing.T) {
+func TestServeHidesTheKeyOfTheModel(t *testing.T) {
 	const key = claudetest.Key
 	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
 		t.Run(name, func(t *testing.T) {

@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// TestJavaScriptBehaviour and TestTypeScriptBehaviour run programs in the
-// sandbox and with the same Node outside, side by side, as TestBehaviour does
+// TestExecuteJavaScriptBehaviour and TestExecuteTypeScriptBehaviour run programs in the
+// sandbox and with the same Node outside, side by side, as TestExecuteBehaviour does
 // for Python.
-func TestJavaScriptBehaviour(t *testing.T) {
+func TestExecuteJavaScriptBehaviour(t *testing.T) {
 	t.Parallel()
 	behaves(t, language{name: "javascript", file: "main.js"}, 150)
 }
 
-func TestTypeScriptBehaviour(t *testing.T) {
+func TestExecuteTypeScriptBehaviour(t *testing.T) {
 	t.Parallel()
 	behaves(t, language{name: "typescript", file: "main.ts"}, 30)
 }
@@ -37,7 +37,7 @@ func nodeOutside(t *testing.T, l language) language {
 	return l
 }
 
-func TestJavaScriptErrorsAreTold(t *testing.T) {
+func TestExecuteJavaScriptErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string]struct {
@@ -64,7 +64,7 @@ func TestJavaScriptErrorsAreTold(t *testing.T) {
 	}
 }
 
-func TestJavaScriptWithoutNodeIsRefused(t *testing.T) {
+func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--node=off")
 	var info struct{ Languages []struct{ Name string } }

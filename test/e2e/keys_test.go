@@ -24,7 +24,7 @@ func (s *server) rotate(t testing.TB) *exec.Cmd {
 	return cmd
 }
 
-func TestTheRootKeyIsRotatedUnderLoadAndThroughKills(t *testing.T) {
+func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	const users = 12
@@ -166,7 +166,7 @@ func TestKeysRotateRemovesWhatAKillLeft(t *testing.T) {
 	reads(t, a, "value")
 }
 
-func TestTheRootKeyOfTheSettingIsNotInTheEnvironment(t *testing.T) {
+func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
 	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			one := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("1", 32)))
@@ -213,7 +213,7 @@ func TestTheRootKeyOfTheSettingIsNotInTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestADamagedSecretIsFoundByVerify(t *testing.T) {
+func TestKeysVerifyFindsADamagedSecret(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a := s.register(t)
@@ -234,7 +234,7 @@ func TestADamagedSecretIsFoundByVerify(t *testing.T) {
 	a.run(t, "import os\nprint(len(os.environ['BAD']))").prints(t, "4\n")
 }
 
-func TestKeysOfNoDatabaseAreNotRotated(t *testing.T) {
+func TestKeysRotateNeedsADatabase(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"rotate", "verify"} {
 		out, err := pythOn(t, "keys", command, "--data-dir="+t.TempDir())

@@ -74,7 +74,7 @@ func hello(t testing.TB) *httptest.Server {
 
 func hostOf(t testing.TB, s *httptest.Server) string { return must(url.Parse(s.URL))(t).Host }
 
-func TestAProgramReachesWhatItMay(t *testing.T) {
+func TestNetworkAllowsWhatIsListed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	one, other := hello(t), hello(t)
@@ -89,7 +89,7 @@ func TestAProgramReachesWhatItMay(t *testing.T) {
 	}
 }
 
-func TestJavaScriptReachesWhatItMay(t *testing.T) {
+func TestNetworkAllowsJavaScriptWhatIsListed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	web := hello(t)
@@ -108,7 +108,7 @@ fetch(process.argv[2] + '/a').then(async (r) => {
 	}).prints(t, "200 hello GET /a\n200 hello GET /b\nProxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-func TestOtherProtocolsPassThroughSOCKS(t *testing.T) {
+func TestNetworkPassesOtherProtocolsThroughSOCKS(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	listener := must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)

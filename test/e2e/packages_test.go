@@ -79,7 +79,7 @@ func family() []wheel {
 	}
 }
 
-func TestPythonPackagesEndToEnd(t *testing.T) {
+func TestPackagesOfPython(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	x.addDebian(t)
@@ -142,7 +142,7 @@ func version(x *index, name string) string {
 	return ""
 }
 
-func TestJavaScriptPackagesEndToEnd(t *testing.T) {
+func TestPackagesOfJavaScript(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
@@ -172,7 +172,7 @@ func TestJavaScriptPackagesEndToEnd(t *testing.T) {
 	a.execute(t, object{"sessionId": session.ID, "code": "console.log(typeof require('chalk'))"}).prints(t, "function\n")
 }
 
-func TestProgressOfPackagesIsStreamed(t *testing.T) {
+func TestPackagesStreamProgress(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
@@ -201,7 +201,7 @@ func TestProgressOfPackagesIsStreamed(t *testing.T) {
 	}
 }
 
-func TestThePasswordOfAnIndexIsNotSeenInside(t *testing.T) {
+func TestPackagesHideThePasswordOfAnIndex(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	x.Credentials = "reader:canary-of-the-index"
@@ -226,7 +226,7 @@ func TestThePasswordOfAnIndexIsNotSeenInside(t *testing.T) {
 	wrong.call(t, wrong.register(t), "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
 }
 
-func TestAnIndexThatFailsChangesNothing(t *testing.T) {
+func TestPackagesDoNotChangeWhenTheIndexFails(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag())
@@ -270,7 +270,7 @@ func TestPackagesComeBackFromTheLock(t *testing.T) {
 	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 }
 
-func TestAServerKilledWhileItInstallsKeepsTheOldList(t *testing.T) {
+func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	data := dataDir(t)

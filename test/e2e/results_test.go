@@ -38,7 +38,7 @@ import atexit
 atexit.register(figures.clear)  # As matplotlib does.
 `
 
-func TestRichValuesAreReturned(t *testing.T) {
+func TestResultsAreReturned(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
@@ -143,7 +143,7 @@ display("x" * 200_000)
 	}
 }
 
-func TestRichValuesCanBeTurnedOff(t *testing.T) {
+func TestResultsCanBeTurnedOff(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	x := a.execute(t, object{"code": "import builtins\nprint(hasattr(builtins, 'display'))\n1 + 1", "results": false})
@@ -178,7 +178,7 @@ func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 	}
 }
 
-func TestRichValuesOfJavaScript(t *testing.T) {
+func TestResultsOfJavaScript(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {

@@ -67,7 +67,7 @@ var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite
 var dataScience = ofDebian("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 
-func TestARuntimeOfOnesOwnRunsPrograms(t *testing.T) {
+func TestRuntimeRunsPrograms(t *testing.T) {
 	t.Parallel()
 	s := start(t, plainDebian.flag(t))
 	a := s.register(t)
@@ -128,7 +128,7 @@ func TestARuntimeOfOnesOwnRunsPrograms(t *testing.T) {
 	a.execute(t, object{"code": "print(1)", "runtime": "python"}).prints(t, "1\n")
 }
 
-func TestASessionHasTheRuntimeThatItWasOpenedWith(t *testing.T) {
+func TestSessionKeepsItsRuntime(t *testing.T) {
 	t.Parallel()
 	s := start(t, plainDebian.flag(t))
 	a := s.register(t)
@@ -144,7 +144,7 @@ func TestASessionHasTheRuntimeThatItWasOpenedWith(t *testing.T) {
 	s.call(t, a, "POST", "/api/v1/sessions", object{"runtime": "none"}).refused(t, 400, "invalid_request")
 }
 
-func TestDataScienceOnDebiansPackages(t *testing.T) {
+func TestRuntimeOfDataScience(t *testing.T) {
 	t.Parallel()
 	s := start(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
 	a := s.register(t)
@@ -175,7 +175,7 @@ plt.plot(table.n);
 	}
 }
 
-func TestRandomStateIsNotSharedByRunsWithModulesImportedAhead(t *testing.T) {
+func TestRuntimePreloadSharesNoRandomState(t *testing.T) {
 	t.Parallel()
 	s := start(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
 	a := s.register(t)
@@ -191,7 +191,7 @@ func TestRandomStateIsNotSharedByRunsWithModulesImportedAhead(t *testing.T) {
 	}
 }
 
-func TestARuntimeOfOnesOwnMayHaveNode(t *testing.T) {
+func TestRuntimeWithNode(t *testing.T) {
 	t.Parallel()
 	root := unpackOutside(t, must(plainDebian.tar())(t))
 	node := must(os.ReadFile(nodeBinary(t)))(t)
@@ -215,7 +215,7 @@ func TestARuntimeOfOnesOwnMayHaveNode(t *testing.T) {
 	s.call(t, a, "POST", "/api/v1/execute", object{"language": "javascript", "code": "1"}).refused(t, 503, "runtime_unavailable")
 }
 
-func TestWhatCannotBeARuntimeIsSaidAtStart(t *testing.T) {
+func TestServeRefusesWhatCannotBeARuntime(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
 	for name, c := range map[string]struct {

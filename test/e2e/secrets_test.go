@@ -37,7 +37,7 @@ func (a *account) secrets(t testing.TB) []secretMetadata {
 	return list.Secrets
 }
 
-func TestSecretsAreThereInRunsAndNowhereElse(t *testing.T) {
+func TestSecretsAreInRunsOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a, b := s.register(t), s.register(t)
@@ -146,7 +146,7 @@ raise ValueError(v)
 	}
 }
 
-func TestASessionShowsNoSecretThatAnEarlierRunWasGiven(t *testing.T) {
+func TestSessionShowsNoSecretOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	a.secret(t, "ONE", "value-of-one")

@@ -17,7 +17,7 @@ func inBoth(t *testing.T, do func(t *testing.T, s *session)) {
 	}
 }
 
-func TestASessionOfNodeKeepsItsState(t *testing.T) {
+func TestSessionOfNodeKeepsItsState(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = [1]; const y = 2; var z = 3; class C { n() { return x.length; } }\nfunction f(n) { return n + x.length; }").prints(t, "")
 		s.in(t, "x.push(2); console.log(f(40), y, z, new C().n())").prints(t, "42 2 3 2\n")
@@ -40,7 +40,7 @@ func TestASessionOfNodeKeepsItsState(t *testing.T) {
 	})
 }
 
-func TestASessionOfNodeImports(t *testing.T) {
+func TestSessionOfNodeImports(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, `require('fs').writeFileSync('own.mjs', 'export default 1; export const two = 2; export const url = import.meta.url;');
 require('fs').writeFileSync('old.cjs', 'exports.three = 3;');`).prints(t, "")
@@ -63,7 +63,7 @@ throw new Error('line 10');`).ends(t, "failed").tells(t, "Error", "line 10", 10)
 	})
 }
 
-func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
+func TestSessionOfNodeGivesEachRunItsInput(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		given := object{"args": []string{"é", "b"}, "stdin": "one\ntwo\n", "env": object{"A": "1", "K": "given"}}
 		s.in(t, "process.env.K = 'kept'").ends(t, "succeeded")
@@ -77,7 +77,7 @@ func TestARunOfASessionOfNodeHasItsOwnInput(t *testing.T) {
 	})
 }
 
-func TestASessionOfNodeReturnsValues(t *testing.T) {
+func TestSessionOfNodeReturnsValues(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = { a: [1] }").shows(t)
 		s.in(t, "x").shows(t, "{ a: [ 1 ] }")
@@ -115,7 +115,7 @@ func (x *execution) tells(t testing.TB, name, message string, line int) {
 	}
 }
 
-func TestASessionOfNodeTellsOfErrors(t *testing.T) {
+func TestSessionOfNodeReportsErrors(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "function f() {\n  throw new RangeError('no')\n}").prints(t, "")
 		x := s.in(t, "console.log('before')\n\nf()").ends(t, "failed")
@@ -136,7 +136,7 @@ func TestASessionOfNodeTellsOfErrors(t *testing.T) {
 	})
 }
 
-func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
+func TestSessionOfNodeReportsWhatDoesNotCompile(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		for code, line := range map[string]int{"1 +": 1, "let a = 1;\nlet b = ;": 2, "const same = 1;\n\nconst same = 2": 3} {
 			x := s.in(t, code).ends(t, "failed")
@@ -152,7 +152,7 @@ func TestASessionOfNodeTellsWhatDoesNotCompile(t *testing.T) {
 	a.open(t, object{"language": "javascript"}).in(t, "interface Point { x: number }").ends(t, "failed").tells(t, "SyntaxError", "Unexpected identifier 'Point'", 1)
 }
 
-func TestExitEndsTheRunOfASessionOfNode(t *testing.T) {
+func TestSessionOfNodeEndsARunByExit(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for code, want := range map[string]int{
@@ -175,9 +175,9 @@ func TestExitEndsTheRunOfASessionOfNode(t *testing.T) {
 	})
 }
 
-// TestABusyCallbackDoesNotKeepASessionOfNodeFromItsNextRun has a loop begin
+// TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback has a loop begin
 // after its run has ended, so that the next is interrupted before it can begin.
-func TestABusyCallbackDoesNotKeepASessionOfNodeFromItsNextRun(t *testing.T) {
+func TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
 	s.in(t, "let x = 42; setImmediate(() => setImmediate(() => { for (;;); }))").prints(t, "")
@@ -187,15 +187,15 @@ func TestABusyCallbackDoesNotKeepASessionOfNodeFromItsNextRun(t *testing.T) {
 	s.in(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestASessionOfNodeWithMuchMemory has Node started anew for it.
-func TestASessionOfNodeWithMuchMemory(t *testing.T) {
+// TestSessionOfNodeWithMuchMemory has Node started anew for it.
+func TestSessionOfNodeWithMuchMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
 	s.in(t, "let b = Buffer.alloc(600 << 20, 1)").prints(t, "")
 	s.in(t, "console.log(b.length >> 20, process.execArgv, process.env.NODE_OPTIONS)").prints(t, "600 [] undefined\n")
 }
 
-func TestASessionOfNodeReachesWhatItMay(t *testing.T) {
+func TestSessionOfNodeReachesWhatIsListed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	web := hello(t)
@@ -208,9 +208,9 @@ func TestASessionOfNodeReachesWhatItMay(t *testing.T) {
 	s.in(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-// TestARunOfNodeIsInterruptedWhereverItIs interrupts runs just after they have
+// TestSessionInterruptOfNodeWorksEverywhere interrupts runs just after they have
 // printed, while Node goes from one thing to the next.
-func TestARunOfNodeIsInterruptedWhereverItIs(t *testing.T) {
+func TestSessionInterruptOfNodeWorksEverywhere(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")
 		for _, code := range []string{

@@ -47,7 +47,7 @@ func (s *session) gone(t testing.TB) {
 	s.server.call(t, s.account, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID}).refused(t, 404, "not_found")
 }
 
-func TestASessionKeepsItsState(t *testing.T) {
+func TestSessionKeepsItsState(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	s := a.open(t, object{})
@@ -73,7 +73,7 @@ func TestASessionKeepsItsState(t *testing.T) {
 	s.gone(t)
 }
 
-func TestASessionTellsOfErrorsAsTheInterpreterDoes(t *testing.T) {
+func TestSessionReportsErrorsAsTheInterpreterDoes(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{})
 	s.in(t, "def f():\n    raise ValueError('no')").prints(t, "")
@@ -102,7 +102,7 @@ ValueError: no
 	s.in(t, "print('alive')").prints(t, "alive\n")
 }
 
-func TestASessionThatEndsSaysSo(t *testing.T) {
+func TestSessionReportsItsEnd(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ language, code, status, signal string }{
@@ -137,7 +137,7 @@ func TestASessionThatEndsSaysSo(t *testing.T) {
 	}
 }
 
-func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
+func TestSessionInterruptKeepsTheSession(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct {
@@ -218,7 +218,7 @@ func TestARunIsInterruptedWithoutLosingTheSession(t *testing.T) {
 	}
 }
 
-func TestRunsOfASessionQueueInOrder(t *testing.T) {
+func TestSessionRunsInOrder(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	s := a.open(t, object{})
@@ -254,7 +254,7 @@ func TestSessionsBelongToTheirUsers(t *testing.T) {
 	}
 }
 
-func TestASessionEndsWhenItIsNotUsed(t *testing.T) {
+func TestSessionEndsWhenItIsNotUsed(t *testing.T) {
 	t.Parallel()
 	a := start(t, "--warm=0").register(t)
 	s := a.open(t, object{"idleTimeoutMs": 1000})
@@ -262,7 +262,7 @@ func TestASessionEndsWhenItIsNotUsed(t *testing.T) {
 	s.gone(t)
 }
 
-func TestFilesOfASession(t *testing.T) {
+func TestSessionFiles(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	s := a.open(t, object{"limits": object{"diskBytes": 8 << 20}})
@@ -324,7 +324,7 @@ func TestFilesOfASession(t *testing.T) {
 	}
 }
 
-func TestAThousandRunsOfASessionLeakNothing(t *testing.T) {
+func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct{ begin, step, count, want string }{

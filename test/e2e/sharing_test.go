@@ -18,7 +18,7 @@ const defaultSharers = 8
 
 // Users with lists of their own have on disk together what all lists name, once,
 // and a little for each list.
-func TestUsersShareTheFilesOfTheirPackages(t *testing.T) {
+func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
 	if s := os.Getenv("PACKAGE_USERS"); s != "" {

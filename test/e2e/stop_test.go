@@ -39,7 +39,7 @@ func (s *server) terminate(t *testing.T, pid int) {
 	eventually(t, "the server stops", func() bool { return strings.Contains(s.log.String(), "msg=\"stopping") })
 }
 
-func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
+func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a := s.register(t)
@@ -77,7 +77,7 @@ func TestAServerThatStopsAnswersOnOpenConnections(t *testing.T) {
 	}
 }
 
-func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
+func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--drain-delay=1s")
 	s.http.CloseIdleConnections()
@@ -94,7 +94,7 @@ func TestADrainDelayGivesLoadBalancersTime(t *testing.T) {
 // A terminal sends Ctrl-C to all processes of the foreground, and supervisors
 // may do so with SIGTERM. An ordinary user's server is two of them, of which
 // one passes signals on to the other.
-func TestASignalToTheWholeProcessGroupIsOne(t *testing.T) {
+func TestServeTakesASignalToItsGroupAsOne(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
 		"as root": func(t *testing.T) *server {
@@ -120,7 +120,7 @@ func TestASignalToTheWholeProcessGroupIsOne(t *testing.T) {
 	}
 }
 
-func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	a := s.register(t)

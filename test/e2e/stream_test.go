@@ -114,7 +114,7 @@ func (s *stream) all(t testing.TB) (printed map[string]string, names []string, e
 	return map[string]string{"stdout": text["stdout"].String(), "stderr": text["stderr"].String()}, names, end
 }
 
-func TestAStreamTellsOfARun(t *testing.T) {
+func TestStreamShowsARun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	printed, names, end := a.stream(t.Context(), t, object{"outputFiles": []string{"*.txt"}, "code": `
@@ -137,7 +137,7 @@ display(6)
 	}
 }
 
-func TestOutputIsStreamedWhileTheProgramRuns(t *testing.T) {
+func TestStreamSendsOutputWhileTheProgramRuns(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-running=1")
 	a := s.register(t)
@@ -160,7 +160,7 @@ func TestOutputIsStreamedWhileTheProgramRuns(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-func TestManyStreamsAtOnceStayOrderedAndWhole(t *testing.T) {
+func TestStreamsAtOnceStayOrderedAndWhole(t *testing.T) {
 	t.Parallel()
 	const streams, lines = 100, 1024
 	s := start(t, "--max-running=100", "--max-running-per-user=100", "--max-running-memory=20000")
@@ -218,7 +218,7 @@ func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 	}
 }
 
-func TestAStreamKeepsTheLimitOfOutput(t *testing.T) {
+func TestStreamKeepsTheLimitOfOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	printed, _, end := a.stream(t.Context(), t, object{"code": "while True: print('x' * 1000)", "limits": object{"outputBytes": 5000}}).all(t)
@@ -228,7 +228,7 @@ func TestAStreamKeepsTheLimitOfOutput(t *testing.T) {
 	}
 }
 
-func TestAStreamSendsOutputWithoutWaitingForMore(t *testing.T) {
+func TestStreamSendsOutputWithoutDelay(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	stream := a.stream(t.Context(), t, object{"code": `

@@ -26,7 +26,7 @@ func TestHealthIsTheResultOfARealRun(t *testing.T) {
 	s.call(t, nil, "GET", "/readyz", nil).want(t, 200, nil)
 }
 
-func TestTheServerSaysWhatItOffers(t *testing.T) {
+func TestAPIListsWhatItOffers(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	var info struct {
@@ -49,7 +49,7 @@ func TestTheServerSaysWhatItOffers(t *testing.T) {
 	}
 }
 
-func TestRegistrationCanBeByInvitationOrClosed(t *testing.T) {
+func TestRegisterByInvitationOrClosed(t *testing.T) {
 	t.Parallel()
 	invites := t.TempDir() + "/invites"
 	if err := os.WriteFile(invites, []byte("first-invite\n\nsecond-invite\n"), 0o600); err != nil {
@@ -66,7 +66,7 @@ func TestRegistrationCanBeByInvitationOrClosed(t *testing.T) {
 	closed.call(t, nil, "POST", "/api/register", body).refused(t, 403, "registration_closed")
 }
 
-func TestCallersAreLimitedInHowOftenTheyAsk(t *testing.T) {
+func TestLoginIsLimitedInRate(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--rate-limit=on")
 	var limited *answer
@@ -87,7 +87,7 @@ func TestCallersAreLimitedInHowOftenTheyAsk(t *testing.T) {
 	}
 }
 
-func TestMetricsNeedTheirTokenOnTheMainAddress(t *testing.T) {
+func TestMetricsNeedTheirToken(t *testing.T) {
 	t.Parallel()
 	token := t.TempDir() + "/token"
 	if err := os.WriteFile(token, []byte("token-of-the-metrics\n"), 0o600); err != nil {
@@ -109,7 +109,7 @@ func TestMetricsNeedTheirTokenOnTheMainAddress(t *testing.T) {
 	}
 }
 
-func TestAccountsOutliveTheServer(t *testing.T) {
+func TestServeKeepsAccountsAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
 	s := startIn(t, data, nil)
@@ -127,7 +127,7 @@ func TestAccountsOutliveTheServer(t *testing.T) {
 	next.call(t, nil, "POST", "/api/register", object{"email": a.email, "password": password}).refused(t, 409, "email_taken")
 }
 
-func TestAnAnswerHasAllThatTheContractSays(t *testing.T) {
+func TestExecuteAnswersWithAllMembers(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)

@@ -36,7 +36,7 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, data
 }
 
-func TestAnOrdinaryUserServes(t *testing.T) {
+func TestServeAsAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	s := startIn(t, data, attr, defaultStock...)
@@ -64,7 +64,7 @@ func TestAnOrdinaryUserServes(t *testing.T) {
 	}
 }
 
-func TestAnOrdinaryUserIsToldWhatIsEnforced(t *testing.T) {
+func TestDoctorTellsAnOrdinaryUserWhatIsEnforced(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	cmd := exec.CommandContext(t.Context(), binary, "doctor", "--cache-dir="+data)
@@ -100,7 +100,7 @@ func ordinaryUID(attr *syscall.SysProcAttr) int {
 	return int(attr.Credential.Uid)
 }
 
-func TestAnOrdinaryUsersServerThatIsKilledLeavesNothing(t *testing.T) {
+func TestServeAsAnOrdinaryUserLeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	killAndRestart(t, data, attr)
