@@ -109,7 +109,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 			// machine's.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
-					"numpy/__init__.py": "class arange(range):\n    def sum(self):\n        return sum(self)\n",
+					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
 				}}).Flag()}
 			},
 			want: []string{`"requirement":"numpy>=2"`, `"stdout":"6\n"`, `"name":"@noble/hashes"`, `"stdout":"32\n"`},
