@@ -1,4 +1,6 @@
 // Package docs has the documentation of Pyth-On as files.
+//
+// It is not below internal, because go:embed reads only files below its package.
 package docs
 
 import (
