@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// logAccess writes the line of one request. The query is left out and the path
-// is shown only where no route matched, as people put keys into URLs.
+// logAccess writes one line for a request. It leaves out the query, and writes
+// the path only if no route matched: people put keys into URLs.
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
@@ -49,7 +49,7 @@ func levelOf(code pyth.Code) slog.Level {
 	}
 }
 
-// safePath is the path without the segments that look like credentials.
+// safePath replaces path segments that look like credentials.
 func safePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {

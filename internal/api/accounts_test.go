@@ -17,7 +17,7 @@ const (
 	loginJSON = `{"email":"ada@example.org","password":"correct horse battery"}`
 )
 
-func TestAccountCallsAnswerAsTheContractSays(t *testing.T) {
+func TestAccountsFollowTheContract(t *testing.T) {
 	with := func(r *http.Request, name, value string) *http.Request {
 		r.Header.Set(name, value)
 		return r
@@ -68,7 +68,7 @@ func TestAccountCallsAnswerAsTheContractSays(t *testing.T) {
 	}
 }
 
-func TestWithoutGoodCredentialsEveryProtectedCallIs401(t *testing.T) {
+func TestAuthenticateRefusesBadCredentials(t *testing.T) {
 	calls := []struct{ method, path, body string }{
 		{"POST", "/api/v1/execute", `{"code":"x"}`},
 		{"GET", "/api/v1/keys", ""},
@@ -118,14 +118,14 @@ func TestWithoutGoodCredentialsEveryProtectedCallIs401(t *testing.T) {
 	}
 }
 
-func TestAnAPIKeyAloneGetsNoToken(t *testing.T) {
+func TestRefreshRefusesAPIKey(t *testing.T) {
 	s := newServer(t)
 	if res := s.send(request(http.MethodPost, "/api/refresh", "")); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
 	}
 }
 
-func TestErrorsOfAccountsHaveTheirStatus(t *testing.T) {
+func TestAccountsMapErrorsToStatus(t *testing.T) {
 	tests := []struct {
 		code   pyth.Code
 		r      *http.Request
@@ -152,7 +152,7 @@ func TestErrorsOfAccountsHaveTheirStatus(t *testing.T) {
 	}
 }
 
-func TestKeysAreListedMadeAndDeleted(t *testing.T) {
+func TestKeysListCreateDelete(t *testing.T) {
 	s := newServer(t)
 	expires := created.Add(24 * time.Hour)
 	s.accounts.keys = []*pyth.APIKey{
@@ -189,7 +189,7 @@ func TestKeysAreListedMadeAndDeleted(t *testing.T) {
 	}
 }
 
-func TestFaultyParametersAre400WithTheirLocation(t *testing.T) {
+func TestParametersAreChecked(t *testing.T) {
 	tests := []struct{ name, query, location string }{
 		{"a limit of zero", "limit=0", "query.limit"},
 		{"a limit over the maximum", "limit=201", "query.limit"},
@@ -210,7 +210,7 @@ func TestFaultyParametersAre400WithTheirLocation(t *testing.T) {
 	}
 }
 
-func TestFaultyKeyRequestsAre400(t *testing.T) {
+func TestKeysRefuseFaultyRequests(t *testing.T) {
 	for _, body := range []string{
 		`{}`, `{"name":""}`, `{"name":"a","expiresAt":"tomorrow"}`, `{"name":"a","expiresAt":1}`, `{"name":"a","expiresAt":"2026-04-05"}`,
 	} {

@@ -80,7 +80,7 @@ const entryJSON = `{"id":"entry_1","sequence":41,"timestamp":"2026-04-04T08:23:2
 	`"actor":{"userId":"usr_ada","credential":"api_key","keyPrefix":"pyapi_go"},"ip":"192.0.2.1","userAgent":"curl","requestId":"r1",` +
 	`"details":{"name":"ci"},"hash":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`
 
-func TestTheAuditLogIsListed(t *testing.T) {
+func TestAuditListsEntries(t *testing.T) {
 	s := newServer(t)
 	s.audit.next = "next"
 	res := s.send(request("GET", "/api/v1/audit?action=key.created&outcome=denied&since=2026-04-04T08:00:00Z&until=2026-04-05T10:00:00.5%2B02:00&limit=7&cursor="+api.NewCursor("audit", "c"), ""))
@@ -110,7 +110,7 @@ func TestTheAuditLogIsListed(t *testing.T) {
 	}
 }
 
-func TestAnEntryIsProvenWithAllThatACheckerNeeds(t *testing.T) {
+func TestAuditProofIsComplete(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("GET", "/api/v1/audit/entry_1/proof", ""))
 	want := `{"entry":` + entryJSON + `,"record":"cmVjb3Jk","index":41,"treeSize":42,"hashes":["AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],` +
@@ -127,7 +127,7 @@ func TestAnEntryIsProvenWithAllThatACheckerNeeds(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutAnAuditLogSaysSo(t *testing.T) {
+func TestAuditIsNotImplementedWithoutLog(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.Audit, c.Denials = nil, nil })
 	for _, path := range []string{"", "/checkpoint", "/entry_1/proof"} {
 		if res := s.send(request("GET", "/api/v1/audit"+path, "")); res.StatusCode != 400 || res.problem(t).Code != "not_implemented" {
@@ -139,7 +139,7 @@ func TestAServerWithoutAnAuditLogSaysSo(t *testing.T) {
 	}
 }
 
-func TestServicesKnowWhereARequestCameFrom(t *testing.T) {
+func TestOriginReachesServices(t *testing.T) {
 	s := newServer(t)
 	var got pyth.Origin
 	s.executions.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -161,7 +161,7 @@ func TestServicesKnowWhereARequestCameFrom(t *testing.T) {
 	}
 }
 
-func TestAttemptsThatReachNoServiceAreNoted(t *testing.T) {
+func TestDeniedAttemptsAreRecorded(t *testing.T) {
 	s := newServer(t, func(c *api.Config) {
 		c.RateLimits.PerUser = ratelimit.Rate{Count: 1, Per: time.Hour}
 		c.RateLimits.LoginPerAccount = ratelimit.Rate{Count: 1, Per: time.Hour}
@@ -210,7 +210,7 @@ func TestAttemptsThatReachNoServiceAreNoted(t *testing.T) {
 	}
 }
 
-func TestAFloodOfRefusedAttemptsIsBoundedAndCounted(t *testing.T) {
+func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	at := created
 	s := newServer(t, func(c *api.Config) { c.Now = func() time.Time { return at } })
 	send := func(ip string) {

@@ -11,8 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// authenticate resolves the caller of every operation that asks for
-// credentials, before anything of the body is read.
+// authenticate identifies the caller of each operation that needs credentials.
+// It does so before anybody reads the body.
 func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
 	requestOf(ctx.Context()).action, _ = ctx.Operation().Metadata[actionKey].(pyth.Action)
 	if ctx.Operation().Metadata[authenticatedKey] != true {
@@ -27,7 +27,7 @@ func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// identify finds out by the headers who sent the request.
+// identify authenticates the caller by the headers.
 func (h *Handler) identify(ctx context.Context, header http.Header) error {
 	err := h.lookUp(ctx, header)
 	if err != nil {
@@ -44,7 +44,7 @@ func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
 	}
 	req.sentBearer = c.Bearer != ""
 	if c == (pyth.Credentials{}) {
-		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the x-api-key header, or Authorization: Bearer with an API key or a token from /api/login."}
+		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send the x-api-key header, or Authorization: Bearer with an API key or a token from /api/login."}
 	}
 	p, err := h.cfg.Accounts.Authenticate(ctx, c)
 	if err != nil {
@@ -56,29 +56,29 @@ func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
 	return nil
 }
 
-// credentials are those of the request's headers. A header that is given
-// twice is refused: which one a proxy in between looked at cannot be known.
+// credentials returns the credentials in the headers. It refuses a repeated
+// header: a proxy may have checked the other one.
 func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials
 	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")
 	if len(keys) > 1 || len(auth) > 1 {
-		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send each of x-api-key and Authorization only once."}
+		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A header with credentials is repeated. Send each of x-api-key and Authorization once."}
 	}
 	if len(keys) == 1 {
 		c.APIKey = strings.TrimSpace(keys[0])
 		if c.APIKey == "" {
-			return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The x-api-key header is empty."}
+			return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The x-api-key header is empty. Send an API key in it."}
 		}
 	}
 	if len(auth) == 1 {
 		scheme, token, _ := strings.Cut(strings.TrimSpace(auth[0]), " ")
 		c.Bearer = strings.TrimSpace(token)
 		if !strings.EqualFold(scheme, "Bearer") || c.Bearer == "" {
-			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header must be: Bearer, a space and a token or an API key."}
+			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header is not valid. Send Bearer, a space, and a token or an API key."}
 		}
 	}
 	return c, nil
 }
 
-// caller is who was authenticated.
+// caller returns the authenticated caller.
 func caller(ctx context.Context) *pyth.Principal { return requestOf(ctx).principal }

@@ -20,28 +20,30 @@ import (
 )
 
 const (
-	// smallBody bounds every body but those that carry programs.
+	// smallBody is the maximum size of bodies without a program.
 	smallBody = 64 << 10
-	// maxDepth bounds how deep values may be nested; the deepest body that
-	// the API knows has four levels.
+	// maxDepth is the maximum nesting of a body. The deepest valid body has
+	// four levels.
 	maxDepth = 16
-	// maxValues bounds how many values a body may hold, as a value of two bytes
-	// takes a hundred in memory. The largest program has some hundreds.
+	// maxValues is the maximum number of values in a body: a value of two bytes
+	// takes a hundred in memory. The largest program has some hundreds of
+	// values.
 	maxValues = 10_000
-	// maxFaults bounds how many faults are listed.
+	// maxFaults is the maximum number of faults in an answer.
 	maxFaults = 50
-	// maxLocation bounds how much of a field name of the caller's is repeated.
+	// maxLocation is the maximum length of a name from the request in an
+	// answer.
 	maxLocation = 200
 )
 
-// read decodes the request's body into v, which it leaves alone when there is
-// no body and none is required.
+// read decodes the body of the request into v. It leaves v alone if there is no
+// body and none is required.
 func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
 	}
 	req := requestOf(r.Context())
-	req.body = &reservation{budget: s.bodies, caller: req.caller()}
+	req.body = &bodyReservation{budget: s.bodies, caller: req.caller()}
 	data, err := readBody(w, r, s.maxBytes, req.body)
 	switch {
 	case err != nil:
@@ -51,39 +53,39 @@ func (s *bodySpec) read(w http.ResponseWriter, r *http.Request, v any) error {
 	case len(data) == 0:
 		return nil
 	}
-	// The length of a chunked body was not known before.
+	// The length of a chunked body is known only now.
 	if err := checkMediaType(r.Header, true); err != nil {
 		return err
 	}
 	return s.decode(data, v)
 }
 
-// checkMediaType allows JSON in UTF-8 without a content encoding. Nothing is
-// ever decompressed, so that a small body cannot become a large one.
+// checkMediaType accepts JSON in UTF-8 without a content encoding. The server
+// never decompresses a body, so that a small one cannot become a large one.
 func checkMediaType(h http.Header, hasBody bool) error {
 	if err := checkCoding(h); err != nil {
 		return err
 	}
 	switch types := h.Values("Content-Type"); {
 	case len(types) > 1:
-		return unsupported("Send one Content-Type only.")
+		return unsupported("The request has several Content-Type headers. Send one.")
 	case len(types) == 0 || types[0] == "":
 		if hasBody {
-			return unsupported("Say what the body is: Content-Type: application/json.")
+			return unsupported("The request has no Content-Type. Send Content-Type: application/json.")
 		}
 		return nil
 	case types[0] == "application/json":
 		return nil
 	default:
 		if isForm(types[0]) {
-			return unsupported("The body must be JSON, not a form: send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
+			return unsupported("The body is a form, and must be JSON. Send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
 		}
 		mediaType, params, err := mime.ParseMediaType(types[0])
 		if err != nil || mediaType != "application/json" {
-			return unsupported("The body must be application/json.")
+			return unsupported("The Content-Type is not JSON. Send Content-Type: application/json.")
 		}
 		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-			return unsupported("The body must be in UTF-8.")
+			return unsupported("The charset is not UTF-8. Send the body in UTF-8.")
 		}
 		return nil
 	}
@@ -92,28 +94,29 @@ func checkMediaType(h http.Header, hasBody bool) error {
 func checkCoding(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
-			return unsupported("Send the body without Content-Encoding.")
+			return unsupported("The body has a Content-Encoding, which this server does not decode. Send it without one.")
 		}
 	}
 	return nil
 }
 
-// checkWhole refuses what is not the content of a file itself: a part of it (RFC
-// 9110, section 14.5), or a form around it, which would be stored with the file.
+// checkWhole refuses a body that is not the whole content of a file: a range
+// (RFC 9110, section 14.5), or a form, which would be stored as part of the
+// file.
 func checkWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
-		return pyth.Invalid("header.Content-Range", "must be left out: a file is sent as a whole")
+		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
 	}
 	for _, value := range h.Values("Content-Type") {
-		// curl calls whatever it is given with --data-binary an encoded form.
+		// curl --data-binary sends this Content-Type for all files.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
-			return unsupported("Send the file's bytes as the body, not a form: with curl use -T FILE in place of -F.")
+			return unsupported("The body is a form, and must be the bytes of the file. With curl use -T FILE in place of -F.")
 		}
 	}
 	return nil
 }
 
-// isForm reports whether the media type is that of an HTML form.
+// isForm returns whether the media type is that of an HTML form.
 func isForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))
@@ -124,15 +127,15 @@ func unsupported(message string) error {
 	return &pyth.Error{Code: pyth.CodeUnsupportedMedia, Message: message}
 }
 
-// readBody reads all of the body, so that the connection is watched for the
-// caller's going away while the request is worked on. Memory is taken as bytes
-// arrive, not as they are announced: who sends slowly holds little.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reservation) ([]byte, error) {
+// readBody reads the whole body, so that net/http detects when the caller goes
+// away. It reserves memory as bytes arrive and not by Content-Length, so that
+// slow senders hold little.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *bodyReservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// One byte more than there can be lets the end be seen without growing.
+	// One byte more, so that the last read returns io.EOF without growing.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -149,15 +152,15 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *reser
 				return nil, err
 			}
 			grown := append(make([]byte, 0, size), data...)
-			// It may hold a password.
+			// The old buffer may hold a password.
 			clear(data)
 			data = grown
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err == io.EOF {
-			// The deadline was for the body; a run may take longer.
-			// A writer without deadlines, as in a test, has none to clear.
+			// The deadline is for the body; a run may take longer. A writer
+			// without deadlines, as in a test, returns an error.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return data, nil
 		}
@@ -178,11 +181,11 @@ func readError(err error, limit int64) error {
 }
 
 func tooLarge(limit int64) error {
-	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: it may have at most %s bytes. The limits are listed at /api.", pyth.Digits(limit))
+	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: it may have at most %s bytes. Send less; /api lists the limits.", pyth.Digits(limit))
 }
 
-// decode checks the body against the schema, so that all faults are reported
-// at once, and then fills v.
+// decode checks the body against the schema, so that an error lists all faults,
+// and then decodes it into v.
 func (s *bodySpec) decode(data []byte, v any) (err error) {
 	if c, ok := v.(confidential); ok {
 		field, to := c.confidential()
@@ -194,7 +197,7 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 			}
 		}()
 	}
-	// Checked first: decoding costs far more than reading.
+	// Check first: decoding costs far more than counting.
 	if err := checkShape(data); err != nil {
 		return err
 	}
@@ -234,8 +237,8 @@ func compareFaults(a, b pyth.FieldError) int {
 	}
 }
 
-// checkShape counts brackets and commas outside of strings. It does not care
-// whether the text is JSON otherwise.
+// checkShape counts brackets and commas outside of strings. It does not check
+// that the text is JSON.
 func checkShape(data []byte) error {
 	depth, values := 0, 1
 	inString := false
@@ -261,8 +264,8 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// nulls adds a fault for each null: no field of the API takes one, what is
-// absent is left out.
+// nulls adds a fault for each null. No field of the API accepts null; clients
+// leave out absent fields.
 func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
@@ -273,7 +276,8 @@ func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 		}
 	case []any:
 		for i, e := range v {
-			// Locations are made only for what can hold or be a null.
+			// Build a location only for a value that is null or may contain
+			// null.
 			if !scalar(e) {
 				faults = nulls(faults, location+"["+strconv.Itoa(i)+"]", e)
 			}
@@ -297,8 +301,8 @@ func scalar(v any) bool {
 	}
 }
 
-// syntaxError says where the text stops being acceptable JSON, in words that
-// hold nothing of the text but field names.
+// syntaxError returns the place where the text is not valid JSON. The message
+// has nothing of the text but field names.
 func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
@@ -316,8 +320,8 @@ func syntaxError(err error) error {
 	}
 }
 
-// semanticFault is the fault of a value that is JSON but does not fit. What
-// the decoder says is not used, because it quotes the value.
+// semanticFault returns the fault of valid JSON with the wrong type. It does
+// not use the message of the decoder, which quotes the value.
 func semanticFault(err error) pyth.FieldError {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
@@ -335,7 +339,7 @@ func semanticFault(err error) pyth.FieldError {
 	return f
 }
 
-// locationOf writes a JSON pointer (RFC 6901) as the API writes locations:
+// locationOf converts a JSON pointer (RFC 6901) to a location of the API:
 // /files/0/path is body.files[0].path.
 func locationOf(p jsontext.Pointer) string {
 	var b strings.Builder
@@ -350,7 +354,7 @@ func locationOf(p jsontext.Pointer) string {
 	return clip(b.String())
 }
 
-// clip bounds what is repeated of the caller's own names.
+// clip shortens a name from the request to maxLocation bytes.
 func clip(location string) string {
 	if len(location) <= maxLocation {
 		return location

@@ -7,12 +7,11 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// bodyBudget bounds the memory of all request bodies that the server holds,
-// from the first byte that is read to the end of the request: a program that
-// waits in the queue keeps its body. Bodies of smallBody bytes or fewer are
-// free: their number is bounded by that of the connections.
+// bodyBudget limits the memory of all request bodies, from the first byte to
+// the end of the request: a program in the queue keeps its body. Bodies of up
+// to smallBody bytes are free: the limit on connections bounds their number.
 //
-// Each caller has a share, so that one of them cannot keep the others out.
+// Each caller has a share, so that one caller cannot block the others.
 type bodyBudget struct {
 	total, share int64
 
@@ -24,33 +23,33 @@ type bodyBudget struct {
 // defaultRequestMemory is the default of Config.RequestMemoryBytes.
 const defaultRequestMemory = 256 << 20
 
-// sharesOfBudget is how many callers can have all of their share at once.
+// sharesOfBudget is the number of callers that can use their whole share at the
+// same time.
 const sharesOfBudget = 4
 
-// newBodyBudget makes a budget of so many bytes. The largest body always fits
+// newBodyBudget returns a budget of total bytes. The largest body always fits
 // into a share.
 func newBodyBudget(total, largest int64) *bodyBudget {
 	share := max(total/sharesOfBudget, largest+1)
 	return &bodyBudget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
-// retryBody is when a refused caller may try again: about how long a large body
-// takes to arrive.
+// retryBody is the value of Retry-After: about the time that a large body takes
+// to arrive.
 const retryBody = time.Second
 
-// reservation is the part of the budget that one request has.
-type reservation struct {
+// bodyReservation is the part of the budget that one request has.
+type bodyReservation struct {
 	budget *bodyBudget
-	// caller is whose share it is taken from: a user, or an address.
+	// caller owns the share: a user, or an address.
 	caller string
 	bytes  int64
 }
 
-// grow raises the reservation to size bytes. It fails with CodeQuotaExceeded
-// when the caller has no more of its share, and with CodeOverloaded when the
-// server has no more. It does not wait: a queue of uploads would only hold
-// connections.
-func (r *reservation) grow(size int64) error {
+// grow raises the reservation to size bytes. It fails with CodeQuotaExceeded if
+// the share of the caller is used up, and with CodeOverloaded if the budget is.
+// It does not wait: waiting uploads would only hold connections.
+func (r *bodyReservation) grow(size int64) error {
 	if size <= smallBody {
 		return nil
 	}
@@ -62,13 +61,13 @@ func (r *reservation) grow(size int64) error {
 	case b.held[r.caller]+more > b.share:
 		return &pyth.Error{
 			Code:       pyth.CodeQuotaExceeded,
-			Message:    "Your requests that are in progress hold as much memory as one user may. Try again when one of them has been answered.",
+			Message:    "The bodies of your requests in progress use all memory that one user may have. Try again after one of them is answered.",
 			RetryAfter: retryBody,
 		}
 	case b.sum+more > b.total:
 		return &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "The requests in progress hold as much memory as the server gives them. Try again in a moment.",
+			Message:    "The bodies of all requests in progress use all memory that the server has for them. Try again in a moment.",
 			RetryAfter: retryBody,
 		}
 	}
@@ -78,8 +77,8 @@ func (r *reservation) grow(size int64) error {
 	return nil
 }
 
-// release gives all of the reservation back.
-func (r *reservation) release() {
+// release returns the reservation to the budget.
+func (r *bodyReservation) release() {
 	b := r.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()

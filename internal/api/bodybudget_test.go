@@ -9,9 +9,9 @@ import (
 )
 
 // readInto reads a body of unknown length and of size bytes.
-func readInto(r *reservation, size int) error { return readBounded(r, size, 1<<40) }
+func readInto(r *bodyReservation, size int) error { return readBounded(r, size, 1<<40) }
 
-func readBounded(r *reservation, size int, limit int64) error {
+func readBounded(r *bodyReservation, size int, limit int64) error {
 	req := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat(" ", size)))
 	req.ContentLength = -1
 	_, err := readBody(httptest.NewRecorder(), req, limit, r)
@@ -21,14 +21,14 @@ func readBounded(r *reservation, size int, limit int64) error {
 func TestBodyBudgetBoundsBodiesInMemory(t *testing.T) {
 	const total = 4 << 20
 	b := newBodyBudget(total, 100)
-	held := make([]*reservation, sharesOfBudget)
+	held := make([]*bodyReservation, sharesOfBudget)
 	for i := range held {
-		held[i] = &reservation{budget: b, caller: string(rune('a' + i))}
+		held[i] = &bodyReservation{budget: b, caller: string(rune('a' + i))}
 		if err := readInto(held[i], total/sharesOfBudget-1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	last := &reservation{budget: b, caller: "last"}
+	last := &bodyReservation{budget: b, caller: "last"}
 	if err := readInto(last, smallBody+1); pyth.ErrorCode(err) != pyth.CodeOverloaded {
 		t.Errorf("a large body beside them: %v", err)
 	}
@@ -50,15 +50,15 @@ func TestBodyBudgetBoundsBodiesInMemory(t *testing.T) {
 func TestBodyBudgetHasSharesOfCallers(t *testing.T) {
 	const total = 8 << 20
 	b := newBodyBudget(total, 100)
-	one := &reservation{budget: b, caller: "ada"}
+	one := &bodyReservation{budget: b, caller: "ada"}
 	if err := readInto(one, total/sharesOfBudget-1); err != nil {
 		t.Fatal(err)
 	}
-	two := &reservation{budget: b, caller: "ada"}
+	two := &bodyReservation{budget: b, caller: "ada"}
 	if err := readInto(two, smallBody+1); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 		t.Errorf("more than the share: %v", err)
 	}
-	other := &reservation{budget: b, caller: "bob"}
+	other := &bodyReservation{budget: b, caller: "bob"}
 	if err := readInto(other, total/sharesOfBudget-1); err != nil {
 		t.Errorf("another caller: %v", err)
 	}
@@ -70,7 +70,7 @@ func TestBodyBudgetHasSharesOfCallers(t *testing.T) {
 
 // The largest body that the API takes fits, however small the budget is.
 func TestBodyBudgetHoldsTheLargestBody(t *testing.T) {
-	r := &reservation{budget: newBodyBudget(1<<20, 3<<20), caller: "ada"}
+	r := &bodyReservation{budget: newBodyBudget(1<<20, 3<<20), caller: "ada"}
 	if err := readBounded(r, 3<<20, 3<<20); err != nil {
 		t.Error(err)
 	}

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientIP is the address of the caller: the peer's, or, while the peer is a
-// trusted proxy, what that proxy says it was. X-Forwarded-For is read from the
-// right, because everything to the left of the first address that is not a
-// trusted proxy is the caller's own word. It is "" if the peer has no address.
+// clientIP returns the address of the caller: of the peer, or, if the peer is a
+// trusted proxy, the address that X-Forwarded-For names. The header is read
+// from the right, since a caller can forge all values to the left of the first
+// untrusted address. The result is "" if the peer has no address.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -38,9 +38,8 @@ func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// network is what an address is limited by: IPv6 by its /64, which is the
-// least that one customer is given (RFC 6177), so that changing the low half
-// gains nothing.
+// network returns the key for limits on an address. For IPv6 it is the /64, the
+// smallest block of one customer (RFC 6177): a new low half gives no new limit.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Is4() {

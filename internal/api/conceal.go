@@ -7,11 +7,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// sensitive is a text of a body that is never a string: those cannot be wiped,
-// and are copied about. Whoever takes it clears it.
+// sensitive is a text of a body. It is not a string, since strings cannot be
+// wiped. The receiver clears it.
 type sensitive []byte
 
-// Schema is that of a text.
+// Schema returns the schema of a password.
 func (sensitive) Schema(huma.Registry) *huma.Schema {
 	least := 1
 	s := &huma.Schema{Type: huma.TypeString, Format: "password", MinLength: &least}
@@ -19,22 +19,22 @@ func (sensitive) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// UnmarshalJSONFrom leaves it as it is: conceal has taken the text.
+// UnmarshalJSONFrom skips the value: conceal has taken the text.
 func (*sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// confidential is a body with such a text.
+// confidential is a body with a sensitive field.
 type confidential interface {
-	// confidential is the name of its field, and where it is to be put.
+	// confidential returns the name of the field and a pointer to its value.
 	confidential() (field string, to *sensitive)
 }
 
-// conceal takes the text of a field out of a JSON object, in which as many x's
-// take its place. So whatever looks at the body after that does not see it. A
-// value that is no text is left, to be refused.
+// conceal takes the text of a field out of a JSON object and replaces it by as
+// many x, so that later readers of the body do not see it. It leaves a value
+// that is not a string; the decoder refuses it.
 func conceal(data []byte, field string) sensitive {
 	var text sensitive
-	// A decoder of a bytes.Buffer works on these very bytes, as does what it
-	// returns. It stops where whoever decodes the body next does.
+	// A decoder of a bytes.Buffer works on these bytes and returns parts of
+	// them. It stops where the next decoder stops.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil
@@ -58,7 +58,7 @@ func conceal(data []byte, field string) sensitive {
 			continue
 		}
 		clear(text)
-		// It is valid, or it would not have been read.
+		// The decoder has checked the value.
 		text, _ = jsontext.AppendUnquote(make([]byte, 0, len(value)), value)
 		end := int(d.InputOffset())
 		for i := end - len(value) + 1; i < end-1; i++ {

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// connections bounds the open connections, and knows which of them have a
-// request in hand.
+// connections limits the open connections, and knows which of them have a
+// request.
 //
-// At the bound a new connection takes the place of one that works for nobody
-// known: one that has sent nothing, or not yet all of a request's header, that
-// waits for the next request, or whose request has no valid credentials. It is
-// taken from the address that has most of these, and there the oldest goes
-// first. So one address with any number of such connections cannot keep others
-// out. When all connections work for known users, the new one is closed.
+// At the limit a new connection replaces one without an authenticated request:
+// one that has sent nothing or a part of a header, that waits for the next
+// request, or whose request has no valid credentials. It is the oldest one of
+// the address with most of these. So one address with many such connections
+// cannot block others. If all connections have authenticated requests, the new
+// one is closed.
 type connections struct {
-	// max is how many may be open; 0 is no bound.
+	// max is the maximum number of open connections; 0 means no limit.
 	max int
 
 	mu   sync.Mutex
@@ -28,13 +28,13 @@ type connections struct {
 	quiet chan struct{}
 }
 
-// connection is what is known of one.
+// connection is the state of one connection.
 type connection struct {
 	address string
 	since   time.Time
-	// active is whether it has a request of which at least one byte has come,
-	// known whether that request has shown valid credentials.
-	active, known bool
+	// active means that at least one byte of a request has arrived, and
+	// authenticated that this request has valid credentials.
+	active, authenticated bool
 }
 
 func newConnections(most int) *connections {
@@ -43,7 +43,7 @@ func newConnections(most int) *connections {
 	return c
 }
 
-// note is told by net/http what a connection does.
+// note records a state change that net/http reports.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,13 +61,13 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// activeLocked notes whether the connection has a request.
+// activeLocked records whether the connection has a request.
 func (c *connections) activeLocked(conn net.Conn, active bool) {
 	x := c.open[conn]
 	if x == nil || x.active == active {
 		return
 	}
-	x.active, x.known, x.since = active, false, time.Now()
+	x.active, x.authenticated, x.since = active, false, time.Now()
 	switch {
 	case active:
 		if c.busy++; c.busy == 1 {
@@ -80,19 +80,18 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// keep notes that the connection's request has valid credentials. Until it
-// ends, the connection makes no room for others.
+// keep records that the request has valid credentials. Until it ends, the
+// connection is not replaced.
 func (c *connections) keep(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if x := c.open[conn]; x != nil {
-		x.known = true
+		x.authenticated = true
 	}
 }
 
-// makeRoomLocked closes a connection if one more would be too many: the new
-// one, if no other can be spared. What is closed leaves open when net/http
-// notices.
+// makeRoomLocked closes a connection if the limit is reached: the new one, if
+// no other can be replaced. net/http reports the closed connection later.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {
 		return
@@ -104,25 +103,25 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		c.activeLocked(victim, false)
 		delete(c.open, victim)
 	}
-	// Without blocking: a peer that takes nothing must not hold the lock.
+	// Close without blocking: a peer that reads nothing must not hold the lock.
 	if tcp, ok := victim.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = victim.Close()
 }
 
-// victimLocked returns the connection that is spared most easily; nil if all
-// work for known users.
+// victimLocked returns the connection to replace; nil if all have authenticated
+// requests.
 func (c *connections) victimLocked() net.Conn {
 	spare := map[string]int{}
 	for _, x := range c.open {
-		if !x.known {
+		if !x.authenticated {
 			spare[x.address]++
 		}
 	}
 	var victim net.Conn
 	for conn, x := range c.open {
-		if x.known {
+		if x.authenticated {
 			continue
 		}
 		if victim == nil {
@@ -137,7 +136,7 @@ func (c *connections) victimLocked() net.Conn {
 	return victim
 }
 
-// host returns the address of the other end, without its port.
+// host returns the address of the peer, without the port.
 func host(conn net.Conn) string {
 	address := conn.RemoteAddr().String()
 	if h, _, err := net.SplitHostPort(address); err == nil {
@@ -146,7 +145,7 @@ func host(conn net.Conn) string {
 	return address
 }
 
-// wait returns when there is a moment without requests, or with ctx's error.
+// wait returns when no connection has a request, or with the error of ctx.
 func (c *connections) wait(ctx context.Context) error {
 	c.mu.Lock()
 	quiet := c.quiet
@@ -161,21 +160,21 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// ownConnection is the connection that a request came on.
-type ownConnection struct {
+// requestConnection is the connection of a request.
+type requestConnection struct {
 	connections *connections
 	conn        net.Conn
 }
 
-// context returns a context whose requests can keep the connection.
+// context returns a context whose requests can call keepConnection.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, ownConnection{c, conn})
+	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }
 
-// keepConnection notes that the request of the context has valid credentials.
-// A request that came on no connection, as in a test, has none to keep.
+// keepConnection records that the request of the context has valid credentials.
+// A request without a connection, as in a test, has nothing to record.
 func keepConnection(ctx context.Context) {
-	if own, ok := ctx.Value(connKey{}).(ownConnection); ok {
+	if own, ok := ctx.Value(connKey{}).(requestConnection); ok {
 		own.connections.keep(own.conn)
 	}
 }

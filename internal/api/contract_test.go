@@ -57,7 +57,7 @@ func (d document) each(f func(name string, op operation, request func(body strin
 	}
 }
 
-func TestOnlyWhatMustBePublicNeedsNoCredentials(t *testing.T) {
+func TestAuthenticateCoversAllButPublicOperations(t *testing.T) {
 	s := newServer(t)
 	var public, optional []string
 	s.document().each(func(name string, op operation, request func(string) *http.Request) {
@@ -86,7 +86,7 @@ func TestOnlyWhatMustBePublicNeedsNoCredentials(t *testing.T) {
 	}
 }
 
-func TestEveryBodyIsReadStrictly(t *testing.T) {
+func TestBodyIsStrictInEveryOperation(t *testing.T) {
 	s := newServer(t)
 	bodies := 0
 	s.document().each(func(name string, op operation, request func(string) *http.Request) {
@@ -133,7 +133,7 @@ func TestEveryBodyIsReadStrictly(t *testing.T) {
 	}
 }
 
-func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
+func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 	camel := regexp.MustCompile(`^[a-z]+([A-Z][a-z0-9]*)*$`)
 	counts := []string{
 		"status", "exitCode", "line", "processes", "maxFiles", "maxArgs", "executions", "port", "count", "redactions", "version",
@@ -166,13 +166,13 @@ func TestNamesAreInCamelCaseAndTellTheirUnit(t *testing.T) {
 	}
 }
 
-func TestTheDocumentInYAMLIsValidToo(t *testing.T) {
+func TestOpenAPIYAMLIsValid(t *testing.T) {
 	if _, err := openapitest.New([]byte(newServer(t).send(anonymous("GET", "/openapi.yaml", "")).body)); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestTheAPITellsWhatItOffers(t *testing.T) {
+func TestInfoListsFeatures(t *testing.T) {
 	res := newServer(t).send(anonymous("GET", "/api", ""))
 	run := `"memoryBytes":268435456,"outputBytes":1048576,"diskBytes":104857600,"processes":64`
 	want := `{"name":"Pyth-On API","version":"1.2.3","documentation":"/docs","openapi":"/openapi.json",` +
@@ -186,7 +186,7 @@ func TestTheAPITellsWhatItOffers(t *testing.T) {
 	}
 }
 
-func TestATokenInTheBodyIsVerifiedWhateverTheHeadersSay(t *testing.T) {
+func TestVerifyPrefersTokenInBody(t *testing.T) {
 	s := newServer(t)
 	for _, header := range []http.Header{
 		{"X-Api-Key": {"pyapi_bad"}}, {"Authorization": {"Bearer bad"}}, {"Authorization": {"Basic x"}}, {"X-Api-Key": {"a", "b"}},
@@ -203,7 +203,7 @@ func TestATokenInTheBodyIsVerifiedWhateverTheHeadersSay(t *testing.T) {
 	}
 }
 
-func TestAnAccountWithoutItsFirstKeyIsGivenNone(t *testing.T) {
+func TestLogInLeavesOutDeletedKey(t *testing.T) {
 	s := newServer(t)
 	s.accounts.grant.APIKey = ""
 	if res := s.send(anonymous("POST", "/api/login", loginJSON)); res.StatusCode != 200 || strings.Contains(res.body, "apiKey") {
@@ -211,7 +211,7 @@ func TestAnAccountWithoutItsFirstKeyIsGivenNone(t *testing.T) {
 	}
 }
 
-func TestPagesHaveUpTo200Entries(t *testing.T) {
+func TestPageLimitsAreChecked(t *testing.T) {
 	s := newServer(t)
 	for query, limit := range map[string]int{"": 50, "?limit=1": 1, "?limit=200": 200} {
 		if res := s.send(request("GET", "/api/v1/keys"+query, "")); res.StatusCode != 200 || s.accounts.lastPage.limit != limit {
@@ -221,7 +221,7 @@ func TestPagesHaveUpTo200Entries(t *testing.T) {
 }
 
 // A zero time means "no end" inside; outside it is just long ago.
-func TestAKeyThatEndedInTheYearOneIsRefused(t *testing.T) {
+func TestKeysRefuseZeroExpiry(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))
 	if res.StatusCode != 400 || s.accounts.calls != nil {
@@ -241,7 +241,7 @@ var notAudited = []string{
 
 // Every other operation that changes something has an entry when it is tried
 // with a bad key, and when there is no room in the caller's quota.
-func TestEveryDeniedChangeIsNoted(t *testing.T) {
+func TestDeniedChangesAreRecorded(t *testing.T) {
 	changes := 0
 	newFullServer(t).document().each(func(name string, op operation, ask func(string) *http.Request) {
 		if strings.HasPrefix(name, "GET ") || len(op.Security) == 0 {

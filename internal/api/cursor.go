@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Cursors of lists. Each is of one list and one user.
+// The lists that have cursors.
 const (
 	cursorAudit    = "audit"
 	cursorKeys     = "keys"
@@ -16,10 +16,11 @@ const (
 	cursorSessions = "sessions"
 )
 
-// cursorSum is how many bytes of a cursor tell it from anything else.
+// cursorSum is the number of bytes of the checksum in a cursor.
 const cursorSum = 6
 
-// newCursor makes the cursor that callers see of where a page ended; "" stays so.
+// newCursor returns the cursor for the position at which a page ended, or ""
+// for "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""
@@ -27,8 +28,8 @@ func newCursor(list string, user pyth.UserID, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sumOfCursor(list, user, position), position...))
 }
 
-// position is where the page before ended. It refuses what newCursor did not
-// make for this list and user; it is no secret, and protects from mistakes only.
+// position returns the position in a cursor. It refuses a cursor of another
+// list or user. The checksum is no secret: it detects mistakes only.
 func position(list string, user pyth.UserID, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -50,4 +51,4 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 }
 
 // badCursor is the message for a cursor that is of no page.
-const badCursor = "must be the nextCursor of the page before, of this list and account; leave it out for the first page"
+const badCursor = "must be the nextCursor of the last page of the same list and account; leave it out for the first page"

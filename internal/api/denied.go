@@ -11,21 +11,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// Denials hear of attempts that were refused. Note does not wait, and may drop
-// what it is told.
+// Denials records refused attempts. Note does not wait, and may drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// denied passes on what was refused before it reached a service: for missing or
-// bad credentials, or by a rate limit. Anyone can do that any number of times, so
-// it is bounded for each caller, and for all together who are not known; the next
-// entry of somebody who is not known says how many were left out.
+// denied records attempts that the API refused before a service saw them: for
+// missing or invalid credentials, or by a rate limit. Anyone can repeat these
+// without end, so it limits them for each caller, and for all unknown callers
+// together. The next entry of an unknown caller has the number of omitted ones.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted counts those since that entry.
+	// omitted counts the attempts since that entry.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -37,13 +36,13 @@ func newDenied(to Denials, now func() time.Time) *denied {
 		unknown:   ratelimit.New(ratelimit.Rate{Count: 600, Per: time.Minute}, 1, now),
 		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pyth_on_audit_suppressed_total",
-			Help: "Refused attempts without an entry in the audit log, since there were too many.",
+			Help: "Refused attempts that are not in the audit log, because there were too many.",
 		}),
 	}
 }
 
-// noteDenied notes that the request was refused, if the error says so and the
-// operation is one that the audit log tells of.
+// noteDenied records that the request was refused, if the error says so and the
+// audit log records the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

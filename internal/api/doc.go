@@ -1,18 +1,18 @@
-// Package api serves the API of Pyth-On over HTTP, as docs/api.md describes
-// it and /openapi.json states it.
+// Package api serves the API of Pyth-On over HTTP. docs/api.md describes it,
+// and /openapi.json specifies it.
 //
-// It promises:
-//   - every error is application/problem+json in the one schema Error, whether
-//     a service, the router, the decoder or a panic caused it;
-//   - every response carries X-Request-Id and is in the access log;
-//   - passwords, keys, tokens, code, environments and standard input are
-//     never in a log line or in an error;
-//   - bodies are strict JSON, bounded in size, depth and time before anything
-//     looks at them, and callers are authenticated before large ones are read;
-//   - the OpenAPI document is generated from the types that are sent, and
-//     responses conform to it.
+// Guarantees:
 //
-// It decides nothing about accounts or programs: it turns requests into calls
-// of pyth.AccountService and pyth.ExecutionService, and what these return into
-// responses.
+//   - Every error is application/problem+json with the schema Error, whether a
+//     service, the router, the decoder or a panic caused it.
+//   - Every response has X-Request-Id and a line in the access log.
+//   - Passwords, keys, tokens, code, environments and standard input are never
+//     in a log line or an error.
+//   - Bodies are strict JSON with limits on size, depth and time. Callers are
+//     authenticated before large bodies are read.
+//   - The OpenAPI document is generated from the Go types of requests and
+//     responses.
+//
+// The package makes no decisions about accounts or programs. It translates
+// requests into calls of the services, and their results into responses.
 package api

@@ -56,7 +56,7 @@ func (s *server) responses() map[string]map[string][]string {
 
 // Every operation is called as its example says, in each of its forms; send
 // compares what is answered with the document.
-func TestEveryOperationAnswersInADocumentedMediaType(t *testing.T) {
+func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 	s := newFullServer(t)
 	documented := s.responses()
 	succeededIn := 0
@@ -106,7 +106,7 @@ func TestEveryOperationAnswersInADocumentedMediaType(t *testing.T) {
 	}
 }
 
-func TestTheDocumentationShowsEveryMediaTypeInTheSameOrder(t *testing.T) {
+func TestDocsShowMediaTypesInFixedOrder(t *testing.T) {
 	page := newFullServer(t).send(anonymous("GET", "/docs", "")).body
 	for range 10 {
 		if other := newFullServer(t).send(anonymous("GET", "/docs", "")).body; other != page {

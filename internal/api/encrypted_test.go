@@ -97,7 +97,7 @@ func (s *server) zk(method, path, body string) answer {
 	return s.send(request(method, "/api/v1/zk/"+path, body))
 }
 
-func TestEncryptedProgramsAreKept(t *testing.T) {
+func TestEncryptedProgramsStoreListDelete(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, path, body string
 		created            bool
@@ -138,14 +138,14 @@ func TestEncryptedProgramsAreKept(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutEncryptedProgramsSaysSo(t *testing.T) {
+func TestEncryptedProgramsAreNotImplementedWithoutService(t *testing.T) {
 	s := newServer(t)
 	if res := s.zk("GET", "code", ""); res.problem(t).Code != "not_implemented" {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
 	}
 }
 
-func TestPayloadsOutOfFormAreRefused(t *testing.T) {
+func TestPayloadsAreChecked(t *testing.T) {
 	s, e := newZKServer(t)
 	for name, c := range map[string]struct{ old, replacement, at string }{
 		"another version":       {`"version":1`, `"version":2`, "body.version"},
@@ -190,7 +190,7 @@ func (s *server) ran() *pyth.Program {
 	return s.executions.program
 }
 
-func TestAnEncryptedProgramRunsAsOthersDo(t *testing.T) {
+func TestEncryptedProgramsRun(t *testing.T) {
 	sealed := base64.StdEncoding.EncodeToString([]byte("sealed"))
 	for name, c := range map[string]struct {
 		body string
@@ -233,7 +233,7 @@ func TestAnEncryptedProgramRunsAsOthersDo(t *testing.T) {
 	}
 }
 
-func TestAnEncryptedProgramStreams(t *testing.T) {
+func TestEncryptedProgramsStream(t *testing.T) {
 	s, _ := newZKServer(t)
 	r := request("POST", "/api/v1/zk/execute/report", `{"masterPassword":"pw"}`)
 	r.Header.Set("Accept", "text/event-stream")
@@ -242,7 +242,7 @@ func TestAnEncryptedProgramStreams(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotOpenAProgramIsRefused(t *testing.T) {
+func TestEncryptedProgramsNeedOnePassword(t *testing.T) {
 	s, e := newZKServer(t)
 	for name, c := range map[string]struct{ body, at string }{
 		"nothing":                {`{}`, "body.masterPassword"},
@@ -272,7 +272,7 @@ func TestWhatDoesNotOpenAProgramIsRefused(t *testing.T) {
 	}
 }
 
-func TestAPasswordIsInNoErrorAndNoLog(t *testing.T) {
+func TestPasswordsAreNotInErrorsOrLogs(t *testing.T) {
 	const canary = "canary-of-the-password"
 	s, _ := newZKServer(t)
 	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
@@ -303,7 +303,7 @@ func TestAPasswordIsInNoErrorAndNoLog(t *testing.T) {
 	}
 }
 
-func TestConcealedTextIsTakenOutOfTheBody(t *testing.T) {
+func TestConcealTakesTextOutOfBody(t *testing.T) {
 	for name, c := range map[string]struct{ body, left, text string }{
 		"a text":                     {`{"p":"secret"}`, `{"p":"xxxxxx"}`, "secret"},
 		"with escapes":               {`{"p":"a\"\u00e4\n"}`, `{"p":"xxxxxxxxxxx"}`, "a\"ä\n"},

@@ -14,7 +14,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
+func TestExecutePassesProgramOn(t *testing.T) {
 	s := newServer(t)
 	res := s.execute(`{
 		"code": "print(42)\n", "language": "python", "stdin": "in", "args": ["a", "b"],
@@ -42,7 +42,7 @@ func TestAProgramReachesTheServiceAsItWasSent(t *testing.T) {
 	}
 }
 
-func TestAResultIsShownAsTheContractSays(t *testing.T) {
+func TestExecuteAnswersByTheContract(t *testing.T) {
 	seven := 7
 	tests := []struct {
 		name string
@@ -137,7 +137,7 @@ func TestAResultIsShownAsTheContractSays(t *testing.T) {
 	}
 }
 
-func TestFaultyProgramsAreRefusedWithTheirFaults(t *testing.T) {
+func TestExecuteRefusesFaultyPrograms(t *testing.T) {
 	tests := []struct {
 		name, body string
 		want       []string
@@ -186,14 +186,14 @@ func TestFaultyProgramsAreRefusedWithTheirFaults(t *testing.T) {
 	}
 }
 
-func TestBoundsAreToldWithTheirUnit(t *testing.T) {
+func TestLimitsInMessagesHaveUnits(t *testing.T) {
 	res := newServer(t).execute(`{"code":"x","limits":{"memoryBytes":1073741825}}`)
 	if !strings.Contains(res.body, "must be at most 1,073,741,824 bytes") {
 		t.Errorf("the maximum is not told: %s", res.body)
 	}
 }
 
-func TestSecretsAreChosenByName(t *testing.T) {
+func TestExecuteSelectsSecretsByName(t *testing.T) {
 	for body, want := range map[string]*pyth.Program{
 		`{"code":"x"}`:                       {AllSecrets: true},
 		`{"code":"x","secrets":[]}`:          {Secrets: []string{}},
@@ -212,7 +212,7 @@ func TestSecretsAreChosenByName(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheServiceBecomeProblems(t *testing.T) {
+func TestExecuteMapsErrorsToProblems(t *testing.T) {
 	tests := []struct {
 		name       string
 		err        error

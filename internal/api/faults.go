@@ -13,7 +13,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Beginnings of messages that are completed later.
+// Beginnings of messages that suggest completes.
 const (
 	unknownField = "is not a known field"
 	oneOf        = "must be one of "
@@ -21,8 +21,8 @@ const (
 
 const timeMessage = "must be a time as in RFC 3339, such as 2026-04-04T08:23:21Z"
 
-// setMessages has huma describe faults as the rest of the API does. huma has
-// the texts only as package variables; they hold no state.
+// setMessages sets the messages of huma to the wording of the API. huma has
+// them as package variables only; they hold no state.
 func setMessages() {
 	validation.MsgUnexpectedProperty = unknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
@@ -43,7 +43,7 @@ func setMessages() {
 	huma.ErrorFormatter = formatFault
 }
 
-// formatFault is fmt.Sprintf with numbers as people write them: 300,000.
+// formatFault is fmt.Sprintf with separators in numbers: 300,000.
 func formatFault(format string, args ...any) string {
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -57,7 +57,7 @@ func formatFault(format string, args ...any) string {
 	return strings.NewReplacer("least 1 characters", "least 1 character", "least 1 items", "least 1 item").Replace(text)
 }
 
-// faultOf completes what huma says of a part of the request.
+// faultOf converts a message of huma about a part of the request.
 func faultOf(location, message string) pyth.FieldError {
 	switch {
 	case strings.HasPrefix(message, "must be at "):
@@ -65,7 +65,7 @@ func faultOf(location, message string) pyth.FieldError {
 	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
 		message = "is required"
 	case strings.HasPrefix(message, "invalid date/time"):
-		// It would show the layout that Go uses.
+		// The message of huma has the layout that Go uses.
 		message = timeMessage
 	case message == "invalid integer":
 		message = "must be an integer"
@@ -75,8 +75,8 @@ func faultOf(location, message string) pyth.FieldError {
 	return pyth.FieldError{Location: clip(location), Message: message}
 }
 
-// suggest adds to each fault of an unknown field, or of a value that is none of
-// those that may be, the nearest known one.
+// suggest adds the nearest known name to each fault of an unknown field or
+// value.
 func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
 	for i := range faults {
 		f := &faults[i]
@@ -93,8 +93,8 @@ func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
 	}
 }
 
-// knownAt finds the part of the request that a fault is about, and returns what
-// is known there and what was given.
+// knownAt finds the part of the request that a fault is about. It returns the
+// known names there and the given one.
 func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)

@@ -204,7 +204,7 @@ func executionOf(a *pyth.Attempt) *ExecuteResponse {
 // generateStream is a pyth.GenerateEvents.
 type generateStream struct{ *stream }
 
-// Data of events.
+// The data of events.
 type (
 	attemptEvent struct {
 		Number int `json:"number"`

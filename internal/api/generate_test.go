@@ -47,7 +47,7 @@ func (s *server) generate(body string) answer {
 	return s.send(request(http.MethodPost, "/api/v1/generate", body))
 }
 
-func TestAProgramIsGenerated(t *testing.T) {
+func TestGenerateAnswers(t *testing.T) {
 	s := newServer(t)
 	res := s.generate(`{"prompt":"print 42"}`)
 	var got struct {
@@ -71,7 +71,7 @@ func TestAProgramIsGenerated(t *testing.T) {
 	}
 }
 
-func TestARequestForAProgramIsPassedOnWhole(t *testing.T) {
+func TestGeneratePassesRequestOn(t *testing.T) {
 	s := newServer(t)
 	res := s.generate(`{"prompt":"p","language":"typescript","execute":false,"model":"claude-x","maxAttempts":5,"installPackages":true,
 		"files":[{"path":"a","content":"AA==","encoding":"base64"}],"secrets":["A"],"redactSecrets":false,"timeoutMs":1000,
@@ -86,7 +86,7 @@ func TestARequestForAProgramIsPassedOnWhole(t *testing.T) {
 	}
 }
 
-func TestAFaultyRequestForAProgramIsRefused(t *testing.T) {
+func TestGenerateRefusesFaultyRequests(t *testing.T) {
 	for name, c := range map[string]struct{ body, at string }{
 		"no prompt":         {`{}`, "body"},
 		"an empty prompt":   {`{"prompt":""}`, "body.prompt"},
@@ -112,7 +112,7 @@ func TestAFaultyRequestForAProgramIsRefused(t *testing.T) {
 	}
 }
 
-func TestFailuresOfTheModelHaveTheirStatus(t *testing.T) {
+func TestGenerateMapsErrorsToStatus(t *testing.T) {
 	for code, want := range map[pyth.Code]struct {
 		status int
 		wait   string
@@ -133,7 +133,7 @@ func TestFailuresOfTheModelHaveTheirStatus(t *testing.T) {
 	}
 }
 
-func TestWhyMendingStoppedIsTold(t *testing.T) {
+func TestGenerateReportsWhyItStopped(t *testing.T) {
 	s := newServer(t)
 	s.generations.run = func(context.Context, pyth.GenerateEvents) (*pyth.Generation, error) {
 		g := generation()
@@ -148,7 +148,7 @@ func TestWhyMendingStoppedIsTold(t *testing.T) {
 	}
 }
 
-func TestAGenerationIsStreamed(t *testing.T) {
+func TestGenerateStreams(t *testing.T) {
 	s := newServer(t)
 	s.generations.run = func(_ context.Context, e pyth.GenerateEvents) (*pyth.Generation, error) {
 		for n, code := range []string{"1/0", "print(42)"} {
@@ -179,7 +179,7 @@ func TestAGenerationIsStreamed(t *testing.T) {
 	}
 }
 
-func TestAStreamThatHasNotBegunFailsAsAnAnswer(t *testing.T) {
+func TestGenerateStreamFailsAsAnswerBeforeStart(t *testing.T) {
 	s := newServer(t)
 	begun := false
 	s.generations.run = func(_ context.Context, e pyth.GenerateEvents) (*pyth.Generation, error) {

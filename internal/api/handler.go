@@ -20,38 +20,38 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// HealthChecker looks at what the server depends on.
+// HealthChecker checks the dependencies of the server.
 type HealthChecker interface {
-	// Health returns a check for each thing by its name. The check "sandbox"
-	// tells whether programs can be run. It must be quick: what takes time is
-	// to be looked at in the background.
+	// Health returns the state of each dependency by name. "sandbox" tells
+	// whether programs can run. It must return at once: run slow checks in the
+	// background.
 	Health(ctx context.Context) map[string]pyth.Check
 }
 
-// Config is what a Handler is made of. Accounts, Executions, Health and Limits
-// are required.
+// Config has the dependencies and settings of a Handler. Accounts, Executions,
+// Health and Limits are required.
 type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Sessions are nil where there are none, and so are the others.
+	// Services that are nil are not available on this server.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
-	// Audit is nil where there is no log.
+	// Audit is nil without an audit log.
 	Audit pyth.AuditService
-	// Denials hear of attempts at audited actions that were refused before a
-	// service heard of them; nil for nobody.
+	// Denials records attempts at audited actions that the API refused before a
+	// service saw them; nil discards them.
 	Denials Denials
-	// ZK is nil where no encrypted programs are kept.
+	// ZK is nil without encrypted programs.
 	ZK pyth.EncryptedService
-	// Generations are nil where nothing is generated. GenerateTimeout bounds one
-	// answer of the model.
+	// Generations is nil without a model. GenerateTimeout is the time limit for
+	// one answer of the model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 
-	// Languages, Limits and Features are shown to callers. Limits also bound
-	// the size of a body and appear in the schemas.
+	// Languages, Limits and Features appear in answers. Limits also set the
+	// maximum size of a body and the limits in the schemas.
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
 	Features  []string
@@ -61,26 +61,25 @@ type Config struct {
 
 	// Logger gets the access log and internal errors; nil discards them.
 	Logger *slog.Logger
-	// RateLimits that are off allow everything.
+	// RateLimits limits callers; a zero rate is off.
 	RateLimits RateLimits
-	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	// TrustedProxies are the peers whose X-Forwarded-For the server trusts.
 	TrustedProxies []netip.Prefix
-	// MetricsToken opens GET /metrics to who sends it as a bearer token; ""
-	// leaves the path out.
+	// MetricsToken is the bearer token for GET /metrics; "" disables the path.
 	MetricsToken string
-	// Collectors are shown among the metrics.
+	// Collectors are more metrics.
 	Collectors []prometheus.Collector
-	// RequestMemoryBytes bounds what the bodies of all requests in progress may
-	// hold, of which each user has a quarter: 256 MiB.
+	// RequestMemoryBytes is the maximum memory for the bodies of all requests
+	// in progress. Each user may have a quarter. Zero means 256 MiB.
 	RequestMemoryBytes int64
-	// BodyTimeout is how long a request's body may take to arrive; zero means
-	// 30 seconds.
+	// BodyTimeout is the time limit for receiving a body; zero means 30
+	// seconds.
 	BodyTimeout time.Duration
-	// ResponseTimeout is how long the caller may take to receive the response
-	// once it has begun; zero means 60 seconds.
+	// ResponseTimeout is the time limit for sending a response; zero means 60
+	// seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout bounds the work for every request but an execution, which
-	// is bounded by its own time-out; zero means 30 seconds.
+	// HandlerTimeout is the time limit for all requests except executions,
+	// which have their own; zero means 30 seconds.
 	HandlerTimeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -102,13 +101,13 @@ type Handler struct {
 
 var _ http.Handler = (*Handler)(nil)
 
-// New makes a Handler. It fails when the Config lacks what is required.
+// New returns a Handler. It fails if the Config lacks a required field.
 func New(cfg Config) (*Handler, error) {
 	if cfg.Accounts == nil || cfg.Executions == nil || cfg.Health == nil {
-		return nil, errors.New("http: Accounts, Executions and Health are required")
+		return nil, errors.New("api: Accounts, Executions and Health are required")
 	}
 	if cfg.Limits.MaxCodeBytes <= 0 || cfg.Limits.MaxFilesBytes <= 0 || cfg.Limits.MaxTimeout <= 0 {
-		return nil, errors.New("http: Limits are required")
+		return nil, errors.New("api: Limits are required")
 	}
 	if cfg.RequestMemoryBytes <= 0 {
 		cfg.RequestMemoryBytes = defaultRequestMemory
@@ -161,43 +160,43 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new work from now on, while what is running
-// goes on. Health, metrics and documentation are still answered.
+// Drain makes the handler refuse new requests. Requests in progress go on.
+// Health, probes and metrics stay available.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
-// MetricsHandler serves the metrics without asking for a token: keep it on a
-// listener of its own.
+// MetricsHandler serves the metrics without a token. Serve it on a separate
+// listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// jsonAPI is a huma.API that writes JSON whatever the caller accepts: there is
-// nothing else to offer, and an answer in JSON is more use than a 406.
+// jsonAPI is a huma.API that writes JSON whatever the caller accepts: JSON is
+// more useful than a 406.
 type jsonAPI struct{ huma.API }
 
-// Negotiate chooses JSON.
+// Negotiate always returns JSON.
 func (*jsonAPI) Negotiate(string) (string, error) { return "application/json", nil }
 
-// Marshal writes v as JSON. Requests are read by bodySpec.
+// Marshal writes v as JSON. bodySpec reads requests.
 func (*jsonAPI) Marshal(w io.Writer, _ string, v any) error {
 	data, err := encode(v)
 	if err != nil {
 		return err
 	}
-	// A caller who has gone away is no failure of ours.
+	// A failed write means that the caller has gone away.
 	_, _ = w.Write(data)
 	return nil
 }
 
-// encode writes an answer as JSON. A program's output may be any bytes: what is
-// not UTF-8 becomes U+FFFD.
+// encode returns v as JSON. Bytes that are not UTF-8, as in the output of a
+// program, become U+FFFD.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode answer: %w", err)
 	}
 	return data, nil
 }
 
-// bindTime ends the work for a request that takes too long.
+// bindTime limits the time for a request.
 func (h *Handler) bindTime(ctx huma.Context, next func(huma.Context)) {
 	timeout := h.cfg.HandlerTimeout
 	if t, ok := ctx.Operation().Metadata[timeoutKey].(time.Duration); ok {

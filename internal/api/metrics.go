@@ -15,8 +15,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// metrics has a registry of its own, so that several handlers can live in one
-// process. Labels have few values: routes and known methods, never paths.
+// metrics has its own registry, so that one process can have several handlers.
+// Labels have few values: routes and known methods, never paths.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -34,12 +34,12 @@ func newMetrics(more []prometheus.Collector) *metrics {
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pyth_on_http_request_duration_seconds",
-			Help:    "Time from the request's header to the end of its response, by route and method.",
+			Help:    "Time from the header of a request to the end of its response, by route and method.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"route", "method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pyth_on_http_requests_in_flight",
-			Help: "Requests being answered.",
+			Help: "Requests in progress.",
 		}),
 		executions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_executions_total",
@@ -52,9 +52,9 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare makes every series that is known before the first request, so that a
-// rate or an alert has a 0 to start from: those of the documented responses of
-// each route, and of runs.
+// prepare creates every series that is known before the first request, so that
+// rates and alerts start from 0: the documented responses of each route, and
+// runs.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {
 		route := muxPattern(path)
@@ -83,7 +83,7 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	}
 }
 
-// unmatched is the route of requests that no handler matched.
+// unmatched is the route of requests without a handler.
 const unmatched = "unmatched"
 
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
@@ -103,12 +103,12 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true})
 }
 
-// serveMetrics adds GET /metrics if there is a token for it.
+// serveMetrics adds GET /metrics if Config has a token for it.
 func (h *Handler) serveMetrics() {
 	if h.cfg.MetricsToken == "" {
 		return
 	}
-	// Hashed, so that comparing takes the same time for every length.
+	// Hash, so that the comparison takes the same time for every length.
 	want := sha256.Sum256([]byte(h.cfg.MetricsToken))
 	metrics := h.metrics.handler()
 	h.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -116,7 +116,7 @@ func (h *Handler) serveMetrics() {
 		got := sha256.Sum256([]byte(c.Bearer))
 		requestOf(r.Context()).sentBearer = c.Bearer != ""
 		if err != nil || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			h.writeError(w, r, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "Send the metrics token as Authorization: Bearer."})
+			h.writeError(w, r, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The metrics token is missing or wrong. Send it as Authorization: Bearer."})
 			return
 		}
 		metrics.ServeHTTP(w, r)

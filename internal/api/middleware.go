@@ -26,16 +26,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return h.draining.Load() && !answeredWhileDraining(req.route)
 	}}
 	control := http.NewResponseController(w)
-	// The connection may have the last response's deadline. A writer without
-	// deadlines, as in a test, has none to set.
+	// The connection may have the deadline of the last response. A writer
+	// without deadlines, as in a test, returns an error.
 	_ = control.SetWriteDeadline(time.Time{})
 	if r.ContentLength != 0 {
 		_ = control.SetReadDeadline(time.Now().Add(h.cfg.BodyTimeout))
 	}
 	header := rw.Header()
 	header.Set(requestIDHeader, req.id)
-	// Answers hold credentials and results: neither a cache nor a browser that
-	// guesses types gets to reuse them.
+	// Answers hold credentials and results. Caches must not store them, and
+	// browsers must not guess their type.
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
@@ -60,39 +60,40 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.route(rw, r, req)
 }
 
-// ambiguousFraming returns whether a proxy in front could see the end of the
-// request elsewhere than this server does, and what follows it as another
-// request. RFC 9112, section 6.1: a connection must not be used after a request
-// with both Transfer-Encoding and Content-Length, or with Transfer-Encoding in
-// HTTP/1.0. net/http removes the header that it ignores, so all requests that
-// could have had one count.
+// ambiguousFraming returns whether a proxy could see another end of the request
+// than this server does, and take the rest for another request. RFC 9112,
+// section 6.1: a connection must not be reused after a request with both
+// Transfer-Encoding and Content-Length, or with Transfer-Encoding in HTTP/1.0.
+// net/http removes the header that it ignores, so all requests that could have
+// had one count.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
 
-// route passes the request on to the handler of its path.
+// route calls the handler of the path.
 func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	refused, pattern := h.mux.Handler(r)
 	if _, p, ok := strings.Cut(pattern, " "); ok {
 		req.route = p
 	}
 	if h.draining.Load() && !answeredWhileDraining(req.route) {
-		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again."})
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again after the seconds in Retry-After."})
 		return
 	}
 	if hasCredential(r.URL.RawQuery) {
 		h.writeError(w, r, &pyth.Error{
 			Code:    pyth.CodeInvalid,
-			Message: "A URL must not carry credentials, as it ends up in logs. Revoke this one and send the x-api-key or Authorization header.",
-			Fields:  []pyth.FieldError{{Location: "query", Message: "must not carry credentials"}},
+			Message: "The URL has a credential, and URLs end up in logs. Revoke the credential, and send a new one in the x-api-key or Authorization header.",
+			Fields:  []pyth.FieldError{{Location: "query", Message: "must not have credentials"}},
 		})
 		return
 	}
-	// The mux would redirect an unclean path; no client of an API means one.
+	// The mux would redirect an unclean path. No API client sends one on
+	// purpose.
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
 	case !clean && namesSessionFile(r.URL.Path):
-		h.writeError(w, r, pyth.Invalid("path.path", "must be relative and written plainly, without ., .., // or a final /"))
+		h.writeError(w, r, pyth.Invalid("path.path", "must be a relative path without ., .., // and a final /"))
 	case !clean || pattern == "":
 		h.refuse(w, r, refused)
 	default:
@@ -100,22 +101,21 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// refuse answers a request that no handler matched. The mux's own answer tells
-// a wrong method from a wrong path.
+// refuse answers a request without a handler. The answer of the mux tells a
+// wrong method from a wrong path.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
 	if answer.status != http.StatusMethodNotAllowed {
-		h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "There is nothing at this path. The paths are listed at /docs."})
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "This path does not exist. /docs lists all paths."})
 		return
 	}
 	allow := answer.header.Get("Allow")
 	w.Header().Set("Allow", allow)
-	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path takes " + allow + "."})
+	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path does not have the method. Use " + allow + "."})
 }
 
-// answeredWhileDraining tells whether the route serves those who watch the
-// server rather than those who use it.
+// answeredWhileDraining returns whether the route serves monitoring.
 func answeredWhileDraining(route string) bool {
 	switch route {
 	case "/api/health", "/health", "/healthz", "/readyz", "/metrics":
@@ -125,12 +125,12 @@ func answeredWhileDraining(route string) bool {
 	}
 }
 
-// hasCredential tells whether a query looks as if it carried a credential.
+// hasCredential returns whether a query seems to have a credential.
 func hasCredential(query string) bool {
 	if query == "" {
 		return false
 	}
-	// What cannot be parsed is searched as it is.
+	// Search an invalid query as text.
 	if strings.Contains(query, keyPrefix) {
 		return true
 	}
@@ -149,10 +149,10 @@ func hasCredential(query string) bool {
 	return false
 }
 
-// keyPrefix starts every API key.
+// keyPrefix is the start of every API key.
 const keyPrefix = "pyapi_"
 
-// writeError answers with the error outside of huma.
+// writeError answers with the error, outside of huma.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.headers {
@@ -162,16 +162,16 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	data, jsonErr := json.Marshal(e)
 	if jsonErr != nil {
-		// Error has only strings and numbers: this is a fault of the program.
+		// Error has strings and numbers only: this is a bug.
 		panic(jsonErr)
 	}
 	w.Header().Set("Content-Type", e.ContentType(""))
 	w.WriteHeader(e.Status)
-	// A caller who has gone away is no failure of ours.
+	// A failed write means that the caller has gone away.
 	_, _ = w.Write(data)
 }
 
-// recovered answers a request whose handler panicked, if it still can.
+// recovered answers a request whose handler panicked, if nothing was sent yet.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
@@ -179,7 +179,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.log.ErrorContext(r.Context(), "panic",
 		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.wrote != 0 {
-		// Half a response must not look like a whole one.
+		// Close the connection: half a response must not look complete.
 		w.Header().Set("Connection", "close")
 		panic(http.ErrAbortHandler)
 	}
@@ -187,14 +187,13 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
-// response notes what was answered, and bounds how long the caller may take to
-// receive it.
+// response records status and size, and limits the time for sending.
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration
-	// isLast is whether the connection is to end with this response.
+	// isLast returns whether to close the connection after this response.
 	isLast func() bool
-	// wrote is the status that was written; 0 before.
+	// wrote is the status that was sent; 0 before.
 	wrote int
 	bytes int64
 }
@@ -224,7 +223,7 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Once more, as making the body took time of ours, not of the caller's.
+		// Set the deadline again: creating the body took time.
 		w.bindTime()
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -232,13 +231,13 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// bindTime bounds a caller who reads slowly or not at all.
+// bindTime sets the deadline for sending.
 func (w *response) bindTime() {
-	// A writer without deadlines, as in a test, has none to set.
+	// A writer without deadlines, as in a test, returns an error.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
 }
 
-// statusOnly learns what a handler would answer.
+// statusOnly records the status and the headers of a handler.
 type statusOnly struct {
 	header http.Header
 	status int

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// maxSuggested bounds the names for which a known one is looked for, in bytes.
+// maxSuggested is the maximum length of a name to compare, in bytes.
 const maxSuggested = 64
 
-// nearest returns the known name that the caller most likely meant, or "" if
-// none is near: one that differs in case, hyphens and underscores only, one that
-// continues the name or that it continues, or one that is a few changes away.
+// nearest returns the known name that is most similar, or "". Similar names
+// differ in case, hyphens and underscores, have one as the start of the other,
+// or are a few edits apart.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""
@@ -33,13 +33,13 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// foldName is a name in lower case, without what separates words.
+// foldName returns the name in lower case without separators.
 func foldName(name string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
 }
 
-// editDistance is how many characters have to be inserted, deleted, replaced or
-// swapped with the next to get from one name to the other.
+// editDistance returns the number of edits between two names: insert, delete,
+// replace, or swap with the next character.
 func editDistance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
@@ -63,8 +63,8 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestion is what is added to a message about an unknown name: the nearest
-// known one, or all of them if none is near.
+// suggestion returns the end of a message about an unknown name: the nearest
+// known name, or all known names.
 func suggestion(name string, known []string) string {
 	if near := nearest(name, known); near != "" {
 		return "; did you mean " + near + "?"

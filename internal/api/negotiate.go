@@ -13,10 +13,10 @@ const eventStream = "text/event-stream"
 
 const applicationJSON = "application/json"
 
-// acceptsEvents reports whether an answer that has both forms is to be sent as
-// a stream: by the quality values of Accept (RFC 9110, section 12.5.1). At equal
-// quality the stream is chosen only if the caller names it. If neither form is
-// acceptable the answer is JSON, which is more use than a 406.
+// acceptsEvents returns whether to answer with a stream, by the quality values
+// of Accept (RFC 9110, section 12.5.1). At equal quality the answer is a stream
+// only if the caller names it. If neither is acceptable the answer is JSON,
+// which is more useful than a 406.
 func acceptsEvents(r *http.Request) bool {
 	accept := r.Header.Values("Accept")
 	if len(accept) == 0 {
@@ -27,9 +27,9 @@ func acceptsEvents(r *http.Request) bool {
 	return events > plain || events > 0 && events == plain && named
 }
 
-// quality returns the weight, from 0 to 1, that the most specific range of an
-// Accept header gives to a media type, and whether that range names the type
-// itself. A range that cannot be parsed is ignored.
+// quality returns the weight, from 0 to 1, of the most specific matching range
+// of an Accept header, and whether that range names the type itself. It ignores
+// an invalid range.
 func quality(accept []string, mediaType string) (weight float64, named bool) {
 	kind, _, _ := strings.Cut(mediaType, "/")
 	best := 0

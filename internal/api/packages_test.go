@@ -79,7 +79,7 @@ func TestPackages(t *testing.T) {
 	}
 }
 
-func TestFaultyPackagesAreRefused(t *testing.T) {
+func TestPackagesRefuseFaultyRequests(t *testing.T) {
 	for code, status := range map[pyth.Code]int{
 		pyth.CodeInvalidRequirement: 400, pyth.CodeUnsatisfiable: 409, pyth.CodeIndexUnavailable: 502, pyth.CodeTooLarge: 413,
 	} {
@@ -98,7 +98,7 @@ func TestFaultyPackagesAreRefused(t *testing.T) {
 	}
 }
 
-func TestAChangeOfPackagesIsToldOfWhileItGoesOn(t *testing.T) {
+func TestPackagesStreamProgress(t *testing.T) {
 	for _, failure := range []error{nil, pyth.Errorf(pyth.CodeUnsatisfiable, "It does not fit.")} {
 		s := newServer(t, func(c *api.Config) { c.Packages = &shelf{err: failure} })
 		r := request(http.MethodPut, "/api/v1/packages", `{"packages":["numpy"]}`)

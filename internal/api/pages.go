@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"sync"
 
-
 	pyth "github.com/pyth-on/pyth-on"
 	documentation "github.com/pyth-on/pyth-on/docs"
 	"github.com/pyth-on/pyth-on/internal/api/docs"

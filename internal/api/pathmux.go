@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// filePath stands for the path of a file in the patterns of operations.
+// filePath is the path of a file in the patterns of operations.
 const filePath = "{path}"
 
-// packageName stands for the name of a package, which may have a scope.
+// packageName is the name of a package, which may have a scope.
 const packageName = "{package}"
 
-// pathMux lets the path of a file, or the name of a package, have slashes, for which OpenAPI has no
-// notation.
+// pathMux allows slashes in the path of a file and the name of a package.
+// OpenAPI has no notation for that.
 type pathMux struct{ *http.ServeMux }
 
 // HandleFunc adds a handler.
@@ -20,7 +20,7 @@ func (m pathMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 	m.ServeMux.HandleFunc(muxPattern(pattern), handler)
 }
 
-// muxPattern returns the pattern of http.ServeMux for one of OpenAPI.
+// muxPattern converts a pattern of OpenAPI to one of http.ServeMux.
 func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		return before + "/{path...}"
@@ -31,8 +31,8 @@ func muxPattern(pattern string) string {
 	return pattern
 }
 
-// namesSessionFile is whether the path is that of a session's file, however
-// unclean: then it is the name of the file that is at fault.
+// namesSessionFile returns whether the path is that of a file in a session. An
+// unclean path is then an invalid file name.
 func namesSessionFile(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

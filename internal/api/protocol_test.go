@@ -21,7 +21,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-func TestWhatTheRouterRefusesIsAProblem(t *testing.T) {
+func TestRouterRefusalsAreProblems(t *testing.T) {
 	tests := []struct {
 		name, method, path string
 		status             int
@@ -56,7 +56,7 @@ func TestWhatTheRouterRefusesIsAProblem(t *testing.T) {
 	}
 }
 
-func TestOnlyJSONInUTF8IsTaken(t *testing.T) {
+func TestBodyMustBeJSONInUTF8(t *testing.T) {
 	tests := []struct {
 		name   string
 		header http.Header
@@ -101,7 +101,7 @@ func TestOnlyJSONInUTF8IsTaken(t *testing.T) {
 	}
 }
 
-func TestBodiesAreBounded(t *testing.T) {
+func TestBodySizeDepthAndTimeAreLimited(t *testing.T) {
 	s := newServer(t)
 	pad := strings.Repeat(" ", 64<<10)
 	if res := s.send(anonymous("POST", "/api/login", loginJSON+pad)); res.StatusCode != 413 || res.problem(t).Code != "too_large" {
@@ -127,7 +127,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-func TestRequestIDsAreTakenWhenSaneAndMadeOtherwise(t *testing.T) {
+func TestRequestIDIsKeptOrCreated(t *testing.T) {
 	s := newServer(t)
 	for id, taken := range map[string]bool{
 		"abc-DEF_1.2": true, strings.Repeat("a", 64): true, "": false, strings.Repeat("a", 65): false,
@@ -144,7 +144,7 @@ func TestRequestIDsAreTakenWhenSaneAndMadeOtherwise(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
+func TestResponsesHaveSecurityHeaders(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/api", "/nothing", "/api/v1/keys", "/docs"} {
 		h := s.send(anonymous("GET", path, "")).Header
@@ -157,7 +157,7 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestAPanicIsA500WithoutDetailAndWithAStackInTheLog(t *testing.T) {
+func TestPanicIs500AndLogsStack(t *testing.T) {
 	s := newServer(t)
 	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) { panic("the canary sings") }
 	res := s.execute(`{"code":"x"}`)
@@ -169,7 +169,7 @@ func TestAPanicIsA500WithoutDetailAndWithAStackInTheLog(t *testing.T) {
 	}
 }
 
-func TestWorkThatTakesTooLongIs503(t *testing.T) {
+func TestHandlerTimeoutIs503(t *testing.T) {
 	s := newServer(t, func(c *api.Config) {
 		c.HandlerTimeout = time.Millisecond
 		c.Health = slowHealth{}
@@ -188,7 +188,7 @@ func (slowHealth) Health(ctx context.Context) map[string]pyth.Check {
 	return map[string]pyth.Check{"slow": {Status: "unavailable", Detail: ctx.Err().Error()}}
 }
 
-func TestHealthIsTheWorstOfItsChecks(t *testing.T) {
+func TestHealthHasWorstState(t *testing.T) {
 	ok, degraded, down := pyth.Check{Status: "ok"}, pyth.Check{Status: "degraded", Detail: "slow disk"}, pyth.Check{Status: "unavailable", Detail: "gone"}
 	tests := []struct {
 		name   string
@@ -235,7 +235,7 @@ func TestHealthIsTheWorstOfItsChecks(t *testing.T) {
 	}
 }
 
-func TestWhileDrainingOnlyTheWatchersAreAnswered(t *testing.T) {
+func TestDrainAnswersMonitoringOnly(t *testing.T) {
 	s := newServer(t)
 	s.handler.Drain()
 	for _, path := range []string{"/api/v1/execute", "/api/login", "/nothing", "/docs"} {
@@ -254,7 +254,7 @@ func TestWhileDrainingOnlyTheWatchersAreAnswered(t *testing.T) {
 	}
 }
 
-func TestTheAccessLogSaysWhoDidWhat(t *testing.T) {
+func TestAccessLogNamesCallerAndRoute(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
 	r := request("DELETE", "/api/v1/keys/key_1", "")
 	r.RemoteAddr = "10.1.1.1:1234"
@@ -273,7 +273,7 @@ func TestTheAccessLogSaysWhoDidWhat(t *testing.T) {
 	}
 }
 
-func TestTheClientsAddressIsTheFirstThatNoTrustedProxyHas(t *testing.T) {
+func TestClientIPIsFirstUntrustedAddress(t *testing.T) {
 	tests := []struct {
 		name, peer string
 		forwarded  []string
@@ -354,7 +354,7 @@ func TestRateLimits(t *testing.T) {
 	}
 }
 
-func TestLimitedAnswersTellTheQuota(t *testing.T) {
+func TestRateLimitsSetHeaders(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.RateLimits = api.DefaultRateLimits() })
 	res := s.send(anonymous("POST", "/api/login", loginJSON))
 	want := http.Header{
@@ -406,7 +406,7 @@ func TestMetricsCountByRoute(t *testing.T) {
 	}
 }
 
-func TestTheDocumentHasTheNamesOfTheContract(t *testing.T) {
+func TestOpenAPIHasNamesOfTheContract(t *testing.T) {
 	s := newServer(t)
 	document := s.send(anonymous("GET", "/openapi.json", "")).body
 	for _, name := range []string{"AuthRequest", "AuthResponse", "UserInfo", "ExecuteRequest", "ExecuteResponse", "HealthResponse", "Error"} {
@@ -422,7 +422,7 @@ func TestTheDocumentHasTheNamesOfTheContract(t *testing.T) {
 	}
 }
 
-func TestTheDocumentationNeedsNothingFromElsewhere(t *testing.T) {
+func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/docs", "/docs/errors"} {
 		res := s.send(anonymous("GET", path, ""))
@@ -447,7 +447,7 @@ func TestTheDocumentationNeedsNothingFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestTheDocumentationListsEveryOperationAndSchema(t *testing.T) {
+func TestDocsListOperationsAndSchemas(t *testing.T) {
 	s := newServer(t)
 	document := s.send(anonymous("GET", "/openapi.json", "")).body
 	page := s.send(anonymous("GET", "/docs", "")).body
@@ -467,7 +467,7 @@ func TestTheDocumentationListsEveryOperationAndSchema(t *testing.T) {
 	}
 }
 
-func TestEveryCodeIsDocumented(t *testing.T) {
+func TestErrorCodesAreDocumented(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/errors.md")
 	if err != nil {
 		t.Fatal(err)
@@ -498,7 +498,7 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 	}
 }
 
-func TestAHandlerNeedsItsServices(t *testing.T) {
+func TestNewRequiresServices(t *testing.T) {
 	tests := map[string]func(*api.Config){
 		"accounts":   func(c *api.Config) { c.Accounts = nil },
 		"executions": func(c *api.Config) { c.Executions = nil },
@@ -516,7 +516,7 @@ func TestAHandlerNeedsItsServices(t *testing.T) {
 	}
 }
 
-func TestHEADAnswersAsGETWithoutABody(t *testing.T) {
+func TestHeadAnswersAsGetWithoutBody(t *testing.T) {
 	server := httptest.NewServer(newServer(t).handler)
 	defer server.Close()
 	res, err := http.Head(server.URL + "/api")

@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-func TestEveryOperationRefusesParametersThatItDoesNotKnow(t *testing.T) {
+func TestQueryRefusesUnknownParameters(t *testing.T) {
 	s := newFullServer(t)
 	refused := 0
 	s.document().each(func(name string, _ operation, _ func(string) *http.Request) {
@@ -28,7 +28,7 @@ func TestEveryOperationRefusesParametersThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestFaultsOfAQueryAreTold(t *testing.T) {
+func TestQueryFaultsAreReported(t *testing.T) {
 	s := newFullServer(t)
 	for query, want := range map[string]string{
 		"audit?Action=key.created":              "query.Action: is not a known parameter; did you mean action?",
@@ -69,7 +69,7 @@ func TestFaultsOfAQueryAreTold(t *testing.T) {
 
 func cursorOf(list string) string { return api.NewCursor(list, "1.2") }
 
-func TestTheFirstFaultIsInTheDetail(t *testing.T) {
+func TestProblemDetailHasFirstFault(t *testing.T) {
 	s := newFullServer(t)
 	for body, want := range map[string]string{
 		`{"code":"x","timeout":5}`:                                              "body.timeout: is not a known field; did you mean timeoutMs?",
@@ -105,7 +105,7 @@ func TestTheFirstFaultIsInTheDetail(t *testing.T) {
 	}
 }
 
-func TestTheNearestNameIsFound(t *testing.T) {
+func TestNearestFindsNames(t *testing.T) {
 	known := []string{"action", "cursor", "limit", "outcome", "since", "until"}
 	for name, want := range map[string]string{
 		"limit": "limit", "limt": "limit", "Limits": "limit", "untli": "until", "out_come": "outcome", "acton": "action",
@@ -117,7 +117,7 @@ func TestTheNearestNameIsFound(t *testing.T) {
 	}
 }
 
-func TestTheRootLeadsToTheDocumentation(t *testing.T) {
+func TestRootRedirectsToDocs(t *testing.T) {
 	s := newServer(t)
 	for _, method := range []string{"GET", "HEAD"} {
 		if res := s.send(anonymous(method, "/", "")); res.StatusCode != 302 || res.Header.Get("Location") != "/docs" {
@@ -126,7 +126,7 @@ func TestTheRootLeadsToTheDocumentation(t *testing.T) {
 	}
 }
 
-func TestFormsAndPartsOfFilesAreRefused(t *testing.T) {
+func TestBodyRefusesFormsAndRanges(t *testing.T) {
 	s := newFullServer(t)
 	for _, c := range []struct {
 		method, path, name, value string
@@ -143,7 +143,7 @@ func TestFormsAndPartsOfFilesAreRefused(t *testing.T) {
 		r := request(c.method, c.path, "content")
 		r.Header[c.name] = []string{c.value}
 		res := s.send(r)
-		if p := res.problem(t); res.StatusCode != c.status || c.status == 415 && !strings.Contains(p.Detail, "not a form") {
+		if p := res.problem(t); res.StatusCode != c.status || c.status == 415 && !strings.Contains(p.Detail, "is a form") {
 			t.Errorf("%s %s with %s %q: status %d: %s", c.method, c.path, c.name, c.value, res.StatusCode, res.body)
 		}
 	}

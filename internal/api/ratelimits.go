@@ -15,22 +15,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// RateLimits says how often callers may do what. A zero Rate is off.
+// RateLimits limits how often callers may do something. A zero Rate is off.
 type RateLimits struct {
-	// RegisterPerIP bounds registrations from one address.
+	// RegisterPerIP limits registrations from one address.
 	RegisterPerIP ratelimit.Rate
-	// LoginPerIP bounds logins and refreshes from one address.
+	// LoginPerIP limits logins and refreshes from one address.
 	LoginPerIP ratelimit.Rate
-	// LoginPerAccount bounds the guesses at one account's password, wherever
-	// they come from: by login, by registration, by a password change.
+	// LoginPerAccount limits guesses at the password of one account from all
+	// addresses: by login, registration and password change.
 	LoginPerAccount ratelimit.Rate
-	// PerUser bounds everything else that a user does.
+	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
-	// VerifyPerIP bounds verification, which is open to all.
+	// VerifyPerIP limits verification, which needs no credentials.
 	VerifyPerIP ratelimit.Rate
 }
 
-// DefaultRateLimits are limits for a server that anyone can reach.
+// DefaultRateLimits returns the limits for a public server.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
 		RegisterPerIP:   ratelimit.Rate{Count: 10, Per: time.Minute},
@@ -41,10 +41,11 @@ func DefaultRateLimits() RateLimits {
 	}
 }
 
-// maxLimitedKeys bounds the keys of each policy: about 25 MB for all of them.
+// maxLimitedKeys is the maximum number of keys of a policy. All policies
+// together need about 25 MB.
 const maxLimitedKeys = 20_000
 
-// policy is a limit with the name by which callers see it.
+// policy is a limit with its name in the headers.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
@@ -98,7 +99,7 @@ func (h *Handler) limitRate(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// allow takes one of the key's quota for the request.
+// allow takes one request from the quota of the key, and records a refusal.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(requestOf(ctx).header, key)
 	if err != nil {
@@ -107,7 +108,7 @@ func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	return err
 }
 
-// allow takes one of the key's quota and tells the caller what is left, as in
+// allow takes one request from the quota of the key. It sets the headers of
 // draft-ietf-httpapi-ratelimit-headers-10.
 func (p *policy) allow(header http.Header, key string) error {
 	if p == nil {
@@ -123,11 +124,11 @@ func (p *policy) allow(header http.Header, key string) error {
 	if d.Allowed {
 		return nil
 	}
-	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "Too many requests. Wait for the seconds in Retry-After.", RetryAfter: d.RetryAfter}
+	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the seconds in Retry-After.", RetryAfter: d.RetryAfter}
 }
 
-// accountKey is what an account's attempts are counted by. It is a hash, so
-// that a dump of memory holds no list of e-mail addresses, and of bounded size.
+// accountKey returns the key for limits on an account. It is a hash: of fixed
+// size, and a memory dump has no list of e-mail addresses.
 func accountKey(email string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return string(sum[:16])

@@ -8,33 +8,31 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// request is what the layers of this package know of the request in hand. One
-// goroutine uses it at a time.
+// request is the state of one request. One goroutine uses it at a time.
 type request struct {
 	id string
 	ip string
-	// route is the pattern that matched, "" when none did.
+	// route is the matched pattern; "" if none matched.
 	route string
-	// header is the response's, for handlers that huma gives none.
+	// header is that of the response.
 	header http.Header
-	// principal is nil until the caller has been authenticated.
+	// principal is nil until the caller is authenticated.
 	principal *pyth.Principal
-	// origin is what services are told of the request.
+	// origin is the source of the request, for services.
 	origin *pyth.Origin
-	// action is what the audit log calls the operation; "" for one that it does
-	// not tell of.
+	// action is the name of the operation in the audit log; "" if the log does
+	// not record it.
 	action pyth.Action
-	// sentBearer is true when the request carried a bearer token.
+	// sentBearer means that the request has a bearer token.
 	sentBearer bool
-	// body is the memory that the request's body holds until it is answered; nil
-	// if it has none.
-	body *reservation
-	// err is the error that the response reports, for the log.
+	// body is the memory of the body; nil without one.
+	body *bodyReservation
+	// err is the error of the response, for the log.
 	err error
 }
 
-// caller returns whose share of what is bounded the request uses: the user's,
-// or the address's if nobody is logged in.
+// caller returns the owner of the quotas that the request uses: the user, or
+// the address without one.
 func (r *request) caller() string {
 	if r.principal != nil {
 		return string(r.principal.User.ID)
@@ -44,9 +42,8 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf is the request that the context belongs to. Every handler runs
-// inside one; outside of it the answer is an empty one, so that an error can
-// still be written.
+// requestOf returns the request of the context. Without one it returns an empty
+// request, so that an error can still be written.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
@@ -54,14 +51,13 @@ func requestOf(ctx context.Context) *request {
 	return &request{header: http.Header{}, origin: &pyth.Origin{Credential: pyth.CredentialNone}}
 }
 
-// RequestID is the id of the request that the context belongs to, for logs;
-// "" outside of a request.
+// RequestID returns the id of the request for logs; "" without a request.
 func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 const requestIDHeader = "X-Request-Id"
 
-// requestID takes the id that the caller or a proxy chose if it is harmless in
-// headers, logs and URNs, and makes one otherwise.
+// requestID returns the id in the headers if it is safe in headers, logs and
+// URNs, or a new id.
 func requestID(h http.Header) string {
 	if ids := h[requestIDHeader]; len(ids) == 1 && saneRequestID(ids[0]) {
 		return ids[0]
@@ -69,7 +65,7 @@ func requestID(h http.Header) string {
 	return rand.Text()
 }
 
-// saneRequestID accepts [A-Za-z0-9._-]{1,64}.
+// saneRequestID returns whether the id matches [A-Za-z0-9._-]{1,64}.
 func saneRequestID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

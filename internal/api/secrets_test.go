@@ -42,7 +42,7 @@ func (s *secretStore) Secrets(context.Context, pyth.UserID) ([]*pyth.Secret, err
 	return s.all, s.err
 }
 
-func TestASecretIsStoredAndItsValueNotShown(t *testing.T) {
+func TestSecretsHideValues(t *testing.T) {
 	for name, status := range map[string]int{"NEW": 201, "OLD": 200} {
 		s := newServer(t)
 		res := s.send(request(http.MethodPut, "/api/v1/secrets/"+name, `{"value":"c\u00e4nary\n\ud83d\ude00","description":"of mine"}`))
@@ -59,7 +59,7 @@ func TestASecretIsStoredAndItsValueNotShown(t *testing.T) {
 	}
 }
 
-func TestFaultySecretsAreRefusedWithoutTheirValue(t *testing.T) {
+func TestSecretsRefuseFaultyRequestsWithoutValue(t *testing.T) {
 	for name, tt := range map[string]struct{ body, location string }{
 		"no value":               {`{}`, "body"},
 		"a number":               {`{"value":31415926}`, "body.value"},
@@ -88,7 +88,7 @@ func TestFaultySecretsAreRefusedWithoutTheirValue(t *testing.T) {
 	}
 }
 
-func TestABodyWithASecretIsCleared(t *testing.T) {
+func TestSecretsClearBody(t *testing.T) {
 	s := newServer(t)
 	s.secrets.err = pyth.Errorf(pyth.CodeReservedName, "PATH is reserved.")
 	body := &remembering{}
@@ -125,7 +125,7 @@ func (r *remembering) Read(p []byte) (int, error) {
 
 func (r *remembering) Close() error { return r.from.Close() }
 
-func TestSecretsAreListedInPagesAndDeleted(t *testing.T) {
+func TestSecretsListPagesAndDelete(t *testing.T) {
 	s := newServer(t)
 	for i := range 60 {
 		s.secrets.all = append(s.secrets.all, &pyth.Secret{Name: fmt.Sprintf("S%02d", i), Version: 1, CreatedAt: created, UpdatedAt: created})

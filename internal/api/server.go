@@ -10,33 +10,32 @@ import (
 	"time"
 )
 
-// ServerConfig bounds what a connection may do. Zero values mean the defaults.
+// ServerConfig has the limits of connections. Zero values mean the defaults.
 type ServerConfig struct {
-	// ReadHeaderTimeout is how long a request's header may take: 10 seconds.
-	ReadHeaderTimeout time.Duration
-	// IdleTimeout is how long a connection may wait between requests: 120
+	// ReadHeaderTimeout is the time limit for the header of a request: 10
 	// seconds.
+	ReadHeaderTimeout time.Duration
+	// IdleTimeout is the time limit between requests: 120 seconds.
 	IdleTimeout time.Duration
-	// MaxHeaderBytes bounds a request's header: 32 KiB.
+	// MaxHeaderBytes is the maximum size of a header: 32 KiB.
 	MaxHeaderBytes int
-	// DrainDelay is how long the server goes on accepting connections, and
-	// answering 503, after Shutdown was called, for a load balancer to notice.
-	// Zero means not at all.
+	// DrainDelay is the time after Shutdown in which the server still accepts
+	// connections and answers 503, so that a load balancer notices. Zero means
+	// none.
 	DrainDelay time.Duration
-	// CancelDelay is how long requests may take to answer after Shutdown has
-	// given up on waiting and canceled them: 5 seconds.
+	// CancelDelay is the time that canceled requests have to answer: 5 seconds.
 	CancelDelay time.Duration
-	// MaxConnections bounds the connections that are open; 0 is no bound. At the
-	// bound idle connections make room for new ones.
+	// MaxConnections is the maximum number of open connections; 0 means no
+	// limit. At the limit, idle connections are closed for new ones.
 	MaxConnections int
-	// Logger gets what net/http complains about; nil discards it.
+	// Logger gets the errors of net/http; nil discards them.
 	Logger *slog.Logger
 }
 
-// Server serves a Handler on a listener. Timeouts of a request's body and of
-// its response are the Handler's.
+// Server serves a Handler on a listener. The Handler has the time limits of
+// bodies and responses.
 //
-// Its life is one Serve and one Shutdown.
+// Call Serve once and Shutdown once.
 type Server struct {
 	handler     *Handler
 	server      *http.Server
@@ -50,7 +49,7 @@ type Server struct {
 	stopped  bool
 }
 
-// NewServer makes a Server.
+// NewServer returns a Server.
 func NewServer(h *Handler, cfg ServerConfig) *Server {
 	setDefault(&cfg.ReadHeaderTimeout, 10*time.Second)
 	setDefault(&cfg.IdleTimeout, 120*time.Second)
@@ -61,7 +60,7 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// Requests live in this context, so that Shutdown can end them.
+	// Shutdown cancels this context of all requests.
 	base, cancel := context.WithCancel(context.Background())
 	connections := newConnections(cfg.MaxConnections)
 	return &Server{
@@ -83,8 +82,8 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 }
 
-// Serve accepts connections until Shutdown is called; then it returns nil
-// soon, while Shutdown waits for the requests. It closes the listener.
+// Serve accepts connections until Shutdown is called, and then returns nil
+// while Shutdown waits for the requests. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {
@@ -97,8 +96,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// onceCloser is a listener that may be closed twice: by us, to listen no more,
-// and by net/http, which takes the second time for an error.
+// onceCloser is a listener that is closed twice: by Server, to accept no more,
+// and by net/http, which reports an error for the second time.
 type onceCloser struct {
 	net.Listener
 	close func() error
@@ -106,12 +105,12 @@ type onceCloser struct {
 
 func (l onceCloser) Close() error { return l.close() }
 
-// Shutdown refuses new requests and waits for those that are running. Until
-// they have ended, connections that are open stay so and are answered 503: who
-// sends on one that was just closed cannot know what became of the request.
+// Shutdown refuses new requests and waits for those in progress. Meanwhile open
+// connections stay open and get 503: a client cannot know what happened to a
+// request on a closed connection.
 //
-// When ctx ends first what runs is canceled, and has CancelDelay to answer
-// before its connections are closed; then the error is that of ctx.
+// If ctx ends first, Shutdown cancels the requests, waits for CancelDelay,
+// closes the connections, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.handler.Drain()
@@ -135,7 +134,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// end closes all connections once the requests on them have been answered.
+// end closes all connections after their requests are answered.
 func (s *Server) end(ctx context.Context) error {
 	if err := s.connections.wait(ctx); err != nil {
 		return err
@@ -143,7 +142,7 @@ func (s *Server) end(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// listen notes the listener; it is false after Shutdown.
+// listen stores the listener; it returns false after Shutdown.
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +155,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// net/http closes it once more, and tells nobody either.
+		// net/http closes it again, and ignores the error as well.
 		_ = s.listener.Close()
 	}
 }

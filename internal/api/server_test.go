@@ -88,7 +88,7 @@ func blocking(e *executions) (started chan struct{}, release chan struct{}, ende
 	return started, release, ended
 }
 
-func TestClosingTheConnectionCancelsTheRun(t *testing.T) {
+func TestServerCancelsRunOfClosedConnection(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	started, _, ended := blocking(l.executions)
 	c := l.dial()
@@ -105,7 +105,7 @@ func TestClosingTheConnectionCancelsTheRun(t *testing.T) {
 	}
 }
 
-func TestARunMayTakeLongerThanItsBodyMay(t *testing.T) {
+func TestServerAllowsRunLongerThanBodyTimeout(t *testing.T) {
 	l := listen(t, api.ServerConfig{}, func(c *api.Config) { c.BodyTimeout = 100 * time.Millisecond })
 	l.executions.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
 		select {
@@ -128,7 +128,7 @@ func TestARunMayTakeLongerThanItsBodyMay(t *testing.T) {
 	}
 }
 
-func TestShutdownLetsWhatRunsFinish(t *testing.T) {
+func TestShutdownWaitsForRequests(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	started, release, _ := blocking(l.executions)
 	c := l.dial()
@@ -155,7 +155,7 @@ func TestShutdownLetsWhatRunsFinish(t *testing.T) {
 	}
 }
 
-func TestShutdownCancelsWhatDoesNotFinishInTime(t *testing.T) {
+func TestShutdownCancelsLateRequests(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	started, _, _ := blocking(l.executions)
 	c := l.dial()
@@ -178,7 +178,7 @@ func TestShutdownCancelsWhatDoesNotFinishInTime(t *testing.T) {
 	}
 }
 
-func TestDuringTheDrainDelayNewConnectionsAreAnswered503(t *testing.T) {
+func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 	l := listen(t, api.ServerConfig{DrainDelay: time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	down := make(chan error, 1)
@@ -213,7 +213,7 @@ func (l *listening) exchange(c net.Conn, raw string) (*http.Response, string) {
 
 func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n" }
 
-func TestUntilTheLastRunHasEndedOpenConnectionsAreAnswered(t *testing.T) {
+func TestShutdownAnswersOpenConnectionsUntilLastRunEnds(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	started, release, _ := blocking(l.executions)
 	runs, user, watcher, silent := l.dial(), l.dial(), l.dial(), l.dial()
@@ -271,7 +271,7 @@ func TestUntilTheLastRunHasEndedOpenConnectionsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
+func TestServeFailsAfterShutdown(t *testing.T) {
 	server := api.NewServer(newServer(t).handler, api.ServerConfig{})
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -288,7 +288,7 @@ func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
 	}
 }
 
-func TestStoppingTheListenerIsNoFault(t *testing.T) {
+func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
 	// Who closes it first, Shutdown or net/http, is decided anew each time.
 	for range 200 {
@@ -310,7 +310,7 @@ func TestStoppingTheListenerIsNoFault(t *testing.T) {
 	}
 }
 
-func TestRunsMayGoOnForLongerThanTheDrainDelay(t *testing.T) {
+func TestShutdownLetsRunsOutliveDrainDelay(t *testing.T) {
 	l := listen(t, api.ServerConfig{DrainDelay: 50 * time.Millisecond})
 	started, release, _ := blocking(l.executions)
 	runs := l.dial()

@@ -27,7 +27,7 @@ func fileRequest(method, target string, body io.Reader) *http.Request {
 	return r
 }
 
-func TestFilesAreWrittenAsTheyAreSent(t *testing.T) {
+func TestSessionFilesAreWrittenAsSent(t *testing.T) {
 	for name, change := range map[string]func(r *http.Request){
 		"without a type":              func(*http.Request) {},
 		"as bytes":                    func(r *http.Request) { r.Header.Set("Content-Type", "application/octet-stream") },
@@ -51,7 +51,7 @@ func TestFilesAreWrittenAsTheyAreSent(t *testing.T) {
 	}
 }
 
-func TestAFileMayBeEmpty(t *testing.T) {
+func TestSessionFilesMayBeEmpty(t *testing.T) {
 	s := newServer(t)
 	if res := s.send(fileRequest("PUT", filesURL+"/empty", nil)); res.StatusCode != 201 {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
@@ -61,7 +61,7 @@ func TestAFileMayBeEmpty(t *testing.T) {
 	}
 }
 
-func TestAFileIsSentSoThatNoBrowserShowsIt(t *testing.T) {
+func TestSessionFilesAreAttachments(t *testing.T) {
 	for path, want := range map[string]struct{ content, mediaType, disposition string }{
 		"d/page.html":  {"<script>alert(1)</script>", "text/html", `attachment; filename=page.html`},
 		"data.json":    {"{", "application/json", `attachment; filename=data.json`},
@@ -97,7 +97,7 @@ func TestAFileIsSentSoThatNoBrowserShowsIt(t *testing.T) {
 	}
 }
 
-func TestFilesAreListedAndDeleted(t *testing.T) {
+func TestSessionFilesListAndDelete(t *testing.T) {
 	s := newServer(t)
 	if res := s.send(request("GET", filesURL, "")); res.StatusCode != 200 || res.body != `{"files":[]}` {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
@@ -116,7 +116,7 @@ func TestFilesAreListedAndDeleted(t *testing.T) {
 	}
 }
 
-func TestErrorsOfFilesBecomeProblems(t *testing.T) {
+func TestSessionFilesMapErrorsToProblems(t *testing.T) {
 	s := newServer(t)
 	if res := s.send(fileRequest("GET", filesURL+"/d/none", nil)); res.StatusCode != 404 || res.problem(t).Detail != "There is no such file." {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
@@ -135,7 +135,7 @@ func TestErrorsOfFilesBecomeProblems(t *testing.T) {
 	}
 }
 
-func TestABodyThatCannotBeAFileIsRefused(t *testing.T) {
+func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	s := newServer(t)
 	packed := fileRequest("PUT", filesURL+"/a", strings.NewReader("x"))
 	packed.Header.Set("Content-Encoding", "gzip")
@@ -169,7 +169,7 @@ func (discarding) WriteFile(_ context.Context, _ pyth.UserID, _ pyth.SessionID, 
 	return false, err
 }
 
-func TestABodyWithoutALengthIsBounded(t *testing.T) {
+func TestSessionFilesLimitChunkedBodies(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.Sessions = discarding{} })
 	body := &endless{}
 	if res := s.send(fileRequest("PUT", filesURL+"/a", body)); res.StatusCode != 413 {
@@ -180,7 +180,7 @@ func TestABodyWithoutALengthIsBounded(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsCutShortDoesNotLookWhole(t *testing.T) {
+func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	l.sessions.files["a"], l.sessions.failAfter = strings.Repeat("x", 1<<20), 1<<10
 	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+l.addr+filesURL+"/a", nil)
@@ -253,7 +253,7 @@ func (s *slowReceiver) Write(p []byte) (int, error) {
 	return s.ResponseRecorder.Write(p)
 }
 
-func TestALargeFileMayTakeLongIfItComesOn(t *testing.T) {
+func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 	for name, tt := range map[string]struct {
 		line line
 		size int

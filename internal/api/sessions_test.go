@@ -113,7 +113,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
-func TestASessionIsOpenedAsItWasAskedFor(t *testing.T) {
+func TestSessionsPassRequestOn(t *testing.T) {
 	for body, want := range map[string]*pyth.SessionRequest{
 		`{}`: {AllSecrets: true},
 		`{"language":"python","idleTimeoutMs":1500,"secrets":[],"network":{"allow":["example.org"]},` +
@@ -133,7 +133,7 @@ func TestASessionIsOpenedAsItWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestFaultyRequestsForSessionsAreRefused(t *testing.T) {
+func TestSessionsRefuseFaultyRequests(t *testing.T) {
 	s := newServer(t)
 	for _, tt := range []struct{ body, code, location string }{
 		{``, "invalid_request", "body"},
@@ -154,7 +154,7 @@ func TestFaultyRequestsForSessionsAreRefused(t *testing.T) {
 	}
 }
 
-func TestSessionsAreShownClosedAndInterrupted(t *testing.T) {
+func TestSessionsGetDeleteInterrupt(t *testing.T) {
 	for _, tt := range []struct {
 		method, path string
 		status       int
@@ -180,7 +180,7 @@ func TestSessionsAreShownClosedAndInterrupted(t *testing.T) {
 	}
 }
 
-func TestErrorsOfOpeningBecomeProblems(t *testing.T) {
+func TestSessionsMapErrorsToProblems(t *testing.T) {
 	for code, status := range map[pyth.Code]int{pyth.CodeConflict: 409, pyth.CodeForbidden: 403, pyth.CodeOverloaded: 503, pyth.CodeRuntimeUnavailable: 503, pyth.CodeDraining: 503} {
 		s := newServer(t)
 		s.sessions.err = pyth.Errorf(code, "No.")
@@ -190,7 +190,7 @@ func TestErrorsOfOpeningBecomeProblems(t *testing.T) {
 	}
 }
 
-func TestTheListOfSessionsPages(t *testing.T) {
+func TestSessionsListPages(t *testing.T) {
 	s := newServer(t)
 	if res := s.send(request("GET", "/api/v1/sessions", "")); res.StatusCode != 200 || res.body != `{"sessions":[]}` {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
@@ -242,7 +242,7 @@ func TestTheListOfSessionsPages(t *testing.T) {
 	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }
 
-func TestAServerWithoutSessionsRefusesThemAll(t *testing.T) {
+func TestSessionsAreNotImplementedWithoutService(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.Sessions = nil })
 	for _, target := range []string{
 		"POST /api/v1/sessions", "GET /api/v1/sessions", "GET /api/v1/sessions/x", "DELETE /api/v1/sessions/x", "POST /api/v1/sessions/x/interrupt",

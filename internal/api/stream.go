@@ -13,16 +13,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keepAlive is how often something is sent while nothing happens, so that
-// proxies do not take the connection for dead.
+// keepAlive is the interval of comments in a stream without events, so that
+// proxies keep the connection.
 const keepAlive = 15 * time.Second
 
-// eventTimeout is how long a caller may take to receive one event. Until then a
-// run whose output nobody reads holds its place.
+// eventTimeout is the time limit for sending one event. Until then a run with
+// an unread stream keeps its sandbox.
 const eventTimeout = 20 * time.Second
 
-// stream runs a program and tells of it as server-sent events. An error is for
-// the caller only as long as nothing was sent.
+// stream runs a program and sends its events. It returns an error only if
+// nothing was sent.
 func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(r, w, func(s *stream) (any, error) {
 		e, err := run(s)
@@ -33,14 +33,14 @@ func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.E
 	})
 }
 
-// streamTo has something told as events, of which what run returns is the last.
+// streamTo calls run with a stream. The result of run is the last event.
 func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*stream) (any, error)) error {
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
 	stop := s.keepAlive()
 	last, err := run(s)
 	stop()
 	if err == nil && s.failed == nil {
-		// A caller who has gone away is no failure of ours.
+		// A failed write means that the caller has gone away.
 		_ = s.end(last)
 	}
 	if err == nil {
@@ -56,8 +56,8 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	return nil
 }
 
-// inJSON writes the answer to a caller that did not ask for a stream. What cannot
-// be encoded is answered with 500, so that no answer is lost without a word.
+// inJSON writes an answer as JSON. If the answer cannot be encoded, the status
+// is 500.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
@@ -68,30 +68,30 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 		}
 		w.Header().Set("Content-Type", applicationJSON)
 		w.WriteHeader(status)
-		// A caller who has gone away is no failure of ours.
+		// A failed write means that the caller has gone away.
 		_, _ = w.Write(data)
 	}
 }
 
-// stream is a pyth.Events that writes what it hears. Its methods may be called
-// while it keeps the connection alive.
+// stream is a pyth.Events that sends server-sent events. Its methods may run
+// while it sends comments.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	// timeout is how long the caller may take to receive one event.
+	// timeout is the time limit for sending one event.
 	timeout time.Duration
 
-	// failed is why an event could not be encoded; the stream ends with an error
-	// then, and the run goes on to its end.
+	// failed is the error of an event that could not be encoded. The run goes
+	// on, and the stream ends with an error.
 	failed error
 
 	mu    sync.Mutex
 	begun bool
-	// rest is the start of a character that has not come whole, by stream.
+	// rest has the first bytes of an incomplete character, by stream.
 	rest [2][]byte
 }
 
-// Data of events.
+// The data of events.
 type (
 	startEvent struct {
 		ID string `json:"id"`
@@ -101,12 +101,12 @@ type (
 	}
 )
 
-// Started tells which run it is.
+// Started sends the id of the run.
 func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", startEvent{string(id)})
 }
 
-// Output tells what the program wrote, never a part of a character.
+// Output sends output of the program, without incomplete characters.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -115,13 +115,13 @@ func (s *stream) Output(name pyth.Stream, b []byte) error {
 	return s.text(name, text[:whole])
 }
 
-// Result tells of a rich value.
+// Result sends a rich value.
 func (s *stream) Result(r pyth.Result) error { return s.send("result", resultValue(r)) }
 
-// File tells of a file.
+// File sends a file.
 func (s *stream) File(f pyth.File) error { return s.send("file", outputFile(f)) }
 
-// end sends what is left, and how it ended.
+// end sends the rest of the output and the last event.
 func (s *stream) end(last any) error {
 	if err := s.flush(); err != nil {
 		return err
@@ -129,10 +129,10 @@ func (s *stream) end(last any) error {
 	return s.send("end", last)
 }
 
-// flush sends what is left of the output of a run.
+// flush sends the rest of the output.
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
-		// A character that was never completed.
+		// The rest is an incomplete character.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
@@ -155,8 +155,8 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	return s.send(string(name), textEvent{string(b)})
 }
 
-// send writes one event. JSON has no line breaks, which would end it. An error
-// means that the caller has gone away, and ends the run.
+// send writes one event. JSON has no line breaks, which would end the event. An
+// error means that the caller has gone away; it ends the run.
 func (s *stream) send(event string, data any) error {
 	message := []byte("event: " + event + "\ndata: ")
 	encoded, err := encode(data)
@@ -174,12 +174,12 @@ func (s *stream) write(b []byte) error {
 		s.begun = true
 		header := s.w.Header()
 		header.Set("Content-Type", eventStream)
-		// nginx and those who do as it does would collect events.
+		// Proxies such as nginx would buffer events.
 		header.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	// Who does not read is given up, so that neither program nor sandbox waits
-	// for ever. A writer without deadlines, as in a test, has none to set.
+	// A caller that does not read must not block the sandbox. A writer without
+	// deadlines, as in a test, returns an error.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(b); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// keepAlive sends comments until it is stopped.
+// keepAlive sends comments until stop is called.
 func (s *stream) keepAlive() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -199,7 +199,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// That nobody reads shows with the next event, too.
+				// The next event reports the error as well.
 				_ = s.write([]byte(": keep-alive\n\n"))
 			}
 		}

@@ -50,7 +50,7 @@ func (s *server) streamed(accept string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestAStreamTellsOfARunInOrder(t *testing.T) {
+func TestStreamSendsEventsInOrder(t *testing.T) {
 	s := newServer(t)
 	s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 		err := errors.Join(
@@ -86,7 +86,7 @@ func TestAStreamTellsOfARunInOrder(t *testing.T) {
 	}
 }
 
-func TestAFailureBeforeTheStartIsAnOrdinaryError(t *testing.T) {
+func TestStreamFailsAsAnswerBeforeStart(t *testing.T) {
 	s := newServer(t)
 	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
 		return nil, pyth.Errorf(pyth.CodeOverloaded, "The server is busy.")
@@ -97,7 +97,7 @@ func TestAFailureBeforeTheStartIsAnOrdinaryError(t *testing.T) {
 	}
 }
 
-func TestAFailureAfterTheStartIsAnEvent(t *testing.T) {
+func TestStreamSendsErrorEventAfterStart(t *testing.T) {
 	s := newServer(t)
 	s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 		return nil, errors.Join(events.Started("exe_1"), pyth.Errorf(pyth.CodeUnavailable, "The sandbox is gone."))
@@ -108,7 +108,7 @@ func TestAFailureAfterTheStartIsAnEvent(t *testing.T) {
 	}
 }
 
-func TestOnlyWhoAsksForAStreamGetsOne(t *testing.T) {
+func TestStreamNeedsAccept(t *testing.T) {
 	s := newServer(t)
 	for accept, want := range map[string]string{
 		"":                                    "application/json",
@@ -141,7 +141,7 @@ func TestOnlyWhoAsksForAStreamGetsOne(t *testing.T) {
 
 // An answer that cannot be encoded is a fault of the server, which must not look
 // like a success or like a caller who has gone away.
-func TestAnAnswerThatCannotBeEncodedIsNotLost(t *testing.T) {
+func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 	for name, value := range map[string]string{
 		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),
 	} {
@@ -163,7 +163,7 @@ func TestAnAnswerThatCannotBeEncodedIsNotLost(t *testing.T) {
 				return e, nil
 			}
 			res := s.execute(`{"code":"x"}`)
-			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode the answer") {
+			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode answer") {
 				t.Errorf("status %d: %s; logged was %s", res.StatusCode, res.body, s.log)
 			}
 			got := readEvents(t, bufio.NewScanner(s.streamed("text/event-stream").Body))

@@ -7,8 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Timestamp is a time as responses show it: RFC 3339 in UTC, to the
-// millisecond.
+// Timestamp is a time in an answer: RFC 3339 in UTC, in milliseconds.
 type Timestamp time.Time
 
 const timestampLayout = "2006-01-02T15:04:05.000Z"
@@ -18,10 +17,10 @@ func (t Timestamp) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.String(time.Time(t).UTC().Format(timestampLayout)))
 }
 
-// IsZero makes omitzero leave out a time that is not set.
+// IsZero returns whether the time is not set. omitzero uses it.
 func (t Timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
-// Schema says that it is a date-time.
+// Schema returns a date-time.
 func (Timestamp) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Examples: []any{"2026-04-04T08:23:21.123Z"}}
 }

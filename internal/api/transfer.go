@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// minRate is how many bytes a second a caller has to send or receive at least,
-// on the average, of what is too large for the time that others have.
+// minRate is the lowest average rate of a large transfer, in bytes a second.
 const minRate = 128 << 10
 
-// pace is until when the next part of a transfer may take. It begins with the
+// pace computes the deadline of the next part of a transfer. It starts with the
 // first part.
 type pace struct {
-	// allowance is the time for what is small.
+	// allowance is the time limit of a small transfer.
 	allowance time.Duration
 	start     time.Time
 	bytes     int64
@@ -27,7 +26,7 @@ func (p *pace) deadline() time.Time {
 	return p.start.Add(p.allowance + time.Duration(p.bytes)*time.Second/minRate)
 }
 
-// upload is a body that is passed on as it comes.
+// upload is a body that is streamed.
 type upload struct {
 	body    io.Reader
 	control *http.ResponseController
@@ -47,9 +46,9 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read fails with an error for the caller of the request.
+// Read returns errors for the caller of the request.
 func (u *upload) Read(p []byte) (int, error) {
-	// A writer without deadlines, as in a test, has none to set.
+	// A writer without deadlines, as in a test, returns an error.
 	_ = u.control.SetReadDeadline(u.pace.deadline())
 	n, err := u.body.Read(p)
 	u.pace.bytes += int64(n)
@@ -57,8 +56,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		// From now on the connection is watched for the caller's going away, for
-		// as long as that takes.
+		// Remove the deadline, so that net/http detects when the caller goes
+		// away.
 		_ = u.control.SetReadDeadline(time.Time{})
 		return n, io.EOF
 	default:
@@ -66,7 +65,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 }
 
-// download is a response that is sent as it comes.
+// download is a response that is streamed.
 type download struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

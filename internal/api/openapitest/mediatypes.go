@@ -10,8 +10,8 @@ import (
 	"github.com/pb33f/libopenapi"
 )
 
-// mediaTypes are the media types of all documented responses: by path, method
-// in lower case, and status.
+// mediaTypes has the media types of all documented responses by path, method in
+// lower case, and status.
 type mediaTypes map[string]map[string]map[string][]string
 
 func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
@@ -36,8 +36,8 @@ func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
 	return all, nil
 }
 
-// check reports a response whose media type is not documented. What belongs to
-// no documented operation, or to no documented status, is left to others.
+// check returns an error for a response with an undocumented media type. It
+// ignores undocumented operations and statuses.
 func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	method := strings.ToLower(req.Method)
 	if method == "head" {
@@ -66,8 +66,8 @@ func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// matches reports whether the path is one of the template. A parameter that
-// ends the template may have slashes.
+// matches returns whether the path fits the template. A path or package
+// parameter at the end may have slashes.
 func matches(template, path string) bool {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {

@@ -1,5 +1,5 @@
-// Package openapitest checks in tests that a server sends what its OpenAPI
-// document says.
+// Package openapitest checks the responses of a server against its OpenAPI
+// document, in tests.
 package openapitest
 
 import (
@@ -19,17 +19,16 @@ import (
 	validatorerrors "github.com/pb33f/libopenapi-validator/errors"
 )
 
-// Validator checks responses against a document. It is safe for concurrent
-// use.
+// Validator checks responses. It is safe for concurrent use.
 type Validator struct {
-	// mu keeps checks apart: the validator resolves schemas as it goes.
+	// mu serialises checks: the validator resolves schemas lazily.
 	mu         sync.Mutex
 	validate   validator.Validator
 	mediaTypes mediaTypes
 }
 
-// New makes a Validator of an OpenAPI 3.1 document in JSON or YAML. It fails
-// when the document itself is not valid.
+// New returns a Validator for an OpenAPI 3.1 document in JSON or YAML. It fails
+// if the document is not valid.
 func New(document []byte) (*Validator, error) {
 	doc, err := libopenapi.NewDocument(document)
 	if err != nil {
@@ -49,9 +48,9 @@ func New(document []byte) (*Validator, error) {
 	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
-// Check tells how the response to the request differs from the document:
-// status, media type, body. A request that the document does not know must
-// have been answered with an Error. The response's body can still be read.
+// Check returns an error if status, media type or body of the response are not
+// documented. The answer to an unknown operation must be an Error. The body of
+// the response can still be read.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -73,8 +72,7 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 		return err
 	}
 	if !strings.Contains(mediaType, "json") || res.Header.Get("Content-Disposition") != "" {
-		// The validator would take pages for JSON, and a user's file that is JSON for
-		// an answer.
+		// The validator would parse pages, and JSON files of users, as answers.
 		return nil
 	}
 	if req.URL.Path == "/openapi.json" && res.StatusCode == http.StatusOK {
@@ -83,7 +81,7 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// The validator would clean the path, which the server does not.
+	// The validator would clean the path; the server does not.
 	if req.URL.Path != path.Clean(req.URL.Path) && res.StatusCode >= 400 {
 		return v.isError(res, body)
 	}
@@ -97,8 +95,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError checks the body of a response that belongs to no operation as if it
-// were one of /readyz, which answers 503 with an Error.
+// isError checks the body of a response without an operation as one of /readyz,
+// whose 503 is an Error.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
@@ -126,8 +124,8 @@ func join(faults []*validatorerrors.ValidationError) error {
 	return errors.Join(errs...)
 }
 
-// Transport is a RoundTripper that checks every response and fails the request
-// whose response does not conform.
+// Transport is a RoundTripper that checks every response. It fails the request
+// if the response does not conform.
 type Transport struct {
 	Validator *Validator
 	// Base sends the requests; nil means http.DefaultTransport.
@@ -136,7 +134,7 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// CloseIdleConnections closes those that Base keeps, if it keeps any.
+// CloseIdleConnections closes the idle connections of Base.
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base().(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
@@ -156,7 +154,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A stream is to be read as it comes.
+	// A stream cannot be read ahead.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
 		return res, t.Validator.mediaTypes.check(req, res)
 	}

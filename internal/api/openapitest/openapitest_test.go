@@ -39,7 +39,7 @@ components:
       properties: {code: {type: string}}
 `
 
-func TestWhatDiffersFromTheDocumentIsFound(t *testing.T) {
+func TestCheckFindsDifferences(t *testing.T) {
 	const problem, plain = "application/problem+json", "application/json"
 	tests := []struct {
 		name, method, path string
@@ -84,13 +84,13 @@ func TestWhatDiffersFromTheDocumentIsFound(t *testing.T) {
 	}
 }
 
-func TestABrokenDocumentIsRefused(t *testing.T) {
+func TestNewRefusesBrokenDocument(t *testing.T) {
 	if _, err := openapitest.New([]byte(strings.Replace(document, "info: {title: t, version: \"1\"}", "", 1))); err == nil {
 		t.Error("a document without info was accepted")
 	}
 }
 
-func TestTheTransportFailsRequestsWhoseResponsesDiffer(t *testing.T) {
+func TestTransportFailsNonconformingResponses(t *testing.T) {
 	v, err := openapitest.New([]byte(document))
 	if err != nil {
 		t.Fatal(err)

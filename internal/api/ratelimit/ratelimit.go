@@ -1,11 +1,9 @@
-// Package ratelimit bounds how often something may be done for each of many
-// keys: addresses, accounts, users.
+// Package ratelimit limits how often something may happen for each key, such as
+// an address, an account or a user.
 //
-// It promises that memory stays flat however many keys are seen: a limiter
-// holds at most the number of keys that it was made for. A bucket that has
-// filled up again is the same as one that was never used and is dropped first;
-// when all are in use the one that was used longest ago makes room, as it is
-// the nearest to being full.
+// Memory is bounded: a limiter holds at most a fixed number of keys. It drops
+// full buckets first, since a full bucket equals an unused one. If all are in
+// use, it drops the least recently used one, which is nearest to full.
 package ratelimit
 
 import (
@@ -17,30 +15,30 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate is how much is allowed: Count in every Per, and at most Count at once.
-// The zero Rate allows everything.
+// Rate allows Count events in every Per, and at most Count at once. The zero
+// Rate allows everything.
 type Rate struct {
 	Count int
 	Per   time.Duration
 }
 
-// Off tells whether the rate allows everything.
+// Off returns whether the rate allows everything.
 func (r Rate) Off() bool { return r.Count <= 0 || r.Per <= 0 }
 
-// Decision is what a Limiter says to one attempt.
+// Decision is the result of one attempt.
 type Decision struct {
 	Allowed bool
-	// Limit is the size of the bucket, Remaining what is left in it.
+	// Limit is the size of the bucket, Remaining its content.
 	Limit     int
 	Remaining int
 	// Reset is the time until the bucket is full again.
 	Reset time.Duration
-	// RetryAfter is the time until the next attempt can succeed; zero when
-	// this one did.
+	// RetryAfter is the time until the next attempt can succeed; zero if this
+	// one did.
 	RetryAfter time.Duration
 }
 
-// Limiter keeps one token bucket a key. It is safe for concurrent use.
+// Limiter has one token bucket for each key. It is safe for concurrent use.
 type Limiter struct {
 	rate    Rate
 	maxKeys int
@@ -48,7 +46,7 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	buckets map[string]*list.Element
-	// recent has the buckets, the last used in front.
+	// recent has the buckets, most recently used first.
 	recent *list.List
 }
 
@@ -57,8 +55,8 @@ type bucket struct {
 	tokens *rate.Limiter
 }
 
-// New makes a Limiter that holds at most maxKeys keys. The rate must not be
-// off: a caller who wants no limit needs no Limiter.
+// New returns a Limiter that holds at most maxKeys keys. The rate must not be
+// off.
 func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 	return &Limiter{
 		rate:    r,
@@ -69,17 +67,17 @@ func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 	}
 }
 
-// Rate is the rate that the limiter was made with.
+// Rate returns the rate of the limiter.
 func (l *Limiter) Rate() Rate { return l.rate }
 
-// Len is the number of keys that are held.
+// Len returns the number of keys.
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.buckets)
 }
 
-// Allow takes a token from the key's bucket, if there is one.
+// Allow takes a token from the bucket of the key, if there is one.
 func (l *Limiter) Allow(key string) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +94,7 @@ func (l *Limiter) Allow(key string) Decision {
 	return d
 }
 
-// timeFor is how long it takes to gain the tokens.
+// timeFor returns the time to gain the tokens.
 func (l *Limiter) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(l.rate.Per)/float64(l.rate.Count))), 0)
 }
@@ -113,8 +111,8 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	return b
 }
 
-// evict makes room for one key. It looks at two buckets for each that is
-// added, so full ones go faster than new ones come, at constant cost.
+// evict makes room for one key. It checks two buckets for each new key, so that
+// full ones are dropped faster than new ones arrive, at constant cost.
 func (l *Limiter) evict(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()

@@ -20,7 +20,7 @@ func (c *clock) advance(d time.Duration) { c.t = c.t.Add(d) }
 
 func newClock() *clock { return &clock{t: time.Date(2026, 4, 4, 8, 0, 0, 0, time.UTC)} }
 
-func TestABucketEmptiesAndRefills(t *testing.T) {
+func TestLimiterEmptiesAndRefills(t *testing.T) {
 	c := newClock()
 	l := ratelimit.New(ratelimit.Rate{Count: 2, Per: time.Minute}, 10, c.now)
 	steps := []struct {
@@ -43,7 +43,7 @@ func TestABucketEmptiesAndRefills(t *testing.T) {
 	}
 }
 
-func TestKeysDoNotShareABucket(t *testing.T) {
+func TestLimiterSeparatesKeys(t *testing.T) {
 	l := ratelimit.New(ratelimit.Rate{Count: 1, Per: time.Minute}, 10, newClock().now)
 	if !l.Allow("a").Allowed || !l.Allow("b").Allowed {
 		t.Fatal("a fresh key was refused")
@@ -53,7 +53,7 @@ func TestKeysDoNotShareABucket(t *testing.T) {
 	}
 }
 
-func TestAFloodOfKeysKeepsMemoryFlat(t *testing.T) {
+func TestLimiterBoundsMemory(t *testing.T) {
 	c := newClock()
 	l := ratelimit.New(ratelimit.Rate{Count: 5, Per: time.Minute}, 100, c.now)
 	for i := range 10_000 {
@@ -64,7 +64,7 @@ func TestAFloodOfKeysKeepsMemoryFlat(t *testing.T) {
 	}
 }
 
-func TestFullBucketsAreDropped(t *testing.T) {
+func TestLimiterDropsFullBuckets(t *testing.T) {
 	c := newClock()
 	l := ratelimit.New(ratelimit.Rate{Count: 5, Per: time.Minute}, 1000, c.now)
 	for i := range 100 {
@@ -79,7 +79,7 @@ func TestFullBucketsAreDropped(t *testing.T) {
 	}
 }
 
-func TestASpentBucketSurvivesWhileThereIsRoom(t *testing.T) {
+func TestLimiterKeepsEmptyBucketsWhileThereIsRoom(t *testing.T) {
 	l := ratelimit.New(ratelimit.Rate{Count: 1, Per: time.Hour}, 100, newClock().now)
 	l.Allow("spent")
 	for i := range 99 {
@@ -90,7 +90,7 @@ func TestASpentBucketSurvivesWhileThereIsRoom(t *testing.T) {
 	}
 }
 
-func TestNoMoreThanTheQuotaAndWhatFlowedInIsEverAllowed(t *testing.T) {
+func TestLimiterNeverExceedsQuota(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := ratelimit.Rate{
 			Count: rapid.IntRange(1, 50).Draw(t, "count"),
@@ -119,7 +119,7 @@ func TestNoMoreThanTheQuotaAndWhatFlowedInIsEverAllowed(t *testing.T) {
 	})
 }
 
-func TestWaitingAsToldIsEnough(t *testing.T) {
+func TestLimiterRetryAfterSuffices(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := ratelimit.Rate{
 			Count: rapid.IntRange(1, 1000).Draw(t, "count"),
@@ -139,7 +139,7 @@ func TestWaitingAsToldIsEnough(t *testing.T) {
 	})
 }
 
-func TestALimiterIsSafeForConcurrentUse(t *testing.T) {
+func TestLimiterIsSafeForConcurrentUse(t *testing.T) {
 	l := ratelimit.New(ratelimit.Rate{Count: 100, Per: time.Hour}, 8, newClock().now)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
