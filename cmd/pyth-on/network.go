@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
@@ -27,7 +27,7 @@ type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
 	// packages is the gateway of jobs that resolve packages; nil without packages.
-	packages *packages.Gateway
+	packages *gateway.Gateway
 }
 
 func (f networkFlags) network(observer egress.Observer) (*network, error) {

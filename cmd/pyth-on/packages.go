@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+	"github.com/pyth-on/pyth-on/internal/packages/npm"
+	"github.com/pyth-on/pyth-on/internal/packages/pypi"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
@@ -24,35 +31,85 @@ type packageFlags struct {
 	PackageMemory          int64         `default:"1024" help:"How much memory that may take, in MiB."`
 }
 
-// packages makes the service. withNode is whether there is Node.
-func (f packageFlags) packages(ctx context.Context, config packages.Config, registry string, withNode bool) (*packages.Service, error) {
-	if f.PythonIndex != "off" {
-		config.Python.URL = f.PythonIndex
-	}
-	if withNode && f.NPMPackages == "on" {
-		config.Node.URL = registry
-		if registry == "" {
-			var err error
-			if config.Node.URL, err = node.Registry(ctx); err != nil {
-				// Node itself may have been found or given.
-				config.Logger.Warn("there are no packages for JavaScript", "reason", err, "hint", "name a registry with --npm-registry")
-			}
-		}
-	}
-	var err error
-	if config.Python.Credentials, err = onlyLine(f.PythonIndexCredentials, "credentials"); err != nil {
-		return nil, err
-	}
-	if config.Node.Credentials, err = onlyLine(f.NPMCredentials, "credentials"); err != nil {
-		return nil, err
-	}
-	config.MaxPackages, config.MaxBytes, config.CacheBytes = f.MaxPackages, f.MaxPackageSize<<20, f.PackageCache<<20
-	config.Timeout, config.ResolveTimeout, config.MemoryBytes = f.PackageTimeout, f.PackageResolveTimeout, f.PackageMemory<<20
-	return packages.New(ctx, config)
+// packageConfig has what the package service needs of the server.
+type packageConfig struct {
+	store      pyth.PackageStore
+	dispatcher pyth.Dispatcher
+	images     *imagestore.Store
+	gateway    *gateway.Gateway
+	// dial connects to hosts that an index refers to.
+	dial          index.Dial
+	pythonVersion string
+	// registry is the npm registry; "" for that of npm's configuration.
+	registry string
+	// withNode reports whether the server has Node.
+	withNode bool
+	logger   *slog.Logger
 }
 
-// mounter finds the images of packages' layers for sandboxes.
-func mounter(images *packages.ImageStore) func(pyth.Layers) ([]sandbox.Mount, error) {
+// packages makes the package service.
+func (f packageFlags) packages(ctx context.Context, c *packageConfig) (*packages.Service, error) {
+	python, err := f.pythonIndex(c)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := f.npmRegistry(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	runner := resolve.Runner{Dispatcher: c.dispatcher, Timeout: f.PackageResolveTimeout, MemoryBytes: f.PackageMemory << 20}
+	return packages.New(ctx, packages.Config{
+		Store: c.store, Images: c.images,
+		Resolvers: []packages.Resolver{
+			pypi.New(pypi.Config{
+				Runner: runner, Gateway: c.gateway, Images: c.images, Index: python,
+				PythonVersion: c.pythonVersion, CompileTimeout: compileTimeout,
+			}),
+			npm.New(npm.Config{Runner: runner, Gateway: c.gateway, Images: c.images, Index: registry}),
+		},
+		MaxPackages: f.MaxPackages, MaxBytes: f.MaxPackageSize << 20, CacheBytes: f.PackageCache << 20,
+		Timeout: f.PackageTimeout, Clock: now, Logger: c.logger,
+	})
+}
+
+// compileTimeout limits the compilation of one Python package.
+const compileTimeout = 2 * time.Minute
+
+// pythonIndex returns the client of the Python index; nil for none.
+func (f packageFlags) pythonIndex(c *packageConfig) (*index.Client, error) {
+	if f.PythonIndex == "off" {
+		return nil, nil
+	}
+	return newIndex(f.PythonIndex, f.PythonIndexCredentials, c.dial)
+}
+
+// npmRegistry returns the client of the npm registry; nil for none.
+func (f packageFlags) npmRegistry(ctx context.Context, c *packageConfig) (*index.Client, error) {
+	if !c.withNode || f.NPMPackages != "on" {
+		return nil, nil
+	}
+	url := c.registry
+	if url == "" {
+		var err error
+		if url, err = node.Registry(ctx); err != nil {
+			// Node itself may have come from elsewhere.
+			c.logger.Warn("there are no packages for JavaScript", "reason", err, "hint", "name a registry with --npm-registry")
+			return nil, nil
+		}
+	}
+	return newIndex(url, f.NPMCredentials, c.dial)
+}
+
+func newIndex(url, credentialsFile string, dial index.Dial) (*index.Client, error) {
+	credentials, err := onlyLine(credentialsFile, "credentials")
+	if err != nil {
+		return nil, err
+	}
+	return index.New(index.Config{URL: url, Credentials: credentials}, dial)
+}
+
+// mounter finds the images of package layers for sandboxes.
+func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)
 		if err != nil {

@@ -21,7 +21,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 	"github.com/pyth-on/pyth-on/internal/host/health"
-	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 	"github.com/pyth-on/pyth-on/internal/secret"
 	"github.com/pyth-on/pyth-on/internal/session"
 )
@@ -153,11 +154,11 @@ func (c *serveCommand) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	images, err := packages.OpenImageStore(data.join("packages"))
+	images, err := imagestore.Open(data.join("packages"), now)
 	if err != nil {
 		return err
 	}
-	way.packages = packages.NewGateway()
+	way.packages = gateway.New()
 	metrics := newPoolMetrics()
 	m, err := openMachine(ctx, &machineConfig{
 		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: mounter(images), progress: progress,
@@ -172,10 +173,10 @@ func (c *serveCommand) serve() (err error) {
 	}
 	pool := m.pool
 
-	installed, err := c.packages(ctx, packages.Config{
-		Store: store, Dispatcher: pool, Images: images, Gateway: way.packages, Dial: way.proxy.DialContext,
-		PythonVersion: m.python, Clock: now, Logger: logger,
-	}, c.NPMRegistry, node != nil)
+	installed, err := c.packages(ctx, &packageConfig{
+		store: store, dispatcher: pool, images: images, gateway: way.packages, dial: way.proxy.DialContext,
+		pythonVersion: m.python, registry: c.NPMRegistry, withNode: node != nil, logger: logger,
+	})
 	if err != nil {
 		return err
 	}

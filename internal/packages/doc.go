@@ -1,12 +1,11 @@
-// Package packages keeps users' lists of Python and JavaScript packages, and
-// makes of each list the files that the user's sandboxes have.
+// Package packages manages the packages of users: it resolves requirements to
+// lockfiles, and makes layers with the files for users' sandboxes.
 //
-// It promises that what users ask for can only be names and versions; that what
-// is to be installed is found out in a sandbox that holds nothing of anybody and
-// reaches nothing but the operator's index, through a gateway which adds the
-// operator's credentials outside; that nothing of a package runs while it is
-// installed; that the files of a package are made from an archive of the locked
-// hash and from nothing else, so that users can share them; that a change is
-// made as a whole or not at all, whenever the server dies; and that what is on
-// disk can be made again from the store.
+// A requirement is only a name with versions. A resolver runs in a sandbox that
+// holds no user's data and reaches only the operator's index; the gateway adds the
+// operator's credentials outside of the sandbox. No code of a package runs during
+// installation. The files of a package come from an archive with the pinned hash
+// and from nothing else, so that users can share them. A change takes effect as a
+// whole or not at all, even if the server dies. All files can be made again from
+// the lockfiles.
 package packages

@@ -1,0 +1,146 @@
+package imagestore
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// gracePeriod is how long an unreferenced layer stays after its last use: a job
+// with the layer may still wait for a sandbox. A sandbox that has booted does not
+// need the layer's name.
+const gracePeriod = 10 * time.Minute
+
+// Use protects the layers from Collect for the grace period.
+func (s *Store) Use(layers ...pyth.LayerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, layer := range layers {
+		if layer != "" {
+			s.used[layer] = s.clock()
+		}
+	}
+}
+
+// Hold keeps Collect from removing files until release is called. New files are
+// held until their layer is referenced.
+func (s *Store) Hold() (release func()) {
+	s.collecting.RLock()
+	return s.collecting.RUnlock
+}
+
+// Collect removes unreferenced layers. It then removes archives and images
+// without a layer, least recently used first, until they take at most cacheBytes.
+// It does nothing while files are held: whoever holds them calls Collect next.
+func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
+	if !s.collecting.TryLock() {
+		return nil
+	}
+	defer s.collecting.Unlock()
+	layers, err := referenced()
+	if err != nil {
+		return err
+	}
+	wanted := s.recentlyUsed()
+	for _, layer := range layers {
+		wanted[layer] = true
+	}
+	images, err := s.removeLayers(wanted)
+	if err != nil {
+		return err
+	}
+	return s.removeExcess(images, cacheBytes)
+}
+
+// recentlyUsed returns the layers within their grace period, and forgets others.
+func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	recent := map[pyth.LayerID]bool{}
+	for layer, at := range s.used {
+		if s.clock().Sub(at) < gracePeriod {
+			recent[layer] = true
+		} else {
+			delete(s.used, layer)
+		}
+	}
+	return recent
+}
+
+// removeLayers removes all but the wanted layers, and returns the keys of the
+// images of those that remain.
+func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, error) {
+	entries, err := os.ReadDir(s.sets)
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]bool{}
+	for _, e := range entries {
+		layer := layerOf(e.Name())
+		if !wanted[layer] {
+			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
+			continue
+		}
+		if !strings.HasSuffix(e.Name(), listSuffix) {
+			continue
+		}
+		list, failed := s.readList(layer)
+		if failed != nil {
+			// The next run with the layer makes it again.
+			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
+			continue
+		}
+		for _, i := range list.Images {
+			images[i.Key] = true
+		}
+	}
+	return images, err
+}
+
+// removeExcess removes archives and images without a layer beyond cacheBytes. The
+// image of npm is one of them; each use makes it the most recent.
+func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
+	type spareFile struct {
+		path string
+		size int64
+		used time.Time
+	}
+	var spares []spareFile
+	var total int64
+	for _, dir := range []string{s.images, s.downloads} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if key, ok := strings.CutSuffix(e.Name(), imageSuffix); ok && wanted[key] {
+				continue
+			}
+			info, err := e.Info()
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			spares = append(spares, spareFile{filepath.Join(dir, e.Name()), info.Size(), info.ModTime()})
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(spares, func(a, b spareFile) int { return a.used.Compare(b.used) })
+	for _, spare := range spares {
+		if total <= cacheBytes {
+			break
+		}
+		if err := os.Remove(spare.path); err != nil {
+			return err
+		}
+		total -= spare.size
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package imagestore
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"strings"
+)
+
+// ErrHash means that an archive does not have its pinned hash.
+var ErrHash = errors.New("packages: the hash of the archive differs from the pinned one")
+
+// SRI formats a hash as Subresource Integrity does: algorithm, hyphen, base64.
+func SRI(algorithm string, sum []byte) string {
+	return algorithm + "-" + base64.StdEncoding.EncodeToString(sum)
+}
+
+// SRIFromHex formats a hash that is given in hexadecimal; "" if it is invalid or
+// of an unknown algorithm.
+func SRIFromHex(algorithm, digits string) string {
+	sum, err := hex.DecodeString(digits)
+	h := SRI(algorithm, sum)
+	if _, known := newHash(h); err != nil || !known {
+		return ""
+	}
+	return h
+}
+
+// Strongest returns the strongest known hash of an integrity attribute, "" for
+// none.
+func Strongest(integrity string) string {
+	best := ""
+	for field := range strings.FieldsSeq(integrity) {
+		field, _, _ = strings.Cut(field, "?")
+		// The order of the names is the order of their strength.
+		if _, ok := newHash(field); ok && (best == "" || field[:len("sha256")] > best[:len("sha256")]) {
+			best = field
+		}
+	}
+	return best
+}
+
+// HasHash reports whether the content has the hash, which is in the form of SRI.
+func HasHash(content []byte, sri string) bool {
+	h, ok := newHash(sri)
+	if !ok {
+		return false
+	}
+	_, _ = h.Write(content) // Never fails.
+	algorithm, _, _ := strings.Cut(sri, "-")
+	return SRI(algorithm, h.Sum(nil)) == sri
+}
+
+// newHash returns the hash function of an SRI hash; false if the algorithm is
+// unknown, weak, or the hash has the wrong length.
+func newHash(sri string) (hash.Hash, bool) {
+	algorithm, encoded, _ := strings.Cut(sri, "-")
+	sum, err := base64.StdEncoding.DecodeString(encoded)
+	var h hash.Hash
+	switch algorithm {
+	case "sha256":
+		h = sha256.New()
+	case "sha384":
+		h = sha512.New384()
+	case "sha512":
+		h = sha512.New()
+	default:
+		return nil, false
+	}
+	return h, err == nil && len(sum) == h.Size()
+}
+
+// fileName hashes the parts to the name of a file.
+func fileName(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		_, _ = h.Write([]byte(part)) // Never fails.
+		_, _ = h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,92 @@
+package imagestore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	goerofs "github.com/erofs/go-erofs"
+
+	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+)
+
+// recipe is part of all keys. A new value makes all images again; it must change
+// when this code makes other images of the same archives.
+const recipe = "1"
+
+// imageTime is the modification time of all files. It is constant, so that equal
+// files make equal images.
+func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// ImageKey returns the key of an image. The parts are all that its files depend
+// on.
+func ImageKey(parts ...string) string {
+	return fileName(append([]string{"image", recipe}, parts...)...)
+}
+
+// Image makes the image with the key unless it exists, and returns its size. One
+// caller at a time calls build, which writes the image to the file. Image fails
+// with ErrTooLarge if the image is larger than room.
+func (s *Store) Image(ctx context.Context, key string, room int64, build func(to *os.File) error) (size int64, err error) {
+	err = s.making.Do(ctx, key, func() error {
+		path := s.ImagePath(key)
+		if exists(path) {
+			touch(path)
+			size, err = sizeWithin(path, room)
+			return err
+		}
+		f, err := s.TempFile()
+		if err != nil {
+			return err
+		}
+		if err := build(f); err != nil {
+			return discard(f, err)
+		}
+		if size, err = sizeWithin(f.Name(), room); err != nil {
+			return discard(f, err)
+		}
+		return publish(f, path)
+	})
+	return size, err
+}
+
+func sizeWithin(path string, room int64) (int64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	if info.Size() > room {
+		return info.Size(), ErrTooLarge
+	}
+	return info.Size(), nil
+}
+
+// WriteImage writes the files as an EROFS image.
+func WriteImage(ctx context.Context, to *os.File, files []File) error {
+	tree := erofs.NewTree(imageTime())
+	tree.Dir(".", 0o755)
+	for _, f := range files {
+		mode := fs.FileMode(0o644)
+		if f.Executable {
+			mode = 0o755
+		}
+		tree.File(f.Path, mode, erofs.Content{Size: f.Size, Open: f.Open})
+	}
+	return tree.Write(ctx, to, func(int64, int64) {})
+}
+
+// openImage opens the image with the key for reading.
+func (s *Store) openImage(key string) (fs.FS, io.Closer, error) {
+	f, err := os.Open(s.ImagePath(key))
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := goerofs.Open(f)
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return files, f, nil
+}

@@ -1,0 +1,155 @@
+package imagestore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
+)
+
+// maxMounts is the largest number of mounted images in a layer. The smallest
+// packages beyond it are copied into the image of links. The numbers of gVisor's
+// image descriptors must stay below 253, where it places others.
+const maxMounts = 96
+
+// storeDir is the directory in a layer where images are mounted.
+const storeDir = ".store"
+
+// Package is a package with the key of its image.
+type Package struct {
+	*pyth.PinnedPackage
+	Key string
+}
+
+// LayerID returns the id of the layer with the packages, which are sorted by
+// place; "" if there are none.
+func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
+	if len(packages) == 0 {
+		return ""
+	}
+	parts := []string{"layer", recipe, string(runtime)}
+	for _, p := range packages {
+		parts = append(parts, p.Place, p.Key, fmt.Sprint(len(p.Requires)))
+		parts = append(parts, p.Requires...)
+	}
+	return pyth.LayerID(fileName(parts...))
+}
+
+// Layer makes the layer with the packages unless it exists, and returns its id.
+// The packages are sorted by place, and their images exist.
+func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Package) (pyth.LayerID, error) {
+	id := LayerID(runtime, packages)
+	if id == "" {
+		return "", nil
+	}
+	s.Use(id)
+	return id, s.making.Do(ctx, string(id), func() error {
+		if s.Whole(id) {
+			return nil
+		}
+		return s.makeLayer(ctx, runtime, id, packages)
+	})
+}
+
+func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.LayerID, packages []Package) error {
+	b := &layerBuilder{layout: layoutOf(runtime), tree: erofs.NewTree(imageTime()), list: imageList{Runtime: runtime}}
+	defer b.close()
+	if err := b.add(s, packages); err != nil {
+		return err
+	}
+	if err := s.write(s.linksPath(id), func(f *os.File) error {
+		return b.tree.Write(ctx, f, func(int64, int64) {})
+	}); err != nil {
+		return err
+	}
+	// The list is written last: it marks the layer as complete.
+	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
+}
+
+// write publishes a file with what the function writes.
+func (s *Store) write(path string, content func(*os.File) error) error {
+	f, err := s.TempFile()
+	if err != nil {
+		return err
+	}
+	if err := content(f); err != nil {
+		return discard(f, err)
+	}
+	return publish(f, path)
+}
+
+// layerBuilder builds the image of links: links from where an interpreter looks
+// for packages to the mount points of their images.
+type layerBuilder struct {
+	layout layout
+	tree   *erofs.Tree
+	list   imageList
+	open   []io.Closer
+}
+
+func (b *layerBuilder) close() {
+	for _, c := range b.open {
+		c.Close()
+	}
+}
+
+// add adds mount points or files of all packages, and the links to them.
+func (b *layerBuilder) add(s *Store, packages []Package) error {
+	b.tree.Dir(".", 0o755)
+	mounted := largest(packages, maxMounts)
+	images := make([]fs.FS, len(packages))
+	for i, p := range packages {
+		files, closer, err := s.openImage(p.Key)
+		if err != nil {
+			return err
+		}
+		b.open = append(b.open, closer)
+		images[i] = files
+		at := b.layout.directory(i, p)
+		if mounted[p.Place] {
+			b.tree.Dir(at, 0o755)
+			b.list.Images = append(b.list.Images, listedImage{Key: p.Key, Path: at})
+		} else if err := b.copy(files, at); err != nil {
+			return err
+		}
+	}
+	return b.layout.link(b.tree, packages, images)
+}
+
+// largest returns the places of the n largest packages.
+func largest(packages []Package, n int) map[string]bool {
+	order := slices.Clone(packages)
+	slices.SortStableFunc(order, func(p, q Package) int { return cmp.Compare(q.SizeBytes, p.SizeBytes) })
+	places := map[string]bool{}
+	for _, p := range order[:min(len(order), n)] {
+		places[p.Place] = true
+	}
+	return places
+}
+
+// copy copies the files of a package into the image of links.
+func (b *layerBuilder) copy(files fs.FS, at string) error {
+	b.tree.Dir(at, 0o755)
+	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		b.tree.File(path.Join(at, name), info.Mode().Perm(), erofs.Content{
+			Size: info.Size(), Open: func() (io.ReadCloser, error) { return files.Open(name) },
+		})
+		return nil
+	})
+}

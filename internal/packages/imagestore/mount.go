@@ -1,0 +1,104 @@
+package imagestore
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Mount is an image and its mount point in a sandbox.
+type Mount struct {
+	// Image is the path of an EROFS image on the host. Path is the mount point.
+	Image, Path string
+}
+
+// AddTemporary makes a layer of one image for one job, until RemoveTemporary.
+func (s *Store) AddTemporary(m Mount) pyth.LayerID {
+	layer := pyth.LayerID(rand.Text())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.temporary[layer] = []Mount{m}
+	return layer
+}
+
+// RemoveTemporary removes a layer of AddTemporary.
+func (s *Store) RemoveTemporary(layer pyth.LayerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.temporary, layer)
+}
+
+// Mounts returns the images of the layers, in mount order.
+func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
+	var all []Mount
+	for _, layer := range []pyth.LayerID{layers.Python, layers.Node} {
+		if layer == "" {
+			continue
+		}
+		mounts, err := s.mounts(layer)
+		if err != nil {
+			return nil, fmt.Errorf("packages: read layer %.12s: %w", layer, err)
+		}
+		all = append(all, mounts...)
+	}
+	return all, nil
+}
+
+// Whole reports whether all files of the layer exist.
+func (s *Store) Whole(layer pyth.LayerID) bool {
+	mounts, err := s.mounts(layer)
+	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
+}
+
+// mounts returns the images of one layer, in mount order.
+func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
+	s.mu.Lock()
+	temporary, ok := s.temporary[layer]
+	s.mu.Unlock()
+	if ok {
+		return temporary, nil
+	}
+	list, err := s.readList(layer)
+	if err != nil {
+		return nil, err
+	}
+	root := layoutOf(list.Runtime).path
+	mounts := []Mount{{Image: s.linksPath(layer), Path: root}}
+	for _, i := range list.Images {
+		mounts = append(mounts, Mount{Image: s.ImagePath(i.Key), Path: path.Join(root, i.Path)})
+	}
+	return mounts, nil
+}
+
+// imageList is the file that lists a layer's images.
+type imageList struct {
+	Runtime pyth.Runtime  `json:"runtime"`
+	Images  []listedImage `json:"images"`
+}
+
+type listedImage struct {
+	Key string `json:"key"`
+	// Path is the mount point, relative to that of the layer.
+	Path string `json:"path"`
+}
+
+// readList reads the list of a layer's images.
+func (s *Store) readList(layer pyth.LayerID) (*imageList, error) {
+	if string(layer) != filepath.Base(string(layer)) {
+		return nil, fs.ErrNotExist
+	}
+	b, err := os.ReadFile(s.listPath(layer))
+	if err != nil {
+		return nil, err
+	}
+	list := new(imageList)
+	return list, json.Unmarshal(b, list)
+}

@@ -1,0 +1,255 @@
+// Package index is the HTTP client of a package index.
+//
+// It sends the operator's credentials to the index and to no other host, follows
+// no redirect from https to http, and ends requests that stall.
+package index
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// MaxPage is the largest accepted page in bytes. PyPI's longest page has a tenth
+// of it.
+const MaxPage = 128 << 20
+
+const (
+	maxRedirects = 5
+	// stallTimeout is the longest time without a byte from the index.
+	stallTimeout = 30 * time.Second
+)
+
+// ErrNone means that a runtime has no index.
+var ErrNone = errors.New("packages: no index is configured for this runtime")
+
+// Config is the address of an index.
+type Config struct {
+	// URL is an http or https URL. User and password in it are used as
+	// Credentials if those are empty.
+	URL string
+	// Credentials are "user:password" or "Bearer token"; "" for none.
+	Credentials string
+}
+
+// Dial connects to an address that the index named. It refuses addresses that
+// the index must not make the server connect to.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Client requests pages and archives of one index. It is safe for concurrent
+// use.
+type Client struct {
+	base          *url.URL
+	authorization string
+	http          *http.Client
+}
+
+// New makes a Client. The index may have any address, even a private one. Other
+// hosts that it names or redirects to are connected by dial; a nil dial allows
+// all hosts.
+func New(config Config, dial Dial) (*Client, error) {
+	base, err := url.Parse(config.URL)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
+		// The URL may contain a password, so the error does not quote it.
+		return nil, errors.New("packages: the URL of the index must be an http or https URL")
+	}
+	c := &Client{base: base.JoinPath("/")}
+	if base.User != nil && config.Credentials == "" {
+		password, _ := base.User.Password()
+		config.Credentials = base.User.Username() + ":" + password
+	}
+	c.base.User, c.base.RawQuery, c.base.Fragment = nil, "", ""
+	switch {
+	case strings.HasPrefix(config.Credentials, "Bearer "):
+		c.authorization = config.Credentials
+	case config.Credentials != "":
+		c.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(config.Credentials))
+	}
+	c.http = &http.Client{
+		Transport: c.authorized(newTransport(hostPort(c.base), dial)),
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			switch {
+			case len(via) > maxRedirects:
+				return errors.New("too many redirects")
+			case c.base.Scheme == "https" && r.URL.Scheme != "https":
+				return errors.New("redirect from https to http")
+			}
+			return nil
+		},
+	}
+	return c, nil
+}
+
+// newTransport makes a transport that connects to the index and to the
+// operator's proxies directly, and to other hosts with dial.
+func newTransport(index string, dial Dial) *http.Transport {
+	var proxies sync.Map
+	return &http.Transport{
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			u, err := http.ProxyFromEnvironment(r)
+			if u != nil {
+				proxies.Store(hostPort(u), true)
+			}
+			return u, err
+		},
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if _, known := proxies.Load(address); known || address == index || dial == nil {
+				return (&net.Dialer{Timeout: stallTimeout}).DialContext(ctx, network, address)
+			}
+			return dial(ctx, network, address)
+		},
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   stallTimeout,
+		ResponseHeaderTimeout: stallTimeout,
+		IdleConnTimeout:       time.Minute,
+		MaxIdleConnsPerHost:   8,
+	}
+}
+
+// hostPort returns the address of the URL's host, with its port.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "443"
+		if u.Scheme == "http" {
+			port = "80"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// authorized adds the credentials to requests for the index, and removes them
+// from requests for other hosts.
+func (c *Client) authorized(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Authorization")
+		if c.authorization != "" && r.URL.Scheme == c.base.Scheme && hostPort(r.URL) == hostPort(c.base) {
+			r.Header.Set("Authorization", c.authorization)
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+// Base returns the URL of the index, without credentials and with a slash at its
+// end.
+func (c *Client) Base() *url.URL {
+	base := *c.base
+	return &base
+}
+
+// Resolve returns the absolute URL of a reference on a page of the index.
+func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
+	u, err := page.Parse(reference)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
+		return nil, errors.New("packages: the index has an invalid URL on a page")
+	case c.base.Scheme == "https" && u.Scheme != "https":
+		return nil, errors.New("packages: the index refers from https to http")
+	}
+	return u, nil
+}
+
+// StatusError is a response with a status other than 200.
+type StatusError struct{ Status int }
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the index answered %d %s", e.Status, http.StatusText(e.Status))
+}
+
+// Open requests a URL. Reading the body fails when the index stalls. The caller
+// closes the body. The error is a StatusError for a status other than 200.
+func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "pyth-on")
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := c.http.Do(request)
+	if err == nil && response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		err = &StatusError{response.StatusCode}
+	}
+	if err != nil {
+		cancel(nil)
+		// A url.Error quotes the URL, whose query may be secret.
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err
+		}
+		return nil, err
+	}
+	stalled := time.AfterFunc(stallTimeout, func() { cancel(errors.New("the index stalled")) })
+	response.Body = &watchedBody{ReadCloser: response.Body, stalled: stalled, cancel: cancel}
+	return response, nil
+}
+
+// Page requests a whole page. It returns the body, its media type and the URL
+// after redirects.
+func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []byte, media string, at *url.URL, err error) {
+	response, err := c.Open(ctx, u, accept)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, MaxPage+1))
+	if err == nil && len(body) > MaxPage {
+		err = errors.New("the index has a page that is too long")
+	}
+	return body, response.Header.Get("Content-Type"), response.Request.URL, err
+}
+
+// watchedBody restarts the stall timer with each read.
+type watchedBody struct {
+	io.ReadCloser
+	stalled *time.Timer
+	cancel  context.CancelCauseFunc
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.stalled.Reset(stallTimeout)
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.stalled.Stop()
+	b.cancel(nil)
+	return b.ReadCloser.Close()
+}
+
+// Unavailable returns the caller's error for a failure of the index.
+func Unavailable(err error) error {
+	return &pyth.Error{
+		Code:    pyth.CodeIndexUnavailable,
+		Message: "The package index could not be used. Nothing was changed. Try again later.",
+		Err:     err,
+	}
+}
+
+// Unmarshal parses JSON of an index. It accepts duplicate names and invalid UTF-8,
+// which some indexes send.
+func Unmarshal(b []byte, v any) error {
+	return json.Unmarshal(b, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}

@@ -1,0 +1,181 @@
+package packages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+)
+
+// maxDownloads is how many packages of one change are downloaded at once.
+const maxDownloads = 4
+
+// pin adds the resolved packages to the lockfile, sorted by place. Packages that
+// were installed before keep their time.
+func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
+	now := s.config.Clock()
+	required := map[string]resolve.Requirement{}
+	for _, d := range direct {
+		required[d.Name] = d
+	}
+	for _, c := range resolved {
+		p := c.PinnedPackage
+		p.InstalledAt = now
+		if d, ok := required[p.Name]; ok && r.Importable(&p) {
+			p.Direct, p.Requirement = true, d.Text
+			delete(required, p.Name)
+		}
+		for _, old := range before.Packages {
+			if old.Place == p.Place && old.Hash == p.Hash {
+				p.InstalledAt = old.InstalledAt
+			}
+		}
+		next.Packages = append(next.Packages, &p)
+	}
+	if len(required) > 0 {
+		return resolve.ErrResult
+	}
+	slices.SortFunc(next.Packages, func(p, q *pyth.PinnedPackage) int { return strings.Compare(p.Place, q.Place) })
+	return nil
+}
+
+// without returns the lockfile after the direct package at the index is no longer
+// required. Dependencies that no other package needs are removed as well.
+func without(list *pyth.PackageList, removed int) *pyth.PackageList {
+	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
+	for i, p := range list.Packages {
+		one := *p
+		if i == removed {
+			one.Direct, one.Requirement = false, ""
+		}
+		next.Packages = append(next.Packages, &one)
+	}
+	next.Packages = needed(next.Packages)
+	return next
+}
+
+// needed returns the direct packages and their dependencies.
+func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
+	byPlace := map[string]*pyth.PinnedPackage{}
+	var pending []string
+	for _, p := range packages {
+		byPlace[p.Place] = p
+		if p.Direct {
+			pending = append(pending, p.Place)
+		}
+	}
+	kept := map[string]bool{}
+	for len(pending) > 0 {
+		place := pending[0]
+		pending = pending[1:]
+		if p := byPlace[place]; p != nil && !kept[place] {
+			kept[place] = true
+			pending = append(pending, p.Requires...)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
+}
+
+// difference returns the packages of a lockfile that another one does not have.
+func difference(of, other *pyth.PackageList) []string {
+	has := map[string]bool{}
+	for _, p := range other.Packages {
+		has[p.Name+" "+p.Version] = true
+	}
+	names := []string{}
+	for _, p := range of.Packages {
+		if name := p.Name + " " + p.Version; !has[name] {
+			has[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// install makes the images of all packages of a lockfile and their layer. It sets
+// the sizes and the layer in the lockfile.
+func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
+	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
+) error {
+	defer s.config.Images.Hold()()
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(maxDownloads)
+	for _, p := range list.Packages {
+		if err := report("install", p.Name+" "+p.Version); err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return s.makeImage(inner, user, r, p, archive(p)) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var size int64
+	packages := make([]imagestore.Package, len(list.Packages))
+	for i, p := range list.Packages {
+		size += p.SizeBytes
+		packages[i] = imagestore.Package{PinnedPackage: p, Key: r.ImageKey(p)}
+	}
+	if size > s.config.MaxBytes {
+		return pyth.Errorf(pyth.CodeTooLarge, "These packages and their dependencies take %s bytes. The limit is %s bytes. Require fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
+	}
+	var err error
+	list.Layer, err = s.config.Images.Layer(ctx, list.Runtime, packages)
+	return err
+}
+
+// makeImage makes the image of a package and sets the size in the package. Its
+// errors are for the caller.
+func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
+	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
+		path, err := archive(ctx)
+		if err != nil {
+			return err
+		}
+		return r.BuildImage(ctx, user, p, path, to, s.config.MaxBytes)
+	})
+	p.SizeBytes = size
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, imagestore.ErrTooLarge) && pyth.ErrorCode(err) == pyth.CodeInternal:
+		return resolve.Faulty(p.Name, p.Version, imagestore.ErrTooLarge)
+	case pyth.ErrorCode(err) != pyth.CodeInternal || ctx.Err() != nil:
+		return err
+	case errors.Is(err, imagestore.ErrHash):
+		return resolve.Faulty(p.Name, p.Version, errors.New("does not have the hash that the index names"))
+	}
+	return index.Unavailable(fmt.Errorf("%s %s: %w", p.Name, p.Version, err))
+}
+
+// restore makes missing files of a lockfile again, and returns its layer.
+func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (layer pyth.LayerID, err error) {
+	r, err := s.resolver(runtime)
+	if err != nil {
+		return "", err
+	}
+	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
+		s.config.Logger.Info("restoring packages", "user", user, "runtime", runtime, "packages", len(list.Packages))
+		before := list.Layer
+		err := s.install(ctx, user, r, list, r.Archive, silent)
+		layer = list.Layer
+		if err == nil && layer != before {
+			// This release makes other files of the same packages.
+			list.Revision++
+			err = s.config.Store.PutPackageList(ctx, user, list)
+		}
+		return err
+	})
+	return layer, err
+}
+
+// silent ignores progress.
+func silent(string, string) error { return nil }

@@ -1,0 +1,86 @@
+package npm
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+)
+
+// maxName is the longest package name in bytes, as in npm.
+const maxName = 214
+
+var (
+	errName  = errors.New("must begin with a package name: letters, digits, - _ . and ~, after an @scope/ if it has one")
+	errRange = errors.New("must have a range of versions after the name and @, as npm writes them, such as ^4.17.0 or >=3 <5")
+)
+
+var (
+	// namePattern matches a name as in validate-npm-package-name, with the capital
+	// letters of old packages.
+	namePattern = regexp.MustCompile(`^(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	// comparator matches a comparator of node-semver: an operator and a version,
+	// whose parts may be missing or x.
+	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
+	version    = regexp.MustCompile(`^` + partial + `$`)
+	// gap matches the space after an operator.
+	gap = regexp.MustCompile(`(^|[ |])([<>]=?|=|~>?|\^) +`)
+)
+
+const (
+	part    = `(?:[xX*]|0|[1-9][0-9]{0,15})`
+	labels  = `[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*`
+	partial = `v?` + part + `(?:\.` + part + `(?:\.` + part + `(?:-` + labels + `)?(?:\+` + labels + `)?)?)?`
+)
+
+// parse parses a package name with a range of versions (node-semver). The tag
+// latest means the same as no range. Other tags are refused, since they say
+// nothing about versions.
+func parse(s string) (resolve.Requirement, error) {
+	if err := resolve.CheckText(s); err != nil {
+		return resolve.Requirement{}, err
+	}
+	name, constraint := s, ""
+	if i := strings.LastIndexByte(s, '@'); i > 0 {
+		name, constraint = s[:i], s[i+1:]
+		if constraint == "" {
+			return resolve.Requirement{}, errRange
+		}
+	}
+	switch base := name[strings.IndexByte(name, '/')+1:]; {
+	case strings.HasPrefix(s, "-"), strings.ContainsAny(name, `:\`), strings.Contains(constraint, ":"), strings.Contains(constraint, "/"):
+		return resolve.Requirement{}, resolve.ErrURL
+	case len(name) > maxName || !namePattern.MatchString(name), base == "node_modules", base == "favicon.ico":
+		return resolve.Requirement{}, errName
+	case constraint == "", constraint == "latest":
+		return resolve.Requirement{Name: name, Text: name}, nil
+	case !isRange(constraint):
+		return resolve.Requirement{}, errRange
+	}
+	constraint = strings.Join(strings.Fields(constraint), " ")
+	return resolve.Requirement{Name: name, Constraint: constraint, Text: name + "@" + constraint}, nil
+}
+
+// isRange reports whether the text is a range of versions.
+func isRange(s string) bool {
+	for alternative := range strings.SplitSeq(s, "||") {
+		alternative = strings.Trim(alternative, " ")
+		if low, high, ok := strings.Cut(alternative, " - "); ok {
+			if !version.MatchString(strings.Trim(low, " ")) || !version.MatchString(strings.Trim(high, " ")) {
+				return false
+			}
+			continue
+		}
+		fields := strings.Fields(gap.ReplaceAllString(alternative, "$1$2"))
+		if len(fields) == 0 {
+			return false
+		}
+		for _, field := range fields {
+			if !comparator.MatchString(field) {
+				return false
+			}
+		}
+	}
+	return true
+}

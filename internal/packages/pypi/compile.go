@@ -1,0 +1,148 @@
+package pypi
+
+import (
+	"bufio"
+	"context"
+	_ "embed" // For the program.
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
+)
+
+//go:embed compile.py
+var compileProgram []byte
+
+// compiled holds the compiled files of a package.
+type compiled struct {
+	files []imagestore.File
+	// spool has their content; nil if there are none.
+	spool *os.File
+}
+
+func (c *compiled) close() {
+	if c.spool != nil {
+		c.spool.Close()
+		_ = os.Remove(c.spool.Name())
+	}
+}
+
+// compile compiles the sources of a package in a sandbox that has this package
+// only: a hostile package can attack the compiler, but harms only its own files.
+// A package that does not compile in time stays without compiled files.
+func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
+	sources := sourcesOf(c)
+	if len(sources) == 0 {
+		return new(compiled), nil
+	}
+	layer := r.config.Images.AddTemporary(imagestore.Mount{Image: image, Path: guest.PythonLayerPath})
+	defer r.config.Images.RemoveTemporary(layer)
+	spool, err := r.config.Images.TempFile()
+	if err != nil {
+		return nil, err
+	}
+	result := &compiled{spool: spool}
+	job := r.config.Runner.Job(user, pyth.Python, compileProgram)
+	job.Args = []string{guest.PythonLayerPath}
+	job.Layers.Python = layer
+	job.Timeout = r.config.CompileTimeout
+	// Compiled code is about as large as its source. Output beyond four times the
+	// size is cut off, so that a hostile package cannot fill the disk.
+	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
+	outcome, err := r.config.Runner.Dispatcher.Dispatch(ctx, job, &stdoutWriter{to: spool})
+	if err == nil && outcome.Status == pyth.StatusCanceled {
+		err = errors.Join(ctx.Err(), errors.New("packages: compilation was canceled"))
+	}
+	if err != nil {
+		result.close()
+		return nil, err
+	}
+	result.files, err = readCompiled(spool, sources, tag(r.config.PythonVersion), c.Room-c.Size)
+	if err != nil {
+		result.close()
+		return nil, err
+	}
+	return result, nil
+}
+
+// sourcesOf returns the paths of the Python sources.
+func sourcesOf(c *imagestore.Contents) map[string]bool {
+	sources := map[string]bool{}
+	for _, f := range c.Files {
+		if strings.HasSuffix(f.Path, ".py") {
+			sources[f.Path] = true
+		}
+	}
+	return sources
+}
+
+// readCompiled reads the output of compile.py. The output is hostile: readCompiled
+// accepts one file for each known source until room is used, and stops at the
+// first invalid part.
+func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) ([]imagestore.File, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var files []imagestore.File
+	r := bufio.NewReader(f)
+	at := int64(0)
+	partSize := func(most int64) (size int64, ok bool) {
+		var n [4]byte
+		if _, err := io.ReadFull(r, n[:]); err != nil {
+			return 0, false
+		}
+		at += 4
+		size = int64(binary.BigEndian.Uint32(n[:]))
+		return size, size <= most
+	}
+	seen := map[string]bool{}
+	for {
+		size, ok := partSize(imagestore.MaxPath)
+		if !ok {
+			return files, nil
+		}
+		name := make([]byte, size)
+		if _, err := io.ReadFull(r, name); err != nil {
+			return files, nil
+		}
+		at += size
+		if size, ok = partSize(room); !ok {
+			return files, nil
+		}
+		start := at
+		if n, err := r.Discard(int(size)); err != nil || int64(n) != size {
+			return files, nil
+		}
+		at += size
+		source := string(name)
+		if !sources[source] || seen[source] {
+			return files, nil
+		}
+		seen[source] = true
+		room -= size
+		files = append(files, imagestore.File{
+			Path: compiledPath(source, tag), Size: size,
+			Open: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, start, size)), nil },
+		})
+	}
+}
+
+// stdoutWriter writes the standard output of a job. It discards other events.
+type stdoutWriter struct{ to io.Writer }
+
+func (*stdoutWriter) Started(pyth.ExecutionID) error { return nil }
+func (*stdoutWriter) Result(pyth.Result) error       { return nil }
+func (*stdoutWriter) File(pyth.File) error           { return nil }
+
+func (w *stdoutWriter) Output(stream pyth.Stream, b []byte) error {
+	if stream != pyth.Stdout {
+		return nil
+	}
+	_, err := w.to.Write(b)
+	return err
+}

@@ -1,0 +1,43 @@
+package pypi
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+)
+
+// FuzzReadCompiled checks that a sandbox can only make compiled files of the
+// package's sources.
+func FuzzReadCompiled(f *testing.F) {
+	part := func(b []byte, s string) []byte { return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
+	f.Add(part(part(nil, "a.py"), "code"))
+	f.Add(part(part(part(part(nil, "a.py"), "code"), "a.py"), "again"))
+	f.Add(part(part(nil, "../a.py"), "code"))
+	f.Add([]byte{0, 0, 0, 4, 'a', '.', 'p', 'y', 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		spool, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer spool.Close()
+		if _, err := spool.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		files, err := readCompiled(spool, map[string]bool{"a.py": true, "d/b.py": true}, "cpython-314", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var size int64
+		seen := map[string]bool{}
+		for _, c := range files {
+			size += c.Size
+			if c.Path != "__pycache__/a.cpython-314.pyc" && c.Path != "d/__pycache__/b.cpython-314.pyc" || seen[c.Path] {
+				t.Errorf("there is %q", c.Path)
+			}
+			seen[c.Path] = true
+		}
+		if size > 100 {
+			t.Errorf("there are %d bytes", size)
+		}
+	})
+}

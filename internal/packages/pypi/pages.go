@@ -1,0 +1,232 @@
+package pypi
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+)
+
+// maxMetadata is the largest accepted METADATA file in bytes.
+const maxMetadata = 16 << 20
+
+// pages answers the requests of pip with the pages of an index, and remembers the
+// wheels on them. Each change has its own.
+type pages struct {
+	index  *index.Client
+	images *imagestore.Store
+
+	mu       sync.Mutex
+	requests int
+	files    []*wheelFile
+}
+
+// handle answers a request for a page, a wheel, or the metadata of a wheel.
+func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request) {
+	switch parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/"); {
+	case len(parts) == 2 && parts[0] == "simple" && namePattern.MatchString(parts[1]):
+		x.page(q.Context(), r, w, normalize(parts[1]))
+	case len(parts) == 3 && parts[0] == "files":
+		switch f := x.file(parts[1]); {
+		case f == nil:
+			http.NotFound(w, q)
+		case parts[2] == f.filename+".metadata":
+			x.metadata(q.Context(), r, w, f)
+		default:
+			x.wheel(q.Context(), r, w, f)
+		}
+	default:
+		http.NotFound(w, q)
+	}
+}
+
+// find returns the wheel at a URL of the gateway; nil if there is none.
+func (x *pages) find(address string) *wheelFile {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != gateway.Host {
+		return nil
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	if len(parts) != 3 || parts[0] != "files" {
+		return nil
+	}
+	return x.file(parts[1])
+}
+
+func (x *pages) file(number string) *wheelFile {
+	n, err := strconv.Atoi(number)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil || n < 0 || n >= len(x.files) {
+		return nil
+	}
+	return x.files[n]
+}
+
+// page answers with the wheels of a project, at URLs of the gateway.
+func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWriter, project string) {
+	x.mu.Lock()
+	x.requests++
+	tooMany := x.requests > resolve.MaxPages
+	x.mu.Unlock()
+	if tooMany {
+		http.Error(w, "too many projects", http.StatusForbidden)
+		return
+	}
+	body, media, at, err := x.index.Page(ctx, x.index.Base().JoinPath(project, "/"), acceptSimple)
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	files, err := parsePage(x.index, project, body, media, at)
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", simpleJSON)
+	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Fails if the job has ended.
+}
+
+// rewritten returns the page for the sandbox.
+func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := make([]map[string]any, 0, len(files))
+	for _, f := range files {
+		entry := map[string]any{
+			"filename": f.filename, "url": fmt.Sprintf("http://%s/files/%d/%s", gateway.Host, len(x.files), f.filename),
+			// The host verifies hashes. pip does not accept all algorithms.
+			"hashes": map[string]string{},
+		}
+		x.files = append(x.files, f)
+		if f.requiresPython != "" {
+			entry["requires-python"] = f.requiresPython
+		}
+		if f.yanked != nil {
+			entry["yanked"] = f.yanked
+		}
+		if f.hasMetadata || f.hash != "" && x.images.HasMetadata(f.hash) {
+			entry["core-metadata"] = true
+		}
+		list = append(list, entry)
+	}
+	return map[string]any{"meta": map[string]string{"api-version": "1.0"}, "name": project, "files": list}
+}
+
+// metadata answers with the METADATA of a wheel, so that pip need not download
+// the wheel.
+func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
+	if f.hash != "" {
+		if b := x.images.Metadata(f.hash); b != nil {
+			_, _ = w.Write(b)
+			return
+		}
+	}
+	if !f.hasMetadata {
+		http.NotFound(w, nil)
+		return
+	}
+	at := *f.url
+	at.Path += ".metadata"
+	at.RawPath = ""
+	response, err := x.index.Open(ctx, &at, "")
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(response.Body, maxMetadata+1))
+	if err == nil && len(b) > maxMetadata {
+		err = imagestore.ErrArchiveTooLarge
+	}
+	if err == nil && f.metadata != "" && !imagestore.HasHash(b, f.metadata) {
+		err = imagestore.ErrHash
+	}
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	_, _ = w.Write(b)
+}
+
+// wheel answers with a wheel. The store keeps it, so that its image needs no
+// second download.
+func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
+	path, err := x.download(ctx, f)
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	wheel, err := os.Open(path)
+	if err != nil {
+		r.Reply(w, err)
+		return
+	}
+	defer wheel.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = io.Copy(w, wheel)
+}
+
+// download downloads the wheel, sets its hash, and stores its metadata for later
+// changes.
+func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
+	x.mu.Lock()
+	want := f.hash
+	x.mu.Unlock()
+	path, hash, err := x.images.Download(ctx, x.index, f.url, want)
+	if err != nil {
+		return "", err
+	}
+	x.mu.Lock()
+	f.hash = hash
+	x.mu.Unlock()
+	x.storeMetadata(path, hash)
+	return path, nil
+}
+
+// storeMetadata stores the METADATA of a wheel. It ignores errors: without the
+// metadata the next change takes longer.
+func (x *pages) storeMetadata(wheel, hash string) {
+	if x.images.HasMetadata(hash) {
+		return
+	}
+	z, err := zip.OpenReader(wheel)
+	if err != nil {
+		return
+	}
+	defer func() { _ = z.Close() }()
+	names, err := fs.Glob(z, "*.dist-info/METADATA")
+	if err != nil || len(names) != 1 {
+		return
+	}
+	if b, err := readZipped(&z.Reader, names[0]); err == nil {
+		_ = x.images.PutMetadata(hash, b)
+	}
+}
+
+func readZipped(z *zip.Reader, name string) ([]byte, error) {
+	f, err := z.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxMetadata+1))
+	if len(b) > maxMetadata {
+		return nil, imagestore.ErrArchiveTooLarge
+	}
+	return b, err
+}

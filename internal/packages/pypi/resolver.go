@@ -1,0 +1,157 @@
+// Package pypi resolves Python packages with pip and makes images of wheels.
+//
+// Nothing of a package runs on the host or with a user's data: pip resolves in a
+// sandbox, wheels are unpacked without running anything, and each package is
+// compiled in a sandbox that has this package only.
+package pypi
+
+import (
+	"context"
+	_ "embed" // For the program.
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+)
+
+//go:embed resolve.py
+var resolveProgram []byte
+
+// Config configures a Resolver.
+type Config struct {
+	Runner  resolve.Runner
+	Gateway *gateway.Gateway
+	Images  *imagestore.Store
+	// Index is nil if no index is configured.
+	Index *index.Client
+	// PythonVersion is the version in sandboxes, such as "3.14.6".
+	PythonVersion string
+	// CompileTimeout limits the compilation of one package.
+	CompileTimeout time.Duration
+}
+
+// Resolver resolves Python packages. It is safe for concurrent use.
+type Resolver struct{ config Config }
+
+// New makes a Resolver.
+func New(config Config) *Resolver { return &Resolver{config} }
+
+// Language returns the language of the packages.
+func (*Resolver) Language() pyth.Language { return pyth.Python }
+
+// Parse parses a requirement.
+func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
+
+// Normalize returns the name in the form that lockfiles have.
+func (*Resolver) Normalize(name string) string { return normalize(name) }
+
+// Importable reports whether programs can import the package. Python has one
+// version of each package.
+func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
+
+// ImageKey returns the key of the package's image. Compiled files depend on the
+// version of Python.
+func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
+	return imagestore.ImageKey(r.config.PythonVersion, p.Hash)
+}
+
+// Resolve returns the newest packages that satisfy the request, with their
+// dependencies.
+func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error) {
+	if r.config.Index == nil {
+		return nil, index.Unavailable(index.ErrNone)
+	}
+	pages := &pages{index: r.config.Index, images: r.config.Images}
+	route := r.config.Gateway.Open(ctx, pages.handle)
+	defer route.Remove()
+	requirements := make([]string, len(request.Direct))
+	for i, direct := range request.Direct {
+		requirements[i] = direct.Text
+	}
+	constraints := make([]string, len(request.Keep))
+	for i, kept := range request.Keep {
+		constraints[i] = kept.Name + "==" + kept.Version
+	}
+	input, err := json.Marshal(map[string]any{"host": gateway.Host, "requirements": requirements, "constraints": constraints})
+	if err != nil {
+		return nil, err
+	}
+	job := r.config.Runner.Job(user, pyth.Python, resolveProgram)
+	job.Files = []pyth.File{{Path: "job.json", Content: input}}
+	result, err := r.config.Runner.Resolve(ctx, job, route, "result.json", progress)
+	if err != nil {
+		return nil, err
+	}
+	return candidates(ctx, pages, result)
+}
+
+// resolved is a package in the result of the sandbox.
+type resolved struct {
+	URL      string   `json:"url"`
+	Requires []string `json:"requires"`
+}
+
+// candidates converts the result of the sandbox. The result is hostile, so it can
+// only choose among the wheels on the pages that pip requested.
+func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
+	var all []resolved
+	if json.Unmarshal(result, &all) != nil {
+		return nil, resolve.ErrResult
+	}
+	var chosen []*resolve.Candidate
+	names := map[string]bool{}
+	for _, one := range all {
+		wheel := pages.find(one.URL)
+		if wheel == nil || names[wheel.project] {
+			return nil, resolve.ErrResult
+		}
+		names[wheel.project] = true
+		if wheel.hash == "" {
+			// The index has no hash: pin the archive that it has now.
+			if _, err := pages.download(ctx, wheel); err != nil {
+				return nil, index.Unavailable(err)
+			}
+		}
+		c := &resolve.Candidate{Archive: func(ctx context.Context) (string, error) { return pages.download(ctx, wheel) }}
+		c.Name, c.Version, c.Place, c.Language = wheel.project, wheel.version, wheel.project, pyth.Python
+		c.URL, c.Hash, c.Requires = wheel.url.String(), wheel.hash, one.Requires
+		chosen = append(chosen, c)
+	}
+	for _, c := range chosen {
+		c.Requires = slices.DeleteFunc(c.Requires, func(name string) bool { return !names[name] })
+		slices.Sort(c.Requires)
+		c.Requires = slices.Compact(c.Requires)
+	}
+	return chosen, nil
+}
+
+// Archive returns the archive of a pinned package.
+func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
+	return func(ctx context.Context) (string, error) {
+		if r.config.Index == nil {
+			return "", index.ErrNone
+		}
+		u, err := url.Parse(p.URL)
+		if err != nil {
+			return "", err
+		}
+		path, _, err := r.config.Images.Download(ctx, r.config.Index, u, p.Hash)
+		return path, err
+	}
+}
+
+// tag returns the tag in the names of compiled files, such as "cpython-314" for
+// the version "3.14.6".
+func tag(version string) string {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	return "cpython-" + major + minor
+}

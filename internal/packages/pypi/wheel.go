@@ -1,0 +1,113 @@
+package pypi
+
+import (
+	"archive/zip"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+)
+
+var (
+	errNotWheel = errors.New("is not a wheel of this package")
+	errZip      = errors.New("is not a readable zip file")
+)
+
+// readWheel returns the files that a wheel installs (PEP 427). It checks paths and
+// types; sizes and checksums are checked when files are read. It skips scripts
+// and headers, which sandboxes cannot use.
+func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
+	if len(z.File) > imagestore.MaxFiles {
+		return nil, imagestore.ErrTooManyFiles
+	}
+	w := wheelReader{project: project}
+	c := imagestore.NewContents(room)
+	for _, f := range z.File {
+		name, err := w.destination(f)
+		if err != nil {
+			return nil, err
+		}
+		// Bytecode is compiled from the sources of the wheel instead.
+		if name == "" || strings.HasSuffix(name, ".pyc") {
+			continue
+		}
+		if f.UncompressedSize64 > uint64(imagestore.MaxArchive)*4 {
+			return nil, imagestore.ErrTooLarge
+		}
+		if err := c.Add(imagestore.File{
+			Path: name, Size: int64(f.UncompressedSize64), Executable: f.Mode()&0o111 != 0,
+			Open: func() (io.ReadCloser, error) { return f.Open() },
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if w.info == "" || !c.Has(w.info+".dist-info/METADATA") || !c.Has(w.info+".dist-info/WHEEL") {
+		return nil, errNotWheel
+	}
+	return c, nil
+}
+
+// wheelReader checks the entries of a wheel in order.
+type wheelReader struct {
+	project string
+	// info and data are the name and version before .dist-info and .data. A wheel
+	// has one of each.
+	info, data string
+}
+
+// destination returns the installed path of an entry; "" for an entry that is not
+// installed.
+func (w *wheelReader) destination(f *zip.File) (string, error) {
+	// Directories are made for the files in them.
+	name, directory := strings.CutSuffix(f.Name, "/")
+	if err := imagestore.CheckPath(name); err != nil {
+		return "", err
+	}
+	mode := f.Mode()
+	switch {
+	case directory && mode.Type() == fs.ModeDir:
+		return "", nil
+	case directory || !mode.IsRegular():
+		return "", imagestore.ErrFileType
+	case f.Flags&1 != 0, f.Method != zip.Store && f.Method != zip.Deflate:
+		return "", errZip // Encrypted, or with a compression that wheels must not use.
+	}
+	top, rest, _ := strings.Cut(name, "/")
+	if dist, ok := strings.CutSuffix(top, ".dist-info"); ok {
+		if w.info != "" && w.info != dist || !isDist(dist, w.project) {
+			return "", errNotWheel
+		}
+		w.info = dist
+	}
+	dist, ok := strings.CutSuffix(top, ".data")
+	if !ok || !isDist(dist, w.project) {
+		return name, nil
+	}
+	if w.data != "" && w.data != dist {
+		return "", errNotWheel
+	}
+	w.data = dist
+	scheme, inner, _ := strings.Cut(rest, "/")
+	switch {
+	case scheme == "scripts" || scheme == "headers":
+		return "", nil
+	case inner == "" || scheme != "purelib" && scheme != "platlib" && scheme != "data":
+		return "", errNotWheel
+	}
+	return inner, nil
+}
+
+// isDist reports whether the text is the name of the project and a version.
+func isDist(dist, project string) bool {
+	name, _, ok := strings.Cut(dist, "-")
+	return ok && normalize(name) == project
+}
+
+// compiledPath returns the path of a source's compiled file (PEP 3147).
+func compiledPath(source, tag string) string {
+	dir, name := path.Split(source)
+	return dir + "__pycache__/" + strings.TrimSuffix(name, ".py") + "." + tag + ".pyc"
+}

@@ -1,0 +1,153 @@
+package pypi
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	goerofs "github.com/erofs/go-erofs"
+
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore/imagestoretest"
+)
+
+// file is an entry of a wheel.
+type file struct {
+	name, content string
+	mode          fs.FileMode
+}
+
+func zipped(t testing.TB, files ...file) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range files {
+		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		h.SetMode(f.mode | 0o644)
+		w, err := z.CreateHeader(h)
+		if err == nil {
+			_, err = io.WriteString(w, f.content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func whole(extra ...file) []file {
+	return append([]file{
+		{name: "Some_Pkg-1.0.dist-info/METADATA", content: "Name: some-pkg\nVersion: 1.0\n"},
+		{name: "Some_Pkg-1.0.dist-info/WHEEL", content: "x"},
+		{name: "some_pkg/__init__.py", content: "x = 1"},
+	}, extra...)
+}
+
+func wheelOf(t testing.TB, b []byte) (*imagestore.Contents, error) {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, errZip
+	}
+	return readWheel(z, "some-pkg", 1<<20)
+}
+
+func TestReadWheelReturnsInstalledPaths(t *testing.T) {
+	c, err := wheelOf(t, zipped(t, whole(
+		file{name: "Some_Pkg-1.0.data/purelib/pure.py"}, file{name: "Some_Pkg-1.0.data/platlib/plat.so"}, file{name: "Some_Pkg-1.0.data/data/share/x"},
+		file{name: "Some_Pkg-1.0.data/scripts/run"}, file{name: "Some_Pkg-1.0.data/headers/x.h"}, file{name: "some_pkg/__pycache__/x.cpython-314.pyc"},
+		file{name: "some_pkg/dir/", mode: fs.ModeDir},
+	)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range c.Files {
+		names = append(names, f.Path)
+	}
+	want := "Some_Pkg-1.0.dist-info/METADATA Some_Pkg-1.0.dist-info/WHEEL some_pkg/__init__.py pure.py plat.so share/x"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// strangeWheels returns files that no wheel may have.
+func strangeWheels() map[string][]file {
+	return map[string][]file{
+		"a way out":                   {{name: "../x"}},
+		"a way out further in":        {{name: "a/../../x"}},
+		"an absolute path":            {{name: "/x"}},
+		"a backslash":                 {{name: `..\x`}},
+		"a drive":                     {{name: "a//x"}},
+		"a dot":                       {{name: "./x"}},
+		"a control character":         {{name: "a\nb"}},
+		"what is not UTF-8":           {{name: "a\xff"}},
+		"a long name":                 {{name: strings.Repeat("a", 300)}},
+		"a link":                      {{name: "x", mode: fs.ModeSymlink}},
+		"a device":                    {{name: "x", mode: fs.ModeDevice}},
+		"a directory that is a link":  {{name: "x/", mode: fs.ModeSymlink}},
+		"two in one place":            {{name: "x"}, {name: "x"}},
+		"a file where a directory is": {{name: "x/y"}, {name: "x"}},
+		"a directory where a file is": {{name: "x"}, {name: "x/y"}},
+		"two in one place by data":    {{name: "x"}, {name: "Some_Pkg-1.0.data/purelib/x"}},
+		"another package's metadata":  {{name: "other-1.0.dist-info/METADATA"}},
+		"two of metadata":             {{name: "some_pkg-2.0.dist-info/METADATA"}},
+		"data for nothing":            {{name: "Some_Pkg-1.0.data/etc/x"}},
+		"data out of its place":       {{name: "Some_Pkg-1.0.data/data/../../x"}},
+		"more than there is room":     {{name: "x", content: strings.Repeat("x", 1<<20)}},
+	}
+}
+
+func TestReadWheelRefusesStrangeWheels(t *testing.T) {
+	for name, files := range strangeWheels() {
+		if c, err := wheelOf(t, zipped(t, whole(files...)...)); err == nil {
+			t.Errorf("%s: it has %d files", name, len(c.Files))
+		}
+	}
+	if _, err := wheelOf(t, zipped(t, file{name: "some_pkg/__init__.py"})); err == nil {
+		t.Error("a wheel without metadata is accepted")
+	}
+}
+
+func FuzzReadWheel(f *testing.F) {
+	for _, files := range strangeWheels() {
+		if !strings.Contains(files[0].content, "x") {
+			f.Add(zipped(f, whole(files...)...))
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if c, err := wheelOf(t, b); err == nil {
+			imagestoretest.Check(t, c)
+		}
+	})
+}
+
+func TestWriteImageHoldsTheFilesOfAWheel(t *testing.T) {
+	c, err := wheelOf(t, zipped(t, whole()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := imagestore.WriteImage(t.Context(), f, c.Files); err != nil {
+		t.Fatal(err)
+	}
+	image, err := goerofs.Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := fs.ReadFile(image, "some_pkg/__init__.py"); err != nil || string(b) != "x = 1" {
+		t.Errorf("got %q, %v", b, err)
+	}
+}

@@ -1,0 +1,73 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+)
+
+// Limits of one job.
+const (
+	jobDisk      = 1 << 30
+	jobOutput    = 1 << 20
+	jobProcesses = 64
+)
+
+// Runner runs the jobs of resolvers.
+type Runner struct {
+	Dispatcher pyth.Dispatcher
+	// Timeout limits the search for versions.
+	Timeout time.Duration
+	// MemoryBytes limits the memory of a job.
+	MemoryBytes int64
+}
+
+// Job makes a job that runs the program in a sandbox of its own. It counts
+// towards the limits of the user and has none of their data.
+func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
+	return &pyth.Job{
+		ID:        pyth.ExecutionID(uuid.NewString()),
+		Tenant:    user,
+		Language:  language,
+		Code:      program,
+		Env:       pyth.BaseEnv(),
+		Timeout:   r.Timeout,
+		Limits:    pyth.Limits{MemoryBytes: r.MemoryBytes, OutputBytes: jobOutput, DiskBytes: jobDisk, Processes: jobProcesses},
+		Isolation: pyth.IsolationExecution,
+	}
+}
+
+// Resolve runs a job with access to the index, and returns the content of its
+// result file. If the job fails, the error is CodeUnsatisfiable with the last
+// lines of its output.
+func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
+	job.Network = pyth.Network{Gateway: route.ID()}
+	job.OutputFiles = []string{result}
+	out := &output{progress: progress}
+	outcome, err := r.Dispatcher.Dispatch(ctx, job, out)
+	if err != nil {
+		return nil, err
+	}
+	out.endLine()
+	switch {
+	case outcome.Status == pyth.StatusCanceled:
+		return nil, errors.Join(ctx.Err(), out.err, context.Canceled)
+	case route.Err() != nil:
+		return nil, index.Unavailable(route.Err())
+	case outcome.Status == pyth.StatusTimedOut:
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "No versions that fit together were found within %s ms. Give more exact versions.", pyth.Digits(job.Timeout.Milliseconds()))
+	case outcome.Status == pyth.StatusSucceeded && len(outcome.Files)+len(out.files) > 0:
+		return append(outcome.Files, out.files...)[0].Content, nil
+	case outcome.Status == pyth.StatusFailed && len(out.last) > 0:
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "The packages cannot be installed:\n%s", strings.Join(out.last, "\n"))
+	default:
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "The packages cannot be installed: the resolver ended with the status %s.", outcome.Status)
+	}
+}

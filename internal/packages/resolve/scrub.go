@@ -1,0 +1,41 @@
+package resolve
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+)
+
+// Parts of the output of pip and npm that tell about this server.
+var (
+	// indexURL is a URL of the gateway.
+	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)
+	// otherURL is a URL of another host, such as a proxy.
+	otherURL = regexp.MustCompile(`\b(?:https?|git\+[a-z]+|socks5h?)://[^\s'"<>()]+`)
+	address  = regexp.MustCompile(`\b(?:` + regexp.QuoteMeta(gateway.Host) + `|localhost|127\.\d+\.\d+\.\d+|10\.\d+\.\d+\.\d+)(?::\d+)?`)
+	// directory is a path in the sandbox.
+	directory = regexp.MustCompile(`(^|[\s'"(=:])(?:/(?:home|opt|work|root|tmp|usr|var|etc|node_modules|pyth-on|run|proc|dev)(?:/[^\s'"():,]*)?)`)
+	// irrelevant are lines about the server only.
+	irrelevant = regexp.MustCompile(`^(?:Looking in indexes:|npm error A complete log of this run|npm error (?:path|cwd|Log files)\b|WARNING: (?:The directory|Location) )`)
+)
+
+// scrub removes the gateway's name, addresses and directories from a line of a
+// resolver. It keeps the names of packages and the resolver's words. It returns ""
+// for a line about the server only.
+func scrub(line string) string {
+	if irrelevant.MatchString(line) {
+		return ""
+	}
+	line = indexURL.ReplaceAllStringFunc(line, func(url string) string {
+		_, path, _ := strings.Cut(strings.SplitN(url, "://", 2)[1], "/")
+		path = strings.Trim(strings.TrimPrefix(path, "simple/"), "/")
+		if path == "" {
+			return "the index"
+		}
+		return path + " of the index"
+	})
+	line = otherURL.ReplaceAllString(line, "an address")
+	line = address.ReplaceAllString(line, "the index")
+	return directory.ReplaceAllString(line, "${1}a file")
+}
