@@ -36,7 +36,7 @@ func (f nodeFlags) node(ctx context.Context, dir string, progress func(string, i
 	case "off":
 		return nil, &noNode{Err: errNodeOff, Fix: "leave out --node=off"}
 	default:
-		return node.Own(ctx, f.Node)
+		return node.Custom(ctx, f.Node)
 	}
 	b, err := node.Fetch(ctx, node.Options{Dir: dir, Registry: f.NPMRegistry, Progress: progress})
 	if err == nil || ctx.Err() != nil {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// recipe is part of what names an image. It changes with the code that puts
-	// Python into it or writes it; all else that goes in is hashed.
+	// recipe is part of the name of an image. It must change with the code that adds
+	// Python or writes the image. All other inputs are hashed.
 	recipe = "3"
 
 	imagePrefix = "rootfs-"
@@ -30,37 +30,36 @@ const (
 	buildPrefix = ".rootfs-build-"
 )
 
-// Options are how to make an image. The zero value is ready for use.
+// Options configure Build. The zero value is ready to use.
 type Options struct {
 	// Node is the path of a Node binary for the image; "" for none.
 	Node string
-	// Progress is told how many of total parts of a step are done; nil for none.
+	// Progress receives the number of completed parts of a step; nil for none.
 	Progress func(step string, done, total int)
-	// Logger is told of damaged images and of new ones; nil for none.
+	// Logger receives messages about damaged and new images; nil for none.
 	Logger *slog.Logger
 }
 
 // Image is a root file system.
 type Image struct {
-	// Path is that of the EROFS image.
+	// Path is the path of the EROFS image.
 	Path string
-	// PythonVersion is that of the Python inside, such as "3.14.6".
+	// PythonVersion is the version of its Python, such as "3.14.6".
 	PythonVersion string
-	// Missing are the command line tools, libraries and the like that this
-	// machine lacks and sandboxes can do without, sorted.
+	// Missing are the optional tools and libraries that this machine does not have,
+	// sorted.
 	Missing []string
 }
 
-// Build makes the image in dir, or finds it there: it is named after what goes
-// into it. Making it takes some seconds and about 400 MB of disk in passing;
-// finding it takes a fraction of a second. Several processes may build in the
-// same directory. If the disk has less room than that, it is a *disk.NoRoomError,
-// before anything is made. When ctx ends nothing is left but what was there before.
-// Images made from other inputs, such as by an earlier release, are left alone,
-// since they may be in use; see RemoveOthers.
+// Build makes the image in dir, or finds it there by a name that hashes its inputs.
+// Making it takes some seconds and temporarily about 400 MB of disk; finding it
+// takes a fraction of a second. If the disk has less room, Build fails with a
+// *disk.NoRoomError before it writes anything. Several processes may build in the
+// same directory. If ctx ends, no unfinished files stay. Images with other inputs,
+// such as those of an earlier release, may be in use and stay; see RemoveOthers.
 //
-// The error tells which packages to install if this machine lacks a library
-// that Python needs.
+// If this machine does not have a library that Python needs, the error names the
+// packages to install.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -68,7 +67,7 @@ func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	}
 	python, err := pythonIdentity()
 	if err != nil {
-		return nil, fmt.Errorf("rootfs: identifying the embedded Python: %w", err)
+		return nil, fmt.Errorf("rootfs: identify the embedded Python: %w", err)
 	}
 	node, err := nodeIdentity(options.Node)
 	if err != nil {
@@ -102,21 +101,20 @@ type builder struct {
 	Options
 	dir  string
 	plan plan
-	// prefix is what the image's name begins with. The checksum of its content
-	// follows, so that one look at the file tells if it is damaged.
+	// prefix is the first part of the image's name. The checksum of its content
+	// follows, so that damage is found by reading the file.
 	prefix string
-	// need is how much of the disk making it takes in passing; 0 if that is not
-	// known.
+	// need is the temporarily needed disk space; 0 if unknown.
 	need int64
 }
 
-// fillPlan plans all but the interpreters.
+// fillPlan plans all files except those of the interpreters.
 func (b *builder) fillPlan(h host) (missing []string, err error) {
 	skeleton(b.plan)
 	settings(b.plan)
 	certificates(b.plan)
 	if err := zoneinfo(b.plan); err != nil {
-		return nil, fmt.Errorf("rootfs: unpacking time zones: %w", err)
+		return nil, fmt.Errorf("rootfs: unpack time zones: %w", err)
 	}
 	if err := agent(b.plan); err != nil {
 		return nil, err
@@ -133,15 +131,15 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, nil
 }
 
-// findOrMake returns the path of the image, which is made in a directory of its
-// own if there is none.
+// findOrMake returns the path of the image. If there is none, it calls build with a
+// temporary directory.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
 	}
 	lock := flock.New(filepath.Join(b.dir, lockName))
 	defer lock.Close()
-	const waiting = "Waiting for another process that makes the same"
+	const waiting = "Waiting for another process that makes the same image"
 	locked, err := lock.TryLock()
 	if err == nil && !locked {
 		b.Progress(waiting, 0, 1)
@@ -150,7 +148,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("rootfs: locking %s: %w", b.dir, err)
+		return "", fmt.Errorf("rootfs: lock %s: %w", b.dir, err)
 	}
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
@@ -174,7 +172,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	return path, nil
 }
 
-// find returns the path of the image, "" if there is none that is whole.
+// find returns the path of the image, "" if there is none that is intact.
 func (b *builder) find() (string, error) {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -193,18 +191,18 @@ func (b *builder) find() (string, error) {
 		case e.Name() == b.name(sum):
 			return path, nil
 		default:
-			b.Logger.Warn("the image of the root file system is damaged and will be made anew", "path", path)
+			b.Logger.Warn("the image of the root file system is damaged; making it again", "path", path)
 		}
 	}
 	return "", nil
 }
 
-// name is the file name of the image whose content has the checksum.
+// name returns the file name of the image whose content has the checksum.
 func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
 
-// checksum is the CRC-32C of a file. It finds damage by accident in a few
-// hundredths of a second; who can write to the directory need not be kept from
-// changing the image.
+// checksum returns the CRC-32C of a file, within a few hundredths of a second. It
+// detects accidental damage. Protection from changes is not needed: only the server
+// can write to the directory.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -218,9 +216,9 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image, in passing in the directory, and returns its path.
+// make makes the image with temporary files in the directory, and returns its path.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// Python is run from here by its absolute path.
+	// Python runs by its absolute path.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -228,7 +226,7 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	python := filepath.Join(work, "python")
 	for _, s := range []struct {
 		name string
-		do   func() error
+		run  func() error
 	}{
 		{"Unpacking Python " + pythonVersion, func() error { return unpackPython(python) }},
 		{"Unpacking pip", func() error { return unpackPip(python) }},
@@ -238,7 +236,7 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		if err := s.do(); err != nil {
+		if err := s.run(); err != nil {
 			return "", err
 		}
 		b.Progress(s.name, 1, 1)
@@ -259,14 +257,14 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
 }
 
-// imageTime is the time of all files: any will do that is always the same, and
-// that a zip archive can hold.
+// imageTime returns the modification time of all files. It is constant, and a zip
+// archive can represent it.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree, and something behind it, to a temporary file, makes it
-// durable, and gives it its name.
-func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, behind []byte) (string, error) {
-	sum, err := b.writeFile(ctx, tree, temporary, behind)
+// write writes the tree and a trailer to a temporary file, makes the file durable
+// and gives it its name.
+func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, trailer []byte) (string, error) {
+	sum, err := b.writeFile(ctx, tree, temporary, trailer)
 	if err != nil {
 		return "", err
 	}
@@ -281,9 +279,8 @@ func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string,
 	return path, errors.Join(d.Sync(), d.Close())
 }
 
-// writeFile writes the tree, and something behind it, to a file, and returns its
-// checksum.
-func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, behind []byte) (uint32, error) {
+// writeFile writes the tree and a trailer to a file, and returns its checksum.
+func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, trailer []byte) (uint32, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
 	if err != nil {
 		return 0, err
@@ -291,15 +288,15 @@ func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, 
 	sum := crc32.New(castagnoli())
 	out := io.MultiWriter(f, sum)
 	const mib = 1 << 20
-	told := -1
+	reported := -1
 	err = tree.Write(ctx, out, func(written, total int64) {
-		if done := int(written / mib); done > told || written == total {
-			told = done
+		if done := int(written / mib); done > reported || written == total {
+			reported = done
 			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
 		}
 	})
 	if err == nil {
-		_, err = out.Write(behind)
+		_, err = out.Write(trailer)
 	}
 	if err == nil {
 		err = f.Sync()

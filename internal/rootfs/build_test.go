@@ -34,7 +34,7 @@ func names(t *testing.T, dir string) []string {
 	return all
 }
 
-func TestBuildersAtOnceMakeOneImage(t *testing.T) {
+func TestBuildMakesOneImageInParallel(t *testing.T) {
 	t.Parallel()
 	want := shared(t)
 	all, err := buildShared()
@@ -58,7 +58,7 @@ func TestBuildersAtOnceMakeOneImage(t *testing.T) {
 	}
 }
 
-func TestAnImageIsFoundAgainQuickly(t *testing.T) {
+func TestBuildFindsAnExistingImage(t *testing.T) {
 	t.Parallel()
 	want := shared(t)
 	started := time.Now()
@@ -74,7 +74,7 @@ func TestAnImageIsFoundAgainQuickly(t *testing.T) {
 	}
 }
 
-func TestADamagedImageIsMadeAnewWithTheSameBytes(t *testing.T) {
+func TestBuildReplacesADamagedImage(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(shared(t).Path)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestADamagedImageIsMadeAnewWithTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestABuildThatIsCanceledLeavesNothing(t *testing.T) {
+func TestBuildLeavesNothingWhenCanceled(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"Unpacking", "Compiling", "Writing"} {
 		t.Run(step, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestABuildThatIsCanceledLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestWaitingForAnotherBuilderCanBeCanceled(t *testing.T) {
+func TestBuildCanBeCanceledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	lock := flock.New(filepath.Join(dir, lockName))
@@ -161,7 +161,7 @@ func TestWaitingForAnotherBuilderCanBeCanceled(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatCannotBeUsedIsAnError(t *testing.T) {
+func TestBuildFailsWithoutADirectory(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// collector copies from the host into a plan.
+// collector copies files of this machine into a plan.
 type collector struct {
 	host
 	plan plan
 }
 
-// tool adds the program and the libraries that it needs.
+// tool adds a program with its libraries.
 func (c *collector) tool(name string) error {
 	for _, dir := range c.programs {
 		target, err := filepath.EvalSymlinks(filepath.Join(dir, name))
@@ -31,8 +31,8 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// One program may have many names, and may go by the name it has.
-		// Only the part of its path that all machines have in common is kept.
+		// A program may have many names and may depend on its name. Only the part of its
+		// path that is the same on all machines is kept.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && (!have.mode.IsRegular() || !bytes.Equal(have.data, data)) {
 			at = "usr/bin/" + name
@@ -46,8 +46,8 @@ func (c *collector) tool(name string) error {
 	return fs.ErrNotExist
 }
 
-// runnable adds what a program or library needs to run, and says if that is
-// not to be had.
+// runnable adds the dependencies of a program or library. It fails if one of them
+// is missing.
 func (c *collector) runnable(data []byte, origin string) error {
 	if rest, script := bytes.CutPrefix(data, []byte("#!")); script {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
@@ -71,8 +71,8 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library with those that it needs. It is looked for in
-// the directories first, then in the loader's own.
+// library adds a shared library with its dependencies. It searches first the given
+// directories and then those of the loader.
 func (c *collector) library(name string, first []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
@@ -81,8 +81,7 @@ func (c *collector) library(name string, first []string) error {
 		return fmt.Errorf("%q is not a library's name", name)
 	}
 	for _, dir := range slices.Concat(first, c.libraries) {
-		// The directory's own path, without links, is where the loader in the
-		// image comes to look too.
+		// The loader in the image looks in the path without links too.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -97,9 +96,9 @@ func (c *collector) library(name string, first []string) error {
 		}
 		needs, err := readNeeds(bytes.NewReader(data))
 		if err != nil {
-			continue // As the loader does with what is for another machine.
+			continue // The loader skips libraries for other machines too.
 		}
-		// Planned first: libraries may need each other.
+		// It is added first, since libraries may need each other.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {
@@ -129,8 +128,8 @@ func (c *collector) loader() error {
 	return nil
 }
 
-// terminal adds the description of a terminal, which is in a directory named
-// by the first letter.
+// terminal adds the description of a terminal. Its directory is named by the first
+// letter.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -142,7 +141,7 @@ func (c *collector) terminal(name string) bool {
 	return false
 }
 
-// locale adds C.UTF-8, which the C library has outside of itself.
+// locale adds C.UTF-8, which the C library does not contain.
 func (c *collector) locale() bool {
 	for _, dir := range c.locales {
 		found := false
@@ -163,7 +162,7 @@ func (c *collector) locale() bool {
 	return false
 }
 
-// readRegular reads a file, through links, but nothing that could block.
+// readRegular reads a regular file, through links. It refuses files that can block.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -175,8 +174,8 @@ func readRegular(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// merged is where the image has a library of the host: all of /lib and /lib64
-// is below /usr.
+// merged returns the path of a library in the image: all of /lib and /lib64 is
+// below /usr.
 func merged(name string) string {
 	name = inImage(name)
 	if strings.HasPrefix(name, "lib/") || strings.HasPrefix(name, "lib64/") {

@@ -1,11 +1,11 @@
-// Package rootfs makes the root file system of sandboxes: one read-only EROFS
-// image with the embedded Python and its compiled standard library, Node where
-// there is one, the guest agent, the C library and the usual command line tools of this machine, root
-// certificates, time zones and the places that sandboxes mount on.
+// Package rootfs makes the root file system of sandboxes. It is a read-only EROFS
+// image with the embedded Python and its compiled standard library, Node if there
+// is one, and the guest agent. The C library and the usual command line tools come
+// from this machine. The image also has root certificates, time zones and mount
+// points.
 //
-// It promises that the same inputs give the same bytes, that the image holds
-// nothing of this machine but the programs and libraries named here (no
-// account, host name, setting or key), that all in it belongs to root and
-// nothing is setuid, and that an image once made is found again quickly and
-// made anew when it is damaged.
+// The same inputs make the same bytes. The image has nothing of this machine
+// except the programs and libraries named here: no account, host name, setting or
+// key. All files belong to root, and none is setuid. An existing image is found
+// quickly, and made again if it is damaged.
 package rootfs

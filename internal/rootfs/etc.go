@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings adds what configures the system in the image. All of it is our own:
-// that of this machine tells about it. The user is the one that the guest agent
-// runs programs as.
+// settings plans the configuration of the system. It is fixed, since the one of this
+// machine tells about it. The user is the one for which the guest agent runs
+// programs.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,13 +73,12 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates adds the root certificates that Mozilla trusts, where the
-// embedded Python's OpenSSL and the libraries of wheels look for them.
+// certificates plans the root certificates that Mozilla trusts. The OpenSSL of the
+// embedded Python and the libraries of wheels look for them there.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
-		// A root that is trusted in part only would be trusted fully by those
-		// who read this file.
+		// This file has no partial trust: readers would trust such a root fully.
 		if root.Constraint != nil {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOnlyAWholeImageIsFound(t *testing.T) {
+func TestFindIgnoresDamagedImages(t *testing.T) {
 	t.Parallel()
 	content := bytes.Repeat([]byte("image"), 1<<20)
 	changed := bytes.Clone(content)

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// loader is the path of the dynamic loader that x86-64 programs name (System V
-// ABI, AMD64 supplement).
+// loader is the path of the dynamic loader in x86-64 programs (System V ABI, AMD64
+// supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host is where programs and libraries are on this machine.
+// host describes where this machine has programs and libraries.
 type host struct {
 	programs []string
-	// libraries are the directories that the loader searches by itself, in its
-	// order: in the image there is no cache that names others.
+	// libraries are the directories of the loader, in its search order. The image has
+	// no cache of the loader that names others.
 	libraries []string
 	loader    string
 	terminfo  []string
 	locales   []string
 }
 
-// thisHost knows Debian's directories and those of other distributions.
+// thisHost returns the directories of Debian and of other distributions.
 func thisHost() host {
 	return host{
 		programs: []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"},
@@ -36,8 +36,8 @@ func thisHost() host {
 	}
 }
 
-// addTo adds to the plan what is needed of the host and returns the names of
-// what would have been nice to have but is absent.
+// addTo adds the files of this machine to the plan. It returns the names of missing
+// optional ones.
 func (h host) addTo(p plan) (missing []string, err error) {
 	c := &collector{host: h, plan: p}
 	var absent []string
@@ -54,7 +54,7 @@ func (h host) addTo(p plan) (missing []string, err error) {
 		absent = append(absent, fmt.Sprintf("/bin/sh (Debian package dash): %v", err))
 	}
 	if len(absent) > 0 {
-		return nil, errors.New("rootfs: this machine lacks what sandboxes need; install " + strings.Join(absent, "; "))
+		return nil, errors.New("rootfs: this machine does not have all files that sandboxes need; install " + strings.Join(absent, "; "))
 	}
 	for _, name := range tools() {
 		if c.tool(name) != nil {

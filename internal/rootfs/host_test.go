@@ -39,7 +39,7 @@ func scripts(t *testing.T, texts map[string]string) string {
 	return dir
 }
 
-func TestAMachineWithoutWhatPythonNeedsIsToldWhatToInstall(t *testing.T) {
+func TestHostNamesMissingRequiredPackages(t *testing.T) {
 	t.Parallel()
 	h := host{loader: filepath.Join(t.TempDir(), "ld-linux-x86-64.so.2")}
 	_, err := h.addTo(make(plan))
@@ -53,7 +53,7 @@ func TestAMachineWithoutWhatPythonNeedsIsToldWhatToInstall(t *testing.T) {
 	}
 }
 
-func TestAMachineWithLittleElseIsToldWhatItLacks(t *testing.T) {
+func TestHostReportsMissingOptionalFiles(t *testing.T) {
 	t.Parallel()
 	h := thisHost()
 	h.programs = []string{place(t, map[string]string{"sh": "/bin/sh"})}
@@ -73,7 +73,7 @@ func TestAMachineWithLittleElseIsToldWhatItLacks(t *testing.T) {
 	}
 }
 
-func TestAProgramKeepsItsNameAndOthersAreLinksToIt(t *testing.T) {
+func TestToolLinksOtherNamesOfAProgram(t *testing.T) {
 	t.Parallel()
 	dir := scripts(t, map[string]string{"mawk": "#!/bin/sh\n# awk\n"})
 	for _, alias := range []string{"awk", "nawk"} {
@@ -97,7 +97,7 @@ func TestAProgramKeepsItsNameAndOthersAreLinksToIt(t *testing.T) {
 	}
 }
 
-func TestTwoProgramsOfOneNameAreBothKept(t *testing.T) {
+func TestToolKeepsTwoProgramsWithOneName(t *testing.T) {
 	t.Parallel()
 	bin := scripts(t, map[string]string{"tool": "#!/bin/sh\n# one\n"})
 	other := scripts(t, map[string]string{"tool": "#!/bin/sh\n# other\n"})
@@ -119,7 +119,7 @@ func TestTwoProgramsOfOneNameAreBothKept(t *testing.T) {
 	}
 }
 
-func TestAToolThatWouldNotRunIsNotTaken(t *testing.T) {
+func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	dir := scripts(t, map[string]string{
 		"perl":  "#!/usr/bin/perl\n",
@@ -165,7 +165,7 @@ func readable(path string) bool {
 	return err == nil
 }
 
-func TestALibraryComesWithWhatItNeeds(t *testing.T) {
+func TestLibraryAddsDependencies(t *testing.T) {
 	t.Parallel()
 	const name = "libstdc++.so.6"
 	c := &collector{host: thisHost(), plan: make(plan)}
@@ -197,7 +197,7 @@ func TestALibraryComesWithWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestALibraryForAnotherMachineIsPassedOver(t *testing.T) {
+func TestLibrarySkipsOtherMachines(t *testing.T) {
 	t.Parallel()
 	const name = "libm.so.6"
 	data, err := os.ReadFile(hostLibrary(t, name))
@@ -224,7 +224,7 @@ func TestALibraryForAnotherMachineIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestOnlyDirectoriesOfTheSystemAreSearchedForAProgramsOwnLibraries(t *testing.T) {
+func TestSearchedReturnsSystemDirectoriesOnly(t *testing.T) {
 	t.Parallel()
 	n := needs{paths: []string{
 		"/usr/lib/private", "$ORIGIN/../lib/tool", "${ORIGIN}", "/home/someone/lib", "/usr/lib/../../home/someone", "relative", "",
@@ -235,7 +235,7 @@ func TestOnlyDirectoriesOfTheSystemAreSearchedForAProgramsOwnLibraries(t *testin
 	}
 }
 
-func TestAnotherInputGivesAnotherKey(t *testing.T) {
+func TestKeyDependsOnAllInputs(t *testing.T) {
 	t.Parallel()
 	base := func() plan {
 		p := make(plan)

@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-func TestEveryPlaceThatASandboxMountsOnOrWritesToExists(t *testing.T) {
+func TestImageHasAllMountPoints(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	for name, want := range map[string]fs.FileMode{
@@ -43,7 +43,7 @@ func TestEveryPlaceThatASandboxMountsOnOrWritesToExists(t *testing.T) {
 	}
 }
 
-func TestLinksLeadWhereProgramsExpect(t *testing.T) {
+func TestImageHasTheExpectedLinks(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	for name, want := range map[string]string{
@@ -76,7 +76,7 @@ func TestLinksLeadWhereProgramsExpect(t *testing.T) {
 	}
 }
 
-func TestEveryLinkLeadsToSomething(t *testing.T) {
+func TestImageHasNoBrokenLinks(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	links := 0
@@ -95,7 +95,7 @@ func TestEveryLinkLeadsToSomething(t *testing.T) {
 	}
 }
 
-func TestAllBelongsToRootAndRaisesNoPrivileges(t *testing.T) {
+func TestImageBelongsToRootWithoutSetuid(t *testing.T) {
 	t.Parallel()
 	walk(t, open(t), func(name string, stat *goerofs.Stat) {
 		if stat.UID != 0 || stat.GID != 0 {
@@ -124,7 +124,7 @@ func TestAllBelongsToRootAndRaisesNoPrivileges(t *testing.T) {
 }
 
 // A file under /etc that is not in this list may be one of this machine's.
-func TestNothingIsInEtcButOurOwn(t *testing.T) {
+func TestImageHasOnlyFixedFilesInEtc(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	var got []string
@@ -153,7 +153,7 @@ func TestNothingIsInEtcButOurOwn(t *testing.T) {
 	}
 }
 
-func TestTheAgentIsWhereItIsStarted(t *testing.T) {
+func TestImageHasTheAgent(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	agent, err := guest.Agent()
@@ -179,7 +179,7 @@ func TestTheAgentIsWhereItIsStarted(t *testing.T) {
 	}
 }
 
-func TestPythonIsTheVersionTold(t *testing.T) {
+func TestImageHasThePythonOfPythonVersion(t *testing.T) {
 	t.Parallel()
 	var details struct {
 		Implementation struct {
@@ -193,7 +193,7 @@ func TestPythonIsTheVersionTold(t *testing.T) {
 	}
 }
 
-func TestTheStandardLibraryIsCompiledAndNeverChecked(t *testing.T) {
+func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	const library = "usr/local/lib/python3.14/"
@@ -222,7 +222,7 @@ func TestTheStandardLibraryIsCompiledAndNeverChecked(t *testing.T) {
 	}
 }
 
-func TestWhatASandboxHasNoUseForIsLeftOut(t *testing.T) {
+func TestImageLacksUselessFiles(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{
 		"usr/local/include", "usr/local/lib/*.so*", "usr/local/lib/*.a",
@@ -241,7 +241,7 @@ var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
 }
 
-func TestEveryProgramFindsItsLoaderAndLibraries(t *testing.T) {
+func TestImageHasLoaderAndLibrariesOfAllPrograms(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	programs := make(map[string]bool)
@@ -323,7 +323,7 @@ func TestEveryProgramFindsItsLoaderAndLibraries(t *testing.T) {
 	}
 }
 
-func TestTheLoaderIsThereOnce(t *testing.T) {
+func TestImageHasTheLoaderOnce(t *testing.T) {
 	t.Parallel()
 	var got []string
 	walk(t, open(t), func(name string, _ *goerofs.Stat) {
@@ -336,7 +336,7 @@ func TestTheLoaderIsThereOnce(t *testing.T) {
 	}
 }
 
-func TestAToolIsThereOrToldMissing(t *testing.T) {
+func TestImageHasEachToolOrReportsIt(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	missing := shared(t).Missing
@@ -351,7 +351,7 @@ func TestAToolIsThereOrToldMissing(t *testing.T) {
 	}
 }
 
-func TestRootCertificatesAreTheOnesTrustedInFull(t *testing.T) {
+func TestImageHasFullyTrustedCertificates(t *testing.T) {
 	t.Parallel()
 	count := 0
 	for rest := read(t, open(t), "etc/ssl/certs/ca-certificates.crt"); len(rest) > 0; count++ {
@@ -368,7 +368,7 @@ func TestRootCertificatesAreTheOnesTrustedInFull(t *testing.T) {
 	}
 }
 
-func TestTimeZonesAreCompiledFiles(t *testing.T) {
+func TestImageHasTimeZones(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"} {
@@ -379,7 +379,7 @@ func TestTimeZonesAreCompiledFiles(t *testing.T) {
 	}
 }
 
-func TestGVisorMapsEveryFile(t *testing.T) {
+func TestImageFilesCanBeMappedByGVisor(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(shared(t).Path)
 	if err != nil {

@@ -24,11 +24,11 @@ import (
 //go:embed compile.py
 var compileProgram string
 
-// interpreters are what was found in a root file system.
+// interpreters reports which interpreters a root file system has.
 type interpreters struct{ python, node bool }
 
-// findInterpreters looks for Python and Node where images have them, and links
-// one to where the guest agent looks if it is elsewhere.
+// findInterpreters finds Python and Node in the usual directories of images. It
+// links one that is not where the guest agent looks.
 func findInterpreters(t *tree.Tree) (interpreters, error) {
 	var found interpreters
 	var why error
@@ -49,8 +49,8 @@ func findInterpreters(t *tree.Tree) (interpreters, error) {
 	return found, nil
 }
 
-// findInterpreter finds a program by its name, or by its name with a minor
-// version, of which the highest counts.
+// findInterpreter finds a program by its name, or by its name with the highest minor
+// version.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
@@ -65,7 +65,7 @@ func findInterpreter(t *tree.Tree, name string) (string, error) {
 		versions := slices.DeleteFunc(t.Names(dir), func(s string) bool { return minor(s) < 0 })
 		slices.SortFunc(versions, func(a, b string) int { return minor(b) - minor(a) })
 		for _, n := range append(names, versions...) {
-			err := runs(t, path.Join(dir, n))
+			err := checkProgram(t, path.Join(dir, n))
 			if err == nil {
 				return path.Join(dir, n), nil
 			}
@@ -80,14 +80,14 @@ func findInterpreter(t *tree.Tree, name string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// runs is nil for a program that this machine's processors can run.
-func runs(t *tree.Tree, at string) error {
+// checkProgram refuses files that are not x86-64 programs.
+func checkProgram(t *tree.Tree, at string) error {
 	e, err := t.Stat(at)
 	if err != nil {
 		return err
 	}
 	if !e.Mode.IsRegular() || e.Mode.Perm()&0o001 == 0 {
-		return fmt.Errorf("%s is not a program that all may run", at)
+		return fmt.Errorf("%s is not a program that all users may run", at)
 	}
 	r, err := e.Open()
 	if err != nil {
@@ -105,34 +105,34 @@ func runs(t *tree.Tree, at string) error {
 	return nil
 }
 
-// Bounds of what a sandbox returns as compiled.
+// Limits of the compiled files from a sandbox.
 const (
 	maxCompiled     = 500_000
 	maxCompiledFile = 64 << 20
 	maxCompiledAll  = 4 << 30
 )
 
-// compile has the Python of the first image compile what it can import, and
-// adds that to the tree.
+// compile compiles all modules with the Python of the first image, and adds the
+// compiled files to the tree.
 func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
-	sources, err := ownSources()
+	sources, err := moduleSources()
 	if err != nil {
 		return err
 	}
-	const step = "Compiling what its Python can import"
+	const step = "Compiling the modules of its Python"
 	r.Progress(step, 0, 1)
 	err = r.try(ctx, Trial{
 		Image: first, Language: "python", Program: []byte(compileProgram), Files: sources,
 		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
 	})
 	if err != nil {
-		return fmt.Errorf("its Python does not run as it must; versions 3.9 to 3.14 with their standard library do: %w", err)
+		return fmt.Errorf("its Python does not work; supported are versions 3.9 to 3.14 with their standard library: %w", err)
 	}
 	r.Progress(step, 1, 1)
 	return nil
 }
 
-// addCompiled adds what a sandbox has returned, which may be anything.
+// addCompiled adds the compiled files from a sandbox. Its input is hostile.
 func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) e
 	for n := 0; n < maxCompiled; n++ {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			return r.addOwn(packages, sources)
+			return r.addModules(packages, sources)
 		}
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) e
 			continue
 		}
 		dir, name := path.Split(h.Name)
-		if path.Base(dir) != "__pycache__" || !strings.HasSuffix(name, ".pyc") || ours(h.Name) && path.Dir(path.Clean(dir)) != hookDir() {
+		if path.Base(dir) != "__pycache__" || !strings.HasSuffix(name, ".pyc") || reserved(h.Name) && path.Dir(path.Clean(dir)) != hookDir() {
 			return fmt.Errorf("it returned %q", h.Name)
 		}
 		if err := r.tree.Spool(h.Name, 0o644, archive); err != nil {
@@ -168,27 +168,27 @@ func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) e
 	return fmt.Errorf("it returned more than %d files", maxCompiled)
 }
 
-// ours is whether a path is one that only this program puts something at.
-func ours(name string) bool {
+// reserved reports whether only this program may add files at the path.
+func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
 }
 
-// readInfo reads the version of the Python and where its packages are.
+// readInfo reads the version of Python and the directory of its packages.
 func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
 	if err := json.NewDecoder(io.LimitReader(content, 1<<16)).Decode(&info); err != nil {
 		return "", fmt.Errorf("it returned %q: %w", name, err)
 	}
-	if !versionNumber(info.Version) || !path.IsAbs(info.Packages) || ours(info.Packages) {
+	if !isVersion(info.Version) || !path.IsAbs(info.Packages) || reserved(info.Packages) {
 		return "", fmt.Errorf("it returned version %q and packages at %q", info.Version, info.Packages)
 	}
 	r.info.Python = info.Version
 	return info.Packages, nil
 }
 
-// addOwn adds our own packages.
-func (r *runtimeBuilder) addOwn(packages string, sources map[string][]byte) error {
+// addModules adds the modules of this program for Python.
+func (r *runtimeBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
 			if err := r.tree.File(path.Join(packages, at), 0o644, source); err != nil {
@@ -199,19 +199,19 @@ func (r *runtimeBuilder) addOwn(packages string, sources map[string][]byte) erro
 	return nil
 }
 
-// versionNumber is whether a version is one, such as "3.11.2".
-func versionNumber(s string) bool {
+// isVersion reports whether the text is a version such as "3.11.2".
+func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode asks the Node of the first image for its version.
+// examineNode reads the version of the Node of the first image, in a sandbox.
 func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{
 		Image: first, Language: "javascript", Program: []byte(program), Output: "version",
 		Read: func(out io.Reader) error {
 			b, err := io.ReadAll(io.LimitReader(out, 64))
-			if err == nil && !versionNumber(string(b)) {
+			if err == nil && !isVersion(string(b)) {
 				err = fmt.Errorf("it returned version %q", b)
 			}
 			r.info.Node = string(b)
@@ -219,7 +219,7 @@ func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("its Node does not run as it must; version 24 does: %w", err)
+		return fmt.Errorf("its Node does not work; supported is version 24: %w", err)
 	}
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// ldconfig adds a command that lists the shared libraries of the plan, as
-// ldconfig(8) does with -p. ctypes.util.find_library of Python asks it. The image
-// is read-only, so the list is complete and there is no cache to be made.
+// ldconfig plans a command that lists the shared libraries of the image, as
+// ldconfig(8) does with -p. ctypes.util.find_library of Python calls it. The image is
+// read-only, so the list is complete.
 func ldconfig(p plan) {
 	var lines []string
 	for _, at := range slices.Sorted(maps.Keys(p)) {

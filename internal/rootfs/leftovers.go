@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// removeTimeout bounds the wait for processes that still write to what is
-	// removed; they die within milliseconds.
+	// removeTimeout limits the wait for processes that still write to removed files.
+	// They die within milliseconds.
 	removeTimeout = 10 * time.Second
 	removeRetry   = 10 * time.Millisecond
 )
 
-// removeLeftovers removes what builds that were killed left. The lock is held,
-// so no other build is going on.
+// removeLeftovers removes unfinished builds of killed processes. The caller holds
+// the lock, so no other build is in progress.
 func (b *builder) removeLeftovers() error {
 	left, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -30,16 +30,16 @@ func (b *builder) removeLeftovers() error {
 		damaged := strings.HasPrefix(e.Name(), b.prefix) && strings.HasSuffix(e.Name(), suffix)
 		if damaged || strings.HasPrefix(e.Name(), buildPrefix) {
 			if err := removeUsed(filepath.Join(b.dir, e.Name())); err != nil {
-				return fmt.Errorf("rootfs: removing what a build that was killed left: %w", err)
+				return fmt.Errorf("rootfs: remove files of a killed build: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// removeUsed removes a directory that a process may still write to: the Python
-// of the build that was killed, as long as it takes to die. One that does not die
-// by itself, of an earlier version of this program, is killed.
+// removeUsed removes a directory to which a process may still write: the Python of a
+// killed build, until it dies. It kills a process that stays, as earlier releases
+// left them.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func removeUsed(path string) error {
 	}
 }
 
-// killProgramsBelow kills the processes whose program is below the directory.
+// killProgramsBelow kills processes whose program is below the directory.
 func killProgramsBelow(dir string) error {
 	programs, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
@@ -70,15 +70,14 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow is whether /proc/PID/exe names a program below the directory. The
-// program may have been removed since.
+// runsBelow reports whether /proc/PID/exe is a program below the directory. The
+// program may be deleted.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process if it is still the one that is meant: its number may
-// have become another's.
+// killIf kills the process unless another one has its number now.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -11,7 +11,7 @@ import (
 )
 
 // A process of a build that was killed goes on to write into its directory.
-func TestLeftoversThatAreWrittenToAreRemoved(t *testing.T) {
+func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	work := filepath.Join(dir, buildPrefix+"1")

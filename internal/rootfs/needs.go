@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// needs is what an ELF program or library asks of the loader.
+// needs describes the dependencies of an ELF program or library.
 type needs struct {
 	libraries []string
-	// paths are the directories it wants to be searched first.
+	// paths are the directories that are searched first.
 	paths []string
 }
 
-// readNeeds reads the dynamic section (System V ABI, chapter 5; ld.so(8)). It
-// takes what is for x86-64 only.
+// readNeeds reads the dynamic section (System V ABI, chapter 5; ld.so(8)) of a file
+// for x86-64.
 func readNeeds(file io.ReaderAt) (needs, error) {
 	f, err := elf.NewFile(file)
 	if err != nil {
@@ -42,9 +42,9 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 	return n, nil
 }
 
-// searched are the directories searched first for what is at origin: those of
-// the system only, since what is found keeps its path, and a path below a home
-// directory tells about this machine.
+// searched returns the directories that are searched first for a file at origin. It
+// returns system directories only: files keep their paths, and a path below a home
+// directory would tell about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string
 	for _, p := range n.paths {

@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 )
 
-// nodeInImage is where Node is in the image.
+// nodeInImage is the path of Node in the image.
 const nodeInImage = "usr/local/bin/node"
 
-// nodeIdentity names a Node binary by what it holds; "" for none. Whoever chose
-// the file vouches for it: this tells apart versions, not forgeries.
+// nodeIdentity identifies the content of a Node binary; "" for none. It distinguishes
+// versions and not forgeries: the operator chose the file and is trusted.
 func nodeIdentity(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -29,7 +29,7 @@ func nodeIdentity(path string) (string, error) {
 	return fmt.Sprintf(" node %d %08x", info.Size(), sum), nil
 }
 
-// addLibraries adds to the plan what the program at the path is linked to.
+// addLibraries plans the libraries of a program.
 func (h host) addLibraries(p plan, program string) error {
 	f, err := os.Open(program)
 	if err != nil {
@@ -43,7 +43,7 @@ func (h host) addLibraries(p plan, program string) error {
 	c := &collector{host: h, plan: p}
 	for _, name := range needs.libraries {
 		if err := c.library(name, needs.searched(filepath.Dir(program))); err != nil {
-			return fmt.Errorf("rootfs: %s needs a library that this machine lacks: %w", program, err)
+			return fmt.Errorf("rootfs: %s needs a library that this machine does not have: %w", program, err)
 		}
 	}
 	return nil

@@ -9,11 +9,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// RemoveOthers removes the other images in the image's directory, such as those
-// of earlier releases, but for those of the runtimes, and what builds that were
-// killed left, and returns how many of all these there were. The caller must know
-// that no other process boots from them. While another process builds there
-// nothing is removed.
+// RemoveOthers removes other images from the directory, such as those of earlier
+// releases, and unfinished builds. It keeps the given custom images. It returns the
+// number of removed files. The caller must know that no other process boots from
+// these images. While another process builds, RemoveOthers removes nothing.
 func (i *Image) RemoveOthers(runtimes ...*Runtime) (removed int, err error) {
 	kept := map[string]bool{filepath.Base(i.Path): true}
 	for _, r := range runtimes {

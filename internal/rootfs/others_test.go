@@ -30,7 +30,7 @@ func withOthers(t *testing.T) *rootfs.Image {
 	return &rootfs.Image{Path: filepath.Join(dir, "rootfs-b-00000000.erofs")}
 }
 
-func TestOtherImagesAreRemovedAndNothingElse(t *testing.T) {
+func TestRemoveOthersRemovesOtherImagesOnly(t *testing.T) {
 	t.Parallel()
 	image := withOthers(t)
 	for _, want := range []int{3, 0} {
@@ -47,7 +47,7 @@ func TestOtherImagesAreRemovedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestNothingIsRemovedWhileAnotherBuilds(t *testing.T) {
+func TestRemoveOthersRemovesNothingDuringABuild(t *testing.T) {
 	t.Parallel()
 	image := withOthers(t)
 	lock := flock.New(filepath.Join(filepath.Dir(image.Path), lockName))

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans plans what of ours is laid over a root file system.
+// fillPlans plans the files that are added to a custom image.
 func (r *runtimeBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
@@ -26,7 +26,7 @@ func (r *runtimeBuilder) fillPlans() error {
 	if err := agent(r.plan); err != nil {
 		return err
 	}
-	// Our packages belong to where the runtime's Python looks for them.
+	// The modules of this program go where the Python of the image looks for them.
 	maps.DeleteFunc(r.plan, func(name string, _ entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
 	for _, dir := range []string{"dev/pts", "dev/shm", "home/sandbox", "mnt", "proc", "run", "sys", "work"} {
 		r.plan.dir(dir, 0o755)
@@ -38,13 +38,14 @@ func (r *runtimeBuilder) fillPlans() error {
 	return nil
 }
 
-// lay lays the plans over the tree.
-func (r *runtimeBuilder) lay() error {
-	// These are mounted on, or ours alone; none may be a link to elsewhere.
+// overlay adds the plans to the tree.
+func (r *runtimeBuilder) overlay() error {
+	// Sandboxes mount on these, or only this program may add them. None may be a link
+	// to elsewhere.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),
-		// What tells of users that are not there.
+		// Files about users that the image does not have.
 		"etc/shadow", "etc/gshadow", "etc/shadow-", "etc/gshadow-", "etc/passwd-", "etc/group-",
 	} {
 		if err := r.tree.Remove(dir); err != nil {
@@ -61,7 +62,7 @@ func (r *runtimeBuilder) lay() error {
 			return err
 		}
 	}
-	if err := r.plan.lay(r.tree); err != nil {
+	if err := r.plan.overlay(r.tree); err != nil {
 		return err
 	}
 	absent := make(plan)
@@ -70,12 +71,12 @@ func (r *runtimeBuilder) lay() error {
 			absent[name] = e
 		}
 	}
-	return absent.lay(r.tree)
+	return absent.overlay(r.tree)
 }
 
-// lay adds what is planned to the tree.
-func (p plan) lay(t *tree.Tree) error {
-	// Sorted: directories come before what is in them.
+// overlay adds all entries to the tree, over existing ones.
+func (p plan) overlay(t *tree.Tree) error {
+	// In this order directories come before their entries.
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		var err error
 		switch e := p[name]; e.mode.Type() {
@@ -93,8 +94,9 @@ func (p plan) lay(t *tree.Tree) error {
 	return nil
 }
 
-// ownSources are our packages for Python and the hook, as compile.py wants them.
-func ownSources() (map[string][]byte, error) {
+// moduleSources returns the Python modules of this program and the hook, in the
+// form of compile.py.
+func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {
 		return nil, err
@@ -112,5 +114,5 @@ func ownSources() (map[string][]byte, error) {
 	})
 }
 
-// hookDir is where the image has what is below hook/.
+// hookDir returns the directory of the hook in the image.
 func hookDir() string { return inImage(protocol.PythonHookDir) }

@@ -17,28 +17,28 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// pipDir is where below the unpacked Python pip is.
+// pipDir is the directory of pip below the unpacked Python.
 const pipDir = "pip"
 
-// unpackPip unpacks the embedded pip below the Python in dir. It does not go to
-// site-packages: programs are not to find it, only what finds packages is.
+// unpackPip unpacks the embedded pip below the Python in dir. It is not in
+// site-packages: only the resolver of packages may find it, not programs.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {
-		return fmt.Errorf("rootfs: unpacking pip: %w", err)
+		return fmt.Errorf("rootfs: unpack pip: %w", err)
 	}
 	lock := lib.GetExtractedPath() + ".lock"
 	defer func() { err = errors.Join(err, lib.Cleanup(), os.Remove(lock)) }()
 	return os.CopyFS(filepath.Join(dir, pipDir), os.DirFS(lib.GetExtractedPath()))
 }
 
-// compilePip compiles it for where it is in the image.
+// compilePip compiles pip for its path in the image.
 func compilePip(ctx context.Context, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return compileAll(ctx, dir, at, guest.PipPath, at)
 }
 
-// addPip adds pip to the tree, but for what would be run by a shell.
+// addPip adds pip to the tree, without its shell scripts.
 func addPip(t *erofs.Tree, dir string) error {
 	at := filepath.Join(dir, pipDir)
 	return filepath.WalkDir(at, func(name string, d fs.DirEntry, err error) error {

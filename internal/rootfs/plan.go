@@ -15,11 +15,11 @@ import (
 type entry struct {
 	// mode has the type and the permissions.
 	mode fs.FileMode
-	// data is what a file holds or a link points to.
+	// data is the content of a file or the target of a link.
 	data []byte
 }
 
-// plan is what goes into the image besides Python, by path as in io/fs.
+// plan is the files of an image except the interpreters, by path as in io/fs.
 type plan map[string]entry
 
 func (p plan) dir(path string, mode fs.FileMode) {
@@ -34,16 +34,16 @@ func (p plan) link(path, target string) {
 	p[path] = entry{mode: fs.ModeSymlink, data: []byte(target)}
 }
 
-// has is whether something is planned at the path.
+// has reports whether the plan has the path.
 func (p plan) has(path string) bool {
 	_, ok := p[path]
 	return ok
 }
 
-// key names the image that the plan and a Python give.
+// key returns the name of the image that the plan and a Python make.
 func (p plan) key(python string) string {
 	h := sha256.New()
-	// Every part is preceded by its length, so that no two plans look alike.
+	// The length before each part makes the encoding unambiguous.
 	part := func(b []byte) {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(b)))
@@ -60,7 +60,7 @@ func (p plan) key(python string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// addTo adds what is planned to the tree.
+// addTo adds all entries to the tree.
 func (p plan) addTo(t *erofs.Tree) {
 	for path, e := range p {
 		switch e.mode.Type() {

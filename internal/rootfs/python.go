@@ -30,9 +30,9 @@ const (
 	pythonName    = "python3.14"
 )
 
-// pythonIdentity names the embedded Python by what it holds. Its files can
-// only be had unpacked, which takes too long to ask for every time, so it is
-// the checksum of the module; a program built without those is read itself.
+// pythonIdentity identifies the content of the embedded Python. Its files exist
+// only unpacked, and unpacking takes too long for every start. So it is the checksum
+// of the module. A program without module checksums is hashed itself.
 func pythonIdentity() (string, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -53,20 +53,20 @@ func pythonIdentity() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// unpackPython unpacks the embedded Python into dir and leaves out what a
-// sandbox has no use for. It cannot be interrupted; it takes about a second.
+// unpackPython unpacks the embedded Python into dir, without files that a sandbox
+// cannot use. It cannot be interrupted and takes about a second.
 func unpackPython(dir string) error {
 	if _, err := embedded.NewEmbeddedPythonWithTmpDir(dir, false); err != nil {
-		return fmt.Errorf("rootfs: unpacking Python: %w", err)
+		return fmt.Errorf("rootfs: unpack Python: %w", err)
 	}
 	library := filepath.Join(dir, "lib", pythonName)
 	if _, err := os.Stat(library); err != nil {
 		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
 	}
 	for _, pattern := range []string{
-		// No display is there for Tk, and no package is installed inside.
+		// Tk needs a display, and programs install no packages inside.
 		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
-		// What builds extensions needs a compiler, and headers, which are absent.
+		// Building extensions needs a compiler and headers, which are absent.
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
@@ -83,8 +83,8 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir, and our own
-// modules, which are written below it first as they are in the image.
+// compilePython compiles the standard library of the Python in dir, and the modules
+// of this program. It first writes them below dir as they are in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -106,10 +106,12 @@ func compilePython(ctx context.Context, dir string) error {
 	)
 }
 
-// ownDir is where below the unpacked Python our own modules are compiled.
+// ownDir is the directory below the unpacked Python in which the modules of this
+// program are compiled.
 const ownDir = "own"
 
-// ownModules are the sources of our own modules by their path in the image.
+// ownModules returns the sources of the modules of this program, by path in the
+// image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
@@ -150,12 +152,11 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles what is in a directory with the Python in dir. In
-// tracebacks, paths begin with the image's prefix instead of strip. Sources are
-// never checked against the result: both are in the same read-only image, and
-// every check would cost a system call.
+// compileAll compiles a directory with the Python in dir. In tracebacks, the prefix
+// of the image replaces strip. Python never checks the results against sources: both
+// are in the same read-only image, and each check costs a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
-	// Trusted code: it came with this program. It sees none of the environment.
+	// The code is trusted, since it is part of this program. It gets no environment.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
 		"-s", strip, "-p", prefix, sources)
@@ -168,10 +169,10 @@ func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
 		return ctx.Err()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("rootfs: Python may not be run from %s; choose a directory on a file system that is not mounted noexec: %w", dir, err)
+		return fmt.Errorf("rootfs: Python cannot run from %s; choose a directory on a file system that is not mounted noexec: %w", dir, err)
 	}
 	if err != nil {
-		return fmt.Errorf("rootfs: compiling Python's library: %w: %s", err, bytes.TrimSpace(output.Bytes()))
+		return fmt.Errorf("rootfs: compile the standard library of Python: %w: %s", err, bytes.TrimSpace(output.Bytes()))
 	}
 	return nil
 }
@@ -203,8 +204,8 @@ func addPython(t *erofs.Tree, dir string) error {
 	})
 }
 
-// addCompiled adds what was compiled of our own modules, so that no interpreter
-// has to do that as it starts.
+// addCompiled adds the compiled modules of this program, so that no interpreter
+// compiles them when it starts.
 func addCompiled(t *erofs.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {
@@ -218,7 +219,7 @@ func addCompiled(t *erofs.Tree, dir string) error {
 	})
 }
 
-// addFile adds a file, of the unpacked Python for one.
+// addFile adds a file of this machine.
 func addFile(t *erofs.Tree, at, name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

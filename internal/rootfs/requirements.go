@@ -1,10 +1,10 @@
 package rootfs
 
-// requiredLibrary is a library without which Python or its wheels do not run.
+// requiredLibrary is a library that Python or its wheels need.
 type requiredLibrary struct{ name, debianPackage string }
 
-// requiredLibraries are what the embedded Python is linked to, and what wheels
-// may expect of every machine (PEP 600).
+// requiredLibraries returns the libraries of the embedded Python, and those that
+// wheels may expect on every machine (PEP 600).
 func requiredLibraries() []requiredLibrary {
 	return []requiredLibrary{
 		{"libc.so.6", "libc6"},
@@ -18,7 +18,7 @@ func requiredLibraries() []requiredLibrary {
 	}
 }
 
-// optionalLibraries are what some wheels expect besides.
+// optionalLibraries returns further libraries that some wheels expect.
 func optionalLibraries() []string {
 	return []string{
 		"libanl.so.1", "libatomic.so.1", "libcrypt.so.1", "libexpat.so.1",
@@ -26,7 +26,7 @@ func optionalLibraries() []string {
 	}
 }
 
-// tools are the programs that Python code likes to call.
+// tools returns the programs that Python code often calls.
 func tools() []string {
 	return []string{
 		"[", "awk", "base64", "basename", "bash", "cat", "chmod", "clear", "cmp", "comm", "cp",
@@ -40,7 +40,7 @@ func tools() []string {
 	}
 }
 
-// terminals are those whose descriptions are taken along.
+// terminals returns the terminals whose descriptions are included.
 func terminals() []string {
 	return []string{"dumb", "linux", "screen", "vt100", "xterm", "xterm-256color"}
 }

@@ -5,16 +5,15 @@ import (
 	"path/filepath"
 )
 
-// What making an image takes of the disk: the unpacked and compiled Python in
-// passing, and the image but for Node. Both have some room to grow; a test
-// compares them with what is taken.
+// Disk space for making an image: the unpacked and compiled Python, and the image
+// without Node. A test compares them with the actual sizes.
 const (
 	workBytes  = 160 << 20
 	imageBytes = 96 << 20
 )
 
-// RoomBytes is the disk space that Build takes in passing, with a Node binary of
-// so many bytes, 0 for none. Afterwards the image has less.
+// RoomBytes returns the disk space that Build takes temporarily, with a Node binary
+// of the size, 0 for none. The finished image takes less.
 func RoomBytes(node int64) int64 { return workBytes + imageBytes + node }
 
 // HasImages reports whether a directory has an image, of whatever inputs.
@@ -23,14 +22,14 @@ func HasImages(dir string) bool {
 	return err == nil && len(found) > 0
 }
 
-// room is what Build takes here.
+// room returns the disk space that Build takes with these options.
 func (o *Options) room() int64 {
 	if o.Node == "" {
 		return RoomBytes(0)
 	}
 	info, err := os.Stat(o.Node)
 	if err != nil {
-		return RoomBytes(0) // Building fails of it.
+		return RoomBytes(0) // Build fails with the reason.
 	}
 	return RoomBytes(info.Size())
 }

@@ -19,50 +19,50 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// runtimeRecipe is what recipe is, for images of runtimes.
+// runtimeRecipe corresponds to recipe, for custom images.
 const runtimeRecipe = "runtime 1"
 
-// Runtime is an image of a root file system of the operator's own.
+// Runtime is a custom image: the operator's root file system with an interpreter.
 type Runtime struct {
-	// Path is that of the EROFS image.
+	// Path is the path of the EROFS image.
 	Path string `json:"-"`
-	// Python is the version of the Python inside, Node that of the Node; "" if
-	// there is none.
+	// Python and Node are the versions of the interpreters; "" for none.
 	Python string `json:"python,omitempty"`
 	Node   string `json:"node,omitempty"`
 }
 
-// RuntimeOptions are how to make an image of a runtime.
+// RuntimeOptions configure BuildRuntime.
 type RuntimeOptions struct {
 	// Progress and Logger are as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// Try runs a program in a sandbox: what is in the image is nobody's to run on
-	// this machine.
+	// Try runs a program in a sandbox. Programs of the image are untrusted and never
+	// run on this machine.
 	Try func(ctx context.Context, t Trial) error
 }
 
-// Trial is a program to be run in a sandbox of an image.
+// Trial is a program that runs in a sandbox of an image.
 type Trial struct {
 	Image string
 	// Language is "python" or "javascript".
 	Language string
 	Program  []byte
-	// Files are beside it, by their path.
+	// Files are further files in the working directory, by path.
 	Files map[string][]byte
-	// Output is the file that it leaves, and Read takes what that holds.
+	// Output is the file that the program writes. Read receives its content.
 	Output string
 	Read   func(io.Reader) error
 }
 
-// BuildRuntime makes an image of the root file system in a directory or in a
-// file (see package oci), or finds it in dir: it is named after what the source
-// holds, which is read for that each time. What is needed of ours is laid over
-// it: the agent, places to mount on, users. Making it takes about a minute for
-// what numpy and pandas come with, since all that Python can import is compiled,
-// and in passing three times as much disk as the source has.
+// BuildRuntime makes an image of the root file system in a directory or a file (see
+// package oci), or finds it in dir. The image is named after the content of the
+// source, which BuildRuntime reads each time. It adds the agent, mount points and
+// users.
 //
-// The error says what the source lacks if it can run neither Python nor Node.
+// It compiles all modules that Python can import: with numpy and pandas that takes
+// about a minute. It needs three times the disk space of the source.
+//
+// If the source can run neither Python nor Node, the error says what is missing.
 func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOptions) (*Runtime, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -72,7 +72,7 @@ func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOption
 	b.Progress("Reading "+source, 0, 1)
 	digest, err := digest(ctx, source)
 	if err != nil {
-		return nil, fmt.Errorf("rootfs: reading %s: %w", source, err)
+		return nil, fmt.Errorf("rootfs: read %s: %w", source, err)
 	}
 	b.Progress("Reading "+source, 1, 1)
 	r := &runtimeBuilder{builder: b, try: options.Try, extra: make(plan)}
@@ -85,12 +85,12 @@ func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOption
 		return r.make(ctx, source)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("rootfs: making a runtime of %s: %w", source, err)
+		return nil, fmt.Errorf("rootfs: make a custom image of %s: %w", source, err)
 	}
-	return readBehind(path)
+	return readTrailer(path)
 }
 
-// digest names what a directory or a file holds.
+// digest returns a hash of the content of a directory or a file.
 func digest(ctx context.Context, source string) (string, error) {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -137,10 +137,10 @@ func digest(ctx context.Context, source string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// runtimeBuilder makes the image of a runtime.
+// runtimeBuilder makes a custom image.
 type runtimeBuilder struct {
 	*builder
-	// extra is what an image gets only if it has nothing there.
+	// extra has files that are added only where the source has none.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
@@ -148,8 +148,8 @@ type runtimeBuilder struct {
 	info  Runtime
 }
 
-// make makes the image: a first one, in which Python compiles what it can
-// import, and then the one with that.
+// make makes a first image, in which Python compiles all modules, and then the
+// image with the compiled files.
 func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.New(r.work); err != nil {
 		return "", err
@@ -177,14 +177,15 @@ func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, 
 	if err != nil {
 		return "", err
 	}
-	behind, err := r.info.behind()
+	trailer, err := r.info.trailer()
 	if err != nil {
 		return "", err
 	}
-	return r.write(ctx, r.erofs(), filepath.Join(r.work, "image"), behind)
+	return r.write(ctx, r.erofs(), filepath.Join(r.work, "image"), trailer)
 }
 
-// read reads the source into the tree, which may need it until closed is called.
+// read reads the source into the tree. The tree may use the source until closed is
+// called.
 func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -211,9 +212,9 @@ func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func()
 	return func() {}, errors.Join(err, image.Close())
 }
 
-// prepare lays over the tree what of ours belongs into it.
+// prepare adds the files of this program to the tree.
 func (r *runtimeBuilder) prepare() (interpreters, error) {
-	// The times of compiled files do not match those of sources any more.
+	// Compiled files no longer match the times of their sources.
 	var stale []string
 	err := r.tree.Walk(func(path string, e tree.Entry) error {
 		if e.Mode.IsDir() && filepath.Base(path) == "__pycache__" {
@@ -229,13 +230,13 @@ func (r *runtimeBuilder) prepare() (interpreters, error) {
 			return interpreters{}, err
 		}
 	}
-	if err := r.lay(); err != nil {
+	if err := r.overlay(); err != nil {
 		return interpreters{}, err
 	}
 	return findInterpreters(r.tree)
 }
 
-// erofs is the tree for an image.
+// erofs returns the tree in the form of the image writer.
 func (r *runtimeBuilder) erofs() *erofs.Tree {
 	t := erofs.NewTree(imageTime())
 	_ = r.tree.Walk(func(path string, e tree.Entry) error {
@@ -248,30 +249,31 @@ func (r *runtimeBuilder) erofs() *erofs.Tree {
 			t.File(path, e.Mode, erofs.Content{Size: e.Size, Open: e.Open})
 		}
 		return nil
-	}) // The function has no error to return.
+	}) // The function returns no errors.
 	return t
 }
 
-// behindSize is how much of an image's end tells about it: a block of its own,
-// of which the file system knows nothing.
-const behindSize = 4096
+// trailerSize is the size of the trailer that describes a custom image. It is a
+// block after the end of the file system.
+const trailerSize = 4096
 
-// behind is what is written behind the image.
-func (r Runtime) behind() ([]byte, error) {
+// trailer returns the trailer of the image.
+func (r Runtime) trailer() ([]byte, error) {
 	b, err := json.Marshal(r)
-	if err != nil || len(b) > behindSize {
-		return nil, errors.Join(errors.New("rootfs: too much to tell about an image"), err)
+	if err != nil || len(b) > trailerSize {
+		return nil, errors.Join(errors.New("rootfs: the trailer is too long"), err)
 	}
-	return append(b, bytes.Repeat([]byte("\n"), behindSize-len(b))...), nil
+	return append(b, bytes.Repeat([]byte("\n"), trailerSize-len(b))...), nil
 }
 
-func readBehind(path string) (*Runtime, error) {
+// readTrailer reads the description of an image.
+func readTrailer(path string) (*Runtime, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if _, err := f.Seek(-behindSize, io.SeekEnd); err != nil {
+	if _, err := f.Seek(-trailerSize, io.SeekEnd); err != nil {
 		return nil, err
 	}
 	r := &Runtime{Path: path}

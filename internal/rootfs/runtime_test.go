@@ -86,7 +86,7 @@ func returned(t *testing.T, info string, names ...string) func(context.Context, 
 
 const debianInfo = `{"version": "3.11.2", "packages": "/usr/lib/python3/dist-packages"}`
 
-func TestARuntimeIsMadeOnceAndFoundAgain(t *testing.T) {
+func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 	t.Parallel()
 	dir, from := t.TempDir(), python(t)
 	tried := 0
@@ -155,7 +155,7 @@ func TestARuntimeIsMadeOnceAndFoundAgain(t *testing.T) {
 	}
 }
 
-func TestAPythonWithoutTheUsualNameIsLinked(t *testing.T) {
+func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -187,7 +187,7 @@ func TestAPythonWithoutTheUsualNameIsLinked(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeARuntimeLeavesNothing(t *testing.T) {
+func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
 	// Sandboxes may return anything.

@@ -8,9 +8,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// skeleton are the directories and links that every image has.
+// skeleton plans the directories and links of every image.
 func skeleton(p plan) {
-	// A sandbox mounts on some of these; none can be made in a read-only root.
+	// These include mount points, which a sandbox cannot make in a read-only root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
 		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath), inImage(guest.ToolPath),
@@ -28,14 +28,14 @@ func skeleton(p plan) {
 		"lib":     "usr/lib",
 		"lib64":   "usr/lib64",
 		"var/run": "/run",
-		// What is written under /var/tmp counts against the run's limit too.
+		// Files in /var/tmp count towards the disk limit too.
 		"var/tmp": "/tmp",
 	} {
 		p.link(at, target)
 	}
 }
 
-// agent adds the guest agent, its hooks and our own modules.
+// agent plans the guest agent, its hooks and the modules of this program.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
@@ -71,5 +71,5 @@ func agent(p plan) error {
 	})
 }
 
-// inImage is an absolute path as the plan has it.
+// inImage returns an absolute path in the form of the plan.
 func inImage(path string) string { return path[1:] }

@@ -1,9 +1,8 @@
-// Package indextest is an index of Python packages for tests and benchmarks,
-// and makes wheels for it.
+// Package indextest serves an index of Python packages and makes wheels; for tests
+// and benchmarks.
 //
-// It promises the pages of PEP 503, with links that are relative and carry
-// SHA-256 hashes, over real HTTP on loopback, which is not of the public
-// Internet.
+// The index serves pages of PEP 503 over HTTP on loopback. Links are relative and
+// have SHA-256 hashes.
 package indextest
 
 import (
@@ -19,27 +18,27 @@ import (
 	"sync"
 )
 
-// Index is a running index. Its fields are changed by Set.
+// Index is a running index. Use Set to change its fields.
 type Index struct {
 	*httptest.Server
 	mu sync.Mutex
-	// Files are by name.
+	// Files are the wheels, by file name.
 	Files map[string][]byte
-	// Hashes are what it says of files where that is not true.
+	// Hashes are false hashes of files, by file name.
 	Hashes map[string]string
-	// Credentials are what it asks for, as user:password; "" for none.
+	// Credentials are required, as user:password; "" for none.
 	Credentials string
-	// Broken has it fail.
+	// Broken makes all requests fail.
 	Broken bool
-	// Asked are methods and paths of all requests.
+	// Asked are the methods and paths of all requests.
 	Asked []string
-	// Hold is waited for before a file is sent; nil for no waiting.
+	// Hold delays files until it is closed; nil for no delay.
 	Hold chan struct{}
-	// Holding is told when somebody waits.
+	// Holding receives a value for each delayed request.
 	Holding chan struct{}
 }
 
-// Start starts an index with the wheels; Close ends it.
+// Start starts an index with the wheels. Close stops it.
 func Start(wheels ...Wheel) (*Index, error) {
 	x := &Index{Files: map[string][]byte{}, Hashes: map[string]string{}, Holding: make(chan struct{}, 100)}
 	if err := x.Add(wheels...); err != nil {
@@ -49,7 +48,7 @@ func Start(wheels ...Wheel) (*Index, error) {
 	return x, nil
 }
 
-// Flag is that by which a server uses it.
+// Flag returns the flag of a server that uses the index.
 func (x *Index) Flag() string { return "--python-index=" + x.URL + "/simple/" }
 
 // Add adds wheels.
@@ -64,7 +63,7 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set changes the index while nobody asks it.
+// Set changes fields between requests.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -113,7 +112,7 @@ func (x *Index) file(w http.ResponseWriter, q *http.Request, name string) {
 	_, _ = w.Write(content)
 }
 
-// page is a project's (PEP 503), whose name the asker has normalised.
+// page answers with the page of a project (PEP 503), whose name is normalised.
 func (x *Index) page(w http.ResponseWriter, q *http.Request, project string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

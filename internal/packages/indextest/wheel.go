@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// Wheel is one in the making.
+// Wheel describes a wheel.
 type Wheel struct {
 	Name, Version string
-	// Requires are as in METADATA.
+	// Requires are the dependencies, as in METADATA.
 	Requires []string
-	// Tag is "py3-none-any" if it is "".
+	// Tag is the tag in the file name; "" for "py3-none-any".
 	Tag string
-	// Files are what it holds besides what tells of it.
+	// Files are the files except metadata.
 	Files map[string]string
-	// Raw are entries that no tool would write, in which there is Hostile.
+	// Raw are unusual entries with the content Hostile.
 	Raw []*zip.FileHeader
 }
 
-// Hostile is what raw entries hold.
+// Hostile is the content of raw entries.
 const Hostile = "/etc/passwd"
 
-// Filename is the one by which an index has it.
+// Filename returns the file name in an index.
 func (w Wheel) Filename() string {
 	tag := w.Tag
 	if tag == "" {
@@ -37,7 +37,7 @@ func (w Wheel) Filename() string {
 
 func (w Wheel) stem() string { return strings.ReplaceAll(w.Name, "-", "_") + "-" + w.Version }
 
-// Pack makes the file, which is the same each time.
+// Pack returns the file. Equal wheels make equal files.
 func (w Wheel) Pack() ([]byte, error) {
 	files := maps.Clone(w.Files)
 	if files == nil {

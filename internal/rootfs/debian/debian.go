@@ -1,10 +1,10 @@
-// Package debian makes root file systems of Debian's packages, with apt and
-// dpkg-deb of this machine, and without root.
+// Package debian makes root file systems from Debian packages. It uses the apt and
+// dpkg-deb of this machine and needs no root.
 //
-// It promises that apt has checked each package against the signature of its
-// archive, that nothing of a package is run, neither its programs nor what its
-// maintainers have run when it is installed, and that nothing of this machine's
-// own packages is used or changed. The same packages give the same bytes.
+// apt checks each package against the signature of its archive. Nothing of a
+// package runs, neither its programs nor its maintainer scripts. The packages of
+// this machine are neither used nor changed. The same packages make the same
+// bytes.
 package debian
 
 import (
@@ -25,34 +25,33 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// Options are what to make a root file system of.
+// Options configure Build.
 type Options struct {
-	// Packages are named as apt-get takes them: python3, python3-numpy=1:1.24.2-1.
+	// Packages are in the syntax of apt-get: python3, python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude are patterns of packages that are left out, though others depend on
-	// them (path/filepath.Match).
+	// Exclude are patterns of packages (path/filepath.Match) that are left out even
+	// if others depend on them.
 	Exclude []string
-	// Suite is the release, such as "trixie", and Mirror the archive. If both are
-	// "" those are used that this machine's apt is set up with.
+	// Suite is the release, such as "trixie". Mirror is the URL of the archive. If
+	// both are "", the configuration of this machine's apt is used.
 	Suite, Mirror string
-	// Dir is for what is needed in passing: the packages, and once more what they
-	// hold.
+	// Dir is for temporary files: the packages and their unpacked content.
 	Dir string
-	// Progress is told how many of total parts of a step are done.
+	// Progress receives the number of completed parts of a step.
 	Progress func(step string, done, total int)
 }
 
-// keyring has the keys of Debian's archive.
+// keyring holds the keys of Debian's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// base are the packages that programs take to be everywhere: a shell and the
+// basePackages returns packages that programs expect everywhere: a shell and the
 // usual tools.
-func base() []string {
+func basePackages() []string {
 	return []string{"base-files", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"}
 }
 
-// Build writes the root file system as a tar archive, and returns the names of
-// the packages in it, sorted.
+// Build writes the root file system as a tar archive. It returns the sorted names
+// of its packages.
 func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err error) {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -79,21 +78,21 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
-	if err := skeleton(files); err != nil {
+	if err := addSkeleton(files); err != nil {
 		return nil, err
 	}
 	for i, deb := range debs {
 		o.Progress("Unpacking packages", i, len(debs))
 		if err := unpack(ctx, files, deb); err != nil {
-			return nil, fmt.Errorf("debian: unpacking %s: %w", filepath.Base(deb), err)
+			return nil, fmt.Errorf("debian: unpack %s: %w", filepath.Base(deb), err)
 		}
 		packages = append(packages, name(deb))
 	}
 	o.Progress("Unpacking packages", len(debs), len(debs))
-	if err := settle(files); err != nil {
+	if err := applyPostinst(files); err != nil {
 		return nil, err
 	}
-	// Any time will do that is always the same.
+	// A constant time, so that the same packages make the same bytes.
 	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	const mib = 1 << 20
 	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {
@@ -101,14 +100,14 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	})
 }
 
-// apt is an apt of its own, to which no package is installed.
+// apt runs apt-get with separate directories, as if no package were installed.
 type apt struct {
 	Options
 	dir string
 }
 
-// download downloads the packages with all that they depend on and returns where
-// they are, sorted by their names.
+// download downloads the packages with their dependencies. It returns the paths,
+// sorted by name.
 func (a *apt) download(ctx context.Context) ([]string, error) {
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
@@ -124,7 +123,7 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	if err := a.run(ctx, "Reading what the archive has", "update"); err != nil {
 		return nil, err
 	}
-	args := append([]string{"install", "--yes", "--download-only", "--no-install-recommends", "--"}, base()...)
+	args := append([]string{"install", "--yes", "--download-only", "--no-install-recommends", "--"}, basePackages()...)
 	if err := a.run(ctx, "Downloading packages", append(args, a.Packages...)...); err != nil {
 		return nil, err
 	}
@@ -132,16 +131,16 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	left := func(deb string) bool {
+	excluded := func(deb string) bool {
 		return slices.ContainsFunc(a.Exclude, func(pattern string) bool {
 			match, _ := filepath.Match(pattern, name(deb))
 			return match
 		})
 	}
-	return slices.DeleteFunc(debs, left), nil
+	return slices.DeleteFunc(debs, excluded), nil
 }
 
-// writeSources names the archives, if they are others than this machine's.
+// writeSources writes the list of archives if the options name one.
 func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
 		return nil
@@ -152,7 +151,7 @@ func (a *apt) writeSources(ctx context.Context) error {
 	mirror, security := a.Mirror, ""
 	if mirror == "" {
 		var err error
-		if mirror, security, err = ownArchives(ctx); err != nil {
+		if mirror, security, err = configuredArchives(ctx); err != nil {
 			return err
 		}
 	}
@@ -173,12 +172,12 @@ func (a *apt) writeSources(ctx context.Context) error {
 	return os.WriteFile(a.sources(), b.Bytes(), 0o644)
 }
 
-// ownArchives are Debian's archive and that of its security team, "" for none, as
-// this machine's apt is set up with them.
-func ownArchives(ctx context.Context) (mirror, security string, err error) {
+// configuredArchives returns the URLs of Debian's archive and of its security
+// updates in the configuration of this machine's apt; "" for no security updates.
+func configuredArchives(ctx context.Context) (mirror, security string, err error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
 	if err != nil {
-		return "", "", fmt.Errorf("debian: asking apt for its archives: %w; name one with --mirror", err)
+		return "", "", fmt.Errorf("debian: read the archives of apt: %w; name one with --mirror", err)
 	}
 	for line := range strings.Lines(string(out)) {
 		switch uri, label, _ := strings.Cut(strings.TrimSpace(line), " "); label {
@@ -196,19 +195,19 @@ func ownArchives(ctx context.Context) (mirror, security string, err error) {
 
 func (a *apt) sources() string { return filepath.Join(a.dir, "etc/sources.list") }
 
-// run runs apt-get (apt.conf(5)) with directories of its own.
+// run runs apt-get (apt.conf(5)) with separate directories.
 func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	options := []string{
 		"Dir::State=" + filepath.Join(a.dir, "state"),
 		"Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"Dir::Log=" + filepath.Join(a.dir, "log"),
-		// Another user could not write to the directory.
+		// The user of apt's sandbox cannot write to the directories.
 		"APT::Sandbox::User=",
 		"APT::Architecture=amd64",
 		"APT::Architectures=amd64",
 		"APT::Update::Error-Mode=any",
-		// Hooks would be run as if this machine's packages changed.
+		// Hooks are for changes of this machine's packages.
 		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
 		"Acquire::Languages=none",
 		"APT::Status-Fd=3",
@@ -232,28 +231,28 @@ func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	a.Progress(step, 0, 100)
 	err = cmd.Start()
 	_ = theirs.Close()
-	told := make(chan struct{})
+	relayed := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(relayed)
 		a.relay(step, status)
 	}()
 	if err == nil {
 		err = cmd.Wait()
 	}
-	<-told
+	<-relayed
 	_ = status.Close()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("debian: apt-get %s: %w: %s", args[0], err, complaint(output.String()))
+		return fmt.Errorf("debian: apt-get %s: %w: %s", args[0], err, errorLines(output.String()))
 	}
 	a.Progress(step, 100, 100)
 	return nil
 }
 
-// relay tells of the progress that apt reports ("README.progress-reporting" of
-// apt: kind, item, percent and text, with colons between).
+// relay reports the progress of apt. Its lines have kind, item, percent and text
+// with colons between ("README.progress-reporting" of apt).
 func (a *apt) relay(step string, status io.Reader) {
 	last := 0
 	for lines := bufio.NewScanner(status); lines.Scan(); {
@@ -266,11 +265,11 @@ func (a *apt) relay(step string, status io.Reader) {
 			a.Progress(step, last, 100)
 		}
 	}
-	_, _ = io.Copy(io.Discard, status) // A line that was too long.
+	_, _ = io.Copy(io.Discard, status) // After a line that is too long.
 }
 
-// complaint is what apt said was wrong.
-func complaint(output string) string {
+// errorLines returns the errors and warnings in the output of apt.
+func errorLines(output string) string {
 	var lines []string
 	for line := range strings.Lines(output) {
 		if strings.HasPrefix(line, "E:") || strings.HasPrefix(line, "W:") || strings.Contains(line, "Depends:") {
@@ -283,17 +282,17 @@ func complaint(output string) string {
 	return strings.Join(lines, "; ")
 }
 
-// name is that of a package, by the name of its file.
+// name returns the name of a package from its file name.
 func name(deb string) string {
 	name, _, _ := strings.Cut(filepath.Base(deb), "_")
 	return name
 }
 
-// unpack adds what a package holds.
+// unpack adds the files of a package.
 func unpack(ctx context.Context, files *tree.Tree, deb string) error {
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -305,12 +304,12 @@ func unpack(ctx context.Context, files *tree.Tree, deb string) error {
 	if err != nil {
 		_ = cmd.Process.Kill()
 	}
-	return errors.Join(err, failed(cmd.Wait(), complaints.String()))
+	return errors.Join(err, failed(cmd.Wait(), messages.String()))
 }
 
-func failed(err error, complaints string) error {
+func failed(err error, messages string) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("dpkg-deb: %w: %s", err, strings.TrimSpace(complaints))
+	return fmt.Errorf("dpkg-deb: %w: %s", err, strings.TrimSpace(messages))
 }

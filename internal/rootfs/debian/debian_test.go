@@ -34,7 +34,7 @@ func unsigned(t *testing.T) string {
 	return "file:" + dir
 }
 
-func TestWhatCannotBeBuiltIsRefusedAndLeavesNothing(t *testing.T) {
+func TestBuildRefusesInvalidOptions(t *testing.T) {
 	t.Parallel()
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -65,7 +65,7 @@ func TestWhatCannotBeBuiltIsRefusedAndLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestLibrariesAndCommandsAreWhereProgramsLookForThem(t *testing.T) {
+func TestApplyPostinstLinksLibrariesAndCommands(t *testing.T) {
 	t.Parallel()
 	files, err := tree.New(t.TempDir())
 	if err != nil {
@@ -79,7 +79,7 @@ func TestLibrariesAndCommandsAreWhereProgramsLookForThem(t *testing.T) {
 	} {
 		err = errors.Join(err, files.File(name, 0o755, []byte(name)))
 	}
-	if err := errors.Join(err, debian.Settle(files)); err != nil {
+	if err := errors.Join(err, debian.ApplyPostinst(files)); err != nil {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]string{

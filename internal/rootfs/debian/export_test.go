@@ -2,10 +2,10 @@ package debian
 
 import "github.com/pyth-on/pyth-on/internal/rootfs/tree"
 
-// Settle is settle, after skeleton.
-func Settle(t *tree.Tree) error {
-	if err := skeleton(t); err != nil {
+// ApplyPostinst is applyPostinst, after addSkeleton.
+func ApplyPostinst(t *tree.Tree) error {
+	if err := addSkeleton(t); err != nil {
 		return err
 	}
-	return settle(t)
+	return applyPostinst(t)
 }

@@ -123,7 +123,7 @@ func many(count, nameLength int) []addition {
 	return all
 }
 
-func TestReadersSeeWhatWasAdded(t *testing.T) {
+func TestWriteIsReadBack(t *testing.T) {
 	t.Parallel()
 	for name, additions := range map[string][]addition{
 		"an empty tree": nil,
@@ -173,7 +173,7 @@ func TestReadersSeeWhatWasAdded(t *testing.T) {
 	}
 }
 
-func TestReadersSeeAnyTree(t *testing.T) {
+func TestWriteIsReadBackForAnyTree(t *testing.T) {
 	t.Parallel()
 	name := rapid.OneOf(
 		rapid.StringMatching(`[a-e]`),
@@ -224,7 +224,7 @@ func TestReadersSeeAnyTree(t *testing.T) {
 	})
 }
 
-func TestAMistakeIsTheErrorOfWrite(t *testing.T) {
+func TestWriteReturnsErrorsOfTheTree(t *testing.T) {
 	t.Parallel()
 	for name, additions := range map[string][]addition{
 		"a file twice":                      {file("a", 0o644, ""), file("a", 0o644, "")},
@@ -256,7 +256,7 @@ func TestAMistakeIsTheErrorOfWrite(t *testing.T) {
 	}
 }
 
-func TestContentThatIsNotWhatItWasSaidToBeIsAnError(t *testing.T) {
+func TestWriteRefusesContentOfAnotherSize(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	reader := func(r io.Reader) func() (io.ReadCloser, error) {
@@ -286,7 +286,7 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-func TestWriteTellsProgressAndStopsWhenAsked(t *testing.T) {
+func TestWriteReportsProgressAndCanBeCanceled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	tree := erofs.NewTree(epoch)
@@ -309,7 +309,7 @@ func TestWriteTellsProgressAndStopsWhenAsked(t *testing.T) {
 	}
 }
 
-func TestProgressEndsAtTheSizeOfTheImage(t *testing.T) {
+func TestWriteReportsTheSizeOfTheImage(t *testing.T) {
 	t.Parallel()
 	tree := erofs.NewTree(epoch)
 	tree.File("a", 0o644, erofs.Bytes(make([]byte, 5000)))
@@ -324,7 +324,7 @@ func TestProgressEndsAtTheSizeOfTheImage(t *testing.T) {
 	}
 }
 
-func TestADamagedSuperblockIsNoticed(t *testing.T) {
+func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	t.Parallel()
 	image, err := write([]addition{file("a", 0o644, "a")})
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The numbers and structures of the on-disk format, all little endian:
+// Constants and structures of the on-disk format, little endian. The names follow
 // fs/erofs/erofs_fs.h of Linux.
 const (
 	superMagic  = 0xe0f5e1e2
@@ -16,7 +16,7 @@ const (
 	blockBits = 12
 	blockSize = 1 << blockBits
 
-	// slotBits: a node is known by its inode's offset in slots of 32 bytes.
+	// slotBits: the number of an inode is its offset in slots of 32 bytes.
 	slotBits  = 5
 	inodeSize = 1 << slotBits
 
@@ -35,7 +35,7 @@ const (
 	modeSticky = 0o001000
 )
 
-// fileType is how a directory tells the type of an entry.
+// fileType returns the type of an entry in a directory.
 func fileType(mode uint16) uint8 {
 	switch mode & modeType {
 	case modeDir:
@@ -47,8 +47,8 @@ func fileType(mode uint16) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image, which must
-// hold all else it is to hold: the checksum is over that.
+// putSuper writes the superblock into the first block of the image. The block must
+// have its other content already, since the checksum includes it.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian
@@ -57,7 +57,7 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	b[12] = blockBits
 	le.PutUint16(b[14:], uint16(root))
 	le.PutUint64(b[16:], uint64(inodes))
-	// A compact inode has no time of its own, but that of the superblock.
+	// A compact inode has no time; the superblock has one for all.
 	le.PutUint64(b[24:], uint64(modTime.Unix()))
 	le.PutUint32(b[36:], uint32(blocks))
 	// Left at zero: extension slots, nanoseconds, where inodes start (at the

@@ -18,12 +18,12 @@ const (
 	maxName = 255
 	// maxTarget is the longest target of a symbolic link, in bytes.
 	maxTarget = blockSize - 1
-	// maxSubdirs is how many directories one may hold: a compact inode counts
-	// its links in 16 bits, two of which are a directory's own.
+	// maxSubdirs is the largest number of directories in one. A compact inode counts
+	// links in 16 bits, and a directory has two links to itself.
 	maxSubdirs = math.MaxUint16 - 2
 )
 
-// Content is what a file holds.
+// Content is the content of a file.
 type Content struct {
 	// Size is in bytes, below 4 GiB.
 	Size int64
@@ -31,17 +31,16 @@ type Content struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// Bytes is content in memory.
+// Bytes returns content in memory.
 func Bytes(b []byte) Content {
 	return Content{Size: int64(len(b)), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(b)), nil
 	}}
 }
 
-// Tree is a file system in the making. Paths are as in io/fs: slashes between
-// names, none at either end, "." for the root. Directories on the way to an
-// entry are made with mode 0755. The first mistake in what is added is the
-// error of Write.
+// Tree is a file system that is being built. Paths are as in io/fs: slashes between
+// names, none at either end, "." for the root. Missing parents of an entry are made
+// with mode 0755. Write returns the first error of the other methods.
 type Tree struct {
 	root    *node
 	modTime time.Time
@@ -52,12 +51,12 @@ type Tree struct {
 type node struct {
 	mode     uint16
 	children map[string]*node
-	// made is whether a directory was asked for rather than on the way.
+	// made reports that Dir made the directory, and not an entry below it.
 	made    bool
 	content Content
 	target  string
 
-	// Where the node is in the image; set by the layout.
+	// The position of the node in the image, set by the layout.
 	parent *node
 	nid    uint64
 	block  uint32
@@ -65,7 +64,7 @@ type node struct {
 	data   []byte
 }
 
-// NewTree returns an empty tree. Every entry gets the time, to the second.
+// NewTree returns an empty tree. All entries get the time, in whole seconds.
 func NewTree(modTime time.Time) *Tree {
 	return &Tree{root: newDir(), modTime: modTime}
 }
@@ -74,7 +73,7 @@ func newDir() *node {
 	return &node{mode: modeDir | 0o755, children: make(map[string]*node)}
 }
 
-// Dir adds a directory, or sets the mode of one that was on the way.
+// Dir adds a directory, or sets the mode of one that was made as a parent.
 func (t *Tree) Dir(path string, mode fs.FileMode) {
 	bits, err := permissions(mode)
 	if err != nil {
@@ -103,7 +102,7 @@ func (t *Tree) Dir(path string, mode fs.FileMode) {
 func (t *Tree) File(path string, mode fs.FileMode, content Content) {
 	bits, err := permissions(mode)
 	if err == nil && (content.Size < 0 || content.Size > math.MaxUint32) {
-		err = errors.New("a file holds less than 4 GiB")
+		err = errors.New("a file must be smaller than 4 GiB")
 	}
 	if err != nil {
 		t.fail(path, err)
@@ -115,7 +114,7 @@ func (t *Tree) File(path string, mode fs.FileMode, content Content) {
 // Symlink adds a symbolic link.
 func (t *Tree) Symlink(path, target string) {
 	if target == "" || len(target) > maxTarget || strings.ContainsRune(target, 0) {
-		t.fail(path, fmt.Errorf("a link's target has 1 to %d bytes, none of them zero", maxTarget))
+		t.fail(path, fmt.Errorf("the target of a link must have 1 to %d bytes, none of them zero", maxTarget))
 		return
 	}
 	t.add(path, &node{mode: modeLink | 0o777, target: target})
@@ -132,8 +131,7 @@ func (t *Tree) add(path string, n *node) {
 	}
 }
 
-// parent returns the directory that path is in and its name there; nil after a
-// mistake.
+// parent returns the directory of the path and the last name; nil after an error.
 func (t *Tree) parent(path string) (*node, string) {
 	if !fs.ValidPath(path) || path == "." || strings.ContainsRune(path, 0) {
 		t.fail(path, fs.ErrInvalid)
@@ -143,7 +141,7 @@ func (t *Tree) parent(path string) (*node, string) {
 	dir := t.root
 	for i, name := range names {
 		if len(name) > maxName {
-			t.fail(path, fmt.Errorf("a name has at most %d bytes", maxName))
+			t.fail(path, fmt.Errorf("a name must have at most %d bytes", maxName))
 			return nil, ""
 		}
 		if i == len(names)-1 {
@@ -160,17 +158,17 @@ func (t *Tree) parent(path string) (*node, string) {
 		}
 		dir = next
 	}
-	return nil, "" // Not reached: a path has a last name.
+	return nil, "" // Unreachable: every path has a last name.
 }
 
 func (t *Tree) fail(path string, err error) {
 	if t.err == nil {
-		t.err = fmt.Errorf("erofs: adding %q: %w", path, err)
+		t.err = fmt.Errorf("erofs: add %q: %w", path, err)
 	}
 }
 
-// permissions are the mode bits of the format. Images are for untrusted
-// programs, so what would raise privileges is refused, not dropped.
+// permissions returns the mode bits of the format. Images are for untrusted
+// programs, so bits that raise privileges are refused.
 func permissions(mode fs.FileMode) (uint16, error) {
 	if mode&^(fs.ModePerm|fs.ModeSticky) != 0 {
 		return 0, fmt.Errorf("mode %v is more than permissions and the sticky bit", mode)
@@ -182,5 +180,5 @@ func permissions(mode fs.FileMode) (uint16, error) {
 	return bits, nil
 }
 
-// names are the names of a directory's children, sorted.
+// names returns the sorted names of a directory's children.
 func (n *node) names() []string { return slices.Sorted(maps.Keys(n.children)) }

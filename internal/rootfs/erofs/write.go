@@ -10,10 +10,10 @@ import (
 	"slices"
 )
 
-// Write writes the image of the tree to w. After each part, progress (if not
-// nil) is told how many bytes of how many are written. It returns the first
-// mistake in what was added, an error of w or of a file's content, or that of
-// ctx; w then holds nothing of use. A tree is written once.
+// Write writes the image of the tree to w. After each part it calls progress, unless
+// that is nil, with the written and the total bytes. It returns the first error of
+// the tree, of w, of a file's content, or of ctx; the image is unusable then. Write
+// is called once.
 func (t *Tree) Write(ctx context.Context, w io.Writer, progress func(written, total int64)) error {
 	if t.err != nil {
 		return t.err
@@ -44,12 +44,12 @@ func (t *Tree) Write(ctx context.Context, w io.Writer, progress func(written, to
 	return out.Flush()
 }
 
-// layout is where everything of an image is: the superblock and the inodes,
+// layout has the positions of all parts of an image: the superblock and the inodes,
 // then the data of directories, of links, and of files.
 type layout struct {
 	tree  *Tree
 	nodes []*node
-	// data is what has data blocks, in their order.
+	// data are the nodes with data blocks, in order.
 	data   []*node
 	blocks int64
 }
@@ -76,7 +76,7 @@ func (t *Tree) layout() (*layout, error) {
 			n.block = uint32(l.blocks)
 			l.blocks += blocks(n.size)
 			if l.blocks > math.MaxUint32 {
-				return nil, errors.New("erofs: an image has at most 2^32 blocks")
+				return nil, errors.New("erofs: the image has more than 2^32 blocks")
 			}
 			l.data = append(l.data, n)
 		}
@@ -84,7 +84,7 @@ func (t *Tree) layout() (*layout, error) {
 	return l, nil
 }
 
-// collect lists n and all below it, parents first.
+// collect lists n and all nodes below it, parents first.
 func (l *layout) collect(n, parent *node) {
 	n.parent = parent
 	l.nodes = append(l.nodes, n)
@@ -93,13 +93,12 @@ func (l *layout) collect(n, parent *node) {
 	}
 }
 
-// measure sets the size of the node's data, and the data itself where that is
-// the writer's own.
+// measure sets the size of the node's data, and the data of directories and links.
 func (n *node) measure() error {
 	switch n.mode & modeType {
 	case modeDir:
 		if n.subdirs() > maxSubdirs {
-			return fmt.Errorf("erofs: a directory holds at most %d directories", maxSubdirs)
+			return fmt.Errorf("erofs: a directory has more than %d directories", maxSubdirs)
 		}
 		n.data = n.dirents()
 	case modeLink:
@@ -109,7 +108,7 @@ func (n *node) measure() error {
 		return nil
 	}
 	if int64(len(n.data)) > math.MaxUint32 {
-		return errors.New("erofs: a directory's entries take less than 4 GiB")
+		return errors.New("erofs: the entries of a directory exceed 4 GiB")
 	}
 	n.size = uint32(len(n.data))
 	return nil
@@ -125,8 +124,8 @@ func (n *node) subdirs() int {
 	return count
 }
 
-// dirents are the entries of a directory, sorted by name: blocks that each
-// hold entries and then their names.
+// dirents returns the entries of a directory, sorted by name. Each block has entries
+// and then their names.
 func (n *node) dirents() []byte {
 	names := append(n.names(), ".", "..")
 	slices.Sort(names)
@@ -160,13 +159,13 @@ func (n *node) dirents() []byte {
 	return data
 }
 
-// inodeBytes is room for the superblock and the inodes in whole blocks.
+// inodeBytes returns the size of the superblock and the inodes, in whole blocks.
 func (l *layout) inodeBytes() []byte {
 	size := superOffset + superSize + len(l.nodes)*inodeSize
 	return make([]byte, (size+blockSize-1)&^(blockSize-1))
 }
 
-// inodes are the superblock and the inodes.
+// inodes returns the superblock and the inodes.
 func (l *layout) inodes() []byte {
 	b := l.inodeBytes()
 	for i, n := range l.nodes {
@@ -191,13 +190,13 @@ func (n *node) write(w io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	// One byte more is asked for, so that a file that grew is noticed.
+	// Reading one more byte detects a file that grew.
 	size, err := io.Copy(w, io.LimitReader(r, n.content.Size+1))
 	if err == nil && size != n.content.Size {
-		err = fmt.Errorf("erofs: a file of %d bytes was said to have %d", size, n.content.Size)
+		err = fmt.Errorf("erofs: a file has %d bytes instead of %d", size, n.content.Size)
 	}
 	return err
 }
 
-// blocks is how many blocks so many bytes take.
+// blocks returns the number of blocks for the bytes.
 func blocks(size uint32) int64 { return (int64(size) + blockSize - 1) >> blockBits }

@@ -1,7 +1,7 @@
-// Package node finds the Node binary that sandboxes get: one of the
-// operator's own, or the pinned release, fetched once from an npm registry.
+// Package node provides the Node binary for sandboxes: a binary of the operator,
+// or a pinned release, which it downloads once from an npm registry.
 //
-// It promises that what was fetched is, bit for bit, the release whose hash is
-// in this package, wherever it came from; that a file with its name is whole;
-// and that a fetch which fails or is interrupted leaves nothing in its place.
+// A downloaded release has the hash in this package, whatever registry it came
+// from. A file with its final name is complete. A download that fails or is
+// interrupted leaves no such file.
 package node

@@ -18,19 +18,19 @@ import (
 	"time"
 )
 
-// binaryInPackage is where npm's packages of Node have it.
+// binaryInPackage is the path of the binary in npm's packages of Node.
 const binaryInPackage = "package/bin/node"
 
-// stallTimeout is how long a registry may say nothing.
+// stallTimeout is the longest time without a byte from the registry.
 const stallTimeout = time.Minute
 
 var (
-	errIntegrity = errors.New("what the registry sent is not the release: its hash differs")
-	errTooLarge  = errors.New("what the registry sends is larger than the release can be")
-	errStalled   = errors.New("the registry does not answer")
+	errIntegrity = errors.New("the package from the registry does not have the hash of the release")
+	errTooLarge  = errors.New("the package from the registry is larger than the release")
+	errStalled   = errors.New("the registry stalled")
 )
 
-// fetch fetches the release and returns the path of its binary.
+// fetch downloads the release and returns the path of its binary.
 func (s *store) fetch(ctx context.Context) (string, error) {
 	registry := s.Registry
 	if registry == "" {
@@ -51,7 +51,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The default transport honours the proxies of the environment.
+	// The default transport uses the proxies of the environment.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", because(ctx, err)
@@ -72,7 +72,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// because is why the context ended, if it did.
+// because returns the cause of the end of the context; nil if it has not ended.
 func because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -80,7 +80,7 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// address is where a registry has the release.
+// address returns the URL of the release in a registry.
 func (r release) address(registry string) (string, error) {
 	u, err := url.Parse(registry)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -89,8 +89,8 @@ func (r release) address(registry string) (string, error) {
 	return u.JoinPath(r.name, "-", r.name+"-"+r.version+".tgz").String(), nil
 }
 
-// install takes the binary out of the package and gives it its name once the
-// hash of the whole package has proven right.
+// install extracts the binary. The file gets its final name if the package has the
+// pinned hash.
 func (s *store) install(body io.Reader) (path string, err error) {
 	f, err := os.CreateTemp(s.Dir, temporaryPrefix+"*")
 	if err != nil {
@@ -105,8 +105,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// What follows the archive counts for the hash. A package that is not the
-	// release is told as that, whatever else is wrong with it.
+	// The hash includes the rest after the archive. A wrong hash takes precedence over
+	// other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -138,8 +138,7 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	return path, errors.Join(d.Sync(), d.Close())
 }
 
-// extract writes the one file that is wanted; no other name, and no link, has
-// any effect.
+// extract writes the one wanted file. It ignores all other entries.
 func extract(w io.Writer, compressed io.Reader) error {
 	content, err := gzip.NewReader(compressed)
 	if err != nil {
@@ -165,7 +164,7 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader fails when there is more than was expected.
+// limitedReader fails when there are more bytes than expected.
 type limitedReader struct {
 	r    io.Reader
 	left int64
@@ -179,7 +178,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// progressReader tells how much was read, and that something was.
+// progressReader reports the number of bytes and restarts the stall timer.
 type progressReader struct {
 	r       io.Reader
 	stalled *time.Timer
@@ -195,7 +194,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.stalled.Reset(stallTimeout)
 	p.done += int64(n)
-	// The last part is told when all is well.
+	// The last part is reported after the checks.
 	if parts := int(p.done / mib); parts > p.told && p.done < p.total {
 		p.told = parts
 		p.tell(parts, p.parts())
@@ -207,5 +206,5 @@ func (p *progressReader) parts() int { return int((max(p.total, p.done) + mib - 
 
 func (p *progressReader) finish() { p.tell(p.parts(), p.parts()) }
 
-// trimmed is the one line that a command printed.
+// trimmed returns the output of a command without surrounding space.
 func trimmed(output []byte) string { return strings.TrimSpace(string(output)) }

@@ -18,17 +18,17 @@ const (
 	namePrefix = "node-"
 	lockName   = "node.lock"
 	lockRetry  = 50 * time.Millisecond
-	// temporaryPrefix begins the names of what is being fetched.
+	// temporaryPrefix begins the names of unfinished downloads.
 	temporaryPrefix = ".node-fetch-"
 )
 
-// Options say where Node may come from.
+// Options configure Find and Fetch.
 type Options struct {
-	// Dir is the directory in which a fetched binary is kept.
+	// Dir is the directory of downloaded binaries.
 	Dir string
-	// Registry is the URL of the npm registry; "" has npm say it.
+	// Registry is the URL of the npm registry; "" for that of npm's configuration.
 	Registry string
-	// Progress is told how many of total parts of a step are done; nil for none.
+	// Progress receives the number of completed parts of a step; nil for none.
 	Progress func(step string, done, total int)
 
 	release release
@@ -37,12 +37,12 @@ type Options struct {
 // Binary is a Node binary on this machine.
 type Binary struct {
 	Path string
-	// Version is what it says of itself, such as "24.21.0".
+	// Version is the output of --version, such as "24.21.0".
 	Version string
 }
 
-// Find returns the pinned release from the directory; nil if it has not been
-// fetched.
+// Find returns the pinned release from the directory; nil if it is not
+// downloaded.
 func Find(options Options) (*Binary, error) {
 	s := options.store()
 	path, err := s.find()
@@ -52,8 +52,8 @@ func Find(options Options) (*Binary, error) {
 	return s.binary(path), nil
 }
 
-// Fetch returns the pinned release, which it fetches unless it is there. One of
-// several processes that do so at once fetches, and the others wait.
+// Fetch returns the pinned release, and downloads it unless the directory has it.
+// Of several processes one downloads while the others wait.
 func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	s := options.store()
 	if b, err := Find(options); b != nil || err != nil {
@@ -65,7 +65,7 @@ func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	lock := flock.New(filepath.Join(s.Dir, lockName), flock.SetPermissions(0o600))
 	defer lock.Close()
 	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
-		return nil, fmt.Errorf("nodejs: locking %s: %w", s.Dir, err)
+		return nil, fmt.Errorf("nodejs: lock %s: %w", s.Dir, err)
 	}
 	if b, err := Find(options); b != nil || err != nil {
 		return b, err
@@ -75,12 +75,12 @@ func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	}
 	path, err := s.fetch(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("nodejs: fetching Node %s: %w", s.release.version, err)
+		return nil, fmt.Errorf("nodejs: download Node %s: %w", s.release.version, err)
 	}
 	return s.binary(path), nil
 }
 
-// store is a directory of fetched binaries.
+// store is a directory of downloaded binaries.
 type store struct{ Options }
 
 func (o Options) store() *store {
@@ -97,11 +97,11 @@ func (s *store) binary(path string) *Binary {
 	return &Binary{Path: path, Version: s.release.version}
 }
 
-// prefix begins the name of the release's binary. The checksum of its content
-// follows, so that one look at the file tells if it is damaged.
+// prefix returns the first part of the binary's file name. The checksum of its
+// content follows, so that damage is found by reading the file.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
-// find returns the path of the binary, "" if there is none that is whole.
+// find returns the path of the binary, "" if there is none that is intact.
 func (s *store) find() (string, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -123,9 +123,8 @@ func (s *store) find() (string, error) {
 
 func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
 
-// removeOthers removes damaged binaries, other releases, which other versions
-// of this program fetched, and what killed processes left. No image needs them
-// once it is made.
+// removeOthers removes damaged binaries, other releases and unfinished downloads of
+// killed processes. Images have copies, so that they do not need these files.
 func (s *store) removeOthers() error {
 	entries, err := os.ReadDir(s.Dir)
 	for _, e := range entries {
@@ -136,7 +135,7 @@ func (s *store) removeOthers() error {
 	return err
 }
 
-// checksum is the CRC-32C of a file: it finds damage by accident fast.
+// checksum returns the CRC-32C of a file. It detects accidental damage fast.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {

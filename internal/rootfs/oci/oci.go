@@ -1,10 +1,9 @@
-// Package oci reads container images from files: those that `docker save` and
-// `podman save` write, OCI image layouts in a tar file, and plain tar files of a
-// root file system, such as `docker export` makes.
+// Package oci reads container images from files. It supports the files of `docker
+// save` and `podman save`, OCI image layouts in a tar file, and plain tar files of a
+// root file system, such as those of `docker export`.
 //
-// It promises that nothing but blobs under their digests is unpacked, below a
-// temporary directory, and that a layer which is not the one that its image
-// names is an error.
+// It unpacks only blobs with their digests, below a temporary directory. A layer
+// whose digest differs from the one in its image is an error.
 package oci
 
 import (
@@ -26,22 +25,21 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Image is a container image, or what serves as one. Close must be called.
+// Image is a container image, or a plain root file system. The caller closes it.
 type Image struct {
 	layers []layer
 	dir    string
 }
 
-// layer is a tar archive to be laid over those before it.
+// layer is a tar archive that is applied after those before it.
 type layer struct {
 	open func() (io.ReadCloser, error)
-	// digest is the SHA-256 of what is read, in hexadecimal; "" where no image
-	// says it.
+	// digest is the required SHA-256 of the content in hexadecimal; "" if the image has
+	// none.
 	digest string
 }
 
-// Open opens the file. What has to be unpacked goes to a temporary directory in
-// dir until Close.
+// Open opens the file. It unpacks blobs to a temporary directory in dir, until Close.
 func Open(file, dir string) (*Image, error) {
 	docker, ociLayout, err := kind(file)
 	if err != nil {
@@ -62,7 +60,7 @@ func Open(file, dir string) (*Image, error) {
 	return i, nil
 }
 
-// Close removes what was unpacked.
+// Close removes the unpacked blobs.
 func (i *Image) Close() error {
 	if i.dir == "" {
 		return nil
@@ -70,8 +68,8 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls use with each layer, a tar archive, in their order. Progress is
-// told how many of how many are read.
+// Layers calls use with the tar archive of each layer, in order. Progress receives
+// the number of layers that were read.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -99,9 +97,9 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind looks for what marks an image: the manifest of `docker save`, which also
-// those have that are OCI layouts beside, or the mark of a layout (OCI image
-// specification, "Image Layout").
+// kind finds the files that identify an image: the manifest of `docker save`, which
+// some OCI layouts also have, or the file of a layout (OCI image specification, "Image
+// Layout").
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"
@@ -111,7 +109,7 @@ func kind(file string) (docker, ociLayout bool, err error) {
 	return docker, ociLayout, err
 }
 
-// names calls visit for each file of a tar file.
+// names calls visit for each entry of a tar file.
 func names(file string, visit func(name string, content io.Reader) error) error {
 	r, err := openTar(file)
 	if err != nil {
@@ -125,7 +123,7 @@ func names(file string, visit func(name string, content io.Reader) error) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("it is no tar file: %w", err)
+			return fmt.Errorf("it is not a tar file: %w", err)
 		}
 		if h.Typeflag == tar.TypeReg {
 			if err := visit(path.Clean(h.Name), archive); err != nil {
@@ -143,7 +141,7 @@ func openTar(file string) (io.ReadCloser, error) {
 	}
 	head := make([]byte, 2)
 	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, errors.Join(fmt.Errorf("it is no tar file: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("it is not a tar file: %w", err), f.Close())
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -181,7 +179,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
 		return err
 	}
-	// What belongs to an image layout.
+	// Files of an image layout.
 	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
 	err = names(file, func(name string, content io.Reader) error {
 		if !blob.MatchString(name) {
@@ -212,8 +210,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image of an index that is for machines like this one, also
-// of an index in it.
+// choose returns the image for this machine in an index or an index below it.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -247,7 +244,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 	return found[0], nil
 }
 
-// use takes the layers of an image.
+// use adds the layers of an image.
 func (i *Image) use(image v1.Image) error {
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -260,10 +257,10 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	// Asked itself, a layer would say what it is instead of what it should be.
+	// The config names the required digests. A layer itself only knows its actual one.
 	ids := config.RootFS.DiffIDs
 	if len(ids) != len(layers) {
-		return fmt.Errorf("it has %d layers, of which it names %d", len(layers), len(ids))
+		return fmt.Errorf("it has %d layers, but its configuration names %d", len(layers), len(ids))
 	}
 	for n, l := range layers {
 		i.layers = append(i.layers, layer{open: l.Uncompressed, digest: ids[n].Hex})

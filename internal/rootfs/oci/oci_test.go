@@ -149,7 +149,7 @@ func read(t *testing.T, file string) ([]string, error) {
 	return names, err
 }
 
-func TestLayersComeInTheirOrder(t *testing.T) {
+func TestLayersAreInOrder(t *testing.T) {
 	t.Parallel()
 	var packed bytes.Buffer
 	gz := gzip.NewWriter(&packed)
@@ -179,7 +179,7 @@ func TestLayersComeInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoImageIsRefused(t *testing.T) {
+func TestOpenRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
 	// damage changes a layer but not its name.
 	damage := func(dir string) {
@@ -211,8 +211,8 @@ func TestWhatIsNoImageIsRefused(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct{ file, want string }{
-		"text":                        {write(t, []byte("text, and more of it")), "no tar file"},
-		"nothing":                     {write(t, nil), "no tar file"},
+		"text":                        {write(t, []byte("text, and more of it")), "not a tar file"},
+		"nothing":                     {write(t, nil), "not a tar file"},
 		"two images":                  {saved(t, image(t, "amd64", "a"), image(t, "amd64", "b")), "2 images"},
 		"an image for other machines": {saved(t, image(t, "arm64", "a")), "for arm64"},
 		"a layout for other machines": {laidOut(t, unchanged, image(t, "arm64", "a")), "0 images"},

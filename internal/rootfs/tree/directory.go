@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// Directory adds what is in a directory of this machine. It follows no link,
-// and reads what files hold later: they must stay until the tree was used.
+// Directory adds the content of a directory of this machine. It follows no links. It
+// reads files later: they must stay until the tree is no longer used.
 func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -41,7 +41,7 @@ func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	})
 }
 
-// openRegular opens a file that was one when the directory was listed.
+// openRegular opens a file that was regular when the directory was listed.
 func openRegular(root *os.Root, path string) (io.ReadCloser, error) {
 	before, err := root.Lstat(path)
 	if err != nil {

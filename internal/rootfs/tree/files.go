@@ -1,10 +1,9 @@
-// Package tree holds a root file system while it is put together from the
-// layers of an image, from packages or from a directory.
+// Package tree builds a root file system from the layers of an image, from packages
+// or from a directory.
 //
-// It promises that nothing that it is given leads it out of that file system:
-// paths, and links on the way, are resolved within it and never on this
-// machine; devices, sockets and pipes are left out, and so are the bits that
-// raise privileges. What files hold is on disk, in a spool, and not in memory.
+// Its input is untrusted. Paths, and links in them, are resolved within the tree and
+// never on this machine. Devices, sockets, pipes and mode bits that raise privileges
+// are left out. The content of files is on disk, in a spool, and not in memory.
 package tree
 
 import (
@@ -20,17 +19,16 @@ import (
 )
 
 const (
-	// maxEntries bounds what is kept in memory: an image of a whole
-	// distribution has some hundred thousand.
+	// maxEntries limits the memory of a tree. The image of a whole distribution has some
+	// hundred thousand entries.
 	maxEntries = 2_000_000
-	// maxLinks is how many links are followed on the way to one path, as Linux
-	// does (path_resolution(7)).
+	// maxLinks limits the links in one path, as Linux does (path_resolution(7)).
 	maxLinks = 40
 	// maxName and maxTarget are Linux's NAME_MAX and PATH_MAX, in bytes.
 	maxName   = 255
 	maxTarget = 4095
-	// maxFile is what a file holds at most in an image (package erofs), and
-	// maxSpool what all do: a small archive may stand for very much.
+	// maxFile is the largest file of an image (package erofs). maxSpool limits all files
+	// together: a small archive may unpack to a very large tree.
 	maxFile  = 4<<30 - 1
 	maxSpool = 64 << 30
 )
@@ -39,25 +37,24 @@ const (
 type Entry struct {
 	// Mode has the type, the permissions and the sticky bit.
 	Mode fs.FileMode
-	// Target is where a link points to.
+	// Target is the target of a link.
 	Target string
-	// Size is that of a file, in bytes.
+	// Size is the size of a file in bytes.
 	Size int64
-	// Open returns what a file holds.
+	// Open returns the content of a file.
 	Open func() (io.ReadCloser, error)
 }
 
-// node is an entry with what is below it. Files that are hard links of each
-// other share what they hold.
+// node is an entry with its children. Hard links of one file share its content.
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the one that the entry came with.
+	// layer is the number of the layer with the entry.
 	layer int
 }
 
-// Tree is a root file system. Paths are as in io/fs, or begin with a slash. It
-// is used by one goroutine.
+// Tree is a root file system. Paths are as in io/fs, or begin with a slash. Only one
+// goroutine may use it.
 type Tree struct {
 	root    *node
 	entries int
@@ -66,8 +63,8 @@ type Tree struct {
 	spooled int64
 }
 
-// New returns an empty tree. What its files hold is kept in a temporary file in
-// the directory, which has no name and is gone with Close.
+// New returns an empty tree. The content of files is in a temporary file in the
+// directory, which has no name and ends with Close.
 func New(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -79,15 +76,15 @@ func New(dir string) (*Tree, error) {
 	return &Tree{root: newDir(), spool: spool}, nil
 }
 
-// Close ends the use of the tree and of what its files hold.
+// Close frees the content of files. The tree is unusable afterwards.
 func (t *Tree) Close() error { return t.spool.Close() }
 
 func newDir() *node {
 	return &node{Entry: Entry{Mode: fs.ModeDir | 0o755}, children: make(map[string]*node)}
 }
 
-// Dir adds a directory, or sets the mode of one that is there. Whatever else is
-// at the path is replaced.
+// Dir adds a directory, or sets the mode of an existing one. It replaces any other
+// entry at the path.
 func (t *Tree) Dir(path string, mode fs.FileMode) error {
 	return t.put(path, func(have *node) (*node, error) {
 		n := newDir()
@@ -99,7 +96,7 @@ func (t *Tree) Dir(path string, mode fs.FileMode) error {
 	})
 }
 
-// Link adds a symbolic link in place of what is at the path.
+// Link adds a symbolic link. It replaces an entry at the path.
 func (t *Tree) Link(path, target string) error {
 	if target == "" || len(target) > maxTarget || strings.ContainsRune(target, 0) {
 		return fmt.Errorf("files: %q: a link's target has 1 to %d bytes, none of them zero", path, maxTarget)
@@ -109,7 +106,7 @@ func (t *Tree) Link(path, target string) error {
 	})
 }
 
-// File adds a file in place of what is at the path.
+// File adds a file. It replaces an entry at the path.
 func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	return t.put(path, func(*node) (*node, error) {
 		return &node{Entry: Entry{
@@ -119,7 +116,7 @@ func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	})
 }
 
-// Spool adds a file with what the reader has, to its end.
+// Spool adds a file with the content of the reader.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func(*node) (*node, error) {
 		at := t.spooled
@@ -132,10 +129,10 @@ func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	})
 }
 
-// allowed are the bits of a mode that are kept.
+// allowed are the accepted bits of a mode.
 func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
 
-// put sets what is at the path to what is made of what is there.
+// put replaces the entry at the path by the result of a function of it.
 func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -167,8 +164,8 @@ func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	return nil
 }
 
-// parent returns the directory that the path is in, which is made if need be,
-// and its name there; nil for the root.
+// parent returns the directory of the path, which it makes if it is missing, and the
+// last name; nil for the root.
 func (t *Tree) parent(path string) (*node, string, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -182,7 +179,7 @@ func (t *Tree) parent(path string) (*node, string, error) {
 	return dir, last, nil
 }
 
-// split returns the names that the path has. No name leads upwards.
+// split returns the names of the path. It refuses names that lead upwards.
 func split(path string) ([]string, error) {
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
@@ -197,8 +194,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk returns what is at the names, through links. With making, directories
-// that are not there are made.
+// walk returns the node at the names, through links. With making it makes missing
+// directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
@@ -243,7 +240,7 @@ func (t *Tree) walk(names []string, making bool) (*node, error) {
 	return at, nil
 }
 
-// Remove removes what is at the path with all below it, if there is something.
+// Remove removes the entry at the path with all entries below it, if it exists.
 func (t *Tree) Remove(path string) error {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -256,7 +253,7 @@ func (t *Tree) Remove(path string) error {
 	return nil
 }
 
-// Stat returns what is at the path, through links.
+// Stat returns the entry at the path, through links.
 func (t *Tree) Stat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil {
@@ -269,7 +266,7 @@ func (t *Tree) Stat(path string) (Entry, error) {
 	return n.Entry, nil
 }
 
-// Lstat returns what is at the path: a link, if one is there.
+// Lstat returns the entry at the path, which may be a link.
 func (t *Tree) Lstat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -286,7 +283,7 @@ func (t *Tree) Lstat(path string) (Entry, error) {
 	return parent.children[names[last]].Entry, nil
 }
 
-// Names are those in the directory at the path, sorted; none if there is no
+// Names returns the sorted names in the directory at the path; none if there is no
 // directory.
 func (t *Tree) Names(path string) []string {
 	names, err := split(path)
@@ -300,9 +297,8 @@ func (t *Tree) Names(path string) []string {
 	return slices.Sorted(maps.Keys(n.children))
 }
 
-// Walk calls visit for all below the root, parents first, in the order of
-// names. What visit removes or adds below the path that it was called with is
-// seen.
+// Walk calls visit for all entries below the root, by name and parents first. visit
+// may remove and add entries below its path; Walk visits those added.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {

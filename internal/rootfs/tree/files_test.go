@@ -100,7 +100,7 @@ func listing(t testing.TB, files *tree.Tree) map[string]string {
 	return all
 }
 
-func TestLayers(t *testing.T) {
+func TestLayerAppliesWhiteouts(t *testing.T) {
 	t.Parallel()
 	type layer = []tar.Header
 	for name, c := range map[string]struct {
@@ -180,7 +180,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-func TestWhatLeadsOutOfTheRootIsRefused(t *testing.T) {
+func TestTreeRefusesPathsOutOfTheRoot(t *testing.T) {
 	t.Parallel()
 	loop := []tar.Header{link("a", "b"), link("b", "a"), file("a/x", "1")}
 	for name, headers := range map[string][]tar.Header{
@@ -206,7 +206,7 @@ func TestWhatLeadsOutOfTheRootIsRefused(t *testing.T) {
 	}
 }
 
-func TestBitsThatRaisePrivilegesAreDropped(t *testing.T) {
+func TestTreeDropsSetuid(t *testing.T) {
 	t.Parallel()
 	files := newTree(t)
 	su := file("su", "x")
@@ -223,7 +223,7 @@ func TestBitsThatRaisePrivilegesAreDropped(t *testing.T) {
 	}
 }
 
-func TestPackagesAreUnpackedThroughLinks(t *testing.T) {
+func TestUnpackFollowsLinksToDirectories(t *testing.T) {
 	t.Parallel()
 	files := newTree(t)
 	if err := errors.Join(files.Dir("usr/lib", 0o755), files.Link("lib", "usr/lib")); err != nil {
@@ -238,7 +238,7 @@ func TestPackagesAreUnpackedThroughLinks(t *testing.T) {
 	}
 }
 
-func TestADirectoryOfThisMachineIsReadWithoutFollowingLinks(t *testing.T) {
+func TestDirectoryFollowsNoLinks(t *testing.T) {
 	t.Parallel()
 	outside, inside := t.TempDir(), t.TempDir()
 	for name, content := range map[string]string{filepath.Join(outside, "secret"): "s", filepath.Join(inside, "a"): "1"} {
@@ -278,7 +278,7 @@ func TestADirectoryOfThisMachineIsReadWithoutFollowingLinks(t *testing.T) {
 	}
 }
 
-func TestTheSameTreeIsWrittenAsTheSameArchiveAndReadBack(t *testing.T) {
+func TestWriteTarIsReproducible(t *testing.T) {
 	t.Parallel()
 	headers := []tar.Header{dir("d"), file("d/b", "2"), file("d/a", "1"), link("l", "d/a"), hard("h", "d/b")}
 	files := newTree(t)
@@ -303,7 +303,7 @@ func TestTheSameTreeIsWrittenAsTheSameArchiveAndReadBack(t *testing.T) {
 	}
 }
 
-func TestReadingEndsWithItsContext(t *testing.T) {
+func TestLayerEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

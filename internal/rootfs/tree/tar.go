@@ -12,22 +12,21 @@ import (
 	"time"
 )
 
-// How layers say that something of those below is not there any more (OCI
-// image specification, "Whiteouts").
+// Names by which a layer removes entries of earlier layers (OCI image specification,
+// "Whiteouts").
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
 )
 
-// Layer lays a tar archive over what is there, as the next layer of an OCI
-// image. It ends when ctx does.
+// Layer adds a tar archive as the next layer of an OCI image.
 func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	t.layer++
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive to what is there, as dpkg does: links to directories
-// stay where the archive has directories, and no name means something else.
+// Unpack adds a tar archive as dpkg does: where the archive has a directory, an
+// existing link to a directory stays. No name has a special meaning.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {
@@ -42,8 +41,7 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds what the archive has. The function says of an entry whether it is
-// dealt with already.
+// extract adds the entries of the archive, except those that the function handles.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -52,7 +50,7 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 		}
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			// What follows the archive belongs to its checksum.
+			// The rest after the archive is part of its checksum.
 			_, err := io.Copy(io.Discard, r)
 			return err
 		}
@@ -69,7 +67,7 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 	}
 }
 
-// add adds an entry of an archive. What a sandbox has no use for is left out.
+// add adds an entry of an archive. It skips types that a sandbox cannot use.
 func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	mode := h.FileInfo().Mode()
 	switch h.Typeflag {
@@ -90,8 +88,8 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("files: %q has type %q, which this program does not know", h.Name, h.Typeflag)
 }
 
-// sparse is whether an archive tells only parts of what a file holds: a few
-// bytes of it could stand for terabytes.
+// sparse reports whether the entry is a sparse file: a few bytes of it could unpack
+// to terabytes.
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -101,7 +99,7 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// hardLink adds another name for a file that is there.
+// hardLink adds another name of an existing file.
 func (t *Tree) hardLink(at, target string) error {
 	e, err := t.Lstat(target)
 	if err != nil {
@@ -113,7 +111,7 @@ func (t *Tree) hardLink(at, target string) error {
 	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
 }
 
-// whiteout removes what a name stands for of the layers below.
+// whiteout removes the entries of earlier layers that the name stands for.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
@@ -140,7 +138,7 @@ func (t *Tree) whiteout(name string) (bool, error) {
 	return true, nil
 }
 
-// prune removes the child with all below it but for what came with the layer.
+// prune removes the child with all entries below it, except those of the layer.
 func (n *node) prune(name string, layer int) {
 	child := n.children[name]
 	if child == nil {
@@ -154,9 +152,9 @@ func (n *node) prune(name string, layer int) {
 	}
 }
 
-// WriteTar writes the tree as an archive in which all belongs to root and has
-// the time, in the order of names: the same tree gives the same bytes. Progress
-// may be nil; it is told how many bytes of how many that files hold are written.
+// WriteTar writes the tree as an archive, in the order of names. All entries belong to
+// root and have the time: the same tree makes the same bytes. Progress receives the
+// written and the total bytes of files; it may be nil.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64

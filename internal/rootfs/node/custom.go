@@ -12,15 +12,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// minMajor is the first version of Node that can wait for its program.
+// minMajor is the lowest supported version of Node. Older ones cannot wait for
+// their program.
 const minMajor = 24
 
-// Own returns the operator's own binary, if it will do.
-func Own(ctx context.Context, path string) (*Binary, error) { return own(ctx, path, []string{}) }
+// Custom returns a binary of the operator, if sandboxes can run it.
+func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// own runs the binary in the environment.
-func own(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// A link or a wrapper does not work inside a sandbox.
+// custom checks the binary by running it in the environment.
+func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
+	// The image gets this file only: a link or a wrapper would not work there.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)
@@ -30,7 +31,7 @@ func own(ctx context.Context, path string, environ []string) (*Binary, error) {
 	}
 	f, err := elf.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("nodejs: %s is not a program but something that starts one: %w", path, err)
+		return nil, fmt.Errorf("nodejs: %s is not an ELF program; wrappers do not work in sandboxes: %w", path, err)
 	}
 	machine := f.Machine
 	if err := f.Close(); err != nil {
@@ -45,7 +46,7 @@ func own(ctx context.Context, path string, environ []string) (*Binary, error) {
 	cmd.Env = environ
 	output, err := process.Output(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("nodejs: %s is not Node: asking for its version: %w", path, err)
+		return nil, fmt.Errorf("nodejs: %s is not Node: run it with --version: %w", path, err)
 	}
 	version, ok := strings.CutPrefix(trimmed(output), "v")
 	major, _, _ := strings.Cut(version, ".")

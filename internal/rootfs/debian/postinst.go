@@ -9,9 +9,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// skeleton is what is there before any package: /bin and the like are links, as
-// in every Debian since 12 (UsrMerge), and packages are unpacked through them.
-func skeleton(t *tree.Tree) error {
+// addSkeleton adds the directories that exist before any package. /bin and others
+// are links, as in every Debian since 12 (UsrMerge). Packages are unpacked through
+// them.
+func addSkeleton(t *tree.Tree) error {
 	var all error
 	for at, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
 		all = errors.Join(all, t.Dir(target, 0o755), t.Link(at, target))
@@ -19,20 +20,20 @@ func skeleton(t *tree.Tree) error {
 	return all
 }
 
-// settle does what matters of that which packages have done when they are
-// installed.
-func settle(t *tree.Tree) error {
-	for _, do := range []func(*tree.Tree) error{alternatives, shell, accounts, documents} {
-		if err := do(t); err != nil {
+// applyPostinst applies the important effects of the postinst scripts of packages.
+// The scripts themselves do not run.
+func applyPostinst(t *tree.Tree) error {
+	for _, step := range []func(*tree.Tree) error{linkAlternatives, linkShell, addAccounts, removeDocuments} {
+		if err := step(t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// alternatives links libraries that several packages offer (update-alternatives(1)),
-// the fastest first, to where the loader looks, and the usual commands.
-func alternatives(t *tree.Tree) error {
+// linkAlternatives links libraries and commands that several packages provide
+// (update-alternatives(1)). It prefers the fastest library.
+func linkAlternatives(t *tree.Tree) error {
 	const libraries = "usr/lib/x86_64-linux-gnu"
 	for _, name := range []string{"libblas.so.3", "liblapack.so.3", "libopenblas.so.0"} {
 		for _, from := range []string{"openblas-pthread", "openblas-openmp", "openblas-serial", "atlas", "blis-pthread", "blis-serial", "blas", "lapack"} {
@@ -49,7 +50,8 @@ func alternatives(t *tree.Tree) error {
 	return nil
 }
 
-// link links a name in a directory to what is there, unless the name is taken.
+// link links a name to a file in the same directory, if the file exists and the
+// name is free.
 func link(t *tree.Tree, at, target string) error {
 	if _, err := t.Stat(path.Join(path.Dir(at), target)); err != nil {
 		return nil
@@ -60,13 +62,13 @@ func link(t *tree.Tree, at, target string) error {
 	return t.Link(at, target)
 }
 
-// shell is /bin/sh, which older packages of dash leave to be set up.
-func shell(t *tree.Tree) error {
+// linkShell links /bin/sh, which older packages of dash make in postinst.
+func linkShell(t *tree.Tree) error {
 	return errors.Join(link(t, "usr/bin/sh", "dash"), link(t, "usr/bin/sh", "bash"))
 }
 
-// accounts are those that every system has.
-func accounts(t *tree.Tree) error {
+// addAccounts adds the accounts that every system has.
+func addAccounts(t *tree.Tree) error {
 	for name, text := range map[string]string{
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 		"etc/group":  "root:x:0:\nnogroup:x:65534:\n",
@@ -78,8 +80,9 @@ func accounts(t *tree.Tree) error {
 	return nil
 }
 
-// documents removes what programs do not read. Licences stay.
-func documents(t *tree.Tree) error {
+// removeDocuments removes documentation, which programs do not read. It keeps
+// licences.
+func removeDocuments(t *tree.Tree) error {
 	var unread []string
 	err := t.Walk(func(name string, e tree.Entry) error {
 		for _, dir := range []string{"usr/share/man/", "usr/share/info/", "usr/share/lintian/"} {
