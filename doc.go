@@ -3,5 +3,5 @@
 //
 // It depends on the standard library only. Every other package wraps one dependency
 // or one concern and uses these types: sqlite stores them, api serves them, the pool
-// runs them. Only cmd/pyth-on knows all packages.
+// runs them. Only internal/app knows all packages.
 package pyth

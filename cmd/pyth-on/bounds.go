@@ -1,13 +1,17 @@
 package main
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
 
-// leastRequestMemory holds nine of the largest requests.
+	"github.com/pyth-on/pyth-on/internal/app"
+)
+
+// leastRequestMemory is enough for nine requests of the maximum size.
 const leastRequestMemory = 256 << 20
 
-// maxConnections returns how many connections may be open. By default they get
-// half of the descriptors: sandboxes, the database and connections to the
-// outside need the others. More than 10,000 are for an operator to decide.
+// maxConnections returns the maximum number of open connections. The default is
+// half of the file descriptors, because sandboxes, the database and outgoing
+// connections need the others, but at most 10,000.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections
@@ -19,10 +23,10 @@ func (c *serveCommand) maxConnections() int {
 	return int(max(min(limit.Cur/2, 10_000), 1))
 }
 
-// requestMemory returns how many bytes the bodies of requests may hold.
+// requestMemory returns the maximum size of all request bodies together.
 func (c *serveCommand) requestMemory() int64 {
 	if c.MaxRequestMemory > 0 {
 		return c.MaxRequestMemory << 20
 	}
-	return max(machineMemory()/16, leastRequestMemory)
+	return max(app.MachineMemory()/16, leastRequestMemory)
 }

@@ -18,11 +18,12 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// controlName is the socket in the data directory by which commands reach the
-// server that runs there: the audit log has one writer. The directory's mode,
-// 0700, keeps others from it.
+// controlName is the socket in the data directory through which commands reach the
+// running server, because the audit log has only one writer. The mode of the
+// directory, 0700, keeps other users out.
 const controlName = "control.sock"
 
 const (
@@ -36,7 +37,7 @@ type userRequest struct {
 	Password string `json:"password"`
 }
 
-// createdUser is an account that was made.
+// createdUser is a new account.
 type createdUser struct {
 	ID        string    `json:"id"`
 	Email     string    `json:"email"`
@@ -44,25 +45,25 @@ type createdUser struct {
 	APIKey    string    `json:"apiKey"`
 }
 
-// controlError is the answer to a command that failed.
+// controlError is the answer to a failed command.
 type controlError struct {
 	Error string `json:"error"`
 }
 
-// createUser makes an account as an operator.
+// createUser creates an account on behalf of the operator.
 func createUser(ctx context.Context, accounts pyth.AccountService, r userRequest) (*createdUser, error) {
 	ctx = pyth.WithOrigin(ctx, &pyth.Origin{Credential: pyth.CredentialNone, UserAgent: "pyth-on users create"})
 	grant, err := accounts.Register(ctx, r.Email, r.Password, "")
 	if err != nil {
-		return nil, explain(err)
+		return nil, app.Explain(err)
 	}
 	return &createdUser{ID: string(grant.User.ID), Email: grant.User.Email, CreatedAt: grant.User.CreatedAt, APIKey: grant.APIKey}, nil
 }
 
-// serveControl serves commands in the data directory, which this process has
-// locked, until stop is called.
+// serveControl serves commands on the socket in the data directory, until stop is
+// called. This process must have locked the directory.
 func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Logger) (stop func() error, err error) {
-	// A server that was killed leaves its socket.
+	// A killed server leaves its socket behind.
 	path := filepath.Join(dataDir, controlName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -75,7 +76,7 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), short.Close())
 	}
-	listener.SetUnlinkOnClose(false) // By another name.
+	listener.SetUnlinkOnClose(false) // It would use the wrong name.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, listener.Close(), short.Close())
 	}
@@ -91,7 +92,7 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 			answerControl(w, http.StatusConflict, controlError{err.Error()})
 			return
 		}
-		logger.Info("an operator made an account", "user_id", user.ID)
+		logger.Info("account created by operator", "user_id", user.ID)
 		answerControl(w, http.StatusCreated, user)
 	})
 	server := &http.Server{
@@ -109,14 +110,14 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 func answerControl(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // The command may have gone.
+	_ = json.NewEncoder(w).Encode(body) // The client may have gone.
 }
 
-// errNoControl reports that no server takes commands in the directory.
-var errNoControl = errors.New("no server takes commands there")
+// errNoControl reports that no server accepts commands in the directory.
+var errNoControl = errors.New("no server accepts commands in the data directory")
 
-// askServer has the server of the data directory make an account. The error is
-// errNoControl if there is none.
+// askServer creates an account through the server of the data directory. The error
+// is errNoControl if none is running.
 func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -142,14 +143,14 @@ func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser
 		return nil, errNoControl
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking the server: %w", err)
+		return nil, fmt.Errorf("send command to the server: %w", err)
 	}
 	defer response.Body.Close()
 	answer := json.NewDecoder(io.LimitReader(response.Body, maxControlBody))
 	if response.StatusCode != http.StatusCreated {
 		var failed controlError
 		if err := answer.Decode(&failed); err != nil {
-			return nil, fmt.Errorf("the server answers %s", response.Status)
+			return nil, fmt.Errorf("the server answered %s", response.Status)
 		}
 		return nil, errors.New(failed.Error)
 	}
@@ -157,8 +158,8 @@ func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser
 	return user, answer.Decode(user)
 }
 
-// controlPath names the socket by a descriptor of its directory: addresses of
-// sockets have 107 bytes at most (unix(7)), paths of directories more.
+// controlPath names the socket by a descriptor of its directory, because the
+// address of a socket has at most 107 bytes (unix(7)), and paths can be longer.
 type controlPath struct {
 	directory *os.File
 	name      string
@@ -172,5 +173,5 @@ func shortPath(dataDir string) (*controlPath, error) {
 	return &controlPath{directory, filepath.Join("/proc/self/fd", strconv.Itoa(int(directory.Fd())), controlName)}, nil
 }
 
-// Close ends the use of the name.
+// Close closes the directory, after which the name is invalid.
 func (p *controlPath) Close() error { return p.directory.Close() }

@@ -1,137 +1,159 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	pyth "github.com/pyth-on/pyth-on"
-	"github.com/pyth-on/pyth-on/internal/generate"
-	"github.com/pyth-on/pyth-on/internal/generate/claude"
+	"github.com/pyth-on/pyth-on/internal/app"
+	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// modelFlags say which model writes programs and how it is reached. The key has
-// no flag: arguments can be read by every user.
-type modelFlags struct {
-	Model            string        `default:"${model}" help:"The model that writes programs."`
-	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"Where the Messages API is: a gateway or a compatible server (default: that of Anthropic)."`
-	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File of the key for it. ANTHROPIC_API_KEY, with the key, stands in for it."`
-	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the model is made to answer with a program: by a JSON schema, or by a forced tool, for models and servers that know no schemas (${enum})."`
-	GenerateTimeout  time.Duration `default:"3m" help:"How long the model may take to write one program."`
-}
+type generateCommand struct {
+	Prompt     string        `arg:"" help:"What the program should do, or - to read it from standard input."`
+	Server     string        `placeholder:"URL" help:"A server to use, with the API key in PYTH_ON_API_KEY (default: this machine, with ANTHROPIC_API_KEY)."`
+	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key of the server."`
+	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
+	Execute    bool          `default:"true" negatable:"" help:"Whether the program is run, and corrected when it fails."`
+	Attempts   int           `default:"3" help:"Maximum number of programs until one succeeds."`
+	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program; may be repeated."`
+	Allow      []string      `env:"-" help:"Hosts that the program may reach."`
+	Session    string        `env:"-" help:"A session of the server to run in."`
+	Timeout    time.Duration `default:"30s" help:"Time-out of each run."`
+	Memory     int64         `default:"256" help:"Memory limit of each run, in MiB."`
+	CacheDir   string        `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
 
-// generateFlags are those of a server.
-type generateFlags struct {
 	modelFlags
-	Models               []string `help:"Further models that a request may name (default: any)."`
-	GenerateTokensPerDay int64    `default:"500000" help:"How many tokens of models a user may take on a day, read and written together; 0 for no bound."`
+	nodeFlags
 }
 
-// model is nil if there is no key.
-func (f *modelFlags) model() (generate.Model, error) {
-	key, err := f.key()
-	if err != nil || len(key) == 0 {
-		return nil, err
+func (c *generateCommand) Run() error {
+	if c.Server == "" {
+		if err := privileged(); err != nil {
+			return err
+		}
 	}
-	model, err := claude.New(claude.Config{Key: string(key), BaseURL: f.AnthropicBaseURL, Form: claude.Form(f.ModelForm)})
+	code, err := c.run()
+	if err != nil {
+		fail(err, nil)
+		return exitCode(exitNotRun)
+	}
+	return exitCode(code)
+}
+
+func (c *generateCommand) run() (int, error) {
+	request, err := c.request()
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	generate := c.runLocal
+	if c.Server != "" {
+		generate = c.runRemote
+	}
+	g, err := generate(ctx, request)
+	if err != nil {
+		return 0, app.Explain(err)
+	}
+	return showGeneration(g), nil
+}
+
+// request reads the prompt and the files.
+func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
+	r := &pyth.GenerateRequest{
+		Prompt: c.Prompt, Language: pyth.Language(c.Language), Execute: c.Execute, MaxAttempts: c.Attempts, AllSecrets: true,
+		Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}, Network: c.Allow, Session: pyth.SessionID(c.Session),
+	}
+	if c.Prompt == "-" {
+		b, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return nil, err
+		}
+		r.Prompt = string(b)
+	}
+	for _, path := range c.File {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		r.Files = append(r.Files, pyth.File{Path: filepath.Base(path), Content: b})
+	}
+	return r, nil
+}
+
+// runLocal generates the program and runs it on this machine.
+func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest) (_ *pyth.Generation, err error) {
+	model, err := c.config()
 	if err != nil {
 		return nil, err
 	}
-	return model, nil
-}
-
-func (f *modelFlags) key() ([]byte, error) {
-	return secretSetting(anthropicKeyVariable, f.AnthropicKeyFile, "--anthropic-key-file")
-}
-
-// secretSetting is a key out of a variable or a file; empty for none.
-func secretSetting(variable, path, flag string) ([]byte, error) {
-	setting, given, err := hiddenSetting(variable)
+	if len(model.Key) == 0 {
+		return nil, errors.New("no model configured; set ANTHROPIC_API_KEY or --anthropic-key-file, or use a server with --server")
+	}
+	limits := execution.DefaultLimits()
+	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
+	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, r.Limits.MemoryBytes)
+	local, err := app.NewLocal(ctx, &app.LocalConfig{
+		CacheDir: c.CacheDir, Node: app.NodeConfig(c.nodeFlags), Language: r.Language, Limits: limits, Network: true,
+		Progress: newProgress(os.Stderr).step, Logger: localLogger(),
+	})
 	if err != nil {
 		return nil, err
 	}
-	setting = bytes.TrimSpace(setting)
-	if path == "" {
-		return setting, nil
+	defer func() { err = errors.Join(err, local.Close()) }()
+	service, err := local.Generator(model)
+	if err != nil {
+		return nil, err
 	}
-	if given && len(setting) > 0 {
-		return nil, fmt.Errorf("both %s and %s are given; choose one", variable, flag)
-	}
-	key, err := onlyLine(path, "key")
-	return []byte(key), err
+	return service.Generate(ctx, "local", r, nil)
 }
 
-// settings are what the flags say, for a service with the model, which may be
-// nil.
-func (f *generateFlags) settings(model generate.Model) (generate.Config, error) {
-	if f.GenerateTimeout <= 0 || f.GenerateTokensPerDay < 0 {
-		return generate.Config{}, errors.New("--generate-timeout must be more than 0, and --generate-tokens-per-day not less")
+// showGeneration prints the output of the program to standard output, or the
+// program itself if it was not run. Everything else goes to standard error. It
+// returns the program's exit code.
+func showGeneration(g *pyth.Generation) int {
+	for i, a := range g.Attempts[:len(g.Attempts)-1] {
+		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), because(a.Execution))
 	}
-	return generate.Config{
-		Model: model, Default: f.Model, Others: f.Models, Timeout: f.GenerateTimeout,
-		TokensPerDay: f.GenerateTokensPerDay, Clock: now,
-	}, nil
+	last := g.Last()
+	fmt.Fprintf(os.Stderr, "%s\n\n", last.Explanation)
+	for _, name := range g.MissingPackages {
+		fmt.Fprintf(os.Stderr, "pyth-on: the package %s is not installed\n", name)
+	}
+	if g.Stopped != nil {
+		fmt.Fprintf(os.Stderr, "pyth-on: %s\n", g.Stopped.Message)
+	}
+	code := strings.TrimRight(last.Code, "\n")
+	if last.Execution == nil {
+		// Ignore errors: the reader may have gone.
+		_, _ = fmt.Fprintln(os.Stdout, code)
+		if g.Stopped != nil {
+			return exitNotRun
+		}
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "%s\n\n", code)
+	exit := show(last.Execution)
+	for _, r := range last.Execution.Results {
+		if text, ok := r["text/plain"]; ok {
+			_, _ = fmt.Fprintln(os.Stdout, text)
+		}
+	}
+	return exit
 }
 
-// generateCheck tells of the model, for health: a server without one is as well.
-func generateCheck(model generate.Model) pyth.Check {
-	check := pyth.Check{Status: "ok"}
-	if model == nil {
-		check.Detail = "not configured"
+// because returns the exception that ended a run, or "".
+func because(e *pyth.Execution) string {
+	if e.Error == nil {
+		return ""
 	}
-	return check
-}
-
-// generateMetrics count calls of models. It is a generate.Observer.
-type generateMetrics struct {
-	calls  *prometheus.CounterVec
-	took   prometheus.Histogram
-	tokens *prometheus.CounterVec
-}
-
-var _ generate.Observer = (*generateMetrics)(nil)
-
-func newGenerateMetrics() *generateMetrics {
-	m := &generateMetrics{
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_generate_calls_total", Help: "Calls of models, by result.",
-		}, []string{"result"}),
-		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pyth_on_generate_call_seconds", Help: "How long calls of models took.",
-			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320},
-		}),
-		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_generate_tokens_total", Help: "Tokens that models read, read out of a cache, and wrote.",
-		}, []string{"kind"}),
-	}
-	for _, result := range generate.Results() {
-		m.calls.WithLabelValues(result)
-	}
-	for _, kind := range []string{tokensInput, tokensCached, tokensOutput} {
-		m.tokens.WithLabelValues(kind)
-	}
-	return m
-}
-
-// Kinds of tokens.
-const (
-	tokensInput  = "input"
-	tokensCached = "cached_input"
-	tokensOutput = "output"
-)
-
-// Asked counts a call.
-func (m *generateMetrics) Asked(result string, took time.Duration, usage pyth.TokenUsage) {
-	m.calls.WithLabelValues(result).Inc()
-	m.took.Observe(took.Seconds())
-	m.tokens.WithLabelValues(tokensInput).Add(float64(usage.Input - usage.CachedInput))
-	m.tokens.WithLabelValues(tokensCached).Add(float64(usage.CachedInput))
-	m.tokens.WithLabelValues(tokensOutput).Add(float64(usage.Output))
-}
-
-func (m *generateMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.calls, m.took, m.tokens}
+	first, _, _ := strings.Cut(e.Error.Message, "\n")
+	return fmt.Sprintf(": %s: %s", e.Error.Name, first)
 }

@@ -14,10 +14,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxAnswer bounds what is read of a server's answer.
+// maxAnswer bounds the size of a server's answer.
 const maxAnswer = 256 << 20
 
-// answered is a generation as a server tells it.
+// answered is the answer of a server.
 type answered struct {
 	Model           string
 	Attempts        []answeredAttempt
@@ -35,14 +35,14 @@ type answeredAttempt struct {
 	}
 }
 
-// there has a server do it.
-func (c *generateCommand) there(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
+// runRemote generates the program on a server.
+func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
 	key, err := secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file")
 	if err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
-		return nil, fmt.Errorf("there is no API key for %s: set %s or --api-key-file", c.Server, apiKeyVariable)
+		return nil, fmt.Errorf("no API key for %s; set %s or --api-key-file", c.Server, apiKeyVariable)
 	}
 	body, err := json.Marshal(c.body(r))
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *generateCommand) there(ctx context.Context, r *pyth.GenerateRequest) (*
 		return nil, err
 	}
 	req.Header = http.Header{"Content-Type": {"application/json"}, "X-Api-Key": {string(key)}}
-	// A redirect would carry the key to another host.
+	// A redirect would send the key to another host.
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
@@ -69,13 +69,13 @@ func (c *generateCommand) there(ctx context.Context, r *pyth.GenerateRequest) (*
 	}
 	a := new(answered)
 	if err := json.Unmarshal(b, a); err != nil || len(a.Attempts) == 0 {
-		return nil, fmt.Errorf("%s does not answer as a Pyth-On server", c.Server)
+		return nil, fmt.Errorf("%s does not answer like a Pyth-On server", c.Server)
 	}
 	return a.generation(), nil
 }
 
-// body is the request as the API has it. What is as the defaults of this command
-// is left to the server, whose limits may be others, and to a session.
+// body returns the request for the API. A session has its own language and
+// limits.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {
@@ -96,7 +96,7 @@ func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	return body
 }
 
-// problem is the error that a server answers with.
+// problem returns the error in a server's answer.
 func problem(status string, body []byte) error {
 	var p struct {
 		Code, Title, Detail string

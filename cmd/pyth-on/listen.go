@@ -11,10 +11,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// signalsTogether is within which time two signals are one.
+// signalsTogether is the time within which two signals count as one.
 const signalsTogether = time.Second / 2
 
-// untilStopped serves until a signal comes, then lets what runs end.
+// untilStopped serves until a signal comes, and then waits for running programs.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
 	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
@@ -24,16 +24,16 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal ends the process at once. One that comes with the first is
-	// none: who signals all processes of a group also reaches the one that
-	// passes signals on to this one.
+	// A second signal ends the process at once. One that comes with the first does
+	// not count: a signal to the process group also reaches the parent, which
+	// passes it on to this process.
 	time.AfterFunc(signalsTogether, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
-	logger.Info("stopping: waiting for running programs", "at_most_ms", atMost.Milliseconds())
+	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())
 	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	if err := server.Shutdown(drain); errors.Is(err, context.DeadlineExceeded) {
-		logger.Warn("programs that still ran were canceled")
+		logger.Warn("running programs canceled")
 	} else if err != nil {
 		return err
 	}
@@ -41,21 +41,7 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 	return <-served
 }
 
-// handler completes the configuration with what the flags say.
-func (c *serveCommand) handler(config api.Config) (*api.Handler, error) {
-	config.TrustedProxies = c.TrustedProxies
-	config.RequestMemoryBytes = c.requestMemory()
-	if c.RateLimit == "on" {
-		config.RateLimits = api.DefaultRateLimits()
-	}
-	var err error
-	if config.MetricsToken, err = onlyLine(c.MetricsTokenFile, "token"); err != nil {
-		return nil, err
-	}
-	return api.New(config)
-}
-
-// serveMetrics serves metrics on an address of their own, if there is one.
+// serveMetrics serves metrics on --metrics-addr, if it is set.
 func (c *serveCommand) serveMetrics(ctx context.Context, handler *api.Handler, logger *slog.Logger) (stop func(), err error) {
 	if c.MetricsAddr == "" {
 		return func() {}, nil

@@ -1,5 +1,5 @@
-// Command pyth-on serves an API that runs untrusted Python in gVisor
-// sandboxes. See `pyth-on --help`.
+// Command pyth-on serves an API that runs untrusted programs in gVisor sandboxes.
+// See `pyth-on --help`.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/pyth-on/pyth-on/internal/generate/claude"
+	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
@@ -20,23 +20,23 @@ var version = "unknown"
 // commands are the subcommands and their settings.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
-	Run      runCommand      `cmd:"" help:"Run one program in a sandbox, without a server."`
-	Generate generateCommand `cmd:"" help:"Have a model write a program and run it, here or on a server."`
-	Keys     keysCommands    `cmd:"" help:"Rotate and check the keys by which secrets are encrypted."`
+	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`
+	Generate generateCommand `cmd:"" help:"Generate a program with a model and run it, on this machine or on a server."`
+	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
-	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do, point by point, by trying it."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log, also while a server runs."`
-	Runtime  runtimeCommands `cmd:"" help:"Make runtimes of one's own."`
-	Version  versionCommand  `cmd:"" help:"Show the version."`
+	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do by trying it."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. A server may be running."`
+	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
-// exitCode ends the program with a code and nothing more to say.
+// exitCode is an error that ends the program with an exit code and no message.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// gVisor is this same program under another name.
+	// gVisor is this program under another name.
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
 	}
@@ -49,14 +49,14 @@ func main() {
 func run(args []string) int {
 	parser, err := kong.New(new(commands),
 		kong.Name("pyth-on"),
-		kong.Description("Runs untrusted Python safely and fast, in gVisor sandboxes, behind a REST API.\n\n"+
-			"Every flag can be set in the environment instead, as shown beside it."),
+		kong.Description("Runs untrusted Python, JavaScript and TypeScript in gVisor sandboxes behind a REST API.\n\n"+
+			"Every flag can also be set by the environment variable shown with it."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
-		kong.Vars{"model": claude.DefaultModel},
+		kong.Vars{"model": app.DefaultModel},
 	)
 	if err != nil {
-		panic(err) // The struct above is at fault.
+		panic(err) // The struct commands is invalid.
 	}
 	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
 		return fail(err, args)
@@ -71,8 +71,8 @@ func run(args []string) int {
 	return fail(context.Run(), args)
 }
 
-// fail reports what went wrong, if anything, and returns the exit code. A
-// server whose log is JSON reports it as a log record.
+// fail prints the error, if any, and returns the exit code. A server with a JSON
+// log prints a log record.
 func fail(err error, args []string) int {
 	if err == nil {
 		return 0
@@ -81,7 +81,7 @@ func fail(err error, args []string) int {
 		return int(code)
 	}
 	if wantsJSONLog(args, os.Environ()) {
-		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the server ended", "error", err.Error())
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("server failed", "error", err.Error())
 		return 1
 	}
 	fmt.Fprintf(os.Stderr, "pyth-on: error: %v\n", err)

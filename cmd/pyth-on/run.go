@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -15,11 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Exit codes of `run` where the program has none of its own, as timeout(1) and
-// shells use them.
+// Exit codes of `run` for programs that return none, as in timeout(1) and shells.
 const (
 	exitTimedOut = 124
 	exitNotRun   = 125
@@ -29,14 +30,14 @@ const (
 type runCommand struct {
 	File     string            `arg:"" help:"The program, or - to read it from standard input."`
 	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
-	Timeout  time.Duration     `default:"30s" help:"How long the program may take by the clock."`
-	Memory   int64             `default:"256" help:"How much memory it may take, in MiB."`
+	Timeout  time.Duration     `default:"30s" help:"Time-out of the program."`
+	Memory   int64             `default:"256" help:"Memory limit of the program, in MiB."`
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
-	Language string            `placeholder:"LANGUAGE" help:"What the program is written in: python, javascript or typescript (default: as the name of the file says)."`
-	CacheDir string            `type:"path" help:"Where the sandboxes' root file system is kept (default: in the user's cache directory)."`
+	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: by the file name)."`
+	CacheDir string            `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
 
-	Runtime string   `env:"-" placeholder:"SOURCE" help:"A root file system of one's own to run it in: a directory, or a tar file as docker save writes it."`
-	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python has imported before the program starts, such as numpy,pandas."`
+	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image to run it in: a directory, or a tar file from docker save."`
+	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python imports before the program starts, such as numpy,pandas."`
 
 	nodeFlags
 }
@@ -63,21 +64,22 @@ func (c *runCommand) run() (code int, err error) {
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
 	limits.Max.MemoryBytes = max(limits.Max.MemoryBytes, program.Limits.MemoryBytes)
-	here, err := openLocal(ctx, &localConfig{
-		cache: c.CacheDir, node: c.nodeFlags, runtimes: c.own(), language: program.Language, limits: limits,
+	local, err := app.NewLocal(ctx, &app.LocalConfig{
+		CacheDir: c.CacheDir, Node: app.NodeConfig(c.nodeFlags), Images: c.images(), Language: program.Language, Limits: limits,
+		Progress: newProgress(os.Stderr).step, Logger: localLogger(),
 	})
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, here.close()) }()
-	run, err := here.executions.Execute(ctx, "local", program, nil)
+	defer func() { err = errors.Join(err, local.Close()) }()
+	run, err := local.Executions.Execute(ctx, "local", program, nil)
 	if err != nil {
-		return 0, explain(err)
+		return 0, app.Explain(err)
 	}
 	return show(run), nil
 }
 
-// program reads the program and its input.
+// program reads the program and its standard input.
 func (c *runCommand) program() (*pyth.Program, error) {
 	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
@@ -106,23 +108,23 @@ func (c *runCommand) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// show prints what the program printed, and returns its exit code.
+// show prints the output of the program and returns its exit code.
 func show(run *pyth.Execution) int {
-	// Nobody may be reading any more; the exit code still counts.
+	// Ignore errors: the reader may have gone, but the exit code still counts.
 	_, _ = os.Stdout.Write(run.Stdout)
 	_, _ = os.Stderr.Write(run.Stderr)
 	if run.ExitCode != nil {
 		return *run.ExitCode
 	}
-	note := "the program was ended by " + run.Signal
+	note := "the program was killed by " + run.Signal
 	code := exitSignal + int(unix.SignalNum(run.Signal))
 	switch run.Status {
 	case pyth.StatusTimedOut:
-		note, code = "the program took too long; see --timeout", exitTimedOut
+		note, code = "the program exceeded its time-out; see --timeout", exitTimedOut
 	case pyth.StatusOutOfMemory:
-		note = "the program needed too much memory; see --memory"
+		note = "the program exceeded its memory limit; see --memory"
 	case pyth.StatusOutputLimit:
-		note = "the program printed more than fits into an answer"
+		note = "the program exceeded the output limit"
 	case pyth.StatusCanceled:
 		note, code = "canceled", exitSignal+int(syscall.SIGINT)
 	}
@@ -130,15 +132,31 @@ func show(run *pyth.Execution) int {
 	return code
 }
 
-// explain puts the faults of a program into words for a command line.
-func explain(err error) error {
-	e, ok := errors.AsType[*pyth.Error](err)
-	if !ok || len(e.Fields) == 0 {
-		return err
+// imageName is the name of the custom image that --runtime of `run` gives.
+const imageName = "own"
+
+// images returns the image flags as a configuration.
+func (c *runCommand) images() app.ImageConfig {
+	var config app.ImageConfig
+	if c.Runtime != "" {
+		config.Runtime = map[string]string{imageName: c.Runtime}
 	}
-	var faults []string
-	for _, f := range e.Fields {
-		faults = append(faults, strings.TrimPrefix(f.Location, "body.")+": "+f.Message)
+	if len(c.Preload) > 0 {
+		config.Preload = map[string]string{imageName: strings.Join(c.Preload, ",")}
 	}
-	return errors.New(strings.Join(faults, "; "))
+	return config
+}
+
+// runtime returns the runtime for the program: the custom image, or "" for the
+// built-in one.
+func (c *runCommand) runtime() pyth.Runtime {
+	if c.Runtime == "" {
+		return ""
+	}
+	return imageName
+}
+
+// localLogger returns a logger for warnings of commands without a server.
+func localLogger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -8,61 +8,49 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime/debug"
-	"slices"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/account"
 	"github.com/pyth-on/pyth-on/internal/api"
-	"github.com/pyth-on/pyth-on/internal/audit"
-	"github.com/pyth-on/pyth-on/internal/encrypted"
+	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/execution"
-	"github.com/pyth-on/pyth-on/internal/generate"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
-	"github.com/pyth-on/pyth-on/internal/host/health"
-	"github.com/pyth-on/pyth-on/internal/packages/gateway"
-	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
-	"github.com/pyth-on/pyth-on/internal/secret"
-	"github.com/pyth-on/pyth-on/internal/session"
 )
-
-// purgeInterval is how often what has expired is deleted.
-const purgeInterval = time.Hour
 
 type serveCommand struct {
 	Addr    string `default:"127.0.0.1:8080" help:"Address to listen on."`
-	DataDir string `default:"./data" type:"path" help:"Directory of the database, the root key and the sandboxes' image."`
+	DataDir string `default:"./data" type:"path" help:"Directory for the database, the root key and the images."`
 
 	storeFlags
 
-	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: ${enum}."`
-	InvitesFile    string        `type:"existingfile" help:"File of the invites that --registration=invite accepts, one a line."`
-	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps what entries say; their hashes stay (0 is for ever)."`
+	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: ${enum}."`
+	InvitesFile    string        `type:"existingfile" help:"File with the invites for --registration=invite, one per line."`
+	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries; their hashes stay (0: forever)."`
 
-	RateLimit  string        `default:"on" enum:"on,off" help:"Whether callers are limited in how often they may ask: ${enum}."`
-	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"How long a JWT is valid."`
-	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"How long a refresh token is valid."`
+	RateLimit  string        `default:"on" enum:"on,off" help:"Whether requests are rate-limited: ${enum}."`
+	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"Lifetime of a JWT."`
+	RefreshTTL time.Duration `name:"refresh-ttl" default:"720h" help:"Lifetime of a refresh token."`
 
 	nodeFlags
-	runtimeFlags
+	imageFlags
 	poolFlags
 	networkFlags
 	generateFlags
 	packageFlags
 
-	MaxTimeout    time.Duration `default:"5m" help:"The longest time-out that a program may ask for."`
-	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether values of secrets are replaced in what programs print, unless a request says otherwise: ${enum}."`
-	MaxMemory     int64         `default:"0" help:"The most memory that a program may ask for, in MiB (default: as /api shows)."`
+	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values are redacted from output, unless the request says otherwise: ${enum}."`
+	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: as /api shows)."`
 
-	MaxConnections   int   `default:"0" help:"How many connections may be open; idle ones make room for new ones (default: half of the open files that the process may have, at most 10,000)."`
-	MaxRequestMemory int64 `default:"0" help:"How much memory the bodies of requests in progress may hold together, in MiB; each user has a quarter of it (default: a sixteenth of the memory, at least 256)."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections; idle ones are closed for new ones (default: half of the process's open files, at most 10,000)."`
+	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB; each user gets a quarter of it (default: a sixteenth of the memory, at least 256)."`
 
-	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed."`
-	MetricsAddr      string         `help:"Address to serve Prometheus metrics on, to whoever can reach it."`
-	MetricsTokenFile string         `type:"existingfile" help:"File of the token that opens /metrics on the main address."`
-	DrainDelay       time.Duration  `default:"0s" help:"How long to go on accepting connections, and answering 503, when the server stops, for a load balancer to notice."`
-	DrainTimeout     time.Duration  `default:"30s" help:"How long running programs may take to end when the server stops."`
+	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For header is trusted."`
+	MetricsAddr      string         `help:"Address for Prometheus metrics, without authentication."`
+	MetricsTokenFile string         `type:"existingfile" help:"File with the token for /metrics on the main address."`
+	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and answers 503, so that load balancers notice."`
+	DrainTimeout     time.Duration  `default:"30s" help:"How long a stopping server waits for running programs."`
 
 	logFlags
 }
@@ -74,201 +62,91 @@ func (c *serveCommand) Run() error {
 	return c.serve()
 }
 
+// serve opens the data directory, starts the server and serves the API until a
+// signal comes.
 func (c *serveCommand) serve() (err error) {
 	started := time.Now()
 	ctx, stop := untilStopSignal()
 	defer stop()
 	logger := c.logger(os.Stderr)
 	defer ignoreSignals(logger)()
-	// Whatever else writes to the standard loggers comes as a log record, too.
+	// Other packages may write to the standard loggers.
 	slog.SetDefault(logger)
 
-	if err := keepPrivate(c.DataDir, logger); err != nil {
-		return err
-	}
-	data, ok, err := openDirectory(c.DataDir, killedWait)
+	data, err := c.openData(logger)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return fmt.Errorf("another server uses the data directory %s; stop it, or choose another with --data-dir", c.DataDir)
-	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listening first: a port that is taken shows before a long build.
+	// Listen first, so that a port in use is reported before a long build.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
 	}
 	defer listener.Close()
-
-	if err := c.room(data.path); err != nil {
+	if err := app.NodeConfig(c.nodeFlags).CheckRoom(data.Path); err != nil {
 		return err
 	}
-	opened, err := c.openStore(ctx, data.path)
+	store, err := c.openStore(ctx, data.Path)
 	if err != nil {
 		return err
 	}
-	store, sealed := opened.Store, opened.vault
-	gate := diskGate{disk.NewMonitor(data.path, logger)}
-	store.OnDiskFailure(gate.monitor.Failed)
 	defer func() { err = errors.Join(err, store.Close()) }()
-	accounts, err := c.accounts(ctx, opened)
+	monitor := disk.NewMonitor(data.Path, logger)
+	store.OnDiskFailure(monitor.Failed)
+	accounts, err := c.openAccounts(ctx, store)
 	if err != nil {
 		return err
 	}
-	log, err := openAudit(ctx, store, sealed)
-	if err != nil {
+	defer func() { err = errors.Join(err, accounts.Close()) }()
+	if err := store.settled(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	if err := opened.settled(); err != nil {
-		return err
-	}
-	operator, err := operatorAccounts(ctx, opened, log)
-	if err != nil {
-		return err
-	}
-	stopControl, err := serveControl(data.path, operator, logger)
+	stopControl, err := serveControl(data.Path, accounts.Operator, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopControl()) }()
-	if err := c.warnOfNobody(ctx, store, logger); err != nil {
+	if err := c.warnWithoutAccounts(ctx, store, logger); err != nil {
 		return err
 	}
-	secret := secret.New(secret.Config{
-		Store: store, Vault: sealed, Clock: now,
-		Failed: func(err error) { logger.Error("storing when secrets were used", "error", err) },
-	})
-	defer secret.Close()
-
-	progress := c.progress(logger)
-	node, err := c.node(ctx, data.path, progress)
-	if reason, ok := errors.AsType[*noNode](err); ok {
-		logger.Warn("programs in JavaScript and TypeScript are refused: there is no Node", "reason", reason.Err, "hint", reason.Fix)
-	} else if err != nil {
-		return err
-	}
-	traffic := newNetworkMetrics()
-	way, err := c.network(traffic)
+	config, err := c.config(logger)
 	if err != nil {
 		return err
 	}
-	images, err := imagestore.Open(data.join("packages"), now)
+	config.Data, config.Disk, config.Accounts, config.API.StartedAt = data, monitor, accounts, started
+	server, err := app.NewServer(ctx, config)
 	if err != nil {
 		return err
 	}
-	way.packages = gateway.New()
-	metrics := newPoolMetrics()
-	m, err := openMachine(ctx, &machineConfig{
-		dir: data.path, sole: true, stateDir: data.join("run"), node: node, runtimes: c.runtimeFlags, network: way.open, layers: mounter(images), progress: progress,
-		pool: c.poolConfig(node != nil, c.WarmRuntimes, metrics, logger), logger: logger,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	if m.host.noCgroup != nil {
-		logger.Warn("memory of programs is watched by this server, not bounded by the kernel", "reason", m.host.noCgroup)
-	}
-	pool := m.pool
-
-	installed, err := c.packages(ctx, &packageConfig{
-		store: store, dispatcher: pool, images: images, gateway: way.packages, dial: way.proxy.DialContext,
-		pythonVersion: m.python, registry: c.NPMRegistry, withNode: node != nil, logger: logger,
-	})
-	if err != nil {
-		return err
-	}
-	packages := audit.Packages(installed, log)
-	limits := c.limits()
-	offered := m.languages(m.runtimes)
-	// Sessions in Node know the release that is built in.
-	sessions := session.New(session.Config{
-		Host: pool, Limits: limits, Languages: m.languages(m.runtimes.python()), Network: way, Secrets: secret,
-		Packages: installed, Clock: now,
-		MaxPerUser: c.MaxSessionsOfUser, DefaultIdle: c.SessionIdle,
-	})
-	defer sessions.Close()
-	encrypted := encrypted.New(encrypted.Config{Store: store, Host: pool, Packages: installed, Clock: now, Logger: logger})
-	defer encrypted.Close()
-	model, err := c.model()
-	if err != nil {
-		return err
-	}
-	monitor := health.New(health.Config{
-		Dispatcher: pool,
-		Limits:     limits.Default,
-		Database:   store.Ping,
-		More:       map[string]func(context.Context) pyth.Check{"disk": gate.health},
-		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": generateCheck(model)},
-		Clock:      now,
-	})
-	executions := execution.New(execution.Config{
-		Dispatcher: monitor, Limits: limits, Languages: offered, Network: way, Sessions: sessions,
-		Secrets: audit.SecretSource(secret, log), KeepSecrets: c.RedactSecrets == "off", Packages: installed, Clock: now,
-	})
-	audited := gate.executions(audit.Executions(executions, log))
-	asked := newGenerateMetrics()
-	generating, err := c.settings(model)
-	if err != nil {
-		return err
-	}
-	generating.Executions, generating.Check, generating.Limits = audited, check(executions), limits
-	generating.Languages, generating.Sessions, generating.Secrets = offered, sessions, secret
-	generating.Budget, generating.Observer = store, asked
-	generating.Packages = generatePackages{packages}
-	handler, err := c.handler(api.Config{
-		Accounts:        audit.Accounts(accounts, log),
-		Executions:      audited,
-		Sessions:        gate.sessions(audit.Sessions(sessions, log)),
-		Secrets:         audit.Secrets(secret, log),
-		Packages:        gate.packages(packages),
-		ZK:              audit.EncryptedPrograms(encrypted, log),
-		Generations:     gate.generations(audit.Generations(generate.New(generating), log, generate.Version())),
-		GenerateTimeout: c.GenerateTimeout,
-		Audit:           log,
-		Denials:         log,
-		Health:          monitor,
-		Languages:       offered,
-		Limits:          limits,
-		Features:        features(model != nil),
-		Version:         version,
-		StartedAt:       started,
-		Collectors:      slices.Concat(metrics.collectors(pool), traffic.collectors(), auditCollectors(log), asked.collectors(), gate.collectors()),
-		Logger:          logger,
-	})
-	if err != nil {
-		return err
-	}
-	stopMetrics, err := c.serveMetrics(ctx, handler, logger)
+	defer func() { err = errors.Join(err, server.Close()) }()
+	stopMetrics, err := c.serveMetrics(ctx, server.Handler, logger)
 	if err != nil {
 		return err
 	}
 	defer stopMetrics()
-	go gate.monitor.Watch(ctx)
-	go every(ctx, purgeInterval, logger, "deleting expired tokens", accounts.PurgeExpired)
-	if c.AuditRetention > 0 {
-		prune := func(ctx context.Context) error { return pruneAudit(ctx, log, c.AuditRetention, logger) }
-		go every(ctx, purgeInterval, logger, "pruning the audit log", prune)
-	}
-	// What starting up took is not needed again.
-	debug.FreeOSMemory()
+	server.Maintain(ctx)
 	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
-		"version", version, "python", m.python, "node", versionOf(node), "data", data.path)
-	return c.untilStopped(ctx, stop, listener, handler, logger)
+		"version", version, "python", server.Python(), "node", server.Node(), "data", data.Path)
+	return c.untilStopped(ctx, stop, listener, server.Handler, logger)
 }
 
-// features are the parts of the API that there are.
-func features(generate bool) []string {
-	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
-	if generate {
-		all = append(all, "generate")
+// openData makes the data directory private and locks it.
+func (c *serveCommand) openData(logger *slog.Logger) (*app.Directory, error) {
+	if err := keepPrivate(c.DataDir, logger); err != nil {
+		return nil, err
 	}
-	return all
+	data, ok, err := app.OpenDirectory(c.DataDir, app.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("another server uses the data directory %s; stop it, or choose another directory with --data-dir", c.DataDir)
+	}
+	return data, nil
 }
 
-func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*account.Service, error) {
+func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*app.Accounts, error) {
 	invites, err := lines(c.InvitesFile)
 	if err != nil {
 		return nil, err
@@ -276,10 +154,53 @@ func (c *serveCommand) accounts(ctx context.Context, store *accountStore) (*acco
 	if c.Registration == "invite" && len(invites) == 0 {
 		return nil, errors.New("--registration=invite needs --invites-file with at least one invite")
 	}
-	return newAccounts(ctx, store, account.Config{
+	return app.OpenAccounts(ctx, store, store.vault, account.Config{
 		TokenTTL: c.TokenTTL, RefreshTTL: c.RefreshTTL,
 		Registration: account.Registration(c.Registration), Invites: invites,
 	})
+}
+
+// warnWithoutAccounts logs a warning if nobody can use the server.
+func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeyStore, logger *slog.Logger) error {
+	if c.Registration != string(account.RegistrationClosed) {
+		return nil
+	}
+	users, err := store.DataKeys(ctx, "", 1) // Each user has one.
+	if err == nil && len(users) == 0 {
+		logger.Warn("registration closed and no accounts: nobody can use this server",
+			"hint", "create an account while the server runs: `pyth-on users create EMAIL --data-dir="+c.DataDir+"`")
+	}
+	return err
+}
+
+// config returns the configuration of the server, as far as flags set it.
+func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
+	packages, err := c.packageFlags.config()
+	if err != nil {
+		return nil, err
+	}
+	model, err := c.generateFlags.config()
+	if err != nil {
+		return nil, err
+	}
+	token, err := onlyLine(c.MetricsTokenFile, "token")
+	if err != nil {
+		return nil, err
+	}
+	config := &app.ServerConfig{
+		AuditRetention: c.AuditRetention,
+		Node:           app.NodeConfig(c.nodeFlags), Images: app.ImageConfig(c.imageFlags), Pool: app.PoolConfig(c.poolFlags),
+		Network: app.NetworkConfig(c.networkFlags), Packages: packages, Model: model,
+		Limits: c.limits(), KeepSecrets: c.RedactSecrets == "off",
+		API: api.Config{
+			TrustedProxies: c.TrustedProxies, RequestMemoryBytes: c.requestMemory(), MetricsToken: token, Version: version,
+		},
+		Progress: c.progress(logger), Logger: logger,
+	}
+	if c.RateLimit == "on" {
+		config.API.RateLimits = api.DefaultRateLimits()
+	}
+	return config, nil
 }
 
 func (c *serveCommand) limits() pyth.ExecutionLimits {
@@ -291,20 +212,4 @@ func (c *serveCommand) limits() pyth.ExecutionLimits {
 		limits.Default.MemoryBytes = min(limits.Default.MemoryBytes, limits.Max.MemoryBytes)
 	}
 	return limits
-}
-
-// every does something at once and then from time to time.
-func every(ctx context.Context, interval time.Duration, logger *slog.Logger, what string, do func(context.Context) error) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			logger.Error(what, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }

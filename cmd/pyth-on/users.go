@@ -10,25 +10,28 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/app"
 )
 
 // usersCommands manage accounts in the data directory of a server.
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, whatever --registration says. The server may run meanwhile."`
+	Create usersCreateCommand `cmd:"" help:"Create an account, whatever --registration says. The server may be running."`
 }
 
 type usersCreateCommand struct {
 	Email string `arg:"" help:"The account's e-mail address."`
-	JSON  bool   `name:"json" help:"Show the account as JSON."`
+	JSON  bool   `name:"json" help:"Print the account as JSON."`
 
 	dataFlags
 	storeFlags
 }
 
-// Help says where the password comes from.
+// Help explains how to give the password.
 func (*usersCreateCommand) Help() string {
-	return "The password is asked for on the terminal, or else read from standard input: one line. " +
-		"The account's API key is shown once."
+	return "The command asks for the password on the terminal, or reads one line of standard input. " +
+		"It prints the account's API key, which is shown only once."
 }
 
 func (c *usersCreateCommand) Run() error {
@@ -45,7 +48,7 @@ func (c *usersCreateCommand) Run() error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(user)
 	}
-	_, err = fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key, shown this once: %s\n", user.Email, user.ID, user.APIKey)
+	_, err = fmt.Fprintf(os.Stdout, "Created the account %s (%s).\nAPI key, shown only once: %s\n", user.Email, user.ID, user.APIKey)
 	return err
 }
 
@@ -55,8 +58,8 @@ const (
 	controlPoll = 100 * time.Millisecond
 )
 
-// create makes the account in the database itself if no server has it, else has
-// the server make it.
+// create creates the account in the database, or through the server if one uses
+// the data directory.
 func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*createdUser, error) {
 	if err := c.owned(); err != nil {
 		return nil, err
@@ -65,7 +68,7 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 		return nil, err
 	}
 	for deadline := time.Now().Add(controlWait); ; {
-		data, free, err := openDirectory(c.DataDir, 0)
+		data, free, err := app.OpenDirectory(c.DataDir, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -73,13 +76,13 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 			user, err := c.createHere(ctx, data, r)
 			return user, errors.Join(err, data.Close())
 		}
-		user, err := askServer(ctx, data.path, r)
+		user, err := askServer(ctx, data.Path, r)
 		if !errors.Is(err, errNoControl) {
 			return user, err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("a process uses the data directory %s and takes no commands; "+
-				"try again when the server has started, or stop it", data.path)
+			return nil, fmt.Errorf("a process uses the data directory %s and accepts no commands; "+
+				"try again when the server has started, or stop it", data.Path)
 		}
 		select {
 		case <-ctx.Done():
@@ -89,41 +92,37 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 	}
 }
 
-// owned refuses to make files that the server's user could not use.
+// owned returns an error if the server's user could not use the new files.
 func (c *usersCreateCommand) owned() error {
 	info, err := os.Stat(c.DataDir)
 	if err != nil {
-		return nil // There is none yet.
+		return nil // It does not exist yet.
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(c.DataDir, controlName)); err == nil {
-		return nil // The server does it.
+		return nil // The server creates the account.
 	}
 	return fmt.Errorf("the data directory %s belongs to user %d; run this as that user, or while the server runs", c.DataDir, owner.Uid)
 }
 
-// createHere makes the account in the database of a directory that this process
-// has locked.
-func (c *usersCreateCommand) createHere(ctx context.Context, data *directory, r userRequest) (user *createdUser, err error) {
-	store, err := c.openStore(ctx, data.path)
+// createHere creates the account in the database. This process has locked the
+// directory.
+func (c *usersCreateCommand) createHere(ctx context.Context, data *app.Directory, r userRequest) (user *createdUser, err error) {
+	store, err := c.openStore(ctx, data.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	log, err := openAudit(ctx, store, store.vault)
+	accounts, err := app.OpenAccounts(ctx, store, store.vault, account.Config{})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	accounts, err := operatorAccounts(ctx, store, log)
-	if err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, accounts.Close()) }()
 	if err := store.settled(); err != nil {
 		return nil, err
 	}
-	return createUser(ctx, accounts, r)
+	return createUser(ctx, accounts.Operator, r)
 }

@@ -77,7 +77,7 @@ func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
 	if r := find("request"); r["duration_ms"].(float64) <= 0 || r["request_id"] == "" {
 		t.Errorf("%v", r)
 	}
-	if r := find("stopping: waiting for running programs"); r["at_most_ms"].(float64) != 30_000 {
+	if r := find("stopping: waiting for running programs"); r["timeout_ms"].(float64) != 30_000 {
 		t.Errorf("%v", r)
 	}
 }

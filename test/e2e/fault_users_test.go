@@ -124,7 +124,7 @@ func TestUsersCreateFault19RefusesWhatRegistrationRefuses(t *testing.T) {
 	}
 	stopped := t.TempDir()
 	for _, data := range []string{s.data, stopped} {
-		if out, errs, ok := usersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key, shown this once: pyapi_") {
+		if out, errs, ok := usersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key, shown only once: pyapi_") {
 			t.Errorf("%s%s", out, errs)
 		}
 		for name, c := range map[string]struct{ email, password, says string }{

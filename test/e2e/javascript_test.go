@@ -83,7 +83,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	var health struct{ Status string }
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	if !strings.Contains(s.log.String(), "there is no Node") {
+	if !strings.Contains(s.log.String(), "Node unavailable") {
 		t.Error("the log does not say it")
 	}
 	if out, err := pythOn(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -10,11 +10,10 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/host/disk"
-	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
-// diskGate refuses work whose record could not be written: a run that cannot be
-// entered into the audit log has no answer, so it must not begin.
+// diskGate refuses work while the disk takes no writes. A run that cannot be
+// recorded in the audit log gets no answer, so it must not begin.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -28,12 +27,12 @@ func (g diskGate) check() error {
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeUnavailable,
-		Message: "The server's disk is " + state + ", so that what is done could not be recorded. Nothing was run. Try again later.",
+		Message: "The server's disk is " + state + ", so the action could not be recorded and was not started. Try again later.",
 		Err:     err,
 	}
 }
 
-// executions is the service behind the gate.
+// executions returns a service that checks the disk before each run.
 func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
 	return gatedExecutions{next, g}
 }
@@ -51,7 +50,7 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 	return s.ExecutionService.Execute(ctx, user, p, events)
 }
 
-// sessions is the service behind the gate.
+// sessions returns a service that checks the disk before it opens a session.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -69,7 +68,7 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
-// packages is the service behind the gate.
+// packages returns a service that checks the disk before each change.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -95,7 +94,8 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations is the service behind the gate: the model costs tokens.
+// generations returns a service that checks the disk before the model takes
+// tokens.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
 }
@@ -113,28 +113,29 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// littleRoom is the free space below which the server is degraded.
+// littleRoom is the free space below which health reports the server as
+// degraded.
 const littleRoom = 64 << 20
 
-// health is the check of the disk.
+// health reports the state of the disk.
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
-	check := pyth.Check{Status: health.OK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
+	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
 	free := humanize.IBytes(uint64(max(space.FreeBytes, 0))) + " free"
 	switch {
 	case err != nil && space.ReadOnly:
-		check.Status, check.Detail = health.Unavailable, "the data directory is read-only"
+		check.Status, check.Detail = pyth.CheckUnavailable, "the data directory is read-only"
 	case err != nil:
-		check.Status, check.Detail = health.Unavailable, fmt.Sprintf("the data directory takes no writes, %s", free)
+		check.Status, check.Detail = pyth.CheckUnavailable, fmt.Sprintf("the data directory cannot be written, %s", free)
 	case space.FreeBytes < littleRoom:
-		check.Status, check.Detail = health.Degraded, "there is little room for the data directory, "+free
+		check.Status, check.Detail = pyth.CheckDegraded, "low disk space for the data directory, "+free
 	default:
 		check.Detail = free
 	}
 	return check
 }
 
-// collectors show the room.
+// collectors returns the metrics of the disk.
 func (g diskGate) collectors() []prometheus.Collector {
 	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pyth_on_disk_free_bytes", Help: "Free space of the data directory's file system.",

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -18,22 +18,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// runtimeFlags say which runtimes of one's own there are.
-type runtimeFlags struct {
-	Runtime      map[string]string `placeholder:"NAME=SOURCE" help:"A runtime of one's own: a root file system with a Python or a Node, as a directory or a tar file such as docker save writes; may be repeated."`
-	Preload      map[string]string `placeholder:"NAME=MODULES" help:"Modules that the Python of a runtime has imported when a program comes, such as science=numpy,pandas; may be repeated."`
-	WarmRuntimes int               `default:"1" help:"How many fresh sandboxes wait for programs of each of these runtimes at least."`
-}
-
-// ownRuntime is a runtime of the operator's own.
-type ownRuntime struct {
+// customImage is a custom image.
+type customImage struct {
 	*rootfs.Runtime
 	name    pyth.Runtime
 	preload []string
 }
 
-// String tells what is in it.
-func (r ownRuntime) String() string {
+// String lists the interpreters of the image.
+func (r customImage) String() string {
 	var all []string
 	if r.Python != "" {
 		all = append(all, "Python "+r.Python)
@@ -44,26 +37,26 @@ func (r ownRuntime) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language is the one that its sandboxes wait for.
-func (r ownRuntime) language() pyth.Language {
+// language returns the language that warm sandboxes of the image wait for.
+func (r customImage) language() pyth.Language {
 	if r.Python == "" {
 		return pyth.JavaScript
 	}
 	return pyth.Python
 }
 
-// ownRuntimes are in the order of their names.
-type ownRuntimes []ownRuntime
+// customImages is sorted by name.
+type customImages []customImage
 
-// build makes or finds the images in dir. The state directory is used in
-// passing, and emptied.
-func (f runtimeFlags) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (ownRuntimes, error) {
-	if err := f.check(); err != nil {
+// build finds or builds the images in dir. It uses the state directory for
+// trial sandboxes and empties it.
+func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
-	var all ownRuntimes
-	for _, name := range slices.Sorted(maps.Keys(f.Runtime)) {
-		r, err := f.buildOne(ctx, name, dir, stateDir, progress, logger)
+	var all customImages
+	for _, name := range slices.Sorted(maps.Keys(c.Runtime)) {
+		r, err := c.buildOne(ctx, name, dir, stateDir, progress, logger)
 		if err != nil {
 			return nil, fmt.Errorf("--runtime %s: %w", name, err)
 		}
@@ -72,36 +65,36 @@ func (f runtimeFlags) build(ctx context.Context, dir, stateDir string, progress 
 	return all, nil
 }
 
-func (f runtimeFlags) buildOne(ctx context.Context, name, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (*ownRuntime, error) {
-	built, err := rootfs.BuildRuntime(ctx, dir, f.Runtime[name], rootfs.RuntimeOptions{
+func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (*customImage, error) {
+	built, err := rootfs.BuildRuntime(ctx, dir, c.Runtime[name], rootfs.RuntimeOptions{
 		Progress: progress, Logger: logger,
-		Try: func(ctx context.Context, t rootfs.Trial) error { return try(ctx, stateDir, t) },
+		Try: func(ctx context.Context, t rootfs.Trial) error { return runTrial(ctx, stateDir, t) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &ownRuntime{Runtime: built, name: pyth.Runtime(name)}
-	if modules := f.Preload[name]; modules != "" {
+	r := &customImage{Runtime: built, name: pyth.Runtime(name)}
+	if modules := c.Preload[name]; modules != "" {
 		if r.Python == "" {
-			return nil, errors.New("it has no Python for --preload")
+			return nil, errors.New("the image has no Python, which --preload needs")
 		}
 		r.preload = strings.Split(modules, ",")
 	}
 	return r, nil
 }
 
-// check refuses names that would mean something else, or nothing.
-func (f runtimeFlags) check() error {
+// check returns an error for invalid names of images and modules.
+func (c ImageConfig) check() error {
 	names := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	for name := range f.Runtime {
+	for name := range c.Runtime {
 		if name == string(pyth.PythonRuntime) || name == string(pyth.NodeRuntime) || !names.MatchString(name) {
-			return fmt.Errorf("--runtime: %q cannot be the name of a runtime: take small letters, digits, dots, dashes and underscores, and neither %q nor %q",
+			return fmt.Errorf("--runtime: %q cannot be the name of an image: use lower-case letters, digits, dots, dashes and underscores; %q and %q are built in",
 				name, pyth.PythonRuntime, pyth.NodeRuntime)
 		}
 	}
 	modules := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(,[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)*$`)
-	for name, list := range f.Preload {
-		if f.Runtime[name] == "" {
+	for name, list := range c.Preload {
+		if c.Runtime[name] == "" {
 			return fmt.Errorf("--preload: there is no --runtime %s", name)
 		}
 		if !modules.MatchString(list) {
@@ -111,13 +104,13 @@ func (f runtimeFlags) check() error {
 	return nil
 }
 
-// tried makes what images can be made, and tells of the others.
-func (f runtimeFlags) tried(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all ownRuntimes, failed []doctor.Finding) {
-	if err := f.check(); err != nil {
+// try finds or builds the images, and returns a finding for each that failed.
+func (c ImageConfig) try(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
+	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Runtime)) {
-		r, err := f.buildOne(ctx, name, dir, stateDir, progress, slog.New(slog.DiscardHandler))
+	for _, name := range slices.Sorted(maps.Keys(c.Runtime)) {
+		r, err := c.buildOne(ctx, name, dir, stateDir, progress, slog.New(slog.DiscardHandler))
 		if err != nil {
 			failed = append(failed, doctor.NoRuntime(pyth.Runtime(name), err))
 			continue
@@ -127,7 +120,7 @@ func (f runtimeFlags) tried(ctx context.Context, dir, stateDir string, progress 
 	return all, failed
 }
 
-func (all ownRuntimes) names() []pyth.Runtime {
+func (all customImages) names() []pyth.Runtime {
 	names := make([]pyth.Runtime, len(all))
 	for i, r := range all {
 		names[i] = r.name
@@ -135,7 +128,7 @@ func (all ownRuntimes) names() []pyth.Runtime {
 	return names
 }
 
-func (all ownRuntimes) built() []*rootfs.Runtime {
+func (all customImages) built() []*rootfs.Runtime {
 	built := make([]*rootfs.Runtime, len(all))
 	for i, r := range all {
 		built[i] = r.Runtime
@@ -143,8 +136,8 @@ func (all ownRuntimes) built() []*rootfs.Runtime {
 	return built
 }
 
-// images are for sandboxes to boot from.
-func (all ownRuntimes) images() map[pyth.Runtime]sandbox.Runtime {
+// images returns the images for the launcher.
+func (all customImages) images() map[pyth.Runtime]sandbox.Runtime {
 	images := make(map[pyth.Runtime]sandbox.Runtime, len(all))
 	for _, r := range all {
 		images[r.name] = sandbox.Runtime{Image: r.Path, Preload: r.preload}
@@ -152,18 +145,18 @@ func (all ownRuntimes) images() map[pyth.Runtime]sandbox.Runtime {
 	return images
 }
 
-// language is the one that sandboxes of the runtime wait for.
-func (all ownRuntimes) language(name pyth.Runtime) pyth.Language {
-	i := slices.IndexFunc(all, func(r ownRuntime) bool { return r.name == name })
+// language returns the language that warm sandboxes of the image wait for.
+func (all customImages) language(name pyth.Runtime) pyth.Language {
+	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
-		return pyth.Python // Its boot fails.
+		return pyth.Python // The boot of an unknown image fails.
 	}
 	return all[i].language()
 }
 
-// python are those with a Python, without what else they have.
-func (all ownRuntimes) python() ownRuntimes {
-	var some ownRuntimes
+// python returns the images with a Python, without their Node.
+func (all customImages) python() customImages {
+	var some customImages
 	for _, r := range all {
 		if r.Python != "" {
 			r.Runtime = &rootfs.Runtime{Path: r.Path, Python: r.Python}
@@ -173,8 +166,8 @@ func (all ownRuntimes) python() ownRuntimes {
 	return some
 }
 
-// addTo adds the runtimes to the languages that they run.
-func (all ownRuntimes) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
+// addTo adds the images to the languages that they run.
+func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	add := func(language pyth.Language, name pyth.Runtime, version string) {
 		if version == "" {
 			return
@@ -194,15 +187,15 @@ func (all ownRuntimes) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	return offered
 }
 
-// What a program may take that prepares an image: it holds all that it compiles
-// in memory.
+// Limits of a program that prepares an image. It holds all that it compiles in
+// memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
 	trialTime   = 10 * time.Minute
 )
 
-// trialJob is a program that prepares an image.
+// trialJob returns a job that prepares an image.
 func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID: "trial", Language: language, Code: program, Timeout: trialTime, Isolation: pyth.IsolationExecution,
@@ -211,8 +204,8 @@ func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	}
 }
 
-// try runs a program in a sandbox of an image that is being made.
-func try(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
+// runTrial runs a program in a sandbox of an image that is being built.
+func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
 	h, err := openHost(&hostConfig{image: t.Image, stateDir: stateDir})
 	if err != nil {
 		return err
@@ -235,11 +228,11 @@ func try(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
 			return err
 		}
 		if len(o.Files) != 1 {
-			return fmt.Errorf("it left no %s", t.Output)
+			return fmt.Errorf("the trial program wrote no %s", t.Output)
 		}
 		return t.Read(strings.NewReader(string(o.Files[0].Content)))
 	}
-	// In a session files of any size can be read.
+	// A session can return files of any size.
 	job.Session = "trial"
 	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: language, Limits: job.Limits}); err != nil {
 		return err
@@ -250,7 +243,7 @@ func try(ctx context.Context, stateDir string, t rootfs.Trial) (err error) {
 	return s.ReadFile(ctx, t.Output, func(_ int64, content io.Reader) error { return t.Read(content) })
 }
 
-// succeed runs a program that has to succeed.
+// succeed runs a job and returns an error if the program fails.
 func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
 	o, err := s.Run(ctx, job, nil)
 	if err != nil {
@@ -260,14 +253,14 @@ func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outc
 		return nil, err
 	}
 	if o.Status != pyth.StatusSucceeded {
-		return nil, fmt.Errorf("a program in it ended as %s: %s", o.Status, strings.TrimSpace(string(o.Stderr)))
+		return nil, fmt.Errorf("a trial program ended as %s: %s", o.Status, strings.TrimSpace(string(o.Stderr)))
 	}
 	return o, nil
 }
 
-// tryPreloads sees to it that what is to be imported ahead can be: a program
-// would only be told when it imports it itself.
-func (all ownRuntimes) tryPreloads(ctx context.Context, h *host) error {
+// tryPreloads returns an error if a module to preload cannot be imported.
+// Otherwise the first program that imports it would fail.
+func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {
 			continue
@@ -279,7 +272,7 @@ func (all ownRuntimes) tryPreloads(ctx context.Context, h *host) error {
 	return nil
 }
 
-func (r ownRuntime) tryPreload(ctx context.Context, h *host) (err error) {
+func (r customImage) tryPreload(ctx context.Context, h *host) (err error) {
 	s, err := h.Boot(ctx, pyth.Python, r.name, pyth.Layers{})
 	if err != nil {
 		return err
@@ -287,27 +280,4 @@ func (r ownRuntime) tryPreload(ctx context.Context, h *host) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	_, err = succeed(ctx, s, trialJob(pyth.Python, []byte("import "+strings.Join(r.preload, ", "))))
 	return err
-}
-
-// runtimeName is that of the only runtime of one's own that `run` has.
-const runtimeName = "own"
-
-// own are the flags as if they had named it.
-func (c *runCommand) own() runtimeFlags {
-	var f runtimeFlags
-	if c.Runtime != "" {
-		f.Runtime = map[string]string{runtimeName: c.Runtime}
-	}
-	if len(c.Preload) > 0 {
-		f.Preload = map[string]string{runtimeName: strings.Join(c.Preload, ",")}
-	}
-	return f
-}
-
-// runtime is what the program runs on.
-func (c *runCommand) runtime() pyth.Runtime {
-	if c.Runtime == "" {
-		return ""
-	}
-	return runtimeName
 }

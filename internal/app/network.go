@@ -1,47 +1,43 @@
-package main
+package app
 
 import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// networkFlags are the operator's policy on what programs may reach.
-type networkFlags struct {
-	Egress           string         `default:"on" enum:"on,off" help:"Whether programs that ask for it may reach hosts of the Internet by name: ${enum}."`
-	EgressDeny       []string       `help:"Hosts that no program may reach, such as example.org, *.example.org or example.org:443."`
-	EgressMaxHosts   int            `default:"0" help:"How many hosts a program may ask for (default: as many as a request can have)."`
-	EgressAllowRange []netip.Prefix `help:"Ranges of private addresses that programs may reach, such as 10.1.0.0/16."`
-}
-
-// network is the way out that programs have on this host.
+// network gives programs their connections. It implements
+// execution.NetworkPolicy.
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages is the gateway of jobs that resolve packages; nil without packages.
+	// packages is the gateway for jobs that resolve packages; nil without packages.
 	packages *gateway.Gateway
+	// images holds the files of packages; nil without packages.
+	images *imagestore.Store
 }
 
-func (f networkFlags) network(observer egress.Observer) (*network, error) {
-	deny, err := egress.ParseDeny(f.EgressDeny)
+// newNetwork checks the policy and creates the proxy.
+func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
+	deny, err := egress.ParseDeny(c.EgressDeny)
 	if err != nil {
-		return nil, explain(err)
+		return nil, Explain(err)
 	}
 	policy := egress.Policy{
-		Off: f.Egress == "off", Deny: deny, MaxHosts: f.EgressMaxHosts, AllowRanges: f.EgressAllowRange,
+		Off: c.Egress == "off", Deny: deny, MaxHosts: c.EgressMaxHosts, AllowRanges: c.EgressAllowRange,
 	}
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check tells whether a program may ask for the hosts.
+// Check returns an error if a program may not ask for the hosts.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -50,11 +46,11 @@ func (n *network) Check(hosts []string) error {
 	return n.policy.Check(rules)
 }
 
-// open opens the network of one run.
+// open returns the network for one run.
 func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if to.Gateway != "" {
 		if n.packages == nil {
-			return nil, errors.New("open network: there is no gateway here")
+			return nil, errors.New("open network: there is no gateway")
 		}
 		return n.packages.Network(to.Gateway), nil
 	}
@@ -62,20 +58,20 @@ func (n *network) open(to pyth.Network) (sandbox.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wayOut{n.proxy, n.proxy.NewRun(rules)}, nil
+	return &tunnel{n.proxy, n.proxy.NewRun(rules)}, nil
 }
 
-// wayOut is a sandbox.Network.
-type wayOut struct {
+// tunnel is the network of one run. It implements sandbox.Network.
+type tunnel struct {
 	proxy *egress.Proxy
 	run   *egress.Run
 }
 
-func (w *wayOut) Serve(ctx context.Context, conn net.Conn) { w.proxy.Serve(ctx, conn, w.run) }
+func (t *tunnel) Serve(ctx context.Context, conn net.Conn) { t.proxy.Serve(ctx, conn, t.run) }
 
-func (w *wayOut) Close() []pyth.Connection {
-	w.run.Close()
-	records, dropped := w.run.Connections()
+func (t *tunnel) Close() []pyth.Connection {
+	t.run.Close()
+	records, dropped := t.run.Connections()
 	all := make([]pyth.Connection, 0, len(records)+1)
 	for _, c := range records {
 		all = append(all, pyth.Connection{
@@ -89,7 +85,8 @@ func (w *wayOut) Close() []pyth.Connection {
 	return all
 }
 
-// networkMetrics count the connections of programs. It is an egress.Observer.
+// networkMetrics counts the connections of programs. It implements
+// egress.Observer.
 type networkMetrics struct {
 	connections *prometheus.CounterVec
 	bytes       *prometheus.CounterVec
@@ -98,10 +95,10 @@ type networkMetrics struct {
 func newNetworkMetrics() *networkMetrics {
 	m := &networkMetrics{
 		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_egress_connections_total", Help: "Connections of programs to the outside, by verdict.",
+			Name: "pyth_on_egress_connections_total", Help: "Connections from programs to other hosts, by verdict.",
 		}, []string{"verdict"}),
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_egress_bytes_total", Help: "Bytes between programs and the outside, by direction.",
+			Name: "pyth_on_egress_bytes_total", Help: "Bytes between programs and other hosts, by direction.",
 		}, []string{"direction"}),
 	}
 	for _, verdict := range egress.Verdicts() {
@@ -113,13 +110,13 @@ func newNetworkMetrics() *networkMetrics {
 	return m
 }
 
-// Directions of bytes.
+// Values of the label direction.
 const (
 	bytesSent     = "sent"
 	bytesReceived = "received"
 )
 
-// Finished counts a connection.
+// Finished counts a connection that has ended.
 func (m *networkMetrics) Finished(c egress.Connection) {
 	m.connections.WithLabelValues(string(c.Verdict)).Inc()
 	m.bytes.WithLabelValues(bytesSent).Add(float64(c.SentBytes))
@@ -129,3 +126,8 @@ func (m *networkMetrics) Finished(c egress.Connection) {
 func (m *networkMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.bytes}
 }
+
+// discardConnections is an egress.Observer that ignores connections.
+type discardConnections struct{}
+
+func (discardConnections) Finished(egress.Connection) {}

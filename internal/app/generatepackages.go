@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -6,13 +6,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// generatePackages lets programs that a model wrote have the packages that they
-// lack.
-type generatePackages struct{ of pyth.PackageService }
+// generatePackages installs packages that a generated program lacks. It
+// implements generate.Packages.
+type generatePackages struct{ service pyth.PackageService }
 
-// Installed lists the user's packages.
+// Installed lists the user's packages with versions.
 func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error) {
-	all, err := p.of.Packages(ctx, user, language)
+	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {
 		return nil, err
 	}
@@ -23,9 +23,9 @@ func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, langu
 	return names, nil
 }
 
-// Install adds the packages to what the user asked for, all or none.
+// Install adds all of the packages to the user's requirements, or none.
 func (p generatePackages) Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error {
-	all, err := p.of.Packages(ctx, user, language)
+	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {
 		return err
 	}
@@ -35,6 +35,6 @@ func (p generatePackages) Install(ctx context.Context, user pyth.UserID, languag
 			requirements = append(requirements, one.Requirement)
 		}
 	}
-	_, err = p.of.SetPackages(ctx, user, language, append(requirements, names...), nil)
+	_, err = p.service.SetPackages(ctx, user, language, append(requirements, names...), nil)
 	return err
 }

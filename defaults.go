@@ -1,0 +1,8 @@
+package pyth
+
+// Statuses of a Check.
+const (
+	CheckOK          = "ok"
+	CheckDegraded    = "degraded"
+	CheckUnavailable = "unavailable"
+)

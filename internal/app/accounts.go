@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/account"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/secret/vault"
+)
+
+// jwtKeyBytes is the length of the key that signs JWTs.
+const jwtKeyBytes = 32
+
+// Accounts holds the accounts of a server and its audit log.
+type Accounts struct {
+	// Operator creates accounts whatever the registration mode is. It records
+	// entries in the audit log.
+	Operator pyth.AccountService
+
+	store   pyth.Store
+	vault   *vault.Vault
+	service *account.Service
+	log     *audit.Log
+}
+
+// OpenAccounts opens the accounts and the audit log in the store. It sets the
+// parts of the configuration that come from the store. The caller closes it.
+func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
+	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
+	if err != nil {
+		return nil, err
+	}
+	config.Store, config.Vault, config.JWTKey = store, v, signing
+	config.Issuer, config.Audience, config.Clock = "pyth-on", "pyth-on", now
+	a := &Accounts{store: store, vault: v}
+	if a.service, err = account.New(config); err != nil {
+		return nil, err
+	}
+	config.Registration = account.RegistrationOpen
+	operator, err := account.New(config)
+	if err != nil {
+		return nil, err
+	}
+	if a.log, err = openAudit(ctx, store, v); err != nil {
+		return nil, err
+	}
+	a.Operator = audit.Accounts(operator, a.log)
+	return a, nil
+}
+
+// Close writes the remaining entries of the audit log.
+func (a *Accounts) Close() error { return a.log.Close() }
+
+// openAudit opens the audit log for writing.
+func openAudit(ctx context.Context, store pyth.AuditStore, keys audit.Keys) (*audit.Log, error) {
+	seed, err := audit.Seed(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(seed)
+	log, err := audit.Open(ctx, audit.Config{Store: store, Seed: seed, Clock: now})
+	if errors.Is(err, audit.ErrDamaged) {
+		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the place. The server does not continue such a log: "+
+			"keep a copy as evidence, and restore the database from the backup", err)
+	}
+	return log, err
+}
+
+// pruneAudit removes the content of entries that are older than the retention.
+func pruneAudit(ctx context.Context, log *audit.Log, retention time.Duration, logger *slog.Logger) error {
+	n, err := log.Prune(ctx, now().Add(-retention))
+	if n > 0 {
+		logger.Info("audit log pruned", "entries", n)
+	}
+	return err
+}

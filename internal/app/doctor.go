@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/pyth-on/pyth-on/internal/host/doctor"
+	"github.com/pyth-on/pyth-on/internal/host/rootless"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
+)
+
+// ExamineConfig configures Examine.
+type ExamineConfig struct {
+	// CacheDir is the directory for images; "" for the user's cache directory.
+	CacheDir string
+	Node     NodeConfig
+	Images   ImageConfig
+	Progress Progress
+}
+
+// Examine builds the images and tries what this host can do.
+func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
+	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
+	add(doctor.System(), doctor.Identity(rootless.Inside()))
+	cache, err := cacheDir(c.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	slot, err := openSlot(cache + "/run")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, slot.Close()) }()
+	add(doctor.Disk(cache))
+	// A first start checks this, too, before it fetches Node.
+	if err := c.Node.CheckRoom(cache); err != nil {
+		add(doctor.NoImage(err))
+		return findings, nil
+	}
+	node, err := c.Node.find(ctx, cache, c.Progress)
+	reason, without := errors.AsType[*noNodeError](err)
+	if err != nil && !without {
+		return nil, err
+	}
+	image, err := rootfs.Build(ctx, cache, rootfs.Options{Node: pathOf(node), Progress: c.Progress})
+	if err != nil {
+		add(doctor.NoImage(err))
+		return findings, nil
+	}
+	add(doctor.Python(image.PythonVersion))
+	if without {
+		add(doctor.NoNode(reason.Err, reason.Fix))
+	}
+	add(doctor.Tools(image.Missing))
+	custom, failed := c.Images.try(ctx, cache, slot.Join("state"), c.Progress)
+	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: slot.Join("state")})
+	if err != nil {
+		add(doctor.NoSandbox(err))
+		return findings, nil
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	version := 0
+	if h.noCgroup == nil {
+		version = h.cgroup.Version()
+	}
+	add(doctor.Cgroup(version, h.noCgroup))
+	pool := h.pool(single(1, slog.New(slog.DiscardHandler)))
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	add(doctor.Sandboxes(ctx, pool, version != 0)...)
+	if node != nil {
+		add(doctor.Node(ctx, pool, node.Version))
+	}
+	for _, r := range custom {
+		add(doctor.Runtime(ctx, pool, r.name, r.language(), r.String()))
+	}
+	add(failed...)
+	return findings, ctx.Err()
+}

@@ -1,0 +1,22 @@
+package app
+
+import (
+	"errors"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// Explain returns the field errors of a *pyth.Error in the form of a command
+// line, and other errors unchanged.
+func Explain(err error) error {
+	e, ok := errors.AsType[*pyth.Error](err)
+	if !ok || len(e.Fields) == 0 {
+		return err
+	}
+	var faults []string
+	for _, f := range e.Fields {
+		faults = append(faults, strings.TrimPrefix(f.Location, "body.")+": "+f.Message)
+	}
+	return errors.New(strings.Join(faults, "; "))
+}

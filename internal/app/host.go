@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/host/rootless"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/cgroup"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// host starts sandboxes on this machine.
+type host struct {
+	*sandbox.Launcher
+	images customImages
+	cgroup cgroup.Parent
+	// noCgroup is the reason why there is no usable cgroup, or nil.
+	noCgroup error
+}
+
+// hostConfig configures a host.
+type hostConfig struct {
+	// image is the path of the built-in image.
+	image    string
+	images   customImages
+	stateDir string
+	// network and layers may be nil. Then programs have none.
+	network func(pyth.Network) (sandbox.Network, error)
+	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+}
+
+// openHost prepares to start sandboxes. It empties the state directory, which no
+// other process may use.
+func openHost(c *hostConfig) (*host, error) {
+	stateDir, err := filepath.Abs(c.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	_, inside := rootless.Inside()
+	h := &host{images: c.images}
+	config := sandbox.Config{
+		Image: c.image, Runtimes: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+	}
+	// The name depends on the state directory, so that a restart removes its own
+	// cgroups and no others.
+	id := sha256.Sum256([]byte(stateDir))
+	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
+	if h.noCgroup == nil {
+		config.Cgroup = h.cgroup
+	}
+	h.Launcher, err = sandbox.New(config)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// pool starts a pool of sandboxes. It sets Boot and Runtimes of the
+// configuration.
+func (h *host) pool(c pool.Config) *pool.Pool {
+	c.Boot, c.Runtimes = h.boot, h.images.names()
+	return pool.New(c)
+}
+
+// boot starts a sandbox for the pool. Warm sandboxes of Node wait for JavaScript
+// programs, because they can run TypeScript, too, and need less memory.
+func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
+	language, own := pyth.Python, pyth.Runtime("")
+	switch runtime {
+	case pyth.PythonRuntime:
+	case pyth.NodeRuntime:
+		language = pyth.JavaScript
+	default:
+		language, own = h.images.language(runtime), runtime
+	}
+	s, err := h.Boot(ctx, language, own, layers)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// enforcement reports how memory limits are enforced, for health.
+func (h *host) enforcement() pyth.Check {
+	if h.noCgroup == nil {
+		return pyth.Check{Status: pyth.CheckOK}
+	}
+	return pyth.Check{
+		Status: pyth.CheckDegraded,
+		Detail: "the server watches the memory of programs, because there is no usable cgroup; run `pyth-on doctor` for the cause",
+	}
+}
+
+// now returns the time with its monotonic part, which durations need.
+func now() time.Time { return time.Now() }

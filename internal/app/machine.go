@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/rootfs"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+// machine runs programs on this host: the images and a pool of sandboxes.
+type machine struct {
+	python string
+	node   *node.Binary
+	images customImages
+	host   *host
+	pool   *pool.Pool
+}
+
+// machineConfig configures a machine.
+type machineConfig struct {
+	// dir is the directory for images. sole reports that no other process uses
+	// it, so that outdated images can be removed.
+	dir  string
+	sole bool
+	// stateDir is emptied. No other process may use it.
+	stateDir string
+	// node is nil if there is no Node.
+	node   *node.Binary
+	images ImageConfig
+	// network and layers may be nil. Then programs have none.
+	network func(pyth.Network) (sandbox.Network, error)
+	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+	// progress reports how far the build of images is.
+	progress Progress
+	// pool is the configuration without the fields that the host sets.
+	pool   pool.Config
+	logger *slog.Logger
+}
+
+// openMachine builds missing images and starts the pool.
+func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) {
+	image, err := rootfs.Build(ctx, c.dir, rootfs.Options{Node: pathOf(c.node), Progress: c.progress})
+	if err != nil {
+		return nil, err
+	}
+	custom, err := c.images.build(ctx, c.dir, c.stateDir, c.progress, c.logger)
+	if err != nil {
+		return nil, err
+	}
+	if c.sole {
+		removeOutdated(image, custom, c.logger)
+	}
+	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: c.stateDir, network: c.network, layers: c.layers})
+	if err != nil {
+		return nil, err
+	}
+	if err := custom.tryPreloads(ctx, h); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return &machine{python: image.PythonVersion, node: c.node, images: custom, host: h, pool: h.pool(c.pool)}, nil
+}
+
+// removeOutdated removes images of earlier versions. A failure is only logged,
+// because they do no harm.
+func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logger) {
+	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
+		logger.Warn("outdated images not removed", "error", err)
+	} else if removed > 0 {
+		logger.Info("outdated images removed", "count", removed)
+	}
+}
+
+// languages returns the languages of the built-in image and the custom ones.
+// The version of TypeScript is that of Node.
+func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
+	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: m.python}}
+	if m.node != nil {
+		all = append(all,
+			pyth.LanguageInfo{Name: pyth.JavaScript, Version: m.node.Version},
+			pyth.LanguageInfo{Name: pyth.TypeScript, Version: m.node.Version})
+	}
+	return custom.addTo(all)
+}
+
+// Close ends all sandboxes and waits for them.
+func (m *machine) Close() error { return errors.Join(m.pool.Close(), m.host.Close()) }

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+)
+
+// poolMetrics measures the pool. It implements pool.Observer.
+type poolMetrics struct {
+	boots   *prometheus.HistogramVec
+	queued  prometheus.Histogram
+	wall    prometheus.Histogram
+	refused prometheus.Counter
+	removed *prometheus.CounterVec
+}
+
+var _ pool.Observer = (*poolMetrics)(nil)
+
+func newPoolMetrics() *poolMetrics {
+	// From a tenth of a millisecond to half a minute.
+	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
+	m := &poolMetrics{
+		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pyth_on_sandbox_boot_seconds", Help: "Duration of boots of sandboxes, by result.", Buckets: times,
+		}, []string{"result"}),
+		queued: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pyth_on_execution_queued_seconds", Help: "Time that programs waited for a sandbox.", Buckets: times,
+		}),
+		wall: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pyth_on_execution_wall_seconds", Help: "Duration of programs.", Buckets: times,
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pyth_on_executions_refused_total", Help: "Programs refused because there was no room.",
+		}),
+		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes destroyed, by reason.",
+		}, []string{"reason"}),
+	}
+	// Create all series at the start, with 0.
+	for _, result := range []string{bootOK, bootFailed} {
+		m.boots.WithLabelValues(result)
+	}
+	for _, reason := range pool.Reasons() {
+		m.removed.WithLabelValues(string(reason))
+	}
+	return m
+}
+
+// Values of the label result.
+const (
+	bootOK     = "ok"
+	bootFailed = "failed"
+)
+
+// Booted counts a boot.
+func (m *poolMetrics) Booted(took time.Duration, err error) {
+	result := bootOK
+	if err != nil {
+		result = bootFailed
+	}
+	m.boots.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Ran measures a run.
+func (m *poolMetrics) Ran(o *pyth.Outcome) {
+	m.queued.Observe(o.Usage.Queued.Seconds())
+	m.wall.Observe(o.Usage.Wall.Seconds())
+}
+
+// Refused counts a job that was refused.
+func (m *poolMetrics) Refused() { m.refused.Inc() }
+
+// Removed counts a destroyed sandbox.
+func (m *poolMetrics) Removed(reason pool.Reason) {
+	m.removed.WithLabelValues(string(reason)).Inc()
+}
+
+// collectors returns the metrics, including the state of the pool.
+func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
+	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(p.Stats()))
+		})
+	}
+	return []prometheus.Collector{
+		m.boots, m.queued, m.wall, m.refused, m.removed,
+		gauge("pyth_on_sandboxes_ready", "Warm sandboxes that no user has.", func(s pool.Stats) int64 { return int64(s.Warm) }),
+		gauge("pyth_on_sandboxes_idle", "Idle sandboxes of users.", func(s pool.Stats) int64 { return int64(s.Idle) }),
+		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are being recycled.", func(s pool.Stats) int64 { return int64(s.Recycling) }),
+		gauge("pyth_on_sandboxes_booting", "Sandboxes that are booting.", func(s pool.Stats) int64 { return int64(s.Booting) }),
+		gauge("pyth_on_sessions_waiting", "Idle sessions.", func(s pool.Stats) int64 { return int64(s.Sessions) }),
+		gauge("pyth_on_sandboxes_reserved", "Sandboxes reserved for sealed passwords.", func(s pool.Stats) int64 { return int64(s.Reserved) }),
+		gauge("pyth_on_executions_running", "Running programs.", func(s pool.Stats) int64 { return int64(s.Running) }),
+		gauge("pyth_on_executions_waiting", "Programs in the queue.", func(s pool.Stats) int64 { return int64(s.Queued) }),
+		gauge("pyth_on_tenants", "Users with a sandbox or a program.", func(s pool.Stats) int64 { return int64(s.Tenants) }),
+		gauge("pyth_on_reserved_memory_bytes", "Sum of the memory limits of running programs.", func(s pool.Stats) int64 { return s.ReservedBytes }),
+	}
+}
+
+// auditCollectors returns the metrics of the audit log.
+func auditCollectors(log *audit.Log) []prometheus.Collector {
+	counter := func(name, help string, value func(audit.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(log.Stats()))
+		})
+	}
+	return []prometheus.Collector{
+		counter("pyth_on_audit_entries_total", "Entries written to the audit log.", func(s audit.Stats) int64 { return s.Entries }),
+		counter("pyth_on_audit_commits_total", "Transactions that wrote entries to the audit log.", func(s audit.Stats) int64 { return s.Commits }),
+		counter("pyth_on_audit_lost_total", "Entries of refused attempts that were lost.", func(s audit.Stats) int64 { return s.Lost }),
+	}
+}
+
+// discardPoolEvents is a pool.Observer that ignores events.
+type discardPoolEvents struct{}
+
+var _ pool.Observer = discardPoolEvents{}
+
+func (discardPoolEvents) Booted(time.Duration, error) {}
+func (discardPoolEvents) Ran(*pyth.Outcome)           {}
+func (discardPoolEvents) Refused()                    {}
+func (discardPoolEvents) Removed(pool.Reason)         {}

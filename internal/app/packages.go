@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/packages/index"
+	"github.com/pyth-on/pyth-on/internal/packages/npm"
+	"github.com/pyth-on/pyth-on/internal/packages/pypi"
+	"github.com/pyth-on/pyth-on/internal/packages/resolve"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/sandbox"
+)
+
+// compileTimeout limits the compilation of one Python package.
+const compileTimeout = 2 * time.Minute
+
+// packageParts are the parts of the server that the package service uses.
+type packageParts struct {
+	store      pyth.PackageStore
+	dispatcher pyth.Dispatcher
+	images     *imagestore.Store
+	gateway    *gateway.Gateway
+	// dial connects to hosts that an index refers to.
+	dial          index.Dial
+	pythonVersion string
+	// registry is the npm registry; "" for the one in npm's configuration.
+	registry string
+	// withNode reports whether the server has Node. Without Node there are no npm
+	// packages.
+	withNode bool
+	logger   *slog.Logger
+}
+
+// newPackages returns the service for users' packages.
+func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*packages.Service, error) {
+	python, err := pythonIndex(c, parts)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := npmRegistry(ctx, c, parts)
+	if err != nil {
+		return nil, err
+	}
+	runner := resolve.Runner{Dispatcher: parts.dispatcher, Timeout: c.PackageResolveTimeout, MemoryBytes: c.PackageMemory << 20}
+	return packages.New(ctx, packages.Config{
+		Store: parts.store, Images: parts.images,
+		Resolvers: []packages.Resolver{
+			pypi.New(pypi.Config{
+				Runner: runner, Gateway: parts.gateway, Images: parts.images, Index: python,
+				PythonVersion: parts.pythonVersion, CompileTimeout: compileTimeout,
+			}),
+			npm.New(npm.Config{Runner: runner, Gateway: parts.gateway, Images: parts.images, Index: registry}),
+		},
+		MaxPackages: c.MaxPackages, MaxBytes: c.MaxPackageSize << 20, CacheBytes: c.PackageCache << 20,
+		Timeout: c.PackageTimeout, Clock: now, Logger: parts.logger,
+	})
+}
+
+// pythonIndex returns the client of the Python index; nil for none.
+func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
+	if c.PythonIndex == "off" {
+		return nil, nil
+	}
+	return index.New(index.Config{URL: c.PythonIndex, Credentials: c.PythonIndexCredentials}, parts.dial)
+}
+
+// npmRegistry returns the client of the npm registry; nil for none.
+func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*index.Client, error) {
+	if !parts.withNode || c.NPMPackages != "on" {
+		return nil, nil
+	}
+	url := parts.registry
+	if url == "" {
+		var err error
+		if url, err = node.Registry(ctx); err != nil {
+			// Node itself may be available without a registry.
+			parts.logger.Warn("npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
+			return nil, nil
+		}
+	}
+	return index.New(index.Config{URL: url, Credentials: c.NPMCredentials}, parts.dial)
+}
+
+// mounter returns a function that finds the images of packages' layers.
+func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
+	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
+		found, err := images.Mounts(layers)
+		if err != nil {
+			return nil, err
+		}
+		mounts := make([]sandbox.Mount, len(found))
+		for i, m := range found {
+			mounts[i] = sandbox.Mount(m)
+		}
+		return mounts, nil
+	}
+}

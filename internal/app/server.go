@@ -1,0 +1,293 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api"
+	"github.com/pyth-on/pyth-on/internal/audit"
+	"github.com/pyth-on/pyth-on/internal/encrypted"
+	"github.com/pyth-on/pyth-on/internal/execution"
+	"github.com/pyth-on/pyth-on/internal/generate"
+	"github.com/pyth-on/pyth-on/internal/host/disk"
+	"github.com/pyth-on/pyth-on/internal/host/health"
+	"github.com/pyth-on/pyth-on/internal/packages"
+	"github.com/pyth-on/pyth-on/internal/packages/gateway"
+	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
+	"github.com/pyth-on/pyth-on/internal/rootfs/node"
+	"github.com/pyth-on/pyth-on/internal/secret"
+	"github.com/pyth-on/pyth-on/internal/session"
+)
+
+// purgeInterval is the time between deletions of expired data.
+const purgeInterval = time.Hour
+
+// ServerConfig configures a Server.
+type ServerConfig struct {
+	// Data is the locked data directory, and Disk watches it.
+	Data *Directory
+	Disk *disk.Monitor
+	// Accounts is open. The caller closes it after the Server.
+	Accounts *Accounts
+	// AuditRetention is how long the audit log keeps the content of entries; 0
+	// means forever.
+	AuditRetention time.Duration
+
+	Node     NodeConfig
+	Images   ImageConfig
+	Pool     PoolConfig
+	Network  NetworkConfig
+	Packages PackageConfig
+	Model    ModelConfig
+	Limits   pyth.ExecutionLimits
+	// KeepSecrets turns the redaction of output off.
+	KeepSecrets bool
+
+	// API has the settings of the API. NewServer sets its services.
+	API      api.Config
+	Progress Progress
+	Logger   *slog.Logger
+}
+
+// Server holds the services of a server and its API.
+type Server struct {
+	Handler *api.Handler
+
+	config  *ServerConfig
+	gate    diskGate
+	secrets *secret.Service
+	network *network
+	node    *node.Binary
+	machine *machine
+	// installed is the service for packages, and packages records its changes in
+	// the audit log.
+	installed  *packages.Service
+	packages   pyth.PackageService
+	sessions   *session.Service
+	encrypted  *encrypted.Service
+	executions *execution.Service
+	model      generate.Config
+	monitor    *health.Monitor
+	metrics    struct {
+		pool     *poolMetrics
+		network  *networkMetrics
+		generate *generateMetrics
+	}
+	closers []func() error
+}
+
+// NewServer builds missing images, starts the pool of sandboxes and connects all
+// services. The caller closes the server when the API has been shut down.
+func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
+	s := &Server{config: c, gate: diskGate{c.Disk}}
+	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.model, err = c.Model.generate(); err != nil {
+		return nil, err
+	}
+	s.openSecrets()
+	if err := s.startMachine(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.openPackages(ctx); err != nil {
+		return nil, err
+	}
+	s.openSessions()
+	s.openExecutions()
+	if s.Handler, err = api.New(s.apiConfig()); err != nil {
+		return nil, err
+	}
+	// Return the memory that starting took.
+	debug.FreeOSMemory()
+	return s, nil
+}
+
+func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *Server) openSecrets() {
+	s.secrets = secret.New(secret.Config{
+		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Clock: now,
+		Failed: func(err error) { s.config.Logger.Error("last use of secrets not stored", "error", err) },
+	})
+	s.onClose(func() error { s.secrets.Close(); return nil })
+}
+
+// startMachine finds Node, builds the images and starts the pool.
+func (s *Server) startMachine(ctx context.Context) (err error) {
+	c := s.config
+	s.node, err = c.Node.find(ctx, c.Data.Path, c.Progress)
+	if reason, ok := errors.AsType[*noNodeError](err); ok {
+		c.Logger.Warn("Node unavailable: programs in JavaScript and TypeScript are refused", "error", reason.Err, "hint", reason.Fix)
+	} else if err != nil {
+		return err
+	}
+	if s.network, err = newNetwork(c.Network, s.metrics.network); err != nil {
+		return err
+	}
+	images, err := imagestore.Open(c.Data.Join("packages"), now)
+	if err != nil {
+		return err
+	}
+	s.network.images, s.network.packages = images, gateway.New()
+	s.machine, err = openMachine(ctx, &machineConfig{
+		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
+		network: s.network.open, layers: mounter(images), progress: c.Progress,
+		pool: c.Pool.pool(s.node != nil, c.Images.WarmRuntimes, s.metrics.pool, c.Logger), logger: c.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.machine.Close)
+	if reason := s.machine.host.noCgroup; reason != nil {
+		c.Logger.Warn("no usable cgroup: the server watches the memory of programs", "error", reason)
+	}
+	return nil
+}
+
+func (s *Server) openPackages(ctx context.Context) (err error) {
+	c := s.config
+	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
+		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.network.images, gateway: s.network.packages,
+		dial: s.network.proxy.DialContext, pythonVersion: s.machine.python,
+		registry: c.Node.NPMRegistry, withNode: s.node != nil, logger: c.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.packages = audit.Packages(s.installed, c.Accounts.log)
+	return nil
+}
+
+// openSessions opens the services that keep sandboxes: sessions and encrypted
+// programs.
+func (s *Server) openSessions() {
+	c, m := s.config, s.machine
+	s.sessions = session.New(session.Config{
+		// Sessions in Node know only the built-in release.
+		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.python()), Network: s.network, Secrets: s.secrets,
+		Packages: s.installed, Clock: now,
+		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
+	})
+	s.onClose(func() error { s.sessions.Close(); return nil })
+	s.encrypted = encrypted.New(encrypted.Config{
+		Store: c.Accounts.store, Host: m.pool, Packages: s.installed, Clock: now, Logger: c.Logger,
+	})
+	s.onClose(func() error { s.encrypted.Close(); return nil })
+}
+
+// openExecutions opens the service that runs programs, behind the health monitor.
+func (s *Server) openExecutions() {
+	c, m := s.config, s.machine
+	s.monitor = health.New(health.Config{
+		Dispatcher: m.pool,
+		Limits:     c.Limits.Default,
+		Database:   c.Accounts.store.Ping,
+		More:       map[string]func(context.Context) pyth.Check{"disk": s.gate.health},
+		Fixed:      map[string]pyth.Check{"limits": m.host.enforcement(), "generate": modelCheck(s.model.Model)},
+		Clock:      now,
+	})
+	s.executions = execution.New(execution.Config{
+		Dispatcher: s.monitor, Limits: c.Limits, Languages: m.languages(m.images), Network: s.network, Sessions: s.sessions,
+		Secrets: audit.SecretSource(s.secrets, c.Accounts.log), KeepSecrets: c.KeepSecrets, Packages: s.installed, Clock: now,
+	})
+}
+
+// apiConfig returns the configuration of the API with all services. Each one
+// records its actions in the audit log. The gate refuses work while the disk is
+// full, because its entry could not be written.
+func (s *Server) apiConfig() api.Config {
+	c, log := s.config, s.config.Accounts.log
+	executions := s.gate.executions(audit.Executions(s.executions, log))
+	config := c.API
+	config.Accounts = audit.Accounts(c.Accounts.service, log)
+	config.Executions = executions
+	config.Sessions = s.gate.sessions(audit.Sessions(s.sessions, log))
+	config.Secrets = audit.Secrets(s.secrets, log)
+	config.Packages = s.gate.packages(s.packages)
+	config.ZK = audit.EncryptedPrograms(s.encrypted, log)
+	config.Generations = s.gate.generations(audit.Generations(s.generator(executions), log, generate.Version()))
+	config.GenerateTimeout = c.Model.Timeout
+	config.Audit, config.Denials = log, log
+	config.Health = s.monitor
+	config.Languages, config.Limits = s.machine.languages(s.machine.images), c.Limits
+	config.Features = features(s.model.Model != nil)
+	config.Collectors = slices.Concat(
+		s.metrics.pool.collectors(s.machine.pool), s.metrics.network.collectors(), auditCollectors(log),
+		s.metrics.generate.collectors(), s.gate.collectors(),
+	)
+	config.Logger = c.Logger
+	return config
+}
+
+// generator returns the service that generates programs and runs them with the
+// given service.
+func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
+	config := s.model
+	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits
+	config.Languages = s.machine.languages(s.machine.images)
+	config.Sessions, config.Secrets = s.sessions, s.secrets
+	config.Packages = generatePackages{s.packages}
+	config.Budget, config.Observer = s.config.Accounts.store, s.metrics.generate
+	return generate.New(config)
+}
+
+// features returns the names of the API's parts.
+func features(generate bool) []string {
+	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
+	if generate {
+		all = append(all, "generate")
+	}
+	return all
+}
+
+// Python returns the version of the built-in Python.
+func (s *Server) Python() string { return s.machine.python }
+
+// Node returns the version of Node, or "none".
+func (s *Server) Node() string { return versionOf(s.node) }
+
+// Maintain watches the disk and deletes expired data, until the context ends.
+func (s *Server) Maintain(ctx context.Context) {
+	c := s.config
+	go c.Disk.Watch(ctx)
+	go every(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
+	if c.AuditRetention > 0 {
+		prune := func(ctx context.Context) error { return pruneAudit(ctx, c.Accounts.log, c.AuditRetention, c.Logger) }
+		go every(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)
+	}
+}
+
+// every calls f now and after each interval, until the context ends. It logs
+// errors with the message.
+func every(ctx context.Context, interval time.Duration, logger *slog.Logger, message string, f func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			logger.Error(message, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Close ends all sessions and sandboxes and waits for them.
+func (s *Server) Close() error {
+	var errs []error
+	for _, f := range slices.Backward(s.closers) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
