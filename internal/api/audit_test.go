@@ -244,7 +244,7 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	send("192.0.2.1:1234")
 	last := s.audit.noted[before]
 	if omitted, ok := last.Details["omitted"].(int64); !ok || total+int(omitted) != 1700 {
-		t.Errorf("%d are told of, and %v", total, last.Details)
+		t.Errorf("%d are recorded: %v", total, last.Details)
 	}
 	send("192.0.2.1:1234")
 	if last := s.audit.noted[before+1]; last.Details["omitted"] != nil {

@@ -17,7 +17,7 @@ import (
 // newFullServer has every part of the API.
 func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	t.Helper()
-	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &shelf{}, new(encrypted) })...)
+	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &packageStore{}, new(encrypted) })...)
 }
 
 // documentedResponse is a response of the document, or a reference to one.

@@ -189,7 +189,7 @@ func TestExecuteRefusesFaultyPrograms(t *testing.T) {
 func TestLimitsInMessagesHaveUnits(t *testing.T) {
 	res := newServer(t).execute(`{"code":"x","limits":{"memoryBytes":1073741825}}`)
 	if !strings.Contains(res.body, "must be at most 1,073,741,824 bytes") {
-		t.Errorf("the maximum is not told: %s", res.body)
+		t.Errorf("the answer lacks the maximum: %s", res.body)
 	}
 }
 

@@ -11,14 +11,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// shelf is a PackageService that remembers what it was given.
-type shelf struct {
+// packageStore is a PackageService that remembers what it was given.
+type packageStore struct {
 	err   error
 	given string
 	there bool
 }
 
-var _ pyth.PackageService = (*shelf)(nil)
+var _ pyth.PackageService = (*packageStore)(nil)
 
 func numpy() *pyth.Package {
 	return &pyth.Package{Name: "numpy", Version: "2.3.1", Requirement: "numpy>=2", Language: pyth.Python, Direct: true, SizeBytes: 42, InstalledAt: created}
@@ -26,12 +26,12 @@ func numpy() *pyth.Package {
 
 const numpyJSON = `{"name":"numpy","version":"2.3.1","requirement":"numpy>=2","language":"python","direct":true,"sizeBytes":42,"installedAt":"2026-04-04T08:23:21.123Z"}`
 
-func (s *shelf) Packages(_ context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
+func (s *packageStore) Packages(_ context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	s.given = fmt.Sprintf("%s lists %q", user, language)
 	return []*pyth.Package{numpy()}, s.err
 }
 
-func (s *shelf) SetPackages(_ context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
+func (s *packageStore) SetPackages(_ context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s sets %s %q", user, language, requirements)
 	if progress != nil {
 		if err := progress("resolve", "looking"); err != nil {
@@ -41,12 +41,12 @@ func (s *shelf) SetPackages(_ context.Context, user pyth.UserID, language pyth.L
 	return &pyth.PackageChange{Packages: []*pyth.Package{numpy()}}, s.err
 }
 
-func (s *shelf) AddPackage(_ context.Context, user pyth.UserID, language pyth.Language, requirement string, _ pyth.PackageProgress) (*pyth.PackageChange, error) {
+func (s *packageStore) AddPackage(_ context.Context, user pyth.UserID, language pyth.Language, requirement string, _ pyth.PackageProgress) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s adds %s %s", user, language, requirement)
 	return &pyth.PackageChange{Package: numpy(), Created: !s.there}, s.err
 }
 
-func (s *shelf) RemovePackage(_ context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
+func (s *packageStore) RemovePackage(_ context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	s.given = fmt.Sprintf("%s removes %s %s", user, language, name)
 	return nil, s.err
 }
@@ -55,25 +55,25 @@ func TestPackages(t *testing.T) {
 	list := `{"packages":[` + numpyJSON + `]}`
 	for _, c := range []struct {
 		name, method, path, body string
-		shelf                    shelf
+		packages                 packageStore
 		status                   int
 		answer, given            string
 	}{
-		{"are listed", "GET", "", "", shelf{}, 200, list, `usr_ada lists ""`},
-		{"are listed for a language", "GET", "?language=javascript", "", shelf{}, 200, list, `usr_ada lists "javascript"`},
-		{"are replaced", "PUT", "", `{"packages":["numpy>=2"]}`, shelf{}, 200, list, `usr_ada sets python ["numpy>=2"]`},
-		{"are all removed", "PUT", "", `{"language":"typescript","packages":[]}`, shelf{}, 200, list, `usr_ada sets typescript []`},
-		{"are added", "POST", "", `{"package":"numpy>=2"}`, shelf{}, 201, numpyJSON, `usr_ada adds python numpy>=2`},
-		{"are changed", "POST", "", `{"package":"numpy>=2"}`, shelf{there: true}, 200, numpyJSON, `usr_ada adds python numpy>=2`},
-		{"are removed", "DELETE", "/numpy", "", shelf{}, 204, "", `usr_ada removes  numpy`},
-		{"are removed by a name with a scope", "DELETE", "/@noble/hashes?language=javascript", "", shelf{}, 204, "", `usr_ada removes javascript @noble/hashes`},
-		{"are removed by an escaped name", "DELETE", "/@noble%2Fhashes?language=javascript", "", shelf{}, 204, "", `usr_ada removes javascript @noble/hashes`},
+		{"are listed", "GET", "", "", packageStore{}, 200, list, `usr_ada lists ""`},
+		{"are listed for a language", "GET", "?language=javascript", "", packageStore{}, 200, list, `usr_ada lists "javascript"`},
+		{"are replaced", "PUT", "", `{"packages":["numpy>=2"]}`, packageStore{}, 200, list, `usr_ada sets python ["numpy>=2"]`},
+		{"are all removed", "PUT", "", `{"language":"typescript","packages":[]}`, packageStore{}, 200, list, `usr_ada sets typescript []`},
+		{"are added", "POST", "", `{"package":"numpy>=2"}`, packageStore{}, 201, numpyJSON, `usr_ada adds python numpy>=2`},
+		{"are changed", "POST", "", `{"package":"numpy>=2"}`, packageStore{there: true}, 200, numpyJSON, `usr_ada adds python numpy>=2`},
+		{"are removed", "DELETE", "/numpy", "", packageStore{}, 204, "", `usr_ada removes  numpy`},
+		{"are removed by a name with a scope", "DELETE", "/@noble/hashes?language=javascript", "", packageStore{}, 204, "", `usr_ada removes javascript @noble/hashes`},
+		{"are removed by an escaped name", "DELETE", "/@noble%2Fhashes?language=javascript", "", packageStore{}, 204, "", `usr_ada removes javascript @noble/hashes`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newServer(t, func(config *api.Config) { config.Packages = &c.shelf })
+			s := newServer(t, func(config *api.Config) { config.Packages = &c.packages })
 			res := s.send(request(c.method, "/api/v1/packages"+c.path, c.body))
-			if res.StatusCode != c.status || res.body != c.answer || c.shelf.given != c.given {
-				t.Errorf("status %d: %s; given was %s", res.StatusCode, res.body, c.shelf.given)
+			if res.StatusCode != c.status || res.body != c.answer || c.packages.given != c.given {
+				t.Errorf("status %d: %s; given was %s", res.StatusCode, res.body, c.packages.given)
 			}
 		})
 	}
@@ -83,14 +83,14 @@ func TestPackagesRefuseFaultyRequests(t *testing.T) {
 	for code, status := range map[pyth.Code]int{
 		pyth.CodeInvalidRequirement: 400, pyth.CodeUnsatisfiable: 409, pyth.CodeIndexUnavailable: 502, pyth.CodeTooLarge: 413,
 	} {
-		s := newServer(t, func(c *api.Config) { c.Packages = &shelf{err: pyth.Errorf(code, "Why it is so.")} })
+		s := newServer(t, func(c *api.Config) { c.Packages = &packageStore{err: pyth.Errorf(code, "Why it is so.")} })
 		res := s.send(request(http.MethodPut, "/api/v1/packages", `{"packages":["a"]}`))
 		if p := res.problem(t); res.StatusCode != status || p.Code != string(code) || p.Detail != "Why it is so." {
 			t.Errorf("status %d: %s", res.StatusCode, res.body)
 		}
 	}
 	for _, body := range []string{`{}`, `{"packages":null}`, `{"packages":[1]}`, `{"packages":["a"],"language":"ruby"}`, `{"packages":["a"],"index":"x"}`} {
-		packages := &shelf{}
+		packages := &packageStore{}
 		s := newServer(t, func(c *api.Config) { c.Packages = packages })
 		if res := s.send(request(http.MethodPut, "/api/v1/packages", body)); res.StatusCode != 400 || packages.given != "" {
 			t.Errorf("%s: status %d: %s", body, res.StatusCode, res.body)
@@ -100,7 +100,7 @@ func TestPackagesRefuseFaultyRequests(t *testing.T) {
 
 func TestPackagesStreamProgress(t *testing.T) {
 	for _, failure := range []error{nil, pyth.Errorf(pyth.CodeUnsatisfiable, "It does not fit.")} {
-		s := newServer(t, func(c *api.Config) { c.Packages = &shelf{err: failure} })
+		s := newServer(t, func(c *api.Config) { c.Packages = &packageStore{err: failure} })
 		r := request(http.MethodPut, "/api/v1/packages", `{"packages":["numpy"]}`)
 		r.Header.Set("Accept", "text/event-stream")
 		res := s.send(r)

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// clock is a time that only moves when told to.
+// clock is a time that moves only when a test moves it.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time          { return c.t }
