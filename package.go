@@ -2,6 +2,7 @@ package pyth
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -9,9 +10,24 @@ import (
 // the same ID hold the same files.
 type LayerID string
 
-// Layers are the layers that a sandbox mounts, one for each runtime; "" for none.
-type Layers struct {
-	Python, Node LayerID
+// Layers are the layers that a sandbox mounts, one for each built-in runtime and
+// in their order; "" for none. Layers can be compared.
+type Layers [len(builtinRuntimes)]LayerID
+
+// Of returns the layer of the runtime. Custom images have none.
+func (l Layers) Of(r Runtime) LayerID {
+	if i := slices.Index(builtinRuntimes[:], r); i >= 0 {
+		return l[i]
+	}
+	return ""
+}
+
+// With returns the layers with that of a built-in runtime replaced.
+func (l Layers) With(r Runtime, layer LayerID) Layers {
+	if i := slices.Index(builtinRuntimes[:], r); i >= 0 {
+		l[i] = layer
+	}
+	return l
 }
 
 // Package is an installed package of a user.

@@ -2,6 +2,7 @@ package pyth
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,16 @@ const (
 	PythonRuntime Runtime = "python"
 	NodeRuntime   Runtime = "node"
 )
+
+// builtinRuntimes are the built-in runtimes in their order: in lists, that of
+// Python is first.
+var builtinRuntimes = [...]Runtime{PythonRuntime, NodeRuntime}
+
+// Runtimes returns the built-in runtimes in their order.
+func Runtimes() []Runtime { return slices.Clone(builtinRuntimes[:]) }
+
+// BuiltIn reports whether the runtime is built in, and not a custom image.
+func (r Runtime) BuiltIn() bool { return slices.Contains(builtinRuntimes[:], r) }
 
 // Runtime returns the built-in runtime that runs the language.
 func (l Language) Runtime() Runtime {

@@ -87,7 +87,7 @@ func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, p
 func (c ImageConfig) check() error {
 	names := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	for name := range c.Runtime {
-		if name == string(pyth.PythonRuntime) || name == string(pyth.NodeRuntime) || !names.MatchString(name) {
+		if pyth.Runtime(name).BuiltIn() || !names.MatchString(name) {
 			return fmt.Errorf("--runtime: %q cannot be the name of an image: use lower-case letters, digits, dots, dashes and underscores; %q and %q are built in",
 				name, pyth.PythonRuntime, pyth.NodeRuntime)
 		}

@@ -157,11 +157,8 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 }
 
 // restore makes missing files of a lockfile again, and returns its layer.
-func (s *Service) restore(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (layer pyth.LayerID, err error) {
-	r, err := s.resolver(runtime)
-	if err != nil {
-		return "", err
-	}
+func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (layer pyth.LayerID, err error) {
+	runtime := r.Language().Runtime()
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		s.config.Logger.Info("restoring packages", "user", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer

@@ -152,7 +152,7 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	layers, known := s.known[user]
 	changes := s.changes
 	if known {
-		s.config.Images.Use(layers.Python, layers.Node)
+		s.config.Images.Use(layers[:]...)
 	}
 	s.mu.Unlock()
 	if known {
@@ -162,14 +162,17 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	if err != nil {
 		return pyth.Layers{}, err
 	}
-	s.config.Images.Use(layers.Python, layers.Node)
-	for runtime, layer := range map[pyth.Runtime]*pyth.LayerID{pyth.PythonRuntime: &layers.Python, pyth.NodeRuntime: &layers.Node} {
-		if *layer == "" || s.config.Images.Whole(*layer) {
+	s.config.Images.Use(layers[:]...)
+	for _, r := range s.config.Resolvers {
+		runtime := r.Language().Runtime()
+		if layer := layers.Of(runtime); layer == "" || s.config.Images.Whole(layer) {
 			continue
 		}
-		if *layer, err = s.restore(ctx, user, runtime); err != nil {
+		restored, err := s.restore(ctx, user, r)
+		if err != nil {
 			return pyth.Layers{}, err
 		}
+		layers = layers.With(runtime, restored)
 	}
 	s.remember(user, layers, changes)
 	return layers, nil

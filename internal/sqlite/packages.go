@@ -68,11 +68,7 @@ func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layer
 		if err := rows.Scan(&runtime, &layer); err != nil {
 			return layers, failure(err)
 		}
-		if runtime == pyth.NodeRuntime {
-			layers.Node = layer
-		} else {
-			layers.Python = layer
-		}
+		layers = layers.With(runtime, layer)
 	}
 	return layers, failure(rows.Err())
 }

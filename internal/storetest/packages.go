@@ -48,7 +48,7 @@ func testPackageList(t *testing.T, s pyth.Store) {
 	want(t, s.PutPackageList(ctx, "bob", packageList(1, "second", "b", "d")), "")
 	layers, err := s.PackageLayers(ctx, "ada")
 	want(t, err, "")
-	same(t, pyth.Layers{Python: "second", Node: "node"}, layers)
+	same(t, pyth.Layers{}.With(pyth.PythonRuntime, "second").With(pyth.NodeRuntime, "node"), layers)
 	layers, err = s.PackageLayers(ctx, "eve")
 	want(t, err, "")
 	same(t, pyth.Layers{}, layers)

@@ -39,7 +39,7 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 // Mounts returns the images of the layers, in mount order.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
-	for _, layer := range []pyth.LayerID{layers.Python, layers.Node} {
+	for _, layer := range layers {
 		if layer == "" {
 			continue
 		}

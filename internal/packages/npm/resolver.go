@@ -87,7 +87,7 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 		return nil, err
 	}
 	job := r.config.Runner.Job(user, pyth.JavaScript, resolveProgram)
-	job.Layers.Node = layer
+	job.Layers = job.Layers.With(pyth.NodeRuntime, layer)
 	job.Files = []pyth.File{{Path: "package.json", Content: manifest}}
 	job.Args = []string{"http://" + gateway.Host + "/"}
 	result, err := r.config.Runner.Resolve(ctx, job, route, "package-lock.json", progress)

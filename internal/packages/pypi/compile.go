@@ -49,7 +49,7 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	result := &compiled{spool: spool}
 	job := r.config.Runner.Job(user, pyth.Python, compileProgram)
 	job.Args = []string{guest.PythonLayerPath}
-	job.Layers.Python = layer
+	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
 	// Compiled code is about as large as its source. Output beyond four times the
 	// size is cut off, so that a hostile package cannot fill the disk.

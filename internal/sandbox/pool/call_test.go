@@ -38,7 +38,7 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 
 // with gives the job packages.
 func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
-	j.Layers.Python = layer
+	j.Layers = j.Layers.With(pyth.PythonRuntime, layer)
 	return j
 }
 

@@ -48,7 +48,7 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	if f.layers != job.Layers {
 		m.fault("a job with packages %v runs in a sandbox with %v", job.Layers, f.layers)
 	}
-	if own := f.runtime != pyth.PythonRuntime && f.runtime != pyth.NodeRuntime; own != (job.Runtime != "") || own && f.runtime != job.Runtime {
+	if own := !f.runtime.BuiltIn(); own != (job.Runtime != "") || own && f.runtime != job.Runtime {
 		m.fault("a job for %s runs in a sandbox of %s", job.RunsOn(), f.runtime)
 	}
 	m.runs++

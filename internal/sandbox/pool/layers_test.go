@@ -72,7 +72,7 @@ func TestPackages(t *testing.T) {
 
 	on(t, "are in a session to its end", nil, func(s *scene) {
 		s.warm()
-		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "x", Tenant: "ann", Layers: pyth.Layers{Python: "one"}})
+		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "x", Tenant: "ann", Layers: pyth.Layers{}.With(pyth.PythonRuntime, "one")})
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -106,8 +106,7 @@ func kindOf(job *pyth.Job) kind { return kind{job.RunsOn(), job.Layers} }
 
 // root returns the file system of sandboxes of the kind.
 func (k kind) root() root {
-	switch k.runtime {
-	case pyth.PythonRuntime, pyth.NodeRuntime:
+	if k.runtime.BuiltIn() {
 		return root{layers: k.layers}
 	}
 	return root{k.runtime, k.layers}

@@ -52,7 +52,7 @@ func (h *holding) byRoot() map[root]int {
 func newStock(config *Config) stock {
 	s := stock{
 		config: config, bootingFor: make(map[kind]int), demand: make(map[pyth.Runtime]*demand),
-		runtimes: append([]pyth.Runtime{pyth.PythonRuntime, pyth.NodeRuntime}, config.Runtimes...),
+		runtimes: append(pyth.Runtimes(), config.Runtimes...),
 	}
 	for _, runtime := range s.runtimes {
 		s.demand[runtime] = new(demand)
