@@ -1,5 +1,23 @@
 package pyth
 
+import "time"
+
+// Defaults of the API contract for programs that set no limits.
+const (
+	DefaultTimeout           = 30 * time.Second
+	DefaultMemoryBytes int64 = 256 << 20
+	DefaultOutputBytes int64 = 1 << 20
+	DefaultDiskBytes   int64 = 100 << 20
+	DefaultProcesses         = 64
+)
+
+// DefaultLimits returns the limits of a program that sets none.
+func DefaultLimits() Limits {
+	return Limits{
+		MemoryBytes: DefaultMemoryBytes, OutputBytes: DefaultOutputBytes, DiskBytes: DefaultDiskBytes, Processes: DefaultProcesses,
+	}
+}
+
 // Statuses of a Check.
 const (
 	CheckOK          = "ok"

@@ -181,7 +181,7 @@ type RuntimeInfo struct {
 
 // Check is the state of one thing that the server depends on.
 type Check struct {
-	// Status is "ok", "degraded" or "unavailable".
+	// Status is CheckOK, CheckDegraded or CheckUnavailable.
 	Status string
 	Detail string
 	// FreeBytes and TotalBytes describe a file system; TotalBytes is 0 for other

@@ -25,8 +25,8 @@ type generateCommand struct {
 	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program; may be repeated."`
 	Allow      []string      `env:"-" help:"Hosts that the program may reach."`
 	Session    string        `env:"-" help:"A session of the server to run in."`
-	Timeout    time.Duration `default:"30s" help:"Time-out of each run."`
-	Memory     int64         `default:"256" help:"Memory limit of each run, in MiB."`
+	Timeout    time.Duration `default:"${timeout}" help:"Time-out of each run."`
+	Memory     int64         `default:"${memory}" help:"Memory limit of each run, in MiB."`
 	CacheDir   string        `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
 
 	modelFlags

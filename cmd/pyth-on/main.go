@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 
 	"github.com/alecthomas/kong"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/app"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
@@ -53,7 +55,9 @@ func run(args []string) int {
 			"Every flag can also be set by the environment variable shown with it."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
-		kong.Vars{"model": app.DefaultModel},
+		kong.Vars{
+			"model": app.DefaultModel, "timeout": pyth.DefaultTimeout.String(), "memory": strconv.FormatInt(pyth.DefaultMemoryBytes>>20, 10),
+		},
 	)
 	if err != nil {
 		panic(err) // The struct commands is invalid.

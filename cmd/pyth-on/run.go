@@ -30,8 +30,8 @@ const (
 type runCommand struct {
 	File     string            `arg:"" help:"The program, or - to read it from standard input."`
 	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
-	Timeout  time.Duration     `default:"30s" help:"Time-out of the program."`
-	Memory   int64             `default:"256" help:"Memory limit of the program, in MiB."`
+	Timeout  time.Duration     `default:"${timeout}" help:"Time-out of the program."`
+	Memory   int64             `default:"${memory}" help:"Memory limit of the program, in MiB."`
 	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
 	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: by the file name)."`
 	CacheDir string            `type:"path" help:"Directory for the images (default: in the user's cache directory)."`

@@ -36,9 +36,9 @@ const (
 	encodingUTF8   Encoding = "utf8"
 	encodingBase64 Encoding = "base64"
 
-	statusOK          HealthStatus = "ok"
-	statusDegraded    HealthStatus = "degraded"
-	statusUnavailable HealthStatus = "unavailable"
+	statusOK          HealthStatus = pyth.CheckOK
+	statusDegraded    HealthStatus = pyth.CheckDegraded
+	statusUnavailable HealthStatus = pyth.CheckUnavailable
 )
 
 // enumSchema returns a reference to the component of an enumeration. It adds

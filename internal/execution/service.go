@@ -58,14 +58,9 @@ func DefaultLimits() pyth.ExecutionLimits {
 		MaxFilesBytes:  10 << 20,
 		MaxFiles:       64,
 		MaxArgs:        64,
-		DefaultTimeout: 30 * time.Second,
+		DefaultTimeout: pyth.DefaultTimeout,
 		MaxTimeout:     300 * time.Second,
-		Default: pyth.Limits{
-			MemoryBytes: 256 << 20,
-			OutputBytes: 1 << 20,
-			DiskBytes:   100 << 20,
-			Processes:   64,
-		},
+		Default:        pyth.DefaultLimits(),
 		Max: pyth.Limits{
 			MemoryBytes: 2 << 30,
 			CPU:         300 * time.Second,

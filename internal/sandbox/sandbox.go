@@ -27,12 +27,6 @@ const stopGrace = 2 * time.Second
 // what the program's own processes take.
 const hostPids = 256
 
-// What most jobs ask for, and enough for an interpreter to start.
-const (
-	usualMemory    = 256 << 20
-	usualProcesses = 64
-)
-
 // How much processor time sandboxes get when there is not enough: what is made
 // ready for later must not slow down what runs now.
 const (
@@ -126,7 +120,7 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 		s.group.SetWeight(preparingWeight)
 	}
 	// The last job may have had less than an interpreter needs to start.
-	err := s.grant(usualMemory, usualProcesses)
+	err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses)
 	if err == nil {
 		// The last run may have left a deadline that has passed.
 		err = s.socket.SetDeadline(time.Time{})
@@ -147,7 +141,7 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 // await grants what most jobs ask for, so that it need not be done when one
 // comes.
 func (s *Sandbox) await() error {
-	if err := s.grant(usualMemory, usualProcesses); err != nil {
+	if err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses); err != nil {
 		return err
 	}
 	if s.group != nil {

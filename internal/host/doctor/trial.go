@@ -141,8 +141,6 @@ func job(code string) *pyth.Job {
 	return &pyth.Job{
 		ID: "doctor", Language: pyth.Python, Code: []byte(code), Timeout: 10 * time.Second,
 		Isolation: pyth.IsolationExecution,
-		Limits: pyth.Limits{
-			MemoryBytes: 256 << 20, OutputBytes: 1 << 20, DiskBytes: 100 << 20, Processes: 64,
-		},
+		Limits:    pyth.DefaultLimits(),
 	}
 }

@@ -22,13 +22,6 @@ const (
 	RetryAge = time.Second
 )
 
-// The statuses of a check.
-const (
-	OK          = "ok"
-	Degraded    = "degraded"
-	Unavailable = "unavailable"
-)
-
 // probe is a program whose answer must be computed.
 const probe = "print(6 * 7)"
 
@@ -68,7 +61,7 @@ func New(config Config) *Monitor {
 func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	outcome, err := m.config.Dispatcher.Dispatch(ctx, job, events)
 	if err == nil && outcome.ExitCode != nil {
-		m.record(pyth.Check{Status: OK})
+		m.record(pyth.Check{Status: pyth.CheckOK})
 	}
 	return outcome, err
 }
@@ -90,9 +83,9 @@ func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 
 func (m *Monitor) database(ctx context.Context) pyth.Check {
 	if err := m.config.Database(ctx); err != nil {
-		return pyth.Check{Status: Unavailable, Detail: "the database does not answer"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database does not answer"}
 	}
-	return pyth.Check{Status: OK}
+	return pyth.Check{Status: pyth.CheckOK}
 }
 
 func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
@@ -104,7 +97,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
 	case <-ctx.Done():
-		return pyth.Check{Status: Unavailable, Detail: "the trial run takes too long"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the trial run takes too long"}
 	}
 	if check, ok := m.recent(); ok {
 		return check
@@ -128,13 +121,13 @@ func (m *Monitor) try(ctx context.Context) pyth.Check {
 	}, nil)
 	switch {
 	case pyth.ErrorCode(err) == pyth.CodeOverloaded:
-		return pyth.Check{Status: Degraded, Detail: "all sandboxes are busy"}
+		return pyth.Check{Status: pyth.CheckDegraded, Detail: "all sandboxes are busy"}
 	case err != nil:
-		return pyth.Check{Status: Unavailable, Detail: "no sandbox starts; see `pyth-on doctor`"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "no sandbox starts; see `pyth-on doctor`"}
 	case outcome.Status != pyth.StatusSucceeded || !bytes.Equal(outcome.Stdout, []byte("42\n")):
-		return pyth.Check{Status: Unavailable, Detail: fmt.Sprintf("a trial run was %s", outcome.Status)}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: fmt.Sprintf("a trial run was %s", outcome.Status)}
 	}
-	return pyth.Check{Status: OK}
+	return pyth.Check{Status: pyth.CheckOK}
 }
 
 func (m *Monitor) record(check pyth.Check) {
@@ -148,7 +141,7 @@ func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	age := m.config.Clock().Sub(m.at)
-	if m.last.Status == OK {
+	if m.last.Status == pyth.CheckOK {
 		return m.last, age < MaxAge
 	}
 	return m.last, m.last.Status != "" && age < RetryAge

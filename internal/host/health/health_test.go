@@ -47,17 +47,17 @@ func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
 		host *host
 		want string
 	}{
-		"a run that answers":             {works(), health.OK},
-		"a run with another answer":      {&host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("41\n")}}, health.Unavailable},
-		"a run that is killed":           {&host{outcome: &pyth.Outcome{Status: pyth.StatusKilled}}, health.Unavailable},
-		"no sandbox":                     {&host{err: pyth.Errorf(pyth.CodeUnavailable, "")}, health.Unavailable},
-		"a server that is fully booked":  {&host{err: pyth.Errorf(pyth.CodeOverloaded, "")}, health.Degraded},
-		"a fault that nobody has a name": {&host{err: errors.New("x")}, health.Unavailable},
+		"a run that answers":             {works(), pyth.CheckOK},
+		"a run with another answer":      {&host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("41\n")}}, pyth.CheckUnavailable},
+		"a run that is killed":           {&host{outcome: &pyth.Outcome{Status: pyth.StatusKilled}}, pyth.CheckUnavailable},
+		"no sandbox":                     {&host{err: pyth.Errorf(pyth.CodeUnavailable, "")}, pyth.CheckUnavailable},
+		"a server that is fully booked":  {&host{err: pyth.Errorf(pyth.CodeOverloaded, "")}, pyth.CheckDegraded},
+		"a fault that nobody has a name": {&host{err: errors.New("x")}, pyth.CheckUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				got := monitor(c.host).Health(t.Context())["sandbox"]
-				if got.Status != c.want || (c.want == health.OK) != (got.Detail == "") {
+				if got.Status != c.want || (c.want == pyth.CheckOK) != (got.Detail == "") {
 					t.Errorf("got %+v", got)
 				}
 			})
@@ -85,8 +85,8 @@ func TestAProofCountsForItsTimeOnly(t *testing.T) {
 
 func TestManyWhoAskAtOnceShareOneRun(t *testing.T) {
 	for want, h := range map[string]*host{
-		health.OK:          works(),
-		health.Unavailable: {err: errors.New("x")},
+		pyth.CheckOK:          works(),
+		pyth.CheckUnavailable: {err: errors.New("x")},
 	} {
 		t.Run(want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestAFailureIsLookedAtAgainSoon(t *testing.T) {
 		m.Health(t.Context())
 		time.Sleep(health.RetryAge)
 		h.outcome, h.err = works().outcome, nil
-		if got := m.Health(t.Context())["sandbox"]; got.Status != health.OK {
+		if got := m.Health(t.Context())["sandbox"]; got.Status != pyth.CheckOK {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -128,7 +128,7 @@ func TestWhoeverAsksNeedNotWaitLongerThanTheyWant(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if got := m.Health(ctx)["sandbox"]; got.Status != health.Unavailable {
+		if got := m.Health(ctx)["sandbox"]; got.Status != pyth.CheckUnavailable {
 			t.Errorf("got %+v", got)
 		}
 		time.Sleep(time.Second)
@@ -154,13 +154,13 @@ func TestAllChecksAreShown(t *testing.T) {
 		m := health.New(health.Config{
 			Dispatcher: works(),
 			Database:   func(context.Context) error { return errors.New("disk I/O error") },
-			Fixed:      map[string]pyth.Check{"limits": {Status: health.Degraded, Detail: "no cgroup"}},
+			Fixed:      map[string]pyth.Check{"limits": {Status: pyth.CheckDegraded, Detail: "no cgroup"}},
 			Clock:      time.Now,
 		})
 		want := map[string]pyth.Check{
-			"database": {Status: health.Unavailable, Detail: "the database does not answer"},
-			"sandbox":  {Status: health.OK},
-			"limits":   {Status: health.Degraded, Detail: "no cgroup"},
+			"database": {Status: pyth.CheckUnavailable, Detail: "the database does not answer"},
+			"sandbox":  {Status: pyth.CheckOK},
+			"limits":   {Status: pyth.CheckDegraded, Detail: "no cgroup"},
 		}
 		if diff := cmp.Diff(want, m.Health(t.Context())); diff != "" {
 			t.Error(diff)
