@@ -1,5 +1,5 @@
-// Package disk tells how much room a file system has, and whether it takes
-// writes.
+// Package disk reports the free space of a file system and whether it can be
+// written.
 package disk
 
 import (
@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Space is the room of a file system.
+// Space describes the space of a file system.
 type Space struct {
-	// FreeBytes counts what this user may still write, TotalBytes the whole size.
+	// FreeBytes is what this user can still write, TotalBytes the whole size.
 	FreeBytes, TotalBytes int64
-	// ReadOnly is whether it is mounted so.
+	// ReadOnly reports a read-only mount.
 	ReadOnly bool
 }
 
-// SpaceOf returns the room of the file system that the path is on. It takes one
-// system call, about a microsecond.
+// SpaceOf returns the space of the file system that holds the path. It takes
+// one system call, about a microsecond.
 func SpaceOf(path string) (Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -33,11 +33,11 @@ func SpaceOf(path string) (Space, error) {
 	}, nil
 }
 
-// NoRoomError reports that a directory's file system has too little room.
+// NoRoomError reports that a file system has too little space.
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For names the use of the room.
+	// For names the purpose of the space.
 	For string
 }
 
@@ -46,8 +46,8 @@ func (e *NoRoomError) Error() string {
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the directory, which need not be there yet, has
-// less room. One whose room is not known is not refused.
+// Need returns a NoRoomError if the file system of the directory has less
+// space. The directory need not exist. Unknown space is no error.
 func Need(dir string, bytes int64, what string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

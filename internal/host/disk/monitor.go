@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// lowBytes is the room below which a write is tried before it is said that
-	// there is room: some of it may be kept for other users.
+	// lowBytes is the free space below which only a trial write proves that
+	// writing is possible, because some space may be reserved for other users.
 	lowBytes = 8 << 20
 	// recordBytes bounds the size of the record of a run, with the growth of
 	// the files that it is written to.
@@ -49,35 +49,36 @@ func (e *FullError) Error() string {
 
 func (e *FullError) Unwrap() error { return e.Err }
 
-// Monitor tells whether a directory takes writes. It is safe for concurrent use.
+// Monitor watches whether a directory can be written. It is safe for concurrent
+// use.
 type Monitor struct {
 	dir    string
 	logger *slog.Logger
 	wake   chan struct{}
-	// faulty is whether the last write failed.
+	// faulty reports that the last write failed.
 	faulty atomic.Bool
 
 	mu    sync.Mutex
 	at    time.Time
 	space Space
 	fault error
-	// told is whether the log has the fault.
-	told bool
+	// logged reports that the fault is in the log.
+	logged bool
 }
 
-// NewMonitor makes a Monitor of the directory. Watch keeps it up to date.
+// NewMonitor returns a Monitor for the directory. Watch keeps it up to date.
 func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// Check returns a *FullError if the directory takes no writes. While there is
-// room and the last write was well it costs one system call.
+// Check returns a *FullError if the directory cannot be written. While there is
+// space and the last write succeeded, it costs one system call.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
 }
 
-// State returns the room, and what Check returns.
+// State returns the space and the result of Check.
 func (m *Monitor) State() (Space, error) { return m.state() }
 
 func (m *Monitor) state() (Space, error) {
@@ -103,7 +104,7 @@ func (m *Monitor) retry(space Space) error {
 	return m.probeLocked(space, false)
 }
 
-// record is for a fault that shows without a write.
+// record records a fault that is known without a write.
 func (m *Monitor) record(space Space, fault error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,7 +112,7 @@ func (m *Monitor) record(space Space, fault error) error {
 	return fault
 }
 
-// probeLocked tries a write. sync is whether it has to reach the disk.
+// probeLocked tries a write. sync makes it reach the disk.
 func (m *Monitor) probeLocked(space Space, sync bool) error {
 	size := probeBytes
 	if space.FreeBytes < lowBytes {
@@ -125,21 +126,22 @@ func (m *Monitor) probeLocked(space Space, sync bool) error {
 	return fault
 }
 
-// recordLocked keeps the result, and logs when it is another than before.
+// recordLocked stores the result and logs a change.
 func (m *Monitor) recordLocked(space Space, fault error) {
 	m.at, m.space, m.fault = time.Now(), space, fault
 	m.faulty.Store(fault != nil)
 	switch {
-	case fault != nil && !m.told:
+	case fault != nil && !m.logged:
 		m.logger.Error("the disk takes no writes: programs are refused", "path", m.dir, "free_bytes", space.FreeBytes,
 			"read_only", space.ReadOnly, "error", fault, "hint", "make room in the data directory's file system; the server notices by itself")
-	case fault == nil && m.told:
+	case fault == nil && m.logged:
 		m.logger.Info("the disk takes writes again", "path", m.dir, "free_bytes", space.FreeBytes)
 	}
-	m.told = fault != nil
+	m.logged = fault != nil
 }
 
-// Failed tells that a write of somebody else failed: the next result is due now.
+// Failed reports a failed write of another component, so that Watch tries again
+// at once.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:
@@ -147,7 +149,7 @@ func (m *Monitor) Failed() {
 	}
 }
 
-// Watch tries a write from time to time, until the context ends.
+// Watch tries a write periodically until the context ends.
 func (m *Monitor) Watch(ctx context.Context) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
@@ -168,7 +170,7 @@ func (m *Monitor) Watch(ctx context.Context) {
 	}
 }
 
-// write makes a file of so many bytes and removes it.
+// write creates a file of the given size and removes it.
 func write(path string, size int, sync bool) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

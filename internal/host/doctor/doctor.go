@@ -1,8 +1,7 @@
 // Package doctor examines whether a host can run programs safely.
 //
-// It promises to tell what is, not what should be: a limit counts as enforced
-// only when a program that broke it was seen to be stopped, and each finding
-// that is not good says how to mend it.
+// It reports what it has tried: a limit counts as enforced only if a program
+// that broke it was stopped. Each finding that is not OK says how to fix it.
 package doctor
 
 import (
@@ -17,27 +16,27 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Level says how good a finding is.
+// Level is the severity of a finding.
 type Level string
 
-// OK needs nothing; a Warning works with less than it could; a Failure keeps
-// programs from running, or from being bounded.
+// OK needs no action. With a Warning, something works less well than it could.
+// With a Failure, programs cannot run, or a limit is not enforced.
 const (
 	OK      Level = "ok"
 	Warning Level = "warning"
 	Failure Level = "failure"
 )
 
-// Finding is one thing that was looked at.
+// Finding is the result of one examination.
 type Finding struct {
 	Name   string `json:"name"`
 	Level  Level  `json:"level"`
 	Detail string `json:"detail"`
-	// Fix says how to mend what is not OK.
+	// Fix says what to do about a finding that is not OK.
 	Fix string `json:"fix,omitempty"`
 }
 
-// Failed is whether one of the findings is a failure.
+// Failed reports whether one of the findings is a Failure.
 func Failed(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Failure {
@@ -47,7 +46,7 @@ func Failed(findings []Finding) bool {
 	return false
 }
 
-// System examines the machine.
+// System examines the kernel and the architecture.
 func System() Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -64,8 +63,8 @@ func System() Finding {
 	return f
 }
 
-// Identity tells as whom sandboxes are started. outside is the user that the
-// process is outside of its user namespace, if it is in one of its own.
+// Identity reports the user that starts sandboxes. outside is the process's
+// user outside its user namespace; inside reports that it has one.
 func Identity(outside int, inside bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
 	if inside {
@@ -74,7 +73,7 @@ func Identity(outside int, inside bool) Finding {
 	return f
 }
 
-// NoIdentity tells that sandboxes cannot be started by this user.
+// NoIdentity reports that this user cannot start sandboxes.
 func NoIdentity(err error) Finding {
 	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 }
@@ -82,7 +81,7 @@ func NoIdentity(err error) Finding {
 // minFree is the disk space below which the image may not fit.
 const minFree = 1 << 30
 
-// Disk examines the space in the directory.
+// Disk examines the free space for the directory.
 func Disk(dir string) Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -96,17 +95,17 @@ func Disk(dir string) Finding {
 	return f
 }
 
-// Python tells which Python the sandboxes have.
+// Python reports the version of Python in sandboxes.
 func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is part of this program"}
 }
 
-// NoNode tells why there is none.
+// NoNode reports why there is no Node.
 func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "no JavaScript and TypeScript: " + reason.Error(), Fix: fix}
 }
 
-// Tools tells whether the sandboxes have all of the usual commands.
+// Tools reports which of the usual commands sandboxes lack.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
 		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the usual commands"}
@@ -118,13 +117,13 @@ func Tools(missing []string) Finding {
 	}
 }
 
-// NoImage tells that the sandboxes' file system could not be made.
+// NoImage reports that the image could not be built.
 func NoImage(err error) Finding {
 	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "see the message"}
 }
 
-// Cgroup tells with what the kernel bounds sandboxes; version is 0 if with
-// nothing, for the reason given.
+// Cgroup reports the cgroup version that enforces limits. version is 0 if there
+// is none; reason says why.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
@@ -137,7 +136,7 @@ func Cgroup(version int, reason error) Finding {
 	}
 }
 
-// NoSandbox tells that no sandbox could be prepared.
+// NoSandbox reports that no sandbox could be prepared.
 func NoSandbox(err error) Finding {
 	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: sandboxFix}
 }
@@ -145,8 +144,8 @@ func NoSandbox(err error) Finding {
 const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
 	"containers often forbid these: start outside of one, or give it `--security-opt seccomp=unconfined`"
 
-// Sandboxes tries one of each kind of limit with a program that breaks it.
-// kernel is whether a cgroup bounds the sandboxes.
+// Sandboxes tries each kind of limit with a program that breaks it. kernel
+// reports that a cgroup enforces the memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := boots(ctx, d)
 	findings := []Finding{first}

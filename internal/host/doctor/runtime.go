@@ -7,8 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Runtime tries whether a runtime of the operator's own runs programs in the
-// language. The versions are what is in it.
+// Runtime runs a program on a custom image. versions lists its interpreters.
 func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language pyth.Language, versions string) Finding {
 	j := job("print(6 * 7)")
 	if language == pyth.JavaScript {
@@ -25,7 +24,7 @@ func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language
 	return Finding{Name: "runtime", Level: OK, Detail: fmt.Sprintf("%s runs programs with %s", name, versions)}
 }
 
-// NoRuntime tells why a runtime of the operator's own cannot be used.
+// NoRuntime reports why a custom image cannot be used.
 func NoRuntime(name pyth.Runtime, reason error) Finding {
 	return Finding{
 		Name: "runtime", Level: Failure, Detail: fmt.Sprintf("%s does not run: %v", name, reason),

@@ -9,15 +9,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// trial is a program that breaks a limit, and what must become of it.
+// trial is a program that breaks a limit, with the expected outcome.
 type trial struct {
 	name   string
 	code   string
 	limits func(*pyth.Job)
-	// status is how the run must end, and stdout what it must print.
+	// status is the expected status, and stdout the expected output.
 	status pyth.Status
 	stdout string
-	// how says what enforces the limit here.
+	// how says what enforces the limit.
 	how   string
 	level Level
 	fix   string
@@ -52,8 +52,8 @@ func trials(kernel bool) []trial {
 		},
 		{
 			name: "disk",
-			// Two files, so that what stops the second is the space and not the
-			// size of a file.
+			// Write two files, so that the space stops the second one and not
+			// the size of a file.
 			code: "import errno, os\nos.write(os.open('a', os.O_CREAT | os.O_WRONLY), bytes(400 << 10))\n" +
 				"f = os.open('/tmp/b', os.O_CREAT | os.O_WRONLY)\ntry:\n    for _ in range(100):\n        os.write(f, bytes(4 << 10))\n" +
 				"except OSError as e:\n    print(errno.errorcode[e.errno])\n",
@@ -103,7 +103,7 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	return f
 }
 
-// boots runs a program that does nothing wrong.
+// boots runs a program that breaks no limit.
 func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
 	o, err := d.Dispatch(ctx, job("print(6 * 7)"), nil)
@@ -119,8 +119,8 @@ func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node tries whether the Node of the version runs programs. One of the
-// operator's own may not.
+// Node checks that Node runs programs. A binary that the operator chose may
+// fail.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

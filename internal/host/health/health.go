@@ -1,8 +1,7 @@
-// Package health tells whether the server can do what it is for.
+// Package health reports whether the server works.
 //
-// It promises that "ok" for the sandbox means a program that really ran, at
-// most MaxAge ago, and that asking costs no more than one run in that time,
-// however many ask.
+// The sandbox is "ok" only if a program ran at most MaxAge ago. Checks cost at
+// most one run in that time, however many clients ask.
 package health
 
 import (
@@ -15,36 +14,36 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is how old the last run may be that is taken as proof; a failure is
-// looked at again after RetryAge, so that recovery shows soon.
+// MaxAge is the maximum age of a successful run that counts as proof. A failure
+// is checked again after RetryAge, so that recovery shows soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
 )
 
-// probe is a program whose answer must be computed.
+// probe is a program whose output must be computed.
 const probe = "print(6 * 7)"
 
-// Config is what is looked at.
+// Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits are those that the probe runs under.
+	// Limits are the limits of the probe.
 	Limits pyth.Limits
-	// Database tells whether the store can serve.
+	// Database checks the store.
 	Database func(context.Context) error
-	// More are further checks, by name.
+	// More holds further checks by name.
 	More map[string]func(context.Context) pyth.Check
-	// Fixed are checks whose result does not change while the server runs.
+	// Fixed holds checks whose result does not change while the server runs.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
 }
 
-// Monitor looks after the server's health. It is a pyth.Dispatcher that passes
-// jobs on and takes those that run as proof.
+// Monitor checks the server's health. It is a pyth.Dispatcher that passes jobs
+// on and counts their runs as proof. It is safe for concurrent use.
 type Monitor struct {
 	config Config
 
-	// probing holds a token while a trial run is under way.
+	// probing holds a token during a trial run.
 	probing chan struct{}
 
 	mu   sync.Mutex
@@ -52,7 +51,7 @@ type Monitor struct {
 	at   time.Time
 }
 
-// New makes a Monitor.
+// New returns a Monitor.
 func New(config Config) *Monitor {
 	return &Monitor{config: config, probing: make(chan struct{}, 1)}
 }
@@ -66,7 +65,7 @@ func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Event
 	return outcome, err
 }
 
-// Health looks at everything, within the context's time.
+// Health runs all checks within the time of the context.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
@@ -92,7 +91,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// One trial at a time: those who wait take its result as theirs.
+	// Only one trial runs at a time. The others wait for its result.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
@@ -107,7 +106,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return check
 }
 
-// try runs a program.
+// try runs the probe.
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
@@ -136,7 +135,7 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// recent is the last result, if it still counts.
+// recent returns the last result if it is not too old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package process runs children that do not outlive this process.
+// Package process runs child processes that do not outlive this process.
 //
-// It promises that a child is killed when this process ends, however it ends,
-// kill -9 included; not so the child's own children.
+// A child is killed when this process ends in any way, including kill -9.
+// Children of the child are not.
 package process
 
 import (
@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// Run runs the command as its own Run does.
+// Run runs the command like exec.Cmd.Run.
 //
-// The kernel kills the child when the thread ends that started it
-// (PR_SET_PDEATHSIG, prctl(2)), and the Go runtime ends threads when it likes.
-// So the thread is this goroutine's alone until the child has ended.
+// The kernel kills the child when the thread that started it ends
+// (PR_SET_PDEATHSIG, prctl(2)), and the Go runtime may end threads at any time.
+// Therefore Run locks the goroutine to its thread until the child has ended.
 func Run(cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -26,7 +26,7 @@ func Run(cmd *exec.Cmd) error {
 	return cmd.Run()
 }
 
-// Output is Run that returns what the command writes to standard output.
+// Output is like Run, and returns the standard output of the command.
 func Output(cmd *exec.Cmd) ([]byte, error) {
 	var out bytes.Buffer
 	cmd.Stdout = &out

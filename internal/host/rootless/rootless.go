@@ -1,6 +1,6 @@
-// Package rootless lets an ordinary user run sandboxes: it starts the program
-// again as root of a user namespace of its own, in which gVisor can make the
-// namespaces that it needs. Outside, the process stays that user's.
+// Package rootless lets an ordinary user run sandboxes. It starts the program
+// again as root of a new user namespace, in which gVisor can create the
+// namespaces that it needs. Outside, the process still belongs to the user.
 package rootless
 
 import (
@@ -17,24 +17,25 @@ import (
 	"syscall"
 )
 
-// needed are the capabilities without which gVisor starts no sandbox:
+// needed holds the capabilities that gVisor needs to start a sandbox:
 // CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
 const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
 
-// ErrNoNamespace is returned where the host forbids user namespaces; its text
-// says how to allow them.
+// ErrNoNamespace reports that the host forbids user namespaces. Its text says
+// how to allow them.
 var ErrNoNamespace = errors.New("this host does not let ordinary users make user namespaces; " +
 	"allow it with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
 	"(and on Ubuntu `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`), or run as root")
 
-// Privileged tells whether this process may start sandboxes as it is.
+// Privileged reports whether this process has the capabilities to start
+// sandboxes.
 func Privileged() bool {
 	have, err := effectiveCapabilities()
 	return err == nil && have&needed == needed
 }
 
-// Inside tells whether this process is root of a user namespace only, and who
-// it is outside.
+// Inside reports whether this process is root of a user namespace only, and
+// returns its user outside.
 func Inside() (uid int, inside bool) {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -45,16 +46,16 @@ func Inside() (uid int, inside bool) {
 		return 0, false
 	}
 	outside, err := strconv.Atoi(fields[1])
-	// The first namespace maps everybody.
+	// The initial namespace maps all users.
 	return outside, err == nil && fields[2] == "1"
 }
 
-// Run starts this program again, with the same arguments and environment, in a
-// namespace of its own, and returns its exit code when it has ended. Signals
-// are passed on, and so are the files, whose numbers begin with 3.
+// Run starts this program again in a new user namespace, with the same
+// arguments and environment, and returns its exit code. It passes signals and
+// the given files on; their descriptors begin with 3.
 func Run(files ...*os.File) (int, error) {
-	// The child is killed when the thread that started it ends, so that it
-	// cannot outlive this process; the thread therefore must not end before.
+	// The child is killed when the thread that started it ends, so it cannot
+	// outlive this process. Keep the thread until the child has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
@@ -78,7 +79,7 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// A terminal sends its signals to the child as well.
+			// A terminal sends its signals to the child, too.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}

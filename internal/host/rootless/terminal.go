@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground is whether the terminal's signals reach this process.
+// inForeground reports whether this process receives the terminal's signals.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {
