@@ -14,7 +14,7 @@ const (
 		" FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?"
 )
 
-// keyFields are where the columns of a key go.
+// keyFields returns the scan targets of a key's columns.
 func keyFields(k *pyth.APIKey) []any {
 	return []any{&k.ID, &k.UserID, &k.Name, &k.Prefix, hashOf{&k.Hash}, &k.Sealed, timeOf{&k.CreatedAt}, timeOf{&k.ExpiresAt}}
 }
@@ -35,7 +35,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, key *pyth.APIKey) error {
 	return failure(insertKey(ctx, s.writer, key))
 }
 
-// APIKeyByHash finds the key and its user.
+// APIKeyByHash returns the key and its user.
 func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, *pyth.User, error) {
 	k, u := new(pyth.APIKey), new(pyth.User)
 	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
@@ -45,7 +45,7 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	return k, u, nil
 }
 
-// APIKeys lists a page of the user's keys.
+// APIKeys returns a page of the user's keys.
 func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID, limit int) ([]*pyth.APIKey, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.id > ? ORDER BY k.id LIMIT ?", user, after, limit)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyI
 	return err
 }
 
-// PrimaryAPIKey is the user's oldest key with a sealed copy.
+// PrimaryAPIKey returns the user's oldest key with a sealed copy.
 func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIKey, error) {
 	k := new(pyth.APIKey)
 	err := s.reader.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).

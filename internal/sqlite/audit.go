@@ -26,7 +26,8 @@ const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action
 // AppendAudit stores records at the end of the log.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	if len(records) == 1 {
-		// A transaction of its own. What begins and ends one takes long, too.
+		// A single record needs no explicit transaction, whose begin and commit
+		// take time.
 		return s.writeFailure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -44,7 +45,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 	})
 }
 
-// appendRecord stores a record; the checkpoint is nil if another is still to come.
+// appendRecord stores a record. checkpoint is nil unless it is the last one.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
 	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
@@ -53,19 +54,20 @@ func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, ch
 	return err
 }
 
-// AuditHead is the size of the log and its last checkpoint.
+// AuditHead returns the size of the log and its last checkpoint.
 func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error) {
-	// One statement, so that the two belong together.
+	// Read both in one statement, so that they belong together.
 	err = s.reader.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM audit), (SELECT note FROM audit_checkpoint)").Scan(&size, &checkpoint)
 	return size, checkpoint, failure(err)
 }
 
-// AuditPage lists a page of the user's records.
+// AuditPage returns a page of the user's records.
 func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
 	}
-	// The index by action goes by outcome next: the page is the first of three.
+	// The index by action sorts by outcome next, so merge the pages of the
+	// three outcomes.
 	var all []*pyth.AuditRecord
 	for _, f.Outcome = range pyth.AuditOutcomes() {
 		part, err := s.auditPage(ctx, user, f, before, limit)
@@ -83,7 +85,7 @@ func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 	return all[:min(limit, len(all))], nil
 }
 
-// auditPage lists a page that one index has in order.
+// auditPage returns a page in the order of one index.
 func (s *Store) auditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosition, limit int) ([]*pyth.AuditRecord, error) {
 	query, args := auditPageQuery(user, f, before, limit)
 	return s.auditRecords(ctx, auditFields, query, args...)
@@ -98,7 +100,7 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 		index, where, args = "audit_by_action", where+" AND action = ?", append(args, f.Action)
 	}
 	if f.Label != "" {
-		// The column has bytes, which the functions for JSON take for their own form.
+		// The column is a BLOB, which the JSON functions would read as JSONB.
 		where += " AND EXISTS (SELECT 1 FROM json_each(CAST(record AS TEXT), '$.details.labels') WHERE value = ?)"
 		args = append(args, f.Label)
 	}
@@ -109,24 +111,24 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// No sequence is less than 0: what is at the end itself is not in.
+	// Sequences start at 0, so this excludes the records of the end time
+	// itself.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
 	}
-	// Left to itself, SQLite takes one index for as good as another.
+	// The query planner considers several indexes equal.
 	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
 			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
 		append(args, since, until, sequence, limit)
 }
 
-// ceilMicro is the first instant that the store can tell apart which is not
-// before t.
+// ceilMicro returns the first microsecond that is not before t.
 func ceilMicro(t time.Time) int64 {
 	return t.Add(time.Microsecond - 1).UnixMicro()
 }
 
-// AuditRecords lists records in their order.
+// AuditRecords returns records in order.
 func (s *Store) AuditRecords(ctx context.Context, from int64, limit int) ([]*pyth.AuditRecord, error) {
 	fields := func(r *pyth.AuditRecord) []any { return append(auditFields(r), hashesOf{&r.Hashes}) }
 	return s.auditRecords(ctx, fields, "SELECT "+auditColumns+", hashes FROM audit WHERE sequence >= ? ORDER BY sequence LIMIT ?", from, limit)
@@ -149,7 +151,7 @@ func (s *Store) auditRecords(ctx context.Context, fields func(*pyth.AuditRecord)
 	return records, failure(rows.Err())
 }
 
-// AuditHashes finds the hashes of records.
+// AuditHashes returns the hashes of records.
 func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error) {
 	find, err := s.reader.PrepareContext(ctx, "SELECT hashes FROM audit WHERE sequence = ?")
 	if err != nil {
@@ -165,7 +167,7 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	return all, nil
 }
 
-// PruneAudit drops what records say.
+// PruneAudit removes the content of records.
 func (s *Store) PruneAudit(ctx context.Context, from, to int64) error {
 	_, err := s.write(ctx, "UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL"+
 		" WHERE sequence >= ? AND sequence < ? AND record IS NOT NULL", from, to)
@@ -180,13 +182,13 @@ func joined(hashes [][32]byte) []byte {
 	return all
 }
 
-// hashesOf reads hashes that are one after another in a column.
+// hashesOf scans consecutive hashes of a column.
 type hashesOf struct{ hashes *[][32]byte }
 
 func (d hashesOf) Scan(v any) error {
 	b, ok := v.([]byte)
 	if !ok || len(b)%32 != 0 {
-		return errors.New("hashes are not of 32 bytes each")
+		return errors.New("column does not hold hashes of 32 bytes")
 	}
 	*d.hashes = make([][32]byte, 0, len(b)/32)
 	for h := range slices.Chunk(b, 32) {

@@ -9,8 +9,8 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is the condition on which a key is kept that is wrapped by the
-	// root key that the parameter names.
+	// unlessRetired is a condition that the root key of the parameter is not
+	// retired.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 
@@ -28,7 +28,7 @@ func rotated() error {
 	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed meanwhile.")
 }
 
-// DataKey finds the user's wrapped key.
+// DataKey returns the user's wrapped key.
 func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	k, err := scanDataKey(s.dataKey.QueryRowContext(ctx, user))
 	if err != nil {
@@ -37,12 +37,12 @@ func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, e
 	return k, nil
 }
 
-// DataKeys lists a page of the users' wrapped keys.
+// DataKeys returns a page of the users' wrapped keys.
 func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder lists some of the keys that another root key wraps.
+// DataKeysNotUnder returns some of the keys that another root key wraps.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }
@@ -64,7 +64,7 @@ func (s *Store) dataKeys(ctx context.Context, which string, args ...any) ([]*pyt
 	return keys, failure(rows.Err())
 }
 
-// scanner is a row.
+// scanner scans a row.
 type scanner interface{ Scan(dest ...any) error }
 
 func scanDataKey(row scanner) (*pyth.DataKey, error) {
@@ -72,7 +72,7 @@ func scanDataKey(row scanner) (*pyth.DataKey, error) {
 	return k, row.Scan(&k.UserID, &k.Version, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// RewrapDataKeys replaces what wraps the keys.
+// RewrapDataKeys replaces the wrapping of the keys.
 func (s *Store) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, k := range keys {

@@ -10,7 +10,7 @@ import (
 
 const storedColumns = "name, language, length(ciphertext), created_at, updated_at, executed_at"
 
-// storedFields are where the columns go.
+// storedFields returns the scan targets of the columns.
 func storedFields(c *pyth.StoredProgram) []any {
 	return []any{&c.Name, &c.Language, &c.SizeBytes, timeOf{&c.CreatedAt}, timeOf{&c.UpdatedAt}, timeOf{&c.LastExecutedAt}}
 }
@@ -23,7 +23,7 @@ const upsertCode = `INSERT INTO encrypted_code
 	memory_kib = excluded.memory_kib, parallelism = excluded.parallelism, nonce = excluded.nonce,
 	ciphertext = excluded.ciphertext, updated_at = excluded.updated_at`
 
-// StoreCode makes or replaces an encrypted program.
+// StoreCode creates or replaces an encrypted program.
 func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram, at time.Time, most int) (stored *pyth.StoredProgram, created bool, err error) {
 	stored = new(pyth.StoredProgram)
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -34,7 +34,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 			return err
 		}
 		if created = have == 0; created && others >= most {
-			return pyth.Errorf(pyth.CodeConflict, "You have %d encrypted programs, as many as one user may. Delete one.", others)
+			return pyth.Errorf(pyth.CodeConflict, "You have %d encrypted programs, which is the maximum. Delete one first.", others)
 		}
 		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
 			c.KDF.Parallelism, c.Nonce, c.Ciphertext, instant(at), instant(at)); err != nil {
@@ -58,10 +58,10 @@ func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) e
 	return err
 }
 
-// encryptedProgram is what is missed where there is none.
+// encryptedProgram names the object in error messages.
 const encryptedProgram = "encrypted program"
 
-// Codes lists the user's encrypted programs.
+// Codes returns the user's encrypted programs.
 func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.StoredProgram, err error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? ORDER BY name", user)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Store) Codes(ctx context.Context, user pyth.UserID) (all []*pyth.Stored
 	return all, failure(rows.Err())
 }
 
-// Code is an encrypted program of the user.
+// Code returns an encrypted program of the user.
 func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	c := new(pyth.EncryptedProgram)
 	err := s.reader.QueryRowContext(ctx, "SELECT language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).

@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure makes what may pass, such as a full disk, an error that tells callers
-// to come again. Nothing of what failed was stored.
+// failure turns temporary errors, such as a full disk, into errors that ask the
+// caller to try again. The failed statement has stored nothing.
 func failure(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -21,14 +21,15 @@ func failure(err error) error {
 		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
 		return &pyth.Error{
 			Code:    pyth.CodeUnavailable,
-			Message: "The server cannot use its database at this moment. Try again later.",
+			Message: "The server cannot use its database now. Try again later.",
 			Err:     err,
 		}
 	}
 	return err
 }
 
-// writeFailure is failure for what writes: a disk that does not take it is told.
+// writeFailure is failure for statements that write. It reports failures of the
+// disk.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && ofDisk(err) {
 		s.diskFailed()
@@ -36,7 +37,7 @@ func (s *Store) writeFailure(err error) error {
 	return failure(err)
 }
 
-// ofDisk is whether the disk is at fault: full, read-only or broken.
+// ofDisk reports whether the disk is the cause: full, read-only or broken.
 func ofDisk(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {

@@ -17,10 +17,11 @@ const (
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-// PackageList is the user's list for the runtime.
+// PackageList returns the user's list for the runtime.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// The packages must be those of the revision.
+	// Read both in one transaction, so that the packages belong to the
+	// revision.
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, failure(err)
@@ -54,7 +55,7 @@ func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.
 	return list, failure(rows.Err())
 }
 
-// PackageLayers are those that the user's runs have.
+// PackageLayers returns the layers of the user's runs.
 func (s *Store) PackageLayers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	var layers pyth.Layers
 	rows, err := s.reader.QueryContext(ctx, selectLayers, user)
@@ -104,7 +105,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 	})
 }
 
-// UsedLayers are the layers of all lists.
+// UsedLayers returns the layers of all lists.
 func (s *Store) UsedLayers(ctx context.Context) ([]pyth.LayerID, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT DISTINCT layer FROM package_lists WHERE layer <> '' ORDER BY layer")
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) CreateRefreshToken(ctx context.Context, t *pyth.RefreshToken) er
 	return err
 }
 
-// RefreshToken finds the token.
+// RefreshToken returns the token with the hash.
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshToken, error) {
 	t := new(pyth.RefreshToken)
 	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = ?", hash[:]).
@@ -70,7 +70,8 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	return found(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyLives tells whether the family has a token that ends after the time.
+// FamilyLives reports whether the family has a token that expires after the
+// time.
 func (s *Store) FamilyLives(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var lives bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
@@ -90,7 +91,7 @@ func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 	return err
 }
 
-// DeleteExpiredRefreshTokens removes what ended before the time.
+// DeleteExpiredRefreshTokens deletes tokens that expired before the time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", instant(before))
 	return err

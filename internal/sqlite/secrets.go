@@ -22,7 +22,7 @@ func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, e
 	return s, row.Scan(&s.Name, &s.Description, &s.Version, timeOf{&s.CreatedAt}, timeOf{&s.UpdatedAt}, timeOf{&s.LastUsedAt}, &s.Sealed)
 }
 
-// SealedSecret finds a secret of the user.
+// SealedSecret returns a secret of the user.
 func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	secret, err := scanSecret(s.reader.QueryRowContext(ctx, selectSecrets+" AND name = ?", user, name))
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string)
 	return secret, nil
 }
 
-// SealedSecrets lists the user's secrets.
+// SealedSecrets returns the user's secrets.
 func (s *Store) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.SealedSecret, error) {
 	rows, err := s.secrets.QueryContext(ctx, user)
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string)
 	return err
 }
 
-// SetSecretsUsed notes when secrets were used.
+// SetSecretsUsed stores the last use of secrets.
 func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[string]time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var errs []error

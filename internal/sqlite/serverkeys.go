@@ -14,7 +14,7 @@ func scanServerKey(row scanner) (*pyth.ServerKey, error) {
 	return k, row.Scan(&k.Name, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// ServerKey finds a key of the server.
+// ServerKey returns a key of the server.
 func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
 	k, err := scanServerKey(s.reader.QueryRowContext(ctx, selectServerKeys+" WHERE name = ?", name))
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, er
 	return k, nil
 }
 
-// ServerKeys lists the keys of the server.
+// ServerKeys returns the keys of the server.
 func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 	rows, err := s.reader.QueryContext(ctx, selectServerKeys+" ORDER BY name")
 	if err != nil {
@@ -41,26 +41,26 @@ func (s *Store) ServerKeys(ctx context.Context) ([]*pyth.ServerKey, error) {
 	return keys, failure(rows.Err())
 }
 
-// CreateServerKey keeps the first key of a name.
+// CreateServerKey stores a key unless one with the name exists.
 func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	stored, err := s.write(ctx, "INSERT INTO server_keys (name, root_key, wrapped) SELECT ?1, ?2, ?3"+unlessRetired+"?2)",
 		k.Name, k.Wrapped.RootKey, k.Wrapped.Bytes)
 	switch {
 	case duplicate(err):
-		return pyth.Errorf(pyth.CodeConflict, "There is such a key already.")
+		return pyth.Errorf(pyth.CodeConflict, "The key exists already.")
 	case err == nil && !stored:
 		return rotated()
 	}
 	return err
 }
 
-// RewrapServerKey replaces what wraps the key.
+// RewrapServerKey replaces the wrapping of the key.
 func (s *Store) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	_, err := s.write(ctx, "UPDATE server_keys SET root_key = ?, wrapped = ? WHERE name = ?", k.Wrapped.RootKey, k.Wrapped.Bytes, k.Name)
 	return err
 }
 
-// RetireRootKeys has no further key wrapped by them.
+// RetireRootKeys prevents that new keys are wrapped under these root keys.
 func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {

@@ -1,9 +1,8 @@
-// Package sqlite is a pyth.Store in one file, by SQLite.
+// Package sqlite implements pyth.Store in one SQLite file.
 //
-// It promises that what it acknowledged survives kill -9 and power loss: the
-// log is synchronised to disk with every commit (WAL, synchronous=FULL). The
-// file is readable by its owner only. One connection writes, several read
-// beside it.
+// Acknowledged writes survive kill -9 and power loss, because every commit
+// syncs the log to disk (WAL, synchronous=FULL). Only the owner can read the
+// file. One connection writes, and several read at the same time.
 package sqlite
 
 import (
@@ -29,19 +28,19 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Store is a pyth.Store.
+// Store implements pyth.Store. It is safe for concurrent use.
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// These are prepared, because every request or run needs them.
+	// These statements are prepared because every request or run needs them.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
-	// diskFailed is told of writes that the disk did not take; it may be nil.
+	// diskFailed is called when the disk refuses a write; it may be nil.
 	diskFailed func()
 }
 
 var _ pyth.Store = (*Store)(nil)
 
-// Open opens the database, making it or bringing it up to date if need be.
+// Open opens the database. It creates or migrates it if necessary.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -50,9 +49,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens a database for reading only, which a server may be using
-// meanwhile. What writes fails. A database that is absent, or that a server of
-// this version has not brought up to date, is an error.
+// OpenToRead opens a database for reading only; a server may be using it.
+// Writes fail. It returns an error if the database does not exist, or has the
+// schema of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path)
 	if err != nil {
@@ -66,7 +65,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would make it.
+	// SQLite would create it.
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
@@ -79,7 +78,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	// Asking goose would write, where it finds no table of its own.
+	// Asking goose would write if its table does not exist.
 	var current int64
 	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
 	sources := provider.ListSources()
@@ -100,8 +99,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Made here, because SQLite would let others read it, and it holds password
-	// hashes and sealed keys. The log and index files take its mode.
+	// Create the file here, because SQLite would let others read it, and it
+	// holds password hashes and sealed keys. The log and index files get its
+	// mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -145,10 +145,10 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// connect opens a pool of connections that stay open.
+// connect opens a pool of permanent connections.
 func connect(path string, connections int, option string) (*sql.DB, error) {
-	// As a URI, so that no character of the path is taken for a setting. The
-	// time-out comes first: the settings after it may have to wait.
+	// Use a URI, so that no character of the path is read as a setting. The
+	// time-out comes first, because the settings after it may have to wait.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + option
 	db, err := sql.Open("sqlite", dsn)
@@ -184,17 +184,17 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// OnDiskFailure has the function called, which must not block, whenever the disk
-// does not take a write. It must be called before the store is used.
+// OnDiskFailure sets a function to call whenever the disk refuses a write. It
+// must not block. Call OnDiskFailure before the store is used.
 func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
 
-// Ping tells whether the store can serve.
+// Ping returns an error if the store cannot serve.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM goose_db_version LIMIT 1").Scan(&one)
 }
 
-// Close ends the store.
+// Close closes all connections.
 func (s *Store) Close() error {
 	var errs []error
 	for _, prepared := range []*sql.Stmt{s.keyByHash, s.secrets, s.dataKey, s.appendAudit} {
@@ -211,7 +211,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// inTransaction commits what f did unless it fails.
+// inTransaction calls f in a transaction and commits it unless f fails.
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -223,13 +223,13 @@ func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error 
 	return s.writeFailure(tx.Commit())
 }
 
-// write executes one statement.
+// write executes one statement and reports whether it changed anything.
 func (s *Store) write(ctx context.Context, query string, args ...any) (changed bool, err error) {
 	changed, err = affected(s.writer.ExecContext(ctx, query, args...))
 	return changed, s.writeFailure(err)
 }
 
-// found turns an absent row into CodeNotFound.
+// found turns a missing row into CodeNotFound.
 func found(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return pyth.Errorf(pyth.CodeNotFound, "There is no such %s.", what)
@@ -237,7 +237,7 @@ func found(err error, what string) error {
 	return failure(err)
 }
 
-// affected is whether a statement changed anything.
+// affected reports whether a statement changed anything.
 func affected(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
@@ -246,7 +246,7 @@ func affected(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// duplicate is whether the error is that of a value that must be unique.
+// duplicate reports whether a unique value exists already.
 func duplicate(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasCode(err, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
@@ -256,7 +256,7 @@ func hasCode(err error, code int) bool {
 	return ok && e.Code() == code
 }
 
-// instant is a time in a column: NULL for the zero time.
+// instant returns a time for a column: NULL for the zero time.
 func instant(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -264,7 +264,7 @@ func instant(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// timeOf reads a time from a column.
+// timeOf scans a time.
 type timeOf struct{ t *time.Time }
 
 func (d timeOf) Scan(v any) error {
@@ -279,7 +279,7 @@ func (d timeOf) Scan(v any) error {
 	return nil
 }
 
-// hashOf reads a hash from a column; NULL is the zero hash.
+// hashOf scans a hash; NULL is the zero hash.
 type hashOf struct{ h *[32]byte }
 
 func (d hashOf) Scan(v any) error {
@@ -289,7 +289,7 @@ func (d hashOf) Scan(v any) error {
 	}
 	b, ok := v.([]byte)
 	if !ok || copy(d.h[:], b) != len(d.h) || len(b) != len(d.h) {
-		return errors.New("a hash is not of 32 bytes")
+		return errors.New("column does not hold a hash of 32 bytes")
 	}
 	return nil
 }

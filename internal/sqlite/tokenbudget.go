@@ -15,10 +15,10 @@ const (
 	returnTokens = "UPDATE token_budgets SET tokens = max(tokens - ?3, 0) WHERE user_id = ?1 AND day = ?2"
 )
 
-// dayOf is the day in UTC, counted from 1970-01-01.
+// dayOf returns the number of days in UTC since 1970-01-01.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// TakeTokens takes of the day's tokens.
+// TakeTokens takes tokens from the day's budget.
 func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time, least, most, limit int64) (int64, error) {
 	var taken int64
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -27,7 +27,7 @@ func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time,
 			return err
 		}
 		if taken = min(most, limit-used); taken < least {
-			return pyth.Errorf(pyth.CodeTokenBudget, "The tokens of today are used up.")
+			return pyth.Errorf(pyth.CodeTokenBudget, "The token budget for today is exhausted.")
 		}
 		_, err := tx.ExecContext(ctx, putTokens, user, dayOf(day), used+taken)
 		return err
@@ -38,7 +38,7 @@ func (s *Store) TakeTokens(ctx context.Context, user pyth.UserID, day time.Time,
 	return taken, nil
 }
 
-// ReturnTokens gives tokens back.
+// ReturnTokens returns unused tokens.
 func (s *Store) ReturnTokens(ctx context.Context, user pyth.UserID, day time.Time, tokens int64) error {
 	_, err := s.write(ctx, returnTokens, user, dayOf(day), tokens)
 	return err

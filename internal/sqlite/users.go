@@ -13,7 +13,7 @@ func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, 
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
 			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, instant(u.CreatedAt))
 		if duplicate(err) {
-			return pyth.Errorf(pyth.CodeEmailTaken, "There is an account with this e-mail already. Log in instead.")
+			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail exists already. Log in instead.")
 		}
 		if err != nil {
 			return err
@@ -25,12 +25,12 @@ func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, 
 	})
 }
 
-// User finds the user.
+// User returns the user.
 func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
 
-// UserByEmail finds the user, without regard to case.
+// UserByEmail returns the user with the address, ignoring case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
@@ -45,7 +45,7 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 	return u, nil
 }
 
-// SetPasswordHash replaces the hash if it still is old.
+// SetPasswordHash replaces the hash if it is still the old one.
 func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }
