@@ -18,10 +18,10 @@ import (
 type auditCommand struct {
 	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. Exits with 1 if one was."`
 	Export auditExportCommand `cmd:"" help:"Write the entries to standard output, one line of JSON each, the oldest first."`
-	Key    auditKeyCommand    `cmd:"" help:"Show the key that checks the signatures of checkpoints."`
+	Key    auditKeyCommand    `cmd:"" help:"Print the key that verifies the signatures of checkpoints."`
 }
 
-// verifierKey is the key that checks signatures, which the root key opens.
+// verifierKey returns the key that verifies checkpoints. It needs the root key.
 func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *sqlite.Store) (string, error) {
 	keeper, err := k.keeper(ctx, dataDir, store)
 	if err != nil {
@@ -38,8 +38,8 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *s
 type auditVerifyCommand struct {
 	dataFlags
 	rootKeyFlags
-	Key        string `help:"The verifier key as 'audit key' showed it; then the root key is not needed."`
-	Checkpoint string `type:"existingfile" help:"File of a checkpoint that was kept: the log must still have all that it covers."`
+	Key        string `help:"The verifier key that 'audit key' prints; with it the root key is not needed."`
+	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint: the log must still contain everything that it covers."`
 	Save       string `type:"path" help:"File to write the log's checkpoint to if nothing is wrong; keep it on another machine."`
 }
 
@@ -86,10 +86,10 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// slowTask is from when on a person is told how far something is.
+// slowTask is the time after which progress is reported.
 const slowTask = 2 * time.Second
 
-// slowly tells of progress only when it takes a while.
+// slowly reports progress only after slowTask.
 func slowly(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {
@@ -117,13 +117,13 @@ func (c *auditExportCommand) Run() (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	out := bufio.NewWriter(os.Stdout)
-	if err := audit.Export(ctx, store, c.wants, out); err != nil {
+	if err := audit.Export(ctx, store, c.selects, out); err != nil {
 		return err
 	}
 	return out.Flush()
 }
 
-func (c *auditExportCommand) wants(r *pyth.AuditRecord) bool {
+func (c *auditExportCommand) selects(r *pyth.AuditRecord) bool {
 	return (c.User == "" || string(r.User) == c.User) &&
 		(c.Action == "" || string(r.Action) == c.Action) &&
 		(c.Outcome == "any" || string(r.Outcome) == c.Outcome) &&

@@ -11,16 +11,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// databaseName is the file of the database in the data directory.
+// databaseName is the name of the database file in the data directory.
 const databaseName = "pyth-on.db"
 
-// dataFlags say which server's data a command works on.
+// dataFlags select the data directory.
 type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// database opens the server's, which may use it at the same time, by
-// sqlite.Open or sqlite.OpenToRead.
+// database opens the database of a server with sqlite.Open or sqlite.OpenToRead.
+// The server may be running.
 func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
 	path := filepath.Join(f.DataDir, databaseName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

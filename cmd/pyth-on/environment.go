@@ -11,9 +11,9 @@ import (
 // settingPrefix begins the name of every setting in the environment.
 const settingPrefix = "PYTH_ON_"
 
-// checkEnvironment refuses settings that no command has: a mistyped one would
-// leave a default in force that the operator believes changed. Only names are
-// shown, since the value could be a secret.
+// checkEnvironment returns an error for settings that no command has. Otherwise a
+// mistyped setting would silently keep its default. The error shows only names,
+// because values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
 	known := append(settings(node), rootKeyVariable, apiKeyVariable)
 	for _, variable := range environ {
@@ -27,7 +27,7 @@ func checkEnvironment(node *kong.Node, environ []string) error {
 	return nil
 }
 
-// settings lists the environment variables of the command and those below.
+// settings returns the environment variables of a command and its subcommands.
 func settings(node *kong.Node) []string {
 	var names []string
 	for _, flag := range node.Flags {

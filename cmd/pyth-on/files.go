@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// lines reads a file's lines that are not empty; none for no file.
+// lines returns the non-empty lines of a file, or none if path is "".
 func lines(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
@@ -27,7 +27,7 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// onlyLine reads what a file must hold and nothing else; "" for no file.
+// onlyLine returns the only line of a file, or "" if path is "".
 func onlyLine(path, what string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {
@@ -39,7 +39,7 @@ func onlyLine(path, what string) (string, error) {
 	return all[0], nil
 }
 
-// replaceFile has a file written, as a whole or not at all.
+// replaceFile replaces a file atomically.
 func replaceFile(path string, mode os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {

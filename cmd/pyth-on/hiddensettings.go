@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Environment variables whose values are secrets: the root key, the key of the
-// model's provider, and the key by which this program is a client of a server. A
-// value is the secret, or fd: and the number of a descriptor to read it from.
+// Environment variables that hold secrets: the root key, the API key of the model's
+// provider, and the API key of this program as a client. A value is the secret, or
+// fd: and the number of a descriptor to read it from.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	anthropicKeyVariable = "ANTHROPIC_API_KEY"
@@ -27,9 +27,9 @@ func hiddenVariables() []string {
 	return []string{rootKeyVariable, anthropicKeyVariable, apiKeyVariable}
 }
 
-// hideSettings moves secrets out of the environment, which every process of this
-// user can read as long as this one lives, by running the program anew: they go
-// along in memory that has no name.
+// hideSettings removes secrets from the environment, which all processes of this
+// user can read. It executes the program again and passes the secrets in anonymous
+// memory.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false
@@ -44,7 +44,7 @@ func hideSettings() error {
 		if !given {
 			continue
 		}
-		fd, err := nameless(value)
+		fd, err := anonymousFile(value)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func hideSettings() error {
 	if moved {
 		return syscall.Exec("/proc/self/exe", os.Args, environ)
 	}
-	// What this process starts must not have them.
+	// Child processes must not inherit the descriptors.
 	for _, name := range hiddenVariables() {
 		if fd, given := hiddenDescriptor(name); given {
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
@@ -66,8 +66,8 @@ func hideSettings() error {
 	return nil
 }
 
-// nameless is memory with the value, to be read from its start.
-func nameless(value string) (int, error) {
+// anonymousFile returns a descriptor of anonymous memory with the value.
+func anonymousFile(value string) (int, error) {
 	fd, err := unix.MemfdCreate("", 0)
 	if err != nil {
 		return 0, err
@@ -79,15 +79,15 @@ func nameless(value string) (int, error) {
 	return fd, err
 }
 
-// hiddenDescriptor is where the value of a variable is, if it is given.
+// hiddenDescriptor returns the descriptor with the value of a variable.
 func hiddenDescriptor(name string) (int, bool) {
 	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
 	fd, err := strconv.Atoi(number)
 	return fd, given && err == nil
 }
 
-// passHidden are the files of the hidden settings, for a process in which their
-// numbers begin with 3. The environment is that of the process.
+// passHidden returns the files of the hidden settings for a child process, in which
+// their descriptors begin with 3. It changes the environment accordingly.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {
@@ -103,10 +103,10 @@ func passHidden() ([]*os.File, error) {
 	return files, nil
 }
 
-// maxHiddenSetting is more than keys take.
+// maxHiddenSetting bounds the length of a setting.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting reads a setting. It can be read once.
+// hiddenSetting reads a setting. It can be read only once.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

@@ -17,11 +17,11 @@ import (
 )
 
 type keysCommands struct {
-	Rotate keysRotateCommand `cmd:"" help:"Replace the root key, while the server goes on. If it is interrupted, run it again."`
-	Verify keysVerifyCommand `cmd:"" help:"Check that all that is stored encrypted can be decrypted."`
+	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. The server may be running. After an interruption run it again."`
+	Verify keysVerifyCommand `cmd:"" help:"Check that all encrypted data can be decrypted."`
 }
 
-// keysFlags say whose keys.
+// keysFlags select the keys.
 type keysFlags struct {
 	dataFlags
 	rootKeyFlags
@@ -43,7 +43,7 @@ func (c *keysRotateCommand) Run() (err error) {
 		return err
 	}
 	if !locked {
-		return errors.New("another rotation goes on")
+		return errors.New("another rotation is running")
 	}
 	defer lock.Close()
 	keeper, err := c.keeper(ctx, c.DataDir, store)
@@ -57,7 +57,7 @@ func (c *keysRotateCommand) Run() (err error) {
 		total = done
 		progress.step(step, done, 0)
 	}); err != nil {
-		return fmt.Errorf("%w; nothing is lost: run it again to go on", err)
+		return fmt.Errorf("%w; no data is lost; run the command again to continue", err)
 	}
 	progress.step(step, total, total)
 	fmt.Fprintf(os.Stdout, "%d keys are wrapped by the new root key.\n", total)
@@ -100,7 +100,7 @@ func (c *keysVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// verification opens everything that is sealed.
+// verification opens all sealed values.
 type verification struct {
 	store    *sqlite.Store
 	vault    *vault.Vault

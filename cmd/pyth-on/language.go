@@ -6,9 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// language is what the program is written in: what is said, or what the name
-// of its file says, or Python. One that there is not is refused with the rest
-// of the program.
+// language returns the language by the flag, the file name, or Python. An unknown
+// one is refused with the other faults of the program.
 func (c *runCommand) language() pyth.Language {
 	if c.Language != "" {
 		return pyth.Language(c.Language)

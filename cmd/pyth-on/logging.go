@@ -12,9 +12,9 @@ import (
 // jsonFormat is the value of --log-format for lines of JSON.
 const jsonFormat = "json"
 
-// logFlags say what is logged and how.
+// logFlags configure the log.
 type logFlags struct {
-	LogLevel  slog.Level `default:"info" help:"Least important messages to log: debug, info, warn or error."`
+	LogLevel  slog.Level `default:"info" help:"Minimum level of log messages: debug, info, warn or error."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of log lines: ${enum}."`
 }
 

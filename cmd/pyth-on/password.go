@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPasswordLine is more than a password takes.
+// maxPasswordLine bounds the length of a line with a password.
 const maxPasswordLine = 4 << 10
 
-// readPassword reads a password: from the terminal, twice and without showing it,
-// or else one line of standard input. It never is an argument, since those can be
-// read by every user.
+// readPassword reads a password twice from the terminal without showing it, or one
+// line of standard input. A password is never an argument, because every user can
+// read those.
 func readPassword(ctx context.Context) (string, error) {
 	in := bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine))
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
@@ -37,7 +37,7 @@ func readPassword(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	second, err := ask(ctx, in, "The same again: ")
+	second, err := ask(ctx, in, "Repeat the password: ")
 	if err != nil {
 		return "", err
 	}
@@ -47,7 +47,7 @@ func readPassword(ctx context.Context) (string, error) {
 	return first, nil
 }
 
-// ask reads a line from the terminal unless the context ends before.
+// ask reads a line from the terminal until the context ends.
 func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 	fmt.Fprint(os.Stderr, prompt)
 	defer fmt.Fprintln(os.Stderr) // The user's own line break is hidden, too.
@@ -71,12 +71,12 @@ func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 func readLine(in *bufio.Reader) (string, error) {
 	line, err := in.ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("reading the password: %w", err)
+		return "", fmt.Errorf("read password: %w", err)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// hideInput keeps the terminal from showing what is typed, until show is called.
+// hideInput turns the echo of the terminal off until show is called.
 func hideInput(terminal int) (show func(), err error) {
 	before, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
 	if err != nil {

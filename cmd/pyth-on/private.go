@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// keepPrivate takes the data directory away from others than its owner. One
-// that also holds what is not this server's is refused instead: others may
-// have business there.
+// keepPrivate removes the access of other users to the data directory. It returns
+// an error if the directory also holds other files, because other users may need
+// those.
 func keepPrivate(path string, logger *slog.Logger) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm()&0o077 == 0 {
@@ -38,8 +38,8 @@ func keepPrivate(path string, logger *slog.Logger) error {
 	return nil
 }
 
-// foreignIn is the name of something in the directory that no server has made;
-// "" if there is nothing.
+// foreignIn returns the name of a file in the directory that no server creates, or
+// "".
 func foreignIn(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {

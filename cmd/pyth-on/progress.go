@@ -9,11 +9,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progressEvery is how often a long step is told again where there is no
-// terminal to redraw a line on.
+// progressEvery is the time between two reports of the same step without a
+// terminal.
 const progressEvery = 5 * time.Second
 
-// progress tells a person how far a long piece of work is.
+// progress prints how far a long task is.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -25,8 +25,7 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step tells that done of total parts of the step are ready; total is 0 where
-// it is not known.
+// step reports that done of total parts are ready. total is 0 if it is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

@@ -11,13 +11,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// rootKeyFlags say where the root key is, for all who need it. The setting
-// PYTH_ON_ROOT_KEY has no flag: arguments can be read by every user.
+// rootKeyFlags say where the root key is. PYTH_ON_ROOT_KEY has no flag, because
+// every user can read the arguments of a process.
 type rootKeyFlags struct {
-	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, made at the first start). PYTH_ON_ROOT_KEY, with the key in base64, stands in for it."`
+	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, created at the first start). PYTH_ON_ROOT_KEY, with the key in base64, can replace it."`
 }
 
-// path is that of the file.
+// path returns the path of the root key file.
 func (f *rootKeyFlags) path(dataDir string) string {
 	if f.RootKeyFile != "" {
 		return f.RootKeyFile
@@ -25,9 +25,9 @@ func (f *rootKeyFlags) path(dataDir string) string {
 	return filepath.Join(dataDir, "root.key")
 }
 
-// made opens the root key that is configured, or makes one for a database that is
-// empty: those of another would be lost without a word.
-func (f *rootKeyFlags) made(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
+// openOrCreateKeeper opens the configured root key. It creates one only for an
+// empty database, because other data would become unreadable.
+func (f *rootKeyFlags) openOrCreateKeeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	empty, err := vault.Empty(ctx, store)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (f *rootKeyFlags) made(ctx context.Context, dataDir string, store pyth.KeyS
 	return keeper, vault.RemoveTemporaryKeys(f.path(dataDir))
 }
 
-// keeper opens the root key that is configured.
+// keeper opens the configured root key.
 func (f *rootKeyFlags) keeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	return f.checked(ctx, dataDir, store, vault.OpenFileKeeper)
 }

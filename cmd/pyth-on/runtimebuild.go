@@ -10,14 +10,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
-// runtimeCommands make root file systems for runtimes.
+// runtimeCommands build custom images.
 type runtimeCommands struct {
-	Build runtimeBuildCommand `cmd:"" help:"Make a root file system for serve --runtime."`
+	Build runtimeBuildCommand `cmd:"" help:"Build a root file system for serve --runtime."`
 }
 
 type runtimeBuildCommand struct {
-	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian's packages that it has, such as python3,python3-numpy, with all that they depend on."`
-	Exclude    []string `placeholder:"PATTERNS" help:"Packages that are left out though others depend on them, such as gcc-*."`
+	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian packages to install with their dependencies, such as python3,python3-numpy."`
+	Exclude    []string `placeholder:"PATTERNS" help:"Packages to leave out although others depend on them, such as gcc-*."`
 	Suite      string   `help:"Debian's release, such as trixie (default: as this machine's apt is set up)."`
 	Mirror     string   `placeholder:"URL" help:"Debian's archive (default: as this machine's apt is set up)."`
 	Output     string   `short:"o" required:"" type:"path" help:"The tar file to write."`

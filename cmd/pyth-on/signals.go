@@ -8,21 +8,21 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends when the process is told to end.
+// untilSignal returns a context that ends with SIGINT, SIGTERM or SIGHUP.
 func untilSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// untilStopSignal is untilSignal for a server, which SIGHUP does not end.
+// untilStopSignal is untilSignal without SIGHUP, for a server.
 func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// ignoreSignals keeps signals from ending the server that other servers reload
-// or rotate logs on, and logs each one. stop restores their default.
+// ignoreSignals ignores and logs signals that make other servers reload or rotate
+// logs. stop restores the defaults.
 //
-// SIGPIPE is among them: by default a Go program dies of it as soon as nobody
-// reads its log any more.
+// It ignores SIGPIPE, too, which ends a Go program when the reader of its log has
+// gone.
 func ignoreSignals(logger *slog.Logger) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
@@ -30,7 +30,7 @@ func ignoreSignals(logger *slog.Logger) (stop func()) {
 		for s := range received {
 			switch s {
 			case syscall.SIGHUP:
-				logger.Warn("signal ignored: reload is not supported yet", "signal", "SIGHUP", "hint", "restart the server to change its settings")
+				logger.Warn("signal ignored: reload is not supported", "signal", "SIGHUP", "hint", "restart the server to change its settings")
 			case syscall.SIGUSR1:
 				logger.Warn("signal ignored: it has no meaning here", "signal", "SIGUSR1")
 			case syscall.SIGUSR2:

@@ -12,18 +12,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// newServerMark is a file that is in the data directory while a first start has
-// not stored its keys yet. A start that was killed in between goes on with it.
+// newServerMark is a file in the data directory until a first start has stored
+// its keys. If that start is killed, the next one continues it.
 const newServerMark = "new-server"
 
-// storeFlags say how a command opens the store that it may be the first to use.
+// storeFlags configure the store for commands that may create it.
 type storeFlags struct {
 	rootKeyFlags
 
-	NewDatabase bool `help:"Start with a new database although a root key, or other data, of an earlier one is there. The accounts of the earlier one are not in it."`
+	NewDatabase bool `help:"Start with a new database although a root key or other data of an earlier one exists. The accounts of the earlier one are lost."`
 }
 
-// accountStore is the database with the root key of its accounts.
+// accountStore is the database and the vault with its root key.
 type accountStore struct {
 	*sqlite.Store
 	vault *vault.Vault
@@ -31,9 +31,9 @@ type accountStore struct {
 	mark string
 }
 
-// open opens the database and the root key in the data directory, and makes them
-// for a new server. It refuses to make a database where there was one: its
-// accounts would be gone without a word.
+// openStore opens the database and the root key in the data directory, and creates
+// them for a new server. It returns an error if a database existed before, because
+// its accounts would be lost silently.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountStore, err error) {
 	path := filepath.Join(dataDir, databaseName)
 	mark := filepath.Join(dataDir, newServerMark)
@@ -41,9 +41,9 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	if err != nil {
 		return nil, err
 	}
-	// Before SQLite makes the file, or removes the log of an absent one.
+	// Check before SQLite creates the file or removes the log of a missing one.
 	if absent {
-		if err := f.mayMake(dataDir, mark, "no database"); err != nil {
+		if err := f.markNew(dataDir, mark, "no database"); err != nil {
 			return nil, err
 		}
 	}
@@ -62,20 +62,20 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 			return nil, err
 		}
 		if empty {
-			if err := f.mayMake(dataDir, mark, "an empty database"); err != nil {
+			if err := f.markNew(dataDir, mark, "an empty database"); err != nil {
 				return nil, err
 			}
 		}
 	}
-	keeper, err := f.made(ctx, dataDir, store)
+	keeper, err := f.openOrCreateKeeper(ctx, dataDir, store)
 	if err != nil {
 		return nil, err
 	}
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// settled tells that the server's own keys are stored: from now on an empty
-// database is a lost one.
+// settled removes the mark when the server's keys are stored. From now on an empty
+// database counts as lost.
 func (s *accountStore) settled() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -83,11 +83,11 @@ func (s *accountStore) settled() error {
 	return nil
 }
 
-// mayMake marks the data directory as that of a new server, unless something
-// shows that it had a database.
-func (f *storeFlags) mayMake(dataDir, mark, has string) error {
+// markNew marks the data directory as new, unless there is evidence of an earlier
+// database.
+func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	if _, err := os.Stat(mark); err == nil {
-		return nil // An earlier first start did not come to its end.
+		return nil // An earlier first start was interrupted.
 	}
 	if evidence := f.evidence(dataDir); evidence != "" && !f.NewDatabase {
 		return fmt.Errorf("the data directory %s has %s, but %s, so that the accounts of an earlier database would be lost; "+
@@ -101,7 +101,7 @@ func (f *storeFlags) mayMake(dataDir, mark, has string) error {
 	return made.Close()
 }
 
-// evidence says what shows that there was a database; "" if nothing does.
+// evidence returns a description of the evidence of an earlier database, or "".
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.besideDatabase(dataDir); path != "" {
 		return "there is the root key " + path
@@ -110,7 +110,7 @@ func (f *storeFlags) evidence(dataDir string) string {
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
 		return ""
 	}
-	// A root key from elsewhere may have been made for this first start.
+	// A root key from elsewhere may be new, so look for other data.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
 			return "a server has used it before"
@@ -119,8 +119,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	return ""
 }
 
-// besideDatabase is the path of a root key in the data directory; "" if there is
-// none.
+// besideDatabase returns the path of the root key if it is in the data directory,
+// otherwise "".
 func (f *storeFlags) besideDatabase(dataDir string) string {
 	path, err := filepath.Abs(f.path(dataDir))
 	if err != nil || filepath.Dir(path) != dataDir {
@@ -132,7 +132,7 @@ func (f *storeFlags) besideDatabase(dataDir string) string {
 	return path
 }
 
-// without tells how to start without the earlier accounts.
+// without explains how to start without the earlier accounts.
 func (f *storeFlags) without(dataDir string) string {
 	if path := f.besideDatabase(dataDir); path != "" {
 		return "removing " + path + " (or with --new-database, which keeps it)"
@@ -140,7 +140,7 @@ func (f *storeFlags) without(dataDir string) string {
 	return "passing --new-database once"
 }
 
-// isAbsent reports whether there is no file at the path, or an empty one.
+// isAbsent reports whether the file is missing or empty.
 func isAbsent(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

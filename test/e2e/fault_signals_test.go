@@ -36,7 +36,7 @@ func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
 				}
 				eventually(t, "the log names "+signal.String(), func() bool { return strings.Contains(s.log.String(), line) })
 			}
-			if !strings.Contains(s.log.String(), "reload is not supported yet") {
+			if !strings.Contains(s.log.String(), "reload is not supported") {
 				t.Errorf("the log does not say that there is no reload: %s", s.log)
 			}
 			answered()
