@@ -224,7 +224,7 @@ func TestServeRefusesWhatCannotBeARuntime(t *testing.T) {
 	}{
 		"no interpreter":        {[]string{"--runtime=x=" + empty}, "there is no Python 3 and no Node"},
 		"no such file":          {[]string{"--runtime=x=" + empty + "/none"}, "no such file"},
-		"a file that is no tar": {[]string{"--runtime=x=/etc/passwd"}, "no tar file"},
+		"a file that is no tar": {[]string{"--runtime=x=/etc/passwd"}, "not a tar file"},
 		"a name that is taken":  {[]string{"--runtime=python=" + empty}, "cannot be the name"},
 		"a module that is not":  {[]string{plainDebian.flag(t), "--preload=debian=numpy"}, "No module named 'numpy'"},
 		"modules of none":       {[]string{"--preload=x=numpy"}, "there is no --runtime x"},
