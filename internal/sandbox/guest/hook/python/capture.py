@@ -1,12 +1,12 @@
-"""Has CPython tell of the end of main.py, and of the value of its final expression.
+"""Reports the end of main.py and the value of its final expression.
 
-usercustomize.py loads this module before it waits for a program. CPython runs
-main.py itself, and runs it as well when the file holds compiled code. So while
-CPython reads it, it does: the program's code, with a call behind the final
-expression that shows its value, and a call ahead of all. That one puts the source
-back and leaves an object at the bottom of the frame's stack. CPython drops the
-object when the frame ends, in whatever way that is, and so it tells of the end.
-No frame, line or position of the program differs.
+usercustomize.py loads this module before it waits for a program. CPython runs main.py
+itself, and it also runs a main.py that holds compiled code. So main.py holds compiled
+code while CPython reads it: the program's code with two added calls. The call after
+the final expression shows its value. The call at the start restores the source and
+leaves an object at the bottom of the frame's stack. CPython drops this object when
+the frame ends for any reason, and the object's destructor reports the end. The
+frames, lines and positions of the program do not change.
 """
 
 import _ast
@@ -17,13 +17,13 @@ import os
 import sys
 
 NAME = "/work/main.py"
-# The names by which compiled code finds what is ours. No program can have them.
+# Names by which the compiled code finds the hook's objects. No program can use them.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# How many lines of the end of a large source may be looked at, and how much of it.
+# Limits of the search at the end of a large source: lines tried, and bytes searched.
 TRIES, TAIL = 20, 64 << 10
 
-# Numbers of instructions by versions of Python. In others, the end of a program
-# by an exception is told when the interpreter ends.
+# Opcodes by version of Python. With other versions, an end by an exception is
+# reported only when the interpreter ends.
 INSTRUCTIONS = {
     (3, 11): {
         "EXTENDED_ARG": 144,
@@ -68,17 +68,17 @@ ISA = INSTRUCTIONS.get(sys.version_info[:2])
 
 
 def capture(source, end, show, said, tree):
-    """Prepares main.py so that end() is called when the program ends.
+    """Prepare main.py so that end() is called when the program ends.
 
-    show() is called ahead of that if the program has come to its final expression,
-    and gets the value by final_value(); it is None if values are not wanted. That
-    of a large source is to be had by kept_value() at the end. It returns whether
-    it is so. If not, which is if the program does not compile, CPython itself is
-    to say so.
+    If the program reaches its final expression, show() is called first and gets the
+    value from final_value(). show is None if no values are wanted. The value of a
+    large source is available from kept_value() at the end. Return whether this works.
+    It does not if the program does not compile; CPython then reports the error
+    itself.
 
-    said records what the compiler warns of. tree is the program's syntax tree, or
-    None for a large source, of which one takes half as much memory again as to
-    compile it.
+    said records the compiler's warnings. tree is the program's syntax tree. It is
+    None for a large source, whose tree needs half as much memory again as its
+    compilation.
     """
     stderr, sys.stderr = sys.stderr, said
     try:
@@ -92,7 +92,7 @@ def capture(source, end, show, said, tree):
     if SHOW in code.co_names:
         setattr(builtins, SHOW, show)
     if said.text:
-        stderr.write(said.text)  # Warnings, which CPython gives no more.
+        stderr.write(said.text)  # CPython does not repeat these warnings.
     return True
 
 
@@ -101,13 +101,13 @@ kept = []
 
 
 def kept_value():
-    """Returns the value of the final expression if it was kept until now, once."""
+    """Return the value of the final expression if it is still kept, and forget it."""
     vars(builtins).pop(END, None)
     return kept.pop() if kept else None
 
 
 def final_value(function):
-    """Calls function with the value of the final expression, which the program has assigned."""
+    """Call function with the value of the final expression, which the program has assigned."""
     vars(builtins).pop(SHOW, None)
     frame = ours = sys._getframe()
     while frame.f_code.co_filename == ours.f_code.co_filename:
@@ -121,7 +121,7 @@ def final_value(function):
 
 
 def compiled(source, shows_values, said, tree):
-    """Returns the code for main.py, and what makes the object that tells of its end."""
+    """Return the code for main.py, and a function that makes the object that reports its end."""
     if ISA is not None and tree is None:
         code = compile(source, NAME, "exec", dont_inherit=True)
         text = said.text
@@ -138,16 +138,16 @@ def compiled(source, shows_values, said, tree):
         add_calls(tree)
     code = compile(tree, NAME, "exec", dont_inherit=True)
     if said.text:
-        # Some warnings come from both steps.
+        # Both steps can give the same warnings.
         said.text = ""
         compile(source, NAME, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
 
 
 def place(code, begin):
-    """Writes the code to main.py for as long as it takes CPython to read it.
+    """Write the code to main.py until CPython has read it.
 
-    Its call of START gets what begin() returns.
+    Its call of START gets the result of begin().
     """
     number = 0
     while os.path.lexists(aside := f"/work/.main.{number}.py"):
@@ -176,22 +176,22 @@ def place(code, begin):
 
 
 class Guard:
-    """Calls what its class has as __del__ when it is dropped."""
+    """Guard calls the __del__ of its class when it is dropped."""
 
     __slots__ = ()
 
     def __repr__(self):
-        return "None"  # A trace function is told that the frame returns it.
+        return "None"  # A trace function sees it as the return value of the frame.
 
 
 def guard(end):
-    """Returns an object that calls end() when it is dropped."""
+    """Return an object that calls end() when it is dropped."""
     Guard.__del__ = staticmethod(end)
     return Guard()
 
 
 def appending_guard(end):
-    """Returns one to which the value of the final expression is appended."""
+    """Return an object to which the value of the final expression is appended."""
 
     class List(list):
         __slots__ = ()
@@ -206,15 +206,15 @@ def appending_guard(end):
 
 
 def calls(end):
-    """Lets the program's last statement call end()."""
+    """Make the program's last statement call end()."""
     setattr(builtins, END, end)
 
 
 def names_value(tree, source):
-    """Has the value of the final expression shown, if there is one.
+    """Show the value of the final expression, if there is one.
 
-    It is assigned to a name, and dropped after SHOW was called: so it is dropped
-    where it would have been.
+    The value is assigned to a name, and dropped after the call of SHOW. So it is
+    dropped at the same place as without the hook.
     """
     final = tree.body[-1] if tree.body else None
     if not isinstance(final, _ast.Expr) or not shows(final.value, source):
@@ -230,7 +230,7 @@ def names_value(tree, source):
 
 
 def add_calls(tree):
-    """Puts calls around the program, where its code cannot be changed otherwise."""
+    """Put calls around the program where its code cannot be changed otherwise."""
     body = tree.body
     first = 0
     while first < len(body) and (is_docstring(body[first], first) or is_future(body[first])):
@@ -241,7 +241,7 @@ def add_calls(tree):
 
 
 def statement(name, at):
-    """Makes a call at a node's position."""
+    """Return a call at a node's position."""
     where = place_of(at)
     return _ast.Expr(_ast.Call(_ast.Name(name, _ast.Load(), **where), [], [], **where), **where)
 
@@ -269,7 +269,7 @@ def is_future(node):
 
 
 def shows(value, source):
-    """Returns whether an expression that ends a program may have a value to be shown."""
+    """Return whether the final expression of a program may have a value to show."""
     if isinstance(value, _ast.Constant) and value.value is None:
         return False
     if isinstance(value, _ast.Call) and isinstance(value.func, _ast.Name):
@@ -279,7 +279,7 @@ def shows(value, source):
 
 
 def follows_semicolon(value, source):
-    """Returns whether a semicolon is behind the expression, as in a notebook."""
+    """Return whether a semicolon follows the expression; it hides the value, as in a notebook."""
     lines = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     rest = lines[value.end_lineno - 1 :]
     if not rest:
@@ -288,25 +288,25 @@ def follows_semicolon(value, source):
         line = rest[0].decode()
     except UnicodeDecodeError:
         line = rest[0].decode("latin-1")
-    # Columns count bytes of UTF-8, without a mark of the byte order.
+    # Columns count bytes of UTF-8, without a byte order mark.
     rest[0] = line.lstrip("\ufeff").encode()[value.end_col_offset :]
-    # There can be no strings any more, but comments.
+    # Only comments can follow, no strings.
     return any(b";" in part.partition(b"#")[0] for part in rest)
 
 
 def with_guard(code):
-    """Returns the code with the call of START ahead of it.
+    """Return the code with the call of START at its start.
 
-    What the call returns stays at the bottom of the stack, and is returned where
-    the code would return None. So it is dropped after the frame, or, if an
-    exception ends that, with what else is on the stack.
+    The result of the call stays at the bottom of the stack. The code returns it where
+    it would return None. So it is dropped after the frame. If an exception ends the
+    frame, it is dropped with the rest of the stack.
     """
     code = returns_bottom(code).replace(co_names=code.co_names + (START,))
     return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
 
 
 def returns_bottom(code):
-    """Returns code of a module that returns what is on the stack in place of None."""
+    """Return code of a module that returns the bottom of the stack instead of None."""
     body = bytearray(code.co_code)
     returns = ISA["RETURN_VALUE"]
     for at in range(0, len(body), 2):
@@ -318,15 +318,15 @@ def returns_bottom(code):
 
 
 def code_calling(code, function):
-    """Returns code of a function that calls another function first."""
+    """Return code of a function that calls another function first."""
     return with_call(code.replace(co_consts=code.co_consts + (function,)), "LOAD_CONST", len(code.co_consts), False)
 
 
 def with_call(code, load, index, keep):
-    """Returns the code with a call ahead of what can be traced of it.
+    """Return the code with a call before its first traceable instruction.
 
-    load and index are the instruction that gets what is called. keep says whether
-    what it returns stays on the stack.
+    load and index are the instruction that loads the function to call. keep says
+    whether the result stays on the stack.
     """
     sample = compile("f()", "", "eval").co_code
     call = bytearray(sample[2:-2])  # Without RESUME, and the return.
@@ -344,7 +344,7 @@ def with_call(code, load, index, keep):
 
 
 def loads(load, index):
-    """Returns the instruction load with an index of any size."""
+    """Return the instruction load with an index of any size."""
     loaded = bytearray()
     for shift in (24, 16, 8):
         if index >> shift:
@@ -353,22 +353,22 @@ def loads(load, index):
 
 
 def nowhere(units):
-    """Returns entries of the table of positions that say: there is none."""
+    """Return entries of the position table that mark instructions without a position."""
     return bytes(0xF8 | min(8, units - n) - 1 for n in range(0, units, 8))
 
 
 def moved_handlers(table, units, depth):
-    """Returns a table of exception handlers for code that begins later, with more on the stack."""
+    """Return a table of exception handlers for code that begins later, with a deeper stack."""
     handlers = read_handlers(table)
     return write_handlers((s + units, length, t + units, stack + 2 * depth) for s, length, t, stack in handlers)
 
 
 def read_handlers(table):
-    """Returns the entries of a table of exception handlers.
+    """Return the entries of a table of exception handlers.
 
-    An entry is four numbers: start, length and target of what is handled, and the
-    depth of the stack with a flag as its last bit. A number is in groups of six
-    bits, the first of an entry marked by the highest bit of its byte.
+    An entry has four numbers: start, length, target, and the stack depth with a flag
+    as its last bit. A number is stored in groups of six bits. The highest bit of a
+    byte marks the start of an entry.
     """
     handlers, numbers, number = [], [], 0
     for byte in table:
@@ -384,7 +384,7 @@ def read_handlers(table):
 
 
 def write_handlers(handlers):
-    """Returns the table of these entries."""
+    """Return the table of these entries."""
     made = bytearray()
     for numbers in handlers:
         begin = len(made)
@@ -397,7 +397,7 @@ def write_handlers(handlers):
     return bytes(made)
 
 
-# Expressions whose last instruction leaves their value, whatever is in them.
+# Expressions whose last instruction leaves their value, whatever they contain.
 PLAIN = (
     _ast.Name,
     _ast.Call,
@@ -413,10 +413,10 @@ PLAIN = (
 
 
 def appends_value(code, source, depth=1):
-    """Returns code of a large source that appends the final value to a list.
+    """Return code of a large source that appends the final value to a list.
 
-    depth is the place of the list from the top of the stack, which is 1.
-    It is None if there is no such value, or none that can be found in little time.
+    depth is the position of the list from the top of the stack, which is 1. Return
+    None if there is no such value, or if it is not found in a short time.
     """
     final, lines = last_statement(source)
     if not isinstance(final, _ast.Expr) or not isinstance(final.value, PLAIN):
@@ -426,7 +426,7 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction ahead of these must be at the expression's end.
+    # The instruction before these must be at the expression's end.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):
@@ -440,11 +440,12 @@ def appends_value(code, source, depth=1):
 
 
 def last_statement(source):
-    """Returns the last statement of a large source, and how many lines are ahead of what was parsed.
+    """Return the last statement of a large source, and the number of lines before the
+    parsed part.
 
-    It is looked for from the end on: what follows a line that begins a statement
-    can be parsed by itself. What is within a string may look like one too; that is
-    for the caller to tell, by positions.
+    The search starts at the end: the text from a line that begins a statement can be
+    parsed alone. Text in a string may also look like a statement. The caller detects
+    that by positions.
     """
     text = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if any(b"coding" in line for line in text.split(b"\n", 2)[:2]):

@@ -1,9 +1,9 @@
 """Makes the __main__ of processes that multiprocessing spawns in a session.
 
-Such a process executes the file of its parent's __main__, so that it has the
-functions and classes which it is told of. A session has no file, and to repeat
-all of its runs would repeat what they do. So the file has their definitions:
-imports, functions, classes, and values that are made of constants and of these.
+A spawned process executes the file of its parent's __main__, so that it has the
+functions and classes that the parent sends by name. A session has no such file, and
+running all its runs again would repeat their effects. So the file holds only their
+definitions: imports, functions, classes, and values made of constants and of these.
 session.py loads this module when the program spawns a process.
 """
 
@@ -12,15 +12,16 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# The file of __main__ as programs see it, and the file that is executed.
+# MAIN names the file of __main__ that programs see; SPAWNED names the file that is
+# executed.
 MAIN = "/work/main.py"
 SPAWNED = "/run/main.py"
-# The largest source and the largest file of definitions, in bytes.
+# Maximum size of the source and of the file of definitions, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
 HIDDEN = "<frozen importlib._bootstrap>"
 
-# The first statement of the file, and the code that it executes. CODE and TEXT
-# stand for the code and for the source of the session.
+# The first statement of the file, and the code that it executes. CODE and TEXT are
+# placeholders for the session's code and source.
 CODE, TEXT = "\0code", "\0text"
 CALL = f"exec({CODE!r}, {{'names': globals(), 'text': {TEXT!r}, 'MAIN': {MAIN!r}, 'SPAWNED': {SPAWNED!r}}})"
 PRELUDE = """
@@ -46,16 +47,16 @@ spawn.get_preparation_data = mapped(spawn.get_preparation_data)
 class SpawnedMain:
     """Writes the definitions of a session's runs to the file SPAWNED, as compiled code.
 
-    Compiled code has the name MAIN and the lines of the session in its traces.
+    Tracebacks of compiled code show the name MAIN and the lines of the session.
     """
 
     def __init__(self, known):
-        """known are the names that each process has."""
+        """known holds the names that exist in each process."""
         self.definitions = Definitions(known)
         self.kept = []
 
     def update(self, lines, future):
-        """Adds what is new of the session's lines. future are flags of __future__."""
+        """Add the new definitions among the session's lines. future holds flags of __future__."""
         new = lines[len(self.kept) :]
         if not new:
             return
@@ -82,7 +83,7 @@ class SpawnedMain:
             if len(data) <= MAX_FILE:
                 break
         else:
-            return  # The definitions of before have to do.
+            return  # Use the earlier definitions.
         data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + data
         fd = os.open(SPAWNED, os.O_WRONLY | os.O_TRUNC)
         try:
@@ -96,21 +97,21 @@ FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 
 
 class Definitions:
-    """Picks the definitions out of one run after the other."""
+    """Selects the definitions of successive runs."""
 
     def __init__(self, known):
-        # Names that a definition may use. None is any, after an import of *.
+        # Names that a definition may use. After `import *` it is None: any name.
         self.known = set(known)
 
     def pick(self, tree, lines):
-        """Returns the lines; those of all but definitions are empty."""
+        """Return the lines. Lines without a definition are empty."""
         kept = [""] * len(lines)
         end = 0
         body = tree.body
         for i, node in enumerate(body):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
             following = body[i + 1].lineno if i + 1 < len(body) else len(lines) + 1
-            # What shares a line with something else is left out.
+            # Leave out a statement that shares a line with another one.
             if first > end and node.end_lineno < following and self.defines(node):
                 kept[first - 1 : node.end_lineno] = lines[first - 1 : node.end_lineno]
             end = node.end_lineno
@@ -137,7 +138,7 @@ class Definitions:
                 return False
             self.know(t.id for t in targets)
         elif isinstance(node, _ast.Try):
-            # As of a module that need not be there.
+            # For example, around an import of an optional module.
             bodies = [node.body, node.orelse, node.finalbody, *(h.body for h in node.handlers)]
             return all(self.defines(below) for body in bodies for below in body)
         else:
@@ -149,7 +150,7 @@ class Definitions:
             self.known.update(names)
 
     def uses_known(self, node, calls):
-        """Whether what is evaluated for a definition can be, in another process."""
+        """Return whether another process can evaluate the expressions of a definition."""
         own = set()
         used = set()
         nodes = [node]
@@ -163,7 +164,7 @@ class Definitions:
                 return False
             if isinstance(node, FUNCTIONS):
                 own.add(node.name)
-                # Its body is evaluated when it is called.
+                # The body is evaluated when the function is called.
                 nodes += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             elif isinstance(node, _ast.Lambda):
                 nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

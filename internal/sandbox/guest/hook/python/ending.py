@@ -1,5 +1,4 @@
-"""What happens when a program has ended: its value and figures are shown, and its
-error is reported.
+"""Handles the end of a program: shows its value and figures, and reports its error.
 
 usercustomize.py loads this module before it waits for a program.
 """
@@ -12,8 +11,8 @@ import os
 import sys
 import time
 
-# The longest time that values are shown for, in seconds. It is less if the run
-# has less than twice as much left.
+# Maximum time to show values, in seconds. It is shorter if the run has less than
+# twice this time left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -21,10 +20,11 @@ open_file, write, close_file = os.open, os.write, os.close
 
 
 class Ending:
-    """Sees to the end of a program. shown() has its rich values, or is None if nobody wants them.
+    """Handles the end of a program.
 
-    report(error) returns what the agent is to be told of an uncaught exception.
-    seconds and memory, in bytes, are the limits of the run.
+    shown() returns its rich values. shown is None if nobody wants them. report(error)
+    returns the message to the agent about an uncaught exception. seconds and memory,
+    in bytes, are the limits of the run.
     """
 
     def __init__(self, report, shown, seconds, memory):
@@ -36,29 +36,30 @@ class Ending:
         self.showing = self.reported = False
 
     def begin(self):
-        """Has what is left to do done after the program's own handlers of atexit.
+        """Run the remaining steps after the program's own atexit handlers.
 
-        That is if nothing calls ended().
+        This is for the case that nothing calls ended().
         """
         atexit.register(untraced(self.finish))
 
     def show(self, value):
-        """Shows the value of the final expression."""
+        """Show the value of the final expression."""
         if getpid() != self.program or self.shown is None:
-            return  # A child of the program has come to the end of main.py as well.
+            return  # A forked child has also come to the end of main.py.
         if type(value) in (int, float, bool, str, type(None)):
             self.shown().last(value)
         else:
             self.bounded(lambda: self.shown().last(value))
 
     def ended(self):
-        """Shows the figures that are open when main.py has ended."""
+        """Show the figures that are open when main.py ends."""
         if getpid() != self.program:
             return
         try:
             self.show_figures()
         finally:
-            # Ahead of the program's own handlers, since it is registered after them.
+            # It runs before the program's own handlers, since it is registered after
+            # them.
             atexit.register(untraced(self.finish))
 
     def show_figures(self):
@@ -66,13 +67,13 @@ class Ending:
             self.bounded(self.shown().open_figures)
 
     def finish(self):
-        """Shows what figures threads have opened since, and reports an uncaught exception."""
+        """Show figures that threads have opened since, and report an uncaught exception."""
         if getpid() != self.program or self.reported:
             return
         self.reported = True
         self.show_figures()
-        # CPython leaves an uncaught exception here once it has printed it; before
-        # Python 3.12, in sys.last_value.
+        # CPython stores an uncaught exception here after it prints it. Before Python
+        # 3.12 it is in sys.last_value.
         error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None:
             return
@@ -88,10 +89,11 @@ class Ending:
             pass  # The program's own output must not change.
 
     def bounded(self, action):
-        """Calls action, which must raise nothing, within what time and memory the run has left.
+        """Call action within the time and memory that the run has left.
 
-        If it takes more, it gets an exception. Python's handler of a signal is what
-        can raise one; signals are as they were afterwards.
+        action must not raise. If it exceeds a limit, it gets an exception. Only a
+        Python signal handler can raise one there; the signals are restored
+        afterwards.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
@@ -120,13 +122,13 @@ class Ending:
             raise Expired
 
     def lower_memory(self):
-        """Lets the process take no more than three quarters of the memory that the run has left.
+        """Limit the process to three quarters of the memory that the run has left.
 
-        What does not fit is a MemoryError then, and not the end of the run. It
-        returns a function that takes this back.
+        A larger allocation then raises MemoryError and does not end the run. Return a
+        function that removes the limit.
         """
         if "resource" not in sys.builtin_module_names or len(sys._current_frames()) > 1:
-            return lambda: None  # Or other threads go on.
+            return lambda: None  # The limit would also hit other threads.
         known = "resource" in sys.modules
         try:
             import resource
@@ -152,15 +154,14 @@ class Ending:
 
 
 class Expired(BaseException):
-    """The time for showing values is over."""
+    """Says that the time to show values is over."""
 
 
 def untraced(function, again=False):
-    """Returns a callable that calls function without the program's trace and profile functions.
+    """Return a callable that calls function without the program's trace and profile functions.
 
-    They would be told of each function in Python that is called. So what puts
-    them aside is made of parts that are implemented in C. again says whether it
-    can be called more than once.
+    These would see each call of a Python function. So the parts that set them aside
+    are implemented in C. again says whether it can be called more than once.
     """
     partial = _functools.partial
     call = partial.__call__
@@ -171,7 +172,8 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # The function may have come to call this again: what is last is its own.
+            # The function may have called this again: the last entry belongs to this
+            # call.
             profile, trace = old[-2:]
             del old[-2:]
             end.clear()
@@ -191,7 +193,7 @@ def untraced(function, again=False):
 
 
 def map_again(function, values):
-    """Returns map(function, values), but so that it can be gone through repeatedly."""
+    """Return map(function, values) as an object that can be iterated repeatedly."""
 
     class Again:
         __slots__ = ()

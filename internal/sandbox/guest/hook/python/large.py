@@ -1,8 +1,8 @@
-"""Has a large program of a session tell how it ends, at the cost of its compilation.
+"""Makes a large program of a session report its end, at the cost of its compilation only.
 
-session.py puts statements around a program in its syntax tree. The tree of a
-large program takes half as much memory again as to compile it, so this module
-puts instructions around the compiled code. session.py loads it when it is needed.
+session.py puts statements around a program in its syntax tree. The tree of a large
+program needs half as much memory again as its compilation. So this module puts
+instructions around the compiled code. session.py loads it when needed.
 """
 
 import _collections
@@ -15,8 +15,8 @@ import opcode
 class Wrapper:
     """Makes code that does in a session what Session.wrap describes.
 
-    calls are the functions of the session, values is the list that calls.value
-    appends to. capture has the functions of capture.py.
+    calls holds the functions of the session. calls.value appends to the list values.
+    capture has the functions of capture.py.
     """
 
     def __init__(self, calls, values, capture):
@@ -24,7 +24,7 @@ class Wrapper:
         self.capture = capture
 
     def wrap(self, code, source, shown):
-        """Returns the code with its calls. shown says whether a final value is wanted."""
+        """Return the code with its calls. shown says whether a final value is wanted."""
         if shown:
             code = self.capture["appends_value"](code, source, 2) or code
         code = self.capture["returns_bottom"](code)
@@ -32,12 +32,12 @@ class Wrapper:
         profile, trace = (_functools.partial(f, None) for f in (calls.profile, calls.trace))
         end = profile, trace, calls.end
         code = self.with_epilogue(code, end)
-        # The last is the first that is called.
+        # The last one is called first.
         for function in calls.begin, _functools.partial(_operator.methodcaller("restrict"), calls):
             code = self.with_call(code, function, False)
         code = self.with_handler(code, (profile, trace), calls.end)
-        # At the bottom of the stack are the list of values and what calls end if
-        # the code returns elsewhere than at its end.
+        # The bottom of the stack holds the list of values and the guard. The guard
+        # calls end if the code returns before its end.
         guard = type("Guard", (), {"__slots__": (), "__repr__": lambda self: "None"})
         steps = tuple(_functools.partial(_functools.partial.__call__, f) for f in map(_functools.partial, end))
         guard.__del__ = staticmethod(_functools.partial(_collections.deque, map(_functools.partial.__call__, steps), 0))
@@ -50,7 +50,7 @@ class Wrapper:
         return self.capture["with_call"](code, "LOAD_CONST", index, keep)
 
     def with_epilogue(self, code, functions):
-        """Returns the code with calls at its end."""
+        """Return the code with calls at its end."""
         body = bytearray(code.co_code)
         if body[-2] == opcode.opmap["RETURN_VALUE"]:
             body[-2:] = opcode.opmap["NOP"], 0
@@ -61,10 +61,10 @@ class Wrapper:
         return self.extended(code, body, constants)
 
     def with_handler(self, code, before, after):
-        """Returns the code with a handler of all exceptions that it does not handle itself.
+        """Return the code with a handler for all exceptions that it does not handle itself.
 
-        The handler calls what is in before, notes the exception and calls after. It
-        handles what comes meanwhile as well.
+        The handler calls the functions in before, notes the exception and calls those
+        in after. It also handles exceptions that arise in the handler.
         """
         target = len(code.co_code) // 2
         constants = list(code.co_consts)
@@ -88,7 +88,7 @@ class Wrapper:
         return code.replace(co_exceptiontable=self.capture["write_handlers"](handlers))
 
     def extended(self, code, body, constants):
-        """Returns the code with instructions at its end, which have no position."""
+        """Return the code with instructions at its end that have no position."""
         units = (len(body) - len(code.co_code)) // 2
         return code.replace(
             co_code=bytes(body),
@@ -98,7 +98,9 @@ class Wrapper:
         )
 
     def call(self, constants, *functions):
-        """Returns instructions that call a function, with the result of the second if there is one."""
+        """Return instructions that call a function; its argument is the result of the
+        second, if any.
+        """
         sample = compile("f(g())" if functions[1:] else "f()", "", "eval").co_code[2:-2]
         body, functions = bytearray(), list(functions)
         for at in range(0, len(sample), 2):

@@ -1,21 +1,21 @@
-"""Tells the agent of an uncaught exception.
+"""Reports an uncaught exception to the agent.
 
-usercustomize.py loads this module when there is one. Nothing here relies on what
-the program can change: modules of the program may have the names of those that
-are needed here, and an exception may answer anything when it is asked.
+usercustomize.py loads this module when there is one. Nothing here relies on what the
+program can change. Modules of the program may have the names of modules that this one
+needs, and an exception may return anything from its methods.
 """
 
 import builtins
 import sys
 
-# How much is told of an exception, in characters.
+# Maximum length of the texts about an exception, in characters.
 MAX_TRACEBACK = 65_536
 MAX_MESSAGE = 16_384
 MAX_NAME = 256
 
 
 def describe(error, trace, name, library):
-    """Returns what an exception is, as it is shown, and its line in the file.
+    """Return the exception as it is shown, and its line in the file.
 
     The result has the strings name, message, traceback and line. library is the
     import system as it was before the program began.
@@ -34,25 +34,25 @@ def describe(error, trace, name, library):
 
 
 def shown(error, trace):
-    """Returns the text of an exception and its traceback, as CPython shows them."""
+    """Return the text of an exception and its traceback, as CPython shows them."""
     import traceback
 
     compact = {"compact": True} if sys.version_info >= (3, 10) else {}
     streams = sys.stdout, sys.stderr
-    # CPython has printed what the exception prints when it is shown, and what is
-    # warned of.
+    # CPython has already printed these: the exception's own output while it is shown,
+    # and the warnings.
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
-        # The text of the exception as shown, since asking for it again would run
-        # the program's code once more.
+        # Use the text of the exception as shown. To ask for it again would run the
+        # program's code again.
         return exact(str(made)), exact("".join(made.format()))
     finally:
         sys.stdout, sys.stderr = streams
 
 
 class Sink:
-    """A stream that nobody reads."""
+    """Sink discards what is written to it."""
 
     def write(self, text):
         return len(text)
@@ -62,7 +62,7 @@ class Sink:
 
 
 def plainly(error, trace):
-    """Does that without the help of any module, for exceptions that defy it."""
+    """Do the same without any module, for exceptions that break the modules."""
     try:
         message = exact(str(error))
     except BaseException:
@@ -78,12 +78,12 @@ def plainly(error, trace):
 
 
 def line(error, trace, name):
-    """Returns the line of the file in which the exception arose, 0 if in none."""
+    """Return the line of the file in which the exception arose, or 0."""
     try:
         if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
             return int(error.lineno or 0)
     except BaseException:
-        pass  # Its attributes are the program's.
+        pass  # The program controls its attributes.
     found = 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == name:
@@ -93,39 +93,39 @@ def line(error, trace, name):
 
 
 def trace_of(error):
-    """Returns the traceback of an exception, without asking the exception."""
+    """Return the traceback of an exception without using its own attributes."""
     return BaseException.__traceback__.__get__(error)
 
 
 def exact(text):
-    """Returns a string that is of no class of the program's."""
+    """Return the string as a plain str, not as a subclass of the program."""
     return str.__str__(text)
 
 
 class Library:
-    """Lets modules of the standard library be imported, whatever the program did.
+    """Imports modules of the standard library, whatever the program did.
 
-    It is made of the import system as it was before the program began: the path
-    without the program's directory, the finders and what makes them, the modules,
-    and builtins.__import__.
+    It keeps the import system as it was before the program began: the path without
+    the program's directory, the finders and their path hooks, the modules, and
+    builtins.__import__.
     """
 
     def __init__(self, path, finders, makers, modules, importer):
         self.path, self.finders, self.makers = path, finders, makers
         self.modules, self.importer = modules, importer
-        # What is imported from elsewhere is the program's.
+        # A module imported from elsewhere belongs to the program.
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):
-        """Returns the context for imports that disturbs the program least."""
+        """Return the import context that disturbs the program least."""
         return self.restored() if self.is_shadowed() else self.current()
 
     def current(self):
-        """Returns a context for imports beside what the program has imported."""
+        """Return a context for imports that also uses the program's imports."""
         return Swapped(self.settings(), None, self.importer)
 
     def restored(self):
-        """Returns a context for imports as if the program had imported nothing."""
+        """Return a context for imports as if the program had imported nothing."""
         modules = dict(self.modules)
         if "__main__" in sys.modules:
             modules["__main__"] = sys.modules["__main__"]
@@ -135,7 +135,7 @@ class Library:
         return {"path": self.path, "meta_path": self.finders, "path_hooks": self.makers}
 
     def is_shadowed(self):
-        """Returns whether the program imported a module that hides one of the library."""
+        """Return whether the program imported a module that hides one of the library."""
         names = getattr(sys, "stdlib_module_names", ())  # Since Python 3.10.
         for name, module in list(sys.modules.items()):
             if name == "__main__" or name.partition(".")[0] not in names:
@@ -151,8 +151,8 @@ class Library:
 class Swapped:
     """Replaces parts of the import system within a with statement.
 
-    settings are attributes of sys. modules replaces all modules, and the builtins
-    are as they were then, unless it is None.
+    settings are attributes of sys. modules replaces all modules and restores the
+    builtins of that time, unless it is None.
     """
 
     def __init__(self, settings, modules, importer):

@@ -1,8 +1,8 @@
-"""Rich values: what a program displays, and the figures that it has open.
+"""Rich values: the values that a program displays, and its open figures.
 
-usercustomize.py loads this module before it waits for a program. Whatever a
-value does when it is asked for its forms, it must not change how the program
-ends. Calls of it are guarded therefore, and bounded at the end of a program.
+usercustomize.py loads this module before it waits for a program. A value may run any
+code when its forms are made, but must not change how the program ends. So these calls
+are guarded, and limited at the end of a program.
 """
 
 import _io
@@ -12,20 +12,21 @@ import builtins
 import os
 import sys
 
-# The largest text that is made of a value, in characters.
+# Maximum length of the text of a value, in characters.
 MAX_TEXT = 100_000
-# The largest message to the agent, in bytes, with all forms of one value.
+# Maximum size of a message to the agent, in bytes, with all forms of one value.
 MAX_MESSAGE = 8 << 20
-# An integer of more bits than this is not written out in digits, which takes
-# time that grows with the square of their number.
+# Larger integers, in bits, are not written as decimal digits: the time grows with the
+# square of their number.
 MAX_BITS = 1_000_000
 
 
 class Results:
-    """Tells the agent of values that the program displays."""
+    """Sends the values that the program displays to the agent."""
 
-    # Methods that make a form of a value, as IPython has them, and what they may
-    # return: a mock returns something from any method.
+    # Methods that make a form of a value, with IPython's names, and the types they
+    # may return. The types are checked because a mock returns something from any
+    # method.
     forms = (
         ("text/html", "_repr_html_", str),
         ("text/markdown", "_repr_markdown_", str),
@@ -47,7 +48,7 @@ class Results:
 
     @property
     def wanted(self):
-        """Whether values are sent. Setting it to true, ahead of a program, does watch()."""
+        """Whether values are sent. Setting it to true, before a program, calls watch()."""
         return self.is_wanted
 
     @wanted.setter
@@ -57,41 +58,41 @@ class Results:
             self.watch()
 
     def display(self, *values):
-        """Returns values with the run, in the richest forms that they have."""
+        """Send values with the run, in the richest forms that they have."""
         for value in values:
             try:
                 self.send(self.bundle(value))
             except (Exception, SystemExit):
-                pass  # A value that cannot be shown is not.
+                pass  # Skip a value that cannot be shown.
 
     def last(self, value):
-        """Shows the value of the final expression, as a notebook does."""
+        """Show the value of the final expression, as a notebook does."""
         if value is None:
             return
         try:
             self.display(value)
         except BaseException:
-            pass  # An interrupt ends the showing.
+            pass  # An interrupt stops showing the value.
 
     def open_figures(self):
-        """Shows the figures of pyplot that are open and have not been shown as they are."""
+        """Show the open figures of pyplot that have not been shown in their current state."""
         try:
             self.figures.show_open()
         except BaseException:
-            pass  # A figure that cannot be drawn is not shown.
+            pass  # Skip a figure that cannot be drawn.
 
     def close_figures(self):
         self.figures.close_all()
 
     def watch(self):
-        """Has pyplot.show() show the figures that are open, once pyplot is imported."""
+        """Make pyplot.show() show the open figures, once pyplot is imported."""
         try:
             self.figures.watch()
         except Exception:
             pass  # The program has changed the import system.
 
     def bundle(self, value):
-        """Returns the forms of a value by their media types."""
+        """Return the forms of a value by their media types."""
         bundle = {}
         if claims_everything(value):
             return {"text/plain": text(value)}
@@ -104,7 +105,7 @@ class Results:
                 if isinstance(made, dict):
                     bundle.update((k, v) for k, v in made.items() if isinstance(k, str) and v is not None)
             except (Exception, SystemExit):
-                pass  # Like a method that the value does not have.
+                pass  # Treat it as if the value had no such method.
         for media, name, kinds in self.forms:
             method = None if media in bundle else method_of(value, name)
             if method is None:
@@ -126,7 +127,7 @@ class Results:
             try:
                 bundle["text/plain"] = text(value)
             except (Exception, SystemExit):
-                pass  # Its other forms are shown.
+                pass  # The other forms are shown.
         return bundle
 
     def encode(self, media, data):
@@ -135,7 +136,7 @@ class Results:
                 try:
                     data = self.dumps(data)
                 except (TypeError, ValueError, RecursionError):
-                    data = ""  # It is no JSON: the server says that it is left out.
+                    data = ""  # It is not JSON: the server reports that it is left out.
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -145,7 +146,7 @@ class Results:
         return binascii.b2a_base64(data, newline=False)
 
     def dumps(self, data):
-        # The program's directory may hold a json.py of its own.
+        # The program's directory may contain a json.py.
         with self.library().importing():
             import json
         return json.dumps(data)
@@ -175,7 +176,7 @@ class Results:
                 finally:
                     close_file(fd)
         except OSError:
-            pass  # There is nobody who takes more.
+            pass  # No reader is left.
 
 
 # The program may replace these.
@@ -183,10 +184,10 @@ open_file, write, close_file = os.open, os.write, os.close
 
 
 def claims_everything(value):
-    """Returns whether a value has an attribute that none can have.
+    """Return whether a value claims to have an attribute that no value can have.
 
-    Mocks, modules with __getattr__ and stubs of remote objects make up any
-    attribute; their forms would be made up as well.
+    Mocks, modules with __getattr__ and stubs of remote objects invent any attribute.
+    Their forms would be invented as well.
     """
     try:
         return getattr(value, "_ipython_canary_method_should_not_exist_", None) is not None
@@ -195,7 +196,7 @@ def claims_everything(value):
 
 
 def method_of(value, name):
-    """Returns a method that makes a form of the value, None if there is none."""
+    """Return the method that makes a form of the value, or None."""
     try:
         # A class has methods that are meant for its instances.
         if isinstance(value, type):
@@ -215,7 +216,7 @@ def is_figure(value):
 
 
 def text(value):
-    """Returns repr(value), cut to MAX_TEXT characters, without making much more of it."""
+    """Return repr(value), cut to MAX_TEXT characters, without building a much longer text."""
     try:
         if is_small(value):
             made = exact(repr(value))
@@ -226,7 +227,8 @@ def text(value):
                 if len(made) > MAX_TEXT:
                     break
     except ValueError as error:
-        # Integers of many digits are not written out, unless the program asks for it.
+        # Integers of many digits are not written in digits unless the program allows
+        # it.
         if "set_int_max_str_digits" not in str(error):
             raise
         made = f"<{type(value).__name__}: {error}>"
@@ -234,7 +236,7 @@ def text(value):
 
 
 def is_small(value):
-    """Returns whether repr(value) is short as far as built-in types make it up."""
+    """Return whether the part of repr(value) from built-in types is short."""
     left, waiting = MAX_TEXT, [value]
     while waiting:
         value = waiting.pop()
@@ -266,7 +268,7 @@ SHAPES = {
 
 
 def pieces(value, around):
-    """Yields repr(value) in pieces. around has the containers that it is in."""
+    """Yield repr(value) in pieces. around holds the containers around the value."""
     kind = type(value)
     if kind in SHAPES:
         empty, begin, end, again = SHAPES[kind]
@@ -299,12 +301,12 @@ def pieces(value, around):
 
 
 def beginning(value):
-    """Returns the first MAX_TEXT characters, or some more, of a long string's repr."""
+    """Return at least the first MAX_TEXT characters of a long string's repr."""
     if isinstance(value, str):
         single, double = "'", '"'
     else:
         single, double = b"'", b'"'
-    # Which quotes are used depends on what is in all of it.
+    # The choice of quotes depends on the whole string.
     marks = value[:0]
     if single in value:
         marks += single
@@ -314,20 +316,20 @@ def beginning(value):
 
 
 def digits_limited():
-    """Returns whether the interpreter refuses to write out long integers."""
+    """Return whether the interpreter refuses to write long integers in digits."""
     return getattr(sys, "get_int_max_str_digits", int)() > 0
 
 
 def exact(made):
-    """Returns a string that is of no class of the program's."""
+    """Return the string as a plain str, not as a subclass of the program."""
     return str.__str__(made)
 
 
 class Figures:
-    """The figures of matplotlib.pyplot, which are shown when they are new or have changed."""
+    """The figures of matplotlib.pyplot. They are shown when they are new or have changed."""
 
-    # Functions of pyplot that do something with a figure that has been shown. The
-    # others draw, and begin a new figure then, as in a notebook.
+    # Functions of pyplot that use a figure after it was shown. The others draw, and
+    # so begin a new figure, as in a notebook.
     keeping = (
         "clf",
         "close",
@@ -342,14 +344,14 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # By id: a reference to the figure, and the hash of how it was shown last.
+        # By id: a reference to the figure, and the hash of its last picture.
         self.shown = {}
         # Figures that were open at the last call of show().
         self.ended = []
         self.busy = False
 
     def draw(self, figure):
-        """Returns a picture of the figure and notes that it has been shown so."""
+        """Return a picture of the figure and note that it was shown in this state."""
         buffer = _io.BytesIO()
         figure.savefig(buffer, format="png", bbox_inches="tight")
         picture = buffer.getvalue()
@@ -363,7 +365,7 @@ class Figures:
         return picture
 
     def last_shown(self, figure):
-        """Returns the hash of how the figure was shown last, None if it never was."""
+        """Return the hash of the figure's last picture, or None if it was never shown."""
         reference, picture = self.shown.get(id(figure), (None, None))
         return picture if reference is not None and reference() is figure else None
 
@@ -375,12 +377,12 @@ class Figures:
             try:
                 before = self.last_shown(figure)
                 if before is not None and (getattr(figure, "stale", None) is False or is_empty(figure)):
-                    continue  # It is as it was, or was cleared after it had been shown.
+                    continue  # It has not changed, or was cleared after it was shown.
                 picture = self.draw(figure)
                 if hash(picture) != before:
                     self.results.send({"image/png": picture, "text/plain": text(figure)})
             except (Exception, SystemExit):
-                pass  # A figure that cannot be drawn is not shown.
+                pass  # Skip a figure that cannot be drawn.
 
     def close_all(self):
         pyplot = sys.modules.get("matplotlib.pyplot")
@@ -390,7 +392,7 @@ class Figures:
         self.ended.clear()
 
     def watch(self):
-        """Has pyplot.show() show figures, now or when the program imports pyplot."""
+        """Make pyplot.show() show figures, now or when the program imports pyplot."""
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
             self.instrument(pyplot)
@@ -404,7 +406,7 @@ class Figures:
                 watch_imports(place, {"matplotlib.pyplot": self.instrument})
 
     def instrument(self, pyplot):
-        """Has pyplot's functions call those of this object first."""
+        """Make pyplot's functions call those of this object first."""
         show, gcf = getattr(pyplot, "show", None), getattr(pyplot, "gcf", None)
         kind = type(is_small)
         if type(show) is kind and self.code_calling is not None and not hasattr(show, "__wrapped__"):
@@ -413,8 +415,8 @@ class Figures:
                 self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
                 gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
 
-    # code_calling(code, function) returns code that calls the function first. It
-    # is None if that is not known for this version of Python.
+    # code_calling(code, function) returns code that calls the function first. It is
+    # None for a version of Python without known opcodes.
     code_calling = None
     current = None
 
@@ -431,7 +433,7 @@ class Figures:
             self.busy = False
 
     def before_gcf(self):
-        """Begins a new figure if that which is current has been shown and the caller draws."""
+        """Begin a new figure if the current one has been shown and the caller draws."""
         if self.busy or not self.ended:
             return
         caller, ours = sys._getframe(1), sys._getframe().f_code.co_filename
@@ -455,11 +457,11 @@ class Figures:
 
 
 def watch_imports(place, instruments):
-    """Calls functions with modules of the directory place once these are imported.
+    """Call functions with modules of the directory place once these are imported.
 
-    instruments has the functions by the names of the modules. They are called by
-    the finder that the import system keeps for the directory. It and the loaders
-    are as they were once the modules are imported.
+    instruments maps names of modules to the functions. The finder that the import
+    system keeps for the directory calls them. The finder and the loaders are restored
+    once the modules are imported.
     """
     finder = sys.path_importer_cache.get(place)
     for make in () if finder is not None else sys.path_hooks:
@@ -485,7 +487,7 @@ def watch_imports(place, instruments):
                 try:
                     instrument(module)
                 except Exception:
-                    pass  # It is not the module that is expected.
+                    pass  # It is not the expected module.
 
             loader.exec_module = exec_module
         return spec
@@ -495,7 +497,7 @@ def watch_imports(place, instruments):
 
 
 def open_figures(pyplot):
-    """Returns the open figures by their numbers, without a change of the current one if possible."""
+    """Return the open figures by their numbers, if possible without changing the current one."""
     managers = getattr(sys.modules.get("matplotlib._pylab_helpers"), "Gcf", None)
     if managers is not None:
         return [manager.canvas.figure for _, manager in sorted(managers.figs.items())]
@@ -503,7 +505,7 @@ def open_figures(pyplot):
 
 
 def is_empty(figure):
-    """Returns whether nothing is in a figure; False if that is not known."""
+    """Return whether a figure is empty; False if that is not known."""
     try:
         return not figure.get_children()[1:] and not figure.get_axes()
     except Exception:

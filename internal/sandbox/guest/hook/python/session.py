@@ -1,16 +1,16 @@
-"""The interpreter of a session: runs programs as they come.
+"""The interpreter of a session: runs its programs in order.
 
 usercustomize.py loads this module when a session begins, and not for other runs.
 
-A program runs with no frame below its own, as under `python3 main.py`: CPython's
-C code calls eval() with what serve() yields. serve() is suspended meanwhile, so
-it is in no stack and in no traceback. For that, main.py is made to fail, and
-sys.excepthook, which CPython calls with an empty stack, begins the iteration.
-A process that the program forks leaves the iteration by SystemExit, upon which
-CPython ends it as any other.
+A program runs with no frame below its own, as under `python3 main.py`: CPython's C
+code calls eval() with the values that serve() yields. serve() is suspended meanwhile,
+so it is in no stack and in no traceback. To start this, main.py is made to fail.
+CPython then calls sys.excepthook with an empty stack, and the hook begins the
+iteration. A process that the program forks leaves the iteration by SystemExit.
+CPython then ends it like any other process.
 
-Nothing that a program does to builtins, sys, signals or modules may end this
-code, so what it needs is bound ahead.
+A program may change builtins, sys, signals and modules. None of that may end this
+code, so the objects it needs are bound in advance.
 """
 
 import _ast
@@ -33,7 +33,7 @@ FUTURES = 0x1FE0000  # All flags of __future__.
 # Values of these types have no destructors.
 HARMLESS = frozenset((type(None), bool, int, float, complex, str, bytes, type, _io.TextIOWrapper))
 
-# What CPython does with an uncaught exception unless the program says otherwise.
+# CPython's handler of uncaught exceptions, unless the program replaces it.
 excepthook = sys.excepthook
 
 # Functions as they are before the program can replace them.
@@ -45,16 +45,16 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# A lower limit of recursion is the program's alone.
+# A lower recursion limit applies to the program only.
 LIMIT = 1000
 
 # The file of the module __main__, where inspect looks for the source of its classes.
-# It does not exist unless the program makes one.
+# It does not exist unless the program creates it.
 MAIN = "/work/main.py"
 
 
 class Session:
-    """Runs one program after the other in __main__, as a notebook does."""
+    """Runs programs one after the other in __main__, as a notebook does."""
 
     def __init__(self, control, library, memory, hook):
         """control is the socket of the agent, memory the session's limit in bytes."""
@@ -68,7 +68,7 @@ class Session:
         self.process = os.getpid()
         self.stdin = sys.stdin.encoding, sys.stdin.errors
         self.modules = sys.modules
-        # Modules that aside() has imported. Programs see none of them.
+        # Modules imported by aside(). Programs cannot see them.
         self.private = {"linecache": linecache}
         self.shared = vars(builtins)
         self.future = 0
@@ -77,17 +77,17 @@ class Session:
         self.spawned = None
         self.preparation = None
         self.loop = self.task = None
-        # The exception that guarded() has caught last.
+        # The last exception that guarded() has caught.
         self.caught = None
-        # Whether an interrupt came while the program could not take it.
+        # Whether an interrupt came while the program could not receive it.
         self.interrupted = False
-        # Stands for self.calls in syntax trees, which have constants only.
+        # A placeholder for self.calls in syntax trees, which can hold only constants.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
-        # The C functions that a program's code calls at its begin and end.
+        # The C functions called at the start and the end of a program's code.
         self.failures, self.values = [], []
         # Objects of the program that are no longer needed.
         self.discarded = []
-        # Where the expression of self.values is.
+        # The position of the expression of self.values.
         self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
@@ -101,7 +101,7 @@ class Session:
         )
 
     def begin(self):
-        """Has CPython iterate over serve() as its program."""
+        """Make CPython iterate over serve() as its program."""
         start = _functools.partial(_collections.deque, itertools.starmap(eval, self.serve()), 0)
         start = type("Start", (), {"__str__": staticmethod(start)})()
         # A function in C that takes any arguments and calls start.
@@ -124,7 +124,7 @@ class Session:
         self.calls.end()
 
     def serve(self):
-        """Yields what eval() is to be called with; endless."""
+        """Yield the arguments for eval(), without end."""
         self.enter()
         while True:
             (results, code, milliseconds, count, *fields), stdin = self.receive()
@@ -137,7 +137,7 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # First of all: the program may have left next to nothing.
+                # Do this first: the program may have left almost no memory.
                 limit = getlimit()
                 if limit < LIMIT:
                     setlimit(LIMIT)
@@ -149,10 +149,10 @@ class Session:
             self.reply(outcome)
 
     def discard(self, name):
-        """Yields what destroys objects of the program, if there are any.
+        """Yield code that destroys objects of the program, if there are any.
 
-        Their destructors, and what warns of them, have the frame that they have in
-        a file: that of the final expression, or none.
+        Their destructors, and the warnings of these, have the same frame as in a
+        file: that of the final expression, or none.
         """
         self.failures.clear()
         at = self.final
@@ -176,11 +176,11 @@ class Session:
         self.flush()
 
     def defer(self, number, frame):
-        """Handles SIGINT while it is not the program that runs."""
+        """Handle SIGINT while the program does not run."""
         self.interrupted = True
 
     def programs(self, name, code):
-        """Yields what runs a program, which is its code as a rule."""
+        """Yield code that runs a program; usually the program's own code."""
         try:
             program, wrapped = self.compile(name, code)
         except BaseException as error:
@@ -201,10 +201,10 @@ class Session:
         else:
             yield program
 
-    # What is exchanged with the agent.
+    # Messages from and to the agent.
 
     def receive(self):
-        """Returns the parts of a message and the descriptor that came with it."""
+        """Return the parts of a message and the descriptor that came with it."""
         try:
             head, received, *_ = self.socket.recvmsg(4, _socket.CMSG_SPACE(4))
             head += self.read(4 - len(head))
@@ -225,7 +225,7 @@ class Session:
         while len(data) < size:
             part = os.read(self.control, size - len(data))
             if not part:
-                os._exit(0)  # The agent is gone: so is the sandbox.
+                os._exit(0)  # The agent has ended, so the sandbox ends.
             data += part
         return bytes(data)
 
@@ -246,10 +246,10 @@ class Session:
         finally:
             os._exit(1)
 
-    # What the interpreter has of the program, and what it has of us.
+    # Switching the interpreter between the program and this module.
 
     def release(self):
-        """Gives the interpreter to the program."""
+        """Give the interpreter to the program."""
         if self.changed is not None:
             self.shared.update(self.changed)
             for name in set(self.shared) - set(self.changed):
@@ -257,14 +257,14 @@ class Session:
         self.calls.restrict = int if self.limit is None else _functools.partial(setlimit, self.limit)
 
     def retain(self, limit):
-        """Takes the interpreter back, in a state in which our code works.
+        """Take the interpreter back, in a state in which this module works.
 
         A process that the program has forked ends here.
         """
         self.limit = limit if limit < LIMIT else None
         try:
             same = self.shared == self.original
-        except BaseException:  # A comparison of the program's own.
+        except BaseException:  # The program may define the comparison.
             same = False
         self.changed = None if same else dict(self.shared)
         self.shared.update(self.original)
@@ -275,7 +275,7 @@ class Session:
             self.leave()
 
     def leave(self):
-        """Ends a forked process as CPython ends a program."""
+        """End a forked process as CPython ends a program."""
         self.process = os.getpid()
         self.release()
         self.calls.begin()
@@ -287,7 +287,7 @@ class Session:
         status, *_ = self.show(kind, error, trace)
         if not issubclass(kind, KeyboardInterrupt):
             raise SystemExit(status)
-        # CPython ends by the signal, after all else.
+        # CPython ends by the signal, after all other steps.
         import atexit
 
         if "threading" in self.modules:
@@ -298,7 +298,7 @@ class Session:
         os.kill(os.getpid(), _signal.SIGINT)
 
     def guarded(self, function, *arguments):
-        """Calls what may run code of the program; None if that fails."""
+        """Call a function that may run code of the program; return None if it fails."""
         try:
             try:
                 self.calls.begin()
@@ -312,13 +312,13 @@ class Session:
             return None
         finally:
             if os.getpid() != self.process:
-                os._exit(0)  # What shows a value has forked.
+                os._exit(0)  # Code that shows a value has forked.
 
     def aside(self, function, *arguments):
-        """Calls a function that imports, whatever the program has imported.
+        """Call a function that imports, whatever the program has imported.
 
-        Its files may be called as modules of the library are, so the function has
-        the library alone, and the program does not get what was imported for it.
+        Files of the program may have the names of library modules. So the function
+        sees the library alone, and the program does not see the function's imports.
         """
         path = vars(sys).get("path")
         before = dict(self.modules)
@@ -339,7 +339,7 @@ class Session:
             sys.path = path
 
     def prepare(self, code, stdin, count, fields):
-        """Gives the run what is its own; returns what takes that back."""
+        """Give the run its own settings; return a function that restores the old ones."""
         self.hook["thaw"](code)
         self.main.setdefault("__name__", "__main__")
         self.main["__builtins__"] = builtins
@@ -359,7 +359,7 @@ class Session:
             time.tzset()
 
         def restore():
-            # What was given is for this run; what the run set stays.
+            # Restore the values given for this run; keep those that the run set.
             for key, value in given.items():
                 if environ.get(key) == value != before.get(key):
                     if key in before:
@@ -372,12 +372,12 @@ class Session:
         return restore
 
     def set_input(self, fd):
-        """Makes it the standard input, of the process and of its children."""
-        if fd is not None and fd != 0:  # The program may have closed the last.
+        """Make fd the standard input of the process and of its children."""
+        if fd is not None and fd != 0:  # The program may have closed the last one.
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)
-        # As CPython makes it.
+        # Create it as CPython does.
         buffer = _io.open(0, "rb", closefd=False)
         buffer.raw.name = "<stdin>"
         encoding, errors = self.stdin
@@ -386,20 +386,20 @@ class Session:
         sys.stdin.mode = "r"
 
     def prefer_fork(self, code):
-        """Has multiprocessing fork unless the program wants it otherwise.
+        """Make multiprocessing fork, unless the program chooses otherwise.
 
-        Processes that are spawned have nothing of the runs before.
+        Spawned processes would not have the state of the earlier runs.
         """
         if b"multiprocessing" in code or b"ProcessPool" in code:
             if os.access("/work/multiprocessing", os.F_OK) or os.access("/work/multiprocessing.py", os.F_OK):
-                return  # That is what the program imports.
+                return  # The program imports a different module.
             import multiprocessing.context
         context = self.modules.get("multiprocessing.context")
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
     def watch(self):
-        """Prepares modules of the library for sessions, now or once they are imported."""
+        """Prepare modules of the library for sessions, now or when they are imported."""
         watch = self.hook["load"]("results")["watch_imports"]
         library = os.__file__.rpartition("/")[0]
         instruments = {"linecache": self.instrument_linecache, "multiprocessing": lambda module: self.watch()}
@@ -413,7 +413,7 @@ class Session:
             watch(library + "/multiprocessing", {"multiprocessing.spawn": self.instrument_spawn})
 
     def instrument_linecache(self, module):
-        """Has a module know the lines of all runs."""
+        """Give a module the lines of all runs."""
         for name, entry in linecache.cache.items():
             if name == MAIN or name.startswith("<run "):
                 module.cache[name] = entry
@@ -434,20 +434,20 @@ class Session:
         self.preparation = spawn.get_preparation_data = get_preparation_data
 
     def define(self):
-        """Returns the file of __main__ for a process that is spawned."""
+        """Return the file of __main__ for a spawned process."""
         module = self.hook["load"]("definitions")
         if self.spawned is None:
             self.spawned = module["SpawnedMain"]([*self.original, "__name__", "__file__"])
         try:
             self.spawned.update(self.lines, self.future)
         except Exception:
-            pass  # The definitions of before have to do.
+            pass  # Use the earlier definitions.
         return module["SPAWNED"]
 
-    # How a program is compiled.
+    # Compilation of a program.
 
     def compile(self, name, code):
-        # As linecache reads a file.
+        # Decode it as linecache reads a file.
         lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
         try:
@@ -465,7 +465,7 @@ class Session:
         return program, wrapped
 
     def compile_large(self, name, code):
-        """Returns the code of a large program, None if compile_tree is to make it."""
+        """Return the code of a large program; None if compile_tree must make it."""
         if len(code) <= self.hook["LARGE"]:
             return None
         capture = self.hook["load"]("capture")
@@ -489,7 +489,7 @@ class Session:
         return self.assemble(tree, name, code, shown)
 
     def assemble(self, tree, name, code, shown):
-        """Returns the program's code and whether it tells how it ends."""
+        """Return the program's code and whether it reports its end."""
         self.wrap(tree, shown)
         awaits = TOP_LEVEL_AWAIT if b"await" in code or b"async" in code else 0
         program = None
@@ -499,14 +499,14 @@ class Session:
             if not str(error.msg).startswith("too many statically nested"):
                 raise
         if program is None:
-            # Perhaps without our blocks they are not too many.
+            # Without the added blocks, the nesting may be within the limit.
             return compile(code, name, "exec", self.future, dont_inherit=True), False
         if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
             compile(tree, name, "exec", self.future, dont_inherit=True)  # Raises.
         return self.bind(program), True
 
     def publish(self, name, lines):
-        """Has linecache know the lines of a run."""
+        """Give linecache the lines of a run."""
         for module in (linecache, self.modules.get("linecache")):
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
@@ -518,7 +518,7 @@ class Session:
         return Source("".join(self.lines))
 
     def wrap(self, tree, shown):
-        """Has the program tell how it ends.
+        """Make the program report its end, by statements around it.
 
             try:
                 try:
@@ -528,12 +528,12 @@ class Session:
                 except:
                     failed(exception())
                 end()
-            except:  # An interrupt has come just then, or a trace function fails.
+            except:  # After an interrupt at that moment, or an error in a trace function.
                 end()
                 failed(exception())
 
-        All that is called is in C, so that there are neither frames nor interrupts
-        in between.
+        All these functions are in C, so that neither frames nor interrupts can come
+        between them.
         """
         body = tree.body
         first, last = (body[0], body[-1]) if body else (_ast.Pass(**position()),) * 2
@@ -566,13 +566,13 @@ class Session:
         return _ast.Expr(self.call(name, at, *arguments), **position(at))
 
     def bind(self, program):
-        """Puts the functions into the program in place of the mark."""
+        """Put the functions into the program in place of the mark."""
         mark = self.mark
         constants = tuple(self.calls if type(c) is str and c == mark else c for c in program.co_consts)
         return program.replace(co_consts=constants)
 
     def drive(self, name, coroutine):
-        """Yields what runs a program that awaits."""
+        """Yield code that runs a program with a top-level await."""
         self.task = None
         self.guarded(self.schedule, coroutine)
         if self.task is None:
@@ -586,8 +586,8 @@ class Session:
         yield glue
         if self.task.done() or not self.failures:
             return
-        # An interrupt has ended the loop, but not the program. It ends by its
-        # cancellation, which shows where it was.
+        # An interrupt has ended the loop, but not the program. Cancel the program, so
+        # that the traceback shows its position.
         kind, error, trace = self.failures[0]
         self.failures.clear()
         self.guarded(self.task.cancel)
@@ -605,17 +605,17 @@ class Session:
         self.task = self.loop.create_task(coroutine)
         self.calls.run = _functools.partial(self.loop.run_until_complete, self.task)
 
-    # How a run ends.
+    # The end of a run.
 
     def outcome(self, name):
-        """Returns what the agent is to be told."""
+        """Return the fields to send to the agent."""
         outcome = "0", "", "", "", "0"
         if not self.failures:
             if self.values:
                 self.guarded(self.ending.show, self.values[0])
         else:
             kind, error, trace = self.failures[0]
-            # The name is a key word of print.
+            # The name is a keyword argument of print.
             if issubclass(kind, SystemExit):
                 outcome = str(self.status(error)), "", "", "", "0"
             else:
@@ -633,7 +633,7 @@ class Session:
                 self.guarded(lambda stream=stream: stream.flush())
 
     def status(self, stop):
-        """Returns the exit status of a SystemExit and prints its text."""
+        """Return the exit status of a SystemExit and print its text."""
         self.caught = None
         code = self.guarded(lambda: stop.code)
         if self.caught is not None:
@@ -651,9 +651,9 @@ class Session:
         return 1
 
     def show(self, kind, error, trace, name=""):
-        """Prints an uncaught exception.
+        """Print an uncaught exception.
 
-        Returns the exit status and what the exception is, as fields.
+        Return the exit status and the exception's fields.
         """
         BaseException.with_traceback(error, trace)
         self.discarded += (vars(sys).get(n) for n in LAST)
@@ -675,7 +675,7 @@ class Session:
         fault, cause, trace = self.caught
         if issubclass(fault, SystemExit):
             return self.status(cause), *said
-        # As CPython does.
+        # Skip these frames, as CPython does.
         while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         BaseException.with_traceback(cause, trace)
@@ -686,7 +686,7 @@ class Session:
         return 1, *said
 
     def describe(self, kind, error, trace):
-        """Returns of an odd exception what CPython says of it."""
+        """Return CPython's own text for an unusual exception."""
         line = trace.tb_lineno if trace is not None else 0
         name = type.__dict__["__qualname__"].__get__(kind)
         stderr, sys.stderr = vars(sys).get("stderr"), _io.StringIO()
@@ -713,7 +713,7 @@ class Source(str):
 
 
 def position(at=None):
-    """Returns where a node is, for one that is made."""
+    """Return the position of a node, for a generated node."""
     if at is None:
         return {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
     return {
@@ -724,12 +724,12 @@ def position(at=None):
     }
 
 
-# The file that CPython gives warnings which arise in no frame, and their line.
+# File and line that CPython gives to warnings that arise in no frame.
 NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 
 def attempt(body, handler, first, last):
-    """Makes a try statement."""
+    """Return a try statement."""
     handlers = [_ast.ExceptHandler(None, None, handler, **position(last))]
     return _ast.Try(body, handlers, [], [], **position(first))
 
@@ -743,9 +743,10 @@ def is_future(node):
 
 
 def number_classes(tree, code, before):
-    """Numbers the first lines of classes as in what all runs make together.
+    """Number the first lines of classes by their position in all runs together.
 
-    inspect looks for a class in the file of its module, which is one for all runs.
+    inspect looks for a class in the file of its module, and all runs share one such
+    file.
     """
     if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
         return
@@ -766,10 +767,10 @@ def number_classes(tree, code, before):
 
 
 def is_awaitable(tree, known):
-    """Whether what a program awaits at its top can be there.
+    """Return whether the names that a program awaits at its top level exist.
 
-    One that awaits a name which nothing has would fail in its midst. It is refused
-    ahead, as CPython does with all that await outside of a function.
+    A program that awaits an unknown name would fail halfway. It is refused in
+    advance, as CPython refuses every await outside of a function.
     """
     roots = set()
     nodes = [tree]
@@ -783,7 +784,7 @@ def is_awaitable(tree, known):
             if node.names[0].name == "*":
                 return True
             known.update((n.asname or n.name).partition(".")[0] for n in node.names)
-        for name in ("name", "rest"):  # Of handlers of exceptions and patterns.
+        for name in ("name", "rest"):  # For handlers of exceptions and for patterns.
             if type(getattr(node, name, None)) is str:
                 known.add(getattr(node, name))
         if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)):
@@ -804,7 +805,7 @@ def is_awaitable(tree, known):
 
 
 def root(node):
-    """Returns the name that an expression begins with; None if it has none."""
+    """Return the name at the start of an expression, or None."""
     while not isinstance(node, _ast.Name):
         for field in ("func", "value"):
             if isinstance(getattr(node, field, None), _ast.AST):

@@ -1,13 +1,13 @@
-"""Lets an interpreter that has already started wait for its program.
+"""Makes an interpreter that has already started wait for its program.
 
 The guest agent starts `python3 main.py` with this module on PYTHONPATH. The
-interpreter imports it as the last step of its start-up, just before it opens
-main.py. Here it waits for its job; then it removes every trace of this module
-and goes on as if it had been started that moment. So main.py runs natively:
-tracebacks, exit codes, atexit and __main__ are CPython's own.
+interpreter imports it as the last step of its start-up, just before it opens main.py.
+Here it waits for its job. Then it removes every trace of this module and continues as
+if it had just started. So main.py runs natively: tracebacks, exit codes, atexit and
+__main__ are CPython's own.
 
 Processes that the program starts do not have this module on their path.
-Sub-interpreters do, since they are set up as the main one was: there it only
+Sub-interpreters do, since they are set up like the main one: there the module only
 removes itself.
 """
 
@@ -16,7 +16,7 @@ import marshal
 import os
 import sys
 
-# Its own copy: programs may change the one that all modules share.
+# A private copy: programs may change the one that all modules share.
 __builtins__ = dict(__builtins__)
 
 
@@ -28,7 +28,7 @@ def remove(hook_dir="/pyth-on/python"):
 
 
 def preload():
-    """Imports what the operator wants to be there for every program."""
+    """Import the modules that the operator has chosen for every program."""
     import os
 
     names = os.environ.pop("PYTH_ON_PRELOAD", "")
@@ -37,11 +37,11 @@ def preload():
             if name:
                 __import__(name)
         except BaseException:
-            pass  # The program is told when it imports it.
+            pass  # The program gets the error when it imports it.
     if names:
         import gc
 
-        gc.collect()  # What is frozen is never collected.
+        gc.collect()  # The collector never collects frozen objects.
 
 
 def is_main():
@@ -70,7 +70,7 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        # Programs that close all descriptors but the first mostly stop below.
+        # Programs that close all low descriptors mostly stop below this number.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
     fields = [os.fsdecode(f) for f in fields]
@@ -89,7 +89,7 @@ def wait():
     getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
 
     library = list(sys.path)
-    # Without modules whose end is the program's, or that are not there then.
+    # Leave out modules that the program may end, or that do not exist then.
     modules = {n: m for n, m in sys.modules.items() if n in loaded and n not in ("__main__", __name__)}
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
@@ -108,19 +108,20 @@ def wait():
     if not capture_end(source, end, shown is not None):
         end.begin()
     if sys.version_info < (3, 10):
-        loaded.add("atexit")  # The interpreter has no reference of its own to it.
+        loaded.add("atexit")  # The interpreter holds no other reference to it.
 
 
-# A source of more bytes is not made into a syntax tree ahead of its compilation.
+# Maximum size in bytes of a source that is parsed to a syntax tree before its
+# compilation.
 LARGE = 128 << 10
 
 
 def capture_end(source, end, shows_values):
-    """Returns whether end is told of the program's end, in whatever way it ends.
+    """Return whether end is called when the program ends, for whatever reason.
 
-    It is not if the program has no value to show and, as far as that can be seen,
-    no figures: what it has all the same is shown when the interpreter ends. Nor
-    is it if CPython is to say what is wrong with the program.
+    It is not called if the program has no value to show and apparently no figures.
+    Figures that exist all the same are shown when the interpreter ends. It is also
+    not called if CPython must report an error in the program.
     """
     import sys
 
@@ -154,7 +155,7 @@ def capture_end(source, end, shows_values):
 
 
 def may_show(statement):
-    """Returns whether a program's last statement may be an expression with a value."""
+    """Return whether a program's last statement may be an expression with a value."""
     if type(statement).__name__ != "Expr":
         return False
     function = getattr(statement.value, "func", None)
@@ -162,7 +163,7 @@ def may_show(statement):
 
 
 class Recorder:
-    """Takes what is written to it."""
+    """Records what is written to it."""
 
     def __init__(self):
         self.text = ""
@@ -175,7 +176,7 @@ class Recorder:
 
 
 def is_matplotlib_there():
-    """Returns whether the program may import matplotlib, by what finders know of their directories."""
+    """Return whether the program may import matplotlib, judged by the finders' directory caches."""
     import os
     import sys
 
@@ -187,28 +188,28 @@ def is_matplotlib_there():
 
 
 def results():
-    """Returns the rich values of this program."""
+    """Return the rich values of this program."""
     if "shown" not in beside:
         beside["shown"] = Results(None)
     return beside["shown"]
 
 
 def display(*values):
-    """Returns values with the run, in the richest forms that they have."""
+    """Show values in the results of the run, in the richest forms that they have."""
     results().display(*values)
 
 
 # The import system as it was before the program began.
 before = []
-# What has been loaded of the modules beside this one.
+# The loaded modules of this directory.
 beside = {}
 
 
 def load(name, directory="/pyth-on/python/"):
-    """Returns the names of a module beside this one, which is never in sys.modules.
+    """Return the names of a module of this directory, which is never in sys.modules.
 
-    Its functions have the name of a file of the import system: warnings are given
-    for what calls them then, and nothing shows where this file is.
+    Its functions have the file name of the import system. So warnings are attributed
+    to their callers, and nothing shows the path of this file.
     """
     if name not in beside:
         code = read_code(name, directory)
@@ -221,7 +222,7 @@ def load(name, directory="/pyth-on/python/"):
 
 
 def read_code(name, directory):
-    """Returns a module's code; the import system would make twice as many system calls."""
+    """Return a module's code. The import system would make twice as many system calls."""
     try:
         fd = os.open(f"{directory}__pycache__/{name}.{sys.implementation.cache_tag}.pyc", os.O_RDONLY)
     except OSError:
@@ -235,7 +236,7 @@ def read_code(name, directory):
 
 
 def find_module(name, *rest):
-    """Imports a module for those beside this one: as it was before the program, if it was there."""
+    """Import a module for the modules of this directory, as it was before the program."""
     modules, importer = before[3:] if before else ({}, __import__)
     return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
@@ -248,7 +249,7 @@ def library():
 
 
 def describe(error, trace, name):
-    """Returns the name, message, traceback and line of an exception, as strings."""
+    """Return the name, message, traceback and line of an exception, as strings."""
     return load("report")["describe"](error, trace, name, library())
 
 
@@ -273,10 +274,10 @@ def begin_session(control, library, memory):
 
 
 def freeze():
-    """Spares the program the collector's way through what was there before it.
+    """Exclude the objects that exist before the program from garbage collection.
 
-    At the end alone CPython goes it three times. What the program keeps in
-    __main__ has to be collected, so that is made anew.
+    CPython would traverse them three times at its end alone. The program's objects in
+    __main__ must be collected, so __main__'s dictionary is made anew.
     """
     import gc
     import sys
@@ -290,7 +291,7 @@ def freeze():
 
 
 def thaw(source):
-    """Undoes that for a program which could tell: one that speaks of gc."""
+    """Undo this for a program that could notice it: one that mentions gc."""
     if b"gc" in source:
         import gc
 
@@ -311,9 +312,9 @@ def read_program():
 
 
 def find_packages(directory="/opt/pyth-on/python-packages"):
-    """Puts the user's packages on the path; they are there from the boot on.
+    """Put the user's packages on the path; they are mounted since boot.
 
-    Returns what of them is to be run when an interpreter starts.
+    Return the files among them to run when an interpreter starts.
     """
     import os
     import sys
@@ -329,7 +330,7 @@ def find_packages(directory="/opt/pyth-on/python-packages"):
 
 
 def add_packages(packages):
-    """Does with .pth files what site does, but in the time of the run."""
+    """Process .pth files as site does, but within the time of the run."""
     directory, names = packages
     if not names:
         return
@@ -340,12 +341,12 @@ def add_packages(packages):
     before = set(sys.modules)
     for name in names:
         site.addpackage(directory, name, known)
-    # What they imported is the program's.
+    # The program owns the modules that they imported.
     loaded.update(set(sys.modules) - before)
 
 
 def receive(control):
-    """Returns a message, which comes after its length."""
+    """Return a message. Its length precedes it."""
     import os
 
     def exactly(size):
@@ -353,7 +354,7 @@ def receive(control):
         while size:
             part = os.read(control, size)
             if not part:
-                os._exit(0)  # The agent is gone: so is the sandbox.
+                os._exit(0)  # The agent has ended, so the sandbox ends.
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
@@ -362,23 +363,23 @@ def receive(control):
 
 
 def join(*fields):
-    """Returns strings as the agent takes them."""
+    """Return the strings in the agent's format."""
     return "\0".join(f.replace("\0", "\ufffd") for f in fields).encode("utf-8", "replace")
 
 
 def prepare():
-    """Does ahead what the interpreter would do between now and main.py."""
+    """Do in advance the steps of the interpreter between now and main.py."""
     import sys
 
-    # Every finder on the path is asked for this module when it is absent, and
-    # keeps what it has read of its directory.
+    # Every finder on the path is asked for this module when it is absent, and caches
+    # the listing of its directory.
     for path in sys.path:
         finder = sys.path_importer_cache.get(path)
         if finder is not None:
             finder.find_spec("usercustomize")
-    # The interpreter looks whether main.py is an archive, and keeps the answer.
+    # The interpreter checks whether main.py is an archive, and caches the answer.
     sys.path_importer_cache["/work/main.py"] = None
-    # What runs for the first time is slow: pages are not there yet.
+    # The first execution is slow, because memory pages are not yet loaded.
     source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
     exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
 
@@ -399,5 +400,5 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# site takes this for a missing module, and importlib forgets it.
+# site treats this as a missing module, and importlib forgets it.
 raise ImportError(name="usercustomize")

@@ -1,1 +1,1 @@
-"""What a program in a Pyth-On sandbox can use besides the standard library."""
+"""Functions for programs in a Pyth-On sandbox, in addition to the standard library."""

@@ -1,7 +1,7 @@
-"""Values that show as what they hold, for display() and final expressions.
+"""Values for display() and final expressions that are shown by their content.
 
-They have the names and the first parameter of those of IPython.display, so that
-code written for a notebook works here without IPython.
+The names and the first parameters are those of IPython.display, so that code written
+for a notebook works here without IPython.
 """
 
 __all__ = ["HTML", "JPEG", "JSON", "Image", "Javascript", "Latex", "Markdown", "PNG", "Pretty", "SVG"]
@@ -66,7 +66,7 @@ class Pretty(Shown):
 
 
 class Image(Shown):
-    """A picture, whose kind is seen from its first bytes unless format says it."""
+    """A picture. Its type is detected from its first bytes unless format is given."""
 
     def __init__(self, data=None, filename=None, format=None):
         super().__init__(data, filename)
