@@ -1,11 +1,12 @@
 'use strict';
-// Has V8 hand over the value of a program's final expression.
+// Makes V8 hand over the value of a program's final expression.
 //
-// V8 believes a code cache if the source has the length of that of which it was
-// made. So what is compiled has `instanceof` after the final expression, whose
-// right side is an object of ours that is given the value, and what V8 then
-// loads that code with is the program as it is: it is what traces, excerpts and
-// toString() show. All else stays in its place, so that all positions are right.
+// V8 accepts a code cache if the source has the same length as the source that the
+// cache was made from. So the compiled source has `instanceof` after the final
+// expression. Its right side is an object of this module, which receives the
+// value. V8 then loads this code with the original program as its source. Traces,
+// excerpts and toString() show the original. All other text stays at its place, so
+// that all positions are right.
 
 const fs = require('fs');
 const Module = require('module');
@@ -18,16 +19,17 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// Names of what is given the value, one of which is not in the program.
+// Names for the receiver of the value; one of them does not occur in the program.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
 
-/** Makes what is given the value. It is declared, and so no property of the global object. */
+/** Makes the receiver of the value. It is declared, so it is no property of the global object. */
 function declare() {
   if (declared) return;
   declared = true;
-  // Both what is called with the value, and what `instanceof` asks.
+  // It is both the function called with the value, and the right side of
+  // `instanceof`.
   const take = (...values) => {
     const receiver = receive;
     receive = undefined;
@@ -42,7 +44,7 @@ function declare() {
   delete globalThis[symbol];
 }
 
-/** Returns a name that is not in the source; undefined if it has them all. */
+/** Returns a name that is not in the source, or undefined if all are. */
 function nameFor(source) {
   return names.find((name) => !source.includes(name));
 }
@@ -50,14 +52,14 @@ function nameFor(source) {
 const shortHead = '(function (exports,require,module,__filename,__dirname){';
 
 /**
- * Returns the source that hands over the value, and the one that V8 is to show,
- * or undefined if places could not be right. Both have the same length, and what
- * the program consists of is at the same places. `before` and `after` are put
- * around both.
+ * Returns the source that hands over the value, and the source that V8 shows.
+ * Returns undefined if positions could be wrong. Both sources have the same
+ * length, and each part of the program has the same place in both. `before` and
+ * `after` are put around both.
  *
- * A call around the expression needs room before it. V8 gives the place of the
- * statement to the first thing that it does, which is then to look up what is
- * called; with brackets alone that would be to read a name of the program.
+ * A call around the expression needs room before it. V8 gives the position of the
+ * statement to the first operation in it. That must be the lookup of the called
+ * function: with brackets alone it would be the read of a name of the program.
  */
 function sources(source, found, before, after) {
   const { from, start, end, terminated, isTight } = found;
@@ -83,12 +85,12 @@ function sources(source, found, before, after) {
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // There is no room: columns in the expression are told one too far.
+  // There is no room: columns in the expression are one too high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
 
-/** Whether what the expression reads first is there. */
+/** Whether the name that the expression reads first exists. */
 function isKnown({ firstName }, head) {
   return firstName === undefined || firstName in globalThis || head.includes(firstName);
 }
@@ -100,7 +102,7 @@ function finish(before, work, shown, after) {
   return { work: work + after, shown: before + shown + after };
 }
 
-/** Returns the name that V8 shows for a source which it would have of the file. */
+/** Returns the name that V8 shows for a source, as if it came from the file. */
 function nameOf(source, filename) {
   let name = filename;
   if (source.includes('sourceURL=')) {
@@ -142,8 +144,8 @@ function compileModule(url, source, loader, isMain, found) {
 }
 
 /**
- * Returns the source with the value of its final expression handed over. It is
- * for sources that V8 shows by a source map: lines stay what they are.
+ * Returns the source with a hand-over of the value of its final expression. It is
+ * for sources that V8 shows through a source map: lines stay the same.
  */
 function handOver(source) {
   const found = finalExpression(source, isCommonJS(source) ? 'commonjs' : 'module');
@@ -154,7 +156,7 @@ function handOver(source) {
   return `${source.slice(0, from)}${open}${source.slice(from, end)}${close} instanceof ${name}${source.slice(end)}`;
 }
 
-/** Whether Node would take the source for CommonJS: it says so itself. */
+/** Whether Node would run the source as CommonJS. Node itself decides this. */
 function isCommonJS(source) {
   try {
     vm.compileFunction(source, ['exports', 'require', 'module', '__filename', '__dirname'], { filename: 'evalmachine.<anonymous>' });
@@ -164,10 +166,10 @@ function isCommonJS(source) {
   }
 }
 
-// Where Node's function calls the program, as `[line, column]`.
+// The position at which Node's function calls the program, as `[line, column]`.
 let place;
 
-/** Finds out where Module.prototype._compile calls a module. */
+/** Finds the position at which Module.prototype._compile calls a module. */
 function findPlace() {
   if (place !== undefined) return;
   const probe = new Module(`${__dirname}/place.js`);
@@ -178,9 +180,9 @@ function findPlace() {
 }
 
 /**
- * Returns what stands in the place of Module.prototype._compile for one program:
- * it calls a function that is compiled already, and is so named and placed that
- * a trace is the same.
+ * Returns the replacement of Module.prototype._compile for one program. It calls a
+ * function that is already compiled. Its name and position are chosen so that a
+ * trace is the same.
  */
 function caller(compile, program) {
   const [line, column] = place;
@@ -191,7 +193,7 @@ function caller(compile, program) {
   return script.runInThisContext()(compile, program, Reflect.apply);
 }
 
-/** Does ahead what takes long when it is done for the first time. */
+/** Runs in advance what is slow the first time. */
 function warm() {
   declare();
   findPlace();
@@ -205,8 +207,8 @@ class C extends g { #p = 1; m() { return super.m(); } } for (let i = 0; i < 2; i
 }
 
 /**
- * Has the value of the final expression of the program at the path given to the
- * function, once. Node loads the program as ever.
+ * Passes the value of the final expression of the program at the path to the
+ * function, once. Node loads the program as usual.
  */
 function capture(program, toJavaScript, take) {
   declare();
@@ -227,9 +229,9 @@ function capture(program, toJavaScript, take) {
 }
 
 /**
- * Has a function choose what is read of a property until it has chosen, which is
- * when it returns something. It is given what the property holds, and the object.
- * Returns what ends that.
+ * Lets a function choose the result of a read of the property. It gets the
+ * property's value and the object. The replacement ends when it returns something.
+ * Returns a function that ends it earlier.
  */
 function replaceOnce(object, name, choose) {
   const { value: genuine } = Object.getOwnPropertyDescriptor(object, name) ?? {};
@@ -244,11 +246,11 @@ function replaceOnce(object, name, choose) {
       try {
         chosen = choose(genuine, this);
       } catch {
-        chosen = genuine; // Node says what is wrong.
+        chosen = genuine; // Node reports the error.
       }
       if (chosen === undefined) return genuine;
       restore();
-      // The program is not to find what was matched here.
+      // The program must not find this match in RegExp's static properties.
       /^/.exec('');
       return chosen;
     },
@@ -260,7 +262,10 @@ function replaceOnce(object, name, choose) {
   return restore;
 }
 
-/** Returns what is to be called in the place of _compile for the program; undefined for _compile itself. */
+/**
+ * Returns the function to call in place of _compile for the program, or undefined
+ * to call _compile itself.
+ */
 function functionOf(program, source, genuine) {
   const named = nameOf(source, program);
   if ((named !== program && named !== pathToFileURL(program).href) || !isCommonJS(source)) return undefined;
@@ -279,7 +284,7 @@ function functionOf(program, source, genuine) {
   return caller(begin, compiled);
 }
 
-/** The same for what Node compiles ES modules with. */
+/** Does the same for the function that compiles ES modules. */
 function moduleOf(program, source, genuine) {
   const main = pathToFileURL(program).href;
   const found = finalExpression(source, 'module');
@@ -291,7 +296,7 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // V8 knows better than the parser.
+        // V8 decides, not the parser.
       }
     }
     return genuine(url, given, loader, context);

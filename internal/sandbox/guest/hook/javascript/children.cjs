@@ -1,5 +1,5 @@
 'use strict';
-// Finds processes and signals them, by what /proc tells.
+// Finds processes in /proc and sends signals to them.
 
 const fs = require('fs');
 
@@ -13,7 +13,10 @@ const split = uncurry(String.prototype.split);
 const { isInteger } = Number;
 const { kill } = process;
 
-/** The fields of a process or thread in /proc that follow its name: its state, its parent and so on. They are none if it has ended. */
+/**
+ * Returns the fields of a process or thread in /proc after its name: state, parent
+ * and so on. The list is empty if it has ended.
+ */
 function stat(path) {
   try {
     const text = readFileSync(`/proc/${path}/stat`, 'latin1');
@@ -28,7 +31,7 @@ function isBlocked() {
   return stat(`${process.pid}/task/${process.pid}`)[0] !== 'R';
 }
 
-/** All processes that there are. */
+/** Lists all processes. */
 function list() {
   const found = [];
   const names = readdirSync('/proc');
@@ -41,7 +44,7 @@ function list() {
   return found;
 }
 
-/** Sends a signal to the processes of the numbers and to all that they have started. */
+/** Sends a signal to the processes with these numbers and to all their descendants. */
 function signal(pids, name) {
   const processes = list();
   for (let i = 0; i < pids.length; i++) {
@@ -58,7 +61,7 @@ function signal(pids, name) {
   }
 }
 
-/** Sends a signal to the child that was started last, and to all that it has started. */
+/** Sends a signal to the child that was started last, and to all its descendants. */
 function signalAwaited(name) {
   let newest;
   const processes = list();

@@ -1,6 +1,6 @@
 'use strict';
-// Tells what an uncaught error is. The error may be anything, and what a program
-// has made of the library as well.
+// Describes an uncaught error. The error may be any value, and the program may
+// have changed the library.
 
 const { inspect, types } = require('util');
 
@@ -14,7 +14,7 @@ const startsWith = uncurry(String.prototype.startsWith);
 const replaceNul = uncurry(String.prototype.replaceAll);
 const { parseInt } = Number;
 
-/** Returns what the function returns, or the other if it throws. */
+/** Returns the result of the function, or `other` if it throws. */
 function or(other, call) {
   try {
     return call();
@@ -23,13 +23,13 @@ function or(other, call) {
   }
 }
 
-/** The line of the file that the trace shows first, 0 if none is. */
+/** The line of the file's first frame in the trace, or 0. */
 function lineOf(stack, file) {
   for (let from = 0; from <= stack.length;) {
     const end = indexOf(stack, '\n', from);
     const line = slice(stack, from, end < 0 ? stack.length : end);
     const at = indexOf(line, `${file}:`);
-    // What does not compile has the place at the top of its trace.
+    // A syntax error has its position at the top of its trace.
     if (at >= 0 && (startsWith(line, '    at ') || startsWith(line, file) || startsWith(line, `file://${file}`))) {
       return parseInt(slice(line, at + file.length + 1), 10) || 0;
     }
@@ -52,7 +52,7 @@ function describe(error, file) {
   return [error === null ? 'null' : typeof error, shown, shown, '0'];
 }
 
-/** Makes of the fields what the agent reads. */
+/** Joins the fields in the agent's format. */
 function join(fields) {
   const clean = (field) => replaceNul(field, '\0', '\ufffd');
   return `${clean(slice(fields[0], 0, 1024))}\0${clean(slice(fields[1], 0, 16384))}\0${clean(slice(fields[2], -65536))}\0${fields[3]}`;

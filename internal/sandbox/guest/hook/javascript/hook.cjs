@@ -1,16 +1,16 @@
 'use strict';
-// Lets an interpreter that has already started wait for its program.
+// Makes an interpreter that has already started wait for its program.
 //
 // The guest agent starts `node main.js`, or main.ts, with this module in
-// NODE_OPTIONS. Node is about to run that file when the first getter below is
-// asked for Module.runMain: there it waits for its job, and then hands out the
-// function that Node would have got. So no frame of this module is on the
-// stack, and main.js runs natively: traces, exit codes, 'exit' handlers and
-// require.main are Node's own.
+// NODE_OPTIONS. When Node is about to run that file, it reads Module.runMain and
+// so calls the first getter below. The getter waits for the job, and then returns
+// the function that Node expects. So no frame of this module is on the stack, and
+// main.js runs natively: traces, exit codes, 'exit' handlers and require.main are
+// Node's own.
 //
 // Processes that the program starts do not have this module in their options.
-// Worker threads do, since they have the options of the thread that made them:
-// there it only removes itself.
+// Worker threads do, since they inherit the options of their thread: there the
+// module only removes itself.
 
 const Module = require('module');
 const fs = require('fs');
@@ -24,10 +24,10 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// The modules of this directory: they are loaded once.
+// The modules of this directory. Each is loaded once.
 const own = new Map();
 
-/** Removes what tells of modules that are not the program's. */
+/** Removes the records of modules that are not the program's. */
 function forget(directory) {
   for (const cache of [Module._cache, Module._pathCache]) {
     for (const key of Object.keys(cache)) {
@@ -42,31 +42,31 @@ function receive(size) {
   const buffer = Buffer.alloc(size);
   for (let have = 0; have < size;) {
     const n = fs.readSync(control, buffer, have, size - have);
-    if (n === 0) process.reallyExit(0); // The agent is gone: so is the sandbox.
+    if (n === 0) process.reallyExit(0); // The agent has ended, so the sandbox ends.
     have += n;
   }
   return buffer;
 }
 
 /**
- * Waits for the job: the program's path, the options that Node needs for it if
- * others than it has, its memory in bytes, its arguments and its environment.
+ * Waits for the job: the program's path, the Node options that it needs if these
+ * differ, its memory in bytes, its arguments and its environment.
  */
 function wait() {
   fs.writeSync(control, 'R');
   const message = receive(receive(4).readUInt32BE()).toString();
   const fields = message.split('\0');
   const [mode] = fields;
-  // A session goes on to be told by it what to run.
+  // A session receives its programs over this socket.
   if (mode !== 'session') fs.closeSync(control);
   const count = Number(fields[1]);
   const [program, options, memory, ...args] = fields.slice(2, 2 + count);
   return { mode, program, options, memory, args, env: fields.slice(2 + count, -1) };
 }
 
-/** Does ahead what is slow when it is done for the first time. */
+/** Runs in advance what is slow the first time. */
 function prepare() {
-  // What console.log and reading standard input load.
+  // Modules that console.log and reads of standard input load.
   require('net');
   require('stream');
   require('util').inspect({ warm: ['one', 1, new Map()] });
@@ -92,17 +92,17 @@ function setEnvironment(variables) {
     process.env[variable.slice(0, i)] = variable.slice(i + 1);
   }
   if (process.env.HOME !== home) Module._initPaths();
-  // What Node itself does with this variable when it starts.
+  // Node does the same with this variable when it starts.
   if (process.env.NODE_USE_ENV_PROXY === '1') require('http').setGlobalProxyFromEnv();
 }
 
-/** Whether a variable is read only when Node starts: the locale's are. */
+/** Whether Node reads a variable only at its start: the locale's variables are of this kind. */
 function needsStart(variable) {
   if (variable.startsWith('LANG=')) return variable !== 'LANG=C.UTF-8';
   return ['LC_', 'SSL_', 'OPENSSL_'].some((prefix) => variable.startsWith(prefix));
 }
 
-/** Starts Node anew for the job. This module comes again, too. */
+/** Restarts Node for the job. The new process loads this module again. */
 function startAnew(job) {
   const env = { NODE_OPTIONS: job.options || process.env.NODE_OPTIONS };
   if (job.mode !== 'plain') Object.assign(env, { PYTH_ON_MODE: job.mode, PYTH_ON_MEMORY: job.memory });
@@ -117,19 +117,20 @@ function startAnew(job) {
 let dying = false;
 
 /**
- * Has the process end as by process.exit() when it has nothing left to do. Node
- * would first take down all it has built up, which takes longer than most
- * programs do; the kernel does that for less. Node asks for process.emit just
- * before it tells listeners of the end; if there are none it need not come back.
+ * Makes the process end as by process.exit() when it has nothing left to do. Node
+ * would first take down its structures. That takes longer than most programs run,
+ * and the kernel does it faster. Node reads process.emit just before it informs
+ * listeners of the end. Without listeners, that read need not return.
  */
 function endFast() {
   const prototype = Object.getPrototypeOf(process);
   const { reallyExit, moduleLoadList } = process;
   const needsNode = () =>
     dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
-    // A main module of ES may wait for what never comes, which Node finds out.
+    // A main module of ES may wait for a promise that never settles. Node detects
+    // this.
     process.mainModule === undefined ||
-    // What is closed last may write.
+    // The close at the end may write.
     moduleLoadList.includes('NativeModule sqlite') ||
     Object.keys(Module._cache).some((name) => name.endsWith('.node'));
   Object.defineProperty(prototype, 'emit', {
@@ -146,8 +147,8 @@ function endFast() {
 }
 
 /**
- * Has Node print the line that a rejection comes from, which V8 has forgotten if
- * the error was shown as a value.
+ * Makes Node print the line of a rejection. V8 has forgotten it if the error was
+ * shown as a value.
  */
 function showPlace(error) {
   const site = placeOf(error);
@@ -166,7 +167,7 @@ function showPlace(error) {
   internals().setArrowMessage?.(error, `${file}:${line}\n${shown}\n${before}^\n`);
 }
 
-/** Has uncaught errors reported once the program's own handlers have run. */
+/** Reports uncaught errors after the program's own handlers have run. */
 function reportErrors() {
   const { openSync, writeSync, closeSync } = fs;
   const { describe, join } = errors;
@@ -214,7 +215,7 @@ function main() {
   endFast();
   const { PYTH_ON_MODE: mode, PYTH_ON_MEMORY: memory } = process.env;
   if (mode !== undefined || !waits()) {
-    // It was started anew. No program's environment has these variables.
+    // Node was restarted. No program's environment has these variables.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
     delete process.env.PYTH_ON_MEMORY;
@@ -232,7 +233,7 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Node forgets the last match just before, and so does this.
+    // Node clears the last RegExp match just before, so this does too.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
     // A bound function has no frame of its own.
@@ -240,7 +241,7 @@ function main() {
   });
 }
 
-/** Has what the program displays, and the value of its final expression, shown. */
+/** Shows the values that the program displays, and the value of its final expression. */
 function showResults(program, memory) {
   setBounds({ memory: Number(memory) });
   const display = (...values) => show(...values);
@@ -249,7 +250,7 @@ function showResults(program, memory) {
   const toJavaScript = (source) => {
     if (!isTypeScript) return source;
     const code = types.strip(source, pathToFileURL(program).href);
-    // That has been rewritten already.
+    // Its source has already been rewritten.
     return types.isCompiled(code) ? '' : code;
   };
   capture(program, toJavaScript, (value) => {
@@ -258,7 +259,7 @@ function showResults(program, memory) {
   if (isTypeScript) types.onCompiled(program, handOver);
 }
 
-/** Has a function say what Node is to run as its main function. */
+/** Lets a function choose what Node runs as its main function. */
 function replaceMain(choose) {
   const { runMain } = Module;
   const property = { configurable: true, enumerable: true, writable: true, value: runMain };
@@ -272,7 +273,7 @@ function replaceMain(choose) {
   });
 }
 
-/** Returns what begins a session. */
+/** Returns the function that begins a session. */
 function session(program, memory) {
   for (const [name, module] of own) Module._cache[name] = module;
   const { begin } = require('./session.cjs');

@@ -1,10 +1,10 @@
 'use strict';
-// Has import and export statements run in a session, whose programs are scripts
+// Makes import and export statements work in a session, whose programs are scripts
 // and not modules.
 //
-// V8 itself tells where the first statement is that a script may not have. Only
-// then is the program parsed. What the parser does not know is rewritten by
-// patterns, one statement after the other.
+// V8 reports the first statement that a script may not have. Only then is the
+// program parsed. Statements that the parser does not know are rewritten by
+// patterns, one after the other.
 
 const { linkStatements } = require('./scan.cjs');
 
@@ -18,12 +18,12 @@ const reexporting = /export\s*(?:\*(?:\s*as\s+[^\s;]+)?|\{[^}]*\})\s*from\s*(?<f
 const naming = /export\s*\{[^}]*\}[^\S\n]*;?/y;
 const exporting = /export\s+(?:default\s+)?(?=[^\s{*])/y;
 
-/** The expression that imports a module, whose name is given as it is in the source. */
+/** Returns the expression that imports a module. Its name is given as it is in the source. */
 function imported(from, how) {
   return how === undefined ? `await import(${from})` : `await import(${from}, { with: ${how} })`;
 }
 
-/** The declaration of the names of an import statement. */
+/** Returns the declaration of the names of an import statement. */
 function declaration({ own, all, names, from, how }) {
   const value = imported(from, how);
   const found = [];
@@ -33,12 +33,12 @@ function declaration({ own, all, names, from, how }) {
   return found.length === 0 ? `${value};` : `const { ${found.join(', ')} } = ${value};`;
 }
 
-/** The names in the brackets of an import statement, as a pattern has them. */
+/** Returns the names in the brackets of an import statement, as a destructuring pattern. */
 function namesOf(text) {
   return text?.replace(/\/\*.*?\*\/|\/\/[^\n]*/gs, '').trim().replace(/\s+as\s+/g, ': ').replace(/\s+/g, ' ');
 }
 
-/** What a parsed import statement has in it, as `declaration` takes it. */
+/** Returns the parts of a parsed import statement, as `declaration` takes them. */
 function partsOf(source, { specifiers, source: from, attributes }) {
   const text = (node) => source.slice(node.start, node.end);
   const parts = { from: text(from), how: attributesOf(source, attributes) };
@@ -62,26 +62,27 @@ function blank(text) {
   return text.replace(/[^\s]/g, ' ');
 }
 
-/** The edit that puts a short text in the place of a range, and spaces behind it. */
+/** Returns the edit that replaces a range by a shorter text, padded with spaces. */
 function inPlace(source, start, end, text = '') {
   return { start, end, text: text + blank(source.slice(start + text.length, end)), isInPlace: true };
 }
 
-/** The edit for an export statement. */
+/** Returns the edit for an export statement. */
 function withoutExport(source, node, isLast) {
   const { start, end, type, declaration: declared } = node;
   if (type === 'ExportDefaultDeclaration') {
     const isDeclaration = /^(?:Function|Class)Declaration$/.test(declared.type) && declared.id !== null;
-    // What begins with a bracket or the word of a declaration is to be an expression.
+    // Text that begins with a bracket or a declaration's keyword must become an
+    // expression.
     return inPlace(source, start, declared.start, isDeclaration ? '' : ';0,');
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // A block has no value, as the statement has none.
+  // A block has no value, like the statement.
   return inPlace(source, start, end, '{}');
 }
 
-/** The edits for all statements of a program that can be parsed. */
+/** Returns the edits for all statements of a program that can be parsed. */
 function rewriteAll(source) {
   const { linked, start, end } = linkStatements(source) ?? {};
   if (linked === undefined || linked.length === 0) return undefined;
@@ -94,7 +95,7 @@ function rewriteAll(source) {
       continue;
     }
     const text = declaration(partsOf(source, node));
-    // A module's imports come before all else that it does.
+    // A module's imports run before its other statements.
     if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
       edits.push({ start: node.start, end: node.end, text });
       at = node.end;
@@ -111,7 +112,7 @@ function rewriteAll(source) {
   return edits;
 }
 
-/** The edit for the statement at the offset, by patterns. */
+/** Returns the edit for the statement at the offset, by patterns. */
 function editAt(source, at) {
   for (const pattern of [importing, reexporting, naming, exporting]) {
     pattern.lastIndex = at;
@@ -129,7 +130,7 @@ function editAt(source, at) {
   return undefined;
 }
 
-/** Applies the edits, each of which keeps the number of lines. */
+/** Applies the edits. Each of them keeps the number of lines. */
 function apply(source, edits) {
   let text = '';
   let from = 0;
@@ -142,7 +143,10 @@ function apply(source, edits) {
   return text + source.slice(from);
 }
 
-/** Where columns of the edited source are other ones than in the source. Lines and columns count from 0. */
+/**
+ * Returns where the columns of the edited source differ from the source. Lines and
+ * columns count from 0.
+ */
 function shiftsOf(source, edits) {
   const shifts = [];
   let line = 0;
@@ -172,9 +176,9 @@ function shiftsOf(source, edits) {
 }
 
 /**
- * Returns the program without the import and export statements of which V8 has
- * said that it cannot have the one at the line and column, and where columns
- * have moved; undefined if there is no such statement.
+ * Removes import and export statements from the program. V8 has rejected the one
+ * at the line and column. Returns the program and the shifts of its columns, or
+ * undefined if there is no such statement.
  */
 function rewrite(source, line, column) {
   let at = column;
@@ -187,7 +191,10 @@ function rewrite(source, line, column) {
   return edits && { source: apply(source, edits), shifts: shiftsOf(source, edits) };
 }
 
-/** Returns the column that a place of the edited source has in the source. Lines and columns count from 0. */
+/**
+ * Returns the column in the source for a position in the edited source. Lines and
+ * columns count from 0.
+ */
 function columnOf(shifts, line, column) {
   let found;
   for (const shift of shifts) {

@@ -1,9 +1,9 @@
 'use strict';
-// Reaches what Node's own loader is made of.
+// Reaches the internal parts of Node's loader.
 //
-// Node has no public way to compile its main module with a code cache, and keeps
-// its parser for itself. V8's inspector tells the variables that a function of
-// the loader sees; internalBinding and the loader's own require are among them.
+// Node has no public way to compile its main module with a code cache, and does
+// not export its parser. V8's inspector shows the variables that a function of the
+// loader sees. internalBinding and the loader's own require are among them.
 
 const inspector = require('inspector');
 const Module = require('module');
@@ -11,8 +11,8 @@ const Module = require('module');
 const hidden = { configurable: true, enumerable: false, writable: true };
 
 /**
- * Returns the variables that a function closes over, in one object. It is empty
- * if this release of Node does not show them.
+ * Returns the variables that a function closes over, in one object. It is empty if
+ * this release of Node does not show them.
  */
 function scopeOf(closure) {
   const key = Symbol('take');
@@ -39,7 +39,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // What is missing is seen by who asks for it.
+    // A user of a missing variable notices that it is undefined.
   } finally {
     delete globalThis[name];
     session.disconnect();
@@ -50,10 +50,11 @@ function scopeOf(closure) {
 let loaded;
 
 /**
- * Returns what is used of Node's loader: the symbol by which CommonJS has
- * import(), what says which line an uncaught error is shown with, what ES modules
- * are compiled with, the parser, what takes types out, what writes traces and
- * sets what does, and pipes. A member is undefined if this release has none.
+ * Returns the parts of Node's loader that the hook uses. These are: the symbol by
+ * which CommonJS has import(), the function that sets the line shown with an
+ * uncaught error, the compiler of ES modules, the parser, the type stripper, the
+ * writer of traces and its setter, and pipes. A member is undefined if this
+ * release has none.
  */
 function internals() {
   if (loaded !== undefined) return loaded;

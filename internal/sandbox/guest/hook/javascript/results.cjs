@@ -1,10 +1,10 @@
 'use strict';
 // Shows values: makes text and other forms of them and sends them to the agent.
 //
-// Whatever a value does when it is looked at, it must not change how the program
-// goes on. So nothing here calls what a program may have replaced, code of the
-// program's is called only where it asks for it, with the ways to end the
-// process closed, and how much is made of a value is bounded.
+// A value may run any code when it is read, but must not change how the program
+// continues. So nothing here calls a function that a program may have replaced.
+// Code of the program is called only where the program asks for it, and cannot end
+// the process there. The amount of output for a value is limited.
 
 const { Buffer } = require('buffer');
 const fs = require('fs');
@@ -44,25 +44,25 @@ const setNext = uncurry(getPrototypeOf(new Set().values()).next);
 const display = Symbol.for('Jupyter.display');
 const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
-// Strings that are shorter need no look at the memory that is left.
+// Shorter strings are shown without a check of the remaining memory.
 const MAX_LIGHT = 10_000;
-// What an interpreter needs that has just begun, and what is left free when
+// The memory that a new interpreter needs, and the memory that stays free when
 // strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
-// How many entries of a value are shown, in all its levels.
+// Maximum number of entries shown of a value, in all its levels.
 const MAX_ENTRIES = 10_000;
-// How deep JSON is written. The server takes less, and says so when it leaves
-// deeper values out.
+// Maximum depth of written JSON. The server accepts less, and reports that it
+// leaves deeper values out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
-// The memory that the process may have by its own count, which has the pages of
-// Node's file as well, and which share of what is left strings may take. What is
-// shown calls code of the program's by the function.
+// `memory` is the limit of the process by its own count, which includes the pages
+// of Node's file. `share` is the share of the rest that strings may take. `call`
+// calls code of the program that shows a value.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
-/** Sets the bounds for what is shown by a program that is about to begin, and returns its memory. */
+/** Sets the bounds for a program that is about to begin, and returns its memory. */
 function setBounds(given) {
   bounds.memory = given.memory > 0 ? given.memory - INTERPRETER + rss() : Infinity;
   bounds.share = given.share ?? bounds.share;
@@ -70,7 +70,7 @@ function setBounds(given) {
   return bounds.memory;
 }
 
-/** The bytes that V8 needs to look into a string which is made of parts. */
+/** Returns the bytes that V8 needs to read a string that is made of parts. */
 function weight(text) {
   return text.length < MAX_LIGHT ? 0 : text.length * (isOneByte(text) ? 1 : 2);
 }
@@ -80,7 +80,7 @@ function fits(weighed) {
   return weighed === 0 || weighed < (bounds.memory - rss() - RESERVE) * bounds.share;
 }
 
-/** Returns what a property holds; undefined if it is not there, or computed. */
+/** Returns the value of a property, or undefined if it is missing or computed. */
 function lookUp(object, name) {
   for (let at = object, n = 0; at !== null && n < 1000 && !isProxy(at); at = getPrototypeOf(at), n++) {
     const property = getOwnPropertyDescriptor(at, name);
@@ -89,7 +89,7 @@ function lookUp(object, name) {
   return undefined;
 }
 
-/** Calls code of the program's so that it can neither end it nor print. */
+/** Calls code of the program so that it can neither end the program nor print. */
 function guarded(call) {
   const stop = () => {
     throw new Error('A value that is shown cannot do this');
@@ -121,7 +121,7 @@ function guarded(call) {
   }
 }
 
-// Where errors come from whose trace was first asked for by this module.
+// The origins of errors whose trace was first read by this module.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);
@@ -130,12 +130,12 @@ const toMessage = uncurry(Error.prototype.toString);
 const hook = 'prepareStackTrace';
 const plain = getOwnPropertyDescriptor(Error, hook);
 
-/** Whether the program writes its traces itself. */
+/** Whether the program formats its traces itself. */
 function writesTraces() {
   return getOwnPropertyDescriptor(Error, hook)?.value !== plain?.value;
 }
 
-/** Writes a trace as Node does, and notes where its error comes from. */
+/** Writes a trace as Node does, and notes the origin of its error. */
 function writeTrace(error, sites) {
   if (sites.length > 0) seenSet(seen, error, sites[0]);
   if (process.sourceMapsEnabled) return internals().prepareStackTrace(error, sites);
@@ -146,7 +146,7 @@ function writeTrace(error, sites) {
 }
 
 /**
- * Calls the function with Error.prepareStackTrace that keeps the place of an
+ * Calls the function with an Error.prepareStackTrace that keeps the position of an
  * error: V8 forgets it once a trace is written.
  */
 function keepPlaces(call) {
@@ -164,12 +164,12 @@ function keepPlaces(call) {
   }
 }
 
-/** The first frame of an error whose trace was first asked for by this module. */
+/** The first frame of an error whose trace was first read by this module. */
 function placeOf(error) {
   return typeof error === 'object' && error !== null ? seenGet(seen, error) : undefined;
 }
 
-/** Calls the function; undefined if it throws. */
+/** Calls the function. Returns undefined if it throws. */
 function attempt(call) {
   try {
     return call();
@@ -180,8 +180,8 @@ function attempt(call) {
 
 /**
  * Counts what inspect would show of a value down to a depth, and stops at the
- * bound. Tells how many entries are left, the weight of the strings, and how many
- * of their letters would be shown.
+ * bound. Returns the number of entries left, the weight of the strings, and the
+ * number of their characters that would be shown.
  */
 function count(value, depth) {
   let left = MAX_ENTRIES;
@@ -230,7 +230,7 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // An error has its texts in its trace as well, which is made anew several times.
+  // The trace of an error also contains its texts, and is made several times.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -247,7 +247,10 @@ function shortened(value) {
   return copy;
 }
 
-/** Returns what inspect shows as it does the value, but for a long text of the value's own method. */
+/**
+ * Returns a value that inspect shows like the given one, with a shortened text if
+ * the value's own method makes a long one.
+ */
 function withShortText(value) {
   const own = attempt(() => lookUp(value, inspect.custom));
   if (typeof own !== 'function') return value;
@@ -265,7 +268,7 @@ function toText(value) {
   if (typeof value === 'string' && !fits(weight(value))) return `[String with ${value.length} characters]`;
   if (typeof value === 'symbol' && !fits(weight(descriptionOf(value) ?? ''))) return '[Symbol with a long description]';
   if (typeof value === 'string') return cut(inspect(value.length > MAX_TEXT ? slice(value, 0, MAX_TEXT) : value, { maxStringLength: MAX_TEXT }), value.length > MAX_TEXT);
-  // To write out a very large number takes long.
+  // Writing a very large number in digits takes long.
   if (typeof value === 'bigint' && (value > largest || value < -largest)) return '[BigInt with more than 100,000 digits]';
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return cut(inspect(value));
   let maxStringLength = MAX_TEXT;
@@ -275,7 +278,8 @@ function toText(value) {
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
   if (isNativeError(value) && writesTraces()) {
-    // What writes this program's traces is to be called when the program asks.
+    // The program's own trace formatter is called only when the program reads a
+    // trace.
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;
@@ -303,8 +307,9 @@ function cut(text, isCut = false) {
 }
 
 /**
- * Returns the value as JSON, as JSON.stringify would; undefined if there is none,
- * if it is long, or if code of the program's would have to be called for it.
+ * Returns the value as JSON, as JSON.stringify would. Returns undefined if there
+ * is none, if it is long, or if code of the program would have to be called for
+ * it.
  */
 function toJSON(value) {
   let text = '';
@@ -312,7 +317,7 @@ function toJSON(value) {
     text += part;
     if (text.length > MAX_TEXT) throw new RangeError('It is too long');
   };
-  /** Writes what there is, after what precedes it, or nothing. */
+  /** Writes a value after the text `before`, or writes nothing. */
   const visit = (at, before, depth) => {
     if (depth > MAX_DEPTH) throw new RangeError('It is too deep');
     switch (typeof at) {
@@ -369,20 +374,20 @@ function toJSON(value) {
   return visit(value, '', 0) ? text : undefined;
 }
 
-/** Returns what the object holds itself; a getter is not called. */
+/** Returns the value of the object's own property. A getter is not called. */
 function data(object, name) {
   const property = getOwnPropertyDescriptor(object, name);
   if (property !== undefined && property.get !== undefined) throw new TypeError('It is computed');
   return property?.value;
 }
 
-/** Returns the method of the name. */
+/** Returns the method with the name. */
 function method(object, name) {
   const found = lookUp(object, name);
   return typeof found === 'function' ? found : undefined;
 }
 
-/** Whether the value is an array, or an object with no class. */
+/** Whether the value is an array, or an object without a class. */
 function isPlain(value) {
   return isArray(value) || getPrototypeOf(value) === objectPrototype;
 }
@@ -449,7 +454,7 @@ function send(forms) {
 /** Shows values. It never throws. */
 function show(...values) {
   for (let i = 0; i < values.length; i++) {
-    // There may be nobody who takes more.
+    // There may be no reader left.
     attempt(() => send(bundle(values[i])));
   }
 }

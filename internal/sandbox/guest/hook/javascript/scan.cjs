@@ -5,7 +5,7 @@ const { internals } = require('./internals.cjs');
 
 /** Operators that bind at least as tightly as instanceof. */
 const tight = new Set(['+', '-', '*', '/', '%', '**', '<<', '>>', '>>>', '<', '>', '<=', '>=', 'in', 'instanceof']);
-/** Expressions after which an instanceof takes the whole expression. */
+/** Expressions after which instanceof applies to the whole expression. */
 const closed = new Set([
   'ArrayExpression', 'AwaitExpression', 'CallExpression', 'ChainExpression', 'ClassExpression', 'FunctionExpression', 'Identifier',
   'ImportExpression', 'Literal', 'MemberExpression', 'MetaProperty', 'NewExpression', 'ObjectExpression', 'TaggedTemplateExpression',
@@ -15,9 +15,9 @@ const closed = new Set([
 let Statements;
 
 /**
- * Returns a parser that keeps no statement but the last two, and those that
- * import or export. It leaves it to V8 to find names that are declared twice:
- * acorn compares each name with all names before it.
+ * Returns a parser that keeps only the last two statements, and those that import
+ * or export. V8 finds names that are declared twice, since acorn compares each
+ * name with all names before it.
  */
 function parser(acorn) {
   Statements ??= class extends acorn.Parser {
@@ -95,14 +95,14 @@ function isTight(node) {
   return closed.has(node.type) || (node.type === 'BinaryExpression' && tight.has(node.operator));
 }
 
-/** Whether there is a function, which V8 may compile later from what it shows. */
+/** Whether it contains a function. V8 may compile that later from the source that it shows. */
 function hasFunction(node) {
   if (Array.isArray(node)) return node.some(hasFunction);
   if (typeof node !== 'object' || node === null || node instanceof RegExp) return false;
   return /Function|Class/.test(node.type) || Object.values(node).some(hasFunction);
 }
 
-/** The name that the expression reads first, undefined if it is none. */
+/** Returns the name that the expression reads first, or undefined. */
 function firstName(node) {
   for (;;) {
     switch (node.type) {
@@ -141,7 +141,10 @@ function isLog(node) {
   return callee?.type === 'MemberExpression' && callee.object.type === 'Identifier' && callee.object.name === 'console';
 }
 
-/** Parses a source of the kind. Returns undefined if it is wrong, which V8 then says, or if V8 knows better. */
+/**
+ * Parses a source of the kind. Returns undefined if the source has an error, which
+ * V8 reports, or if V8 must decide.
+ */
 function parse(source, kind) {
   const { acorn } = internals();
   try {
@@ -157,8 +160,8 @@ function parse(source, kind) {
 }
 
 /**
- * Returns the statements of a module that import or export, the start of its
- * first statement, and the end of its last; undefined if it cannot be parsed.
+ * Returns the statements of a module that import or export, the start of its first
+ * statement, and the end of its last. Returns undefined if it cannot be parsed.
  */
 function linkStatements(source) {
   const { first, last, linked } = parse(source, 'module') ?? {};
@@ -166,17 +169,17 @@ function linkStatements(source) {
 }
 
 /**
- * Returns where the final expression of a program is, or undefined if its last
- * statement is none, or prints. The program is a 'commonjs' or 'module' one, or
- * one for a 'console'. `from` is the end of the statement before, and
- * `terminated` whether that needs no semicolon.
+ * Returns the place of the final expression of a program. Returns undefined if the
+ * last statement is no expression, or prints. `kind` is 'commonjs', 'module' or
+ * 'console'. In the result, `from` is the end of the statement before, and
+ * `terminated` says whether that needs no semicolon.
  */
 function finalExpression(source, kind) {
   const { previous, last, isComplete } = parse(source, kind) ?? {};
-  // What is exported and nowhere declared V8 does not compile.
+  // V8 does not compile an export of an undeclared name.
   if (last === undefined || !isComplete || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
   const { start } = last;
-  // Of `(a, b)` the brackets are the statement's.
+  // In `(a, b)` the brackets belong to the statement.
   let end = last.expression.end;
   const bracketed = start !== last.expression.start;
   if (bracketed) {

@@ -1,16 +1,16 @@
 'use strict';
-// Runs one program after the other in an interpreter that stays, as a notebook
+// Runs programs one after the other in an interpreter that stays, as a notebook
 // does.
 //
-// V8's inspector evaluates a program as it does for a console: what is declared
-// stays and may be declared again, and `await` may be used. Node itself calls it,
-// so that no frame of this module is below the program's. It is used no longer
-// than until it returns: what it would say of a promise that is never settled it
-// says while garbage is collected, which Node does not survive. The promise of
-// the program is had from a hook instead.
+// V8's inspector evaluates a program as it does for a console: declarations stay
+// and may be repeated, and `await` is allowed. Node itself calls the inspector, so
+// that no frame of this module is below the program's. The inspector is
+// disconnected as soon as it returns. It would report a promise that is never
+// settled during garbage collection, and Node does not survive that. A hook
+// provides the program's promise instead.
 //
-// All that V8 has to do for promises is lost when it ends what it runs. So what
-// must happen after that is done by immediates.
+// V8 drops all pending work for promises when it ends running code. So steps that
+// must happen after that are immediates.
 
 const { executionAsyncResource } = require('async_hooks');
 const { subscribe } = require('diagnostics_channel');
@@ -31,8 +31,8 @@ const { finalExpression } = require('./scan.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// What a program may put something else in the place of. What runs between two
-// programs uses nothing that they can reach.
+// Objects that a program may replace. Code that runs between two programs uses
+// nothing that they can reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
@@ -57,32 +57,32 @@ const setIn = uncurry(Map.prototype.set);
 const replace = uncurry(String.prototype.replace);
 const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
-// What calls programs, in traces.
+// The frame that calls programs, in traces.
 const evaluator = '    at Session.post (node:inspector';
-// Where Node notes which callback it enters. Of what is ended just then it would
-// find its notes wrong, and abort.
+// Places where Node notes which callback it enters. If code ends just there, Node
+// finds its notes wrong, and aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
-// What calls code of the program's.
+// Marks the function that calls code of the program.
 const called = Symbol.for('pyth-on.call');
 const caller = new vm.Script("globalThis[Symbol.for('pyth-on.call')]()", { filename: `${__dirname}/call` });
 const { kill } = process;
 const hidden = { configurable: true, enumerable: false, writable: true };
 
-/** One program. Its outcome is what the agent is told, once that is known. */
+/** One program. Its outcome is the message to the agent, once it is known. */
 class Run {
   constructor(number, source, wantsResults) {
     this.number = number;
     this.name = `<run-${number}>`;
     this.source = source;
     this.wantsResults = wantsResults;
-    // The program before anything was put into it, and where that moves columns.
+    // The program before any change, and the shifts of its columns.
     this.plain = source;
     this.shifts = [];
-    // Those that it has started and that run still.
+    // Processes that it has started and that still run.
     this.children = [];
     this.outcome = undefined;
     this.failed = false;
-    // How often it was to be interrupted.
+    // The number of its interrupts.
     this.interrupts = 0;
   }
 }
@@ -94,28 +94,28 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // Whether the program whose message is about to come has been interrupted.
+    // Whether a program is interrupted whose message has not yet arrived.
     this.late = false;
     this.received = Buffer.alloc(0);
-    // What has ended a run.
+    // The inspector session that has ended a run.
     this.stopper = undefined;
-    // Shared with the thread that interrupts; see there.
+    // Shared with the thread that interrupts; see watch.cjs.
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
-    // How many writes to these are under way, and whether the run is to be stopped
-    // after them: streams do not survive to be stopped in one.
+    // The number of pending writes to these, and whether to stop the run after
+    // them: a stream does not survive a stop in the midst of a write.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
-    // Where columns of earlier runs, by their names, are other ones.
+    // The shifts of columns in earlier runs, by their names.
     this.moved = new Map();
   }
 
   begin() {
-    // Scripts of the inspector have no importer of their own: they have that of
-    // the context, which can be given only to one that is made. Node says at the
-    // first import that this is experimental.
+    // Scripts of the inspector have no importer: they use that of the context, and
+    // only a newly made context can be given one. Node warns at the first import
+    // that this is experimental.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
     process.emitWarning = () => {};
@@ -143,7 +143,7 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // What an interrupt of a terminal would reach.
+    // Processes that an interrupt from a terminal would reach.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -154,13 +154,15 @@ class Session {
       watch.unref();
       ready();
     });
-    // Without it an interrupt ends the session, which the agent sees.
+    // Without this thread an interrupt ends the session, and the agent notices
+    // that.
     watch.on('error', () => {});
   }
 
-  /** Has what is written to a stream be written at once, and as a whole. */
+  /** Makes writes to a stream immediate and complete. */
   guard(output) {
-    // Or what is printed faster than it is taken would be kept in memory.
+    // Otherwise output that is printed faster than it is read would be kept in
+    // memory.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -184,7 +186,7 @@ class Session {
     main._compile('module.exports = require', this.program);
     const require = main.exports;
     main.exports = {};
-    // Names of files are relative to where the program has gone.
+    // Paths of files are relative to the program's current directory.
     main.filename = null;
     const display = (...values) => {
       if (this.run?.wantsResults) show(...values);
@@ -199,7 +201,7 @@ class Session {
     this.socket = new net.Socket({ handle: this.pipe });
     defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
-    // The agent is gone: so is the sandbox.
+    // The agent has ended, so the sandbox ends.
     this.socket.on('error', () => {});
     this.socket.on('close', () => process.reallyExit(0));
   }
@@ -218,7 +220,10 @@ class Session {
     this.begins(parts);
   }
 
-  /** Begins one program. Its message is whether it shows values, its source, its input, the number of its arguments, these, and its environment. */
+  /**
+   * Begins one program. Its message has: whether it shows values, its source, its
+   * input, the number of its arguments, the arguments, and its environment.
+   */
   begins(parts) {
     const run = new Run(++this.number, bufferToString(parts[1]), bufferToString(parts[0]) === '1');
     const count = Number(bufferToString(parts[3]));
@@ -249,7 +254,7 @@ class Session {
       this.fail(run, error);
       return;
     }
-    // The source map is for traces, and V8 need not see it.
+    // The source map is for traces, and V8 does not need it.
     if (isCompiled(run.source)) run.source = slice(run.source, 0, indexOf(run.source, '\n//# sourceMappingURL='));
     run.plain = run.source;
     if (isObject(run.source)) {
@@ -271,7 +276,7 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // Before the inspector makes text of the value, which may be large.
+    // Runs before the inspector makes text of the value, which may be large.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');
@@ -279,7 +284,7 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Called just before V8 is: others make promises, too.
+      // Called just before V8 is called: other code makes promises, too.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
@@ -287,17 +292,18 @@ class Session {
           follow();
         });
         setImmediate(after);
-        // The program is not to find what was matched here.
+        // The program must not find this match in RegExp's static properties.
         /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
     };
-    // It must be handled before it is rejected, or Node warns.
+    // The promise must have a handler before it is rejected, or Node warns.
     const follow = () => this.follow(run, promise, leave);
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
     };
-    // Bound and not given: Node would hand them over by a method of arrays.
+    // Bound instead of passed as arguments: Node would pass arguments by a method
+    // of arrays.
     setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
@@ -307,7 +313,7 @@ class Session {
     };
   }
 
-  /** Deals with what V8 does not compile. */
+  /** Handles a program that V8 does not compile. */
   complain(run, error, failure) {
     if (run !== this.run || run.outcome !== undefined) return;
     if (failure === undefined) {
@@ -347,13 +353,13 @@ class Session {
     this.end(run, [exitCode(), '', '', '', '0']);
   }
 
-  /** Deals with the promise that is the run's value and was rejected. */
+  /** Handles a rejection of the promise that is the run's value. */
   reject(run, error, promise) {
     if (run === this.run && hears('unhandledRejection')) this.handle(run, () => Reflect.apply(emit, process, ['unhandledRejection', error, promise]));
     else this.raise(run, rejection(error), true);
   }
 
-  /** Deals with an error of the run, which its own listeners may take. */
+  /** Handles an error of the run. The run's own listeners may take it. */
   raise(run, error, fromPromise) {
     if (run !== this.run || run.failed) return;
     const isTaken = hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback());
@@ -384,7 +390,7 @@ class Session {
     try {
       said = errors.describe(error, run.name);
     } catch {
-      said = [typeof error, '', '', '0']; // It is an object of the program's own.
+      said = [typeof error, '', '', '0']; // The program controls this object.
     }
     this.end(run, ['1', said[0], said[1], said[2], said[3]]);
   }
@@ -394,7 +400,7 @@ class Session {
     const isError = types.isNativeError(error) && !types.isProxy(error);
     let shown;
     try {
-      // As Node prints what ends a program.
+      // As Node prints an error that ends a program.
       const options = isError ? { customInspect: false, depth: Math.max(inspect.defaultOptions.depth, 5) } : {};
       shown = isError && startsWith(error.stack, '<run-') ? error.stack + codeOf(error) : `Uncaught ${inspect(error, options)}`;
     } catch {
@@ -407,11 +413,11 @@ class Session {
     try {
       getFrom(this.plain, this.outputs[1])(`${shown}\n`);
     } catch {
-      // There is no error output any more.
+      // The error output is closed.
     }
   }
 
-  /** Deals with an error that nothing has caught. */
+  /** Handles an uncaught error. */
   failed(error, fromPromise) {
     if (hears('uncaughtException') || attempt(() => process.hasUncaughtExceptionCaptureCallback())) {
       return this.uncaught(error, fromPromise);
@@ -422,7 +428,7 @@ class Session {
     return true;
   }
 
-  /** Has Node forget in which callbacks it is, as it does after any error. */
+  /** Makes Node forget which callbacks it is in, as it does after any error. */
   unwind(error) {
     const own = getOwnPropertyDescriptor(process, 'emit');
     attempt(() => {
@@ -436,13 +442,13 @@ class Session {
     });
   }
 
-  /** Notes where columns of the run have moved. */
+  /** Notes the shifts of the run's columns. */
   shift(run, shifts) {
     run.shifts = shifts;
     if (shifts.length > 0) setIn(this.moved, run.name, shifts);
   }
 
-  /** Returns a trace with the places that runs have in what the user wrote. */
+  /** Returns a trace with positions of runs mapped to the source that the user wrote. */
   places(trace) {
     if (!includes(trace, '<run-')) return trace;
     const lines = split(trace, '\n');
@@ -466,9 +472,9 @@ class Session {
   }
 
   /**
-   * Calls code of the program's that a value is shown by, within bounds. The
-   * thread that interrupts watches it, and ends it by a signal; a signal of the
-   * agent ends it as well, and then the run.
+   * Calls code of the program that shows a value, within bounds. The thread that
+   * interrupts watches this code, and ends it by a signal. A signal of the agent
+   * also ends it, and then the run.
    */
   call(code) {
     const { state } = this;
@@ -497,7 +503,7 @@ class Session {
     }
   }
 
-  /** Ends what runs now. V8 does so at the next call or turn of a loop. */
+  /** Ends the code that runs now. V8 does so at the next call or loop iteration. */
   stop() {
     this.due = false;
     this.tell(3);
@@ -516,12 +522,13 @@ class Session {
   }
 
   /**
-   * Ends the run after that of the number because the agent wants it. This is
-   * called in the midst of what runs, again and again until the run has ended.
+   * Ends the run after the one with this number, because the agent requests it.
+   * This is called in the midst of running code, repeatedly until the run has
+   * ended.
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // It was meant for what has ended.
+      // It was meant for a run that has ended.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -540,12 +547,13 @@ class Session {
       this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
     }
     else setImmediate(() => this.finish(run));
-    // Between two promises nothing is on the stack, and yet it goes on and on.
+    // Between two promises nothing is on the stack, and yet the program may never
+    // end.
     if (this.writes > 0) this.due = true;
     else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
   }
 
-  /** Whether the agent has asked for a run which has not begun. */
+  /** Whether the agent has asked for a run that has not begun. */
   unread() {
     try {
       const buffer = Buffer.alloc(65536);
@@ -557,13 +565,13 @@ class Session {
     }
   }
 
-  /** Tells the thread that interrupts where it is. */
+  /** Gives the thread that interrupts its new state. */
   tell(state) {
     store(this.state, 0, state);
     notify(this.state, 0);
   }
 
-  /** Has the run end with the outcome once Node has dealt with what is due. */
+  /** Ends the run with the outcome once Node has completed the pending work. */
   end(run, outcome) {
     run.outcome = outcome;
     setImmediate(() => this.finish(run));
@@ -589,7 +597,7 @@ class Session {
   }
 }
 
-/** Returns the frames as a trace, without those of these modules and what calls a run. */
+/** Returns the frames as a trace, without those of these modules and of the caller of a run. */
 function withoutOurs(frames) {
   let text = '';
   for (let i = 0; i < frames.length && !startsWith(frames[i], evaluator); i++) {
@@ -605,7 +613,7 @@ function withoutTypes({ source, name }) {
   } catch (error) {
     if (!test(/^\s*\{/, source)) throw error;
     try {
-      // It may be an object, which TypeScript takes for a block.
+      // It may be an object, which TypeScript would read as a block.
       return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
     } catch {
       throw error;
@@ -613,7 +621,7 @@ function withoutTypes({ source, name }) {
   }
 }
 
-/** Whether a console takes the program for an object rather than for a block. */
+/** Whether a console reads the program as an object rather than as a block. */
 function isObject(source) {
   if (!test(/^\s*\{/, source) || test(/;\s*$/, source)) return false;
   try {
@@ -625,8 +633,8 @@ function isObject(source) {
 }
 
 /**
- * Receives a socket over the descriptor and closes that. What is received is
- * not inherited by processes that the program starts.
+ * Receives a socket over the descriptor, and then closes the descriptor. Processes
+ * that the program starts do not inherit the socket.
  */
 function receiveSocket(descriptor, done) {
   const { Pipe, constants } = internals().pipes;
@@ -635,7 +643,7 @@ function receiveSocket(descriptor, done) {
   pipe.onread = () => {
     const { pendingHandle } = pipe;
     pipe.close();
-    // The agent is gone: so is the sandbox.
+    // The agent has ended, so the sandbox ends.
     if (!pendingHandle) process.reallyExit(0);
     done(pendingHandle);
   };
@@ -648,7 +656,7 @@ function connect() {
   return session;
 }
 
-/** Interrupts what the run has started and what goes on. */
+/** Interrupts the child processes of the run that still run. */
 function interruptChildren({ children }) {
   const pids = [];
   for (let i = 0; i < children.length; i++) {
@@ -658,7 +666,7 @@ function interruptChildren({ children }) {
   if (pids.length > 0) attempt(() => signal(pids, 'SIGINT'));
 }
 
-/** Returns the object that the inspector tells of. */
+/** Returns the object that the inspector refers to. */
 function take(session, { objectId }) {
   const key = Symbol.for('pyth-on.take');
   let taken;
@@ -669,10 +677,10 @@ function take(session, { objectId }) {
   return taken;
 }
 
-/** The place in the program, as Node shows it above a trace. Line and column count from 0. */
+/** The position in the program, as Node shows it above a trace. Line and column count from 0. */
 function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
   const lines = split(plain, '\n');
-  // What ends too early does so after the last line.
+  // The error for source that ends too early is after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
   const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
   return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
@@ -693,11 +701,11 @@ function callers() {
 }
 
 /**
- * Has Node go on with its list of immediates after the one that is to be ended.
- * It expects that one to be marked as done by a `finally`, which is not run, and
- * would otherwise run into it again and again. So it finds it to be done anew,
- * and to do nothing. That is counted twice, so one more is made that is counted
- * and never found.
+ * Makes Node continue its list of immediates after the one that is to be ended.
+ * Node expects a `finally` to mark that immediate as done. The `finally` does not
+ * run, so Node would find the immediate again and again. So the immediate is
+ * replaced by one that does nothing when Node finds it again. It is counted twice,
+ * so one more is made, which is counted but never found.
  */
 function keepImmediates() {
   const current = executionAsyncResource();
@@ -711,14 +719,14 @@ function keepImmediates() {
   after._idlePrev = before;
 }
 
-/** Whether it is the program that runs, and not what runs the program. */
+/** Whether the program runs, and not the code that runs the program. */
 function isTheirs(frames) {
   let first = 0;
   while (first < frames.length && (includes(frames[first], 'node:') || endsWith(frames[first], '(<anonymous>)'))) first++;
   return first === frames.length || !includes(frames[first], __dirname);
 }
 
-/** Whether it can be ended where it is. */
+/** Whether it can be ended at its current place. */
 function mayEnd(frames) {
   return !test(entering, frames[0]) && isTheirs(frames);
 }
@@ -730,7 +738,7 @@ function interruption(trace) {
   return error;
 }
 
-/** The error that Node makes of what a promise was rejected with, if that is none. */
+/** The error that Node makes of a rejection's reason that is no error. */
 function rejection(reason) {
   if (typeof reason === 'object' && reason !== null && attempt(() => getOwnPropertyDescriptor(reason, 'stack')) !== undefined) return reason;
   const { describeReason } = internals();
@@ -749,14 +757,14 @@ function hears(event) {
   return attempt(() => Reflect.apply(listenerCount, process, [event])) > 0;
 }
 
-/** What inspect would add to an error that has a code. */
+/** The text that inspect would add to an error with a code. */
 function codeOf({ code }) {
   return typeof code === 'string' ? ` {\n  code: '${code}'\n}` : '';
 }
 
 /**
- * Has what the program does with SIGINT leave the process's handler alone, which
- * is that of the thread that interrupts.
+ * Keeps the program's use of SIGINT away from the process's handler, which belongs
+ * to the thread that interrupts.
  */
 function keepSignal() {
   for (const event of ['newListener', 'removeListener']) {
@@ -769,7 +777,7 @@ function keepSignal() {
   }
 }
 
-/** Calls the function; undefined if it throws, as it may if the program has frozen something. */
+/** Calls the function. Returns undefined if it throws: the program may have frozen an object. */
 function attempt(call) {
   try {
     return call();
@@ -782,7 +790,10 @@ function exitCode() {
   return String(Number(process.exitCode ?? 0) & 0xff);
 }
 
-/** Returns what undoes it, but for what the run has set itself. */
+/**
+ * Sets the variables. Returns a function that restores the old ones, except those
+ * that the run has changed.
+ */
 function setEnvironment(variables) {
   const { env } = process;
   const before = [];
@@ -795,7 +806,7 @@ function setEnvironment(variables) {
     before[before.length] = { name, old, given: env[name] };
     if (name === 'NODE_USE_ENV_PROXY') proxied = env[name] === '1';
   }
-  // What Node itself does with this variable when it starts.
+  // Node does the same with this variable when it starts.
   const unproxy = proxied ? require('http').setGlobalProxyFromEnv() : undefined;
   return () => {
     unproxy?.();
@@ -808,7 +819,7 @@ function setEnvironment(variables) {
   };
 }
 
-/** Makes the bytes the standard input, of the process and of its children. */
+/** Makes the bytes the standard input of the process and of its children. */
 function setInput(bytes) {
   let name = '/dev/null';
   if (bytes.length > 0) {
@@ -820,7 +831,7 @@ function setInput(bytes) {
   } catch {
     // The program has closed it.
   }
-  fs.openSync(name, 'r'); // It gets the lowest number.
+  fs.openSync(name, 'r'); // It gets the lowest free number.
   if (bytes.length > 0) fs.unlinkSync(name);
   let stream;
   attempt(() => {
@@ -832,7 +843,7 @@ function setInput(bytes) {
   });
 }
 
-/** Calls back when the streams from the number on have written what they were given. */
+/** Calls back when the streams, from index `from` on, have written their data. */
 function flush(streams, done, from = 0) {
   if (from === streams.length) {
     done();

@@ -1,8 +1,8 @@
 'use strict';
-// Keeps frames of these modules, and those by which a session calls its runs, out
-// of the traces that programs see.
+// Removes the frames of these modules, and of the caller of a session's runs, from
+// the traces that programs see.
 //
-// V8 has Node write each trace when it is first asked for, and hands it the
+// V8 asks Node to write each trace when it is first read, and passes it the
 // frames. A function of this module gets them first.
 
 const { internals } = require('./internals.cjs');
@@ -29,7 +29,7 @@ const fileName = uncurry(getPrototypeOf(siteOf()).getFileName);
 
 let installed = false;
 let isRaw = false;
-/** Called with the text of a trace; what it returns is the trace. */
+/** Called with the text of a trace. Its result becomes the trace. */
 let rewrite = (text) => text;
 
 function fileOf(site) {
@@ -40,7 +40,7 @@ function fileOf(site) {
   }
 }
 
-/** The frames without those of these modules, and without what is below a run. */
+/** Returns the frames without those of these modules, and without those below a run. */
 function theirs(sites) {
   let end = sites.length;
   const called = end > 1 && fileOf(sites[end - 1]) === 'node:internal/timers' ? end - 1 : end;
@@ -53,7 +53,7 @@ function theirs(sites) {
   return left;
 }
 
-/** Has Node write traces without these frames, and then the function change them. */
+/** Makes Node write traces without these frames. The function can then change them. */
 function hideFrames(change) {
   if (change !== undefined) rewrite = change;
   if (installed) return;
@@ -68,9 +68,9 @@ function hideFrames(change) {
 }
 
 /**
- * Returns a trace with the lines of the file one less where it tells what has
- * called eval: V8 does not apply the offset of the script there. It uses the name
- * that the source gives itself, which is the URL for TypeScript, and Node the path.
+ * Returns a trace in which lines of the file that name the caller of eval are one
+ * less: V8 does not apply the script's offset there. V8 uses the name that the
+ * source gives itself, which is the URL for TypeScript. Node uses the path.
  */
 function withEvalLines(trace, file) {
   let text = '';
@@ -86,7 +86,10 @@ function withEvalLines(trace, file) {
   return text + slice(trace, from);
 }
 
-/** Where the trace has the name of the file in brackets next, as its path or its URL. */
+/**
+ * Returns the next place at which the trace has the name of the file in brackets,
+ * as its path or its URL.
+ */
 function placeIn(trace, file, from) {
   let found;
   const names = [`(${file}:`, `(file://${file}:`];
@@ -97,7 +100,7 @@ function placeIn(trace, file, from) {
   return found;
 }
 
-/** Calls the function, which asks for a trace with all frames. */
+/** Calls the function, which reads a trace with all frames. */
 function withAllFrames(call) {
   isRaw = true;
   try {

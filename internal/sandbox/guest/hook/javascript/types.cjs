@@ -1,11 +1,11 @@
 'use strict';
 // Makes JavaScript of TypeScript.
 //
-// Node takes types out and leaves all else in its place. What has to be compiled,
-// such as enums and decorators, it refuses. So what Node calls for each file is
-// replaced here: it goes on to take types out, and if that is not enough it runs
-// a compiler, in a process of its own. That gives a source map, which Node then
-// uses for traces.
+// Node removes types and leaves all other text at its place. It refuses syntax
+// that must be compiled, such as enums and decorators. So this module replaces the
+// function that Node calls for each file. The new function first removes types. If
+// that is not enough it runs a compiler in a separate process. The compiler gives
+// a source map, which Node then uses for traces.
 
 const fs = require('fs');
 const Module = require('module');
@@ -17,7 +17,7 @@ const compiler = '/pyth-on/typescript';
 const MAX_OUTPUT = 64 << 20;
 const { parse, stringify } = JSON;
 const { apply } = Reflect;
-// A program may have put something else in the place of these.
+// A program may have replaced these.
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const getFrom = uncurry(Map.prototype.get);
 const includes = uncurry(String.prototype.includes);
@@ -27,17 +27,17 @@ const startsWith = uncurry(String.prototype.startsWith);
 const test = uncurry(RegExp.prototype.test);
 const bufferToString = uncurry(Buffer.prototype.toString);
 
-// The compiled program of a session's runs that needed a compiler, by name.
+// The compiled programs of a session's runs that needed a compiler, by name.
 const maps = new Map();
 
 let installed = false;
 let spawnSync;
-/** Called with what a file was compiled to; what it returns is run. */
+/** Called with the compiled code of a file. Its result is run. */
 let rewrite = (file, code) => code;
-// What was asked for last: a file is read twice.
+// The last request: a file is read twice.
 let last = { source: undefined };
 
-/** The tsconfig.json that applies to a file, as text. */
+/** Returns the tsconfig.json that applies to a file, as text. */
 function configurationOf(file) {
   for (let directory = path.dirname(file); ; directory = path.dirname(directory)) {
     try {
@@ -57,7 +57,10 @@ function compile(file, source, jsx) {
   return parse(bufferToString(stdout));
 }
 
-/** Whether the JavaScript has decorators or accessors, which are no types and which V8 has not. */
+/**
+ * Whether the JavaScript has decorators or accessors. They are no types, and V8
+ * does not support them.
+ */
 function needsCompiler(code) {
   if (!includes(code, '@') && !test(/\baccessor\b/, code)) return false;
   const { acorn } = internals();
@@ -70,13 +73,13 @@ function needsCompiler(code) {
   }
 }
 
-/** The error that Node makes a SyntaxError of. */
+/** Returns the error from which Node makes a SyntaxError. */
 function refusal(file, text, { line, lineText, column }) {
   const before = Buffer.from(lineText).subarray(0, column).toString().replace(/[^\t]/g, ' ');
   return { code: 'InvalidSyntax', message: text, filename: file, startLine: line, snippet: `${lineText}\n${before}^\n` };
 }
 
-/** Has Node compile what it would refuse. */
+/** Makes Node compile what it would refuse. */
 function install() {
   if (installed) return;
   installed = true;
@@ -117,26 +120,29 @@ function install() {
   };
 }
 
-/** Has what the file is compiled to, if it is, be changed by the function. */
+/** Lets the function change the compiled code of the file, if it is compiled. */
 function onCompiled(program, change) {
   rewrite = (file, code) => (file === program ? change(code) : code);
 }
 
 /**
- * Takes types out; spaces come in their place. Where that is not enough the
- * source is compiled, and has a source map. Traces show the name that is given.
+ * Removes types and puts spaces in their place. If that is not enough, the source
+ * is compiled, and the result has a source map. Traces show the given name.
  */
 function strip(source, name) {
   install();
   return internals().strip(source, name, name);
 }
 
-/** Whether the JavaScript is what a compiler has made. */
+/** Whether the JavaScript comes from the compiler. */
 function isCompiled(code) {
   return includes(code, '\n//# sourceMappingURL=data:application/json;base64,');
 }
 
-/** Returns where in the program of a run, by its name, a place of its JavaScript comes from. */
+/**
+ * Returns the position in a run's program for a position of its JavaScript. The
+ * run is given by name.
+ */
 function originOf(name, line, column) {
   let map = getFrom(maps, name);
   if (map === undefined) return undefined;

@@ -1,2 +1,2 @@
-// What the hook loads to have the compiler of types ready.
+// The hook loads this file to warm up the type stripper.
 export const warm: boolean = true;

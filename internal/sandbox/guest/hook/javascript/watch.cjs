@@ -1,10 +1,10 @@
 'use strict';
-// Ends the run of a session on SIGINT, from a thread of its own: that of the
-// program may be in a loop that never ends.
+// Ends the run of a session on SIGINT. It is a separate thread, since the
+// program's thread may be in an endless loop.
 //
-// Node's way to end code of vm on SIGINT serves to hear of it, since it needs no
-// event loop. The inspector then has the program's thread call a function, in
-// the midst of whatever it does.
+// Node's way to end code of vm on SIGINT serves to detect the signal, since it
+// needs no event loop. The inspector then makes the program's thread call a
+// function, whatever that thread is doing.
 
 const inspector = require('inspector');
 const vm = require('vm');
@@ -12,15 +12,15 @@ const { parentPort, workerData } = require('worker_threads');
 const { isBlocked, signalAwaited } = require('./children.cjs');
 
 // The first is 1 when the program's thread is to be interrupted, 2 when it has
-// been asked to end what it does, 3 when it is about to, and 0 when it has. The
-// third is the number of the run that has ended last,
-// and the fourth that after which the run is to be interrupted. The fifth is 1
-// while code of the program's shows a value, and 2 when that is about to be ended.
+// been asked to end its code, 3 when it is about to, and 0 when it has. The third
+// is the number of the run that has ended last. The fourth is the number of the
+// run after which the next run is to be interrupted. The fifth is 1 while code of
+// the program shows a value, and 2 when that code is about to be ended.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
 
-// How long a value may be shown, in milliseconds.
+// Maximum time to show a value, in milliseconds.
 const MAX_SHOWING = 5000;
 const { rss } = process.memoryUsage;
 
@@ -49,7 +49,7 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // While Node waits for a child it does nothing else.
+    // While Node waits for a child, it does nothing else.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -57,7 +57,7 @@ function interrupt() {
   session.disconnect();
 }
 
-/** Ends the code that shows a value when it takes long or much of the memory that is left. */
+/** Ends the code that shows a value when it takes long or much of the remaining memory. */
 function boundShowing() {
   const before = rss();
   const most = before + Math.max(workerData.memory - before, 0) * 0.5;
@@ -66,15 +66,16 @@ function boundShowing() {
     if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
   }
   if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
-  // The program's thread hears of it first, since it was the last to listen.
+  // The program's thread gets the signal first, since it was the last to listen.
   process.kill(process.pid, 'SIGINT');
   Atomics.wait(state, 4, 2);
 }
 
-/** Whether the run ends, or the thread has to be asked again. */
+/** Whether the run ends, or the thread must be asked again. */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // To ask a thread that is about to end what it does would end only that.
+    // A new request to a thread that is about to end its code would end only the
+    // old request.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
   return true;
@@ -85,7 +86,8 @@ for (;;) {
     // So that the signal never has its default action.
     watch.runInThisContext({ breakOnSigint: true });
   } catch {
-    // A signal while the last was dealt with, or before there was any.
+    // For a signal that came while the last one was handled, or before the handler
+    // was set.
     interrupt();
   }
 }
