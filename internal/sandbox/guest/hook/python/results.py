@@ -140,7 +140,7 @@ class Results:
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError("a form is text or bytes")
+            raise TypeError("a form must be text or bytes")
         with self.library().importing():
             import binascii
         return binascii.b2a_base64(data, newline=False)

@@ -14,7 +14,7 @@ class Shown:
 
     def __init__(self, data=None, filename=None):
         if data is None and filename is None:
-            raise ValueError("give data, or the name of a file")
+            raise ValueError("no data: give data or filename")
         if data is None:
             with open(filename, "rb") as f:
                 data = f.read()
@@ -75,5 +75,5 @@ class Image(Shown):
             if format is None and bytes(self.data).startswith(start):
                 format = kind
         if format is None:
-            raise ValueError("what kind of picture it is cannot be seen; give format")
+            raise ValueError("unknown image type: give format")
         self.media = "image/" + {"jpg": "jpeg"}.get(format, format)
