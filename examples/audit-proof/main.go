@@ -1,10 +1,10 @@
-// Command audit-proof checks what GET /api/v1/audit/{id}/proof answers, without
-// trust in the server and with nothing but the standard library:
+// Command audit-proof checks the answer of GET /api/v1/audit/{id}/proof. It does
+// not trust the server, and uses only the standard library:
 //
 //	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
 //
-// VERIFIER_KEY is what `pyth-on audit key` prints; get it from the operator once,
-// and not from the server that is being checked.
+// VERIFIER_KEY is the output of `pyth-on audit key`. Get it once from the operator,
+// and not from the server under check.
 package main
 
 import (
@@ -42,21 +42,21 @@ func main() {
 	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
 }
 
-// check is whether the record leads to the root that the key has signed.
+// check verifies that the record leads to the root that the key has signed.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
 		return io.ErrUnexpectedEOF
 	}
-	// C2SP signed-note: the key is name+hash+base64(1, public key), a signature
-	// line is "— name base64(hash, signature)" and signs the text.
+	// C2SP signed-note: the key is name+hash+base64(1, public key). A signature line
+	// is "— name base64(hash, signature)" and signs the text.
 	parts := strings.SplitN(key, "+", 3)
 	if len(parts) != 3 {
-		return errors.New("this is no verifier key")
+		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")
 	}
 	public, err := base64.StdEncoding.DecodeString(parts[2])
 	if err != nil || len(public) != 1+ed25519.PublicKeySize || public[0] != 1 {
-		return errors.New("this is no verifier key")
+		return errors.New("VERIFIER_KEY is not a verifier key: use the output of `pyth-on audit key`")
 	}
 	signed := false
 	for line := range strings.Lines(signature) {
@@ -75,7 +75,7 @@ func (p *proof) check(key string) error {
 	fn, sn := p.Index, p.TreeSize-1
 	for _, h := range p.Hashes {
 		if len(h) != sha256.Size || sn == 0 {
-			return errors.New("the path is too long, or a part of it no hash")
+			return errors.New("the path is too long, or a part of it is not a hash")
 		}
 		if fn&1 == 1 || fn == sn {
 			hash = sha256.Sum256(bytes.Join([][]byte{{1}, h, hash[:]}, nil))
@@ -87,7 +87,8 @@ func (p *proof) check(key string) error {
 		}
 		fn, sn = fn>>1, sn>>1
 	}
-	// The first lines of a checkpoint are its log, the tree's size and its root.
+	// The first lines of a checkpoint are the log's name, the tree's size and its
+	// root.
 	if want := fmt.Sprintf("%s\n%d\n%s", parts[0], p.TreeSize, base64.StdEncoding.EncodeToString(hash[:])); sn != 0 || text != want {
 		return errors.New("the record does not lead to the root of the checkpoint")
 	}

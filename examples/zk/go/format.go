@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// payload is an encrypted program as the API takes it.
+// payload holds an encrypted program in the form of the API.
 type payload struct {
 	Version    int    `json:"version"`
 	Language   string `json:"language"`
@@ -25,7 +25,7 @@ type kdf struct {
 	cost
 }
 
-// cost is what it takes to make a key.
+// cost holds the Argon2id parameters of a key.
 type cost struct {
 	Time        uint32 `json:"time"`
 	MemoryKiB   uint32 `json:"memoryKiB"`
@@ -37,11 +37,11 @@ type cipher struct {
 	Nonce []byte `json:"nonce"`
 }
 
-// encrypt encrypts a program. Bound to a name, it can be stored and run under no
-// other; "" binds it to none.
+// encrypt encrypts a program. A program bound to a name can be stored and run only
+// under this name. With "" it is bound to no name.
 func encrypt(code, password []byte, language, name string, c cost) (*payload, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
-	_, _ = rand.Read(salt) // It never fails.
+	_, _ = rand.Read(salt) // rand.Read never fails.
 	_, _ = rand.Read(nonce)
 	return encryptWith(code, password, language, name, c, salt, nonce)
 }
@@ -66,7 +66,7 @@ func encryptWith(code, password []byte, language, name string, c cost, salt, non
 	}, nil
 }
 
-// seal seals a password for a sandbox.
+// seal encrypts a password for one sandbox.
 func seal(password, publicKey []byte, sandboxID string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(publicKey)
 	if err != nil {

@@ -1,11 +1,11 @@
-// Command go encrypts a program here, stores it on a Pyth-On server, and runs it
-// there.
+// Command go encrypts a program on this machine, stores it on a Pyth-On server,
+// and runs it there.
 //
 // Usage: go run . [-memory-kib N] [-time N] NAME FILE
 //
 // The master password is the first line of standard input. It leaves this process
-// only sealed for the sandbox that the program runs in. The server's address is
-// in PYTH_ON_URL, an API key in PYTH_ON_API_KEY.
+// only sealed for the sandbox in which the program runs. PYTH_ON_URL holds the
+// server's address, and PYTH_ON_API_KEY an API key.
 package main
 
 import (
@@ -88,7 +88,7 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request, and decodes the answer unless that is nil.
+// call sends a request, and decodes the answer if into is not nil.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {

@@ -9,13 +9,13 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 const random = (size) => crypto.getRandomValues(new Uint8Array(size));
 
-/** What a key is made with unless it is said otherwise (RFC 9106, section 4). */
+/** The default parameters of a key (RFC 9106, section 4). */
 export const recommended = { time: 3, memoryKiB: 65536, parallelism: 4 };
 
 /**
  * Returns the payload of a program, ready to be sent as JSON. The code and the
- * password are bytes or text. Bound to a name, the program can be stored and run
- * under no other.
+ * password are bytes or text. A program bound to a name can be stored and run only
+ * under this name.
  */
 export function encrypt(code, password, language, name, cost = recommended, salt = random(16), nonce = random(24)) {
   const cipher = xchacha20poly1305(key(password, salt, cost), nonce, utf8ToBytes(associatedData(language, name)));
@@ -63,10 +63,10 @@ export async function seal(password, publicKey, sandboxId, ephemeral = random(32
   return concatBytes(encapsulated, cipher.encrypt(bytes(password)));
 }
 
-/** X25519 (RFC 7748), by the platform: it refuses public keys of low order. */
+/** X25519 (RFC 7748), by the platform. The platform refuses public keys of low order. */
 async function exchange(ephemeral, publicKey) {
   const algorithm = { name: 'X25519' };
-  // A private key as PKCS #8 (RFC 8410, section 7).
+  // The private key as PKCS #8 (RFC 8410, section 7).
   const header = Uint8Array.from([48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32]);
   const mine = await crypto.subtle.importKey('pkcs8', concatBytes(header, ephemeral), algorithm, true, ['deriveBits']);
   const { x } = await crypto.subtle.exportKey('jwk', mine);

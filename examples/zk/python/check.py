@@ -22,8 +22,8 @@ def check_argon2():
 
 
 def check_hpke():
-    # RFC 9180, appendix A.2.1.1: encapsulation, as far as it does not depend on
-    # the information that is sealed with.
+    # RFC 9180, appendix A.2.1.1: the part of the encapsulation that does not depend
+    # on the info string.
     private = bytes.fromhex("f4ec9b33b792c372c1d2c2063507b684ef925b8c75a42dbcbf57d63ccd381600")
     public = bytes.fromhex("4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a")
     sealed = zk.seal(b"", public, "", private)

@@ -1,10 +1,10 @@
-"""Encrypts a program here, stores it on a Pyth-On server, and runs it there.
+"""Encrypts a program on this machine, stores it on a Pyth-On server, and runs it there.
 
 Usage: run.py [--memory-kib N] [--time N] NAME FILE
 
-The master password is the first line of standard input. It leaves this process
-only sealed for the sandbox that the program runs in. The server's address is in
-PYTH_ON_URL, an API key in PYTH_ON_API_KEY.
+The master password is the first line of standard input. It leaves this process only
+sealed for the sandbox in which the program runs. PYTH_ON_URL holds the server's
+address, and PYTH_ON_API_KEY an API key.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Encrypts programs for Pyth-On, in the form of docs/zero-knowledge.md.
 
-Needs nothing but Python 3.9. With `argon2-cffi` or `cryptography` at hand it
-uses their code for what is slow in Python: the key of a password, which takes
-minutes here with the parameters that are recommended.
+This module needs only Python 3.9. If `argon2-cffi` or `cryptography` is installed, it
+uses their code to derive the key from a password. In pure Python that takes minutes
+with the recommended parameters.
 """
 
 import base64
@@ -16,10 +16,10 @@ MASK64 = 0xFFFFFFFFFFFFFFFF
 
 
 def encrypt(code, password, language, name=None, time=3, memory_kib=65536, parallelism=4, salt=None, nonce=None):
-    """Returns the payload of a program, ready to be sent as JSON.
+    """Return the payload of a program, ready to be sent as JSON.
 
-    The code and the password are bytes. Bound to a name, the program can be
-    stored and run under no other.
+    The code and the password are bytes. A program bound to a name can be stored and
+    run only under this name.
     """
     salt = os.urandom(16) if salt is None else salt
     nonce = os.urandom(24) if nonce is None else nonce
@@ -50,8 +50,11 @@ def associated_data(language, name=None):
 
 
 def seal(password, public_key, sandbox_id, ephemeral=None):
-    """Seals a password for a sandbox: HPKE (RFC 9180) in base mode with
-    DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305."""
+    """Seal a password for a sandbox.
+
+    The method is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256),
+    HKDF-SHA256 and ChaCha20Poly1305.
+    """
     ephemeral = os.urandom(32) if ephemeral is None else ephemeral
     encapsulated = x25519(ephemeral, (9).to_bytes(32, "little"))
     shared = x25519(ephemeral, public_key)
@@ -84,7 +87,7 @@ def labeled_extract(suite, salt, label, ikm):
 
 
 def labeled_expand(suite, prk, label, info, size):
-    # One round is enough: no more than 32 bytes are asked for.
+    # One round is enough: size is never more than 32 bytes.
     info = struct.pack(">H", size) + b"HPKE-v1" + suite + label + info
     return hmac.new(prk, info + b"\1", "sha256").digest()[:size]
 
@@ -201,13 +204,13 @@ def argon2id(password, salt, time, memory_kib, parallelism, size):
         from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
         kdf = Argon2id(salt=salt, length=size, iterations=time, lanes=parallelism, memory_cost=memory_kib)
-    except Exception:  # It is absent, too old, or its OpenSSL is.
+    except Exception:  # The package is missing or too old, or its OpenSSL is too old.
         return slow_argon2id(password, salt, time, memory_kib, parallelism, size)
     return kdf.derive(password)
 
 
 def slow_argon2id(password, salt, time, memory_kib, lanes, size, secret=b"", data=b""):
-    """Argon2id in Python alone. Optional inputs are for the RFC's test vector."""
+    """Compute Argon2id in pure Python. Optional inputs are for the RFC's test vector."""
     h0 = struct.pack("<6I", lanes, size, memory_kib, time, 0x13, 2)
     for field in (password, salt, secret, data):
         h0 += struct.pack("<I", len(field)) + field
@@ -235,7 +238,7 @@ def fill(blocks, turn, part, lane, time, segment):
     lanes, length = len(blocks), len(blocks[0])
     row = blocks[lane]
     zero = (0,) * 128
-    # Where the reference comes from does not depend on the password at first.
+    # At first the choice of the reference block does not depend on the password.
     independent = turn == 0 and part < 2
     for i in range(2 if turn == 0 and part == 0 else 0, segment):
         at = part * segment + i
