@@ -1,6 +1,6 @@
 # The commands of the project: run, test, test-deep, build, bench, lint, fmt.
-# Each works from a clean clone with Go alone. `make test` runs what a change
-# needs, `make test-deep` everything, which takes an hour.
+# Each works from a clean clone with Go alone. `make test` runs the tests that a
+# change needs. `make test-deep` runs all tests and takes an hour.
 
 .DEFAULT_GOAL := build
 .PHONY: run test test-deep build bench lint fmt
@@ -19,13 +19,13 @@ endif
 
 build: bin/pyth-on
 
-# The agent that goes into every sandbox is built first and embedded.
+# The agent for every sandbox is built first, and embedded in bin/pyth-on.
 internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/encrypted/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
-	$(call say,'Building the guest agent (the first time fetches modules)')
+	$(call say,'Building the guest agent (the first build downloads modules)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest
 
 internal/sandbox/guest/bin/pyth-on-typescript: $(wildcard cmd/pyth-on-typescript/*.go) go.mod
-	$(call say,'Building the compiler of TypeScript')
+	$(call say,'Building the TypeScript compiler')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-typescript
 
 bin/pyth-on: internal/sandbox/guest/bin/pyth-on-guest internal/sandbox/guest/bin/pyth-on-typescript $(SOURCES) go.mod go.sum
