@@ -11,15 +11,15 @@ import (
 // measure takes one round of measurements.
 type measure func(context.Context) ([]float64, error)
 
-// subject is one of the things that are compared.
+// subject names one measurement in a comparison.
 type subject struct {
 	into    *series
 	measure measure
 }
 
-// alternate measures all subjects in each round, and in every other round
-// backwards, so that what else the machine does meets all of them alike. What
-// this machine lacks is left out.
+// alternate measures all subjects in each round. Every other round runs backwards,
+// so that other load on the machine affects all subjects equally. It leaves out
+// what this machine lacks.
 func alternate(ctx context.Context, rounds int, told func(round int), subjects ...subject) error {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.why != "" })
 	for round := range rounds {
@@ -36,14 +36,14 @@ func alternate(ctx context.Context, rounds int, told func(round int), subjects .
 	return nil
 }
 
-// rest is how long the machine is left alone after a server was busy, so that
-// what it still does in the background is not counted against what follows.
+// rest is the pause after a server was busy. The server's remaining background
+// work then does not count against the next measurement.
 const rest = 500 * time.Millisecond
 
-// operation does something once and says how long it took.
+// operation runs something once and returns its duration.
 type operation func(context.Context) (time.Duration, error)
 
-// times repeats an operation so many times without a pause.
+// times repeats an operation n times without a pause.
 func times(n int, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for range n {
@@ -57,7 +57,7 @@ func times(n int, do operation) measure {
 	}
 }
 
-// lasting repeats an operation for so long without a pause.
+// lasting repeats an operation for the duration d without a pause.
 func lasting(d time.Duration, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for start := time.Now(); time.Since(start) < d; {
@@ -71,7 +71,7 @@ func lasting(d time.Duration, do operation) measure {
 	}
 }
 
-// pausing repeats an operation n times and waits before each.
+// pausing repeats an operation n times, with a pause before each.
 func pausing(n int, pause time.Duration, do operation) measure {
 	return times(n, func(ctx context.Context) (time.Duration, error) {
 		if err := sleep(ctx, pause); err != nil {
@@ -81,7 +81,7 @@ func pausing(n int, pause time.Duration, do operation) measure {
 	})
 }
 
-// resting lets the machine rest after a measurement.
+// resting adds a rest after a measurement.
 func resting(m measure) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		values, err := m(ctx)
@@ -89,7 +89,7 @@ func resting(m measure) measure {
 	}
 }
 
-// sleep waits, unless the context ends first.
+// sleep waits for d or until the context ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

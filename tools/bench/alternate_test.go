@@ -66,7 +66,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// working is an operation that takes so long by the clock of a bubble.
+// working returns an operation that takes d by the synctest clock.
 func working(d time.Duration) operation {
 	return func(context.Context) (time.Duration, error) {
 		time.Sleep(d)

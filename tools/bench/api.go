@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// api is a server's API.
+// api calls a server's API.
 type api struct {
 	url  string
 	http *http.Client
 }
 
-// newAPI keeps as many connections alive as there may be clients.
+// newAPI keeps enough idle connections for all clients.
 func newAPI(url string) *api {
 	return &api{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 }
 
-// account is a user of the server.
+// account holds a user of the server and an API key.
 type account struct {
 	*api
 	id, key string
 }
 
-// register makes an account of its own.
+// register creates a new account.
 func (a *api) register(ctx context.Context) (*account, error) {
 	var registered struct {
 		APIKey string
@@ -45,7 +45,7 @@ func (a *api) register(ctx context.Context) (*account, error) {
 	return &account{api: a, id: registered.User.ID, key: registered.APIKey}, nil
 }
 
-// execute runs a program in Python.
+// execute runs a Python program.
 func (a *account) execute(ctx context.Context, code string) (string, time.Duration, error) {
 	return a.executeIn(ctx, "python", code)
 }
@@ -55,18 +55,18 @@ func (a *account) executeIn(ctx context.Context, language, code string) (string,
 	return a.run(ctx, map[string]any{"language": language, "code": code, "timeoutMs": 60_000})
 }
 
-// run runs a program and gives what it printed, and the time from the request to
-// the last byte of the answer. A program that fails is an error.
+// run runs a program. It returns the program's output, and the time from the
+// request to the last byte of the answer. A failed program is an error.
 func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
 	if err == nil && run.Status != "succeeded" {
-		err = fmt.Errorf("the program ended as %s: %s", run.Status, run.Stderr)
+		err = fmt.Errorf("run the program: status %s: %s", run.Status, run.Stderr)
 	}
 	return run.Stdout, took, err
 }
 
-// answers runs the program that all others are timed with.
+// answers runs the program that all other measurements use.
 func (a *account) answers(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.execute(ctx, program)
 	if err == nil && printed != answer {
@@ -75,7 +75,7 @@ func (a *account) answers(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// get asks for something that needs no sandbox.
+// get returns an operation that requests a path without a sandbox.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		var object map[string]any
@@ -83,8 +83,8 @@ func (a *account) get(path string) operation {
 	}
 }
 
-// call sends a request, wants the status and decodes the answer. The time does
-// not count the encoding and decoding, which are this program's.
+// call sends a request, checks the status and decodes the answer. The time
+// excludes encoding and decoding, which are work of this program.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// auditPage is a page of the audit log, at the usual length.
+// auditPage requests a page of the audit log with the default length.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog times pages of a short log and of a long one. The long one is made
+// auditLog times pages of a short log and of a long one. The long log is written
 // without a server, with the server's own key.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account
@@ -27,7 +27,7 @@ func (b *bench) auditLog(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	// The entry of the registration is one.
+	// The registration has already written one entry.
 	if err := b.fillAudit(ctx, pyth.UserID(tenant.id), 49); err != nil {
 		return err
 	}
@@ -56,11 +56,11 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 	})
 }
 
-// auditWriters are as many as share a transaction.
+// auditWriters is the number of writers that share a transaction.
 const auditWriters = 512
 
-// fillAudit adds entries of runs of the user, and of a failed login for each
-// hundred thousand.
+// fillAudit adds n entries of runs of the user. Each hundred thousand entries
+// contain one failed login.
 func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(b.auditData, "pyth-on.db"))
 	if err != nil {

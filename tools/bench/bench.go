@@ -10,18 +10,18 @@ import (
 	"sync/atomic"
 )
 
-// bench is a run of the benchmark.
+// bench holds the state of one benchmark run.
 type bench struct {
 	plan     plan
 	progress progress
 	results  *results
 
 	binary string
-	// warmData and coldData are data directories of servers.
+	// warmData, coldData and auditData are data directories of servers.
 	warmData, coldData, auditData string
-	// coldKey is of an account that the servers without a pool know.
+	// coldKey is an API key of an account on the servers without a pool.
 	coldKey string
-	// reference is the Python that others are compared with.
+	// reference is the Python to which others are compared.
 	reference, embedded python
 
 	bare, bareEmbedded         command
@@ -30,10 +30,10 @@ type bench struct {
 	runscDirectory, runscImage command
 }
 
-// prepare makes ready what is measured, in dir.
+// prepare builds in dir what the benchmark measures.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
 	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
-	p.step("Making the image of the sandboxes")
+	p.step("Making the sandbox image")
 	s, err := startServer(ctx, binary, b.warmData)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	if err != nil {
 		return nil, err
 	}
-	p.step("Unpacking it for what runs outside")
+	p.step("Unpacking the image for commands outside")
 	rootfs := filepath.Join(dir, "rootfs")
 	if err := errors.Join(unpack(image, rootfs), share(image, b.coldData), share(image, b.auditData)); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	return b, b.findCommands(ctx, dir, image, rootfs)
 }
 
-// findPythons takes the host's own for reference if it has one.
+// findPythons uses the host's own Python as reference if there is one.
 func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
 		return err
@@ -70,8 +70,8 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	return nil
 }
 
-// findCommands tries each command once: what does not work here is noted and
-// left out. That also brings their files into the page cache.
+// findCommands tries each command once. It notes and leaves out those that fail on
+// this machine. The try also brings their files into the page cache.
 func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
 	b.bareNode = node(rootfs)
@@ -114,8 +114,8 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 	return ctx.Err()
 }
 
-// parallel is how many commands are tried at once to find what does the most:
-// one to two for each processor.
+// parallel returns the numbers of parallel commands to try: one to two for each
+// processor.
 func parallel(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int
@@ -125,7 +125,7 @@ func parallel(processors int) []int {
 	return tried
 }
 
-// measure measures everything.
+// measure runs all measurements.
 func (b *bench) measure(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withPackages, b.withNode, b.withNumPy, b.withModel, b.withoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
@@ -135,7 +135,7 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// serve runs a phase with a server of its own.
+// serve runs one phase with its own server.
 func (b *bench) serve(ctx context.Context, data string, flags []string, phase func(*server) error) (err error) {
 	s, err := startServer(ctx, b.binary, data, flags...)
 	if err != nil {

@@ -2,8 +2,8 @@ package main
 
 import "os/exec"
 
-// bubblewrap runs the interpreter as people commonly sandbox it without a
-// kernel of its own: all namespaces new, and the file system read-only.
+// bubblewrap runs the interpreter in a common sandbox without its own kernel: new
+// namespaces of all kinds, and a read-only file system.
 func bubblewrap(p python) (command, error) {
 	path, err := exec.LookPath("bwrap")
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// closedLoop keeps so many clients busy for so long, each with one operation
-// at a time, and gives the operations that were done in a second. That is the
-// most that can be sustained; it says nothing about latency, since a client
-// that waits does not ask.
+// closedLoop keeps the clients busy for the duration d. Each client does one
+// operation at a time. The result is the number of operations in a second, which
+// is the sustainable maximum. It says nothing about latency, since a waiting
+// client sends nothing.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		end := time.Now().Add(d)
@@ -19,8 +19,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 	}
 }
 
-// rate repeats an operation with so many clients at once as long as there is
-// more to do, and gives how many were done in a second.
+// rate repeats an operation with parallel clients while more() is true. It returns
+// the number of operations in a second.
 func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// withoutPool measures a server that keeps nothing warm, so that nothing but
-// the program keeps the processors busy.
+// withoutPool measures a server without warm sandboxes, so that only the program
+// uses the processors.
 func (b *bench) withoutPool(ctx context.Context) error {
 	return b.serve(ctx, b.coldData, cold(), func(s *server) error {
 		before, err := b.idle(ctx, s)
@@ -38,7 +38,7 @@ func (b *bench) withoutPool(ctx context.Context) error {
 	})
 }
 
-// idle reads the memory of a server that has nothing to do.
+// idle reads the memory of an idle server.
 func (b *bench) idle(ctx context.Context, s *server) (memory, error) {
 	b.progress.step("Memory of an idle server")
 	if err := sleep(ctx, b.plan.settle); err != nil {
@@ -56,7 +56,7 @@ func (b *bench) coldStarts(ctx context.Context) error {
 	)
 }
 
-// coldRun times the first request of all to a server.
+// coldRun times the first request to a new server.
 func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	err = b.serve(ctx, b.coldData, cold(), func(s *server) error {
 		took, err = (&account{api: s.api, key: b.coldKey}).answers(ctx)
@@ -65,5 +65,5 @@ func (b *bench) coldRun(ctx context.Context) (took time.Duration, err error) {
 	return took, err
 }
 
-// cold are the settings of a server in which no sandbox waits.
+// cold returns the settings of a server without warm sandboxes.
 func cold() []string { return []string{"--warm=0", "--warm-node=0"} }

@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// What all programs are told to do, and what they must print.
+// The program that all subjects run, and the output that it must print.
 const (
 	program = "print(42)"
 	answer  = "42\n"
 )
 
-// command is a program that prints the answer.
+// command describes a process that prints the answer.
 type command struct {
 	path string
-	// args give the arguments anew for every run, its name first.
+	// args returns new arguments for every run, with the name first.
 	args func() []string
 }
 
-// fixed are arguments that are the same in every run.
+// fixed returns the same arguments for every run.
 func fixed(args ...string) func() []string { return func() []string { return args } }
 
-// run runs it and tells when the answer was there and when it had ended.
+// run starts the command. It returns the times until the answer and until the end.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.args()
 	cmd.Env = environment()
 	cmd.Dir = "/"
-	// What it started must not outlive a benchmark that is killed.
+	// A child process must not outlive a benchmark that is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -48,7 +48,7 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	line, err := bufio.NewReader(out).ReadString('\n')
 	answered = time.Since(start)
 	if line != answer {
-		err = fmt.Errorf("it printed %q: %w", line, err)
+		err = fmt.Errorf("read the answer %q: %w", line, err)
 	}
 	err = errors.Join(err, cmd.Wait())
 	ended = time.Since(start)
@@ -58,7 +58,7 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	return answered, ended, nil
 }
 
-// untilAnswered and untilEnded are two ways to time it.
+// untilAnswered and untilEnded time the command in two ways.
 func (c command) untilAnswered(ctx context.Context) (time.Duration, error) {
 	answered, _, err := c.run(ctx)
 	return answered, err
@@ -69,6 +69,6 @@ func (c command) untilEnded(ctx context.Context) (time.Duration, error) {
 	return ended, err
 }
 
-// environment is that of everything that is measured: of settings of this
-// shell for Python or for the server, none counts.
+// environment returns the environment of all measured processes. It excludes this
+// shell's settings for Python and for the server.
 func environment() []string { return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"} }

@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// withModel measures what a server adds to a model, which here answers at once.
+// withModel measures the time that a server adds to a model. The model here
+// answers at once.
 func (b *bench) withModel(ctx context.Context) (err error) {
 	model, err := claudetest.Start(claudetest.Program("Prints 42.", program))
 	if err != nil {
@@ -34,13 +35,14 @@ func (b *bench) withModel(ctx context.Context) (err error) {
 	})
 }
 
-// generates has the model write the program that all others are timed with. It is
-// not run: that is timed elsewhere, and would drown what is looked for.
+// generates asks the model for the program that all other measurements use. It
+// does not run the program: a run would hide the measured time, and is timed
+// elsewhere.
 func (a *account) generates(ctx context.Context) (time.Duration, error) {
 	var g struct{ Code string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/generate", map[string]any{"prompt": "print 42", "execute": false}, http.StatusOK, &g)
 	if err == nil && g.Code != program {
-		err = fmt.Errorf("the program is %q", g.Code)
+		err = fmt.Errorf("unexpected program %q", g.Code)
 	}
 	return took, err
 }

@@ -12,13 +12,13 @@ import (
 func findImage(data string) (string, error) {
 	images, err := filepath.Glob(filepath.Join(data, "rootfs-*.erofs"))
 	if err != nil || len(images) != 1 {
-		return "", fmt.Errorf("the server made no single image: %v, %w", images, err)
+		return "", fmt.Errorf("find the single image of the server: %v, %w", images, err)
 	}
 	return images[0], nil
 }
 
-// unpack writes what the image holds into a directory, so that what is
-// measured outside of a sandbox is the same as inside.
+// unpack writes the content of the image into a directory, so that measurements
+// inside and outside of a sandbox use the same files.
 func unpack(image, dir string) error {
 	f, err := os.Open(image)
 	if err != nil {
@@ -32,7 +32,7 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// share gives another data directory the image, so that it is made once.
+// share gives the image to another data directory, so that it is made once.
 func share(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err

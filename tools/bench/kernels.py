@@ -1,5 +1,5 @@
-# Pure Python that keeps a processor busy, in the ways that programs do. Prints
-# how many seconds that took.
+# Pure Python that keeps a processor busy, like typical programs. Prints the time
+# in seconds.
 import json
 from time import perf_counter
 
@@ -66,7 +66,7 @@ def seconds(kernels):
     return perf_counter() - start
 
 
-# What allocates much is apart: a sandbox has to find the memory.
+# Code that allocates much is measured separately: a sandbox must get the memory.
 computing = calls, floats, dictionaries, strings
 allocating = lists, objects
 print(json.dumps({"computing": seconds(computing), "allocating": seconds(allocating)}))

@@ -48,8 +48,8 @@ func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Arriving every 50 ms; the second is answered at 260 ms, and those
-		// that queued up follow in whatever order, every 10 ms.
+		// Requests arrive every 50 ms. The second is answered at 260 ms. The queued ones
+		// follow every 10 ms, in any order.
 		slices.Sort(latencies)
 		var sum float64
 		for _, l := range latencies {
@@ -63,7 +63,7 @@ func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 
 func TestARequestThatIsLateIsTimedFromItsSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second should have been sent before the generator could start.
+		// The second request is due before the generator can start.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)

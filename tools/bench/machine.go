@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine is what the figures depend on besides the program.
+// machine describes the conditions of the run that affect the figures.
 type machine struct {
 	Date      time.Time
 	Version   string
@@ -24,8 +24,8 @@ type machine struct {
 	Cores     int
 	Memory    string
 	Kernel    string
-	// Load is the load average of the last minute when the run began: far above
-	// zero, others were at work.
+	// Load is the load average of the last minute before the run. A value well above
+	// zero means that the machine was busy.
 	Load string
 }
 
@@ -45,7 +45,7 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	cmd.Env = environment()
 	version, err := cmd.Output()
 	if err != nil {
-		return m, fmt.Errorf("asking %s for its version: %w", binary, err)
+		return m, fmt.Errorf("get the version of %s: %w", binary, err)
 	}
 	m.Version = strings.TrimSpace(string(version))
 	m.Processor = field("/proc/cpuinfo", "model name")
@@ -61,7 +61,8 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	return m, nil
 }
 
-// field is the first value of the name in a file of names, colons and values.
+// field returns the first value of the name in a file with lines of name, colon
+// and value.
 func field(file, name string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {

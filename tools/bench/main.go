@@ -1,10 +1,10 @@
-// Command bench measures Pyth-On against what else runs Python, side by side
-// and in one run, and sets the ratios against the project's goals.
+// Command bench measures Pyth-On side by side with other ways to run Python. It
+// compares the ratios with the project's goals.
 //
-// It promises that things which are compared are measured in turn, round after
-// round, so that what else the machine does meets all of them; that no answer
-// counts that is not the right one; and that slowness is reported but is no
-// failure. It is for developers and no part of the product.
+// Compared subjects are measured in turn, round after round, so that other load on
+// the machine affects all of them. Only correct answers count. Slowness is
+// reported, but is no failure. The command is for developers and no part of the
+// product.
 package main
 
 import (
@@ -44,7 +44,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	// Mistakes are told by main, and help is for standard output.
+	// main reports errors, and help goes to standard output.
 	flags.SetOutput(io.Discard)
 	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")
@@ -97,13 +97,13 @@ func run(ctx context.Context, args []string) (err error) {
 	return writeFile(*write, r.markdown)
 }
 
-// remove removes the directory with all that was measured in it.
+// remove removes the benchmark's directory with all its files.
 func remove(dir string) error {
 	releaseState(dir)
 	return os.RemoveAll(dir)
 }
 
-// writeFile replaces the file only when all of it has been rendered.
+// writeFile replaces the file only after a complete render.
 func writeFile(path string, render func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".bench-")
 	if err != nil {

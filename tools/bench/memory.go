@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes are those of a server: its own, and those of each sandbox.
+// processes lists the processes of a server and those of each sandbox.
 type processes struct {
 	server    []int
 	sandboxes [][]int
 }
 
-// processesOf looks at what runs below the process that was started.
+// processesOf lists the processes below the started process.
 func processesOf(pid int) processes {
 	children := childrenOf()
 	var found processes
@@ -36,7 +36,7 @@ func processesOf(pid int) processes {
 	return found
 }
 
-// below lists the process and all of its descendants.
+// below lists the process and all its descendants.
 func below(children map[int][]int, pid int) []int {
 	var all []int
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
@@ -46,7 +46,7 @@ func below(children map[int][]int, pid int) []int {
 	return all
 }
 
-// isRunsc tells whether the process is gVisor, and not the server, by its name.
+// isRunsc reports by its name whether the process is gVisor and not the server.
 func isRunsc(pid int) bool {
 	b, _ := os.ReadFile(procFile(pid, "cmdline"))
 	name, _, _ := bytes.Cut(b, []byte{0})
@@ -59,10 +59,10 @@ func childrenOf() map[int][]int {
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			continue // It has ended.
+			continue // The process has ended.
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name before the last parenthesis may hold anything.
+		// The name before the last parenthesis may contain any character.
 		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 		if len(fields) < 2 {
 			continue
@@ -73,17 +73,17 @@ func childrenOf() map[int][]int {
 	return children
 }
 
-// memory is what some processes have of it, in bytes.
+// memory holds the memory use of some processes, in bytes.
 type memory struct {
-	// resident counts all, share what they have in common with others in parts
-	// (Rss and Pss of proc_pid_smaps(5)).
+	// resident counts all pages. share counts shared pages in parts. They are Rss and
+	// Pss of proc_pid_smaps(5).
 	resident, share float64
-	// own is the share without pages of files: what another such thing costs.
+	// own counts the share without file pages: the cost of one more sandbox.
 	own float64
 }
 
-// memoryOf adds up what the processes have. Processes that are in the same
-// address space, as gVisor's are that run a program's threads, count once.
+// memoryOf adds up the memory of the processes. Processes with the same address
+// space count once, such as those in which gVisor runs a program's threads.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
 	for i, pid := range pids {
@@ -102,14 +102,15 @@ func memoryOf(pids []int) (memory, error) {
 	return sum, nil
 }
 
-// sameMemory asks the kernel (kcmp(2)); one that cannot tell says no.
+// sameMemory asks the kernel (kcmp(2)). It returns false if the kernel cannot
+// tell.
 func sameMemory(a, b int) bool {
 	const kcmpVM = 1
 	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
 	return errno == 0 && order == 0
 }
 
-// smapsField is a field in bytes.
+// smapsField returns a field in bytes.
 func smapsField(rollup, field string) float64 {
 	for line := range strings.Lines(rollup) {
 		if value, found := strings.CutPrefix(line, field+":"); found {
@@ -120,8 +121,8 @@ func smapsField(rollup, field string) float64 {
 	return 0
 }
 
-// cgroupMemory is what the kernel charges to the process's own cgroup; false if
-// it has none, but is in that of this program.
+// cgroupMemory returns the memory that the kernel charges to the process's own
+// cgroup. It returns false if the process shares the cgroup of this program.
 func cgroupMemory(pid int) (float64, bool) {
 	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
 	ours, _ := os.ReadFile("/proc/self/cgroup")
@@ -137,8 +138,9 @@ func cgroupMemory(pid int) (float64, bool) {
 	return v, err == nil
 }
 
-// memoryFile finds where the cgroups of a process, as in /proc/pid/cgroup,
-// count its memory: version 1 has a hierarchy for it, version 2 one for all.
+// memoryFile finds the file that counts the memory of a process, from the content
+// of /proc/pid/cgroup. Version 1 has a hierarchy for memory, version 2 one for
+// all.
 func memoryFile(cgroups string) string {
 	const root = "/sys/fs/cgroup"
 	var unified string

@@ -55,7 +55,7 @@ func TestTheCgroupThatCountsMemoryIsFound(t *testing.T) {
 }
 
 func TestSandboxesAreToldFromTheServer(t *testing.T) {
-	// A process that calls itself as gVisor does, and has a child.
+	// A process with gVisor's process name, which has a child.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "sleep 60 & echo; wait")
 	cmd.Args[0] = "runsc-launch"
 	out, err := cmd.StdoutPipe()

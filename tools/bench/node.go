@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// nodeProgram is the program that prints the answer.
+// nodeProgram prints the answer.
 const nodeProgram = "console.log(42)"
 
-// node is the image's own outside of any sandbox.
+// node runs the image's Node outside of any sandbox.
 func node(rootfs string) command {
 	path := filepath.Join(rootfs, "usr/local/bin/node")
 	return command{path: path, args: fixed("node", "-e", nodeProgram)}
 }
 
-// nodeSettings are what a server needs of this shell to come by Node.
+// nodeSettings returns the settings that a server needs from this shell to fetch
+// Node.
 func nodeSettings() []string {
 	var settings []string
 	for _, name := range []string{"PYTH_ON_NODE", "PYTH_ON_NPM_REGISTRY", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
@@ -28,7 +29,7 @@ func nodeSettings() []string {
 	return settings
 }
 
-// withNode measures a server that has none but Node's sandboxes ready.
+// withNode measures a server with warm Node sandboxes only.
 func (b *bench) withNode(ctx context.Context) error {
 	if b.results.bareNode.why != "" {
 		return nil
@@ -56,7 +57,7 @@ func (b *bench) withNode(ctx context.Context) error {
 	})
 }
 
-// answersInNode runs the program that Node is timed with.
+// answersInNode runs the program that the Node measurements use.
 func (a *account) answersInNode(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.executeIn(ctx, "javascript", nodeProgram)
 	if err == nil && printed != answer {

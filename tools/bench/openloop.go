@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// schedule is when requests of a constant rate arrive, counted from the start.
+// schedule returns the arrival times of requests at a constant rate, counted from
+// the start.
 func schedule(perSecond float64, d time.Duration) []time.Duration {
 	var arrivals []time.Duration
 	if perSecond <= 0 {
@@ -22,12 +23,11 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 	}
 }
 
-// openLoop sends requests by the schedule, whether or not earlier ones have
-// been answered, and gives for each the time from its scheduled arrival to its
-// answer. Measured from when it was really sent, and by clients that wait for
-// an answer before they ask again, the latency would leave out what a stall
-// does to those that should have arrived meanwhile: that fault is known as
-// coordinated omission. A request that failed took forever.
+// openLoop sends requests by the schedule, whether or not earlier ones have been
+// answered. It returns for each the time from its scheduled arrival to its answer.
+// Times from the real sending, by clients that wait for an answer, would hide the
+// effect of a stall on the requests that were due meanwhile. That error is known
+// as coordinated omission. A failed request counts as infinitely slow.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup

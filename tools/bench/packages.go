@@ -9,13 +9,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/indextest"
 )
 
-// packagesOfATenant is how many are installed.
+// packagesOfATenant is the number of packages that a tenant installs.
 const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// withPackages measures what packages and secrets cost the runs of those who
-// have some, and what it takes to install packages.
+// withPackages measures the cost of packages and secrets for runs, and the time to
+// install packages.
 func (b *bench) withPackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
@@ -42,7 +42,7 @@ func (b *bench) withPackages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// What differs by so little needs many turns.
+		// A small difference needs many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
 			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
@@ -52,8 +52,9 @@ func (b *bench) withPackages(ctx context.Context) error {
 			return err
 		}
 		n = b.plan.latencyRounds
-		// Not in turn with runs, which what it leaves to be done would disturb.
-		return alternate(ctx, n, b.progress.rounds("Installing what is cached", n),
+		// Installs do not alternate with runs, since their background work would disturb
+		// the runs.
+		return alternate(ctx, n, b.progress.rounds("Installing cached packages", n),
 			subject{b.results.installedAgain, resting(times(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
 				if err != nil {
@@ -65,7 +66,7 @@ func (b *bench) withPackages(ctx context.Context) error {
 	})
 }
 
-// manyWheels are packages of a few modules each.
+// manyWheels makes packages of a few modules each.
 func manyWheels() (wheels []indextest.Wheel, names []string) {
 	for i := range packagesOfATenant {
 		name := fmt.Sprintf("bench%d", i)
@@ -83,7 +84,7 @@ func (a *account) installs(ctx context.Context, names []string) (time.Duration, 
 	var list struct{ Packages []struct{ Name string } }
 	took, err := a.call(ctx, http.MethodPut, packagesPath, map[string]any{"packages": names}, http.StatusOK, &list)
 	if err == nil && len(list.Packages) != len(names) {
-		err = fmt.Errorf("%d packages are installed", len(list.Packages))
+		err = fmt.Errorf("install packages: %d are installed", len(list.Packages))
 	}
 	return took, err
 }

@@ -2,26 +2,26 @@ package main
 
 import "time"
 
-// plan says how much is measured.
+// plan sets the number and length of the measurements.
 type plan struct {
-	// latencyRounds are of a few commands each, and of this long a row of
-	// requests without a pause.
+	// latencyRounds have a few commands each, and a sequence of requests without a
+	// pause for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts is how often the server is started to time its first run.
+	// coldStarts counts the server starts that time a first run.
 	coldStarts int
-	// loadRounds are of this long a load each, and of this many new tenants.
+	// loadRounds have one load and a number of new tenants each.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds are of this long a constant arrival rate each.
+	// openRounds have a constant arrival rate each.
 	openRounds int
 	open       time.Duration
-	// pairs is how often the processor is kept busy inside and outside.
+	// pairs counts the CPU-bound measurements inside and outside.
 	pairs int
-	// auditEntries are in the audit log whose pages are timed.
+	// auditEntries counts the entries of the audit log whose pages are timed.
 	auditEntries int
-	// settle is how long a server is left alone before its memory is read.
+	// settle is the idle time of a server before its memory is read.
 	settle time.Duration
 }
 

@@ -11,8 +11,8 @@ import (
 //go:embed kernels.py
 var kernels string
 
-// busy is what the kernels took in one place, inside or outside: all of them,
-// and each kind.
+// busy holds the times of the kernels in one place, inside or outside: in total,
+// and by kind.
 type busy struct{ all, computing, allocating *series }
 
 func newBusy(name string) busy {
@@ -20,7 +20,7 @@ func newBusy(name string) busy {
 	return busy{all: of(), computing: of(), allocating: of()}
 }
 
-// measured runs the kernels in that place.
+// measured returns a subject that runs the kernels in that place.
 func (b busy) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)
@@ -37,7 +37,7 @@ func (b busy) measured(run func(context.Context) (string, error)) subject {
 	}}
 }
 
-// output is what a program prints in the interpreter, outside.
+// output returns the output of a program in the interpreter, outside.
 func (p python) output(ctx context.Context, code string) (string, error) {
 	cmd := exec.CommandContext(ctx, p.path, "-c", code)
 	cmd.Env = environment()

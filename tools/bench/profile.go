@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// starts does, over and over, what most of a run's price is paid for: it starts
-// an interpreter. At the end it prints the answer, as every command here does.
+// starts repeats the most expensive part of a run: it starts an interpreter. At
+// the end it prints the answer, like every command here.
 const starts = `import os, sys
 for _ in range(200):
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "pass"], {"LANG": "C.UTF-8"})
@@ -17,8 +17,8 @@ for _ in range(200):
 ` + program
 
 // profile writes a CPU profile of gVisor's kernel while interpreters start in a
-// sandbox with the server's settings. gVisor loosens its own protection for
-// that, so no server ever does it.
+// sandbox with the server's settings. gVisor weakens its protection for that, so
+// no server ever does it.
 func (b *bench) profile(ctx context.Context, dir, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {
@@ -43,7 +43,7 @@ func (b *bench) profile(ctx context.Context, dir, file string) error {
 	b.progress.step("Profiling gVisor while interpreters start")
 	took, err := gvisor.command(bundle, "--directfs=false", "--profile", "--profile-cpu="+file).untilEnded(ctx)
 	if err != nil {
-		return fmt.Errorf("profiling: %w", err)
+		return fmt.Errorf("write the profile: %w", err)
 	}
 	_, err = fmt.Fprintf(os.Stdout, "200 interpreters started in %v. To see where the processor time went:\n"+
 		"  go tool pprof -http=: %s %s\n", took.Round(1e6), b.binary, file)

@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// report is what was found out.
+// report holds the results with their conditions.
 type report struct {
 	Machine machine
 	// Quick reports are rough.
 	Quick    bool
 	Duration time.Duration
-	// Python is the one that others are compared with.
+	// Python names the reference interpreter.
 	Python  string
 	Rows    []row
 	Missing []absence
@@ -25,7 +25,7 @@ type report struct {
 //go:embed benchmarks.md.tmpl
 var page string
 
-// markdown writes all of it, with how the figures come about.
+// markdown writes the whole page, with the explanation of the figures.
 func (r report) markdown(w io.Writer) error {
 	t, err := template.New("page").Parse(page)
 	if err != nil {
@@ -38,7 +38,7 @@ func (r report) markdown(w io.Writer) error {
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// After the columns have been aligned.
+		// Replace the words after the columns are aligned.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {
@@ -51,8 +51,8 @@ func (r report) table(w io.Writer, colours bool) error {
 	return err
 }
 
-// Table is the figures as a table in Markdown, which is as well legible as it
-// stands.
+// Table returns the figures as a Markdown table that is also readable as plain
+// text.
 func (r report) Table() string {
 	cells := make([][]string, 0, 1+len(r.Rows))
 	cells = append(cells, []string{"what", "figure", "compared with", "ratio", "goal", ""})
@@ -62,7 +62,7 @@ func (r report) Table() string {
 	return align(cells)
 }
 
-// cells are the columns of a row.
+// cells returns the columns of a row.
 func (r row) cells() []string {
 	figure := r.of.unit.format(r.of.quantile(r.q)) + r.spread()
 	var reference, ratio, goal string
@@ -84,8 +84,8 @@ func (r row) cells() []string {
 	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
 }
 
-// spread is between which values most were: those from the 10th to the 90th
-// percentile; of a 99th percentile, the largest.
+// spread returns the 10th and the 90th percentile. For a 99th percentile, it
+// returns the largest value.
 func (r row) spread() string {
 	all := r.of.values()
 	format := r.of.unit.format
@@ -99,7 +99,7 @@ func (r row) spread() string {
 	}
 }
 
-// align makes a table of Markdown whose columns are as wide as they must be.
+// align makes a Markdown table with columns of minimal width.
 func align(cells [][]string) string {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {

@@ -1,7 +1,7 @@
 package main
 
-// results are all that is measured. Where the same thing is measured twice it
-// is because it was compared with different things.
+// results holds all measured series. A subject that is compared with different
+// subjects is measured for each of them.
 type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
@@ -16,7 +16,7 @@ type results struct {
 	pacedWithout, pacedPackages             *series
 	installed, installedAgain               *series
 	bareBesideNumPy, numPy, numPyAhead      *series
-	// auditEntries are how many there are in auditMany.
+	// auditEntries is the number of entries in auditMany.
 	auditEntries                   int
 	inside, outside                busy
 	eightClients, eightBubblewraps *series
@@ -25,9 +25,9 @@ type results struct {
 	open                           []*openRate
 }
 
-// openRate is what was measured at a constant arrival rate.
+// openRate holds the results at a constant arrival rate.
 type openRate struct {
-	// share is of the rate that could be sustained.
+	// share is the fraction of the sustainable rate.
 	share float64
 	rate  float64
 	*series
@@ -79,7 +79,8 @@ func newResults(reference, embedded python) *results {
 	}
 }
 
-// fastestRunsc is that number of them at once that did the most.
+// fastestRunsc returns the series of the number of parallel runsc with the highest
+// rate.
 func (r *results) fastestRunsc() *series {
 	var fastest *series
 	for _, s := range r.parallelRunsc {
@@ -90,8 +91,8 @@ func (r *results) fastestRunsc() *series {
 	return fastest
 }
 
-// difySandbox estimates what dify-sandbox does here with 8 clients. It is not
-// run: where a bare python3 took 10 ms, two cores did 64 runs a second.
+// difySandbox estimates the rate of dify-sandbox here with 8 clients. It is not
+// run: on a machine where bare python3 took 10 ms, two cores did 64 runs a second.
 func (r *results) difySandbox(cores int) *series {
 	if r.bare.empty() {
 		return nil
@@ -100,10 +101,10 @@ func (r *results) difySandbox(cores int) *series {
 	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
 }
 
-// absence is something that could not be measured here.
+// absence names something that was not measured here, and the reason.
 type absence struct{ What, Why string }
 
-// missing tells what that is.
+// missing lists the absent measurements.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {

@@ -7,19 +7,19 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// row is one line of the report.
+// row describes one line of the report.
 type row struct {
 	name string
-	// of is what was measured; the figure is its quantile q.
+	// of is the measured series; the figure is its quantile q.
 	of *series
 	q  float64
-	// reference is what its median is compared with, if anything.
+	// reference is the series whose median the figure is compared with, if any.
 	reference *series
 	goal      goal
 }
 
-// goal is a bound of the ratio to the reference, or of the figure itself. The
-// zero value is no goal.
+// goal bounds the ratio to the reference, or the figure itself. The zero value is
+// no goal.
 type goal struct {
 	sign     string
 	limit    float64
@@ -42,7 +42,7 @@ const (
 	p99    = 0.99
 )
 
-// rows are the report. To add one, measure a series and name it here.
+// rows returns the report. To add a row, measure a series and name it here.
 func (r *results) rows(cores int) []row {
 	speed := []row{
 		{"`python3 -c 'print(42)'`, bare", r.bare, median, nil, goal{}},
@@ -103,16 +103,16 @@ func (r *results) rows(cores int) []row {
 	return measured(slices.Concat(speed, arriving, other))
 }
 
-// measured leaves out what this machine could not measure.
+// measured removes rows that this machine could not measure.
 func measured(rows []row) []row {
 	return slices.DeleteFunc(rows, func(r row) bool { return r.of.empty() })
 }
 
-// compared tells whether there is something to compare with.
+// compared reports whether there is a reference.
 func (r row) compared() bool { return !r.reference.empty() }
 
-// verdict is whether the goal is met; "" if there is none, or nothing to
-// compare with.
+// verdict says whether the goal is met. It returns "" without a goal or without a
+// reference.
 func (r row) verdict() string {
 	v := r.of.quantile(r.q)
 	switch {

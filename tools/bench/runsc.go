@@ -21,7 +21,7 @@ const (
 	bundlesDir = "bundles"
 )
 
-// runsc makes gVisor's own command line run the program: the binary is runsc
+// runsc runs the program with gVisor's own command line. The binary acts as runsc
 // under that name.
 type runsc struct {
 	binary string
@@ -29,17 +29,17 @@ type runsc struct {
 	ids    *atomic.Int64
 }
 
-// releaseState unmounts what keeps the state from being removed: gVisor leaves
-// the network namespace of its file servers mounted there, once for each that
-// made one at the same time.
+// releaseState unmounts the mounts that block the removal of the state. gVisor
+// leaves the network namespace of its file servers mounted there, once for each
+// server that made one at the same time.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory runs from a directory as the root file system, as a bundle
-// commonly has it, with gVisor's default way to reach it.
+// directory uses a directory as the root file system, as bundles commonly do, with
+// gVisor's default access to it.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
 		spec["root"] = map[string]any{"path": rootfs, "readonly": true}
@@ -47,7 +47,7 @@ func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	return r.command(bundle), err
 }
 
-// image runs from the server's own image and with the server's own settings.
+// image uses the server's own image and settings.
 func (r runsc) image(ctx context.Context, image string) (command, error) {
 	bundle, err := r.bundle(ctx, "image", func(spec map[string]any) {
 		spec["annotations"] = map[string]any{
@@ -67,7 +67,7 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	cmd := exec.CommandContext(ctx, r.binary)
 	cmd.Args = []string{"runsc", "spec", "--bundle=" + dir, "--cwd=/", "--", "/usr/local/bin/python3", "-c", program}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("writing a bundle: %w: %s", err, bytes.TrimSpace(out))
+		return "", fmt.Errorf("write a bundle: %w: %s", err, bytes.TrimSpace(out))
 	}
 	file := filepath.Join(dir, "config.json")
 	b, err := os.ReadFile(file)
@@ -83,15 +83,15 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command runs a bundle with what the server sets as well where it costs time:
-// the platform, no network, no copy of what is written.
+// command runs a bundle with those server settings that affect time: the platform,
+// no network, and no copy of written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {
 		args := []string{
 			"runsc", "--root=" + filepath.Join(r.dir, stateDir),
 			"--platform=systrap", "--network=none", "--overlay2=none", "--ignore-cgroups",
 			"--rootless=" + strconv.FormatBool(os.Geteuid() != 0),
-			// The sidecar binaries are not part of gVisor's Go module.
+			// gVisor's Go module does not contain the sidecar binaries.
 			"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
 		}
 		args = append(args, flags...)

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// withNumPy measures a runtime of Debian's packages, in which NumPy is imported
-// ahead or is not.
+// withNumPy measures an image of Debian's packages, with and without a preload of
+// NumPy.
 func (b *bench) withNumPy(ctx context.Context) error {
-	b.progress.step("Building a runtime with NumPy")
+	b.progress.step("Building an image with NumPy")
 	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
 	build := exec.CommandContext(ctx, b.binary, "runtime", "build", "--from-debian=python3,python3-numpy", "-o", file)
 	if out, err := build.CombinedOutput(); err != nil {
@@ -34,7 +34,7 @@ func (b *bench) withNumPy(ctx context.Context) error {
 	})
 }
 
-// sumsUp has NumPy find the answer.
+// sumsUp returns an operation in which NumPy computes the answer.
 func (a *account) sumsUp(runtime string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		request := map[string]any{"runtime": runtime, "code": "import numpy as np\nprint(np.full(6, 7).sum())"}

@@ -12,10 +12,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// secretsOfATenant is how many a run is given.
+// secretsOfATenant is the number of secrets that a run gets.
 const secretsOfATenant = 20
 
-// registerWithSecrets makes an account that has secrets.
+// registerWithSecrets creates an account with secrets.
 func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	tenant, err := a.register(ctx)
 	if err != nil {
@@ -31,8 +31,8 @@ func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	return tenant, nil
 }
 
-// redaction is how long it takes to find 200 secrets in 1 MB of a log, with
-// getting ready for them.
+// redaction times the search for 200 secrets in 1 MB of a log, including its
+// preparation.
 func redaction() operation {
 	secrets := make([]pyth.SecretValue, 200)
 	for i := range secrets {
@@ -48,7 +48,7 @@ func redaction() operation {
 	return func(context.Context) (time.Duration, error) {
 		start := time.Now()
 		if _, n := redact.New(secrets).Text(log.Bytes()); n == 0 {
-			return 0, fmt.Errorf("no secret was found")
+			return 0, fmt.Errorf("redaction found no secret")
 		}
 		return time.Since(start), nil
 	}

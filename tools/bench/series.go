@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// series is what was measured of one thing, round by round.
+// series holds the values of one measurement, round by round.
 type series struct {
-	// name says what it is, in a row that compares something with it.
+	// name names the series in a row that compares another one with it.
 	name string
 	unit unit
 	// rounds hold at least one value each.
 	rounds [][]float64
-	// why there are no values, where something is missing on this machine.
+	// why explains a series without values, if this machine lacks something.
 	why string
 }
 
@@ -22,21 +22,21 @@ func (s *series) add(round []float64) {
 	}
 }
 
-// empty is true as well of a series that there is not.
+// empty also returns true for a nil series.
 func (s *series) empty() bool { return s == nil || len(s.rounds) == 0 }
 
-// values are all of them, sorted.
+// values returns all values, sorted.
 func (s *series) values() []float64 {
 	all := slices.Concat(s.rounds...)
 	slices.Sort(all)
 	return all
 }
 
-// quantile is the q-quantile of all values.
+// quantile returns the q-quantile of all values.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile is the smallest of the sorted values that at least the share q of
-// them does not exceed (the nearest rank): one that was really seen.
+// quantile returns the smallest sorted value that at least the share q of the
+// values does not exceed (the nearest rank). So the result is a measured value.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
@@ -46,8 +46,8 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio is how many times the reference's median the q-quantile is, and between
-// which bounds that was in most rounds: from the 10th to the 90th percentile.
+// ratio holds the q-quantile divided by the reference's median, and the 10th and
+// 90th percentile of the ratios of the rounds.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {
@@ -64,5 +64,5 @@ func ratioOf(s *series, q float64, reference *series) ratio {
 	}
 }
 
-// pairwise tells whether both were measured in the same rounds.
+// pairwise reports whether both were measured in the same rounds.
 func pairwise(a, b *series) bool { return len(a.rounds) == len(b.rounds) && len(a.rounds) > 1 }

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Bounds of what takes far less unless something is broken.
+// Time limits for steps that normally take far less.
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = 30 * time.Second
 )
 
-// server is a running `pyth-on serve`.
+// server describes a running `pyth-on serve`.
 type server struct {
 	*api
 	cmd    *exec.Cmd
@@ -38,8 +38,8 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// A terminal's signals are for the benchmark, which then stops the server;
-	// and it must not outlive a benchmark that is killed.
+	// Only the benchmark receives a terminal's signals, and then stops the server.
+	// The server must not outlive a benchmark that is killed.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -60,12 +60,12 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 func (s *server) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := <-s.exited; err != nil {
-		return fmt.Errorf("the server did not stop well: %w: %s", err, s.log)
+		return fmt.Errorf("stop the server: %w: %s", err, s.log)
 	}
 	return nil
 }
 
-// pid is that of the process that was started.
+// pid returns the number of the started process.
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
 // serverLog keeps the last lines of the server's log and finds its address.
@@ -77,7 +77,7 @@ type serverLog struct {
 	last    []string
 }
 
-// keptLines are enough to see why a server failed.
+// keptLines is enough to show the cause of a failed server.
 const keptLines = 10
 
 func (l *serverLog) Write(p []byte) (int, error) {
@@ -99,7 +99,7 @@ func (l *serverLog) line(line []byte) {
 	if json.Unmarshal(line, &entry) == nil && entry.Msg == "serving" {
 		select {
 		case l.url <- entry.URL:
-		default: // It was told before.
+		default: // The address is already reported.
 		}
 	}
 	l.last = append(l.last, string(line))

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ticks prints the time now and then, a line each.
+// ticks prints the time repeatedly, one line each.
 const ticks = `
 import sys, time
 for _ in range(int(sys.argv[1])):
@@ -21,11 +21,11 @@ for _ in range(int(sys.argv[1])):
     time.sleep(0.02)
 `
 
-// tickCount is how many lines it prints.
+// tickCount is the number of its lines.
 const tickCount = 40
 
-// streamed runs ticks and tells how long each line took from the program's
-// write to the client: the clock is the same inside and outside.
+// streamed runs ticks. It returns for each line the time from the program's write
+// to the client. The clock is the same inside and outside.
 func (a *account) streamed(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// registerAll makes so many accounts, which nobody has used.
+// registerAll creates n accounts that nobody has used.
 func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	accounts := make(chan *account, n)
 	group, ctx := errgroup.WithContext(ctx)
@@ -26,7 +26,7 @@ func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	return accounts, group.Wait()
 }
 
-// runOnce gives the rate at which so many accounts run a program each.
+// runOnce returns the rate at which n accounts run one program each.
 func runOnce(ctx context.Context, accounts chan *account, n int) ([]float64, error) {
 	var taken atomic.Int64
 	more := func() bool { return taken.Add(1) <= int64(n) }

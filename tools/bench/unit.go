@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// unit is what a number counts.
+// unit names the unit of a number.
 type unit int
 
 const (
@@ -14,7 +14,7 @@ const (
 	memorySize
 )
 
-// format writes a number with three digits that mean something.
+// format writes a number with three significant digits.
 func (u unit) format(v float64) string {
 	switch {
 	case math.IsInf(v, 1):
@@ -32,7 +32,7 @@ func (u unit) format(v float64) string {
 	}
 }
 
-// digits writes a number with at least three of them, and never an exponent.
+// digits writes a number with at least three digits, and never an exponent.
 func digits(v float64) string {
 	decimals := 2
 	if magnitude := math.Abs(v); magnitude > 0 {

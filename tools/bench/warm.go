@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// clients are how many ask at once in measurements of load.
+// clients is the number of parallel clients in measurements of load.
 const clients = 8
 
-// withWarmServer measures a server with the default settings, but that it has
-// none but Python's sandboxes ready.
+// withWarmServer measures a server with the default settings, but with warm Python
+// sandboxes only.
 func (b *bench) withWarmServer(ctx context.Context) error {
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(s *server) error {
 		tenant, err := s.register(ctx)
@@ -37,7 +37,7 @@ func (b *bench) withWarmServer(ctx context.Context) error {
 
 // waitingSandboxes reads the memory of sandboxes that have not run anything.
 func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
-	b.progress.step("Memory of sandboxes that wait")
+	b.progress.step("Memory of waiting sandboxes")
 	if err := sleep(ctx, b.plan.settle); err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (b *bench) latency(ctx context.Context, tenant *account) error {
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// A first load for nothing, so that a pool that adapts has adapted.
+	// The first load is not measured, so that an adaptive pool has adapted.
 	if _, err := resting(closedLoop(clients, time.Second, tenant.answers))(ctx); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (b *bench) manyTenants(ctx context.Context, s *server) error {
 	return alternate(ctx, n, b.progress.rounds("Every run from a new tenant", n), subjects...)
 }
 
-// constantRates sends requests at shares of the most that could be sustained.
+// constantRates sends requests at fractions of the sustainable rate.
 func (b *bench) constantRates(ctx context.Context, tenant *account) error {
 	most := b.results.eightClients.quantile(median)
 	subjects := make([]subject, 0, len(b.results.open))
