@@ -25,7 +25,8 @@ var apiAttacks = []attack{
 		before := s.peakMemory(t)
 		header := http.Header{"X-Api-Key": {a.APIKey}}
 		huge := io.MultiReader(strings.NewReader(`{"code": "`), io.LimitReader(endless{}, 1<<30))
-		// The server answers before it has read all, and may hang up.
+		// The server answers before it has read the whole request, and may close the
+		// connection.
 		if res, err := s.try(t.Context(), header, "POST", "/api/v1/execute", huge); err == nil {
 			res.refused(t, 413, "too_large")
 		}
@@ -56,7 +57,7 @@ var apiAttacks = []attack{
 				if err != nil {
 					t.Error(err)
 				} else if res.status != 200 {
-					// Those that would wait too long are told to come again.
+					// The server refuses requests that would wait too long, and asks to retry.
 					res.refused(t, 503, "overloaded")
 				}
 			})
@@ -105,7 +106,7 @@ var apiAttacks = []attack{
 				t.Errorf("%.12s… is in the log", secret)
 			}
 		}
-		// Nor what people put where it does not belong.
+		// Nor values that callers put into the wrong place.
 		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
 		entries, _ := auditCommand(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
@@ -169,11 +170,11 @@ var apiAttacks = []attack{
 		if first.RefreshToken == retried.RefreshToken || retried.RefreshToken == a.RefreshToken {
 			t.Error("a refresh token was given twice")
 		}
-		// Somebody else has it: nobody has a valid one any more.
+		// Another client has the token: all tokens of this login are revoked.
 		refresh(a.RefreshToken, "another").refused(t, 401, "invalid_credentials")
 		refresh(first.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
 		refresh(retried.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
-		// Other logins are not touched.
+		// Other logins stay valid.
 		var again authResponse
 		s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, &again)
 		refresh(again.RefreshToken, "mine").want(t, 200, nil)
@@ -235,7 +236,7 @@ var apiAttacks = []attack{
 	}},
 }
 
-// endless is a reader of blanks.
+// endless reads as an endless row of blanks.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {

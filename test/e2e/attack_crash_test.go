@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// kills is how often the server is killed: CRASH_KILLS, or a few.
+// kills returns the number of kills of the server: CRASH_KILLS, or a few.
 func kills(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
@@ -21,7 +21,7 @@ func kills(t testing.TB) int {
 }
 
 // TestAttack107KilledServerLosesNothingThatItAcknowledged kills the server at
-// any moment of writes: of secrets, of keys and, with each, of the audit log.
+// random moments of writes: of secrets, of keys and, with each, of the audit log.
 func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)
@@ -32,8 +32,8 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// What each was told is stored: the latest number of each of its secrets, and
-	// the requests.
+	// The acknowledged state of each writer: the latest number of each of its
+	// secrets, and the requests.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {
@@ -51,7 +51,7 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.try(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// Whether it is stored is not known.
+						// It is not known whether it is stored.
 						stored[i][name] = -next[i]
 						return
 					}
@@ -64,7 +64,7 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // The moment is any.
+		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // A random moment.
 		s.kill(t)
 		cancel()
 		wg.Wait()
@@ -91,7 +91,7 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 	t.Logf("%d kills, %d writes acknowledged", kills(t), total)
 }
 
-// allThere checks that what was acknowledged is stored and in the audit log.
+// allThere checks that all acknowledged writes are stored and in the audit log.
 func allThere(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
 	t.Helper()
 	for i, a := range accounts {
@@ -99,7 +99,7 @@ func allThere(t *testing.T, accounts []*account, stored []map[string]int, reques
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// One that was not answered may be there or not, but what was before is.
+			// A write without an answer may be stored or not, but earlier ones must be.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}
@@ -113,8 +113,8 @@ func allThere(t *testing.T, accounts []*account, stored []map[string]int, reques
 	}
 }
 
-// auditedRequests are the requests by which secrets were stored, as the audit log
-// has them.
+// auditedRequests returns the requests that stored secrets, as recorded in the
+// audit log.
 func (a *account) auditedRequests(t testing.TB) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// javaScriptFileAttacks are fileAttacks by programs in Node.
+// javaScriptFileAttacks repeats fileAttacks with programs for Node.
 var javaScriptFileAttacks = []attack{
 	{"061_input_paths_for_node_stay_inside", func(t *testing.T, s *server, a *account) {
 		for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// call is a Python prelude with which a program makes raw system calls.
+// call is a Python prelude that makes raw system calls.
 const call = `
 import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,7 +28,7 @@ var isolationAttacks = []attack{
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
-		// No path of the host is told either.
+		// No path of the host is shown either.
 		x := a.execute(t, object{"code": "print(open('/proc/self/mountinfo').read(), open('/proc/mounts').read(), open('/proc/cmdline').read() if __import__('os').path.exists('/proc/cmdline') else '')"})
 		if strings.Contains(x.ends(t, "succeeded").Stdout, s.data) {
 			t.Error(x)
@@ -134,8 +134,8 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 	program("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
-		// The listing's own descriptor is closed when its link is read, and the
-		// interpreter has main.py closed before it runs it.
+		// The listing's own descriptor is closed when its link is read. The interpreter
+		// closes main.py before it runs the program.
 		if x.ends(t, "succeeded"); x.Stdout != "0 pipe\n1 pipe\n2 pipe\n" {
 			t.Error(x)
 		}

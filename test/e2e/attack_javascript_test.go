@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// inNode makes the request one for a program in JavaScript.
+// inNode turns the request into one for a JavaScript program.
 func inNode(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {
@@ -15,7 +15,7 @@ func inNode(code string, more object) object {
 	return request
 }
 
-// fillInNode writes to the file until it cannot.
+// fillInNode writes to the file until a write fails.
 func fillInNode(path string) string {
 	return fmt.Sprintf(`
 const fs = require('fs');

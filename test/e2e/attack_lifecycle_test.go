@@ -117,7 +117,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	busy(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
 		each(65, func(n int) {
 			if n == 0 || n == 32 || n == 33 {
-				return // No signal, and those that the C library keeps.
+				return // No signal; or the C library reserves it.
 			}
 			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
 				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
@@ -158,7 +158,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}},
 }
 
-// each calls f for each number below n, some at once.
+// each calls f for each number below n, some in parallel.
 func each(n int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -176,8 +176,8 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// killAndRestart kills a server while programs run and sandboxes wait and
-// boot, and checks that the next one finds nothing of it.
+// killAndRestart kills a server while programs run and sandboxes wait and boot. It
+// checks that the next server finds nothing left of it.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startIn(t, data, attr, defaultStock...)

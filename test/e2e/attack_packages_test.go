@@ -14,21 +14,21 @@ import (
 	"testing"
 )
 
-// special is an entry of a wheel with the mode.
+// special makes an entry of a wheel with the mode.
 func special(name string, mode fs.FileMode) *zip.FileHeader {
 	h := &zip.FileHeader{Name: name}
 	h.SetMode(mode)
 	return h
 }
 
-// TestAttackPackages has the attacks on packages by number.
+// TestAttackPackages runs the attacks on packages by number.
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
 	s := start(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	// refused is how a change ends that must change nothing.
+	// refused checks a change that must fail without effect.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()
 		p := s.call(t, a, "PUT", packagesPath, object{"packages": packages}).refused(t, status, code)
@@ -115,7 +115,7 @@ func TestAttackPackages(t *testing.T) {
 		for i := range 9000 {
 			many[fmt.Sprintf("many/m%d.py", i)] = ""
 		}
-		// Each file takes a block, in the image as anywhere.
+		// Each file takes a block, in the image and elsewhere.
 		x.add(t, wheel{Name: "many", Version: "1", Files: many})
 		s.call(t, a, "PUT", packagesPath, object{"packages": []string{"many"}}).refused(t, 409, "unsatisfiable")
 		for i := range 3 {
@@ -138,7 +138,7 @@ func TestAttackPackages(t *testing.T) {
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.set(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
-		// What it does is within the limits of the run, and harms nobody else.
+		// The program's actions are within the limits of the run, and harm nobody else.
 		b.set(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
@@ -153,7 +153,7 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("89 scripts of npm's packages", func(t *testing.T) {
 		b := s.register(t)
-		// It has a postinstall that prints, and so on.
+		// The package has, among others, a postinstall script that prints.
 		var l packageList
 		s.call(t, b, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"core-js@3.30.0"}}).want(t, 200, &l)
 		l.want(t, "core-js 3.30.0")
@@ -161,12 +161,12 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("90 one that passes for another", func(t *testing.T) {
 		b := s.register(t)
-		// Another content than the index tells of.
+		// The content differs from the index's description.
 		lie := wheel{Name: "liar", Version: "1", Files: map[string]string{"liar.py": "VALUE = 1\n"}}
 		x.Set(func() { x.Hashes[lie.Filename()] = strings.Repeat("ab", 32) })
 		x.add(t, lie)
 		s.call(t, b, "PUT", packagesPath, object{"packages": []string{"liar"}}).refused(t, 502, "index_unavailable")
-		// The same name with another content, which was installed by somebody before.
+		// The same name with another content, which another user has installed before.
 		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
 		b.set(t, "twin").want(t, "twin 1")
@@ -176,7 +176,7 @@ func TestAttackPackages(t *testing.T) {
 		c.set(t, "twin").want(t, "twin 1")
 		b.run(t, "import twin\nprint(twin.VALUE)").prints(t, "first\n")
 		c.run(t, "import twin\nprint(twin.VALUE)").prints(t, "second\n")
-		// What is damaged on disk is fetched anew.
+		// Damaged files on disk are downloaded again.
 		for _, f := range must(filepath.Glob(filepath.Join(s.data, "packages", "downloads", "*")))(t) {
 			if !strings.HasSuffix(f, ".metadata") {
 				if err := os.WriteFile(f, []byte("damaged"), 0o600); err != nil {
@@ -228,7 +228,7 @@ func TestAttackPackages(t *testing.T) {
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
-		// A session keeps what it was opened with.
+		// A session keeps the packages with which it was opened.
 		in.in(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

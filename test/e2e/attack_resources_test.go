@@ -136,8 +136,8 @@ except OSError:
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
-		// 500 pipes hold 31 MiB at least, which the reading must show if the
-		// limit was not reached.
+		// 500 pipes hold at least 31 MiB. The measured memory must show it if the limit
+		// was not reached.
 		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
 			t.Error(x)
 		}
@@ -208,7 +208,7 @@ except OSError:
 	}),
 }
 
-// fill is a program that writes to a file until there is no room.
+// fill makes a program that writes to a file until the disk is full.
 func fill(path string) string {
 	return fmt.Sprintf(`
 import os, errno
@@ -222,8 +222,8 @@ except OSError as e:
 `, path)
 }
 
-// flood is a program that writes without end; the server's memory must not
-// grow with what it writes.
+// flood runs a program that writes without end. The server's memory must not grow
+// with that output.
 func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
 		before := s.peakMemory(t)
@@ -240,13 +240,13 @@ func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account)
 	}
 }
 
-// peakMemory is the most memory that the server has had.
+// peakMemory returns the largest memory use of the server so far.
 func (s *server) peakMemory(t testing.TB) int {
 	t.Helper()
 	return s.memory(t, "VmHWM:")
 }
 
-// memory is a reading of the server's memory by its name in proc(5), in bytes.
+// memory returns a value of the server's memory by its name in proc(5), in bytes.
 func (s *server) memory(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)

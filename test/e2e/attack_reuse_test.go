@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// leaveCanary leaves the text wherever a program can leave something.
+// leaveCanary leaves the text in every place that a program can write to.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
 canary = sys.argv[1]
@@ -36,7 +36,8 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary looks for it; it is given in two parts, so as not to find itself.
+// findCanary searches for the text. The text comes in two parts, so that the
+// program does not find itself.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()
@@ -76,11 +77,11 @@ for size in (4096, 65536, 1 << 20, 16 << 20):
 print(found)
 `
 
-// sources are where copies of one process would agree.
+// sources prints values that would be equal in copies of one process.
 const sources = `import os, random, secrets, uuid
 print(uuid.uuid4(), random.random(), hash('x'), os.urandom(8).hex(), secrets.token_hex(8), id(object()))`
 
-// reuseAttacks are about what one run could learn of another.
+// reuseAttacks try to learn from one run about another.
 var reuseAttacks = []attack{
 	busy(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -102,7 +103,7 @@ var reuseAttacks = []attack{
 		if x.ends(t, "timed_out"); x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
-		// Those that were only waiting do not know of it.
+		// Processes that were only waiting do not know the text.
 		for _, pid := range before {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
@@ -147,7 +148,7 @@ var reuseAttacks = []attack{
 	busy(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", overload}),
 }
 
-// findNothing alternates between a user who leaves something and one who looks
+// findNothing alternates between a user who leaves the text and one who searches
 // for it, more often than there are sandboxes.
 func findNothing(t *testing.T, leaves, looks *account) {
 	t.Helper()
@@ -158,8 +159,8 @@ func findNothing(t *testing.T, leaves, looks *account) {
 	}
 }
 
-// overload asks for ten times as much as the server can do and looks at what
-// becomes of those who are answered and those who are not.
+// overload sends ten times the work that the server can do. It checks both the
+// served and the refused requests.
 func overload(t *testing.T, _ *server, a *account) {
 	s := start(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
 	b := s.register(t)
@@ -193,7 +194,7 @@ func overload(t *testing.T, _ *server, a *account) {
 	if grown := s.peakMemory(t) - before; grown > 64*mib {
 		t.Errorf("the server's memory grew by %d MiB", grown/mib)
 	}
-	// Health does not depend on there being room.
+	// Health does not depend on free capacity.
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, nil)
 	b.run(t, "print(42)").prints(t, "42\n")
 }

@@ -5,18 +5,18 @@ import (
 	"testing"
 )
 
-// attack is a hostile program or request. The server is shared by all, since
-// what one leaves behind must not harm the next.
+// attack describes a hostile program or request. All attacks share the server,
+// since the effects of one must not harm the next.
 type attack struct {
 	name string
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// processor is held by the one busy attack that may run: several at once would
-// slow each other down until their time is up.
+// processor is held by the one busy attack that may run. Parallel ones would slow
+// each other down until their time limit.
 var processor sync.Mutex
 
-// busy makes an attack wait for others that take all of the processor.
+// busy makes an attack wait for others that use all of the processor.
 func busy(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
 		processor.Lock()
@@ -25,8 +25,8 @@ func busy(a attack) attack {
 	}}
 }
 
-// hostilePrograms are the attacks that a sandbox must withstand, however it was
-// made and whatever it is used for.
+// hostilePrograms are the attacks that every sandbox must withstand, however it is
+// made or used.
 func hostilePrograms() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
@@ -34,39 +34,39 @@ func hostilePrograms() [][]attack {
 	}
 }
 
-// TestAttack has the cases by number and checks after each that the server is
-// as it was before. The tests below check so after each group, or after each case
-// if tests are not short.
+// TestAttack runs the cases by number, and checks after each that the server is in
+// its earlier state. The tests below check this after each group. Without -short
+// they check it after each case.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := start(t, defaultStock...)
 	s.withstands(t, "", true, append(hostilePrograms(), apiAttacks)...)
 }
 
-// TestAttackSandboxesOfOneExecution has each program in a sandbox of its own.
+// TestAttackSandboxesOfOneExecution runs each program in its own sandbox.
 func TestAttackSandboxesOfOneExecution(t *testing.T) {
 	t.Parallel()
 	start(t, defaultStock...).withstands(t, "execution", !testing.Short(), hostilePrograms()...)
 }
 
-// TestAttackServerOfAnOrdinaryUser has the server run without root's rights
-// and, where that user has none delegated, without cgroups.
+// TestAttackServerOfAnOrdinaryUser runs the server without root's rights. It has
+// no cgroups either, unless that user has delegated ones.
 func TestAttackServerOfAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startIn(t, data, attr, defaultStock...).withstands(t, "", !testing.Short(), hostilePrograms()...)
 }
 
-// TestAttackSandboxesOfOneExecutionOfAnOrdinaryUser is both.
+// TestAttackSandboxesOfOneExecutionOfAnOrdinaryUser combines both.
 func TestAttackSandboxesOfOneExecutionOfAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startIn(t, data, attr, defaultStock...).withstands(t, "execution", !testing.Short(), hostilePrograms()...)
 }
 
-// withstands tries the attacks on the server, with programs that ask for the
-// isolation, or for none. It checks that the server is as before after each group,
-// and, if settlesEach, after each attack.
+// withstands tries the attacks on the server, with programs that request the
+// isolation, or none. After each group it checks that the server is in its earlier
+// state. With settlesEach it checks this after each attack.
 func (s *server) withstands(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -88,11 +88,11 @@ func (s *server) withstands(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// bootsEach tells whether each program of the account takes a new sandbox, so that
-// repeating it is slow. Short tests repeat less then.
+// bootsEach reports whether each program of the account takes a new sandbox, so
+// that repeats are slow. Short tests then repeat less.
 func (a *account) bootsEach() bool { return testing.Short() && a.isolation == "execution" }
 
-// program is an attack that is a program with one answer.
+// program makes an attack from a program and a check of its one answer.
 func program(name string, request object, check func(t *testing.T, x *execution)) attack {
 	return attack{name, func(t *testing.T, _ *server, a *account) { check(t, a.execute(t, request)) }}
 }

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // Reads what the server has stored.
+	_ "modernc.org/sqlite" // Reads the server's database.
 )
 
-// secret is a text that is nowhere else.
+// secret returns a text that occurs nowhere else.
 func secret(t testing.TB, name string) string {
 	t.Helper()
 	b := make([]byte, 12)
@@ -27,8 +27,9 @@ func secret(t testing.TB, name string) string {
 	return name + hex.EncodeToString(b)
 }
 
-// findText looks for texts, given in halves, so as not to find itself: in what
-// the kernel and gVisor show of processes, in files, and in its own memory.
+// findText searches for texts in the processes that the kernel and gVisor show, in
+// files, and in its own memory. The texts come in halves, so that the program does
+// not find itself.
 const findText = `
 import os, sys
 texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
@@ -57,8 +58,8 @@ for root, dirs, names in os.walk('/'):
         except OSError: pass
 `
 
-// findInMemory looks for the text in the program's own memory, where one half
-// must not lie behind the other.
+// findInMemory searches the program's own memory for the text. The halves must not
+// lie next to each other there.
 const findInMemory = `
 import sys
 found = set()
@@ -79,7 +80,7 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// halves gives texts to a program that looks for them.
+// halves splits texts for a program that searches for them.
 func halves(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
@@ -88,7 +89,7 @@ func halves(texts ...string) []string {
 	return parts
 }
 
-// zkAttacks are about programs that are encrypted, and their passwords.
+// zkAttacks attack encrypted programs and their passwords.
 var zkAttacks = []attack{
 	{"040_a_program_that_is_decrypted_finds_no_password", func(t *testing.T, s *server, a *account) {
 		password := secret(t, "password")
@@ -111,13 +112,13 @@ var zkAttacks = []attack{
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
 			a.waitsFor(ctx, t, "waits", opens)
-			// While it runs, its user's other programs and those of others.
+			// During the run: other programs of the user, and programs of others.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// And after it, in the sandbox that it ran in as well.
+		// After the run: the same, and in the sandbox of the run.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -146,7 +147,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
 		}
-		// Nor when the record says that it belongs there.
+		// It stays refused if the record claims the other name.
 		s.query(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
@@ -164,7 +165,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// First by a sealed password: then not even the server's memory has it.
+		// First with a sealed password: then even the server's memory does not contain
+		// it.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := secret(t, "code"), secret(t, "password"), secret(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -202,7 +204,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// waitsFor runs a stored program and returns when it has printed something.
+// waitsFor runs a stored program and returns after its first output.
 func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
 	x := a.streamOf(ctx, t, "/api/v1/zk/execute/"+name, a.request(request))
@@ -216,7 +218,7 @@ func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, reque
 	}
 }
 
-// database opens the server's database beside the server.
+// database opens the server's database while the server runs.
 func (s *server) database(t testing.TB) *sql.DB {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
@@ -242,12 +244,12 @@ func (s *server) row(t testing.TB, into any, query string, args ...any) {
 	}
 }
 
-// holds is which of the texts the content has; -1 for none.
+// holds returns the index of a text that the content contains, or -1.
 func holds(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// noProcessShows looks at what the host shows of every process.
+// noProcessShows searches everything that the host shows of every process.
 func noProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
@@ -255,7 +257,7 @@ func noProcessShows(t testing.TB, texts []string) {
 		for _, path := range must(filepath.Glob(pattern))(t) {
 			content, err := os.ReadFile(path)
 			if err != nil {
-				continue // It has ended.
+				continue // The process has ended.
 			}
 			looked++
 			if i := holds(content, texts); i >= 0 {
@@ -268,13 +270,14 @@ func noProcessShows(t testing.TB, texts []string) {
 	}
 }
 
-// noFileHolds looks into all files below a directory that were written since.
+// noFileHolds searches all files below a directory that were written since the
+// time.
 func noFileHolds(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
-			return nil // It is not for us, or has gone.
+			return nil // Not readable, or removed.
 		}
 		info, err := d.Info()
 		if err != nil || info.ModTime().Before(since) || info.Size() > most {
@@ -291,8 +294,7 @@ func noFileHolds(t testing.TB, dir string, since time.Time, texts []string) {
 	})
 }
 
-// noMemoryHolds looks into all memory that a process can write, as a core dump
-// would have it.
+// noMemoryHolds searches all writable memory of a process, like a core dump of it.
 func noMemoryHolds(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -309,7 +311,7 @@ func noMemoryHolds(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text may lie across.
+			// A text may cross the border of two blocks.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {

@@ -130,7 +130,7 @@ func TestAuditProofNeedsNoTrust(t *testing.T) {
 	}
 }
 
-// auditCommand runs `pyth-on audit` on a data directory; failed is whether it
+// auditCommand runs `pyth-on audit` on a data directory. failed reports whether it
 // exited with 1.
 func auditCommand(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
@@ -220,7 +220,8 @@ func TestAttack104(t *testing.T) {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("more", i)}).want(t, 201, nil)
 	}
 	s.stop(t)
-	// Who rewrites everything and has the key does so with a server of their own.
+	// An attacker who has the key and rewrites everything does so with another
+	// server.
 	forged := dataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)

@@ -18,17 +18,18 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// behaviour is what a user can tell of a program's end.
+// behaviour holds the end of a program as a user sees it.
 type behaviour struct {
 	Stdout, Stderr string
 	ExitCode       int
 	Signal         string
 }
 
-// TestExecuteBehaviour runs each program of testdata/behaviour in the sandbox and
-// with the same interpreter outside, side by side. An archive holds main.py
-// and other files of the working directory; stdin, args (one a line) and env
-// (NAME=VALUE, one a line) are not files but what their names say.
+// TestExecuteBehaviour runs each program of testdata/behaviour in the sandbox and with
+// the same interpreter outside, side by side. An archive holds main.py and other
+// files of the working directory. The entries stdin, args (one a line) and env
+// (NAME=VALUE, one a line) are no files: they set the input, the arguments and the
+// environment.
 func TestExecuteBehaviour(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
@@ -43,7 +44,7 @@ func pythonOutside(t *testing.T) language {
 	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
 }
 
-// language is one that programs are in, and its interpreter outside.
+// language describes a language of programs, and its interpreter outside.
 type language struct{ name, file, argv0, bin string }
 
 func sideBySide(t *testing.T, archives []string, l language) {
@@ -69,13 +70,13 @@ func sideBySide(t *testing.T, archives []string, l language) {
 	}
 }
 
-// programArchive is a program with all that it is given.
+// programArchive holds a program with all its inputs.
 type programArchive struct {
 	language
 	args, env []string
 	stdin     string
-	// seesResults is whether the program looks for what is there only when rich
-	// values are wanted.
+	// seesResults reports whether the program looks for objects that exist only when
+	// rich values are wanted.
 	seesResults bool
 	files       map[string]string
 }
@@ -111,7 +112,7 @@ func textLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request is the request that runs the program.
+// request returns the request that runs the program.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
@@ -148,8 +149,7 @@ func behaviourOf(x *execution) behaviour {
 
 var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
-// withoutProcess leaves out the number of the process, which Node's warnings
-// have.
+// withoutProcess removes the process number, which Node's warnings contain.
 func withoutProcess(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
 func (p *programArchive) outside(t *testing.T) behaviour {
@@ -174,8 +174,8 @@ func (p *programArchive) outside(t *testing.T) behaviour {
 		t.Fatal(err)
 	}
 	show := func(b []byte) string {
-		// The working directory has another name inside; bytes that are not
-		// UTF-8 are shown one by one.
+		// The working directory has another name inside. Bytes that are not UTF-8 are
+		// shown one by one.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
 	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutProcess(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}

@@ -23,7 +23,7 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
-// pythOn runs the binary and returns all that it prints.
+// pythOn runs the binary and returns its whole output.
 func pythOn(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()

@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// object is a JSON object to be sent.
+// object is a JSON object of a request.
 type object = map[string]any
 
-// account is a user of a server.
+// account holds a user of a server.
 type account struct {
 	server *server
 	email  string
-	// isolation is what its programs ask for; "" if they do not say.
+	// isolation is the isolation that its programs request, or "" for none.
 	isolation string
 	authResponse
 }
@@ -37,7 +37,7 @@ const password = "correct horse battery"
 
 var accountNumber atomic.Int64
 
-// register makes an account of its own.
+// register creates a new account.
 func (s *server) register(t testing.TB) *account {
 	t.Helper()
 	a := &account{server: s, email: fmt.Sprintf("user%d@example.org", accountNumber.Add(1))}
@@ -45,7 +45,7 @@ func (s *server) register(t testing.TB) *account {
 	return a
 }
 
-// answer is a response that has been read.
+// answer holds a complete response.
 type answer struct {
 	status int
 	header http.Header
@@ -66,7 +66,7 @@ func (a *answer) want(t testing.TB, status int, into any) *answer {
 	return a
 }
 
-// problem is the Error schema.
+// problem holds an error in the form of the Error schema.
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
@@ -84,7 +84,8 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	return p
 }
 
-// call sends a request as the account, or as nobody.
+// call sends a request with the account's key, or without credentials if as is
+// nil.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}
@@ -103,7 +104,7 @@ func (s *server) callWith(t testing.TB, header http.Header, method, path string,
 	return a
 }
 
-// try is call for those who expect it to fail.
+// try sends a request like call, and returns an error instead of failing the test.
 func (s *server) try(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
@@ -138,7 +139,7 @@ func (s *server) try(ctx context.Context, header http.Header, method, path strin
 	return &answer{res.StatusCode, res.Header, b}, err
 }
 
-// execution is what a run returned.
+// execution holds the answer to a run.
 type execution struct {
 	ID, Language, Status, Signal, Stdout, Stderr string
 	ExitCode                                     *int
@@ -173,7 +174,7 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// request is the request with the account's isolation.
+// request adds the account's isolation to the request.
 func (a *account) request(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request
@@ -189,7 +190,7 @@ func (a *account) run(t testing.TB, code string) *execution {
 	return a.execute(t, object{"code": code})
 }
 
-// ends checks the verdict on a run.
+// ends checks the status of a run.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {
@@ -201,7 +202,7 @@ func (x *execution) ends(t testing.TB, status string) *execution {
 	return x
 }
 
-// prints checks the end of a run that succeeds, and its output.
+// prints checks that a run has succeeded, and its output.
 func (x *execution) prints(t testing.TB, stdout string) *execution {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -211,7 +212,7 @@ func (x *execution) prints(t testing.TB, stdout string) *execution {
 	return x
 }
 
-// String shows a run in a failure's message.
+// String shows a run in the message of a failed test.
 func (x *execution) String() string {
 	code := "none"
 	if x.ExitCode != nil {
@@ -221,7 +222,7 @@ func (x *execution) String() string {
 		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
 }
 
-// file is the content of a returned file; nil if it was not returned.
+// file returns the content of a returned file, or nil.
 func (x *execution) file(t testing.TB, path string) []byte {
 	t.Helper()
 	for _, f := range x.Files {
@@ -236,7 +237,7 @@ func (x *execution) file(t testing.TB, path string) []byte {
 	return nil
 }
 
-// skipped is why the file was not returned; "" if it was not said.
+// skipped returns the reason why the file was not returned, or "".
 func (x *execution) skipped(path string) string {
 	for _, f := range x.FilesSkipped {
 		if f.Path == path {

@@ -65,8 +65,8 @@ func TestOpenAPILint(t *testing.T) {
 	}
 }
 
-// clientsDir returns a directory below bin/clients. What it has stays for later
-// runs of the tests.
+// clientsDir returns a directory below bin/clients. Its content is kept for later
+// test runs.
 func clientsDir(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("../../bin/clients", name))
@@ -97,8 +97,8 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// unlessDone calls do unless an earlier call for the same content succeeded. The
-// marker of that is a file.
+// unlessDone calls do unless an earlier call with the same content succeeded. A
+// file marks the success.
 func unlessDone(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))

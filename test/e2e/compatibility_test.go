@@ -18,18 +18,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibility is what COMPATIBILITY names: the file that the differences are
-// written to when all modules are run, which takes some minutes. Without it only
-// those run that testdata/compatibility/modules marks as quick.
+// compatibility names the environment variable for the file of differences. If it
+// is set, all modules run, which takes some minutes. Without it, only the modules
+// that testdata/compatibility/modules marks as quick run.
 const compatibility = "COMPATIBILITY"
 
-// moduleTime is how long the tests of one module may take.
+// moduleTime limits the tests of one module.
 const moduleTime = 5 * time.Minute
 
 // TestExecuteCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
-// in a sandbox and with the same files outside of one, and expects the same of
-// each test. testdata/compatibility/differences says where that is not so, and
-// why.
+// in a sandbox and outside with the same files. It expects the same result of each
+// test. testdata/compatibility/differences lists the exceptions and their reasons.
 func TestExecuteCPythonsOwnTests(t *testing.T) {
 	t.Parallel()
 	report := os.Getenv(compatibility)
@@ -85,13 +84,13 @@ func TestExecuteCPythonsOwnTests(t *testing.T) {
 	}
 }
 
-// outcomes are what became of tests, by their names.
+// outcomes maps names of tests to their outcomes.
 type outcomes map[string]string
 
-// difference is a test that ended in two ways.
+// difference describes a test with different outcomes inside and outside.
 type difference struct{ test, outside, inside, reason string }
 
-// kindOf leaves out what an outcome says besides its kind.
+// kindOf removes the details of an outcome.
 func kindOf(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
@@ -110,13 +109,13 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference is one of which the reason is known.
+// knownDifference describes a difference with a known reason.
 type knownDifference struct {
 	reason string
 	used   bool
 }
 
-// differences are by names of tests, or what these begin with and a star.
+// differences maps names of tests, or prefixes that end in a star.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {
@@ -162,8 +161,8 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 	return all
 }
 
-// unpackOutside unpacks the runtime's root file system, with what sandboxes have
-// besides.
+// unpackOutside unpacks the root file system of the image, with the files that
+// sandboxes add.
 func unpackOutside(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -233,7 +232,7 @@ func runOutside(t *testing.T, root, program, module string) outcomes {
 	return decodeOutcomes(t, b)
 }
 
-// describeDifferences is docs/compatibility.md.
+// describeDifferences writes docs/compatibility.md.
 func describeDifferences(modules []string, total int, all map[string][]difference) []byte {
 	var b bytes.Buffer
 	differ := 0

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// serveFails starts a server that is to refuse, and returns what it says.
+// serveFails starts a server that must refuse to start, and returns its message.
 func serveFails(t *testing.T, data string) string {
 	t.Helper()
 	out, err := pythOn(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -87,7 +87,7 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 		t.Errorf("a private directory is warned about: %s", started.log)
 	}
 	started.stop(t)
-	// All that a server leaves there is known to be its own.
+	// All files that the server leaves there are known as its own.
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// smallDisk is a data directory on a disk that can be filled.
+// smallDisk returns a data directory on a small disk that a test can fill.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	data := emptyDisk(t, 512*mib)
@@ -28,10 +28,10 @@ func smallDisk(t *testing.T) string {
 	return data
 }
 
-// disks are the directories on which tests mount disks.
+// disks holds the directories on which tests mount disks.
 var disks sync.Map
 
-// emptyDisk is a directory on a disk of its own of so many bytes.
+// emptyDisk returns a directory on a new disk with this number of bytes.
 func emptyDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
@@ -41,14 +41,13 @@ func emptyDisk(t *testing.T, bytes int64) string {
 		t.Skipf("only root can make a disk to fill: %v", err)
 	}
 	t.Cleanup(func() {
-		// The kernel closes files of processes that were killed a little later.
+		// The kernel closes the files of killed processes a little later.
 		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
 }
 
-// fillDisk fills the disk that the directory is on with a file, whose path it
-// returns.
+// fillDisk fills the directory's disk with a file, and returns the file's path.
 func fillDisk(t *testing.T, dir string) string {
 	t.Helper()
 	fill := filepath.Join(dir, "fill")
@@ -62,8 +61,7 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108 is apart from the other attacks, because it needs a disk of its
-// own.
+// TestAttack108 is separate from the other attacks, because it needs its own disk.
 func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	t.Parallel()
 	data := smallDisk(t)
@@ -72,7 +70,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	a.secret(t, "TOKEN", "canary-value")
 	fill := fillDisk(t, data)
 	var refused *answer
-	for range 100 { // The log's last page may take some more.
+	for range 100 { // The log's last page may have room for some more.
 		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
 			refused = res
 			break
@@ -89,7 +87,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	eventually(t, "the log tells that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
-	// The use of its secret cannot be recorded, so it does not run.
+	// The use of its secret cannot be recorded, so the program does not run.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")

@@ -18,11 +18,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// codeBlock is a fenced block of a page.
+// codeBlock holds a fenced block of a page.
 type codeBlock struct {
 	line           int
 	language, text string
-	// notRun is the reason of a marker `<!-- not run: … -->` above the block.
+	// notRun holds the reason from a marker `<!-- not run: … -->` above the block.
 	notRun string
 }
 

@@ -37,12 +37,12 @@ func TestFault10AnAPIKeyIsTakenAsBearer(t *testing.T) {
 			s.callWith(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
 		}
 	}
-	// A key alone renews nothing, in whichever header it is.
+	// A key alone cannot renew tokens, in either header.
 	s.callWith(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
-// TestFault11CredentialsThatHaveEndedAreToldApart checks the words for a token
-// that has expired, for one that is bad, and for a spent refresh token (item 11).
+// TestFault11CredentialsThatHaveEndedAreToldApart checks the messages for an
+// expired token, a bad token, and a used refresh token (item 11).
 func TestFault11CredentialsThatHaveEndedAreToldApart(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--token-ttl=1s")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// documentedResponse is a response of the OpenAPI document, or a reference to
+// documentedResponse holds a response of the OpenAPI document, or a reference to
 // one.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
@@ -57,7 +57,7 @@ func TestDocsFault03ShowPackagesAndAllForms(t *testing.T) {
 }
 
 // TestSessionFilesFault04HaveTheMediaTypeOfTheirNames checks that the document
-// promises what reading a file sends (item 4); the client compares each answer
+// describes the answer to reading a file (item 4). The client compares each answer
 // with the document.
 func TestSessionFilesFault04HaveTheMediaTypeOfTheirNames(t *testing.T) {
 	t.Parallel()

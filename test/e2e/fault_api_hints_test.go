@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFault15HintsTellOfNetworkAndPackages checks the hint beside an error, in
-// single runs, streams and sessions of each language (item 15).
+// TestFault15HintsTellOfNetworkAndPackages checks the hint of an error, in single
+// runs, streams and sessions of each language (item 15).
 func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -70,8 +70,8 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 			}
 		}
 	}
-	// With a network, a host that is denied is no lack of one; and a file that is
-	// given is no package.
+	// With a network, a denied host is no missing network. A given file is no missing
+	// package.
 	for name, request := range map[string]object{
 		"denied":    {"code": "import urllib.request\nurllib.request.urlopen('http://example.org/')", "network": object{"allow": []string{"api.example.net"}}},
 		"a program": {"code": "raise Exception('x' * 100000 + 'gaierror' + 'x' * 100000)"},
@@ -83,7 +83,7 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 			t.Errorf("%s: %s", name, encoded)
 		}
 	}
-	// A value of a secret is never the name of a package.
+	// The value of a secret is never the name of a package.
 	a.secret(t, "MODULE", "value_of_a_secret")
 	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
 	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {

@@ -8,7 +8,7 @@ import (
 )
 
 // TestFault09LabelsAreInAnswersAndEntries checks labels in the answer, in the end
-// event, in entries of the audit log, and as a filter (item 9).
+// event, in audit log entries, and as a filter (item 9).
 func TestFault09LabelsAreInAnswersAndEntries(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

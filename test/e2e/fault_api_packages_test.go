@@ -60,7 +60,7 @@ func TestPackagesFault12RemovalFindsTheList(t *testing.T) {
 	}
 }
 
-// TestPackagesFault13FailuresShowNoHost checks the words of pip and npm, and
+// TestPackagesFault13FailuresShowNoHost checks the messages of pip and npm, and
 // their progress (item 13).
 func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
 	t.Parallel()
@@ -107,7 +107,7 @@ func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
 }
 
 // TestPackagesFault16ChangesWaitForTheirEntry checks that a change is not
-// answered with 2xx when its entry cannot be written (item 16).
+// answered with 2xx when its audit entry cannot be written (item 16).
 func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
@@ -125,7 +125,7 @@ func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
 		{"PUT", packagesPath, object{"packages": []string{"no-such-package"}}},
 		{"DELETE", packagesPath + "/space-one", nil},
 		{"DELETE", packagesPath + "/absent", nil},
-		// As all other routes.
+		// Like all other routes.
 		{"POST", "/api/v1/keys", object{"name": "ci"}},
 		{"PUT", "/api/v1/secrets/A", object{"value": "x"}},
 	} {
@@ -141,8 +141,8 @@ func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestPackagesFaultF18RefusedChangesAreEntered checks the entries of changes
-// that were denied or failed (F18).
+// TestPackagesFaultF18RefusedChangesAreEntered checks the audit entries of
+// changes that were denied or failed (F18).
 func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)
@@ -182,7 +182,7 @@ func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	} {
 		s.callWith(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
-	// Attempts without credentials are entered without waiting.
+	// Attempts without credentials are recorded in the background.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := auditCommand(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
@@ -195,7 +195,7 @@ func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	}
 }
 
-// breakAudit has the store refuse entries of the audit log, or take them again.
+// breakAudit makes the store refuse audit log entries, or accept them again.
 func breakAudit(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`
@@ -205,7 +205,7 @@ func breakAudit(t testing.TB, data string, broken bool) {
 	changeDatabase(t, data, statement)
 }
 
-// changeDatabase runs a statement in the database of a server that runs.
+// changeDatabase runs a statement in the database of a running server.
 func changeDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFault05CursorsAndParametersThatAreNotOurs checks lists with cursors of
-// others, and calls with parameters that they do not know (item 5).
+// TestFault05CursorsAndParametersThatAreNotOurs checks lists with cursors of other
+// lists, and calls with unknown parameters (item 5).
 func TestFault05CursorsAndParametersThatAreNotOurs(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -53,7 +53,7 @@ func TestFault05CursorsAndParametersThatAreNotOurs(t *testing.T) {
 	}
 }
 
-// TestFault06WhatIsTooLargeIsNamed checks the words of 413 (item 6).
+// TestFault06WhatIsTooLargeIsNamed checks the messages of 413 (item 6).
 func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -85,7 +85,7 @@ func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
 }
 
 // TestFault07NoModelIsASetting checks that a server without a model neither asks
-// to wait nor logs a failure (item 7).
+// to retry nor logs a failure (item 7).
 func TestFault07NoModelIsASetting(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -99,7 +99,8 @@ func TestFault07NoModelIsASetting(t *testing.T) {
 	}
 }
 
-// TestFault11FaultsAreInWords checks detail for faults at any depth (item 11).
+// TestFault11FaultsAreInWords checks the detail of validation errors at any depth
+// (item 11).
 func TestFault11FaultsAreInWords(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -134,8 +135,8 @@ func TestFault11FaultsAreInWords(t *testing.T) {
 	}
 }
 
-// TestExecuteFault11UnknownFieldFirst misspells the name of a required field: the
-// detail is about the name that was given, not about the one that is missing.
+// TestExecuteFault11UnknownFieldFirst misspells the name of a required field. The
+// detail must name the misspelled field, not the missing one.
 func TestExecuteFault11UnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -161,7 +162,7 @@ func TestExecuteFault11UnknownFieldFirst(t *testing.T) {
 	}
 }
 
-// TestListsFault05AnEmptyCursorIsRefused asks for pages after nothing.
+// TestListsFault05AnEmptyCursorIsRefused requests pages with an empty cursor.
 func TestListsFault05AnEmptyCursorIsRefused(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -175,8 +176,8 @@ func TestListsFault05AnEmptyCursorIsRefused(t *testing.T) {
 	}
 }
 
-// TestFault11FormsAreNotStored checks forms in place of files and of JSON (items
-// 11 and F28).
+// TestFault11FormsAreNotStored sends forms in place of files and of JSON (items 11
+// and F28).
 func TestFault11FormsAreNotStored(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

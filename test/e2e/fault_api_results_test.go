@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// jsonResults are programs that show JSON which not every reader takes, each
-// with whether the value is returned as JSON.
+// jsonResults are programs that show JSON which some readers reject. Each says
+// whether the value is returned as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool
@@ -25,8 +25,8 @@ var jsonResults = []struct {
 	{"a value of 400 levels in TypeScript", "typescript", "let v: any = 1\nfor (let i: number = 0; i < 400; i++) v = [v]\ndisplay({[Symbol.for('Jupyter.display')]: () => ({'application/json': v, 'text/plain': 'deep'})})", false},
 }
 
-// TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer checks that an odd value in
-// JSON loses neither the answer nor the run, and that common clients can read
+// TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer checks that an unusual JSON
+// value loses neither the answer nor the run. Common clients must be able to read
 // the answer (F2, F27).
 func TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func (s *stream) last(t testing.TB) []byte {
 	}
 }
 
-// checkJSONAnswer checks an answer as a strict and shallow client would.
+// checkJSONAnswer checks an answer like a client with strict limits.
 func checkJSONAnswer(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {

@@ -2,8 +2,8 @@ package e2e_test
 
 import "testing"
 
-// TestExecuteFaultQUsualCommandsAreThere has commands that programs call, each
-// with arguments with which it succeeds and is silent on standard error.
+// TestExecuteFaultQUsualCommandsAreThere runs common commands, each with arguments
+// with which it succeeds and writes nothing to standard error.
 func TestExecuteFaultQUsualCommandsAreThere(t *testing.T) {
 	t.Parallel()
 	const code = `

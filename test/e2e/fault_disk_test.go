@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diskHealth is what /api/health says of the disk.
+// diskHealth holds the disk's state in /api/health.
 type diskHealth struct {
 	Status string
 	Checks map[string]struct {
@@ -25,7 +25,7 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	if res.status != status {
 		t.Errorf("health is %d: %s", res.status, res.body)
 	}
-	// status is a number in an error, and not looked at there.
+	// status is a number in an error, and is not read there.
 	var members struct{ Checks json.RawMessage }
 	if err := json.Unmarshal(res.body, &members); err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	return h
 }
 
-// refusesWork checks that nothing is begun whose record could not be written,
-// and that the server says why.
+// refusesWork checks that the server starts nothing whose record could not be
+// written, and that it says why.
 func refusesWork(t *testing.T, a *account, session *session, state string) {
 	t.Helper()
 	s := a.server
@@ -71,7 +71,7 @@ func refusesWork(t *testing.T, a *account, session *session, state string) {
 	if h := s.diskHealth(t, 503); h.Checks["disk"].Status != "unavailable" || h.Checks["disk"].Detail == "" || h.Checks["disk"].FreeBytes == nil || h.Checks["sandbox"].Status != "ok" {
 		t.Errorf("%+v", h)
 	}
-	// What needs no record goes on.
+	// Requests that need no record still work.
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	s.call(t, a, "GET", "/api/v1/sessions", nil).want(t, 200, nil)
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
@@ -105,7 +105,8 @@ func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
 		t.Errorf("free are %v", free)
 	}
 	for range 3 {
-		// At once: nothing has failed yet, and no interval has passed.
+		// The server must notice at once: nothing has failed yet, and no interval has
+		// passed.
 		fill := fillDisk(t, data)
 		refusesWork(t, a, session, "full")
 		if err := os.Remove(fill); err != nil {
@@ -134,7 +135,7 @@ func TestExecuteFault17AReadOnlyDiskRefusesBeforeTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusesWork(t, a, session, "read-only")
-	// A server does not start there.
+	// A server does not start on a full disk.
 	if code, out := serveExits(t, "--addr=127.0.0.1:0", "--data-dir="+data); code == 0 || strings.Contains(out, "goroutine") {
 		t.Errorf("%d: %s", code, out)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// rawServer is a server of this machine that keeps what it hears of each
+// rawServer is a server on this machine that keeps the received bytes of each
 // connection, and answers with a text.
 type rawServer struct {
 	address string
@@ -59,8 +59,8 @@ func (s *rawServer) all() string {
 	return strings.Join(s.heard, "\n")
 }
 
-// tunnels is a program that says each line in a tunnel of its own, in two parts,
-// and then a Host header for another host.
+// tunnels is a program that sends each line in a separate tunnel, in two parts. A
+// Host header for another host follows.
 const tunnels = `
 import os, socket, sys
 proxy = os.environ["HTTP_PROXY"].removeprefix("http://").rstrip("/").split(":")
@@ -144,7 +144,7 @@ func TestExecuteFaultF19NoRequestForAnotherHostPassesATunnel(t *testing.T) {
 	if strings.Contains(s.all(), "evil") {
 		t.Errorf("the server heard of another host: %q", s.all())
 	}
-	// What is no HTTP to anybody passes, whatever follows.
+	// Bytes that no reader takes for HTTP pass, whatever follows.
 	run("other protocols", single, passed, "True", 5)
 }
 
@@ -175,6 +175,6 @@ for target in sys.argv[1:]:
 	session := a.open(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
 	session.in(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
-	// Its own answers say so still.
+	// The proxy's own answers still say so.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

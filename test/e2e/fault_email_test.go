@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRegisterFaultF22EmailsHaveOneForm registers an address in one form, and logs in
-// and tries to register again in every other.
+// TestRegisterFaultF22EmailsHaveOneForm registers an address in one form. Then it logs in
+// and tries to register with every other form.
 func TestRegisterFaultF22EmailsHaveOneForm(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

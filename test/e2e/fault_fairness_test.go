@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// dial opens a connection to the server that ends with the test.
+// dial opens a connection to the server that closes at the end of the test.
 func (s *server) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
@@ -19,7 +19,7 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// uploads begins requests with a large body and sends a part of it. Those that
+// uploads starts requests with a large body and sends a part of it. Requests that
 // the server refuses may end early.
 func (a *account) uploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
@@ -30,8 +30,8 @@ func (a *account) uploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestFaultF06BodiesOfOthers has a user hold as many large bodies as he can,
-// announced and not finished; others send theirs all the same.
+// TestFaultF06BodiesOfOthers lets a user hold the maximum number of large,
+// unfinished bodies. Others must still be able to send theirs.
 func TestFaultF06BodiesOfOthers(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-request-memory=128")
@@ -47,8 +47,8 @@ func TestFaultF06BodiesOfOthers(t *testing.T) {
 	})
 }
 
-// TestFaultF08WhatWaitsIsCharged has a user's programs with large files wait:
-// what they hold together is bounded by the user's share.
+// TestFaultF08WhatWaitsIsCharged lets a user's programs with large files wait.
+// Together they must stay within the user's share.
 func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
@@ -90,8 +90,8 @@ func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestFault08OwnLimits reaches each limit of one user, while the server has
-// room: the answer is 429, tells what to do, and others are served.
+// TestFault08OwnLimits reaches each limit of one user while the server has
+// capacity. The answer is 429 with an instruction, and others are served.
 func TestFault08OwnLimits(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
@@ -129,8 +129,8 @@ func TestFault08OwnLimits(t *testing.T) {
 	other.run(t, "print(2)").prints(t, "2\n")
 }
 
-// TestFaultF20Connections opens more connections than there may be, in each
-// state in which one can be kept for nothing. Others are served.
+// TestFaultF20Connections opens more connections than allowed, in each state in
+// which an idle one can be kept. Others are served.
 func TestFaultF20Connections(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-connections=40")
@@ -159,8 +159,8 @@ func TestFaultF20Connections(t *testing.T) {
 	}
 }
 
-// TestFaultF21AmbiguousMessages sends requests whose end two readers can see in
-// different places, with another request behind: that is never answered.
+// TestFaultF21AmbiguousMessages sends requests whose end is ambiguous, with
+// another request behind. That second request must never be answered.
 func TestFaultF21AmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

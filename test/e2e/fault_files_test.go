@@ -34,7 +34,7 @@ func (s *session) list(t testing.TB) []string {
 	return paths
 }
 
-// returned is the sorted paths of the files of an execution.
+// returned returns the sorted paths of the files of an execution.
 func (x *execution) returned() []string {
 	var paths []string
 	for _, f := range x.Files {
@@ -44,7 +44,7 @@ func (x *execution) returned() []string {
 	return paths
 }
 
-// jsonText is a string of JSON, which is one of JavaScript.
+// jsonText encodes a string as JSON, which is also valid JavaScript.
 func jsonText(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -53,7 +53,7 @@ func jsonText(s string) string {
 	return string(b)
 }
 
-// writers make a program that writes a file and its directory.
+// writers map languages to programs that write a file and its directory.
 var writers = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
@@ -107,8 +107,8 @@ func TestSessionFaultF01FilesAreListedAndReturnedEachTime(t *testing.T) {
 	}
 }
 
-// lettered are names with characters that belong to a text: joiners, marks,
-// private and unassigned characters.
+// lettered are names with special characters that are valid in a text: joiners,
+// marks, private and unassigned characters.
 var lettered = []string{
 	"کتاب\u200cخانه.txt",
 	"क्\u200dष.txt",
@@ -123,8 +123,8 @@ var lettered = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// awkward are names that are no names of files for a client: they break a line,
-// turn the text around them, or are no text.
+// awkward are names that a client must not get: they break a line, change the
+// direction of the text, or are not valid text.
 var awkward = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
 func TestExecuteFaultLNamesOfEveryScriptGoInAndComeOut(t *testing.T) {
@@ -195,8 +195,9 @@ func TestSessionFaultLNamesOfEveryScriptCanBeUsed(t *testing.T) {
 	}
 }
 
-// TestFaultF03NamesOfFilesEndNothing has programs write files whose names no
-// answer can have. The run ends by itself, and says what it left out.
+// TestFaultF03NamesOfFilesEndNothing runs programs that write files with names
+// that no answer can contain. The run must end normally, and list the files that
+// it left out.
 func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -235,8 +236,8 @@ func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
 	}
 }
 
-// TestSessionFaultKNoNameIsTheServersOwn has names that the server once took for
-// itself, and puts files beside them.
+// TestSessionFaultKNoNameIsTheServersOwn uses names that the server once reserved,
+// and puts files beside them.
 func TestSessionFaultKNoNameIsTheServersOwn(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -268,8 +269,8 @@ func TestSessionFaultKNoNameIsTheServersOwn(t *testing.T) {
 	s.in(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
 
-// TestSessionFaultLInputFilesFollowNoLink has a session put links and other
-// things where the files of its next run go.
+// TestSessionFaultLInputFilesFollowNoLink lets a session put links and other
+// entries where the input files of its next run go.
 func TestSessionFaultLInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

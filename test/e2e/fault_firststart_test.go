@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// programsBelow lists the processes whose program is below the directory.
+// programsBelow lists the processes whose executable is below the directory.
 func programsBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -26,8 +26,8 @@ func programsBelow(dir string) []int {
 	return found
 }
 
-// killedFirstStart starts a server that makes its image and kills it a while
-// after it has begun to compile.
+// killedFirstStart starts a server that builds its image, and kills it shortly
+// after the compilation has begun.
 func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -51,7 +51,7 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 	if !compiles {
 		t.Fatalf("it ended before it compiled: %s", log)
 	}
-	time.Sleep(pause) // Where in the compilation the kill comes differs.
+	time.Sleep(pause) // The kill comes at varying moments of the compilation.
 	_ = cmd.Process.Kill()
 	<-followed
 	_ = cmd.Wait()
@@ -74,7 +74,7 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// Each start comes at once after the kill, and gets as far.
+			// Each start comes at once after the kill, and gets equally far.
 			for _, pause := range pauses {
 				killedFirstStart(t, data, attr, pause)
 			}
@@ -115,7 +115,7 @@ func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
 			t.Errorf("%d MiB: left are %v", size/mib, left)
 		}
 	}
-	// `run` and `doctor` say so as well.
+	// `run` and `doctor` report it too.
 	cache := emptyDisk(t, 100*mib)
 	if out, err := pythOn(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
@@ -127,7 +127,7 @@ func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
 	if out, err := pythOn(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
-	// The room that is asked for is enough, and not much too much.
+	// The requested space is enough, and not much too large.
 	info := must(os.Stat(node))(t)
 	data := emptyDisk(t, (256+16)*mib+info.Size()+mib)
 	s := startIn(t, data, nil, "--node="+node)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// floods make a program whose processes or threads write without end. Each
-// defines flood(), which returns at once.
+// floods are programs whose processes or threads write without end. Each defines
+// flood(), which returns at once.
 var floods = map[string]string{
 	"frames that are whole": `
 import os
@@ -61,10 +61,10 @@ func TestFaultF05FloodsEndWithTheRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, results := range []bool{true, false} {
-				// The program's end is that of its first process, not its time-out.
+				// The program ends when its first process ends, not by its timeout.
 				a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
-				// Its time is up in time: within what the host gives before it destroys
-				// the sandbox, and the output with it.
+				// The timeout comes early enough: before the host destroys the sandbox, and
+				// the output with it.
 				x := a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" {
 					t.Error(x)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestFaultF04AFileWithAHoleHoldsNothingUp has files that are much larger than
-// what they hold.
+// TestFaultF04AFileWithAHoleHoldsNothingUp uses files that are much larger than
+// their content.
 func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -27,7 +27,7 @@ func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
-			// One that is no larger than the disk is sent, as far as it is wanted.
+			// A file that is no larger than the disk is sent, as long as the client reads.
 			get := s.file(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
@@ -62,8 +62,8 @@ func (s *session) leave(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestFaultF04AServerStopsWhileAFileIsRead stops the server while a caller has
-// begun to read a file and does not go on.
+// TestFaultF04AServerStopsWhileAFileIsRead stops the server while a client has
+// begun to read a file and has paused.
 func TestFaultF04AServerStopsWhileAFileIsRead(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// inSharedBoth does the same in sessions of both of Node's languages.
+// inSharedBoth runs the function in a session of each of Node's languages.
 func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -17,7 +17,8 @@ func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
 	}
 }
 
-// TestSessionFaultINodeObjects has consoles' rule for what begins with a brace.
+// TestSessionFaultINodeObjects checks the console's rule for programs that begin
+// with a brace.
 func TestSessionFaultINodeObjects(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "{ a: [1], 'b': 2 }").shows(t, "{ a: [ 1 ], b: 2 }")
@@ -34,8 +35,8 @@ func TestSessionFaultINodeObjects(t *testing.T) {
 	})
 }
 
-// TestSessionFaultDNodeSurvives has programs take from the session what they
-// can reach.
+// TestSessionFaultDNodeSurvives runs programs that damage everything they can
+// reach in the session.
 func TestSessionFaultDNodeSurvives(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "var kept = 1").ends(t, "succeeded")
@@ -70,7 +71,7 @@ func TestSessionFaultDNodeSurvives(t *testing.T) {
 	})
 }
 
-// TestSessionFaultNNodeChildren interrupts runs that wait for children.
+// TestSessionFaultNNodeChildren interrupts runs that wait for child processes.
 func TestSessionFaultNNodeChildren(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
@@ -103,7 +104,7 @@ func TestSessionFaultANodeInput(t *testing.T) {
 	})
 }
 
-// TestSessionFaultENodeShowing shows values that fight back in sessions.
+// TestSessionFaultENodeShowing shows hostile values in sessions.
 func TestSessionFaultENodeShowing(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").shows(t, "<Revoked Proxy>")

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sameWithoutResults runs a program of Node with and without results, and
-// fails unless all but the results is the same. It returns the run with them.
+// sameWithoutResults runs a program of Node with and without results. Both runs
+// must be equal apart from the results. It returns the run with results.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -31,8 +31,8 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 	return with
 }
 
-// TestExecuteFaultEJavaScriptShowing shows values that fight back. None may
-// change the end of the program or its output.
+// TestExecuteFaultEJavaScriptShowing shows hostile values. None may change the end
+// of the program or its output.
 func TestExecuteFaultEJavaScriptShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -88,8 +88,8 @@ func TestExecuteFaultEJavaScriptShowing(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultFJavaScriptSource has programs look for what was put into
-// them.
+// TestExecuteFaultFJavaScriptSource runs programs that search their source for the
+// hook's changes.
 func TestExecuteFaultFJavaScriptSource(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -121,7 +121,8 @@ func TestExecuteFaultFJavaScriptSource(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultIJavaScriptValues checks which value is the program's.
+// TestExecuteFaultIJavaScriptValues checks which value becomes the program's
+// result.
 func TestExecuteFaultIJavaScriptValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -171,7 +172,7 @@ func TestExecuteFaultIJavaScriptValues(t *testing.T) {
 	x.shows(t, "1", "2")
 }
 
-// TestExecuteFaultKJavaScriptNames gives programs files with odd names.
+// TestExecuteFaultKJavaScriptNames gives programs files with unusual names.
 func TestExecuteFaultKJavaScriptNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -186,8 +187,8 @@ func TestExecuteFaultKJavaScriptNames(t *testing.T) {
 	a.execute(t, inNode("module.id, __filename", object{"files": files})).ends(t, "succeeded").shows(t, "'/work/main.js'")
 }
 
-// TestExecuteFaultPJavaScriptLargeSources runs programs that are large in one
-// way each.
+// TestExecuteFaultPJavaScriptLargeSources runs programs that are large in one way
+// each.
 func TestExecuteFaultPJavaScriptLargeSources(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

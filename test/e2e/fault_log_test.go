@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// jsonLog checks that a log is nothing but records, whose keys are in snake_case
-// and whose durations are numbers of milliseconds, and returns them.
+// jsonLog checks that a log contains only records, with keys in snake_case and
+// durations in milliseconds. It returns the records.
 func jsonLog(t *testing.T, log string) []object {
 	t.Helper()
 	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -46,9 +46,9 @@ func jsonLog(t *testing.T, log string) []object {
 
 func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
 	t.Parallel()
-	// A first start, which makes the image.
+	// A first start, which builds the image.
 	data := t.TempDir()
-	if err := syscall.Chmod(data, 0o755); err != nil { // It is made private, which is logged.
+	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes it private, and logs that.
 		t.Fatal(err)
 	}
 	s := startIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
@@ -56,7 +56,7 @@ func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// What gVisor writes as it dies does not get among the records.
+	// gVisor's last output does not mix with the records.
 	for _, pid := range s.sandboxes() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
 	}
@@ -96,7 +96,7 @@ func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", name, code, log)
 		}
 	}
-	// A text log is for people, but its durations are the same.
+	// A text log is for people, but has the same durations.
 	s := sharedServer(t)
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	eventually(t, "the request is logged", func() bool {
@@ -104,7 +104,8 @@ func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
 	})
 }
 
-// An ordinary user's server is two processes, of which both write to the log.
+// TestServeFault21JSONLogsOfAnOrdinaryUser checks a server of an ordinary user:
+// two processes, which both write to the log.
 func TestServeFault21JSONLogsOfAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -116,8 +117,8 @@ func TestServeFault21JSONLogsOfAnOrdinaryUser(t *testing.T) {
 	}
 }
 
-// serveExits starts a server that is to end by itself within a while, and
-// returns its exit code and what it writes to standard error.
+// serveExits starts a server that must soon exit by itself. It returns the exit
+// code and the standard error output.
 func serveExits(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)

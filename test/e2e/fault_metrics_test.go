@@ -60,7 +60,7 @@ func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
 			t.Errorf("%s is %q", name, value)
 		}
 	}
-	// Use makes no series that was not there: what alerts count starts at 0.
+	// The use creates no new series: counters for alerts start at 0.
 	a := s.register(t)
 	session := a.open(t, object{"language": "python"})
 	session.in(t, "print(42)")

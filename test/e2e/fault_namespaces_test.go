@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// newNamespace are the flags that make one.
+// newNamespace holds the flags that create a namespace.
 var newNamespace = map[string]int{
 	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
 	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
 }
 
 // TestFaultF12ProgramsMakeNoNamespaces tries each kind by each system call, from
-// the program and from what it starts.
+// the program and from its children.
 func TestFaultF12ProgramsMakeNoNamespaces(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -56,8 +56,8 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 	}
 }
 
-// TestFaultF13WhatIsStoredCounts stores in ways that the size of a disk does not
-// count.
+// TestFaultF13WhatIsStoredCounts stores data in ways that the size of a disk does
+// not count.
 func TestFaultF13WhatIsStoredCounts(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -81,8 +81,8 @@ print(sorted(os.listdir('.')))
 	a.open(t, object{}).in(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
 
-// TestExecuteFault13NamesOfFilesCount makes names for files until there are too
-// many, and frees them in each way that there is.
+// TestExecuteFault13NamesOfFilesCount creates file names until the limit, and
+// frees them in every possible way.
 func TestExecuteFault13NamesOfFilesCount(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -118,7 +118,7 @@ print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
 	const want = "65536 (0, 'ENOSPC') 0\n1\n2\n3\n3\n3\n3\nENOENT ENOTDIR EISDIR ENOENT 3\n(100, None) 101\n"
 	a.run(t, code).prints(t, want)
 	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
-	// The next run has all of them.
+	// The next run has all names again.
 	a.run(t, code).prints(t, want)
 	a.open(t, object{}).in(t, code).prints(t, want)
 	a.execute(t, object{"language": "javascript", "code": `
@@ -128,8 +128,8 @@ let made = 0;
 try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) { console.log(made, e.code); }`}).prints(t, "65536 ENOSPC\n")
 }
 
-// TestExecuteFault13NamesAreCountedInRaces has processes make and remove the
-// same names at once: the count stays right.
+// TestExecuteFault13NamesAreCountedInRaces makes and removes the same names in
+// parallel processes. The count must stay right.
 func TestExecuteFault13NamesAreCountedInRaces(t *testing.T) {
 	t.Parallel()
 	const code = `

@@ -62,7 +62,7 @@ func TestServeFault20ALostDatabaseIsNotStartedOver(t *testing.T) {
 		},
 	} {
 		damage()
-		for range 2 { // A refusal leaves nothing that lets the next start pass.
+		for range 2 { // A refused start must not let the next one pass.
 			out := serveFails(t, data)
 			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from the backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%s: %s", name, out)
@@ -78,14 +78,14 @@ func TestServeFault20ALostDatabaseIsNotStartedOver(t *testing.T) {
 			t.Error("the log was changed")
 		}
 	}
-	// The backup brings the accounts back.
+	// The backup restores the accounts.
 	lose(t, data, "pyth-on.db*")
 	copied(t, backup, data)
 	a.server = startIn(t, data, nil)
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.server.stop(t)
 
-	// What the message says to do does it.
+	// The instruction in the message works.
 	lose(t, data, "pyth-on.db*")
 	before := must(os.ReadFile(key))(t)
 	anew := startIn(t, data, nil, "--new-database")
@@ -100,7 +100,8 @@ func TestServeFault20ALostDatabaseIsNotStartedOver(t *testing.T) {
 	startIn(t, data, nil).register(t).run(t, "print(42)").prints(t, "42\n")
 }
 
-// A root key that is kept elsewhere may be there before the first start.
+// TestServeFault20ARootKeyFromElsewhere checks that an external root key may exist
+// before the first start.
 func TestServeFault20ARootKeyFromElsewhere(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
@@ -131,8 +132,8 @@ func TestServeFault20ARootKeyFromElsewhere(t *testing.T) {
 	}
 }
 
-// A first start that is killed when the key is made and the database is not, or
-// has nothing in it yet, is no lost database.
+// TestServeFault20AFirstStartThatWasKilledGoesOn kills a first start after the key
+// is made, while the database is missing or empty. That is not a lost database.
 func TestServeFault20AFirstStartThatWasKilledGoesOn(t *testing.T) {
 	t.Parallel()
 	data := dataDir(t)

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// behindNginx starts nginx with exactly what docs/operations.md shows, but for
-// the server's address, and returns its own.
+// behindNginx starts nginx with the configuration in docs/operations.md, with only
+// the server's address changed. It returns a server with nginx's address.
 func behindNginx(t *testing.T, s *server) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
@@ -28,7 +28,7 @@ func behindNginx(t *testing.T, s *server) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// The port is free now; nginx takes none that the kernel chooses.
+	// The port is free now; nginx accepts no port that the kernel chooses.
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	address := listener.Addr().String()
 	listener.Close()
@@ -88,7 +88,7 @@ http {
 	return "http://" + address
 }
 
-// zeros is so many bytes that are 0.
+// zeros reads as this number of zero bytes.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -110,14 +110,14 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 	viaProxy := *a
 	viaProxy.server = &through
 
-	// The files of a program, of the size that may be.
+	// The files of a program, at the maximum size.
 	content := bytes.Repeat([]byte("\xff"), 10*mib-1)
 	viaProxy.execute(t, object{
 		"code":  "import os\nprint(os.path.getsize('f'))",
 		"files": []object{{"path": "f", "content": content, "encoding": "base64"}}, "limits": object{"memoryBytes": 512 * mib},
 	}).prints(t, fmt.Sprintln(len(content)))
 
-	// Files of a session, both ways.
+	// Files of a session, in both directions.
 	session := viaProxy.open(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
 	const size = 200 * mib
 	body := zeros(size)
@@ -142,7 +142,7 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 		t.Errorf("%d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// A whole GiB is the server's to refuse, not nginx's.
+	// The server must refuse a whole GiB, not nginx.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
 	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {
@@ -150,7 +150,7 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 	}
 	res.Body.Close()
 
-	// Events come while the program runs, and closing the connection ends it.
+	// Events arrive while the program runs, and closing the connection ends it.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(

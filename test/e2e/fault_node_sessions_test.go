@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSessionFaultTypeScriptExports runs modules' exports, which scripts may not
-// have.
+// TestSessionFaultTypeScriptExports runs exports of modules, which scripts may not
+// contain.
 func TestSessionFaultTypeScriptExports(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
@@ -59,8 +59,8 @@ func TestSessionFaultTypeScriptExports(t *testing.T) {
 	}
 }
 
-// heavyValues are final values for which there is no memory when they are shown as a
-// whole.
+// heavyValues are final values that do not fit into memory when they are shown
+// completely.
 var heavyValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
@@ -76,8 +76,8 @@ var heavyValues = []string{
 	"Array(1e9)",
 }
 
-// TestSessionFaultENodeMemory shows values that are too large for the memory of the
-// session, and code that takes too much of it.
+// TestSessionFaultENodeMemory shows values that are too large for the session's
+// memory, and code that uses too much of it.
 func TestSessionFaultENodeMemory(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "var kept = 1").ends(t, "succeeded")
@@ -111,7 +111,7 @@ func TestExecuteFaultENodeMemory(t *testing.T) {
 	}
 }
 
-// TestSessionFaultDNodeListeners has programs deal with their own errors.
+// TestSessionFaultDNodeListeners runs programs that handle their own errors.
 func TestSessionFaultDNodeListeners(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -141,7 +141,8 @@ func TestSessionFaultDNodeListeners(t *testing.T) {
 	}
 }
 
-// TestSessionFaultFNodeFrames looks for what is not the program's in what it sees.
+// TestSessionFaultFNodeFrames searches everything that a program sees for frames
+// of the hook.
 func TestSessionFaultFNodeFrames(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
@@ -189,8 +190,8 @@ func TestSessionFaultFNodeFrames(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultFNodeEval has traces tell where eval was called, with a final
-// expression as without.
+// TestExecuteFaultFNodeEval checks that traces show the place of a call of eval,
+// with and without a final expression.
 func TestExecuteFaultFNodeEval(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -209,8 +210,8 @@ func TestExecuteFaultFNodeEval(t *testing.T) {
 	}
 }
 
-// TestSessionFaultCNodeDescriptors has children look for the socket by which
-// programs come.
+// TestSessionFaultCNodeDescriptors checks that child processes do not inherit the
+// socket of the session.
 func TestSessionFaultCNodeDescriptors(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		const open = "const fs = require('fs'), own = fs.readdirSync('/proc/self/fd').filter((f) => { try { return fs.fstatSync(Number(f)).isSocket() } catch { return false } })"
@@ -231,8 +232,8 @@ func TestSessionFaultCNodeDescriptors(t *testing.T) {
 	})
 }
 
-// TestSessionFaultPNodeDeclarations and the test below declare so much that work which
-// is more than linear does not end in time.
+// TestSessionFaultPNodeDeclarations and the test below declare so many names that
+// any work beyond linear time exceeds the time limit.
 func TestSessionFaultPNodeDeclarations(t *testing.T) {
 	inSharedBoth(t, func(t *testing.T, s *session) {
 		for i, code := range declarations() {
@@ -251,7 +252,8 @@ func TestExecuteFaultPNodeDeclarations(t *testing.T) {
 	}
 }
 
-// declarations are programs with as many names as fit into one, or into its memory.
+// declarations are programs with the maximum number of names for one program, or
+// for its memory.
 func declarations() []string {
 	var programs []string
 	for i, d := range []struct {

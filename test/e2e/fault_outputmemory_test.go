@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestExecuteFaultF25OutputFilesNeedNoCopies returns files that take nearly all
-// of a run's memory limit: sending them takes no more of it.
+// TestExecuteFaultF25OutputFilesNeedNoCopies returns files that take nearly all of
+// a run's memory limit. Sending them must need no more memory.
 func TestExecuteFaultF25OutputFilesNeedNoCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// makeTree is a program that makes files.
+// makeTree is a program that creates files.
 const makeTree = `
 import os
 for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt'):
@@ -14,7 +14,7 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// wantedFiles has patterns and what they select in the tree.
+// wantedFiles maps patterns to the files that they select in the tree.
 var wantedFiles = []struct {
 	patterns []string
 	files    string
@@ -54,7 +54,7 @@ func TestExecuteFaultMPatternsSelectWhatTheyName(t *testing.T) {
 	}
 	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
 	for _, name := range []string{"main.py", "./main.py"} {
-		// In a session it is a file like any other.
+		// In a session it is an ordinary file.
 		if x := s.in(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.file(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
 			t.Error(x)
 		}
@@ -79,8 +79,8 @@ func TestExecuteFaultMPatternsThatCannotMatchAreRefused(t *testing.T) {
 	}
 }
 
-// TestFaultF15PatternsTakeLittleTime has patterns that take a matcher which tries
-// one way after the other longer than the universe is old.
+// TestFaultF15PatternsTakeLittleTime uses patterns that would take a backtracking
+// matcher longer than the age of the universe.
 func TestFaultF15PatternsTakeLittleTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -105,8 +105,8 @@ func TestFaultF15PatternsTakeLittleTime(t *testing.T) {
 	}
 }
 
-// TestFaultF15FilesAreLookedForWithinTheTime has more files and patterns than
-// there is time for. The verdict is that of the program.
+// TestFaultF15FilesAreLookedForWithinTheTime uses more files and patterns than fit
+// into the time. The status must be that of the program.
 func TestFaultF15FilesAreLookedForWithinTheTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// takePorts leaves connections that its side has closed first, which wait for a
-// minute by the rules of TCP, and sockets of each kind.
+// takePorts closes connections from its own side first, so that they wait for a
+// minute by the rules of TCP. It also leaves sockets of each kind.
 const takePorts = `
 import os, socket
 for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
@@ -27,7 +27,7 @@ named.bind('\0taken'); named.listen()
 print(os.ttyname(os.openpty()[1]))
 `
 
-// usePorts needs all of them, without SO_REUSEADDR, and looks for traces.
+// usePorts needs all these ports, without SO_REUSEADDR, and searches for traces.
 const usePorts = `
 import os, socket
 for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
@@ -56,8 +56,8 @@ socket.send_fds(a, [b'x'], [s.fileno() for s in held])
 if os.fork() == 0: os._exit(0)
 `
 
-// TestExecuteFault14RunsLeaveNoSockets has runs use the ports of those before
-// them, in a sandbox that is kept.
+// TestExecuteFault14RunsLeaveNoSockets uses the ports of earlier runs in a kept
+// sandbox.
 func TestExecuteFault14RunsLeaveNoSockets(t *testing.T) {
 	s := start(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
@@ -78,8 +78,8 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFault14PortsAreFreeWhenTheirServerIsGone has a run of a session use
-// the port of an earlier one. A server that still runs keeps its port.
+// TestSessionFault14PortsAreFreeWhenTheirServerIsGone uses the port of an earlier
+// run in a session. A server that still runs keeps its port.
 func TestSessionFault14PortsAreFreeWhenTheirServerIsGone(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

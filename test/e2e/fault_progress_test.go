@@ -56,7 +56,7 @@ func TestMakeTestFault26ShowsProgressAndFailures(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, want, out)
 			}
 		}
-		// Colours are for terminals; the last line tells how it ended.
+		// Only terminals get colours. The last line shows the result.
 		if strings.Contains(string(out), "\033") || !regexp.MustCompile(`\nDONE [0-9]+ tests, 1 failure in [0-9.]+s\n$`).Match(out) {
 			t.Errorf("%s: %q", name, out)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// drawing are the files of a matplotlib whose pictures say what was drawn. As the
-// real one, it closes its figures in a handler of atexit.
+// drawing returns the files of a fake matplotlib. Its pictures describe what was
+// drawn. Like the real one, it closes its figures in an atexit handler.
 func drawing() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
@@ -60,7 +60,7 @@ def close(which=None):
 	}
 }
 
-// pictures are the results that figures of drawing give.
+// pictures returns the results for figures of the fake matplotlib.
 func pictures(drawn ...string) forms {
 	shown := forms{}
 	for _, d := range drawn {
@@ -70,7 +70,7 @@ func pictures(drawn ...string) forms {
 	return shown
 }
 
-// figurePrograms are programs with the figures that they show.
+// figurePrograms maps programs to the figures that they show.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -102,7 +102,7 @@ func TestExecuteFaultBFiguresAreTakenAtTheEnd(t *testing.T) {
 			}
 		})
 	}
-	// What is drawn on stays the current figure for what saves it.
+	// The current figure stays the same for code that saves it.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": drawing(), "outputFiles": []string{"f.png"},

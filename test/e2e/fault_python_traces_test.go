@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ours are words that show something of the hook.
+// ours holds words that would reveal the hook.
 var ours = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func showsOurs(text string) string {
@@ -19,7 +19,8 @@ func showsOurs(text string) string {
 	return ""
 }
 
-// Programs look where a hook would be seen: their output has nothing of it.
+// TestExecuteFaultFNothingOfTheHookIsSeen checks the output of programs that look
+// in each place where the hook could be seen.
 func TestExecuteFaultFNothingOfTheHookIsSeen(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -110,7 +111,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// A trace function is told of the program's end as by CPython outside.
+// TestExecuteFaultFATraceSeesTheProgramAlone checks that a trace function sees the
+// program's end as in CPython outside.
 func TestExecuteFaultFATraceSeesTheProgramAlone(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -130,7 +132,8 @@ x + 1`
 	}
 }
 
-// The compiler's warnings come once, as CPython gives them.
+// TestExecuteFaultFWarningsOfTheCompiler checks that the compiler's warnings come
+// once, as from CPython.
 func TestExecuteFaultFWarningsOfTheCompiler(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -160,7 +163,8 @@ func TestExecuteFaultFWarningsOfTheCompiler(t *testing.T) {
 	}
 }
 
-// Files beside main.py have the names of modules that a report needs.
+// TestExecuteFaultKFilesWithNamesOfTheLibrary puts files beside main.py with the
+// names of modules that a report needs.
 func TestExecuteFaultKFilesWithNamesOfTheLibrary(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -185,7 +189,7 @@ func TestExecuteFaultKFilesWithNamesOfTheLibrary(t *testing.T) {
 			})
 		}
 	}
-	// The program's own import gets the file, before and after.
+	// The program's own import gets the file, before and after the report.
 	x := a.execute(t, object{
 		"files": []object{{"path": "token.py", "content": "MINE = 1"}, {"path": "json.py", "content": "MINE = 2"}},
 		"code": `
@@ -203,7 +207,8 @@ raise KeyError(1)`,
 	}
 }
 
-// A user's file is kept whatever its name.
+// TestExecuteFaultKFilesWithNamesOfTheRunner checks that a user's file is kept
+// whatever its name.
 func TestExecuteFaultKFilesWithNamesOfTheRunner(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -228,7 +233,8 @@ func TestExecuteFaultKFilesWithNamesOfTheRunner(t *testing.T) {
 
 func pythonText(s string) string { return "'" + s + "'" }
 
-// An exception may answer anything; its name and line are told all the same.
+// TestExecuteFaultDReportsOddExceptions uses exceptions whose methods return
+// anything. Their names and lines are reported all the same.
 func TestExecuteFaultDReportsOddExceptions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -269,8 +275,9 @@ func TestExecuteFaultDReportsOddExceptions(t *testing.T) {
 	}
 }
 
-// Work before and after a program grows with its size, and no faster. What each
-// takes as much of memory as an interpreter alone, which has the same limit.
+// TestExecuteFaultPLargePrograms checks that the work before and after a program
+// grows linearly with its size. Its memory is compared with an interpreter alone
+// that has the same limit.
 func TestExecuteFaultPLargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -299,7 +306,8 @@ func TestExecuteFaultPLargePrograms(t *testing.T) {
 	}
 }
 
-// Python finds the libraries of the image by their names.
+// TestExecuteFaultQLibrariesAreFound checks that Python finds the image's
+// libraries by their names.
 func TestExecuteFaultQLibrariesAreFound(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// plain are results that have text alone.
+// plain returns results that have text only.
 func plain(texts ...string) forms {
 	shown := forms{}
 	for _, text := range texts {
@@ -17,12 +17,12 @@ func plain(texts ...string) forms {
 	return shown
 }
 
-// valuePrograms are programs that succeed, with what they show.
+// valuePrograms maps successful programs to the values that they show.
 var valuePrograms = map[string]struct {
 	code string
 	want []string
 }{
-	// B: a warning of the compiler changes nothing.
+	// B: a compiler warning changes nothing.
 	"B of an unknown escape":      {"s = '\\.'\ns", []string{`'\\.'`}},
 	"B of a comparison":           {"x = 1\nx is 1", []string{"True"}},
 	"B of a call of text":         {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
@@ -30,7 +30,7 @@ var valuePrograms = map[string]struct {
 	"B of a large program":        {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
 	"B of a large one, by a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
 
-	// E: whatever showing a value does, the program succeeds.
+	// E: the program succeeds, whatever happens while its value is shown.
 	"E that exits":                  {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
 	"E that exits by exit()":        {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 	"E that is interrupted":         {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
@@ -46,7 +46,7 @@ var valuePrograms = map[string]struct {
 	"E that clears the globals":     {"class C:\n    def __repr__(self):\n        globals().clear()\n        return 'C'\nC()", []string{"C"}},
 	"E of too many digits":          {"7 ** 9999", []string{"<int: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit>"}},
 
-	// I: the value that a notebook shows.
+	// I: the value that a notebook would show.
 	"I after a semicolon in text":  {"'a;b'", []string{"'a;b'"}},
 	"I after one in a comment":     {"1  # a;\n# b;\n", []string{"1"}},
 	"I behind another statement":   {"x = 1; x + 1", []string{"2"}},
@@ -61,7 +61,7 @@ var valuePrograms = map[string]struct {
 	"I of the globals":             {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
 	"I of several in parentheses":  {"print(1), 5", []string{"(None, 5)"}},
 
-	// J: forms that an object makes up are not its own.
+	// J: forms that an object invents are not shown.
 	"J of a mock":             {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
 	"J of a mock by a class":  {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
 	"J of a module":           {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
@@ -70,13 +70,13 @@ var valuePrograms = map[string]struct {
 	"J of what answers names": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// close ends the session: a user may have a few at a time.
+// close ends the session, because a user may have only a few.
 func (s *session) close(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
 }
 
-// isShown checks a program's end and what it shows.
+// isShown checks a program's end and the values that it shows.
 func isShown(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -109,7 +109,7 @@ func TestSessionFaultBEIJValues(t *testing.T) {
 	server := sharedServer(t)
 	for name, c := range valuePrograms {
 		if name == "E that needs too much memory" || name == "I of the globals" {
-			continue // A session's limit is that of its life; its globals have more.
+			continue // A session's limit covers its whole life; its globals use more.
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +121,8 @@ func TestSessionFaultBEIJValues(t *testing.T) {
 	}
 }
 
-// A value's text is cut without the whole of it being made.
+// TestExecuteFaultELargeValues checks that a value's text is cut before the whole
+// text is made.
 func TestExecuteFaultELargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -147,7 +148,7 @@ func TestExecuteFaultELargeValues(t *testing.T) {
 			}
 		})
 	}
-	// What is short enough is as repr has it.
+	// Short values are shown exactly as repr shows them.
 	const code = `
 class C:
     def __repr__(self): return "C()"
@@ -166,7 +167,8 @@ x`
 	}
 }
 
-// Showing a value ends ahead of the run's time.
+// TestExecuteFaultEShowingIsBoundedInTime checks that showing a value ends before
+// the run's time.
 func TestExecuteFaultEShowingIsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -195,7 +197,7 @@ C()`})
 	}
 }
 
-// What shows a value is not there for programs that look.
+// TestExecuteFaultEAChildShowsNothing checks that a forked child shows no value.
 func TestExecuteFaultEAChildShowsNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -16,7 +16,7 @@ type runner struct {
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// runners are single runs and sessions in each language, with the secrets.
+// runners returns single runs and sessions in each language, with the secrets.
 func runners(t *testing.T, a *account) []runner {
 	var all []runner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -48,7 +48,8 @@ func runners(t *testing.T, a *account) []runner {
 	return all
 }
 
-// shows reports which part of a value, of so many characters, an answer has.
+// shows returns the part of a value, with this number of characters, that an
+// answer contains.
 func shows(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
@@ -58,7 +59,8 @@ func shows(answer []byte, value string, length int) string {
 	return ""
 }
 
-// What is cut is searched for values before, or at the cut.
+// TestExecuteFaultF09CutsHideNoPartOfAValue checks that output is searched for
+// values before it is cut, or at the cut.
 func TestExecuteFaultF09CutsHideNoPartOfAValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -95,7 +97,8 @@ func TestExecuteFaultF09CutsHideNoPartOfAValue(t *testing.T) {
 	}
 }
 
-// A session knows the values that it was given to its end.
+// TestSessionFaultF10OldValuesAreReplaced checks that a session redacts every
+// value that it was ever given.
 func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -120,14 +123,14 @@ func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
-			// Also if the run is given none.
+			// Also if the run gets no secrets.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
 			if part := shows(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
-	// What is kept is bounded.
+	// The number of kept values is limited.
 	s := a.open(t, object{"language": "python"})
 	for i := range 5 {
 		a.secret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -143,7 +146,8 @@ func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
 	}
 }
 
-// Programs write values in the forms of docs/secrets.md, to all that is returned.
+// TestExecuteFaultF11EveryFormIsReplaced writes values in the forms of
+// docs/secrets.md to every returned output.
 func TestExecuteFaultF11EveryFormIsReplaced(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -200,7 +204,7 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// What is left of any form would be long.
+			// A rest of any form would be long.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
@@ -217,14 +221,14 @@ raise ValueError('\n'.join(forms))
 	}
 }
 
-// leftOf is a value in forms in which parts of it could be left.
+// leftOf returns a value in forms that could be redacted only in part.
 func leftOf(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// A stream shows no more than an answer does, however the program's writes are
-// split.
+// TestExecuteFaultF11SplitsOfAStreamHideNothing checks that a stream shows no more
+// than an answer, however the program splits its writes.
 func TestExecuteFaultF11SplitsOfAStreamHideNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -257,7 +261,8 @@ for i in range(60):
 	}
 }
 
-// Redaction takes a time that is linear in the output.
+// TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle checks that redaction
+// takes linear time in the size of the output.
 func TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -290,7 +295,8 @@ func TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle(t *testing.T) {
 	}
 }
 
-// All that is text is redacted, whatever its type.
+// TestExecuteFaultF26NamesAndAllTextsAreRedacted checks that all text is redacted,
+// whatever its type.
 func TestExecuteFaultF26NamesAndAllTextsAreRedacted(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -337,7 +343,8 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 }
 
 // TestSessionFaultF10DeletedSecretsAreNoLongerGiven deletes a secret that a
-// session names: its runs go on without, and still show nothing of the value.
+// session names. Its later runs do not get the secret, and still show nothing of
+// the value.
 func TestSessionFaultF10DeletedSecretsAreNoLongerGiven(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// Each program prints the same in a session as in a file, but for the name of
-// the file. follow checks that nothing of ours is shown.
+// TestSessionFaultFFramesAreThoseOfAFile checks that each program prints the same
+// in a session as in a file, apart from the file's name. follow checks that
+// nothing of the hook is shown.
 func TestSessionFaultFFramesAreThoseOfAFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -86,8 +86,8 @@ func TestSessionFaultDTheRunnerSurvivesTheProgram(t *testing.T) {
 	})
 }
 
-// deepLoops is the head of so many loops in each other, in as many lines, with
-// the indentation of what is in the last.
+// deepLoops returns the heads of n nested loops, one a line, and the indentation
+// of the innermost body.
 func deepLoops(n int) string {
 	code, indent := "", ""
 	for range n {

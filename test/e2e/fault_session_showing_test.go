@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Showing a value takes a part of the memory and time that are left, and does not
-// end the session.
+// TestSessionFaultEShowingIsBounded checks that showing a value uses only a part
+// of the remaining memory and time, and does not end the session.
 func TestSessionFaultEShowingIsBounded(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -37,8 +37,8 @@ func TestSessionFaultEShowingIsBounded(t *testing.T) {
 	}
 }
 
-// A large program is compiled in no more memory than CPython needs, and behaves as
-// a small one does.
+// TestSessionFaultELargePrograms checks that a large program compiles in no more
+// memory than CPython needs, and behaves like a small one.
 func TestSessionFaultELargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -100,7 +100,8 @@ func TestSessionFaultELargePrograms(t *testing.T) {
 	})
 }
 
-// What is destroyed after a run has the frames that it has in a file.
+// TestSessionFaultFDestructorsSeeNothingOfOurs checks that destructors after a run
+// have the same frames as in a file.
 func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

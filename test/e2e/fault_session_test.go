@@ -5,18 +5,18 @@ import (
 	"testing"
 )
 
-// step is one run of a session and what it must do.
+// step describes one run of a session and its expected result.
 type step struct {
 	code string
 	// request has further fields of the request.
 	request object
-	// stdout is what the run prints, stderr a part of what it prints there.
+	// stdout is the whole output of the run, stderr a part of its error output.
 	stdout, stderr string
-	// exit is the exit code; 0 is a run that succeeds.
+	// exit is the exit code; 0 means that the run succeeds.
 	exit int
 	// raises is the name of the error.
 	raises string
-	// line is that of the error, if it is to be checked.
+	// line is the line of the error, or 0 if it is not checked.
 	line int
 	// shows is the text of the only result.
 	shows string

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Signals that other servers reload or rotate their logs on neither end this one
-// nor its programs.
+// TestServeFault18SignalsThatDoNotEndTheServer sends the signals with which other
+// servers reload or rotate their logs. They must end neither the server nor its
+// programs.
 func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -46,7 +47,8 @@ func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
 	}
 }
 
-// A server whose log nobody reads any more goes on serving.
+// TestServeFault18AClosedLogDoesNotEndTheServer checks that a server still serves
+// when nobody reads its log.
 func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	t.Parallel()
 	r, w := must2(os.Pipe())(t)
@@ -66,7 +68,7 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	go log.follow(r)
 	eventually(t, "the server serves", func() bool { return strings.Contains(log.String(), "msg=serving") })
 	_ = r.Close()
-	for range 3 { // Each request is a line of the log.
+	for range 3 { // Each request writes a line to the log.
 		s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -82,8 +84,9 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	}
 }
 
-// SIGQUIT is for reports of faults: it ends the server at once, not with success,
-// and shows what it was doing. The next start is well.
+// TestServeFault18QuitShowsWhatTheServerDoes sends SIGQUIT, which is for fault
+// reports. It ends the server at once with a failure, and prints what the server
+// was doing. The next start must work.
 func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -108,7 +111,7 @@ func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// must2 is must for two values.
+// must2 works like must for two values.
 func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 	return func(t testing.TB) (A, B) {
 		t.Helper()

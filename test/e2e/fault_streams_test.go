@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// namedStreams are programs that open their standard streams by name. Each
-// prints what it has read in capitals, and "err" to standard error.
+// namedStreams are programs that open their standard streams by name. Each prints
+// its input in capitals, and "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `
 with open('/dev/stdin') as f, open('/dev/stdout', 'w') as o, open('/dev/stderr', 'w') as e:
@@ -112,8 +112,8 @@ func TestSessionFaultAStreamsOpenByName(t *testing.T) {
 	}
 }
 
-// TestAttackFaultAStreamsAreThoseOfTheRun has a program look for the streams of
-// others by the names that it may use now.
+// TestAttackFaultAStreamsAreThoseOfTheRun runs a program that searches for the
+// streams of other runs by the permitted names.
 func TestAttackFaultAStreamsAreThoseOfTheRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -11,10 +11,10 @@ func inTypeScript(code string, more object) object {
 	return request
 }
 
-// legacyDecorators is a tsconfig.json with comments, as these have.
+// legacyDecorators is a tsconfig.json with comments, as is usual for these files.
 var legacyDecorators = object{"path": "tsconfig.json", "content": "{\n  // as frameworks want it\n  \"compilerOptions\": {\"experimentalDecorators\": true,},\n}"}
 
-// wholeTypeScript are programs that print or show "ok", by what they need.
+// wholeTypeScript maps language features to programs that print or show "ok".
 var wholeTypeScript = map[string]string{
 	"enum":                  "enum E { A = 'ok', B = 'no' }\nE.A",
 	"const enum":            "const enum E { A = 1, B = A << 1 }\nE.B === 2 ? 'ok' : 'no'",
@@ -35,7 +35,7 @@ var wholeTypeScript = map[string]string{
 	"an e-mail in a string": "const mail: string = 'a@b.example';\nmail.length > 3 ? 'ok' : 'no'",
 }
 
-// TestExecuteFaultTypeScriptWhole runs what Node does not strip.
+// TestExecuteFaultTypeScriptWhole runs syntax that Node does not strip.
 func TestExecuteFaultTypeScriptWhole(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -55,7 +55,7 @@ func TestExecuteFaultTypeScriptWhole(t *testing.T) {
 	a.execute(t, inTypeScript("const { Kind } = require('./lib/kind.ts');\nKind.B", object{"files": files, "limits": object{"processes": 1}})).ends(t, "succeeded").shows(t, "1")
 }
 
-// TestExecuteFaultTypeScriptPlaces checks the places that errors have.
+// TestExecuteFaultTypeScriptPlaces checks the positions of errors.
 func TestExecuteFaultTypeScriptPlaces(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -29,11 +29,11 @@ func usersCreate(t *testing.T, password string, args ...string) (stdout, stderr 
 	return out.String(), errs.String(), err == nil
 }
 
-// created is what --json shows.
+// created holds the output of --json.
 type created struct{ ID, Email, CreatedAt, APIKey string }
 
-// checkCreated checks that the account works, and that the audit log tells how
-// it was made.
+// checkCreated checks that the account works, and that the audit log says how it
+// was created.
 func (s *server) checkCreated(t *testing.T, c created, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
@@ -54,7 +54,7 @@ func (s *server) checkCreated(t *testing.T, c created, password string) {
 
 func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	t.Parallel()
-	// A directory whose path is longer than an address of a socket may be.
+	// The directory's path is longer than a socket address may be.
 	data := filepath.Join(dataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 		t.Errorf("it says that there is no account: %s", s.log)
 	}
 	s.checkCreated(t, first, "pässwörd of the first")
-	// Beside it, several at once, while it writes to its log.
+	// While the server runs, several in parallel, during writes to its log.
 	all := make([]created, 4)
 	var wg sync.WaitGroup
 	for i := range all {
@@ -101,7 +101,8 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
 		t.Error("the log has a password or a key")
 	}
-	// Killed, it leaves its socket; the command does without, and so does the next.
+	// A killed server leaves its socket. The command and the next server must cope
+	// with that.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
 	s = startIn(t, data, nil, "--registration=closed")
@@ -146,14 +147,15 @@ func TestUsersCreateFault19RefusesWhatRegistrationRefuses(t *testing.T) {
 	if out, errs, ok := usersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
-	// A closed server that is somebody's already says nothing.
+	// A server that is closed to registration and already has a user prints no hint.
 	s.stop(t)
 	if again := startIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
 	}
 }
 
-// An ordinary user's server is in a namespace of its own; the command is not.
+// TestUsersCreateFault19ForAnOrdinaryUser checks a server in its own user
+// namespace. The command runs outside of it.
 func TestUsersCreateFault19ForAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -170,14 +172,15 @@ func TestUsersCreateFault19ForAnOrdinaryUser(t *testing.T) {
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
-		// The server could not use files that root makes now.
+		// The server could not use files that root creates now.
 		if out, errs, ok := usersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run this as that user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// The terminal asks twice, and shows nothing of what is typed.
+// TestUsersCreateFault19AsksOnATerminal checks that the command asks twice and
+// shows nothing of the typed password.
 func TestUsersCreateFault19AsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -227,8 +230,8 @@ func TestUsersCreateFault19AsksOnATerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal makes a terminal: what a person sees and types, and the device
-// that a program has.
+// pseudoTerminal opens a terminal: the person's side, and the device for a
+// program.
 func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	t.Helper()
 	terminal = must(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))(t)
@@ -240,7 +243,8 @@ func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	return terminal, must(os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0))(t)
 }
 
-// The socket is for the server's user: its directory lets nobody else in.
+// TestUsersCreateFault19TheSocketIsPrivate checks that only the server's user can
+// enter the socket's directory.
 func TestUsersCreateFault19TheSocketIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -250,6 +254,6 @@ func TestUsersCreateFault19TheSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// And it is not served to the network.
+	// The network cannot reach it either.
 	s.callWith(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// generation is what the server answers.
+// generation holds the server's answer.
 type generation struct {
 	ID, Language, Code, Explanation, Model string
 	Attempts                               []struct {
@@ -31,7 +31,7 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// model starts a server of the Messages API that answers by the steps.
+// model starts a server of the Messages API that answers with the steps.
 func model(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
@@ -39,7 +39,7 @@ func model(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	return s
 }
 
-// keyFile is a file with the key of the model's server.
+// keyFile writes a file with the key for the model's server.
 func keyFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -49,7 +49,7 @@ func keyFile(t testing.TB) string {
 	return path
 }
 
-// asking are the flags by which a server asks the model.
+// asking returns the flags with which a server uses the model.
 func asking(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + keyFile(t)}, more...)
 }
@@ -61,7 +61,7 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// sent is all that the model was sent.
+// sent returns all requests that the model received.
 func sent(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
@@ -190,7 +190,8 @@ func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
 	}
 }
 
-// No value of a secret is sent to the model, even where all output shows it.
+// TestGenerateSendsNoSecret checks that no secret value is sent to the model,
+// even if all output contains it.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := model(t)
@@ -321,7 +322,7 @@ func TestGenerateEndsWithItsConnection(t *testing.T) {
 			if c.until != "stdout" {
 				eventually(t, "the call of the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The only place is free again.
+			// The only place in the queue is free again.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("%d requests", got-before)
@@ -356,12 +357,12 @@ func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
 	}
 	m.Script(claudetest.Program("x", "1"))
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "model": "claude-none"}).refused(t, 400, "invalid_request")
-	// A program that failed is shown though the model fails then.
+	// A failed program is shown even if the model fails afterwards.
 	m.Script(claudetest.Program("x", "1/0"), claudetest.Refusal())
 	if g := a.generate(t, object{"prompt": "x"}); len(g.Attempts) != 1 || g.Stopped == nil || g.Stopped.Code != "llm_failed" {
 		t.Errorf("got %+v", g)
 	}
-	// A stream that has begun tells it in an event.
+	// A stream that has begun reports it in an event.
 	m.Script(claudetest.BreakOff(`{"explanation":"It`, "overloaded_error", "Overloaded"))
 	stream := a.streamOf(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
 	var last event
@@ -391,7 +392,7 @@ func TestGenerateWithoutAKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// Where there is no cgroup the limits are what degrades it.
+	// Without a cgroup, the missing limits degrade it.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}

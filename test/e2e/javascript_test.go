@@ -91,7 +91,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	}
 }
 
-// nodeBinary is the Node that the sandboxes have.
+// nodeBinary returns the path of the Node in the sandboxes.
 func nodeBinary(t testing.TB) string {
 	t.Helper()
 	if own := os.Getenv("PYTH_ON_NODE"); own != "" {
@@ -104,7 +104,7 @@ func nodeBinary(t testing.TB) string {
 	return fetched[0]
 }
 
-// fetchedNode is what the first run has fetched.
+// fetchedNode returns the files that the first run has downloaded.
 func fetchedNode(t testing.TB) []string {
 	t.Helper()
 	return must(filepath.Glob(filepath.Join(imageDir, "node-*")))(t)

@@ -16,7 +16,7 @@ import (
 	_ "modernc.org/sqlite" // The database's driver.
 )
 
-// rotate starts a rotation of the root key beside the server.
+// rotate returns the command that rotates the root key while the server runs.
 func (s *server) rotate(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
@@ -34,7 +34,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 		accounts[i].secret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
-	// All the while users come, store secrets and use them.
+	// Meanwhile users register, store secrets and use them.
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -66,7 +66,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 		}
 	})
 	killed := 0
-	// Where in the rotation the signal comes differs from kill to kill.
+	// The moment of the signal differs from kill to kill.
 	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		cmd := s.rotate(t)
 		if err := cmd.Start(); err != nil {
@@ -98,7 +98,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 		for a, value := range acknowledged {
 			reads(t, a, value)
 		}
-		// Tokens are valid still, and login returns the first key.
+		// Tokens are still valid, and login returns the first key.
 		for _, a := range accounts[:2] {
 			s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {
@@ -123,14 +123,14 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 	t.Logf("%d rotations were killed, %d users came meanwhile", killed, len(acknowledged))
 }
 
-// reads checks that a run of the account is given the value.
+// reads checks that a run of the account gets the value.
 func reads(t testing.TB, a *account, value string) {
 	t.Helper()
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesWhatAKillLeft leaves the temporary files of rotations that
-// were killed. Each holds root keys.
+// TestKeysRotateRemovesWhatAKillLeft leaves the temporary files of killed
+// rotations, which hold root keys. The next rotation must remove them.
 func TestKeysRotateRemovesWhatAKillLeft(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -183,8 +183,8 @@ func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
 				t.Error("there is a file of the key as well")
 			}
-			// This process has it in its environment, and its value is not the canary:
-			// what the servers were started with is.
+			// This process has the variable in its environment, with another value than the
+			// canary. The servers were started with the canary.
 			for _, pid := range append(s.sandboxes(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
@@ -227,7 +227,7 @@ func TestKeysVerifyFindsADamagedSecret(t *testing.T) {
 	}
 	s = startIn(t, s.data, nil)
 	a.server = s
-	// Attack 102: it is refused, and others serve.
+	// Attack 102: the account is refused, and others work.
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.secret(t, "BAD", "anew")
@@ -244,7 +244,7 @@ func TestKeysRotateNeedsADatabase(t *testing.T) {
 	}
 }
 
-// damage changes the database behind the server's back.
+// damage changes the database without the server's knowledge.
 func damage(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)

@@ -15,11 +15,11 @@ import (
 	"testing"
 )
 
-// warm is how many sandboxes wait in a server with the default settings: two for
-// Python and one for Node.
+// warm is the number of warm sandboxes of a server with the default settings: two
+// for Python and one for Node.
 const warm = 3
 
-// footprint is what a server takes of the host.
+// footprint counts the host resources of a server.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }
@@ -38,14 +38,14 @@ func (s *server) footprint(t testing.TB) footprint {
 	}
 }
 
-// fills waits until the pool is as full as it gets.
+// fills waits until the pool is full.
 func (s *server) fills(t testing.TB) {
 	t.Helper()
 	eventually(t, "the pool is full", func() bool { return s.quiet(t) && len(s.sandboxes()) >= warm })
 }
 
-// quiet is whether nothing happens in the pool, and as many sandboxes live as
-// it knows of.
+// quiet reports whether nothing happens in the pool, and the number of live
+// sandboxes is the number that it knows.
 func (s *server) quiet(t testing.TB) bool {
 	t.Helper()
 	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
@@ -55,8 +55,8 @@ func (s *server) quiet(t testing.TB) bool {
 	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxes())
 }
 
-// What each further sandbox takes of the server; the files of its cgroup only
-// where it has one.
+// Resources of the server for each further sandbox. The cgroup's files count only
+// if it has one.
 const (
 	sandboxDescriptors = 5
 	cgroupDescriptors  = 4
@@ -64,8 +64,8 @@ const (
 	sandboxFiles       = 3
 )
 
-// settles waits until the server takes no more than before, but for sandboxes
-// that wait for their user's next program.
+// settles waits until the server uses no more than before. Sandboxes that wait for
+// their user's next program are excepted.
 func (s *server) settles(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -76,7 +76,7 @@ func (s *server) settles(t testing.TB, before footprint) {
 	}()
 	eventually(t, "the server returns to its footprint", func() bool {
 		if !s.quiet(t) {
-			return false // Spares the costly rest.
+			return false // Skips the costly checks below.
 		}
 		now = s.footprint(t)
 		more := now.sandboxes - before.sandboxes
@@ -92,7 +92,7 @@ func (s *server) settles(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxes lists the processes that hold one sandbox each.
+// sandboxes lists the processes that contain one sandbox each.
 func (s *server) sandboxes() []int {
 	var found []int
 	for _, pid := range processesMentioning(s.data) {
@@ -104,7 +104,7 @@ func (s *server) sandboxes() []int {
 	return found
 }
 
-// servingPid is the process that serves: the one started, or, for an ordinary
+// servingPid returns the process that serves: the started one, or, for an ordinary
 // user, its child in a user namespace.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
@@ -118,7 +118,7 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// processesMentioning lists processes but the server that have the text in
+// processesMentioning lists the processes, except the server, with the text in
 // their arguments.
 func processesMentioning(text string) []int {
 	var found []int
@@ -136,7 +136,7 @@ func processesMentioning(text string) []int {
 // cgroups lists the groups of the server's sandboxes.
 func (s *server) cgroups() []string {
 	var found []string
-	// The name is the server's own way to tell its groups from others'.
+	// The server tells its own groups from others by this name.
 	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
 	name := "pyth-on-" + hex.EncodeToString(id[:6])
 	for _, below := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
@@ -146,13 +146,13 @@ func (s *server) cgroups() []string {
 	return found
 }
 
-// goroutines asks the server.
+// goroutines returns the server's number of goroutines.
 func (s *server) goroutines(t testing.TB) int {
 	t.Helper()
 	return int(s.metric(t, "go_goroutines"))
 }
 
-// metric is the value of a metric without labels.
+// metric returns the value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -167,8 +167,9 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// descriptors counts what the process has open, but for the database's files:
-// their connections are made when they are first needed, and bounded.
+// descriptors counts the open descriptors of the process, without those of the
+// database. The number of database connections is limited, and they open on first
+// use.
 func descriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -180,7 +181,7 @@ func descriptors(pid int) int {
 	return n
 }
 
-// mounts counts the mounts of the host, without the disks that tests make.
+// mounts counts the mounts of the host, without the disks that tests mount.
 func mounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")
@@ -192,7 +193,7 @@ func mounts() int {
 	return n
 }
 
-// files counts what is below the directory, but for the database's own files.
+// files counts the files below the directory, without those of the database.
 func files(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// fetches is a program that asks for each URL by the proxy and prints what
-// came of it. Local addresses too go by the proxy.
+// fetches is a program that requests each URL by the proxy and prints the results.
+// Requests to local addresses use the proxy too.
 const fetches = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
@@ -39,7 +39,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// fetch runs fetches with what may be reached.
+// fetch runs fetches with the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchIn(t, "python", allow, urls...)
@@ -58,7 +58,7 @@ func (a *account) fetchIn(t testing.TB, language string, allow []string, urls ..
 	return a.execute(t, request)
 }
 
-// hello is a web server of this machine that says what was asked for.
+// hello starts a web server on this machine that repeats the request.
 func hello(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {

@@ -17,7 +17,7 @@ import (
 
 const packagesPath = "/api/v1/packages"
 
-// packageInfo is what is told of a package.
+// packageInfo describes an installed package.
 type packageInfo struct {
 	Name, Version, Requirement, Language, InstalledAt string
 	Direct                                            bool
@@ -26,8 +26,8 @@ type packageInfo struct {
 
 type packageList struct{ Packages []packageInfo }
 
-// names are those of the packages with their versions, those in parentheses that
-// only others need.
+// String returns the names of the packages with their versions. Dependencies are
+// in parentheses.
 func (l packageList) String() string {
 	var all []string
 	for _, p := range l.Packages {
@@ -62,7 +62,7 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// family are packages that need each other.
+// family returns packages that depend on each other.
 func family() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
@@ -95,7 +95,7 @@ func TestPackagesOfPython(t *testing.T) {
 	}
 	s.call(t, a, "POST", packagesPath, object{"package": "setuptools"}).want(t, 200, &p)
 	a.run(t, "import setuptools, importlib.metadata as m\nprint(m.version('setuptools') == setuptools.__version__, setuptools.__cached__.endswith('.cpython-314.pyc'), __import__('os').path.exists(setuptools.__cached__))").prints(t, "True True True\n")
-	// What a program starts has them, too, and so has a sub-interpreter.
+	// Child processes and sub-interpreters have the packages too.
 	a.run(t, "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import setuptools; print(1)'], text=True), end='')").prints(t, "1\n")
 	a.run(t, "from concurrent import interpreters\ni = interpreters.create()\ni.exec('import setuptools; print(1)')").prints(t, "1\n")
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('setuptools'))").prints(t, "None\n")
@@ -104,7 +104,7 @@ func TestPackagesOfPython(t *testing.T) {
 	a.run(t, "import fast, pip, wheel\nprint(fast.answer(), pip.__version__)").prints(t, "42 23.0.1\n")
 	a.execute(t, object{"code": "import fast\nprint(fast.answer())", "isolation": "execution"}).prints(t, "42\n")
 
-	// Dependencies come along, and go with the last that needs them.
+	// Dependencies are installed, and removed with the last package that needs them.
 	a.set(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
@@ -120,7 +120,7 @@ func TestPackagesOfPython(t *testing.T) {
 	a.packages(t).want(t, "base-lib 2.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib<2"}).want(t, 200, &p)
 	a.packages(t).want(t, "base-lib 1.5")
-	// Others stay as they are if they can, and change if they must.
+	// Other packages keep their versions if possible, and change if they must.
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
 	a.packages(t).want(t, "base-lib 1.0, likes-one 1.0")
@@ -132,7 +132,7 @@ func TestPackagesOfPython(t *testing.T) {
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// version is a package of the index with its version.
+// version returns a package of the index with its version.
 func version(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
@@ -153,7 +153,7 @@ func TestPackagesOfJavaScript(t *testing.T) {
 	}
 	a.execute(t, object{"language": "javascript", "code": "const _ = require('lodash')\nconst { z } = require('zod')\nconsole.log(_.chunk([1, 2, 3], 2), z.number().safeParse('x').success)"}).prints(t, "[ [ 1, 2 ], [ 3 ] ] false\n")
 	a.execute(t, object{"language": "typescript", "code": "import { sha256 } from '@noble/hashes/sha2.js'\nimport _ from 'lodash'\nconst n: number = _.sum([40, 2])\nconsole.log(n, Buffer.from(sha256(new Uint8Array())).toString('hex').slice(0, 8))"}).prints(t, "42 e3b0c442\n")
-	// One with dependencies of its own, of which some come in two versions.
+	// A package with dependencies, some of which are installed in two versions.
 	s.call(t, a, "PUT", packagesPath, object{"language": "typescript", "packages": []string{"chalk@2", "string-width@4", "wrap-ansi@7"}}).want(t, 200, &l)
 	indirect := slices.ContainsFunc(l.Packages, func(p packageInfo) bool { return p.Name == "ansi-styles" && !p.Direct && p.Requirement == "" })
 	if !indirect {
@@ -165,7 +165,7 @@ func TestPackagesOfJavaScript(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "@noble/hashes"}).want(t, 201, nil)
 	s.call(t, a, "DELETE", packagesPath+"/@noble%2Fhashes?language=javascript", nil).want(t, 204, nil)
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "lodash@999"}).refused(t, 409, "unsatisfiable")
-	// Python's list is another one.
+	// Python has a separate list.
 	a.run(t, "print(1)").prints(t, "1\n")
 	session := a.open(t, object{"language": "javascript"})
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{}}).want(t, 200, nil)
@@ -212,7 +212,7 @@ func TestPackagesHideThePasswordOfAnIndex(t *testing.T) {
 	s := start(t, x.Flag(), "--python-index-credentials-file="+file)
 	a := s.register(t)
 	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
-	// A user's program does not get to the index, whatever it asks for.
+	// A user's program cannot reach the index, whatever it requests.
 	for _, rule := range []string{"packages:x", "packages.internal", strings.TrimPrefix(x.URL, "http://")} {
 		answer := s.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, urllib.request as u\ntry: print(u.urlopen('http://packages.internal/simple/base-lib/').status)\nexcept Exception as e: print('no')", "network": object{"allow": []string{rule}}})
 		if answer.status == 200 && !strings.Contains(string(answer.body), `"stdout":"no\n"`) {
@@ -247,7 +247,7 @@ func TestPackagesDoNotChangeWhenTheIndexFails(t *testing.T) {
 		fmt.Sprint(log.Entries[1].Details) != "map[added:[base-lib 1.0] language:python removed:[]]" {
 		t.Errorf("taken down was %+v", log.Entries)
 	}
-	// What is here already needs no index.
+	// Packages that are already installed need no index.
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
 }
 
@@ -259,7 +259,7 @@ func TestPackagesComeBackFromTheLock(t *testing.T) {
 	a := s.register(t)
 	a.set(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
-	// As on another machine, with a newer release in the index.
+	// The state of another machine, with a newer release in the index.
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 	a := s.register(t)
 	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
-	// fetched waits until so many wheels were sent, and another is asked for.
+	// fetched waits for the request after this number of wheels.
 	fetched := func(n int) func(chan struct{}) {
 		return func(release chan struct{}) {
 			for range n {
@@ -288,7 +288,7 @@ func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 			<-x.Holding
 		}
 	}
-	// made waits until there is one more file in the directory.
+	// made waits for one more file in the directory.
 	made := func(dir string) func(chan struct{}) {
 		return func(release chan struct{}) {
 			before := count(dir)
@@ -322,7 +322,7 @@ func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 		case got == "base-lib 1.0":
 			a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 		case i >= 3 && got == fmt.Sprintf("(%s 1), %s 1", needed, slow):
-			// It was done before it was killed.
+			// It was complete before the kill.
 			a.run(t, "import "+slow).prints(t, "")
 			a.set(t, "base-lib==1.0")
 		default:
@@ -341,8 +341,9 @@ func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
 }
 
-// What generated code lacks is installed for good if the request allows it,
-// and then the same code runs, without the model being asked again.
+// TestGeneratedCodeGetsItsPackages checks that missing packages of generated code
+// are installed permanently if the request allows it. Then the same code runs,
+// without another request to the model.
 func TestGeneratedCodeGetsItsPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, family()...)

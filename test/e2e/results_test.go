@@ -7,10 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms are the rich values of a run.
+// forms holds the rich values of a run.
 type forms = []map[string]any
 
-// pyplot is a module that shows figures as matplotlib's does.
+// pyplot is a module that shows figures like matplotlib's pyplot.
 const pyplot = `
 class Figure:
     def __init__(self, number):
@@ -152,8 +152,8 @@ func TestResultsCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// What a program prints is never taken for a result, and what it writes where
-// results come from has no effect on anything else: attack 60.
+// TestAttack060ForgedResultsHaveNoOtherEffect checks attack 60: printed text is
+// never taken for a result, and forged results have no effect on anything else.
 func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -14,9 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianRuntime is a root file system of Debian's packages. It is made once, and
-// kept from one run of the tests to the next where TEST_RUNTIMES names a
-// directory for it.
+// debianRuntime is a custom image of Debian's packages. It is built once. If
+// TEST_RUNTIMES names a directory, it is kept there for later test runs.
 type debianRuntime struct {
 	name, packages, exclude string
 
@@ -36,7 +35,7 @@ func ofDebian(name, packages, exclude string) *debianRuntime {
 				return "", &failedCommand{err, out}
 			}
 		}
-		// The image is made once, too: servers find it beside the others.
+		// The image is also built once: servers find it beside the others.
 		try := exec.Command(binary, "run", "--node=off", "--cache-dir", imageDir, "--runtime", file, "-")
 		try.Stdin = strings.NewReader("print('ready')")
 		if out, err := try.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -53,17 +52,17 @@ type failedCommand struct {
 
 func (f *failedCommand) Error() string { return f.err.Error() + ": " + string(f.out) }
 
-// flag is what a server is started with to have it.
+// flag returns the flag with which a server uses the image.
 func (r *debianRuntime) flag(t *testing.T) string {
 	t.Helper()
 	return "--runtime=" + r.name + "=" + must(r.tar())(t)
 }
 
-// plainDebian has a Python and little else, and CPython's own tests.
+// plainDebian contains Python with few additions, and CPython's own tests.
 var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
-// dataScience has what data scientists expect, without the compilers that
-// Debian's scipy asks for.
+// dataScience contains the usual packages for data science, without the compilers
+// that Debian's scipy depends on.
 var dataScience = ofDebian("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 

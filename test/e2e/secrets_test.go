@@ -24,7 +24,7 @@ func (a *account) secret(t testing.TB, name, value string) {
 	}
 }
 
-// secretMetadata is what is told of a secret.
+// secretMetadata describes a secret without its value.
 type secretMetadata struct {
 	Name, Description, CreatedAt, UpdatedAt, LastUsedAt string
 	Version                                             int
@@ -72,7 +72,7 @@ func TestSecretsAreInRunsOnly(t *testing.T) {
 		a.execute(t, object{"language": language, "code": code}).prints(t, "[secret:TOKEN] \"[secret:TOKEN]\"\n")
 		a.execute(t, object{"language": language, "code": code, "redactSecrets": false}).prints(t, "välue \"two\"\n \"välue \\\"two\\\"\\n\"\n")
 	}
-	// A child inherits them.
+	// Child processes inherit the secrets.
 	a.execute(t, object{"code": "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import os; print(os.environ[\"OTHER\"])'], text=True), end='')", "redactSecrets": false}).prints(t, "other-value\n")
 	if got := a.secrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
 		t.Errorf("got %+v", got)
@@ -88,7 +88,7 @@ func TestSecretsAreInRunsOnly(t *testing.T) {
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/LD_PRELOAD", object{"value": "x"}).refused(t, 400, "reserved_name")
 	s.call(t, a, "PUT", "/api/v1/secrets/A-B", object{"value": "x"}).refused(t, 400, "invalid_request")
-	// What was acknowledged survives a crash.
+	// Acknowledged secrets survive a crash.
 	data := s.data
 	s.kill(t)
 	s = startIn(t, data, nil)
@@ -158,7 +158,8 @@ func TestSessionShowsNoSecretOfAnEarlierRun(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// Attacks 41 and 103: the value of a secret is nowhere but in the run.
+// TestAttack041And103ASecretLeavesNoTraceOnTheHost checks attacks 41 and 103: the
+// value of a secret exists only in the run.
 func TestAttack041And103ASecretLeavesNoTraceOnTheHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
@@ -175,7 +176,8 @@ func TestAttack041And103ASecretLeavesNoTraceOnTheHost(t *testing.T) {
 			a.secret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// Waits while it has the secret, and looks for it where it is not to be.
+			// The program waits with the secret, and searches for it in the forbidden
+			// places.
 			run := a.stream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
@@ -210,16 +212,16 @@ time.sleep(60)
 	}
 }
 
-// noTrace checks that a text is neither in what the server keeps and logs, nor
-// in temporary files, nor in the arguments or the environment of any process but
-// this one.
+// noTrace checks that a text is neither in the server's data and log, nor in
+// temporary files. It also checks the arguments and the environment of all
+// processes but this one.
 func noTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}
 	look := func(path string) {
 		b, err := readUpTo(path, 64<<20)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-			return // A process that has ended.
+			return // The process has ended.
 		}
 		for _, form := range forms {
 			if bytes.Contains(b, form) {
@@ -251,8 +253,8 @@ func noTrace(t *testing.T, s *server, canary string) {
 	}
 }
 
-// writtenBefore is whether the file was written last before the time, so that no
-// server that was started then has written to it.
+// writtenBefore reports whether the file was last written before the time. A
+// server that started later has then not written to it.
 func writtenBefore(d fs.DirEntry, at time.Time) bool {
 	info, err := d.Info()
 	return err == nil && info.ModTime().Before(at.Add(-time.Second))

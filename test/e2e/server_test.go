@@ -27,7 +27,7 @@ import (
 // that images are built once. Only TestMain sets them.
 var binary, imageDir string
 
-// builtInImages are the images of imageDir before tests of custom images add
+// builtInImages holds the images of imageDir before tests of custom images add
 // theirs.
 var builtInImages []string
 
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	keepDescriptors()
-	// Programs must not inherit that these are ignored, as they are for what a
-	// shell runs in the background.
+	// Programs must not inherit that these signals are ignored. A shell ignores them
+	// for background commands.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		// Others than the owner run tests too.
+		// Other users than the owner run tests too.
 		_ = os.Chmod(dir, 0o755)
 		binary = filepath.Join(dir, "bin", "pyth-on")
 		if err := copyProgram(built, binary); err != nil {
@@ -64,7 +64,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		imageDir = filepath.Join(dir, "cache")
-		// Node is fetched as well, unless PYTH_ON_NODE says where it is.
+		// Node is downloaded as well, unless PYTH_ON_NODE gives its path.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -84,7 +84,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// copyProgram copies the program to where ordinary users can start it as well.
+// copyProgram copies the program to a place where ordinary users can start it too.
 func copyProgram(from, to string) error {
 	if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
 		return err
@@ -102,8 +102,8 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// keepDescriptors lets nothing inherit what this process was started with
-// beyond the standard streams: programs outside would show it.
+// keepDescriptors prevents the inheritance of this process's descriptors beyond
+// the standard streams. Programs outside would show them.
 func keepDescriptors() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {
@@ -125,7 +125,7 @@ type server struct {
 	started time.Time
 }
 
-// logBuffer keeps what the server writes and tells its addresses.
+// logBuffer keeps the server's output and reports its addresses.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -151,7 +151,7 @@ func (l *logBuffer) follow(r io.Reader) {
 	}
 }
 
-// dataDir makes a data directory that has an image already.
+// dataDir makes a data directory with a finished image.
 func dataDir(t testing.TB) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -163,7 +163,7 @@ func dataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages gives a data directory the images of imageDir.
+// linkImages links the images of imageDir into a data directory.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -198,15 +198,15 @@ func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...stri
 	return s
 }
 
-// noStock has a server boot a sandbox only when a program needs one. A stock
-// that nobody uses would take seconds of the processor for each server.
+// noStock makes a server boot a sandbox only when a program needs one. Unused warm
+// sandboxes would cost seconds of processor time for each server.
 var noStock = []string{"--warm=0", "--warm-node=0"}
 
-// defaultStock has a server keep warm sandboxes, as many as without flags.
+// defaultStock sets the default number of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
-// launch starts a server without a stock, unless the flags ask for one, and
-// waits until it serves.
+// launch starts a server without warm sandboxes, unless the flags request them,
+// and waits until it serves.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
@@ -238,7 +238,8 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 	return s, nil
 }
 
-// serves waits until the server has said its addresses, and connects the client.
+// serves waits until the server has printed its addresses, and connects the
+// client.
 func (s *server) serves() error {
 	deadline := time.After(2 * time.Minute)
 	for s.URL == "" || s.metrics == "" {
@@ -285,7 +286,7 @@ var validators struct {
 	served     int
 }
 
-// validatorOf returns a validator of a document, which it shares between servers.
+// validatorOf returns the validator of a document, and makes it once.
 func validatorOf(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -304,7 +305,7 @@ func validatorOf(document []byte) (*openapitest.Validator, error) {
 	return v, nil
 }
 
-// stop ends the server gently.
+// stop shuts the server down gracefully.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -316,8 +317,7 @@ func (s *server) stop(t testing.TB) {
 	s.ends(t)
 }
 
-// ends waits for a server that was told to stop, and checks that it leaves
-// nothing.
+// ends waits for a stopping server, and checks that it leaves nothing.
 func (s *server) ends(t testing.TB) {
 	t.Helper()
 	if err := s.left(); err != nil {
@@ -325,8 +325,8 @@ func (s *server) ends(t testing.TB) {
 	}
 }
 
-// left waits for a server that was told to stop and returns what it left
-// behind as an error.
+// left waits for a stopping server, and returns an error that lists what remains
+// of it.
 func (s *server) left() error {
 	var errs []error
 	select {
@@ -356,7 +356,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must returns a function that fails the test on an error, else gives v.
+// must returns a function that fails the test on an error, and otherwise returns
+// v.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -367,12 +368,11 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// eventually waits for what has no event to wait for.
+// eventually polls a condition that has no event.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	// The looks get rarer, so that they do not keep from happening what they
-	// look for.
+	// The checks become rarer, so that they do not delay the condition.
 	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20 seconds: %s", what)

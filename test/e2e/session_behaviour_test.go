@@ -20,11 +20,11 @@ import (
 
 var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
 
-// Reasons that change what is compared.
+// Reasons with an effect on the comparison.
 const (
 	// A program with this reason may end with any exit code.
 	reasonAnyEnd = "any-end"
-	// A program with this reason need not differ.
+	// A program with this reason may also behave equally.
 	reasonAtTimes = "at-times"
 	// A program with this reason may differ in any way.
 	reasonFault = "fault"
@@ -33,12 +33,12 @@ const (
 // TestSessionBehaviour and the two tests below run each behaviour program as
 // the first run of a new session and compare it with the interpreter outside.
 //
-// What differs must be listed in testdata/session/LANGUAGE.txtar. Its head
-// explains the reasons, one a line ("name: explanation"). Each file has the name
-// of a program; its first line names the reasons, the rest is the difference. A
-// difference that is not listed, and one that is listed but not found, fails the
-// test. The flag -update-differences writes what is found to the list; reasons
-// of new entries then have to be filled in.
+// Differences must be listed in testdata/session/LANGUAGE.txtar. Its head explains
+// the reasons, one a line ("name: explanation"). Each file has the name of a
+// program. Its first line names the reasons, and the rest is the difference. The
+// test fails for a difference that is not listed, and for a listed one that is not
+// found. The flag -update-differences writes the differences to the list. Fill in
+// the reasons of new entries then.
 func TestSessionBehaviour(t *testing.T) {
 	t.Parallel()
 	behavesInSessions(t, "behaviour", pythonOutside(t))
@@ -103,9 +103,9 @@ func behavesInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// inSession runs the program in a new session. What timers and threads print
-// after a run comes with the next one: as long as the behaviour is not the one
-// that is expected, runs that do nothing follow.
+// inSession runs the program in a new session. The output of timers and threads
+// after a run comes with the next run. So empty runs follow until the behaviour is
+// the expected one.
 func (p *programArchive) inSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.open(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -136,22 +136,22 @@ func (p *programArchive) inSession(t *testing.T, a *account, expected func(behav
 }
 
 var (
-	// frameOfMain is a frame of the function that Node makes of a file.
+	// frameOfMain matches a frame of the function that Node makes of a file.
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
-	// frameOfNode is a frame in a file of Node's own.
+	// frameOfNode matches a frame in a file of Node's own.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError is the place that Node prints before an uncaught error.
+	// sourceOfError matches the place that Node prints before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// endOfNode is what Node prints after an uncaught error.
+	// endOfNode matches the text that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// asInSession turns what Node prints of an uncaught error into the form of a
-// session, which is that of Node's console: "Uncaught" and the error, without
-// its line of the source and without the version of Node. A session names its
-// first run, where outside the program has a file. Frames of Node's own are left
-// out on both sides, since they depend on how the program was loaded, but not
-// those by which a session calls its runs.
+// asInSession converts Node's output for an uncaught error into the form of a
+// session. That is the form of Node's console: "Uncaught" and the error, without
+// its source line and Node's version. A session names its first run where the
+// program outside has a file. Frames of Node itself are removed on both sides,
+// since they depend on how the program was loaded. Frames by which a session calls
+// its runs are kept.
 func asInSession(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
@@ -177,8 +177,8 @@ func asInSession(outside, inside behaviour, file string) (behaviour, behaviour) 
 	return outside, inside
 }
 
-// compareBehaviour describes how a program behaves in a session (+) in contrast to
-// the interpreter outside (-); "" if it behaves the same.
+// compareBehaviour describes the difference between a program in a session (+) and
+// in the interpreter outside (-). It returns "" if there is none.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
@@ -212,7 +212,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	}
 }
 
-// sessionDifferences is a list of testdata/session.
+// sessionDifferences holds a list of testdata/session.
 type sessionDifferences struct {
 	path        string
 	header      []byte
@@ -248,7 +248,7 @@ func readDifferencesOf(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// update takes over what was found and keeps the reasons.
+// update replaces the list by the found differences and keeps the reasons.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

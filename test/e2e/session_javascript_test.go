@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// inBoth does the same in sessions of both of Node's languages.
+// inBoth runs the function in a session of each of Node's languages.
 func inBoth(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := start(t).register(t)
@@ -34,7 +34,7 @@ func TestSessionOfNodeKeepsItsState(t *testing.T) {
 			s.in(t, "let own = await Promise.resolve('own'); own").shows(t, "'own'")
 		}
 		s.in(t, "clearInterval(others)").ends(t, "succeeded")
-		// What is not awaited is none the less what the run is about.
+		// The run also waits for work that the program does not await.
 		s.in(t, "async function main() { await new Promise((done) => setTimeout(done, 20)); console.log('done'); }\nmain()").prints(t, "done\n")
 		s.account.execute(t, object{"language": s.Language, "code": "console.log(typeof x)"}).prints(t, "undefined\n")
 	})
@@ -175,8 +175,8 @@ func TestSessionOfNodeEndsARunByExit(t *testing.T) {
 	})
 }
 
-// TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback has a loop begin
-// after its run has ended, so that the next is interrupted before it can begin.
+// TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback starts a loop after its
+// run has ended. So the next run is interrupted before it can begin.
 func TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
@@ -187,7 +187,7 @@ func TestSessionOfNodeIsNotKeptFromItsNextRunByABusyCallback(t *testing.T) {
 	s.in(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestSessionOfNodeWithMuchMemory has Node started anew for it.
+// TestSessionOfNodeWithMuchMemory makes the session restart Node.
 func TestSessionOfNodeWithMuchMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).open(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
@@ -208,8 +208,8 @@ func TestSessionOfNodeReachesWhatIsListed(t *testing.T) {
 	s.in(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-// TestSessionInterruptOfNodeWorksEverywhere interrupts runs just after they have
-// printed, while Node goes from one thing to the next.
+// TestSessionInterruptOfNodeWorksEverywhere interrupts runs just after their output,
+// while Node switches between tasks.
 func TestSessionInterruptOfNodeWorksEverywhere(t *testing.T) {
 	inBoth(t, func(t *testing.T, s *session) {
 		s.in(t, "let x = 42").prints(t, "")

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// session is one that has been opened.
+// session holds an open session.
 type session struct {
 	*account
 	ID, Language string
@@ -40,7 +40,7 @@ func (s *session) in(t testing.TB, code string, more ...object) *execution {
 
 func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
 
-// gone checks that the session is no more.
+// gone checks that the session no longer exists.
 func (s *session) gone(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "GET", s.path(""), nil).refused(t, 404, "not_found")
@@ -359,7 +359,7 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 			}
 			s.in(t, c.count).prints(t, c.want)
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
-			// Node's space for what is new grows by up to 24 MiB.
+			// Node's space for new objects grows by up to 24 MiB.
 			if last > first+32*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at last", first/mib, last/mib)
 			}
@@ -367,7 +367,7 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 	}
 }
 
-// TestSessionsAtOnce has 200 sessions, or 40 if tests are short.
+// TestSessionsAtOnce opens 200 sessions, or 40 with -short.
 func TestSessionsAtOnce(t *testing.T) {
 	t.Parallel()
 	users := 10

@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// shared is the server of tests that need no flags and leave no harm behind.
-// It starts at the first use and stops after the last test.
+// shared holds the server of tests that need no flags and leave no harm behind. It
+// starts at the first use and stops after the last test.
 var shared struct {
 	once   sync.Once
 	server *server
 	err    error
 }
 
-// sharedServer returns a running server with default settings. Tests that use
-// it register accounts of their own. A test that checks what the whole server
-// has (processes, memory, metrics) starts its own server instead.
+// sharedServer returns a running server with default settings. Tests that use it
+// register their own accounts. A test that checks resources of the whole server
+// (processes, memory, metrics) starts its own server instead.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() {

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// defaultSharers is how many users there are when PACKAGE_USERS does not say.
+// defaultSharers is the number of users if PACKAGE_USERS is not set.
 const defaultSharers = 8
 
-// Users with lists of their own have on disk together what all lists name, once,
-// and a little for each list.
+// TestPackagesShareFilesBetweenUsers checks the disk use of several users'
+// lists. The files of all lists are stored once, with a little more for each list.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
@@ -59,7 +59,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	}
 }
 
-// noise is text that does not get smaller by being compressed.
+// noise returns text that does not compress.
 func noise(seed, size int) string {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	b := make([]byte, size)
@@ -69,7 +69,7 @@ func noise(seed, size int) string {
 	return string(b)
 }
 
-// diskUsage is what files take on disk, those with several names once.
+// diskUsage returns the disk use of files. Files with several names count once.
 func diskUsage(t *testing.T, dir string) int64 {
 	t.Helper()
 	var total int64

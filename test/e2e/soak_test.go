@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// A soak has so many runs when SOAK_RUNS does not say, and fewer if tests are
-// short.
+// The number of runs of a soak test without SOAK_RUNS; with -short there are
+// fewer.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200
 )
 
-// TestSoak has many users run programs that end in all ways, cancels some and
-// kills sandboxes, and checks that the server is then as it was.
+// TestSoak runs programs of many users that end in all ways. It cancels some,
+// kills sandboxes, and checks that the server then returns to its earlier state.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	runs, users, idle := defaultSoak, 50, "8s"
@@ -33,13 +33,13 @@ func TestSoak(t *testing.T) {
 		runs = must(strconv.Atoi(s))(t)
 	}
 	const clients = 8
-	// Fewer sandboxes than users have, so that some are evicted.
+	// There are fewer sandboxes than users, so that some are evicted.
 	s := start(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
-	// What a server takes after it has been busy, not before.
+	// The baseline is taken after the server was busy, not before.
 	s.soak(t, accounts, clients, runs/5)
 	before, memoryBefore := s.rested(t)
 	started := time.Now()
@@ -72,7 +72,7 @@ func (s *server) soak(t *testing.T, accounts []*account, clients, runs int) {
 	wg.Wait()
 }
 
-// soakOnce runs one program, most often to its end.
+// soakOnce runs one program, usually to its end.
 func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
@@ -97,13 +97,13 @@ func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	case n < 93:
 		request["code"], request["isolation"] = "print(42)", "execution"
 	case n < 98:
-		// The client hangs up.
+		// The client closes the connection.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(50))*time.Millisecond)
 		defer cancel()
 		request["code"], want = "import time\ntime.sleep(5)", ""
 	default:
-		// Somebody kills a sandbox, whoever uses it.
+		// A sandbox is killed, whichever user it runs for.
 		request["code"], want = "print(42)", ""
 		if all := s.sandboxes(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
@@ -119,14 +119,14 @@ func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// A sandbox that was killed above may have been this one.
+	// This sandbox may be the one that was killed above.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}
 }
 
-// rested waits until users' sandboxes are gone, and tells what the server then
-// takes, and its memory.
+// rested waits until users' sandboxes are gone. It returns the server's resources,
+// and its memory.
 func (s *server) rested(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// running runs a program of two seconds and returns when it has begun. The
-// function waits for its answer.
+// running starts a program of two seconds and returns when it has begun. The
+// returned function waits for its answer.
 func (a *account) running(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
@@ -30,7 +30,7 @@ func (a *account) running(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate tells the process, or the group if negative, to stop.
+// terminate sends SIGTERM to the process, or to the group if pid is negative.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -91,9 +91,9 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	}
 }
 
-// A terminal sends Ctrl-C to all processes of the foreground, and supervisors
-// may do so with SIGTERM. An ordinary user's server is two of them, of which
-// one passes signals on to the other.
+// TestServeTakesASignalToItsGroupAsOne checks signals to all processes of a
+// group. A terminal sends Ctrl-C that way, and supervisors may send SIGTERM so. An
+// ordinary user's server has two processes, and one forwards signals to the other.
 func TestServeTakesASignalToItsGroupAsOne(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -131,7 +131,7 @@ func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
-	time.Sleep(time.Second) // What comes sooner counts as the first.
+	time.Sleep(time.Second) // An earlier signal counts as part of the first.
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -141,5 +141,5 @@ func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
 		t.Error("it goes on")
 	}
 	<-gone
-	startIn(t, s.data, nil) // Removes what was left.
+	startIn(t, s.data, nil) // Removes the leftovers.
 }

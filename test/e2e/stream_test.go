@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// stream is the answer to a run that is listened to.
+// stream reads the events of a run.
 type stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 }
 
-// event is one server-sent event.
+// event holds one server-sent event.
 type event struct {
 	name string
 	data []byte
 }
 
-// streaming is the header of the account's requests for a stream.
+// streaming returns the headers of the account's requests for a stream.
 func (a *account) streaming() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
@@ -52,7 +52,7 @@ func (a *account) streamOf(ctx context.Context, t testing.TB, path string, reque
 	return &stream{res.Body, bufio.NewReaderSize(res.Body, 1<<20)}
 }
 
-// next returns the next event; false at the end.
+// next returns the next event, or false at the end.
 func (s *stream) next(t testing.TB) (event, bool) {
 	t.Helper()
 	var e event
@@ -78,7 +78,7 @@ func (s *stream) next(t testing.TB) (event, bool) {
 	}
 }
 
-// text is the text of an event of a stream of the program.
+// text returns the text of an output event.
 func (e event) text(t testing.TB) string {
 	t.Helper()
 	var data struct{ Text string }
@@ -88,7 +88,7 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// all reads to the end: what was printed, and how the run ended.
+// all reads to the end. It returns the output and the end of the run.
 func (s *stream) all(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
@@ -193,7 +193,8 @@ for i in range(1024):
 	}
 }
 
-// A reader of a stream who does not read: attack 16.
+// TestAttack016AStreamThatNobodyReadsEnds checks attack 16: a client that opens a
+// stream and does not read it.
 func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
@@ -209,7 +210,7 @@ func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
-			// Nothing is read from here on; the place gets free all the same.
+			// Nothing is read from here on; the place is freed all the same.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
 			if after := s.peakMemory(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
@@ -249,6 +250,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// No assertion on time: the figure is for who reads the log.
+	// There is no assertion on time: the figure is for readers of the log.
 	t.Logf("a line came at most %v after it was written", slowest)
 }

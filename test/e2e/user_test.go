@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// ordinaryUser returns the attributes and a data directory of a user without
-// rights, with which a test starts servers as that user. If the tests are run by
-// such a user already, it is that user.
+// ordinaryUser returns the process attributes and a data directory of a user
+// without rights. A test starts servers as that user. If such a user runs the
+// tests already, it is that user.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := dataDir(t)

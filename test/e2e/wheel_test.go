@@ -13,7 +13,7 @@ import (
 
 type wheel = indextest.Wheel
 
-// index is one of a test.
+// index serves packages to a test.
 type index struct{ *indextest.Index }
 
 func newIndex(t testing.TB) *index {
@@ -47,8 +47,8 @@ func (x *index) addDebian(t testing.TB) {
 	}
 }
 
-// extension compiles an extension module whose answer() is 42. It declares what
-// it needs of CPython's stable ABI itself: there are no headers here.
+// extension compiles an extension module whose answer() is 42. It declares the
+// needed parts of CPython's stable ABI itself, since there are no headers here.
 func extension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -14,16 +14,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// locked is an encrypted program as the API takes it.
+// locked holds a program and the parameters of its encryption.
 type locked struct {
 	language, name, code, password string
 	kdf                            lockbox.KDF
 }
 
-// small are parameters that take no time.
+// small are key parameters that take almost no time.
 var small = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
-// payload encrypts the program as a client does.
+// payload encrypts the program like a client.
 func (l locked) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
@@ -65,7 +65,7 @@ func (a *account) unlock(t testing.TB, name string, request object) *execution {
 	return x
 }
 
-// isLocked checks that the program did not open.
+// isLocked checks that the program could not be decrypted.
 func (x *execution) isLocked(t testing.TB) {
 	t.Helper()
 	if x.Status != "failed" || x.ExitCode != nil || x.Signal != "" || x.Error == nil || x.Error.Name != "DecryptionError" ||
@@ -136,7 +136,7 @@ func TestZeroKnowledge(t *testing.T) {
 		s.call(t, b, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
 		a.unlock(t, "once", opens).prints(t, "1\n")
 		s.call(t, a, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
-		// A password that was sealed for one sandbox is no good for another.
+		// A password sealed for one sandbox does not work for another.
 		other := a.sealed(t, "pw")
 		opens["sandboxId"] = other["sandboxId"]
 		a.unlock(t, "once", opens).isLocked(t)
@@ -219,13 +219,13 @@ func TestZeroKnowledge(t *testing.T) {
 	})
 }
 
-// examples has the published clients: their checks of the vectors, and how to run
-// them.
+// examples returns the published clients: the commands that check the vectors, and
+// those that run them.
 func examples(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
-	// npm leaves packages beside the program.
+	// npm puts packages beside the program.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -250,7 +250,7 @@ func examples(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// Its vectors are checked with the other packages of this module.
+		// The other tests of this module check its vectors.
 		"go": {nil, []string{client}},
 	}
 }
@@ -271,7 +271,7 @@ func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
 					t.Errorf("%v: %s", err, out)
 				}
 			}
-			// The parameters are small, since one of them takes long for others.
+			// The parameters are small, since one client is slow with others.
 			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
 			cmd := exec.Command(example.run[0], args...)
 			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")
@@ -280,7 +280,7 @@ func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 7 || string(out) != "hällo\n" {
 				t.Errorf("%v: %s", err, out)
 			}
-			// It is bound to its name.
+			// The program is bound to its name.
 			p := object{}
 			s.call(t, a, "GET", "/api/v1/zk/code/from-"+name, nil).want(t, 200, &p)
 			e := s.call(t, a, "PUT", "/api/v1/zk/code/another", p).refused(t, 400, "invalid_request")
