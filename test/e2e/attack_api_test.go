@@ -110,7 +110,7 @@ var apiAttacks = []attack{
 		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
 		entries, _ := auditCommand(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
-			t.Errorf("the attempt is not entered: %s", entries)
+			t.Errorf("the attempt is not in the audit log: %s", entries)
 		}
 		for _, secret := range []string{password, canary, a.APIKey, a.Token, a.RefreshToken, strings.Split(a.Token, ".")[2]} {
 			if strings.Contains(entries, secret) {

@@ -198,12 +198,12 @@ func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	for _, pid := range processesMentioning(data) {
 		var st syscall.Stat_t
 		if syscall.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && time.Unix(st.Ctim.Sec, 0).Before(next.started.Add(-time.Second)) {
-			t.Errorf("process %d is of the server that was killed", pid)
+			t.Errorf("process %d of the killed server still runs", pid)
 		}
 	}
 	for _, group := range left {
 		if _, err := os.Stat(group); err == nil {
-			t.Errorf("cgroup %s of the server that was killed is left", group)
+			t.Errorf("cgroup %s of the killed server still exists", group)
 		}
 	}
 	next.call(t, a, "POST", "/api/v1/execute", object{"code": "print(1)"}).want(t, 200, nil)

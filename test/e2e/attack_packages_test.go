@@ -46,7 +46,7 @@ func TestAttackPackages(t *testing.T) {
 		}
 		x.Set(func() {
 			if len(x.Asked) > 0 {
-				t.Errorf("the index was asked for %v", x.Asked)
+				t.Errorf("the index got requests for %v", x.Asked)
 			}
 		})
 		a.packages(t).want(t, "base-lib 1.0")
@@ -66,7 +66,7 @@ func TestAttackPackages(t *testing.T) {
 		x.Set(func() {
 			for _, path := range x.Asked {
 				if strings.HasPrefix(path, "GET /files/") {
-					t.Errorf("asked for was %s", path)
+					t.Errorf("the request was for %s", path)
 				}
 			}
 		})
@@ -80,7 +80,7 @@ func TestAttackPackages(t *testing.T) {
 		refused(t, 409, "unsatisfiable", "confused")
 		refused(t, 409, "unsatisfiable", "private")
 		if asked.Load() > 0 {
-			t.Error("it was reached")
+			t.Error("the install reached another host")
 		}
 	})
 	t.Run("85 a wheel with ways out of its directory", func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestAttackPackages(t *testing.T) {
 			refused(t, 409, "unsatisfiable", name)
 		}
 		if _, err := os.Stat("/etc/evil"); err == nil {
-			t.Error("it got out")
+			t.Error("the file left its directory")
 		}
 	})
 	t.Run("86 a bomb", func(t *testing.T) {

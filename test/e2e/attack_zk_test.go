@@ -197,7 +197,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 			}
 			for _, text := range texts {
 				if strings.Contains(s.log.String(), text) {
-					t.Error("the log has it")
+					t.Error("the log contains a secret text")
 				}
 			}
 		}
@@ -211,7 +211,7 @@ func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, reque
 	for {
 		switch e, ok := x.next(t); {
 		case !ok, e.name == "end", e.name == "error":
-			t.Fatalf("it has ended: %s", e.data)
+			t.Fatalf("the run has ended: %s", e.data)
 		case e.name == "stdout":
 			return
 		}
@@ -231,7 +231,7 @@ func (s *server) query(t testing.TB, query string, args ...any) {
 	defer func() { _ = db.Close() }()
 	result := must(db.ExecContext(t.Context(), query, args...))(t)
 	if n := must(result.RowsAffected())(t); n == 0 {
-		t.Fatal("nothing was changed")
+		t.Fatal("the statement changed no row")
 	}
 }
 
@@ -319,7 +319,7 @@ func noMemoryHolds(t testing.TB, pid int, texts []string) {
 			}
 			looked += n
 			if i := holds(content[:n], texts); i >= 0 {
-				t.Errorf("the memory of process %d has text %d at %x", pid, i, at)
+				t.Errorf("the memory of process %d contains text %d at %x", pid, i, at)
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func TestAuditHasWhatAnAccountDoes(t *testing.T) {
 		}
 	}
 	if n := len(b.auditLog(t, "")); n != 2 {
-		t.Errorf("the other has %d entries", n)
+		t.Errorf("the other account has %d entries", n)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestAttack104(t *testing.T) {
 				t.Errorf("with one: %s", out)
 			}
 			if _, err := os.Stat(saved); err == nil {
-				t.Error("a checkpoint of a log that is not whole was saved")
+				t.Error("a checkpoint of an incomplete log was saved")
 			}
 		})
 	}

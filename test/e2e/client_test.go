@@ -197,7 +197,7 @@ func (x *execution) ends(t testing.TB, status string) *execution {
 		t.Fatalf("got %s, want %s: %s", x.Status, status, x)
 	}
 	if (x.ExitCode == nil) != (x.Status != "succeeded" && (x.Status != "failed" || x.Signal != "")) {
-		t.Errorf("an exit code where there is none, or the reverse: %s", x)
+		t.Errorf("the exit code does not fit the status: %s", x)
 	}
 	return x
 }

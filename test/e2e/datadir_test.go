@@ -71,10 +71,10 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 	}
 	s := startIn(t, data, nil)
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o700 {
-		t.Errorf("its mode is %v", info.Mode())
+		t.Errorf("the mode is %v", info.Mode())
 	}
 	if !strings.Contains(s.log.String(), "others could use the data directory") {
-		t.Errorf("nothing is said: %s", s.log)
+		t.Errorf("no message in the log: %s", s.log)
 	}
 	s.stop(t)
 	for _, name := range []string{"pyth-on.db", "root.key"} {
@@ -84,7 +84,7 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 	}
 	started := startIn(t, data, nil)
 	if strings.Contains(started.log.String(), "others could use") {
-		t.Errorf("a private directory is warned about: %s", started.log)
+		t.Errorf("a warning about a private directory: %s", started.log)
 	}
 	started.stop(t)
 	// All files that the server leaves there are known as its own.
@@ -104,7 +104,7 @@ func TestServeDoesNotTakeADirectoryOfOthers(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o775 {
-		t.Errorf("its mode is %v", info.Mode())
+		t.Errorf("the mode is %v", info.Mode())
 	}
 }
 
@@ -117,7 +117,7 @@ func TestServeRemovesImagesOfEarlierVersions(t *testing.T) {
 	}
 	s := startIn(t, data, nil)
 	if left := must(filepath.Glob(filepath.Join(data, "rootfs-*.erofs")))(t); len(left) != 1 || left[0] == old {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining files: %v", left)
 	}
 	s.register(t).run(t, "print(42)").prints(t, "42\n")
 }

@@ -61,7 +61,7 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108 is separate from the other attacks, because it needs its own disk.
+// TestAttack108AFullDiskIsToldAndPasses is separate from the other attacks, because it needs its own disk.
 func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	t.Parallel()
 	data := smallDisk(t)

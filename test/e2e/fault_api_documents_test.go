@@ -84,6 +84,6 @@ func TestSessionFilesFault04HaveTheMediaTypeOfTheirNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := document.Paths["/api/v1/sessions/{id}/files/{path}"]["get"].Responses["200"].Content; len(got) != 1 || got["*/*"] == nil {
-		t.Errorf("documented is %v", got)
+		t.Errorf("the document has %v", got)
 	}
 }

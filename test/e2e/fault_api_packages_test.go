@@ -56,7 +56,7 @@ func TestPackagesFault12RemovalFindsTheList(t *testing.T) {
 	s.call(t, a, "DELETE", packagesPath+"/chalk?language=python", nil).refused(t, 404, "not_found")
 	left := a.packages(t).String()
 	if !strings.Contains(left, "likes-two") || !strings.Contains(left, "chalk") || strings.Contains(left, "zod") || strings.Contains(left, "space") || strings.Contains(left, "noble") {
-		t.Errorf("left are %s", left)
+		t.Errorf("remaining packages: %s", left)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 			break
 		}
 		if failed || time.Now().After(deadline) {
-			t.Fatalf("entered is %s", out)
+			t.Fatalf("the audit log has %s", out)
 		}
 	}
 }

@@ -100,6 +100,6 @@ func checkJSONAnswer(t *testing.T, body []byte, kept bool) {
 		t.Errorf("JSON is there: %v, want %v: %.500s", found, kept, body)
 	}
 	if !kept && (len(x.ResultsSkipped) == 0 || !strings.HasSuffix(x.ResultsSkipped[0].MediaType, "json") || x.ResultsSkipped[0].Reason == "") {
-		t.Errorf("nothing tells that JSON is left out: %.500s", body)
+		t.Errorf("no message that JSON is left out: %.500s", body)
 	}
 }

@@ -102,7 +102,7 @@ func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	if free := s.metric(t, "pyth_on_disk_free_bytes"); free < 10*mib || free > 512*mib {
-		t.Errorf("free are %v", free)
+		t.Errorf("free space: %v", free)
 	}
 	for range 3 {
 		// The server must notice at once: nothing has failed yet, and no interval has
@@ -116,7 +116,7 @@ func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
 	}
 	log := s.log.String()
 	if strings.Count(log, `msg="the disk takes no writes: programs are refused"`) != 3 || strings.Count(log, `msg="the disk takes writes again"`) != 3 {
-		t.Errorf("the log does not tell each time: %s", log)
+		t.Errorf("the log does not report each time: %s", log)
 	}
 }
 

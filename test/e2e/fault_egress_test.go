@@ -142,7 +142,7 @@ func TestExecuteFaultF19NoRequestForAnotherHostPassesATunnel(t *testing.T) {
 		t.Errorf("JavaScript: got %q, %q", x.Stdout, x.Stderr)
 	}
 	if strings.Contains(s.all(), "evil") {
-		t.Errorf("the server heard of another host: %q", s.all())
+		t.Errorf("the server received another host: %q", s.all())
 	}
 	// Bytes that no reader takes for HTTP pass, whatever follows.
 	run("other protocols", single, passed, "True", 5)

@@ -108,7 +108,7 @@ func TestFault08OwnLimits(t *testing.T) {
 		if res := <-done; res.status == 429 {
 			p := res.refused(t, 429, "too_many_executions")
 			if !strings.Contains(p.Detail, "Try again") || res.header.Get("Retry-After") == "" {
-				t.Errorf("it does not say what to do: %s", res.body)
+				t.Errorf("the answer does not say what to do: %s", res.body)
 			}
 			refused++
 		} else {
@@ -182,10 +182,10 @@ func TestFaultF21AmbiguousMessages(t *testing.T) {
 			res := must(http.ReadResponse(r, nil))(t)
 			_, _ = io.Copy(io.Discard, res.Body)
 			if res.StatusCode < 400 || res.StatusCode > 501 {
-				t.Errorf("the first is answered %d", res.StatusCode)
+				t.Errorf("the first request: status %d", res.StatusCode)
 			}
 			if next, err := http.ReadResponse(r, nil); err == nil {
-				t.Errorf("the second is answered %d", next.StatusCode)
+				t.Errorf("the second request: status %d", next.StatusCode)
 			}
 		})
 	}

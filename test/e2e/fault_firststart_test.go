@@ -49,7 +49,7 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 		}
 	}
 	if !compiles {
-		t.Fatalf("it ended before it compiled: %s", log)
+		t.Fatalf("the server ended before it compiled: %s", log)
 	}
 	time.Sleep(pause) // The kill comes at varying moments of the compilation.
 	_ = cmd.Process.Kill()
@@ -82,7 +82,7 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 			s := startIn(t, data, attr)
 			s.register(t).run(t, "print(42)").prints(t, "42\n")
 			if left := must(filepath.Glob(filepath.Join(data, ".[rn]*")))(t); len(left) > 0 {
-				t.Errorf("left are %v", left)
+				t.Errorf("remaining files: %v", left)
 			}
 			s.stop(t)
 		})

@@ -77,6 +77,6 @@ func TestFaultF04AServerStopsWhileAFileIsRead(t *testing.T) {
 	begun := time.Now()
 	s.stop(t)
 	if d := time.Since(begun); d > 20*time.Second {
-		t.Errorf("it took %v", d)
+		t.Errorf("the stop took %v", d)
 	}
 }

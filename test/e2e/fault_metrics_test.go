@@ -82,6 +82,6 @@ func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
 	}
 	slices.Sort(late)
 	if len(late) > 0 {
-		t.Errorf("series that came late: %s", strings.Join(late, "\n"))
+		t.Errorf("series created by use: %s", strings.Join(late, "\n"))
 	}
 }

@@ -43,7 +43,7 @@ func TestServeFault20ALostDatabaseIsNotStartedOver(t *testing.T) {
 	a := s.register(t)
 	s.stop(t)
 	if exists(filepath.Join(data, "new-server")) {
-		t.Error("the mark of a first start is left")
+		t.Error("the mark of a first start still exists")
 	}
 	backup := t.TempDir()
 	copied(t, data, backup)
@@ -69,7 +69,7 @@ func TestServeFault20ALostDatabaseIsNotStartedOver(t *testing.T) {
 			}
 		}
 		if name == "absent" && exists(db) {
-			t.Error("a database was made")
+			t.Error("a database was created")
 		}
 		if log := must(os.ReadFile(key))(t); len(log) != 32 {
 			t.Error("the root key was changed")
@@ -146,7 +146,7 @@ func TestServeFault20AFirstStartThatWasKilledGoesOn(t *testing.T) {
 	s.register(t)
 	s.stop(t)
 	if exists(filepath.Join(data, "new-server")) {
-		t.Error("the mark is left")
+		t.Error("the mark still exists")
 	}
 	lose(t, data, "pyth-on.db*")
 	if out := serveFails(t, data); !strings.Contains(out, "no database") {

@@ -130,7 +130,7 @@ func TestSessionFaultBFiguresAreTakenAtTheEnd(t *testing.T) {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)
 			}
 			if x := s.in(t, "print('next')"); len(x.Results) != 0 {
-				t.Errorf("they come again: %v", x.Results)
+				t.Errorf("the figures are shown again: %v", x.Results)
 			}
 		})
 	}

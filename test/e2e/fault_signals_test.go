@@ -77,10 +77,10 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	select {
 	case err := <-exited:
 		if err != nil {
-			t.Errorf("it ended with %v", err)
+			t.Errorf("the server ended with %v", err)
 		}
 	case <-time.After(time.Minute):
-		t.Error("it does not stop")
+		t.Error("the server does not stop")
 	}
 }
 
@@ -99,10 +99,10 @@ func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
 	select {
 	case <-s.exited:
 	case <-time.After(20 * time.Second):
-		t.Fatal("it goes on")
+		t.Fatal("the server still runs")
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code == 0 {
-		t.Error("it ended with success")
+		t.Error("the server ended with success")
 	}
 	if log := s.log.String(); !strings.Contains(log, "goroutine ") || strings.Contains(log, "canary-of-the-stack") || strings.Contains(log, a.APIKey) {
 		t.Errorf("the log is %s", log)

@@ -77,7 +77,7 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	first := create("first@example.org", "pässwörd of the first")
 	s := startIn(t, data, nil, "--registration=closed")
 	if strings.Contains(s.log.String(), "nobody can use this server") {
-		t.Errorf("it says that there is no account: %s", s.log)
+		t.Errorf("the log says that there is no account: %s", s.log)
 	}
 	s.checkCreated(t, first, "pässwörd of the first")
 	// While the server runs, several in parallel, during writes to its log.
@@ -99,7 +99,7 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	}
 	s.call(t, nil, "POST", "/api/register", object{"email": "x@example.org", "password": password}).refused(t, 403, "registration_closed")
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
-		t.Error("the log has a password or a key")
+		t.Error("the log contains a password or a key")
 	}
 	// A killed server leaves its socket. The command and the next server must cope
 	// with that.
@@ -113,7 +113,7 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if exists(filepath.Join(data, "control.sock")) {
-		t.Error("the socket is left")
+		t.Error("the socket still exists")
 	}
 }
 

@@ -133,7 +133,7 @@ func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 		t.Errorf("got %q, %q, %+v", text.String(), printed, g)
 	}
 	if !strings.Contains(sent(m), "ééé") {
-		t.Error("the model was not told what was printed")
+		t.Error("the model did not get the output")
 	}
 
 	metrics := s.scrape(t)
@@ -229,7 +229,7 @@ raise ValueError(v)
 		} else {
 			g := a.generate(t, request)
 			if g.Execution.prints(t, "42\n"); !strings.Contains(g.Attempts[0].Execution.Stdout, value) {
-				t.Error("the user was not shown the value, though the server is told to")
+				t.Error("the user did not see the value, although the server is set to show it")
 			}
 		}
 	}
@@ -415,7 +415,7 @@ func TestGenerateTokensOfADayOutliveTheServer(t *testing.T) {
 		if res.status != 200 {
 			res.refused(t, 429, "token_budget_exhausted")
 			if res.header.Get("Retry-After") == "" {
-				t.Error("it is not said when to come again")
+				t.Error("no Retry-After")
 			}
 			break
 		}
@@ -471,7 +471,7 @@ func generated(t *testing.T, environ []string, args ...string) (stdout, stderr s
 	cmd.Stdout, cmd.Stderr = &out, &err
 	ended := cmd.Run()
 	if code = cmd.ProcessState.ExitCode(); code < 0 {
-		t.Errorf("it did not end by itself: %v", ended)
+		t.Errorf("the command did not end by itself: %v", ended)
 	}
 	return out.String(), err.String(), code
 }

@@ -60,7 +60,7 @@ func TestExecuteJavaScriptErrors(t *testing.T) {
 	}
 	x := a.execute(t, inNode("process.on('uncaughtException', () => process.exit(3)); throw new Error('x')", nil)).ends(t, "failed")
 	if x.Error != nil || *x.ExitCode != 3 {
-		t.Errorf("one that was caught is told: %v", x)
+		t.Errorf("a caught error is reported: %v", x)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	var info struct{ Languages []struct{ Name string } }
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
 	if len(info.Languages) != 1 || info.Languages[0].Name != "python" {
-		t.Errorf("it offers %v", info.Languages)
+		t.Errorf("the offered languages are %v", info.Languages)
 	}
 	a := s.register(t)
 	for _, language := range []string{"javascript", "typescript"} {
@@ -84,7 +84,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	var health struct{ Status string }
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
 	if !strings.Contains(s.log.String(), "Node unavailable") {
-		t.Error("the log does not say it")
+		t.Error("no message in the log")
 	}
 	if out, err := pythOn(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {
 		t.Errorf("the doctor says %s, %v", out, err)

@@ -181,7 +181,7 @@ func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
 			a.secret(t, "MINE", "value")
 			reads(t, a, "value")
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
-				t.Error("there is a file of the key as well")
+				t.Error("a file of the key exists as well")
 			}
 			// This process has the variable in its environment, with another value than the
 			// canary. The servers were started with the canary.

@@ -82,7 +82,7 @@ func TestNetworkAllowsWhatIsListed(t *testing.T) {
 	x.prints(t, "200 hello GET /a\n403 denied\n")
 	if len(x.Usage.Network) != 2 || x.Usage.Network[0].Verdict != "allowed" || x.Usage.Network[0].ReceivedBytes == 0 ||
 		x.Usage.Network[1].Verdict != "denied" || x.Usage.Network[1].Reason == "" {
-		t.Errorf("it is told of %+v", x.Usage.Network)
+		t.Errorf("the network usage is %+v", x.Usage.Network)
 	}
 	if metrics := a.server.metric(t, `pyth_on_egress_connections_total{verdict="denied"}`); metrics != 1 {
 		t.Errorf("%v denials are counted", metrics)

@@ -109,7 +109,7 @@ func TestPackagesOfPython(t *testing.T) {
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
 	if !strings.Contains(refusal.Detail, "base-lib<2") || !strings.Contains(refusal.Detail, "likes-two") {
-		t.Errorf("told is %s", refusal.Detail)
+		t.Errorf("the detail is %s", refusal.Detail)
 	}
 	a.packages(t).want(t, "(base-lib 1.5), likes-one 1.0")
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).refused(t, 409, "conflict")
@@ -220,7 +220,7 @@ func TestPackagesHideThePasswordOfAnIndex(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), "canary") {
-		t.Error("the log has it")
+		t.Error("the log contains the canary")
 	}
 	wrong := start(t, x.Flag())
 	wrong.call(t, wrong.register(t), "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
@@ -245,7 +245,7 @@ func TestPackagesDoNotChangeWhenTheIndexFails(t *testing.T) {
 	s.call(t, a, "GET", "/api/v1/audit?action=packages.changed", nil).want(t, 200, &log)
 	if len(log.Entries) != 2 || log.Entries[0].Outcome != "failure" || log.Entries[0].Details["reason"] != "index_unavailable" ||
 		fmt.Sprint(log.Entries[1].Details) != "map[added:[base-lib 1.0] language:python removed:[]]" {
-		t.Errorf("taken down was %+v", log.Entries)
+		t.Errorf("the audit log has %+v", log.Entries)
 	}
 	// Packages that are already installed need no index.
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
@@ -353,14 +353,14 @@ func TestGeneratedCodeGetsItsPackages(t *testing.T) {
 
 	g := a.generate(t, object{"prompt": "print it", "maxAttempts": 1})
 	if !slices.Equal(g.MissingPackages, []string{"likes-two"}) {
-		t.Errorf("missing are %v", g.MissingPackages)
+		t.Errorf("missing packages: %v", g.MissingPackages)
 	}
 	a.packages(t).want(t, "")
 
 	m.Script(program)
 	g = a.generate(t, object{"prompt": "print it", "maxAttempts": 1, "installPackages": true})
 	if g.Execution.prints(t, "2\n"); len(g.MissingPackages) != 0 {
-		t.Errorf("missing are %v", g.MissingPackages)
+		t.Errorf("missing packages: %v", g.MissingPackages)
 	}
 	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0")
 	a.run(t, "import likes_two\nprint(likes_two.VALUE)").prints(t, "2\n")

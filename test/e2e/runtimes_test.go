@@ -80,7 +80,7 @@ func TestRuntimeRunsPrograms(t *testing.T) {
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
 	runtimes := info.Languages[0].Runtimes
 	if len(runtimes) != 2 || runtimes[0].Name != "python" || runtimes[1].Name != "debian" || !strings.HasPrefix(runtimes[1].Version, "3.11.") {
-		t.Errorf("offered are %v", runtimes)
+		t.Errorf("offered images: %v", runtimes)
 	}
 
 	in := func(code string, more ...object) *execution {
@@ -102,7 +102,7 @@ func TestRuntimeRunsPrograms(t *testing.T) {
 	}).prints(t, "in ['main.py', 'a'] file\n")
 
 	if x := in("x = 20\nx + 1"); !cmp.Equal(x.Results, forms{{"text/plain": "21"}}) {
-		t.Errorf("shown is %v", x.Results)
+		t.Errorf("shown results: %v", x.Results)
 	}
 	x := in("from pyth_on.display import HTML\ndisplay(HTML('<b>'))\n\ndef f():\n    return 1 / 0\nf()").ends(t, "failed")
 	if x.Error == nil || x.Error.Name != "ZeroDivisionError" || x.Error.Line != 5 || !cmp.Equal(x.Results[0]["text/html"], any("<b>")) {
@@ -135,7 +135,7 @@ func TestSessionKeepsItsRuntime(t *testing.T) {
 	x.in(t, "import sys\ny = sys.version_info[1]").prints(t, "")
 	x.in(t, "print(y)").prints(t, "11\n")
 	if got := x.in(t, "y + 1").Results; !cmp.Equal(got, forms{{"text/plain": "12"}}) {
-		t.Errorf("shown is %v", got)
+		t.Errorf("shown results: %v", got)
 	}
 	x.in(t, "1 / 0").ends(t, "failed")
 	x.in(t, "print(y)", object{"runtime": "debian"}).prints(t, "11\n")
@@ -162,7 +162,7 @@ import matplotlib.pyplot as plt
 plt.plot(table.n);
 `}).prints(t, "True False\n(2, 2) 15.0\n{'a': 4, 'b': 2}\n")
 	if len(x.Results) != 2 {
-		t.Fatalf("shown is %v", x.Results)
+		t.Fatalf("shown results: %v", x.Results)
 	}
 	if html, _ := x.Results[0]["text/html"].(string); !strings.Contains(html, "<table") {
 		t.Errorf("the table is shown as %v", x.Results[0])
@@ -235,7 +235,7 @@ func TestServeRefusesWhatCannotBeARuntime(t *testing.T) {
 			args := append([]string{"serve", "--node=off", "--addr=127.0.0.1:0", "--data-dir=" + dataDir(t)}, c.flags...)
 			out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) {
-				t.Errorf("it ended with %v: %s", err, out)
+				t.Errorf("the command ended with %v: %s", err, out)
 			}
 		})
 	}

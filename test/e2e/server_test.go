@@ -339,10 +339,10 @@ func (s *server) left() error {
 		errs = append(errs, fmt.Errorf("the server does not stop: %s", s.log))
 	}
 	for _, pid := range processesMentioning(s.data) {
-		errs = append(errs, fmt.Errorf("process %d is left", pid))
+		errs = append(errs, fmt.Errorf("process %d still runs", pid))
 	}
 	for _, group := range s.cgroups() {
-		errs = append(errs, fmt.Errorf("cgroup %s is left", group))
+		errs = append(errs, fmt.Errorf("cgroup %s still exists", group))
 	}
 	return errors.Join(errs...)
 }

@@ -111,7 +111,7 @@ func (x *execution) tells(t testing.TB, name, message string, line int) {
 	if x.Error == nil || x.Error.Name != name || x.Error.Message != message || x.Error.Line != line {
 		t.Errorf("got %+v: %s", x.Error, x)
 	} else if strings.Contains(x.Error.Traceback+x.Stderr, "pyth-on") {
-		t.Errorf("frames of ours: %s", x)
+		t.Errorf("frames of the hook: %s", x)
 	}
 }
 

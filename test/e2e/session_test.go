@@ -129,7 +129,7 @@ func TestSessionReportsItsEnd(t *testing.T) {
 			if !x.SessionEnded {
 				// It ends with the next run at the latest.
 				if x = s.in(t, "1"); !x.SessionEnded {
-					t.Errorf("it is not told: %s", x)
+					t.Errorf("the end is not reported: %s", x)
 				}
 			}
 			s.gone(t)
@@ -361,7 +361,7 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
 			// Node's space for new objects grows by up to 24 MiB.
 			if last > first+32*mib {
-				t.Errorf("the session had %d MiB at first and %d MiB at last", first/mib, last/mib)
+				t.Errorf("the session had %d MiB at first and %d MiB at the end", first/mib, last/mib)
 			}
 		})
 	}

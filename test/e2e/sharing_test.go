@@ -55,7 +55,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	after := diskUsage(t, filepath.Join(s.data, "packages"))
 	t.Logf("%d packages take %.1f MB; %d users with %d of them each take %.1f MB more, %.2f MB a user", pool, float64(before)/1e6, users, each, float64(after-before)/1e6, float64(after-before)/1e6/float64(users))
 	if after > before+int64(users)*forList {
-		t.Error("that is more than lists should take")
+		t.Error("the lists take too much space")
 	}
 }
 

@@ -73,7 +73,7 @@ func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
 	answered()
 	s.ends(t)
 	if log := s.log.String(); strings.Contains(log, "level=ERROR") {
-		t.Errorf("what was refused is logged as an error: %s", log)
+		t.Errorf("a refused request is logged as an error: %s", log)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	s.call(t, nil, "POST", "/api/login", object{"email": "a@b", "password": "c"}).refused(t, 503, "draining")
 	s.ends(t)
 	if took := time.Since(begun); took < time.Second || took > 20*time.Second {
-		t.Errorf("it stopped after %v", took)
+		t.Errorf("the server stopped after %v", took)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
 	select {
 	case <-s.exited:
 	case <-time.After(10 * time.Second):
-		t.Error("it goes on")
+		t.Error("the server still runs")
 	}
 	<-gone
 	startIn(t, s.data, nil) // Removes the leftovers.

@@ -126,14 +126,14 @@ display(6)
 7
 `}).all(t)
 	if printed["stdout"] != "out\n" || printed["stderr"] != "err\n" {
-		t.Errorf("printed %v", printed)
+		t.Errorf("the output is %v", printed)
 	}
 	if got := strings.Join(names, " "); !strings.HasPrefix(got, "start ") || !strings.HasSuffix(got, " file end") || strings.Count(got, " result") != 2 {
 		t.Errorf("got %s", got)
 	}
 	end.ends(t, "succeeded")
 	if end.Stdout != "" || end.Stderr != "" || len(end.Results) != 2 || end.Results[1]["text/plain"] != "7" || string(end.file(t, "f.txt")) != "content" {
-		t.Errorf("it ended with %s, %v", end, end.Results)
+		t.Errorf("the run ended with %s, %v", end, end.Results)
 	}
 }
 

@@ -70,7 +70,7 @@ func (x *execution) isLocked(t testing.TB) {
 	t.Helper()
 	if x.Status != "failed" || x.ExitCode != nil || x.Signal != "" || x.Error == nil || x.Error.Name != "DecryptionError" ||
 		x.Error.Traceback != "" || x.Stdout+x.Stderr != "" {
-		t.Errorf("it is not a DecryptionError: %s, %+v", x, x.Error)
+		t.Errorf("the error is not a DecryptionError: %s, %+v", x, x.Error)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestZeroKnowledge(t *testing.T) {
 		x := s.call(t, a, "POST", "/api/v1/zk/encrypt", object{"code": "print(6 * 7)\n43", "masterPassword": "pw"})
 		x.want(t, 200, &p)
 		if x.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("it may be cached: %v", x.header)
+			t.Errorf("the answer may be cached: %v", x.header)
 		}
 		s.call(t, a, "PUT", "/api/v1/zk/code/helped", p).want(t, 201, nil)
 		got := a.unlock(t, "helped", object{"masterPassword": "pw"}).prints(t, "42\n")
@@ -156,7 +156,7 @@ func TestZeroKnowledge(t *testing.T) {
 		var list struct{ Code []object }
 		s.call(t, a, "GET", "/api/v1/zk/code", nil).want(t, 200, &list)
 		if len(list.Code) == 0 {
-			t.Error("nothing is listed")
+			t.Error("the list is empty")
 		}
 		s.call(t, a, "DELETE", "/api/v1/zk/code/mine", nil).want(t, 204, nil)
 		s.call(t, a, "GET", "/api/v1/zk/code/mine", nil).refused(t, 404, "not_found")
