@@ -78,7 +78,7 @@ func checkMediaType(h http.Header, hasBody bool) error {
 		return nil
 	default:
 		if isForm(types[0]) {
-			return unsupported("The body is a form, and must be JSON. Send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
+			return unsupported("The body must be JSON, not a form. Send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
 		}
 		mediaType, params, err := mime.ParseMediaType(types[0])
 		if err != nil || mediaType != "application/json" {
@@ -110,7 +110,7 @@ func checkWhole(h http.Header) error {
 	for _, value := range h.Values("Content-Type") {
 		// curl --data-binary sends this Content-Type for all files.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
-			return unsupported("The body is a form, and must be the bytes of the file. With curl use -T FILE in place of -F.")
+			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE in place of -F.")
 		}
 	}
 	return nil

@@ -51,4 +51,4 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 }
 
 // badCursor is the message for a cursor that is of no page.
-const badCursor = "must be the nextCursor of the last page of the same list and account; leave it out for the first page"
+const badCursor = "must be the nextCursor of the last page of the same list and account; leave it out or empty for the first page"

@@ -56,7 +56,7 @@ type ListPage struct {
 // types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the last page. Leave it out for the first page."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the last page. Leave it out, or empty, for the first page."`
 }
 
 type (

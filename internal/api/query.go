@@ -45,8 +45,6 @@ func queryFaults(query string, known map[string][]string) error {
 			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
 		case len(given) > 1:
 			faults.Add(location, "is given more than once")
-		case name == "cursor" && given[0] == "":
-			faults.Add(location, "%s", badCursor)
 		case given[0] != "" && len(enum) > 0 && !slices.Contains(enum, given[0]):
 			message := oneOf + strings.Join(enum, ", ")
 			if near := nearest(given[0], enum); near != "" {

@@ -65,7 +65,7 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 		if c.language == session.Language {
 			got := hint(a.server.call(t, a, "POST", "/api/v1/execute", object{"code": c.code, "sessionId": session.ID}).want(t, 200, nil).body)
 			compare("in a session", got)
-			if strings.Contains(c.want, "package") && !strings.Contains(got, "another session") {
+			if strings.Contains(c.want, "package") && !strings.Contains(got, "new session") {
 				t.Errorf("%s: %q does not tell that the session keeps its packages", c.name, got)
 			}
 		}

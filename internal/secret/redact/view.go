@@ -141,42 +141,33 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd reads a line end and the spaces after it, which are no symbols.
-// next is 0 if there is no line end.
+// readLineEnd reads line ends and the spaces after them, which are no symbols. An
+// escaped line end may have several backslashes, because text may be escaped
+// again. next is 0 if there is no line end.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
 	}
-	for next = i; next < len(in.b); next++ {
-		c := in.b[next]
+	end, at := i, i
+	for ; at < len(in.b); at++ {
+		c := in.b[at]
 		if c == '\\' {
-			if next+1 == len(in.b) {
-				return more
-			}
-			// Text that was escaped again has more backslashes.
-			if c = in.b[next+1]; c == 'n' || c == 'r' {
-				next++
-				continue
-			}
-			if c == '\\' {
-				continue
-			}
+			continue // The next character decides.
+		}
+		lineEnd := c == '\n' || c == '\r' || at > end && (c == 'n' || c == 'r')
+		space := end > i && at == end && (c == ' ' || c == '\t')
+		if !lineEnd && !space {
 			break
 		}
-		if c != '\n' && c != '\r' && (next == i || c != ' ' && c != '\t') {
-			break
-		}
+		end = at + 1
 	}
-	switch next {
-	case i:
-		return 0
-	case len(in.b):
-		if in.last {
-			return next
-		}
+	switch {
+	case at == len(in.b) && !in.last:
 		return more
+	case end == i:
+		return 0
 	default:
-		return next
+		return end
 	}
 }
 
