@@ -139,7 +139,7 @@ func TestBodyRefusesFormsAndRanges(t *testing.T) {
 		r := request(c.method, c.path, "content")
 		r.Header[c.name] = []string{c.value}
 		res := s.send(r)
-		if p := res.problem(t); res.StatusCode != c.status || c.status == 415 && !strings.Contains(p.Detail, "is a form") {
+		if p := res.problem(t); res.StatusCode != c.status || c.status == 415 && !strings.Contains(p.Detail, "not a form") {
 			t.Errorf("%s %s with %s %q: status %d: %s", c.method, c.path, c.name, c.value, res.StatusCode, res.body)
 		}
 	}
