@@ -194,7 +194,7 @@ func TestAuditRetentionKeepsTheTree(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "checkpoint")
 	auditCommand(t, data, "verify", "--save="+kept)
 	s = startIn(t, data, nil, "--audit-retention=1ns")
-	eventually(t, "the entry is dropped", func() bool { return strings.Contains(s.log.String(), "dropped what old entries") })
+	eventually(t, "the entry is dropped", func() bool { return strings.Contains(s.log.String(), "audit log pruned") })
 	if out, failed := auditCommand(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "whole: 2 entries, 1 of them pruned") {
 		t.Errorf("%s", out)
 	}

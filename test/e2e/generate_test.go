@@ -175,7 +175,7 @@ func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 	all := sent(m)
-	for _, part := range []string{"1000 ms", fmt.Sprint(64*mib) + " bytes of memory", "10000 bytes that it may", "numpy-of-another-kind is not installed"} {
+	for _, part := range []string{"1000 ms", "memory limit of " + fmt.Sprint(64*mib) + " bytes", "output limit of 10000 bytes", "numpy-of-another-kind is not installed"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("%q was not sent", part)
 		}
@@ -342,9 +342,9 @@ func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
 		code   string
 		says   string
 	}{
-		"a refusal":       {claudetest.Refusal(), 502, "llm_failed", "change the prompt"},
+		"a refusal":       {claudetest.Refusal(), 502, "llm_failed", "Change the prompt"},
 		"an overload":     {claudetest.Overloaded(), 502, "llm_failed", "Wait a minute"},
-		"a cut":           {claudetest.CutOff(`{"explanation`), 502, "llm_failed", "Ask for less"},
+		"a cut":           {claudetest.CutOff(`{"explanation`), 502, "llm_failed", "Ask for a smaller program"},
 		"prose":           {claudetest.Content("print(42)"), 502, "llm_failed", "form"},
 		"a wrong key":     {claudetest.Failure(401, "authentication_error", "invalid x-api-key"), 502, "llm_failed", "Ask the operator"},
 		"a silent server": {claudetest.Hang(), 504, "llm_timeout", "smaller"},
@@ -513,7 +513,7 @@ func TestGenerateFromTheCommandLine(t *testing.T) {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, out, err)
 			}
 			out, err, code = run([]claudetest.Step{claudetest.Refusal()}, "something bad")
-			if out != "" || code != 125 || !strings.Contains(err, "change the prompt") {
+			if out != "" || code != 125 || !strings.Contains(err, "Change the prompt") {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, out, err)
 			}
 			out, err, code = run([]claudetest.Step{claudetest.Refusal()}, "--attempts=9", "x")
