@@ -149,15 +149,19 @@ func (in *input) readLineEnd(i int) (next int) {
 		return 0
 	}
 	end, at := i, i
+scan:
 	for ; at < len(in.b); at++ {
 		c := in.b[at]
 		if c == '\\' {
 			continue // The next character decides.
 		}
-		lineEnd := c == '\n' || c == '\r' || at > end && (c == 'n' || c == 'r')
-		space := end > i && at == end && (c == ' ' || c == '\t')
-		if !lineEnd && !space {
-			break
+		escaped := at > end
+		switch {
+		case escaped && (c == 'n' || c == 'r'):
+		case !escaped && (c == '\n' || c == '\r'):
+		case !escaped && end > i && (c == ' ' || c == '\t'):
+		default:
+			break scan
 		}
 		end = at + 1
 	}
