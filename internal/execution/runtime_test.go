@@ -24,7 +24,7 @@ func TestFindRuntime(t *testing.T) {
 	}{
 		"none is the one that is built in":         {language: pyth.Python},
 		"the one that is built in":                 {runtime: "python", language: pyth.Python},
-		"the operator's own":                       {runtime: "science", language: pyth.Python, want: "science"},
+		"a custom image":                           {runtime: "science", language: pyth.Python, want: "science"},
 		"one for two languages":                    {runtime: "both", language: pyth.JavaScript, want: "both"},
 		"one that there is not":                    {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be a runtime for python: "python", "science", "both"`},
 		"one for another language":                 {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be a runtime for javascript: "both"`},

@@ -28,6 +28,6 @@ func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language
 func NoRuntime(name pyth.Runtime, reason error) Finding {
 	return Finding{
 		Name: "runtime", Level: Failure, Detail: fmt.Sprintf("%s does not run: %v", name, reason),
-		Fix: "mend its root file system, or leave out its --runtime; see docs/runtimes.md for what one needs",
+		Fix: "repair its root file system, or leave out its --runtime; docs/runtimes.md lists the requirements",
 	}
 }
