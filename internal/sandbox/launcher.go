@@ -1,9 +1,10 @@
 // Package sandbox boots gVisor sandboxes and runs a job in each.
 //
-// It promises that a job sees nothing of the host or of another job, that its
-// limits hold whatever the guest does or says, and that when Close returns no
-// process, cgroup, mount, file or descriptor of the sandbox is left. What a
-// killed server left behind, New removes.
+// The package guarantees isolation, limits and cleanup:
+//   - A job cannot see the host or another job.
+//   - The limits of a job hold, even if the guest is hostile.
+//   - After Close, no process, cgroup, mount, file or descriptor of the sandbox
+//     remains. New removes the leftovers of a server that was killed.
 package sandbox
 
 import (
@@ -28,33 +29,34 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// bootTimeout bounds how long a sandbox may take to say that it is ready. It
-// takes a tenth of a second on an idle machine.
+// bootTimeout limits the time until the agent reports that it is ready. On an
+// idle machine this takes 100 ms.
 const bootTimeout = 30 * time.Second
 
-// Config is what sandboxes are made from.
+// Config configures a Launcher.
 type Config struct {
-	// Image is the EROFS image of the root file system.
+	// Image is the path of the EROFS image with the built-in root file system.
 	Image string
-	// Runtimes are the operator's own.
+	// Runtimes maps the names of custom images to the images.
 	Runtimes map[pyth.Runtime]Runtime
-	// StateDir is for what runs; it is emptied by New. Nobody else may use it.
+	// StateDir holds the state of running sandboxes. New empties it. No other
+	// process may use it.
 	StateDir string
-	// Cgroup is where limits are enforced; nil to watch from outside instead.
+	// Cgroup enforces limits. If it is nil, the server polls the usage instead.
 	Cgroup cgroup.Parent
-	// Network opens the network of a run; nil when runs have none.
+	// Network opens the network of a run. If it is nil, runs have no network.
 	Network func(pyth.Network) (Network, error)
-	// Layers finds the images of packages; nil when there are none.
+	// Layers returns the mounts for packages. If it is nil, there are no packages.
 	Layers func(pyth.Layers) ([]Mount, error)
-	// Rootless is for a process that is root of a user namespace only.
+	// Rootless must be set if the process is root in a user namespace only.
 	Rootless bool
 }
 
-// Runtime is what a sandbox has in place of what is built in.
+// Runtime describes a custom image, which replaces the built-in one.
 type Runtime struct {
-	// Image is the EROFS image of the root file system.
+	// Image is the path of the EROFS image with the root file system.
 	Image string
-	// Preload are the modules that the interpreter has imported when a job comes.
+	// Preload lists the modules that the interpreter imports before a job arrives.
 	Preload []string
 }
 
@@ -67,9 +69,9 @@ type Launcher struct {
 	stopped sync.Once
 }
 
-// New prepares to boot, and removes what an earlier server left.
+// New returns a launcher and removes the leftovers of an earlier server.
 func New(config Config) (*Launcher, error) {
-	// gVisor runs in / and takes absolute paths only.
+	// gVisor runs in / and needs absolute paths.
 	var err error
 	if config.Image, err = filepath.Abs(config.Image); err != nil {
 		return nil, err
@@ -102,8 +104,8 @@ func New(config Config) (*Launcher, error) {
 		}
 	}
 	go func() {
-		// A child's parent-death signal fires when the thread that forked it
-		// ends, so one thread that lives as long as the server forks them all.
+		// A child receives its parent-death signal when the thread that forked
+		// it ends. So one locked thread forks all children.
 		runtime.LockOSThread()
 		for f := range l.forks {
 			f()
@@ -112,7 +114,7 @@ func New(config Config) (*Launcher, error) {
 	return l, nil
 }
 
-// Close ends the launcher, not its sandboxes.
+// Close stops the launcher. It does not close the sandboxes.
 func (l *Launcher) Close() error {
 	l.stopped.Do(func() { close(l.forks) })
 	if l.config.Cgroup != nil {
@@ -122,9 +124,9 @@ func (l *Launcher) Close() error {
 }
 
 // Boot starts a sandbox and returns when an interpreter of the language waits
-// for a job. Other languages' jobs can be run as well, but not as fast. The
-// runtime is one of the operator's own, or "" for what is built in: then the
-// layers are there for all that run in it.
+// for a job. The sandbox also runs jobs of other languages, but they start more
+// slowly. The runtime names a custom image; "" selects the built-in image.
+// Layers are mounted for all runs of the sandbox and need the built-in image.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -136,24 +138,25 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 		return nil, err
 	}
 	if err := s.start(bundle); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: starting gVisor: %w", err), s.removeBundle())
+		return nil, errors.Join(fmt.Errorf("sandbox: start gVisor: %w", err), s.removeBundle())
 	}
 	if err := s.prepare(ctx, protocol.UsualDisk); err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("sandbox: did not become ready: %w: %s", err, strings.TrimSpace(s.stderr.String()))
+		return nil, fmt.Errorf("sandbox: wait for the interpreter: %w: %s", err, strings.TrimSpace(s.stderr.String()))
 	}
 	s.meter = newMeter(s)
-	if err := s.await(); err != nil {
+	if err := s.applyDefaultLimits(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// bundleFor returns the bundle for a sandbox: its own if it has layers.
+// bundleFor returns the directory of the OCI bundle for a sandbox. With layers
+// it writes a separate bundle, which removeBundle deletes.
 func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (string, error) {
 	if runtime != "" {
 		if _, ok := l.config.Runtimes[runtime]; !ok || layers != (pyth.Layers{}) {
-			return "", fmt.Errorf("sandbox: there is no runtime %q with these packages", runtime)
+			return "", fmt.Errorf("sandbox: no custom image %q with these packages", runtime)
 		}
 		return l.runtimeBundle(runtime), nil
 	}
@@ -161,30 +164,30 @@ func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers
 		return l.bundle, nil
 	}
 	if l.config.Layers == nil {
-		return "", errors.New("sandbox: there are no packages here")
+		return "", errors.New("sandbox: packages are not configured")
 	}
 	mounts, err := l.config.Layers(layers)
 	if err != nil {
-		return "", fmt.Errorf("sandbox: finding packages: %w", err)
+		return "", fmt.Errorf("sandbox: find package layers: %w", err)
 	}
-	dir := l.ownBundle(id)
+	dir := l.layerBundle(id)
 	if err := writeBundle(dir, l.config.Image, mounts); err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, nil
 }
 
-// runtimeBundle is where the bundle of a runtime of the operator's own is.
+// runtimeBundle returns the bundle directory of a custom image.
 func (l *Launcher) runtimeBundle(name pyth.Runtime) string {
 	return filepath.Join(l.config.StateDir, "runtimes", string(name))
 }
 
-// ownBundle is where the bundle of a sandbox with layers is.
-func (l *Launcher) ownBundle(id string) string {
+// layerBundle returns the bundle directory of a sandbox with layers.
+func (l *Launcher) layerBundle(id string) string {
 	return filepath.Join(l.config.StateDir, "bundles", id)
 }
 
-// connect makes a socket pair, of which the guest gets a blocking end.
+// connect returns a socket pair. The guest's end is blocking.
 func connect(name string) (ours, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -196,7 +199,7 @@ func connect(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), name), os.NewFile(uintptr(pair[1]), name), nil
 }
 
-// start starts the processes.
+// start starts gVisor in the sandbox's cgroup and connects its sockets.
 func (s *Sandbox) start(bundle string) error {
 	var theirs [2]*os.File
 	var err error
@@ -204,7 +207,7 @@ func (s *Sandbox) start(bundle string) error {
 		return err
 	}
 	defer theirs[0].Close()
-	if s.way.socket, theirs[1], err = connect("network"); err != nil {
+	if s.tunnel.socket, theirs[1], err = connect("network"); err != nil {
 		return errors.Join(err, s.socket.Close())
 	}
 	defer theirs[1].Close()
@@ -215,14 +218,14 @@ func (s *Sandbox) start(bundle string) error {
 	s.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       args,
-		Env:        []string{}, // Nothing of the server's environment.
+		Env:        []string{}, // The server's environment must not leak.
 		Dir:        "/",
 		Stderr:     &s.stderr,
 		ExtraFiles: theirs[:],
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid: true,
-			// The sandbox must not outlive a server that is killed. gVisor
-			// ties its own children to this process in the same way.
+			// The sandbox must die with a server that is killed. gVisor sets
+			// the same signal on its own children.
 			Pdeathsig: syscall.SIGKILL,
 		},
 		WaitDelay: time.Second,
@@ -258,7 +261,8 @@ func (s *Sandbox) start(bundle string) error {
 	return nil
 }
 
-// removeLeftovers ends and removes what a server that was killed left.
+// removeLeftovers kills the processes and deletes the cgroups and files of an
+// earlier server that was killed.
 func (l *Launcher) removeLeftovers() error {
 	if l.config.Cgroup != nil {
 		groups, err := l.config.Cgroup.Leftovers()
@@ -267,7 +271,7 @@ func (l *Launcher) removeLeftovers() error {
 		}
 		for _, g := range groups {
 			if err := errors.Join(g.Kill(), g.Remove()); err != nil {
-				return fmt.Errorf("sandbox: removing what an earlier server left in cgroup %s: %w", g.Name(), err)
+				return fmt.Errorf("sandbox: remove leftover cgroup %s: %w", g.Name(), err)
 			}
 		}
 	}

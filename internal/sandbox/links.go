@@ -13,22 +13,24 @@ import (
 	"gvisor.dev/gvisor/pkg/sentry/vfs"
 )
 
-// maxLinks is how many names the files of a run may have in all beyond the first
-// of each.
+// maxLinks limits the additional hard links of all files of a run. The first name
+// of a file does not count.
 const maxLinks = 65_536
 
-// links counts those names. tmpfs counts files only, and a file may have four
-// billion names, each of which takes memory of the sandbox's kernel. Linux'
-// tmpfs counts each name as a file.
+// links counts additional hard links by replacing the system calls that create
+// and remove names. gVisor's tmpfs counts files only, not names. A file may have
+// four billion names, and each takes memory of the sandbox's kernel. The tmpfs of
+// Linux counts each name as a file.
 //
-// It replaces the system calls that make and remove names. A run starts with a
-// count of 0, since the agent mounts an empty file system for it.
+// A run starts with a count of 0, because the agent mounts an empty file system
+// for it.
 type links struct {
 	mu    sync.Mutex
 	count atomic.Int64
 }
 
-// restricted returns what a system call does instead, nil if it stays as it is.
+// restricted returns the replacement of a system call, or nil if the call is
+// unchanged.
 func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "mount":
@@ -36,11 +38,11 @@ func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn 
 	case "link", "linkat":
 		return l.link(call)
 	case "unlink":
-		return l.fewer(call, func(t *kernel.Task, args arch.SyscallArguments) error {
+		return l.removing(call, func(t *kernel.Task, args arch.SyscallArguments) error {
 			return l.unlink(t, linux.AT_FDCWD, args[0].Pointer())
 		})
 	case "unlinkat":
-		return l.fewer(call, func(t *kernel.Task, args arch.SyscallArguments) error {
+		return l.removing(call, func(t *kernel.Task, args arch.SyscallArguments) error {
 			if args[2].Int() != 0 {
 				_, _, err := call(t, 0, args)
 				return err
@@ -48,11 +50,11 @@ func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn 
 			return l.unlink(t, args[0].Int(), args[1].Pointer())
 		})
 	case "rename":
-		return l.fewer(call, func(t *kernel.Task, args arch.SyscallArguments) error {
+		return l.removing(call, func(t *kernel.Task, args arch.SyscallArguments) error {
 			return l.rename(t, [2]int32{linux.AT_FDCWD, linux.AT_FDCWD}, [2]hostarch.Addr{args[0].Pointer(), args[1].Pointer()}, 0)
 		})
 	case "renameat", "renameat2":
-		return l.fewer(call, func(t *kernel.Task, args arch.SyscallArguments) error {
+		return l.removing(call, func(t *kernel.Task, args arch.SyscallArguments) error {
 			var flags uint32
 			if name == "renameat2" {
 				flags = args[4].Uint()
@@ -64,7 +66,8 @@ func (l *links) restricted(name string, call kernel.SyscallFn) kernel.SyscallFn 
 	}
 }
 
-// mount is mount(2), which only the agent can use, and only between runs.
+// mount wraps mount(2) and resets the count. Only the agent can mount, and it
+// does so only between runs.
 func (l *links) mount(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -75,8 +78,8 @@ func (l *links) mount(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// link is link(2) or linkat(2). It fails like that of Linux' tmpfs when there
-// are too many names.
+// link wraps link(2) or linkat(2). At the limit it returns ENOSPC, like the tmpfs
+// of Linux.
 func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		l.mu.Lock()
@@ -92,9 +95,9 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// fewer is a system call that may remove a name: gVisor's own while no file has
-// two.
-func (l *links) fewer(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
+// removing wraps a system call that may remove a name. While no additional link
+// exists, it calls gVisor's implementation.
+func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {
 			return call(t, number, args)
@@ -103,7 +106,7 @@ func (l *links) fewer(call kernel.SyscallFn, counting func(*kernel.Task, arch.Sy
 	}
 }
 
-// unlink removes a name.
+// unlink removes a name and updates the count.
 func (l *links) unlink(t *kernel.Task, dirfd int32, path hostarch.Addr) error {
 	p, err := newPathOperation(t, dirfd, path)
 	if err != nil {
@@ -115,7 +118,7 @@ func (l *links) unlink(t *kernel.Task, dirfd int32, path hostarch.Addr) error {
 	})
 }
 
-// rename gives a file another name, which may be another file's.
+// rename renames a file and updates the count. It may replace another file.
 func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, flags uint32) error {
 	from, err := newPathOperation(t, dirfds[0], paths[0])
 	if err != nil {
@@ -132,15 +135,16 @@ func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, 
 	})
 }
 
-// remove counts what is left when the operation removes the name of the path.
-// The path is a copy of the program's, so that the file is the same throughout.
+// remove runs the operation and decrements the count if it removed an additional
+// link. The path is a copy of the program's memory. So check and operation see
+// the same path.
 func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	files := t.Kernel().VFS()
 	named, err := files.GetDentryAt(t, t.Credentials(), path, &vfs.GetDentryOptions{})
 	if err != nil {
-		return operation() // There is nothing that could be removed.
+		return operation() // No file has this name.
 	}
 	defer named.DecRef(t)
 	stat, err := files.StatAt(t, t.Credentials(), &vfs.PathOperation{Root: named, Start: named}, &vfs.StatOptions{Mask: linux.STATX_TYPE | linux.STATX_NLINK})
@@ -156,11 +160,11 @@ func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func()
 	return nil
 }
 
-// pathOperation is a path that a program has given.
+// pathOperation holds a path from a system call and references to its start.
 type pathOperation struct{ vfs.PathOperation }
 
-// newPathOperation copies a path from the memory of a program. A link at its end
-// is not followed.
+// newPathOperation copies a path from a program's memory. It does not follow a
+// symbolic link at the end of the path.
 func newPathOperation(t *kernel.Task, dirfd int32, addr hostarch.Addr) (*pathOperation, error) {
 	name, err := t.CopyInString(addr, linux.PATH_MAX)
 	if err != nil {

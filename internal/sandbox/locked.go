@@ -9,15 +9,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// publicKeyBytes is the size of a public key of X25519 (RFC 7748).
+// publicKeyBytes is the size of an X25519 public key (RFC 7748).
 const publicKeyBytes = 32
 
-// decryptionError is what a run ends with whose program the password does not
-// open. Which of the reasons it is cannot be told: that is how the cipher works.
-const decryptionError = "The program could not be decrypted: the password is wrong, or it is not the program that was encrypted under this name and in this language."
+// decryptionError is the error message if the password does not decrypt the
+// program. The cipher cannot tell the possible reasons apart.
+const decryptionError = "The program could not be decrypted: the password is wrong, or the program was encrypted for another name or language."
 
-// Key has the guest make a key pair for the password of the next job, and
-// returns its public key. The sandbox must have run nothing.
+// Key tells the guest to create a key pair for the password of the next job. It
+// returns the public key. The sandbox must be warm.
 func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	err = s.operate(ctx, protocol.KindKey, "", func() error {
 		var kind protocol.Kind
@@ -32,13 +32,13 @@ func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 	return public, err
 }
 
-// program are the frames of the job's program.
-func program(job *pyth.Job) ([]protocol.Frame, error) {
-	l := job.Encrypted
-	if l == nil {
+// programFrames returns the frames of the job's program, plain or encrypted.
+func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
+	e := job.Encrypted
+	if e == nil {
 		return []protocol.Frame{{Kind: protocol.KindCode, Payload: job.Code}}, nil
 	}
-	c := l.Code
+	c := e.Code
 	header := protocol.Locked{
 		Language:    string(c.Language),
 		Salt:        c.KDF.Salt,
@@ -46,27 +46,27 @@ func program(job *pyth.Job) ([]protocol.Frame, error) {
 		MemoryKiB:   uint32(c.KDF.MemoryKiB),
 		Parallelism: uint8(c.KDF.Parallelism),
 		Nonce:       c.Nonce,
-		Sandbox:     string(l.Sandbox),
+		Sandbox:     string(e.Sandbox),
 	}
 	if c.Name != "" {
-		// The name that it is to run under has to be the one that it was bound to.
-		header.Name = l.Name
+		// The program is bound to a name. Decryption fails under another name.
+		header.Name = e.Name
 	}
 	payload, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
 	}
-	opens := protocol.Frame{Kind: protocol.KindPassword, Payload: l.Password}
-	if l.Sandbox != "" {
-		opens = protocol.Frame{Kind: protocol.KindSealed, Payload: l.Sealed}
+	password := protocol.Frame{Kind: protocol.KindPassword, Payload: e.Password}
+	if e.Sandbox != "" {
+		password = protocol.Frame{Kind: protocol.KindSealed, Payload: e.Sealed}
 	}
 	return []protocol.Frame{
-		{Kind: protocol.KindLocked, Payload: payload}, {Kind: protocol.KindCipher, Payload: c.Ciphertext}, opens,
+		{Kind: protocol.KindLocked, Payload: payload}, {Kind: protocol.KindCipher, Payload: c.Ciphertext}, password,
 	}, nil
 }
 
-// forget wipes what must not be remembered of a job that has been handed over.
-func forget(job *pyth.Job) {
+// wipe clears the password of a job after the job was sent.
+func wipe(job *pyth.Job) {
 	if job.Encrypted != nil {
 		clear(job.Encrypted.Password)
 	}

@@ -8,21 +8,22 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// meter reads what the program takes, apart from what the sandbox itself does.
-// The readings are the host kernel's: of the cgroup where there is one, else
-// of the sandbox's processes.
+// meter measures the program's memory and processor time on the host. With a
+// cgroup it reads the cgroup's files, otherwise those of the sandbox's processes.
+// Memory excludes the overhead of the sandbox itself.
 type meter struct {
 	sandbox *Sandbox
-	// sentry is the process that holds the guest's memory.
+	// sentry is the ID of the process that holds the guest's memory.
 	sentry int
-	// overhead is the memory of gVisor and the agent, without the interpreter;
-	// first is what it was when the sandbox was new.
+	// overhead is the memory of gVisor and the agent in bytes, without the
+	// interpreter. first is the overhead after the boot.
 	overhead, first int64
 }
 
-// interpreterBytes is the memory of an interpreter that waits. It counts as the
-// program's, as it would outside. It is what guest memory grows by when one
-// more starts; its text is of the image and not counted.
+// interpreterBytes returns the memory of a waiting interpreter in bytes. It counts
+// as memory of the program, as it does outside a sandbox. The values are the
+// growth of guest memory when another interpreter starts. They exclude the
+// interpreter's code, which is in the image.
 func interpreterBytes(l pyth.Language) int64 {
 	switch l {
 	case pyth.JavaScript:
@@ -33,14 +34,14 @@ func interpreterBytes(l pyth.Language) int64 {
 	return 5 << 20
 }
 
-// overheadGrowth is by how much the overhead may grow over the runs of a
-// sandbox. More is not gVisor's own any more.
+// overheadGrowth limits the growth of the overhead over the runs of a sandbox.
+// Larger growth is not gVisor's memory but a residue of a run.
 const overheadGrowth = 32 << 20
 
-// errResidue is a sandbox in which memory of a run is left.
-var errResidue = errors.New("memory of the last run is not given back")
+// errResidue reports that memory of a run stays in use after the run.
+var errResidue = errors.New("the sandbox did not release the memory of the last run")
 
-// newMeter measures a sandbox that waits.
+// newMeter returns a meter and measures the overhead of a waiting sandbox.
 func newMeter(s *Sandbox) *meter {
 	m := &meter{sandbox: s}
 	if s.group == nil {
@@ -51,10 +52,10 @@ func newMeter(s *Sandbox) *meter {
 	return m
 }
 
-// renew measures anew, for another run. gVisor gives the memory of the last
-// back to the host a little after it has ended; what is not back must not
-// count as overhead, since the next run would be granted it.
-func (m *meter) renew(ctx context.Context) error {
+// recalibrate measures the overhead again before the next run. gVisor returns the
+// memory of a run to the host shortly after the run. Memory that is not yet
+// returned must not count as overhead: it would raise the limit of the next run.
+func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		if m.overhead = max(m.total()-interpreterBytes(m.sandbox.language), 0); m.overhead <= m.first+overheadGrowth {
 			return nil
@@ -70,7 +71,7 @@ func (m *meter) renew(ctx context.Context) error {
 	}
 }
 
-// total is the memory that the sandbox takes of the host, in bytes.
+// total returns the host memory of the whole sandbox in bytes.
 func (m *meter) total() int64 {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.Memory()
@@ -78,10 +79,10 @@ func (m *meter) total() int64 {
 	return guestMemory(m.sentry) + anonymousMemory(m.sentry)
 }
 
-// memory is the program's present use in bytes.
+// memory returns the program's current memory in bytes.
 func (m *meter) memory() int64 { return max(m.total()-m.overhead, 0) }
 
-// peak is the most the program has used, as far as the kernel keeps count.
+// peak returns the program's highest memory in bytes, or 0 without a cgroup.
 func (m *meter) peak() int64 {
 	if m.sandbox.group == nil {
 		return 0
@@ -89,7 +90,7 @@ func (m *meter) peak() int64 {
 	return max(m.sandbox.group.MemoryPeak()-m.overhead, 0)
 }
 
-// cpu is the processor time of the sandbox so far.
+// cpu returns the processor time of the sandbox so far.
 func (m *meter) cpu() time.Duration {
 	if m.sandbox.group != nil {
 		return m.sandbox.group.CPU()

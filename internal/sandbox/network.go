@@ -15,28 +15,30 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Network is the way out of one run.
+// Network provides the egress of one run.
 type Network interface {
-	// Serve connects a program with what it asks for, if it may be, to the end
-	// of the connection.
+	// Serve handles one connection of a program until the connection ends. It
+	// connects the program to the requested host if the policy allows it.
 	Serve(ctx context.Context, conn net.Conn)
-	// Close ends all connections, and tells of them when that is done.
+	// Close ends all connections and returns a record of each.
 	Close() []pyth.Connection
 }
 
 var errNoNetwork = errors.New("this server gives programs no network")
 
-// way is the socket by which a sandbox reaches the host's proxy.
-type way struct {
+// tunnel connects a sandbox to the proxy on the host.
+type tunnel struct {
 	socket *os.File
-	// mux is nil until a job has a network.
+	// mux multiplexes connections over the socket. It is nil until a job has a
+	// network.
 	mux *yamux.Session
-	// current is that of the job that runs; nil if it has none.
+	// current is the network of the running job; nil if the job has none.
 	current atomic.Pointer[Network]
 	serving sync.WaitGroup
 }
 
-// connect gives the job its network; what it returns takes it away again.
+// connect opens the network of the job. The caller must call disconnect, which
+// closes the network and returns its connections.
 func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, err error) {
 	if job.Network.None() {
 		return func() []pyth.Connection { return nil }, nil
@@ -48,81 +50,81 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 	if err != nil {
 		return nil, err
 	}
-	w := &s.way
-	if w.mux == nil {
-		if w.mux, err = yamux.Server(w.socket, protocol.MuxConfig()); err != nil {
+	t := &s.tunnel
+	if t.mux == nil {
+		if t.mux, err = yamux.Server(t.socket, protocol.MuxConfig()); err != nil {
 			network.Close()
 			return nil, err
 		}
-		mux := w.mux
-		w.serving.Go(func() { w.accept(mux) })
+		mux := t.mux
+		t.serving.Go(func() { t.accept(mux) })
 	}
-	w.current.Store(&network)
+	t.current.Store(&network)
 	return func() []pyth.Connection {
-		w.current.Store(nil)
+		t.current.Store(nil)
 		return network.Close()
 	}, nil
 }
 
-// withProxy tells programs where the proxy is, by the variables that clients
-// look at, as far as the user does not. There is no ALL_PROXY: some clients
-// fail at a SOCKS proxy for which they lack a library.
+// withProxy adds the environment variables that tell clients to use the proxy. It
+// keeps variables that the user has set. It does not set ALL_PROXY: some clients
+// fail on a SOCKS proxy if they lack a library for it.
 func withProxy(env []string, runtime pyth.Runtime) []string {
-	given := make(map[string]bool, len(env))
+	set := make(map[string]bool, len(env))
 	for _, variable := range env {
 		name, _, _ := strings.Cut(variable, "=")
-		given[name] = true
+		set[name] = true
 	}
-	const own = "localhost,127.0.0.1,::1"
+	const loopback = "localhost,127.0.0.1,::1"
 	variables := []string{
 		"HTTP_PROXY=http://" + protocol.ProxyAddress, "http_proxy=http://" + protocol.ProxyAddress,
 		"HTTPS_PROXY=http://" + protocol.ProxyAddress, "https_proxy=http://" + protocol.ProxyAddress,
-		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + own, "no_proxy=" + own,
+		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
-		// Its fetch and http look at them only if told to.
+		// fetch and http of Node.js read the variables only with this setting.
 		variables = append(variables, "NODE_USE_ENV_PROXY=1")
 	}
 	for _, variable := range variables {
-		if name, _, _ := strings.Cut(variable, "="); !given[name] {
+		if name, _, _ := strings.Cut(variable, "="); !set[name] {
 			env = append(env, variable)
 		}
 	}
 	return env
 }
 
-// accept serves what the guest opens. What comes while no job has a network is
-// closed: it can only be late, or hostile.
-func (w *way) accept(mux *yamux.Session) {
+// accept serves the streams that the guest opens. It closes a stream that arrives
+// while no job has a network: the stream is late or the guest is hostile.
+func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()
 		if err != nil {
 			return
 		}
-		network := w.current.Load()
+		network := t.current.Load()
 		if network == nil {
 			_ = stream.Close()
 			continue
 		}
-		w.serving.Go(func() {
+		t.serving.Go(func() {
 			defer func() { _ = stream.Close() }()
 			(*network).Serve(context.Background(), halfCloser{stream})
 		})
 	}
 }
 
-// halfCloser is a stream of which one direction can be closed: yamux calls that
-// Close, and closes the other when the other side does.
+// halfCloser adds CloseWrite to a yamux stream. Close of yamux closes only the
+// write direction. The read direction closes when the other side closes it.
 type halfCloser struct{ *yamux.Stream }
 
 func (s halfCloser) CloseWrite() error { return s.Close() }
 
-// close returns when nothing is served any more.
-func (w *way) close() error {
-	if w.mux == nil {
-		return w.socket.Close()
+// close closes the socket and waits until no stream is served.
+func (t *tunnel) close() error {
+	if t.mux == nil {
+		return t.socket.Close()
 	}
-	err := w.mux.Close() // And with it the socket.
-	w.serving.Wait()
+	err := t.mux.Close() // This also closes the socket.
+	t.serving.Wait()
 	return err
 }

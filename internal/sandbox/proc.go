@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// clockTick is the unit of processor times in /proc: USER_HZ, which is 100 on
-// every Linux that Go runs on.
+// clockTick is the unit of processor times in /proc. USER_HZ is 100 on every
+// Linux that Go supports.
 const clockTick = 10 * time.Millisecond
 
-// processesWith lists the processes that have the argument.
+// processesWith returns the IDs of the processes that have the argument.
 func processesWith(arg string) []int {
 	var found []int
 	for _, pid := range processes() {
@@ -32,7 +32,7 @@ func processesWith(arg string) []int {
 	return found
 }
 
-// descendants lists the processes below pid, children before their children.
+// descendants returns the IDs of all descendants of pid, parents first.
 func descendants(pid int) []int {
 	children := make(map[int][]int)
 	for _, p := range processes() {
@@ -53,8 +53,8 @@ func descendants(pid int) []int {
 	return all
 }
 
-// sentryOf finds the sentry among the descendants of runsc: the one that holds
-// the guest's memory.
+// sentryOf returns the ID of the sentry among the descendants of runsc. The sentry
+// holds the guest's memory. The result is 0 if there is none.
 func sentryOf(pid int) int {
 	for _, p := range descendants(pid) {
 		if memoryFile(p) != "" {
@@ -64,7 +64,8 @@ func sentryOf(pid int) int {
 	return 0
 }
 
-// memoryFile is the descriptor of gVisor's guest memory in the process.
+// memoryFile returns the /proc path of the guest memory's descriptor in the
+// process, or "" if there is none.
 func memoryFile(pid int) string {
 	links, _ := filepath.Glob(procPath(pid, "fd/*"))
 	for _, link := range links {
@@ -75,7 +76,7 @@ func memoryFile(pid int) string {
 	return ""
 }
 
-// guestMemory is what the guest's memory takes, in bytes.
+// guestMemory returns the size of the guest's memory on the host in bytes.
 func guestMemory(pid int) int64 {
 	file := memoryFile(pid)
 	if file == "" {
@@ -88,7 +89,7 @@ func guestMemory(pid int) int64 {
 	return st.Blocks * 512
 }
 
-// anonymousMemory is the private memory of the process, in bytes.
+// anonymousMemory returns the anonymous memory of the process in bytes.
 func anonymousMemory(pid int) int64 {
 	b, err := os.ReadFile(procPath(pid, "status"))
 	if err != nil {
@@ -103,7 +104,7 @@ func anonymousMemory(pid int) int64 {
 	return 0
 }
 
-// processCPU is the processor time of a process that lives.
+// processCPU returns the processor time of a running process.
 func processCPU(pid int) time.Duration {
 	fields := statFields(pid)
 	if len(fields) < 13 {
@@ -114,8 +115,8 @@ func processCPU(pid int) time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
-// statFields are the fields of /proc/pid/stat after the name, which may hold
-// spaces and parentheses: state, parent, ….
+// statFields returns the fields of /proc/pid/stat after the process name: state,
+// parent, …. The name may contain spaces and parentheses.
 func statFields(pid int) []string {
 	b, err := os.ReadFile(procPath(pid, "stat"))
 	if err != nil {

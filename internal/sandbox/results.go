@@ -9,22 +9,21 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// What a run may display, in number and bytes.
+// Limits of the results of a run.
 const (
 	maxResults     = 100
 	maxResultBytes = 8 << 20
-	// maxForms bounds the media types of one value.
+	// maxForms limits the media types of one result.
 	maxForms = 100
-	// maxSkippedResults bounds what is told of results that are left out.
+	// maxSkippedResults limits the number of reported skipped results.
 	maxSkippedResults = 100
 )
 
-// mediaType is the form of a media type without parameters (RFC 6838, section
-// 4.2).
+// mediaType matches a media type without parameters (RFC 6838, section 4.2).
 var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$`)
 
-// result takes in a rich value. It was written by the user's program, which may
-// have made anything of it: what is not one is left out.
+// result validates and stores a result. The user's program wrote it, so it may
+// contain anything. Invalid parts are omitted.
 func (r *run) result(payload []byte) {
 	r.resultBytes += len(payload)
 	if len(r.outcome.Results) >= maxResults || r.resultBytes > maxResultBytes {
@@ -57,11 +56,11 @@ func (r *run) result(payload []byte) {
 	}
 	r.outcome.Results = append(r.outcome.Results, result)
 	if r.events != nil {
-		r.told(r.events.Result(result))
+		r.checkDelivery(r.events.Result(result))
 	}
 }
 
-// skipResult tells the user of a form of a rich value that is left out.
+// skipResult reports an omitted media type of a result to the user.
 func (r *run) skipResult(media, reason string) {
 	if len(r.outcome.ResultsSkipped) < maxSkippedResults {
 		r.outcome.ResultsSkipped = append(r.outcome.ResultsSkipped, pyth.SkippedResult{MediaType: media, Reason: reason})

@@ -8,8 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// What a run may return of files, in number and bytes; the same as it may be
-// given.
+// Limits of the output files of a run. They equal the limits of input files.
 const (
 	maxOutputFiles     = 64
 	maxOutputFileBytes = 10 << 20
@@ -17,11 +16,12 @@ const (
 	maxReason          = 256
 )
 
-// maxReported bounds each text of an exception. What is shown of them is less: it
-// is cut when the values of secrets were replaced.
+// maxReported limits each text of an exception in bytes. The displayed text is
+// shorter: it is truncated after the values of secrets were replaced.
 const maxReported = 512 << 10
 
-// file takes in an output file. An honest guest keeps to the bounds.
+// file starts an output file with its first piece. The guest enforces the limits
+// as well, so a violation is a protocol error.
 func (r *run) file(payload []byte) error {
 	name, content, err := protocol.DecodeFile(payload)
 	if err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
@@ -31,7 +31,7 @@ func (r *run) file(payload []byte) error {
 	return r.fileData(content)
 }
 
-// fileData takes in a piece of the file that is being returned.
+// fileData appends a piece to the incoming file.
 func (r *run) fileData(piece []byte) error {
 	r.fileBytes += len(piece)
 	if r.incoming == nil || r.fileBytes > maxOutputFileBytes {
@@ -41,25 +41,25 @@ func (r *run) fileData(piece []byte) error {
 	return nil
 }
 
-// fileEnd takes in that the file is whole.
+// fileEnd adds the complete incoming file to the outcome.
 func (r *run) fileEnd() error {
 	if r.incoming == nil {
 		return errGuest
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest goes by the same rule; a name is no reason to end anything.
+	// The guest applies the same rule. A bad name does not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}
 	r.outcome.Files = append(r.outcome.Files, f)
 	if r.events != nil {
-		r.told(r.events.File(f))
+		r.checkDelivery(r.events.File(f))
 	}
 	return nil
 }
 
-// skipped takes in word of a file that is not sent.
+// skipped records a file that the guest does not send.
 func (r *run) skipped(payload []byte) error {
 	var s protocol.Skipped
 	if err := decode(payload, &s); err != nil {
@@ -68,8 +68,8 @@ func (r *run) skipped(payload []byte) error {
 	return r.skip(s.Path, s.Reason)
 }
 
-// skip notes a file that is not returned, and shows its name without what would
-// deceive a reader.
+// skip adds a file to the list of skipped files. It escapes characters in name
+// and reason that could mislead a reader.
 func (r *run) skip(name, reason string) error {
 	if len(r.outcome.FilesSkipped) >= maxSkipped || len(reason) > maxReason {
 		return errGuest
@@ -79,7 +79,7 @@ func (r *run) skip(name, reason string) error {
 	return nil
 }
 
-// programError bounds what the program's process says of its exception.
+// programError converts the process's report of an exception and limits its size.
 func programError(r *protocol.Report) *pyth.ProgramError {
 	if r == nil {
 		return nil

@@ -14,10 +14,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// pollInterval is how often limits that nothing enforces are looked at.
+// pollInterval is the time between checks of limits that no kernel enforces.
 const pollInterval = 10 * time.Millisecond
 
-// The reasons for which the host ends a run.
+// Reasons why the host ends a run.
 var (
 	errOutput   = errors.New("output limit")
 	errMemory   = errors.New("memory limit")
@@ -25,51 +25,53 @@ var (
 	errCanceled = errors.New("canceled")
 )
 
-// errGuest is a guest that breaks the protocol. It can only be hostile.
+// errGuest reports a protocol violation. Only a hostile guest causes it.
 var errGuest = errors.New("the guest broke the protocol")
 
-// run is a job in progress. The receiving goroutine owns the outcome; watch
-// only asks for an end.
+// run holds the state of a job in progress. The receiving goroutine owns the
+// outcome; watch only requests the end of the run.
 type run struct {
 	sandbox *Sandbox
 	job     *pyth.Job
 	outcome *pyth.Outcome
-	// events hears of the run; nil when nobody listens (any more).
+	// events receives output as it arrives. If it is nil, output is collected
+	// in the outcome.
 	events         pyth.Events
 	stdout, stderr printed
 	resultBytes    int
 	report         *protocol.Report
 	fileBytes      int
-	// incoming is the output file of which not all pieces have come; nil if none.
+	// incoming is the output file that is still incomplete; nil if there is none.
 	incoming  *pyth.File
 	started   time.Time
 	cpuBefore time.Duration
-	// cause is why the host ended the run; the first reason stays.
+	// cause is the reason why the host ended the run. The first reason stays.
 	cause atomic.Pointer[error]
-	// peak and used are the most memory and processor time that were seen.
+	// peak and used are the highest observed memory (bytes) and processor time (ns).
 	peak, used atomic.Int64
 }
 
-// printed is what the program has written to a stream.
+// printed holds the captured output of one stream.
 type printed struct {
 	size      int
 	kept      []byte
 	truncated bool
 }
 
-// end asks for the end of the run.
+// end tells the guest to stop the run. Only the first call has an effect.
 func (r *run) end(cause error) {
 	if !r.cause.CompareAndSwap(nil, &cause) {
 		return
 	}
-	// The guest stops the program, so that its output is still answered; if it
-	// does not, the sandbox goes. A full socket must not block us.
+	// If the guest stops the program, the output so far is still returned. If it
+	// does not, the deadline expires and the sandbox is destroyed. The deadline
+	// also unblocks the send on a full socket.
 	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
 }
 
-// grace is how long the guest may take to stop the run.
+// grace returns the time that the guest has to stop the run.
 func (r *run) grace() time.Duration {
 	if r.job.Session != "" {
 		return protocol.InterruptGrace + stopGrace
@@ -77,10 +79,10 @@ func (r *run) grace() time.Duration {
 	return stopGrace
 }
 
-// watch enforces from outside what the guest may not be trusted with, until
-// done is closed.
+// watch enforces cancellation and limits from the host until done is closed. The
+// guest is not trusted to enforce them.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
-	// The guest keeps the time; this is for one that does not.
+	// The guest enforces the timeout. This deadline is for a hostile guest.
 	deadline := time.NewTimer(r.job.Timeout + r.grace())
 	defer deadline.Stop()
 	var poll <-chan time.Time
@@ -104,13 +106,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 			r.end(cause)
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
-			// The guest would ask the interpreter first, which takes memory
-			// meanwhile.
+			// Kill at once: the guest would interrupt the interpreter first, and
+			// the interpreter could allocate memory meanwhile.
 			_ = r.sandbox.Close()
 		}
 	}
-	// Whoever listens to the run may be stuck, and the guest with it: the
-	// program must end all the same.
+	// A receiver of events that blocks also blocks the guest. The program must
+	// end nevertheless.
 	stuck := time.NewTimer(2 * r.grace())
 	defer stuck.Stop()
 	select {
@@ -120,7 +122,8 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// overLimit looks at the limits that no kernel enforces.
+// overLimit checks the limits that no kernel enforces. It returns errMemory,
+// errTime or nil.
 func (r *run) overLimit() error {
 	if r.sample() > r.job.Limits.MemoryBytes {
 		return errMemory
@@ -131,8 +134,8 @@ func (r *run) overLimit() error {
 	return nil
 }
 
-// cpu is the processor time used so far. Without a cgroup what has ended takes
-// its time along, so that the most that was seen counts.
+// cpu returns the processor time used so far. Without a cgroup, the time of ended
+// processes is no longer counted. So cpu returns the highest observed value.
 func (r *run) cpu() time.Duration {
 	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
 	for {
@@ -146,7 +149,8 @@ func (r *run) cpu() time.Duration {
 	}
 }
 
-// sample reads the memory in use where no kernel keeps its peak.
+// sample returns the memory in use in bytes and updates the peak. With a cgroup
+// it returns 0, because the kernel records the peak.
 func (r *run) sample() int64 {
 	if r.sandbox.group != nil {
 		return 0
@@ -158,7 +162,7 @@ func (r *run) sample() int64 {
 	return used
 }
 
-// receive takes in what the guest says until the run has ended.
+// receive processes the guest's messages until the run has ended.
 func (r *run) receive() (*protocol.Exit, error) {
 	for {
 		kind, payload, err := r.sandbox.conn.Receive()
@@ -197,7 +201,8 @@ func (r *run) receive() (*protocol.Exit, error) {
 	}
 }
 
-// output takes what fits and ends the run at the first byte that does not.
+// output stores or forwards output up to the limit. The first byte above the
+// limit ends the run.
 func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	if room := int(r.job.Limits.OutputBytes) - p.size; len(more) > room {
 		r.end(errOutput)
@@ -208,29 +213,30 @@ func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	if r.events == nil {
 		p.kept = append(p.kept, more...)
 	} else if len(more) > 0 {
-		r.told(r.events.Output(stream, more))
+		r.checkDelivery(r.events.Output(stream, more))
 	}
 }
 
-// told ends the run when who listens has gone.
-func (r *run) told(err error) {
+// checkDelivery cancels the run if an event could not be delivered. It then
+// discards all further events.
+func (r *run) checkDelivery(err error) {
 	if err != nil {
 		r.end(errCanceled)
-		r.events = silent{}
+		r.events = discardEvents{}
 	}
 }
 
-// silent is who listens after who listened has gone.
-type silent struct{}
+// discardEvents ignores all events after the receiver has disconnected.
+type discardEvents struct{}
 
-func (silent) Started(pyth.ExecutionID) error   { return nil }
-func (silent) Output(pyth.Stream, []byte) error { return nil }
-func (silent) Result(pyth.Result) error         { return nil }
-func (silent) File(pyth.File) error             { return nil }
+func (discardEvents) Started(pyth.ExecutionID) error   { return nil }
+func (discardEvents) Output(pyth.Stream, []byte) error { return nil }
+func (discardEvents) Result(pyth.Result) error         { return nil }
+func (discardEvents) File(pyth.File) error             { return nil }
 
-// finish says what became of the run. The kernels' words decide: the guest's
-// for how the process ended, the host's for whether a limit ended it. What the
-// program printed has no part in it.
+// finish completes the outcome of the run. The guest's kernel determines how the
+// process ended; the host's kernel determines whether a limit ended it. The
+// program's output has no influence.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
 	o := r.outcome
@@ -256,12 +262,12 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	case errors.Is(cause, errTime), exit != nil && exit.TimedOut:
 		o.Status = pyth.StatusTimedOut
 	case err == nil && exit.Failure != "" && r.job.Session != "" && !exit.Ended:
-		// The session is as it was.
+		// The program did not start, and the session is unchanged.
 		o.Status = pyth.StatusFailed
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// Sandbox or guest are gone and no limit tells why.
+		// The sandbox or the guest is gone, and no limit explains it.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.Locked && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
@@ -282,7 +288,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		}
 	}
 	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
-		o.Signal = "SIGINT" // The interpreter heeded it.
+		o.Signal = "SIGINT" // The interpreter stopped on it and still runs.
 	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"
@@ -294,7 +300,7 @@ func signalName(n int) string {
 	if name := unix.SignalName(unix.Signal(n)); name != "" {
 		return name
 	}
-	// Real-time signals have no names of their own.
+	// unix.SignalName does not know real-time signals.
 	const firstRealTime = 34
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }

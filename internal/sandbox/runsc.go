@@ -10,17 +10,18 @@ import (
 	"gvisor.dev/gvisor/runsc/cli/maincli"
 )
 
-// launchName is the argv[0] of a gVisor that waits for its cgroup first.
+// launchName is the argv[0] of a gVisor process that first waits for its cgroup.
 const launchName = "runsc-launch"
 
-// RunsGVisor is true when this process was started to be gVisor's runsc
-// rather than Pyth-On: by Boot, or by gVisor starting itself again, which it
-// does under names that begin with runsc or under that of its executable.
+// RunsGVisor reports whether this process was started as gVisor's runsc instead
+// of Pyth-On. Boot starts such processes. gVisor also restarts itself, under a
+// name that begins with runsc or under the name of its executable.
 func RunsGVisor(argv0 string) bool {
 	return argv0 == "/proc/self/exe" || strings.HasPrefix(filepath.Base(argv0), "runsc")
 }
 
-// GVisorMain is main for such a process. It does not return.
+// GVisorMain runs gVisor in a process for which RunsGVisor is true. It does not
+// return.
 func GVisorMain() {
 	if os.Args[0] == launchName {
 		os.Args[0] = "runsc"
@@ -30,9 +31,9 @@ func GVisorMain() {
 	maincli.Main()
 }
 
-// awaitCgroup blocks until the server has put this process into its cgroup,
-// so that nothing it starts can be outside. The server says so with a byte on
-// standard input; if it went away instead there is nothing to run for.
+// awaitCgroup blocks until the server has moved this process into its cgroup. So
+// all its children start inside the cgroup. The server signals this with a byte
+// on standard input. If the server has exited instead, the process exits.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {
@@ -48,16 +49,15 @@ func awaitCgroup() {
 	null.Close()
 }
 
-// gvisorFlags are the settings of design and their reasons:
-//   - systrap needs no KVM; network none leaves loopback only.
-//   - No sockets, FIFOs or devices of the host are reachable; no raw sockets,
-//     no setuid, no io_uring.
-//   - The root is an EROFS image, read-only and without an overlay, so that no
-//     gofer process is needed, and with directfs off the sentry runs as nobody
-//     in a user namespace of its own. Rootless tells it that nobody must be
-//     mapped to the one user that this namespace has.
-//   - The sidecar binaries are not part of gVisor's Go module; this binary is
-//     its own.
+// gvisorFlags returns the global flags of runsc. The reasons are:
+//   - platform=systrap needs no KVM. network=none leaves only loopback.
+//   - Sockets, FIFOs and devices of the host are unreachable. Raw sockets, setuid
+//     and io_uring are disabled.
+//   - The root file system is a read-only EROFS image without an overlay, so no
+//     gofer process is needed.
+//   - With directfs off, the sentry runs as nobody in a separate user namespace.
+//     rootless makes gVisor map nobody to the only user of our namespace.
+//   - gVisor's Go module has no sidecar binaries, so this binary replaces them.
 func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,

@@ -19,64 +19,63 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// stopGrace is how long the guest may take to stop a run before the sandbox is
-// destroyed over its head.
+// stopGrace limits the time that the guest has to stop a run. After it the
+// sandbox is destroyed.
 const stopGrace = 2 * time.Second
 
-// hostPids is the room that the sentry and its stubs need on the host beyond
-// what the program's own processes take.
+// hostPids is the number of processes and threads that the sentry and its stubs
+// need on the host, in addition to the program's processes.
 const hostPids = 256
 
-// How much processor time sandboxes get when there is not enough: what is made
-// ready for later must not slow down what runs now.
+// These weights divide the processor time when it is scarce. Sandboxes that are
+// being prepared must not slow down running programs.
 const (
 	runningWeight   = 100
 	preparingWeight = 20
 )
 
-// Sandbox is one booted sandbox, which runs one job at a time. Boot returns it
-// ready for the first; Recycle makes it ready for each further one. Close must
-// always be called.
+// Sandbox runs one job at a time. Boot returns it ready for the first job.
+// Recycle makes it ready for each further job. The caller must call Close.
 type Sandbox struct {
 	launcher *Launcher
 	id       string
 	cmd      *exec.Cmd
 	exited   chan struct{}
 	socket   *os.File
-	way      way
+	tunnel   tunnel
 	conn     *protocol.Conn
 	group    cgroup.Group
 	meter    *meter
 	granted  granted
-	// language is the one of the interpreter that waits, or ran last.
+	// language is the language of the waiting interpreter or of the last job.
 	language pyth.Language
 	// disk is the size of a session's disk in bytes.
 	disk int64
-	// preload are the modules that it has imported when a job comes.
+	// preload lists the modules that the interpreter imports before a job arrives.
 	preload []string
-	// broken is why no further job may run here; nil while one may.
+	// broken is the reason why no further job may run; nil if the sandbox is usable.
 	broken  error
 	stderr  tail
 	closing sync.Once
 	closed  error
 }
 
-// Done is closed when the sandbox's processes have ended.
+// Done returns a channel that is closed when the sandbox's processes have ended.
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
-// Run runs the job and returns what became of it. When ctx ends the run is
-// stopped and its status is StatusCanceled. An error means that the job did
-// not start. In either case Recycle must be called before the next, but for one
-// of the same session. Events may be nil.
+// Run runs the job and returns its outcome. If ctx ends, Run stops the job and
+// the status is StatusCanceled. An error means that the job did not start.
+// After Run, call Recycle before the next job. Jobs of one session need no
+// Recycle in between. Events may be nil.
 func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
-		return nil, fmt.Errorf("sandbox: setting limits: %w", err)
+		return nil, fmt.Errorf("sandbox: set limits: %w", err)
 	}
 	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
 	s.language = job.Language
 	if job.Session != "" {
-		if err := s.again(); err != nil {
+		if err := s.rearm(); err != nil {
 			s.broken = err
 			return nil, err
 		}
@@ -92,7 +91,7 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 		return nil, err
 	}
 	if events != nil {
-		r.told(events.Started(job.ID))
+		r.checkDelivery(events.Started(job.ID))
 	}
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -101,7 +100,7 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 	close(done)
 	watcher.Wait()
 	if err == nil && s.outOfMemory() {
-		err = errors.New("the kernel killed in it for memory")
+		err = errors.New("the kernel killed a process of the sandbox: out of memory")
 	}
 	s.broken = err
 	outcome := r.finish(exit, err)
@@ -110,8 +109,8 @@ func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*
 	return outcome, nil
 }
 
-// Recycle returns when the sandbox waits for another job, with nothing left of
-// the last. After an error it is of no further use.
+// Recycle removes all traces of the last job and returns when an interpreter
+// waits for the next one. After an error the sandbox can only be closed.
 func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
@@ -119,28 +118,28 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.group != nil {
 		s.group.SetWeight(preparingWeight)
 	}
-	// The last job may have had less than an interpreter needs to start.
+	// The limits of the last job may be too low to start an interpreter.
 	err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses)
 	if err == nil {
-		// The last run may have left a deadline that has passed.
+		// The last run may have left an expired deadline.
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
 		err = s.prepare(ctx, protocol.UsualDisk)
 	}
 	if err == nil {
-		err = s.meter.renew(ctx)
+		err = s.meter.recalibrate(ctx)
 	}
 	if err == nil {
-		err = s.await()
+		err = s.applyDefaultLimits()
 	}
 	s.broken = err
 	return err
 }
 
-// await grants what most jobs ask for, so that it need not be done when one
-// comes.
-func (s *Sandbox) await() error {
+// applyDefaultLimits sets the limits that most jobs use. Then such a job starts
+// without writes to the cgroup.
+func (s *Sandbox) applyDefaultLimits() error {
 	if err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses); err != nil {
 		return err
 	}
@@ -151,7 +150,8 @@ func (s *Sandbox) await() error {
 	return nil
 }
 
-// grant bounds the sandbox by what a job may take.
+// grant sets the host limits of the sandbox: those of the job plus the overhead
+// of the sandbox itself.
 func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	wanted := granted{memoryBytes: s.meter.overhead + memoryBytes, pids: hostPids + 4*processes}
 	if s.group == nil || wanted == s.granted {
@@ -161,14 +161,14 @@ func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
 }
 
-// granted are the bounds in force.
+// granted holds the limits in force.
 type granted struct {
 	memoryBytes int64
 	pids        int
 }
 
-// prepare has the guest make an interpreter ready, of the language of the last
-// job, waits for it and checks that the guest speaks our version.
+// prepare tells the guest to start an interpreter of the current language. It
+// waits for the interpreter and checks the guest's protocol version.
 func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
@@ -187,22 +187,23 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	}
 	var hello protocol.Hello
 	if kind != protocol.KindHello || json.Unmarshal(payload, &hello) != nil {
-		return errors.New("the guest did not greet")
+		return errors.New("receive hello from the guest: unexpected message")
 	}
 	if hello.Version != protocol.Version {
-		return fmt.Errorf("the guest speaks version %d of the protocol, not %d", hello.Version, protocol.Version)
+		return fmt.Errorf("the guest uses protocol version %d; the server needs %d", hello.Version, protocol.Version)
 	}
 	return s.socket.SetDeadline(time.Time{})
 }
 
-// send hands the job over.
+// send sends the job to the guest. It sends the secrets last, and only after
+// their use is recorded. Then it wipes the job's password.
 func (s *Sandbox) send(job *pyth.Job) error {
-	frames, err := ahead(job)
+	frames, err := jobFrames(job)
 	if err != nil {
 		return err
 	}
 	if job.Secrets.Recorded != nil {
-		// Meanwhile the guest deals with the rest.
+		// The guest processes these frames while the use is recorded.
 		if err := s.conn.SendAll(frames...); err != nil {
 			return err
 		}
@@ -212,7 +213,8 @@ func (s *Sandbox) send(job *pyth.Job) error {
 		frames = nil
 	}
 	for _, v := range job.Secrets.Values {
-		// A frame of its own: JSON would make copies that nobody clears.
+		// Each value gets a separate frame: JSON encoding makes copies that
+		// cannot be cleared.
 		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
@@ -220,12 +222,12 @@ func (s *Sandbox) send(job *pyth.Job) error {
 	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
 		return err
 	}
-	forget(job)
+	wipe(job)
 	return nil
 }
 
-// ahead are the frames of all of a job but its secrets.
-func ahead(job *pyth.Job) ([]protocol.Frame, error) {
+// jobFrames returns the frames of the job without its secrets.
+func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
 	env := make([]string, len(job.Env))
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
@@ -257,7 +259,7 @@ func ahead(job *pyth.Job) ([]protocol.Frame, error) {
 	for _, f := range job.Files {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
 	}
-	code, err := program(job)
+	code, err := programFrames(job)
 	if err != nil {
 		return nil, err
 	}
@@ -268,10 +270,11 @@ func ahead(job *pyth.Job) ([]protocol.Frame, error) {
 	return frames, nil
 }
 
-// Close destroys the sandbox and returns when nothing of it is left.
+// Close destroys the sandbox and returns when its processes, cgroup and files
+// are gone. It is safe for concurrent and repeated calls.
 func (s *Sandbox) Close() error {
 	s.closing.Do(func() {
-		// Without a cgroup the sentry ends by the parent-death signal.
+		// Without a cgroup, the parent-death signal ends the sentry.
 		orphans := descendants(s.cmd.Process.Pid)
 		if s.group != nil {
 			_ = s.group.Kill()
@@ -286,7 +289,7 @@ func (s *Sandbox) Close() error {
 	return s.closed
 }
 
-func (s *Sandbox) closeSockets() error { return errors.Join(s.socket.Close(), s.way.close()) }
+func (s *Sandbox) closeSockets() error { return errors.Join(s.socket.Close(), s.tunnel.close()) }
 
 func (s *Sandbox) removeGroup() error {
 	if s.group == nil {
@@ -295,7 +298,7 @@ func (s *Sandbox) removeGroup() error {
 	return s.group.Remove()
 }
 
-// removeState deletes what runsc, which was killed, kept of the container.
+// removeState deletes the container state of runsc. A killed runsc leaves it.
 func (s *Sandbox) removeState() error {
 	files, err := filepath.Glob(filepath.Join(s.launcher.root, "*"+s.id+"*"))
 	for _, f := range files {
@@ -304,15 +307,16 @@ func (s *Sandbox) removeState() error {
 	return err
 }
 
-// removeBundle deletes the bundle that is the sandbox's own, if it has one.
-func (s *Sandbox) removeBundle() error { return os.RemoveAll(s.launcher.ownBundle(s.id)) }
+// removeBundle deletes the sandbox's separate bundle, if it has layers.
+func (s *Sandbox) removeBundle() error { return os.RemoveAll(s.launcher.layerBundle(s.id)) }
 
-// outOfMemory is whether the host's kernel killed here for memory.
+// outOfMemory reports whether the host's kernel killed a process of the sandbox
+// for lack of memory.
 func (s *Sandbox) outOfMemory() bool {
 	return s.group != nil && s.group.OutOfMemory()
 }
 
-// tail keeps the last of what gVisor wrote, for diagnosis.
+// tail keeps the end of gVisor's error output for diagnosis.
 type tail struct {
 	mu sync.Mutex
 	b  []byte

@@ -12,15 +12,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// fileTimeout is how long the guest may take for one step of an operation on
-// files.
+// fileTimeout limits the time that the guest has for one step of a file
+// operation.
 const fileTimeout = 30 * time.Second
 
-// maxListed is how many files a list has; an honest guest keeps to it.
+// maxListed limits the number of listed files. The guest enforces it as well.
 const maxListed = 10_000
 
-// Open makes a sandbox that has run nothing ready for a session. All jobs that
-// it is given from then on must be of that session.
+// Open prepares a warm sandbox for a session. All later jobs of the sandbox must
+// belong to that session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	s.disk = spec.Limits.DiskBytes
 	if spec.Limits.DiskBytes == protocol.UsualDisk && spec.Language.Runtime() == s.language.Runtime() {
@@ -31,12 +31,13 @@ func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	return s.broken
 }
 
-// again makes ready for another run of a session.
-func (s *Sandbox) again() error {
+// rearm prepares the sandbox for the next run of a session. It resets the memory
+// peak and the deadline.
+func (s *Sandbox) rearm() error {
 	if s.group != nil {
 		s.group.ResetPeak()
 	}
-	// The last run may have left a deadline that has passed.
+	// The last run may have left an expired deadline.
 	return s.socket.SetDeadline(time.Time{})
 }
 
@@ -64,29 +65,30 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	return files, err
 }
 
-// WriteFile replaces a file of the session, when all of the content is there.
+// WriteFile creates or replaces a file of the session. If content cannot be read
+// to its end, the file is unchanged.
 func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error) {
 	err = s.operate(ctx, protocol.KindPut, path, func() error {
-		unread, err := s.upload(content)
+		readErr, err := s.upload(content)
 		if err != nil {
 			return err
 		}
 		var d protocol.Done
-		if err := s.done(&d); unread == nil || errors.Is(err, errGuest) {
+		if err := s.receiveDone(&d); readErr == nil || errors.Is(err, errGuest) {
 			created = d.Created
 			return err
 		}
-		return &fileError{unread}
+		return &fileError{readErr}
 	})
 	return created, err
 }
 
-// upload sends the content. Unread is why there is no more of it: half a file is
-// none.
-func (s *Sandbox) upload(content io.Reader) (unread, err error) {
+// upload sends the content. If reading the content fails, upload aborts the file
+// and returns the cause as readErr.
+func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 	buffer := make([]byte, protocol.MaxData)
 	for {
-		n, more := io.ReadFull(content, buffer)
+		n, end := io.ReadFull(content, buffer)
 		if err := s.socket.SetDeadline(time.Now().Add(fileTimeout)); err != nil {
 			return nil, err
 		}
@@ -96,26 +98,27 @@ func (s *Sandbox) upload(content io.Reader) (unread, err error) {
 			}
 		}
 		switch {
-		case more == io.EOF, more == io.ErrUnexpectedEOF:
+		case end == io.EOF, end == io.ErrUnexpectedEOF:
 			return nil, s.conn.Send(protocol.KindEnd, nil)
-		case more != nil:
-			return more, s.conn.Send(protocol.KindAbort, nil)
+		case end != nil:
+			return end, s.conn.Send(protocol.KindAbort, nil)
 		}
 	}
 }
 
-// ReadFile passes the size and the content of a file of the session on.
-func (s *Sandbox) ReadFile(ctx context.Context, path string, to func(size int64, content io.Reader) error) error {
+// ReadFile calls consume with the size and the content of a file of the session.
+// Consume may stop reading early. ReadFile returns the error of consume.
+func (s *Sandbox) ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error {
 	return s.operate(ctx, protocol.KindGet, path, func() error {
 		var d protocol.Done
-		if err := s.done(&d); err != nil {
+		if err := s.receiveDone(&d); err != nil {
 			return err
 		}
 		if d.SizeBytes > s.disk {
 			return errGuest
 		}
 		r := &fileReader{context: ctx, sandbox: s, left: d.SizeBytes}
-		cause := to(d.SizeBytes, r)
+		cause := consume(d.SizeBytes, r)
 		aborted := r.end()
 		switch {
 		case r.broken != nil:
@@ -132,16 +135,16 @@ func (s *Sandbox) ReadFile(ctx context.Context, path string, to func(size int64,
 
 // DeleteFile deletes a file of the session.
 func (s *Sandbox) DeleteFile(ctx context.Context, path string) error {
-	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.done(new(protocol.Done)) })
+	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.receiveDone(new(protocol.Done)) })
 }
 
-// fileError is one after which the sandbox is as good as before.
+// fileError marks an error after which the sandbox is still usable.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
 
-// operate asks for an operation and has its answer heard. After any error but a
-// fileError the sandbox is of no more use.
+// operate requests a file operation and calls answer to receive the result.
+// After an error other than a fileError, the sandbox is broken.
 func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, answer func() error) error {
 	if s.broken != nil {
 		return s.broken
@@ -163,7 +166,7 @@ func (s *Sandbox) operate(ctx context.Context, kind protocol.Kind, path string, 
 	return err
 }
 
-// receive hears the guest, who has a while to speak.
+// receive returns the guest's next message. It fails after fileTimeout.
 func (s *Sandbox) receive() (protocol.Kind, []byte, error) {
 	if err := s.socket.SetDeadline(time.Now().Add(fileTimeout)); err != nil {
 		return 0, nil, err
@@ -171,8 +174,8 @@ func (s *Sandbox) receive() (protocol.Kind, []byte, error) {
 	return s.conn.Receive()
 }
 
-// done hears how an operation went.
-func (s *Sandbox) done(d *protocol.Done) error {
+// receiveDone receives the result of an operation into d.
+func (s *Sandbox) receiveDone(d *protocol.Done) error {
 	kind, payload, err := s.receive()
 	if err != nil {
 		return err
@@ -183,7 +186,7 @@ func (s *Sandbox) done(d *protocol.Done) error {
 	return failure(payload, d)
 }
 
-// failure is the error that the guest tells of.
+// failure decodes the result of an operation into d and returns its error.
 func failure(payload []byte, d *protocol.Done) error {
 	if json.Unmarshal(payload, d) != nil || d.SizeBytes < 0 {
 		return errGuest
@@ -194,32 +197,34 @@ func failure(payload []byte, d *protocol.Done) error {
 	case "ENOENT", "ENOTDIR":
 		return &fileError{pyth.Errorf(pyth.CodeNotFound, "The session has no such file.")}
 	case "EISDIR", "ELOOP", "EEXIST", "ENOTEMPTY", "EPERM":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "There is something else than a file at this path of the session.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The path exists in the session, but it is not a regular file. Choose another path.")}
 	case "ENOSPC", "EDQUOT":
 		return &fileError{pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")}
 	case "EFBIG":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file is larger than the session's disk, since it has holes, and cannot be sent. Copy what you need of it to another file.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent: it has holes and is larger than the session's disk. Copy the part that you need to another file.")}
 	case "EINVAL", "ENAMETOOLONG":
 		return &fileError{pyth.Invalid("path", "is not the path of a file")}
 	default:
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file of the session could not be used.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file operation failed in the session. Check the path and the type of the file.")}
 	}
 }
 
-// maxUnread bounds what an honest guest still sends of a file after it was told
-// to stop: what was on its way.
+// maxUnread limits the bytes of a file that the guest may send after an abort.
+// An honest guest sends only the data that was in flight.
 const maxUnread = 4 << 20
 
-// fileReader is the content of a file as it comes. It ends with its context.
+// fileReader reads the content of a file as the guest sends it. Read fails when
+// the context ends.
 type fileReader struct {
 	context context.Context
 	sandbox *Sandbox
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is why the file has ended early, broken why the guest is not heard
-	// any more.
-	failed, broken error
+	// failed is the reason why the file ended early. The sandbox stays usable.
+	failed error
+	// broken is the reason why no more messages of the guest are read.
+	broken error
 }
 
 func (r *fileReader) Read(p []byte) (int, error) {
@@ -234,16 +239,16 @@ func (r *fileReader) Read(p []byte) (int, error) {
 		case r.context.Err() != nil:
 			return 0, context.Cause(r.context)
 		}
-		r.hear()
+		r.receive()
 	}
 	n := copy(p, r.rest)
 	r.rest = r.rest[n:]
 	return n, nil
 }
 
-// end takes in what is left of the guest's answer, so that it is out of the way
-// of the next one. It tells the guest to stop if the file was not read to its
-// end, and returns whether it was not.
+// end reads the rest of the guest's answer, so that the next operation starts
+// with its own answer. If the file was not read to its end, it tells the guest
+// to stop and returns true.
 func (r *fileReader) end() (aborted bool) {
 	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
 		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {
@@ -252,7 +257,7 @@ func (r *fileReader) end() (aborted bool) {
 	}
 	unread := 0
 	for start := time.Now(); !r.done && r.broken == nil; {
-		r.hear()
+		r.receive()
 		if unread += len(r.rest); unread > maxUnread || time.Since(start) > fileTimeout {
 			r.broken = errGuest
 		}
@@ -261,7 +266,8 @@ func (r *fileReader) end() (aborted bool) {
 	return aborted
 }
 
-func (r *fileReader) hear() {
+// receive processes the guest's next message.
+func (r *fileReader) receive() {
 	kind, payload, err := r.sandbox.receive()
 	switch {
 	case err != nil:

@@ -10,26 +10,26 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// agentCapabilities are what the agent needs inside the sandbox: to make and
-// join namespaces, mount scratch space, give files and processes to the user,
-// kill what is the user's, and set limits. None is a capability on the host.
+// agentCapabilities lists the capabilities of the agent inside the sandbox. The
+// agent creates and joins namespaces, mounts scratch space, sets owners and
+// limits, and kills the user's processes. None applies on the host.
 var agentCapabilities = []string{
 	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
 	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
 }
 
-// Mount is an EROFS image that a sandbox has besides its root.
+// Mount describes an EROFS image that a sandbox mounts in addition to its root.
 type Mount struct {
-	// Image is the path of the file; it is open in the sandbox from its boot on.
+	// Image is the path of the image file. The sandbox keeps it open from its boot.
 	Image string
-	// Path is where it is mounted, in the order of the list: a directory of the
-	// root file system, or of an image before it.
+	// Path is the mount point. It must be a directory of the root file system or
+	// of an earlier mount.
 	Path string
 }
 
-// writeBundle writes the OCI bundle that all sandboxes with the same images
-// share. It holds nothing of any tenant but which packages it has: the spec is
-// on disk and can be read inside.
+// writeBundle writes an OCI bundle, which sandboxes with the same images share.
+// The spec is on disk and readable inside the sandbox. Therefore it contains no
+// data of a tenant except the choice of packages.
 func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {
@@ -73,7 +73,7 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		},
 	}
 	for _, m := range mounts {
-		// The sentry reads them itself, like the root: no gofer is needed.
+		// The sentry reads the images itself, like the root. No gofer is needed.
 		spec.Mounts = append(spec.Mounts, specs.Mount{
 			Destination: m.Path, Type: "erofs", Source: m.Image, Options: []string{"ro", "nosuid", "nodev"},
 		})

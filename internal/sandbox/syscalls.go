@@ -12,45 +12,46 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// newNamespaces are the flags of clone and unshare that make a namespace.
+// newNamespaces combines the flags of clone and unshare that create a namespace.
 const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC |
 	linux.CLONE_NEWUTS | linux.CLONE_NEWPID | linux.CLONE_NEWCGROUP
 
-// newTime is the flag of unshare and clone3 that makes a time namespace. In the
-// flags of clone it is part of a signal's number.
+// newTime is the flag of unshare and clone3 that creates a time namespace. In
+// clone, the same bit is part of the signal number.
 const newTime = 0x80
 
-// restrictPrograms takes system calls from programs that the agent needs, or that
-// store what no limit counts, in the tables of the sandbox's kernel:
+// restrictPrograms replaces system calls in the tables of the sandbox's kernel.
+// The agent needs some of these calls, so the restrictions apply to programs:
 //
-//   - Namespaces cannot be made or joined (EPERM). In a user namespace a program
-//     would have all capabilities: it could mount file systems without the limits
-//     of its disk, and reach devices that the agent has removed.
-//   - Extended attributes cannot be set (ENOTSUP, as on file systems that have
-//     none). tmpfs does not count them.
-//   - Names of files beyond their first are counted (ENOSPC), see links.
+//   - Programs cannot create or join namespaces (EPERM). In a user namespace a
+//     program has all capabilities. It could mount file systems without a disk
+//     limit, and use devices that the agent has removed.
+//   - Programs cannot set extended attributes (ENOTSUP, as on file systems
+//     without them). tmpfs does not count them against a limit.
+//   - The number of additional hard links is limited (ENOSPC), see links.
 //
-// Programs are all processes but those of the sandbox's root, which the agent is;
-// none can become root. It must be called before gVisor starts.
+// The agent runs as root of the sandbox. All other processes are programs, and
+// none can become root. Call restrictPrograms before gVisor starts.
 func restrictPrograms() {
-	names := new(links)
+	hardLinks := new(links)
 	for _, table := range []*kernel.SyscallTable{syscalls.AMD64, syscalls.ARM64} {
 		for number, call := range table.Table {
 			fn := restricted(call.Name, call.Fn)
 			if fn == nil {
-				fn = names.restricted(call.Name, call.Fn)
+				fn = hardLinks.restricted(call.Name, call.Fn)
 			}
 			if fn != nil {
 				call.Fn = fn
 				table.Table[number] = call
 			}
 		}
-		// Its look-up tables are copies.
+		// Init rebuilds the lookup tables, which hold copies of the functions.
 		table.Init()
 	}
 }
 
-// restricted returns what a system call does instead, nil if it stays as it is.
+// restricted returns the replacement of a system call, or nil if the call is
+// unchanged.
 func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	switch name {
 	case "clone":
@@ -70,10 +71,10 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// withoutTimeWait is setns(2) that prepares the network namespace which a task
-// joins: there TCP connections that are closed give up their port at once. No
-// segment of an earlier connection is late on loopback, and a port that a run of
-// a session served on would not be free in the next for a minute.
+// withoutTimeWait wraps setns(2) and disables TIME_WAIT in the joined network
+// namespace. Then a closed TCP connection frees its port at once. Otherwise a
+// server port of one run would be blocked for a minute in the session's next run.
+// TIME_WAIT guards against late segments, which do not occur on loopback.
 func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -89,25 +90,26 @@ func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 
 func always(arch.SyscallArguments) bool { return true }
 
-// refusing is a system call that fails for programs with the arguments.
+// refusing wraps a system call. It returns err to programs if refused accepts the
+// arguments.
 func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArguments) bool) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
-		if ofProgram(t) && refused(args) {
+		if isProgram(t) && refused(args) {
 			return 0, nil, err
 		}
 		return call(t, number, args)
 	}
 }
 
-// ofProgram returns whether a task belongs to a program rather than to the agent.
-func ofProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
+// isProgram reports whether the task belongs to a program and not to the agent.
+func isProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
 
-// clone3 is clone3(2) without new namespaces for programs. It does what gVisor's
-// does, with a copy of the arguments that another thread cannot change between
-// the check and the use.
+// clone3 wraps clone3(2) and refuses new namespaces to programs. It repeats
+// gVisor's implementation with one copy of the arguments. So another thread
+// cannot change them between check and use.
 func clone3(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
-		if !ofProgram(t) {
+		if !isProgram(t) {
 			return call(t, number, args)
 		}
 		size := int(args[1].SizeT())

@@ -1,8 +1,8 @@
-// Package cgroup bounds what a sandbox takes of the host, with cgroup v1 or v2.
+// Package cgroup limits a sandbox's resources on the host, with cgroup v1 or v2.
 //
-// A Parent is found once at start-up and tells whether limits can be enforced
-// at all; each sandbox then has a Group of its own under it. Limits hold for
-// everything that the sandbox is on the host: the sentry and its stubs.
+// The server calls Find once at start-up. Find fails if limits cannot be enforced.
+// Each sandbox then has its Group under the Parent. The limits apply to all host
+// processes of the sandbox: the sentry and its stubs.
 package cgroup
 
 import (
@@ -16,64 +16,68 @@ import (
 	"time"
 )
 
-// Parent is the cgroup under which sandboxes get theirs.
+// Parent contains the cgroups of all sandboxes.
 type Parent interface {
-	// Version is 1 or 2.
+	// Version returns 1 or 2.
 	Version() int
-	// New makes a group. The name must be new.
+	// New creates a group. The name must be unused.
 	New(name string) (Group, error)
-	// Leftovers lists the groups that exist, for clean-up after a crash.
+	// Leftovers returns the existing groups, for cleanup after a crash.
 	Leftovers() ([]Group, error)
-	// Close removes the parent itself if it is empty.
+	// Close removes the parent cgroup if it is empty.
 	Close() error
 }
 
-// Group is the cgroup of one sandbox. Readings are 0 when they cannot be had.
+// Group limits and measures one sandbox. A reading that fails returns 0.
 type Group interface {
 	Name() string
-	// Add moves a process, and so its later children, into the group.
+	// Add moves a process into the group. Its later children inherit the group.
 	Add(pid int) error
-	// SetMemory bounds memory; SetPids processes and threads.
+	// SetMemory sets the memory limit.
 	SetMemory(bytes int64) error
+	// SetPids sets the limit of processes and threads.
 	SetPids(n int) error
-	// SetWeight sets how much processor time the group gets compared with others
-	// when there is not enough: 1 to 10,000, normally 100. Nothing happens where
-	// the host cannot do that.
+	// SetWeight sets the group's share of processor time when it is scarce. The
+	// weight is 1 to 10,000, normally 100. It has no effect if the host lacks the
+	// cpu controller.
 	SetWeight(weight int)
-	// Memory is the present use, MemoryPeak the most since ResetPeak.
+	// Memory returns the memory in use in bytes.
 	Memory() int64
+	// MemoryPeak returns the highest memory in bytes since ResetPeak.
 	MemoryPeak() int64
 	ResetPeak()
-	// CPU is the processor time used so far.
+	// CPU returns the processor time used so far.
 	CPU() time.Duration
-	// OutOfMemory tells whether the kernel killed for memory here.
+	// OutOfMemory reports whether the kernel killed a process of the group for
+	// lack of memory.
 	OutOfMemory() bool
 	// Kill kills every process of the group.
 	Kill() error
-	// Remove deletes the group; it must be empty.
+	// Remove deletes the group, which must be empty.
 	Remove() error
 }
 
-// ErrUnavailable is returned by Find where no limit can be enforced; its text
-// says why.
+// ErrUnavailable is wrapped by the error of Find if limits cannot be enforced.
+// That error names the cause for each cgroup version.
 var ErrUnavailable = errors.New("no usable cgroup")
 
-// Find looks for a hierarchy under root (normally /sys/fs/cgroup) in which
-// this process may make groups, and makes a parent of the name there.
+// Find returns a parent cgroup of the given name. It looks under root (normally
+// /sys/fs/cgroup) for a hierarchy in which this process may create groups.
 func Find(root, name string) (Parent, error) {
-	two, err2 := findV2(root, name)
+	v2, err2 := findV2(root, name)
 	if err2 == nil {
-		return two, nil
+		return v2, nil
 	}
-	one, err1 := findV1(root, name)
+	v1, err1 := findV1(root, name)
 	if err1 == nil {
-		return one, nil
+		return v1, nil
 	}
 	return nil, fmt.Errorf("%w: v2: %w; v1: %w", ErrUnavailable, err2, err1)
 }
 
-// own is this process's path in the hierarchy of the controller, "" for v2.
-func own(controller string) (string, error) {
+// ownPath returns the path of this process in the controller's hierarchy. The
+// controller is "" for v2.
+func ownPath(controller string) (string, error) {
 	f, err := os.Open("/proc/self/cgroup")
 	if err != nil {
 		return "", err
@@ -89,11 +93,11 @@ func own(controller string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("this process is in no %q hierarchy", controller)
+	return "", fmt.Errorf("find cgroup of this process: no entry for controller %q in /proc/self/cgroup", controller)
 }
 
 func write(dir, file, value string) error {
-	// Without O_CREATE, so that a file the kernel lacks is "does not exist".
+	// Omit O_CREATE: a file that the kernel lacks must be fs.ErrNotExist.
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
@@ -116,8 +120,8 @@ func pids(dir string) []int {
 	return all
 }
 
-// remove deletes a group's directory. A process that was just killed may
-// linger for a moment; after a second there is a fault to tell of.
+// remove deletes a group's directory. It retries for a second, because a killed
+// process may still be exiting.
 func remove(dir string) error {
 	deadline := time.Now().Add(time.Second)
 	for {

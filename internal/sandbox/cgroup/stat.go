@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// statBytes is more than the kernel shows of any of these files.
+// statBytes is larger than the content of any of these files.
 const statBytes = 4096
 
-// stat is a file that every run reads. It stays open, since to open it takes
-// longer than to read it, and since cgroup v2 resets the peak for the readings of
-// one open file only. One that the kernel lacks has nothing to read.
+// stat keeps open a file that every run reads. Opening it takes longer than
+// reading it. Also, cgroup v2 resets the peak for one open file only. A file that
+// the kernel lacks reads as empty.
 type stat struct{ file *os.File }
 
-// openStat opens the file, for writing as well if that can be.
+// openStat opens the file for reading, and for writing if permitted.
 func openStat(dir, name string) stat {
 	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -28,20 +28,20 @@ func openStat(dir, name string) stat {
 	return stat{f}
 }
 
-// read returns what the file shows.
+// read returns the content of the file.
 func (s stat) read() string {
 	var b [statBytes]byte
 	n, _ := s.file.ReadAt(b[:], 0)
 	return string(b[:n])
 }
 
-// int is the number that the file shows.
+// int returns the content of the file as a number.
 func (s stat) int() int64 {
 	n, _ := strconv.ParseInt(strings.TrimSpace(s.read()), 10, 64)
 	return n
 }
 
-// key is one value of a file of "key value" lines.
+// key returns the value of the key in a file of "key value" lines.
 func (s stat) key(key string) int64 {
 	for line := range strings.Lines(s.read()) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), " "); ok && k == key {
@@ -52,16 +52,16 @@ func (s stat) key(key string) int64 {
 	return 0
 }
 
-// reset has the file count anew, where it can.
+// reset resets the kernel's counter, if the kernel supports it.
 func (s stat) reset() { _, _ = s.file.WriteAt([]byte("0"), 0) }
 
 func (s stat) close() { _ = s.file.Close() }
 
-// stats are those of a group, open while it exists.
+// stats holds the open files of a group. They stay open until Remove.
 type stats struct{ memory, peak, cpu, events stat }
 
 func (s stats) close() {
-	for _, one := range []stat{s.memory, s.peak, s.cpu, s.events} {
-		one.close()
+	for _, file := range []stat{s.memory, s.peak, s.cpu, s.events} {
+		file.close()
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// v1Controllers are the hierarchies that a group uses; cpuacct only counts, and
-// cpu is done without where it is missing.
+// v1Controllers lists the hierarchies that a group uses. cpuacct only measures.
+// cpu is optional.
 var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 
-// v1Parent has one directory in each hierarchy. Hierarchies that are mounted
-// together, as cpu and cpuacct often are, share one.
+// v1Parent holds one directory in each hierarchy. Hierarchies that are mounted
+// together share a directory; cpu and cpuacct often are.
 type v1Parent struct{ dirs map[string]string }
 
 func findV1(root, name string) (*v1Parent, error) {
@@ -29,7 +29,7 @@ func findV1(root, name string) (*v1Parent, error) {
 			return nil, err
 		}
 	}
-	// Existing and being writable are two things.
+	// The directories may exist without being writable, so create a group.
 	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -41,7 +41,8 @@ func findV1(root, name string) (*v1Parent, error) {
 	return p, g.SetPids(64)
 }
 
-// v1Directory makes the parent's directory in the controller's hierarchy.
+// v1Directory creates and returns the parent's directory in the controller's
+// hierarchy.
 func v1Directory(root, controller, name string) (string, error) {
 	mount, err := filepath.EvalSymlinks(filepath.Join(root, controller))
 	if err == nil {
@@ -54,9 +55,10 @@ func v1Directory(root, controller, name string) (string, error) {
 	if err = os.MkdirAll(dir, 0o755); err == nil {
 		return dir, nil
 	}
-	// In a container the root may not be ours but our own group is.
-	path, ownErr := own(controller)
-	if ownErr != nil {
+	// A container may not write to the root of the hierarchy. Use the cgroup of
+	// this process instead.
+	path, pathErr := ownPath(controller)
+	if pathErr != nil {
 		return "", err
 	}
 	dir = filepath.Join(mount, path, name)
@@ -116,7 +118,7 @@ type v1Group struct {
 	stats
 }
 
-// newV1Group is the group of the name under the parents' directories.
+// newV1Group returns the group of the given name. It creates no directories.
 func newV1Group(parents map[string]string, name string) *v1Group {
 	g := &v1Group{name: name, dirs: make(map[string]string)}
 	for c, parent := range parents {
@@ -125,7 +127,7 @@ func newV1Group(parents map[string]string, name string) *v1Group {
 	return g
 }
 
-// open opens what is read, so that no run has to.
+// open opens the files that runs read.
 func (g *v1Group) open() {
 	memory := g.dirs["memory"]
 	g.stats = stats{
@@ -152,8 +154,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	dir, value := g.dirs["memory"], strconv.FormatInt(bytes, 10)
 	err := write(dir, memory, value)
 	if errors.Is(err, syscall.EINVAL) {
-		// The limit of memory must not exceed that of memory and swap, which is
-		// raised first therefore, and lowered last.
+		// The memory limit must not exceed the limit of memory and swap. To raise
+		// both, raise the latter first.
 		if err = write(dir, both, value); err == nil {
 			err = write(dir, memory, value)
 		}
@@ -161,8 +163,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	if err != nil {
 		return err
 	}
-	// Swap would only make a program that is over its limit slow. The file is
-	// absent where the kernel does not account for swap.
+	// Forbid swap: it would only slow down a program that exceeds its limit. The
+	// file is absent if the kernel has no swap accounting.
 	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
 		return write(dir, "memory.swappiness", "0")
 	}
@@ -174,7 +176,7 @@ func (g *v1Group) SetPids(n int) error {
 }
 
 func (g *v1Group) SetWeight(weight int) {
-	// Shares are 1024 where weights are 100.
+	// A weight of 100 corresponds to 1024 shares.
 	if dir, ok := g.dirs["cpu"]; ok {
 		_ = write(dir, "cpu.shares", strconv.Itoa(weight*1024/100))
 	}

@@ -16,14 +16,14 @@ type v2Parent struct{ dir string }
 
 func findV2(root, name string) (*v2Parent, error) {
 	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
-		return nil, errors.New("the unified hierarchy is not mounted there")
+		return nil, fmt.Errorf("the unified hierarchy is not mounted at %s", root)
 	}
-	path, err := own("")
+	path, err := ownPath("")
 	if err != nil {
 		return nil, err
 	}
-	// Root may use the top of the hierarchy; anybody else what was delegated,
-	// which is the group they are in.
+	// Root may use the top of the hierarchy. Other users may use the delegated
+	// cgroup, in which this process runs.
 	var tried []error
 	for _, base := range slices.Compact([]string{root, filepath.Join(root, path)}) {
 		p := &v2Parent{dir: filepath.Join(base, name)}
@@ -36,7 +36,8 @@ func findV2(root, name string) (*v2Parent, error) {
 	return nil, errors.Join(tried...)
 }
 
-// prepare makes the parent and hands the controllers down to it.
+// prepare creates the parent, delegates the controllers to it and tests whether
+// limits can be set.
 func (p *v2Parent) prepare(base string) error {
 	if err := delegate(base); err != nil {
 		return err
@@ -58,22 +59,22 @@ func (p *v2Parent) prepare(base string) error {
 	return g.SetPids(64)
 }
 
-// delegate lets children of dir have the controllers. A group with processes
-// of its own cannot (the rule of no internal processes), so they move to a
-// leaf.
+// delegate enables the controllers for the children of dir. The "no internal
+// processes" rule forbids this while dir contains processes. Therefore delegate
+// moves them to a leaf.
 func delegate(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	have := strings.Fields(string(b))
+	available := strings.Fields(string(b))
 	for _, c := range []string{"memory", "pids"} {
-		if !slices.Contains(have, c) {
+		if !slices.Contains(available, c) {
 			return fmt.Errorf("controller %s is not available in %s", c, dir)
 		}
 	}
 	enable := "+memory +pids"
-	if slices.Contains(have, "cpu") {
+	if slices.Contains(available, "cpu") {
 		enable += " +cpu"
 	}
 	err = write(dir, "cgroup.subtree_control", enable)
@@ -99,7 +100,8 @@ func (p *v2Parent) New(name string) (Group, error) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
-	// A memory kill takes the whole sandbox; half a sentry is of no use.
+	// Out of memory, the kernel must kill the whole sandbox: a sandbox that lost
+	// single processes is useless.
 	_ = write(g.dir, "memory.oom.group", "1")
 	g.open()
 	return g, nil
@@ -129,7 +131,7 @@ type v2Group struct {
 	stats
 }
 
-// open opens what is read, so that no run has to.
+// open opens the files that runs read.
 func (g *v2Group) open() {
 	g.stats = stats{
 		memory: openStat(g.dir, "memory.current"),
@@ -147,7 +149,7 @@ func (g *v2Group) SetMemory(bytes int64) error {
 	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
 		return err
 	}
-	// Absent where the kernel has no swap accounting.
+	// The file is absent if the kernel has no swap accounting.
 	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
 		return err
 	}
@@ -161,8 +163,8 @@ func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv
 func (g *v2Group) Memory() int64     { return g.memory.int() }
 func (g *v2Group) MemoryPeak() int64 { return g.peak.int() }
 
-// ResetPeak needs Linux 6.12; before that the peak includes the boot, which is
-// below any program's.
+// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot, whose
+// memory is below that of any program.
 func (g *v2Group) ResetPeak() { g.peak.reset() }
 
 func (g *v2Group) CPU() time.Duration {
@@ -174,7 +176,7 @@ func (g *v2Group) OutOfMemory() bool {
 }
 
 func (g *v2Group) Kill() error {
-	// cgroup.kill (Linux 5.14) cannot be outrun by forking.
+	// With cgroup.kill (Linux 5.14), processes cannot escape by forking.
 	if err := write(g.dir, "cgroup.kill", "1"); err == nil {
 		return nil
 	}
