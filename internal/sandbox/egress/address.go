@@ -4,16 +4,15 @@ import (
 	"net/netip"
 )
 
-// special is a range that is not the public Internet, after the registries
-// iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890) unless
-// it says otherwise.
+// special describes a range outside the public Internet. Unless noted, ranges
+// come from iana-ipv4-special-registry and iana-ipv6-special-registry (RFC 6890).
 type special struct {
 	prefix netip.Prefix
 	reason string
 }
 
-// specials returns the ranges that a program must not reach. Of several that
-// have an address the first says why.
+// specials returns the ranges that a program must not reach. If several ranges
+// contain an address, the first one gives the reason.
 func specials() []special {
 	return []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},               // RFC 791
@@ -53,12 +52,12 @@ func specials() []special {
 	}
 }
 
-// global is what has been given out of IPv6 for use on the Internet (RFC 4291
-// and iana-ipv6-unicast-address-assignments).
+// global returns the IPv6 range assigned for the Internet (RFC 4291 and
+// iana-ipv6-unicast-address-assignments).
 func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 
-// metadata returns where clouds hand out credentials to whoever asks. None is
-// ever within a program's reach.
+// metadata returns the addresses where clouds hand out credentials without
+// authentication. No program can ever reach them.
 func metadata() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("169.254.169.0/24"),       // nearly all: 169.254.169.254
@@ -74,8 +73,8 @@ func metadata() []netip.Prefix {
 	}
 }
 
-// classify tells whether the address is one of the public Internet, and if not
-// what else it is.
+// classify reports whether the address belongs to the public Internet. If not,
+// reason describes its range.
 func classify(addr netip.Addr) (reason string, ok bool) {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return "not an address", false
@@ -92,7 +91,7 @@ func classify(addr netip.Addr) (reason string, ok bool) {
 	return "", true
 }
 
-// isMetadata tells whether a cloud's metadata service answers at the address.
+// isMetadata reports whether a cloud's metadata service answers at the address.
 func isMetadata(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	for _, p := range metadata() {
@@ -104,8 +103,8 @@ func isMetadata(addr netip.Addr) bool {
 	return ok && isMetadata(v4)
 }
 
-// embedded is the IPv4 address to which a translator or a tunnel would send
-// what goes to addr.
+// embedded returns the IPv4 address to which a translator or a tunnel would send
+// packets for addr.
 func embedded(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return netip.Addr{}, false
@@ -115,7 +114,7 @@ func embedded(addr netip.Addr) (netip.Addr, bool) {
 	case netip.MustParsePrefix("2002::/16").Contains(addr):
 		return netip.AddrFrom4([4]byte(b[2:6])), true
 	case netip.MustParsePrefix("2001::/32").Contains(addr):
-		// Teredo hides the client's address by turning its bits round.
+		// Teredo stores the client's address with inverted bits.
 		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
 	case netip.MustParsePrefix("64:ff9b::/96").Contains(addr),
 		netip.MustParsePrefix("64:ff9b:1::/48").Contains(addr),

@@ -8,53 +8,53 @@ import (
 	"sync/atomic"
 )
 
-// flushing is a body before whose every Read is sent what was written before:
-// that it has no more yet must not hold up what has come.
-type flushing struct {
+// flushingBody flushes w before each Read. A Read that waits for more of the
+// body therefore does not delay the bytes that have already arrived.
+type flushingBody struct {
 	io.ReadCloser
 	w *bufio.Writer
 }
 
-func (f flushing) Read(p []byte) (int, error) {
+func (f flushingBody) Read(p []byte) (int, error) {
 	if err := f.w.Flush(); err != nil {
 		return 0, err
 	}
 	return f.ReadCloser.Read(p)
 }
 
-// buffered is a bufio.Writer without ReadFrom, which would have such a body
-// read into the very buffer that it flushes.
-type buffered interface {
+// plainWriter hides ReadFrom of a bufio.Writer. ReadFrom would read a
+// flushingBody into the same buffer that the body flushes.
+type plainWriter interface {
 	io.Writer
 	io.ByteWriter
 	io.StringWriter
 }
 
-// writeFlushing writes a request so that each part of its body goes out when it
-// has come.
+// writeFlushing writes a request and sends each part of its body as soon as it
+// arrives.
 func writeFlushing(to io.Writer, req *http.Request) error {
 	w := bufio.NewWriter(to)
 	if req.Body != http.NoBody {
-		req.Body = flushing{req.Body, w}
+		req.Body = flushingBody{req.Body, w}
 	}
 	if _, ok := req.Header["User-Agent"]; !ok {
-		// Else net/http would name itself.
+		// Without this, net/http would send its own User-Agent.
 		req.Header["User-Agent"] = []string{""}
 	}
-	if err := req.Write(struct{ buffered }{w}); err != nil {
+	if err := req.Write(struct{ plainWriter }{w}); err != nil {
 		return err
 	}
 	return w.Flush()
 }
 
-// trailing is the body of an answer. Its trailers, which are known at its end, do
-// not include the proxy's own header.
-type trailing struct {
+// trailerBody wraps the body of a response. At the end of the body, when the
+// trailers are known, it removes the header that only the proxy may set.
+type trailerBody struct {
 	io.ReadCloser
 	resp *http.Response
 }
 
-func (t trailing) Read(p []byte) (int, error) {
+func (t trailerBody) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	if err != nil {
 		t.resp.Trailer.Del(verdictHeader)
@@ -62,13 +62,13 @@ func (t trailing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// body is a client's body that tells how far it was read.
+// body wraps the body of a client's request and records how reading it ended.
 type body struct {
 	io.ReadCloser
 	end, broken atomic.Bool
 }
 
-// newBody puts itself in the place of the request's body.
+// newBody wraps the body of the request and replaces it in the request.
 func newBody(req *http.Request) *body {
 	b := &body{ReadCloser: req.Body}
 	if req.Body == http.NoBody {
@@ -90,7 +90,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves what has not been read: reading it could take for ever.
+// Close does not read the rest of the body, because that could take forever.
 func (b *body) Close() error { return nil }
 
 func (b *body) finished() bool { return b.end.Load() }

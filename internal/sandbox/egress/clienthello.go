@@ -10,32 +10,32 @@ import (
 	"time"
 )
 
-// maxHello bounds a ClientHello with its records. crypto/tls takes none that is
-// larger than 64 KiB.
+// maxHello is the maximum size of a ClientHello with its records, in bytes.
+// crypto/tls rejects a ClientHello larger than 64 KiB.
 const maxHello = 80 << 10
 
-// errHello ends the handshake when all is known.
-var errHello = errors.New("egress: the ClientHello is read")
+// errHelloRead stops the handshake as soon as the ClientHello is complete.
+var errHelloRead = errors.New("egress: ClientHello complete")
 
-// readHello reads a ClientHello and returns the name in it, "" if there is
-// none, and what was read. Of an encrypted one it is the outer name, as it is
-// for the server.
+// readHello reads a ClientHello and returns its server name and the raw bytes.
+// The name is "" if there is none. An encrypted ClientHello gives the outer
+// name, as it does for the server.
 func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err error) {
 	var read bytes.Buffer
 	conn := tls.Server(helloConn{r: io.TeeReader(io.LimitReader(r, maxHello), &read)}, &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			name = hello.ServerName
-			return nil, errHello
+			return nil, errHelloRead
 		},
 	})
-	if err := conn.HandshakeContext(ctx); !errors.Is(err, errHello) {
+	if err := conn.HandshakeContext(ctx); !errors.Is(err, errHelloRead) {
 		return "", nil, err
 	}
 	return name, read.Bytes(), nil
 }
 
-// helloConn lets a server read and not speak.
+// helloConn gives a TLS server bytes to read and discards its writes.
 type helloConn struct{ r io.Reader }
 
 func (c helloConn) Read(p []byte) (int, error)       { return c.r.Read(p) }
@@ -47,15 +47,16 @@ func (c helloConn) SetDeadline(time.Time) error      { return nil }
 func (c helloConn) SetReadDeadline(time.Time) error  { return nil }
 func (c helloConn) SetWriteDeadline(time.Time) error { return nil }
 
-// checkName tells why a client may not say the name in its ClientHello.
-func (s *session) checkName(t target, name string) *refusal {
+// checkSNI returns a refusal if the name in a ClientHello is not allowed for the
+// target.
+func (s *clientConn) checkSNI(t target, name string) *refusal {
 	switch {
 	case name != "":
 		h, err := parseHost(name)
 		if err != nil {
 			return denied("the name in TLS (SNI) %v", err)
 		}
-		return s.speaksOf(t, h)
+		return s.checkIdentity(t, h)
 	case t.host.name != "":
 		return denied("a TLS connection to %s must say that name (SNI)", t)
 	default:
@@ -63,6 +64,6 @@ func (s *session) checkName(t target, name string) *refusal {
 	}
 }
 
-// alertDenied is what TLS says to a client that is refused: a record of an
-// alert, fatal, access_denied (RFC 8446, section 6).
+// alertDenied returns a TLS record with the fatal alert access_denied (RFC 8446,
+// section 6).
 func alertDenied() []byte { return []byte{0x15, 3, 3, 0, 2, 2, 49} }

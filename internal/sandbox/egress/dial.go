@@ -9,41 +9,43 @@ import (
 )
 
 const (
-	// maxAddresses is how many addresses of a name are tried.
+	// maxAddresses limits how many addresses of a name the proxy tries.
 	maxAddresses = 8
-	// leastAttempt is the time that each has at least, so that one that does
-	// not answer leaves some to the others.
-	leastAttempt = 2 * time.Second
+	// minAttempt is the minimum time for each address.
+	minAttempt = 2 * time.Second
 )
 
-// upstream is the connection to a target. It counts what passes.
+// upstream is a connection to a target. It counts the bytes in each direction.
 type upstream struct {
-	observed
+	watchedConn
 	target         target
 	sent, received atomic.Int64
-	// unhook lets go of what closes the connection when the session ends.
-	unhook func() bool
+	// stopAutoClose cancels the hook that closes this connection together with
+	// the client's.
+	stopAutoClose func() bool
 }
 
-// hangUp closes the connection. Nothing is lost by it that could be told.
-func (u *upstream) hangUp() {
-	u.unhook()
+// disconnect closes the connection. It ignores the error, since no caller could
+// use it.
+func (u *upstream) disconnect() {
+	u.stopAutoClose()
 	_ = u.Close()
 }
 
 func (u *upstream) Read(p []byte) (int, error) {
-	n, err := u.observed.Read(p)
+	n, err := u.watchedConn.Read(p)
 	u.received.Add(int64(n))
 	return n, err
 }
 
 func (u *upstream) Write(p []byte) (int, error) {
-	n, err := u.observed.Write(p)
+	n, err := u.watchedConn.Write(p)
 	u.sent.Add(int64(n))
 	return n, err
 }
 
-// connect is the only way of a program to a target: it asks the rules first.
+// connect checks the rules and dials the target. Programs have no other path to
+// a target.
 func (p *Proxy) connect(ctx context.Context, rules Rules, t target) (net.Conn, *refusal) {
 	if refused := p.config.Policy.permit(rules, t); refused != nil {
 		return nil, refused
@@ -51,8 +53,8 @@ func (p *Proxy) connect(ctx context.Context, rules Rules, t target) (net.Conn, *
 	return p.dialTarget(ctx, t)
 }
 
-// dialTarget finds the addresses once, checks each, and dials what it has
-// checked.
+// dialTarget resolves the target once, checks each address, and dials only the
+// checked addresses.
 func (p *Proxy) dialTarget(ctx context.Context, t target) (net.Conn, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, p.config.DialTimeout)
 	defer cancel()
@@ -73,8 +75,8 @@ func (p *Proxy) dialTarget(ctx context.Context, t target) (net.Conn, *refusal) {
 	return nil, unconnected(t, err)
 }
 
-// addresses are those of the target that may be dialled, in the order in which
-// the resolver has them.
+// addresses returns the addresses of the target that may be dialled, in the
+// resolver's order.
 func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal) {
 	all := []netip.Addr{t.host.addr}
 	if t.host.name != "" {
@@ -109,10 +111,11 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	return good[:min(len(good), maxAddresses)], nil
 }
 
-// dial gives one address its share of the time that is left for several.
-func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, several int) (net.Conn, error) {
+// dial tries one address. If the context has a deadline, the address gets an
+// equal share of the remaining time, so that it leaves time for the others.
+func (p *Proxy) dial(ctx context.Context, addr netip.Addr, port uint16, remaining int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
-		share := max(time.Until(deadline)/time.Duration(several), leastAttempt)
+		share := max(time.Until(deadline)/time.Duration(remaining), minAttempt)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()

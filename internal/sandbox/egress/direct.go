@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// DialContext connects the server itself with a host:port that somebody else
-// named: it may be any that the policy lets programs reach, whatever they asked
-// for. Names are resolved once, and each address is checked.
+// DialContext connects the server itself to a host:port named by an untrusted
+// party. The operator's policy applies, but no rules of a request do. DialContext
+// resolves a name once and checks each address.
 func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {

@@ -1,20 +1,21 @@
-// Package egress is the host's side of a run's network: a proxy to which each
-// TCP connection of the program is handed as a stream.
+// Package egress implements the host's side of a run's network. It is a proxy
+// that receives each TCP connection of the program as a stream.
 //
-// It promises that a program reaches only what both the run's rules and the
-// operator's policy allow: hosts by name, of which each address is checked and
-// the very address that was checked is dialled; that names are resolved here
-// only, and only those that the rules allow; that the metadata services of
-// clouds are never reached; that a name that is spelt otherwise is either the
-// same one or refused; that what a connection says of its target — Host of
-// plain HTTP, SNI of TLS — is the target that was allowed; that memory, time
-// and connections of each run stay within bounds; that each connection is
-// recorded with its bytes and the reason why it was refused; and that when
-// Serve or Close returns nothing of the connection or the run is left.
+// The package guarantees:
+//   - A program reaches only hosts that both the run's allowlist and the
+//     operator's policy allow. Each address of a name is checked, and exactly the
+//     checked address is dialled.
+//   - Names are resolved only here, and only if the allowlist has them.
+//   - The metadata services of clouds are never reached.
+//   - A different spelling of a name means the same host or is refused.
+//   - The Host header of plain HTTP and the SNI of TLS match the allowed target.
+//   - Memory, time and connections of each run are limited.
+//   - Each connection is recorded, with its bytes and the reason for a refusal.
+//   - When Serve or Close returns, nothing of the connection or the run remains.
 //
-// It does not look into TLS: what a program says to a host that it may reach is
-// between the two.
+// The proxy does not decrypt TLS, so it does not see what a program exchanges
+// with an allowed host.
 //
-// One port speaks both HTTP (CONNECT, and absolute URLs for plain HTTP) and
-// SOCKS5; the first byte tells which.
+// One port serves both HTTP (CONNECT, and absolute URLs for plain HTTP) and
+// SOCKS5. The first byte selects the protocol.
 package egress

@@ -11,23 +11,24 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxHead bounds the head of a request and of a response. It is also what is
-// kept of a client's first bytes.
+// maxHead is the maximum size of the head of a request or a response, in bytes.
+// It is also the buffer size for a client's first bytes.
 const maxHead = 64 << 10
 
 var errMalformed = errors.New("egress: malformed HTTP")
 
-// request is a request of plain HTTP with what net/http does not keep.
+// request is a plain HTTP request with the headers that net/http discards.
 type request struct {
 	*http.Request
-	// host is the Host header; hasHost tells that there is one.
+	// host is the value of the Host header; hasHost is false without that header.
 	host    string
 	hasHost bool
-	// hops are the headers that the Connection header names.
-	hops []string
+	// connection holds the values of the Connection header.
+	connection []string
 }
 
-// waitHead waits until a whole head is in the buffer, up to its empty line.
+// waitHead waits until the buffer contains a complete head, including its empty
+// line.
 func waitHead(r *bufio.Reader) ([]byte, error) {
 	seen := 0
 	for {
@@ -38,7 +39,7 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 		if b[0] == '\r' || b[0] == '\n' {
 			return nil, errMalformed
 		}
-		// An end that came in two parts begins at most three bytes back.
+		// An end that arrived in two parts starts at most three bytes back.
 		from := max(seen-3, 0)
 		for _, end := range []string{"\n\n", "\n\r\n"} {
 			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {
@@ -49,8 +50,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// peekHeader waits for a whole head and reads its header, but leaves it in the
-// buffer: net/http reads it again, and does not keep all.
+// peekHeader waits for a complete head and parses its header. It leaves the head
+// in the buffer, because net/http parses it again and discards some headers.
 func peekHeader(r *bufio.Reader) (http.Header, error) {
 	head, err := waitHead(r)
 	if err != nil {
@@ -67,8 +68,8 @@ func peekHeader(r *bufio.Reader) (http.Header, error) {
 	return http.Header(h), nil
 }
 
-// readRequest reads the head of a request. What two servers could understand
-// in two ways is malformed.
+// readRequest reads the head of a request. A head is malformed if two servers
+// could interpret it differently.
 func readRequest(r *bufio.Reader) (*request, error) {
 	raw, err := peekHeader(r)
 	if err != nil {
@@ -97,23 +98,24 @@ func readRequest(r *bufio.Reader) (*request, error) {
 			}
 		}
 	}
-	out := &request{Request: req, hops: raw["Connection"]}
+	out := &request{Request: req, connection: raw["Connection"]}
 	if len(hosts) == 1 {
 		out.host, out.hasHost = hosts[0], true
 	}
 	return out, nil
 }
 
-// hasPath tells whether the request has the form that a host's own server gets.
+// hasPath reports whether the request has the form for an origin server: a path
+// instead of an absolute URL.
 func (r *request) hasPath() bool {
 	return r.URL.Scheme == "" && (strings.HasPrefix(r.RequestURI, "/") || r.RequestURI == "*")
 }
 
-// removeHops removes what is for the next hop only (RFC 9110, section 7.6.1).
-// hops are the values of Connection. An upgrade goes too: what comes after it
-// could not be checked.
-func removeHops(h http.Header, hops []string) {
-	for _, list := range hops {
+// removeHopHeaders removes the headers that are for the next hop only (RFC 9110,
+// section 7.6.1). connection holds the values of the Connection header. Upgrade
+// is removed too, because the proxy could not check an upgraded connection.
+func removeHopHeaders(h http.Header, connection []string) {
+	for _, list := range connection {
 		for name := range strings.SplitSeq(list, ",") {
 			h.Del(textproto.TrimString(name))
 		}

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// maxName is the longest name of DNS in text, maxLabel the longest part of it.
+// maxName and maxLabel are the maximum lengths of a DNS name in text and of one
+// label.
 const (
 	maxName  = 253
 	maxLabel = 63
@@ -21,14 +22,14 @@ var (
 	errAddress = errors.New("must be an IP address in its usual form, such as 192.0.2.1 or [2001:db8::1]")
 )
 
-// host is a name in lower case without a dot at its end, or an address without
-// a zone and not mapped. Two that mean the same are equal.
+// host is either a name in lower case without a trailing dot, or an unmapped
+// address without a zone. Equal hosts compare equal with ==.
 type host struct {
 	name string
 	addr netip.Addr
 }
 
-// String is the host as it stands in a URL.
+// String returns the host as written in a URL.
 func (h host) String() string {
 	switch {
 	case h.name != "":
@@ -40,8 +41,8 @@ func (h host) String() string {
 	}
 }
 
-// parseHost reads a host in ASCII. It takes an address only in the form in
-// which it is always written, since programs disagree on what the others mean.
+// parseHost parses a host in ASCII. It accepts an address only in its usual form,
+// because programs disagree on the meaning of the other forms.
 func parseHost(s string) (host, error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
@@ -59,7 +60,7 @@ func parseHost(s string) (host, error) {
 	if err != nil {
 		return host{}, err
 	}
-	// As in the URL standard: what ends in a number is an address or nothing.
+	// As in the URL standard, a host that ends in a number must be an address.
 	if last := name[strings.LastIndexByte(name, '.')+1:]; isNumber(last) {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
@@ -70,8 +71,8 @@ func parseHost(s string) (host, error) {
 	return host{name: name}, nil
 }
 
-// checkLabels returns the name in lower case. Underscores are no part of host
-// names, but there are hosts that have them.
+// checkLabels checks each label and returns the name in lower case. It accepts
+// underscores, which are not allowed in host names, because some hosts use them.
 func checkLabels(name string) (string, error) {
 	lower := []byte(name)
 	start := 0
@@ -99,7 +100,7 @@ func checkLabels(name string) (string, error) {
 	return string(lower), nil
 }
 
-// isNumber tells whether some parser takes the label for a number.
+// isNumber reports whether any parser could read the label as a number.
 func isNumber(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {
 		return strings.Trim(hex, "0123456789abcdef") == ""
@@ -107,12 +108,12 @@ func isNumber(label string) bool {
 	return strings.Trim(label, "0123456789") == ""
 }
 
-// toASCII is the form in which names travel.
+// toASCII converts an internationalized name to its ASCII form.
 func toASCII(name string) (string, error) {
 	for i := range len(name) {
 		if name[i] >= 0x80 {
-			// The profile that browsers use for looking names up. It has no
-			// opinion on what is not UTF-8.
+			// Lookup is the profile that browsers use. It does not reject invalid
+			// UTF-8.
 			ascii, err := idna.Lookup.ToASCII(name)
 			if err != nil || !utf8.ValidString(name) {
 				return "", errName

@@ -8,31 +8,31 @@ import (
 	"strings"
 )
 
-// verdictHeader tells a program that an answer is the proxy's own.
+// verdictHeader marks a response that comes from the proxy itself.
 const verdictHeader = "X-Pyth-On-Egress"
 
-// maxDrain is how much of a refused request's body is read, so that the
-// connection can be used again.
+// maxDrain limits how many bytes of a refused request's body the proxy reads to
+// keep the connection usable.
 const maxDrain = 256 << 10
 
-// serveRequest serves one request and tells whether another may follow. Each
-// is checked, whatever came before it.
-func (s *session) serveRequest() (again bool) {
+// serveRequest checks and serves one request. It reports whether another request
+// may follow on the connection.
+func (s *clientConn) serveRequest() (keepAlive bool) {
 	if _, err := s.r.Peek(1); err != nil {
 		return false
 	}
-	s.watch.within(s.proxy.config.HandshakeTimeout)
+	s.watch.setDeadline(s.proxy.config.HandshakeTimeout)
 	req, err := readRequest(s.r)
 	if err != nil {
 		s.serveMalformed(err)
 		return false
 	}
-	s.watch.relax()
+	s.watch.clearDeadline()
 	if req.Method == http.MethodConnect {
 		s.serveConnect(req)
 		return false
 	}
-	t, refused := s.absolute(req)
+	t, refused := s.proxyTarget(req)
 	if refused != nil {
 		s.refuse(t, refused)
 		return s.answer(req, refused)
@@ -42,13 +42,13 @@ func (s *session) serveRequest() (again bool) {
 		s.refuse(t, refused)
 		return s.answer(req, refused)
 	}
-	defer up.hangUp()
-	again, refused = s.forward(req, up)
+	defer up.disconnect()
+	keepAlive, refused = s.forward(req, up)
 	s.finish(up, refused)
-	return again
+	return keepAlive
 }
 
-func (s *session) serveMalformed(err error) {
+func (s *clientConn) serveMalformed(err error) {
 	refused := malformed("the request is malformed")
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -61,7 +61,7 @@ func (s *session) serveMalformed(err error) {
 	s.answer(nil, refused)
 }
 
-func (s *session) serveConnect(req *request) {
+func (s *clientConn) serveConnect(req *request) {
 	t, err := parseTarget(req.RequestURI, 0)
 	if err != nil {
 		refused := denied("the target of CONNECT %v", err)
@@ -69,9 +69,9 @@ func (s *session) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	// Clients leave the port out, or the header altogether.
+	// Some clients omit the port or the whole header.
 	if req.hasHost {
-		if said, err := parseTarget(req.host, t.port); err != nil || said != t {
+		if named, err := parseTarget(req.host, t.port); err != nil || named != t {
 			refused := denied("the Host header of CONNECT must be its target")
 			s.refuse(t, refused)
 			s.answer(req, refused)
@@ -84,7 +84,7 @@ func (s *session) serveConnect(req *request) {
 		s.answer(req, refused)
 		return
 	}
-	defer up.hangUp()
+	defer up.disconnect()
 	if _, err := io.WriteString(s.client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		s.finish(up, nil)
 		return
@@ -92,9 +92,9 @@ func (s *session) serveConnect(req *request) {
 	s.tunnel(up)
 }
 
-// absolute is the target of a request to a proxy. There is nothing else here
-// that could be asked for.
-func (s *session) absolute(req *request) (target, *refusal) {
+// proxyTarget returns the target in the absolute URL of a request. It refuses any
+// other form, because the proxy itself serves no content.
+func (s *clientConn) proxyTarget(req *request) (target, *refusal) {
 	switch {
 	case req.URL.Scheme == "https":
 		return target{}, malformed("use CONNECT for https")
@@ -106,22 +106,24 @@ func (s *session) absolute(req *request) (target, *refusal) {
 		return target{}, denied("the host in the URL %v", err)
 	}
 	if req.hasHost {
-		said, err := parseTarget(req.host, t.port)
-		if err != nil || said != t {
+		named, err := parseTarget(req.host, t.port)
+		if err != nil || named != t {
 			return t, denied("the Host header must be the host in the URL")
 		}
 	}
 	return t, nil
 }
 
-// answer refuses a request and tells whether another may follow.
-func (s *session) answer(req *request, refused *refusal) (again bool) {
+// answer sends the refusal of a request and reports whether another request may
+// follow.
+func (s *clientConn) answer(req *request, refused *refusal) (keepAlive bool) {
 	keep := req != nil && !req.Close && req.Method != http.MethodConnect && drain(req)
 	return s.write(req, refused, keep) && keep
 }
 
-// write writes the proxy's own answer to a request, nil if it is not known.
-func (s *session) write(req *request, refused *refusal, keep bool) (ok bool) {
+// write sends a response from the proxy itself. req is nil if the request could
+// not be read.
+func (s *clientConn) write(req *request, refused *refusal, keep bool) (ok bool) {
 	text := "pyth-on: " + refused.reason + "\n"
 	resp := &http.Response{
 		StatusCode: refused.status, ProtoMajor: 1, ProtoMinor: 1,
@@ -140,12 +142,13 @@ func (s *session) write(req *request, refused *refusal, keep bool) (ok bool) {
 	return resp.Write(w) == nil && w.Flush() == nil
 }
 
-// drain reads what is left of a request and tells whether that is all of it.
+// drain reads the rest of a request's body and reports whether it reached the
+// end.
 func drain(req *request) bool {
 	if req.Body == http.NoBody {
 		return true
 	}
-	// Who waits for leave to send a body will not send it.
+	// With Expect: 100-continue the client sends no body.
 	if req.Header.Get("Expect") != "" {
 		return false
 	}
@@ -153,19 +156,20 @@ func drain(req *request) bool {
 	return n < maxDrain && errors.Is(err, io.EOF)
 }
 
-// forward passes on a request and its answer. refused is why there is none from
-// the target.
-func (s *session) forward(req *request, up *upstream) (again bool, refused *refusal) {
+// forward sends a request to the target and its response to the client. refused
+// is not nil if the target gave no valid response.
+func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refused *refusal) {
 	keep := !req.Close
 	body := newBody(req.Request)
 	forOrigin(req, up.target)
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		// That it fails shows in the answer, which may come before its end.
+		// A failure shows in the response, which may arrive before the body is
+		// sent.
 		_ = writeFlushing(up, req.Request)
 		if body.failed() {
-			up.hangUp()
+			up.disconnect()
 		}
 	}()
 	resp, err := s.readResponse(bufio.NewReaderSize(up, maxHead), req)
@@ -175,36 +179,37 @@ func (s *session) forward(req *request, up *upstream) (again bool, refused *refu
 		keep = keep && body.finished()
 		refused = failed(replyFailed, "host %s gave no answer that is HTTP", up.target)
 		if s.ctx.Err() != nil {
-			// It was not the host that ended it.
+			// The client's connection ended, so the host is not at fault.
 			refused = nil
 		}
 		keep = refused != nil && s.write(req, refused, keep) && keep
 	}
-	up.hangUp()
+	up.disconnect()
 	if resp != nil {
 		resp.Body.Close()
 	}
 	if !keep {
-		// The body may still be on its way.
+		// The goroutine may still be reading the body from the client.
 		s.client.Close()
 	}
 	<-sent
 	return keep, refused
 }
 
-// forOrigin makes a request to a proxy one to the target's own server.
+// forOrigin rewrites a proxy request into a request for the origin server.
 func forOrigin(req *request, t target) {
-	removeHops(req.Header, req.hops)
+	removeHopHeaders(req.Header, req.connection)
 	req.Trailer = nil
 	req.Close = true
 	req.Host = t.authority()
 }
 
-// maxInterim is how many answers may come before the one that counts.
+// maxInterim limits the number of 1xx responses before the final one.
 const maxInterim = 16
 
-// readResponse reads the answer of the target. Interim ones are passed on.
-func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, error) {
+// readResponse reads the final response of the target. It sends interim (1xx)
+// responses to the client.
+func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response, error) {
 	for range maxInterim {
 		raw, err := peekHeader(r)
 		if err != nil {
@@ -214,8 +219,8 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 		if err != nil {
 			return nil, err
 		}
-		removeHops(resp.Header, raw["Connection"])
-		resp.Header.Del(verdictHeader) // It is the proxy's alone.
+		removeHopHeaders(resp.Header, raw["Connection"])
+		resp.Header.Del(verdictHeader) // Only the proxy may set it.
 		resp.Trailer.Del(verdictHeader)
 		resp.ProtoMinor = 1
 		switch {
@@ -239,26 +244,27 @@ func (s *session) readResponse(r *bufio.Reader, req *request) (*http.Response, e
 	return nil, errMalformed
 }
 
-// writeResponse passes an answer on, and sets Close if no other can follow.
-func (s *session) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
+// writeResponse sends a response to the client. It sets resp.Close if no other
+// response can follow.
+func (s *clientConn) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
 	resp.Close = !keep || !body.finished()
 	if req.Method != http.MethodHead {
-		// With the method of the request net/http would add a length where
-		// there must be none.
+		// If it knew the request's method, net/http would add a Content-Length
+		// where none is allowed.
 		resp.Request = nil
 	}
 	if resp.ContentLength < 0 {
-		// Its end shows by chunks, or by the end of the connection.
+		// Mark the end by chunked encoding, or by closing the connection.
 		resp.TransferEncoding = []string{"chunked"}
 		if !req.ProtoAtLeast(1, 1) {
 			resp.TransferEncoding, resp.Trailer, resp.Close = nil, nil, true
 		}
 	}
-	w := bufio.NewWriter(observed{s.client, s.watch})
+	w := bufio.NewWriter(watchedConn{s.client, s.watch})
 	if resp.Body != nil && resp.Body != http.NoBody {
-		resp.Body = flushing{trailing{resp.Body, resp}, w}
+		resp.Body = flushingBody{trailerBody{resp.Body, resp}, w}
 	}
-	if err := resp.Write(struct{ buffered }{w}); err != nil {
+	if err := resp.Write(struct{ plainWriter }{w}); err != nil {
 		return err
 	}
 	return w.Flush()

@@ -9,27 +9,30 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// opening looks at the beginning of a connection that is neither clean HTTP nor
-// TLS, while it is passed on. Servers differ in what they take for a request: some
-// skip control characters and spaces of any script before it, some take these for
-// separators, some take any word for a method. A server must not get a Host header
-// that was not checked, and that comes after the first line. So the connection ends
-// at a first line that some server takes for a request, before the line is
-// complete; or at a Host header for another host, where the first line may be a
-// request of HTTP/0.9, after which some servers read headers all the same.
+// opening inspects the first bytes of a connection that is neither clean HTTP nor
+// TLS, while the proxy forwards them. A server must never get an unchecked Host
+// header, which can only follow the first line.
 //
-// Binary protocols are not held up: nothing is waited for.
+// Servers differ in what they accept as a request. Some skip control characters
+// and Unicode spaces before it, some treat these as separators, and some accept
+// any word as a method. The proxy therefore ends the connection in two cases:
+//   - Some server could accept the first line as a request. The proxy stops before
+//     the line is complete.
+//   - The first line may be an HTTP/0.9 request, and a Host header names another
+//     host. Some servers read headers even after such a request.
+//
+// opening never waits for more bytes, so it does not delay binary protocols.
 type opening struct {
 	state openingState
-	// word is the current word of the line, or the beginning of it; words counts
-	// the words before it, first is the first one, and version tells whether the
-	// last one is a version.
+	// word holds the current word of the line, or its beginning. words counts the
+	// words before it. first is the first word. version is true if the last
+	// complete word is an HTTP version.
 	word    []byte
 	words   int
 	first   string
 	version bool
-	// line is the current header, or the beginning of it, and filled tells whether
-	// it has any character.
+	// line holds the current header, or its beginning. filled is true if the line
+	// has any character.
 	line   []byte
 	filled bool
 }
@@ -43,29 +46,29 @@ const (
 )
 
 const (
-	// version is what the last word of a request line begins with.
+	// version is the prefix of the last word of a request line.
 	version = "HTTP/"
-	// maxWords is how many words a first line may have to be a request. Bytes beyond
-	// ASCII are taken for separators, so that a path may be several words.
+	// maxWords is the maximum number of words in a request line. Non-ASCII bytes
+	// count as separators, so a path may be several words.
 	maxWords = 8
-	// maxOpening bounds what is kept of a header.
+	// maxOpening limits how many bytes of a header are kept.
 	maxOpening = 512
 )
 
-// openingVerdict is what an opening says of bytes that were not passed on yet.
+// openingVerdict says whether the proxy may forward the inspected bytes.
 type openingVerdict int
 
 const (
 	openingPasses openingVerdict = iota
-	// openingIsHTTP is HTTP in a form that is not checked.
+	// openingIsHTTP means that the bytes are HTTP in a form the proxy cannot check.
 	openingIsHTTP
-	// openingIsForAnother has the header of a request for another host.
+	// openingIsForAnother means that a Host header names another host.
 	openingIsForAnother
 )
 
-// look goes on with bytes from the client. isTarget tells whether a Host header is
-// for the target.
-func (o *opening) look(b []byte, isTarget func(host string) bool) openingVerdict {
+// inspect processes the next bytes from the client. isTarget reports whether a
+// Host header names the target.
+func (o *opening) inspect(b []byte, isTarget func(host string) bool) openingVerdict {
 	for _, c := range b {
 		switch o.state {
 		case inFirstLine:
@@ -83,9 +86,9 @@ func (o *opening) look(b []byte, isTarget func(host string) bool) openingVerdict
 	return openingPasses
 }
 
-// firstLine reports whether some server takes the line for a request: one that
-// begins with a token and goes on with a version, or with any word and ends with a
-// version. Empty lines before it are skipped, as servers do.
+// firstLine processes one byte and reports whether some server could accept the
+// line as a request. Such a line starts with a token followed by a version, or
+// with any word, and ends with a version. Like servers, it skips empty lines.
 func (o *opening) firstLine(c byte) bool {
 	if c > ' ' && c < 0x7f {
 		if len(o.word) < maxMethod {
@@ -114,7 +117,7 @@ func isVersion(word []byte) bool {
 	return len(word) >= len(version) && strings.EqualFold(string(word[:len(version)]), version)
 }
 
-// header reports whether a header names another host.
+// header processes one byte and reports whether a Host header names another host.
 func (o *opening) header(c byte, isTarget func(string) bool) bool {
 	if c != '\n' && c != '\r' {
 		if len(o.line) < maxOpening {
@@ -137,8 +140,8 @@ func (o *opening) header(c byte, isTarget func(string) bool) bool {
 
 func isSpace(c rune) bool { return c <= ' ' || c >= 0x7f }
 
-// methods are those of HTTP requests that servers may take for such without a
-// version.
+// methods returns the HTTP methods that a server may accept in a request line
+// without a version.
 func methods() []string {
 	return []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

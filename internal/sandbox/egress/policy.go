@@ -7,24 +7,23 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Policy is what the operator says about the network of all programs.
+// Policy holds the operator's egress settings for all programs.
 type Policy struct {
-	// Off gives no program a network.
+	// Off disables the network for all programs.
 	Off bool
-	// Deny wins over what a request allows. An address in it is also denied
-	// when a name leads there.
+	// Deny takes precedence over the allowlist of a request. A denied address is
+	// also denied if a name resolves to it.
 	Deny Rules
-	// MaxHosts is how many rules a request may have; 0 is MaxRules, which is
-	// also the most.
+	// MaxHosts limits the number of rules in a request. 0 means MaxRules, which is
+	// also the maximum.
 	MaxHosts int
-	// AllowRanges are addresses that programs may reach although they are not
-	// of the public Internet. The metadata services of clouds are never within
-	// reach. This host's own addresses are only if a range is that one
-	// address, or is of loopback.
+	// AllowRanges lists ranges outside the public Internet that programs may reach.
+	// Metadata services of clouds stay unreachable. An address of this host is
+	// reachable only if a range is exactly that address, or is loopback.
 	AllowRanges []netip.Prefix
 }
 
-// Check tells whether a request may have the rules.
+// Check returns an error if a request may not use the rules.
 func (p Policy) Check(rules Rules) error {
 	switch {
 	case rules.Len() == 0:
@@ -46,8 +45,8 @@ func (p Policy) maxHosts() int {
 	return min(p.MaxHosts, MaxRules)
 }
 
-// permit tells why a program with the rules may not reach the target. What its
-// name leads to is not looked at yet.
+// permit returns a refusal if a program with the rules may not reach the target.
+// It does not check the addresses to which a name resolves.
 func (p Policy) permit(rules Rules, t target) *refusal {
 	switch {
 	case p.Off:
@@ -61,8 +60,8 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 	}
 }
 
-// reachable tells why an address may not be dialled. own are the addresses of
-// this host.
+// reachable reports whether an address may be dialled, and if not, why. own lists
+// the addresses of this host.
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":
@@ -72,8 +71,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	case p.Deny.deny(target{host: host{addr: addr}, port: port}):
 		return "denied by the operator of this server", false
 	}
-	// Loopback is what its range says; the rest of this host's addresses look
-	// like any other machine's.
+	// Loopback addresses are checked by their range. This host's other addresses
+	// cannot be distinguished from those of other machines by range.
 	if slices.Contains(own, addr) && !addr.IsLoopback() {
 		if slices.Contains(p.AllowRanges, netip.PrefixFrom(addr, addr.BitLen())) {
 			return "", true
@@ -83,7 +82,8 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 	if reason, ok := classify(addr); ok || !p.inRanges(addr) {
 		return reason, ok
 	}
-	// A range of a translator opens no way round the others.
+	// An allowed range of a translator must not bypass the checks of the embedded
+	// address.
 	if v4, ok := embedded(addr); ok {
 		return p.reachable(v4, port, own)
 	}

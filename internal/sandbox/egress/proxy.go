@@ -9,48 +9,48 @@ import (
 	"time"
 )
 
-// Resolver finds the addresses of a name; *net.Resolver is one. Names have a
-// dot at their end, so that the host's search list has no part in it.
+// Resolver resolves a name to its addresses. *net.Resolver implements it. Names
+// end in a dot, so that the host's search list does not apply.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Dialer connects to an address; *net.Dialer is one. It is never given a name.
+// Dialer connects to an address, never to a name. *net.Dialer implements it.
 type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Observer is told what happens. Its methods must not block.
+// Observer receives events of a Proxy. Its methods must not block.
 type Observer interface {
-	// Finished tells of one connection, or one request of plain HTTP.
+	// Finished reports one ended connection, or one plain HTTP request.
 	Finished(Connection)
 }
 
-// Config says what a Proxy does. Only Policy is worth a thought; what is zero
-// gets a default.
+// Config configures a Proxy. Zero fields get a default; most callers set only
+// Policy.
 type Config struct {
 	Policy   Policy
 	Resolver Resolver
 	Dialer   Dialer
 	Observer Observer
-	// Own finds the addresses of this host, which programs must not reach.
+	// Own returns the addresses of this host, which programs must not reach.
 	Own func() ([]netip.Addr, error)
-	// HandshakeTimeout bounds the time from a request's first byte to its last
-	// header, and a SOCKS5 handshake; 0 is 30 seconds.
+	// HandshakeTimeout limits the time from a request's first byte to its last
+	// header, and the time of a SOCKS5 handshake. 0 means 30 seconds.
 	HandshakeTimeout time.Duration
-	// DialTimeout bounds resolving a name and connecting; 0 is 20 seconds.
+	// DialTimeout limits resolving a name and connecting. 0 means 20 seconds.
 	DialTimeout time.Duration
-	// IdleTimeout ends a connection on which nothing passes; 0 is 5 minutes.
+	// IdleTimeout closes a connection without traffic. 0 means 5 minutes.
 	IdleTimeout time.Duration
-	// MaxConnections is how many connections a run may have at once; 0 is 64.
+	// MaxConnections limits the concurrent connections of a run. 0 means 64.
 	MaxConnections int
 }
 
-// Proxy connects programs with the hosts that they may reach. It is safe for
-// concurrent use and holds nothing that needs closing.
+// Proxy connects programs to allowed hosts. It is safe for concurrent use and
+// needs no Close.
 type Proxy struct{ config Config }
 
-// New makes a Proxy.
+// New creates a Proxy.
 func New(config Config) *Proxy {
 	if config.Resolver == nil {
 		config.Resolver = net.DefaultResolver
@@ -59,21 +59,20 @@ func New(config Config) *Proxy {
 		config.Dialer = &net.Dialer{}
 	}
 	if config.Observer == nil {
-		config.Observer = nobody{}
+		config.Observer = discardObserver{}
 	}
 	if config.Own == nil {
 		config.Own = interfaceAddrs
 	}
-	config.HandshakeTimeout = positive(config.HandshakeTimeout, 30*time.Second)
-	config.DialTimeout = positive(config.DialTimeout, 20*time.Second)
-	config.IdleTimeout = positive(config.IdleTimeout, 5*time.Minute)
-	config.MaxConnections = positive(config.MaxConnections, 64)
+	config.HandshakeTimeout = positiveOr(config.HandshakeTimeout, 30*time.Second)
+	config.DialTimeout = positiveOr(config.DialTimeout, 20*time.Second)
+	config.IdleTimeout = positiveOr(config.IdleTimeout, 5*time.Minute)
+	config.MaxConnections = positiveOr(config.MaxConnections, 64)
 	return &Proxy{config: config}
 }
 
-// Serve serves one connection that a program of the run has made, closes it,
-// and returns when nothing of it is left: after ctx is done or the run is
-// closed, at once.
+// Serve serves one connection of a program and closes it. It returns when nothing
+// of the connection remains. It returns early if ctx ends or the run is closed.
 func (p *Proxy) Serve(ctx context.Context, conn net.Conn, run *Run) {
 	defer conn.Close()
 	ctx, leave, refused := run.enter(ctx, p.config.MaxConnections)
@@ -86,11 +85,11 @@ func (p *Proxy) Serve(ctx context.Context, conn net.Conn, run *Run) {
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	w := newWatch(p.config.IdleTimeout, func() { cancel(errSilent) })
+	w := newWatch(p.config.IdleTimeout, func() { cancel(errIdle) })
 	defer w.stop()
-	s := &session{
+	s := &clientConn{
 		proxy: p, run: run, ctx: ctx, cancel: cancel, watch: w,
-		client: conn, r: bufio.NewReaderSize(observed{conn, w}, maxHead),
+		client: conn, r: bufio.NewReaderSize(watchedConn{conn, w}, maxHead),
 	}
 	s.serve()
 }
@@ -101,21 +100,22 @@ func (p *Proxy) record(run *Run, c Connection) {
 	p.config.Observer.Finished(c)
 }
 
-// errSilent ends a connection on which nothing passed for too long.
-var errSilent = errors.New("egress: nothing passed for too long")
+// errIdle ends a connection without traffic for IdleTimeout.
+var errIdle = errors.New("egress: idle timeout")
 
-type nobody struct{}
+type discardObserver struct{}
 
-func (nobody) Finished(Connection) {}
+func (discardObserver) Finished(Connection) {}
 
-func positive[T time.Duration | int](n, otherwise T) T {
+func positiveOr[T time.Duration | int](n, otherwise T) T {
 	if n <= 0 {
 		return otherwise
 	}
 	return n
 }
 
-// interfaceAddrs asks anew each time, as addresses come and go.
+// interfaceAddrs returns the current addresses of this host. It caches nothing,
+// because addresses change at run time.
 func interfaceAddrs() ([]netip.Addr, error) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {

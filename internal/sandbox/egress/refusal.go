@@ -9,35 +9,35 @@ import (
 	"syscall"
 )
 
-// refusal is why a program does not get what it asks for, in words for its
-// author: they tell nothing of the host's network.
+// refusal describes why a connection was refused or failed. The text is for the
+// program's author and reveals nothing about the host's network.
 type refusal struct {
 	verdict Verdict
 	reason  string
-	// status and reply say it in HTTP and SOCKS5.
+	// status and reply are the codes for HTTP and SOCKS5.
 	status int
 	reply  byte
 }
 
 func (r *refusal) Error() string { return r.reason }
 
-// denied is for what may not be.
+// denied returns a refusal for a target that is not allowed.
 func denied(format string, args ...any) *refusal {
 	return &refusal{Denied, fmt.Sprintf(format, args...), http.StatusForbidden, replyDenied}
 }
 
-// malformed is for what is not a request, and does not become one.
+// malformed returns a refusal for an invalid request.
 func malformed(reason string) *refusal {
 	return &refusal{Denied, reason, http.StatusBadRequest, replyFailed}
 }
 
-// failed is for what may be, but did not work.
+// failed returns a refusal for an allowed connection that did not succeed.
 func failed(reply byte, format string, args ...any) *refusal {
 	return &refusal{Failed, fmt.Sprintf(format, args...), http.StatusBadGateway, reply}
 }
 
-// unresolved is for a name that has no address. The error itself would tell
-// where the host's resolver is.
+// unresolved returns a refusal for a name without an address. It hides err, which
+// contains the address of the host's resolver.
 func unresolved(t target, err error) *refusal {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return failed(replyHost, "host %s does not exist", t.host)
@@ -45,7 +45,7 @@ func unresolved(t target, err error) *refusal {
 	return failed(replyHost, "host %s could not be resolved", t.host)
 }
 
-// unconnected is for a target that does not answer.
+// unconnected returns a refusal for a target that could not be dialled.
 func unconnected(t target, err error) *refusal {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

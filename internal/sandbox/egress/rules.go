@@ -9,17 +9,17 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The ports that a rule means which names none.
+// The ports that a rule without a port allows.
 const (
 	portHTTP  = 80
 	portHTTPS = 443
 )
 
-// MaxRules is how many rules a request may have at most.
+// MaxRules is the maximum number of rules in a request.
 const MaxRules = 100
 
-// maxEntry bounds a rule before it is looked at: a name, a port, and as much
-// again for letters that take several bytes.
+// maxEntry is the maximum length of a rule in bytes before parsing. It leaves room
+// for a name with multi-byte letters and a port.
 const maxEntry = 1024
 
 var (
@@ -30,19 +30,19 @@ var (
 	errTooWide  = errors.New("must have two parts after *, such as *.example.org")
 )
 
-// Rules is a set of hosts with ports. The zero value has none.
+// Rules is a set of hosts with ports. The zero value is empty.
 type Rules struct{ rules []rule }
 
-// rule is for one host, or for all names below it.
+// rule matches one host, or all its subdomains.
 type rule struct {
-	host  host
-	below bool
-	// port 0 is the usual ones in what is allowed, and all in what is denied.
+	host       host
+	subdomains bool
+	// port 0 means 80 and 443 in an allowlist, and all ports in a denylist.
 	port uint16
 }
 
-// ParseRules reads network.allow of a request. Its error has a field for each
-// entry that is wrong.
+// ParseRules parses network.allow of a request. Its error has a field for each
+// invalid entry.
 func ParseRules(entries []string) (Rules, error) {
 	if len(entries) > MaxRules {
 		return Rules{}, tooMany(MaxRules)
@@ -53,7 +53,7 @@ func ParseRules(entries []string) (Rules, error) {
 	)
 	for i, entry := range entries {
 		r, err := parseRule(entry)
-		if err == nil && r.below && !strings.Contains(r.host.name, ".") {
+		if err == nil && r.subdomains && !strings.Contains(r.host.name, ".") {
 			err = errTooWide
 		}
 		if err != nil {
@@ -68,8 +68,8 @@ func ParseRules(entries []string) (Rules, error) {
 	return rules, nil
 }
 
-// ParseDeny reads what an operator denies. Here a rule without a port is for
-// all ports, and *.internal is possible.
+// ParseDeny parses an operator's denylist. A rule without a port matches all
+// ports, and a wildcard for a top-level name such as *.internal is valid.
 func ParseDeny(entries []string) (Rules, error) {
 	var rules Rules
 	for _, entry := range entries {
@@ -98,7 +98,7 @@ func parseRule(entry string) (rule, error) {
 	if name == "*" || name == "*." {
 		return rule{}, errAll
 	}
-	name, below := strings.CutPrefix(name, "*.")
+	name, subdomains := strings.CutPrefix(name, "*.")
 	if strings.Contains(name, "*") {
 		return rule{}, errWildcard
 	}
@@ -109,17 +109,16 @@ func parseRule(entry string) (rule, error) {
 	switch {
 	case err != nil:
 		return rule{}, err
-	case below && h.name == "":
+	case subdomains && h.name == "":
 		return rule{}, errWildcard
 	}
-	return rule{host: h, below: below, port: port}, nil
+	return rule{host: h, subdomains: subdomains, port: port}, nil
 }
 
-// Len is how many rules there are.
+// Len returns the number of rules.
 func (r Rules) Len() int { return len(r.rules) }
 
-// Strings is the rules in the form that ParseRules reads, each spelt in the one
-// way that all its spellings mean.
+// Strings returns the rules in canonical spelling. ParseRules accepts this form.
 func (r Rules) Strings() []string {
 	all := make([]string, len(r.rules))
 	for i, r := range r.rules {
@@ -130,7 +129,7 @@ func (r Rules) Strings() []string {
 
 func (r rule) String() string {
 	s := r.host.String()
-	if r.below {
+	if r.subdomains {
 		s = "*." + s
 	}
 	if r.port != 0 {
@@ -139,18 +138,18 @@ func (r rule) String() string {
 	return s
 }
 
-// allow tells whether the rules, as what is allowed, have the target.
+// allow reports whether the rules, as an allowlist, match the target.
 func (r Rules) allow(t target) bool {
-	usual := t.port == portHTTP || t.port == portHTTPS
+	isDefaultPort := t.port == portHTTP || t.port == portHTTPS
 	for _, rule := range r.rules {
-		if rule.covers(t.host) && (rule.port == t.port || rule.port == 0 && usual) {
+		if rule.covers(t.host) && (rule.port == t.port || rule.port == 0 && isDefaultPort) {
 			return true
 		}
 	}
 	return false
 }
 
-// deny tells whether the rules, as what is denied, have the target.
+// deny reports whether the rules, as a denylist, match the target.
 func (r Rules) deny(t target) bool {
 	for _, rule := range r.rules {
 		if rule.covers(t.host) && (rule.port == t.port || rule.port == 0) {
@@ -161,7 +160,7 @@ func (r Rules) deny(t target) bool {
 }
 
 func (r rule) covers(h host) bool {
-	if !r.below {
+	if !r.subdomains {
 		return r.host == h
 	}
 	parent, ok := strings.CutSuffix(h.name, r.host.name)

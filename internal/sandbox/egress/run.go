@@ -7,38 +7,38 @@ import (
 	"sync"
 )
 
-// maxRecords is how many different connections a run keeps.
+// maxRecords limits the number of distinct connection records of a run.
 const maxRecords = 1000
 
-// Verdict is what became of a connection.
+// Verdict is the outcome of a connection.
 type Verdict string
 
 // The verdicts.
 const (
-	Allowed Verdict = "allowed" // bytes may have passed
-	Denied  Verdict = "denied"  // the rules or the policy forbid it
-	Failed  Verdict = "failed"  // it may be, but did not work
+	Allowed Verdict = "allowed" // connected; bytes may have passed
+	Denied  Verdict = "denied"  // forbidden by the rules or the policy
+	Failed  Verdict = "failed"  // allowed, but did not succeed
 )
 
 // Verdicts returns all verdicts.
 func Verdicts() []Verdict { return []Verdict{Allowed, Denied, Failed} }
 
-// Connection is what is known of one connection, or of several that are alike.
+// Connection records one connection, or several that differ only in their bytes.
 type Connection struct {
-	// Host is a name in lower case or an address, empty if the program named
-	// none that could be one.
+	// Host is a name in lower case or an address. It is empty if the program named
+	// no valid host.
 	Host string
 	Port int
-	// SentBytes went to the host, ReceivedBytes came from it.
+	// SentBytes went to the host; ReceivedBytes came from it.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
-	// Reason says why it was denied, failed or was cut off.
+	// Reason says why the connection was denied, failed or was cut off.
 	Reason string
-	// Count is how many connections this stands for.
+	// Count is the number of connections that this record represents.
 	Count int
 }
 
-// Run is what the connections of one run have in common.
+// Run holds the shared state of all connections of one run.
 type Run struct {
 	rules Rules
 	// ctx ends with Close.
@@ -49,14 +49,14 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 	open   int
-	// records are those that are not alike; dropped counts the connections for
-	// which there was no room.
+	// records are the distinct connections; dropped counts connections beyond
+	// maxRecords.
 	records []Connection
 	dropped int
 }
 
-// NewRun prepares for a run that may reach what the rules allow. The caller
-// must close it.
+// NewRun creates the state of a run with the allowlist. The caller must call
+// Close.
 func (p *Proxy) NewRun(rules Rules) *Run {
 	r := &Run{rules: rules}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
@@ -66,8 +66,8 @@ func (p *Proxy) NewRun(rules Rules) *Run {
 // errRunOver ends the connections of a run that is closed.
 var errRunOver = errors.New("egress: the run is over")
 
-// Close ends the run's connections, refuses others, and returns when the last
-// is gone.
+// Close ends the run's connections and refuses new ones. It returns when the last
+// connection has ended.
 func (r *Run) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -76,10 +76,9 @@ func (r *Run) Close() {
 	r.all.Wait()
 }
 
-// Connections is what the run has reached and tried to reach, in the order in
-// which it first did so. Connections that have ended and differ in nothing but
-// their bytes are one entry. dropped is how many more there were than are
-// kept: those with more than 1,000 different entries.
+// Connections returns the ended connections of the run, including refused ones, in
+// the order of their first occurrence. Connections that differ only in their bytes
+// share one entry. dropped counts connections beyond the limit of 1,000 entries.
 func (r *Run) Connections() (list []Connection, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,8 +103,8 @@ func (r *Run) record(c Connection) {
 	}
 }
 
-// enter lets a connection in. Its context ends with ctx, with the run, or when
-// it leaves.
+// enter registers a connection with the run. The returned context ends with ctx,
+// with the run, or when leave is called.
 func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave func(), _ *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,9 +117,9 @@ func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave fun
 	r.open++
 	r.all.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
-	unhook := context.AfterFunc(r.ctx, func() { cancel(errRunOver) })
+	stopHook := context.AfterFunc(r.ctx, func() { cancel(errRunOver) })
 	return ctx, func() {
-		unhook()
+		stopHook()
 		cancel(nil)
 		r.mu.Lock()
 		r.open--

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// protocol is what a client's first bytes begin.
+// protocol is the protocol of a client's first bytes.
 type protocol int
 
 const (
@@ -19,8 +19,8 @@ const (
 	protocolOther
 )
 
-// The first bytes of TLS. Some servers take other records before the handshake,
-// or a ClientHello in the form of SSL 2.
+// The first bytes of TLS. Some servers accept other records before the handshake,
+// or a ClientHello in SSL 2 format.
 const (
 	recordFirst     = 0x14
 	recordHandshake = 0x16
@@ -30,12 +30,12 @@ const (
 	helloLast       = 0xbf
 )
 
-// maxMethod is longer than any method of HTTP.
+// maxMethod is the maximum length of an HTTP method. Real methods are shorter.
 const maxMethod = 32
 
-// sniff waits for as many of the client's first bytes as tell what they begin.
-// What is not clearly HTTP or TLS is passed on at once, since a client may wait for
-// an answer to it, and is looked at on its way: see opening.
+// sniff reads the client's first bytes until they identify the protocol. Bytes
+// that are clearly neither HTTP nor TLS are forwarded at once, because the client
+// may wait for an answer. They are inspected while they are forwarded: see opening.
 func sniff(r *bufio.Reader) (protocol, error) {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)
@@ -52,7 +52,8 @@ func sniff(r *bufio.Reader) (protocol, error) {
 	}
 }
 
-// recognize goes by the first line: HTTP begins with a method and has HTTP/ in it.
+// recognize detects the protocol by the first line. An HTTP request line begins
+// with a method and contains HTTP/.
 func recognize(b []byte) protocol {
 	if p, maybe := recognizeTLS(b); maybe {
 		return p
@@ -80,8 +81,8 @@ func recognize(b []byte) protocol {
 	}
 }
 
-// recognizeTLS tells whether the bytes may begin TLS; unknown is that more must
-// come. What turns out to be none is refused later.
+// recognizeTLS reports whether the bytes may be TLS. It returns unknown if it
+// needs more bytes. Invalid TLS is refused later.
 func recognizeTLS(b []byte) (p protocol, maybe bool) {
 	at := func(i int, want byte) (seen, ok bool) { return i < len(b), i >= len(b) || b[i] == want }
 	switch {
@@ -91,17 +92,17 @@ func recognizeTLS(b []byte) (p protocol, maybe bool) {
 		return protocolTLS, true
 	case recordFirst <= b[0] && b[0] <= recordLast:
 		seen, ok := at(1, versionMajor)
-		return when(seen), ok
+		return tlsIf(seen), ok
 	case helloFirst <= b[0] && b[0] <= helloLast:
 		_, isHello := at(2, 1)
 		seen, ok := at(3, versionMajor)
-		return when(seen), isHello && ok
+		return tlsIf(seen), isHello && ok
 	default:
 		return unknown, false
 	}
 }
 
-func when(seen bool) protocol {
+func tlsIf(seen bool) protocol {
 	if seen {
 		return protocolTLS
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// What SOCKS5 consists of (RFC 1928).
+// The codes of SOCKS5 (RFC 1928).
 const (
 	socksVersion = 5
 
@@ -31,22 +31,22 @@ const (
 	replyType      = 8
 )
 
-func (s *session) serveSOCKS() {
-	s.watch.within(s.proxy.config.HandshakeTimeout)
+func (s *clientConn) serveSOCKS() {
+	s.watch.setDeadline(s.proxy.config.HandshakeTimeout)
 	t, refused := readSOCKS(s.r, s.client)
 	if refused != nil {
 		s.refuse(t, refused)
 		_ = writeReply(s.client, refused.reply)
 		return
 	}
-	s.watch.relax()
+	s.watch.clearDeadline()
 	up, refused := s.connect(t)
 	if refused != nil {
 		s.refuse(t, refused)
 		_ = writeReply(s.client, refused.reply)
 		return
 	}
-	defer up.hangUp()
+	defer up.disconnect()
 	if writeReply(s.client, replySucceeded) != nil {
 		s.finish(up, nil)
 		return
@@ -54,23 +54,23 @@ func (s *session) serveSOCKS() {
 	s.tunnel(up)
 }
 
-// readSOCKS reads a client's greeting and its request, and answers the first.
+// readSOCKS reads a client's greeting, answers it, and reads the request.
 func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
-	cut := malformed("the SOCKS5 handshake was not finished")
+	unfinished := malformed("the SOCKS5 handshake was not finished")
 	var greeting [2]byte
 	if _, err := io.ReadFull(r, greeting[:]); err != nil {
-		return target{}, cut
+		return target{}, unfinished
 	}
 	methods := make([]byte, greeting[1])
 	if _, err := io.ReadFull(r, methods); err != nil {
-		return target{}, cut
+		return target{}, unfinished
 	}
 	method := byte(methodNone)
 	if greeting[0] != socksVersion || !slices.Contains(methods, methodNone) {
 		method = methodUnacceptable
 	}
 	if _, err := w.Write([]byte{socksVersion, method}); err != nil {
-		return target{}, cut
+		return target{}, unfinished
 	}
 	if method == methodUnacceptable {
 		return target{}, malformed("SOCKS5 is served without a user and password only")
@@ -78,7 +78,7 @@ func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
 
 	var request [4]byte
 	if _, err := io.ReadFull(r, request[:]); err != nil {
-		return target{}, cut
+		return target{}, unfinished
 	}
 	h, refused := readSOCKSHost(r, request[3])
 	if refused != nil {
@@ -86,7 +86,7 @@ func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
 	}
 	var port [2]byte
 	if _, err := io.ReadFull(r, port[:]); err != nil {
-		return target{}, cut
+		return target{}, unfinished
 	}
 	t := target{host: h, port: binary.BigEndian.Uint16(port[:])}
 	switch {
@@ -132,8 +132,8 @@ func readSOCKSHost(r *bufio.Reader, kind byte) (host, *refusal) {
 	return h, nil
 }
 
-// writeReply answers a request. The address that SOCKS5 has in it would tell
-// something of the host.
+// writeReply answers a request. It sends a zero address, because the real one
+// would reveal part of the host's network.
 func writeReply(w io.Writer, reply byte) error {
 	_, err := w.Write([]byte{socksVersion, reply, 0, typeIPv4, 0, 0, 0, 0, 0, 0})
 	return err

@@ -13,16 +13,16 @@ var (
 	errBrackets = errors.New("must have brackets around an IPv6 address, such as [2001:db8::1]")
 )
 
-// target is what a program wants to reach.
+// target is a host and port that a program wants to reach.
 type target struct {
 	host host
 	port uint16
 }
 
-// String is the target with its port, also if it is the usual one.
+// String returns the target as host:port, even if the port is the default.
 func (t target) String() string { return t.host.String() + ":" + strconv.Itoa(int(t.port)) }
 
-// authority is the target in a Host header of plain HTTP.
+// authority returns the target as written in the Host header of plain HTTP.
 func (t target) authority() string {
 	if t.port == portHTTP {
 		return t.host.String()
@@ -30,15 +30,15 @@ func (t target) authority() string {
 	return t.String()
 }
 
-// parseTarget reads host:port. Without a port it has the usual one, if there
-// is one.
-func parseTarget(s string, usual uint16) (target, error) {
+// parseTarget parses host:port. Without a port it uses defaultPort, or returns an
+// error if defaultPort is 0.
+func parseTarget(s string, defaultPort uint16) (target, error) {
 	name, port, err := splitPort(s)
 	if err != nil {
 		return target{}, err
 	}
 	if port == 0 {
-		port = usual
+		port = defaultPort
 	}
 	if port == 0 {
 		return target{}, errNoPort
@@ -50,7 +50,7 @@ func parseTarget(s string, usual uint16) (target, error) {
 	return target{host: h, port: port}, nil
 }
 
-// splitPort takes the port off, which is 0 if there is none.
+// splitPort splits host:port. port is 0 if there is none.
 func splitPort(s string) (name string, port uint16, err error) {
 	end := strings.IndexByte(s, ':')
 	if strings.HasPrefix(s, "[") {
@@ -74,14 +74,14 @@ func splitPort(s string) (name string, port uint16, err error) {
 		return "", 0, errBrackets
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
-	// The number must have one spelling: no sign, no zero in front.
+	// Accept only the canonical spelling: no sign, no leading zero.
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
 		return "", 0, errPort
 	}
 	return name, uint16(n), nil
 }
 
-// name is the host of the target for a record; "" if there is no target.
+// name returns the host of the target for a record, or "" for the zero target.
 func (t target) name() string {
 	if t == (target{}) {
 		return ""

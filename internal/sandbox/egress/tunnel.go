@@ -10,18 +10,18 @@ import (
 	"sync/atomic"
 )
 
-// copyBuffer is how much of each direction is held at once.
+// copyBuffer is the size of the copy buffer of each direction, in bytes.
 const copyBuffer = 32 << 10
 
-// tunnel passes bytes both ways until both sides have ended. What the client
-// says first is held until it is checked; what the server says is not, as it
-// may be the one to speak first.
-func (s *session) tunnel(up *upstream) {
+// tunnel copies bytes both ways until both sides have ended. It holds the client's
+// first bytes until they are checked. It does not hold the server's bytes, because
+// in some protocols the server speaks first.
+func (s *clientConn) tunnel(up *upstream) {
 	var refusing atomic.Bool
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		if err := pass(s.client, up); err != nil && !refusing.Load() {
+		if err := copyHalf(s.client, up); err != nil && !refusing.Load() {
 			s.cancel(err)
 		}
 	}()
@@ -31,9 +31,10 @@ func (s *session) tunnel(up *upstream) {
 	switch {
 	case refused != nil:
 		refusing.Store(true)
-		up.hangUp()
+		up.disconnect()
 		if up.received.Load() > 0 {
-			// The client may not read what is on its way to it.
+			// The client may not read the bytes still in transit, which would block
+			// the copy.
 			s.client.Close()
 		}
 		<-answered
@@ -45,9 +46,9 @@ func (s *session) tunnel(up *upstream) {
 	s.finish(up, refused)
 }
 
-// pass copies what comes from one side to the other, and then its end.
-func pass(to, from net.Conn) error {
-	// Only Read and Write, since only they are counted.
+// copyHalf copies one direction of a tunnel, then closes the writing half of to.
+func copyHalf(to, from net.Conn) error {
+	// Hide all methods except Read and Write, since only these count bytes.
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, make([]byte, copyBuffer))
 	if err != nil {
 		return err
@@ -55,8 +56,8 @@ func pass(to, from net.Conn) error {
 	return closeWrite(to)
 }
 
-// send checks what the client says first and sends that and what follows.
-func (s *session) send(up *upstream) (protocol, error) {
+// send checks the client's first bytes, then sends these and all that follow.
+func (s *clientConn) send(up *upstream) (protocol, error) {
 	p, err := sniff(s.r)
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -76,19 +77,19 @@ func (s *session) send(up *upstream) (protocol, error) {
 	return p, closeWrite(up.Conn)
 }
 
-// sendOther sends what is neither HTTP nor TLS, unless some server takes it for
-// HTTP.
-func (s *session) sendOther(up *upstream) error {
+// sendOther sends bytes of any other protocol. It refuses the connection if some
+// server could read the bytes as HTTP.
+func (s *clientConn) sendOther(up *upstream) error {
 	isTarget := func(name string) bool {
-		said, err := parseTarget(name, up.target.port)
-		return err == nil && said.port == up.target.port && s.speaksOf(up.target, said.host) == nil
+		named, err := parseTarget(name, up.target.port)
+		return err == nil && named.port == up.target.port && s.checkIdentity(up.target, named.host) == nil
 	}
 	for o := (opening{}); o.state != passed; {
 		if _, err := s.r.Peek(1); err != nil {
 			return ignoreEOF(err)
 		}
 		b, _ := s.r.Peek(s.r.Buffered())
-		switch o.look(b, isTarget) {
+		switch o.inspect(b, isTarget) {
 		case openingIsHTTP:
 			return denied("a request to %s is malformed", up.target)
 		case openingIsForAnother:
@@ -112,8 +113,8 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// sendTLS sends a client's TLS if it is for the target.
-func (s *session) sendTLS(up *upstream) error {
+// sendTLS sends a client's TLS connection if its SNI matches the target.
+func (s *clientConn) sendTLS(up *upstream) error {
 	name, hello, err := readHello(s.ctx, s.r)
 	switch {
 	case s.ctx.Err() != nil:
@@ -121,7 +122,7 @@ func (s *session) sendTLS(up *upstream) error {
 	case err != nil:
 		return denied("what a connection to %s begins with is not TLS", up.target)
 	}
-	if refused := s.checkName(up.target, name); refused != nil {
+	if refused := s.checkSNI(up.target, name); refused != nil {
 		return refused
 	}
 	if _, err := up.Write(hello); err != nil {
@@ -131,9 +132,9 @@ func (s *session) sendTLS(up *upstream) error {
 	return err
 }
 
-// sendRequests sends a client's requests of plain HTTP as long as each is for
-// the target.
-func (s *session) sendRequests(up *upstream) error {
+// sendRequests sends a client's plain HTTP requests. It stops at the first request
+// that is not for the target.
+func (s *clientConn) sendRequests(up *upstream) error {
 	for {
 		req, err := readRequest(s.r)
 		switch {
@@ -147,7 +148,7 @@ func (s *session) sendRequests(up *upstream) error {
 		if refused := s.checkTunneled(up.target, req); refused != nil {
 			return refused
 		}
-		removeHops(req.Header, req.hops)
+		removeHopHeaders(req.Header, req.connection)
 		req.Trailer = nil
 		req.Host = req.host
 		if err := writeFlushing(up, req.Request); err != nil {
@@ -156,9 +157,9 @@ func (s *session) sendRequests(up *upstream) error {
 	}
 }
 
-// checkTunneled checks a request in a tunnel, which is for the target's own
-// server. Servers go by the URL where there is a host in it.
-func (s *session) checkTunneled(t target, req *request) *refusal {
+// checkTunneled checks a request in a tunnel. The request must have a path only,
+// because a host in the URL would take precedence over the Host header.
+func (s *clientConn) checkTunneled(t target, req *request) *refusal {
 	if req.Method == http.MethodConnect {
 		return denied("a connection to %s must not be a proxy", t)
 	}
@@ -168,9 +169,9 @@ func (s *session) checkTunneled(t target, req *request) *refusal {
 	return s.checkHost(t, req)
 }
 
-// explain tells the client in its own protocol why it is cut off, unless the
-// server has spoken already.
-func (s *session) explain(up *upstream, p protocol, refused *refusal) {
+// explain sends the reason for a refusal in the client's protocol. It sends nothing
+// if the client has already received bytes from the server.
+func (s *clientConn) explain(up *upstream, p protocol, refused *refusal) {
 	if up.received.Load() > 0 {
 		return
 	}

@@ -6,51 +6,52 @@ import (
 	"time"
 )
 
-// watch ends a connection that takes too long: for what has to be done within
-// a time, or without anything that passes.
+// watch ends a connection after a deadline or after a time without traffic. While
+// a deadline is set, traffic does not extend the time.
 type watch struct {
 	idle  time.Duration
 	timer *time.Timer
 
-	mu    sync.Mutex
-	fixed bool
+	mu sync.Mutex
+	// hasDeadline is true between setDeadline and clearDeadline.
+	hasDeadline bool
 }
 
 func newWatch(idle time.Duration, end func()) *watch {
 	return &watch{idle: idle, timer: time.AfterFunc(idle, end)}
 }
 
-// within begins something that has to be done in d, whatever passes.
-func (w *watch) within(d time.Duration) { w.set(d, true) }
+// setDeadline ends the connection after d, regardless of traffic.
+func (w *watch) setDeadline(d time.Duration) { w.set(d, true) }
 
-// relax ends it: from now on it is enough that something passes.
-func (w *watch) relax() { w.set(w.idle, false) }
+// clearDeadline returns to the idle time-out.
+func (w *watch) clearDeadline() { w.set(w.idle, false) }
 
-func (w *watch) set(d time.Duration, fixed bool) {
+func (w *watch) set(d time.Duration, hasDeadline bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fixed = fixed
+	w.hasDeadline = hasDeadline
 	w.timer.Reset(d)
 }
 
-// touch tells that something has passed.
+// touch restarts the idle time-out after traffic.
 func (w *watch) touch() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.fixed {
+	if !w.hasDeadline {
 		w.timer.Reset(w.idle)
 	}
 }
 
 func (w *watch) stop() { w.timer.Stop() }
 
-// observed tells a watch what passes on a connection.
-type observed struct {
+// watchedConn restarts the idle time-out of a watch on each read and write.
+type watchedConn struct {
 	net.Conn
 	watch *watch
 }
 
-func (o observed) Read(p []byte) (int, error) {
+func (o watchedConn) Read(p []byte) (int, error) {
 	n, err := o.Conn.Read(p)
 	if n > 0 {
 		o.watch.touch()
@@ -58,7 +59,7 @@ func (o observed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (o observed) Write(p []byte) (int, error) {
+func (o watchedConn) Write(p []byte) (int, error) {
 	n, err := o.Conn.Write(p)
 	if n > 0 {
 		o.watch.touch()
@@ -66,8 +67,8 @@ func (o observed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// closeWrite tells the other side that no more comes. A connection that cannot
-// do so is closed: the other side must learn it.
+// closeWrite closes the writing half of a connection. If the connection cannot be
+// half-closed it is closed completely, so that the other side sees the end.
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

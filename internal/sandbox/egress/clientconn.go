@@ -7,11 +7,11 @@ import (
 	"net"
 )
 
-// session is one connection of a program.
-type session struct {
+// clientConn serves one connection of a program.
+type clientConn struct {
 	proxy *Proxy
 	run   *Run
-	// ctx ends with the connection, and cancel ends it.
+	// ctx ends with the connection; cancel ends the connection.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *watch
@@ -20,8 +20,8 @@ type session struct {
 	r *bufio.Reader
 }
 
-// serve tells HTTP and SOCKS5 apart.
-func (s *session) serve() {
+// serve detects HTTP or SOCKS5 by the first byte and serves it.
+func (s *clientConn) serve() {
 	first, err := s.r.Peek(1)
 	if err != nil {
 		return
@@ -34,29 +34,29 @@ func (s *session) serve() {
 	}
 }
 
-// connect connects with the target, until the session ends or the caller closes
-// it.
-func (s *session) connect(t target) (*upstream, *refusal) {
+// connect connects to the target. The connection stays open until the client's
+// connection ends or the caller closes it.
+func (s *clientConn) connect(t target) (*upstream, *refusal) {
 	conn, refused := s.proxy.connect(s.ctx, s.run.rules, t)
 	if refused != nil {
 		return nil, refused
 	}
 	return &upstream{
-		observed: observed{conn, s.watch}, target: t,
-		unhook: context.AfterFunc(s.ctx, func() { conn.Close() }),
+		watchedConn: watchedConn{conn, s.watch}, target: t,
+		stopAutoClose: context.AfterFunc(s.ctx, func() { conn.Close() }),
 	}, nil
 }
 
-// refuse records that nothing came of a request.
-func (s *session) refuse(t target, refused *refusal) {
+// refuse records a refused or failed request.
+func (s *clientConn) refuse(t target, refused *refusal) {
 	s.proxy.record(s.run, Connection{
 		Host: t.name(), Port: int(t.port), Verdict: refused.verdict, Reason: refused.reason,
 	})
 }
 
-// finish records a connection that has ended. refused is why it was cut off, if
-// it was.
-func (s *session) finish(up *upstream, refused *refusal) {
+// finish records a connection that has ended. refused is not nil if the proxy cut
+// the connection off.
+func (s *clientConn) finish(up *upstream, refused *refusal) {
 	c := Connection{
 		Host: up.target.name(), Port: int(up.target.port), Verdict: Allowed,
 		SentBytes: up.sent.Load(), ReceivedBytes: up.received.Load(),
@@ -64,7 +64,7 @@ func (s *session) finish(up *upstream, refused *refusal) {
 	switch {
 	case refused != nil:
 		c.Verdict, c.Reason = refused.verdict, refused.reason
-	case errors.Is(context.Cause(s.ctx), errSilent):
+	case errors.Is(context.Cause(s.ctx), errIdle):
 		c.Reason = "nothing passed for too long"
 	}
 	s.proxy.record(s.run, c)
