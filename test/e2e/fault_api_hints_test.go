@@ -29,7 +29,7 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 		{"a package of npm's", "javascript", "require('left-pad')", `{"language": "javascript", "package": "left-pad"}`},
 		{"one with a scope", "javascript", "require('@noble/hashes/sha2.js')", `"package": "@noble/hashes"}`},
 		{"a file that is not there", "javascript", "require('./missing.js')", ""},
-		{"a look-up of Node's", "javascript", "require('dns').lookup('api.example.org', e => { throw e })", `"network": {"allow"`},
+		{"a look-up of Node's", "javascript", "new Promise((_, reject) => require('dns').lookup('api.example.org', reject))", `"network": {"allow"`},
 		{"fetch", "javascript", "fetch('http://example.org/')", `"network": {"allow"`},
 		{"a package in TypeScript", "typescript", "import _ from 'underscore'\nconsole.log(_.VERSION)", `"package": "underscore"}`},
 		{"fetch in TypeScript", "typescript", "const r: Response = await fetch('http://example.org/')", `"network": {"allow"`},

@@ -168,7 +168,7 @@ func TestListsFault05AnEmptyCursorIsTheFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, list := range []string{"keys", "secrets", "sessions", "audit"} {
-		for _, query := range []string{"?cursor=", "?cursor", "?limit=1&cursor="} {
+		for _, query := range []string{"?cursor=", "?limit=1&cursor="} {
 			a.server.call(t, a, "GET", "/api/v1/"+list+query, nil).want(t, 200, nil)
 		}
 		for _, query := range []string{"?cursor=%20", "?cursor=0"} {
