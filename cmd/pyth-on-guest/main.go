@@ -1,5 +1,5 @@
-// Command pyth-on-guest is the first process of every sandbox, and, under
-// another name, the one in it that decrypts a program.
+// Command pyth-on-guest runs as the first process of every sandbox. Under another
+// name, it decrypts an encrypted program inside the sandbox.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 }
 
 func run() error {
-	// The sockets' numbers are fixed by who starts this.
+	// The parent process passes the sockets at fixed descriptors.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -1,5 +1,5 @@
-// Command pyth-on-typescript makes JavaScript of one TypeScript file, with
-// esbuild. Node runs it inside the sandbox for what it cannot compile itself.
+// Command pyth-on-typescript compiles one TypeScript file to JavaScript with esbuild.
+// Node runs it inside the sandbox for files that Node cannot compile.
 package main
 
 import (
@@ -12,26 +12,26 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// request names a file and its content.
+// request holds a file to compile.
 type request struct {
-	// File is the name that the source map has.
+	// File is the file name for the source map.
 	File string `json:"file"`
 	// Source is the content of the file.
 	Source string `json:"source"`
-	// Tsconfig is the content of the tsconfig.json that applies; "" for none.
+	// Tsconfig is the content of the tsconfig.json, or "" for none.
 	Tsconfig string `json:"tsconfig"`
-	// JSX is whether the file may have JSX.
+	// JSX allows JSX in the file.
 	JSX bool `json:"jsx"`
 }
 
-// answer is the JavaScript, or why there is none.
+// answer holds the JavaScript with its source map, or an error.
 type answer struct {
 	Code  string `json:"code"`
 	Map   string `json:"map"`
 	Error *fault `json:"error,omitempty"`
 }
 
-// fault is an error at a place of the source. Line counts from 1, Column from 0
+// fault describes an error in the source. Line counts from 1. Column counts from 0,
 // in bytes of UTF-8.
 type fault struct {
 	Text     string `json:"text"`
@@ -41,7 +41,7 @@ type fault struct {
 }
 
 func main() {
-	// The process ends before there is much garbage.
+	// The process ends before garbage collection would help.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(128 << 20)
 	if err := run(os.Stdin, os.Stdout); err != nil {
@@ -72,7 +72,7 @@ func compile(r request) answer {
 		SourcesContent: api.SourcesContentInclude,
 		Charset:        api.CharsetUTF8,
 		Target:         api.ESNext,
-		// V8 has no decorators yet.
+		// V8 does not support decorators.
 		Supported:   map[string]bool{"decorators": false},
 		TsconfigRaw: r.Tsconfig,
 		LogLevel:    api.LogLevelSilent,

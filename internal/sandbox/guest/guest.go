@@ -1,7 +1,7 @@
-// Package guest carries into sandboxes what works there: the guest agent, which
-// is the first process of each, the first process of each run, and the hook by
-// which an interpreter waits for its job. The agent's code is in guest/agent,
-// what it says in guest/protocol.
+// Package guest embeds the files that run inside a sandbox. These are the guest
+// agent (the sandbox's first process), the first process of each run, and the hook
+// with which an interpreter waits for its job. The agent's code is in guest/agent,
+// its protocol in guest/protocol.
 package guest
 
 import (
@@ -22,24 +22,24 @@ var pythonPackages embed.FS
 //go:embed hook/javascript/*.cjs hook/javascript/warm.ts
 var javaScriptHook embed.FS
 
-// Where files of this package belong in a sandbox.
+// The paths of this package's executables in a sandbox.
 const (
 	AgentPath      = "/pyth-on/guest"
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
-// Where packages of the user are mounted. Node looks for modules in the second
-// by itself, whatever imports them.
+// The mount points of the user's packages. Node searches NodeLayerPath by default,
+// regardless of the importing file.
 const (
 	PythonLayerPath = "/opt/pyth-on/python-packages"
 	NodeLayerPath   = "/node_modules"
-	// ToolPath is where what finds packages is mounted for that alone, and
-	// PipPath where every image has pip for it.
+	// ToolPath is the mount point of the package resolver, which is mounted only
+	// while packages are resolved. PipPath is the path of pip in every image.
 	ToolPath = "/opt/pyth-on/tool"
 	PipPath  = "/pyth-on/pip"
 )
 
-// Agent is the static executable to be placed at AgentPath.
+// Agent returns the static executable for AgentPath.
 func Agent() ([]byte, error) {
 	b, err := binaries.ReadFile("bin/pyth-on-guest")
 	if err != nil {
@@ -48,8 +48,8 @@ func Agent() ([]byte, error) {
 	return b, nil
 }
 
-// TypeScript is the static executable to be placed at TypeScriptPath. The hook
-// of Node runs it for TypeScript that Node cannot compile.
+// TypeScript returns the static executable for TypeScriptPath. The Node hook runs
+// it for TypeScript that Node cannot compile.
 func TypeScript() ([]byte, error) {
 	b, err := binaries.ReadFile("bin/pyth-on-typescript")
 	if err != nil {
@@ -58,21 +58,21 @@ func TypeScript() ([]byte, error) {
 	return b, nil
 }
 
-// PythonPackages are what programs can import besides the standard library, to
-// be placed in site-packages.
+// PythonPackages returns the built-in packages for site-packages. Programs can
+// import them in addition to the standard library.
 func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "hook/python") }
 
-// PythonSite is what is to be placed in site-packages as a .pth file: by it the
-// interpreters that programs start have the user's packages. The one that waits
-// for a program has them by its hook, so that nothing of theirs runs before. The
-// codec by which such files are read is not there without one.
+// PythonSite returns the content of a .pth file for site-packages. The file gives
+// the user's packages to interpreters that programs start. The waiting interpreter
+// gets the packages from its hook instead, so that no package code runs before the
+// program. The file also unloads the codec that Python loads to read .pth files.
 func PythonSite() []byte {
 	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + PythonLayerPath +
 		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + `"); sys.modules.pop("encodings.utf_8_sig", None)` + "\n")
 }
 
-// PythonHook returns the modules to be placed in protocol.PythonHookDir.
+// PythonHook returns the modules for protocol.PythonHookDir.
 func PythonHook() (fs.FS, error) { return fs.Sub(pythonHook, "hook/python") }
 
-// JavaScriptHook are the modules to be placed in protocol.JavaScriptHookDir.
+// JavaScriptHook returns the modules for protocol.JavaScriptHookDir.
 func JavaScriptHook() (fs.FS, error) { return fs.Sub(javaScriptHook, "hook/javascript") }

@@ -6,9 +6,9 @@ import (
 	"encoding/binary"
 )
 
-// initCode is the whole of Init, for x86-64. It is written out because a
-// program with a language's runtime would take milliseconds and megabytes for
-// every run, to do nothing.
+// initCode returns the machine code of Init for x86-64. It is written by hand,
+// because a program with a language runtime would cost milliseconds and megabytes
+// in every run.
 func initCode() []byte {
 	return []byte{
 		// rt_sigaction(SIGCHLD, {SIG_IGN}, NULL, 8): the kernel reaps orphans.
@@ -28,7 +28,7 @@ func initCode() []byte {
 		0x45, 0x31, 0xc0, //                   xor  r8d, r8d
 		0xb8, 0xa5, 0x00, 0x00, 0x00, //       mov  eax, SYS_mount
 		0x0f, 0x05, //                         syscall
-		// close(1): who reads the other end of that pipe goes on.
+		// close(1): unblocks the agent, which reads the other end of the pipe.
 		0xbf, 0x01, 0x00, 0x00, 0x00, //       mov  edi, 1
 		0xb8, 0x03, 0x00, 0x00, 0x00, //       mov  eax, SYS_close
 		0x0f, 0x05, //                         syscall
@@ -40,13 +40,13 @@ func initCode() []byte {
 	}
 }
 
-// Init is the first process of the namespaces that each run has: it mounts
-// their /proc, closes its standard output as a sign of it, and stays. Orphans
-// of the run become its children, and when it is killed the kernel kills all
-// the rest. It is a static executable to be placed at protocol.InitPath.
+// Init returns the static executable for protocol.InitPath: the first process of
+// each run's namespaces. It mounts their /proc, closes its standard output to
+// signal that, and waits. Orphans of the run become its children. When it is
+// killed, the kernel kills all other processes of the run.
 func Init() []byte {
-	// An ELF file of one segment (System V ABI, chapters 4 and 5) that is its
-	// own header, a program header and the code.
+	// An ELF file with one segment (System V ABI, chapters 4 and 5): the ELF header,
+	// a program header and the code.
 	const base, headers = 0x400000, 64 + 56
 	code := initCode()
 	size := uint64(headers + len(code))
@@ -69,7 +69,7 @@ func Init() []byte {
 		},
 		code,
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, part) // To memory, of fixed size.
+		_ = binary.Write(&b, binary.LittleEndian, part) // Writing fixed-size data to memory cannot fail.
 	}
 	return b.Bytes()
 }

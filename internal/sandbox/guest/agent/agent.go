@@ -1,15 +1,15 @@
-// Package agent is the first process inside a sandbox. It keeps an interpreter
-// waiting in namespaces of its own, hands it a job, relays its output, ends
-// whatever the job started, reports how the kernel says it ended, and then has
-// the next interpreter wait in new namespaces.
+// Package agent implements the first process inside a sandbox. For each job, it
+// keeps an interpreter waiting in separate namespaces, hands it the job and relays
+// the output. Then it kills all processes of the job, reports the exit status from
+// the kernel, and starts the next interpreter in new namespaces.
 //
-// It promises that nothing of one run is there in the next: no process, file,
-// mount, socket or System V object. It runs as root inside the sandbox and the
-// user's program does not, so the program can neither signal nor trace it. It
-// holds no descriptor that the program inherits.
+// The agent guarantees that nothing of one run remains in the next: no process,
+// file, mount, socket or System V object. It runs as root inside the sandbox, but
+// the user's program does not, so the program can neither signal nor trace it. The
+// program inherits no descriptor of the agent.
 //
-// While a job runs all is done by one thread that polls: on the way to an
-// answer no goroutine has to be woken.
+// While a job runs, one thread polls and does all the work. No goroutine wake-up
+// delays an answer.
 package agent
 
 import (
@@ -26,27 +26,27 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Where things are inside the sandbox.
+// Paths and names inside the sandbox.
 const (
 	workDir = "/work"
 	runDir  = "/run"
-	// reportName is the file in runDir that a program's exception is told by.
+	// reportName is the file in runDir for the report of an uncaught exception.
 	reportName = "report"
-	// userID is the unprivileged user that programs run as.
+	// userID is the unprivileged user and group for programs.
 	userID = 1000
 )
 
-// Run serves one job after the other over the control socket and returns when
-// the host is gone. The sandbox ends with it. The number is that of the socket
-// for connections.
+// Run serves jobs one after another over the control socket. It returns when the
+// host closes the socket, which also ends the sandbox. networkFD is the descriptor
+// of the egress socket.
 func Run(control *os.File, networkFD int) error {
-	// All that matters happens on one thread: none other need wake.
+	// One thread does all the work, so no other thread has to wake.
 	runtime.LockOSThread()
 	if err := restoreChildSignal(); err != nil {
 		return err
 	}
 	hideArguments()
-	way, err := newNetwork(networkFD)
+	egress, err := newNetwork(networkFD)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Run(control *os.File, networkFD int) error {
 		return err
 	}
 	for {
-		switch err := next(conn, int(control.Fd()), way); {
+		switch err := next(conn, int(control.Fd()), egress); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -64,8 +64,8 @@ func Run(control *os.File, networkFD int) error {
 	}
 }
 
-// next serves the next job, or session.
-func next(conn *protocol.Conn, control int, way *network) error {
+// next prepares an interpreter and serves the next job or session.
+func next(conn *protocol.Conn, control int, egress *network) error {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
 		return err
@@ -80,15 +80,15 @@ func next(conn *protocol.Conn, control int, way *network) error {
 	if err := greet(conn); err != nil {
 		return err
 	}
-	return serve(conn, control, p, way)
+	return serve(conn, control, p, egress)
 }
 
 func greet(conn *protocol.Conn) error {
 	return conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
 }
 
-// receivePrepare waits until the host has processor time for an interpreter,
-// and tells which it wants.
+// receivePrepare waits for a Prepare frame. The host sends it when it has processor
+// time to start an interpreter.
 func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	for {
 		switch kind, payload, err := conn.Receive(); {
@@ -97,14 +97,14 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 		case kind == protocol.KindPrepare:
 			p := new(protocol.Prepare)
 			return p, json.Unmarshal(payload, p)
-		case kind != protocol.KindStop: // Meant for the run that has ended.
+		case kind != protocol.KindStop: // A late Stop for the previous run.
 			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
 }
 
-// serve runs one job in the waiting program, or all those of a session.
-func serve(conn *protocol.Conn, control int, p *program, way *network) error {
+// serve runs one job in the waiting interpreter, or all jobs of a session.
+func serve(conn *protocol.Conn, control int, p *program, egress *network) error {
 	for {
 		j, next, err := receiveJob(conn, control, p)
 		if err != nil {
@@ -112,28 +112,28 @@ func serve(conn *protocol.Conn, control int, p *program, way *network) error {
 		}
 		p = next
 		r := &run{
-			conn: conn, control: control, program: p, job: j, network: way,
+			conn: conn, control: control, program: p, job: j, network: egress,
 			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
 		}
 		if !j.Session {
 			return r.serve()
 		}
-		if ended, err := r.serveTurn(); ended || err != nil {
+		if ended, err := r.serveInSession(); ended || err != nil {
 			return err
 		}
 	}
 }
 
-// serve runs a job of which nothing stays.
+// serve runs a job outside a session and removes everything after it.
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
 	defer p.close()
-	exit, err := r.connected(r.run)
+	exit, err := r.withNetwork(r.run)
 	if err != nil {
 		return err
 	}
-	// What was killed dies while the answer is on its way, unless there are
-	// files to collect that it could still change.
+	// Wait for killed processes after the answer is sent. If there are files to
+	// collect, wait before, because the processes could still change them.
 	defer p.end()
 	if exit.Signal != 0 || exit.Code != 0 {
 		if report := p.readReport(); report != nil {
@@ -151,23 +151,23 @@ func (r *run) serve() error {
 	return conn.SendJSON(protocol.KindExit, exit)
 }
 
-// connected does the run, with a network if it is to have one.
-func (r *run) connected(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
+// withNetwork calls do, with a network if the job has one.
+func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()
 	}
-	closed, err := r.network.open(r.program)
+	closeRelay, err := r.network.open(r.program)
 	if err != nil {
 		return nil, err
 	}
-	defer closed()
+	defer closeRelay()
 	return do()
 }
 
-// asked returns whether the host has sent a frame of the kind, without waiting
-// for one. Any other frame is dropped: it was meant for what has ended by
-// itself. An error means that the host is gone.
-func asked(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
+// pollFrame reports whether the host has sent a frame of the kind, without waiting.
+// It drops any other frame, which can only be a late frame for an operation that
+// has ended. An error means that the host is gone.
+func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	if !conn.Buffered() {
 		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds[:], 0); err != nil || n == 0 {
@@ -178,21 +178,22 @@ func asked(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	return got == kind, err
 }
 
-// job is everything that the host sends ahead of Start.
+// job holds everything that the host sends before Start.
 type job struct {
 	protocol.Job
 	stdin []byte
-	// code is that of a session; else it is in main.py.
+	// code is the program of a session's job. Otherwise the program is in the file
+	// named by Program.
 	code []byte
-	// locked is the program if it is encrypted.
-	locked locked
-	// unplaced is why a file of a session's job is not there, "" if all are.
-	unplaced string
+	// encrypted holds the frames of an encrypted program.
+	encrypted encryptedProgram
+	// fileError says why a file of a session's job could not be written. It is ""
+	// if all files were written.
+	fileError string
 }
 
-// receiveJob takes in a job and its files. It returns the program to run it
-// in: another than was waiting when the job needs another interpreter or wants
-// a disk of another size.
+// receiveJob receives a job and its files. It returns the interpreter for the job,
+// which replaces p if the job needs another language or disk size.
 func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
@@ -202,7 +203,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		}
 		switch kind {
 		case protocol.KindJob:
-			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.suits(&j.Job) {
+			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.canRun(&j.Job) {
 				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload})
 			}
 		case protocol.KindCode:
@@ -212,9 +213,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 				err = p.writeFile(j.Program, payload)
 			}
 		case protocol.KindLocked, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:
-			j.locked.frames = append(j.locked.frames, protocol.Frame{Kind: kind, Payload: payload})
+			j.encrypted.frames = append(j.encrypted.frames, protocol.Frame{Kind: kind, Payload: payload})
 		case protocol.KindKey:
-			err = j.locked.makeKey(conn)
+			err = j.encrypted.makeKey(conn)
 		case protocol.KindStdin:
 			j.stdin = payload
 		case protocol.KindSecret:
@@ -226,9 +227,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			switch {
 			case err != nil:
 			case j.Session:
-				// The program may have put anything there, or filled its disk.
-				if failed := p.placeFile(path, content); failed != nil && j.unplaced == "" {
-					j.unplaced = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", path, failed)
+				// Earlier runs may have created anything at the path, or filled the disk.
+				if failed := p.placeFile(path, content); failed != nil && j.fileError == "" {
+					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", path, failed)
 				}
 			default:
 				err = p.writeFile(path, content)
@@ -236,9 +237,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// It was meant for what has ended by itself.
+			// A late frame for an operation that has ended.
 		case protocol.KindPrepare:
-			// Nothing has run yet; the next is to be another than usual.
+			// Nothing has run yet, and the host wants another interpreter.
 			wanted := new(protocol.Prepare)
 			if err = json.Unmarshal(payload, wanted); err == nil {
 				p, err = p.replace(wanted)

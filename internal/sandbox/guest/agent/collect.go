@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// maxVisited bounds how many entries are looked at.
+	// maxVisited limits the number of directory entries that are examined.
 	maxVisited = 100_000
-	// maxSkipped bounds how many skipped files are told apart.
+	// maxSkipped limits the number of skipped files that are reported individually.
 	maxSkipped = 100
 )
 
-// collectGrace is how long files are looked for after a run that took all of its
-// time. The host gives the whole run a little more.
+// collectGrace is the minimum time to collect files, even after a run that used all
+// its time. The host's own time limit for the run is longer.
 const collectGrace = time.Second
 
-// collector sends the files of the working directory that match. Nothing of a
-// single run lives any more; of a session something may. No link is ever
-// followed: each directory and file is opened by its own name, relative to its
-// parent, with O_NOFOLLOW.
+// collector sends the matching files of the working directory. All processes of a
+// single run are dead by then, but processes of a session may still run. The
+// collector never follows a link: it opens each directory and file by name,
+// relative to its parent, with O_NOFOLLOW.
 type collector struct {
 	run      *run
 	patterns []*workpath.Pattern
-	// until is when it stops looking.
+	// until is the time at which collecting stops.
 	until   time.Time
 	stopped bool
 	files   int
@@ -42,15 +42,15 @@ type collector struct {
 	skipped int
 }
 
-// collect sends the output files within the time of the run. An error means
-// that the host is gone.
+// collect sends the output files before the deadline of the run, but has at least
+// collectGrace. An error means that the host is gone.
 func (r *run) collect() error {
 	c := &collector{run: r, until: r.deadline}
 	if least := time.Now().Add(collectGrace); c.until.Before(least) {
 		c.until = least
 	}
 	for _, text := range r.job.OutputFiles {
-		// The host has checked them.
+		// The host has already checked the patterns.
 		if pattern, err := workpath.ParsePattern(text); err == nil {
 			c.patterns = append(c.patterns, pattern)
 		}
@@ -62,24 +62,24 @@ func (r *run) collect() error {
 	return c.directory(fd, "", 0)
 }
 
-// over returns whether to look no further: the time is up, or the host has asked
-// for an end.
+// over reports whether to stop collecting, because the time is up or the host has
+// sent Stop.
 func (c *collector) over() (bool, error) {
-	const asks = 16
-	if !c.stopped && c.visited%asks == 0 {
+	const pollInterval = 16
+	if !c.stopped && c.visited%pollInterval == 0 {
 		var err error
-		if c.stopped, err = asked(c.run.conn, c.run.control, protocol.KindStop); err != nil {
+		if c.stopped, err = pollFrame(c.run.conn, c.run.control, protocol.KindStop); err != nil {
 			return true, err
 		}
 	}
 	if !c.stopped && time.Now().After(c.until) {
 		c.stopped = true
-		return true, c.tell("…", "the time of the run was up before all files were looked at")
+		return true, c.reportSkipped("…", "the time of the run was up before all files were looked at")
 	}
 	return c.stopped, nil
 }
 
-// directory takes ownership of fd.
+// directory collects the files of one directory. It closes fd.
 func (c *collector) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()
@@ -108,7 +108,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		return nil
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		if c.named(full) {
+		if c.isLiteral(full) {
 			if err := c.skip(full, "it is a directory; end the pattern with / for the files in it"); err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 		return c.directory(fd, full, depth+1)
 	}
 	if full == c.run.job.Program && !c.run.job.Session {
-		if c.named(full) {
+		if c.isLiteral(full) {
 			return c.skip(full, "it is the program itself")
 		}
 		return nil
@@ -145,8 +145,8 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	return c.send(fd, full)
 }
 
-// send sends a file in pieces, as far as it is not larger than it may be: the
-// sandbox's memory limit may have room for no copy of it.
+// send sends a file in pieces, up to the limit of the job. It never holds the whole
+// file, because the sandbox's memory limit may leave no room for a copy.
 func (c *collector) send(fd int, full string) error {
 	if err := c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, nil)); err != nil {
 		return err
@@ -175,8 +175,8 @@ func (c *collector) send(fd int, full string) error {
 	return c.run.conn.Send(protocol.KindEnd, nil)
 }
 
-// matches returns whether a pattern matches, or the time is up: many long
-// patterns can take seconds for one path.
+// matches reports whether a pattern matches. It also returns true if the time is
+// up, because many long patterns can take seconds for one path.
 func (c *collector) matches(full string) bool {
 	for _, p := range c.patterns {
 		if time.Now().After(c.until) || p.Match(full) {
@@ -186,12 +186,12 @@ func (c *collector) matches(full string) bool {
 	return false
 }
 
-// named returns whether a pattern is this path and no other.
-func (c *collector) named(full string) bool {
+// isLiteral reports whether a pattern without wildcards equals the path.
+func (c *collector) isLiteral(full string) bool {
 	return slices.ContainsFunc(c.patterns, func(p *workpath.Pattern) bool { return p.Literal() == full })
 }
 
-// refuse says why a file is not sent, "" if it is.
+// refuse returns the reason why a file is not sent, or "" if it may be sent.
 func (c *collector) refuse(full string, st *unix.Stat_t) string {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -221,10 +221,10 @@ func (c *collector) skip(full, reason string) error {
 	default:
 		return nil
 	}
-	return c.tell(full, reason)
+	return c.reportSkipped(full, reason)
 }
 
-// tell sends word of a file that is not sent.
-func (c *collector) tell(full, reason string) error {
+// reportSkipped tells the host about a file that is not sent.
+func (c *collector) reportSkipped(full, reason string) error {
 	return c.run.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
 }

@@ -6,15 +6,15 @@ import (
 	"unsafe"
 )
 
-// devices are what programs find in /dev.
+// devices returns the entries of /dev that programs may see.
 func devices() []string {
 	return []string{
 		"fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero",
 	}
 }
 
-// removeDevices removes the others that gVisor puts there: FUSE and tunnels
-// are a way into more of its kernel than a program needs.
+// removeDevices removes all other entries that gVisor creates in /dev. FUSE and TUN
+// devices would expose more of its kernel than a program needs.
 func removeDevices() error {
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
@@ -30,8 +30,8 @@ func removeDevices() error {
 	return nil
 }
 
-// hideArguments blanks the agent's command line, which the kernel shows to
-// every process of the sandbox from this very memory.
+// hideArguments clears the agent's command line in memory. The kernel reads the
+// command line from there when a process of the sandbox looks at /proc.
 func hideArguments() {
 	for _, arg := range os.Args {
 		clear(unsafe.Slice(unsafe.StringData(arg), len(arg)))

@@ -14,13 +14,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// maxListed bounds how many files a list has.
+// maxListed limits the number of files in a list.
 const maxListed = 10_000
 
-// files does one operation on the files of a session. Threads of the session
-// may be at work meanwhile, so each directory is opened by its own name,
-// relative to its parent, and no link is followed. An error means that the host
-// is gone.
+// files performs one operation on the files of a session. Threads of the session
+// may run at the same time. Therefore it opens each directory by name, relative to
+// its parent, and follows no link. An error means that the host is gone.
 func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
 	switch kind {
 	case protocol.KindPut:
@@ -34,7 +33,7 @@ func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, na
 	}
 }
 
-// done tells how an operation ended.
+// done sends the result of a file operation to the host.
 func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		d.Failure = unix.ErrnoName(errno)
@@ -44,9 +43,9 @@ func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	return conn.SendJSON(protocol.KindDone, d)
 }
 
-// parent opens the directory of a file, and makes it if it is missing and is to
-// be made.
-func (p *program) parent(name string, missing bool) (dir int, base string, err error) {
+// parent opens the directory of a file. It creates missing directories if create is
+// true.
+func (p *program) parent(name string, create bool) (dir int, base string, err error) {
 	if dir, err = reopenDirectory(p.work); err != nil {
 		return -1, "", err
 	}
@@ -59,7 +58,7 @@ func (p *program) parent(name string, missing bool) (dir int, base string, err e
 		if !more {
 			return dir, first, nil
 		}
-		if missing {
+		if create {
 			if err = unix.Mkdirat(dir, first, 0o755); err == nil {
 				err = unix.Fchownat(dir, first, userID, userID, unix.AT_SYMLINK_NOFOLLOW)
 			}
@@ -77,18 +76,18 @@ func (p *program) parent(name string, missing bool) (dir int, base string, err e
 	}
 }
 
-// upload is the name of a file that is put together aside.
+// upload is the name of an incomplete file in the staging directory.
 const upload = "upload"
 
-// placeFile replaces a file of a session. Programs of the session may have made
-// links, FIFOs or anything else on the way: none is followed or opened.
+// placeFile replaces a file of a session. It follows no link and opens no FIFO,
+// because programs of the session may have created these at the path.
 func (p *program) placeFile(name string, content []byte) error {
 	dir, base, err := p.parent(name, true)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Openat(p.staging, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -97,28 +96,28 @@ func (p *program) placeFile(name string, content []byte) error {
 		err = unix.Fchown(fd, userID, userID)
 	}
 	if err == nil {
-		err = unix.Renameat(p.aside, upload, dir, base)
+		err = unix.Renameat(p.staging, upload, dir, base)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(p.aside, upload, 0)
+		_ = unix.Unlinkat(p.staging, upload, 0)
 	}
 	return err
 }
 
-// put writes a file aside and renames it when it is whole.
+// put writes a file in the staging directory and renames it when it is complete.
 func (p *program) put(conn *protocol.Conn, name string) error {
 	dir, base, err := p.parent(name, true)
 	fd := -1
 	if err == nil {
 		defer unix.Close(dir)
-		fd, err = unix.Openat(p.aside, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+		fd, err = unix.Openat(p.staging, upload, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 		defer func() { _ = closeOnce(&fd) }()
 	}
-	// What follows is taken in even when there is no place for it.
+	// Receive all data frames even after an error.
 	for {
-		kind, data, gone := conn.Receive()
-		if gone != nil {
-			return gone
+		kind, data, receiveErr := conn.Receive()
+		if receiveErr != nil {
+			return receiveErr
 		}
 		if kind == protocol.KindData {
 			if err == nil {
@@ -137,17 +136,17 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 		err = unix.Fchown(fd, userID, userID)
 	}
 	if err == nil {
-		err = unix.Renameat(p.aside, upload, dir, base)
+		err = unix.Renameat(p.staging, upload, dir, base)
 	}
 	if err != nil && fd >= 0 {
-		_ = unix.Unlinkat(p.aside, upload, 0)
+		_ = unix.Unlinkat(p.staging, upload, 0)
 	}
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends a file: its size, its content and its end, unless the host wants no
-// more of it. A file that is larger than the disk has holes, which would take
-// without end to send.
+// get sends the size of a file, its content and the end. It stops if the host sends
+// Abort. It refuses a sparse file that is larger than the disk, because sending it
+// could take almost forever.
 func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)
 	if err != nil {
@@ -174,7 +173,7 @@ func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	}
 	buffer := make([]byte, protocol.MaxData)
 	for left := st.Size; left > 0; {
-		if abort, err := asked(conn, control, protocol.KindAbort); err != nil {
+		if abort, err := pollFrame(conn, control, protocol.KindAbort); err != nil {
 			return err
 		} else if abort {
 			return done(conn, protocol.Done{}, unix.ECANCELED)
@@ -184,7 +183,7 @@ func (p *program) get(conn *protocol.Conn, control int, name string) error {
 			continue
 		}
 		if err == nil && n == 0 {
-			err = unix.ESTALE // It has become shorter meanwhile.
+			err = unix.ESTALE // The file was truncated during the transfer.
 		}
 		if err != nil {
 			return done(conn, protocol.Done{}, err)
@@ -206,7 +205,7 @@ func (p *program) remove(name string) error {
 	return unix.Unlinkat(dir, base, 0)
 }
 
-// list sends the regular files, as far as their names can be told.
+// list sends the regular files with valid paths.
 func (p *program) list(conn *protocol.Conn) error {
 	fd, err := reopenDirectory(p.work)
 	if err != nil {
@@ -224,13 +223,13 @@ type lister struct {
 	visited int
 }
 
-// directory takes ownership of fd.
+// directory lists the files of one directory. It closes fd.
 func (l *lister) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()
 	entries, err := dir.ReadDir(maxListed)
 	if err != nil {
-		return nil // It is empty, or gone.
+		return nil // The directory is empty or was removed.
 	}
 	for _, e := range entries {
 		if l.visited++; l.visited > maxListed {

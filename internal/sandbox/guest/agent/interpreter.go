@@ -10,76 +10,75 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// interpreter is what runs programs of a language. It is started with a hook
-// by which it waits for its job on the control descriptor.
+// interpreter describes how to start the interpreter of a language. Its hook waits
+// for a job on the control descriptor.
 type interpreter struct {
-	// args begin with the name by which it is found.
+	// args is the command line. Its first element is the name of the executable.
 	args []string
-	// env is what it gets besides the usual until its job's is known.
+	// env adds variables to the default environment until the job sets its own.
 	env []string
-	// control is the number of the descriptor.
+	// control is the number of the control descriptor.
 	control int
-	// threads are those that it has for itself, and sessionThreads those that it
-	// has besides in a session: they do not count against the processes that a
-	// program may have.
+	// threads is the number of the interpreter's own threads. A session adds
+	// sessionThreads. Neither counts towards the process limit of a program.
 	threads, sessionThreads int
-	// inputByPipe is whether a session gives each run a pipe as its standard input.
+	// inputByPipe says that a session gives each run a pipe as standard input.
 	inputByPipe bool
-	// renewsControl is whether a session gets another control descriptor once it
-	// has begun, since the first would be inherited by what the program starts.
-	renewsControl bool
-	// interruptsOnce is whether a session needs one interrupt to end any run.
+	// replacesControl says that a session replaces the control descriptor after its
+	// start, because child processes would inherit the first one.
+	replacesControl bool
+	// interruptsOnce says that one interrupt is enough to end any run of a session.
 	interruptsOnce bool
-	// arguments are what its hook is told of the job ahead of the environment.
+	// arguments returns what the hook receives about the job before the environment.
 	arguments func(*protocol.Job) []string
 }
 
-// nodeControl is so high that it takes no number that something in Node would
-// have, or the program's first files.
+// nodeControl is high enough not to collide with Node's own descriptors or the
+// first files of the program.
 const nodeControl = 100
 
-// nodeThreads are V8's four, the scheduler of delayed tasks, the one that waits
-// for a debugger, and the four that do what blocks.
+// nodeThreads counts four V8 threads, the scheduler of delayed tasks, the debugger
+// thread, and four threads for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads are the one that interrupts and the one by which that hears
-// of signals.
+// nodeSessionThreads counts the thread that interrupts and the thread that tells it
+// about signals.
 const nodeSessionThreads = 2
 
-// usualMemory is up to how much memory for a job the interpreter that waits will
-// do.
-const usualMemory = 512 << 20
+// defaultMemory is the largest job memory for which the waiting interpreter is
+// configured, in bytes.
+const defaultMemory = 512 << 20
 
-// nodeOptions are those of an interpreter for a job with so much memory. V8
-// gives up by itself at twice of it: so the job's limit is what ends a program,
-// and yet V8 collects garbage as one does that has little.
+// nodeOptions returns the Node options for a job with the memory in bytes. V8 gives
+// up only at twice the memory, so the job's limit is what ends a program. Up to
+// defaultMemory a small semi-space makes V8 collect garbage early.
 func nodeOptions(memory int64) string {
 	options := fmt.Sprintf("--require=%s/hook.cjs --max-old-space-size=%d", protocol.JavaScriptHookDir, 2*memory>>20)
-	if memory <= usualMemory {
+	if memory <= defaultMemory {
 		options += " --max-semi-space-size=8"
 	}
 	return options
 }
 
-// nodeArguments returns the program's file, the options that the interpreter
-// needs if it cannot be the waiting one, the memory of the job in bytes, and the
-// arguments of the program.
+// nodeArguments returns the program's file, Node options, the job's memory in
+// bytes, and the program's arguments. The options are "" unless the job needs more
+// memory than the waiting interpreter is configured for.
 func nodeArguments(j *protocol.Job) []string {
 	options := ""
-	if j.MemoryBytes > usualMemory {
+	if j.MemoryBytes > defaultMemory {
 		options = nodeOptions(j.MemoryBytes)
 	}
 	return append([]string{path.Join(workDir, j.Program), options, fmt.Sprint(j.MemoryBytes)}, j.Args...)
 }
 
-// pythonArguments are the limits of the run that the hook has to keep when it
-// shows values at the end, in milliseconds and bytes, and the program's own.
+// pythonArguments returns the time-out in milliseconds, the memory in bytes, and the
+// program's arguments. The hook needs the limits when it shows values at the end.
 func pythonArguments(j *protocol.Job) []string {
 	return append([]string{fmt.Sprint(j.TimeoutMs), fmt.Sprint(j.MemoryBytes)}, j.Args...)
 }
 
-// path is where the interpreter is: where a shell would find it. An image of the
-// operator's own may have it elsewhere than that which is built in.
+// path returns the path of the interpreter, in the order in which a shell searches.
+// A custom image may have it in another directory than the built-in image.
 func (i interpreter) path() string {
 	const last = "/usr/bin/"
 	for _, dir := range []string{"/usr/local/bin/", last} {
@@ -90,17 +89,17 @@ func (i interpreter) path() string {
 	return last + i.args[0]
 }
 
-// interpreterOf is the one for what is wanted. Node starts with the same hook
-// for both of its languages, and sees from the file's name what to have ready.
+// interpreterOf returns the interpreter for the language. Node has the same hook for
+// JavaScript and TypeScript, which uses the file name to decide what to load.
 func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
-		env:            []string{"NODE_OPTIONS=" + nodeOptions(usualMemory)},
-		control:        nodeControl,
-		threads:        nodeThreads,
-		sessionThreads: nodeSessionThreads,
-		renewsControl:  true,
-		interruptsOnce: true,
-		arguments:      nodeArguments,
+		env:             []string{"NODE_OPTIONS=" + nodeOptions(defaultMemory)},
+		control:         nodeControl,
+		threads:         nodeThreads,
+		sessionThreads:  nodeSessionThreads,
+		replacesControl: true,
+		interruptsOnce:  true,
+		arguments:       nodeArguments,
 	}
 	switch wanted.Language {
 	case "javascript":
@@ -124,17 +123,19 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 	}
 }
 
-// environment is what it starts with.
+// environment returns the environment with which the interpreter starts.
 func (i interpreter) environment() []string {
-	return append(usualEnvironment(), i.env...)
+	return append(defaultEnvironment(), i.env...)
 }
 
-// usualEnvironment is that of a program which was given none.
-func usualEnvironment() []string {
+// defaultEnvironment returns the environment of a program without variables in its
+// job.
+func defaultEnvironment() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/sandbox", "LANG=C.UTF-8"}
 }
 
-// files are its descriptors: the standard streams and the control.
+// files returns the descriptors for the new process: the standard streams, and the
+// control socket at the number control.
 func (i interpreter) files(given []uintptr) []uintptr {
 	const none = ^uintptr(0)
 	files := append(make([]uintptr, 0, i.control+1), given[:3]...)
@@ -144,7 +145,7 @@ func (i interpreter) files(given []uintptr) []uintptr {
 	return append(files, given[3])
 }
 
-// suits is whether the program that waits can run the job.
-func (p *program) suits(j *protocol.Job) bool {
+// canRun reports whether the waiting interpreter can run the job.
+func (p *program) canRun(j *protocol.Job) bool {
 	return p.disk == j.DiskBytes && p.interpreter.args[0] == interpreterOf(&protocol.Prepare{Language: j.Language}).args[0]
 }

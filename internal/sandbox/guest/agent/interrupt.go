@@ -15,24 +15,26 @@ import (
 const (
 	// interruptInterval is the time between two interrupts of one run.
 	interruptInterval = time.Second
-	// childInterval is the time to the second interrupt if the first has reached
-	// children: while C's system() waits for one, it ignores the signal.
+	// childInterval is the time to the second interrupt if the first one also went
+	// to children. While C's system() waits for a child, it ignores the signal.
 	childInterval = 300 * time.Millisecond
-	// lastInterval is the time between interrupts in the second half of the grace.
+	// lastInterval is the time between interrupts in the second half of
+	// protocol.InterruptGrace.
 	lastInterval = 50 * time.Millisecond
-	// ticks is how many clock ticks a second has in /proc.
+	// ticks is the number of clock ticks per second in /proc.
 	ticks = 100
 )
 
-// interruption is the state of a run that is being interrupted.
+// interruption holds the state of an interrupted run.
 type interruption struct {
-	// began is when the run began, in clock ticks since the boot.
+	// began is the start time of the run, in clock ticks since the boot.
 	began int64
-	// count is how often the run was interrupted.
+	// count is the number of interrupts so far.
 	count int
-	// next is when that happens again, killed when the interpreter is killed.
-	next, killed time.Time
-	// limited is whether the program can start no processes.
+	// next is the time of the next interrupt. killAt is the time at which the
+	// interpreter is killed.
+	next, killAt time.Time
+	// limited says that the program cannot start processes.
 	limited bool
 }
 
@@ -45,53 +47,53 @@ func clock() int64 {
 	return now.Nano() / int64(time.Second/ticks)
 }
 
-// interrupt asks the interpreter of a session to end its run, as the interrupt
-// key of a terminal does: the processes that the run has started get the signal,
-// too. It is repeated, because a program may ignore the first, and kills
-// processes of the run that ignore it. It kills the interpreter when
-// protocol.InterruptGrace is over.
+// interrupt asks the interpreter of a session to end its run. Like the interrupt key
+// of a terminal, it also signals the processes that the run has started. It is
+// called repeatedly, because a program may ignore the first signal. Later calls kill
+// processes of the run, and after protocol.InterruptGrace the interpreter.
 func (r *run) interrupt() {
 	p, i, now := r.program, &r.interruption, time.Now()
 	if i.count == 0 {
-		i.killed = now.Add(protocol.InterruptGrace)
-	} else if !now.Before(i.killed) {
-		i.next = now.Add(time.Minute) // It is about to end.
+		i.killAt = now.Add(protocol.InterruptGrace)
+	} else if !now.Before(i.killAt) {
+		i.next = now.Add(time.Minute) // The killed interpreter is about to end.
 		p.kill()
 		return
 	}
 	signal, interval := unix.SIGINT, interruptInterval
-	if i.killed.Sub(now) <= protocol.InterruptGrace/2 {
-		// A program that starts one child after the other may ignore each interrupt
-		// meant for it. It can start none now.
+	if i.killAt.Sub(now) <= protocol.InterruptGrace/2 {
+		// A program that starts one child after another may ignore every interrupt.
+		// Do not let it start more children.
 		signal, interval = unix.SIGKILL, lastInterval
 		i.limited = p.refuseProcesses() == nil
 	}
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
-	// Node needs no second: a thread of its own waits for the first.
+	// One interrupt is enough for Node, because a separate thread waits for it.
 	if i.count == 0 || !p.interpreter.interruptsOnce {
 		_ = unix.Kill(p.pid, unix.SIGINT)
 	}
 	i.count++
-	if i.next = now.Add(interval); i.next.After(i.killed) {
-		i.next = i.killed
+	if i.next = now.Add(interval); i.next.After(i.killAt) {
+		i.next = i.killAt
 	}
 }
 
-// refuseProcesses lets the program start no further process, until its limit is
-// set again.
+// refuseProcesses stops the program from starting processes until limitProcesses is
+// called.
 func (p *program) refuseProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {
 		return err
 	}
-	// The hard limit could not be raised again.
+	// Set only the soft limit, because a lowered hard limit could not be raised.
 	limit.Cur = 0
 	return unix.Prlimit(p.pid, unix.RLIMIT_NPROC, &limit, nil)
 }
 
-// afterInterrupt ends what is left of a run that was interrupted.
+// afterInterrupt kills the remaining processes of an interrupted run and restores
+// the process limit.
 func (r *run) afterInterrupt() error {
 	i := &r.interruption
 	if i.count == 0 {
@@ -104,8 +106,8 @@ func (r *run) afterInterrupt() error {
 	return nil
 }
 
-// signalChildren sends a signal to all processes that have begun since the run
-// did. It returns whether there are any.
+// signalChildren sends a signal to all processes that started after the run began.
+// It reports whether there are any.
 func (r *run) signalChildren(signal unix.Signal) bool {
 	directories, err := os.ReadDir("/proc")
 	if err != nil {
@@ -125,15 +127,15 @@ func (r *run) signalChildren(signal unix.Signal) bool {
 	return found
 }
 
-// processStart returns when a process began, in clock ticks since the boot, and
-// whether it runs still.
+// processStart returns the start time of a process, in clock ticks since the boot,
+// and whether it is still running.
 func processStart(pid int) (began int64, running bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
 	}
-	// The name in parentheses may have any bytes. The state comes after it, and
-	// the start is 19 fields on (proc(5)).
+	// The name in parentheses may contain any bytes. The state follows it, and the
+	// start time is 19 fields after the state (proc(5)).
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 || fields[0][0] == 'Z' {
 		return 0, false

@@ -14,31 +14,31 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// network is the way out of the sandbox: what connects to a port of its
-// loopback is relayed, over a socket that was donated for that, to a proxy on
-// the host. It decides nothing; there is no other way out.
+// network is the egress path of the sandbox. It relays connections from a loopback
+// port, over a donated socket, to a proxy on the host. It makes no decisions: the
+// proxy does. There is no other egress path.
 type network struct {
-	// fd is the socket's number.
+	// fd is the descriptor of the donated socket.
 	fd int
-	// home is the network namespace of the agent itself.
+	// home is a descriptor of the agent's network namespace.
 	home int
 	// mux is nil until a job has a network.
 	mux *yamux.Session
 }
 
-// newNetwork returns the network that the socket of the number leads to.
+// newNetwork returns the network over the socket fd.
 func newNetwork(fd int) (*network, error) {
-	// What programs start must not have it.
+	// Programs must not inherit the socket.
 	unix.CloseOnExec(fd)
 	home, err := unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	return &network{fd: fd, home: home}, err
 }
 
-// open lets the program connect, until what it returns is called: then nothing
-// of it is left but the way to the host.
-func (n *network) open(p *program) (closed func(), err error) {
+// open starts the relay for the program. The returned function closes all its
+// connections, but keeps the socket to the host.
+func (n *network) open(p *program) (closeRelay func(), err error) {
 	if n.mux == nil {
-		// Go's poller takes it only if it does not block from the start.
+		// Go's poller accepts the descriptor only if it is non-blocking beforehand.
 		if err := unix.SetNonblock(n.fd, true); err != nil {
 			return nil, err
 		}
@@ -59,8 +59,8 @@ func (n *network) open(p *program) (closed func(), err error) {
 }
 
 // listen listens on the loopback of the program. A socket belongs to the network
-// namespace of the thread that makes it, and the agent's thread goes there for
-// that.
+// namespace of the creating thread. Therefore the agent's thread enters the
+// program's namespace to create it.
 func (n *network) listen(p *program) (listener net.Listener, err error) {
 	pidfd, err := unix.PidfdOpen(p.init, 0)
 	if err != nil {
@@ -74,7 +74,7 @@ func (n *network) listen(p *program) (listener net.Listener, err error) {
 	return new(net.ListenConfig).Listen(context.Background(), "tcp", protocol.ProxyAddress)
 }
 
-// relay is what is open during a job.
+// relay holds the open connections of a job.
 type relay struct {
 	mux *yamux.Session
 	all sync.WaitGroup
@@ -90,26 +90,26 @@ func (r *relay) accept(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		r.all.Go(func() { r.pass(conn) })
+		r.all.Go(func() { r.relayConn(conn) })
 	}
 }
 
-// pass relays one connection to its end.
-func (r *relay) pass(conn net.Conn) {
+// relayConn relays one connection until both directions end.
+func (r *relay) relayConn(conn net.Conn) {
 	defer conn.Close()
 	stream, err := r.mux.OpenStream()
 	if err != nil {
 		return
 	}
 	defer func() { _ = stream.Close() }()
-	if !r.keep(conn, stream) {
+	if !r.register(conn, stream) {
 		return
 	}
-	defer r.forget(conn, stream)
+	defer r.unregister(conn, stream)
 	var up sync.WaitGroup
 	up.Go(func() {
 		_, _ = io.Copy(stream, conn)
-		// It has no more to say; the other direction goes on.
+		// Close one direction only; the other continues.
 		_ = stream.Close()
 	})
 	_, _ = io.Copy(conn, stream)
@@ -119,8 +119,8 @@ func (r *relay) pass(conn net.Conn) {
 	up.Wait()
 }
 
-// keep is false when the relay has been closed.
-func (r *relay) keep(all ...io.Closer) bool {
+// register adds open connections. It returns false if the relay is closed.
+func (r *relay) register(all ...io.Closer) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range all {
@@ -129,7 +129,7 @@ func (r *relay) keep(all ...io.Closer) bool {
 	return !r.closed
 }
 
-func (r *relay) forget(all ...io.Closer) {
+func (r *relay) unregister(all ...io.Closer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range all {
@@ -137,7 +137,7 @@ func (r *relay) forget(all ...io.Closer) {
 	}
 }
 
-// close returns when nothing is open.
+// close closes all connections and returns when none is open.
 func (r *relay) close() {
 	r.mu.Lock()
 	r.closed = true

@@ -13,39 +13,39 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// program is an interpreter that has started, in namespaces of its own, and
-// waits for its job. Numbers of descriptors and processes are the agent's.
+// program is a started interpreter in separate namespaces that waits for its job.
+// Descriptors and process IDs are as the agent sees them.
 type program struct {
 	interpreter interpreter
-	// prepared is what was asked for.
+	// prepared is the request for which the interpreter was started.
 	prepared protocol.Prepare
 	disk     int64
-	// init is the first process of the namespaces, pid the interpreter, and
-	// pidfd can be read from when that has ended.
+	// init is the first process of the namespaces, and pid the interpreter. pidfd
+	// becomes readable when the interpreter has ended.
 	init, pid, pidfd int
-	// work and reports are the working directory and the one of the report; aside
-	// is on the same mount as work, and out of the program's sight.
-	work, reports, aside int
-	// control is where the interpreter waits, results where it shows values.
+	// work is the working directory and reports the directory of the report. staging
+	// is on the same mount as work and invisible to the program.
+	work, reports, staging int
+	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
-	// inSession is whether the interpreter is that of a session that has begun.
+	// inSession says that the interpreter has started a session.
 	inSession bool
-	// The agent's ends of the standard streams; -1 once closed.
+	// The agent's ends of the standard streams, or -1 if closed.
 	stdin, stdout, stderr int
 }
 
-// startInterpreter starts the interpreter as the unprivileged user. The
-// calling thread is in the namespaces.
+// startInterpreter starts the interpreter as the unprivileged user. The calling
+// thread must be in the program's namespaces.
 func (p *program) startInterpreter() error {
 	var stdin, stdout, stderr [2]int
 	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
 		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 			return err
 		}
-		// A program may also open its streams by name, as /dev/stdin. A pipe can
-		// be opened by its owner only, who is the agent unless it is changed.
+		// A program may also open its streams by name, as /dev/stdin. Only the owner
+		// can open a pipe by name, so make the program's user the owner.
 		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
-			return fmt.Errorf("giving the streams to the program: %w", err)
+			return fmt.Errorf("change owner of standard streams: %w", err)
 		}
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -53,7 +53,7 @@ func (p *program) startInterpreter() error {
 		return err
 	}
 	p.stdin, p.stdout, p.stderr, p.control = stdin[1], stdout[0], stderr[0], pair[0]
-	// The agent must not block on a program that does not read or write.
+	// The agent must not block if the program does not read or write.
 	for _, fd := range []int{p.stdin, p.stdout, p.stderr} {
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return err
@@ -73,14 +73,14 @@ func (p *program) startInterpreter() error {
 		unix.Close(int(fd))
 	}
 	if err != nil {
-		return fmt.Errorf("starting the interpreter: %w", err)
+		return fmt.Errorf("start interpreter: %w", err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
 	return err
 }
 
-// ready waits until the interpreter waits, and sets the limits that all jobs
-// have.
+// ready waits until the interpreter is ready for a job. Then it sets the limits that
+// are the same for all jobs.
 func (p *program) ready() error {
 	var b [1]byte
 	if n, err := unix.Read(p.control, b[:]); n == 1 {
@@ -93,8 +93,8 @@ func (p *program) ready() error {
 	return fmt.Errorf("the interpreter did not start: %s", message[:max(n, 0)])
 }
 
-// countThreads adds the threads of modules that were imported ahead to those
-// that the interpreter has for itself.
+// countThreads adds the threads of preloaded modules to the interpreter's own
+// threads.
 func (p *program) countThreads() error {
 	if len(p.prepared.Preload) == 0 {
 		return nil
@@ -104,16 +104,16 @@ func (p *program) countThreads() error {
 	return err
 }
 
-// limit sets a resource limit of the interpreter and what it starts.
+// limit sets a resource limit of the interpreter and its children.
 func (p *program) limit(resource int, value uint64) error {
 	limit := unix.Rlimit{Cur: value, Max: value}
 	if err := unix.Prlimit(p.pid, resource, &limit, nil); err != nil {
-		return fmt.Errorf("setting limit %d: %w", resource, err)
+		return fmt.Errorf("set resource limit %d: %w", resource, err)
 	}
 	return nil
 }
 
-// limitProcesses sets how many processes the program may have.
+// limitProcesses sets the process limit of the program.
 func (p *program) limitProcesses(j *job) error {
 	threads := p.interpreter.threads
 	if j.Session {
@@ -123,8 +123,8 @@ func (p *program) limitProcesses(j *job) error {
 	return p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+threads))
 }
 
-// start applies the limits of the job and lets the program begin. That of a
-// session goes on to listen for what it is to run.
+// start applies the limits of the job and starts the program. The interpreter of a
+// session then waits for the code to run.
 func (p *program) start(j *job) error {
 	if err := p.limitProcesses(j); err != nil {
 		return err
@@ -134,8 +134,8 @@ func (p *program) start(j *job) error {
 	mode, env := "plain", j.Env
 	switch {
 	case j.Session:
-		// What the job gives is for its own turn.
-		mode, env = "session", usualEnvironment()
+		// The job's environment applies only to its run, so begin sends it.
+		mode, env = "session", defaultEnvironment()
 	case j.Results:
 		mode = "results"
 	}
@@ -152,19 +152,19 @@ func (p *program) start(j *job) error {
 		return errors.Join(err, closeOnce(&p.control))
 	}
 	p.inSession = true
-	if err == nil && p.interpreter.renewsControl {
-		err = p.renewControl()
+	if err == nil && p.interpreter.replacesControl {
+		err = p.replaceControl()
 	}
 	return errors.Join(err, closeOnce(&p.stdin))
 }
 
-// renewControl sends the interpreter a new control socket over the one that it
-// has, and uses that from now on. The kernel marks a descriptor that is received
-// as close-on-exec, which Node cannot do for one that it was started with.
-func (p *program) renewControl() error {
+// replaceControl sends the interpreter a new control socket over the current one,
+// and switches to it. The kernel marks a received descriptor as close-on-exec. Node
+// cannot do so for a descriptor that it was started with.
+func (p *program) replaceControl() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("make a control socket: %w", err)
+		return fmt.Errorf("create control socket: %w", err)
 	}
 	defer unix.Close(pair[1])
 	_, err = unix.SendmsgN(p.control, []byte{0}, unix.UnixRights(pair[1]), nil, 0)
@@ -173,14 +173,15 @@ func (p *program) renewControl() error {
 	return err
 }
 
-// close closes what is open still.
+// close closes all open descriptors.
 func (p *program) close() {
-	for _, fd := range []*int{&p.work, &p.reports, &p.aside, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
 		_ = closeOnce(fd)
 	}
 }
 
-// closeOnce closes a descriptor and marks it as closed.
+// closeOnce closes a descriptor and sets it to -1. It does nothing if the descriptor
+// is closed already.
 func closeOnce(fd *int) error {
 	if *fd < 0 {
 		return nil

@@ -11,10 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReport bounds what is read of the report, which the program can write.
+// maxReport limits how much of the report is read, in bytes. The program can write
+// to the report file.
 const maxReport = 512 << 10
 
-// makeReport makes the file that the interpreter's hook writes to.
+// makeReport creates the report file, which the interpreter's hook writes.
 func (p *program) makeReport() error {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -24,8 +25,8 @@ func (p *program) makeReport() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// readReport reads what the interpreter's hook left about an uncaught
-// exception; nil when there is nothing of use.
+// readReport reads the hook's report of an uncaught exception. It returns nil if
+// there is no valid report.
 func (p *program) readReport() *protocol.Report {
 	fd, err := unix.Openat(p.reports, reportName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

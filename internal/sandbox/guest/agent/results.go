@@ -9,13 +9,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// resultsName is the FIFO in runDir that a program's rich values come by. A
-// descriptor that it inherited would be one that it could close, and that a
-// child of it could keep.
+// resultsName is the FIFO in runDir for a program's rich values. An inherited
+// descriptor would not do: the program could close it, and a child could keep it.
 const resultsName = "results"
 
-// makeResults makes the FIFO and opens it. It is open for writing here too, so
-// that it does not end when a program closes it.
+// makeResults creates and opens the FIFO. The agent opens it for writing too, so
+// that it does not reach its end when a program closes it.
 func (p *program) makeResults() error {
 	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
 		return err
@@ -28,33 +27,29 @@ func (p *program) makeResults() error {
 	return err
 }
 
-// Bounds of what is read of the FIFO, which any process of the run can fill.
+// Limits for reading the FIFO, which any process of the run can fill.
 const (
-	// resultsPerStep bounds the bytes that are read before the agent looks at
-	// something else.
+	// resultsPerStep limits the bytes read before the agent handles other events.
 	resultsPerStep = 256 << 10
-	// maxShown bounds the bytes of all values of a run, of which the host keeps
-	// less.
+	// maxShown limits the bytes of all values of a run. The host's limit is lower.
 	maxShown = 2 * protocol.MaxResult
-	// maxShownValues bounds the number of values, however small. The host keeps
-	// fewer.
+	// maxShownValues limits the number of values. The host's limit is lower.
 	maxShownValues = 1000
 )
 
-// relayResults sends the rich values that have come whole, out of at most so
-// many bytes: each is preceded by its length as four bytes, big endian. After
-// one that cannot be true, or too many, the rest of what the run shows is read
-// and dropped, so that nobody waits for a place in the FIFO.
-func (r *run) relayResults(most int) error {
-	for most > 0 && r.program.results >= 0 {
-		n, err := unix.Read(r.program.results, r.buffer[:min(most, len(r.buffer))])
+// relayResults reads at most limit bytes and sends the complete rich values. Each
+// value follows its length as four bytes, big endian. After an invalid length or too
+// many values, it reads and drops the rest, so that no process blocks on the FIFO.
+func (r *run) relayResults(limit int) error {
+	for limit > 0 && r.program.results >= 0 {
+		n, err := unix.Read(r.program.results, r.buffer[:min(limit, len(r.buffer))])
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if n <= 0 {
-			return nil // There is no more for now.
+			return nil // Nothing more to read for now.
 		}
-		most -= n
+		limit -= n
 		if r.dropped {
 			continue
 		}
@@ -79,16 +74,15 @@ func (r *run) relayResults(most int) error {
 	return nil
 }
 
-// relayLastResults sends what the FIFO holds when the program has ended: what
-// comes later is not the program's.
-func (r *run) relayLastResults() error { return r.relayResults(held(r.program.results)) }
+// relayLastResults sends the values that the FIFO holds when the program has ended.
+// Later values are not from the program.
+func (r *run) relayLastResults() error { return r.relayResults(readable(r.program.results)) }
 
-// renewResults makes another FIFO for the next run of a session, if something
-// of this one's values is in it or missing from it: lengths would be taken for
-// values.
-func (r *run) renewResults() error {
+// resetResults replaces the FIFO for the next run of a session if it holds
+// unread or partial values. The next run would otherwise confuse lengths and values.
+func (r *run) resetResults() error {
 	p := r.program
-	if !r.dropped && len(r.shown) == 0 && held(p.results) == 0 {
+	if !r.dropped && len(r.shown) == 0 && readable(p.results) == 0 {
 		return nil
 	}
 	_ = closeOnce(&p.results)
@@ -98,8 +92,8 @@ func (r *run) renewResults() error {
 	return p.makeResults()
 }
 
-// held is how many bytes can be read of a pipe without waiting.
-func held(fd int) int {
+// readable returns the number of bytes that can be read from a pipe without waiting.
+func readable(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil {
 		return 0

@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// run is a job that runs.
+// run is a running job.
 type run struct {
 	conn    *protocol.Conn
 	control int
@@ -17,24 +17,24 @@ type run struct {
 	network *network
 	job     *job
 	exit    protocol.Exit
-	// deadline is when it is ended.
+	// deadline is the time at which the run is stopped.
 	deadline time.Time
-	// over is whether nothing of the run lives any more.
+	// over says that all processes of the run are dead.
 	over bool
-	// shown is what was read of a rich value that is not whole yet, reply what
-	// was read of a session's answer.
+	// shown holds the beginning of an incomplete rich value. reply holds the bytes
+	// received of a session's answer.
 	shown, reply []byte
-	// shownBytes and shownValues are the size and number of all rich values that
-	// were sent, dropped whether no further ones are.
+	// shownBytes and shownValues are the size and number of the rich values sent.
+	// dropped says that further values are dropped.
 	shownBytes, shownValues int
 	dropped                 bool
-	// interruption is that of a session's run.
+	// interruption holds the state of interrupting a session's run.
 	interruption interruption
 	buffer       [64 << 10]byte
 }
 
-// run lets the program begin and returns when nothing of it lives any more and
-// all of its output is sent. An error means that the host is gone.
+// run starts the program. It returns when the program has ended and all output is
+// sent. An error means that the host is gone.
 func (r *run) run() (*protocol.Exit, error) {
 	p := r.program
 	if unlocked, err := r.unlock(); !unlocked {
@@ -53,8 +53,8 @@ func (r *run) run() (*protocol.Exit, error) {
 		return nil, err
 	}
 	r.reap()
-	// The run is over when its first process is: whatever it left behind ends
-	// now, so that nothing can change between here and the collection of files.
+	// The run ends with the interpreter. Kill all other processes now, so that none
+	// can change a file before the files are collected.
 	p.kill()
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
@@ -67,8 +67,8 @@ func (r *run) run() (*protocol.Exit, error) {
 	return &r.exit, nil
 }
 
-// untilEnded deals with what happens until the program has ended, or, in a
-// session, has answered.
+// untilEnded handles events until the program has ended or, in a session, has
+// answered.
 func (r *run) untilEnded() error {
 	for ended := false; !ended; {
 		var err error
@@ -79,7 +79,7 @@ func (r *run) untilEnded() error {
 	return nil
 }
 
-// reap notes how the program ended.
+// reap stores the exit status of the program.
 func (r *run) reap() {
 	status := wait(r.program.pid)
 	if status.Signaled() {
@@ -89,8 +89,8 @@ func (r *run) reap() {
 	}
 }
 
-// drain sends what is left of a stream. While a child that keeps it open still
-// dies, there may be more.
+// drain sends the rest of a stream. More output may arrive until the last process
+// that holds the stream is dead.
 func (r *run) drain(s stream) error {
 	for *s.fd >= 0 {
 		fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
@@ -109,10 +109,10 @@ func (r *run) drain(s stream) error {
 	return nil
 }
 
-// relayHeld sends what a stream holds now. A thread of a session may go on to
-// write.
-func (r *run) relayHeld(s stream) error {
-	for left := held(*s.fd); left > 0 && *s.fd >= 0; {
+// relayReadable sends the bytes that a stream holds now. It does not wait for the
+// end, because a thread of a session may continue to write.
+func (r *run) relayReadable(s stream) error {
+	for left := readable(*s.fd); left > 0 && *s.fd >= 0; {
 		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -128,7 +128,7 @@ func (r *run) relayHeld(s stream) error {
 	return nil
 }
 
-// stream is where output comes from and what it is sent as.
+// stream is an output descriptor with the kind of its frames.
 type stream struct {
 	fd   *int
 	kind protocol.Kind
@@ -138,11 +138,11 @@ func (r *run) outputs() [2]stream {
 	return [2]stream{{&r.program.stdout, protocol.KindStdout}, {&r.program.stderr, protocol.KindStderr}}
 }
 
-// step waits for something to happen and deals with it; ended is whether the
-// program has ended.
+// step waits for an event and handles it. It reports whether the program has ended
+// or, in a session, has answered.
 func (r *run) step(deadline time.Time) (ended bool, err error) {
 	p := r.program
-	// A descriptor of -1 is ignored.
+	// Poll ignores descriptors of -1.
 	fds := [...]unix.PollFd{
 		{Fd: int32(p.pidfd), Events: unix.POLLIN},
 		{Fd: int32(r.control), Events: unix.POLLIN},
@@ -160,13 +160,13 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 			return false, nil
 		}
 	case r.exit.TimedOut:
-		wait = time.Minute // It is killed already, and about to end.
+		wait = time.Minute // The killed program is about to end.
 	case wait <= 0:
 		r.exit.TimedOut = true
 		r.stop()
 		return false, nil
 	}
-	// Rounded up, so that the last millisecond is not polled away.
+	// Round up, so that the last millisecond is not spent in a busy loop.
 	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
 		return false, err
 	}
@@ -201,7 +201,8 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	return fds[0].Revents != 0, nil
 }
 
-// stop ends the program. An interpreter that has more to do is asked first.
+// stop ends the program. It interrupts the interpreter of a session and kills any
+// other.
 func (r *run) stop() {
 	switch {
 	case !r.program.inSession:
@@ -211,7 +212,7 @@ func (r *run) stop() {
 	}
 }
 
-// relay sends what can be read, and closes the stream at its end.
+// relay sends the available bytes of a stream, and closes the stream at its end.
 func (r *run) relay(s stream) error {
 	n, err := unix.Read(*s.fd, r.buffer[:])
 	switch {
@@ -224,8 +225,8 @@ func (r *run) relay(s stream) error {
 	}
 }
 
-// feed writes what the program's standard input takes. A program that does not
-// read all of it is no fault.
+// feed writes as much standard input as the pipe accepts. It is not an error if the
+// program does not read all of it.
 func (r *run) feed() {
 	n, err := unix.Write(r.program.stdin, r.job.stdin)
 	switch {

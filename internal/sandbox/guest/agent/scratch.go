@@ -8,20 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scratchInodes bounds the number of files of a run.
+// scratchInodes limits the number of files of a run.
 const scratchInodes = 65536
 
-// mountScratch gives the run an empty file system of the size, which its
-// working directory, home, /tmp and /dev/shm share, so that one limit holds
-// for all that the program writes; and a small one for its report, so that an
-// exception is told even when the disk is full. It opens the working directory,
-// and another one in which the agent puts files together: it lies on the same
-// mount, so that they can be renamed into the first, where no program sees it.
-func mountScratch(size int64) (work, aside int, err error) {
+// mountScratch mounts an empty file system of the size in bytes. The working
+// directory, home, /tmp and /dev/shm share it, so that one limit applies to
+// everything the program writes. A small second file system holds the report, so
+// that an exception is reported even when the disk is full.
+//
+// It returns descriptors of the working directory and of a staging directory, where
+// the agent assembles files. Both are on one mount, so that a file can be renamed
+// from one to the other. Programs cannot see the staging directory.
+func mountScratch(size int64) (work, staging int, err error) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
 	if err := unix.Mount("scratch", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		return -1, -1, fmt.Errorf("mounting scratch: %w", err)
+		return -1, -1, fmt.Errorf("mount scratch: %w", err)
 	}
 	for _, d := range []struct {
 		name, target string
@@ -45,32 +47,32 @@ func mountScratch(size int64) (work, aside int, err error) {
 			}
 		}
 		if err := unix.Mount(from, d.target, "", unix.MS_BIND, ""); err != nil {
-			return -1, -1, fmt.Errorf("binding %s: %w", d.target, err)
+			return -1, -1, fmt.Errorf("bind mount %s: %w", d.target, err)
 		}
 	}
-	// Terminals are numbered from 0, and none of another run has a name.
+	// A new instance numbers terminals from 0 and hides those of other runs.
 	if err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666"); err != nil {
-		return -1, -1, fmt.Errorf("mounting terminals: %w", err)
+		return -1, -1, fmt.Errorf("mount /dev/pts: %w", err)
 	}
-	if err := os.Mkdir(base+"/aside", 0o700); err != nil {
+	if err := os.Mkdir(base+"/staging", 0o700); err != nil {
 		return -1, -1, err
 	}
 	if work, err = openDirectory(base + "/work"); err != nil {
 		return -1, -1, err
 	}
-	if aside, err = openDirectory(base + "/aside"); err != nil {
+	if staging, err = openDirectory(base + "/staging"); err != nil {
 		return -1, -1, err
 	}
-	// The program sees its directories, not the file system behind them.
+	// The program sees only the bind mounts, not the file system behind them.
 	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
 		return -1, -1, err
 	}
-	return work, aside, unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
+	return work, staging, unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
 }
 
-// writeFile puts a file of the job into the working directory, owned by the
-// user with its parents. Nothing of the user's runs yet, so there is no link
-// to be led astray by.
+// writeFile writes a file of the job into the working directory. The program's user
+// owns the file and its parents. No program has run yet, so no link can redirect the
+// path.
 func (p *program) writeFile(name string, content []byte) error {
 	for i, c := range name {
 		if c != '/' {

@@ -11,14 +11,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReply bounds what the interpreter of a session says of a run.
+// maxReply limits the size of the interpreter's answer after a run of a session.
 const maxReply = 512 << 10
 
-// serveTurn runs one job of a session; ended is whether the session has ended
+// serveInSession runs one job of a session and reports whether the session has ended
 // with it. An error means that the host is gone.
-func (r *run) serveTurn() (ended bool, err error) {
+func (r *run) serveInSession() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
-	exit, err := r.connected(r.runTurn)
+	exit, err := r.withNetwork(r.runInSession)
 	if err != nil {
 		return false, err
 	}
@@ -26,7 +26,7 @@ func (r *run) serveTurn() (ended bool, err error) {
 		defer p.close()
 		p.end()
 	}
-	if report := r.answer(exit); report != nil {
+	if report := r.parseReply(exit); report != nil {
 		if err := conn.SendJSON(protocol.KindReport, report); err != nil {
 			return false, err
 		}
@@ -39,11 +39,11 @@ func (r *run) serveTurn() (ended bool, err error) {
 	return exit.Ended, conn.SendJSON(protocol.KindExit, exit)
 }
 
-// runTurn has the interpreter run the job and returns when it has answered, or
-// is dead, and all of the output is sent.
-func (r *run) runTurn() (*protocol.Exit, error) {
+// runInSession lets the session's interpreter run the job. It returns when the
+// interpreter has answered or died, and all output is sent.
+func (r *run) runInSession() (*protocol.Exit, error) {
 	p := r.program
-	if r.exit.Failure = r.job.unplaced; r.exit.Failure != "" {
+	if r.exit.Failure = r.job.fileError; r.exit.Failure != "" {
 		return &r.exit, nil
 	}
 	if unlocked, err := r.unlock(); !unlocked {
@@ -61,38 +61,38 @@ func (r *run) runTurn() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	// What still reads the input of the run reads no more than it got.
+	// Processes that still read the run's input get its end.
 	_ = closeOnce(&p.stdin)
 	if err := r.afterInterrupt(); err != nil {
 		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// It may have closed its end and go on without.
+		// The interpreter may have closed the control socket and still run.
 		p.kill()
 		r.reap()
 	}
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
 	}
-	if err := r.renewResults(); err != nil {
+	if err := r.resetResults(); err != nil {
 		return nil, err
 	}
-	// What the run has printed is there, since it was flushed before the answer.
-	// What threads of the session print from now on comes with its next run.
+	// All output of the run is in the pipes, because the interpreter flushed it
+	// before the answer. Later output of session threads belongs to the next run.
 	for _, s := range r.outputs() {
-		if err := r.relayHeld(s); err != nil {
+		if err := r.relayReadable(s); err != nil {
 			return nil, err
 		}
 	}
 	return &r.exit, nil
 }
 
-// mainName is the file in runDir that processes spawned by multiprocessing
-// execute as the module __main__ of a session.
+// mainName is the file in runDir with the session's module __main__. Processes
+// spawned by multiprocessing execute it.
 const mainName = "main.py"
 
-// makeMain makes that file, which the interpreter writes to.
+// makeMain creates the file mainName, which the interpreter writes.
 func (p *program) makeMain() error {
 	fd, err := unix.Openat(p.reports, mainName, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -102,9 +102,9 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin tells the interpreter of the job. It gives it the end of a pipe as the
-// standard input if it takes that, with the time-out in milliseconds in place of
-// the input, and the input as a whole otherwise.
+// begin sends the job to the interpreter. If inputByPipe is set, it also sends the
+// end of a pipe as standard input, and the message holds the time-out in
+// milliseconds in place of the input. Otherwise the message holds the whole input.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -117,7 +117,7 @@ func (r *run) begin() error {
 		}
 		p.stdin = pipe[1]
 		defer unix.Close(pipe[0])
-		// By its name, /dev/stdin, only the owner can open it.
+		// Only the owner can open the pipe by its name /dev/stdin.
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}
@@ -126,24 +126,25 @@ func (r *run) begin() error {
 			_ = closeOnce(&p.stdin)
 		}
 	}
-	turn := j.turn(input)
-	// It may have been encrypted.
-	defer clear(turn)
+	message := j.message(input)
+	// Clear the code, because it may be a decrypted program.
+	defer clear(message)
 	defer clear(j.code)
-	// What an interpreter does not take is dead, and that is noticed later.
-	n, err := unix.SendmsgN(p.control, turn, rights, nil, 0)
+	// Ignore write errors: they mean that the interpreter is dead, which untilEnded
+	// detects.
+	n, err := unix.SendmsgN(p.control, message, rights, nil, 0)
 	for errors.Is(err, unix.EINTR) {
-		n, err = unix.SendmsgN(p.control, turn, rights, nil, 0)
+		n, err = unix.SendmsgN(p.control, message, rights, nil, 0)
 	}
 	if err == nil {
-		_ = writeAll(p.control, turn[n:])
+		_ = writeAll(p.control, message[n:])
 	}
 	return nil
 }
 
-// turn is what the interpreter of a session is told of a job: parts, each after
-// its length as four bytes, and the length of all of them first.
-func (j *job) turn(input []byte) []byte {
+// message encodes the job for the interpreter of a session. It consists of the total
+// length and the parts, each after its length. Lengths have four bytes, big endian.
+func (j *job) message(input []byte) []byte {
 	results := "0"
 	if j.Results {
 		results = "1"
@@ -163,15 +164,15 @@ func (j *job) turn(input []byte) []byte {
 	return message
 }
 
-// readReply reads what has come of the interpreter's answer; true when that is
-// whole, or never will be.
+// readReply reads available bytes of the interpreter's answer. It returns true if
+// the answer is complete or too large.
 func (r *run) readReply() bool {
 	n, err := unix.Read(r.program.control, r.buffer[:])
 	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 		return false
 	}
 	if n <= 0 {
-		// The program has closed it. The session ends with this run.
+		// The program has closed the socket. The session ends with this run.
 		_ = closeOnce(&r.program.control)
 		return false
 	}
@@ -183,15 +184,16 @@ func (r *run) readReply() bool {
 	return r.replied()
 }
 
-// replied is whether the interpreter has answered.
+// replied reports whether the interpreter's answer is complete.
 func (r *run) replied() bool {
 	return len(r.reply) >= 4 && len(r.reply)-4 >= int(binary.BigEndian.Uint32(r.reply))
 }
 
-// answer is the exception that the interpreter tells of, nil if there was none,
-// and sets the exit code. A session has no word of the kernel on how a run
-// ended: its interpreter, which is the user's, may say what it likes.
-func (r *run) answer(exit *protocol.Exit) *protocol.Report {
+// parseReply sets the exit code from the interpreter's answer. It returns the report
+// of an uncaught exception, or nil if there was none. The answer is not trustworthy:
+// the user controls the interpreter, and the kernel reports no status of a run in a
+// session.
+func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil
 	}

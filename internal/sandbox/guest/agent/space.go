@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// prepare starts an interpreter in namespaces of its own, with an empty disk,
-// and returns when it waits. When it fails the sandbox is of no more use, so
-// nothing is undone.
+// prepare starts an interpreter in separate namespaces with an empty disk, and
+// returns when it is ready for a job. It cleans up nothing after an error, because
+// the sandbox cannot be used any more.
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes}
 	if p.disk == 0 {
@@ -24,8 +24,8 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	}
 	entered := make(chan error)
 	go func() {
-		// This thread is not used again: it ends with the goroutine, and the
-		// namespaces are left to what it started there.
+		// The thread ends with this goroutine, because it stays locked. Only the
+		// processes started here remain in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
 	}()
@@ -35,30 +35,30 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	return p, p.ready()
 }
 
-// replace ends a program that has run nothing, and prepares another.
+// replace ends an unused interpreter and prepares another.
 func (p *program) replace(wanted *protocol.Prepare) (*program, error) {
 	p.end()
 	p.close()
 	return prepare(wanted)
 }
 
-// enter makes the namespaces, with the calling thread in them, and starts what
-// is to live there.
+// enter creates the namespaces, moves the calling thread into them, and starts the
+// interpreter there.
 func (p *program) enter() error {
 	before, err := device("/proc")
 	if err != nil {
 		return err
 	}
 	if err := p.startInit(); err != nil {
-		return fmt.Errorf("starting the first process: %w", err)
+		return fmt.Errorf("start first process: %w", err)
 	}
 	if err := p.join(); err != nil {
-		return fmt.Errorf("joining the namespaces: %w", err)
+		return fmt.Errorf("join namespaces: %w", err)
 	}
 	if after, err := device("/proc"); err != nil || after == before {
 		return errors.Join(errors.New("the first process did not mount /proc"), err)
 	}
-	if p.work, p.aside, err = mountScratch(p.disk); err != nil {
+	if p.work, p.staging, err = mountScratch(p.disk); err != nil {
 		return err
 	}
 	if p.reports, err = openDirectory(runDir); err != nil {
@@ -70,9 +70,9 @@ func (p *program) enter() error {
 	return p.startInterpreter()
 }
 
-// namespaces are those that each run has. The host name is the sandbox's: a
-// program without capabilities cannot change it. A new network namespace has a
-// loopback of its own, on which no port is taken.
+// namespaces lists the namespaces that each run gets. Runs share the host name of
+// the sandbox, since a program without capabilities cannot change it. A new network
+// namespace has a separate loopback on which all ports are free.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
 
 // startInit starts the first process of new namespaces and waits until it has
@@ -96,8 +96,8 @@ func (p *program) startInit() error {
 	return err
 }
 
-// join puts the calling thread where the first process is. (gVisor lets a
-// thread join a PID namespace, but not make one.)
+// join moves the calling thread into the namespaces of the first process. In gVisor a
+// thread can join a PID namespace, but cannot create one.
 func (p *program) join() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
@@ -110,14 +110,14 @@ func (p *program) join() error {
 	return unix.Setns(pidfd, namespaces)
 }
 
-// kill kills every process but the agent. The death of the first process of
-// the namespaces also sees to those that are just being made.
+// kill kills every process except the agent. Processes that are just being created
+// die with the first process of their namespaces.
 func (p *program) kill() { _ = unix.Kill(-1, unix.SIGKILL) }
 
-// end kills all that lives, and returns when it is gone.
+// end kills all processes except the agent, and returns when they are gone.
 func (p *program) end() {
-	// gVisor's kernel lets the first process of a namespace go before the others
-	// are dead; the interpreter may not be waited for yet.
+	// gVisor's kernel lets the first process of a namespace exit before the others
+	// are dead, and the interpreter may not have been reaped.
 	for unix.Kill(-1, unix.SIGKILL) != unix.ESRCH {
 		_, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		runtime.Gosched()
@@ -140,13 +140,13 @@ func wait(pid int) unix.WaitStatus {
 	}
 }
 
-// socketsTimeout is how long the last sockets of a run may take to close.
+// socketsTimeout limits the time until the last sockets of a run are closed.
 const socketsTimeout = time.Second
 
-// checkSockets fails if a socket outlives the run that has ended. gVisor never
-// frees sockets that are on their way through each other: they would keep what
-// they hold, and be listed in /proc/net of later runs. Only unix sockets carry
-// descriptors, so that one of them is left in each such case.
+// checkSockets returns an error if a socket outlives its run. gVisor never frees
+// sockets that are in transit through each other. Such sockets would keep their
+// content, and later runs would see them in /proc/net. Only Unix sockets carry
+// descriptors, so at least one of them remains in each such case.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
 		list, err := os.ReadFile("/proc/net/unix")
@@ -157,7 +157,7 @@ func checkSockets() error {
 			return nil
 		}
 		if time.Since(start) > socketsTimeout {
-			return errors.New("sockets of the last run are left")
+			return errors.New("sockets of the last run are still open")
 		}
 	}
 }
@@ -168,8 +168,8 @@ func device(path string) (uint64, error) {
 	return st.Dev, err
 }
 
-// openDirectoryAt opens a directory by its name, and no other by a link: gVisor
-// follows one in spite of O_NOFOLLOW when O_DIRECTORY is given, too.
+// openDirectoryAt opens a directory without following a link. It checks the result,
+// because gVisor ignores O_NOFOLLOW if O_DIRECTORY is set too.
 func openDirectoryAt(dirfd int, name string) (int, error) {
 	var named, opened unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &named, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -182,7 +182,7 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// It may have been replaced in between.
+	// The entry may have been replaced between the two calls.
 	if err := unix.Fstat(fd, &opened); err != nil || opened.Ino != named.Ino || opened.Dev != named.Dev {
 		unix.Close(fd)
 		return -1, errors.Join(unix.ELOOP, err)
@@ -190,9 +190,9 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	return fd, nil
 }
 
-// reopenDirectory returns another descriptor of a directory, with a read
-// position of its own. A duplicated descriptor shares the position, so that
-// what one reading has passed is missing from the next.
+// reopenDirectory returns another descriptor of a directory with a separate read
+// position. A duplicated descriptor would share the position, so that a second
+// reader would miss the entries already read.
 func reopenDirectory(fd int) (int, error) {
 	return unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }

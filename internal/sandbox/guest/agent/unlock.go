@@ -14,51 +14,52 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/unlock"
 )
 
-// unlockID is the user that decrypts: no program runs as it, so that none can
-// signal or trace it.
+// unlockID is the user of the decrypting process. No program runs as this user, so
+// no program can signal or trace the process.
 const unlockID = 65534
 
-// locked is an encrypted program, as frames that are only passed on.
-type locked struct {
+// encryptedProgram holds the frames of an encrypted program. The agent only forwards
+// them.
+type encryptedProgram struct {
 	frames []protocol.Frame
-	// key is what the password is sealed to; nil if it is not.
+	// key is the key pair for a sealed password; nil if the password is not sealed.
 	key *lockbox.Key
 }
 
-// forget wipes what was passed on.
-func (l *locked) forget() {
-	for _, f := range l.frames {
+// wipe clears the frames.
+func (e *encryptedProgram) wipe() {
+	for _, f := range e.frames {
 		clear(f.Payload)
 	}
-	l.frames = nil
+	e.frames = nil
 }
 
-// makeKey makes the key pair that a password will be sealed to.
-func (l *locked) makeKey(conn *protocol.Conn) (err error) {
-	if l.key, err = lockbox.NewKey(); err != nil {
+// makeKey generates the key pair for a sealed password and sends the public key.
+func (e *encryptedProgram) makeKey(conn *protocol.Conn) (err error) {
+	if e.key, err = lockbox.NewKey(); err != nil {
 		return err
 	}
-	return conn.Send(protocol.KindKey, l.key.Public())
+	return conn.Send(protocol.KindKey, e.key.Public())
 }
 
-// unlock decrypts the program and puts it where one is that is not encrypted.
-// If it returns false no program is to run, and exit tells why. An error means
-// that the host is gone.
+// unlock decrypts the program and stores it like an unencrypted one. If it returns
+// false, no program may run, and r.exit says why. An error means that the host is
+// gone.
 func (r *run) unlock() (bool, error) {
-	if len(r.job.locked.frames) == 0 {
+	if len(r.job.encrypted.frames) == 0 {
 		return true, nil
 	}
-	defer r.job.locked.forget()
-	h, err := startUnlocker(&r.job.locked)
+	defer r.job.encrypted.wipe()
+	u, err := startUnlocker(&r.job.encrypted)
 	if err != nil {
 		r.exit.Failure = err.Error()
 		return false, nil
 	}
-	defer h.end()
-	if gone := r.await(h.socket); gone != nil || r.exit.Stopped || r.exit.TimedOut {
-		return false, gone
+	defer u.end()
+	if err := r.waitReadable(u.socket); err != nil || r.exit.Stopped || r.exit.TimedOut {
+		return false, err
 	}
-	kind, code, err := h.conn.Receive()
+	kind, code, err := u.conn.Receive()
 	defer clear(code)
 	switch {
 	case err != nil:
@@ -77,8 +78,8 @@ func (r *run) unlock() (bool, error) {
 	return false, nil
 }
 
-// await waits until the socket can be read from, or the run is to end.
-func (r *run) await(socket int) error {
+// waitReadable waits until the socket is readable or the run is stopped.
+func (r *run) waitReadable(socket int) error {
 	for {
 		wait := time.Until(r.deadline)
 		if wait <= 0 {
@@ -105,16 +106,16 @@ func (r *run) await(socket int) error {
 	}
 }
 
-// unlocker is a process that decrypts.
+// unlocker is a running decrypting process.
 type unlocker struct {
 	pid, socket int
 	file        *os.File
 	conn        *protocol.Conn
 }
 
-// startUnlocker starts the process, in the agent's own namespaces, where no
-// program sees it, and tells it what to do.
-func startUnlocker(l *locked) (*unlocker, error) {
+// startUnlocker starts the process and sends it the encrypted program. The process
+// runs in the agent's namespaces, where no program can see it.
+func startUnlocker(e *encryptedProgram) (*unlocker, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -130,33 +131,33 @@ func startUnlocker(l *locked) (*unlocker, error) {
 	unix.Close(pair[1])
 	if err != nil {
 		unix.Close(pair[0])
-		return nil, fmt.Errorf("starting what decrypts: %w", err)
+		return nil, fmt.Errorf("start decrypting process: %w", err)
 	}
-	h := &unlocker{pid: pid, socket: pair[0], file: os.NewFile(uintptr(pair[0]), "unlock")}
-	h.conn = protocol.NewConn(h.file)
-	if err := h.tell(l); err != nil {
-		h.end()
-		return nil, fmt.Errorf("telling what is to be decrypted: %w", err)
+	u := &unlocker{pid: pid, socket: pair[0], file: os.NewFile(uintptr(pair[0]), "unlock")}
+	u.conn = protocol.NewConn(u.file)
+	if err := u.send(e); err != nil {
+		u.end()
+		return nil, fmt.Errorf("send encrypted program: %w", err)
 	}
-	return h, nil
+	return u, nil
 }
 
-func (h *unlocker) tell(l *locked) error {
-	frames := l.frames
-	if l.key != nil {
-		private, err := l.key.Private()
+func (u *unlocker) send(e *encryptedProgram) error {
+	frames := e.frames
+	if e.key != nil {
+		private, err := e.key.Private()
 		if err != nil {
 			return err
 		}
 		defer clear(private)
 		frames = append(frames[:len(frames):len(frames)], protocol.Frame{Kind: protocol.KindPrivate, Payload: private})
 	}
-	return h.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
+	return u.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...)
 }
 
-// end returns when nothing of the process is left.
-func (h *unlocker) end() {
-	_ = unix.Kill(h.pid, unix.SIGKILL)
-	wait(h.pid)
-	_ = h.file.Close()
+// end kills the process and returns when it is gone.
+func (u *unlocker) end() {
+	_ = unix.Kill(u.pid, unix.SIGKILL)
+	wait(u.pid)
+	_ = u.file.Close()
 }

@@ -7,22 +7,22 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// ProxyAddress is where in a sandbox programs find the proxy, while a job runs
-// that has a network.
+// ProxyAddress is the proxy's address inside a sandbox. It is open only while a job
+// with a network runs.
 const ProxyAddress = "127.0.0.1:3128"
 
-// MuxConfig is how connections share the second socket of a sandbox. Whoever is
-// at its other end may be hostile: windows bound what is kept for them.
+// MuxConfig returns the configuration for multiplexing connections over the second
+// socket of a sandbox. The peer may be hostile, so windows limit the buffered bytes.
 func MuxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
-	// A socket between processes of one machine needs no signs of life.
+	// A socket between processes of one machine needs no keep-alive.
 	c.EnableKeepAlive = false
 	c.AcceptBacklog = 64
 	c.MaxStreamWindowSize = 256 << 10
-	// A program that does not read holds up nobody but itself.
+	// A program that does not read delays only its own connections.
 	c.ConnectionWriteTimeout = 30 * time.Second
 	c.StreamOpenTimeout = 30 * time.Second
-	// Half-closed streams end by themselves some time.
+	// Half-closed streams end after this time.
 	c.StreamCloseTimeout = time.Minute
 	c.LogOutput = io.Discard
 	return c

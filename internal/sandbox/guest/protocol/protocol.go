@@ -1,20 +1,20 @@
-// Package protocol is what host and guest agent say to each other over the one
-// socket that is donated to a sandbox.
+// Package protocol defines the messages between the host and the guest agent over
+// the control socket of a sandbox.
 //
-// The stream is a sequence of frames: one byte of kind, four bytes of payload
-// length (big endian), the payload. The host speaks first with Prepare, upon
-// which the guest gets an interpreter ready and answers with Hello, whose
-// version must match. The host then sends the parts of one job (Job, Code,
-// Stdin, File …) and Start; the guest answers with output as it appears, then
-// Report, File and Skipped frames, and Exit. Then the next Prepare may come.
+// The stream is a sequence of frames. Each has one byte for the kind, four bytes for
+// the payload length (big endian), and the payload. The host starts with Prepare. The
+// guest starts an interpreter and answers with Hello, whose version must match. The
+// host then sends the parts of one job (Job, Code, Stdin, File …) and Start. The
+// guest sends output as it appears, then Report, File and Skipped frames, and Exit.
+// After that the host may send the next Prepare.
 //
-// An encrypted program comes as Locked, Cipher and Password in place of Code; or
-// as Locked, Cipher and Sealed, if the guest was asked for a key before, with
-// Key. The agent passes these on to a process that decrypts, over a socket on
-// which the same frames are spoken.
+// For an encrypted program the host sends Locked, Cipher and Password in place of
+// Code. If the host requested a key with Key before, it sends Sealed in place of
+// Password. The agent forwards these frames over another socket to a decrypting
+// process.
 //
-// The host treats everything the guest says as hostile: lengths are bounded
-// before anything is allocated, and limits are enforced outside as well.
+// The host treats all frames of the guest as hostile. It checks lengths before it
+// allocates memory, and enforces limits outside the sandbox as well.
 package protocol
 
 import (
@@ -28,94 +28,94 @@ import (
 	"time"
 )
 
-// UsualDisk is how much a run may write unless its job says otherwise; a file
-// system of this size is there before the job comes.
+// UsualDisk is the default disk size of a run, in bytes. A file system of this size
+// is mounted before the job arrives.
 const UsualDisk = 100 << 20
 
-// Where in a sandbox the first process of each run is, and the hooks by which
-// interpreters wait.
+// The paths in a sandbox of each run's first process and of the interpreters' hooks.
 const (
 	InitPath          = "/pyth-on/init"
 	PythonHookDir     = "/pyth-on/python"
 	JavaScriptHookDir = "/pyth-on/javascript"
 )
 
-// Version is raised when either side would misunderstand the other.
+// Version is increased with every incompatible change of the protocol.
 const Version = 5
 
-// MaxPayload bounds a frame: the largest file of a job and its path.
+// MaxPayload is the maximum payload of a frame, in bytes. It has room for the largest
+// file of a job and its path.
 const MaxPayload = 12 << 20
 
-// headerSize is that of the kind and the length.
+// headerSize is the size of the kind and the length, in bytes.
 const headerSize = 5
 
-// Kind tells what a frame carries.
+// Kind identifies the content of a frame.
 type Kind byte
 
 // Frames from the host.
 const (
-	KindPrepare Kind = 'N' // JSON Prepare: get ready for a job; the answer is Hello
+	KindPrepare Kind = 'N' // JSON Prepare: start an interpreter; the answer is Hello
 	KindJob     Kind = 'J' // JSON Job
 	KindCode    Kind = 'C' // the program's source
-	KindStdin   Kind = 'I' // standard input, whole
-	// File is a file of the run. From the host it is whole. From the guest it is
-	// followed by data and End, or by Abort if the file is not sent after all.
+	KindStdin   Kind = 'I' // the whole standard input
+	// KindFile carries a file of the run. From the host the frame holds the whole
+	// file. From the guest, Data frames and End follow, or Abort after an error.
 	KindFile   Kind = 'F'
-	KindSecret Kind = 'V' // NAME=VALUE, one more variable of the environment
-	KindStart  Kind = 'G' // everything has been sent
-	KindStop   Kind = 'K' // stop the run; the answer is Exit; ignored when none runs
-	// In a session, while nothing runs. The payload of Put, Get and Remove is a
-	// path; the answer is Done, after List with entries and after Get with data
-	// before it. Put is followed by data and End, or by Abort. Abort also ends a
-	// Get early, and is ignored when none goes on.
+	KindSecret Kind = 'V' // NAME=VALUE, one more environment variable
+	KindStart  Kind = 'G' // the job is complete: start it
+	KindStop   Kind = 'K' // stop the run; the answer is Exit; ignored without a run
+	// The next kinds are for the files of a session between runs. The payload of
+	// Put, Get and Remove is a path. The answer is Done. After List, Entry frames
+	// precede it; after Get, Data frames do. The host sends Data and End, or Abort,
+	// after Put. Abort also stops a Get early, and is ignored otherwise.
 	KindPut    Kind = 'P'
 	KindGet    Kind = 'T'
 	KindRemove Kind = 'U'
 	KindList   Kind = 'L'
 	KindData   Kind = 'd' // both directions
-	KindEnd    Kind = 'E' // the file is whole
-	KindAbort  Kind = 'A' // no more of the file
-	// Of an encrypted program.
+	KindEnd    Kind = 'E' // the file is complete
+	KindAbort  Kind = 'A' // the rest of the file is not sent
+	// The next kinds are for encrypted programs.
 	KindLocked   Kind = 'Z' // JSON Locked
 	KindCipher   Kind = 'B' // the ciphertext
-	KindPassword Kind = 'W' // the password as it is
+	KindPassword Kind = 'W' // the password in plain text
 	KindSealed   Kind = 'S' // the password, encrypted to the guest's key
-	KindKey      Kind = 'Y' // make a key pair; the answer is Key, the public key
-	KindPrivate  Kind = 'Q' // the private key, from the agent to who decrypts
+	KindKey      Kind = 'Y' // create a key pair; the answer is Key with the public key
+	KindPrivate  Kind = 'Q' // the private key, from the agent to the decrypting process
 )
 
 // Frames from the guest.
 const (
-	KindHello   Kind = 'H' // JSON Hello: the interpreter waits
+	KindHello   Kind = 'H' // JSON Hello: the interpreter is ready
 	KindStdout  Kind = 'o' // bytes of standard output
 	KindStderr  Kind = 'e' // bytes of standard error
-	KindResult  Kind = 'D' // a rich value, as EncodeResult makes it
+	KindResult  Kind = 'D' // a rich value in the format of EncodeResult
 	KindReport  Kind = 'R' // JSON Report of an uncaught exception
 	KindSkipped Kind = 's' // JSON Skipped
-	KindExit    Kind = 'X' // JSON Exit: nothing of the run is left, but for a session
+	KindExit    Kind = 'X' // JSON Exit: the run is over; only a session remains
 	KindEntry   Kind = 'y' // JSON Entry
 	KindDone    Kind = 'q' // JSON Done
 )
 
-// Prepare says what the next job will probably be.
+// Prepare describes the expected next job.
 type Prepare struct {
-	// Language is what it is written in: one of the API's names.
+	// Language is the language of the program, as named by the API.
 	Language string `json:"language"`
-	// DiskBytes is how large its disk is; 0 for the usual.
+	// DiskBytes is the size of the disk; 0 means UsualDisk.
 	DiskBytes int64 `json:"diskBytes,omitempty"`
-	// Preload are modules that the interpreter is to have imported.
+	// Preload lists modules that the interpreter imports before the job.
 	Preload []string `json:"preload,omitempty"`
 }
 
-// Hello says that the guest is ready for a job.
+// Hello announces that the guest is ready for a job.
 type Hello struct {
 	Version int `json:"version"`
 }
 
-// Job is a program but for its code, input and files.
+// Job describes a job without its code, input and files.
 type Job struct {
 	Language string `json:"language"`
-	// Program is the name of the file that the code goes to.
+	// Program is the name of the file for the code.
 	Program     string   `json:"program"`
 	Args        []string `json:"args"`
 	Env         []string `json:"env"`
@@ -126,57 +126,57 @@ type Job struct {
 	Processes   int      `json:"processes"`
 	MaxFiles    int      `json:"maxFiles"`
 	MaxBytes    int64    `json:"maxBytes"`
-	// Results is whether rich values are wanted.
+	// Results requests rich values.
 	Results bool `json:"results,omitempty"`
-	// Network is whether programs can connect to ProxyAddress.
+	// Network lets the program connect to ProxyAddress.
 	Network bool `json:"network,omitempty"`
-	// Session is whether the interpreter stays, for the next job.
+	// Session keeps the interpreter for the next job.
 	Session bool `json:"session,omitempty"`
 }
 
-// Locked is an encrypted program but for its ciphertext: parameters of Argon2id
-// and XChaCha20-Poly1305.
+// Locked describes an encrypted program without its ciphertext: the parameters of
+// Argon2id and XChaCha20-Poly1305.
 type Locked struct {
 	Language string `json:"language"`
-	// Name is the one that the program is bound to, "" for none.
+	// Name is the name to which the program is bound, or "" for none.
 	Name        string `json:"name,omitempty"`
 	Salt        []byte `json:"salt"`
 	Time        uint32 `json:"time"`
 	MemoryKiB   uint32 `json:"memoryKiB"`
 	Parallelism uint8  `json:"parallelism"`
 	Nonce       []byte `json:"nonce"`
-	// Sandbox is what the sealed password is bound to.
+	// Sandbox identifies the sandbox to which the sealed password is bound.
 	Sandbox string `json:"sandbox,omitempty"`
 }
 
-// Entry is a file of a session.
+// Entry describes a file of a session.
 type Entry struct {
 	Path       string `json:"path"`
 	SizeBytes  int64  `json:"sizeBytes"`
 	ModifiedMs int64  `json:"modifiedMs"`
 }
 
-// Done is how an operation on files ended.
+// Done reports the result of a file operation.
 type Done struct {
-	// Created is whether the file that was put is new.
+	// Created is true if Put created the file.
 	Created bool `json:"created,omitempty"`
-	// SizeBytes is the size of the file that was got; it precedes the data, in a
-	// Done of its own.
+	// SizeBytes is the size of the file that Get reads. It comes in a separate Done
+	// before the data.
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
-	// Failure is the error's name in errno(3), "" if there was none.
+	// Failure is the error's name in errno(3), or "" on success.
 	Failure string `json:"failure,omitempty"`
 }
 
-// InterruptGrace is how long the interpreter of a session may take to end a run
-// that is interrupted, before it is killed. On a machine that is busy an answer
-// can take its time, and the session would be lost with it.
+// InterruptGrace is the time that the interpreter of a session has to end an
+// interrupted run before it is killed. It is long enough for a busy machine, because
+// killing the interpreter loses the session.
 const InterruptGrace = 4 * time.Second
 
-// MaxData bounds the data of one frame.
+// MaxData is the maximum size of a Data frame's payload, in bytes.
 const MaxData = 256 << 10
 
-// Report is what the interpreter says of an uncaught exception. It comes from
-// the user's process and is shown to that user only.
+// Report describes an uncaught exception. It comes from the user's process and is
+// shown only to that user.
 type Report struct {
 	Name      string `json:"name"`
 	Message   string `json:"message"`
@@ -184,23 +184,24 @@ type Report struct {
 	Line      int    `json:"line"`
 }
 
-// Skipped is an output file that was not sent.
+// Skipped describes an output file that was not sent.
 type Skipped struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"`
 }
 
-// Exit is the kernel's word on how the program ended.
+// Exit reports how the program ended. Outside a session the status comes from the
+// kernel.
 type Exit struct {
-	// Code is the exit status, when Signal is 0.
+	// Code is the exit status if Signal is 0.
 	Code   int `json:"code"`
 	Signal int `json:"signal"`
-	// TimedOut and Stopped say that the guest ended it, and why.
+	// TimedOut and Stopped say why the guest ended the program.
 	TimedOut bool `json:"timedOut"`
 	Stopped  bool `json:"stopped"`
-	// Ended is whether a session's interpreter is no more.
+	// Ended says that a session's interpreter has ended.
 	Ended bool `json:"ended,omitempty"`
-	// Locked is whether the program could not be decrypted, so that none ran.
+	// Locked says that the program could not be decrypted and did not run.
 	Locked bool `json:"locked,omitempty"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
@@ -209,15 +210,15 @@ type Exit struct {
 // ErrTooLarge is returned for a frame over MaxPayload.
 var ErrTooLarge = errors.New("protocol: frame too large")
 
-// Conn frames a byte stream. Send may be called from many goroutines, Receive
-// from one.
+// Conn sends and receives frames over a byte stream. Send is safe for concurrent
+// use. Only one goroutine may call Receive.
 type Conn struct {
 	mu sync.Mutex
 	w  io.Writer
 	r  *bufio.Reader
 }
 
-// NewConn frames rw.
+// NewConn returns a Conn over rw.
 func NewConn(rw io.ReadWriter) *Conn {
 	return &Conn{w: rw, r: bufio.NewReaderSize(rw, 64<<10)}
 }
@@ -233,8 +234,8 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 	return c.SendAll(Frame{kind, payload})
 }
 
-// SendAll writes frames at once, so that the other side wakes once. It keeps no
-// copy of them: they may hold secrets.
+// SendAll writes several frames with one write, so that the peer wakes only once. It
+// clears its copy of the frames, because they may hold secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	size := 0
 	for _, f := range frames {
@@ -265,11 +266,11 @@ func (c *Conn) SendJSON(kind Kind, v any) error {
 	return c.Send(kind, payload)
 }
 
-// Buffered is whether Receive has something to return, or part of it, without
-// reading.
+// Buffered reports whether all or part of the next frame has already been read from
+// the stream.
 func (c *Conn) Buffered() bool { return c.r.Buffered() > 0 }
 
-// Receive reads one frame. The payload is the caller's.
+// Receive reads one frame. The caller owns the payload.
 func (c *Conn) Receive() (Kind, []byte, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(c.r, header[:]); err != nil {
@@ -286,7 +287,7 @@ func (c *Conn) Receive() (Kind, []byte, error) {
 	return Kind(header[0]), payload, nil
 }
 
-// EncodeFile makes the payload of a File frame.
+// EncodeFile encodes the payload of a File frame.
 func EncodeFile(path string, content []byte) []byte {
 	b := make([]byte, 2, 2+len(path)+len(content))
 	binary.BigEndian.PutUint16(b, uint16(len(path)))
@@ -294,7 +295,7 @@ func EncodeFile(path string, content []byte) []byte {
 	return append(b, content...)
 }
 
-// DecodeFile splits the payload of a File frame.
+// DecodeFile decodes the payload of a File frame.
 func DecodeFile(b []byte) (path string, content []byte, err error) {
 	if len(b) < 2 {
 		return "", nil, errors.New("protocol: file frame without a path")

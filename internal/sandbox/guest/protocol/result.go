@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// MaxResult bounds one rich value.
+// MaxResult is the maximum size of a rich value, in bytes.
 const MaxResult = 8 << 20
 
-// EncodeResult makes the payload of a Result frame: for each media type its
-// name and its data, each after its length as four bytes, big endian. The hook
-// of an interpreter makes the same.
+// EncodeResult encodes the payload of a Result frame: for each media type its name
+// and its data, each after its length as four bytes, big endian. The interpreters'
+// hooks use the same format.
 func EncodeResult(forms map[string][]byte) []byte {
 	var b []byte
 	media := make([]string, 0, len(forms))
@@ -28,8 +28,8 @@ func EncodeResult(forms map[string][]byte) []byte {
 	return b
 }
 
-// DecodeResult goes through the media types and data of a Result frame, up to
-// where it is damaged.
+// DecodeResult iterates over the media types and data of a Result frame. It stops at
+// the first invalid part.
 func DecodeResult(b []byte) iter.Seq2[string, []byte] {
 	part := func() ([]byte, bool) {
 		if len(b) < 4 {

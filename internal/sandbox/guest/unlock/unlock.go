@@ -1,9 +1,9 @@
-// Package unlock decrypts one program, in a process of its own inside the
-// sandbox, so that the memory that a key takes is given back at once and its
-// derivation can be killed.
+// Package unlock decrypts one program in a separate process inside the sandbox. The
+// process makes it possible to kill the key derivation, and its end frees the memory
+// of the derivation at once.
 //
-// It promises that password, key and program are in this process's memory
-// only, which no other process can read, until the program is handed back.
+// Until the program is returned, password, key and program are only in the memory of
+// this process. No other process can read that memory.
 package unlock
 
 import (
@@ -19,22 +19,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// Name is what the guest's executable is called when it is to do this.
+// Name is the argv[0] with which the guest's executable runs this package.
 const Name = "pyth-on/unlock"
 
-// request is what is to be decrypted.
+// request holds the frames of an encrypted program.
 type request struct {
 	locked                                protocol.Locked
 	ciphertext, password, sealed, private []byte
 }
 
-// Run takes a program in and answers with Code, or with Exit if it cannot be
-// decrypted. An error means that it could not be tried.
+// Run receives an encrypted program. It answers with Code, or with Exit if the
+// program cannot be decrypted. An error means that it could not try.
 func Run(socket io.ReadWriter) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	// The key takes one large piece of memory, which is not worth looking at.
+	// Key derivation allocates one large block, so garbage collection only costs
+	// time.
 	debug.SetGCPercent(-1)
 	return serve(protocol.NewConn(socket))
 }
@@ -55,7 +56,7 @@ func serve(conn *protocol.Conn) error {
 	return conn.Send(protocol.KindCode, code)
 }
 
-// harden keeps others from looking at this process.
+// harden prevents other processes from reading the memory of this one.
 func harden() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("unlock: %w", err)
@@ -107,7 +108,7 @@ func (r *request) open() ([]byte, error) {
 	return box.Open(r.ciphertext, r.password)
 }
 
-// unseal opens the password, if that is sealed.
+// unseal decrypts the password if it is sealed.
 func (r *request) unseal() error {
 	if r.sealed == nil {
 		return nil
