@@ -9,14 +9,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord is a record at the time, in seconds after the start.
+// auditRecord returns a record with a timestamp in seconds after start.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
 		Sequence: sequence, User: user, Action: action, Outcome: outcome,
 		Timestamp: start.Add(time.Duration(seconds) * time.Second),
 		Record:    []byte{'r', byte(sequence)},
 	}
-	// As many as a tree has there.
+	// The record has as many hashes as a Merkle tree stores at this position.
 	for n, level := sequence, byte(0); ; n, level = n>>1, level+1 {
 		r.Hashes = append(r.Hashes, [32]byte{byte(sequence), level})
 		if n&1 == 0 {
@@ -36,7 +36,7 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 		n, note, err := s.AuditHead(t.Context())
 		want(t, err, "")
 		if n != size || string(note) != checkpoint || (note == nil) != (checkpoint == "") {
-			t.Errorf("%d records with %q, want %d with %q", n, note, size, checkpoint)
+			t.Errorf("got %d records and checkpoint %q, want %d and %q", n, note, size, checkpoint)
 		}
 	}
 	head(0, "")
@@ -75,13 +75,13 @@ func testAuditAppend(t *testing.T, s pyth.Store) {
 	want(t, err, pyth.CodeNotFound)
 }
 
-// testAuditPages compares each page with what a plain search finds.
+// testAuditPages compares each page with the result of a linear search.
 func testAuditPages(t *testing.T, s pyth.Store) {
 	actions := []pyth.Action{pyth.ActionUserLogin, pyth.ActionCodeExecuted, pyth.ActionCodeExecuted}
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
-		// A clock that stands still, and one that goes back.
+		// The clock stands still between records, and once goes back.
 		at := i / 3
 		if i >= 40 {
 			at -= 10
@@ -152,12 +152,12 @@ func testAuditPrune(t *testing.T, s pyth.Store) {
 	page, err := s.AuditPage(t.Context(), "ada", pyth.AuditFilter{}, pyth.AuditPosition{}, 100)
 	want(t, err, "")
 	if len(page) != 2 {
-		t.Errorf("%d records are listed", len(page))
+		t.Errorf("got %d listed records, want 2", len(page))
 	}
 	size, checkpoint, err := s.AuditHead(t.Context())
 	want(t, err, "")
 	if size != 5 || string(checkpoint) != "checkpoint" {
-		t.Errorf("%d records with %q", size, checkpoint)
+		t.Errorf("got %d records and checkpoint %q", size, checkpoint)
 	}
 	want(t, s.AppendAudit(t.Context(), []*pyth.AuditRecord{auditRecord(5, "ada", pyth.ActionUserLogin, pyth.AuditSuccess, 5)}, []byte("next")), "")
 }

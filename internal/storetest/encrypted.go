@@ -10,7 +10,7 @@ import (
 
 const plenty = 1000
 
-// encrypted is a program that differs in every field from others.
+// encrypted returns an encrypted program whose fields all depend on n.
 func encrypted(bound string, n int) *pyth.EncryptedProgram {
 	b := byte(n)
 	return &pyth.EncryptedProgram{

@@ -60,7 +60,7 @@ func testPackageList(t *testing.T, s pyth.Store) {
 	same(t, packageList(3, ""), get("ada", pyth.PythonRuntime))
 	same(t, packageList(1, "second", "b", "d"), get("bob", pyth.PythonRuntime))
 	if s.PutPackageList(ctx, "nobody", packageList(1, "x")) == nil {
-		t.Error("somebody who is not there has packages")
+		t.Error("a package list of a user who does not exist was stored")
 	}
 }
 
@@ -85,6 +85,6 @@ func testPackageListRace(t *testing.T, s pyth.Store) {
 	list, err := s.PackageList(t.Context(), "ada", pyth.PythonRuntime)
 	want(t, err, "")
 	if made != 1 || len(list.Packages) != 1 || "p"+string(list.Layer[len("layer"):]) != list.Packages[0].Name {
-		t.Errorf("%d were made, there is %+v", made, list)
+		t.Errorf("%d changes succeeded, want 1; the stored list is %+v", made, list)
 	}
 }

@@ -64,9 +64,9 @@ func testSecretLimit(t *testing.T, s pyth.Store) {
 	all, err := s.SealedSecrets(t.Context(), "ada")
 	want(t, err, "")
 	if stored != secretLimit || len(all) != secretLimit {
-		t.Errorf("%d were stored, %d are there", stored, len(all))
+		t.Errorf("%d calls succeeded and %d secrets are stored, want %d", stored, len(all), secretLimit)
 	}
-	// Another version of one that is there takes no more room.
+	// A new version of an existing secret does not count towards the limit.
 	want(t, s.PutSecret(t.Context(), "ada", secret(all[0].Name, 2), secretLimit), "")
 }
 
@@ -81,10 +81,10 @@ func testSecretsUsed(t *testing.T, s pyth.Store) {
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{
 		"ada": {"A": later, "B": later, "GONE": later}, "bob": {"B": start}, "nobody": {"A": later},
 	}), "")
-	// What comes late does not undo what was later.
+	// An older time does not replace a newer one.
 	want(t, s.SetSecretsUsed(ctx, map[pyth.UserID]map[string]time.Time{"ada": {"A": start}}), "")
 	want(t, s.SetSecretsUsed(ctx, nil), "")
-	// A new value keeps the time.
+	// A new version keeps the time of the last use.
 	want(t, s.PutSecret(ctx, "ada", secret("A", 2), secretLimit), "")
 	for user, expected := range map[pyth.UserID]*pyth.SealedSecret{"ada": secret("A", 2), "bob": secret("B", 1)} {
 		expected.LastUsedAt = map[pyth.UserID]time.Time{"ada": later, "bob": start}[user]
@@ -109,6 +109,6 @@ func testForeignSecret(t *testing.T, s pyth.Store) {
 		t.Errorf("got %v", all)
 	}
 	if s.PutSecret(ctx, "nobody", secret("A", 1), secretLimit) == nil {
-		t.Error("a secret of nobody is stored")
+		t.Error("a secret of a user who does not exist was stored")
 	}
 }

@@ -1,4 +1,5 @@
-// Package storetest is what every pyth.Store must hold to, as tests.
+// Package storetest tests the contract of pyth.Store. Each implementation runs the
+// same tests.
 package storetest
 
 import (
@@ -16,50 +17,50 @@ import (
 
 var start = time.Date(2026, 4, 4, 8, 23, 21, 123456000, time.UTC)
 
-// Run tests the stores that open makes: a new and empty one at each call,
-// which is closed when its test ends.
+// Run tests a store implementation. Each call of open must return a new, empty store.
+// Run closes the store when its test ends.
 func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	for name, test := range map[string]func(*testing.T, pyth.Store){
-		"a user is found as stored":                                       testUserIsFound,
-		"e-mails are compared without regard to case":                     testEmailCase,
-		"a user is stored whole or not at all":                            testCreateIsAtomic,
-		"of many registrations of one e-mail one succeeds":                testRegistrationRace,
-		"what is absent is not found":                                     testAbsent,
-		"a password hash is replaced only if it still is the old":         testPasswordHash,
-		"a changed password revokes all refresh tokens":                   testChangePassword,
-		"a key is found by its hash, with its user":                       testKeyByHash,
-		"keys are listed in pages, oldest first":                          testKeyPages,
-		"a key of another is as absent":                                   testForeignKey,
-		"the primary key is the oldest that is sealed":                    testPrimaryKey,
-		"a refresh token is spent once":                                   testRotate,
-		"of many who spend one token one succeeds":                        testRotationRace,
-		"a lost successor can be replaced until the family ends":          testSuccessor,
-		"a revoked family is gone, and no other":                          testRevoke,
-		"a family lives until its last token ends or is revoked":          testFamilyLives,
-		"a token cannot outlive the revocation that it races with":        testRevocationRace,
-		"expired tokens are deleted, and no others":                       testExpired,
-		"data keys are listed in pages":                                   testDataKeys,
-		"data keys are rewrapped, and none under an old root key":         testRewrap,
-		"a key of the server is made once":                                testServerKeys,
-		"a secret has one version after the other":                        testSecretVersions,
-		"a user has at most as many secrets as the limit":                 testSecretLimit,
-		"the use of secrets is noted, of those that are there":            testSecretsUsed,
-		"a secret of another is as absent":                                testForeignSecret,
-		"audit records are added at the end only":                         testAuditAppend,
-		"pages of the audit log have what the filter selects":             testAuditPages,
-		"of a pruned audit record its hashes are left":                    testAuditPrune,
-		"an encrypted program is found as stored":                         testCode,
-		"an encrypted program is replaced but for its times":              testReplaceCode,
-		"encrypted programs are listed by name, one's own only":           testCodes,
-		"an encrypted program beyond the bound is refused":                testTooMuchCode,
-		"of many new encrypted programs no more are stored":               testCodeRace,
-		"a list of packages is replaced as a whole, by its next revision": testPackageList,
-		"one of several changes of a list at once is made":                testPackageListRace,
-		"a canceled call returns and changes nothing":                     testCanceled,
-		"a store that is closed does not serve":                           testClosed,
-		"tokens are taken up to the limit and given back":                 testTokenBudget,
-		"tokens are those of a day":                                       testTokenBudgetOfADay,
-		"of many who take tokens none takes beyond the limit":             testTokenBudgetRace,
+		"a user is found as stored":                                      testUserIsFound,
+		"e-mail addresses are compared without case":                     testEmailCase,
+		"creating a user is atomic":                                      testCreateIsAtomic,
+		"concurrent registrations of one e-mail address succeed once":    testRegistrationRace,
+		"absent entries are not found":                                   testAbsent,
+		"a password hash is replaced only if it is unchanged":            testPasswordHash,
+		"a changed password revokes all refresh tokens":                  testChangePassword,
+		"a key is found by its hash, with its user":                      testKeyByHash,
+		"keys are listed in pages, oldest first":                         testKeyPages,
+		"a key of another user is not found":                             testForeignKey,
+		"the primary key is the oldest sealed key":                       testPrimaryKey,
+		"a refresh token is spent once":                                  testRotate,
+		"concurrent rotations of one token succeed once":                 testRotationRace,
+		"a lost successor can be replaced until the family ends":         testSuccessor,
+		"revoking a family keeps other families":                         testRevoke,
+		"a family lives until its last token ends or is revoked":         testFamilyLives,
+		"a token cannot outlive a concurrent revocation":                 testRevocationRace,
+		"only expired tokens are deleted":                                testExpired,
+		"data keys are listed in pages":                                  testDataKeys,
+		"data keys are rewrapped, and none stays under an old root key":  testRewrap,
+		"a server key is created once":                                   testServerKeys,
+		"a secret has consecutive versions":                              testSecretVersions,
+		"the number of secrets of a user is limited":                     testSecretLimit,
+		"the last use of existing secrets is stored":                     testSecretsUsed,
+		"a secret of another user is not found":                          testForeignSecret,
+		"audit records are only appended":                                testAuditAppend,
+		"pages of the audit log match the filter":                        testAuditPages,
+		"a pruned audit record keeps its hashes":                         testAuditPrune,
+		"an encrypted program is found as stored":                        testCode,
+		"replacing an encrypted program keeps its creation and last use": testReplaceCode,
+		"encrypted programs are listed by name and per user":             testCodes,
+		"an encrypted program beyond the limit is refused":               testTooMuchCode,
+		"concurrent encrypted programs stay within the limit":            testCodeRace,
+		"a package list is replaced as a whole, by its next revision":    testPackageList,
+		"concurrent changes of a package list succeed once":              testPackageListRace,
+		"a canceled call returns and changes nothing":                    testCanceled,
+		"a closed store returns errors":                                  testClosed,
+		"tokens are taken up to the limit and given back":                testTokenBudget,
+		"each day has its own token budget":                              testTokenBudgetOfADay,
+		"concurrent calls take no tokens beyond the limit":               testTokenBudgetRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -69,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	}
 }
 
-// account is what CreateUser takes.
+// account holds the arguments of CreateUser.
 type account struct {
 	user *pyth.User
 	key  *pyth.APIKey
@@ -113,7 +114,7 @@ func createToken(t *testing.T, s pyth.Store, token *pyth.RefreshToken) *pyth.Ref
 	return token
 }
 
-// want fails unless the call ended with the code; "" is success.
+// want fails the test unless err has the code. The code "" means success.
 func want(t *testing.T, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -159,9 +160,9 @@ func testEmailCase(t *testing.T, s pyth.Store) {
 func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	a := create(t, s, "ada")
 	b := newAccount("bob")
-	b.key.Hash = a.key.Hash // So that the last of the three fails.
+	b.key.Hash = a.key.Hash // Makes the last of the three writes fail.
 	if err := s.CreateUser(t.Context(), b.user, b.key, b.data); err == nil {
-		t.Fatal("two keys have one hash")
+		t.Fatal("two keys with the same hash were stored")
 	}
 	_, err := s.User(t.Context(), "bob")
 	want(t, err, pyth.CodeNotFound)
@@ -170,7 +171,7 @@ func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	create(t, s, "bob")
 }
 
-// race runs f n times at once and counts the errors by code.
+// race runs f n times concurrently and counts the results by error code.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -235,7 +236,7 @@ func testPasswordHash(t *testing.T, s pyth.Store) {
 	if u.PasswordHash != "better" {
 		t.Errorf("got %q", u.PasswordHash)
 	}
-	// A better hash of the same password ends no login.
+	// A new hash of the same password keeps all logins.
 	_, err = s.RefreshToken(ctx, hash("token"))
 	want(t, err, "")
 }
@@ -290,7 +291,7 @@ func testKeyPages(t *testing.T, s pyth.Store) {
 		page, err := s.APIKeys(ctx, "ada", after, 2)
 		want(t, err, "")
 		if len(page) != size {
-			t.Fatalf("a page has %d keys, not %d", len(page), size)
+			t.Fatalf("got a page of %d keys, want %d", len(page), size)
 		}
 		if size > 0 {
 			got, after = append(got, page...), page[size-1].ID
@@ -306,7 +307,7 @@ func testForeignKey(t *testing.T, s pyth.Store) {
 	foreign, absent := s.DeleteAPIKey(ctx, "bob", a.key.ID), s.DeleteAPIKey(ctx, "bob", "absent")
 	want(t, foreign, pyth.CodeNotFound)
 	if foreign == nil || absent == nil || foreign.Error() != absent.Error() {
-		t.Errorf("%v tells more than %v", foreign, absent)
+		t.Errorf("the error for a foreign key %q differs from that for an absent key %q", foreign, absent)
 	}
 	want(t, s.DeleteAPIKey(ctx, "ada", a.key.ID), "")
 	want(t, s.DeleteAPIKey(ctx, "ada", a.key.ID), pyth.CodeNotFound)
@@ -374,7 +375,7 @@ func testRevoke(t *testing.T, s pyth.Store) {
 	createToken(t, s, token("ada", "one", "a"))
 	createToken(t, s, token("ada", "two", "b"))
 	createToken(t, s, token("bob", "three", "c"))
-	want(t, s.RevokeFamily(ctx, "bob", "one"), "") // Not his.
+	want(t, s.RevokeFamily(ctx, "bob", "one"), "") // The family of another user.
 	_, err := s.RefreshToken(ctx, hash("a"))
 	want(t, err, "")
 	for range 2 {
@@ -406,18 +407,18 @@ func testFamilyLives(t *testing.T, s pyth.Store) {
 	}
 	end := first.ExpiresAt
 	if !lives("ada", "family", end.Add(-time.Microsecond)) || lives("ada", "family", end) {
-		t.Error("it does not live until its token ends")
+		t.Error("the family ended before its token expired")
 	}
 	want(t, s.RotateRefreshToken(ctx, first.Hash, hash("client"), start, second), "")
 	if !lives("ada", "family", end) || lives("ada", "family", second.ExpiresAt) {
-		t.Error("it does not live until the last token ends")
+		t.Error("the family ended before its last token expired")
 	}
 	if lives("bob", "family", start) || lives("ada", "another", start) || lives("ada", "", start) {
-		t.Error("another lives")
+		t.Error("a family of another user, another name or no name lives")
 	}
 	want(t, s.RevokeFamily(ctx, "ada", "family"), "")
 	if lives("ada", "family", start) {
-		t.Error("a revoked family lives")
+		t.Error("the revoked family still lives")
 	}
 }
 
@@ -472,10 +473,10 @@ func testClosed(t *testing.T, s pyth.Store) {
 		t.Fatal(err)
 	}
 	if s.Ping(t.Context()) == nil {
-		t.Error("it answers")
+		t.Error("Ping of a closed store succeeded")
 	}
 	a := newAccount("ada")
 	if s.CreateUser(t.Context(), a.user, a.key, a.data) == nil {
-		t.Error("it stores")
+		t.Error("CreateUser of a closed store succeeded")
 	}
 }

@@ -18,7 +18,7 @@ func take(t *testing.T, s pyth.TokenBudgetStore, user pyth.UserID, day time.Time
 		want(t, err, "")
 	}
 	if taken != expected {
-		t.Errorf("took %d, want %d", taken, expected)
+		t.Errorf("took %d tokens, want %d", taken, expected)
 	}
 }
 
@@ -27,20 +27,20 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
 	take(t, s, "ada", start, 10, 60, 100, 60)
-	// What is left is less than most, then less than least.
+	// The remaining tokens are fewer than most, then fewer than least.
 	take(t, s, "ada", start, 10, 60, 100, 40)
 	take(t, s, "ada", start, 1, 60, 100, 0)
 	take(t, s, "bob", start, 10, 60, 100, 60)
 	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
 	take(t, s, "ada", start, 31, 60, 100, 0)
 	take(t, s, "ada", start, 30, 60, 100, 30)
-	// A lower limit than what is used, and more used than was taken.
+	// The limit is below the usage; then the usage exceeds the taken tokens.
 	take(t, s, "ada", start, 1, 60, 50, 0)
 	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
 	take(t, s, "bob", start, 5, 60, 100, 5)
 	want(t, s.ReturnTokens(ctx, "nobody", start, 5), "")
 	if _, err := s.TakeTokens(ctx, "nobody", start, 1, 2, 3); err == nil {
-		t.Error("nobody took tokens")
+		t.Error("a user who does not exist took tokens")
 	}
 }
 
@@ -52,7 +52,7 @@ func testTokenBudgetOfADay(t *testing.T, s pyth.Store) {
 	take(t, s, "ada", start, 1, 100, 100, 100)
 	take(t, s, "ada", last, 1, 100, 100, 0)
 	take(t, s, "ada", midnight.In(time.FixedZone("", -3600)), 1, 70, 100, 70)
-	// What comes late is of a day that is over.
+	// Tokens returned late count for the previous day.
 	want(t, s.ReturnTokens(ctx, "ada", last, 50), "")
 	take(t, s, "ada", midnight.Add(23*time.Hour), 1, 70, 100, 30)
 }
@@ -71,8 +71,8 @@ func testTokenBudgetRace(t *testing.T, s pyth.Store) {
 		})
 	}
 	wg.Wait()
-	// Three take 30, and 10 are too few for the others.
+	// Three calls take 30 tokens each; the remaining 10 are too few for the others.
 	if total.Load() != 90 {
-		t.Errorf("%d were taken", total.Load())
+		t.Errorf("%d tokens were taken", total.Load())
 	}
 }
