@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// call is what a request may have, of what the API knows.
+// call holds the fields of the API that a request may have.
 type call struct {
 	Model        string                 `json:"model"`
 	MaxTokens    int64                  `json:"max_tokens"`
@@ -67,7 +67,8 @@ type (
 	}
 )
 
-// check refuses what the API refuses.
+// check returns the error with which the API refuses a request, or status 0 if the
+// request is valid.
 func check(r *http.Request, body []byte) (status int, kind, message string) {
 	invalid := func(message string) (int, string, string) {
 		return http.StatusBadRequest, "invalid_request_error", message
@@ -97,8 +98,8 @@ func check(r *http.Request, body []byte) (status int, kind, message string) {
 	return 0, "", ""
 }
 
-// formFault is what the API would say of schemas, tools and their choice; "" for
-// nothing.
+// formFault returns the API's error about schemas, tools and tool choice, or "" if
+// they are valid.
 func (c *call) formFault() string {
 	var schemas []schema
 	for _, t := range c.Tools {
@@ -119,7 +120,7 @@ func (c *call) formFault() string {
 	disabled := c.Thinking != nil && c.Thinking.Type == "disabled"
 	switch {
 	case len(schemas) != 1:
-		return "neither a schema nor a tool, or both"
+		return "exactly one of a schema and a tool is required"
 	case forced && c.Model == Model:
 		return `tool_choice: type "tool" and "any" are not supported for this model.`
 	case disabled && c.Model == Model:
@@ -134,7 +135,7 @@ func (c *call) formFault() string {
 	return ""
 }
 
-// messagesFault is what it would say of the messages.
+// messagesFault returns the API's error about the messages, or "" if they are valid.
 func (c *call) messagesFault() string {
 	if len(c.Messages) == 0 {
 		return "messages: at least one message is required"

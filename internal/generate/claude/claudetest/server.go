@@ -1,9 +1,9 @@
-// Package claudetest is a server that speaks the Messages API of Anthropic and
-// answers by a script, for tests and benchmarks: JSON and server-sent events,
-// schemas and tools, and failures as they really look.
+// Package claudetest provides a fake server of Anthropic's Messages API for tests and
+// benchmarks. It answers by a script and supports JSON, server-sent events, schemas,
+// tools and realistic failures.
 //
-// It refuses what the real API refuses, as far as this module could do it wrong,
-// and keeps every byte that it was sent.
+// The server refuses the same invalid requests as the real API, as far as this module
+// could send them. It stores every request.
 package claudetest
 
 import (
@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// Key is the API key that the server takes.
+// Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Model is a model that refuses forced tools; OldModel takes them.
+// Model refuses forced tools; OldModel accepts them.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
 )
 
-// Server is one that listens.
+// Server is a running fake server.
 type Server struct {
 	URL    string
 	server *http.Server
@@ -38,14 +38,14 @@ type Server struct {
 	canceled int
 }
 
-// Request is one that was sent.
+// Request is a received request.
 type Request struct {
 	Header http.Header
 	Body   []byte
 }
 
-// Start starts a server that answers with the steps, one for each request, and
-// with the last again and again.
+// Start starts a server. It answers each request with the next step, and repeats the
+// last step.
 func Start(steps ...Step) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,34 +57,34 @@ func Start(steps ...Step) (*Server, error) {
 	return s, nil
 }
 
-// Close ends it.
+// Close stops the server.
 func (s *Server) Close() error { return s.server.Close() }
 
-// Script replaces the steps that are left.
+// Script replaces the remaining steps.
 func (s *Server) Script(steps ...Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = steps
 }
 
-// Requests are those so far.
+// Requests returns all requests received so far.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Canceled counts the calls that their caller gave up.
+// Canceled returns the number of calls that the client canceled.
 func (s *Server) Canceled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.canceled
 }
 
-// Step is an answer to one request.
+// Step answers one request.
 type Step func(*exchange)
 
-// exchange is one request and its answer.
+// exchange holds one request and the writer for its response.
 type exchange struct {
 	server *Server
 	w      http.ResponseWriter
@@ -113,7 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// next is the step for a request.
+// next stores a request and returns its step and its number.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *Server) next(r Request) (Step, int) {
 	return step, len(s.requests)
 }
 
-// fail answers with an error.
+// fail sends an API error.
 func (x *exchange) fail(status int, kind, message string) {
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.WriteHeader(status)
@@ -147,7 +147,7 @@ func errorBody(kind, message, id string) any {
 	}
 }
 
-// hang waits until the caller has gone.
+// hang waits until the client cancels the call.
 func (x *exchange) hang() {
 	<-x.r.Context().Done()
 	x.server.mu.Lock()

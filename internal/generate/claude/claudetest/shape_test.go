@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// conforms checks that raw JSON has the members that the SDK's type requires, and
-// no others.
+// conforms checks that raw JSON has exactly the members of the SDK's type that are
+// required.
 func conforms(t *testing.T, raw json.RawMessage, of reflect.Type) {
 	t.Helper()
 	var have map[string]json.RawMessage

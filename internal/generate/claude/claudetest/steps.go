@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Tokens that each answer is said to have taken.
+// The token usage that each response reports.
 const (
 	InputTokens      = 300
 	CacheReadTokens  = 1200
@@ -27,16 +27,16 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with that in place of what the form asks for.
+// Content answers with content, even if it does not match the requested form.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
-// Refusal answers as a model that declines.
+// Refusal answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with a beginning, at the end of the tokens that are allowed.
+// CutOff answers with content that ends at the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure answers with an error; headers are pairs.
+// Failure answers with an API error. headers are pairs of name and value.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -49,13 +49,13 @@ func Failure(status int, kind, message string, headers ...string) Step {
 // Overloaded answers with the error of an API at capacity.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
-// RateLimited answers with the error of a caller who asks too often.
+// RateLimited answers with a rate limit error. Retry-After has the value of wait.
 func RateLimited(wait time.Duration) Step {
 	return Failure(http.StatusTooManyRequests, "rate_limit_error",
 		"This request would exceed the rate limit for your organization", "Retry-After", fmt.Sprint(wait.Seconds()))
 }
 
-// Raw answers with what no API answers with.
+// Raw answers with any status, media type and body.
 func Raw(status int, mediaType, body string) Step {
 	return func(x *exchange) {
 		x.w.Header().Set("Content-Type", mediaType)
@@ -64,15 +64,15 @@ func Raw(status int, mediaType, body string) Step {
 	}
 }
 
-// Redirect sends the caller to another address.
+// Redirect redirects the client to another URL.
 func Redirect(to string) Step {
 	return func(x *exchange) { http.Redirect(x.w, x.r, to, http.StatusTemporaryRedirect) }
 }
 
-// Hang does not answer until the caller gives up.
+// Hang does not answer until the client cancels the call.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
-// HangWithin streams a part of the content and then nothing more.
+// HangWithin streams content and then sends nothing until the client cancels the call.
 func HangWithin(content string) Step {
 	return func(x *exchange) {
 		x.begin()
@@ -81,7 +81,7 @@ func HangWithin(content string) Step {
 	}
 }
 
-// Drop closes the connection within an answer.
+// Drop closes the connection in the middle of a response.
 func Drop(content string) Step {
 	return func(x *exchange) {
 		if x.call.Stream {
@@ -96,7 +96,7 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams a part of the content and then an error.
+// BreakOff streams content and then an error.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -109,7 +109,7 @@ func BreakOff(content, kind, message string) Step {
 	}
 }
 
-// reason is why a model stops that has given what it was asked for.
+// reason returns the stop reason of a complete answer.
 func (x *exchange) reason() string {
 	if x.byTool() {
 		return "tool_use"
@@ -130,7 +130,7 @@ func (x *exchange) answer(content, reason string) {
 	x.end(reason)
 }
 
-// message is the whole answer.
+// message returns the complete response without streaming.
 func (x *exchange) message(content, reason string) any {
 	blocks := []any{}
 	switch {
@@ -171,7 +171,7 @@ func details(reason any) any {
 	return map[string]any{"type": "refusal", "category": "cyber", "explanation": "This request was declined."}
 }
 
-// begin starts a stream, up to the block that has the content.
+// begin starts a stream, up to the start of the content block.
 func (x *exchange) begin() {
 	x.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	x.event("message_start", map[string]any{"type": "message_start", "message": x.envelope([]any{}, nil, 1)})
@@ -188,7 +188,7 @@ func (x *exchange) begin() {
 	x.event("content_block_start", map[string]any{"type": "content_block_start", "index": x.index(), "content_block": block})
 }
 
-// index is that of the block with the content.
+// index returns the index of the content block.
 func (x *exchange) index() int {
 	if x.byTool() {
 		return 0
@@ -196,7 +196,7 @@ func (x *exchange) index() int {
 	return 1
 }
 
-// deltaCharacters are in each piece of a stream.
+// deltaCharacters is the number of characters in each delta of a stream.
 const deltaCharacters = 7
 
 // delta streams content in small pieces.
