@@ -15,40 +15,40 @@ type special struct {
 // contain an address, the first one gives the reason.
 func specials() []special {
 	return []special{
-		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},               // RFC 791
-		{netip.MustParsePrefix("10.0.0.0/8"), "private"},                  // RFC 1918
-		{netip.MustParsePrefix("100.64.0.0/10"), "of a carrier's NAT"},    // RFC 6598
-		{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},                // RFC 1122
-		{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},           // RFC 3927
-		{netip.MustParsePrefix("172.16.0.0/12"), "private"},               // RFC 1918
-		{netip.MustParsePrefix("192.0.0.0/24"), "of protocols"},           // RFC 6890
-		{netip.MustParsePrefix("192.0.2.0/24"), "for documentation"},      // RFC 5737
-		{netip.MustParsePrefix("192.88.99.0/24"), "of 6to4"},              // RFC 7526
-		{netip.MustParsePrefix("192.168.0.0/16"), "private"},              // RFC 1918
-		{netip.MustParsePrefix("198.18.0.0/15"), "for benchmarks"},        // RFC 2544
-		{netip.MustParsePrefix("198.51.100.0/24"), "for documentation"},   // RFC 5737
-		{netip.MustParsePrefix("203.0.113.0/24"), "for documentation"},    // RFC 5737
-		{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},               // RFC 5771
-		{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},        // RFC 8190
-		{netip.MustParsePrefix("240.0.0.0/4"), "reserved"},                // RFC 1112
-		{netip.MustParsePrefix("::/128"), "unspecified"},                  // RFC 4291
-		{netip.MustParsePrefix("::1/128"), "loopback"},                    // RFC 4291
-		{netip.MustParsePrefix("::/96"), "IPv4 in IPv6"},                  // RFC 4291, no longer in use
-		{netip.MustParsePrefix("64:ff9b::/96"), "IPv4 in IPv6 (NAT64)"},   // RFC 6052
-		{netip.MustParsePrefix("64:ff9b:1::/48"), "IPv4 in IPv6 (NAT64)"}, // RFC 8215
-		{netip.MustParsePrefix("100::/64"), "to be discarded"},            // RFC 6666
-		{netip.MustParsePrefix("2001::/32"), "IPv4 in IPv6 (Teredo)"},     // RFC 4380
-		{netip.MustParsePrefix("2001:2::/48"), "for benchmarks"},          // RFC 5180
-		{netip.MustParsePrefix("2001:10::/28"), "of ORCHID"},              // RFC 4843
-		{netip.MustParsePrefix("2001:20::/28"), "of ORCHID"},              // RFC 7343
-		{netip.MustParsePrefix("2001::/23"), "of protocols"},              // RFC 2928
-		{netip.MustParsePrefix("2001:db8::/32"), "for documentation"},     // RFC 3849
-		{netip.MustParsePrefix("2002::/16"), "IPv4 in IPv6 (6to4)"},       // RFC 3056
-		{netip.MustParsePrefix("3fff::/20"), "for documentation"},         // RFC 9637
-		{netip.MustParsePrefix("fc00::/7"), "private"},                    // RFC 4193
-		{netip.MustParsePrefix("fe80::/10"), "link-local"},                // RFC 4291
-		{netip.MustParsePrefix("fec0::/10"), "site-local"},                // RFC 3879
-		{netip.MustParsePrefix("ff00::/8"), "multicast"},                  // RFC 4291
+		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},                      // RFC 791
+		{netip.MustParsePrefix("10.0.0.0/8"), "private"},                         // RFC 1918
+		{netip.MustParsePrefix("100.64.0.0/10"), "a carrier-grade NAT address"},  // RFC 6598
+		{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},                       // RFC 1122
+		{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},                  // RFC 3927
+		{netip.MustParsePrefix("172.16.0.0/12"), "private"},                      // RFC 1918
+		{netip.MustParsePrefix("192.0.0.0/24"), "reserved for protocols"},        // RFC 6890
+		{netip.MustParsePrefix("192.0.2.0/24"), "reserved for documentation"},    // RFC 5737
+		{netip.MustParsePrefix("192.88.99.0/24"), "a 6to4 relay"},                // RFC 7526
+		{netip.MustParsePrefix("192.168.0.0/16"), "private"},                     // RFC 1918
+		{netip.MustParsePrefix("198.18.0.0/15"), "reserved for benchmarks"},      // RFC 2544
+		{netip.MustParsePrefix("198.51.100.0/24"), "reserved for documentation"}, // RFC 5737
+		{netip.MustParsePrefix("203.0.113.0/24"), "reserved for documentation"},  // RFC 5737
+		{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},                      // RFC 5771
+		{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},               // RFC 8190
+		{netip.MustParsePrefix("240.0.0.0/4"), "reserved"},                       // RFC 1112
+		{netip.MustParsePrefix("::/128"), "unspecified"},                         // RFC 4291
+		{netip.MustParsePrefix("::1/128"), "loopback"},                           // RFC 4291
+		{netip.MustParsePrefix("::/96"), "IPv4 in IPv6"},                         // RFC 4291, no longer in use
+		{netip.MustParsePrefix("64:ff9b::/96"), "IPv4 in IPv6 (NAT64)"},          // RFC 6052
+		{netip.MustParsePrefix("64:ff9b:1::/48"), "IPv4 in IPv6 (NAT64)"},        // RFC 8215
+		{netip.MustParsePrefix("100::/64"), "a discard-only address"},            // RFC 6666
+		{netip.MustParsePrefix("2001::/32"), "IPv4 in IPv6 (Teredo)"},            // RFC 4380
+		{netip.MustParsePrefix("2001:2::/48"), "reserved for benchmarks"},        // RFC 5180
+		{netip.MustParsePrefix("2001:10::/28"), "an ORCHID identifier"},          // RFC 4843
+		{netip.MustParsePrefix("2001:20::/28"), "an ORCHID identifier"},          // RFC 7343
+		{netip.MustParsePrefix("2001::/23"), "reserved for protocols"},           // RFC 2928
+		{netip.MustParsePrefix("2001:db8::/32"), "reserved for documentation"},   // RFC 3849
+		{netip.MustParsePrefix("2002::/16"), "IPv4 in IPv6 (6to4)"},              // RFC 3056
+		{netip.MustParsePrefix("3fff::/20"), "reserved for documentation"},       // RFC 9637
+		{netip.MustParsePrefix("fc00::/7"), "private"},                           // RFC 4193
+		{netip.MustParsePrefix("fe80::/10"), "link-local"},                       // RFC 4291
+		{netip.MustParsePrefix("fec0::/10"), "site-local"},                       // RFC 3879
+		{netip.MustParsePrefix("ff00::/8"), "multicast"},                         // RFC 4291
 	}
 }
 
@@ -86,7 +86,7 @@ func classify(addr netip.Addr) (reason string, ok bool) {
 		}
 	}
 	if addr.Is6() && !global().Contains(addr) {
-		return "not in use", false
+		return "not assigned", false
 	}
 	return "", true
 }

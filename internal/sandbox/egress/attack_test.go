@@ -31,7 +31,7 @@ func TestAttack070MetadataIsNotReachedEvenIfListed(t *testing.T) {
 	r.names.known["metadata.test."] = []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 	for _, host := range []string{"169.254.169.254", "[fd00:ec2::254]", "metadata.test"} {
 		equal(t, get(t, r.client(nil), "http://"+host+"/latest/meta-data"),
-			refusal("host "+host+":80 has no address that programs may reach: it is of a cloud's metadata service"))
+			refusal("host "+host+":80 has no address that programs may reach: it is a cloud's metadata service"))
 	}
 }
 
@@ -62,7 +62,7 @@ func TestAttack071NoSpecialAddressIsReachedByNameOrNumber(t *testing.T) {
 
 func TestAttack071OfANameThatLeadsToBothOnlyTheGoodAddressIsDialled(t *testing.T) {
 	s := server(t, echo)
-	dialer := &directed{to: s.Listener.Addr().String()}
+	dialer := &fixedDialer{to: s.Listener.Addr().String()}
 	r := newRig(t, egress.Config{Dialer: dialer}, "mixed.test")
 	r.names.known["mixed.test."] = []netip.Addr{
 		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::ffff:127.0.0.1"), netip.MustParseAddr("93.184.216.34"),
@@ -93,7 +93,7 @@ func TestAttack072AnAddressInAnotherFormIsNoTarget(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns is a server that answers with one address first, and then with another.
+// dns is a DNS server that answers with one address first, and then with another.
 func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -139,7 +139,7 @@ func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int3
 func TestAttack073TheAddressThatWasCheckedIsTheOneThatIsDialled(t *testing.T) {
 	s := server(t, echo)
 	resolver, asked := dns(t, [4]byte{93, 184, 216, 34}, [4]byte{127, 0, 0, 1})
-	dialer := &directed{to: s.Listener.Addr().String()}
+	dialer := &fixedDialer{to: s.Listener.Addr().String()}
 	r := newRig(t, egress.Config{Resolver: resolver, Dialer: dialer}, "rebind.test")
 	c := r.client(s)
 
@@ -281,7 +281,7 @@ func TestAttack075TheNameInTLSIsThatOfTheTarget(t *testing.T) {
 				tunnels["SOCKS5"] = w
 			}
 			for way, w := range tunnels {
-				err := w.shake(c.sni)
+				err := w.handshake(c.sni)
 				if (err == nil) != c.ok {
 					t.Errorf("%s: got %v", way, err)
 				}
@@ -385,7 +385,7 @@ func TestAttack078ANameThatIsNotAllowedIsNotLookedUp(t *testing.T) {
 		t.Errorf("got reply %d", reply)
 	}
 	equal(t, r.names.questions(), []string{})
-	// Neither UDP nor BIND is there to carry a question.
+	// Neither UDP nor BIND can carry a DNS query.
 	for command, want := range map[byte]byte{2: 7, 3: 7, 9: 7} {
 		w := r.dial()
 		w.say("\x05\x01\x00")
@@ -437,8 +437,8 @@ func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
 	}
 }
 
-// A policy is not something that a run can have changed: each proxy has its
-// own, and each run its rules.
+// A run cannot change a policy: each proxy has a separate policy, and each run
+// separate rules.
 func TestAttack080RulesOfOneRunAreNotThoseOfAnother(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// What a connection costs: CONNECT, the handshake of the stream, and its end.
+// Measures a connection: CONNECT, the handshake of the stream, and its end.
 func BenchmarkConnect(b *testing.B) {
 	s := benchServer(b, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	p, run := benchRun(b, s)
@@ -31,7 +31,7 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// What a request of plain HTTP costs on a connection that is kept.
+// Measures a plain HTTP request on a keep-alive connection.
 func BenchmarkRequest(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()
@@ -53,7 +53,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// How much passes a tunnel from the server to the client.
+// Measures the throughput of a tunnel from the server to the client.
 func BenchmarkTunnel(b *testing.B) {
 	const chunk = 1 << 20
 	s := benchServer(b, func(c net.Conn) {

@@ -58,7 +58,7 @@ func (s *clientConn) checkSNI(t target, name string) *refusal {
 		}
 		return s.checkIdentity(t, h)
 	case t.host.name != "":
-		return denied("a TLS connection to %s must say that name (SNI)", t)
+		return denied("a TLS connection to %s must send that name (SNI)", t)
 	default:
 		return nil
 	}

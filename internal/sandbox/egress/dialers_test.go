@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// noDialer fails the test when something is dialled.
+// noDialer fails the test if the proxy dials.
 type noDialer struct{ t *testing.T }
 
 func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, error) {
@@ -19,19 +19,19 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 	return nil, errors.New("nothing may be dialled")
 }
 
-// directed dials one address whatever it is asked for, and remembers that.
-type directed struct {
+// fixedDialer dials one fixed address for every target, and records the targets.
+type fixedDialer struct {
 	to string
-	// fail are addresses that do not answer.
+	// fail lists addresses that do not answer.
 	fail map[string]error
 
-	mu    sync.Mutex
-	asked []string
+	mu      sync.Mutex
+	queried []string
 }
 
-func (d *directed) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *fixedDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	d.mu.Lock()
-	d.asked = append(d.asked, address)
+	d.queried = append(d.queried, address)
 	d.mu.Unlock()
 	if err := d.fail[address]; err != nil {
 		return nil, err
@@ -39,10 +39,10 @@ func (d *directed) DialContext(ctx context.Context, network, address string) (ne
 	return (&net.Dialer{}).DialContext(ctx, network, d.to)
 }
 
-func (d *directed) dialled() []string {
+func (d *fixedDialer) dialled() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]string{}, d.asked...)
+	return append([]string{}, d.queried...)
 }
 
 func number(t *testing.T, s string) int {

@@ -10,10 +10,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// hearsay remembers what is dialled, and connects with nothing.
-type hearsay struct{ dialled []string }
+// recordingDialer records dialled addresses and connects to nothing.
+type recordingDialer struct{ dialled []string }
 
-func (h *hearsay) DialContext(_ context.Context, _, address string) (net.Conn, error) {
+func (h *recordingDialer) DialContext(_ context.Context, _, address string) (net.Conn, error) {
 	h.dialled = append(h.dialled, address)
 	ours, theirs := net.Pipe()
 	_ = theirs.Close()
@@ -33,8 +33,8 @@ func TestTheServerItselfIsLedToPublicHostsOnly(t *testing.T) {
 		"files.test:443": "93.184.215.14:443", "93.184.215.14:80": "93.184.215.14:80",
 		"inside.test:443": "", "denied.test:443": "", "169.254.169.254:80": "", "127.0.0.1:80": "", "[::1]:80": "", "files.test": "", "0x7f.1:80": "",
 	} {
-		h := new(hearsay)
-		// That programs have no network does not matter to it.
+		h := new(recordingDialer)
+		// Policy.Off does not apply to the server itself.
 		p := egress.New(egress.Config{Policy: egress.Policy{Deny: deny, Off: true}, Resolver: n, Dialer: h, Own: func() ([]netip.Addr, error) { return nil, nil }})
 		conn, err := p.DialContext(t.Context(), "tcp", address)
 		if got := strings.Join(h.dialled, " "); got != want || (err == nil) != (want != "") {

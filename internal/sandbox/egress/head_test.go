@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// What is read as a request was all there, and nothing of it can be read in
-// another way once it is written again.
+// A parsed request was complete. Written again, it has only one interpretation.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"))
 	f.Add([]byte("POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"))

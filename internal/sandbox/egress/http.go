@@ -55,7 +55,7 @@ func (s *clientConn) serveMalformed(err error) {
 		refused.status = http.StatusRequestHeaderFieldsTooLarge
 		refused.reason = "the head of the request is larger than 64 KiB"
 	case !errors.Is(err, errMalformed):
-		refused.reason = "the request was not finished"
+		refused.reason = "the request is incomplete"
 	}
 	s.refuse(target{}, refused)
 	s.answer(nil, refused)
@@ -99,7 +99,7 @@ func (s *clientConn) proxyTarget(req *request) (target, *refusal) {
 	case req.URL.Scheme == "https":
 		return target{}, malformed("use CONNECT for https")
 	case req.URL.Scheme != "http" || req.URL.Host == "":
-		return target{}, malformed("this is a proxy: ask it for http://host/path, or use CONNECT")
+		return target{}, malformed("this is a proxy: request http://host/path, or use CONNECT")
 	}
 	t, err := parseTarget(req.URL.Host, portHTTP)
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *clientConn) forward(req *request, up *upstream) (keepAlive bool, refuse
 		keep = s.writeResponse(resp, req, body, keep) == nil && !resp.Close
 	} else {
 		keep = keep && body.finished()
-		refused = failed(replyFailed, "host %s gave no answer that is HTTP", up.target)
+		refused = failed(replyFailed, "host %s sent no valid HTTP response", up.target)
 		if s.ctx.Err() != nil {
 			// The client's connection ended, so the host is not at fault.
 			refused = nil

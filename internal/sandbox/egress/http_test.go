@@ -271,7 +271,7 @@ func TestAServerThatDoesNotSpeakHTTPIsToldOf(t *testing.T) {
 			})
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+raw)
 			equal(t, get(t, r.client(nil), "http://a.test:"+raw+"/"),
-				answer{502, "failed", "pyth-on: host a.test:" + raw + " gave no answer that is HTTP\n"})
+				answer{502, "failed", "pyth-on: host a.test:" + raw + " sent no valid HTTP response\n"})
 		})
 	}
 }
@@ -315,7 +315,8 @@ func TestARefusedBodyLeavesTheConnectionUsable(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-// rawServer is a server that is given each connection, and its port.
+// rawServer starts a server that passes each connection to a function, and returns its
+// port.
 func rawServer(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

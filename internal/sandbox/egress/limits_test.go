@@ -17,7 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// piped is a network in memory: whoever is dialled is given to serve.
+// piped is a network in memory. It passes the server's end of each dialled connection
+// to serve.
 type piped struct{ serve func(net.Conn) }
 
 func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
@@ -29,7 +30,7 @@ func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
-// bubble runs a test with a time of its own. It fails if a goroutine is left.
+// bubble runs a test with a fake clock. It fails if a goroutine remains.
 func bubble(t *testing.T, config egress.Config, test func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestAConnectionOnWhichNothingPassesEnds(t *testing.T) {
 		list, _ := run.Connections()
 		equal(t, list, []egress.Connection{{
 			Host: "8.8.8.8", Port: 443, SentBytes: 3, ReceivedBytes: 3, Verdict: egress.Allowed,
-			Reason: "nothing passed for too long", Count: 1,
+			Reason: "no bytes passed within the idle time-out", Count: 1,
 		}})
 		run.Close()
 	})
@@ -286,7 +287,7 @@ func TestThisHostsOwnAddressesAreNotReached(t *testing.T) {
 		r := newRig(t, egress.Config{Policy: policy, Dialer: noDialer{t}}, addr.String())
 		a := get(t, r.client(nil), "http://"+addr.String()+"/")
 		equal(t, a.status, 403)
-		contains(t, a.body, "of the server itself")
+		contains(t, a.body, "an address of the server itself")
 	}
 }
 

@@ -65,9 +65,9 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":
-		return "of one link only", false
+		return "valid on one link only", false
 	case isMetadata(addr):
-		return "of a cloud's metadata service", false
+		return "a cloud's metadata service", false
 	case p.Deny.deny(target{host: host{addr: addr}, port: port}):
 		return "denied by the operator of this server", false
 	}
@@ -77,7 +77,7 @@ func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reaso
 		if slices.Contains(p.AllowRanges, netip.PrefixFrom(addr, addr.BitLen())) {
 			return "", true
 		}
-		return "of the server itself", false
+		return "an address of the server itself", false
 	}
 	if reason, ok := classify(addr); ok || !p.inRanges(addr) {
 		return reason, ok

@@ -22,8 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// rig is a proxy that listens on loopback, as a relay would hand it
-// connections, and one run.
+// rig holds one run and a proxy that listens on loopback in place of a relay.
 type rig struct {
 	t     *testing.T
 	proxy *egress.Proxy
@@ -32,19 +31,18 @@ type rig struct {
 	names *names
 }
 
-// names is a resolver that knows what it is told and remembers what it was
-// asked.
+// names is a resolver with fixed addresses. It records the queries.
 type names struct {
 	known map[string][]netip.Addr
 
-	mu    sync.Mutex
-	asked []string
+	mu      sync.Mutex
+	queried []string
 }
 
 func (n *names) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.asked = append(n.asked, name)
+	n.queried = append(n.queried, name)
 	if addrs, ok := n.known[name]; ok {
 		return addrs, nil
 	}
@@ -54,16 +52,15 @@ func (n *names) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, er
 func (n *names) questions() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append([]string{}, n.asked...)
+	return append([]string{}, n.queried...)
 }
 
-// loopback lets tests have servers.
+// loopback allows programs to reach the test servers on loopback.
 func loopback() egress.Policy {
 	return egress.Policy{AllowRanges: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }
 
-// newRig makes a rig whose names ending in .test and example.com lead to
-// loopback.
+// newRig creates a rig. Names that end in .test or example.com resolve to loopback.
 func newRig(t *testing.T, config egress.Config, allow ...string) *rig {
 	t.Helper()
 	local := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
@@ -102,7 +99,8 @@ func newRig(t *testing.T, config egress.Config, allow ...string) *rig {
 	return r
 }
 
-// client is net/http with the proxy, and trust in the server's certificate.
+// client returns an HTTP client that uses the proxy and trusts the server's
+// certificate.
 func (r *rig) client(server *httptest.Server) *http.Client {
 	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: r.addr})}
 	if server != nil && server.TLS != nil {
@@ -120,12 +118,12 @@ func (r *rig) dial() *wire {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { conn.Close() })
-	// Only so that a test that would hang fails.
+	// Makes a hanging test fail.
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }
 
-// connect makes a tunnel to the target.
+// connect opens a tunnel to the target.
 func (r *rig) connect(target string) *wire {
 	r.t.Helper()
 	w := r.dial()
@@ -136,7 +134,7 @@ func (r *rig) connect(target string) *wire {
 	return w
 }
 
-// socks asks for the target, with its name, and returns the reply.
+// socks requests a connection to the target by name and returns the reply.
 func (r *rig) socks(host string, port int) (*wire, byte) {
 	r.t.Helper()
 	w := r.dial()
@@ -149,7 +147,7 @@ func (r *rig) socks(host string, port int) (*wire, byte) {
 	return w, reply[1]
 }
 
-// connections waits until all connections have ended and tells them.
+// connections waits until all connections have ended and returns their records.
 func (r *rig) connections() []egress.Connection {
 	r.t.Helper()
 	r.run.Close()
@@ -160,7 +158,7 @@ func (r *rig) connections() []egress.Connection {
 	return list
 }
 
-// wire is a client that speaks for itself.
+// wire is a client that sends and receives raw bytes.
 type wire struct {
 	t *testing.T
 	net.Conn
@@ -183,13 +181,13 @@ func (w *wire) hear(n int) string {
 	return string(b)
 }
 
-// rest is all that comes until the end.
+// rest returns all bytes until the end of the connection.
 func (w *wire) rest() string {
 	b, _ := io.ReadAll(w.r)
 	return string(b)
 }
 
-// answer is an HTTP answer.
+// answer holds the checked parts of an HTTP response.
 type answer struct {
 	status  int
 	verdict string
@@ -227,7 +225,7 @@ func get(t *testing.T, c *http.Client, url string) answer {
 	return read(t, resp)
 }
 
-// refusal is an answer of the proxy with 403.
+// refusal returns the proxy's response with status 403.
 func refusal(reason string) answer { return answer{403, "denied", "pyth-on: " + reason + "\n"} }
 
 func port(t *testing.T, s *httptest.Server) string {
@@ -239,7 +237,7 @@ func port(t *testing.T, s *httptest.Server) string {
 	return p
 }
 
-// echo tells what it was asked.
+// echo answers with the request that it received.
 func echo(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL, b)
@@ -255,7 +253,7 @@ func server(t *testing.T, h http.HandlerFunc) *httptest.Server {
 func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	// Clients that are refused make it complain.
+	// Refused clients would make the server log errors.
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -263,8 +261,8 @@ func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// shake does a TLS handshake in a tunnel.
-func (w *wire) shake(name string) error {
+// handshake performs a TLS handshake in a tunnel.
+func (w *wire) handshake(name string) error {
 	c := tls.Client(w.Conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	return c.Handshake()
 }

@@ -64,7 +64,7 @@ func (p *Proxy) NewRun(rules Rules) *Run {
 }
 
 // errRunOver ends the connections of a run that is closed.
-var errRunOver = errors.New("egress: the run is over")
+var errRunOver = errors.New("egress: run is over")
 
 // Close ends the run's connections and refuses new ones. It returns when the last
 // connection has ended.

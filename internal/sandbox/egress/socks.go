@@ -56,7 +56,7 @@ func (s *clientConn) serveSOCKS() {
 
 // readSOCKS reads a client's greeting, answers it, and reads the request.
 func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
-	unfinished := malformed("the SOCKS5 handshake was not finished")
+	unfinished := malformed("the SOCKS5 handshake is incomplete")
 	var greeting [2]byte
 	if _, err := io.ReadFull(r, greeting[:]); err != nil {
 		return target{}, unfinished
@@ -73,7 +73,7 @@ func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
 		return target{}, unfinished
 	}
 	if method == methodUnacceptable {
-		return target{}, malformed("SOCKS5 is served without a user and password only")
+		return target{}, malformed("SOCKS5 works only without user name and password")
 	}
 
 	var request [4]byte
@@ -93,7 +93,7 @@ func readSOCKS(r *bufio.Reader, w io.Writer) (target, *refusal) {
 	case request[0] != socksVersion || request[2] != 0 || t.port == 0:
 		return target{}, malformed("the SOCKS5 request is malformed")
 	case request[1] != commandConnect:
-		refused := denied("SOCKS5 is served for connections only, not for BIND and UDP")
+		refused := denied("SOCKS5 supports CONNECT only, not BIND or UDP")
 		refused.reply = replyCommand
 		return t, refused
 	}
@@ -110,7 +110,7 @@ func readSOCKSHost(r *bufio.Reader, kind byte) (host, *refusal) {
 	case typeName:
 		n, err := r.ReadByte()
 		if err != nil {
-			return host{}, malformed("the SOCKS5 handshake was not finished")
+			return host{}, malformed("the SOCKS5 handshake is incomplete")
 		}
 		size = int(n)
 	default:
@@ -120,7 +120,7 @@ func readSOCKSHost(r *bufio.Reader, kind byte) (host, *refusal) {
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return host{}, malformed("the SOCKS5 handshake was not finished")
+		return host{}, malformed("the SOCKS5 handshake is incomplete")
 	}
 	if addr, ok := netip.AddrFromSlice(b); ok && kind != typeName {
 		return host{addr: addr.Unmap()}, nil

@@ -52,7 +52,7 @@ func TestASOCKS5HandshakeIsRead(t *testing.T) {
 	}
 }
 
-// Whatever comes, what is taken for a target is one.
+// For any input, an accepted target is valid.
 func FuzzSOCKS(f *testing.F) {
 	f.Add([]byte("\x05\x01\x00\x05\x01\x00\x03\x0bexample.org\x01\xbb"))
 	f.Add([]byte("\x05\x01\x00\x05\x01\x00\x01\x08\x08\x08\x08\x00\x35"))

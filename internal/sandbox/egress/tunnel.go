@@ -61,7 +61,7 @@ func (s *clientConn) send(up *upstream) (protocol, error) {
 	p, err := sniff(s.r)
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return p, denied("what a connection to %s begins with is neither HTTP nor something else", up.target)
+		return p, denied("the first bytes of a connection to %s match no protocol", up.target)
 	case err != nil:
 		return p, err
 	case p == protocolHTTP:
@@ -120,7 +120,7 @@ func (s *clientConn) sendTLS(up *upstream) error {
 	case s.ctx.Err() != nil:
 		return context.Cause(s.ctx)
 	case err != nil:
-		return denied("what a connection to %s begins with is not TLS", up.target)
+		return denied("a connection to %s does not begin with valid TLS", up.target)
 	}
 	if refused := s.checkSNI(up.target, name); refused != nil {
 		return refused

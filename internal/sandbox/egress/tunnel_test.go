@@ -27,7 +27,7 @@ func TestHTTPSPassesThroughCONNECT(t *testing.T) {
 	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	equal(t, get(t, c, "https://example.com:"+p), answer{200, "", "HTTP/2.0 example.com:" + p})
 	contains(t, get(t, c, "https://b.test:"+p).body, "Forbidden")
-	// A certificate that is not for the name is the client's to refuse.
+	// The client refuses a certificate for another name.
 	contains(t, get(t, r.client(nil), "https://example.com:"+p).body, "certificate")
 }
 
@@ -110,7 +110,7 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// What comes after the first line is not looked at.
+			// The proxy does not inspect bytes after the first line.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
@@ -163,7 +163,7 @@ func TestWhatOnlyLooksLikeTLSIsRefused(t *testing.T) {
 	}
 	equal(t, r.connections(), []egress.Connection{{
 		Host: "a.test", Port: number(t, p), Verdict: egress.Denied, Count: 10,
-		Reason: "what a connection to a.test:" + p + " begins with is not TLS",
+		Reason: "a connection to a.test:" + p + " does not begin with valid TLS",
 	}})
 }
 
@@ -187,7 +187,7 @@ func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
 	for _, alert := range []string{"\x15\x03\x01\x00\x02\x01\x5a", "\x15\x03\x03\x00\x02\x01\x00"} {
 		w := r.connect("a.test:" + p)
 		w.say(alert)
-		if err := w.shake("b.test"); err == nil {
+		if err := w.handshake("b.test"); err == nil {
 			t.Errorf("%q: the handshake was done", alert)
 		}
 	}
@@ -198,8 +198,8 @@ func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
 	}
 }
 
-// splitting sends the first record of a handshake in records of ten bytes, each
-// in two parts.
+// splitting splits the first record of a handshake into records of ten bytes, and
+// sends each record in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {
@@ -218,7 +218,7 @@ func (c splitting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Servers take more for a request than HTTP allows.
+// Servers accept more than HTTP allows as a request.
 func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}
@@ -242,7 +242,7 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 			w := r.connect("a.test:" + p)
 			w.say(line[:split])
-			// Bytes may come one by one, and the connection may be gone by then.
+			// Bytes may arrive one by one, and the connection may end before the last.
 			_, _ = io.WriteString(w.Conn, line[split:])
 			_, _ = io.WriteString(w.Conn, rest)
 			_ = w.Conn.(*net.TCPConn).CloseWrite()
@@ -262,7 +262,7 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 	}
 }
 
-// Requests that a lenient server reads otherwise, for the host of the target too.
+// A lenient server interprets these requests differently, even with the target's host.
 func TestFaultF19ARequestIsReadInOneWayOnly(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 	p := port(t, s)

@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// conforms checks that raw JSON has exactly the members of the SDK's type that are
-// required.
+// conforms checks that raw JSON has all required members of the SDK's type and no
+// unknown ones.
 func conforms(t *testing.T, raw json.RawMessage, of reflect.Type) {
 	t.Helper()
 	var have map[string]json.RawMessage

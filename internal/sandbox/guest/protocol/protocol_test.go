@@ -17,7 +17,7 @@ type frame struct {
 	Payload []byte
 }
 
-// readWriter is the two halves of a connection that never meet.
+// readWriter combines an independent reader and writer.
 type readWriter struct {
 	io.Reader
 	io.Writer

@@ -15,7 +15,7 @@ type readWriter struct {
 	io.Writer
 }
 
-// answer is what is answered to the frames.
+// answer sends the frames and returns the response.
 func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload string, err error) {
 	t.Helper()
 	var asked, answered bytes.Buffer
@@ -32,7 +32,7 @@ func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload
 	return k, string(b), nil
 }
 
-// sealed is a program and the frames of it.
+// sealed returns the frames of an encrypted program, bound to the sandbox.
 func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	t.Helper()
 	box := lockbox.Box{
