@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestWhatNodeCannotStripIsCompiled(t *testing.T) {
+func TestTypeScriptThatNodeCannotStripIsCompiled(t *testing.T) {
 	for name, c := range map[string]struct{ tsconfig, source, want string }{
 		"enum":                {"", "enum E { A }\nE.A", "E2[E2[\"A\"] = 0]"},
 		"standard decorators": {"", "class A { @d m() {} }", "__decorateElement"},
@@ -26,7 +26,7 @@ func TestWhatNodeCannotStripIsCompiled(t *testing.T) {
 	}
 }
 
-func TestErrorsHaveAPlace(t *testing.T) {
+func TestErrorsHaveALocation(t *testing.T) {
 	got := compile(request{File: "main.ts", Source: "enum E { A }\nlet x = ;"})
 	if got.Error == nil || got.Error.Line != 2 || got.Error.LineText != "let x = ;" {
 		t.Errorf("got %+v", got.Error)

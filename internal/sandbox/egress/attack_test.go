@@ -168,10 +168,10 @@ func TestAttack074ARedirectIsCheckedLikeAnyRequest(t *testing.T) {
 		name, to string
 		want     answer
 	}{
-		{"one to an allowed host is followed", "http://a.test:" + p + "/x", answer{200, "", "GET a.test:" + p + " /x "}},
-		{"one to another is not", "http://b.test:" + p + "/x", refusal("host b.test:" + p + " is not in network.allow")},
-		{"nor one to an address", "http://127.0.0.1:" + p + "/x", refusal("host 127.0.0.1:" + p + " is not in network.allow")},
-		{"nor one to metadata", "http://169.254.169.254/x", refusal("host 169.254.169.254:80 is not in network.allow")},
+		{"to an allowed host", "http://a.test:" + p + "/x", answer{200, "", "GET a.test:" + p + " /x "}},
+		{"to another host", "http://b.test:" + p + "/x", refusal("host b.test:" + p + " is not in network.allow")},
+		{"to an address", "http://127.0.0.1:" + p + "/x", refusal("host 127.0.0.1:" + p + " is not in network.allow")},
+		{"to a metadata service", "http://169.254.169.254/x", refusal("host 169.254.169.254:80 is not in network.allow")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to = c.to
@@ -249,7 +249,7 @@ func TestAttack075AHostHeaderIsThatOfTheTarget(t *testing.T) {
 	})
 	for _, c := range r.connections() {
 		if c.Verdict == egress.Denied && c.SentBytes > 0 && c.Reason != "a connection to "+target+" must not be for another host" {
-			t.Errorf("something was sent: %+v", c)
+			t.Errorf("bytes were sent: %+v", c)
 		}
 	}
 }
@@ -262,14 +262,14 @@ func TestAttack075TheNameInTLSIsThatOfTheTarget(t *testing.T) {
 		name, target, sni string
 		ok                bool
 	}{
-		{"the same name passes", "a.test", "a.test", true},
-		{"also in capitals", "a.test", "A.TEST", true},
-		{"another does not", "a.test", "b.test", false},
-		{"not even one that is allowed", "a.test", "www.a.test", false},
-		{"none does not", "a.test", "", false},
-		{"none does for an address", "127.0.0.1", "", true},
-		{"nor a name that is allowed", "127.0.0.1", "a.test", true},
-		{"but no other", "127.0.0.1", "b.test", false},
+		{"same name", "a.test", "a.test", true},
+		{"same name in capitals", "a.test", "A.TEST", true},
+		{"another name", "a.test", "b.test", false},
+		{"another allowed name", "a.test", "www.a.test", false},
+		{"no name", "a.test", "", false},
+		{"address without a name", "127.0.0.1", "", true},
+		{"address with an allowed name", "127.0.0.1", "a.test", true},
+		{"address with another name", "127.0.0.1", "b.test", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tunnels := map[string]*wire{"CONNECT": r.connect(c.target + ":" + p)}
@@ -293,7 +293,7 @@ func TestAttack075TheNameInTLSIsThatOfTheTarget(t *testing.T) {
 	}
 	for _, c := range r.connections() {
 		if c.Verdict == egress.Denied && (c.SentBytes > 0 || c.ReceivedBytes > 0) {
-			t.Errorf("something passed: %+v", c)
+			t.Errorf("bytes passed: %+v", c)
 		}
 	}
 }
@@ -350,7 +350,7 @@ func TestAttack076NoNameIsTakenForAnother(t *testing.T) {
 	}
 	for _, name := range r.names.questions() {
 		if name != "a.test." && name != "x.b.test." {
-			t.Errorf("%q was looked up", name)
+			t.Errorf("%q was resolved", name)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // DialContext connects the server itself to a host:port named by an untrusted
-// party. The operator's policy applies, but no rules of a request do. DialContext
-// resolves a name once and checks each address.
+// party. Deny and AllowRanges of the policy apply, but Off and the rules of requests
+// do not. DialContext resolves a name once and checks each address.
 func (p *Proxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {

@@ -20,7 +20,7 @@ func (h *recordingDialer) DialContext(_ context.Context, _, address string) (net
 	return ours, nil
 }
 
-func TestTheServerItselfIsLedToPublicHostsOnly(t *testing.T) {
+func TestDialContextReachesPublicHostsOnly(t *testing.T) {
 	deny, err := egress.ParseDeny([]string{"denied.test"})
 	if err != nil {
 		t.Fatal(err)

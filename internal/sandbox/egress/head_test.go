@@ -30,13 +30,13 @@ func FuzzRequest(f *testing.F) {
 		r := bufio.NewReaderSize(&out, maxHead)
 		again, err := readRequest(r)
 		if err != nil {
-			t.Fatalf("%q was written as something malformed: %v", b, err)
+			t.Fatalf("%q was written as a malformed request: %v", b, err)
 		}
 		if again.Method != req.Method || again.host != said.authority() {
 			t.Fatalf("%q was written as %s %s", b, again.Method, again.host)
 		}
 		if !drain(again) || r.Buffered() != 0 {
-			t.Fatalf("%q was written with something behind it", b)
+			t.Fatalf("%q was written with extra bytes", b)
 		}
 	})
 }

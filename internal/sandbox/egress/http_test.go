@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-func TestPlainHTTPIsPassedOn(t *testing.T) {
+func TestPlainHTTPIsForwarded(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p, "127.0.0.1:"+p)
@@ -60,7 +60,7 @@ func TestALargeBodyPassesBothWays(t *testing.T) {
 	}
 }
 
-func TestWhatHasComeIsNotHeldUp(t *testing.T) {
+func TestBodyPartsAreForwardedAtOnce(t *testing.T) {
 	more := make(chan struct{})
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "one\n")
@@ -87,7 +87,7 @@ func TestWhatHasComeIsNotHeldUp(t *testing.T) {
 	}
 }
 
-func TestWhatIsForTheNextHopIsNotPassedOn(t *testing.T) {
+func TestHopByHopHeadersAreNotForwarded(t *testing.T) {
 	got := make(chan http.Header, 1)
 	p := rawServer(t, func(c net.Conn) {
 		r, _ := http.ReadRequest(bufio.NewReader(c))
@@ -134,7 +134,7 @@ func TestABodyIsSentWhenTheServerAgrees(t *testing.T) {
 	}
 }
 
-func TestEarlyHintsArePassedOn(t *testing.T) {
+func TestEarlyHintsAreForwarded(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -159,7 +159,7 @@ func TestEarlyHintsArePassedOn(t *testing.T) {
 	equal(t, hints, []string{"</style.css>"})
 }
 
-func TestAnAnswerBeforeTheBodyEndsTheConnection(t *testing.T) {
+func TestAResponseBeforeTheEndOfTheBodyEndsTheConnection(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 	})
@@ -171,7 +171,7 @@ func TestAnAnswerBeforeTheBodyEndsTheConnection(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-func TestAnOldClientGetsWhatItUnderstands(t *testing.T) {
+func TestAnHTTP10ClientGetsNoChunks(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "one ")
 		_ = http.NewResponseController(w).Flush()
@@ -200,7 +200,7 @@ func TestAnAnswerWithoutLengthKeepsTheConnection(t *testing.T) {
 	}
 }
 
-func TestARequestThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
+func TestAnAmbiguousRequestIsRefused(t *testing.T) {
 	r := newRig(t, egress.Config{Policy: loopback(), Dialer: noDialer{t}}, "a.test")
 	const head = "POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\n"
 	for name, request := range map[string]string{
@@ -253,7 +253,7 @@ func TestAHeadIsBounded(t *testing.T) {
 	equal(t, w.answer("GET"), answer{431, "denied", "pyth-on: the head of the request is larger than 64 KiB\n"})
 }
 
-func TestAServerThatDoesNotSpeakHTTPIsToldOf(t *testing.T) {
+func TestAnInvalidResponseIsReported(t *testing.T) {
 	for name, says := range map[string]string{
 		"another protocol":   "SSH-2.0-x\r\n\r\n",
 		"nothing":            "",
@@ -276,7 +276,7 @@ func TestAServerThatDoesNotSpeakHTTPIsToldOf(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatBreaksOffIsNotMadeWhole(t *testing.T) {
+func TestATruncatedResponseStaysTruncated(t *testing.T) {
 	for name, says := range map[string]string{
 		"within its length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
 		"within a chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc",

@@ -55,7 +55,7 @@ func rules(t *testing.T, allow ...string) egress.Rules {
 
 const connectTo = "CONNECT 8.8.8.8:443 HTTP/1.1\r\nHost: 8.8.8.8:443\r\n\r\n"
 
-func TestAConnectionOnWhichNothingPassesEnds(t *testing.T) {
+func TestAnIdleConnectionEnds(t *testing.T) {
 	serve := func(c net.Conn) { _, _ = io.Copy(c, c) }
 	bubble(t, egress.Config{Dialer: piped{serve}}, func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire) {
 		run := p.NewRun(rules(t, "8.8.8.8"))
@@ -80,7 +80,7 @@ func TestAConnectionOnWhichNothingPassesEnds(t *testing.T) {
 	})
 }
 
-func TestARequestThatTakesTooLongEnds(t *testing.T) {
+func TestASlowHandshakeEnds(t *testing.T) {
 	for name, says := range map[string]string{
 		"a slow head":             "GET http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\nX-And-So-On: and so on and so on",
 		"a slow SOCKS5 handshake": "\x05\xff" + string(make([]byte, 90)),
@@ -125,7 +125,7 @@ func TestAnAddressThatDoesNotAnswerLeavesTimeForOthers(t *testing.T) {
 	})
 }
 
-func TestWhenARunIsClosedNothingIsLeft(t *testing.T) {
+func TestCloseEndsAllConnections(t *testing.T) {
 	silent := piped{func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }}
 	block := dialFunc(func(ctx context.Context, _ string) (net.Conn, error) {
 		<-ctx.Done()
@@ -174,7 +174,7 @@ func TestWhenARunIsClosedNothingIsLeft(t *testing.T) {
 						run.Close()
 					}
 					if d := time.Since(start); d > 0 {
-						t.Errorf("it took %v", d)
+						t.Errorf("Close took %v", d)
 					}
 				})
 			})
@@ -194,7 +194,7 @@ func TestAClosedRunRefusesConnections(t *testing.T) {
 	})
 }
 
-func TestARunHasSoManyConnectionsAtOnce(t *testing.T) {
+func TestConcurrentConnectionsAreLimited(t *testing.T) {
 	silent := piped{func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }}
 	bubble(t, egress.Config{Dialer: silent, MaxConnections: 2}, func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire) {
 		run, other := p.NewRun(rules(t, "8.8.8.8")), p.NewRun(rules(t, "8.8.8.8"))
@@ -212,7 +212,7 @@ func TestARunHasSoManyConnectionsAtOnce(t *testing.T) {
 	})
 }
 
-func TestConnectionsThatAreAlikeAreOne(t *testing.T) {
+func TestSimilarConnectionsShareARecord(t *testing.T) {
 	var seen observer
 	bubble(t, egress.Config{Dialer: noDialer{t}, Observer: &seen}, func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire) {
 		run := p.NewRun(egress.Rules{})
@@ -226,7 +226,7 @@ func TestConnectionsThatAreAlikeAreOne(t *testing.T) {
 		run.Close()
 		list, dropped := run.Connections()
 		if len(list) != 1000 || dropped != 1 || seen.count != 1501 {
-			t.Errorf("%d are kept, %d dropped, %d seen", len(list), dropped, seen.count)
+			t.Errorf("%d records were kept, %d connections dropped, %d observed", len(list), dropped, seen.count)
 		}
 		equal(t, list[1], egress.Connection{
 			Host: "1.test", Port: 80, Verdict: egress.Denied, Reason: "host 1.test:80 is not in network.allow", Count: 2,
@@ -235,7 +235,7 @@ func TestConnectionsThatAreAlikeAreOne(t *testing.T) {
 	})
 }
 
-func TestWhatDoesNotWorkIsToldWithoutTellingOfTheHost(t *testing.T) {
+func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 	for _, c := range []struct {
 		name, host string
 		err        error
@@ -265,7 +265,7 @@ func TestWhatDoesNotWorkIsToldWithoutTellingOfTheHost(t *testing.T) {
 	}
 }
 
-func TestWithoutItsOwnAddressesTheServerDialsNothing(t *testing.T) {
+func TestUnknownOwnAddressesPreventDialling(t *testing.T) {
 	r := newRig(t, egress.Config{
 		Dialer: noDialer{t},
 		Own:    func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
@@ -291,7 +291,7 @@ func TestThisHostsOwnAddressesAreNotReached(t *testing.T) {
 	}
 }
 
-func TestADeniedHostIsDeniedWhateverIsAllowed(t *testing.T) {
+func TestDenyTakesPrecedenceOverAllow(t *testing.T) {
 	deny, err := egress.ParseDeny([]string{"a.test", "*.b.test:80", "9.9.9.9"})
 	if err != nil {
 		t.Fatal(err)

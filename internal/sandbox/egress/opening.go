@@ -87,8 +87,9 @@ func (o *opening) inspect(b []byte, isTarget func(host string) bool) openingVerd
 }
 
 // firstLine processes one byte and reports whether some server could accept the
-// line as a request. Such a line starts with a token followed by a version, or
-// with any word, and ends with a version. Like servers, it skips empty lines.
+// line as a request. Such a line starts with a token and contains a version later,
+// or starts with any word and ends with a version. Like servers, firstLine skips
+// empty lines.
 func (o *opening) firstLine(c byte) bool {
 	if c > ' ' && c < 0x7f {
 		if len(o.word) < maxMethod {

@@ -176,7 +176,7 @@ func (w *wire) hear(n int) string {
 	w.t.Helper()
 	b := make([]byte, n)
 	if n, err := io.ReadFull(w.r, b); err != nil {
-		w.t.Fatalf("heard %q, then %v", b[:n], err)
+		w.t.Fatalf("received %q, then %v", b[:n], err)
 	}
 	return string(b)
 }

@@ -45,7 +45,7 @@ func TestARuleHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRuleIsRefused(t *testing.T) {
+func TestAnInvalidRuleIsRefused(t *testing.T) {
 	for name, entry := range map[string]string{
 		"nothing":                          "",
 		"a space":                          " ",
@@ -129,7 +129,7 @@ func TestWhatIsNoRuleIsRefused(t *testing.T) {
 	}
 }
 
-func TestAllFaultsAreTold(t *testing.T) {
+func TestAllInvalidRulesAreReported(t *testing.T) {
 	_, err := ParseRules([]string{"*", "example.org", "127.1"})
 	want := []pyth.FieldError{
 		{Location: "body.network.allow[0]", Message: errAll.Error()},
@@ -140,13 +140,13 @@ func TestAllFaultsAreTold(t *testing.T) {
 	}
 }
 
-func TestARequestHasSoManyRules(t *testing.T) {
+func TestRulesAreLimited(t *testing.T) {
 	if _, err := ParseRules(slices.Repeat([]string{"example.org"}, 100)); err != nil {
-		t.Errorf("100 were refused: %v", err)
+		t.Errorf("100 rules were refused: %v", err)
 	}
 	_, err := ParseRules(slices.Repeat([]string{"example.org"}, 101))
 	if f := fields(t, err); len(f) != 1 || f[0].Location != "body.network.allow" {
-		t.Errorf("101: got %v", f)
+		t.Errorf("101 rules: got %v", f)
 	}
 }
 
@@ -185,10 +185,10 @@ func TestARuleAllows(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := rules.allow(to); got != c.allow {
-				t.Errorf("allowed: %v, want %v", got, c.allow)
+				t.Errorf("allow: got %v, want %v", got, c.allow)
 			}
 			if got := rules.deny(to); got != c.deny {
-				t.Errorf("denied if it is to deny: %v, want %v", got, c.deny)
+				t.Errorf("deny: got %v, want %v", got, c.deny)
 			}
 		})
 	}
@@ -200,10 +200,10 @@ func TestAnOperatorMayDenyAWholeTopLevelDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !rules.deny(target{host: host{name: "db.corp.internal"}, port: 5432}) {
-		t.Error("a name below is not denied")
+		t.Error("a subdomain is not denied")
 	}
 	if _, err := ParseDeny([]string{"https://x"}); err == nil || !strings.Contains(err.Error(), `"https://x"`) {
-		t.Errorf("got %v, want an error that says which", err)
+		t.Errorf("got %v, want an error that names the entry", err)
 	}
 }
 

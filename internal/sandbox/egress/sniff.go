@@ -33,9 +33,9 @@ const (
 // maxMethod is the maximum length of an HTTP method. Real methods are shorter.
 const maxMethod = 32
 
-// sniff reads the client's first bytes until they identify the protocol. Bytes
-// that are clearly neither HTTP nor TLS are forwarded at once, because the client
-// may wait for an answer. They are inspected while they are forwarded: see opening.
+// sniff reads the client's first bytes until they identify the protocol. Bytes that
+// are not clearly HTTP or TLS are forwarded at once, because the client may wait for
+// an answer. They are inspected while they are forwarded: see opening.
 func sniff(r *bufio.Reader) (protocol, error) {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)

@@ -70,7 +70,7 @@ func FuzzSOCKS(f *testing.F) {
 			return
 		}
 		if again, err := parseTarget(got.String(), 0); err != nil || again != got {
-			t.Fatalf("%q is no target: %v, %v", got, again, err)
+			t.Fatalf("%q is not a valid target: %v, %v", got, again, err)
 		}
 	})
 }

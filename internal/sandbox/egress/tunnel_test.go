@@ -121,7 +121,7 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 	}
 }
 
-func TestTheEndOfOneDirectionIsPassedOn(t *testing.T) {
+func TestAHalfCloseIsForwarded(t *testing.T) {
 	heard := make(chan string, 1)
 	p := rawServer(t, func(c net.Conn) {
 		b, _ := io.ReadAll(c)
@@ -139,7 +139,7 @@ func TestTheEndOfOneDirectionIsPassedOn(t *testing.T) {
 	})
 }
 
-func TestWhatOnlyLooksLikeTLSIsRefused(t *testing.T) {
+func TestInvalidTLSIsRefused(t *testing.T) {
 	p := rawServer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 	for name, says := range map[string]string{
@@ -188,7 +188,7 @@ func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
 		w := r.connect("a.test:" + p)
 		w.say(alert)
 		if err := w.handshake("b.test"); err == nil {
-			t.Errorf("%q: the handshake was done", alert)
+			t.Errorf("%q: the handshake succeeded", alert)
 		}
 	}
 	for _, c := range r.connections() {
@@ -257,7 +257,7 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 	defer mu.Unlock()
 	for _, all := range heard {
 		if strings.Contains(strings.ToLower(all), "evil") {
-			t.Errorf("the server heard %q", all)
+			t.Errorf("the server received %q", all)
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package guest embeds the files that run inside a sandbox. These are the guest
-// agent (the sandbox's first process), the first process of each run, and the hook
-// with which an interpreter waits for its job. The agent's code is in guest/agent,
-// its protocol in guest/protocol.
+// Package guest embeds the files that run inside a sandbox: the guest agent, the
+// first process of each run, and the hooks with which interpreters wait for jobs.
+// The agent is the sandbox's first process. Its code is in guest/agent, its protocol
+// in guest/protocol.
 package guest
 
 import (

@@ -103,7 +103,7 @@ func (p *program) makeMain() error {
 }
 
 // begin sends the job to the interpreter. If inputByPipe is set, it also sends the
-// end of a pipe as standard input, and the message holds the time-out in
+// end of a pipe as standard input. The message then holds the time-out in
 // milliseconds in place of the input. Otherwise the message holds the whole input.
 func (r *run) begin() error {
 	p, j := r.program, r.job

@@ -53,7 +53,7 @@ func TestFramesArriveAsTheyWereSent(t *testing.T) {
 	}
 }
 
-func TestAFrameThatIsTooLargeIsRefusedBeforeMemoryIsTaken(t *testing.T) {
+func TestATooLargeFrameIsRefusedBeforeAllocation(t *testing.T) {
 	header := binary.BigEndian.AppendUint32([]byte{'o'}, protocol.MaxPayload+1)
 	c := protocol.NewConn(readWriter{bytes.NewReader(header), io.Discard})
 	if _, _, err := c.Receive(); !errors.Is(err, protocol.ErrTooLarge) {
@@ -64,7 +64,7 @@ func TestAFrameThatIsTooLargeIsRefusedBeforeMemoryIsTaken(t *testing.T) {
 	}
 }
 
-func TestAStreamThatEndsWithinAFrameIsAnError(t *testing.T) {
+func TestATruncatedFrameIsAnError(t *testing.T) {
 	for name, wire := range map[string][]byte{
 		"in the header":  {'o', 0, 0},
 		"in the payload": {'o', 0, 0, 0, 9, 'x'},

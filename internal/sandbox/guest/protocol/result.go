@@ -10,8 +10,8 @@ import (
 const MaxResult = 8 << 20
 
 // EncodeResult encodes the payload of a Result frame: for each media type its name
-// and its data, each after its length as four bytes, big endian. The interpreters'
-// hooks use the same format.
+// and its data. Each part follows its length as four bytes, big endian. The
+// interpreters' hooks use the same format.
 func EncodeResult(forms map[string][]byte) []byte {
 	var b []byte
 	media := make([]string, 0, len(forms))

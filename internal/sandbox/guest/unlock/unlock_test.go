@@ -52,7 +52,7 @@ func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	return []protocol.Frame{{Kind: protocol.KindLocked, Payload: header}, {Kind: protocol.KindCipher, Payload: ciphertext}}
 }
 
-func TestAProgramIsHandedBackDecryptedOrNotAtAll(t *testing.T) {
+func TestAProgramIsDecryptedOrRefused(t *testing.T) {
 	key, err := lockbox.NewKey()
 	if err != nil {
 		t.Fatal(err)
