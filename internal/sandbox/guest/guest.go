@@ -1,7 +1,7 @@
 // Package guest embeds the files that run inside a sandbox: the guest agent, the
-// first process of each run, and the hooks with which interpreters wait for jobs.
-// The agent is the sandbox's first process. Its code is in guest/agent, its protocol
-// in guest/protocol.
+// first process of each run, and the interpreters' hooks. With the hooks,
+// interpreters wait for jobs. The agent is the sandbox's first process. Its code is
+// in guest/agent, its protocol in guest/protocol.
 package guest
 
 import (
