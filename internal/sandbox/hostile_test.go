@@ -20,31 +20,32 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// quiet is a cgroup that reads zero and never kills.
-type quiet struct {
+// fakeCgroup reads zero and never kills.
+type fakeCgroup struct {
 	cgroup.Group
 	oom bool
 }
 
-func (quiet) CPU() time.Duration  { return 0 }
-func (quiet) Memory() int64       { return 0 }
-func (quiet) MemoryPeak() int64   { return 0 }
-func (q quiet) OutOfMemory() bool { return q.oom }
+func (fakeCgroup) CPU() time.Duration  { return 0 }
+func (fakeCgroup) Memory() int64       { return 0 }
+func (fakeCgroup) MemoryPeak() int64   { return 0 }
+func (g fakeCgroup) OutOfMemory() bool { return g.oom }
 
 type readWriter struct {
 	io.Reader
 	io.Writer
 }
 
-// scripted is a sandbox whose guest says what is given, whatever it is sent.
+// scripted returns a sandbox whose guest sends the given bytes. The guest ignores
+// the messages of the host, which are written to sent.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
-	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: quiet{}}
+	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}
 	return s
 }
 
-// hear runs a job whose guest says what is given, and then nothing more.
-func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
+// receiveAll runs a job whose guest sends the given bytes and then nothing more.
+func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -53,7 +54,7 @@ func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	defer reader.Close()
 	defer writer.Close()
 	s := scripted(wire, writer)
-	s.socket, s.group = writer, quiet{oom: oom}
+	s.socket, s.group = writer, fakeCgroup{oom: oom}
 	r := &run{
 		sandbox: s, outcome: new(pyth.Outcome), started: time.Now(),
 		job: &pyth.Job{Limits: pyth.Limits{OutputBytes: 10, MemoryBytes: 1 << 20}},
@@ -62,13 +63,14 @@ func hear(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	return r.finish(exit, err), err
 }
 
-func say(frames ...any) []byte {
+// encode returns the frames as sent on the wire. Kinds and payloads alternate.
+func encode(frames ...any) []byte {
 	var wire bytes.Buffer
 	c := protocol.NewConn(&wire)
 	for i := 0; i < len(frames); i += 2 {
 		kind, ok := frames[i].(protocol.Kind)
 		if !ok {
-			panic("a kind comes first")
+			panic("encode: arguments must be pairs of kind and payload")
 		}
 		var err error
 		if b, ok := frames[i+1].([]byte); ok {
@@ -83,7 +85,7 @@ func say(frames ...any) []byte {
 	return wire.Bytes()
 }
 
-// The guest is not believed: attack 38.
+// In attack 38 the guest violates the protocol. The host must notice it.
 func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 	ok := protocol.Exit{}
 	file := func(path string, size int) []byte { return protocol.EncodeFile(path, make([]byte, size)) }
@@ -99,22 +101,22 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 		"says nothing":            {},
 		"ends within a frame":     {'o', 0, 0, 0, 9},
 		"claims a gigantic frame": {'o', 255, 255, 255, 255},
-		"greets again":            say(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
-		"speaks as the host":      say(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
-		"invents a kind":          say(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
-		"sends no JSON":           say(protocol.KindExit, []byte("{")),
-		"sends half a file frame": say(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
-		"sends too many files":    say(append(many, protocol.KindExit, ok)...),
-		"sends too large files":   say(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
-		"sends too many pieces": say(protocol.KindFile, file("f", maxOutputFileBytes), protocol.KindData, []byte("x"),
+		"greets again":            encode(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
+		"speaks as the host":      encode(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"invents a kind":          encode(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
+		"sends no JSON":           encode(protocol.KindExit, []byte("{")),
+		"sends half a file frame": encode(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
+		"sends too many files":    encode(append(many, protocol.KindExit, ok)...),
+		"sends too large files":   encode(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
+		"sends too many pieces": encode(protocol.KindFile, file("f", maxOutputFileBytes), protocol.KindData, []byte("x"),
 			protocol.KindEnd, []byte{}, protocol.KindExit, ok),
-		"sends a piece of no file":     say(protocol.KindData, []byte("x"), protocol.KindExit, ok),
-		"ends no file":                 say(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
-		"begins a file within another": say(protocol.KindFile, file("f", 1), protocol.KindFile, file("g", 1), protocol.KindExit, ok),
-		"skips without end":            say(append(skips, protocol.KindExit, ok)...),
+		"sends a piece of no file":     encode(protocol.KindData, []byte("x"), protocol.KindExit, ok),
+		"ends no file":                 encode(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"begins a file within another": encode(protocol.KindFile, file("f", 1), protocol.KindFile, file("g", 1), protocol.KindExit, ok),
+		"skips without end":            encode(append(skips, protocol.KindExit, ok)...),
 	} {
 		t.Run("it "+name, func(t *testing.T) {
-			o, err := hear(t, false, wire)
+			o, err := receiveAll(t, false, wire)
 			if err == nil || o.Status != pyth.StatusKilled || o.ExitCode != nil || o.Signal != "SIGKILL" {
 				t.Errorf("got %+v, %v", o, err)
 			}
@@ -122,14 +124,14 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 	}
 }
 
-// A file of which the guest does not send all is not returned.
+// The host must not return a file that the guest did not send completely.
 func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
 	whole := []any{protocol.KindFile, protocol.EncodeFile("a", nil), protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{
 		"given up":  {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
 		"never end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
 	} {
-		o, err := hear(t, false, say(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
+		o, err := receiveAll(t, false, encode(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
 		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
 			t.Errorf("%s: got %+v, %v", name, o, err)
 		}
@@ -141,17 +143,17 @@ func TestReceiveBoundsTheFormsOfAValue(t *testing.T) {
 	for i := range 200_000 {
 		forms[fmt.Sprintf("text/f%d", i)] = nil
 	}
-	o, err := hear(t, false, say(protocol.KindResult, protocol.EncodeResult(forms), protocol.KindExit, protocol.Exit{}))
+	o, err := receiveAll(t, false, encode(protocol.KindResult, protocol.EncodeResult(forms), protocol.KindExit, protocol.Exit{}))
 	if err != nil || o.Status != pyth.StatusSucceeded || len(o.Results) != 1 || len(o.Results[0]) != maxForms || !o.ResultsTruncated {
 		t.Errorf("%d results, truncated %v, %v", len(o.Results), o.ResultsTruncated, err)
 	}
 }
 
-// A name is no reason to end a run: who could tell a lie from a rule that the
-// guest has otherwise? But no such file is returned.
+// A bad file name does not end the run: the guest may be hostile, or may apply
+// another rule. The host skips the file.
 func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
-		o, err := hear(t, false, say(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindEnd, []byte{}, protocol.KindExit, protocol.Exit{}))
+		o, err := receiveAll(t, false, encode(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindEnd, []byte{}, protocol.KindExit, protocol.Exit{}))
 		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
 			t.Errorf("%.20q: got %+v, %v", name, o, err)
 			continue
@@ -171,35 +173,35 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 		want pyth.Outcome
 	}{
 		"an exit": {
-			wire: say(protocol.KindExit, protocol.Exit{Code: 0}),
+			wire: encode(protocol.KindExit, protocol.Exit{Code: 0}),
 			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
 		},
 		"an exit code": {
-			wire: say(protocol.KindExit, protocol.Exit{Code: 3}),
+			wire: encode(protocol.KindExit, protocol.Exit{Code: 3}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(3)},
 		},
 		"a code beyond what there is": {
-			wire: say(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
+			wire: encode(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1)},
 		},
 		"a signal": {
-			wire: say(protocol.KindExit, protocol.Exit{Signal: 11}),
+			wire: encode(protocol.KindExit, protocol.Exit{Signal: 11}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGSEGV"},
 		},
 		"a signal that does not exist": {
-			wire: say(protocol.KindExit, protocol.Exit{Signal: 99}),
+			wire: encode(protocol.KindExit, protocol.Exit{Signal: 99}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGRTMIN+65"},
 		},
 		"a kill": {
-			wire: say(protocol.KindExit, protocol.Exit{Signal: 9}),
+			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
 		"the end of time": {
-			wire: say(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
+			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
 			want: pyth.Outcome{Status: pyth.StatusTimedOut, Signal: "SIGKILL"},
 		},
 		"too much output": {
-			wire: say(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, protocol.Exit{Signal: 9, Stopped: true}),
+			wire: encode(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, protocol.Exit{Signal: 9, Stopped: true}),
 			want: pyth.Outcome{Status: pyth.StatusOutputLimit, Signal: "SIGKILL", Stdout: []byte("0123456789"), StdoutTruncated: true},
 		},
 		"a sandbox that the kernel killed for memory": {
@@ -207,22 +209,22 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 			want: pyth.Outcome{Status: pyth.StatusOutOfMemory, Signal: "SIGKILL", Usage: pyth.Usage{MemoryPeakBytes: 1 << 20}},
 		},
 		"a guest that could not start the program": {
-			wire: say(protocol.KindExit, protocol.Exit{Failure: "no"}),
+			wire: encode(protocol.KindExit, protocol.Exit{Failure: "no"}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
 		"an exception that a program claims though it succeeded": {
-			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
+			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
 			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
 		},
 		"an exception whose message is long": {
-			wire: say(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
+			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
 				Name: "ValueError", Message: strings.Repeat("m", maxReported),
 			}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, _ := hear(t, c.oom, c.wire)
+			got, _ := receiveAll(t, c.oom, c.wire)
 			got.Usage.Wall = 0
 			if diff := cmp.Diff(&c.want, got); diff != "" {
 				t.Error(diff)
@@ -232,11 +234,11 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 }
 
 func FuzzReceive(f *testing.F) {
-	f.Add(say(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
-	f.Add(say(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
-	f.Add(say(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
+	f.Add(encode(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
+	f.Add(encode(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
+	f.Add(encode(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		o, err := hear(t, false, wire)
+		o, err := receiveAll(t, false, wire)
 		if len(o.Stdout) > 10 || len(o.Stderr) > 10 || len(o.Files) > maxOutputFiles || len(o.FilesSkipped) > maxSkipped {
 			t.Errorf("more than the limits: %+v", o)
 		}

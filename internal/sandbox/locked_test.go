@@ -28,7 +28,7 @@ func lockedJob() *pyth.Job {
 	}
 }
 
-// sent are the frames by which the job is handed over, but for the first.
+// sent returns the frames that send sends for the job, without the job header.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer
@@ -52,7 +52,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 	header := protocol.Locked{
-		// Not the name that the record says it is bound to.
+		// The name must be that of the job, not the name in the program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
 	unbound, reserved := header, header
@@ -88,7 +88,8 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 	}
 }
 
-// A run may be tried again in another sandbox.
+// The password must survive a failed send, because the pool retries the job in
+// another sandbox.
 func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -103,7 +104,7 @@ func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
 }
 
 func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
-	wire := say(protocol.KindExit, protocol.Exit{Locked: true})
+	wire := encode(protocol.KindExit, protocol.Exit{Locked: true})
 	for name, c := range map[string]struct {
 		job  *pyth.Job
 		want pyth.Status
@@ -126,23 +127,23 @@ func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
 func TestAGuestThatLiesAboutItsKeyIsNoticed(t *testing.T) {
 	for name, wire := range map[string][]byte{
 		"it says nothing":         {},
-		"it sends half a key":     say(protocol.KindKey, make([]byte, 16)),
-		"it sends more than one":  say(protocol.KindKey, make([]byte, 64)),
-		"it sends something else": say(protocol.KindHello, protocol.Hello{}),
+		"it sends half a key":     encode(protocol.KindKey, make([]byte, 16)),
+		"it sends more than one":  encode(protocol.KindKey, make([]byte, 64)),
+		"it sends something else": encode(protocol.KindHello, protocol.Hello{}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if key, err := ask(t, wire); err == nil {
+			if key, err := requestKey(t, wire); err == nil {
 				t.Errorf("got %x", key)
 			}
 		})
 	}
-	if key, err := ask(t, say(protocol.KindKey, make([]byte, 32))); err != nil || len(key) != 32 {
+	if key, err := requestKey(t, encode(protocol.KindKey, make([]byte, 32))); err != nil || len(key) != 32 {
 		t.Errorf("got %x, %v", key, err)
 	}
 }
 
-// ask asks a guest that answers with what is given for its key.
-func ask(t *testing.T, wire []byte) ([]byte, error) {
+// requestKey requests the key of a guest that answers with the given bytes.
+func requestKey(t *testing.T, wire []byte) ([]byte, error) {
 	t.Helper()
 	ours, theirs, err := connect("guest")
 	if err != nil {
@@ -153,7 +154,7 @@ func ask(t *testing.T, wire []byte) ([]byte, error) {
 	s := &Sandbox{socket: ours, conn: protocol.NewConn(readWriter{bytes.NewReader(wire), ours})}
 	key, err := s.Key(t.Context())
 	if (s.broken == nil) != (err == nil) {
-		t.Errorf("the sandbox is of use: %v", s.broken)
+		t.Errorf("broken is %v after error %v", s.broken, err)
 	}
 	return key, err
 }

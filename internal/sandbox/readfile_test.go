@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// spoken is a sandbox whose guest is a function.
-func spoken(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
+// withGuest returns a sandbox whose guest is a function.
+func withGuest(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
 	t.Helper()
 	ours, theirs, err := connect("test")
 	if err != nil {
@@ -31,8 +31,8 @@ func spoken(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
 	return s
 }
 
-// fileServer is a guest that sends files of the size until it is told to stop,
-// and counts what it has sent.
+// fileServer returns a guest that sends files of the given size. It stops a file
+// on an abort, and adds the bytes to sent.
 func fileServer(size int64, sent *int64) func(*protocol.Conn) {
 	return func(c *protocol.Conn) {
 		aborts := make(chan struct{}, 100)
@@ -75,7 +75,7 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 28
 	var sent int64
-	s := spoken(t, fileServer(size, &sent))
+	s := withGuest(t, fileServer(size, &sent))
 	gone := errors.New("the caller is gone")
 	for range 3 {
 		if err := s.ReadFile(t.Context(), "f", func(int64, io.Reader) error { return nil }); err != nil {
@@ -131,13 +131,13 @@ func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := spoken(t, guest)
+			s := withGuest(t, guest)
 			if err := s.ReadFile(t.Context(), "f", func(int64, io.Reader) error { return nil }); !errors.Is(err, errGuest) || s.broken == nil {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	s := spoken(t, func(c *protocol.Conn) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
+	s := withGuest(t, func(c *protocol.Conn) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
 	if err := s.ReadFile(t.Context(), "f", nil); pyth.ErrorCode(err) != pyth.CodeConflict || s.broken != nil {
 		t.Errorf("got %v", err)
 	}

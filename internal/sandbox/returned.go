@@ -68,8 +68,8 @@ func (r *run) skipped(payload []byte) error {
 	return r.skip(s.Path, s.Reason)
 }
 
-// skip adds a file to the list of skipped files. It escapes characters in name
-// and reason that could mislead a reader.
+// skip adds a file to the list of skipped files. It replaces unprintable
+// characters in name and reason, which could mislead a reader.
 func (r *run) skip(name, reason string) error {
 	if len(r.outcome.FilesSkipped) >= maxSkipped || len(reason) > maxReason {
 		return errGuest

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// tree writes files as the kernel would show them.
+// tree creates a directory with files that imitate those of the kernel.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,8 +34,8 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// checkGroup is what holds for a group of either version whose files show the
-// same state.
+// checkGroup checks the limits and readings of a group. The files of both cgroup
+// versions must contain the same state.
 func checkGroup(t *testing.T, g Group, memoryLimit, pidsLimit string) {
 	t.Helper()
 	if err := g.SetMemory(64 << 20); err != nil {
@@ -92,10 +92,10 @@ func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g.open()
 			if g.Memory() != 0 || g.MemoryPeak() != 0 || g.CPU() != 0 || g.OutOfMemory() {
-				t.Error("something was read from nothing")
+				t.Error("a missing file has a reading other than 0")
 			}
 			if g.SetMemory(1) == nil || g.SetPids(1) == nil {
-				t.Error("a limit that cannot be set is no error")
+				t.Error("setting a limit without a file returned no error")
 			}
 		})
 	}
@@ -112,11 +112,11 @@ func TestAFileThatIsReadStaysOpenUntilItIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.read(); got != "07\n" {
-		t.Errorf("what was written is not read: %q", got)
+		t.Errorf("after the reset the file reads %q", got)
 	}
 	s.close()
 	if got := s.read(); got != "" {
-		t.Errorf("it is open still: %q", got)
+		t.Errorf("the closed file reads %q", got)
 	}
 }
 
