@@ -14,7 +14,7 @@ func always(int) bool { return true }
 func TestFailingBoots(t *testing.T) {
 	broken := func(m *machine) { m.bootFails = always }
 
-	on(t, "jobs are told", broken, func(s *scene) {
+	on(t, "jobs fail with an error", broken, func(s *scene) {
 		for range 3 {
 			c := s.begin(job("ann", 0))
 			s.expectError(c, pyth.CodeUnavailable)
@@ -24,18 +24,18 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "a job waits through two that fail by chance", func(m *machine) {
+	on(t, "a job waits while two boots fail", func(m *machine) {
 		m.Warm, m.MaxBoots = 0, 1
 		m.bootFails = func(n int) bool { return n <= 2 }
 	}, func(s *scene) {
 		s.expect(s.begin(job("ann", 0)), pyth.StatusSucceeded)
-		if s.failuresTold != 2 {
-			s.Errorf("%d failures", s.failuresTold)
+		if s.reportedFailures != 2 {
+			s.Errorf("%d failures", s.reportedFailures)
 		}
 	})
 
-	on(t, "all who wait are told in time", broken, func(s *scene) {
-		for _, c := range s.beginAll(10, func() *pyth.Job { return alone(job("ann", 0)) }) {
+	on(t, "all queued jobs fail in time", broken, func(s *scene) {
+		for _, c := range s.beginAll(10, func() *pyth.Job { return isolated(job("ann", 0)) }) {
 			s.expectError(c, pyth.CodeUnavailable)
 			if c.took > time.Minute {
 				s.Errorf("after %v", c.took)
@@ -43,13 +43,13 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "the host is left in peace, the more the longer they fail", func(m *machine) {
+	on(t, "the backoff grows while boots fail", func(m *machine) {
 		broken(m)
 		m.MaxBoots = 1
 	}, func(s *scene) {
 		s.sleep(time.Minute)
 		before := s.tries
-		// Whoever comes meanwhile.
+		// Jobs that arrive during the backoff must not cause boots.
 		for range 60 {
 			c := s.begin(job("ann", 0))
 			s.sleep(time.Second)
@@ -59,17 +59,17 @@ func TestFailingBoots(t *testing.T) {
 		if more := s.tries - before; more < 8 || more > 11 {
 			s.Errorf("%d boots in a minute", more)
 		}
-		if s.failuresTold < before-1 {
-			s.Errorf("of %d failures %d are told", before, s.failuresTold)
+		if s.reportedFailures < before-1 {
+			s.Errorf("%d of %d failures are reported", s.reportedFailures, before)
 		}
 	})
 
-	on(t, "the pool recovers when they succeed again", broken, func(s *scene) {
+	on(t, "the pool recovers when boots succeed again", broken, func(s *scene) {
 		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
 		s.sleep(time.Minute)
 		s.set(func() { s.bootFails = nil })
 		s.warm()
-		// The next failure delays but a little.
+		// The next failure causes only a short backoff.
 		next := s.tries + 1
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
 		s.first().die()
@@ -77,7 +77,7 @@ func TestFailingBoots(t *testing.T) {
 		s.expectStats(pool.Stats{Warm: 1})
 	})
 
-	on(t, "a tenant's own sandboxes serve on", nil, func(s *scene) {
+	on(t, "the sandboxes of a tenant still run jobs", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.set(func() { s.bootFails = always })
@@ -88,39 +88,39 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "a job for which another boots is not told", func(m *machine) {
+	on(t, "a job does not fail while another sandbox boots for it", func(m *machine) {
 		m.bootFails = func(n int) bool { return n == 1 }
 	}, func(s *scene) {
 		s.expectQueued(s.begin(job("ann", 0)), bootTime)
-		if s.failuresTold != 1 {
-			s.Errorf("%d failures", s.failuresTold)
+		if s.reportedFailures != 1 {
+			s.Errorf("%d failures", s.reportedFailures)
 		}
 	})
 
-	on(t, "a job for which one is ready is not told", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
+	on(t, "a job does not fail if a warm sandbox is ready for it", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
 		s.warm()
 		s.begin(job("ann", time.Minute))
 		s.warm()
 		s.set(func() { s.bootFails = always })
 		s.expectQueued(s.begin(job("bob", 0)), time.Minute-10*bootTime)
-		if s.failuresTold == 0 {
-			s.Error("no spare was tried")
+		if s.reportedFailures == 0 {
+			s.Error("no spare sandbox was booted")
 		}
 	})
 
-	on(t, "a job for which one is recycled is not told", nil, func(s *scene) {
+	on(t, "a job does not fail while a sandbox is recycled for it", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
 		s.set(func() { s.bootFails = always })
-		s.begin(alone(job("ann", time.Hour)))
+		s.begin(isolated(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// It waits for the recycling while boots of spares fail.
-		s.sleep(10*time.Second - renewTime)
+		// The job waits for the recycling while boots of spare sandboxes fail.
+		s.sleep(10*time.Second - recycleTime)
 		s.run(job("ann", 0))
 	})
 
-	on(t, "one who waits behind a flood is told", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+	on(t, "a job behind a flood of jobs fails in time", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
 		s.run(job("ann", 0))
 		s.settle()
 		s.set(func() { s.bootFails = always })
@@ -135,23 +135,23 @@ func TestFailingBoots(t *testing.T) {
 		}
 	})
 
-	on(t, "one who is told makes way for those behind it", func(m *machine) { m.Warm, m.MemoryBytes = 0, 10 }, func(s *scene) {
+	on(t, "a failed job unblocks the jobs behind it", func(m *machine) { m.Warm, m.MemoryBytes = 0, 10 }, func(s *scene) {
 		for _, tenant := range []pyth.UserID{"ann", "cid"} {
 			s.run(job(tenant, 0))
 			s.settle()
 		}
-		s.begin(alone(sized(job("ann", time.Hour), 6)))
+		s.begin(isolated(sized(job("ann", time.Hour), 6)))
 		s.set(func() { s.bootFails = always })
 		s.warm()
 		large, small := s.begin(sized(job("bob", 0), 6)), s.begin(sized(job("cid", 0), 1))
 		s.expectError(large, pyth.CodeUnavailable)
 		s.expect(small, pyth.StatusSucceeded)
 		if small.took != large.took {
-			s.Errorf("it was told after %v and the next ran after %v", large.took, small.took)
+			s.Errorf("the job failed after %v and the next ran after %v", large.took, small.took)
 		}
 	})
 
-	on(t, "nobody is evicted meanwhile", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 2 }, func(s *scene) {
+	on(t, "no sandbox is evicted during the backoff", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 2 }, func(s *scene) {
 		s.run(job("ann", 0))
 		s.settle()
 		s.set(func() { s.bootFails = always })
@@ -163,12 +163,12 @@ func TestFailingBoots(t *testing.T) {
 }
 
 func TestSpares(t *testing.T) {
-	// load has n jobs come in each of so many seconds, each in a sandbox of its
-	// own.
+	// load dispatches n jobs per second for the given seconds. Each job needs a
+	// separate sandbox.
 	load := func(s *scene, n, seconds int) {
 		for range seconds {
 			for range n {
-				dispatch(s.Pool, alone(job("ann", 0)))
+				dispatch(s.Pool, isolated(job("ann", 0)))
 			}
 			s.sleep(time.Second)
 		}
@@ -179,10 +179,10 @@ func TestSpares(t *testing.T) {
 	}
 
 	for _, c := range []struct{ rate, want int }{{0, 1}, {1, 3}, {2, 5}, {5, 6}} {
-		on(t, fmt.Sprintf("with %d taken a second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
+		on(t, fmt.Sprintf("at %d jobs per second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
 			s.warm()
 			load(s, c.rate, 120)
-			// Those that boot still are wanted as well.
+			// Booting sandboxes count as wanted, too.
 			if got := s.Stats(); got.Warm+got.Booting != c.want {
 				s.Errorf("got %+v", got)
 			}
@@ -191,9 +191,9 @@ func TestSpares(t *testing.T) {
 		})
 	}
 
-	on(t, "those beyond what is wanted expire", adaptive, func(s *scene) {
-		// Their jobs leave before they have booted.
-		calls := s.beginAll(5, func() *pyth.Job { return alone(job("ann", 0)) })
+	on(t, "expire if there are more than wanted", adaptive, func(s *scene) {
+		// The jobs are canceled before the sandboxes have booted.
+		calls := s.beginAll(5, func() *pyth.Job { return isolated(job("ann", 0)) })
 		for _, c := range calls {
 			c.cancel()
 		}
@@ -204,7 +204,7 @@ func TestSpares(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Idle: 5})
 	})
 
-	on(t, "one booted ahead for a job that waits for a place does not expire", func(m *machine) {
+	on(t, "do not expire while a job waits to run", func(m *machine) {
 		m.MaxRunning, m.IdleTimeout = 1, time.Second
 	}, func(s *scene) {
 		s.warm()
@@ -213,12 +213,12 @@ func TestSpares(t *testing.T) {
 		s.expectRemoved(nil)
 	})
 
-	on(t, "boot side by side while nothing runs", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+	on(t, "boot in parallel while no job runs", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
 		s.sleep(2 * bootTime)
 		s.expectStats(pool.Stats{Warm: 6})
 	})
 
-	on(t, "boot one by one while jobs run and nobody waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+	on(t, "boot one by one while jobs run and none waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
 		s.warm()
 		s.begin(job("ann", time.Hour))
 		s.warm()
@@ -233,9 +233,9 @@ func TestSpares(t *testing.T) {
 		}
 	})
 
-	on(t, "boot side by side while jobs wait for them", func(m *machine) { m.Warm, m.MaxBoots = 0, 3 }, func(s *scene) {
+	on(t, "boot in parallel while jobs wait for them", func(m *machine) { m.Warm, m.MaxBoots = 0, 3 }, func(s *scene) {
 		s.run(job("ann", 0))
-		calls := s.beginAll(4, func() *pyth.Job { return alone(job("ann", time.Minute)) })
+		calls := s.beginAll(4, func() *pyth.Job { return isolated(job("ann", time.Minute)) })
 		s.expectQueued(calls[2], bootTime)
 		s.expectQueued(calls[3], 2*bootTime)
 	})

@@ -10,14 +10,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// call is a job on its way.
+// call holds a dispatched job and its result.
 type call struct {
 	job     *pyth.Job
 	cancel  context.CancelFunc
 	done    chan struct{}
 	outcome *pyth.Outcome
 	err     error
-	// took is from its arrival to its end.
+	// took is the time from dispatch to result.
 	took time.Duration
 }
 
@@ -25,8 +25,8 @@ func job(tenant pyth.UserID, d time.Duration) *pyth.Job {
 	return &pyth.Job{Tenant: tenant, Timeout: d, Isolation: pyth.IsolationTenant}
 }
 
-// alone has the job want a sandbox to itself.
-func alone(j *pyth.Job) *pyth.Job {
+// isolated makes the job need a separate sandbox.
+func isolated(j *pyth.Job) *pyth.Job {
 	j.Isolation = pyth.IsolationExecution
 	return j
 }
@@ -36,14 +36,14 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 	return j
 }
 
-// with gives the job packages.
+// with adds packages to the job.
 func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
 	j.Layers = j.Layers.With(pyth.PythonRuntime, layer)
 	return j
 }
 
-// onOwn has the job run on a runtime of the operator's own, "" for the one that is built in.
-func onOwn(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
+// onImage makes the job run on a custom image; "" selects the built-in image.
+func onImage(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
 	j.Runtime = runtime
 	return j
 }
@@ -53,7 +53,7 @@ func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	return j
 }
 
-// dispatch gives the job to the pool and returns at once.
+// dispatch dispatches the job to the pool and returns at once.
 func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &call{job: j, cancel: cancel, done: make(chan struct{})}
@@ -67,7 +67,7 @@ func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	return c
 }
 
-// begin dispatches the job and returns when it runs or waits.
+// begin dispatches the job and returns when the job runs or is queued.
 func (s *scene) begin(j *pyth.Job) *call {
 	c := dispatch(s.Pool, j)
 	synctest.Wait()
@@ -82,7 +82,7 @@ func (s *scene) beginAll(n int, next func() *pyth.Job) []*call {
 	return calls
 }
 
-// run dispatches the job and expects that it succeeds.
+// run dispatches the job and checks that it succeeds.
 func (s *scene) run(j *pyth.Job) *call {
 	s.Helper()
 	c := s.begin(j)
@@ -90,7 +90,7 @@ func (s *scene) run(j *pyth.Job) *call {
 	return c
 }
 
-// expect waits for the call and compares its status.
+// expect waits for the call and checks its status.
 func (s *scene) expect(c *call, want pyth.Status) {
 	s.Helper()
 	<-c.done
@@ -99,7 +99,8 @@ func (s *scene) expect(c *call, want pyth.Status) {
 	}
 }
 
-// expectQueued is expect for one that succeeds after it has waited.
+// expectQueued waits for the call and checks that it succeeds. The job must have
+// waited in the queue for the given time.
 func (s *scene) expectQueued(c *call, want time.Duration) {
 	s.Helper()
 	s.expect(c, pyth.StatusSucceeded)
@@ -108,7 +109,8 @@ func (s *scene) expectQueued(c *call, want time.Duration) {
 	}
 }
 
-// expectError waits for the call, which must tell when to try again.
+// expectError waits for the call and checks its error code. The error must have a
+// retry time.
 func (s *scene) expectError(c *call, want pyth.Code) {
 	s.Helper()
 	<-c.done

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// TestClose relies on what is checked of each scene: that nothing is left.
+// TestClose relies on the check after each scene that no sandbox is left.
 func TestClose(t *testing.T) {
-	// drain closes the pool and tells how long it took.
+	// drain closes the pool and returns the time that this takes.
 	drain := func(s *scene) time.Duration {
 		started := time.Now()
 		if err := s.Close(); err != nil {
@@ -20,10 +20,10 @@ func TestClose(t *testing.T) {
 		return time.Since(started)
 	}
 
-	on(t, "answers those who wait and refuses those who come", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
+	on(t, "fails queued jobs and refuses new ones", func(m *machine) { m.MaxRunning = 1 }, func(s *scene) {
 		s.warm()
 		running := s.begin(job("ann", time.Minute))
-		waiting := []*call{s.begin(job("ann", 0)), s.begin(job("bob", 0)), s.begin(alone(job("bob", 0)))}
+		waiting := []*call{s.begin(job("ann", 0)), s.begin(job("bob", 0)), s.begin(isolated(job("bob", 0)))}
 		go drain(s)
 		synctest.Wait()
 		for _, c := range append(waiting, s.begin(job("ann", 0)), s.begin(job("", 0))) {
@@ -35,7 +35,7 @@ func TestClose(t *testing.T) {
 		s.expect(running, pyth.StatusSucceeded)
 	})
 
-	on(t, "waits for those who run", nil, func(s *scene) {
+	on(t, "waits for running jobs", nil, func(s *scene) {
 		s.warm()
 		c := s.begin(job("ann", time.Minute))
 		if took := drain(s); took != time.Minute+removeTime {
@@ -53,12 +53,12 @@ func TestClose(t *testing.T) {
 		if took := drain(s); took != 0 {
 			s.Errorf("it took %v", took)
 		}
-		if s.failuresTold != 0 {
-			s.Error("they are told as failures")
+		if s.reportedFailures != 0 {
+			s.Error("aborted boots are reported as failures")
 		}
 	})
 
-	on(t, "removes what has booted meanwhile", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+	on(t, "removes sandboxes that have just booted", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.sleep(bootTime)
 		drain(s)
 	})
@@ -66,14 +66,14 @@ func TestClose(t *testing.T) {
 	on(t, "aborts recycling", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
-		s.sleep(renewTime / 2)
+		s.sleep(recycleTime / 2)
 		if took := drain(s); took != removeTime {
 			s.Errorf("it took %v", took)
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 1})
 	})
 
-	on(t, "leaves out recycling that have not begun", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+	on(t, "skips recycling that has not begun", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
 		s.warm()
 		for range 3 {
 			s.begin(job("ann", time.Minute))
@@ -96,17 +96,17 @@ func TestClose(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 2})
 	})
 
-	on(t, "ends the rest after a boot that failed", func(m *machine) { m.bootFails = always }, func(s *scene) {
+	on(t, "ends the backoff after a failed boot", func(m *machine) { m.bootFails = always }, func(s *scene) {
 		s.sleep(time.Minute)
 		before := s.tries
 		drain(s)
 		s.sleep(time.Minute)
 		if s.tries != before {
-			s.Errorf("%d boots after it", s.tries-before)
+			s.Errorf("%d boots after the pool was closed", s.tries-before)
 		}
 	})
 
-	on(t, "does not try again what a sandbox does not take", nil, func(s *scene) {
+	on(t, "does not retry a job that a sandbox did not start", nil, func(s *scene) {
 		s.set(func() { s.runFails = always })
 		s.warm()
 		c := s.begin(job("ann", 0))
@@ -117,7 +117,7 @@ func TestClose(t *testing.T) {
 		}
 	})
 
-	on(t, "may be called again and by several", nil, func(s *scene) {
+	on(t, "may be called repeatedly and concurrently", nil, func(s *scene) {
 		s.warm()
 		s.begin(job("ann", time.Minute))
 		took := make(chan time.Duration)
@@ -129,5 +129,5 @@ func TestClose(t *testing.T) {
 		}
 	})
 
-	on(t, "of a pool that does nothing returns at once", func(m *machine) { m.Warm = 0 }, func(s *scene) { drain(s) })
+	on(t, "returns at once if the pool is empty", func(m *machine) { m.Warm = 0 }, func(s *scene) { drain(s) })
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestEviction(t *testing.T) {
-	// visit leaves an idle sandbox of each tenant.
+	// visit creates an idle sandbox for each tenant.
 	visit := func(s *scene, tenants ...pyth.UserID) {
 		for _, tenant := range tenants {
 			s.run(job(tenant, 0))
@@ -30,7 +30,8 @@ func TestEviction(t *testing.T) {
 
 	on(t, "takes one for each job that lacks one", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
-		// With the second job another is evicted; while they boot that is known.
+		// Each job evicts one sandbox. Further jobs must not evict more while the
+		// replacements boot.
 		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
 		for range 5 {
 			s.sleep(bootTime / 10)
@@ -65,7 +66,7 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// cid gets the place of the one that breaks, ann has its own.
+		// cid gets a sandbox in place of the broken one. ann already has one.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -103,7 +104,7 @@ func TestEviction(t *testing.T) {
 		s.expectRemoved(nil)
 	})
 
-	on(t, "spares the sandbox of one who waits if there is another", func(m *machine) {
+	on(t, "keeps the sandbox of a queued job if it can evict another", func(m *machine) {
 		few(m)
 		m.MemoryBytes = 10
 	}, func(s *scene) {
@@ -117,7 +118,7 @@ func TestEviction(t *testing.T) {
 		s.expectQueued(large, time.Minute-bootTime)
 	})
 
-	on(t, "takes what a tenant does not use rather than what another waits to use", func(m *machine) {
+	on(t, "prefers a sandbox for which no job waits", func(m *machine) {
 		few(m)
 		m.MaxSandboxes, m.MemoryBytes = 4, 10
 	}, func(s *scene) {
@@ -125,26 +126,26 @@ func TestEviction(t *testing.T) {
 		for _, c := range s.beginAll(2, func() *pyth.Job { return job("bob", time.Minute) }) {
 			s.expect(c, pyth.StatusSucceeded)
 		}
-		s.begin(alone(sized(job("cid", time.Minute), 6)))
+		s.begin(isolated(sized(job("cid", time.Minute), 6)))
 		s.warm()
 		large := s.begin(sized(job("ann", time.Minute), 6))
-		s.begin(alone(job("bob", 0)))
+		s.begin(isolated(job("bob", 0)))
 		s.expect(large, pyth.StatusSucceeded)
 		if s.home(large) != s.home(first) {
-			s.Error("it was ann's")
+			s.Error("ann's sandbox was evicted")
 		}
 	})
 
-	on(t, "may take a tenant's own for its isolated job", func(m *machine) {
+	on(t, "may take a tenant's sandbox for its isolated job", func(m *machine) {
 		few(m)
 		m.MaxSandboxes = 1
 	}, func(s *scene) {
 		visit(s, "ann")
-		s.expectQueued(s.begin(alone(job("ann", 0))), removeTime+bootTime)
+		s.expectQueued(s.begin(isolated(job("ann", 0))), removeTime+bootTime)
 		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 1, pool.MaxRuns: 1})
 	})
 
-	on(t, "has a job that comes meanwhile wait for another", func(m *machine) {
+	on(t, "makes the evicted tenant's next job wait for a boot", func(m *machine) {
 		few(m)
 		m.MaxSandboxes = 1
 	}, func(s *scene) {
@@ -152,26 +153,26 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// bob's goes in turn, once it is recycled.
-		s.expectQueued(own, 2*(removeTime+bootTime)+renewTime)
+		// ann's job evicts bob's sandbox after it is recycled.
+		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
 
-	on(t, "is not needed for a job without a tenant, which comes first", func(m *machine) {
+	on(t, "is not needed for a system job, which has priority", func(m *machine) {
 		few(m)
 		m.MaxSandboxes = 2
 	}, func(s *scene) {
 		visit(s, "ann")
 		s.begin(job("bob", time.Hour))
 		s.sleep(2 * bootTime)
-		s.begin(alone(job("bob", time.Hour)))
-		// That evicts ann's, and boots in its place.
-		s.begin(alone(job("bob", time.Hour)))
+		s.begin(isolated(job("bob", time.Hour)))
+		// This job evicts ann's sandbox and boots another.
+		s.begin(isolated(job("bob", time.Hour)))
 		s.expectQueued(s.begin(job("", 0)), bootTime)
 		s.settle()
 		s.expectStats(pool.Stats{Running: 2, Queued: 1, Tenants: 1})
 	})
 
-	on(t, "lets nobody starve whom others keep from a sandbox", func(m *machine) {
+	on(t, "prevents starvation by another tenant's jobs", func(m *machine) {
 		few(m)
 		m.MaxSandboxes, m.MaxRunning = 2, 2
 	}, func(s *scene) {

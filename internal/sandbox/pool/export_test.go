@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Faults returns the contradictions in the pool's state.
+// Faults checks the invariants of the pool's state and returns the violations.
 func (p *Pool) Faults() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -26,15 +26,15 @@ func (p *Pool) Faults() []string {
 			queued += len(t.queue)
 		}
 		expect(t.id == id, "tenant %q is kept as %q", t.id, id)
-		expect(len(t.queue)+t.running+t.sandboxes > 0, "tenant %q is kept for nothing", id)
+		expect(len(t.queue)+t.running+t.sandboxes > 0, "tenant %q is kept without jobs and sandboxes", id)
 		expect(t.sandboxes <= p.config.MaxPerTenant+p.config.MaxBoots, "tenant %q has grown to %d sandboxes", id, t.sandboxes)
 		expect(t.sandboxes >= len(t.ready)+len(t.recycling), "tenant %q has %d sandboxes", id, t.sandboxes)
-		expect(slices.Contains(p.queue.turn, t) == (len(t.queue) > 0), "tenant %q has %d jobs that wait for its turn", id, len(t.queue))
+		expect(slices.Contains(p.queue.turn, t) == (len(t.queue) > 0), "tenant %q has %d queued jobs and a wrong place in the turn list", id, len(t.queue))
 	}
 	for i, t := range p.queue.turn {
-		expect(p.queue.tenants[t.id] == t && !slices.Contains(p.queue.turn[:i], t), "the turn of %q is not one of a tenant", t.id)
+		expect(p.queue.tenants[t.id] == t && !slices.Contains(p.queue.turn[:i], t), "the turn list has tenant %q twice or after its removal", t.id)
 	}
-	expect(running == p.queue.running && queued == p.queue.queued, "%d jobs run and %d wait, not %d and %d", running, queued, p.queue.running, p.queue.queued)
+	expect(running == p.queue.running && queued == p.queue.queued, "%d jobs run and %d are queued; the pool counts %d and %d", running, queued, p.queue.running, p.queue.queued)
 	expect(ready == len(p.stock.idle), "%d of %d idle sandboxes have a tenant", ready, len(p.stock.idle))
 	total := len(p.stock.warm) + len(p.stock.idle) + p.stock.booting + p.stock.recycling + len(p.stock.dirty) + p.stock.removing + p.leases.idleSessions() + len(p.leases.reserved) + all
 	expect(total == p.stock.total, "%d of %d sandboxes are known", total, p.stock.total)
@@ -47,11 +47,11 @@ func (p *Pool) Faults() []string {
 			break
 		}
 		own := !t.system() && job.Isolation != pyth.IsolationExecution
-		expect(len(withRoot(p.stock.warm, rootOf(job))) == 0 || own && !p.stock.mayGrow(t), "a job of %q waits for nothing", t.id)
-		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits beside its sandbox", t.id)
+		expect(len(withRoot(p.stock.warm, rootOf(job))) == 0 || own && !p.stock.mayGrow(t), "a job of %q waits although a warm sandbox is ready", t.id)
+		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits although the tenant's sandbox is ready", t.id)
 	}
 	lacking := min(len(p.stock.unmet(p.queue.lacking())), p.config.MaxBoots)
-	// When what is removed is gone it goes on.
+	// While sandboxes are being removed, the pool waits for their places.
 	stuck := lacking > p.stock.booting && p.stock.removing == 0 && (len(p.stock.idle) > 0 || p.stock.total < p.config.MaxSandboxes)
 	expect(!stuck || p.stock.backoff.active() || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.stock.booting)
 	return faults

@@ -9,30 +9,30 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// fake is a sandbox of the machine.
+// fake simulates a sandbox of the machine.
 type fake struct {
 	machine *machine
-	// runtime is what it was booted for.
+	// runtime is the runtime or custom image that the sandbox was booted for.
 	runtime pyth.Runtime
-	// layers are the packages in it.
+	// layers are the packages of the sandbox.
 	layers pyth.Layers
 	done   chan struct{}
-	// beforeRecycled is called when a recycling is about to end.
+	// beforeRecycled is called just before a recycling ends.
 	beforeRecycled func()
 
 	jobs     []*pyth.Job
 	outcomes int
-	// session is the one that it was opened for.
+	// session is the session that the sandbox was opened for.
 	session pyth.SessionID
-	// busy is whether it runs or is recycled, stale whether it has run since it
-	// was recycled.
-	busy, stale, ended, closed bool
+	// busy is true during a run or a recycling. dirty is true from a run until the
+	// next recycling.
+	busy, dirty, ended, closed bool
 }
 
-// enter notes a use of the sandbox to which nobody is entitled.
-func (f *fake) enter(use string, stale bool) {
-	if f.busy || f.closed || f.stale != stale {
-		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, stale: %v", use, f.busy, f.closed, f.stale)
+// enter marks the sandbox busy. It reports a fault if the use is not allowed now.
+func (f *fake) enter(use string, dirty bool) {
+	if f.busy || f.closed || f.dirty != dirty {
+		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, dirty: %v", use, f.busy, f.closed, f.dirty)
 	}
 	f.busy = true
 }
@@ -48,7 +48,7 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	if f.layers != job.Layers {
 		m.fault("a job with packages %v runs in a sandbox with %v", job.Layers, f.layers)
 	}
-	if own := !f.runtime.BuiltIn(); own != (job.Runtime != "") || own && f.runtime != job.Runtime {
+	if custom := !f.runtime.BuiltIn(); custom != (job.Runtime != "") || custom && f.runtime != job.Runtime {
 		m.fault("a job for %s runs in a sandbox of %s", job.RunsOn(), f.runtime)
 	}
 	m.runs++
@@ -58,7 +58,7 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 			m.fault("a job of %q runs after one of %q, isolated: %q, %q", job.Tenant, other.Tenant, job.Isolation, other.Isolation)
 		}
 	}
-	f.stale = f.session == ""
+	f.dirty = f.session == ""
 	m.start(job)
 	if !fails {
 		f.jobs = append(f.jobs, job)
@@ -88,10 +88,10 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
 }
 
-// Open takes no time, and fails for a disk of one byte.
+// Open takes no time. It fails for a disk of one byte.
 func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	if f.session != "" || len(f.jobs) > 0 {
-		f.machine.set(func() { f.machine.fault("a session is opened in a sandbox that was used") })
+		f.machine.set(func() { f.machine.fault("a session is opened in a used sandbox") })
 	}
 	if spec.Limits.DiskBytes == 1 {
 		return errFake
@@ -103,31 +103,33 @@ func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 // Files takes as long as a recycling.
 func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	f.machine.set(func() { f.enter("a listing", false) })
-	err := wait(ctx, renewTime, f.done)
+	err := wait(ctx, recycleTime, f.done)
 	f.machine.set(func() { f.busy = false })
 	return []pyth.FileInfo{{Path: string(f.session)}}, err
 }
 
-// WriteFile takes no time, nor do the others.
+// WriteFile takes no time.
 func (f *fake) WriteFile(context.Context, string, io.Reader) (bool, error) { return true, nil }
 
-func (f *fake) ReadFile(_ context.Context, _ string, to func(int64, io.Reader) error) error {
-	return to(0, strings.NewReader(""))
+// ReadFile takes no time.
+func (f *fake) ReadFile(_ context.Context, _ string, consume func(int64, io.Reader) error) error {
+	return consume(0, strings.NewReader(""))
 }
 
+// DeleteFile takes no time. It always fails with CodeNotFound.
 func (f *fake) DeleteFile(context.Context, string) error {
-	return pyth.Errorf(pyth.CodeNotFound, "There is none.")
+	return pyth.Errorf(pyth.CodeNotFound, "The session has no such file.")
 }
 
 // Key takes as long as a recycling.
 func (f *fake) Key(ctx context.Context) ([]byte, error) {
 	f.machine.set(func() {
 		if len(f.jobs) > 0 || f.session != "" {
-			f.machine.fault("a sandbox is reserved that was used")
+			f.machine.fault("a used sandbox is reserved")
 		}
-		f.enter("the making of a key", false)
+		f.enter("a key request", false)
 	})
-	err := wait(ctx, renewTime, f.done)
+	err := wait(ctx, recycleTime, f.done)
 	f.machine.set(func() { f.busy = false })
 	return []byte("public"), err
 }
@@ -143,7 +145,7 @@ func (f *fake) Recycle(ctx context.Context) error {
 	}
 	fails := m.recycleFails != nil && m.recycleFails(m.recycled)
 	m.mu.Unlock()
-	err := wait(ctx, renewTime, f.done)
+	err := wait(ctx, recycleTime, f.done)
 	if f.beforeRecycled != nil {
 		f.beforeRecycled()
 	}
@@ -151,7 +153,7 @@ func (f *fake) Recycle(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.recycling--
-	f.busy, f.stale = false, false
+	f.busy, f.dirty = false, false
 	if fails && err == nil {
 		err = errFake
 	}
@@ -164,7 +166,7 @@ func (f *fake) Close() error {
 	m := f.machine
 	m.mu.Lock()
 	if f.busy && f.session != "" && !f.closed {
-		f.end() // The session was closed; who uses the sandbox removes it.
+		f.endLocked() // The session was closed. The sandbox's user calls Close again later.
 		m.mu.Unlock()
 		return nil
 	}
@@ -172,7 +174,7 @@ func (f *fake) Close() error {
 		m.fault("removal of a sandbox that is busy: %v, closed: %v", f.busy, f.closed)
 	}
 	f.closed = true
-	f.end()
+	f.endLocked()
 	m.mu.Unlock()
 	time.Sleep(removeTime)
 	m.mu.Lock()
@@ -182,18 +184,18 @@ func (f *fake) Close() error {
 	return nil
 }
 
-// end closes done; the machine's lock is held.
-func (f *fake) end() {
+// endLocked closes done. It needs the machine's lock.
+func (f *fake) endLocked() {
 	if !f.ended {
 		f.ended = true
 		close(f.done)
 	}
 }
 
-// die ends the sandbox by itself.
-func (f *fake) die() { f.machine.set(f.end) }
+// die simulates the crash of the sandbox.
+func (f *fake) die() { f.machine.set(f.endLocked) }
 
-// inspect notes what is wrong with the pool's state.
+// inspect records violated invariants of the pool.
 func (m *machine) inspect() {
 	p := m.pool.Load()
 	if p == nil {
@@ -204,7 +206,8 @@ func (m *machine) inspect() {
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
 	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
-	// Jobs whose sandbox did not take them wait in excess of the bounds.
+	// Jobs that their sandbox did not start return to the queue and may exceed its
+	// limit.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
 		most += m.MaxRunning

@@ -17,7 +17,7 @@ func TestPackages(t *testing.T) {
 		s.expectQueued(s.begin(with("numpy", job("ann", 0))), 0)
 	})
 
-	on(t, "may be those of a sandbox that another did not take", nil, func(s *scene) {
+	on(t, "may be in a sandbox that another job left unused", nil, func(s *scene) {
 		s.warm()
 		c := s.begin(with("numpy", job("ann", 0)))
 		c.cancel()
@@ -26,27 +26,27 @@ func TestPackages(t *testing.T) {
 		s.expectQueued(s.begin(with("numpy", job("bob", 0))), 0)
 	})
 
-	on(t, "that nobody came for go", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
+	on(t, "expire with an unused sandbox", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
 		s.warm()
 		s.begin(with("numpy", job("ann", 0))).cancel()
 		s.sleep(2 * time.Minute)
 		s.expectStats(pool.Stats{Warm: 1})
 	})
 
-	on(t, "that changed are in the next run, and the old sandbox goes", nil, func(s *scene) {
+	on(t, "are updated in the next run, and the old sandbox is removed", nil, func(s *scene) {
 		s.warm()
 		old := s.home(s.run(with("one", job("ann", 0))))
 		s.settle()
 		if s.home(s.run(with("two", job("ann", 0)))) == old {
-			s.Error("it was used again")
+			s.Error("the outdated sandbox was used again")
 		}
 		s.settle()
 		if !old.closed || s.removed[pool.Outdated] != 1 {
-			s.Errorf("it stays: %v", s.removed)
+			s.Errorf("the outdated sandbox was not removed: %v", s.removed)
 		}
 	})
 
-	on(t, "that change while a program runs end its sandbox after it", nil, func(s *scene) {
+	on(t, "remove their sandbox after the run if they change during it", nil, func(s *scene) {
 		s.warm()
 		first := s.begin(with("one", job("ann", time.Minute)))
 		s.sleep(2 * bootTime)
@@ -54,11 +54,11 @@ func TestPackages(t *testing.T) {
 		s.expect(first, pyth.StatusSucceeded)
 		s.settle()
 		if !s.home(first).closed {
-			s.Error("it stays")
+			s.Error("the outdated sandbox was not removed")
 		}
 	})
 
-	on(t, "have a spare make room where there is no other", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
+	on(t, "evict a spare if there is no other room", func(m *machine) { m.MaxSandboxes, m.MaxRunning = 1, 1 }, func(s *scene) {
 		s.warm()
 		s.run(with("numpy", job("ann", 0)))
 	})

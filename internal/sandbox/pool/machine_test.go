@@ -16,41 +16,42 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// How long things take on the machine.
+// Durations of operations on the machine.
 const (
-	bootTime   = time.Second
-	failTime   = bootTime / 2
-	renewTime  = 100 * time.Millisecond
-	removeTime = 10 * time.Millisecond
+	bootTime    = time.Second
+	failTime    = bootTime / 2
+	recycleTime = 100 * time.Millisecond
+	removeTime  = 10 * time.Millisecond
 
 	reservationTTL = 5 * time.Minute
 )
 
 var errFake = errors.New("broken pipe")
 
-// machine is a host with sandboxes that do nothing but take their time. It
-// notes whatever no pool may do, and counts what an observer is told.
+// machine simulates a host. Its sandboxes do nothing but take time. It records
+// forbidden actions of the pool as faults and counts the observer's events.
 type machine struct {
 	pool.Config
 	pool atomic.Pointer[pool.Pool]
 	mu   sync.Mutex
-	// booted is called when the pool tells of a boot, with the pool's lock held.
+	// booted is called when the pool reports a boot. The pool's lock is held.
 	booted func()
-	// fails says whether the nth boot, run or recycling fails; nil is never.
+	// bootFails, runFails and recycleFails report whether the nth operation fails.
+	// If nil, none fails.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake
-	// booting and alive are the sandboxes that there are, with those that are
-	// being removed; the rest is what runs.
+	// booting, recycling and alive count sandboxes. alive includes sandboxes that
+	// are being removed. running and memory describe the running jobs.
 	booting, mostBooting, recycling, alive int
 	running                                map[pyth.UserID]int
 	memory                                 int64
 	faults                                 []string
 
-	// What the observer was told.
-	bootsTold, failuresTold, refused int
-	ran                              []*pyth.Outcome
-	removed                          map[pool.Reason]int
+	// The fields below count or store the observer's events.
+	reportedBoots, reportedFailures, refused int
+	ran                                      []*pyth.Outcome
+	removed                                  map[pool.Reason]int
 }
 
 func newMachine() *machine {
@@ -67,7 +68,7 @@ func (m *machine) fault(format string, args ...any) {
 	m.faults = append(m.faults, fmt.Sprintf(format, args...))
 }
 
-// set changes what the machine does from now on.
+// set calls change with the machine's lock held.
 func (m *machine) set(change func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,16 +108,16 @@ func (m *machine) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.La
 
 func (m *machine) count(change int) {
 	m.alive += change
-	if m.alive > m.MaxSandboxes+1 { // One more is for the server itself.
+	if m.alive > m.MaxSandboxes+1 { // The server itself may use one more.
 		m.fault("there are %d sandboxes", m.alive)
 	}
 }
 
-// wait fails if ctx or the sandbox ends first.
+// wait waits for d. It fails if ctx or the sandbox ends first.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
-		// Timers that have expired when they are looked at, by several at once,
-		// crash Go 1.26's race detector in a bubble.
+		// In a synctest bubble, expired timers that several goroutines read crash
+		// the race detector of Go 1.26.
 		return ctx.Err()
 	}
 	select {
@@ -129,7 +130,7 @@ func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	}
 }
 
-// start and end account for a job.
+// start adds a running job to the counters and checks the limits.
 func (m *machine) start(job *pyth.Job) {
 	m.running[job.Tenant]++
 	if job.Tenant != "" {
@@ -152,6 +153,7 @@ func (m *machine) start(job *pyth.Job) {
 	}
 }
 
+// end removes a job from the counters.
 func (m *machine) end(job *pyth.Job) {
 	m.running[job.Tenant]--
 	if job.Tenant != "" {
@@ -159,7 +161,7 @@ func (m *machine) end(job *pyth.Job) {
 	}
 }
 
-// home is the sandbox in which the call's job ran.
+// home returns the sandbox in which the call's job ran, or nil.
 func (m *machine) home(c *call) *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -171,23 +173,23 @@ func (m *machine) home(c *call) *fake {
 	return nil
 }
 
-// first is the sandbox that has booted first.
+// first returns the sandbox that booted first.
 func (m *machine) first() *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.all[0]
 }
 
-// The machine is the pool's observer.
+// The following methods implement the pool's observer.
 
 func (m *machine) Booted(took time.Duration, err error) {
 	m.set(func() {
 		want := bootTime
 		if err != nil {
 			want = failTime
-			m.failuresTold++
+			m.reportedFailures++
 		} else {
-			m.bootsTold++
+			m.reportedBoots++
 		}
 		if took != want {
 			m.fault("a boot took %v", took)
@@ -204,16 +206,16 @@ func (m *machine) Refused() { m.set(func() { m.refused++ }) }
 
 func (m *machine) Removed(r pool.Reason) { m.set(func() { m.removed[r]++ }) }
 
-// check tells what is wrong once the pool is closed.
+// check returns all faults after the pool was closed.
 func (m *machine) check() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.alive != 0 {
 		m.fault("%d sandboxes are left", m.alive)
 	}
-	told, runs := 0, 0
+	removed, runs := 0, 0
 	for _, n := range m.removed {
-		told += n
+		removed += n
 	}
 	for _, f := range m.all {
 		runs += f.outcomes
@@ -221,11 +223,11 @@ func (m *machine) check() []string {
 			m.fault("a sandbox was not removed")
 		}
 	}
-	if m.bootsTold != len(m.all) || told != len(m.all) {
-		m.fault("of %d sandboxes %d are told as booted and %d as removed", len(m.all), m.bootsTold, told)
+	if m.reportedBoots != len(m.all) || removed != len(m.all) {
+		m.fault("of %d sandboxes %d are reported as booted and %d as removed", len(m.all), m.reportedBoots, removed)
 	}
 	if len(m.ran) != runs {
-		m.fault("%d of %d runs are told", len(m.ran), runs)
+		m.fault("%d of %d runs are reported", len(m.ran), runs)
 	}
 	if s := m.pool.Load().Stats(); s != (pool.Stats{}) {
 		m.fault("a closed pool has %+v", s)
@@ -233,15 +235,15 @@ func (m *machine) check() []string {
 	return m.faults
 }
 
-// scene is a test with a pool on a machine.
+// scene holds a test with a pool on a machine.
 type scene struct {
 	*testing.T
 	*machine
 	*pool.Pool
 }
 
-// on runs the body with a pool on a machine that setup has changed, closes the
-// pool and checks that nothing is left, with no goroutine.
+// on runs the subtest body with a pool on a machine that setup configures. Then it
+// closes the pool and checks that no sandbox and no goroutine is left.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -264,17 +266,17 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	})
 }
 
-// sleep lets time pass, and then all happen that happens at that time.
+// sleep waits for d and then for all events that are due.
 func (s *scene) sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// warm waits until spares have booted.
+// warm waits until the spare sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
-// settle waits until what has ended is recycled or removed, which is less than
-// a boot takes.
+// settle waits until used sandboxes are recycled or removed. This takes less time
+// than a boot.
 func (s *scene) settle() { s.sleep(bootTime / 2) }
 
 func (s *scene) expectStats(want pool.Stats) {
@@ -285,7 +287,7 @@ func (s *scene) expectStats(want pool.Stats) {
 	}
 }
 
-// expectRemoved compares with all removals so far.
+// expectRemoved checks the number of removals so far, by reason.
 func (s *scene) expectRemoved(want map[pool.Reason]int) {
 	s.Helper()
 	s.mu.Lock()

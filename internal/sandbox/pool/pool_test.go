@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// writer is called for each line of a log.
+// writer calls the function for each line of a log.
 type writer func()
 
 func (w writer) Write(line []byte) (int, error) {
@@ -18,7 +18,7 @@ func (w writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestJob is the way of one job, whoever's it is.
+// TestJob tests how the pool runs single jobs, independent of their tenants.
 func TestJob(t *testing.T) {
 	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
 		s.warm()
@@ -40,7 +40,7 @@ func TestJob(t *testing.T) {
 
 	on(t, "stats count what there is", func(m *machine) { m.MaxRunning, m.Warm = 3, 0 }, func(s *scene) {
 		s.begin(sized(job("ann", 2*time.Second), 5))
-		s.begin(alone(sized(job("ann", time.Hour), 7)))
+		s.begin(isolated(sized(job("ann", time.Hour), 7)))
 		s.begin(sized(job("bob", time.Hour), 11))
 		s.expectStats(pool.Stats{Booting: 2, Queued: 3, Tenants: 2})
 		s.sleep(bootTime)
@@ -51,7 +51,7 @@ func TestJob(t *testing.T) {
 		s.expectStats(pool.Stats{Idle: 1, Running: 2, Tenants: 2, ReservedBytes: 18})
 	})
 
-	on(t, "a job that its sandbox does not take is tried in another", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+	on(t, "a job that its sandbox did not start is retried in another", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.warm()
 		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
 		s.expectQueued(s.begin(job("ann", 0)), 0)
@@ -59,7 +59,7 @@ func TestJob(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
 	})
 
-	on(t, "a job that three sandboxes do not take is refused", nil, func(s *scene) {
+	on(t, "a job that three sandboxes did not start fails", nil, func(s *scene) {
 		s.set(func() { s.runFails = func(n int) bool { return n <= 3 } })
 		s.expectError(s.begin(job("ann", 0)), pyth.CodeUnavailable)
 		s.settle()
@@ -67,7 +67,7 @@ func TestJob(t *testing.T) {
 		s.run(job("ann", 0))
 	})
 
-	on(t, "a job whose secrets must not be given out is not tried again", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+	on(t, "a job is not retried if the use of its secrets cannot be recorded", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.warm()
 		unrecorded := job("ann", time.Second)
 		unrecorded.Secrets.Recorded = func() error { return pyth.Errorf(pyth.CodeUnavailable, "") }
@@ -79,12 +79,12 @@ func TestJob(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
 	})
 
-	on(t, "a job that its sandbox did not take comes first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {
+	on(t, "a retried job runs first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {
 		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
 		first := s.begin(job("ann", time.Minute))
 		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
 		s.expect(first, pyth.StatusSucceeded)
-		// At most one takes its place while it returns.
+		// At most one other job may run before the retried job is queued again.
 		for _, c := range others {
 			s.expect(c, pyth.StatusSucceeded)
 		}
@@ -93,10 +93,10 @@ func TestJob(t *testing.T) {
 		}
 	})
 
-	on(t, "a job that its sandbox did not take needs no room", func(m *machine) {
+	on(t, "a retried job needs no room in the queue", func(m *machine) {
 		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
 		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			// Another takes its place before it is back.
+			// Another job takes the place before the retried job is queued again.
 			dispatch(m.pool.Load(), job("bob", time.Minute))
 			time.Sleep(time.Millisecond)
 		}), nil))
@@ -110,7 +110,7 @@ func TestJob(t *testing.T) {
 		}
 	})
 
-	on(t, "jobs without a tenant need no room", func(m *machine) {
+	on(t, "system jobs need no room in the queue", func(m *machine) {
 		m.MaxRunning, m.MaxPerTenant, m.MaxQueued, m.MaxQueuedPerTenant, m.MemoryBytes = 1, 1, 0, 0, 1
 	}, func(s *scene) {
 		s.begin(sized(job("ann", time.Hour), 1))
@@ -129,7 +129,7 @@ func TestJob(t *testing.T) {
 }
 
 func TestCanceledJob(t *testing.T) {
-	on(t, "one that waits leaves its place to others", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 1 }, func(s *scene) {
+	on(t, "frees its place in the queue", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 1 }, func(s *scene) {
 		s.warm()
 		s.begin(job("ann", time.Minute))
 		c := s.begin(job("bob", time.Hour))
@@ -138,11 +138,11 @@ func TestCanceledJob(t *testing.T) {
 		s.expect(c, pyth.StatusCanceled)
 		s.run(job("cid", 0))
 		if s.home(c) != nil {
-			s.Error("it ran")
+			s.Error("the canceled job ran")
 		}
 	})
 
-	on(t, "one that waits lets those behind it go ahead", func(m *machine) { m.MemoryBytes = 10 }, func(s *scene) {
+	on(t, "unblocks the jobs behind it", func(m *machine) { m.MemoryBytes = 10 }, func(s *scene) {
 		s.warm()
 		s.begin(sized(job("ann", time.Hour), 6))
 		large := s.begin(sized(job("ann", time.Hour), 6))
@@ -153,7 +153,7 @@ func TestCanceledJob(t *testing.T) {
 		s.expectQueued(small, large.took)
 	})
 
-	on(t, "one whose sandbox boots leaves it to others", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+	on(t, "leaves its booting sandbox to others", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		c := s.begin(job("ann", 0))
 		s.sleep(bootTime / 2)
 		c.cancel()
@@ -163,26 +163,26 @@ func TestCanceledJob(t *testing.T) {
 		s.expectQueued(s.begin(job("bob", 0)), 0)
 	})
 
-	on(t, "one that just got a warm sandbox leaves it to any other", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
+	on(t, "leaves a just assigned warm sandbox to others", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
 		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
-		// The pool is about to assign the sandbox, and will before the call can
-		// leave the queue.
+		// Cancel the job just before the pool assigns the sandbox. The job cannot
+		// leave the queue in time.
 		s.set(func() { s.booted = c.cancel })
 		s.expect(c, pyth.StatusCanceled)
 		s.expectQueued(next, bootTime)
 		if s.home(next) != s.first() {
-			s.Error("it got another")
+			s.Error("the next job got another sandbox")
 		}
 	})
 
-	on(t, "one that runs is stopped and its sandbox stays", nil, func(s *scene) {
+	on(t, "is stopped while it runs, and its sandbox is kept", nil, func(s *scene) {
 		s.warm()
 		c := s.begin(job("ann", time.Hour))
 		c.cancel()
 		s.expect(c, pyth.StatusCanceled)
 		s.settle()
 		if next := s.run(job("ann", 0)); s.home(next) != s.home(c) {
-			s.Error("the next ran elsewhere")
+			s.Error("the next job ran in another sandbox")
 		}
 	})
 }
@@ -206,14 +206,14 @@ func TestSandboxThatDies(t *testing.T) {
 		}, pool.Stats{Warm: 1}},
 		{"while it is recycled is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
-			s.sleep(renewTime / 2)
+			s.sleep(recycleTime / 2)
 			s.home(c).die()
 		}, pool.Stats{Warm: 1}},
 		{"when it has just been recycled is removed", func(s *scene) {
 			f := s.first()
 			f.beforeRecycled = func() {
 				f.die()
-				// Time for the pool to see it before it hears of the recycling.
+				// The pool must notice the crash before the end of the recycling.
 				time.Sleep(time.Millisecond)
 			}
 			s.run(job("ann", 0))
@@ -229,7 +229,7 @@ func TestSandboxThatDies(t *testing.T) {
 		})
 	}
 
-	on(t, "has a job that waits for it boot another", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
+	on(t, "is replaced by a boot if a job waits for it", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
 		c := s.run(job("ann", 0))
 		next := s.begin(job("ann", 0))
 		s.home(c).die()

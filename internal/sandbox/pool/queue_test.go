@@ -15,7 +15,7 @@ func TestBounds(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)
-		// jobs are the tenants of jobs that come before one of ann's.
+		// jobs names the tenants of earlier jobs; then a job of ann arrives.
 		jobs, refused string
 	}{
 		{"a job is refused when the queue is full", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 2 }, "bob bob cid", server},
@@ -25,9 +25,9 @@ func TestBounds(t *testing.T) {
 		{"a tenant's job is refused when its queue is full", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "ann ann", user},
 		{"a tenant's job waits when its queue is not full", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "ann bob", ""},
 		{"a tenant's job is refused when it may not wait", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 0 }, "ann", user},
-		{"a tenant whose queue is full is told so even if all are", func(m *machine) { m.MaxRunning, m.MaxQueued, m.MaxQueuedPerTenant = 1, 1, 1 }, "bob ann", user},
+		{"a full tenant queue is reported before a full server queue", func(m *machine) { m.MaxRunning, m.MaxQueued, m.MaxQueuedPerTenant = 1, 1, 1 }, "bob ann", user},
 		{"a tenant is not refused for another's jobs", func(m *machine) { m.MaxPerTenant, m.MaxQueuedPerTenant = 1, 1 }, "bob bob", ""},
-		{"a job runs though others wait that may not run", func(m *machine) { m.MaxPerTenant, m.MaxQueued = 1, 2 }, "bob bob bob", ""},
+		{"a job runs while others wait for their tenant's limit", func(m *machine) { m.MaxPerTenant, m.MaxQueued = 1, 2 }, "bob bob bob", ""},
 	} {
 		for _, cold := range []bool{false, true} {
 			on(t, fmt.Sprintf("%s, cold: %v", c.name, cold), func(m *machine) {
@@ -53,10 +53,10 @@ func TestBounds(t *testing.T) {
 				}
 				s.expectError(last, code)
 				if last.err != nil && !strings.Contains(last.err.Error(), c.refused) {
-					s.Errorf("it is told %q", last.err)
+					s.Errorf("the error is %q", last.err)
 				}
 				if s.refused != 1 {
-					s.Errorf("%d are told as refused", s.refused)
+					s.Errorf("%d jobs are reported as refused", s.refused)
 				}
 			})
 		}
@@ -93,7 +93,7 @@ func TestFairness(t *testing.T) {
 	}
 
 	for _, running := range []int{1, 2, 8} {
-		on(t, fmt.Sprintf("with %d at once a flood delays others by the job before and one in turn", running), flood(running), func(s *scene) {
+		on(t, fmt.Sprintf("with %d running jobs a flood delays other tenants by two jobs at most", running), flood(running), func(s *scene) {
 			s.warm()
 			s.beginAll(1000, func() *pyth.Job { return job("ann", run) })
 			for range 5 {
@@ -121,7 +121,7 @@ func TestFairness(t *testing.T) {
 		for range 8 {
 			order = append(order, <-ended)
 		}
-		// ann's first ran at once, so that hers come first among those who wait.
+		// ann's first job ran at once. So ann is first in the turn list.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
 			s.Errorf("they ran in the order %s", got)
 		}
@@ -137,11 +137,11 @@ func TestFairness(t *testing.T) {
 		}
 	})
 
-	on(t, "one who must wait for a boot does not wait for jobs of those who need not", flood(2), func(s *scene) {
+	on(t, "a job that waits for a boot does not wait for other tenants' jobs", flood(2), func(s *scene) {
 		s.warm()
 		s.beginAll(1000, func() *pyth.Job { return job("ann", 10*time.Millisecond) })
 		for range 10 {
-			other := s.begin(alone(job("bob", 0)))
+			other := s.begin(isolated(job("bob", 0)))
 			s.expect(other, pyth.StatusSucceeded)
 			if other.took > 3*bootTime {
 				s.Errorf("it took %v", other.took)
@@ -153,7 +153,7 @@ func TestFairness(t *testing.T) {
 func TestMemory(t *testing.T) {
 	limit := func(m *machine) { m.MemoryBytes, m.Warm = 10, 4 }
 
-	on(t, "jobs run side by side as long as all fit", limit, func(s *scene) {
+	on(t, "jobs run in parallel as long as their memory fits", limit, func(s *scene) {
 		s.warm()
 		calls := s.beginAll(4, func() *pyth.Job { return sized(job("ann", time.Minute), 5) })
 		if got := s.Stats(); got.Running != 2 || got.ReservedBytes != 10 {
@@ -164,7 +164,7 @@ func TestMemory(t *testing.T) {
 		}
 	})
 
-	on(t, "a job larger than all of it runs alone", limit, func(s *scene) {
+	on(t, "a job larger than the limit runs alone", limit, func(s *scene) {
 		s.warm()
 		small := s.begin(sized(job("ann", time.Minute), 1))
 		large := s.begin(sized(job("bob", time.Minute), 100))
@@ -190,7 +190,7 @@ func TestMemory(t *testing.T) {
 		}
 	})
 
-	on(t, "a system job runs beside any", limit, func(s *scene) {
+	on(t, "a system job ignores the memory limit", limit, func(s *scene) {
 		s.warm()
 		s.begin(sized(job("ann", time.Minute), 10))
 		s.expectQueued(s.begin(sized(job("", 0), 10)), 0)

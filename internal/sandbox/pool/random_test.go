@@ -12,28 +12,28 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// arrival is a job that comes some time after the one before, and what happens
-// with it.
+// arrival describes one job of a plan.
 type arrival struct {
+	// After is the time since the previous arrival.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
 	Isolated, Node             bool
 	Memory                     int64
-	// Layers are the packages that its tenant has now, "" for none.
+	// Layers are the current packages of the tenant; "" means none.
 	Layers pyth.LayerID
-	// Runtime is one of the operator's own, which has no packages, or "".
+	// Runtime names a custom image, which has no packages; "" means built-in.
 	Runtime pyth.Runtime
-	// Kills is whether the sandbox that was booted last dies when it comes.
+	// Kills makes the newest sandbox crash when the job arrives.
 	Kills bool
 }
 
-// plan is all that happens to a pool.
+// plan holds a configuration of the pool and the events of a test.
 type plan struct {
 	Warm, WarmNode, MaxWarm, MaxBoots, MaxSandboxes, MaxRunning, MaxPerTenant int
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// Which boots, runs and recycling fail, again and again.
+	// The patterns of failing operations repeat.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool
@@ -42,10 +42,10 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// All take a multiple of what the machine takes, so that much coincides.
+	// All durations derive from those of the machine, so that events coincide.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
-			0, removeTime, renewTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
+			0, removeTime, recycleTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
 		}).Draw(t, name)
 	}
 	p := plan{
@@ -68,7 +68,7 @@ func plans(t *rapid.T) plan {
 	return p
 }
 
-// machine is the one on which the plan happens.
+// machine returns a machine that is configured as planned.
 func (p *plan) machine() *machine {
 	m := newMachine()
 	c := &m.Config
@@ -86,8 +86,8 @@ func (p *plan) machine() *machine {
 	return m
 }
 
-// follow has the plan happen and returns what was wrong.
-func (p *plan) follow() []string {
+// execute runs the plan and returns all faults.
+func (p *plan) execute() []string {
 	m := p.machine()
 	pool := pool.New(m.Config)
 	m.pool.Store(pool)
@@ -98,13 +98,13 @@ func (p *plan) follow() []string {
 		m.inspect()
 		j := sized(job(a.Tenant, a.Runs), a.Memory)
 		if a.Isolated {
-			alone(j)
+			isolated(j)
 		}
 		if a.Tenant != "" {
 			if a.Runtime == "" {
 				j = with(a.Layers, j)
 			}
-			j = onOwn(a.Runtime, j)
+			j = onImage(a.Runtime, j)
 		}
 		if a.Node {
 			in(pyth.JavaScript, j)
@@ -134,19 +134,19 @@ func (p *plan) follow() []string {
 		case code == pyth.CodeOverloaded, code == pyth.CodeTooManyExecutions:
 			refused++
 		case code != "" && code != pyth.CodeUnavailable && code != pyth.CodeDraining:
-			m.fault("a job is told %v", c.err)
+			m.fault("a job failed with %v", c.err)
 		}
 	}
 	if refused != m.refused {
-		m.fault("%d jobs were refused, %d are told", refused, m.refused)
+		m.fault("%d jobs were refused, %d are reported", refused, m.refused)
 	}
 	return m.check()
 }
 
-// settle waits until nothing more happens by itself.
+// settle waits until all jobs have ended and the pool is idle.
 func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	for _, c := range calls {
-		// All that comes takes less than this, one after the other.
+		// All jobs of a plan take less time than this in sequence.
 		forever := time.NewTimer(3 * time.Hour)
 		select {
 		case <-c.done:
@@ -172,7 +172,7 @@ func TestWhateverHappensTheBoundsHoldAndNothingIsLeft(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := rapid.Custom(plans).Draw(rt, "plan")
 		var faults []string
-		synctest.Test(t, func(*testing.T) { faults = p.follow() })
+		synctest.Test(t, func(*testing.T) { faults = p.execute() })
 		if len(faults) > 0 {
 			rt.Fatal(fmt.Sprint(faults))
 		}

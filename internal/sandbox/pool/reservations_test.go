@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// reserve reserves a sandbox for ann and expects that it succeeds.
+// reserve reserves a sandbox for ann and checks that this succeeds.
 func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()
@@ -26,7 +26,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 }
 
-// sealed has the job run in reservation r.
+// sealed makes the job run in reservation r.
 func sealed(j *pyth.Job) *pyth.Job {
 	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j
@@ -47,7 +47,7 @@ func TestReservation(t *testing.T) {
 		other := s.run(job("ann", 0))
 		c := s.run(sealed(job("ann", time.Minute)))
 		if s.home(c) != s.first() || s.home(other) == s.home(c) {
-			t.Error("it did not run in its own sandbox, or another did")
+			t.Error("the job did not run in its reservation, or another job did")
 		}
 		s.expectNotReserved("ann")
 		s.sleep(bootTime)
@@ -74,7 +74,7 @@ func TestReservation(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
 	})
 
-	on(t, "is refused beyond the tenant's bound, and beyond that of sessions", nil, func(s *scene) {
+	on(t, "is refused beyond the limits of the tenant and of sessions", nil, func(s *scene) {
 		s.reserve("r")
 		s.reserve("q")
 		if _, err := s.Reserve(s.Context(), "ann", pyth.Layers{}, "p"); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
@@ -91,7 +91,7 @@ func TestReservation(t *testing.T) {
 		s.reserve("p")
 	})
 
-	on(t, "of many at once are no more than the bound", nil, func(s *scene) {
+	on(t, "respects the limit under concurrent requests", nil, func(s *scene) {
 		results := make(chan error)
 		for _, id := range []pyth.ReservationID{"a", "b", "c", "d"} {
 			go func() {
@@ -108,7 +108,7 @@ func TestReservation(t *testing.T) {
 		}
 	})
 
-	on(t, "that is given up while it is made leaves nothing", nil, func(s *scene) {
+	on(t, "that is canceled during its creation leaves nothing", nil, func(s *scene) {
 		s.warm()
 		ctx, cancel := context.WithCancel(s.Context())
 		failed := make(chan error)
@@ -119,7 +119,7 @@ func TestReservation(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if err := <-failed; err == nil {
-			t.Error("it is reserved")
+			t.Error("the canceled reservation succeeded")
 		}
 		s.sleep(bootTime)
 		s.expectStats(pool.Stats{Warm: 1})
@@ -136,7 +136,7 @@ func TestReservation(t *testing.T) {
 		s.expectNotReserved("ann")
 	})
 
-	on(t, "whose sandbox does not take the job is no more, and no other takes it", nil, func(s *scene) {
+	on(t, "whose sandbox does not start the job is gone, and the job is not retried", nil, func(s *scene) {
 		s.reserve("r")
 		s.set(func() { s.runFails = func(int) bool { return true } })
 		if _, err := s.Dispatch(s.Context(), sealed(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable || s.runs != 1 {
@@ -146,11 +146,11 @@ func TestReservation(t *testing.T) {
 		s.expectNotReserved("ann")
 	})
 
-	on(t, "that is left just when it is its turn is nobody's", nil, func(s *scene) {
+	on(t, "is removed if its job is canceled at its turn", nil, func(s *scene) {
 		s.warm()
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
-		for range 20 { // One of two that are ready is chosen by chance.
+		for range 20 { // The pool's select chooses randomly among ready channels.
 			s.reserve("r")
 			if o, err := s.Dispatch(canceled, sealed(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)

@@ -12,7 +12,7 @@ func TestRuntimes(t *testing.T) {
 	both := func(m *machine) { m.Warm, m.WarmNode = 1, 1 }
 	javascript := func(tenant pyth.UserID, d time.Duration) *pyth.Job { return in(pyth.JavaScript, job(tenant, d)) }
 
-	on(t, "have spares of their own", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
+	on(t, "have separate spares", func(m *machine) { m.Warm, m.WarmNode = 2, 1 }, func(s *scene) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 3})
 		if got := s.bootedFor(); got[pyth.PythonRuntime] != 2 || got[pyth.NodeRuntime] != 1 {
@@ -25,7 +25,7 @@ func TestRuntimes(t *testing.T) {
 		for language, want := range map[pyth.Language]pyth.Runtime{
 			pyth.Python: pyth.PythonRuntime, pyth.JavaScript: pyth.NodeRuntime, pyth.TypeScript: pyth.NodeRuntime,
 		} {
-			c := s.run(alone(in(language, job("ann", 0))))
+			c := s.run(isolated(in(language, job("ann", 0))))
 			if got := s.home(c).runtime; got != want {
 				s.Errorf("%s ran in a sandbox for %s", language, got)
 			}
@@ -52,7 +52,7 @@ func TestRuntimes(t *testing.T) {
 		if python == node {
 			s.Error("both ran in one")
 		}
-		// Not the one that was used last, but the one that suits.
+		// Each job uses the matching sandbox, not the last used one.
 		if s.home(s.run(job("ann", 0))) != python || s.home(s.run(javascript("ann", 0))) != node {
 			s.Error("they were mixed up")
 		}
@@ -70,10 +70,10 @@ func TestRuntimes(t *testing.T) {
 		}
 	})
 
-	on(t, "get more spares as their own jobs come", func(m *machine) { m.Warm, m.WarmNode, m.MaxWarm, m.MaxPerTenant = 1, 1, 4, 1 }, func(s *scene) {
+	on(t, "get more spares as their jobs arrive", func(m *machine) { m.Warm, m.WarmNode, m.MaxWarm, m.MaxPerTenant = 1, 1, 4, 1 }, func(s *scene) {
 		s.warm()
 		for range 30 {
-			s.run(alone(javascript("ann", 0)))
+			s.run(isolated(javascript("ann", 0)))
 			s.sleep(bootTime)
 		}
 		s.warm()
@@ -89,7 +89,7 @@ func TestRuntimes(t *testing.T) {
 	})
 }
 
-// bootedFor is how many sandboxes have booted for each runtime.
+// bootedFor returns the number of booted sandboxes by runtime.
 func (m *machine) bootedFor() map[pyth.Runtime]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// open opens a session and expects that it does.
+// open opens a session and checks that this succeeds.
 func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	s.Helper()
 	if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: id, Tenant: tenant}); err != nil {
@@ -18,13 +18,13 @@ func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	}
 }
 
-// within has the job run in session a.
+// within makes the job run in session a.
 func within(j *pyth.Job) *pyth.Job {
 	j.Session = "a"
 	return j
 }
 
-// expectGone checks that session a is no more.
+// expectGone checks that session a does not exist.
 func (s *scene) expectGone() {
 	s.Helper()
 	if _, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
@@ -42,7 +42,7 @@ func TestSession(t *testing.T) {
 		other := s.run(job("ann", 0))
 		first, second := s.run(within(job("ann", 0))), s.run(within(job("ann", time.Minute)))
 		if home := s.home(first); home != s.home(second) || home == s.home(other) {
-			t.Error("it did not run in its own sandbox, or others did")
+			t.Error("the job did not run in its session, or another job did")
 		}
 		s.sleep(2 * s.IdleTimeout)
 		if _, err := s.SessionFiles(s.Context(), "a"); err != nil {
@@ -116,7 +116,7 @@ func TestSession(t *testing.T) {
 			end(s, s.home(c))
 			s.expect(c, pyth.StatusKilled)
 			if !c.outcome.SessionEnded {
-				t.Error("it is not told that the session has ended")
+				t.Error("the outcome does not report the end of the session")
 			}
 			s.expectGone()
 		})
@@ -147,13 +147,13 @@ func TestSession(t *testing.T) {
 		s.run(within(job("ann", 0)))
 	})
 
-	on(t, "that is left just when it is its turn stays what it was", nil, func(s *scene) {
+	on(t, "is unchanged if its job is canceled at its turn", nil, func(s *scene) {
 		s.warm()
 		s.open("ann", "a")
 		s.sleep(bootTime)
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
-		for range 100 { // One of two that are ready is chosen by chance.
+		for range 100 { // The pool's select chooses randomly among ready channels.
 			if o, err := s.Dispatch(canceled, within(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}
@@ -162,7 +162,7 @@ func TestSession(t *testing.T) {
 		s.run(within(job("ann", 0)))
 	})
 
-	on(t, "whose sandbox does not take a job ends", nil, func(s *scene) {
+	on(t, "ends if its sandbox does not start a job", nil, func(s *scene) {
 		s.open("ann", "a")
 		s.set(func() { s.runFails = func(int) bool { return true } })
 		outcome, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil)

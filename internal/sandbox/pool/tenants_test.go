@@ -9,7 +9,7 @@ import (
 )
 
 func TestSandboxOfTenant(t *testing.T) {
-	on(t, "serves the tenant's next job and nobody else's", nil, func(s *scene) {
+	on(t, "runs the tenant's next job and no other tenant's", nil, func(s *scene) {
 		s.warm()
 		first := s.run(job("ann", 0))
 		s.settle()
@@ -32,14 +32,14 @@ func TestSandboxOfTenant(t *testing.T) {
 		}
 	})
 
-	on(t, "is waited for while it is recycled rather than that another boots", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+	on(t, "delays a job during recycling, and no other boots", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		s.run(job("ann", 0))
-		s.expectQueued(s.begin(job("ann", 0)), renewTime)
+		s.expectQueued(s.begin(job("ann", 0)), recycleTime)
 		s.settle()
 		s.expectStats(pool.Stats{Idle: 1, Tenants: 1})
 	})
 
-	on(t, "is not waited for while it is recycled when a warm one is ready", nil, func(s *scene) {
+	on(t, "does not delay a job during recycling if a warm one is ready", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
@@ -47,19 +47,20 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.expectQueued(s.begin(job("ann", 0)), 0)
 	})
 
-	on(t, "is recycled in turn, first those for which a job waits", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
+	on(t, "is recycled first if a job waits for it", func(m *machine) { m.Warm, m.MaxBoots = 3, 1 }, func(s *scene) {
 		s.warm()
 		s.set(func() { s.bootFails = always })
 		for i, tenant := range []pyth.UserID{"ann", "ann", "bob"} {
 			s.begin(job(tenant, time.Minute+time.Duration(i)))
 		}
-		s.sleep(time.Minute + renewTime/2)
+		s.sleep(time.Minute + recycleTime/2)
 		s.expectStats(pool.Stats{Recycling: 3, Tenants: 2})
-		// One of ann's is being recycled, the other came earlier than bob's.
-		s.expectQueued(s.begin(job("bob", 0)), renewTime/2+renewTime)
+		// One sandbox of ann is being recycled. The other is ahead of bob's, but
+		// bob's has a waiting job.
+		s.expectQueued(s.begin(job("bob", 0)), recycleTime/2+recycleTime)
 	})
 
-	on(t, "is not one of ever more when the tenant asks for more than can be recycled", func(m *machine) {
+	on(t, "does not multiply when jobs arrive faster than recycling", func(m *machine) {
 		m.Warm, m.MaxBoots, m.MaxPerTenant = 2, 1, 1
 	}, func(s *scene) {
 		s.warm()
@@ -76,7 +77,7 @@ func TestSandboxOfTenant(t *testing.T) {
 	on(t, "is removed when the tenant has no job for a while", func(m *machine) { m.IdleTimeout = time.Minute }, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
-		s.sleep(renewTime + time.Minute - 1)
+		s.sleep(recycleTime + time.Minute - 1)
 		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 		s.sleep(1)
 		s.expectStats(pool.Stats{Warm: 1})
@@ -122,9 +123,9 @@ func TestIsolatedJob(t *testing.T) {
 		own := s.run(job("ann", 0))
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
-		isolated := s.begin(alone(job("ann", time.Minute)))
+		c := s.begin(isolated(job("ann", time.Minute)))
 		s.expectStats(pool.Stats{Booting: 1, Idle: 1, Running: 1, Tenants: 1})
-		s.expectQueued(isolated, 0)
+		s.expectQueued(c, 0)
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
@@ -134,27 +135,27 @@ func TestIsolatedJob(t *testing.T) {
 	})
 
 	on(t, "leaves nothing of a tenant who has no other", nil, func(s *scene) {
-		s.run(alone(job("ann", 0)))
+		s.run(isolated(job("ann", 0)))
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 1})
 	})
 
 	on(t, "does not wait for the tenant's sandboxes", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		s.run(job("ann", 0))
-		s.expectQueued(s.begin(alone(job("ann", 0))), bootTime)
+		s.expectQueued(s.begin(isolated(job("ann", 0))), bootTime)
 	})
 
 	on(t, "counts for the tenant's bound", func(m *machine) { m.MaxPerTenant, m.Warm = 1, 2 }, func(s *scene) {
 		s.warm()
-		s.begin(alone(job("ann", time.Minute)))
+		s.begin(isolated(job("ann", time.Minute)))
 		s.expectQueued(s.begin(job("ann", 0)), time.Minute)
 	})
 
 	on(t, "does not hold up others of its tenant for longer than a boot", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		s.run(job("ann", 0))
 		s.settle()
-		isolated, other := s.begin(alone(job("ann", time.Hour))), s.begin(job("ann", 0))
+		separate, other := s.begin(isolated(job("ann", time.Hour))), s.begin(job("ann", 0))
 		s.expectQueued(other, bootTime)
-		s.expect(isolated, pyth.StatusSucceeded)
+		s.expect(separate, pyth.StatusSucceeded)
 	})
 }

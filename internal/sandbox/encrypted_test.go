@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-func lockedJob() *pyth.Job {
+func encryptedJob() *pyth.Job {
 	return &pyth.Job{
 		Language: pyth.Python,
 		Encrypted: &pyth.EncryptedJob{
@@ -69,7 +69,7 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 		"by a sealed password": {func(l *pyth.EncryptedJob) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			job := lockedJob()
+			job := encryptedJob()
 			c.change(job.Encrypted)
 			payload, err := json.Marshal(c.header)
 			if err != nil {
@@ -97,7 +97,7 @@ func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
 	}
 	defer writer.Close()
 	_ = reader.Close()
-	s, job := &Sandbox{conn: protocol.NewConn(writer)}, lockedJob()
+	s, job := &Sandbox{conn: protocol.NewConn(writer)}, encryptedJob()
 	if err := s.send(job); err == nil || string(job.Encrypted.Password) != "password" {
 		t.Errorf("%v; the password is %q", err, job.Encrypted.Password)
 	}
@@ -109,9 +109,9 @@ func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
 		job  *pyth.Job
 		want pyth.Status
 	}{
-		"an encrypted one":               {lockedJob(), pyth.StatusFailed},
+		"an encrypted one":               {encryptedJob(), pyth.StatusFailed},
 		"one that is not encrypted":      {&pyth.Job{}, pyth.StatusSucceeded},
-		"an encrypted one, in a session": {&pyth.Job{Session: "a", Encrypted: lockedJob().Encrypted}, pyth.StatusFailed},
+		"an encrypted one, in a session": {&pyth.Job{Session: "a", Encrypted: encryptedJob().Encrypted}, pyth.StatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{sandbox: scripted(wire, io.Discard), outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
