@@ -97,7 +97,7 @@ func New(config Config) (*Launcher, error) {
 	for name, r := range config.Runtimes {
 		image, err := filepath.Abs(r.Image)
 		if err == nil {
-			err = writeBundle(l.runtimeBundle(name), image, nil)
+			err = writeBundle(l.imageBundle(name), image, nil)
 		}
 		if err != nil {
 			return nil, err
@@ -158,7 +158,7 @@ func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers
 		if _, ok := l.config.Runtimes[runtime]; !ok || layers != (pyth.Layers{}) {
 			return "", fmt.Errorf("sandbox: no custom image %q with these packages", runtime)
 		}
-		return l.runtimeBundle(runtime), nil
+		return l.imageBundle(runtime), nil
 	}
 	if layers == (pyth.Layers{}) {
 		return l.bundle, nil
@@ -177,8 +177,8 @@ func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers
 	return dir, nil
 }
 
-// runtimeBundle returns the bundle directory of a custom image.
-func (l *Launcher) runtimeBundle(name pyth.Runtime) string {
+// imageBundle returns the bundle directory of a custom image.
+func (l *Launcher) imageBundle(name pyth.Runtime) string {
 	return filepath.Join(l.config.StateDir, "runtimes", string(name))
 }
 

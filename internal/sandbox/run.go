@@ -107,7 +107,7 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
 			// Kill at once: the guest would interrupt the interpreter first, and
-			// the interpreter could allocate memory meanwhile.
+			// the interpreter could allocate more memory until it stops.
 			_ = r.sandbox.Close()
 		}
 	}

@@ -163,8 +163,8 @@ func (g *v2Group) SetWeight(weight int) { _ = write(g.dir, "cpu.weight", strconv
 func (g *v2Group) Memory() int64     { return g.memory.int() }
 func (g *v2Group) MemoryPeak() int64 { return g.peak.int() }
 
-// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot, whose
-// memory is below that of any program.
+// ResetPeak needs Linux 6.12. On older kernels the peak includes the boot, which
+// needs less memory than any program.
 func (g *v2Group) ResetPeak() { g.peak.reset() }
 
 func (g *v2Group) CPU() time.Duration {

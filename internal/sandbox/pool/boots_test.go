@@ -218,7 +218,7 @@ func TestSpares(t *testing.T) {
 		s.expectStats(pool.Stats{Warm: 6})
 	})
 
-	on(t, "boot one by one while jobs run and none waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
+	on(t, "boot one by one while jobs run and no job waits", func(m *machine) { m.Warm, m.MaxBoots = 6, 3 }, func(s *scene) {
 		s.warm()
 		s.begin(job("ann", time.Hour))
 		s.warm()

@@ -39,7 +39,7 @@ func TestClose(t *testing.T) {
 		s.warm()
 		c := s.begin(job("ann", time.Minute))
 		if took := drain(s); took != time.Minute+removeTime {
-			s.Errorf("it took %v", took)
+			s.Errorf("Close took %v", took)
 		}
 		s.expect(c, pyth.StatusSucceeded)
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 1})
@@ -51,7 +51,7 @@ func TestClose(t *testing.T) {
 	on(t, "aborts boots", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.sleep(bootTime / 2)
 		if took := drain(s); took != 0 {
-			s.Errorf("it took %v", took)
+			s.Errorf("Close took %v", took)
 		}
 		if s.reportedFailures != 0 {
 			s.Error("aborted boots are reported as failures")
@@ -68,7 +68,7 @@ func TestClose(t *testing.T) {
 		s.run(job("ann", 0))
 		s.sleep(recycleTime / 2)
 		if took := drain(s); took != removeTime {
-			s.Errorf("it took %v", took)
+			s.Errorf("Close took %v", took)
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 1})
 	})
@@ -81,7 +81,7 @@ func TestClose(t *testing.T) {
 		s.sleep(time.Minute)
 		s.expectStats(pool.Stats{Recycling: 3, Warm: 3, Tenants: 1})
 		if took := drain(s); took != removeTime {
-			s.Errorf("it took %v", took)
+			s.Errorf("Close took %v", took)
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 6})
 	})
@@ -91,7 +91,7 @@ func TestClose(t *testing.T) {
 		s.run(job("ann", 0))
 		s.warm()
 		if took := drain(s); took != removeTime {
-			s.Errorf("it took %v", took)
+			s.Errorf("Close took %v", took)
 		}
 		s.expectRemoved(map[pool.Reason]int{pool.Drained: 2})
 	})
@@ -125,7 +125,7 @@ func TestClose(t *testing.T) {
 			go func() { took <- drain(s) }()
 		}
 		if a, b := <-took, <-took; a != b || a < time.Minute {
-			s.Errorf("it took %v and %v", a, b)
+			s.Errorf("Close took %v and %v", a, b)
 		}
 	})
 

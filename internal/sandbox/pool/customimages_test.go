@@ -9,7 +9,7 @@ import (
 )
 
 func TestCustomImages(t *testing.T) {
-	on(t, "have spares each", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "have separate spares", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 3})
 		s.expectQueued(s.begin(onImage("science", job("ann", 0))), 0)
@@ -26,7 +26,7 @@ func TestCustomImages(t *testing.T) {
 		science, python := s.home(s.run(onImage("science", job("ann", 0)))), s.home(s.run(job("ann", 0)))
 		s.settle()
 		if s.home(s.run(onImage("science", job("ann", 0)))) != science || s.home(s.run(job("ann", 0))) != python {
-			s.Error("they were not used again")
+			s.Error("the sandboxes were not used again")
 		}
 	})
 
@@ -35,7 +35,7 @@ func TestCustomImages(t *testing.T) {
 		home := s.home(s.run(onImage("science", job("ann", 0))))
 		s.settle()
 		if s.home(s.run(onImage("science", in(pyth.JavaScript, job("ann", 0))))) != home {
-			s.Error("it was not used again")
+			s.Error("the sandbox was not used again")
 		}
 	})
 
@@ -44,7 +44,7 @@ func TestCustomImages(t *testing.T) {
 		s.run(onImage("science", job("ann", 0)))
 	})
 
-	on(t, "of one tenant do not keep it from having others", func(m *machine) { m.MaxPerTenant, m.MaxBoots = 1, 1 }, func(s *scene) {
+	on(t, "do not keep the tenant from using other images", func(m *machine) { m.MaxPerTenant, m.MaxBoots = 1, 1 }, func(s *scene) {
 		for _, runtime := range []pyth.Runtime{"science", "old", "", "science", "old", ""} {
 			s.run(onImage(runtime, job("ann", 0)))
 			s.settle()
@@ -54,7 +54,7 @@ func TestCustomImages(t *testing.T) {
 		}
 	})
 
-	on(t, "are in a session to its end", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "stay in a session until it ends", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
 		s.warm()
 		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "x", Tenant: "ann", Runtime: "old"})
 		if err != nil {

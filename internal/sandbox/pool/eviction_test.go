@@ -28,7 +28,7 @@ func TestEviction(t *testing.T) {
 		s.expectQueued(s.begin(job("bob", 0)), removeTime+bootTime)
 	})
 
-	on(t, "takes one for each job that lacks one", few, func(s *scene) {
+	on(t, "takes one sandbox for each job without a sandbox", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
 		// Each job evicts one sandbox. Further jobs must not evict more while the
 		// replacements boot.
@@ -45,7 +45,7 @@ func TestEviction(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.Evicted: 2})
 	})
 
-	on(t, "takes no more at once than can boot", func(m *machine) {
+	on(t, "takes no more sandboxes than can boot at once", func(m *machine) {
 		few(m)
 		m.MaxBoots = 1
 	}, func(s *scene) {
@@ -58,7 +58,7 @@ func TestEviction(t *testing.T) {
 		}
 	})
 
-	on(t, "takes none for a job whose tenant has one", func(m *machine) {
+	on(t, "takes no sandbox for a job if its tenant has one", func(m *machine) {
 		few(m)
 		m.MemoryBytes = 10
 	}, func(s *scene) {
@@ -181,7 +181,7 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		s.expect(other, pyth.StatusSucceeded)
 		if other.took > time.Minute+2*bootTime {
-			s.Errorf("it took %v", other.took)
+			s.Errorf("the other tenant's job took %v", other.took)
 		}
 		for _, c := range flood {
 			s.expect(c, pyth.StatusSucceeded)

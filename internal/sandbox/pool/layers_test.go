@@ -9,7 +9,7 @@ import (
 )
 
 func TestPackages(t *testing.T) {
-	on(t, "are in a sandbox that is booted for them", nil, func(s *scene) {
+	on(t, "are in a sandbox that boots for them", nil, func(s *scene) {
 		s.warm()
 		s.expectQueued(s.begin(with("numpy", job("ann", 0))), bootTime)
 		s.warm()
@@ -63,14 +63,14 @@ func TestPackages(t *testing.T) {
 		s.run(with("numpy", job("ann", 0)))
 	})
 
-	on(t, "of one tenant do not keep it from having others", func(m *machine) { m.MaxPerTenant, m.MaxBoots = 1, 1 }, func(s *scene) {
+	on(t, "do not keep the tenant from using other packages", func(m *machine) { m.MaxPerTenant, m.MaxBoots = 1, 1 }, func(s *scene) {
 		for _, layer := range []pyth.LayerID{"one", "two", "three", "", "one"} {
 			s.run(with(layer, job("ann", 0)))
 			s.settle()
 		}
 	})
 
-	on(t, "are in a session to its end", nil, func(s *scene) {
+	on(t, "stay in a session until it ends", nil, func(s *scene) {
 		s.warm()
 		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "x", Tenant: "ann", Layers: pyth.Layers{}.With(pyth.PythonRuntime, "one")})
 		if err != nil {

@@ -38,7 +38,7 @@ func TestJob(t *testing.T) {
 		s.expectStats(pool.Stats{Idle: 3, Tenants: 1})
 	})
 
-	on(t, "stats count what there is", func(m *machine) { m.MaxRunning, m.Warm = 3, 0 }, func(s *scene) {
+	on(t, "stats count sandboxes, jobs and memory", func(m *machine) { m.MaxRunning, m.Warm = 3, 0 }, func(s *scene) {
 		s.begin(sized(job("ann", 2*time.Second), 5))
 		s.begin(isolated(sized(job("ann", time.Hour), 7)))
 		s.begin(sized(job("bob", time.Hour), 11))
@@ -89,7 +89,7 @@ func TestJob(t *testing.T) {
 			s.expect(c, pyth.StatusSucceeded)
 		}
 		if first.took > others[1].took || first.took > others[2].took {
-			s.Errorf("it ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
+			s.Errorf("the retried job ended after %v, others after %v and %v", first.took, others[1].took, others[2].took)
 		}
 	})
 
@@ -106,7 +106,7 @@ func TestJob(t *testing.T) {
 		c := s.begin(job("ann", 0))
 		s.expect(c, pyth.StatusSucceeded)
 		if c.took < time.Minute {
-			s.Errorf("it took %v", c.took)
+			s.Errorf("the retried job took %v", c.took)
 		}
 	})
 
@@ -237,7 +237,7 @@ func TestSandboxThatDies(t *testing.T) {
 		s.expectQueued(next, removeTime+bootTime)
 	})
 
-	on(t, "on every recycling is replaced by a warm one", nil, func(s *scene) {
+	on(t, "on every recycling is replaced by a warm sandbox", nil, func(s *scene) {
 		s.warm()
 		s.set(func() { s.recycleFails = func(int) bool { return true } })
 		for range 3 {

@@ -101,7 +101,7 @@ func TestFairness(t *testing.T) {
 				other := s.begin(job("bob", 0))
 				s.expect(other, pyth.StatusSucceeded)
 				if other.took > 2*run+time.Second {
-					s.Errorf("it took %v", other.took)
+					s.Errorf("the other tenant's job took %v", other.took)
 				}
 			}
 		})
@@ -123,7 +123,7 @@ func TestFairness(t *testing.T) {
 		}
 		// ann's first job ran at once. So ann is first in the turn list.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
-			s.Errorf("they ran in the order %s", got)
+			s.Errorf("the jobs ran in the order %s", got)
 		}
 	})
 
@@ -132,7 +132,7 @@ func TestFairness(t *testing.T) {
 		for i, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
 			if i > 0 && c.took < calls[i-1].took {
-				s.Errorf("job %d ended before the one that came earlier", i)
+				s.Errorf("job %d ended before an earlier job", i)
 			}
 		}
 	})
@@ -144,7 +144,7 @@ func TestFairness(t *testing.T) {
 			other := s.begin(isolated(job("bob", 0)))
 			s.expect(other, pyth.StatusSucceeded)
 			if other.took > 3*bootTime {
-				s.Errorf("it took %v", other.took)
+				s.Errorf("the other tenant's job took %v", other.took)
 			}
 		}
 	})
@@ -186,7 +186,7 @@ func TestMemory(t *testing.T) {
 		large := s.begin(sized(job("bob", 0), 9))
 		s.expect(large, pyth.StatusSucceeded)
 		if large.took > 2*time.Minute {
-			s.Errorf("it took %v", large.took)
+			s.Errorf("the large job took %v", large.took)
 		}
 	})
 

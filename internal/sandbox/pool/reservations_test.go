@@ -40,7 +40,7 @@ func (s *scene) expectNotReserved(tenant pyth.UserID) {
 }
 
 func TestReservation(t *testing.T) {
-	on(t, "serves one job of its tenant, and none of another", nil, func(s *scene) {
+	on(t, "runs one job of its tenant, and no other tenant's job", nil, func(s *scene) {
 		s.warm()
 		s.reserve("r")
 		s.expectNotReserved("bob")
@@ -55,7 +55,7 @@ func TestReservation(t *testing.T) {
 		s.expectRemoved(map[pool.Reason]int{pool.MaxRuns: 1})
 	})
 
-	on(t, "that is not used expires", nil, func(s *scene) {
+	on(t, "expires if it is not used", nil, func(s *scene) {
 		s.warm()
 		s.reserve("r")
 		s.sleep(bootTime)
@@ -128,7 +128,7 @@ func TestReservation(t *testing.T) {
 		s.reserve("q")
 	})
 
-	on(t, "whose sandbox dies is gone", nil, func(s *scene) {
+	on(t, "ends if its sandbox dies", nil, func(s *scene) {
 		s.reserve("r")
 		s.first().die()
 		synctest.Wait()
@@ -136,7 +136,7 @@ func TestReservation(t *testing.T) {
 		s.expectNotReserved("ann")
 	})
 
-	on(t, "whose sandbox does not start the job is gone, and the job is not retried", nil, func(s *scene) {
+	on(t, "ends if its sandbox does not start the job, without a retry", nil, func(s *scene) {
 		s.reserve("r")
 		s.set(func() { s.runFails = func(int) bool { return true } })
 		if _, err := s.Dispatch(s.Context(), sealed(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable || s.runs != 1 {
@@ -161,7 +161,7 @@ func TestReservation(t *testing.T) {
 		}
 	})
 
-	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
+	on(t, "waits for running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
 		s.reserve("r")
 		c := s.begin(job("bob", time.Minute))
 		waits := s.begin(sealed(job("ann", 0)))

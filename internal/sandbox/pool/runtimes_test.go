@@ -33,7 +33,7 @@ func TestRuntimes(t *testing.T) {
 		}
 	})
 
-	on(t, "boot for jobs that lack one", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+	on(t, "boot for jobs without a sandbox", func(m *machine) { m.Warm = 0 }, func(s *scene) {
 		s.expectQueued(s.begin(javascript("ann", 0)), bootTime)
 		if got := s.bootedFor(); got[pyth.PythonRuntime] != 0 || got[pyth.NodeRuntime] != 1 {
 			s.Errorf("booted %v", got)
@@ -45,28 +45,28 @@ func TestRuntimes(t *testing.T) {
 		s.expectQueued(s.begin(javascript("ann", 0)), 0)
 	})
 
-	on(t, "let a tenant have one of each", both, func(s *scene) {
+	on(t, "let a tenant keep one sandbox of each runtime", both, func(s *scene) {
 		s.warm()
 		python, node := s.home(s.run(job("ann", 0))), s.home(s.run(javascript("ann", 0)))
 		s.settle()
 		if python == node {
-			s.Error("both ran in one")
+			s.Error("both jobs ran in one sandbox")
 		}
 		// Each job uses the matching sandbox, not the last used one.
 		if s.home(s.run(job("ann", 0))) != python || s.home(s.run(javascript("ann", 0))) != node {
-			s.Error("they were mixed up")
+			s.Error("a job ran in the other runtime's sandbox")
 		}
 	})
 
-	on(t, "follow a tenant that changes its language in one sandbox", func(m *machine) { m.Warm, m.MaxSandboxes, m.MaxRunning = 0, 1, 1 }, func(s *scene) {
+	on(t, "run jobs in several languages in one sandbox", func(m *machine) { m.Warm, m.MaxSandboxes, m.MaxRunning = 0, 1, 1 }, func(s *scene) {
 		first := s.home(s.run(job("ann", 0)))
 		s.settle()
 		if c := s.run(javascript("ann", 0)); s.home(c) != first {
-			s.Error("it was not used")
+			s.Error("the sandbox was not used")
 		}
 		s.settle()
 		if c := s.run(javascript("ann", 0)); s.home(c) != first || c.outcome.Usage.Queued != 0 {
-			s.Error("it was not used again")
+			s.Error("the sandbox was not used again")
 		}
 	})
 
@@ -84,7 +84,7 @@ func TestRuntimes(t *testing.T) {
 			}
 		}
 		if warm := s.Stats().Warm; node < 2 || warm != node+1 {
-			s.Errorf("%d of %d spares are Node's", node, warm)
+			s.Errorf("%d of %d spares run Node.js", node, warm)
 		}
 	})
 }

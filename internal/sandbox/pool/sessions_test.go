@@ -36,7 +36,7 @@ func (s *scene) expectGone() {
 }
 
 func TestSession(t *testing.T) {
-	on(t, "keeps its sandbox for its own runs", nil, func(s *scene) {
+	on(t, "keeps its sandbox for its runs", nil, func(s *scene) {
 		s.warm()
 		s.open("ann", "a")
 		other := s.run(job("ann", 0))
@@ -57,7 +57,7 @@ func TestSession(t *testing.T) {
 		s.expectGone()
 	})
 
-	on(t, "is refused beyond the bound, until another is closed", nil, func(s *scene) {
+	on(t, "is refused at the limit until another session is closed", nil, func(s *scene) {
 		for _, id := range []pyth.SessionID{"a", "b", "c"} {
 			s.open("ann", id)
 		}
@@ -81,7 +81,7 @@ func TestSession(t *testing.T) {
 		s.expectGone()
 	})
 
-	on(t, "waits for the places of running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
+	on(t, "waits for running jobs", func(m *machine) { m.MaxRunning, m.MaxPerTenant = 1, 1 }, func(s *scene) {
 		s.open("ann", "a")
 		c := s.begin(job("bob", time.Minute))
 		waits := s.begin(within(job("ann", 0)))
@@ -89,7 +89,7 @@ func TestSession(t *testing.T) {
 		s.expectQueued(waits, time.Minute)
 	})
 
-	on(t, "holds its sandbox when others need room", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
+	on(t, "keeps its sandbox when other jobs need room", func(m *machine) { m.Warm, m.MaxSandboxes = 0, 1 }, func(s *scene) {
 		s.open("ann", "a")
 		c := s.begin(job("bob", 0))
 		s.sleep(time.Minute)
@@ -172,7 +172,7 @@ func TestSession(t *testing.T) {
 		s.expectGone()
 	})
 
-	on(t, "is not opened, nor left, when the pool closes", nil, func(s *scene) {
+	on(t, "is not opened or kept when the pool closes", nil, func(s *scene) {
 		s.open("ann", "a")
 		c := s.begin(within(job("ann", time.Minute)))
 		go func() { _ = s.Close() }()

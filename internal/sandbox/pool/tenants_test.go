@@ -22,13 +22,13 @@ func TestSandboxOfTenant(t *testing.T) {
 		}
 	})
 
-	on(t, "that was used last is used first", nil, func(s *scene) {
+	on(t, "is chosen first if it was used last", nil, func(s *scene) {
 		long, short := s.begin(job("ann", 2*time.Minute)), s.begin(job("ann", time.Minute))
 		<-long.done
 		<-short.done
 		s.settle()
 		if next := s.run(job("ann", 0)); s.home(next) != s.home(long) {
-			s.Error("another was used")
+			s.Error("another sandbox was used")
 		}
 	})
 
@@ -39,7 +39,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.expectStats(pool.Stats{Idle: 1, Tenants: 1})
 	})
 
-	on(t, "does not delay a job during recycling if a warm one is ready", nil, func(s *scene) {
+	on(t, "does not delay a job during recycling if a warm sandbox is ready", nil, func(s *scene) {
 		s.warm()
 		s.run(job("ann", 0))
 		s.warm()
@@ -90,13 +90,13 @@ func TestSandboxOfTenant(t *testing.T) {
 		for range 5 {
 			s.sleep(50 * time.Second)
 			if c := s.run(job("ann", 0)); s.home(c) != s.home(first) {
-				s.Error("a job ran elsewhere")
+				s.Error("a job ran in another sandbox")
 			}
 		}
 		s.expectRemoved(nil)
 	})
 
-	on(t, "is replaced when it has served as many jobs as it may", func(m *machine) { m.MaxRuns = 2 }, func(s *scene) {
+	on(t, "is replaced after the maximum number of jobs", func(m *machine) { m.MaxRuns = 2 }, func(s *scene) {
 		s.warm()
 		for range 5 {
 			s.run(job("ann", 0))
@@ -106,7 +106,7 @@ func TestSandboxOfTenant(t *testing.T) {
 		s.expectStats(pool.Stats{Warm: 1, Idle: 1, Tenants: 1})
 	})
 
-	on(t, "serves one job when none is kept", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
+	on(t, "runs one job if idle sandboxes are not kept", func(m *machine) { m.IdleTimeout = 0 }, func(s *scene) {
 		s.warm()
 		for range 3 {
 			s.run(job("ann", 0))
@@ -134,7 +134,7 @@ func TestIsolatedJob(t *testing.T) {
 		}
 	})
 
-	on(t, "leaves nothing of a tenant who has no other", nil, func(s *scene) {
+	on(t, "leaves no state of the tenant", nil, func(s *scene) {
 		s.run(isolated(job("ann", 0)))
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 1})
@@ -145,7 +145,7 @@ func TestIsolatedJob(t *testing.T) {
 		s.expectQueued(s.begin(isolated(job("ann", 0))), bootTime)
 	})
 
-	on(t, "counts for the tenant's bound", func(m *machine) { m.MaxPerTenant, m.Warm = 1, 2 }, func(s *scene) {
+	on(t, "counts towards the tenant's limit", func(m *machine) { m.MaxPerTenant, m.Warm = 1, 2 }, func(s *scene) {
 		s.warm()
 		s.begin(isolated(job("ann", time.Minute)))
 		s.expectQueued(s.begin(job("ann", 0)), time.Minute)
