@@ -14,7 +14,7 @@ const publicKeyBytes = 32
 
 // decryptionError is the error message if the password does not decrypt the
 // program. The cipher cannot tell the possible reasons apart.
-const decryptionError = "The program could not be decrypted: the password is wrong, or the program was encrypted for another name or language."
+const decryptionError = "The program could not be decrypted: the password is wrong, or another program was encrypted under this name and language. Check the password and the name."
 
 // Key tells the guest to create a key pair for the password of the next job. It
 // returns the public key. The sandbox must be warm.

@@ -50,7 +50,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	}
 }
 
-func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
+func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 	header := protocol.Locked{
 		// The name must be that of the job, not the name in the program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
@@ -62,11 +62,11 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 		change func(l *pyth.EncryptedJob)
 		header protocol.Locked
 		kind   protocol.Kind
-		opens  string
+		secret string
 	}{
-		"by a password":        {func(*pyth.EncryptedJob) {}, header, protocol.KindPassword, "password"},
-		"bound to no name":     {func(l *pyth.EncryptedJob) { l.Code.Name = "" }, unbound, protocol.KindPassword, "password"},
-		"by a sealed password": {func(l *pyth.EncryptedJob) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
+		"with a password":        {func(*pyth.EncryptedJob) {}, header, protocol.KindPassword, "password"},
+		"not bound to a name":    {func(l *pyth.EncryptedJob) { l.Code.Name = "" }, unbound, protocol.KindPassword, "password"},
+		"with a sealed password": {func(l *pyth.EncryptedJob) { l.Sandbox, l.Sealed = "r", []byte("sealed") }, reserved, protocol.KindSealed, "sealed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			job := encryptedJob()
@@ -76,7 +76,7 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := map[protocol.Kind]string{
-				protocol.KindLocked: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.opens, protocol.KindStart: "",
+				protocol.KindLocked: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.secret, protocol.KindStart: "",
 			}
 			if diff := cmp.Diff(want, sent(t, job)); diff != "" {
 				t.Error(diff)
@@ -90,7 +90,7 @@ func TestAnEncryptedProgramIsHandedOverAsItIsAndThePasswordWiped(t *testing.T) {
 
 // The password must survive a failed send, because the pool retries the job in
 // another sandbox.
-func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
+func TestAFailedSendKeepsThePassword(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,15 +103,15 @@ func TestAPasswordThatWasNotHandedOverIsKept(t *testing.T) {
 	}
 }
 
-func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
+func TestAProgramThatCannotBeDecryptedIsADecryptionError(t *testing.T) {
 	wire := encode(protocol.KindExit, protocol.Exit{Locked: true})
 	for name, c := range map[string]struct {
 		job  *pyth.Job
 		want pyth.Status
 	}{
-		"an encrypted one":               {encryptedJob(), pyth.StatusFailed},
-		"one that is not encrypted":      {&pyth.Job{}, pyth.StatusSucceeded},
-		"an encrypted one, in a session": {&pyth.Job{Session: "a", Encrypted: encryptedJob().Encrypted}, pyth.StatusFailed},
+		"an encrypted program":               {encryptedJob(), pyth.StatusFailed},
+		"a plain program":                    {&pyth.Job{}, pyth.StatusSucceeded},
+		"an encrypted program, in a session": {&pyth.Job{Session: "a", Encrypted: encryptedJob().Encrypted}, pyth.StatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{sandbox: scripted(wire, io.Discard), outcome: new(pyth.Outcome), started: time.Now(), job: c.job}
@@ -124,12 +124,12 @@ func TestAProgramThatDoesNotOpenIsADecryptionError(t *testing.T) {
 	}
 }
 
-func TestAGuestThatLiesAboutItsKeyIsNoticed(t *testing.T) {
+func TestKeyDetectsAnInvalidAnswer(t *testing.T) {
 	for name, wire := range map[string][]byte{
-		"it says nothing":         {},
-		"it sends half a key":     encode(protocol.KindKey, make([]byte, 16)),
-		"it sends more than one":  encode(protocol.KindKey, make([]byte, 64)),
-		"it sends something else": encode(protocol.KindHello, protocol.Hello{}),
+		"no answer":       {},
+		"half a key":      encode(protocol.KindKey, make([]byte, 16)),
+		"two keys":        encode(protocol.KindKey, make([]byte, 64)),
+		"another message": encode(protocol.KindHello, protocol.Hello{}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if key, err := requestKey(t, wire); err == nil {

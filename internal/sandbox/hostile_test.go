@@ -98,22 +98,22 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 		skips = append(skips, protocol.KindSkipped, protocol.Skipped{Path: "f"})
 	}
 	for name, wire := range map[string][]byte{
-		"says nothing":            {},
-		"ends within a frame":     {'o', 0, 0, 0, 9},
-		"claims a gigantic frame": {'o', 255, 255, 255, 255},
-		"greets again":            encode(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
-		"speaks as the host":      encode(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
-		"invents a kind":          encode(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
-		"sends no JSON":           encode(protocol.KindExit, []byte("{")),
-		"sends half a file frame": encode(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
-		"sends too many files":    encode(append(many, protocol.KindExit, ok)...),
-		"sends too large files":   encode(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
+		"sends nothing":               {},
+		"ends within a frame":         {'o', 0, 0, 0, 9},
+		"claims a gigantic frame":     {'o', 255, 255, 255, 255},
+		"sends a second hello":        encode(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
+		"sends a message of the host": encode(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"sends an unknown kind":       encode(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
+		"sends invalid JSON":          encode(protocol.KindExit, []byte("{")),
+		"sends half a file frame":     encode(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
+		"sends too many files":        encode(append(many, protocol.KindExit, ok)...),
+		"sends too large files":       encode(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
 		"sends too many pieces": encode(protocol.KindFile, file("f", maxOutputFileBytes), protocol.KindData, []byte("x"),
 			protocol.KindEnd, []byte{}, protocol.KindExit, ok),
-		"sends a piece of no file":     encode(protocol.KindData, []byte("x"), protocol.KindExit, ok),
-		"ends no file":                 encode(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
+		"sends a piece without a file": encode(protocol.KindData, []byte("x"), protocol.KindExit, ok),
+		"ends a file without a start":  encode(protocol.KindEnd, []byte{}, protocol.KindExit, ok),
 		"begins a file within another": encode(protocol.KindFile, file("f", 1), protocol.KindFile, file("g", 1), protocol.KindExit, ok),
-		"skips without end":            encode(append(skips, protocol.KindExit, ok)...),
+		"skips too many files":         encode(append(skips, protocol.KindExit, ok)...),
 	} {
 		t.Run("it "+name, func(t *testing.T) {
 			o, err := receiveAll(t, false, wire)
@@ -125,11 +125,11 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 }
 
 // The host must not return a file that the guest did not send completely.
-func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
+func TestReceiveOmitsIncompleteFiles(t *testing.T) {
 	whole := []any{protocol.KindFile, protocol.EncodeFile("a", nil), protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{
-		"given up":  {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
-		"never end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
+		"aborted":     {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
+		"without end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
 	} {
 		o, err := receiveAll(t, false, encode(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
 		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
@@ -138,7 +138,7 @@ func TestReceiveLeavesOutUnfinishedFiles(t *testing.T) {
 	}
 }
 
-func TestReceiveBoundsTheFormsOfAValue(t *testing.T) {
+func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 	forms := make(map[string][]byte)
 	for i := range 200_000 {
 		forms[fmt.Sprintf("text/f%d", i)] = nil
@@ -164,7 +164,7 @@ func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	}
 }
 
-func TestTheVerdictFollowsTheKernels(t *testing.T) {
+func TestTheKernelsDetermineTheStatus(t *testing.T) {
 	code := func(n int) *int { return &n }
 	report := protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
 	for name, c := range map[string]struct {
@@ -180,7 +180,7 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 			wire: encode(protocol.KindExit, protocol.Exit{Code: 3}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(3)},
 		},
-		"a code beyond what there is": {
+		"an exit code out of range": {
 			wire: encode(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1)},
 		},
@@ -188,15 +188,15 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 			wire: encode(protocol.KindExit, protocol.Exit{Signal: 11}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGSEGV"},
 		},
-		"a signal that does not exist": {
+		"an unknown signal": {
 			wire: encode(protocol.KindExit, protocol.Exit{Signal: 99}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGRTMIN+65"},
 		},
-		"a kill": {
+		"SIGKILL": {
 			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
-		"the end of time": {
+		"a timeout": {
 			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
 			want: pyth.Outcome{Status: pyth.StatusTimedOut, Signal: "SIGKILL"},
 		},
@@ -212,11 +212,11 @@ func TestTheVerdictFollowsTheKernels(t *testing.T) {
 			wire: encode(protocol.KindExit, protocol.Exit{Failure: "no"}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
-		"an exception that a program claims though it succeeded": {
+		"an exception report of a program that succeeded": {
 			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
 			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
 		},
-		"an exception whose message is long": {
+		"an exception with a long message": {
 			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
 				Name: "ValueError", Message: strings.Repeat("m", maxReported),
@@ -240,13 +240,13 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		o, err := receiveAll(t, false, wire)
 		if len(o.Stdout) > 10 || len(o.Stderr) > 10 || len(o.Files) > maxOutputFiles || len(o.FilesSkipped) > maxSkipped {
-			t.Errorf("more than the limits: %+v", o)
+			t.Errorf("the outcome exceeds the limits: %+v", o)
 		}
 		if (o.ExitCode == nil) == (o.Signal == "") {
-			t.Errorf("neither or both of code and signal: %+v", o)
+			t.Errorf("the outcome needs either an exit code or a signal: %+v", o)
 		}
 		if err != nil && o.Status == pyth.StatusSucceeded {
-			t.Errorf("a broken protocol ends well: %+v", o)
+			t.Errorf("the run succeeded despite a protocol violation: %+v", o)
 		}
 		if _, err := json.Marshal(o); err != nil && !errors.Is(err, io.EOF) {
 			t.Error(err)

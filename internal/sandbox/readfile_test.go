@@ -76,7 +76,7 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 	const size = 1 << 28
 	var sent int64
 	s := withGuest(t, fileServer(size, &sent))
-	gone := errors.New("the caller is gone")
+	gone := errors.New("the caller disconnected")
 	for range 3 {
 		if err := s.ReadFile(t.Context(), "f", func(int64, io.Reader) error { return nil }); err != nil {
 			t.Fatal(err)
@@ -115,16 +115,16 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	t.Parallel()
 	for name, guest := range map[string]func(*protocol.Conn){
-		"it sends without end": func(c *protocol.Conn) {
+		"it never stops": func(c *protocol.Conn) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 30})
 			for err := error(nil); err == nil; {
 				err = c.Send(protocol.KindData, make([]byte, 1000))
 			}
 		},
-		"it has a file larger than its disk": func(c *protocol.Conn) {
+		"its file is larger than its disk": func(c *protocol.Conn) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 50})
 		},
-		"it sends no word of an end": func(c *protocol.Conn) {
+		"it does not report the end": func(c *protocol.Conn) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 10})
 			_ = c.Send(protocol.KindEnd, nil)
 		},

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-func TestSecretsAreSentLastAndOnlyOnceTheirUseIsRecorded(t *testing.T) {
+func TestSecretsAreSentLastAndOnlyAfterTheirUseIsRecorded(t *testing.T) {
 	for name, failure := range map[string]error{"recorded": nil, "not recorded": errors.New("full")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

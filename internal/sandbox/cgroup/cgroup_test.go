@@ -81,7 +81,7 @@ func TestAGroupOfVersion1SetsAndReadsItsFiles(t *testing.T) {
 	checkGroup(t, g, filepath.Join(dir, "memory/memory.limit_in_bytes"), filepath.Join(dir, "pids/pids.max"))
 }
 
-func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
+func TestMissingFilesReadAsZero(t *testing.T) {
 	for name, g := range map[string]interface {
 		Group
 		open()
@@ -101,7 +101,7 @@ func TestReadingsThatCannotBeHadAreZero(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsReadStaysOpenUntilItIsClosed(t *testing.T) {
+func TestAStatFileStaysOpenUntilClosed(t *testing.T) {
 	dir := tree(t, map[string]string{"peak": "17\n"})
 	s := openStat(dir, "peak")
 	if got := s.int(); got != 17 {
@@ -137,14 +137,14 @@ func TestAMissingControllerIsNamed(t *testing.T) {
 	}
 }
 
-func TestWithoutAHierarchyThereIsNoParent(t *testing.T) {
+func TestFindFailsWithoutAHierarchy(t *testing.T) {
 	_, err := Find(t.TempDir(), "pyth-on-test")
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not mounted") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestGroupsThatAreLeftAreFound(t *testing.T) {
+func TestLeftoversReturnsExistingGroups(t *testing.T) {
 	two := &v2Parent{dir: tree(t, map[string]string{"px-1/cgroup.procs": "", "px-2/cgroup.procs": "", "cgroup.procs": ""})}
 	one := &v1Parent{dirs: map[string]string{
 		"memory": tree(t, map[string]string{"px-1/cgroup.procs": ""}),
