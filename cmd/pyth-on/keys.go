@@ -17,7 +17,7 @@ import (
 )
 
 type keysCommands struct {
-	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. The server may be running. After an interruption run it again."`
+	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. Works while the server runs, too. Run it again after an interruption."`
 	Verify keysVerifyCommand `cmd:"" help:"Check that all encrypted data can be decrypted."`
 }
 

@@ -27,7 +27,7 @@ type commands struct {
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
 	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do by trying it."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. A server may be running."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. Works while a server runs, too."`
 	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -17,7 +17,7 @@ import (
 
 // usersCommands manage accounts in the data directory of a server.
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, whatever --registration says. The server may be running."`
+	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration does not allow it. Works while the server runs, too."`
 }
 
 type usersCreateCommand struct {

@@ -24,7 +24,7 @@ type Error struct {
 	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this error." example:"urn:pyth-on:request:4f2c9a"`
 	Code      ErrorCode    `json:"code" doc:"The kind of error." example:"invalid_request"`
 	RequestID string       `json:"requestId" doc:"The id of the request, as in X-Request-Id. Quote it when you report a problem." example:"4f2c9a"`
-	Errors    []ErrorField `json:"errors,omitempty" doc:"All faults of the request, for invalid_request."`
+	Errors    []ErrorField `json:"errors,omitempty" doc:"All errors in the request, if the code is invalid_request."`
 
 	headers http.Header
 }

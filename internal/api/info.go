@@ -60,7 +60,7 @@ type RunLimits struct {
 
 	MemoryBytes int64 `json:"memoryBytes" doc:"The memory of all processes together." example:"268435456"`
 	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The processor time of all processes. Absent if only the time-out limits it." example:"300000"`
-	OutputBytes int64 `json:"outputBytes" doc:"The size of stdout, and the size of stderr." example:"1048576"`
+	OutputBytes int64 `json:"outputBytes" doc:"The maximum size of stdout, and also of stderr." example:"1048576"`
 	DiskBytes   int64 `json:"diskBytes" doc:"The size of all files that the run writes." example:"104857600"`
 	Processes   int   `json:"processes" doc:"The number of processes and threads at the same time." example:"64"`
 }

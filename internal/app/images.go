@@ -37,7 +37,7 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language that warm sandboxes of the image wait for.
+// language returns the language of the programs for which warm sandboxes of the image wait.
 func (r customImage) language() pyth.Language {
 	if r.Python == "" {
 		return pyth.JavaScript
@@ -145,7 +145,7 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Runtime {
 	return images
 }
 
-// language returns the language that warm sandboxes of the image wait for.
+// language returns the language of the programs for which warm sandboxes of the image wait.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {

@@ -50,7 +50,7 @@ type Config struct {
 	MaxBytes    int64
 	// CacheBytes limits the size of files that no lockfile needs; 0 for 2 GiB.
 	CacheBytes int64
-	// Timeout limits one change; 0 for 15 minutes.
+	// Timeout limits the duration of one change. 0 means 15 minutes.
 	Timeout time.Duration
 	// MaxChanges limits the changes at the same time. A user has one; 0 for 4.
 	MaxChanges int

@@ -414,7 +414,7 @@ func testFamilyLives(t *testing.T, s pyth.Store) {
 		t.Error("the family ended before its last token expired")
 	}
 	if lives("bob", "family", start) || lives("ada", "another", start) || lives("ada", "", start) {
-		t.Error("a family of another user, another name or no name lives")
+		t.Error("FamilyLives reports a family of another user, with another name or without a name")
 	}
 	want(t, s.RevokeFamily(ctx, "ada", "family"), "")
 	if lives("ada", "family", start) {

@@ -27,8 +27,8 @@ const compatibility = "COMPATIBILITY"
 const moduleTime = 5 * time.Minute
 
 // TestExecuteCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
-// in a sandbox and outside with the same files. It expects the same result of each
-// test. testdata/compatibility/differences lists the exceptions and their reasons.
+// in a sandbox and outside with the same files. Each test must have the same
+// result in both. testdata/compatibility/differences lists the exceptions and their reasons.
 func TestExecuteCPythonsOwnTests(t *testing.T) {
 	t.Parallel()
 	report := os.Getenv(compatibility)

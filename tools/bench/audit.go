@@ -17,7 +17,7 @@ import (
 // auditPage requests a page of the audit log with the default length.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog times pages of a short log and of a long one. The long log is written
+// auditLog measures the time to read pages of a short log and of a long log. The long log is written
 // without a server, with the server's own key.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account

@@ -74,7 +74,8 @@ func saved(t *testing.T, images ...v1.Image) string {
 	return file
 }
 
-// laidOut is an OCI layout of images in a tar file, with what change does to it.
+// laidOut returns a tar file with an OCI layout of the images. The function change
+// modifies the layout first.
 func laidOut(t *testing.T, change func(dir string), images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()

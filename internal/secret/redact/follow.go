@@ -19,8 +19,7 @@ type follower struct {
 // There are several only after escapes that can be read in several ways.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing starts followers for forms that matched up to the ends of
-// their heads.
+// beginFollowing starts a follower for each form whose head matched completely.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {

@@ -1,12 +1,12 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. That
-// includes the value itself, its hexadecimal and base64 encodings
-// (encoding.go), and each of these escaped for JSON, URLs, HTML and other
-// notations (view.go). Output is searched in one pass, and a value is found
-// even if chunks of the stream split it. A value longer than 64 bytes is
-// recognized by its first 64 and replaced as far as it matches. The time is
-// linear in the length of the output, whatever the values are.
+// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The
+// redactor also finds hexadecimal and base64 encodings of the value
+// (encoding.go). It finds all these forms escaped for JSON, URLs, HTML and other
+// notations, too (view.go). It searches the output in one pass, and finds a value
+// even if chunks of the stream split it. The first 64 bytes identify a longer
+// value; only the part that matches is replaced. The time is linear in the length
+// of the output and does not depend on the values.
 //
 // A program can hide a value in a form that is not searched for. Redaction
 // prevents accidents; it does not stop a program that wants to reveal a secret.

@@ -34,8 +34,8 @@ func newNetwork(fd int) (*network, error) {
 	return &network{fd: fd, home: home}, err
 }
 
-// open starts the relay for the program. The returned function closes all its
-// connections, but keeps the socket to the host.
+// open starts the relay for the program. The returned function closes all
+// connections of the relay, but keeps the socket to the host.
 func (n *network) open(p *program) (closeRelay func(), err error) {
 	if n.mux == nil {
 		// Go's poller accepts the descriptor only if it is non-blocking beforehand.
