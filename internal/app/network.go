@@ -9,7 +9,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
-	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
@@ -21,8 +20,6 @@ type network struct {
 	proxy  *egress.Proxy
 	// packages is the gateway for jobs that resolve packages; nil without packages.
 	packages *gateway.Gateway
-	// images holds the files of packages; nil without packages.
-	images *imagestore.Store
 }
 
 // newNetwork checks the policy and creates the proxy.

@@ -34,7 +34,7 @@ type ServerConfig struct {
 	Disk *disk.Monitor
 	// Accounts is open. The caller closes it after the Server.
 	Accounts *Accounts
-	// AuditRetention is how long the audit log keeps the content of entries; 0
+	// AuditRetention is the time that the audit log keeps the content of entries; 0
 	// means forever.
 	AuditRetention time.Duration
 
@@ -66,14 +66,16 @@ type Server struct {
 	machine *machine
 	// installed is the service for packages, and packages records its changes in
 	// the audit log.
-	installed  *packages.Service
-	packages   pyth.PackageService
-	sessions   *session.Service
-	encrypted  *encrypted.Service
-	executions *execution.Service
-	model      generate.Config
-	monitor    *health.Monitor
-	metrics    struct {
+	installed *packages.Service
+	// packageImages holds the files of packages.
+	packageImages *imagestore.Store
+	packages      pyth.PackageService
+	sessions      *session.Service
+	encrypted     *encrypted.Service
+	executions    *execution.Service
+	model         generate.Config
+	monitor       *health.Monitor
+	metrics       struct {
 		pool     *poolMetrics
 		network  *networkMetrics
 		generate *generateMetrics
@@ -137,7 +139,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.network.images, s.network.packages = images, gateway.New()
+	s.packageImages, s.network.packages = images, gateway.New()
 	s.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
 		network: s.network.open, layers: mounter(images), progress: c.Progress,
@@ -156,7 +158,7 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 func (s *Server) openPackages(ctx context.Context) (err error) {
 	c := s.config
 	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
-		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.network.images, gateway: s.network.packages,
+		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.packageImages, gateway: s.network.packages,
 		dial: s.network.proxy.DialContext, pythonVersion: s.machine.python,
 		registry: c.Node.NPMRegistry, withNode: s.node != nil, logger: c.Logger,
 	})

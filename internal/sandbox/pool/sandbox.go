@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -114,11 +115,9 @@ func (k kind) root() root {
 
 // withRoot returns the entries that have the file system.
 func withRoot(entries []*entry, r root) []*entry {
-	var found []*entry
-	for _, e := range entries {
-		if e.root == r {
-			found = append(found, e)
-		}
+	other := func(e *entry) bool { return e.root != r }
+	if !slices.ContainsFunc(entries, other) {
+		return entries // Usual; without an allocation for each job.
 	}
-	return found
+	return slices.DeleteFunc(slices.Clone(entries), other)
 }
