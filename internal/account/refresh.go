@@ -11,7 +11,7 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is how long a client may use a spent token again, because it
+	// retryGrace limits the time in which a client may use a spent token again, because it
 	// may have lost the answer with the successor.
 	retryGrace = 10 * time.Second
 )

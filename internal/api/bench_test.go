@@ -23,7 +23,7 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// BenchmarkExecute is what this package adds to a run: everything but the
+// BenchmarkExecute measures the time that this package adds to a run: everything but the
 // network, the services and the disk of the log.
 func BenchmarkExecute(b *testing.B) {
 	small := `{"code":"print(42)"}`

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// document is what these tests read of the OpenAPI document.
+// document holds the parts of the OpenAPI document that these tests read.
 type document struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }

@@ -14,7 +14,7 @@ type request struct {
 	ip string
 	// route is the matched pattern; "" if none matched.
 	route string
-	// header is that of the response.
+	// header holds the header fields of the response.
 	header http.Header
 	// principal is nil until the caller is authenticated.
 	principal *pyth.Principal

@@ -172,7 +172,7 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
-// sniffBytes is how many bytes of a file http.DetectContentType uses.
+// sniffBytes is the number of bytes of a file that http.DetectContentType uses.
 const sniffBytes = 512
 
 // sendFile answers with the file. Its headers keep browsers from showing it: an

@@ -55,7 +55,7 @@ func newRig(t *testing.T, steps ...claudetest.Step) *rig {
 	return r
 }
 
-// Execute is that of an ExecutionService.
+// Execute implements pyth.ExecutionService.
 func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 	r.mu.Lock()
 	r.programs = append(r.programs, p)

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxDownloads is how many packages of one change are downloaded at once.
+// maxDownloads limits the concurrent downloads of one change.
 const maxDownloads = 4
 
 // pin adds the resolved packages to the lockfile, sorted by place. Packages that

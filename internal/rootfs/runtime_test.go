@@ -51,7 +51,7 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned is what a sandbox returns as compiled.
+// returned holds the compiled files that a sandbox returns.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is what one of several builders at once returned.
+// built is the result of one of several concurrent builders.
 type built struct {
 	image *rootfs.Image
 	// steps are those that the builder finished.

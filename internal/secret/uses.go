@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// saveDelay is how long last-use times are collected before one write
+	// saveDelay is the time that last-use times are collected before one write
 	// stores them. No run waits for the write. A crash loses at most these
 	// times, which are in the audit log too.
 	saveDelay    = time.Second

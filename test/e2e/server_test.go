@@ -275,7 +275,7 @@ func (s *server) serves() error {
 	return nil
 }
 
-// maxValidators is how many validators a document has. One checks a response at a
+// maxValidators limits the validators of a document. One checks a response at a
 // time, so that a single one would make tests wait for each other.
 const maxValidators = 3
 

@@ -5,7 +5,7 @@ import "crypto/hpke"
 // Key is the key of a password.
 func (k *KDF) Key(password []byte) []byte { return k.key(password) }
 
-// AssociatedData is what the ciphertext is tied to.
+// AssociatedData returns the data that the ciphertext is bound to.
 func (b *Box) AssociatedData() []byte { return b.associatedData() }
 
 // NewAEAD is the cipher that programs are encrypted with.

@@ -14,7 +14,8 @@ import (
 
 // Space describes the space of a file system.
 type Space struct {
-	// FreeBytes is what this user can still write, TotalBytes the whole size.
+	// FreeBytes counts the bytes that this user can still write. TotalBytes is the
+	// size of the file system.
 	FreeBytes, TotalBytes int64
 	// ReadOnly reports a read-only mount.
 	ReadOnly bool

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is how long an unreferenced layer stays after its last use: a job
+// gracePeriod is the time that an unreferenced layer stays after its last use: a job
 // with the layer may still wait for a sandbox. A sandbox that has booted does not
 // need the layer's name.
 const gracePeriod = 10 * time.Minute

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// maxLines is how many of a resolver's last lines an error quotes.
+	// maxLines limits the last lines of a resolver that an error quotes.
 	maxLines     = 20
 	maxLineBytes = 500
-	// maxProgress is how many lines are reported as progress.
+	// maxProgress limits the lines that are reported as progress.
 	maxProgress = 2000
 )
 

@@ -15,7 +15,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPages is how many pages of an index one change may request.
+// MaxPages limits the pages of an index that one change may request.
 const MaxPages = 2000
 
 // maxRequirement is the largest requirement in bytes.

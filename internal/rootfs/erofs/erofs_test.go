@@ -64,7 +64,7 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// expect is what a reader must say of what was added.
+// expect returns the records that a reader must return for the added files.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {

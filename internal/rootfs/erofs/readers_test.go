@@ -14,9 +14,9 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 )
 
-// record is what a reader says of an entry.
+// record describes an entry as a reader returns it.
 type record struct {
-	// Mode is that of stat(2).
+	// Mode is the mode of stat(2).
 	Mode   uint32
 	Nlink  uint32
 	UID    uint32

@@ -56,7 +56,7 @@ func image(t *testing.T, architecture string, names ...string) v1.Image {
 	return i
 }
 
-// saved is what `docker save` writes of images.
+// saved returns a tar file in the form of `docker save`.
 func saved(t *testing.T, images ...v1.Image) string {
 	t.Helper()
 	all := make(map[name.Tag]v1.Image)

@@ -28,7 +28,7 @@ type stock struct {
 	backoff  backoff
 }
 
-// holding is what a tenant has in the stock.
+// holding lists the sandboxes of a tenant in the stock.
 type holding struct {
 	// sandboxes counts all sandboxes of the tenant.
 	sandboxes int

@@ -27,7 +27,7 @@ import (
 // would match unrelated output.
 const MinBytes = 6
 
-// headBytes is how much of a long value must match before it is replaced. It
+// headBytes is the length of the beginning of a long value that must match. It
 // bounds how much of a stream is held back. A value printed in part is replaced
 // too.
 const headBytes = 64
