@@ -142,6 +142,9 @@ var (
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
 	// sourceOfError matches the place that Node prints before an uncaught error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
+	// interruption matches the error of an interrupted run, with the frames of the
+	// place where it was. Most programs wait at that time and have no frames.
+	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the text that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
@@ -166,6 +169,7 @@ func asInSession(outside, inside behaviour, file string) (behaviour, behaviour) 
 			return frameOfNode.ReplaceAllString(frame, "$1")
 		})
 	}
+	inside.Stderr = interruption.ReplaceAllString(inside.Stderr, "Uncaught [Error: $1] {")
 	if at := endOfNode.FindStringIndex(outside.Stderr); at != nil {
 		outside.Stderr = outside.Stderr[:at[0]]
 		if strings.HasPrefix(inside.Stderr, "Uncaught ") || strings.Contains(inside.Stderr, "\nUncaught ") {
