@@ -21,11 +21,11 @@ type User struct {
 	CreatedAt    time.Time
 }
 
-// EmailKey returns the form of an e-mail address that is compared. Case does not
-// matter.
+// EmailKey returns the lower-case form of an e-mail address. Accounts are looked up
+// by it, because case does not matter in addresses.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
-// Credential names how a caller authenticated.
+// Credential is the kind of credential that a caller authenticated with.
 type Credential string
 
 // Kinds of credentials.
@@ -55,62 +55,63 @@ type APIKey struct {
 	ID     KeyID
 	UserID UserID
 	Name   string
-	// Prefix is the visible start of the key. It is long enough to tell keys
-	// apart.
+	// Prefix is the start of the key in plain text. Users recognize a key by it.
 	Prefix string
-	// Hash is the SHA-256 of the whole key and serves to look it up. A plain hash
-	// is enough, because the key holds 190 bits of randomness.
+	// Hash is the SHA-256 of the whole key. The store finds a key by its hash. A hash
+	// without salt is enough, because the key holds 190 bits of randomness.
 	Hash [32]byte
-	// Sealed is the key itself, with envelope encryption. Only the account's first
-	// key has it, because login returns that key again.
+	// Sealed is the key itself, with envelope encryption. It is stored only for the
+	// account's first key, because each login returns that key again.
 	Sealed    []byte
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
 	ExpiresAt time.Time
 }
 
-// RefreshToken is the stored record of a refresh token. A token is used once and
-// replaced by a new one. If a spent token is seen again, its whole family is
-// revoked (RFC 9700, section 4.14.2).
+// RefreshToken is the stored record of a refresh token. Each token is used once and
+// replaced by a new one of the same family. If a used token is sent again, its whole
+// family is revoked (RFC 9700, section 4.14.2).
 type RefreshToken struct {
 	// Hash is the SHA-256 of the token.
 	Hash     [32]byte
 	FamilyID string
 	UserID   UserID
 	IssuedAt time.Time
-	// ExpiresAt is the expiry of an unused token.
+	// ExpiresAt is the time at which the token expires if it is not used.
 	ExpiresAt time.Time
-	// SpentAt is the time of the exchange; zero if the token is unused.
+	// SpentAt is the time at which the token was exchanged for a new one; zero if it
+	// was not.
 	SpentAt time.Time
-	// ClientHash identifies the client that spent the token. The same client may
-	// retry for a short time.
+	// ClientHash identifies the client that exchanged the token. For a short time, the
+	// same client may repeat the exchange.
 	ClientHash [32]byte
 }
 
-// CredentialError is the cause of an Error about an invalid credential. It goes to
-// the audit log only, never to callers.
+// CredentialError is the cause of an Error about an invalid credential. The audit log
+// records it. Callers never receive it.
 type CredentialError struct {
-	// User owns the password or token that was tried; "" if no user does.
+	// User is the owner of the password or token; "" if it belongs to nobody.
 	User UserID
-	// Reused reports that a spent refresh token was used again.
+	// Reused reports that a refresh token was used a second time.
 	Reused bool
 }
 
 func (e *CredentialError) Error() string {
 	if e.Reused {
-		return "spent refresh token used again"
+		return "refresh token used a second time"
 	}
 	return "invalid credential"
 }
 
-// Credentials are the credentials in a request. Fields that the request did not
-// carry are empty.
+// Credentials are the credentials in a request. A field is empty if the request does
+// not contain that credential.
 type Credentials struct {
 	APIKey string
 	Bearer string
 }
 
-// Client identifies the caller's program across retries. It proves nothing.
+// Client describes the caller's program, to recognize its retries. It is no proof of
+// identity, because the caller can forge both fields.
 type Client struct {
 	IP        string
 	UserAgent string
@@ -119,26 +120,27 @@ type Client struct {
 // Grant holds the credentials that a login, a registration or a refresh issues.
 type Grant struct {
 	User User
-	// Token is a JWT that is valid until ExpiresAt.
+	// Token is a JWT. It is valid until ExpiresAt.
 	Token     string
 	ExpiresAt time.Time
 	// APIKey is the account's first key; "" if it was revoked.
 	APIKey string
-	// RefreshToken is "" if the grant was renewed with a JWT alone.
+	// RefreshToken is "" if the caller renewed a JWT and sent no refresh token.
 	RefreshToken string
 }
 
-// AccountService authenticates callers and manages accounts. Errors are *Error.
-// Wrong or missing credentials are CodeUnauthenticated or
+// AccountService authenticates callers and manages accounts. Errors are *Error. For
+// wrong or missing credentials their code is CodeUnauthenticated or
 // CodeInvalidCredentials. It is safe for concurrent use.
 type AccountService interface {
 	// Register creates an account. It checks the invite only if registration
 	// requires one.
 	Register(ctx context.Context, email, password, invite string) (*Grant, error)
-	// Login takes the same time whether or not the account exists.
+	// Login returns a grant for the right password. It takes the same time whether or
+	// not the account exists, so that callers cannot find out who has an account.
 	Login(ctx context.Context, email, password string) (*Grant, error)
-	// Authenticate resolves the credentials of a request. If the request carries
-	// two, both must name the same user.
+	// Authenticate returns the caller that the credentials belong to. If a request has
+	// two credentials, both must belong to the same user.
 	Authenticate(ctx context.Context, c Credentials) (*Principal, error)
 	// Refresh exchanges a refresh token for a new grant.
 	Refresh(ctx context.Context, refreshToken string, client Client) (*Grant, error)
@@ -148,13 +150,13 @@ type AccountService interface {
 	// Logout revokes the family of the refresh token. Without a token it revokes
 	// all families of the user.
 	Logout(ctx context.Context, p *Principal, refreshToken string) error
-	// ChangePassword also revokes all refresh tokens of the user.
+	// ChangePassword replaces the password and revokes all refresh tokens of the user.
 	ChangePassword(ctx context.Context, p *Principal, current, replacement string) error
 	// CreateKey returns the record of the new key and the key itself, which is not
 	// stored. A zero expiresAt means that the key does not expire.
 	CreateKey(ctx context.Context, p *Principal, name string, expiresAt time.Time) (*APIKey, string, error)
-	// Keys returns a page of keys after the cursor, and the cursor of the next
-	// page; "" if there is none.
+	// Keys returns at most limit keys after the cursor, and the cursor of the next
+	// page. The cursor is "" on the last page.
 	Keys(ctx context.Context, p *Principal, cursor string, limit int) ([]*APIKey, string, error)
 	DeleteKey(ctx context.Context, p *Principal, id KeyID) error
 }

@@ -29,8 +29,8 @@ const (
 	ActionZKExecuted      Action = "zk.executed"
 	ActionSessionCreated  Action = "session.created"
 	ActionSessionDeleted  Action = "session.deleted"
-	// ActionAuditPruned records that retention removed old entries. It belongs to
-	// the server, not to a user.
+	// ActionAuditPruned records that old entries were removed at the end of their
+	// retention period. Its entry belongs to no user.
 	ActionAuditPruned Action = "audit.pruned"
 )
 
@@ -44,8 +44,8 @@ func Actions() []Action {
 	}
 }
 
-// AuditOutcome says how an action ended. AuditDenied means that the caller lacked
-// permission, AuditFailure means any other error.
+// AuditOutcome says how an action ended. AuditDenied means that the caller had no
+// permission. AuditFailure means any other error.
 type AuditOutcome string
 
 // Outcomes of actions.
@@ -71,8 +71,8 @@ type Origin struct {
 
 type originKey struct{}
 
-// WithOrigin attaches the origin of a request to its context. Middleware may fill
-// in the origin's fields until a service is called.
+// WithOrigin attaches the origin of a request to its context. Middleware may change
+// the fields of o until it calls the service.
 func WithOrigin(ctx context.Context, o *Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
@@ -86,31 +86,33 @@ func OriginOf(ctx context.Context) Origin {
 	return Origin{Credential: CredentialNone}
 }
 
-// AuditEvent is an event before it becomes an entry. Neither the resource nor the
-// details hold code, passwords, secret values or output.
+// AuditEvent is an event that the audit log is to record. Its fields never contain
+// code, passwords, secret values or output.
 type AuditEvent struct {
-	// User owns the log; "" if the caller is unknown.
+	// User is the user whose log gets the entry; "" if the caller is unknown.
 	User    UserID
 	Action  Action
 	Outcome AuditOutcome
-	// Resource is the object of the action, such as the name of a secret; "" for
+	// Resource names the object of the action, for example a secret; "" if there is
 	// none.
 	Resource string
-	// Details holds strings, integers, booleans and lists of strings by name.
+	// Details are further facts by name. Values are strings, integers, booleans or
+	// lists of strings.
 	Details map[string]any
 }
 
 // Auditor records events.
 type Auditor interface {
-	// Record returns when the event is durable. The entry has the origin of ctx. It
-	// is written even if ctx has ended, because the event has happened.
+	// Record writes the event with the origin of ctx, and returns when it is durable.
+	// It writes even if ctx has ended, because the event has happened.
 	Record(ctx context.Context, e *AuditEvent) error
 }
 
 // AuditEntry is an event in the audit log.
 type AuditEntry struct {
 	ID string
-	// Sequence is the index of the entry in the log of the whole server, from 0.
+	// Sequence is the index of the entry in the server's log, from 0. All users share
+	// this log.
 	Sequence  int64
 	Timestamp time.Time
 	Origin    Origin
@@ -119,41 +121,43 @@ type AuditEntry struct {
 	Hash [32]byte
 }
 
-// AuditFilter selects entries. Since is inclusive, Until is exclusive. Zero values
-// select all entries.
+// AuditFilter selects entries. Since is inclusive, Until is exclusive. A field with
+// its zero value selects all entries.
 type AuditFilter struct {
 	Action       Action
 	Outcome      AuditOutcome
 	Since, Until time.Time
-	// Label selects runs with this label; "" selects all entries.
+	// Label selects the entries of runs with this label.
 	Label string
 }
 
-// AuditProof proves that an entry is in the log. The record and the hashes give
-// the root hash of the checkpoint (RFC 9162, section 2.1.3).
+// AuditProof proves that an entry is in the log. A verifier computes the root hash
+// from Record and Hashes and compares it with the checkpoint (RFC 9162, section
+// 2.1.3).
 type AuditProof struct {
 	Entry *AuditEntry
-	// Record is the input of the entry's leaf hash.
+	// Record contains the bytes that the leaf hash was computed from.
 	Record []byte
 	// TreeSize is the number of entries that the checkpoint covers.
 	TreeSize int64
 	// Hashes is the audit path, from the leaf upwards.
 	Hashes [][32]byte
-	// Checkpoint is the signed tree head that the path leads to.
+	// Checkpoint is the signed tree head.
 	Checkpoint []byte
 }
 
-// AuditService gives users access to their own entries. Another user's entry is
-// CodeNotFound. It is safe for concurrent use.
+// AuditService gives users access to their entries. It returns CodeNotFound for an
+// entry of another user. It is safe for concurrent use.
 type AuditService interface {
 	// Entries returns at most limit entries after the cursor, newest first, and the
-	// cursor of the next page; "" if there is none.
+	// cursor of the next page. The cursor is "" on the last page.
 	Entries(ctx context.Context, user UserID, f AuditFilter, cursor string, limit int) ([]*AuditEntry, string, error)
 	// Checkpoint returns the signed tree head of the log (C2SP tlog-checkpoint). It
-	// covers the entries of all actions that were answered before the call.
+	// covers all actions that the server answered before the call.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// VerifierKey returns the key that verifies checkpoints (C2SP signed-note).
 	VerifierKey() string
-	// Proof fails with CodeNotFound also if retention has removed the entry.
+	// Proof returns the proof for an entry. It fails with CodeNotFound if the entry
+	// does not exist or its retention period is over.
 	Proof(ctx context.Context, user UserID, id string) (*AuditProof, error)
 }

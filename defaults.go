@@ -2,7 +2,7 @@ package pyth
 
 import "time"
 
-// Defaults of the API contract for programs that set no limits.
+// Limits of a program that sets none. The API documents them.
 const (
 	DefaultTimeout           = 30 * time.Second
 	DefaultMemoryBytes int64 = 256 << 20

@@ -1,7 +1,7 @@
-// Package pyth is the vocabulary of Pyth-On: the types of the domain (users,
-// credentials, programs, executions) and the interfaces of the services.
+// Package pyth defines the types of Pyth-On, such as users, programs and executions,
+// and the interfaces of its services.
 //
-// It depends on the standard library only. Every other package wraps one dependency
-// or one concern and uses these types: sqlite stores them, api serves them, the pool
-// runs them. Only internal/app knows all packages.
+// It depends on the standard library only. Each other package implements one service
+// or uses one dependency: package sqlite stores these types, package api serves them
+// over HTTP, package pool runs programs. Only internal/app imports all packages.
 package pyth

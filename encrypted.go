@@ -6,11 +6,11 @@ import (
 )
 
 // EncryptedProgram is a program that its author encrypted (docs/zero-knowledge.md).
-// The server can check its form and cannot read its content.
+// The server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is the name that the encryption is bound to; "" for none. A bound program
-	// can be stored only under that name.
+	// Name is part of the authenticated data; "" for none. A program with a name can
+	// be stored only under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte
@@ -20,7 +20,8 @@ type EncryptedProgram struct {
 // MaxMasterPassword is the maximum length of a master password, in bytes.
 const MaxMasterPassword = 1024
 
-// KDF are the parameters of Argon2id (RFC 9106).
+// KDF holds the parameters of Argon2id (RFC 9106), which derives the key from the
+// password.
 type KDF struct {
 	Salt        []byte
 	Time        int
@@ -35,7 +36,7 @@ type StoredProgram struct {
 	SizeBytes int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastExecutedAt is zero for never.
+	// LastExecutedAt is zero if the program was never executed.
 	LastExecutedAt time.Time
 }
 
@@ -44,10 +45,12 @@ type EncryptedJob struct {
 	// Name is the name of the stored program.
 	Name string
 	Code *EncryptedProgram
-	// Password is the master password. It is overwritten when a sandbox has it.
+	// Password is the master password. It is overwritten with zeros after a sandbox
+	// has received it.
 	Password []byte
-	// Sealed is the password encrypted to the key of a reserved sandbox (RFC 9180), in
-	// which the program then runs; empty for none.
+	// Sealed is the password, encrypted with the public key of a reservation (RFC
+	// 9180). It is empty if Password is set. Sandbox names the reservation; the
+	// program runs in its sandbox.
 	Sealed  []byte
 	Sandbox ReservationID
 }
@@ -55,11 +58,12 @@ type EncryptedJob struct {
 // ReservationID identifies a reservation.
 type ReservationID string
 
-// Reservation is a sandbox that waits for a sealed password of its user. It serves
-// one run.
+// Reservation is a sandbox that waits for a sealed password. It belongs to one user
+// and serves one run.
 type Reservation struct {
 	ID ReservationID
-	// PublicKey belongs to a key pair that the sandbox generated.
+	// PublicKey encrypts the password. The sandbox generated the key pair, and the
+	// private key never leaves it.
 	PublicKey []byte
 	ExpiresAt time.Time
 }
@@ -67,30 +71,30 @@ type Reservation struct {
 // EncryptedService manages encrypted programs. It is safe for concurrent use.
 type EncryptedService interface {
 	// Encrypt encrypts a program for clients that cannot do it themselves. The result
-	// is bound to no name. The password is not kept.
+	// has no name. The password is not stored.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
 	// StoreCode creates or replaces the program with the name. It fails with
 	// CodeConflict if the user has reached the maximum.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
-	// Codes lists the user's programs in the order of their names.
+	// Codes lists the user's programs, sorted by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
-	// NoteExecuted records the current time as the last execution of the program. It
-	// returns before the time is stored.
+	// NoteExecuted records the current time as the time of the program's last
+	// execution. It stores the time in the background.
 	NoteExecuted(user UserID, name string)
 	// Reserve fails with CodeOverloaded if there is no capacity, and with
 	// CodeConflict if the user has reached the maximum.
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
 }
 
-// ReservationHost keeps the sandboxes of reservations. It may be another process or
-// machine. Its Dispatch runs a Job for a reservation of the job's tenant in that
-// sandbox, which ends the reservation. It fails with CodeNotFound if the reservation
-// does not exist.
+// ReservationHost holds the sandboxes of reservations. It may be another process or
+// machine. Dispatch runs a Job that names a reservation in its sandbox, which ends
+// the reservation. It fails with CodeNotFound if the job's user has no such
+// reservation.
 type ReservationHost interface {
 	Dispatcher
-	// Reserve returns when a sandbox with these packages has generated its key. Errors
-	// are those of EncryptedService.
+	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has
+	// generated its key. Errors are as in EncryptedService.Reserve.
 	Reserve(ctx context.Context, user UserID, layers Layers, id ReservationID) (*Reservation, error)
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Code identifies a kind of error for programs. Codes are stable and documented in
-// docs/errors.md; the wording of messages may change.
+// Code identifies a kind of error. Clients can rely on codes, which are documented in
+// docs/errors.md. The text of messages may change.
 type Code string
 
 // Codes of errors. Package api maps each code to an HTTP status.
@@ -43,20 +43,20 @@ const (
 	CodeInternal           Code = "internal"
 )
 
-// Error is an error for the caller. Its Message says what to do and never contains
-// a password, a key, a secret value or code.
+// Error is an error that callers of the API receive. Its Message says what to do. It
+// never contains a password, a key, a secret value or code.
 type Error struct {
 	Code    Code
 	Message string
-	// Fields lists the invalid parts of the input, for CodeInvalid.
+	// Fields lists the invalid fields of the input if Code is CodeInvalid.
 	Fields []FieldError
 	// RetryAfter is the time to wait before a retry; zero if waiting does not help.
 	RetryAfter time.Duration
-	// Err is the cause. It goes to the log only.
+	// Err is the cause. The server logs it and does not send it to the caller.
 	Err error
 }
 
-// FieldError is one error in an input. Location is a path such as
+// FieldError describes one invalid field. Location is a path such as
 // "body.files[0].path".
 type FieldError struct {
 	Location string

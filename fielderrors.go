@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// FieldErrors collects the errors in a request, so that the answer lists all of
-// them. Messages do not repeat values, because values may be secret.
+// FieldErrors collects the errors in a request, so that the response lists all of
+// them. Messages never contain the invalid value, because it may be secret.
 type FieldErrors []FieldError
 
-// Add adds an error in a field.
+// Add adds an error about the field at the location.
 func (f *FieldErrors) Add(location, format string, args ...any) {
 	*f = append(*f, FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
-// Within adds an error if the value is below low or above high.
+// Within adds an error if the value is less than low or greater than high.
 func (f *FieldErrors) Within(location string, value, low, high int64) {
 	if value < low || value > high {
 		f.Add(location, "must be between %s and %s%s", Digits(low), Digits(high), Unit(location))
@@ -33,8 +33,8 @@ func (f FieldErrors) As(code Code) error {
 	return f.error(code)
 }
 
-// error returns an *Error whose message is the first error and the number of
-// others.
+// error returns an *Error. Its message is the first error and the number of further
+// errors.
 func (f FieldErrors) error(code Code) *Error {
 	message := f[0].Location + ": " + strings.TrimSuffix(f[0].Message, ".")
 	if !strings.HasSuffix(message, "?") {
@@ -56,7 +56,7 @@ func Invalid(location, format string, args ...any) *Error {
 	return f.error(CodeInvalid)
 }
 
-// Digits formats a number with commas between thousands.
+// Digits formats a number with a comma before each group of three digits.
 func Digits(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	start := 0
@@ -69,9 +69,8 @@ func Digits(n int64) string {
 	return text
 }
 
-// Unit returns the unit of the field at a location, with a space before it. Names
-// of fields in milliseconds end in Ms, in bytes in Bytes. It returns "" for other
-// fields.
+// Unit returns " ms" for a field whose name ends in Ms, " bytes" for one in Bytes,
+// and "" for other fields.
 func Unit(location string) string {
 	switch {
 	case strings.HasSuffix(location, "Ms"):

@@ -15,8 +15,8 @@ const (
 	Stderr Stream = "stderr"
 )
 
-// Result is a rich value that a program displayed, by media type. Text is plain,
-// images are in base64, JSON is its text.
+// Result is a rich value that a program displayed, in one or more media types. Images
+// are in base64. Text and JSON are not encoded.
 type Result map[string]string
 
 // IsJSON reports whether data of the media type is JSON (RFC 6839, section 3.1).
@@ -24,31 +24,31 @@ func IsJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// SkippedFile is an output file that matched but was not returned.
+// SkippedFile is a file that matched the requested output files but was not returned.
 type SkippedFile struct {
 	Path   string
 	Reason string
 }
 
-// SkippedResult is a form of a rich value that was not returned.
+// SkippedResult is one media type of a rich value that was not returned.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
 }
 
-// Network says what a job may reach: the hosts of the rules, or a gateway.
+// Network says what a job may connect to: the hosts in Rules, or a gateway.
 type Network struct {
-	// Rules name the allowed hosts. They are checked.
+	// Rules lists the allowed hosts. The rules are valid.
 	Rules []string
-	// Gateway is a service of this server. The job can reach it and nothing else;
-	// "" for none. No request can name a gateway.
+	// Gateway is a service of this server, the only one that the job can connect to;
+	// "" for none. Requests cannot select a gateway.
 	Gateway GatewayID
 }
 
-// GatewayID identifies a gateway during one job.
+// GatewayID identifies a gateway. It is valid for one job.
 type GatewayID string
 
-// None reports whether the job may reach nothing.
+// None reports whether the job has no network.
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
 // Job is a program that is ready to run: all names are resolved, all values are
@@ -58,7 +58,7 @@ type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
 	Language Language
-	// Runtime is a custom image; "" for the built-in runtime of the language.
+	// Runtime names a custom image; "" for the built-in runtime of the language.
 	Runtime     Runtime
 	Code        []byte
 	Stdin       []byte
@@ -69,12 +69,12 @@ type Job struct {
 	Timeout     time.Duration
 	Limits      Limits
 	Isolation   Isolation
-	// Results enables rich values: those that the program displays, and its final
-	// expression.
+	// Results enables rich values: the values that the program displays, and the value
+	// of its final expression.
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
-	// Network says what the job may reach; the zero value reaches nothing.
+	// Network says what the job may connect to. The zero value allows nothing.
 	Network Network
 	// Secrets are further environment variables, which must not be stored.
 	Secrets SecretGrant
@@ -84,7 +84,7 @@ type Job struct {
 	Layers Layers
 }
 
-// RunsOn returns the runtime of the job, built in or custom.
+// RunsOn returns the runtime of the job, which is built in or a custom image.
 func (j *Job) RunsOn() Runtime {
 	if j.Runtime != "" {
 		return j.Runtime
@@ -118,35 +118,35 @@ type ProgramError struct {
 	Name      string
 	Message   string
 	Traceback string
-	// Hint tells the user what to do; "" if unknown. The host writes it, not the
-	// program.
+	// Hint tells the user what to do; "" for none. It comes from the host and is
+	// trusted.
 	Hint string
-	// Line is the line in the user's program; 0 if unknown.
+	// Line is the number of the line in the user's program; 0 if unknown.
 	Line int
 }
 
-// Usage counts the resources of a run.
+// Usage describes the resources that a run used.
 type Usage struct {
 	Wall            time.Duration
 	CPU             time.Duration
 	MemoryPeakBytes int64
 	// Queued is the time that the job waited for a sandbox.
 	Queued time.Duration
-	// Network lists the connections of a run that has a network.
+	// Network lists the connections of the run. It is nil if the run has no network.
 	Network []Connection
 }
 
-// Connection describes one outgoing connection, or several equal ones.
+// Connection describes one outgoing connection, or several with the same fields.
 type Connection struct {
-	// Host is a name or an address; "" if the program named none.
+	// Host is a name or an IP address; "" if the program sent none.
 	Host string
 	Port int
-	// SentBytes went to the host, ReceivedBytes came from it.
+	// SentBytes counts the bytes to the host, ReceivedBytes the bytes from the host.
 	SentBytes, ReceivedBytes int64
-	// Verdict is "allowed", "denied" or "failed". Reason says why.
+	// Verdict is "allowed", "denied" or "failed". Reason explains it.
 	Verdict string
 	Reason  string
-	// Count is the number of connections that this entry stands for.
+	// Count is the number of connections.
 	Count int
 }
 
@@ -155,8 +155,8 @@ type Outcome struct {
 	Status Status
 	// ExitCode is nil if a signal or a limit ended the program.
 	ExitCode *int
-	// Signal names the signal that ended the program, such as "SIGSEGV"; "" if
-	// none did.
+	// Signal is the name of the signal that ended the program, such as "SIGSEGV"; ""
+	// if no signal did.
 	Signal          string
 	Stdout          []byte
 	Stderr          []byte
@@ -166,7 +166,7 @@ type Outcome struct {
 	Results         []Result
 	// ResultsTruncated reports that rich values were too many or too large.
 	ResultsTruncated bool
-	// ResultsSkipped lists forms of rich values that were left out.
+	// ResultsSkipped lists media types of rich values that were not returned.
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
@@ -178,27 +178,28 @@ type Outcome struct {
 }
 
 // Events receives the progress of a run. Calls come one at a time and in order. A
-// slow call delays the program, so that a slow reader slows it down. An error
-// stops the run, as the end of its context does.
+// slow call blocks the program's output, so that output cannot fill memory. An error
+// stops the run, like the end of its context.
 type Events interface {
-	// Started comes once, before all other events, when a sandbox has the job.
+	// Started is called once, before all other events, when a sandbox has received the
+	// job.
 	Started(id ExecutionID) error
-	// Output passes bytes as the program wrote them. They may end in the middle of
-	// a character. The callee owns them.
+	// Output passes bytes that the program wrote. They may end in the middle of a
+	// character. The callee owns the slice.
 	Output(stream Stream, b []byte) error
 	Result(r Result) error
 	File(f File) error
 }
 
-// Dispatcher takes jobs to the place where they run. It may be another process
-// or machine: only a Job, its Events and its Outcome pass.
+// Dispatcher runs jobs. They may run in another process or on another machine,
+// because only a Job, its Events and its Outcome are exchanged.
 //
-// Dispatch returns when the run has ended and nothing of it is left. With events,
-// the outcome's Stdout and Stderr are empty, because the events receive the
-// output; events may be nil. If ctx ends first, the run is stopped and the
-// outcome is StatusCanceled. A program that fails is an Outcome. An error means
-// that the job did not run: CodeOverloaded or CodeUnavailable. It is safe for
-// concurrent use.
+// Dispatch returns when the run has ended and its processes and files are gone. If
+// events is not nil, it receives the output, and Stdout and Stderr of the outcome are
+// empty. If ctx ends first, the run is stopped and the outcome is StatusCanceled. A
+// program that fails is an Outcome, not an error. An error means that the job did not
+// run; its code is CodeOverloaded or CodeUnavailable. Dispatch is safe for concurrent
+// use.
 type Dispatcher interface {
 	Dispatch(ctx context.Context, job *Job, events Events) (*Outcome, error)
 }

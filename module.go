@@ -7,13 +7,13 @@ import (
 
 var (
 	noModule = regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)
-	// Node uses the first form for modules, with import and require, and the second
-	// for imported packages.
+	// Node writes "module" for import and require of modules, and "package" for
+	// imported packages.
 	cannotFind = regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)
 )
 
-// distributions maps modules of widely used packages to the packages, where the
-// names differ.
+// distributions maps module names to package names, for widely used packages where
+// both differ.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",
@@ -26,9 +26,9 @@ func distributions() map[string]string {
 	}
 }
 
-// MissingModule returns the module that a program could not import, according to
-// the error that ended it. For Node it returns the package of the module. It returns
-// "" for all other errors. The error comes from the program and may be forged.
+// MissingModule reads the name of the missing module from an import error; "" for
+// other errors. For Node it returns the package that contains the module. The error
+// comes from the program, so the name may be wrong.
 func MissingModule(language Language, e *ProgramError) string {
 	if e == nil {
 		return ""

@@ -17,7 +17,7 @@ const (
 )
 
 // Runtime names an interpreter with its libraries. One runtime may run several
-// languages. Operators add custom images, which are named in the same way.
+// languages. It also names the custom images that operators add.
 type Runtime string
 
 // Built-in runtimes.
@@ -26,14 +26,13 @@ const (
 	NodeRuntime   Runtime = "node"
 )
 
-// builtinRuntimes are the built-in runtimes in their order: in lists, that of
-// Python is first.
+// builtinRuntimes lists the built-in runtimes. Lists of the API have the same order.
 var builtinRuntimes = [...]Runtime{PythonRuntime, NodeRuntime}
 
-// Runtimes returns the built-in runtimes in their order.
+// Runtimes returns the built-in runtimes, Python first.
 func Runtimes() []Runtime { return slices.Clone(builtinRuntimes[:]) }
 
-// BuiltIn reports whether the runtime is built in, and not a custom image.
+// BuiltIn reports whether the runtime is built in. Otherwise it is a custom image.
 func (r Runtime) BuiltIn() bool { return slices.Contains(builtinRuntimes[:], r) }
 
 // Runtime returns the built-in runtime that runs the language.
@@ -44,8 +43,8 @@ func (l Language) Runtime() Runtime {
 	return PythonRuntime
 }
 
-// File returns the name of the file in the working directory that holds a
-// program of the language.
+// File returns the file name of a program in the working directory, for example
+// "main.py".
 func (l Language) File() string {
 	switch l {
 	case JavaScript:
@@ -56,7 +55,7 @@ func (l Language) File() string {
 	return "main.py"
 }
 
-// Isolation says who may use a sandbox after its first run.
+// Isolation says whether a sandbox may be used again after a run.
 type Isolation string
 
 // IsolationTenant keeps the sandbox for later runs of the same user.
@@ -66,17 +65,17 @@ const (
 	IsolationExecution Isolation = "execution"
 )
 
-// Limits bound one run. All of them are enforced. In a Job none is zero except
-// CPU: zero means that only the time-out limits CPU time.
+// Limits bound one run. All limits are enforced. In a Job only CPU may be zero: then
+// only the time-out limits CPU time.
 type Limits struct {
 	MemoryBytes int64
 	CPU         time.Duration
 	// OutputBytes limits stdout and stderr separately.
 	OutputBytes int64
-	// DiskBytes limits all files that the run writes: working directory, home,
-	// /tmp and /dev/shm together.
+	// DiskBytes limits the total size of the files in the working directory, home,
+	// /tmp and /dev/shm.
 	DiskBytes int64
-	// Processes limits the number of live processes and threads.
+	// Processes limits the number of processes and threads that exist at one time.
 	Processes int
 }
 
@@ -86,8 +85,8 @@ type EnvVar struct {
 	Value string
 }
 
-// BaseEnv returns the variables that each program needs to find its tools and
-// its home, and to print text.
+// BaseEnv returns the environment variables of each program: the paths of executables
+// and of the home directory, and the text encoding.
 func BaseEnv() []EnvVar {
 	return []EnvVar{
 		{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"},
@@ -96,17 +95,18 @@ func BaseEnv() []EnvVar {
 	}
 }
 
-// File is an input file or an output file of a run. Path is relative to the
-// working directory and clean, with forward slashes.
+// File is an input file or an output file of a run. Path is relative to the working
+// directory. It has forward slashes and no "." or ".." elements.
 type File struct {
 	Path    string
 	Content []byte
 }
 
-// Program is a request to run code. Zero values stand for the defaults.
+// Program is a request to run code. A zero value means the default.
 type Program struct {
 	Language Language
-	// Runtime is a custom image or a built-in runtime; "" for the built-in one.
+	// Runtime is a custom image or a built-in runtime; "" for the built-in runtime of
+	// the language.
 	Runtime     Runtime
 	Code        string
 	Stdin       string
@@ -118,7 +118,7 @@ type Program struct {
 	Limits      Limits
 	Isolation   Isolation
 	Labels      []string
-	// Network lists the hosts that the program may reach.
+	// Network lists the hosts that the program may connect to.
 	Network []string
 	// Results enables rich values.
 	Results bool
@@ -148,15 +148,15 @@ type Execution struct {
 	Outcome
 }
 
-// ExecutionService runs programs for users. Invalid programs are CodeInvalid or
-// CodeTooLarge, with field locations as in the API's body
-// ("body.files[0].path"). Missing capacity is CodeOverloaded. A program that
-// fails is a result, not an error. Events may be nil.
+// ExecutionService runs programs for users. It fails with CodeInvalid or CodeTooLarge
+// for invalid programs, with locations such as "body.files[0].path", and with
+// CodeOverloaded if there is no capacity. A program that fails is a result, not an
+// error. Events may be nil.
 type ExecutionService interface {
 	Execute(ctx context.Context, user UserID, p *Program, events Events) (*Execution, error)
 }
 
-// ExecutionLimits are the defaults and the maxima of an ExecutionService.
+// ExecutionLimits are the default and maximum limits of an ExecutionService.
 type ExecutionLimits struct {
 	MaxCodeBytes, MaxStdinBytes, MaxFilesBytes int64
 	MaxFiles, MaxArgs                          int
@@ -167,7 +167,7 @@ type ExecutionLimits struct {
 // LanguageInfo describes a language that this server runs.
 type LanguageInfo struct {
 	Name Language
-	// Version is the version of the built-in runtime; "" if there is none.
+	// Version is the version of the built-in runtime; "" if the server has none.
 	Version string
 	// Runtimes are the custom images that run the language.
 	Runtimes []RuntimeInfo
@@ -179,7 +179,7 @@ type RuntimeInfo struct {
 	Version string
 }
 
-// Check is the state of one thing that the server depends on.
+// Check is the state of a dependency of the server, such as the database.
 type Check struct {
 	// Status is CheckOK, CheckDegraded or CheckUnavailable.
 	Status string

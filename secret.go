@@ -11,15 +11,16 @@ import (
 type Secret struct {
 	Name        string
 	Description string
-	// Version is the number of values that the secret has had, from 1.
+	// Version counts the values of the secret, from 1.
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastUsedAt is the time of the last run with the secret; zero for never.
+	// LastUsedAt is the time of the last run with the secret; zero if there was none.
 	LastUsedAt time.Time
 }
 
-// SecretValue is a secret in the form of an environment variable for a run.
+// SecretValue is a secret with its value. The program receives it as an environment
+// variable.
 type SecretValue struct {
 	Name  string
 	Value []byte
@@ -36,14 +37,16 @@ func ClearSecrets(values []SecretValue) {
 // process before the audit log has recorded their use. The rest of a job can go to
 // its sandbox meanwhile, so that the record adds little latency.
 type SecretGrant struct {
-	// Values belong to the holder, who clears them.
+	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue
-	// Recorded returns when the record is durable, or an error if it could not be
-	// written. It may be called several times. It is nil if there is no record.
+	// Recorded waits until the audit log has recorded the use. It returns an error if
+	// that failed. It may be called several times. It is nil if there is nothing to
+	// record.
 	Recorded func() error
 }
 
-// Await waits until the values may go to a sandbox. After an error they must not.
+// Await waits until the values may be sent to a sandbox. If it returns an error, they
+// must not be sent.
 func (g SecretGrant) Await() error {
 	if g.Recorded == nil {
 		return nil
@@ -55,34 +58,33 @@ func (g SecretGrant) Await() error {
 // safe for concurrent use.
 type SecretService interface {
 	// PutSecret creates the secret or gives it a new value. The callee owns the value
-	// and clears it. It fails with CodeReservedName for a name that the runtime uses,
-	// and with CodeConflict if the user has too many secrets.
+	// and clears it. It fails with CodeReservedName if the runtime uses the name, and
+	// with CodeConflict if the user has too many secrets.
 	PutSecret(ctx context.Context, user UserID, name string, value []byte, description string) (s *Secret, created bool, err error)
-	// DeleteSecret fails with CodeNotFound.
+	// DeleteSecret fails with CodeNotFound if the secret does not exist.
 	DeleteSecret(ctx context.Context, user UserID, name string) error
-	// Secrets lists the user's secrets in the order of their names.
+	// Secrets lists the user's secrets, sorted by name.
 	Secrets(ctx context.Context, user UserID) ([]*Secret, error)
 }
 
 // SecretSource provides secret values for runs.
 type SecretSource interface {
-	// Reveal decrypts the requested secrets of the user for a run. An unknown name is
-	// CodeInvalid at "body.secrets".
+	// Reveal decrypts the requested secrets of the user for a run. It fails with
+	// CodeInvalid at "body.secrets" if a secret does not exist.
 	Reveal(ctx context.Context, user UserID, run ExecutionID, request SecretRequest) (SecretGrant, error)
 }
 
 // SecretRequest selects secrets of a user.
 type SecretRequest struct {
-	// All selects all secrets that the user has.
+	// All selects all secrets of the user.
 	All bool
-	// Names must all belong to secrets.
+	// Names selects secrets by name. Each must exist.
 	Names []string
-	// IfStored are further names, which select nothing where the user has no secret.
+	// IfStored selects further secrets by name. Names without a secret are ignored.
 	IfStored []string
 }
 
-// CheckSecretNames returns an error if a name in a request belongs to none of the
-// secrets.
+// CheckSecretNames returns an error if a name in a request is not among the secrets.
 func CheckSecretNames(names []string, secrets []*Secret) error {
 	for i, name := range names {
 		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {

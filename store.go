@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Store holds the persistent data. When a method that writes returns nil, the change
-// survives kill -9 and power loss. Missing objects are CodeNotFound. Methods are
-// safe for concurrent use.
+// Store holds the persistent data. When a write returns nil, the change survives kill
+// -9 and power loss. Methods fail with CodeNotFound if an object does not exist. They
+// are safe for concurrent use.
 type Store interface {
 	UserStore
 	APIKeyStore
@@ -29,10 +29,11 @@ type UserStore interface {
 	// in one transaction, or fails with CodeEmailTaken.
 	CreateUser(ctx context.Context, u *User, key *APIKey, dataKey *DataKey) error
 	User(ctx context.Context, id UserID) (*User, error)
-	// UserByEmail ignores case.
+	// UserByEmail finds a user by e-mail address. It ignores case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash if it still equals old, and otherwise fails
-	// with CodeConflict. So a rehash cannot undo a concurrent change of the password.
+	// with CodeConflict. A rehash of the same password thus cannot overwrite a
+	// concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword replaces the hash if it still equals old, and otherwise fails
 	// with CodeConflict. It revokes all refresh tokens in the same transaction.
@@ -57,20 +58,21 @@ type APIKeyStore interface {
 type RefreshTokenStore interface {
 	CreateRefreshToken(ctx context.Context, t *RefreshToken) error
 	RefreshToken(ctx context.Context, hash [32]byte) (*RefreshToken, error)
-	// RotateRefreshToken marks the token as spent and stores its successor in one
-	// transaction. It fails with CodeConflict if the token was spent, and with
+	// RotateRefreshToken marks the token as used and stores the new one, in one
+	// transaction. It fails with CodeConflict if the token was used before, and with
 	// CodeNotFound if its family is revoked.
 	RotateRefreshToken(ctx context.Context, spent [32]byte, client [32]byte, at time.Time, next *RefreshToken) error
-	// AddSuccessor stores another successor of a spent token, for a client that lost
-	// the first one. It fails with CodeNotFound if the family is revoked.
+	// AddSuccessor stores another new token for a used one, for a client that did not
+	// receive the first. It fails with CodeNotFound if the family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyLives reports whether the family has a token that expires after the time.
+	// FamilyLives reports whether the family has a token that is valid at the time.
 	FamilyLives(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
-	// RevokeFamily deletes the family. A missing family is no error.
+	// RevokeFamily deletes the tokens of the family. It does nothing if there are
+	// none.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all of the user's refresh tokens.
 	RevokeAll(ctx context.Context, user UserID) error
-	// DeleteExpiredRefreshTokens deletes tokens that expired before the time.
+	// DeleteExpiredRefreshTokens deletes all tokens with an expiry before the time.
 	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
 }
 
@@ -94,32 +96,33 @@ type ServerKey struct {
 	Wrapped WrappedKey
 }
 
-// KeyStore stores keys that are wrapped by a root key. It refuses new keys under a
-// retired root key with CodeConflict, so that a concurrent rotation misses no key.
+// KeyStore stores keys that are encrypted with a root key. It fails with CodeConflict
+// if a new key uses a retired root key. This ensures that a rotation of the root key
+// includes keys that are created meanwhile.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// DataKeys lists at most limit keys of the users after the given one, in the
-	// order of user IDs.
+	// DataKeys lists at most limit keys with a user ID greater than after, sorted by
+	// user ID.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
 	// ServerKey returns the key with the name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
 	ServerKeys(ctx context.Context) ([]*ServerKey, error)
 	// CreateServerKey fails with CodeConflict if a key with the name exists.
 	CreateServerKey(ctx context.Context, key *ServerKey) error
-	// RetireRootKeys makes the store refuse new keys under these root keys. Retiring
-	// a key twice is no error.
+	// RetireRootKeys makes the store refuse new keys under these root keys. It may be
+	// called twice for the same key.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder lists at most limit data keys that are wrapped by other root
-	// keys.
+	// DataKeysNotUnder lists at most limit data keys that are encrypted with a root
+	// key other than rootKey.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
-	// RewrapDataKeys replaces the wrapped forms in one transaction. It skips keys
-	// whose version has changed.
+	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
+	// skips keys whose version has changed.
 	RewrapDataKeys(ctx context.Context, keys []*DataKey) error
 	RewrapServerKey(ctx context.Context, key *ServerKey) error
 }
 
-// SealedSecret is a secret with its encrypted value. The encryption is bound to the
-// user, the name and the version.
+// SealedSecret is a secret with its encrypted value. The user, the name and the
+// version are authenticated with it, so that no value can take the place of another.
 type SealedSecret struct {
 	Secret
 	Sealed []byte
@@ -128,11 +131,12 @@ type SealedSecret struct {
 // SecretStore stores sealed secrets.
 type SecretStore interface {
 	SealedSecret(ctx context.Context, user UserID, name string) (*SealedSecret, error)
-	// SealedSecrets lists the user's secrets in the order of their names.
+	// SealedSecrets lists the user's secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
-	// PutSecret stores version 1 of a new secret, if the user has fewer than limit,
-	// or the next version of an existing one, whose times of creation and use stay.
-	// Otherwise it fails with CodeConflict.
+	// PutSecret stores version 1 of a new secret, or the next version of an existing
+	// one. An existing secret keeps its times of creation and last use. It fails with
+	// CodeConflict if the secret is new and the user has limit secrets, or if the
+	// version is not the next one.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// SetSecretsUsed stores the times of last use. It ignores secrets that do not
@@ -141,7 +145,7 @@ type SecretStore interface {
 }
 
 // AuditRecord is the stored form of an audit entry: the record, the indexed fields,
-// and its hashes in the tree. A pruned record has only Sequence and Hashes.
+// and hashes of the Merkle tree. A pruned record has only Sequence and Hashes.
 type AuditRecord struct {
 	Sequence int64
 	// User is "" if the caller was unknown.
@@ -150,77 +154,78 @@ type AuditRecord struct {
 	Outcome   AuditOutcome
 	Timestamp time.Time
 	Record    []byte
-	// Hashes are the hashes of the subtrees that the record completes, its leaf
-	// first. Their number is one more than the trailing one bits of Sequence.
+	// Hashes are the hashes of the full subtrees whose last leaf is this record, the
+	// smallest subtree first. If Sequence ends in n one bits, there are n+1 hashes.
 	Hashes [][32]byte
 }
 
-// AuditPosition is a position in a list of audit records. The list is in the order
-// of time and, because a clock may stand still or go back, of sequence.
+// AuditPosition is a position in a list of audit records. The list is sorted by time,
+// then by sequence, because several records may have the same time.
 type AuditPosition struct {
 	Timestamp time.Time
 	Sequence  int64
 }
 
-// AuditStore stores the audit log. Records are appended and never changed.
-// Retention removes their content and keeps their hashes.
+// AuditStore stores the audit log. Records are appended and never changed. PruneAudit
+// removes the content of old records and keeps their hashes.
 type AuditStore interface {
 	// AppendAudit appends records and replaces the checkpoint, in one transaction. It
-	// fails with CodeConflict if the size of the log differs from the first record's
-	// sequence.
+	// fails with CodeConflict if the sequence of the first record is not the size of
+	// the log.
 	AppendAudit(ctx context.Context, records []*AuditRecord, checkpoint []byte) error
-	// AuditHead returns the size of the log, which is the sequence of the next record,
-	// and the last checkpoint; nil if there is none.
+	// AuditHead returns the size of the log and the last checkpoint, which is nil if
+	// there is none. The size is the sequence of the next record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
 	// AuditPage lists at most limit records of the user before the position, latest
-	// first and without hashes. A zero position is the end of the log.
+	// first, without hashes. The zero position means the end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists at most limit records from the sequence on, in their order,
-	// including pruned ones.
+	// AuditRecords lists at most limit records, including pruned ones. It starts at
+	// the sequence from and is sorted by sequence.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
-	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if one
-	// is missing.
+	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
+	// record is missing.
 	AuditHashes(ctx context.Context, sequences []int64) ([][][32]byte, error)
-	// PruneAudit prunes the records with sequences in [from, to).
+	// PruneAudit removes the content of the records with sequences in [from, to).
 	PruneAudit(ctx context.Context, from, to int64) error
 }
 
 // EncryptedProgramStore stores encrypted programs.
 type EncryptedProgramStore interface {
-	// StoreCode creates or replaces the program with the name. The times of creation
-	// and last execution stay. It fails with CodeConflict if the user would have more
-	// than most programs.
+	// StoreCode creates or replaces the program with the name. A replaced program
+	// keeps its times of creation and last execution. StoreCode fails with
+	// CodeConflict if the user would have more than most programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
-	// Codes lists the user's programs in the byte order of their names.
+	// Codes lists the user's programs, sorted by the bytes of their names.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
-	// NoteExecuted sets the time of the last execution. A missing program is no
-	// error.
+	// NoteExecuted sets the time of the last execution. It does nothing if the program
+	// does not exist.
 	NoteExecuted(ctx context.Context, user UserID, name string, at time.Time) error
 }
 
 // PackageStore stores the lockfiles of users.
 type PackageStore interface {
-	// PackageList returns the user's lockfile; an empty one of revision 0 if there is
-	// none.
+	// PackageList returns the user's lockfile. If there is none, it returns an empty
+	// list with revision 0.
 	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
-	// PackageLayers returns the layers for the user's runs, with one indexed query.
+	// PackageLayers returns the layers for the user's runs. It needs one indexed
+	// query, because each run calls it.
 	PackageLayers(ctx context.Context, user UserID) (Layers, error)
-	// PutPackageList replaces the user's lockfile if the stored revision is one less,
-	// and otherwise fails with CodeConflict.
+	// PutPackageList replaces the user's lockfile if the stored revision is
+	// list.Revision-1, and otherwise fails with CodeConflict.
 	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
-	// UsedLayers returns the distinct layers of all lockfiles.
+	// UsedLayers returns the layers of all lockfiles, each once.
 	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
 // TokenBudgetStore counts the model tokens of users for each day. Days are in UTC.
 // Only the latest day of a user is stored.
 type TokenBudgetStore interface {
-	// TakeTokens takes the rest of the day's limit, but at most most. If the rest is
-	// less than least it takes nothing and fails with CodeTokenBudget.
+	// TakeTokens takes the tokens that are left of the day's limit, but at most most.
+	// If fewer than least are left it takes nothing and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
-	// ReturnTokens returns unused tokens, or takes more if the number is negative. It
-	// does not change past days.
+	// ReturnTokens returns unused tokens to the day's budget. A negative number takes
+	// more tokens. It does not change past days.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 }

@@ -2,8 +2,8 @@ package pyth
 
 import "unicode/utf8"
 
-// TrimIncompleteRune removes an incomplete character from the end of UTF-8 text, such
-// as truncation leaves behind.
+// TrimIncompleteRune removes an incomplete UTF-8 character from the end of the text.
+// Truncation may leave one.
 func TrimIncompleteRune(text []byte) []byte {
 	for i := len(text) - 1; i >= max(0, len(text)-utf8.UTFMax+1); i-- {
 		if utf8.RuneStart(text[i]) {

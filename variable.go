@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// variable matches the names that docs/api.md allows for variables.
+// variable matches valid names of variables (docs/api.md).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 // ValidVariable reports whether the name is valid for an environment variable or a
 // secret.
 func ValidVariable(name string) bool { return variable.MatchString(name) }
 
-// ReservedVariable reports whether the name is reserved. Reserved names control the
-// loader and the interpreters, where a value could break a run in ways that its
-// author does not understand, or are set by the server.
+// ReservedVariable reports whether the name is reserved. The server sets some
+// reserved names. Others configure the dynamic loader or the interpreter, where a
+// wrong value breaks runs with errors that are hard to understand.
 func ReservedVariable(name string) bool {
 	upper := strings.ToUpper(name)
 	switch upper {
