@@ -1,5 +1,5 @@
-// Command pyth-on-guest runs as the first process of every sandbox. Under another
-// name, it decrypts an encrypted program inside the sandbox.
+// Command pyth-on-guest is the first process of every sandbox. It starts itself again
+// as unlock.Name to decrypt an encrypted program.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command pyth-on-typescript compiles one TypeScript file to JavaScript with esbuild.
-// Node runs it inside the sandbox for files that Node cannot compile.
+// Node starts it inside the sandbox for files that Node cannot compile itself.
 package main
 
 import (
@@ -24,7 +24,7 @@ type request struct {
 	JSX bool `json:"jsx"`
 }
 
-// answer holds the JavaScript with its source map, or an error.
+// answer contains the JavaScript with its source map, or an error.
 type answer struct {
 	Code  string `json:"code"`
 	Map   string `json:"map"`
@@ -41,7 +41,7 @@ type fault struct {
 }
 
 func main() {
-	// The process ends before garbage collection would help.
+	// The process is so short that garbage collection would only cost time.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(128 << 20)
 	if err := run(os.Stdin, os.Stdout); err != nil {
@@ -50,7 +50,7 @@ func main() {
 	}
 }
 
-// run answers one request.
+// run reads one request, compiles its file and writes the answer.
 func run(stdin io.Reader, stdout io.Writer) error {
 	var r request
 	if err := json.NewDecoder(stdin).Decode(&r); err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 type auditCommand struct {
-	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. Exits with 1 if one was."`
-	Export auditExportCommand `cmd:"" help:"Write the entries to standard output, one line of JSON each, the oldest first."`
+	Verify auditVerifyCommand `cmd:"" help:"Check that no entry was changed, removed, moved or added. The exit code is 1 if the check fails."`
+	Export auditExportCommand `cmd:"" help:"Write the entries to standard output as JSON, one per line, oldest first."`
 	Key    auditKeyCommand    `cmd:"" help:"Print the key that verifies the signatures of checkpoints."`
 }
 
@@ -38,9 +38,9 @@ func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *s
 type auditVerifyCommand struct {
 	dataFlags
 	rootKeyFlags
-	Key        string `help:"The verifier key that 'audit key' prints; with it the root key is not needed."`
-	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint: the log must still contain everything that it covers."`
-	Save       string `type:"path" help:"File to write the log's checkpoint to if nothing is wrong; keep it on another machine."`
+	Key        string `help:"The key that 'audit key' prints. With this flag, the command does not need the root key."`
+	Checkpoint string `type:"existingfile" help:"File with an earlier checkpoint. Check also that the log still contains all entries of this checkpoint."`
+	Save       string `type:"path" help:"File to which the checkpoint of the log is written if the check succeeds. Keep it on another machine."`
 }
 
 func (c *auditVerifyCommand) Run() (err error) {
@@ -86,10 +86,10 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// slowTask is the time after which progress is reported.
+// slowTask is the time after which a task reports its progress.
 const slowTask = 2 * time.Second
 
-// slowly reports progress only after slowTask.
+// slowly returns a function that reports progress, but only after slowTask.
 func slowly(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {
@@ -101,11 +101,11 @@ func slowly(p *progress) func(done, total int64) {
 
 type auditExportCommand struct {
 	dataFlags
-	Since   time.Time `help:"Only entries from this time on, such as 2026-04-04T00:00:00Z."`
-	Until   time.Time `help:"Only entries from before this time."`
-	User    string    `help:"Only entries of the user with this id."`
-	Action  string    `help:"Only entries of this action, such as user.login."`
-	Outcome string    `default:"any" enum:"any,success,denied,failure" help:"Only entries with this outcome: ${enum}."`
+	Since   time.Time `help:"Export only entries at or after this time, for example 2026-04-04T00:00:00Z."`
+	Until   time.Time `help:"Export only entries before this time."`
+	User    string    `help:"Export only entries of the user with this ID."`
+	Action  string    `help:"Export only entries with this action, for example user.login."`
+	Outcome string    `default:"any" enum:"any,success,denied,failure" help:"Export only entries with this outcome: ${enum}."`
 }
 
 func (c *auditExportCommand) Run() (err error) {

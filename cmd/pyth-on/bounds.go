@@ -6,12 +6,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// leastRequestMemory is enough for nine requests of the maximum size.
-const leastRequestMemory = 256 << 20
+// minRequestMemory is enough for nine requests of the maximum size.
+const minRequestMemory = 256 << 20
 
-// maxConnections returns the maximum number of open connections. The default is
-// half of the file descriptors, because sandboxes, the database and outgoing
-// connections need the others, but at most 10,000.
+// maxConnections returns the maximum number of open connections. The default is half
+// of the process's file descriptors, and at most 10,000. Sandboxes, the database and
+// outgoing connections need the other half.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
 		return c.MaxConnections
@@ -28,5 +28,5 @@ func (c *serveCommand) requestMemory() int64 {
 	if c.MaxRequestMemory > 0 {
 		return c.MaxRequestMemory << 20
 	}
-	return max(app.MachineMemory()/16, leastRequestMemory)
+	return max(app.MachineMemory()/16, minRequestMemory)
 }

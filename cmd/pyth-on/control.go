@@ -21,9 +21,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// controlName is the socket in the data directory through which commands reach the
-// running server, because the audit log has only one writer. The mode of the
-// directory, 0700, keeps other users out.
+// controlName is the socket in the data directory. Commands send requests to the
+// running server through it, because only one process may write the audit log. The
+// directory has mode 0700, so other users cannot open the socket.
 const controlName = "control.sock"
 
 const (
@@ -31,7 +31,7 @@ const (
 	maxControlBody = 16 << 10
 )
 
-// userRequest asks for an account.
+// userRequest is a request to create an account.
 type userRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -45,7 +45,7 @@ type createdUser struct {
 	APIKey    string    `json:"apiKey"`
 }
 
-// controlError is the answer to a failed command.
+// controlError is the response to a command that failed.
 type controlError struct {
 	Error string `json:"error"`
 }
@@ -60,10 +60,10 @@ func createUser(ctx context.Context, accounts pyth.AccountService, r userRequest
 	return &createdUser{ID: string(grant.User.ID), Email: grant.User.Email, CreatedAt: grant.User.CreatedAt, APIKey: grant.APIKey}, nil
 }
 
-// serveControl serves commands on the socket in the data directory, until stop is
-// called. This process must have locked the directory.
+// serveControl accepts commands on the socket in the data directory until stop is
+// called. The caller must hold the lock of the directory.
 func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Logger) (stop func() error, err error) {
-	// A killed server leaves its socket behind.
+	// A server that was killed did not remove its socket.
 	path := filepath.Join(dataDir, controlName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -76,7 +76,7 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), short.Close())
 	}
-	listener.SetUnlinkOnClose(false) // It would use the wrong name.
+	listener.SetUnlinkOnClose(false) // It would unlink the name in /proc.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, listener.Close(), short.Close())
 	}
@@ -110,14 +110,15 @@ func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Log
 func answerControl(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // The client may have gone.
+	_ = json.NewEncoder(w).Encode(body) // The client may have disconnected.
 }
 
-// errNoControl reports that no server accepts commands in the directory.
+// errNoControl reports that no server accepts commands on the socket of the data
+// directory.
 var errNoControl = errors.New("no server accepts commands in the data directory")
 
-// askServer creates an account through the server of the data directory. The error
-// is errNoControl if none is running.
+// askServer makes the server that uses the data directory create an account. The
+// error is errNoControl if no server is running.
 func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -158,8 +159,9 @@ func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser
 	return user, answer.Decode(user)
 }
 
-// controlPath names the socket by a descriptor of its directory, because the
-// address of a socket has at most 107 bytes (unix(7)), and paths can be longer.
+// controlPath is a short path of the socket, through a descriptor of its directory.
+// The address of a socket has at most 107 bytes (unix(7)), and the real path can be
+// longer.
 type controlPath struct {
 	directory *os.File
 	name      string
@@ -173,5 +175,5 @@ func shortPath(dataDir string) (*controlPath, error) {
 	return &controlPath{directory, filepath.Join("/proc/self/fd", strconv.Itoa(int(directory.Fd())), controlName)}, nil
 }
 
-// Close closes the directory, after which the name is invalid.
+// Close closes the directory. The path is invalid afterwards.
 func (p *controlPath) Close() error { return p.directory.Close() }

@@ -14,17 +14,17 @@ import (
 // databaseName is the name of the database file in the data directory.
 const databaseName = "pyth-on.db"
 
-// dataFlags select the data directory.
+// dataFlags selects the data directory.
 type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// database opens the database of a server with sqlite.Open or sqlite.OpenToRead.
-// The server may be running.
+// database opens the database of a server with sqlite.Open or sqlite.OpenToRead. A
+// server may have it open at the same time.
 func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
 	path := filepath.Join(f.DataDir, databaseName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database %s; choose the server's directory with --data-dir", path)
+		return nil, fmt.Errorf("the database %s does not exist; set --data-dir to the data directory of the server", path)
 	} else if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 
 type doctorCommand struct {
 	JSON     bool   `name:"json" help:"Print the findings as JSON."`
-	CacheDir string `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
+	CacheDir string `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
 
 	nodeFlags
 	imageFlags
@@ -58,7 +58,7 @@ func (c *doctorCommand) show(findings []doctor.Finding) error {
 	return table(os.Stdout, findings, isatty.IsTerminal(os.Stdout.Fd()))
 }
 
-// table prints the findings for people.
+// table prints the findings as a text table.
 func table(w io.Writer, findings []doctor.Finding, colours bool) error {
 	paint := map[doctor.Level]string{doctor.OK: "\033[32m", doctor.Warning: "\033[33m", doctor.Failure: "\033[31m"}
 	for _, f := range findings {

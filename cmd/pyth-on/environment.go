@@ -8,12 +8,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settingPrefix begins the name of every setting in the environment.
+// settingPrefix is the prefix of all environment variables that hold settings.
 const settingPrefix = "PYTH_ON_"
 
-// checkEnvironment returns an error for settings that no command has. Otherwise a
-// mistyped setting would silently keep its default. The error shows only names,
-// because values may be secret.
+// checkEnvironment returns an error if a variable with settingPrefix matches no
+// setting. Without the error, a mistyped setting would silently keep its default. The
+// error contains only names, because values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
 	known := append(settings(node), rootKeyVariable, apiKeyVariable)
 	for _, variable := range environ {
@@ -22,7 +22,7 @@ func checkEnvironment(node *kong.Node, environ []string) error {
 			continue
 		}
 		slices.Sort(known)
-		return fmt.Errorf("there is no setting %s in the environment; the settings are %s", name, strings.Join(slices.Compact(known), ", "))
+		return fmt.Errorf("the environment variable %s is not a setting of pyth-on; the settings are %s", name, strings.Join(slices.Compact(known), ", "))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// lines returns the non-empty lines of a file, or none if path is "".
+// lines returns the non-empty lines of a file. It returns nil if path is "".
 func lines(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
@@ -27,14 +27,15 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// onlyLine returns the only line of a file, or "" if path is "".
-func onlyLine(path, what string) (string, error) {
+// onlyLine returns the content of a file that must have one line. It returns "" if
+// path is "".
+func onlyLine(path, content string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {
 		return "", err
 	}
 	if len(all) != 1 {
-		return "", fmt.Errorf("%s must hold one line, the %s", path, what)
+		return "", fmt.Errorf("%s must contain exactly one line, the %s", path, content)
 	}
 	return all[0], nil
 }

@@ -16,18 +16,18 @@ import (
 )
 
 type generateCommand struct {
-	Prompt     string        `arg:"" help:"What the program should do, or - to read it from standard input."`
-	Server     string        `placeholder:"URL" help:"A server to use, with the API key in PYTH_ON_API_KEY (default: this machine, with ANTHROPIC_API_KEY)."`
-	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key of the server."`
+	Prompt     string        `arg:"" help:"Description of the program; - reads it from standard input."`
+	Server     string        `placeholder:"URL" help:"URL of a server that generates and runs the program; the API key is in PYTH_ON_API_KEY (default: generate and run on this machine, with ANTHROPIC_API_KEY)."`
+	APIKeyFile string        `name:"api-key-file" type:"existingfile" help:"File with the API key for the server."`
 	Language   string        `default:"python" help:"Language of the program: python, javascript or typescript."`
-	Execute    bool          `default:"true" negatable:"" help:"Whether the program is run, and corrected when it fails."`
-	Attempts   int           `default:"3" help:"Maximum number of programs until one succeeds."`
-	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program; may be repeated."`
-	Allow      []string      `env:"-" help:"Hosts that the program may reach."`
-	Session    string        `env:"-" help:"A session of the server to run in."`
+	Execute    bool          `default:"true" negatable:"" help:"Run the program, and correct it if it fails."`
+	Attempts   int           `default:"3" help:"Maximum number of programs that the model may write until one succeeds."`
+	File       []string      `short:"f" type:"existingfile" sep:"none" env:"-" help:"A file for the program. May be repeated."`
+	Allow      []string      `env:"-" help:"Hosts that the program may connect to."`
+	Session    string        `env:"-" help:"ID of a session on the server. The program runs in this session."`
 	Timeout    time.Duration `default:"${timeout}" help:"Time-out of each run."`
 	Memory     int64         `default:"${memory}" help:"Memory limit of each run, in MiB."`
-	CacheDir   string        `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
+	CacheDir   string        `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
 
 	modelFlags
 	nodeFlags
@@ -95,7 +95,7 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 		return nil, err
 	}
 	if len(model.Key) == 0 {
-		return nil, errors.New("no model configured; set ANTHROPIC_API_KEY or --anthropic-key-file, or use a server with --server")
+		return nil, errors.New("no API key for the model; set ANTHROPIC_API_KEY or --anthropic-key-file, or use a server with --server")
 	}
 	limits := execution.DefaultLimits()
 	limits.MaxTimeout = max(limits.MaxTimeout, c.Timeout)
@@ -115,8 +115,8 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 	return service.Generate(ctx, "local", r, nil)
 }
 
-// showGeneration prints the output of the program to standard output, or the
-// program itself if it was not run. Everything else goes to standard error. It
+// showGeneration writes the output of the program to standard output, or the program
+// itself if it was not run. It writes all other information to standard error, and
 // returns the program's exit code.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
@@ -132,7 +132,7 @@ func showGeneration(g *pyth.Generation) int {
 	}
 	code := strings.TrimRight(last.Code, "\n")
 	if last.Execution == nil {
-		// Ignore errors: the reader may have gone.
+		// Ignore errors, because the reader of standard output may have closed it.
 		_, _ = fmt.Fprintln(os.Stdout, code)
 		if g.Stopped != nil {
 			return exitNotRun
@@ -149,7 +149,7 @@ func showGeneration(g *pyth.Generation) int {
 	return exit
 }
 
-// because returns the exception that ended a run, or "".
+// because returns a text about the exception that ended a run; "" for none.
 func because(e *pyth.Execution) string {
 	if e.Error == nil {
 		return ""

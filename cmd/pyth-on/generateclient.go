@@ -14,18 +14,18 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxAnswer bounds the size of a server's answer.
-const maxAnswer = 256 << 20
+// maxResponse is the maximum size of a server's response, in bytes.
+const maxResponse = 256 << 20
 
-// answered is the answer of a server.
-type answered struct {
+// generateResponse is the response of a server.
+type generateResponse struct {
 	Model           string
-	Attempts        []answeredAttempt
+	Attempts        []attemptResponse
 	MissingPackages []string
 	Stopped         *struct{ Code, Detail string }
 }
 
-type answeredAttempt struct {
+type attemptResponse struct {
 	Code, Explanation string
 	Execution         *struct {
 		Status, Signal, Stdout, Stderr string
@@ -53,29 +53,29 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 		return nil, err
 	}
 	req.Header = http.Header{"Content-Type": {"application/json"}, "X-Api-Key": {string(key)}}
-	// A redirect would send the key to another host.
+	// Do not follow redirects, because they would send the key to another host.
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
 	if err != nil {
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
 		return nil, problem(res.Status, b)
 	}
-	a := new(answered)
+	a := new(generateResponse)
 	if err := json.Unmarshal(b, a); err != nil || len(a.Attempts) == 0 {
-		return nil, fmt.Errorf("%s does not answer like a Pyth-On server", c.Server)
+		return nil, fmt.Errorf("the response of %s is not from a Pyth-On server; check --server", c.Server)
 	}
 	return a.generation(), nil
 }
 
-// body returns the request for the API. A session has its own language and
-// limits.
+// body returns the body of the API request. It contains no language and limits if
+// there is a session, which has both already.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {
@@ -96,14 +96,14 @@ func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	return body
 }
 
-// problem returns the error in a server's answer.
+// problem returns the error in a server's response.
 func problem(status string, body []byte) error {
 	var p struct {
 		Code, Title, Detail string
 		Errors              []pyth.FieldError
 	}
 	if json.Unmarshal(body, &p) != nil || p.Code == "" {
-		return errors.New("the server answers " + status)
+		return errors.New("the server responded with " + status)
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
@@ -111,7 +111,7 @@ func problem(status string, body []byte) error {
 	return &pyth.Error{Code: pyth.Code(p.Code), Message: p.Detail, Fields: p.Errors}
 }
 
-func (a *answered) generation() *pyth.Generation {
+func (a *generateResponse) generation() *pyth.Generation {
 	g := &pyth.Generation{Model: a.Model, MissingPackages: a.MissingPackages}
 	if a.Stopped != nil {
 		g.Stopped = pyth.Errorf(pyth.Code(a.Stopped.Code), "%s", a.Stopped.Detail)

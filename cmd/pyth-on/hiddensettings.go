@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Environment variables that hold secrets: the root key, the API key of the model's
-// provider, and the API key of this program as a client. A value is the secret, or
-// fd: and the number of a descriptor to read it from.
+// Environment variables that contain secrets: the root key, the API key for the
+// model, and the API key for a Pyth-On server. A value is the secret itself, or "fd:"
+// and the number of a descriptor that contains it.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	anthropicKeyVariable = "ANTHROPIC_API_KEY"
@@ -27,9 +27,9 @@ func hiddenVariables() []string {
 	return []string{rootKeyVariable, anthropicKeyVariable, apiKeyVariable}
 }
 
-// hideSettings removes secrets from the environment, which all processes of this
-// user can read. It executes the program again and passes the secrets in anonymous
-// memory.
+// hideSettings removes secrets from the environment, because all processes of this
+// user can read it. It executes this program again and passes the secrets in
+// anonymous memory.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false
@@ -37,7 +37,7 @@ func hideSettings() error {
 		value, given := os.LookupEnv(name)
 		if number, ok := strings.CutPrefix(value, descriptorPrefix); ok {
 			if fd, err := strconv.Atoi(number); err != nil || fd < 3 {
-				return fmt.Errorf("%s must be a key, or %s and the number of a descriptor", name, descriptorPrefix)
+				return fmt.Errorf("%s must be a key, or %s followed by the number of a file descriptor", name, descriptorPrefix)
 			}
 			continue
 		}
@@ -79,15 +79,15 @@ func anonymousFile(value string) (int, error) {
 	return fd, err
 }
 
-// hiddenDescriptor returns the descriptor with the value of a variable.
+// hiddenDescriptor returns the descriptor that contains the secret of a variable.
 func hiddenDescriptor(name string) (int, bool) {
 	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
 	fd, err := strconv.Atoi(number)
 	return fd, given && err == nil
 }
 
-// passHidden returns the files of the hidden settings for a child process, in which
-// their descriptors begin with 3. It changes the environment accordingly.
+// passHidden returns the files with secrets for a child process. It sets the
+// environment variables to their descriptors in the child, which start at 3.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {
@@ -103,10 +103,11 @@ func passHidden() ([]*os.File, error) {
 	return files, nil
 }
 
-// maxHiddenSetting bounds the length of a setting.
+// maxHiddenSetting is the maximum length of a secret, in bytes.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting reads a setting. It can be read only once.
+// hiddenSetting reads a secret setting. A second call fails, because the descriptor
+// is closed.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

@@ -17,11 +17,11 @@ import (
 )
 
 type keysCommands struct {
-	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. Works while the server runs, too. Run it again after an interruption."`
+	Rotate keysRotateCommand `cmd:"" help:"Replace the root key. The server may be running. If the command is interrupted, run it again."`
 	Verify keysVerifyCommand `cmd:"" help:"Check that all encrypted data can be decrypted."`
 }
 
-// keysFlags select the keys.
+// keysFlags selects the data directory and the root key.
 type keysFlags struct {
 	dataFlags
 	rootKeyFlags
@@ -51,7 +51,7 @@ func (c *keysRotateCommand) Run() (err error) {
 		return err
 	}
 	total := 0
-	const step = "Wrapping keys by the new root key"
+	const step = "Encrypting keys with the new root key"
 	progress := newProgress(os.Stderr)
 	if err := vault.Rotate(ctx, keeper, store, func(done int) {
 		total = done
@@ -60,11 +60,11 @@ func (c *keysRotateCommand) Run() (err error) {
 		return fmt.Errorf("%w; no data is lost; run the command again to continue", err)
 	}
 	progress.step(step, total, total)
-	fmt.Fprintf(os.Stdout, "%d keys are wrapped by the new root key.\n", total)
+	fmt.Fprintf(os.Stdout, "%d keys are encrypted with the new root key.\n", total)
 	if _, setting := keeper.(*vault.SettingKeeper); setting {
-		fmt.Fprintf(os.Stdout, "Take the old key out of %s, and start the server again.\n", rootKeyVariable)
+		fmt.Fprintf(os.Stdout, "Remove the old key from %s, and restart the server.\n", rootKeyVariable)
 	}
-	fmt.Fprintln(os.Stdout, "Backups of the database from before need the old root key.")
+	fmt.Fprintln(os.Stdout, "Keep the old root key for older backups of the database.")
 	return nil
 }
 
@@ -100,7 +100,7 @@ func (c *keysVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// verification opens all sealed values.
+// verification decrypts all encrypted values.
 type verification struct {
 	store    *sqlite.Store
 	vault    *vault.Vault
@@ -123,7 +123,7 @@ func (v *verification) all(ctx context.Context) error {
 			}
 		}
 		after = keys[len(keys)-1].UserID
-		v.progress.step("Decrypting what users have", v.users, 0)
+		v.progress.step("Decrypting users' data", v.users, 0)
 	}
 }
 
@@ -131,7 +131,7 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 	v.users++
 	opener, err := v.vault.Opener(ctx, user)
 	if errors.Is(err, vault.ErrDamaged) {
-		v.bad("the key of user %s", user)
+		v.reportDamage("the key of user %s", user)
 		return nil
 	}
 	if err != nil {
@@ -146,7 +146,7 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 		value, err := opener.Open(secret.Label(s.Name, s.Version), s.Sealed)
 		clear(value)
 		if err != nil {
-			v.bad("secret %s of user %s", s.Name, user)
+			v.reportDamage("secret %s of user %s", s.Name, user)
 		}
 	}
 	for after := pyth.KeyID(""); ; {
@@ -162,13 +162,13 @@ func (v *verification) user(ctx context.Context, user pyth.UserID) error {
 			key, err := opener.Open(account.KeyLabel(k.ID), k.Sealed)
 			clear(key)
 			if err != nil {
-				v.bad("API key %s of user %s", k.ID, user)
+				v.reportDamage("API key %s of user %s", k.ID, user)
 			}
 		}
 	}
 }
 
-func (v *verification) bad(format string, args ...any) {
+func (v *verification) reportDamage(format string, args ...any) {
 	v.damaged++
 	fmt.Fprintf(os.Stdout, "damaged: "+format+"\n", args...)
 }

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// language returns the language by the flag, the file name, or Python. An unknown
-// one is refused with the other faults of the program.
+// language returns the language from the flag, otherwise from the file name,
+// otherwise Python. It does not check the name; the execution service does.
 func (c *runCommand) language() pyth.Language {
 	if c.Language != "" {
 		return pyth.Language(c.Language)

@@ -11,10 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// signalsTogether is the time within which two signals count as one.
-const signalsTogether = time.Second / 2
+// signalWindow is the time in which a second signal counts as a copy of the first.
+const signalWindow = time.Second / 2
 
-// untilStopped serves until a signal comes, and then waits for running programs.
+// untilStopped serves requests until a stop signal arrives. Then it waits for running
+// programs.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
 	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
@@ -24,10 +25,10 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal ends the process at once. One that comes with the first does
-	// not count: a signal to the process group also reaches the parent, which
-	// passes it on to this process.
-	time.AfterFunc(signalsTogether, stop)
+	// A second signal ends the process at once, but only after signalWindow. A
+	// signal to the process group arrives twice: directly, and through the parent
+	// process, which forwards it.
+	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())
 	drain, cancel := context.WithTimeout(context.Background(), atMost)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// jsonFormat is the value of --log-format for lines of JSON.
+// jsonFormat is the value of --log-format for JSON, one object per line.
 const jsonFormat = "json"
 
 // logFlags configure the log.
@@ -26,8 +26,8 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// progress returns a function that reports how far a long step is: as log
-// records where every line must be one, else for a person to read.
+// progress returns a function that reports the progress of a long step. It writes log
+// records if the log format is JSON, otherwise text for the terminal.
 func (f logFlags) progress(logger *slog.Logger) func(step string, done, total int) {
 	if f.LogFormat == jsonFormat {
 		return (&progressLog{logger: logger}).step
@@ -35,7 +35,7 @@ func (f logFlags) progress(logger *slog.Logger) func(step string, done, total in
 	return newProgress(os.Stderr).step
 }
 
-// progressLog logs how far a long step is.
+// progressLog logs the progress of a long step.
 type progressLog struct {
 	logger *slog.Logger
 	last   string
@@ -54,9 +54,8 @@ func (p *progressLog) step(name string, done, total int) {
 	p.logger.Info("preparing", attrs...)
 }
 
-// wantsJSONLog reports whether the command line or the environment asks a
-// server for log lines of JSON. It is for errors that come before the two are
-// parsed.
+// wantsJSONLog reports whether the command line or the environment selects a JSON log
+// for a server. It is used for errors that occur before the flags are parsed.
 func wantsJSONLog(args, environ []string) bool {
 	if len(args) == 0 || args[0] != "serve" {
 		return false

@@ -19,26 +19,26 @@ import (
 // version is set by the build.
 var version = "unknown"
 
-// commands are the subcommands and their settings.
+// commands declares the subcommands and their flags.
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the API over HTTP."`
 	Run      runCommand      `cmd:"" help:"Run one program in a sandbox without a server."`
-	Generate generateCommand `cmd:"" help:"Generate a program with a model and run it, on this machine or on a server."`
+	Generate generateCommand `cmd:"" help:"Let a model write a program, and run it on this machine or on a server."`
 	Keys     keysCommands    `cmd:"" help:"Rotate and check the encryption keys."`
 	Users    usersCommands   `cmd:"" help:"Create accounts."`
-	Doctor   doctorCommand   `cmd:"" help:"Check what this host can do by trying it."`
-	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. Works while a server runs, too."`
+	Doctor   doctorCommand   `cmd:"" help:"Check whether this host can run sandboxes, and how to fix it if not."`
+	Audit    auditCommand    `cmd:"" help:"Check or export the audit log. The server may be running."`
 	Runtime  runtimeCommands `cmd:"" help:"Build custom images."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
-// exitCode is an error that ends the program with an exit code and no message.
+// exitCode is an error without a message. It ends the process with this exit code.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// gVisor is this program under another name.
+	// This binary also contains gVisor. The name of the program selects it.
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
 	}
@@ -51,8 +51,8 @@ func main() {
 func run(args []string) int {
 	parser, err := kong.New(new(commands),
 		kong.Name("pyth-on"),
-		kong.Description("Runs untrusted Python, JavaScript and TypeScript in gVisor sandboxes behind a REST API.\n\n"+
-			"Every flag can also be set by the environment variable shown with it."),
+		kong.Description("Runs untrusted Python, JavaScript and TypeScript programs in gVisor sandboxes. Clients use a REST API.\n\n"+
+			"Each flag can also be set with the environment variable shown next to it."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.DefaultEnvars("PYTH_ON"),
 		kong.Vars{
@@ -60,7 +60,7 @@ func run(args []string) int {
 		},
 	)
 	if err != nil {
-		panic(err) // The struct commands is invalid.
+		panic(err) // The tags of the struct commands are invalid.
 	}
 	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
 		return fail(err, args)

@@ -8,24 +8,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// modelFlags select the model that writes programs. The key has no flag, because
-// every user can read the arguments of a process.
+// modelFlags selects the model that writes programs. The API key has no flag, because
+// all users of the machine can read the arguments of a process.
 type modelFlags struct {
 	Model            string        `default:"${model}" help:"The model that writes programs."`
-	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"Address of the Messages API: a gateway or a compatible server (default: Anthropic's)."`
-	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key. ANTHROPIC_API_KEY, with the key, can replace it."`
-	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the form of the answer is enforced: by a JSON schema, or by a forced tool call for models and servers without schemas (${enum})."`
-	GenerateTimeout  time.Duration `default:"3m" help:"Time-out of one answer of the model."`
+	AnthropicBaseURL string        `name:"anthropic-base-url" env:"PYTH_ON_ANTHROPIC_BASE_URL,ANTHROPIC_BASE_URL" placeholder:"URL" help:"URL of the Messages API, for example of a gateway or a compatible server (default: Anthropic's)."`
+	AnthropicKeyFile string        `name:"anthropic-key-file" type:"existingfile" help:"File with the API key for the model. Alternatively, set ANTHROPIC_API_KEY to the key."`
+	ModelForm        string        `default:"schema" enum:"schema,tool" help:"How the format of the answer is enforced: schema uses a JSON schema; tool uses a forced tool call, for models and servers without JSON schemas."`
+	GenerateTimeout  time.Duration `default:"3m" help:"Time-out for one answer from the model."`
 }
 
-// generateFlags are the model flags of a server.
+// generateFlags selects and limits the models of a server.
 type generateFlags struct {
 	modelFlags
-	Models               []string `help:"Further models that a request may name (default: any)."`
+	Models               []string `help:"Models that a request may select besides --model (default: all)."`
 	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, input and output together; 0 for no limit."`
 }
 
-// config reads the key. The key is empty if none is configured.
+// config returns the configuration. Its key is empty if no key is set.
 func (f *modelFlags) config() (app.ModelConfig, error) {
 	key, err := secretSetting(anthropicKeyVariable, f.AnthropicKeyFile, "--anthropic-key-file")
 	return app.ModelConfig{
@@ -33,15 +33,15 @@ func (f *modelFlags) config() (app.ModelConfig, error) {
 	}, err
 }
 
-// config reads the key.
+// config returns the configuration.
 func (f *generateFlags) config() (app.ModelConfig, error) {
 	c, err := f.modelFlags.config()
 	c.Others, c.TokensPerDay = f.Models, f.GenerateTokensPerDay
 	return c, err
 }
 
-// secretSetting reads a key from a variable or a file. It is empty if neither is
-// given.
+// secretSetting reads a key from an environment variable or a file. It returns nil if
+// neither is set.
 func secretSetting(variable, path, flag string) ([]byte, error) {
 	setting, given, err := hiddenSetting(variable)
 	if err != nil {

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPasswordLine bounds the length of a line with a password.
+// maxPasswordLine is the maximum length of a line with a password, in bytes.
 const maxPasswordLine = 4 << 10
 
-// readPassword reads a password twice from the terminal without showing it, or one
-// line of standard input. A password is never an argument, because every user can
-// read those.
+// readPassword asks twice for a password on the terminal, without echo. Without a
+// terminal it reads one line of standard input. Passwords are not arguments, because
+// all users of the machine can read the arguments of a process.
 func readPassword(ctx context.Context) (string, error) {
 	in := bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine))
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
 		line, err := readLine(in)
 		if err == nil && line == "" {
-			err = errors.New("the password is empty; give it as one line of standard input")
+			err = errors.New("the password is empty; write it to standard input as one line")
 		}
 		return line, err
 	}
@@ -42,15 +42,16 @@ func readPassword(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if first != second {
-		return "", errors.New("the two passwords differ")
+		return "", errors.New("the two passwords differ; try again")
 	}
 	return first, nil
 }
 
-// ask reads a line from the terminal until the context ends.
+// ask prints the prompt and reads a line from the terminal. It returns early if the
+// context ends.
 func ask(ctx context.Context, in *bufio.Reader, prompt string) (string, error) {
 	fmt.Fprint(os.Stderr, prompt)
-	defer fmt.Fprintln(os.Stderr) // The user's own line break is hidden, too.
+	defer fmt.Fprintln(os.Stderr) // The terminal does not show the user's line break.
 	type result struct {
 		line string
 		err  error
@@ -76,7 +77,7 @@ func readLine(in *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// hideInput turns the echo of the terminal off until show is called.
+// hideInput disables the echo of the terminal until show is called.
 func hideInput(terminal int) (show func(), err error) {
 	before, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
 	if err != nil {

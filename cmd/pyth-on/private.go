@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// keepPrivate removes the access of other users to the data directory. It returns
-// an error if the directory also holds other files, because other users may need
-// those.
+// keepPrivate removes the permissions of other users on the data directory. It
+// returns an error if the directory also contains files of other programs, because
+// other users may need them.
 func keepPrivate(path string, logger *slog.Logger) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm()&0o077 == 0 {
@@ -28,18 +28,18 @@ func keepPrivate(path string, logger *slog.Logger) error {
 		return err
 	}
 	if foreign != "" {
-		return fmt.Errorf("others can use the data directory %s (mode %v), and it holds %s, which is not this server's; "+
-			"choose a directory of its own with --data-dir, or run `chmod 700 %s`", path, info.Mode().Perm(), foreign, path)
+		return fmt.Errorf("other users can access the data directory %s (mode %v), and it contains %s, which is not a file of this server; "+
+			"choose another directory with --data-dir, or run `chmod 700 %s`", path, info.Mode().Perm(), foreign, path)
 	}
 	if err := os.Chmod(path, 0o700); err != nil {
-		return fmt.Errorf("others can use the data directory: %w; choose one inside of it with --data-dir, which will be made private", err)
+		return fmt.Errorf("other users can access the data directory: %w; choose a subdirectory with --data-dir, which the server makes private", err)
 	}
-	logger.Warn("others could use the data directory; its mode is 0700 now", "path", path, "before", info.Mode().Perm().String())
+	logger.Warn("data directory made private (mode 0700)", "path", path, "before", info.Mode().Perm().String())
 	return nil
 }
 
-// foreignIn returns the name of a file in the directory that no server creates, or
-// "".
+// foreignIn returns the name of a file in the directory that is not from a server; ""
+// for none.
 func foreignIn(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 )
 
-// privileged returns nil if this process may start sandboxes. Otherwise it runs
-// the program again in a user namespace in which it may, and returns the exit
-// code of that run as an error.
+// privileged returns nil if this process may start sandboxes. Otherwise it runs this
+// program again in a user namespace that allows it, and returns the exit code of the
+// child as an error.
 func privileged() error {
 	if rootless.Privileged() {
 		return nil
 	}
 	if _, inside := rootless.Inside(); inside {
-		return errors.New("root of a user namespace lacks the capabilities to start sandboxes")
+		return errors.New("this process is root in a user namespace without the capabilities to start sandboxes; run it as an ordinary user or as root of the host")
 	}
 	passed, err := passHidden()
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progressEvery is the time between two reports of the same step without a
-// terminal.
+// progressEvery is the time between two reports of the same step if the output is not
+// a terminal.
 const progressEvery = 5 * time.Second
 
-// progress prints how far a long task is.
+// progress prints the progress of a long task.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -25,7 +25,7 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step reports that done of total parts are ready. total is 0 if it is unknown.
+// step reports that done of total parts are complete. total is 0 if it is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

@@ -11,10 +11,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// rootKeyFlags say where the root key is. PYTH_ON_ROOT_KEY has no flag, because
-// every user can read the arguments of a process.
+// rootKeyFlags selects the root key. PYTH_ON_ROOT_KEY has no flag, because all users
+// of the machine can read the arguments of a process.
 type rootKeyFlags struct {
-	RootKeyFile string `type:"path" help:"File of the 32-byte root key (default: root.key in the data directory, created at the first start). PYTH_ON_ROOT_KEY, with the key in base64, can replace it."`
+	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). Alternatively, set PYTH_ON_ROOT_KEY to the key in base64."`
 }
 
 // path returns the path of the root key file.
@@ -25,8 +25,8 @@ func (f *rootKeyFlags) path(dataDir string) string {
 	return filepath.Join(dataDir, "root.key")
 }
 
-// openOrCreateKeeper opens the configured root key. It creates one only for an
-// empty database, because other data would become unreadable.
+// openOrCreateKeeper opens the configured root key. It creates a new key only if the
+// database is empty, because a new key cannot decrypt existing data.
 func (f *rootKeyFlags) openOrCreateKeeper(ctx context.Context, dataDir string, store pyth.KeyStore) (vault.Rotator, error) {
 	empty, err := vault.Empty(ctx, store)
 	if err != nil {
@@ -56,8 +56,8 @@ func (f *rootKeyFlags) checked(ctx context.Context, dataDir string, store pyth.K
 		return nil, err
 	}
 	if err := vault.New(keeper, store).Check(ctx); errors.Is(err, vault.ErrDamaged) {
-		return nil, fmt.Errorf("%s is not the root key that the accounts in the database were made with; "+
-			"restore that one from the backup, or choose another --data-dir", from)
+		return nil, fmt.Errorf("%s is not the root key of the accounts in the database; "+
+			"restore the right key from a backup, or choose another --data-dir", from)
 	} else if err != nil {
 		return nil, err
 	}
@@ -75,13 +75,13 @@ func (f *rootKeyFlags) open(dataDir string, open openFile) (keeper vault.Rotator
 			return nil, "", fmt.Errorf("both %s and --root-key-file are given; choose one", rootKeyVariable)
 		}
 		keeper, err := vault.NewSettingKeeper(setting)
-		return keeper, "what " + rootKeyVariable + " holds", err
+		return keeper, "the value of " + rootKeyVariable, err
 	}
 	path := f.path(dataDir)
 	file, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("the root key %s is missing, but the database has accounts that need it; "+
-			"restore it from the backup, or choose another --data-dir", path)
+		return nil, "", fmt.Errorf("the root key %s does not exist, but the database has accounts that need it; "+
+			"restore it from a backup, or choose another --data-dir", path)
 	}
 	return file, path, err
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Exit codes of `run` for programs that return none, as in timeout(1) and shells.
+// Exit codes of `run` if the program has none. They are as in timeout(1) and in
+// shells.
 const (
 	exitTimedOut = 124
 	exitNotRun   = 125
@@ -28,16 +29,16 @@ const (
 )
 
 type runCommand struct {
-	File     string            `arg:"" help:"The program, or - to read it from standard input."`
+	File     string            `arg:"" help:"File with the program; - reads it from standard input."`
 	Args     []string          `arg:"" optional:"" passthrough:"" help:"Arguments of the program."`
 	Timeout  time.Duration     `default:"${timeout}" help:"Time-out of the program."`
 	Memory   int64             `default:"${memory}" help:"Memory limit of the program, in MiB."`
-	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable; may be repeated."`
-	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: by the file name)."`
-	CacheDir string            `type:"path" help:"Directory for the images (default: in the user's cache directory)."`
+	Env      map[string]string `short:"e" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"An environment variable for the program. May be repeated."`
+	Language string            `placeholder:"LANGUAGE" help:"Language of the program: python, javascript or typescript (default: according to the file name)."`
+	CacheDir string            `type:"path" help:"Directory for images (default: a folder in the user's cache directory)."`
 
-	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image to run it in: a directory, or a tar file from docker save."`
-	Preload []string `env:"-" placeholder:"MODULES" help:"Modules that its Python imports before the program starts, such as numpy,pandas."`
+	Runtime string   `env:"-" placeholder:"SOURCE" help:"A custom image for the program: a directory, or a tar file from docker save."`
+	Preload []string `env:"-" placeholder:"MODULES" help:"Python modules that the custom image imports before the program starts, for example numpy,pandas."`
 
 	nodeFlags
 }
@@ -110,7 +111,8 @@ func (c *runCommand) program() (*pyth.Program, error) {
 
 // show prints the output of the program and returns its exit code.
 func show(run *pyth.Execution) int {
-	// Ignore errors: the reader may have gone, but the exit code still counts.
+	// Ignore errors, because the reader of standard output may have closed it. The
+	// exit code is still valid.
 	_, _ = os.Stdout.Write(run.Stdout)
 	_, _ = os.Stderr.Write(run.Stderr)
 	if run.ExitCode != nil {
@@ -120,9 +122,9 @@ func show(run *pyth.Execution) int {
 	code := exitSignal + int(unix.SignalNum(run.Signal))
 	switch run.Status {
 	case pyth.StatusTimedOut:
-		note, code = "the program exceeded its time-out; see --timeout", exitTimedOut
+		note, code = "the program reached its time-out; change it with --timeout", exitTimedOut
 	case pyth.StatusOutOfMemory:
-		note = "the program exceeded its memory limit; see --memory"
+		note = "the program reached its memory limit; change it with --memory"
 	case pyth.StatusOutputLimit:
 		note = "the program exceeded the output limit"
 	case pyth.StatusCanceled:
@@ -132,10 +134,10 @@ func show(run *pyth.Execution) int {
 	return code
 }
 
-// imageName is the name of the custom image that --runtime of `run` gives.
+// imageName is the internal name of the custom image in --runtime.
 const imageName = "own"
 
-// images returns the image flags as a configuration.
+// images returns the configuration of the images.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {

@@ -10,17 +10,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
-// runtimeCommands build custom images.
+// runtimeCommands declares the commands for custom images.
 type runtimeCommands struct {
 	Build runtimeBuildCommand `cmd:"" help:"Build a root file system for serve --runtime."`
 }
 
 type runtimeBuildCommand struct {
-	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian packages to install with their dependencies, such as python3,python3-numpy."`
-	Exclude    []string `placeholder:"PATTERNS" help:"Packages to leave out although others depend on them, such as gcc-*."`
-	Suite      string   `help:"Debian's release, such as trixie (default: as this machine's apt is set up)."`
-	Mirror     string   `placeholder:"URL" help:"Debian's archive (default: as this machine's apt is set up)."`
-	Output     string   `short:"o" required:"" type:"path" help:"The tar file to write."`
+	FromDebian []string `required:"" placeholder:"PACKAGES" help:"Debian packages to install with their dependencies, for example python3,python3-numpy."`
+	Exclude    []string `placeholder:"PATTERNS" help:"Packages not to install even if others depend on them, for example gcc-*."`
+	Suite      string   `help:"Debian release, for example trixie (default: from the configuration of apt on this machine)."`
+	Mirror     string   `placeholder:"URL" help:"URL of the Debian archive (default: from the configuration of apt on this machine)."`
+	Output     string   `short:"o" required:"" type:"path" help:"Path of the tar file to write."`
 }
 
 func (c *runtimeBuildCommand) Run() error {
@@ -39,6 +39,6 @@ func (c *runtimeBuildCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stdout, "%s has %d packages. Serve it with `pyth-on serve --runtime NAME=%s`.\n", c.Output, packages, c.Output)
+	_, err = fmt.Fprintf(os.Stdout, "%s contains %d packages. Use it with `pyth-on serve --runtime NAME=%s`.\n", c.Output, packages, c.Output)
 	return err
 }

@@ -26,7 +26,7 @@ type serveCommand struct {
 
 	Registration   string        `default:"open" enum:"open,invite,closed" help:"Who may create an account: ${enum}."`
 	InvitesFile    string        `type:"existingfile" help:"File with the invites for --registration=invite, one per line."`
-	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries; their hashes stay (0: forever)."`
+	AuditRetention time.Duration `default:"0s" help:"How long the audit log keeps the content of entries; 0 keeps it forever. Hashes are always kept."`
 
 	RateLimit  string        `default:"on" enum:"on,off" help:"Whether requests are rate-limited: ${enum}."`
 	TokenTTL   time.Duration `name:"token-ttl" default:"1h" help:"Lifetime of a JWT."`
@@ -39,17 +39,17 @@ type serveCommand struct {
 	generateFlags
 	packageFlags
 
-	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out that a request may set."`
-	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values are redacted from output, unless the request says otherwise: ${enum}."`
-	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: as /api shows)."`
+	MaxTimeout    time.Duration `default:"5m" help:"Maximum time-out of a program that a request may set."`
+	RedactSecrets string        `default:"on" enum:"on,off" help:"Whether secret values in output are redacted if the request does not say: ${enum}."`
+	MaxMemory     int64         `default:"0" help:"Maximum memory limit that a request may set, in MiB (default: depends on the machine; GET /api shows it)."`
 
-	MaxConnections   int   `default:"0" help:"Maximum number of open connections; idle ones are closed for new ones (default: half of the process's open files, at most 10,000)."`
-	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB; each user gets a quarter of it (default: a sixteenth of the memory, at least 256)."`
+	MaxConnections   int   `default:"0" help:"Maximum number of open connections. New connections replace idle ones (default: half of the limit of open files, at most 10,000)."`
+	MaxRequestMemory int64 `default:"0" help:"Maximum memory for request bodies, in MiB. One user can use a quarter of it (default: a sixteenth of the memory, at least 256)."`
 
-	TrustedProxies   []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For header is trusted."`
-	MetricsAddr      string         `help:"Address for Prometheus metrics, without authentication."`
-	MetricsTokenFile string         `type:"existingfile" help:"File with the token for /metrics on the main address."`
-	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and answers 503, so that load balancers notice."`
+	TrustedProxies   []netip.Prefix `help:"Address ranges of proxies. The server trusts their X-Forwarded-For header."`
+	MetricsAddr      string         `help:"Address on which Prometheus metrics are served without authentication."`
+	MetricsTokenFile string         `type:"existingfile" help:"File with the bearer token for /metrics on the main address."`
+	DrainDelay       time.Duration  `default:"0s" help:"How long a stopping server still accepts connections and responds with 503, so that load balancers stop using it."`
 	DrainTimeout     time.Duration  `default:"30s" help:"How long a stopping server waits for running programs."`
 
 	logFlags
@@ -78,7 +78,8 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listen first, so that a port in use is reported before a long build.
+	// Listen first, so that an error about the port appears before images are built,
+	// which takes long.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
@@ -99,7 +100,7 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, accounts.Close()) }()
-	if err := store.settled(); err != nil {
+	if err := store.removeMark(); err != nil {
 		return err
 	}
 	stopControl, err := serveControl(data.Path, accounts.Operator, logger)
@@ -160,20 +161,21 @@ func (c *serveCommand) openAccounts(ctx context.Context, store *accountStore) (*
 	})
 }
 
-// warnWithoutAccounts logs a warning if nobody can use the server.
+// warnWithoutAccounts logs a warning if there are no accounts and registration is
+// closed.
 func (c *serveCommand) warnWithoutAccounts(ctx context.Context, store pyth.KeyStore, logger *slog.Logger) error {
 	if c.Registration != string(account.RegistrationClosed) {
 		return nil
 	}
-	users, err := store.DataKeys(ctx, "", 1) // Each user has one.
+	users, err := store.DataKeys(ctx, "", 1) // Each user has one data key.
 	if err == nil && len(users) == 0 {
-		logger.Warn("registration closed and no accounts: nobody can use this server",
+		logger.Warn("no accounts and registration closed: nobody can use this server",
 			"hint", "create an account while the server runs: `pyth-on users create EMAIL --data-dir="+c.DataDir+"`")
 	}
 	return err
 }
 
-// config returns the configuration of the server, as far as flags set it.
+// config returns the part of the server's configuration that flags set.
 func (c *serveCommand) config(logger *slog.Logger) (*app.ServerConfig, error) {
 	packages, err := c.packageFlags.config()
 	if err != nil {

@@ -18,11 +18,11 @@ func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// ignoreSignals ignores and logs signals that make other servers reload or rotate
-// logs. stop restores the defaults.
+// ignoreSignals ignores SIGHUP, SIGUSR1 and SIGUSR2 and logs them. Other servers
+// reload or rotate logs on these signals. stop restores the defaults.
 //
-// It ignores SIGPIPE, too, which ends a Go program when the reader of its log has
-// gone.
+// It also ignores SIGPIPE. Otherwise the server would end when the reader of its log
+// closes the pipe.
 func ignoreSignals(logger *slog.Logger) (stop func()) {
 	received := make(chan os.Signal, 8)
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
@@ -32,9 +32,9 @@ func ignoreSignals(logger *slog.Logger) (stop func()) {
 			case syscall.SIGHUP:
 				logger.Warn("signal ignored: reload is not supported", "signal", "SIGHUP", "hint", "restart the server to change its settings")
 			case syscall.SIGUSR1:
-				logger.Warn("signal ignored: it has no meaning here", "signal", "SIGUSR1")
+				logger.Warn("signal ignored: the server does not use it", "signal", "SIGUSR1")
 			case syscall.SIGUSR2:
-				logger.Warn("signal ignored: it has no meaning here", "signal", "SIGUSR2")
+				logger.Warn("signal ignored: the server does not use it", "signal", "SIGUSR2")
 			}
 			// A log line about SIGPIPE could cause the next SIGPIPE.
 		}

@@ -12,15 +12,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// newServerMark is a file in the data directory until a first start has stored
-// its keys. If that start is killed, the next one continues it.
+// newServerMark is a file that exists in the data directory until the first start has
+// stored its keys. If the first start is killed, the next start continues it.
 const newServerMark = "new-server"
 
-// storeFlags configure the store for commands that may create it.
+// storeFlags are the flags of commands that may create the store.
 type storeFlags struct {
 	rootKeyFlags
 
-	NewDatabase bool `help:"Start with a new database although a root key or other data of an earlier one exists. The accounts of the earlier one are lost."`
+	NewDatabase bool `help:"Start with a new database even if the directory has the root key or other data of an earlier one. The accounts of the earlier database are lost."`
 }
 
 // accountStore is the database and the vault with its root key.
@@ -32,8 +32,8 @@ type accountStore struct {
 }
 
 // openStore opens the database and the root key in the data directory, and creates
-// them for a new server. It returns an error if a database existed before, because
-// its accounts would be lost silently.
+// them for a new server. It returns an error if an earlier database is missing. A new
+// database would hide that its accounts are lost.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountStore, err error) {
 	path := filepath.Join(dataDir, databaseName)
 	mark := filepath.Join(dataDir, newServerMark)
@@ -41,7 +41,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	if err != nil {
 		return nil, err
 	}
-	// Check before SQLite creates the file or removes the log of a missing one.
+	// Check before SQLite creates the file or removes the write-ahead log of a missing
+	// file.
 	if absent {
 		if err := f.markNew(dataDir, mark, "no database"); err != nil {
 			return nil, err
@@ -74,9 +75,9 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// settled removes the mark when the server's keys are stored. From now on an empty
-// database counts as lost.
-func (s *accountStore) settled() error {
+// removeMark removes the mark after the server's keys are stored. After that, an empty
+// database is an error.
+func (s *accountStore) removeMark() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -90,9 +91,9 @@ func (f *storeFlags) markNew(dataDir, mark, has string) error {
 		return nil // An earlier first start was interrupted.
 	}
 	if evidence := f.evidence(dataDir); evidence != "" && !f.NewDatabase {
-		return fmt.Errorf("the data directory %s has %s, but %s, so that the accounts of an earlier database would be lost; "+
-			"restore %s from the backup, or start without those accounts by %s",
-			dataDir, has, evidence, databaseName, f.without(dataDir))
+		return fmt.Errorf("the data directory %s has %s, but %s: the accounts of an earlier database would be lost; "+
+			"restore %s from a backup, or start without these accounts by %s",
+			dataDir, has, evidence, databaseName, f.optionsWithoutAccounts(dataDir))
 	}
 	made, err := os.OpenFile(mark, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -103,25 +104,25 @@ func (f *storeFlags) markNew(dataDir, mark, has string) error {
 
 // evidence returns a description of the evidence of an earlier database, or "".
 func (f *storeFlags) evidence(dataDir string) string {
-	if path := f.besideDatabase(dataDir); path != "" {
-		return "there is the root key " + path
+	if path := f.rootKeyInDataDir(dataDir); path != "" {
+		return "it contains the root key " + path
 	}
 	_, given := hiddenDescriptor(rootKeyVariable)
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
 		return ""
 	}
-	// A root key from elsewhere may be new, so look for other data.
+	// A root key in another place may be new, so look for other data.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
-			return "a server has used it before"
+			return "a server used it before"
 		}
 	}
 	return ""
 }
 
-// besideDatabase returns the path of the root key if it is in the data directory,
+// rootKeyInDataDir returns the path of the root key if it is in the data directory,
 // otherwise "".
-func (f *storeFlags) besideDatabase(dataDir string) string {
+func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 	path, err := filepath.Abs(f.path(dataDir))
 	if err != nil || filepath.Dir(path) != dataDir {
 		return ""
@@ -132,9 +133,9 @@ func (f *storeFlags) besideDatabase(dataDir string) string {
 	return path
 }
 
-// without explains how to start without the earlier accounts.
-func (f *storeFlags) without(dataDir string) string {
-	if path := f.besideDatabase(dataDir); path != "" {
+// optionsWithoutAccounts explains how to start without the earlier accounts.
+func (f *storeFlags) optionsWithoutAccounts(dataDir string) string {
+	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "removing " + path + " (or with --new-database, which keeps it)"
 	}
 	return "passing --new-database once"

@@ -15,13 +15,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// usersCommands manage accounts in the data directory of a server.
+// usersCommands declares the commands for accounts.
 type usersCommands struct {
-	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration does not allow it. Works while the server runs, too."`
+	Create usersCreateCommand `cmd:"" help:"Create an account, even if --registration forbids it. The server may be running."`
 }
 
 type usersCreateCommand struct {
-	Email string `arg:"" help:"The account's e-mail address."`
+	Email string `arg:"" help:"E-mail address of the account."`
 	JSON  bool   `name:"json" help:"Print the account as JSON."`
 
 	dataFlags
@@ -30,7 +30,7 @@ type usersCreateCommand struct {
 
 // Help explains how to give the password.
 func (*usersCreateCommand) Help() string {
-	return "The command asks for the password on the terminal, or reads one line of standard input. " +
+	return "The command asks for the password on the terminal. Without a terminal it reads the password as one line from standard input. " +
 		"It prints the account's API key, which is shown only once."
 }
 
@@ -53,15 +53,16 @@ func (c *usersCreateCommand) Run() error {
 }
 
 const (
-	// controlWait bounds the time until a starting server accepts commands.
+	// controlWait is the maximum time to wait until a starting server accepts
+	// commands.
 	controlWait = 10 * time.Second
 	controlPoll = 100 * time.Millisecond
 )
 
-// create creates the account in the database, or through the server if one uses
-// the data directory.
+// create creates the account in the database. If a server uses the data directory, it
+// sends the request to the server.
 func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*createdUser, error) {
-	if err := c.owned(); err != nil {
+	if err := c.checkOwner(); err != nil {
 		return nil, err
 	}
 	if err := keepPrivate(c.DataDir, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
@@ -73,7 +74,7 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 			return nil, err
 		}
 		if free {
-			user, err := c.createHere(ctx, data, r)
+			user, err := c.createWithoutServer(ctx, data, r)
 			return user, errors.Join(err, data.Close())
 		}
 		user, err := askServer(ctx, data.Path, r)
@@ -81,8 +82,8 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 			return user, err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("a process uses the data directory %s and accepts no commands; "+
-				"try again when the server has started, or stop it", data.Path)
+			return nil, fmt.Errorf("another process uses the data directory %s and accepts no commands; "+
+				"wait until the server has started, or stop the process", data.Path)
 		}
 		select {
 		case <-ctx.Done():
@@ -92,8 +93,9 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 	}
 }
 
-// owned returns an error if the server's user could not use the new files.
-func (c *usersCreateCommand) owned() error {
+// checkOwner returns an error if the server's user could not open the files that this
+// command creates.
+func (c *usersCreateCommand) checkOwner() error {
 	info, err := os.Stat(c.DataDir)
 	if err != nil {
 		return nil // It does not exist yet.
@@ -105,12 +107,12 @@ func (c *usersCreateCommand) owned() error {
 	if _, err := os.Stat(filepath.Join(c.DataDir, controlName)); err == nil {
 		return nil // The server creates the account.
 	}
-	return fmt.Errorf("the data directory %s belongs to user %d; run this as that user, or while the server runs", c.DataDir, owner.Uid)
+	return fmt.Errorf("the data directory %s belongs to user %d; run the command as this user, or start the server first", c.DataDir, owner.Uid)
 }
 
-// createHere creates the account in the database. This process has locked the
-// directory.
-func (c *usersCreateCommand) createHere(ctx context.Context, data *app.Directory, r userRequest) (user *createdUser, err error) {
+// createWithoutServer creates the account in the database. The caller must hold the lock of
+// the directory.
+func (c *usersCreateCommand) createWithoutServer(ctx context.Context, data *app.Directory, r userRequest) (user *createdUser, err error) {
 	store, err := c.openStore(ctx, data.Path)
 	if err != nil {
 		return nil, err
@@ -121,7 +123,7 @@ func (c *usersCreateCommand) createHere(ctx context.Context, data *app.Directory
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, accounts.Close()) }()
-	if err := store.settled(); err != nil {
+	if err := store.removeMark(); err != nil {
 		return nil, err
 	}
 	return createUser(ctx, accounts.Operator, r)

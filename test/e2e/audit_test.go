@@ -173,7 +173,7 @@ func TestAuditVerifyAndExportWhileTheServerRuns(t *testing.T) {
 	if out, failed := auditCommand(t, s.data, "verify", "--checkpoint="+kept); failed {
 		t.Errorf("after the server has ended: %s", out)
 	}
-	if out, failed := auditCommand(t, t.TempDir(), "verify", "--key="+key); !failed || !strings.Contains(out, "there is no database") {
+	if out, failed := auditCommand(t, t.TempDir(), "verify", "--key="+key); !failed || !strings.Contains(out, "does not exist") {
 		t.Errorf("without a database: %s", out)
 	}
 	lone := t.TempDir()

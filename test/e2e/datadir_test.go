@@ -32,7 +32,7 @@ func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if out := serveFails(t, data); !strings.Contains(out, path+" is missing") || !strings.Contains(out, "restore it from the backup, or choose another --data-dir") {
+	if out := serveFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore it from a backup, or choose another --data-dir") {
 		t.Errorf("without it: %s", out)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o700 {
 		t.Errorf("the mode is %v", info.Mode())
 	}
-	if !strings.Contains(s.log.String(), "others could use the data directory") {
+	if !strings.Contains(s.log.String(), "data directory made private") {
 		t.Errorf("no message in the log: %s", s.log)
 	}
 	s.stop(t)
@@ -83,7 +83,7 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 		}
 	}
 	started := startIn(t, data, nil)
-	if strings.Contains(started.log.String(), "others could use") {
+	if strings.Contains(started.log.String(), "made private") {
 		t.Errorf("a warning about a private directory: %s", started.log)
 	}
 	started.stop(t)

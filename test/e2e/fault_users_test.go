@@ -173,7 +173,7 @@ func TestUsersCreateFault19ForAnOrdinaryUser(t *testing.T) {
 	s.stop(t)
 	if os.Getuid() == 0 {
 		// The server could not use files that root creates now.
-		if out, errs, ok := usersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run this as that user") {
+		if out, errs, ok := usersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}

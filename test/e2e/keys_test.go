@@ -78,7 +78,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 		}
 		timer.Stop()
 	}
-	if out, err := s.rotate(t).CombinedOutput(); err != nil || !strings.Contains(string(out), "keys are wrapped by the new root key") {
+	if out, err := s.rotate(t).CombinedOutput(); err != nil || !strings.Contains(string(out), "keys are encrypted with the new root key") {
 		t.Errorf("%v: %s", err, out)
 	}
 	close(done)
@@ -238,7 +238,7 @@ func TestKeysRotateNeedsADatabase(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"rotate", "verify"} {
 		out, err := pythOn(t, "keys", command, "--data-dir="+t.TempDir())
-		if err == nil || !strings.Contains(out, "there is no database") || !strings.Contains(out, "--data-dir") {
+		if err == nil || !strings.Contains(out, "does not exist") || !strings.Contains(out, "--data-dir") {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}
