@@ -199,7 +199,7 @@ func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
 			}
 
 			t.Setenv("PYTH_ON_ROOT_KEY", two)
-			if out := serveFails(t, data); !strings.Contains(out, "what PYTH_ON_ROOT_KEY holds is not the root key") {
+			if out := serveFails(t, data); !strings.Contains(out, "the value of PYTH_ON_ROOT_KEY is not the root key") {
 				t.Error(out)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", two+","+one)
