@@ -142,7 +142,7 @@ func TestSearchFindsSections(t *testing.T) {
 		"quota_exceeded":         `href="errors.md`,
 		"outputfil pattern":      `href="api.md#`,
 		"token_budget_exhausted": `href="errors.md`,
-		"mkfs erofs":             `href="decisions/0002-erofs-root-by-our-own-writer.md`,
+		"mkfs erofs":             `href="decisions/0002-erofs-root.md`,
 	} {
 		found, err := site.Search(query)
 		if err != nil {
