@@ -245,13 +245,15 @@ func describeDifferences(modules []string, total int, all map[string][]differenc
 	}
 	fmt.Fprintf(&b, `# Compatibility
 
-These are CPython's own regression tests, as Debian packages them for Python 3.11
-(libpython3.11-testsuite). They run in a sandbox and outside of one, side by side: the same files
-in the same places, as the same ordinary user, without a network. Of %d tests in %d modules %d
-end differently. This page lists each of them with the reason.
+This page lists the differences between Python in a sandbox and Python on the host. CPython's own
+regression tests find them, from Debian's package for Python 3.11 (libpython3.11-testsuite). The tests run
+both inside and outside of a sandbox. Both runs use the same files and paths, the same ordinary
+user and no network.
 
-A test writes this page, and fails for a difference without a reason. `+"`scripts/compatibility`"+` runs
-all of it, and `+"`make test`"+` a part.
+Of %d tests in %d modules, %d end differently. Each heading gives the reason for the tests below it.
+
+A test writes this page, and fails if a difference has no reason. `+"`scripts/compatibility`"+` runs all
+modules, and `+"`make test`"+` runs a part of them.
 
 `, total, len(modules), differ)
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
