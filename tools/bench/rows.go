@@ -59,8 +59,8 @@ func (r *results) rows(cores int) []row {
 
 		{fmt.Sprintf("the same with %d secrets, p50", secretsOfATenant), r.pacedSecrets, median, r.pacedWithout, atMost(1.1)},
 		{fmt.Sprintf("the same with %d packages, p50", packagesOfATenant), r.pacedPackages, median, r.pacedWithout, atMost(1.05)},
-		{"warm with NumPy imported ahead, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.25)},
-		{"… as compared with its import by the program", r.numPyAhead, median, r.numPy, goal{}},
+		{"warm with NumPy preloaded, p50", r.numPyAhead, median, r.bareBesideNumPy, atMost(0.25)},
+		{"… compared with an import in the program", r.numPyAhead, median, r.numPy, goal{}},
 
 		{"`node -e 'console.log(42)'`, bare", r.bareNode, median, nil, goal{}},
 		{"warm JavaScript, 1 client with pauses, p50", r.pacedNode, median, r.bareNode, atMost(0.08)},
@@ -79,26 +79,26 @@ func (r *results) rows(cores int) []row {
 	}
 	other := []row{
 		{"CPU-bound Python inside", r.inside.all, median, r.outside.all, atMost(1.03)},
-		{"… of it what allocates little", r.inside.computing, median, r.outside.computing, goal{}},
-		{"… of it what allocates much", r.inside.allocating, median, r.outside.allocating, goal{}},
-		{"waiting sandbox, memory of its own", r.sandboxOwn, median, nil, figureAtMost(25e6)},
-		{"… with its share of what is shared", r.sandboxShare, median, nil, figureAtMost(25e6)},
-		{"… as its cgroup counts", r.sandboxCgroup, median, nil, figureAtMost(25e6)},
-		{"… as its cgroup counts, with Node", r.nodeCgroup, median, nil, figureAtMost(25e6)},
+		{"… the part that allocates little", r.inside.computing, median, r.outside.computing, goal{}},
+		{"… the part that allocates much", r.inside.allocating, median, r.outside.allocating, goal{}},
+		{"waiting sandbox, private memory", r.sandboxOwn, median, nil, figureAtMost(25e6)},
+		{"… with its share of shared pages", r.sandboxShare, median, nil, figureAtMost(25e6)},
+		{"… counted by its cgroup", r.sandboxCgroup, median, nil, figureAtMost(25e6)},
+		{"… counted by its cgroup, with Node", r.nodeCgroup, median, nil, figureAtMost(25e6)},
 		{"idle server, empty pool", r.idle, median, nil, figureAtMost(60e6)},
-		{"… without the pages of the program", r.idleOwn, median, nil, figureAtMost(60e6)},
+		{"… without the pages of the binary", r.idleOwn, median, nil, figureAtMost(60e6)},
 		{"… after runs", r.idleAfter, median, nil, figureAtMost(60e6)},
 		{"a line of a stream, write to client, p50", r.line, median, nil, figureAtMost(0.020)},
 		{"a line of a stream, write to client, p99", r.line, p99, nil, figureAtMost(0.020)},
 		{"replacing 200 secrets in 1 MB of output", r.redaction, median, nil, figureAtMost(0.010)},
-		{"a generation, beyond model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
+		{"a generation, without model and run, p50", r.generated, median, nil, figureAtMost(0.005)},
 		{fmt.Sprintf("installing %d packages for the first time", packagesOfATenant), r.installed, median, nil, goal{}},
 		{fmt.Sprintf("installing %d packages that are cached, p50", packagesOfATenant), r.installedAgain, median, nil, figureAtMost(2)},
 		{"`GET /api/health`, p50", r.health, median, nil, figureAtMost(0.001)},
 		{"`GET /api/v1/keys`, p50", r.keys, median, nil, figureAtMost(0.001)},
 		{"audit listing at 50 entries, p50", r.auditFew, median, nil, figureAtMost(0.005)},
 		{"audit listing at " + humanize.Comma(int64(r.auditEntries)) + " entries, p50", r.auditMany, median, nil, figureAtMost(0.005)},
-		{"… of those of a rare action among them, p50", r.auditRare, median, nil, figureAtMost(0.005)},
+		{"… entries of a rare action, p50", r.auditRare, median, nil, figureAtMost(0.005)},
 	}
 	return measured(slices.Concat(speed, arriving, other))
 }
