@@ -43,7 +43,7 @@ func forms() []documented {
 		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
 		{"`repr` of `bytes`", reprOfBytes, 7 * 4, ""},
 		{"string literals", literal, 7 * 10, ""},
-		{"any of these in a string", inString, 7 * 20, ""},
+		{"a form above inside a string", inString, 7 * 20, ""},
 		{"base64", inBase64, 12, "paWlZ="},
 		{"base64 in lines", inLines, 16, "paWlZ= \\rn\r\n"},
 		{"hexadecimal", inHex, 14, ""},
@@ -57,7 +57,7 @@ func TestFormsMatchTheDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := bytes.Cut(page, []byte("| form | what is recognized |\n|---|---|\n"))
+	_, table, _ := bytes.Cut(page, []byte("| form | variants |\n|---|---|\n"))
 	table, _, _ = bytes.Cut(table, []byte("\n\n"))
 	var rows, tested []string
 	for _, row := range regexp.MustCompile(`(?m)^\| (.*?) \|`).FindAllSubmatch(table, -1) {
