@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // logAccess writes one line for a request. It leaves out the query, and writes
@@ -14,7 +15,7 @@ import (
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
-	attrs = append(attrs, slog.String("request_id", req.id), slog.String("method", clip(r.Method)))
+	attrs = append(attrs, slog.String("request_id", req.id), slog.String("method", problem.Clip(r.Method)))
 	if req.route != "" {
 		attrs = append(attrs, slog.String("route", req.route))
 	} else {
@@ -58,5 +59,5 @@ func safePath(path string) string {
 			segments[i] = "[credential]"
 		}
 	}
-	return clip(strings.Join(segments, "/"))
+	return problem.Clip(strings.Join(segments, "/"))
 }

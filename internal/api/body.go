@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 const (
@@ -29,11 +30,6 @@ const (
 	// takes a hundred in memory. The largest program has some hundreds of
 	// values.
 	maxValues = 10_000
-	// maxFaults is the maximum number of faults in an answer.
-	maxFaults = 50
-	// maxLocation is the maximum length of a name from the request in an
-	// answer.
-	maxLocation = 200
 )
 
 // read decodes the body of the request into v. It leaves v alone if there is no
@@ -219,7 +215,7 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 		faults = pyth.FieldErrors{semanticFault(err)}
 	}
 	slices.SortStableFunc(faults, compareFaults)
-	faults = faults[:min(len(faults), maxFaults)]
+	faults = faults[:min(len(faults), problem.MaxFields)]
 	s.suggest(faults, tree)
 	return faults.Err()
 }
@@ -227,8 +223,8 @@ func (s *bodySpec) decode(data []byte, v any) (err error) {
 // compareFaults orders faults by location, unknown fields first: a misspelled name
 // is the reason why the field that it stands for is missing.
 func compareFaults(a, b pyth.FieldError) int {
-	switch unknown := a.Message == unknownField; {
-	case unknown == (b.Message == unknownField):
+	switch unknown := a.Message == problem.UnknownField; {
+	case unknown == (b.Message == problem.UnknownField):
 		return strings.Compare(a.Location, b.Location)
 	case unknown:
 		return -1
@@ -270,8 +266,8 @@ func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
-		if !reported && len(faults) < maxFaults {
-			faults.Add(clip(location), "must not be null; leave it out instead")
+		if !reported && len(faults) < problem.MaxFields {
+			faults.Add(problem.Clip(location), "must not be null; leave it out instead")
 			return faults
 		}
 	case []any:
@@ -330,7 +326,7 @@ func semanticFault(err error) pyth.FieldError {
 	f := pyth.FieldError{Location: locationOf(e.JSONPointer), Message: "has a value of the wrong type"}
 	switch {
 	case errors.Is(e, json.ErrUnknownName):
-		f.Message = unknownField
+		f.Message = problem.UnknownField
 	case e.GoType != nil && e.GoType.Kind() == reflect.Int64:
 		f.Message = "must be an integer of at most 63 bits, without fraction or exponent"
 	case e.JSONKind == '0':
@@ -351,13 +347,5 @@ func locationOf(p jsontext.Pointer) string {
 			b.WriteString("." + token)
 		}
 	}
-	return clip(b.String())
-}
-
-// clip shortens a name from the request to maxLocation bytes.
-func clip(location string) string {
-	if len(location) <= maxLocation {
-		return location
-	}
-	return strings.ToValidUTF8(location[:maxLocation], "") + "…"
+	return problem.Clip(b.String())
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 //go:embed docs.css
@@ -83,8 +85,8 @@ type docsError struct {
 
 func errorsPage(version string) ([]byte, error) {
 	page := docsPage{Title: apiName + ": errors", Version: version, Style: template.CSS(docsStyle)}
-	for _, m := range catalog() {
-		page.Errors = append(page.Errors, docsError{Code: string(m.code), Title: m.title, Advice: strings.ReplaceAll(m.advice, "`", ""), Status: m.status})
+	for _, m := range problem.Catalog() {
+		page.Errors = append(page.Errors, docsError{Code: string(m.Code), Title: m.Title, Advice: strings.ReplaceAll(m.Advice, "`", ""), Status: m.Status})
 	}
 	return page.render()
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // The enumerations of the API. Each is one component of the OpenAPI document,
@@ -116,10 +117,10 @@ func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 
 // Schema returns a reference to the component.
 func (ErrorCode) Schema(r huma.Registry) *huma.Schema {
-	all := catalog()
+	all := problem.Catalog()
 	codes := make([]pyth.Code, len(all))
 	for i, t := range all {
-		codes[i] = t.code
+		codes[i] = t.Code
 	}
 	return enumSchema(r, "ErrorCode", "A kind of error. A code never changes its meaning; /docs/errors describes each.", codes...)
 }

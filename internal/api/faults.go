@@ -11,20 +11,18 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// Beginnings of messages that suggest completes.
-const (
-	unknownField = "is not a known field"
-	oneOf        = "must be one of "
-)
+// oneOf is the beginning of a message that suggest completes.
+const oneOf = "must be one of "
 
 const timeMessage = "must be a time as in RFC 3339, such as 2026-04-04T08:23:21Z"
 
 // setMessages sets the messages of huma to the wording of the API. huma has
 // them as package variables only; they hold no state.
 func setMessages() {
-	validation.MsgUnexpectedProperty = unknownField
+	validation.MsgUnexpectedProperty = problem.UnknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
 	validation.MsgExpectedBoolean = "must be true or false"
 	validation.MsgExpectedNumber = "must be a number"
@@ -72,7 +70,7 @@ func faultOf(location, message string) pyth.FieldError {
 	case message == "invalid boolean":
 		message = "must be true or false"
 	}
-	return pyth.FieldError{Location: clip(location), Message: message}
+	return pyth.FieldError{Location: problem.Clip(location), Message: message}
 }
 
 // suggest adds the nearest known name to each fault of an unknown field or
@@ -80,11 +78,11 @@ func faultOf(location, message string) pyth.FieldError {
 func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
 	for i := range faults {
 		f := &faults[i]
-		if f.Message != unknownField && !strings.HasPrefix(f.Message, oneOf) {
+		if f.Message != problem.UnknownField && !strings.HasPrefix(f.Message, oneOf) {
 			continue
 		}
 		if known, given, ok := s.knownAt("body", s.schema, tree, f); ok {
-			if f.Message == unknownField {
+			if f.Message == problem.UnknownField {
 				f.Message += suggestion(given, known)
 			} else if near := nearest(given, known); near != "" {
 				f.Message += "; did you mean " + near + "?"
@@ -104,7 +102,7 @@ func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *p
 	}
 	switch v := value.(type) {
 	case string:
-		if clip(location) != f.Location || len(schema.Enum) == 0 {
+		if problem.Clip(location) != f.Location || len(schema.Enum) == 0 {
 			return nil, "", false
 		}
 		for _, e := range schema.Enum {
@@ -124,7 +122,7 @@ func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *p
 			switch {
 			case isField:
 			case len(schema.Properties) > 0:
-				if f.Message == unknownField && clip(at) == f.Location {
+				if f.Message == problem.UnknownField && problem.Clip(at) == f.Location {
 					return slices.Collect(maps.Keys(schema.Properties)), name, true
 				}
 				continue

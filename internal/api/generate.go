@@ -55,7 +55,7 @@ type Attempt struct {
 type Stopped struct {
 	_ struct{} `doc:"Why a generation ended early."`
 
-	Code   ErrorCode `json:"code" doc:"The kind of error." example:"llm_failed"`
+	Code   pyth.Code `json:"code" doc:"The kind of error." example:"llm_failed"`
 	Detail string    `json:"detail" doc:"What happened and what to do about it." example:"The model refused the request. Change the prompt."`
 }
 
@@ -188,7 +188,7 @@ func generateResponse(g *pyth.Generation) *GenerateResponse {
 		out.Attempts[i] = Attempt{Code: a.Code, Explanation: a.Explanation, Execution: executionOf(a)}
 	}
 	if s := g.Stopped; s != nil {
-		out.Stopped = &Stopped{Code: ErrorCode(s.Code), Detail: s.Message}
+		out.Stopped = &Stopped{Code: s.Code, Detail: s.Message}
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // HealthResponse is the state of the server.
@@ -47,7 +48,7 @@ type HealthCheck struct {
 type HealthProblem struct {
 	_ struct{} `doc:"The error of a server that cannot run programs, with its state."`
 
-	Error
+	problem.Error
 	ServerState
 }
 
@@ -66,7 +67,7 @@ type (
 
 // unhealthy is the error that is answered with a HealthProblem.
 type unhealthy struct {
-	problem *Error
+	problem *problem.Error
 	state   ServerState
 }
 
@@ -96,6 +97,7 @@ func (h *Handler) registerHealth() {
 			"disk": map[string]any{"status": "ok", "detail": "9.3 GiB free", "freeBytes": 10_000_000_000, "totalBytes": 20_000_000_000},
 		},
 	}
+	unavailable := problem.Find(pyth.CodeUnavailable)
 	for path, id := range map[string]string{"/api/health": "getHealth", "/health": "getHealthAlias"} {
 		register(h, operation{
 			Operation: huma.Operation{
@@ -105,10 +107,10 @@ func (h *Handler) registerHealth() {
 			},
 			public: true, answer: example,
 		}, h.health)
-		documented(h.api.OpenAPI(), http.MethodGet, path).Responses["503"].Content[applicationProblem] = &huma.MediaType{
+		documented(h.api.OpenAPI(), http.MethodGet, path).Responses["503"].Content[problem.MediaType] = &huma.MediaType{
 			Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[HealthProblem](), true, ""),
 			Example: map[string]any{
-				"type": "/docs/errors#unavailable", "title": findProblemType(pyth.CodeUnavailable).title, "status": 503,
+				"type": unavailable.URI(), "title": unavailable.Title, "status": 503,
 				"detail":   "The server cannot run programs. These checks failed: sandbox. Try again later.",
 				"instance": "urn:pyth-on:request:4f2c9a", "code": "unavailable", "requestId": "4f2c9a",
 				"version": "1.0.0", "uptimeMs": 60000, "checks": map[string]any{"sandbox": map[string]any{"status": "unavailable"}},
@@ -181,7 +183,7 @@ func (h *Handler) state(ctx context.Context) HealthResponse {
 	return out
 }
 
-func (h *Handler) unavailable(ctx context.Context, state HealthResponse) *Error {
+func (h *Handler) unavailable(ctx context.Context, state HealthResponse) *problem.Error {
 	var down []string
 	for _, name := range slices.Sorted(maps.Keys(state.Checks)) {
 		if state.Checks[name].Status != statusOK {

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // init sets the hooks of huma for errors and schemas. huma has them as package
@@ -19,7 +20,7 @@ import (
 func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		e := newProblem(requestOf(ctx.Context()), humaError(status, msg, errs))
-		for name, values := range e.headers {
+		for name, values := range e.GetHeaders() {
 			for _, v := range values {
 				ctx.AppendHeader(name, v)
 			}
@@ -41,7 +42,7 @@ func init() {
 // in its messages are dropped.
 func humaError(status int, msg string, errs []error) error {
 	for _, err := range errs {
-		if e, ok := errors.AsType[*Error](err); ok {
+		if e, ok := errors.AsType[*problem.Error](err); ok {
 			return e
 		}
 		if e, ok := errors.AsType[*pyth.Error](err); ok {

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	pyth "github.com/pyth-on/pyth-on"
 )
 
@@ -151,25 +149,6 @@ func hasCredential(query string) bool {
 
 // keyPrefix is the start of every API key.
 const keyPrefix = "pyapi_"
-
-// writeError answers with the error, outside of huma.
-func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	e := newProblem(requestOf(r.Context()), err)
-	for name, values := range e.headers {
-		for _, v := range values {
-			w.Header().Add(name, v)
-		}
-	}
-	data, jsonErr := json.Marshal(e)
-	if jsonErr != nil {
-		// Error has strings and numbers only: this is a bug.
-		panic(jsonErr)
-	}
-	w.Header().Set("Content-Type", e.ContentType(""))
-	w.WriteHeader(e.Status)
-	// A failed write means that the caller has gone away.
-	_, _ = w.Write(data)
-}
 
 // recovered answers a request whose handler panicked, if nothing was sent yet.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {

@@ -2,12 +2,16 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 const (
@@ -18,13 +22,14 @@ const (
 
 	openAPIPath = "/openapi"
 	docsPath    = "/docs"
-	errorsPath  = "/docs/errors"
 
 	schemaPrefix = "#/components/schemas/"
 )
 
 // newOpenAPI returns a document without operations.
 func newOpenAPI() *huma.OpenAPI {
+	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
+	schemas.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -49,7 +54,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
+			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key from registerAccount, logIn or createApiKey."},
 				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token from registerAccount, logIn or refreshToken, or an API key."},
@@ -73,7 +78,7 @@ func (h *Handler) serveDocuments() {
 	})
 	h.serveStatic(openAPIPath+".yaml", "application/yaml", func() ([]byte, error) { return published().YAML() })
 	h.serveStatic(docsPath, "text/html; charset=utf-8", func() ([]byte, error) { return referencePage(api) })
-	h.serveStatic(errorsPath, "text/html; charset=utf-8", func() ([]byte, error) { return errorsPage(api.Info.Version) })
+	h.serveStatic(problem.Path, "text/html; charset=utf-8", func() ([]byte, error) { return errorsPage(api.Info.Version) })
 	h.servePages()
 }
 

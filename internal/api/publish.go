@@ -10,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
+
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // publish returns the OpenAPI document for callers. The document of huma checks
@@ -311,9 +313,9 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 			components.Headers[name] = p
 			published.Headers[header] = &huma.Param{Ref: "#/components/headers/" + name}
 		}
-		if problem := r.Content[applicationProblem]; problem != nil {
-			name := errorResponseName(status, problem)
-			published.Content = map[string]*huma.MediaType{applicationProblem: {Schema: problem.Schema, Example: exampleProblem(status, problem)}}
+		if content := r.Content[problem.MediaType]; content != nil {
+			name := errorResponseName(status, content)
+			published.Content = map[string]*huma.MediaType{problem.MediaType: {Schema: content.Schema, Example: exampleProblem(status, content)}}
 			components.Responses[name] = &published
 			out.Responses[status] = &huma.Response{Ref: "#/components/responses/" + name}
 			continue
@@ -324,8 +326,8 @@ func publishOperation(op *huma.Operation, components *huma.Components, shared ma
 }
 
 // errorResponseName returns the name of the component of an error response.
-func errorResponseName(status string, problem *huma.MediaType) string {
-	if problem.Schema.Ref != schemaPrefix+"Error" {
+func errorResponseName(status string, content *huma.MediaType) string {
+	if content.Schema.Ref != schemaPrefix+"Error" {
 		return "ServerUnhealthy"
 	}
 	n, err := strconv.Atoi(status)
@@ -337,19 +339,19 @@ func errorResponseName(status string, problem *huma.MediaType) string {
 
 // exampleProblem returns the first error of the catalog with the status, or the
 // example that the operation has.
-func exampleProblem(status string, problem *huma.MediaType) any {
-	if problem.Example != nil {
-		return problem.Example
+func exampleProblem(status string, content *huma.MediaType) any {
+	if content.Example != nil {
+		return content.Example
 	}
-	for _, t := range catalog() {
-		if strconv.Itoa(t.status) != status {
+	for _, t := range problem.Catalog() {
+		if strconv.Itoa(t.Status) != status {
 			continue
 		}
 		example := map[string]any{
-			"type": "/docs/errors#" + string(t.code), "title": t.title, "status": t.status, "detail": t.advice,
-			"instance": "urn:pyth-on:request:4f2c9a", "code": string(t.code), "requestId": "4f2c9a",
+			"type": t.URI(), "title": t.Title, "status": t.Status, "detail": t.Advice,
+			"instance": "urn:pyth-on:request:4f2c9a", "code": string(t.Code), "requestId": "4f2c9a",
 		}
-		if t.status == http.StatusBadRequest {
+		if t.Status == http.StatusBadRequest {
 			example["detail"] = "body.code: is required"
 			example["errors"] = []any{map[string]any{"location": "body.code", "message": "is required"}}
 		}

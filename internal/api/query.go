@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
 // checkQuery refuses unknown and repeated query parameters. Without it, a filter
@@ -35,7 +36,7 @@ func queryFaults(query string, known map[string][]string) error {
 	names := slices.Sorted(maps.Keys(known))
 	var faults pyth.FieldErrors
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		location := clip("query." + strings.ToValidUTF8(name, "\ufffd"))
+		location := problem.Clip("query." + strings.ToValidUTF8(name, "\ufffd"))
 		given := values[name]
 		enum, isKnown := known[name]
 		switch {
@@ -52,7 +53,7 @@ func queryFaults(query string, known map[string][]string) error {
 			}
 			faults.Add(location, "%s", message)
 		}
-		if len(faults) == maxFaults {
+		if len(faults) == problem.MaxFields {
 			break
 		}
 	}

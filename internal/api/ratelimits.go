@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
@@ -120,7 +121,7 @@ func (p *policy) allow(header http.Header, key string) error {
 		wait = d.RetryAfter
 	}
 	header.Add("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", p.name, d.Limit, int64(p.limiter.Rate().Per.Seconds())))
-	header.Add("RateLimit", fmt.Sprintf("%q;r=%d;t=%s", p.name, d.Remaining, ceilSeconds(wait)))
+	header.Add("RateLimit", fmt.Sprintf("%q;r=%d;t=%s", p.name, d.Remaining, problem.CeilSeconds(wait)))
 	if d.Allowed {
 		return nil
 	}

@@ -1,0 +1,106 @@
+// Package problem has the errors of the API: problem details (RFC 9457) with a
+// stable code, and the catalog of the codes.
+package problem
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// MediaType is the media type of problem details.
+const MediaType = "application/problem+json"
+
+// Error is the body of every 4xx and 5xx response: problem details (RFC 9457)
+// with a stable code.
+type Error struct {
+	_ struct{} `doc:"A problem detail (RFC 9457) with a stable code."`
+
+	Type      string       `json:"type" format:"uri-reference" doc:"The URL of the description of this kind of error." example:"/docs/errors#invalid_request"`
+	Title     string       `json:"title" doc:"What went wrong. All errors with the same code have the same title." example:"The request is not valid"`
+	Status    int          `json:"status" minimum:"400" maximum:"599" doc:"The HTTP status." example:"400"`
+	Detail    string       `json:"detail,omitzero" doc:"What happened, why, and what to do about it." example:"body.code: is required"`
+	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this error." example:"urn:pyth-on:request:4f2c9a"`
+	Code      pyth.Code    `json:"code" doc:"The kind of error." example:"invalid_request"`
+	RequestID string       `json:"requestId" doc:"The id of the request, as in X-Request-Id. Quote it when you report a problem." example:"4f2c9a"`
+	Errors    []ErrorField `json:"errors,omitempty" doc:"All errors in the request, if the code is invalid_request."`
+
+	headers http.Header
+}
+
+// ErrorField is one fault of a request.
+type ErrorField struct {
+	_ struct{} `doc:"One fault of a request."`
+
+	Location string `json:"location" doc:"The part of the request." example:"body.files[0].path"`
+	Message  string `json:"message" doc:"What is wrong with it." example:"must be relative"`
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
+
+// GetStatus returns the HTTP status.
+func (e *Error) GetStatus() int { return e.Status }
+
+// GetHeaders returns the headers of the response. The caller may add more.
+func (e *Error) GetHeaders() http.Header { return e.headers }
+
+// ContentType returns the media type of problem details.
+func (e *Error) ContentType(string) string { return MediaType }
+
+// defaultRetryAfter is the value of Retry-After for an error without its own.
+const defaultRetryAfter = 2 * time.Second
+
+// New returns the response for err to the request with the id. An error that is
+// not for callers becomes an internal error without a detail.
+func New(requestID string, err error) *Error {
+	e, ok := errors.AsType[*pyth.Error](err)
+	switch {
+	case ok:
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e = pyth.Errorf(pyth.CodeUnavailable, "The server did not finish in time. Try again later.")
+	default:
+		e = pyth.Errorf(pyth.CodeInternal, "")
+	}
+	t := Find(e.Code)
+	if t.Code == pyth.CodeInternal {
+		e = pyth.Errorf(pyth.CodeInternal, "")
+	}
+	out := &Error{
+		Type:      t.URI(),
+		Title:     t.Title,
+		Status:    t.Status,
+		Detail:    e.Message,
+		Instance:  "urn:pyth-on:request:" + requestID,
+		Code:      t.Code,
+		RequestID: requestID,
+		headers:   http.Header{},
+	}
+	for _, f := range e.Fields {
+		out.Errors = append(out.Errors, ErrorField{Location: f.Location, Message: f.Message})
+	}
+	switch t.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if t.Code == pyth.CodeLLMNotConfigured {
+			break // A setting is missing: waiting does not help.
+		}
+		wait := e.RetryAfter
+		if wait <= 0 {
+			wait = defaultRetryAfter
+		}
+		out.headers.Set("Retry-After", CeilSeconds(wait))
+	case http.StatusBadGateway:
+		if e.RetryAfter > 0 {
+			out.headers.Set("Retry-After", CeilSeconds(e.RetryAfter))
+		}
+	}
+	return out
+}
+
+// CeilSeconds returns a duration in whole seconds, rounded up, for a header.
+func CeilSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
