@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// withGuest returns a sandbox whose guest is a function.
-func withGuest(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
+// withGuest returns a sandbox whose guest is a function. The guest gets its socket
+// as well as the connection over it.
+func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	t.Helper()
 	ours, theirs, err := connect("test")
 	if err != nil {
@@ -21,7 +25,7 @@ func withGuest(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		guest(protocol.NewConn(theirs))
+		guest(protocol.NewConn(theirs), theirs)
 	}()
 	t.Cleanup(func() {
 		_ = ours.Close()
@@ -31,35 +35,27 @@ func withGuest(t *testing.T, guest func(*protocol.Conn)) *Sandbox {
 	return s
 }
 
-// fileServer returns a guest that sends files of the given size. It stops a file
-// on an abort, and adds the bytes to sent.
-func fileServer(size int64, sent *int64) func(*protocol.Conn) {
-	return func(c *protocol.Conn) {
-		aborts := make(chan struct{}, 100)
-		gets := make(chan struct{}, 100)
-		go func() {
-			defer close(gets)
-			for {
-				kind, _, err := c.Receive()
-				switch {
-				case err != nil:
-					return
-				case kind == protocol.KindAbort:
-					aborts <- struct{}{}
-				case kind == protocol.KindGet:
-					gets <- struct{}{}
-				}
+// fileServer returns a guest that sends files of the given size, and adds the bytes
+// to sent. Like the agent, it looks for an abort before each piece. So it sends no
+// further piece after the host has sent an abort.
+func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
+	return func(c *protocol.Conn, socket *os.File) {
+		for {
+			kind, _, err := c.Receive()
+			if err != nil {
+				return
 			}
-		}()
-		for range gets {
-			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: size})
+			if kind != protocol.KindGet {
+				continue // A late abort of the last file.
+			}
 			end := protocol.Done{}
+			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
-				select {
-				case <-aborts:
-					end.Failure, left = "ECANCELED", 0
-					continue
-				default:
+				if c.Buffered() || isReadable(socket) {
+					// The host sends nothing but an abort meanwhile.
+					_, _, _ = c.Receive()
+					end.Failure = "ECANCELED"
+					break
 				}
 				if c.Send(protocol.KindData, make([]byte, min(left, protocol.MaxData))) != nil {
 					return
@@ -69,6 +65,20 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn) {
 			_ = c.SendJSON(protocol.KindDone, end)
 		}
 	}
+}
+
+// isReadable reports whether the socket has data to read.
+func isReadable(socket *os.File) bool {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fds := make([]unix.PollFd, 1)
+	_ = raw.Control(func(fd uintptr) {
+		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		_, _ = unix.Poll(fds, 0)
+	})
+	return fds[0].Revents != 0
 }
 
 func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
@@ -114,17 +124,17 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 
 func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	t.Parallel()
-	for name, guest := range map[string]func(*protocol.Conn){
-		"it never stops": func(c *protocol.Conn) {
+	for name, guest := range map[string]func(*protocol.Conn, *os.File){
+		"it never stops": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 30})
 			for err := error(nil); err == nil; {
 				err = c.Send(protocol.KindData, make([]byte, 1000))
 			}
 		},
-		"its file is larger than its disk": func(c *protocol.Conn) {
+		"its file is larger than its disk": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 50})
 		},
-		"it does not report the end": func(c *protocol.Conn) {
+		"it does not report the end": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 10})
 			_ = c.Send(protocol.KindEnd, nil)
 		},
@@ -137,7 +147,7 @@ func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 			}
 		})
 	}
-	s := withGuest(t, func(c *protocol.Conn) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
+	s := withGuest(t, func(c *protocol.Conn, _ *os.File) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
 	if err := s.ReadFile(t.Context(), "f", nil); pyth.ErrorCode(err) != pyth.CodeConflict || s.broken != nil {
 		t.Errorf("got %v", err)
 	}
