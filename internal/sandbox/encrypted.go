@@ -39,7 +39,7 @@ func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
 		return []protocol.Frame{{Kind: protocol.KindCode, Payload: job.Code}}, nil
 	}
 	c := e.Code
-	header := protocol.Locked{
+	header := protocol.Encrypted{
 		Language:    string(c.Language),
 		Salt:        c.KDF.Salt,
 		Time:        uint32(c.KDF.Time),
@@ -61,7 +61,7 @@ func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
 		password = protocol.Frame{Kind: protocol.KindSealed, Payload: e.Sealed}
 	}
 	return []protocol.Frame{
-		{Kind: protocol.KindLocked, Payload: payload}, {Kind: protocol.KindCipher, Payload: c.Ciphertext}, password,
+		{Kind: protocol.KindEncrypted, Payload: payload}, {Kind: protocol.KindCipher, Payload: c.Ciphertext}, password,
 	}, nil
 }
 

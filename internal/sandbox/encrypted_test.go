@@ -51,7 +51,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 }
 
 func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
-	header := protocol.Locked{
+	header := protocol.Encrypted{
 		// The name must be that of the job, not the name in the program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
@@ -60,7 +60,7 @@ func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 	reserved.Sandbox = "r"
 	for name, c := range map[string]struct {
 		change func(l *pyth.EncryptedJob)
-		header protocol.Locked
+		header protocol.Encrypted
 		kind   protocol.Kind
 		secret string
 	}{
@@ -76,7 +76,7 @@ func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := map[protocol.Kind]string{
-				protocol.KindLocked: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.secret, protocol.KindStart: "",
+				protocol.KindEncrypted: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.secret, protocol.KindStart: "",
 			}
 			if diff := cmp.Diff(want, sent(t, job)); diff != "" {
 				t.Error(diff)
@@ -104,7 +104,7 @@ func TestAFailedSendKeepsThePassword(t *testing.T) {
 }
 
 func TestAProgramThatCannotBeDecryptedIsADecryptionError(t *testing.T) {
-	wire := encode(protocol.KindExit, protocol.Exit{Locked: true})
+	wire := encode(protocol.KindExit, protocol.Exit{DecryptionFailed: true})
 	for name, c := range map[string]struct {
 		job  *pyth.Job
 		want pyth.Status

@@ -269,7 +269,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	case err != nil, exit.Failure != "":
 		// The sandbox or the guest is gone, and no limit explains it.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
-	case exit.Locked && r.job.Encrypted != nil:
+	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
 		o.Error = &pyth.ProgramError{Name: "DecryptionError", Message: decryptionError}
 		return o

@@ -34,9 +34,9 @@ type KDF struct {
 	Parallelism uint8  `json:"parallelism"`
 }
 
-// ErrLocked reports that the password does not open the program. The password
+// ErrDecryption reports that the password does not open the program. The password
 // is wrong, or the program, its name or its language was changed.
-var ErrLocked = errors.New("lockbox: wrong password, or changed program")
+var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 
 // Box is an encrypted program without its ciphertext.
 type Box struct {
@@ -71,11 +71,11 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	return aead.Seal(nil, b.Nonce, code, b.associatedData()), nil
 }
 
-// Open decrypts the program. It returns ErrLocked if it cannot.
+// Open decrypts the program. It returns ErrDecryption if it cannot.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	// Argon2 would panic at these values.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {
-		return nil, ErrLocked
+		return nil, ErrDecryption
 	}
 	key := b.KDF.key(password)
 	defer clear(key)
@@ -85,7 +85,7 @@ func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	}
 	code, err := aead.Open(nil, b.Nonce, ciphertext, b.associatedData())
 	if err != nil {
-		return nil, ErrLocked
+		return nil, ErrDecryption
 	}
 	return code, nil
 }

@@ -106,7 +106,7 @@ func TestPublishedProgramsOpenAndAreMadeAgain(t *testing.T) {
 func TestPublishedProgramsThatAreLockedDoNotOpen(t *testing.T) {
 	for _, v := range read(t).Locked {
 		t.Run(v.Comment, func(t *testing.T) {
-			if code, err := v.Payload.box().Open(v.Payload.Ciphertext, []byte(v.Password)); !errors.Is(err, lockbox.ErrLocked) {
+			if code, err := v.Payload.box().Open(v.Payload.Ciphertext, []byte(v.Password)); !errors.Is(err, lockbox.ErrDecryption) {
 				t.Errorf("got %q, %v", code, err)
 			}
 		})
@@ -125,7 +125,7 @@ func TestNoBitOfABoxCanBeFlipped(t *testing.T) {
 	for name, b := range map[string][]byte{"ciphertext": sealed, "nonce": box.Nonce, "salt": box.KDF.Salt} {
 		for i := range len(b) * 8 {
 			b[i/8] ^= 1 << (i % 8)
-			if _, err := box.Open(sealed, []byte("password")); !errors.Is(err, lockbox.ErrLocked) {
+			if _, err := box.Open(sealed, []byte("password")); !errors.Is(err, lockbox.ErrDecryption) {
 				t.Errorf("bit %d of the %s: %v", i, name, err)
 			}
 			b[i/8] ^= 1 << (i % 8)
@@ -149,12 +149,12 @@ func TestWhatIsNoBoxDoesNotOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := good()
 			change(b)
-			if _, err := b.Open(make([]byte, 32), nil); !errors.Is(err, lockbox.ErrLocked) {
+			if _, err := b.Open(make([]byte, 32), nil); !errors.Is(err, lockbox.ErrDecryption) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if _, err := good().Open(make([]byte, lockbox.Overhead-1), nil); !errors.Is(err, lockbox.ErrLocked) {
+	if _, err := good().Open(make([]byte, lockbox.Overhead-1), nil); !errors.Is(err, lockbox.ErrDecryption) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -225,7 +225,7 @@ func FuzzOpen(f *testing.F) {
 		b := lockbox.Box{Language: "python", Nonce: nonce, KDF: lockbox.KDF{Salt: salt, Time: uint32(time % 3), MemoryKiB: 8, Parallelism: lanes}}
 		code, err := b.Open(ciphertext, password)
 		if err != nil {
-			if !errors.Is(err, lockbox.ErrLocked) {
+			if !errors.Is(err, lockbox.ErrDecryption) {
 				t.Fatal(err)
 			}
 			return

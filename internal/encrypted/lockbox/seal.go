@@ -44,15 +44,15 @@ func (k *Key) Private() ([]byte, error) { return k.private.Bytes() }
 // Unseal opens a password that was sealed for the sandbox.
 func (k *Key) Unseal(sealed []byte, sandbox string) ([]byte, error) {
 	if len(sealed) < encapsulatedBytes {
-		return nil, ErrLocked
+		return nil, ErrDecryption
 	}
 	r, err := k.recipient(sealed[:encapsulatedBytes], []byte(sealInfo))
 	if err != nil {
-		return nil, ErrLocked
+		return nil, ErrDecryption
 	}
 	password, err := r.Open([]byte(sandbox), sealed[encapsulatedBytes:])
 	if err != nil {
-		return nil, ErrLocked
+		return nil, ErrDecryption
 	}
 	return password, nil
 }

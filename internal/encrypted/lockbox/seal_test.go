@@ -57,7 +57,7 @@ func TestASealedPasswordOpensInItsSandboxOnly(t *testing.T) {
 	}
 	fails := func(what string, k *lockbox.Key, sealed []byte, sandbox string) {
 		t.Helper()
-		if got, err := k.Unseal(sealed, sandbox); !errors.Is(err, lockbox.ErrLocked) {
+		if got, err := k.Unseal(sealed, sandbox); !errors.Is(err, lockbox.ErrDecryption) {
 			t.Errorf("%s: got %q, %v", what, got, err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestPointsOfLowOrderAreRefused(t *testing.T) {
 		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 	} {
-		if _, err := k.Unseal(append(unhex(t, point), make([]byte, 32)...), "sandbox"); !errors.Is(err, lockbox.ErrLocked) {
+		if _, err := k.Unseal(append(unhex(t, point), make([]byte, 32)...), "sandbox"); !errors.Is(err, lockbox.ErrDecryption) {
 			t.Errorf("unsealing with %s: %v", point, err)
 		}
 		if _, err := lockbox.SealPassword(unhex(t, point), []byte("password"), "sandbox"); err == nil {
@@ -135,7 +135,7 @@ func FuzzUnseal(f *testing.F) {
 		got, err := k.Unseal(b, "sandbox")
 		switch {
 		case err == nil && string(got) == "password":
-		case !errors.Is(err, lockbox.ErrLocked):
+		case !errors.Is(err, lockbox.ErrDecryption):
 			t.Errorf("%x: %q, %v", b, got, err)
 		}
 	})

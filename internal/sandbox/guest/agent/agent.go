@@ -212,7 +212,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			} else {
 				err = p.writeFile(j.Program, payload)
 			}
-		case protocol.KindLocked, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:
+		case protocol.KindEncrypted, protocol.KindCipher, protocol.KindPassword, protocol.KindSealed:
 			j.encrypted.frames = append(j.encrypted.frames, protocol.Frame{Kind: kind, Payload: payload})
 		case protocol.KindKey:
 			err = j.encrypted.makeKey(conn)

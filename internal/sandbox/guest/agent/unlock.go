@@ -65,7 +65,7 @@ func (r *run) unlock() (bool, error) {
 	case err != nil:
 		r.exit.Failure = "the program could not be decrypted"
 	case kind != protocol.KindCode:
-		r.exit.Locked = true
+		r.exit.DecryptionFailed = true
 	case r.job.Session:
 		r.job.code = append([]byte(nil), code...)
 		return true, nil

@@ -8,7 +8,7 @@
 // guest sends output as it appears, then Report, File and Skipped frames, and Exit.
 // After that the host may send the next Prepare.
 //
-// For an encrypted program the host sends Locked, Cipher and Password in place of
+// For an encrypted program the host sends Encrypted, Cipher and Password in place of
 // Code. If the host requested a key with Key before, it sends Sealed in place of
 // Password. The agent forwards these frames over another socket to a decrypting
 // process.
@@ -76,12 +76,12 @@ const (
 	KindEnd    Kind = 'E' // the file is complete
 	KindAbort  Kind = 'A' // the rest of the file is not sent
 	// The next kinds are for encrypted programs.
-	KindLocked   Kind = 'Z' // JSON Locked
-	KindCipher   Kind = 'B' // the ciphertext
-	KindPassword Kind = 'W' // the password in plain text
-	KindSealed   Kind = 'S' // the password, encrypted to the guest's key
-	KindKey      Kind = 'Y' // create a key pair; the answer is Key with the public key
-	KindPrivate  Kind = 'Q' // the private key, from the agent to the decrypting process
+	KindEncrypted Kind = 'Z' // JSON Encrypted
+	KindCipher    Kind = 'B' // the ciphertext
+	KindPassword  Kind = 'W' // the password in plain text
+	KindSealed    Kind = 'S' // the password, encrypted to the guest's key
+	KindKey       Kind = 'Y' // create a key pair; the answer is Key with the public key
+	KindPrivate   Kind = 'Q' // the private key, from the agent to the decrypting process
 )
 
 // Frames from the guest.
@@ -134,9 +134,9 @@ type Job struct {
 	Session bool `json:"session,omitempty"`
 }
 
-// Locked describes an encrypted program without its ciphertext: the parameters of
+// Encrypted describes an encrypted program without its ciphertext: the parameters of
 // Argon2id and XChaCha20-Poly1305.
-type Locked struct {
+type Encrypted struct {
 	Language string `json:"language"`
 	// Name is the name to which the program is bound, or "" for none.
 	Name        string `json:"name,omitempty"`
@@ -201,8 +201,8 @@ type Exit struct {
 	Stopped  bool `json:"stopped"`
 	// Ended says that a session's interpreter has ended.
 	Ended bool `json:"ended,omitempty"`
-	// Locked says that the program could not be decrypted and did not run.
-	Locked bool `json:"locked,omitempty"`
+	// DecryptionFailed says that the program could not be decrypted and did not run.
+	DecryptionFailed bool `json:"decryptionFailed,omitempty"`
 	// Failure is set when the program could not be started.
 	Failure string `json:"failure,omitempty"`
 }

@@ -24,7 +24,7 @@ const Name = "pyth-on/unlock"
 
 // request holds the frames of an encrypted program.
 type request struct {
-	locked                                protocol.Locked
+	program                               protocol.Encrypted
 	ciphertext, password, sealed, private []byte
 }
 
@@ -46,7 +46,7 @@ func serve(conn *protocol.Conn) error {
 		return err
 	}
 	code, err := r.open()
-	if errors.Is(err, lockbox.ErrLocked) {
+	if errors.Is(err, lockbox.ErrDecryption) {
 		return conn.Send(protocol.KindExit, nil)
 	}
 	if err != nil {
@@ -72,8 +72,8 @@ func receive(conn *protocol.Conn) (*request, error) {
 			return nil, err
 		}
 		switch kind {
-		case protocol.KindLocked:
-			err = json.Unmarshal(payload, &r.locked)
+		case protocol.KindEncrypted:
+			err = json.Unmarshal(payload, &r.program)
 		case protocol.KindCipher:
 			r.ciphertext = payload
 		case protocol.KindPassword:
@@ -98,7 +98,7 @@ func (r *request) open() ([]byte, error) {
 		return nil, err
 	}
 	defer clear(r.password)
-	l := r.locked
+	l := r.program
 	box := lockbox.Box{
 		Language: l.Language,
 		Name:     l.Name,
@@ -118,6 +118,6 @@ func (r *request) unseal() error {
 		return err
 	}
 	clear(r.private)
-	r.password, err = key.Unseal(r.sealed, r.locked.Sandbox)
+	r.password, err = key.Unseal(r.sealed, r.program.Sandbox)
 	return err
 }
