@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.tmpl' -o -name '*.css' -o -name '*.md' -o -name '*.zip' | grep -v -e '^./bin' -e '^./tools' -e _test.go)
+SOURCES := $(shell find . -name '*.go' -o -name '*.sql' -o -name '*.py' -o -name '*.cjs' -o -name '*.ts' -o -name '*.tmpl' -o -name '*.css' -o -name '*.md' -o -name '*.zip' -o -name '*.elf' | grep -v -e '^./bin' -e '^./tools' -e _test.go)
 say = @printf '\033[1m==>\033[0m %s\n' $(1)
 ifeq ($(shell test -t 1 && echo tty),)
 say = @printf '==> %s\n' $(1)
