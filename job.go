@@ -52,8 +52,8 @@ type GatewayID string
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
 // Job is a program that is ready to run: all names are resolved, all values are
-// checked, nothing is optional. It is plain data except for Secrets.Recorded, so
-// that it can travel to another machine.
+// checked, nothing is optional. It is plain data, so that it can travel to another
+// machine.
 type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
@@ -76,8 +76,8 @@ type Job struct {
 	Session SessionID
 	// Network says what the job may connect to. The zero value allows nothing.
 	Network Network
-	// Secrets are further environment variables, which must not be stored.
-	Secrets SecretGrant
+	// SecretsFollow delays the program until Run.Release sends its secrets.
+	SecretsFollow bool
 	// Encrypted is set if the program is encrypted; Code is empty then.
 	Encrypted *EncryptedJob
 	// Layers are the packages in the sandbox. Custom images have none.
@@ -192,14 +192,39 @@ type Events interface {
 }
 
 // Dispatcher runs jobs. They may run in another process or on another machine,
-// because only a Job, its Events and its Outcome are exchanged.
-//
-// Dispatch returns when the run has ended and its processes and files are gone. If
-// events is not nil, it receives the output, and Stdout and Stderr of the outcome are
-// empty. If ctx ends first, the run is stopped and the outcome is StatusCanceled. A
-// program that fails is an Outcome, not an error. An error means that the job did not
-// run; its code is CodeOverloaded or CodeUnavailable. Dispatch is safe for concurrent
-// use.
+// because only a Job, its secrets, its Events and its Outcome are exchanged. It is
+// safe for concurrent use.
 type Dispatcher interface {
-	Dispatch(ctx context.Context, job *Job, events Events) (*Outcome, error)
+	// Start takes the job to a sandbox and waits for one if necessary. An error means
+	// that the job did not run: CodeOverloaded or CodeUnavailable. If ctx ends first,
+	// the outcome of the run is StatusCanceled. Events may be nil.
+	Start(ctx context.Context, job *Job, events Events) (Run, error)
+}
+
+// Run is a job in its sandbox. The caller must call either Release or Abandon, once,
+// because the run has its sandbox until then. Jobs with SecretsFollow wait for
+// Release; other programs start before it.
+type Run interface {
+	// Release sends the secrets, which are further environment variables of the
+	// program. It returns when the run has ended and nothing of it is left. The caller
+	// keeps the values and clears them. Values are for jobs with SecretsFollow only.
+	//
+	// With events, the outcome's Stdout and Stderr are empty, because the events
+	// receive the output. If ctx ends first, the run is stopped and the outcome is
+	// StatusCanceled. A program that fails is an Outcome. An error means that the job
+	// did not run, as from Start.
+	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
+	// Abandon ends a run whose secrets must not be released. Its program never starts.
+	// The session of the run stays.
+	Abandon()
+}
+
+// Dispatch runs a job without secrets and returns its outcome. Errors and the end
+// of ctx are as in Run.Release.
+func Dispatch(ctx context.Context, d Dispatcher, job *Job, events Events) (*Outcome, error) {
+	run, err := d.Start(ctx, job, events)
+	if err != nil {
+		return nil, err
+	}
+	return run.Release(ctx, nil)
 }

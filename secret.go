@@ -33,9 +33,9 @@ func ClearSecrets(values []SecretValue) {
 	}
 }
 
-// SecretGrant holds the secrets for a run. The values must not leave the server's
-// process before the audit log has recorded their use. The rest of a job can go to
-// its sandbox meanwhile, so that the record adds little latency.
+// SecretGrant holds the secrets for a run. It stays in the server's process. The
+// values must not leave the process before the audit log has recorded their use. The
+// job can go to its sandbox meanwhile, so that the record adds little latency.
 type SecretGrant struct {
 	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue
@@ -45,8 +45,8 @@ type SecretGrant struct {
 	Recorded func() error
 }
 
-// Await waits until the values may be sent to a sandbox. If it returns an error, they
-// must not be sent.
+// Await waits until Run.Release may send the values. After an error they must not
+// be sent.
 func (g SecretGrant) Await() error {
 	if g.Recorded == nil {
 		return nil

@@ -110,7 +110,7 @@ type SessionTurns interface {
 }
 
 // SessionHost holds the sandboxes of sessions. It may be another process or machine.
-// Dispatch runs a Job in the session that the Job names. It fails with CodeNotFound
+// Start takes a Job that names a session to that session. It fails with CodeNotFound
 // if the session no longer exists. The caller ensures that only one job or file
 // operation uses a session at a time.
 type SessionHost interface {

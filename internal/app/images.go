@@ -245,7 +245,7 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 
 // succeed runs a job and returns an error if the program fails.
 func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
-	o, err := s.Run(ctx, job, nil)
+	o, err := pyth.Dispatch(ctx, s, job, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -9,15 +9,21 @@ import (
 )
 
 // secrets holds the secret values of a run, and all that its output must not
-// contain. The session may still have the values of earlier runs.
+// contain.
 type secrets struct {
-	injected pyth.SecretGrant
-	// opened holds the values opened for the run. hidden holds these and the
-	// values of earlier runs in the session.
-	opened, hidden []pyth.SecretValue
+	// grant holds all values opened for the run.
+	grant pyth.SecretGrant
+	// injected holds the values that the program gets.
+	injected []pyth.SecretValue
+	// hidden holds the opened values and those of earlier runs in the session, which
+	// may still have them.
+	hidden []pyth.SecretValue
 }
 
-func (s *secrets) clear() { pyth.ClearSecrets(s.opened) }
+func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
+
+// follow reports whether the program must wait for values or for their record.
+func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal opens the secrets of a run. session is nil for a run without one.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
@@ -39,13 +45,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	if err != nil {
 		return nil, err
 	}
-	some := &secrets{injected: grant, opened: grant.Values, hidden: grant.Values}
-	if some.injected.Values, err = injectedVariables(grant.Values, p, session); err == nil && session != nil {
-		// A sandbox that has received part of a job can only be destroyed, but
-		// a session's sandbox stays. So wait for the record here.
-		some.injected.Recorded, err = nil, grant.Await()
-	}
-	if err == nil && session != nil {
+	some := &secrets{grant: grant, hidden: grant.Values}
+	if some.injected, err = injectedVariables(grant.Values, p, session); err == nil && session != nil {
 		err = s.remember(some, session)
 	}
 	if err != nil {
@@ -72,13 +73,13 @@ func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
 	}
-	given, err := s.config.Sessions.Remember(session.ID, some.injected.Values)
+	given, err := s.config.Sessions.Remember(session.ID, some.injected)
 	if err != nil {
 		return err
 	}
-	some.hidden = slices.Clone(some.opened)
+	some.hidden = slices.Clone(some.grant.Values)
 	for _, v := range given {
-		if !slices.ContainsFunc(some.opened, func(o pyth.SecretValue) bool { return o.Name == v.Name && bytes.Equal(o.Value, v.Value) }) {
+		if !slices.ContainsFunc(some.grant.Values, func(o pyth.SecretValue) bool { return o.Name == v.Name && bytes.Equal(o.Value, v.Value) }) {
 			some.hidden = append(some.hidden, v)
 		}
 	}

@@ -41,15 +41,21 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 // printing is a dispatcher whose programs print their secrets in pieces.
 type printing struct {
 	job     *pyth.Job
+	run     *run
 	outcome pyth.Outcome
 	pieces  []string
 	given   []string
 }
 
-func (p *printing) Dispatch(_ context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
+func (p *printing) Start(_ context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	p.job = job
 	p.given = nil
-	for _, s := range job.Secrets.Values {
+	p.run = &run{release: func(secrets []pyth.SecretValue) (*pyth.Outcome, error) { return p.release(secrets, events) }}
+	return p.run, nil
+}
+
+func (p *printing) release(secrets []pyth.SecretValue, events pyth.Events) (*pyth.Outcome, error) {
+	for _, s := range secrets {
 		p.given = append(p.given, s.Name+"="+string(s.Value))
 	}
 	if events != nil {
@@ -226,20 +232,44 @@ func TestExecuteRedactsSplitStreams(t *testing.T) {
 	}
 }
 
-func TestExecuteWaitsForTheAuditEntryInSessions(t *testing.T) {
-	full := pyth.Errorf(pyth.CodeUnavailable, "")
+func TestExecuteReleasesSecretsAfterTheAuditEntry(t *testing.T) {
 	session := pyth.SessionSpec{ID: "ses", Tenant: "ada", Language: pyth.Python, AllSecrets: true, Limits: execution.DefaultLimits().Default}
+	full := pyth.Errorf(pyth.CodeUnavailable, "")
+	for name, tt := range map[string]struct {
+		session pyth.SessionID
+		failure error
+	}{
+		"recorded":                   {},
+		"not recorded":               {failure: full},
+		"recorded, in a session":     {session: "ses"},
+		"not recorded, in a session": {session: "ses", failure: full},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &printing{}
+			s, from := withSecrets(p, &turns{spec: session}, pyth.EnvVar{Name: "A", Value: "value-a"})
+			from.recorded = func() error {
+				if p.job == nil || !p.job.SecretsFollow || p.given != nil {
+					t.Errorf("at the entry the job is %+v, its secrets %q", p.job, p.given)
+				}
+				return tt.failure
+			}
+			_, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true, Session: tt.session}, nil)
+			recorded := tt.failure == nil
+			if !errors.Is(err, tt.failure) || p.run.abandoned == recorded || (p.given != nil) != recorded {
+				t.Errorf("got %v; abandoned: %v; released: %q", err, p.run.abandoned, p.given)
+			}
+			if strings.Trim(string(from.given[0].Value), "\x00") != "" {
+				t.Errorf("the value is left: %q", from.given[0].Value)
+			}
+		})
+	}
+}
+
+func TestExecuteDoesNotDelayProgramsWithoutSecrets(t *testing.T) {
 	p := &printing{}
-	s, from := withSecrets(p, &turns{spec: session}, pyth.EnvVar{Name: "A", Value: "value-a"})
-	from.recorded = func() error { return full }
-	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true, Session: "ses"}, nil); !errors.Is(err, full) || p.job != nil {
-		t.Errorf("the session's ran: %v, %v", p.job != nil, err)
-	}
-	if strings.Trim(string(from.given[0].Value), "\x00") != "" {
-		t.Errorf("the value is left: %q", from.given[0].Value)
-	}
-	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true}, nil); err != nil || !errors.Is(p.job.Secrets.Await(), full) {
-		t.Errorf("the other's sandbox does not wait: %v", err)
+	s, _ := withSecrets(p, nil)
+	if _, err := s.Execute(t.Context(), "ada", &pyth.Program{Code: "1", AllSecrets: true}, nil); err != nil || p.job.SecretsFollow {
+		t.Errorf("%v; secrets follow: %v", err, p.job.SecretsFollow)
 	}
 }
 

@@ -108,10 +108,10 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 		return nil, err
 	}
 	defer given.clear()
-	job.Secrets = given.injected
+	job.SecretsFollow = given.follow()
 	hiding := s.redaction(given.hidden, p)
 	if hiding == nil {
-		outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
+		outcome, err := s.run(ctx, job, given, events)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	if redacted != nil {
 		events = redacted
 	}
-	outcome, err := s.config.Dispatcher.Dispatch(ctx, job, events)
+	outcome, err := s.run(ctx, job, given, events)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,20 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	hiding.outcome(outcome)
 	cutError(outcome.Error)
 	return outcome, nil
+}
+
+// run starts the job and releases its secrets when their use is recorded. Otherwise
+// it abandons the run.
+func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
+	run, err := s.config.Dispatcher.Start(ctx, job, events)
+	if err != nil {
+		return nil, err
+	}
+	if err := given.grant.Await(); err != nil {
+		run.Abandon()
+		return nil, err
+	}
+	return run.Release(ctx, given.injected)
 }
 
 // Job checks a program that names no session, and applies the defaults.

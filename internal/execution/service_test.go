@@ -17,10 +17,24 @@ import (
 // recorder is a dispatcher that keeps the job.
 type recorder struct{ job *pyth.Job }
 
-func (r *recorder) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
+func (r *recorder) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	r.job = job
-	return &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("42\n")}, nil
+	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) {
+		return &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("42\n")}, nil
+	}}, nil
 }
+
+// run adapts a function to a pyth.Run.
+type run struct {
+	release   func(secrets []pyth.SecretValue) (*pyth.Outcome, error)
+	abandoned bool
+}
+
+func (r *run) Release(_ context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	return r.release(secrets)
+}
+
+func (r *run) Abandon() { r.abandoned = true }
 
 var now = time.Date(2026, 4, 4, 8, 23, 21, 0, time.UTC)
 

@@ -55,8 +55,8 @@ func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.Se
 // dispatcher adapts a function to a Dispatcher.
 type dispatcher func(*pyth.Job) (*pyth.Outcome, error)
 
-func (d dispatcher) Dispatch(_ context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
-	return d(job)
+func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
+	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) { return d(job) }}, nil
 }
 
 // withSession returns a service whose clock advances by a second at each

@@ -28,12 +28,12 @@ func encryptedJob() *pyth.Job {
 	}
 }
 
-// sent returns the frames that send sends for the job, without the job header.
+// sent returns the frames that the guest gets for the job, without the job header.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer
-	s := &Sandbox{conn: protocol.NewConn(&wire)}
-	if err := s.send(job); err != nil {
+	r := &run{sandbox: &Sandbox{conn: protocol.NewConn(&wire)}, job: job}
+	if err := r.send(); err != nil {
 		t.Fatal(err)
 	}
 	frames := map[protocol.Kind]string{}
@@ -98,7 +98,7 @@ func TestAFailedSendKeepsThePassword(t *testing.T) {
 	defer writer.Close()
 	_ = reader.Close()
 	s, job := &Sandbox{conn: protocol.NewConn(writer)}, encryptedJob()
-	if err := s.send(job); err == nil || string(job.Encrypted.Password) != "password" {
+	if err := (&run{sandbox: s, job: job}).send(); err == nil || string(job.Encrypted.Password) != "password" {
 		t.Errorf("%v; the password is %q", err, job.Encrypted.Password)
 	}
 }

@@ -29,6 +29,7 @@ type fakeCgroup struct {
 func (fakeCgroup) CPU() time.Duration  { return 0 }
 func (fakeCgroup) Memory() int64       { return 0 }
 func (fakeCgroup) MemoryPeak() int64   { return 0 }
+func (fakeCgroup) ResetPeak()          {}
 func (g fakeCgroup) OutOfMemory() bool { return g.oom }
 
 type readWriter struct {

@@ -45,6 +45,10 @@ type run struct {
 	incoming  *pyth.File
 	started   time.Time
 	cpuBefore time.Duration
+	// unsent holds the frames of the job that Release sends with the secrets.
+	unsent []protocol.Frame
+	// disconnect closes the network of the run and returns its connections.
+	disconnect func() []pyth.Connection
 	// cause is the reason why the host ended the run. The first reason stays.
 	cause atomic.Pointer[error]
 	// peak and used are the highest observed memory (bytes) and processor time (ns).

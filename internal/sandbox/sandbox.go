@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,52 +61,6 @@ type Sandbox struct {
 
 // Done returns a channel that is closed when the sandbox's processes have ended.
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
-
-// Run runs the job and returns its outcome. If ctx ends, Run stops the job and
-// the status is StatusCanceled. An error means that the job did not start.
-// After Run, call Recycle before the next job. Jobs of one session need no
-// Recycle in between. Events may be nil.
-func (s *Sandbox) Run(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
-	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
-		s.broken = err
-		return nil, fmt.Errorf("sandbox: set limits: %w", err)
-	}
-	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
-	s.language = job.Language
-	if job.Session != "" {
-		if err := s.rearm(); err != nil {
-			s.broken = err
-			return nil, err
-		}
-	}
-	disconnect, err := s.connect(job)
-	if err != nil {
-		s.broken = err
-		return nil, err
-	}
-	if err := s.send(job); err != nil {
-		disconnect()
-		s.broken = err
-		return nil, err
-	}
-	if events != nil {
-		r.checkDelivery(events.Started(job.ID))
-	}
-	done := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() { r.watch(ctx, done) })
-	exit, err := r.receive()
-	close(done)
-	watcher.Wait()
-	if err == nil && s.outOfMemory() {
-		err = errors.New("the kernel killed a process of the sandbox: out of memory")
-	}
-	s.broken = err
-	outcome := r.finish(exit, err)
-	outcome.Usage.Network = disconnect()
-	outcome.SessionEnded = job.Session != "" && (err != nil || exit.Ended)
-	return outcome, nil
-}
 
 // Recycle removes all traces of the last job and returns when an interpreter
 // waits for the next one. After an error the sandbox can only be closed.
@@ -193,81 +146,6 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 		return fmt.Errorf("the guest uses protocol version %d; the server needs %d", hello.Version, protocol.Version)
 	}
 	return s.socket.SetDeadline(time.Time{})
-}
-
-// send sends the job to the guest. It sends the secrets last, and only after
-// their use is recorded. Then it wipes the job's password.
-func (s *Sandbox) send(job *pyth.Job) error {
-	frames, err := jobFrames(job)
-	if err != nil {
-		return err
-	}
-	if job.Secrets.Recorded != nil {
-		// The guest processes these frames while the use is recorded.
-		if err := s.conn.SendAll(frames...); err != nil {
-			return err
-		}
-		if err := job.Secrets.Await(); err != nil {
-			return err
-		}
-		frames = nil
-	}
-	for _, v := range job.Secrets.Values {
-		// Each value gets a separate frame: JSON encoding makes copies that
-		// cannot be cleared.
-		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
-		defer clear(variable)
-		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
-	}
-	if err := s.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
-		return err
-	}
-	wipe(job)
-	return nil
-}
-
-// jobFrames returns the frames of the job without its secrets.
-func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
-	env := make([]string, len(job.Env))
-	for i, v := range job.Env {
-		env[i] = v.Name + "=" + v.Value
-	}
-	if !job.Network.None() {
-		env = withProxy(env, job.Language.Runtime())
-	}
-	header := protocol.Job{
-		Language:    string(job.Language),
-		Program:     job.Language.File(),
-		Args:        job.Args,
-		Env:         env,
-		OutputFiles: job.OutputFiles,
-		TimeoutMs:   job.Timeout.Milliseconds(),
-		MemoryBytes: job.Limits.MemoryBytes,
-		DiskBytes:   job.Limits.DiskBytes,
-		Processes:   job.Limits.Processes,
-		Results:     job.Results,
-		Session:     job.Session != "",
-		Network:     !job.Network.None(),
-		MaxFiles:    maxOutputFiles,
-		MaxBytes:    maxOutputFileBytes,
-	}
-	payload, err := json.Marshal(header)
-	if err != nil {
-		return nil, err
-	}
-	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
-	for _, f := range job.Files {
-		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
-	}
-	code, err := programFrames(job)
-	if err != nil {
-		return nil, err
-	}
-	frames = append(frames, code...)
-	if len(job.Stdin) > 0 {
-		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
-	}
-	return frames, nil
 }
 
 // Close destroys the sandbox and returns when its processes, cgroup and files

@@ -35,7 +35,7 @@ type host struct {
 
 var _ pyth.SessionHost = (*host)(nil)
 
-func (h *host) Dispatch(context.Context, *pyth.Job, pyth.Events) (*pyth.Outcome, error) {
+func (h *host) Start(context.Context, *pyth.Job, pyth.Events) (pyth.Run, error) {
 	panic("jobs are dispatched by others")
 }
 

@@ -13,9 +13,21 @@ import (
 // host answers each program as the function says.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
-func (h host) Dispatch(_ context.Context, j *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
-	return h(j)
+func (h host) Start(_ context.Context, j *pyth.Job, _ pyth.Events) (pyth.Run, error) {
+	return run{h, j}, nil
 }
+
+// run is a job on a host.
+type run struct {
+	host host
+	job  *pyth.Job
+}
+
+func (r run) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error) {
+	return r.host(r.job)
+}
+
+func (run) Abandon() {}
 
 // good is a host on which every limit holds.
 func good(j *pyth.Job) (*pyth.Outcome, error) {

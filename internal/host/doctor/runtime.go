@@ -14,7 +14,7 @@ func Runtime(ctx context.Context, d pyth.Dispatcher, name pyth.Runtime, language
 		j = job("console.log(6 * 7)")
 	}
 	j.Language, j.Runtime = language, name
-	o, err := d.Dispatch(ctx, j, nil)
+	o, err := pyth.Dispatch(ctx, d, j, nil)
 	if err == nil && (o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n") {
 		err = fmt.Errorf("a trial run ended as %s and printed %.200q", o.Status, o.Stderr)
 	}

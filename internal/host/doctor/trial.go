@@ -90,7 +90,7 @@ func trials(kernel bool) []trial {
 func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	job := job(t.code)
 	t.limits(job)
-	o, err := d.Dispatch(ctx, job, nil)
+	o, err := pyth.Dispatch(ctx, d, job, nil)
 	f := Finding{Name: t.name, Level: t.level, Detail: t.how, Fix: t.fix}
 	switch {
 	case err != nil:
@@ -106,7 +106,7 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 // boots runs a program that breaks no limit.
 func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
-	o, err := d.Dispatch(ctx, job("print(6 * 7)"), nil)
+	o, err := pyth.Dispatch(ctx, d, job("print(6 * 7)"), nil)
 	switch {
 	case err != nil:
 		return NoSandbox(err)
@@ -124,7 +124,7 @@ func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript
-	o, err := d.Dispatch(ctx, j, nil)
+	o, err := pyth.Dispatch(ctx, d, j, nil)
 	if err == nil && (o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n") {
 		err = fmt.Errorf("a trial run in TypeScript ended as %s and printed %.200q", o.Status, o.Stderr)
 	}

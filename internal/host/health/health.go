@@ -56,11 +56,26 @@ func New(config Config) *Monitor {
 	return &Monitor{config: config, probing: make(chan struct{}, 1)}
 }
 
-// Dispatch passes the job on.
-func (m *Monitor) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
-	outcome, err := m.config.Dispatcher.Dispatch(ctx, job, events)
+// Start passes the job on.
+func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
+	r, err := m.config.Dispatcher.Start(ctx, job, events)
+	if err != nil {
+		return nil, err
+	}
+	return &run{Run: r, monitor: m}, nil
+}
+
+// run is a job that was passed on.
+type run struct {
+	pyth.Run
+	monitor *Monitor
+}
+
+// Release counts a program that has ended by itself as proof.
+func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	outcome, err := r.Run.Release(ctx, secrets)
 	if err == nil && outcome.ExitCode != nil {
-		m.record(pyth.Check{Status: pyth.CheckOK})
+		r.monitor.record(pyth.Check{Status: pyth.CheckOK})
 	}
 	return outcome, err
 }
@@ -110,7 +125,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
-	outcome, err := m.config.Dispatcher.Dispatch(ctx, &pyth.Job{
+	outcome, err := pyth.Dispatch(ctx, m.config.Dispatcher, &pyth.Job{
 		ID:        "health",
 		Language:  pyth.Python,
 		Code:      []byte(probe),

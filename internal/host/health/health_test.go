@@ -22,7 +22,11 @@ type host struct {
 	err     error
 }
 
-func (h *host) Dispatch(context.Context, *pyth.Job, pyth.Events) (*pyth.Outcome, error) {
+func (h *host) Start(context.Context, *pyth.Job, pyth.Events) (pyth.Run, error) { return h, nil }
+
+func (h *host) Abandon() {}
+
+func (h *host) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error) {
 	h.jobs.Add(1)
 	time.Sleep(100 * time.Millisecond)
 	return h.outcome, h.err
@@ -139,7 +143,7 @@ func TestAUsersRunIsProofToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := works()
 		m := monitor(h)
-		if _, err := m.Dispatch(t.Context(), &pyth.Job{}, nil); err != nil {
+		if _, err := pyth.Dispatch(t.Context(), m, &pyth.Job{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		m.Health(t.Context())

@@ -54,7 +54,7 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	// Compiled code is about as large as its source. Output beyond four times the
 	// size is cut off, so that a hostile package cannot fill the disk.
 	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
-	outcome, err := r.config.Runner.Dispatcher.Dispatch(ctx, job, &stdoutWriter{to: spool})
+	outcome, err := pyth.Dispatch(ctx, r.config.Runner.Dispatcher, job, &stdoutWriter{to: spool})
 	if err == nil && outcome.Status == pyth.StatusCanceled {
 		err = errors.Join(ctx.Err(), errors.New("packages: compilation was canceled"))
 	}

@@ -51,7 +51,7 @@ func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}
 	out := &output{progress: progress}
-	outcome, err := r.Dispatcher.Dispatch(ctx, job, out)
+	outcome, err := pyth.Dispatch(ctx, r.Dispatcher, job, out)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,12 @@ func onImage(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
 	return j
 }
 
+// withSecrets makes the job wait for secrets.
+func withSecrets(j *pyth.Job) *pyth.Job {
+	j.SecretsFollow = true
+	return j
+}
+
 func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	j.Limits.MemoryBytes = bytes
 	return j
@@ -60,7 +66,7 @@ func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	started := time.Now()
 	go func() {
 		defer cancel()
-		c.outcome, c.err = p.Dispatch(ctx, j, nil)
+		c.outcome, c.err = pyth.Dispatch(ctx, p, j, nil)
 		c.took = time.Since(started)
 		close(c.done)
 	}()
@@ -88,6 +94,16 @@ func (s *scene) run(j *pyth.Job) *call {
 	c := s.begin(j)
 	s.expect(c, pyth.StatusSucceeded)
 	return c
+}
+
+// start takes the job to a sandbox.
+func (s *scene) start(j *pyth.Job) pyth.Run {
+	s.Helper()
+	r, err := s.Start(s.Context(), j, nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r
 }
 
 // expect waits for the call and checks its status.

@@ -2,45 +2,9 @@ package pool
 
 import (
 	"context"
-	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
-
-// attempts is the number of sandboxes in which a job is tried. A sandbox may die
-// while it waits, but several in a row mean that the host has a problem.
-const attempts = 3
-
-// Dispatch runs the job in a sandbox of its tenant. A job without a tenant belongs
-// to the server itself and needs no capacity.
-func (p *Pool) Dispatch(ctx context.Context, job *pyth.Job, events pyth.Events) (*pyth.Outcome, error) {
-	arrived := time.Now()
-	for attempt := 1; ; attempt++ {
-		e, err := p.acquire(ctx, job, attempt > 1)
-		if err != nil {
-			return canceledOr(ctx, err)
-		}
-		queued := time.Since(arrived)
-		outcome, err := e.sandbox.Run(ctx, job, events)
-		p.release(e, job, outcome, err)
-		if err == nil {
-			outcome.Usage.Queued = queued
-			p.config.Observer.Ran(outcome)
-			return outcome, nil
-		}
-		if refused := job.Secrets.Await(); refused != nil {
-			return nil, refused // No sandbox may have the secrets.
-		}
-		if job.Session != "" {
-			p.config.Logger.Warn("session sandbox did not start the job", "error", err)
-			return &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}, nil
-		}
-		p.config.Logger.Warn("sandbox did not start the job", "error", err)
-		if attempt == attempts || ctx.Err() != nil || reservationOf(job) != "" {
-			return canceledOr(ctx, unavailable(err))
-		}
-	}
-}
 
 // acquire waits for a sandbox for the job.
 func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, error) {

@@ -27,17 +27,20 @@ type fake struct {
 	// busy is true during a run or a recycling. dirty is true from a run until the
 	// next recycling.
 	busy, dirty, ended, closed bool
+	// abandoned is true if the sandbox has a part of a job.
+	abandoned bool
 }
 
 // enter marks the sandbox busy. It reports a fault if the use is not allowed now.
 func (f *fake) enter(use string, dirty bool) {
-	if f.busy || f.closed || f.dirty != dirty {
-		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, dirty: %v", use, f.busy, f.closed, f.dirty)
+	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
+		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, abandoned: %v, dirty: %v", use, f.busy, f.closed, f.abandoned, f.dirty)
 	}
 	f.busy = true
 }
 
-func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Outcome, error) {
+// Start fails for a job without secrets if the run fails. Otherwise Release does.
+func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()
 	m.mu.Lock()
@@ -63,20 +66,44 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 	if !fails {
 		f.jobs = append(f.jobs, job)
 	}
+	r := &fakeRun{sandbox: f, job: job, fails: fails}
 	m.mu.Unlock()
-	var err error
-	if !fails {
-		err = wait(ctx, job.Timeout, f.done)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.end(job)
-	f.busy = false
-	if fails {
+	if fails && !job.SecretsFollow {
+		m.set(r.end)
 		return nil, errFake
 	}
-	if err := job.Secrets.Await(); err != nil {
-		return nil, err
+	return r, nil
+}
+
+// fakeRun is a job in a fake sandbox.
+type fakeRun struct {
+	sandbox      *fake
+	job          *pyth.Job
+	fails, ended bool
+}
+
+// end ends the run. It needs the machine's lock.
+func (r *fakeRun) end() {
+	f := r.sandbox
+	if r.ended {
+		f.machine.fault("a run ends twice")
+	}
+	r.ended = true
+	f.machine.end(r.job)
+	f.busy = false
+}
+
+func (r *fakeRun) Release(ctx context.Context, _ []pyth.SecretValue) (*pyth.Outcome, error) {
+	f := r.sandbox
+	var err error
+	if !r.fails {
+		err = wait(ctx, r.job.Timeout, f.done)
+	}
+	f.machine.mu.Lock()
+	defer f.machine.mu.Unlock()
+	r.end()
+	if r.fails {
+		return nil, errFake
 	}
 	f.outcomes++
 	switch {
@@ -86,6 +113,14 @@ func (f *fake) Run(ctx context.Context, job *pyth.Job, _ pyth.Events) (*pyth.Out
 		return &pyth.Outcome{Status: pyth.StatusKilled, SessionEnded: f.session != ""}, nil
 	}
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
+}
+
+// Abandon makes the sandbox unusable, unless it is a session's.
+func (r *fakeRun) Abandon() {
+	r.sandbox.machine.set(func() {
+		r.end()
+		r.sandbox.abandoned = r.sandbox.session == ""
+	})
 }
 
 // Open takes no time. It fails for a disk of one byte.

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -67,16 +68,46 @@ func TestJob(t *testing.T) {
 		s.run(job("ann", 0))
 	})
 
-	on(t, "a job is not retried if the use of its secrets cannot be recorded", func(m *machine) { m.Warm = 2 }, func(s *scene) {
+	on(t, "a job whose sandbox dies before it has the secrets gets another", nil, func(s *scene) {
+		s.set(func() { s.runFails = func(n int) bool { return n == 1 } })
+		s.run(withSecrets(job("ann", time.Minute)))
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+	})
+
+	on(t, "an abandoned job gets no other sandbox", func(m *machine) { m.Warm = 2 }, func(s *scene) {
 		s.warm()
-		unrecorded := job("ann", time.Second)
-		unrecorded.Secrets.Recorded = func() error { return pyth.Errorf(pyth.CodeUnavailable, "") }
-		c := s.begin(unrecorded)
-		if <-c.done; c.outcome != nil || pyth.ErrorCode(c.err) != pyth.CodeUnavailable {
-			s.Errorf("got %+v, %v", c.outcome, c.err)
+		s.start(withSecrets(job("ann", time.Second))).Abandon()
+		s.settle()
+		if s.runs != 1 {
+			s.Errorf("the job was tried %d times", s.runs)
+		}
+		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+		s.run(job("ann", 0))
+	})
+
+	on(t, "a job that is canceled before its secrets are released gets none", nil, func(s *scene) {
+		s.warm()
+		r := s.start(withSecrets(job("ann", time.Second)))
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		if o, err := r.Release(canceled, nil); err != nil || o.Status != pyth.StatusCanceled {
+			s.Errorf("got %+v, %v", o, err)
 		}
 		s.settle()
 		s.expectRemoved(map[pool.Reason]int{pool.Broken: 1})
+	})
+
+	on(t, "a job that is canceled in the queue can be abandoned", func(m *machine) { m.Warm = 0 }, func(s *scene) {
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		r, err := s.Start(canceled, withSecrets(job("ann", 0)), nil)
+		if err != nil {
+			s.Fatal(err)
+		}
+		r.Abandon()
+		if s.runs != 0 {
+			s.Errorf("the job was tried %d times", s.runs)
+		}
 	})
 
 	on(t, "a retried job runs first", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 3 }, func(s *scene) {

@@ -17,7 +17,7 @@ type arrival struct {
 	// After is the time since the previous arrival.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
-	Isolated, Node             bool
+	Isolated, Node, Secrets    bool
 	Memory                     int64
 	// Layers are the current packages of the tenant; "" means none.
 	Layers pyth.LayerID
@@ -61,6 +61,7 @@ func plans(t *rapid.T) plan {
 			After: moment("after"), Runs: moment("time"), CanceledAfter: moment("canceled"),
 			Tenant:   rapid.SampledFrom([]pyth.UserID{"ann", "ann", "bob", "cid", ""}).Draw(t, "tenant"),
 			Isolated: number("isolated", 0, 4) == 0, Node: rapid.Bool().Draw(t, "Node"), Memory: int64(number("bytes", 0, 6)), Kills: number("kills", 0, 9) == 0,
+			Secrets: number("secrets", 0, 3) == 0,
 			Layers:  rapid.SampledFrom([]pyth.LayerID{"", "", "one", "two"}).Draw(t, "layers"),
 			Runtime: rapid.SampledFrom([]pyth.Runtime{"", "", "science", "old"}).Draw(t, "runtime"),
 		})
@@ -109,6 +110,7 @@ func (p *plan) execute() []string {
 		if a.Node {
 			in(pyth.JavaScript, j)
 		}
+		j.SecretsFollow = a.Secrets
 		c := dispatch(pool, j)
 		calls = append(calls, c)
 		if a.CanceledAfter > 0 {

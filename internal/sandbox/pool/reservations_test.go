@@ -34,7 +34,7 @@ func sealed(j *pyth.Job) *pyth.Job {
 
 func (s *scene) expectNotReserved(tenant pyth.UserID) {
 	s.Helper()
-	if _, err := s.Dispatch(s.Context(), sealed(job(tenant, 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+	if _, err := pyth.Dispatch(s.Context(), s, sealed(job(tenant, 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		s.Errorf("got %v", err)
 	}
 }
@@ -139,7 +139,7 @@ func TestReservation(t *testing.T) {
 	on(t, "ends if its sandbox does not start the job, without a retry", nil, func(s *scene) {
 		s.reserve("r")
 		s.set(func() { s.runFails = func(int) bool { return true } })
-		if _, err := s.Dispatch(s.Context(), sealed(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable || s.runs != 1 {
+		if _, err := pyth.Dispatch(s.Context(), s, sealed(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeUnavailable || s.runs != 1 {
 			t.Errorf("got %v after %d runs", err, s.runs)
 		}
 		s.set(func() { s.runFails = nil })
@@ -152,7 +152,7 @@ func TestReservation(t *testing.T) {
 		cancel()
 		for range 20 { // The pool's select chooses randomly among ready channels.
 			s.reserve("r")
-			if o, err := s.Dispatch(canceled, sealed(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
+			if o, err := pyth.Dispatch(canceled, s, sealed(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}
 			s.expectNotReserved("ann")

@@ -27,7 +27,7 @@ func within(j *pyth.Job) *pyth.Job {
 // expectGone checks that session a does not exist.
 func (s *scene) expectGone() {
 	s.Helper()
-	if _, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
+	if _, err := pyth.Dispatch(s.Context(), s, within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 		s.Errorf("a run: %v", err)
 	}
 	if _, err := s.SessionFiles(s.Context(), "a"); pyth.ErrorCode(err) != pyth.CodeNotFound {
@@ -154,7 +154,7 @@ func TestSession(t *testing.T) {
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
 		for range 100 { // The pool's select chooses randomly among ready channels.
-			if o, err := s.Dispatch(canceled, within(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
+			if o, err := pyth.Dispatch(canceled, s, within(job("ann", 0)), nil); err != nil || o.Status != pyth.StatusCanceled {
 				t.Fatalf("got %+v, %v", o, err)
 			}
 		}
@@ -162,10 +162,19 @@ func TestSession(t *testing.T) {
 		s.run(within(job("ann", 0)))
 	})
 
+	on(t, "is unchanged if its job is abandoned", nil, func(s *scene) {
+		s.warm()
+		s.open("ann", "a")
+		s.sleep(bootTime)
+		s.start(within(withSecrets(job("ann", 0)))).Abandon()
+		s.expectStats(pool.Stats{Warm: 1, Sessions: 1})
+		s.run(within(job("ann", 0)))
+	})
+
 	on(t, "ends if its sandbox does not start a job", nil, func(s *scene) {
 		s.open("ann", "a")
 		s.set(func() { s.runFails = func(int) bool { return true } })
-		outcome, err := s.Dispatch(s.Context(), within(job("ann", 0)), nil)
+		outcome, err := pyth.Dispatch(s.Context(), s, within(job("ann", 0)), nil)
 		if err != nil || outcome.Status != pyth.StatusKilled || !outcome.SessionEnded {
 			t.Errorf("got %+v, %v", outcome, err)
 		}

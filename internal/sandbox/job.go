@@ -1,0 +1,173 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+)
+
+// errAbandoned is the reason why a sandbox with a part of a job is unusable.
+var errAbandoned = errors.New("the secrets of the job were not released")
+
+// Start gives the sandbox the job. An error means that the job did not start. After
+// the run, call Recycle before the next job. Jobs of one session need no Recycle in
+// between. Events may be nil.
+func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
+	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
+		s.broken = err
+		return nil, fmt.Errorf("sandbox: set limits: %w", err)
+	}
+	r := &run{sandbox: s, job: job, events: events, outcome: new(pyth.Outcome), started: time.Now(), cpuBefore: s.meter.cpu()}
+	s.language = job.Language
+	if job.Session != "" {
+		if err := s.rearm(); err != nil {
+			s.broken = err
+			return nil, err
+		}
+	}
+	var err error
+	if r.disconnect, err = s.connect(job); err != nil {
+		s.broken = err
+		return nil, err
+	}
+	if err := r.send(); err != nil {
+		r.disconnect()
+		s.broken = err
+		return nil, err
+	}
+	return r, nil
+}
+
+// send sends the job to the guest, and starts the program unless its secrets follow.
+// Then it sends nothing of a job in a session: the guest cannot give a part of a job
+// back, but the session must survive Abandon.
+func (r *run) send() error {
+	frames, err := jobFrames(r.job)
+	switch {
+	case err != nil:
+		return err
+	case !r.job.SecretsFollow:
+		return r.sendStart(frames)
+	case r.job.Session != "":
+		r.unsent = frames
+		return nil
+	default:
+		// The guest processes these frames while the use of the secrets is recorded.
+		return r.sandbox.conn.SendAll(frames...)
+	}
+}
+
+// sendSecrets sends the secrets and the unsent frames, and starts the program.
+func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
+	frames := r.unsent
+	r.unsent = nil
+	for _, v := range secrets {
+		// Each value gets a separate frame: JSON encoding makes copies that
+		// cannot be cleared.
+		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
+		defer clear(variable)
+		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
+	}
+	return r.sendStart(frames)
+}
+
+// sendStart sends the last frames of the job and starts the program. Then it wipes
+// the job's password.
+func (r *run) sendStart(frames []protocol.Frame) error {
+	if err := r.sandbox.conn.SendAll(append(frames, protocol.Frame{Kind: protocol.KindStart})...); err != nil {
+		return err
+	}
+	wipe(r.job)
+	return nil
+}
+
+// Release starts the program if it waits for its secrets, and returns the outcome.
+// If ctx ends, Release stops the program and the status is StatusCanceled. An error
+// means that the program did not start.
+func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	s := r.sandbox
+	if r.job.SecretsFollow {
+		if err := r.sendSecrets(secrets); err != nil {
+			r.disconnect()
+			s.broken = err
+			return nil, err
+		}
+	}
+	if r.events != nil {
+		r.checkDelivery(r.events.Started(r.job.ID))
+	}
+	done := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.watch(ctx, done) })
+	exit, err := r.receive()
+	close(done)
+	watcher.Wait()
+	if err == nil && s.outOfMemory() {
+		err = errors.New("the kernel killed a process of the sandbox: out of memory")
+	}
+	s.broken = err
+	outcome := r.finish(exit, err)
+	outcome.Usage.Network = r.disconnect()
+	outcome.SessionEnded = r.job.Session != "" && (err != nil || exit.Ended)
+	return outcome, nil
+}
+
+// Abandon ends the run before its program starts. The sandbox is unusable then,
+// unless nothing was sent.
+func (r *run) Abandon() {
+	r.disconnect()
+	if r.unsent == nil {
+		r.sandbox.broken = errAbandoned
+	}
+}
+
+// jobFrames returns the frames of the job without its secrets.
+func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
+	env := make([]string, len(job.Env))
+	for i, v := range job.Env {
+		env[i] = v.Name + "=" + v.Value
+	}
+	if !job.Network.None() {
+		env = withProxy(env, job.Language.Runtime())
+	}
+	header := protocol.Job{
+		Language:    string(job.Language),
+		Program:     job.Language.File(),
+		Args:        job.Args,
+		Env:         env,
+		OutputFiles: job.OutputFiles,
+		TimeoutMs:   job.Timeout.Milliseconds(),
+		MemoryBytes: job.Limits.MemoryBytes,
+		DiskBytes:   job.Limits.DiskBytes,
+		Processes:   job.Limits.Processes,
+		Results:     job.Results,
+		Session:     job.Session != "",
+		Network:     !job.Network.None(),
+		MaxFiles:    maxOutputFiles,
+		MaxBytes:    maxOutputFileBytes,
+	}
+	payload, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
+	for _, f := range job.Files {
+		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
+	}
+	code, err := programFrames(job)
+	if err != nil {
+		return nil, err
+	}
+	frames = append(frames, code...)
+	if len(job.Stdin) > 0 {
+		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
+	}
+	return frames, nil
+}

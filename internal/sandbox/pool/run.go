@@ -1,0 +1,121 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// attempts is the number of sandboxes in which a job is tried. A sandbox may die
+// while it waits, but several in a row mean that the host has a problem.
+const attempts = 3
+
+// errAbandoned is the reason why a sandbox with a part of a job is removed.
+var errAbandoned = errors.New("the job was abandoned")
+
+// run is a job in a sandbox of its tenant.
+type run struct {
+	pool   *Pool
+	job    *pyth.Job
+	events pyth.Events
+	// arrived is the time of Start, queued the wait until the sandbox was assigned.
+	arrived time.Time
+	queued  time.Duration
+	// attempt counts the sandboxes in which the job was tried.
+	attempt int
+	// entry is the sandbox, and started the run in it.
+	entry   *entry
+	started pyth.Run
+	// outcome is set if the job has ended without a sandbox.
+	outcome *pyth.Outcome
+}
+
+// Start takes the job to a sandbox of its tenant. A job without a tenant belongs to
+// the server itself and needs no capacity.
+func (p *Pool) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
+	r := &run{pool: p, job: job, events: events, arrived: time.Now()}
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// start tries sandboxes until one has the job or the run has ended.
+func (r *run) start(ctx context.Context) error {
+	for r.outcome == nil {
+		r.attempt++
+		e, err := r.pool.acquire(ctx, r.job, r.attempt > 1)
+		if err != nil {
+			r.outcome, err = canceledOr(ctx, err)
+			return err
+		}
+		r.queued = time.Since(r.arrived)
+		if r.started, err = e.sandbox.Start(ctx, r.job, r.events); err == nil {
+			r.entry = e
+			return nil
+		}
+		r.pool.release(e, r.job, nil, err)
+		if err := r.failed(ctx, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release runs the program to its end. If the sandbox has died before the program
+// started, it tries others. After the end of ctx it sends no secrets.
+func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
+	for r.outcome == nil {
+		if r.job.SecretsFollow && ctx.Err() != nil {
+			r.Abandon()
+			return canceledOr(ctx, nil)
+		}
+		outcome, err := r.started.Release(ctx, secrets)
+		r.pool.release(r.entry, r.job, outcome, err)
+		if err == nil {
+			outcome.Usage.Queued = r.queued
+			r.pool.config.Observer.Ran(outcome)
+			return outcome, nil
+		}
+		if err := r.failed(ctx, err); err != nil {
+			return nil, err
+		}
+		if err := r.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.outcome, nil
+}
+
+// failed handles a sandbox that did not start the program. The job may be tried in
+// another one if failed returns nil and there is no outcome.
+func (r *run) failed(ctx context.Context, err error) error {
+	logger := r.pool.config.Logger
+	if r.job.Session != "" {
+		logger.Warn("session sandbox did not start the job", "error", err)
+		r.outcome = &pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL", SessionEnded: true}
+		return nil
+	}
+	logger.Warn("sandbox did not start the job", "error", err)
+	if r.attempt < attempts && ctx.Err() == nil && reservationOf(r.job) == "" {
+		return nil
+	}
+	r.outcome, err = canceledOr(ctx, unavailable(err))
+	return err
+}
+
+// Abandon ends the run before its program starts. It removes the sandbox, which has
+// a part of the job. A session's sandbox has none, and stays.
+func (r *run) Abandon() {
+	if r.outcome != nil {
+		return
+	}
+	r.started.Abandon()
+	err := errAbandoned
+	if r.job.Session != "" {
+		err = nil
+	}
+	r.pool.release(r.entry, r.job, new(pyth.Outcome), err)
+}
