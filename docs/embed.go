@@ -1,6 +1,6 @@
-// Package docs has the documentation of Pyth-On as files.
+// Package docs embeds the documentation of Pyth-On.
 //
-// It is not below internal, because go:embed reads only files below its package.
+// It is outside internal, because go:embed reads only files below its package.
 package docs
 
 import (
@@ -11,5 +11,5 @@ import (
 //go:embed *.md zero-knowledge-vectors.json decisions/*.md
 var files embed.FS
 
-// Files returns the pages, in Markdown, and the files that they link to.
+// Files returns the pages in Markdown and the files that they link to.
 func Files() fs.FS { return files }

@@ -1,10 +1,10 @@
-// Command audit-proof checks the answer of GET /api/v1/audit/{id}/proof. It does
-// not trust the server, and uses only the standard library:
+// Command audit-proof checks the response of GET /api/v1/audit/{id}/proof. It does
+// not trust the server. It uses only the standard library.
 //
 //	curl -sS $URL/api/v1/audit/$ID/proof -H "x-api-key: $KEY" | audit-proof "$VERIFIER_KEY"
 //
-// VERIFIER_KEY is the output of `pyth-on audit key`. Get it once from the operator,
-// and not from the server under check.
+// VERIFIER_KEY is the output of `pyth-on audit key`. Ask the operator for it once. Do
+// not read it from the server that you check.
 package main
 
 import (
@@ -42,7 +42,8 @@ func main() {
 	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
 }
 
-// check verifies that the record leads to the root that the key has signed.
+// check verifies that the hashes lead from the record to the root, and that the key
+// signed this root.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
@@ -68,14 +69,14 @@ func (p *proof) check(key string) error {
 		return errors.New("the checkpoint is not signed with this key")
 	}
 	if p.Index < 0 || p.Index >= p.TreeSize {
-		return errors.New("the entry is not within the tree")
+		return errors.New("the entry is outside the tree")
 	}
 	// RFC 9162, section 2.1.3.2: from the leaf to the root.
 	hash := sha256.Sum256(append([]byte{0}, p.Record...))
 	fn, sn := p.Index, p.TreeSize-1
 	for _, h := range p.Hashes {
 		if len(h) != sha256.Size || sn == 0 {
-			return errors.New("the path is too long, or a part of it is not a hash")
+			return errors.New("the list of hashes is too long, or contains an invalid hash")
 		}
 		if fn&1 == 1 || fn == sn {
 			hash = sha256.Sum256(bytes.Join([][]byte{{1}, h, hash[:]}, nil))
@@ -87,10 +88,10 @@ func (p *proof) check(key string) error {
 		}
 		fn, sn = fn>>1, sn>>1
 	}
-	// The first lines of a checkpoint are the log's name, the tree's size and its
-	// root.
+	// The first three lines of a checkpoint are the name of the log, the size of the
+	// tree and its root.
 	if want := fmt.Sprintf("%s\n%d\n%s", parts[0], p.TreeSize, base64.StdEncoding.EncodeToString(hash[:])); sn != 0 || text != want {
-		return errors.New("the record does not lead to the root of the checkpoint")
+		return errors.New("the root computed from the record is not the root in the checkpoint")
 	}
 	return nil
 }

@@ -28,10 +28,10 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if password, err = newPassword("body.password", password, email); err != nil {
 		return nil, err
 	}
-	// Check before the costly hash. If two requests come at once, the store
-	// decides.
+	// Check this before the expensive hash. If two requests arrive at once, the store
+	// rejects one.
 	if _, err := s.userByEmail(ctx, given); err == nil {
-		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail exists already. Log in instead.")
+		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	} else if !absent(err) {
 		return nil, err
 	}
@@ -46,8 +46,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
 	key, err := s.create(ctx, user)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was changed after the user's key was wrapped and before
-		// it was stored.
+		// The root key was rotated after the user's key was wrapped and before it was
+		// stored. Try again with the new root key.
 		key, err = s.create(ctx, user)
 	}
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	return s.grant(ctx, user, key)
 }
 
-// create stores the user with the first API key, and returns the key.
+// create stores the user with the first API key and returns this key.
 func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
@@ -80,15 +80,15 @@ func (s *Service) mayRegister(invite string) error {
 		given := sha256.Sum256([]byte(invite))
 		valid := 0
 		for _, i := range s.config.Invites {
-			// Compare the hashes of all invites, so that the time reveals
-			// nothing about them.
+			// Compare the hashes with all invites in constant time. Otherwise the time would
+			// reveal parts of an invite.
 			h := sha256.Sum256([]byte(i))
 			valid |= subtle.ConstantTimeCompare(given[:], h[:])
 		}
 		if valid == 1 {
 			return nil
 		}
-		return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration needs a valid invite. Ask the operator for one and send it as invite.")
+		return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration requires a valid invite. Ask the operator for an invite and send it in the field invite.")
 	}
 	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
 }
@@ -135,19 +135,20 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 
 // wrongPassword returns the same error whether or not the account exists.
 func wrongPassword(user pyth.UserID) error {
-	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail or the password is wrong.")
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
 	return e
 }
 
-// confirm revokes the grant if the password was changed after it was verified,
-// because the change revoked only older grants.
+// confirm checks the password again after the grant was stored, and revokes the grant
+// if the password has changed. A concurrent change of the password revokes only the
+// grants that exist at that time.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
 		return err
 	}
-	// Another login may have rehashed the password.
+	// Do not compare the hashes: another login may have rehashed the same password.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -158,8 +159,9 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the address in any of its stored forms,
-// or an error that absent accepts. An invalid address takes as long to look up.
+// userByEmail returns the account with the e-mail address, in any of its stored
+// forms. absent(err) is true if there is none. The lookup takes the same time for an
+// invalid address.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -175,8 +177,8 @@ func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, er
 	return nil, err
 }
 
-// rehash replaces the hash of a password that was just verified by one with the
-// current parameters.
+// rehash replaces the hash of a password by a hash with the current parameters. The
+// caller has verified the password.
 func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) error {
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
@@ -184,12 +186,13 @@ func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) 
 	}
 	err = s.config.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		return nil // Another login did it.
+		return nil // Another login replaced it.
 	}
 	return err
 }
 
-// primaryKey returns the account's first API key, or "" if it was deleted.
+// primaryKey returns the account's first API key. It returns "" if this key was
+// deleted.
 func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, error) {
 	record, err := s.config.Store.PrimaryAPIKey(ctx, user)
 	if absent(err) {
@@ -202,12 +205,12 @@ func (s *Service) primaryKey(ctx context.Context, user pyth.UserID) (string, err
 	return string(key), err
 }
 
-// KeyLabel returns the vault label of the sealed copy of an API key.
+// KeyLabel returns the label under which the vault encrypts the copy of an API key.
 func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
 
-// ChangePassword replaces the password. The caller must know the current one.
+// ChangePassword replaces the password. current must be the current password.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
 	if err != nil {
@@ -247,12 +250,12 @@ func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth
 	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
 }
 
-// newID returns an identifier that sorts by creation time (UUID version 7, RFC
-// 9562).
+// newID returns an identifier: start and a UUID version 7 (RFC 9562). Identifiers are
+// in the order of creation.
 func newID(start string) (string, error) {
 	id, err := uuid.NewV7()
 	return start + id.String(), err
 }
 
-// now returns the time in the precision of the store.
+// now returns the current time, truncated to the precision of the store.
 func (s *Service) now() time.Time { return s.config.Clock().UTC().Truncate(time.Microsecond) }

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// An API key consists of pyapi_, 32 random base62 characters (190 bits), and a
-// CRC-32 (IEEE 802.3) of these in 6 more.
+// An API key consists of pyapi_, 32 random base62 characters (190 bits) and 6
+// characters with their CRC-32 (IEEE 802.3).
 const (
 	keyStart    = "pyapi_"
 	keyRandom   = 32
 	keyChecksum = 6
 	keyLength   = len(keyStart) + keyRandom + keyChecksum
-	// keyShown is the length of a key's visible prefix, by which users
-	// recognize it.
+	// keyShown is the length of the prefix that the API shows, so that users recognize
+	// a key.
 	keyShown = len(keyStart) + 4
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -28,8 +28,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// 248 is the greatest multiple of 62 in a byte. Larger values would
-		// make some characters more likely.
+		// 248 is the greatest multiple of 62 that a byte can represent. Larger values
+		// would make some characters more likely than others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}
@@ -37,7 +37,7 @@ func newKey() (string, error) {
 	return string(b) + checksum(string(b)), nil
 }
 
-// wellFormedKey reports whether the key has the right form and checksum.
+// wellFormedKey reports whether the key has the right format and checksum.
 func wellFormedKey(key string) bool {
 	if len(key) != keyLength || !strings.HasPrefix(key, keyStart) {
 		return false
@@ -60,6 +60,6 @@ func checksum(s string) string {
 	return string(b[:])
 }
 
-// hashOf returns the hash by which a key or refresh token is stored. A plain
-// hash is enough, because both are random and too long to guess.
+// hashOf returns the hash under which a key or refresh token is stored. A hash
+// without salt is enough, because both are random and too long to guess.
 func hashOf(credential string) [32]byte { return sha256.Sum256([]byte(credential)) }

@@ -15,15 +15,15 @@ import (
 const maxEmail = 254
 
 // domains converts a domain to its canonical form, as browsers do (UTS #46,
-// non-transitional). It allows names of local networks, such as names with an
-// underscore.
+// non-transitional). It allows underscores, because names in local networks may have
+// them.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// normalizeEmail returns the canonical form of an address: trimmed, in NFC (UAX
-// #15), with the domain in lower case and in Unicode. One mailbox therefore has
-// one account, however a keyboard composes its letters and whether or not the
-// domain is in Punycode (RFC 5891). An invalid address is pyth.CodeInvalid.
-// normalizeEmail does not check whether mail arrives.
+// normalizeEmail returns the canonical form of an address: trimmed, in NFC (UAX #15),
+// with the domain in lower case and in Unicode. So one mailbox has one account, even
+// if its address is typed with other Unicode characters or with a domain in Punycode
+// (RFC 5891). It returns CodeInvalid for an invalid address. It does not check that
+// the mailbox exists.
 func normalizeEmail(raw string) (string, error) {
 	email := norm.NFC.String(strings.TrimSpace(raw))
 	at := strings.LastIndexByte(email, '@')
@@ -43,7 +43,7 @@ func normalizeEmail(raw string) (string, error) {
 }
 
 func notAnEmail() error {
-	return pyth.Invalid("body.email", "must be an e-mail address such as ada@example.org")
+	return pyth.Invalid("body.email", "must be an e-mail address, for example ada@example.org")
 }
 
 // canonicalDomain returns the domain in lower case and in Unicode.
@@ -58,8 +58,8 @@ func canonicalDomain(domain string) (string, error) {
 	return domains.ToUnicode(ascii)
 }
 
-// storedForms returns the forms in which an account may have stored the
-// address: the canonical form and that of older servers.
+// storedForms returns the forms in which the address may be stored: the canonical
+// form, and the form that older servers stored.
 func storedForms(raw string) []string {
 	normal, err := normalizeEmail(raw)
 	if err != nil {
@@ -74,8 +74,8 @@ func storedForms(raw string) []string {
 	return forms
 }
 
-// notInEmail reports runes that could deceive a reader or forge log lines:
-// spaces, control and format characters.
+// notInEmail reports whether an address must not contain the character: spaces,
+// control and format characters. They could mislead a reader or forge log lines.
 func notInEmail(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)
 }

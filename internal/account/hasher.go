@@ -12,16 +12,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// current holds the parameters of new hashes. OWASP's Password Storage Cheat
-// Sheet recommends them for Argon2id (RFC 9106) where memory is scarce, as on a
-// server with many concurrent logins.
+// current contains the Argon2id parameters (RFC 9106) for new hashes. OWASP's
+// Password Storage Cheat Sheet recommends them if memory is limited. It is limited
+// here, because many users may log in at the same time.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
-// maxHashWait bounds the wait for a free slot.
+// maxHashWait is the maximum time that a hash waits for a free slot.
 const maxHashWait = 10 * time.Second
 
-// hasher hashes passwords with bounded concurrency, and therefore bounded
-// memory.
+// hasher hashes passwords. It limits the number of concurrent hashes, because each
+// needs 19 MiB.
 type hasher struct {
 	turns *semaphore.Weighted
 	// derive computes Argon2id.
@@ -44,8 +44,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// verify reports whether the password matches, and whether its hash is stale
-// because it has other parameters than new hashes.
+// verify reports whether the password matches the hash. stale reports that the hash
+// has other parameters than current.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute waits for a slot and computes the hash in p.
+// compute waits for a slot and computes the hash with the parameters of p.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()
@@ -68,7 +68,7 @@ func (h *hasher) compute(ctx context.Context, p *phc, password string, size int)
 		}
 		return &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "Too many users are logging in. Try again soon.",
+			Message:    "Too many users are logging in at the same time. Try again in a few seconds.",
 			RetryAfter: time.Second,
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	maxKeyName = 100
 )
 
-// makeKey creates an API key and its record.
+// makeKey generates an API key and its record. It stores neither.
 func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*pyth.APIKey, string, error) {
 	key, err := newKey()
 	if err != nil {
@@ -32,11 +32,12 @@ func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*py
 	}, key, nil
 }
 
-// CreateKey creates an API key. This is the only time that the key is shown.
+// CreateKey creates an API key. The key is returned only here, because only its hash
+// is stored.
 func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	name = strings.TrimSpace(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || strings.IndexFunc(name, unicode.IsControl) >= 0 {
-		return nil, "", pyth.Invalid("body.name", "must have 1 to %d characters, none of them control characters", maxKeyName)
+		return nil, "", pyth.Invalid("body.name", "must have 1 to %d characters and no control characters", maxKeyName)
 	}
 	if !expiresAt.IsZero() && !expiresAt.After(s.config.Clock()) {
 		return nil, "", pyth.Invalid("body.expiresAt", "must be in the future")
@@ -46,7 +47,7 @@ func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string,
 		return nil, "", err
 	}
 	if len(have) >= maxKeys {
-		return nil, "", pyth.Errorf(pyth.CodeConflict, "You have %d API keys, which is the maximum. Delete one first.", maxKeys)
+		return nil, "", pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d API keys. Delete a key first.", maxKeys)
 	}
 	if !expiresAt.IsZero() {
 		expiresAt = expiresAt.UTC().Truncate(time.Microsecond)
@@ -72,7 +73,8 @@ func (s *Service) Keys(ctx context.Context, p *pyth.Principal, cursor string, li
 	return keys, base64.RawURLEncoding.EncodeToString([]byte(keys[limit-1].ID)), nil
 }
 
-// DeleteKey deletes an API key of the caller. It stops working at once.
+// DeleteKey deletes an API key of the caller. Requests with this key fail from then
+// on.
 func (s *Service) DeleteKey(ctx context.Context, p *pyth.Principal, id pyth.KeyID) error {
 	return s.config.Store.DeleteAPIKey(ctx, p.User.ID, id)
 }

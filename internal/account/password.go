@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of a password's length in characters: the minimum of NIST SP 800-63B
-// (5.1.1), and a maximum that keeps hashing cheap.
+// Limits of a password's length in characters. The minimum is from NIST SP 800-63B
+// (5.1.1). The maximum limits the time for hashing.
 const (
 	minPassword = 8
 	maxPassword = 128
@@ -20,11 +20,12 @@ const (
 //go:embed common_passwords.txt
 var commonPasswords string
 
-// normalizePassword returns the password in NFC, so that all keyboards type the
-// same one.
+// normalizePassword returns the password in NFC, because keyboards may send different
+// code points for the same text.
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
-// newPassword normalizes a new password and checks its length and strength.
+// newPassword returns the normalized form of a new password. It fails if the password
+// is too short, too long or easy to guess.
 func newPassword(location, raw, email string) (string, error) {
 	password := normalizePassword(raw)
 	n := utf8.RuneCountInString(password)
@@ -34,15 +35,15 @@ func newPassword(location, raw, email string) (string, error) {
 	case n < minPassword || n > maxPassword:
 		return "", pyth.Invalid(location, "must have %d to %d characters", minPassword, maxPassword)
 	case pyth.EmailKey(password) == pyth.EmailKey(email):
-		return "", pyth.Invalid(location, "must not be the e-mail address")
+		return "", pyth.Invalid(location, "must not be your e-mail address")
 	case common(password):
-		return "", pyth.Invalid(location, "is one of the commonest passwords; choose another")
+		return "", pyth.Invalid(location, "is one of the most common passwords; choose another")
 	}
 	return password, nil
 }
 
-// common reports whether the password is one of those that attackers guess
-// first.
+// common reports whether the password is in the list of common passwords. Attackers
+// try these first.
 func common(password string) bool {
 	for line := range strings.Lines(commonPasswords) {
 		if strings.EqualFold(strings.TrimSpace(line), password) {

@@ -28,7 +28,7 @@ type phc struct {
 	salt, hash []byte
 }
 
-var errPHC = errors.New("account: the stored password hash is malformed")
+var errPHC = errors.New("account: the stored password hash has an invalid format")
 
 func (p phc) String() string {
 	b64 := base64.RawStdEncoding
@@ -36,8 +36,8 @@ func (p phc) String() string {
 		argon2.Version, p.memoryKiB, p.time, p.parallelism, b64.EncodeToString(p.salt), b64.EncodeToString(p.hash))
 }
 
-// parsePHC parses a hash. It limits the cost, so that somebody who can write to
-// the database cannot make the server use all memory.
+// parsePHC parses a hash. It rejects high cost parameters. Otherwise an attacker with
+// write access to the database could make the server use all memory.
 func parsePHC(s string) (*phc, error) {
 	fields := strings.Split(s, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != "v="+strconv.Itoa(argon2.Version) {
@@ -57,7 +57,7 @@ func parsePHC(s string) (*phc, error) {
 	}
 	p := &phc{parameters{memory, time, uint8(parallelism)}, salt, hash}
 	if p.String() != s {
-		// A hash has only one form, without line breaks or leading zeros.
+		// Reject other spellings of the same hash, such as line breaks or leading zeros.
 		return nil, errPHC
 	}
 	return p, nil

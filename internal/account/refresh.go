@@ -11,12 +11,12 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace limits the time in which a client may use a spent token again, because it
-	// may have lost the answer with the successor.
+	// retryGrace is the time in which a client may repeat an exchange, because it may
+	// not have received the response with the new token.
 	retryGrace = 10 * time.Second
 )
 
-// newRefreshToken creates a refresh token and its record.
+// newRefreshToken generates a refresh token and its record. It stores neither.
 func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
 	token := refreshStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()
@@ -25,17 +25,17 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken returns the same error for all tokens. The cause is for
-// the audit log.
+// invalidRefreshToken returns the error for invalid refresh tokens. Callers always
+// see the same message; the audit log records the cause.
 func invalidRefreshToken(of pyth.CredentialError) error {
-	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, has expired, or was used before. Log in again.")
+	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of
 	return e
 }
 
-// Refresh exchanges a refresh token for a new one and a JWT. A spent token that
-// is used again may have been stolen; then the whole family is revoked (RFC
-// 9700, 4.14.2).
+// Refresh exchanges a refresh token for a new one and a JWT. If a token is used
+// twice, it may have been stolen, so Refresh revokes the whole family (RFC 9700,
+// 4.14.2).
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
@@ -69,28 +69,28 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// alive reports whether the token is valid now. It also rejects tokens issued
-// far in the future. Otherwise a token issued while the clock was ahead would
-// be valid for that much longer.
+// alive reports whether the token is valid now. It rejects tokens that were issued
+// far in the future. The clock was wrong then, and such tokens would be valid for too
+// long.
 func (s *Service) alive(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }
 
-// rotate stores the successor of the token if the client may have one.
+// rotate stores the new token if the client may exchange the old one.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
 		if pyth.ErrorCode(err) != pyth.CodeConflict {
 			return err
 		}
-		// Another request was faster, perhaps of the same client.
+		// Another request exchanged the token first, perhaps from the same client.
 		if seen, err = s.config.Store.RefreshToken(ctx, seen.Hash); err != nil {
 			return err
 		}
 	}
-	// Use the absolute difference: a clock that was set back must not extend
-	// the grace period.
+	// Use the absolute difference, because the clock may have been set back. That must
+	// not extend the grace period.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
@@ -102,8 +102,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
-// Renew issues a new JWT to a caller with a valid one, until the login ends.
-// Otherwise a stolen JWT could be renewed forever.
+// Renew issues a new JWT to a caller with a valid one. It fails if the login was
+// revoked. Otherwise a stolen JWT could be renewed forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	lives, err := s.config.Store.FamilyLives(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err != nil {
@@ -119,8 +119,8 @@ func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, er
 	return s.grantWith(&p.User, key, p.FamilyID, "")
 }
 
-// Logout revokes the token's family, or all of the user's families. It ignores
-// tokens of other users.
+// Logout revokes the family of the refresh token, or all families of the user if
+// there is no token. It ignores tokens of other users.
 func (s *Service) Logout(ctx context.Context, p *pyth.Principal, refreshToken string) error {
 	if refreshToken == "" {
 		return s.config.Store.RevokeAll(ctx, p.User.ID)

@@ -1,10 +1,10 @@
 // Package account authenticates callers by password, JWT, API key and refresh
 // token. It implements pyth.AccountService.
 //
-// Passwords, keys and refresh tokens are stored only as hashes. The account's
-// first key is also stored sealed, because login returns it. Neither answers
-// nor timing reveal whether an account exists, except for registration, which
-// must. Password hashing uses bounded memory, however many users log in.
+// Passwords, keys and refresh tokens are stored only as hashes. The account's first
+// key is also stored encrypted, because login returns it. Responses and their timing
+// do not reveal whether an account exists; only registration does. The memory for
+// password hashing is limited, for any number of logins.
 package account
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Registration tells who may create an account.
+// Registration says who may create an account.
 type Registration string
 
 // The registration modes.
@@ -32,20 +32,20 @@ const (
 type Config struct {
 	Store pyth.Store
 	Vault *vault.Vault
-	// JWTKey signs JWTs. It has 32 bytes, the minimum for HS256 (RFC 7518,
-	// 3.2).
+	// JWTKey signs JWTs. It must have at least 32 bytes, the minimum for HS256 (RFC
+	// 7518, 3.2).
 	JWTKey           []byte
 	Issuer, Audience string
 	// TokenTTL and RefreshTTL are the lifetimes of JWTs and refresh tokens.
 	// Zero means one hour and 30 days.
 	TokenTTL, RefreshTTL time.Duration
-	// Registration defaults to open. Invites are the valid invites for
+	// Registration is RegistrationOpen by default. Invites lists the valid invites for
 	// RegistrationInvite.
 	Registration Registration
 	Invites      []string
 	Clock        func() time.Time
-	// MaxConcurrentHashes bounds the memory for password hashing, 19 MiB each.
-	// Zero means one per processor.
+	// MaxConcurrentHashes limits the number of passwords that are hashed at the same
+	// time. Each needs 19 MiB of memory. Zero means one per processor.
 	MaxConcurrentHashes int
 }
 
@@ -53,8 +53,8 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// absent is a hash to compare the password with if the account does not
-	// exist, so that both cases take the same time.
+	// absent is a hash to verify a password against if the account does not exist. So
+	// login takes the same time in both cases.
 	absent string
 }
 
@@ -64,7 +64,7 @@ var _ pyth.AccountService = (*Service)(nil)
 // missing.
 func New(config Config) (*Service, error) {
 	if config.Store == nil || config.Vault == nil || config.Issuer == "" || config.Audience == "" || config.Clock == nil {
-		return nil, errors.New("account: the configuration lacks a store, vault, issuer, audience or clock")
+		return nil, errors.New("account: the configuration has no store, vault, issuer, audience or clock")
 	}
 	if len(config.JWTKey) < 32 {
 		return nil, errors.New("account: the JWT key is shorter than 32 bytes")
@@ -92,14 +92,14 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 	return s.config.Store.DeleteExpiredRefreshTokens(ctx, s.config.Clock())
 }
 
-// unauthenticated returns the error for all invalid credentials. It is always
-// the same.
+// unauthenticated returns the error for invalid credentials. It is always the same,
+// so that it reveals nothing about them.
 func unauthenticated() error {
-	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or not valid. Send an API key as x-api-key or as Authorization: Bearer, or a token as Authorization: Bearer.")
+	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or invalid. Send an API key in the header x-api-key, or an API key or a token in Authorization: Bearer.")
 }
 
 // expired returns the error for a credential that was valid before.
 func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
-// absent reports whether err means that the store does not have the object.
+// absent reports whether err means that an object is not in the store.
 func absent(err error) bool { return pyth.ErrorCode(err) == pyth.CodeNotFound }

@@ -38,9 +38,8 @@ func (s *Service) issue(user pyth.UserID, family string) (token string, expires 
 	return token, expires, err
 }
 
-// verifyToken returns the claims of a JWT that this server issued. It follows
-// RFC 8725: only one algorithm is accepted, and every claim is required and
-// checked.
+// verifyToken returns the claims of a JWT that this server issued. It follows RFC
+// 8725: it accepts only one algorithm, and requires and checks every claim.
 func (s *Service) verifyToken(token string) (*claims, error) {
 	if len(token) > maxToken {
 		return nil, unauthenticated()
@@ -56,8 +55,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// Accept only the header that issue writes. Other parameters, such as a key
-	// URL or a critical extension, are not ours.
+	// Accept only the header that issue writes. Other parameters, such as a key URL,
+	// could change how a token is verified.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -68,8 +67,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	return c, nil
 }
 
-// onlyExpired reports whether the token is valid except for its age. The
-// signature is verified before the claims.
+// onlyExpired reports whether expiry is the only error of the token. The signature is
+// valid then, because it is verified before the claims.
 func onlyExpired(err error) bool {
 	if !errors.Is(err, jwt.ErrTokenExpired) {
 		return false
@@ -85,7 +84,7 @@ func onlyExpired(err error) bool {
 	return true
 }
 
-// Authenticate returns the principal with the credentials.
+// Authenticate returns the principal that the credentials belong to.
 func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.Principal, error) {
 	var byKey, byToken *pyth.Principal
 	var err error
@@ -105,13 +104,13 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// With both, return the principal of the JWT, because only a JWT can be
-	// renewed.
+	// If there are both credentials, return the principal of the JWT, because only a
+	// JWT can be renewed.
 	return byToken, nil
 }
 
-// byBearer authenticates an Authorization: Bearer credential, which may be a
-// JWT or an API key.
+// byBearer authenticates the credential of an Authorization: Bearer header. It may be
+// a JWT or an API key.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
 	if strings.HasPrefix(credential, keyStart) {
 		return s.byKey(ctx, credential)
@@ -137,7 +136,7 @@ func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, e
 }
 
 func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {
-	// Reject mistyped keys without a lookup.
+	// Reject mistyped keys without a query to the store.
 	if !wellFormedKey(key) {
 		return nil, unauthenticated()
 	}
@@ -149,7 +148,7 @@ func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error
 		return nil, err
 	}
 	if !record.ExpiresAt.IsZero() && !s.config.Clock().Before(record.ExpiresAt) {
-		return nil, expired("The API key has expired. Make another.")
+		return nil, expired("The API key has expired. Create a new one.")
 	}
 	return &pyth.Principal{
 		User: *user, Credential: pyth.CredentialAPIKey, KeyPrefix: record.Prefix, ExpiresAt: record.ExpiresAt,

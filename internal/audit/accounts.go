@@ -8,7 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Accounts records actions on accounts and their credentials.
+// Accounts returns a decorator of next that records actions on accounts and
+// credentials.
 func Accounts(next pyth.AccountService, log pyth.Auditor) pyth.AccountService {
 	return &accounts{next, log}
 }
@@ -18,8 +19,8 @@ type accounts struct {
 	log pyth.Auditor
 }
 
-// record records an action that proves who the caller is. After a refusal the
-// error tells whose credential was tried, if anyone's.
+// record records an action that authenticates the caller. If it failed, the error
+// contains the owner of the credential, if there is one.
 func (a *accounts) record(ctx context.Context, action pyth.Action, g *pyth.Grant, err error) (*pyth.Grant, error) {
 	e := &pyth.AuditEvent{Action: action}
 	if err == nil {
@@ -42,7 +43,7 @@ func (a *accounts) Register(ctx context.Context, email, password, invite string)
 	return a.record(ctx, pyth.ActionUserRegistered, g, err)
 }
 
-// Login records user.login in the log of the account that was tried.
+// Login records user.login in the log of the account, also if it fails.
 func (a *accounts) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	g, err := a.AccountService.Login(ctx, email, password)
 	return a.record(ctx, pyth.ActionUserLogin, g, err)

@@ -1,14 +1,14 @@
 // Package audit keeps a tamper-evident log of user actions. It implements
-// pyth.Auditor and pyth.AuditService, and has decorators that record the calls
-// of the vocabulary's services.
+// pyth.Auditor and pyth.AuditService. It also contains decorators of the services of
+// package pyth, which record their calls.
 //
-// An event is durable when Record returns. Events that wait at the same time
-// share one transaction. Every entry is a leaf of a Merkle tree (RFC 6962,
-// section 2.1), and each transaction signs the new tree head (C2SP
-// tlog-checkpoint and signed-note). Verify finds entries that were changed,
-// removed, moved or added without the signing key. With a checkpoint that was
-// kept elsewhere it also finds changes made with the key. Text chosen by
-// callers is bounded, printable and free of credentials.
+// An event is durable when Record returns. Events that arrive at the same time share
+// one transaction. Every entry is a leaf of a Merkle tree (RFC 6962, section 2.1),
+// and each transaction signs the new tree head (C2SP tlog-checkpoint and
+// signed-note). Verify finds entries that were changed, removed, moved or added
+// without the signing key. If an earlier checkpoint was kept elsewhere, Verify also
+// finds changes made with the key. Text from callers is limited in length, printable
+// and without credentials.
 //
 // docs/audit.md describes the format of records and the actions.
 package audit
@@ -28,13 +28,13 @@ import (
 )
 
 const (
-	// maxBatch bounds a transaction, because other writers wait for the same
-	// connection.
+	// maxBatch is the maximum number of events in a transaction. It is limited,
+	// because other writers wait for the same connection.
 	maxBatch = 512
-	// maxNotes bounds the number of notes in the queue.
+	// maxNotes is the maximum number of notes in the queue.
 	maxNotes = 1024
-	// storeTimeout bounds a transaction, including the wait for the disk and
-	// for other writers.
+	// storeTimeout is the time-out of a transaction. It includes the wait for the disk
+	// and for other writers.
 	storeTimeout = 30 * time.Second
 )
 
@@ -53,7 +53,7 @@ type Log struct {
 	clock  func() time.Time
 	signer *signer
 
-	// wake tells the committer that events wait or that the log was closed.
+	// wake signals the committer that the queue has events or that the log was closed.
 	wake chan struct{}
 	done chan struct{}
 
@@ -61,7 +61,7 @@ type Log struct {
 	waiting []*pending
 	notes   int
 	closed  bool
-	// tree and checkpoint are the committed state.
+	// tree and checkpoint are the state after the last commit.
 	tree       *tree
 	checkpoint []byte
 	stats      Stats
@@ -71,8 +71,8 @@ type Log struct {
 type Stats struct {
 	// Entries is the number of entries written, in Commits transactions.
 	Entries, Commits int64
-	// Lost is the number of notes that were not written, because the queue was
-	// full or the store failed.
+	// Lost is the number of notes that were not written because the queue was full or
+	// the store failed.
 	Lost int64
 }
 
@@ -81,15 +81,15 @@ var (
 	_ pyth.AuditService = (*Log)(nil)
 )
 
-// ErrDamaged reports that the stored log does not match its checkpoint. Verify
-// finds the place.
+// ErrDamaged reports that the stored log does not match its checkpoint. Verify finds
+// the damaged entries.
 var ErrDamaged = errors.New("audit: the log does not match its signed checkpoint")
 
-// Open opens the log. It returns ErrDamaged instead of extending and signing a
-// log that somebody else has changed.
+// Open opens the log. It returns ErrDamaged if the log was changed by others, because
+// extending it would sign their changes.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Clock == nil || len(cfg.Seed) != ed25519.SeedSize {
-		return nil, errors.New("audit: the configuration lacks a store, a clock or a seed of 32 bytes")
+		return nil, errors.New("audit: the configuration has no store, no clock or no seed of 32 bytes")
 	}
 	signer, err := newSigner(cfg.Seed)
 	if err != nil {
@@ -111,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads the edge of the tree and checks it against the checkpoint.
+// load reads the edge of the tree and compares its root with the checkpoint.
 func (l *Log) load(ctx context.Context) (*tree, []byte, error) {
 	size, note, err := l.store.AuditHead(ctx)
 	if err != nil {
@@ -151,12 +151,12 @@ func (l *Log) Record(ctx context.Context, e *pyth.AuditEvent) error {
 	return l.begin(ctx, e)()
 }
 
-// Begin starts to write the event and returns a function that waits until it is
-// durable. The function may be called several times.
+// Begin queues the event and returns a function that waits until it is durable. The
+// function may be called several times.
 func (l *Log) Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error) {
 	wait = l.begin(ctx, e)
-	// Let the committer run first on this processor. Waking another one takes
-	// time, and the caller will wait for the committer.
+	// Let the committer run first on this processor. It takes time to wake another
+	// processor, and the caller will wait for the committer.
 	runtime.Gosched()
 	return wait
 }
@@ -171,14 +171,14 @@ func (l *Log) begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 		return func() error { return unavailable(errors.New("audit: the log is closed")) }
 	}
 	return func() error {
-		// The end of ctx does not undo the action, so wait in any case.
+		// Wait even if ctx has ended, because its end does not undo the action.
 		<-p.written
 		return p.failure
 	}
 }
 
-// Note queues the event and returns at once. It may be lost. It is for attempts
-// that anyone can make in any number.
+// Note queues the event and returns at once. The event may be lost. Use it for events
+// that anonymous callers can cause in any number.
 func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 	p, err := l.pending(ctx, e)
 	if err != nil {
@@ -189,7 +189,7 @@ func (l *Log) Note(ctx context.Context, e *pyth.AuditEvent) {
 
 func (l *Log) pending(ctx context.Context, e *pyth.AuditEvent) (*pending, error) {
 	origin := pyth.OriginOf(ctx)
-	// The store keeps microseconds.
+	// The store has a precision of microseconds.
 	return newPending(&origin, e, l.clock().UTC().Truncate(time.Microsecond))
 }
 
@@ -218,7 +218,7 @@ func (l *Log) enqueue(p *pending) bool {
 func (l *Log) wakeUp() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // The committer was already woken.
+	default: // A signal is waiting already.
 	}
 }
 
@@ -244,14 +244,15 @@ func unavailable(err error) error {
 	}
 }
 
-// hashesAt returns a reader of tree hashes, which tlog identifies by index.
+// hashesAt returns a reader of tree hashes for package tlog, which identifies hashes
+// by index.
 func hashesAt(ctx context.Context, store pyth.AuditStore) tlog.HashReaderFunc {
 	return func(indexes []int64) ([]tlog.Hash, error) {
 		sequences := make([]int64, len(indexes))
 		levels := make([]int, len(indexes))
 		for i, index := range indexes {
 			level, n := tlog.SplitStoredHashIndex(index)
-			// The record that completes the subtree stores its hash.
+			// The hash of a subtree is stored with the last record of the subtree.
 			levels[i], sequences[i] = level, (n+1)<<level-1
 		}
 		stored, err := store.AuditHashes(ctx, sequences)
@@ -261,7 +262,7 @@ func hashesAt(ctx context.Context, store pyth.AuditStore) tlog.HashReaderFunc {
 		hashes := make([]tlog.Hash, len(indexes))
 		for i, level := range levels {
 			if level >= len(stored[i]) {
-				return nil, fmt.Errorf("record %d lacks a hash", sequences[i])
+				return nil, fmt.Errorf("record %d has no hash", sequences[i])
 			}
 			hashes[i] = stored[i][level]
 		}

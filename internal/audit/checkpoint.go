@@ -22,13 +22,13 @@ type Keys interface {
 }
 
 // Seed returns the seed of the signing key. A rotation of the root key does not
-// change it: a log must keep the key that it began with.
+// change it, because a log must keep its first signing key.
 func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 	return keys.ServerKey(ctx, "audit", ed25519.SeedSize)
 }
 
-// VerifierKey returns the key that verifies signatures made with the seed. It
-// has the form of C2SP signed-note: name, key hash and key.
+// VerifierKey returns the key that verifies signatures made with the seed. Its format
+// is that of C2SP signed-note: name, key hash and key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)
@@ -67,8 +67,8 @@ func (s *signer) sign(t *tree) ([]byte, error) {
 	return note.Sign(&note.Note{Text: text}, s)
 }
 
-// maxCheckpoint bounds a checkpoint in bytes. Those of this package have about
-// 200.
+// maxCheckpoint is the maximum size of a checkpoint in bytes. The checkpoints of this
+// package have about 200 bytes.
 const maxCheckpoint = 64 << 10
 
 // openCheckpoint verifies the signature and parses the signed tree head.

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// maxText bounds each text chosen by callers, in bytes.
+	// maxText is the maximum length of a text from callers, in bytes.
 	maxText = 256
-	// maxList bounds the length of a list. A user has at most 200 secrets.
+	// maxList is the maximum length of a list. A user has at most 200 secrets.
 	maxList = 200
 )
 
@@ -19,9 +19,9 @@ const (
 var credential = regexp.MustCompile(`py(?:api|rt)_[0-9A-Za-z]{12,}|eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]*`)
 
 // clean makes text from callers safe for an entry. It replaces unprintable
-// characters, so that the text cannot forge or hide lines where entries are
-// shown. It replaces credentials, because people paste them anywhere. It cuts
-// the text at maxText bytes.
+// characters, which could forge or hide lines when entries are shown. It replaces
+// credentials, because users paste them into wrong fields. It truncates the text to
+// maxText bytes.
 func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")

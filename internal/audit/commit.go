@@ -10,9 +10,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// commitAll writes waiting events in batches until the log is closed (group
-// commit). There is no timer: a single event is written at once, and those that
-// arrive meanwhile go into the next transaction.
+// commitAll writes waiting events in batches until the log is closed (group commit).
+// There is no timer: a single event is written at once. Events that arrive during a
+// transaction go into the next one.
 func (l *Log) commitAll() {
 	defer close(l.done)
 	for range l.wake {
@@ -89,10 +89,10 @@ func (l *Log) commit(batch []*pending) error {
 	return nil
 }
 
-// wasStored reports whether a transaction took effect although it returned an
-// error, which can happen after the commit. If the stored checkpoint is neither
-// the previous nor the new one, another process has written it. The log must
-// not be extended then; the store's check of the size prevents it.
+// wasStored reports whether a transaction took effect although it returned an error.
+// That can happen if the error occurs after the commit. If the stored checkpoint is
+// neither the previous nor the new one, another process has written it. Then the log
+// must not be extended, which the store prevents by its check of the size.
 func (l *Log) wasStored(checkpoint []byte) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// EncryptedPrograms records changes of encrypted programs. Executions records
-// their runs.
+// EncryptedPrograms returns a decorator of next that records changes of encrypted
+// programs. Executions records their runs.
 func EncryptedPrograms(next pyth.EncryptedService, log pyth.Auditor) pyth.EncryptedService {
 	return &encryptedPrograms{next, log}
 }

@@ -15,13 +15,13 @@ import (
 
 func leafHash(record []byte) [32]byte { return tlog.RecordHash(record) }
 
-// Entries returns a page of the user's entries, the newest first.
+// Entries returns a page of the user's entries, newest first.
 func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter, cursor string, limit int) ([]*pyth.AuditEntry, string, error) {
 	before, err := parseCursor(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	// Entries have cleaned labels.
+	// The labels in entries are cleaned, so clean the filter too.
 	f.Label = clean(f.Label)
 	records, err := l.store.AuditPage(ctx, user, f, before, limit+1)
 	if err != nil {
@@ -41,8 +41,8 @@ func (l *Log) Entries(ctx context.Context, user pyth.UserID, f pyth.AuditFilter,
 	return entries, next, nil
 }
 
-// formatCursor encodes the position of a page's last entry. It is opaque to
-// callers.
+// formatCursor encodes the position of the last entry of a page. Callers cannot
+// interpret the cursor.
 func formatCursor(r *pyth.AuditRecord) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", r.Timestamp.UnixMicro(), r.Sequence))
 }
@@ -78,7 +78,7 @@ func (l *Log) head() (*tree, []byte) {
 
 // Proof returns an inclusion proof of the user's entry.
 func (l *Log) Proof(ctx context.Context, user pyth.UserID, id string) (*pyth.AuditProof, error) {
-	absent := pyth.Errorf(pyth.CodeNotFound, "Your audit log has no entry with this id.")
+	absent := pyth.Errorf(pyth.CodeNotFound, "Your audit log has no entry with this ID.")
 	sequence, err := sequenceOf(id)
 	if err != nil {
 		return nil, absent

@@ -7,8 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Executions records each run after it has ended and before its outcome is
-// returned. The run's events were delivered before that.
+// Executions returns a decorator of next that records each run. It writes the entry
+// when the run has ended, before it returns the outcome. The events of the run were
+// delivered earlier.
 func Executions(next pyth.ExecutionService, log pyth.Auditor) pyth.ExecutionService {
 	return &executions{next, log}
 }
@@ -20,7 +21,8 @@ type executions struct {
 
 // Execute records code.executed, or zk.executed for an encrypted program.
 func (x *executions) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
-	// Build the event before the run, because the callee may clear the program.
+	// Build the event before the run, because the callee may clear fields of the
+	// program.
 	e := executionEvent(user, p)
 	run, err := x.next.Execute(ctx, user, p, events)
 	if err == nil {
@@ -45,8 +47,7 @@ func executionEvent(user pyth.UserID, p *pyth.Program) *pyth.AuditEvent {
 	}
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionCodeExecuted, Details: map[string]any{"language": string(language)}}
 	if p.Encrypted != nil {
-		// The hash of a ciphertext would be of little use, and says nothing
-		// about the program.
+		// Record no hash of the ciphertext, because it does not identify the program.
 		e.Action, e.Resource = pyth.ActionZKExecuted, p.Encrypted.Name
 	} else {
 		e.Details["codeSha256"] = hashText(p.Code)

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outcomeOf returns the outcome of an action by its service's error. It is ""
-// if no entry is needed, because the request was malformed.
+// outcomeOf returns the outcome of an action from the error of its service. It
+// returns "" for an invalid request, which needs no entry.
 func outcomeOf(err error) pyth.AuditOutcome {
 	switch pyth.ErrorCode(err) {
 	case "":
@@ -23,16 +23,15 @@ func outcomeOf(err error) pyth.AuditOutcome {
 	}
 }
 
-// recordAfter records the outcome of an action and returns the error for the
-// caller. If the entry cannot be written, that error is CodeUnavailable in any
-// case. Even a refusal is not returned then, so that nobody can guess passwords
-// without an entry.
+// recordAfter records the outcome of an action and returns the error for the caller.
+// If the entry cannot be written, it always returns CodeUnavailable. It hides even
+// the error of the action, so that nobody can guess passwords without an entry.
 func recordAfter(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
 	e.Outcome = outcomeOf(err)
 	return recordOutcome(ctx, log, e, err)
 }
 
-// recordOutcome is recordAfter for an event whose outcome is set. It records
+// recordOutcome is like recordAfter, for an event with its outcome. It records
 // nothing if the outcome is "".
 func recordOutcome(ctx context.Context, log pyth.Auditor, e *pyth.AuditEvent, err error) error {
 	if e.Outcome == "" {

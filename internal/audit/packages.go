@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Packages records changes of users' packages.
+// Packages returns a decorator of next that records changes of users' packages.
 func Packages(next pyth.PackageService, log pyth.Auditor) pyth.PackageService {
 	return &packages{next, log}
 }
@@ -17,8 +17,8 @@ type packages struct {
 	log pyth.Auditor
 }
 
-// record records packages.changed. The reason of a failed change is its error
-// code, or "canceled" if the caller has gone.
+// record records packages.changed. The reason of a failed change is its error code,
+// or "canceled" if the caller disconnected.
 func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.Language, change *pyth.PackageChange, err error) (*pyth.PackageChange, error) {
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionPackagesChanged, Details: map[string]any{}}
 	switch {
@@ -30,7 +30,7 @@ func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.L
 	default:
 		e.Details["reason"] = string(pyth.ErrorCode(err))
 	}
-	// One list serves both languages of Node.
+	// JavaScript and TypeScript have the same packages.
 	if language == pyth.TypeScript {
 		language = pyth.JavaScript
 	}
@@ -53,8 +53,8 @@ func (p *packages) AddPackage(ctx context.Context, user pyth.UserID, language py
 	return p.record(ctx, user, language, change, err)
 }
 
-// RemovePackage records packages.changed. An attempt that failed counts as one
-// on Python's list if the caller named no language.
+// RemovePackage records packages.changed. If it fails and the caller named no
+// language, the entry says Python.
 func (p *packages) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (*pyth.PackageChange, error) {
 	change, err := p.PackageService.RemovePackage(ctx, user, language, name)
 	return p.record(ctx, user, language, change, err)

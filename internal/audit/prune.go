@@ -7,14 +7,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// pruneBatch bounds the number of records that a transaction prunes.
+// pruneBatch is the maximum number of records that a transaction prunes.
 const pruneBatch = 1000
 
-// Prune removes the content of entries older than before. It keeps their
-// hashes, so that all other entries stay provable. It starts at the oldest
-// entry and stops at the first that is not older. First it records how far it
-// will prune, so that Verify can detect other removals. It returns the number
-// of pruned entries.
+// Prune removes the content of entries older than before. It keeps their hashes, so
+// that all other entries can still be proved. It starts at the oldest entry and stops
+// at the first entry that is not older. First it writes an entry with the range that
+// it will prune, so that Verify can detect other removals. It returns the number of
+// pruned entries.
 func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	size := l.Size()
 	start, err := l.firstWhole(ctx, size)
@@ -49,12 +49,12 @@ func (l *Log) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return end - start, nil
 }
 
-// prunedBefore is the detail of audit.pruned with the first sequence that is
-// kept.
+// prunedBefore names the detail of audit.pruned that contains the first kept
+// sequence.
 const prunedBefore = "before"
 
-// firstWhole returns the first sequence that was not pruned. All pruned entries
-// come before it.
+// firstWhole returns the sequence of the first entry that is not pruned. All pruned
+// entries are before it.
 func (l *Log) firstWhole(ctx context.Context, size int64) (int64, error) {
 	low, high := int64(0), size
 	for low < high {

@@ -18,8 +18,8 @@ const version = 1
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// record is an entry as it is hashed and stored: JSON in the form of RFC 8785.
-// Therefore the fields are sorted by name.
+// record is the form of an entry that is hashed and stored: canonical JSON (RFC
+// 8785). The fields must be sorted by name.
 type record struct {
 	Action     pyth.Action       `json:"action"`
 	Credential pyth.Credential   `json:"credential"`
@@ -37,12 +37,12 @@ type record struct {
 	Version    int               `json:"v"`
 }
 
-// pending is an event that waits to be written.
+// pending is an event in the queue of the committer.
 type pending struct {
 	record record
 	at     time.Time
-	// written is closed when the event was written or failure is set. It is nil
-	// for a note.
+	// written is closed after the event was written or failure was set. It is nil for
+	// a note.
 	written chan struct{}
 	failure error
 }
@@ -106,9 +106,9 @@ func entryOf(content []byte) (*pyth.AuditEntry, error) {
 	}, nil
 }
 
-// newID returns a UUID of version 7 (RFC 9562, section 5.7) for an entry. The
-// low 48 bits of its random part are the sequence, as section 6.2 permits, so
-// that entries are found by ID without an index.
+// newID returns a UUID of version 7 (RFC 9562, section 5.7) for an entry. Its low 48
+// bits contain the sequence instead of random bits, as section 6.2 permits. So an
+// entry can be found by its ID without an index.
 func newID(sequence int64, at time.Time) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[6:10]); err != nil {

@@ -10,8 +10,8 @@ import (
 // readBatch is the number of records read at once.
 const readBatch = 1000
 
-// records iterates over the stored records with sequences from from up to, but
-// not including, to. It ends at the end of the store or with an error.
+// records iterates over the stored records with sequences in [from, to). It ends at
+// the last record or with an error.
 func records(ctx context.Context, store pyth.AuditStore, from, to int64) iter.Seq2[*pyth.AuditRecord, error] {
 	return func(yield func(*pyth.AuditRecord, error) bool) {
 		for from < to {

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Secrets records changes of secrets.
+// Secrets returns a decorator of next that records changes of secrets.
 func Secrets(next pyth.SecretService, log pyth.Auditor) pyth.SecretService {
 	return &secrets{next, log}
 }
@@ -17,8 +17,8 @@ type secrets struct {
 	log pyth.Auditor
 }
 
-// PutSecret records secret.created or secret.updated. A failed attempt is
-// secret.updated, because it is unknown which one it would have been.
+// PutSecret records secret.created or secret.updated. If it fails, the action is
+// secret.updated, because it is unknown whether the secret exists.
 func (s *secrets) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	put, created, err := s.SecretService.PutSecret(ctx, user, name, value, description)
 	e := &pyth.AuditEvent{User: user, Action: pyth.ActionSecretUpdated, Resource: name}
@@ -43,12 +43,13 @@ func (s *secrets) DeleteSecret(ctx context.Context, user pyth.UserID, name strin
 // Beginner is an Auditor that can write an event in the background.
 type Beginner interface {
 	pyth.Auditor
-	// Begin starts to write the event. The returned function waits for it and
-	// returns the error that Record would return.
+	// Begin queues the event. The returned function waits until it is durable and
+	// returns the same error as Record.
 	Begin(ctx context.Context, e *pyth.AuditEvent) (wait func() error)
 }
 
-// SecretSource records the use of secrets before their values reach a sandbox.
+// SecretSource returns a decorator of next that records the use of secrets before
+// their values are sent to a sandbox.
 func SecretSource(next pyth.SecretSource, log Beginner) pyth.SecretSource {
 	return &secretSource{next, log}
 }
@@ -58,8 +59,8 @@ type secretSource struct {
 	log  Beginner
 }
 
-// Reveal records one secret.used for all secrets of a run. The entry is written
-// while the run is prepared; the grant waits for it.
+// Reveal records one secret.used for all secrets of a run. The entry is written while
+// the run is prepared. SecretGrant.Await waits for it.
 func (s *secretSource) Reveal(ctx context.Context, user pyth.UserID, run pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	grant, err := s.next.Reveal(ctx, user, run, request)
 	names := slices.Concat(request.Names, request.IfStored)

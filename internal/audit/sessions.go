@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Sessions records when users open and close sessions. A session that expires
-// leaves no entry.
+// Sessions returns a decorator of next that records when users open and close
+// sessions. There is no entry when a session expires.
 func Sessions(next pyth.SessionService, log pyth.Auditor) pyth.SessionService {
 	return &sessions{next, log}
 }

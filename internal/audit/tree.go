@@ -10,12 +10,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// tree holds the part of a Merkle tree that is needed to add leaves and to
-// compute the root: the roots of its complete subtrees, one for each 1 in the
-// binary form of its size.
+// tree holds the part of a Merkle tree that is needed to add leaves and to compute
+// the root: the roots of its largest complete subtrees. There is one for each 1 in
+// the binary form of the size.
 type tree struct {
 	size int64
-	// edge holds these hashes by tlog index.
+	// edge maps tlog indexes to the hashes of these roots.
 	edge map[int64]tlog.Hash
 }
 
@@ -25,7 +25,7 @@ func newTree() *tree { return &tree{edge: map[int64]tlog.Hash{}} }
 func readTree(ctx context.Context, store pyth.AuditStore, size int64) (*tree, error) {
 	t := &tree{size: size, edge: map[int64]tlog.Hash{}}
 	stored := hashesAt(ctx, store)
-	// TreeHash reads exactly the edge.
+	// TreeHash reads exactly the hashes of the edge.
 	_, err := tlog.TreeHash(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes, err := stored(indexes)
 		for i := range hashes {
@@ -44,9 +44,9 @@ func (t *tree) add(record []byte) [][32]byte { return t.addLeaf(tlog.RecordHash(
 func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, t)
 	if err != nil {
-		panic(err) // The edge holds every hash that is read.
+		panic(err) // All hashes that tlog reads are in the edge.
 	}
-	// Hashes inside the largest subtree that is now complete are not needed
+	// Remove the hashes inside the largest new complete subtree, which are not needed
 	// again.
 	n := t.size
 	for level := range len(hashes) - 1 {
@@ -66,12 +66,12 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 func (t *tree) root() tlog.Hash {
 	h, err := tlog.TreeHash(t.size, t)
 	if err != nil {
-		panic(err) // The edge holds every hash that is read.
+		panic(err) // All hashes that tlog reads are in the edge.
 	}
 	return h
 }
 
-// ReadHashes returns hashes of the edge. It makes the tree a tlog.HashReader.
+// ReadHashes returns hashes of the edge. It implements tlog.HashReader.
 func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {

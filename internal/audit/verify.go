@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxFindings bounds the number of findings in a report.
+// maxFindings is the maximum number of findings in a report.
 const maxFindings = 20
 
 // Verification configures Verify.
@@ -19,7 +19,7 @@ type Verification struct {
 	Store pyth.AuditStore
 	// Key is the log's verifier key.
 	Key string
-	// Kept is a checkpoint that was kept elsewhere, or nil.
+	// Kept is an earlier checkpoint that was kept outside the server, or nil.
 	Kept []byte
 	// Progress is called with the number of entries checked; it may be nil.
 	Progress func(done, total int64)
@@ -27,15 +27,15 @@ type Verification struct {
 
 // Report is the result of a verification.
 type Report struct {
-	// Size is the number of entries. Pruned of them have only their hashes
-	// left.
+	// Size is the number of entries. Pruned is the number of entries that have only
+	// their hashes left.
 	Size, Pruned int64
-	// Checkpoint is the stored checkpoint, and Root the root hash computed from
-	// the entries.
+	// Checkpoint is the stored checkpoint. Root is the root hash that Verify computed
+	// from the entries.
 	Checkpoint []byte
 	Root       tlog.Hash
-	// Findings lists at most 20 problems, and More counts the others. The log
-	// is intact if there are none.
+	// Findings describes at most maxFindings problems. More is the number of further
+	// problems. The log is intact if there are none.
 	Findings []string
 	More     int
 }
@@ -73,7 +73,7 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 	return &c.Report, nil
 }
 
-// check is a verification in progress.
+// check holds the state of a verification.
 type check struct {
 	Verification
 	Report
@@ -81,13 +81,13 @@ type check struct {
 	tree *tree
 	// broken reports that entries are missing, so that no root can be computed.
 	broken bool
-	// signed and kept are the tree heads of the checkpoints, or nil if a
-	// checkpoint is absent or invalid.
+	// signed and kept are the tree heads of the stored and the kept checkpoint. They
+	// are nil if the checkpoint is absent or invalid.
 	signed, kept *tlog.Tree
 	// keptRoot is the root of the tree at the size of the kept checkpoint.
 	keptRoot *tlog.Hash
-	// pruned holds the ranges of pruned entries. The log has recorded the
-	// pruning of those before allowed.
+	// pruned holds the ranges of pruned entries. The log contains an entry about the
+	// pruning of all sequences before allowed.
 	pruned  []span
 	allowed int64
 }
@@ -111,7 +111,8 @@ func (c *check) open(name string, note []byte) *tlog.Tree {
 func (c *check) all(ctx context.Context) error {
 	c.noteRoot()
 	next := int64(0)
-	// The size reveals entries that are removed from the end meanwhile.
+	// Entries at the end may be removed during the verification. The size reveals
+	// this.
 	for r, err := range records(ctx, c.Store, 0, c.Size) {
 		if err != nil {
 			return err
@@ -172,7 +173,7 @@ func (c *check) notePruned(sequence int64) {
 	c.pruned = append(c.pruned, span{sequence, sequence + 1})
 }
 
-// content compares a record with its hash and its columns.
+// content compares a record with its hash and with its columns in the database.
 func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	e, err := entryOf(r.Record)
 	switch {
@@ -189,7 +190,7 @@ func (c *check) content(r *pyth.AuditRecord, leaf tlog.Hash) {
 	}
 }
 
-// allow notes how far retention has pruned.
+// allow stores the end of the range that an entry about pruning permits.
 func (c *check) allow(e *pyth.AuditEntry) {
 	// JSON numbers are float64.
 	if before, ok := e.Details[prunedBefore].(float64); ok && e.Action == pyth.ActionAuditPruned {
@@ -197,13 +198,12 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// removed finds entries that were pruned by anything other than the log's
-// retention.
+// removed reports entries that lost their content although no entry permits it.
 func (c *check) removed(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil
 	}
-	// Retention may have pruned after this verification began.
+	// The server may have pruned entries after this verification began.
 	for r, err := range records(ctx, c.Store, c.Size, math.MaxInt64) {
 		if err != nil {
 			return err
@@ -214,7 +214,7 @@ func (c *check) removed(ctx context.Context) error {
 	}
 	for _, p := range c.pruned {
 		if p.from = max(p.from, c.allowed); p.from < p.to {
-			c.report("%s lost content, but not by the retention of the log", entries(p))
+			c.report("%s lost content without a record that the server pruned it", entries(p))
 		}
 	}
 	return nil
@@ -227,7 +227,7 @@ func entries(s span) string {
 	return fmt.Sprintf("entries %d to %d", s.from, s.to-1)
 }
 
-// noteRoot keeps the root at the size of the kept checkpoint.
+// noteRoot stores the root when the tree has the size of the kept checkpoint.
 func (c *check) noteRoot() {
 	if c.kept != nil && c.tree.size == c.kept.N {
 		root := c.tree.root()
@@ -247,7 +247,7 @@ func (c *check) heads() {
 		case s.N < c.Size:
 			c.report("the last %d entries were added without a signature: the stored checkpoint covers %d, there are %d", c.Size-s.N, s.N, c.Size)
 		case !c.broken && s.Hash != c.Root:
-			c.report("the entries are not those that the stored checkpoint was signed for")
+			c.report("the entries differ from the entries that the stored checkpoint covers")
 		}
 	}
 	if k := c.kept; k != nil {
@@ -255,7 +255,7 @@ func (c *check) heads() {
 		case k.N > c.Size:
 			c.report("the last %d entries are missing: the kept checkpoint covers %d, there are %d", k.N-c.Size, k.N, c.Size)
 		case !c.broken && (c.keptRoot == nil || *c.keptRoot != k.Hash):
-			c.report("the first %d entries are not those that the kept checkpoint was signed for: they were rewritten", k.N)
+			c.report("the first %d entries differ from the entries that the kept checkpoint covers: they were rewritten", k.N)
 		}
 	}
 }

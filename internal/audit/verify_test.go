@@ -43,19 +43,19 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}{
 		"an entry is edited": {
 			[]string{`UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key-3', 'key-x') AS BLOB) WHERE sequence = 3`},
-			[]string{"entry 3 was changed", "not those that the stored checkpoint", "the first 7 entries"},
+			[]string{"entry 3 was changed", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
 		"an entry is no JSON any more": {
 			[]string{`UPDATE audit SET record = x'ff' WHERE sequence = 3`},
-			[]string{"entry 3 was changed", "not those that the stored checkpoint", "the first 7 entries"},
+			[]string{"entry 3 was changed", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
 		"an entry is edited with its leaf hash": {
 			[]string{`UPDATE audit SET (record, hashes) = (SELECT record, hashes FROM audit WHERE sequence = 2) WHERE sequence = 4`},
-			[]string{"entry 4 was replaced by entry 2", "not those that the stored checkpoint", "the first 7 entries"},
+			[]string{"entry 4 was replaced by entry 2", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
 		"an entry after the kept checkpoint is edited": {
 			[]string{`UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key-8', 'key-x') AS BLOB) WHERE sequence = 8`},
-			[]string{"entry 8 was changed", "not those that the stored checkpoint"},
+			[]string{"entry 8 was changed", "differ from the entries that the stored checkpoint"},
 		},
 		"an entry is listed as another user's": {
 			[]string{`UPDATE audit SET user_id = 'bob' WHERE sequence = 3`},
@@ -164,7 +164,7 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	}
 	tamper(t, path, strings.Join(replace, ";"))
 	store := openStore(t, path)
-	if r := verify(t, store, nil); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "not those that the stored checkpoint was signed for") {
+	if r := verify(t, store, nil); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "differ from the entries that the stored checkpoint covers") {
 		t.Errorf("without the key: %q", r.Findings)
 	}
 	tamper(t, path, strings.Join([]string{

@@ -13,7 +13,7 @@ func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, 
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
 			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, instant(u.CreatedAt))
 		if duplicate(err) {
-			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail exists already. Log in instead.")
+			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 		}
 		if err != nil {
 			return err

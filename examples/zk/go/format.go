@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// payload holds an encrypted program in the form of the API.
+// payload is an encrypted program in the JSON format of the API.
 type payload struct {
 	Version    int    `json:"version"`
 	Language   string `json:"language"`
@@ -37,8 +37,8 @@ type cipher struct {
 	Nonce []byte `json:"nonce"`
 }
 
-// encrypt encrypts a program. A program bound to a name can be stored and run only
-// under this name. With "" it is bound to no name.
+// encrypt encrypts a program. The server stores and runs the program only under this
+// name. If name is "", any name is accepted.
 func encrypt(code, password []byte, language, name string, c cost) (*payload, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
 	_, _ = rand.Read(salt) // rand.Read never fails.
@@ -66,7 +66,7 @@ func encryptWith(code, password []byte, language, name string, c cost, salt, non
 	}, nil
 }
 
-// seal encrypts a password for one sandbox.
+// seal encrypts a password with the public key of one sandbox.
 func seal(password, publicKey []byte, sandboxID string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(publicKey)
 	if err != nil {

@@ -3,9 +3,9 @@
 //
 // Usage: go run . [-memory-kib N] [-time N] NAME FILE
 //
-// The master password is the first line of standard input. It leaves this process
-// only sealed for the sandbox in which the program runs. PYTH_ON_URL holds the
-// server's address, and PYTH_ON_API_KEY an API key.
+// The master password is the first line of standard input. This process sends it only
+// encrypted for the sandbox in which the program runs. Set PYTH_ON_URL to the address
+// of the server and PYTH_ON_API_KEY to an API key.
 package main
 
 import (
@@ -27,8 +27,8 @@ var languages = map[string]string{".py": "python", ".js": "javascript", ".ts": "
 
 func main() {
 	c := cost{Time: 3, Parallelism: 4}
-	memory := flag.Uint("memory-kib", 64<<10, "memory of the key's derivation, in KiB")
-	passes := flag.Uint("time", 3, "passes of the key's derivation")
+	memory := flag.Uint("memory-kib", 64<<10, "memory of the key derivation, in KiB")
+	passes := flag.Uint("time", 3, "passes of the key derivation")
 	flag.Parse()
 	c.MemoryKiB, c.Time = uint32(*memory), uint32(*passes)
 	if flag.NArg() != 2 {
@@ -88,7 +88,7 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request, and decodes the answer if into is not nil.
+// call sends a request. It decodes the response into into, unless into is nil.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
