@@ -18,8 +18,8 @@ const jwtKeyBytes = 32
 
 // Accounts holds the accounts of a server and its audit log.
 type Accounts struct {
-	// Operator creates accounts whatever the registration mode is. It records
-	// entries in the audit log.
+	// Operator creates accounts on behalf of the operator, in every registration mode.
+	// It writes entries to the audit log.
 	Operator pyth.AccountService
 
 	store   pyth.Store
@@ -28,8 +28,8 @@ type Accounts struct {
 	log     *audit.Log
 }
 
-// OpenAccounts opens the accounts and the audit log in the store. It sets the
-// parts of the configuration that come from the store. The caller closes it.
+// OpenAccounts opens the accounts and the audit log in the store. It sets the fields
+// of the configuration that depend on the store. The caller closes the result.
 func OpenAccounts(ctx context.Context, store pyth.Store, v *vault.Vault, config account.Config) (_ *Accounts, err error) {
 	signing, err := v.ServerKey(ctx, "jwt", jwtKeyBytes)
 	if err != nil {
@@ -65,8 +65,8 @@ func openAudit(ctx context.Context, store pyth.AuditStore, keys audit.Keys) (*au
 	defer clear(seed)
 	log, err := audit.Open(ctx, audit.Config{Store: store, Seed: seed, Clock: now})
 	if errors.Is(err, audit.ErrDamaged) {
-		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the place. The server does not continue such a log: "+
-			"keep a copy as evidence, and restore the database from the backup", err)
+		return nil, fmt.Errorf("%w; run `pyth-on audit verify` to find the damaged entries. The server does not extend a damaged log: "+
+			"keep a copy as evidence, and restore the database from a backup", err)
 	}
 	return log, err
 }

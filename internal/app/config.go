@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// NodeConfig says where Node comes from.
+// NodeConfig selects the source of Node.
 type NodeConfig struct {
-	// Node is the path of a Node binary, "off", or "" to fetch one.
+	// Node is the path of a Node binary, "off", or "" to download one.
 	Node string
-	// NPMRegistry is the registry for Node and for users' packages; "" for the
-	// one that npm is configured with.
+	// NPMRegistry is the URL of the registry for Node and for users' packages; "" for
+	// the registry in npm's configuration.
 	NPMRegistry string
 }
 
 // ImageConfig lists the custom images.
 type ImageConfig struct {
-	// Runtime maps names to sources: directories or tar files.
+	// Runtime maps the names of images to their sources: directories or tar files.
 	Runtime map[string]string
-	// Preload maps names to comma-separated modules that their Python imports in
-	// advance.
+	// Preload maps the names of images to comma-separated Python modules. The image
+	// imports them before a program starts.
 	Preload map[string]string
 	// WarmRuntimes is the minimum number of warm sandboxes of each image.
 	WarmRuntimes int
 }
 
-// PoolConfig limits sandboxes and programs. Zero values of MaxRunning,
-// MaxRunningOfUser, MaxSandboxes, MaxRunningMemory and MaxSessions mean defaults
-// for this machine.
+// PoolConfig limits sandboxes and programs. If MaxRunning, MaxRunningOfUser,
+// MaxSandboxes, MaxRunningMemory or MaxSessions is 0, the default depends on this
+// machine.
 type PoolConfig struct {
-	// Warm and WarmNode are minimum numbers of warm sandboxes.
+	// Warm and WarmNode are the minimum numbers of warm sandboxes.
 	Warm, WarmNode                 int
 	MaxRunning, MaxRunningOfUser   int
 	MaxQueued, MaxQueuedOfUser     int
@@ -40,21 +40,23 @@ type PoolConfig struct {
 	SandboxRuns                    int
 }
 
-// NetworkConfig is the operator's policy for connections of programs.
+// NetworkConfig limits the connections of programs.
 type NetworkConfig struct {
 	// Egress is "on" or "off".
 	Egress     string
 	EgressDeny []string
-	// EgressMaxHosts limits the hosts of a program; 0 means the limit of a request.
+	// EgressMaxHosts limits the number of hosts of a program; 0 means the maximum of
+	// the API.
 	EgressMaxHosts   int
 	EgressAllowRange []netip.Prefix
 }
 
-// PackageConfig says where users' packages come from, and limits them.
+// PackageConfig selects the sources of users' packages and limits the packages.
 type PackageConfig struct {
 	// PythonIndex is a URL or "off".
 	PythonIndex string
-	// PythonIndexCredentials and NPMCredentials are user:password or Bearer TOKEN.
+	// PythonIndexCredentials and NPMCredentials have the form user:password or Bearer
+	// TOKEN.
 	PythonIndexCredentials string
 	// NPMPackages is "on" or "off".
 	NPMPackages    string
@@ -68,16 +70,17 @@ type PackageConfig struct {
 
 // ModelConfig selects the model that writes programs.
 type ModelConfig struct {
-	// Key is the API key. Without one there is no model.
+	// Key is the API key. If it is empty, there is no model.
 	Key     []byte
 	Model   string
 	BaseURL string
 	// Form is "schema" or "tool".
 	Form string
-	// Timeout bounds one answer.
+	// Timeout is the time-out of one answer.
 	Timeout time.Duration
-	// Others lists further models that requests may name; none means any.
+	// Others lists the models that requests may select besides the default. If it is
+	// empty, they may select any model.
 	Others []string
-	// TokensPerDay bounds the tokens of a user; 0 means no limit.
+	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
 }

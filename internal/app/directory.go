@@ -12,21 +12,22 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Directory is a directory locked by this process. The kernel releases the lock
-// when the process ends, however it ends.
+// Directory is a directory that this process has locked. The kernel releases the lock
+// when the process ends, even if it is killed.
 type Directory struct {
 	// Path is absolute.
 	Path string
 	lock *flock.Flock
 }
 
-// LockWait bounds the wait for the lock of a server that was killed: a child
-// process that it was starting holds the lock until it calls exec.
+// LockWait is the maximum time to wait for the lock of a server that was killed. A
+// child process that the server was starting still holds the lock until it calls
+// exec.
 const LockWait = 2 * time.Second
 
-// OpenDirectory creates the directory if it does not exist, and locks it. ok is
-// false if another process holds the lock for longer than wait. Other users have
-// no access to a directory that OpenDirectory creates, because it may hold keys.
+// OpenDirectory creates the directory if it does not exist, and locks it. ok is false
+// if another process holds the lock for longer than wait. A new directory is not
+// accessible to other users, because it may contain keys.
 func OpenDirectory(path string, wait time.Duration) (d *Directory, ok bool, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -54,11 +55,12 @@ func (d *Directory) Join(name string) string { return filepath.Join(d.Path, name
 // Close releases the lock.
 func (d *Directory) Close() error { return d.lock.Close() }
 
-// maxSlots bounds how many commands of one user run programs at once.
+// maxSlots is the maximum number of commands of one user that run programs at the
+// same time.
 const maxSlots = 1000
 
-// openSlot locks the first free directory below path. It may be one that a
-// killed process has left; starting sandboxes in it cleans it up.
+// openSlot locks the first free directory below path. It may contain files of a
+// process that was killed. The next start of sandboxes in it removes them.
 func openSlot(path string) (*Directory, error) {
 	for i := range maxSlots {
 		d, ok, err := OpenDirectory(filepath.Join(path, strconv.Itoa(i)), 0)
@@ -72,8 +74,8 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for data that can be created again. It belongs
-// to the commands that work without a server.
+// cacheDir returns the directory for data that can be created again. Commands that
+// work without a server use it.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

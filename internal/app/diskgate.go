@@ -12,8 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// diskGate refuses work while the disk takes no writes. A run that cannot be
-// recorded in the audit log gets no answer, so it must not begin.
+// diskGate refuses work while the disk is full or read-only. The server cannot return
+// the result of an action that it cannot record in the audit log, so the action must
+// not start.
 type diskGate struct{ monitor *disk.Monitor }
 
 func (g diskGate) check() error {
@@ -27,12 +28,12 @@ func (g diskGate) check() error {
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeUnavailable,
-		Message: "The server's disk is " + state + ", so the action could not be recorded and was not started. Try again later.",
+		Message: "The server's disk is " + state + ", so the action cannot be recorded and was not started. Try again later.",
 		Err:     err,
 	}
 }
 
-// executions returns a service that checks the disk before each run.
+// executions returns a decorator of next that checks the disk before each run.
 func (g diskGate) executions(next pyth.ExecutionService) pyth.ExecutionService {
 	return gatedExecutions{next, g}
 }
@@ -50,7 +51,8 @@ func (s gatedExecutions) Execute(ctx context.Context, user pyth.UserID, p *pyth.
 	return s.ExecutionService.Execute(ctx, user, p, events)
 }
 
-// sessions returns a service that checks the disk before it opens a session.
+// sessions returns a decorator of next that checks the disk before it opens a
+// session.
 func (g diskGate) sessions(next pyth.SessionService) pyth.SessionService {
 	return gatedSessions{next, g}
 }
@@ -68,7 +70,7 @@ func (s gatedSessions) OpenSession(ctx context.Context, user pyth.UserID, r *pyt
 	return s.SessionService.OpenSession(ctx, user, r)
 }
 
-// packages returns a service that checks the disk before each change.
+// packages returns a decorator of next that checks the disk before each change.
 func (g diskGate) packages(next pyth.PackageService) pyth.PackageService {
 	return gatedPackages{next, g}
 }
@@ -94,7 +96,7 @@ func (s gatedPackages) AddPackage(ctx context.Context, user pyth.UserID, languag
 	return s.PackageService.AddPackage(ctx, user, language, requirement, progress)
 }
 
-// generations returns a service that checks the disk before the model takes
+// generations returns a decorator of next that checks the disk before the model uses
 // tokens.
 func (g diskGate) generations(next pyth.GenerateService) pyth.GenerateService {
 	return gatedGenerations{next, g}
@@ -113,11 +115,11 @@ func (s gatedGenerations) Generate(ctx context.Context, user pyth.UserID, r *pyt
 	return s.GenerateService.Generate(ctx, user, r, events)
 }
 
-// littleRoom is the free space below which health reports the server as
-// degraded.
-const littleRoom = 64 << 20
+// lowSpace is the minimum free space in bytes. With less, the health check reports
+// the server as degraded.
+const lowSpace = 64 << 20
 
-// health reports the state of the disk.
+// health returns the state of the disk for the health check.
 func (g diskGate) health(context.Context) pyth.Check {
 	space, err := g.monitor.State()
 	check := pyth.Check{Status: pyth.CheckOK, FreeBytes: space.FreeBytes, TotalBytes: space.TotalBytes}
@@ -127,7 +129,7 @@ func (g diskGate) health(context.Context) pyth.Check {
 		check.Status, check.Detail = pyth.CheckUnavailable, "the data directory is read-only"
 	case err != nil:
 		check.Status, check.Detail = pyth.CheckUnavailable, fmt.Sprintf("the data directory cannot be written, %s", free)
-	case space.FreeBytes < littleRoom:
+	case space.FreeBytes < lowSpace:
 		check.Status, check.Detail = pyth.CheckDegraded, "low disk space for the data directory, "+free
 	default:
 		check.Detail = free

@@ -1,4 +1,4 @@
-// Package app builds Pyth-On's programs from the other packages: a server
-// (NewServer), programs without a server (NewLocal), and the examination of a
-// host (Examine). The commands parse flags and call it.
+// Package app connects the other packages. It contains the server (NewServer), the
+// execution of programs without a server (NewLocal) and the checks of a host
+// (Examine). The commands parse flags and call this package.
 package app

@@ -19,7 +19,7 @@ type ExamineConfig struct {
 	Progress Progress
 }
 
-// Examine builds the images and tries what this host can do.
+// Examine builds the images, starts sandboxes and reports what works on this host.
 func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, err error) {
 	add := func(f ...doctor.Finding) { findings = append(findings, f...) }
 	add(doctor.System(), doctor.Identity(rootless.Inside()))
@@ -33,7 +33,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 	}
 	defer func() { err = errors.Join(err, slot.Close()) }()
 	add(doctor.Disk(cache))
-	// A first start checks this, too, before it fetches Node.
+	// The first start of a server also checks this before it downloads Node.
 	if err := c.Node.CheckRoom(cache); err != nil {
 		add(doctor.NoImage(err))
 		return findings, nil

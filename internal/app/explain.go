@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Explain returns the field errors of a *pyth.Error in the form of a command
-// line, and other errors unchanged.
+// Explain returns an error for the command line. Its text contains the field errors
+// of a *pyth.Error. It returns other errors unchanged.
 func Explain(err error) error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || len(e.Fields) == 0 {

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// generatePackages installs packages that a generated program lacks. It
-// implements generate.Packages.
+// generatePackages installs missing packages of generated programs. It implements
+// generate.Packages.
 type generatePackages struct{ service pyth.PackageService }
 
 // Installed lists the user's packages with versions.
@@ -23,7 +23,7 @@ func (p generatePackages) Installed(ctx context.Context, user pyth.UserID, langu
 	return names, nil
 }
 
-// Install adds all of the packages to the user's requirements, or none.
+// Install adds the packages to the user's requirements. If one fails, it adds none.
 func (p generatePackages) Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error {
 	all, err := p.service.Packages(ctx, user, language)
 	if err != nil {

@@ -21,7 +21,8 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup is the reason why there is no usable cgroup, or nil.
+	// noCgroup is the reason for which there is no usable cgroup. It is nil if there
+	// is one.
 	noCgroup error
 }
 
@@ -36,8 +37,8 @@ type hostConfig struct {
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
 }
 
-// openHost prepares to start sandboxes. It empties the state directory, which no
-// other process may use.
+// openHost returns a host that can start sandboxes. It removes all files in the state
+// directory, which no other process may use.
 func openHost(c *hostConfig) (*host, error) {
 	stateDir, err := filepath.Abs(c.stateDir)
 	if err != nil {
@@ -48,8 +49,8 @@ func openHost(c *hostConfig) (*host, error) {
 	config := sandbox.Config{
 		Image: c.image, Runtimes: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 	}
-	// The name depends on the state directory, so that a restart removes its own
-	// cgroups and no others.
+	// The name of the cgroup is a hash of the state directory. So a restarted server
+	// finds and removes only the cgroups of its previous run.
 	id := sha256.Sum256([]byte(stateDir))
 	h.cgroup, h.noCgroup = cgroup.Find(cgroupRoot, "pyth-on-"+hex.EncodeToString(id[:6]))
 	if h.noCgroup == nil {
@@ -62,15 +63,16 @@ func openHost(c *hostConfig) (*host, error) {
 	return h, nil
 }
 
-// pool starts a pool of sandboxes. It sets Boot and Runtimes of the
+// pool starts a pool of sandboxes. It sets the fields Boot and Runtimes of the
 // configuration.
 func (h *host) pool(c pool.Config) *pool.Pool {
 	c.Boot, c.Runtimes = h.boot, h.images.names()
 	return pool.New(c)
 }
 
-// boot starts a sandbox for the pool. Warm sandboxes of Node wait for JavaScript
-// programs, because they can run TypeScript, too, and need less memory.
+// boot starts a sandbox for the pool. Warm sandboxes of Node are started for
+// JavaScript, because they can also run TypeScript and need less memory than those
+// started for it.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
 	language, own := pyth.Python, pyth.Runtime("")
 	switch runtime {
@@ -87,7 +89,7 @@ func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layer
 	return s, nil
 }
 
-// enforcement reports how memory limits are enforced, for health.
+// enforcement returns a health check that says how memory limits are enforced.
 func (h *host) enforcement() pyth.Check {
 	if h.noCgroup == nil {
 		return pyth.Check{Status: pyth.CheckOK}
@@ -98,5 +100,6 @@ func (h *host) enforcement() pyth.Check {
 	}
 }
 
-// now returns the time with its monotonic part, which durations need.
+// now returns the current time with its monotonic clock reading, which is needed to
+// measure durations.
 func now() time.Time { return time.Now() }

@@ -37,7 +37,7 @@ func (r customImage) String() string {
 	return strings.Join(all, " and ")
 }
 
-// language returns the language of the programs for which warm sandboxes of the image wait.
+// language returns the language for which warm sandboxes of the image are started.
 func (r customImage) language() pyth.Language {
 	if r.Python == "" {
 		return pyth.JavaScript
@@ -45,11 +45,11 @@ func (r customImage) language() pyth.Language {
 	return pyth.Python
 }
 
-// customImages is sorted by name.
+// customImages lists custom images, sorted by name.
 type customImages []customImage
 
-// build finds or builds the images in dir. It uses the state directory for
-// trial sandboxes and empties it.
+// build returns the images in dir, and builds missing ones. It starts trial sandboxes
+// in the state directory, and removes all other files in it.
 func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (customImages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -76,14 +76,14 @@ func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, p
 	r := &customImage{Runtime: built, name: pyth.Runtime(name)}
 	if modules := c.Preload[name]; modules != "" {
 		if r.Python == "" {
-			return nil, errors.New("the image has no Python, which --preload needs")
+			return nil, errors.New("--preload needs Python, but the image has none; remove --preload for this image")
 		}
 		r.preload = strings.Split(modules, ",")
 	}
 	return r, nil
 }
 
-// check returns an error for invalid names of images and modules.
+// check returns an error if a name of an image or a module is invalid.
 func (c ImageConfig) check() error {
 	names := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	for name := range c.Runtime {
@@ -95,16 +95,17 @@ func (c ImageConfig) check() error {
 	modules := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(,[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)*$`)
 	for name, list := range c.Preload {
 		if c.Runtime[name] == "" {
-			return fmt.Errorf("--preload: there is no --runtime %s", name)
+			return fmt.Errorf("--preload %s: there is no --runtime with this name", name)
 		}
 		if !modules.MatchString(list) {
-			return fmt.Errorf("--preload: %q is not a list of modules such as numpy,matplotlib.pyplot", list)
+			return fmt.Errorf("--preload: %q is not a list of modules; write it like numpy,matplotlib.pyplot", list)
 		}
 	}
 	return nil
 }
 
-// try finds or builds the images, and returns a finding for each that failed.
+// try returns the images, and builds missing ones. It returns a finding for each
+// image that failed.
 func (c ImageConfig) try(ctx context.Context, dir, stateDir string, progress func(string, int, int)) (all customImages, failed []doctor.Finding) {
 	if err := c.check(); err != nil {
 		return nil, []doctor.Finding{doctor.NoRuntime("--runtime", err)}
@@ -136,7 +137,7 @@ func (all customImages) built() []*rootfs.Runtime {
 	return built
 }
 
-// images returns the images for the launcher.
+// images returns the images in the form that the launcher needs.
 func (all customImages) images() map[pyth.Runtime]sandbox.Runtime {
 	images := make(map[pyth.Runtime]sandbox.Runtime, len(all))
 	for _, r := range all {
@@ -145,7 +146,7 @@ func (all customImages) images() map[pyth.Runtime]sandbox.Runtime {
 	return images
 }
 
-// language returns the language of the programs for which warm sandboxes of the image wait.
+// language returns the language for which warm sandboxes of the image are started.
 func (all customImages) language(name pyth.Runtime) pyth.Language {
 	i := slices.IndexFunc(all, func(r customImage) bool { return r.name == name })
 	if i < 0 {
@@ -154,7 +155,7 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// python returns the images with a Python, without their Node.
+// python returns the images that have Python. Their Node is omitted.
 func (all customImages) python() customImages {
 	var some customImages
 	for _, r := range all {
@@ -166,7 +167,7 @@ func (all customImages) python() customImages {
 	return some
 }
 
-// addTo adds the images to the languages that they run.
+// addTo returns the languages with the images that run them.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	add := func(language pyth.Language, name pyth.Runtime, version string) {
 		if version == "" {
@@ -187,15 +188,15 @@ func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
 	return offered
 }
 
-// Limits of a program that prepares an image. It holds all that it compiles in
-// memory.
+// Limits of a program that prepares an image. The memory limit is high, because it
+// keeps all compiled files in memory.
 const (
 	trialMemory = 4 << 30
 	trialDisk   = 2 << 30
 	trialTime   = 10 * time.Minute
 )
 
-// trialJob returns a job that prepares an image.
+// trialJob returns a job that runs a program while an image is built.
 func trialJob(language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID: "trial", Language: language, Code: program, Timeout: trialTime, Isolation: pyth.IsolationExecution,
@@ -228,11 +229,11 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 			return err
 		}
 		if len(o.Files) != 1 {
-			return fmt.Errorf("the trial program wrote no %s", t.Output)
+			return fmt.Errorf("the trial program did not write the file %s", t.Output)
 		}
 		return t.Read(strings.NewReader(string(o.Files[0].Content)))
 	}
-	// A session can return files of any size.
+	// Run the program in a session, because only sessions return files of any size.
 	job.Session = "trial"
 	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: language, Limits: job.Limits}); err != nil {
 		return err
@@ -243,7 +244,7 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 	return s.ReadFile(ctx, t.Output, func(_ int64, content io.Reader) error { return t.Read(content) })
 }
 
-// succeed runs a job and returns an error if the program fails.
+// succeed runs a job. It returns an error if the program fails.
 func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
 	o, err := pyth.Dispatch(ctx, s, job, nil)
 	if err != nil {
@@ -253,13 +254,13 @@ func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outc
 		return nil, err
 	}
 	if o.Status != pyth.StatusSucceeded {
-		return nil, fmt.Errorf("a trial program ended as %s: %s", o.Status, strings.TrimSpace(string(o.Stderr)))
+		return nil, fmt.Errorf("the trial program ended with status %s: %s", o.Status, strings.TrimSpace(string(o.Stderr)))
 	}
 	return o, nil
 }
 
-// tryPreloads returns an error if a module to preload cannot be imported.
-// Otherwise the first program that imports it would fail.
+// tryPreloads imports all modules to preload. It returns an error if that fails, so
+// that the operator sees it at the start and not users in their programs.
 func (all customImages) tryPreloads(ctx context.Context, h *host) error {
 	for _, r := range all {
 		if len(r.preload) == 0 {

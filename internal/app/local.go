@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// Progress reports how far a long step is. total is 0 if it is unknown.
+// Progress reports that done of total parts of a long step are complete. total is 0
+// if it is unknown.
 type Progress = func(step string, done, total int)
 
 // LocalConfig configures a Local.
@@ -24,7 +25,7 @@ type LocalConfig struct {
 	// Language is the language of the programs.
 	Language pyth.Language
 	Limits   pyth.ExecutionLimits
-	// Network allows programs to ask for hosts.
+	// Network allows programs to request hosts.
 	Network  bool
 	Progress Progress
 	// Logger receives warnings about images and sandboxes.
@@ -41,7 +42,7 @@ type Local struct {
 	closers    []func() error
 }
 
-// NewLocal builds missing images and starts a sandbox. The caller closes it.
+// NewLocal builds missing images and starts a sandbox. The caller closes the result.
 func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	cache, err := cacheDir(c.CacheDir)
 	if err != nil {
@@ -90,8 +91,8 @@ func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	return l, nil
 }
 
-// Generator returns a service that generates programs and runs them here. The
-// configuration must have a key.
+// Generator returns a service that generates programs and runs them on this machine.
+// The configuration must have a key.
 func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	config, err := c.generate()
 	if err != nil {
@@ -102,7 +103,7 @@ func (l *Local) Generator(c ModelConfig) (pyth.GenerateService, error) {
 	return generate.New(config), nil
 }
 
-// Close ends what runs and waits for it.
+// Close stops running programs and waits until they have ended.
 func (l *Local) Close() error {
 	var errs []error
 	for _, f := range slices.Backward(l.closers) {

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// machine runs programs on this host: the images and a pool of sandboxes.
+// machine runs programs on this host. It contains the images and a pool of sandboxes.
 type machine struct {
 	python string
 	node   *node.Binary
@@ -23,11 +23,12 @@ type machine struct {
 
 // machineConfig configures a machine.
 type machineConfig struct {
-	// dir is the directory for images. sole reports that no other process uses
-	// it, so that outdated images can be removed.
+	// dir is the directory for images. If sole is true, no other process uses it, and
+	// outdated images are removed.
 	dir  string
 	sole bool
-	// stateDir is emptied. No other process may use it.
+	// stateDir is the directory for the state of sandboxes. All files in it are
+	// removed at the start. No other process may use it.
 	stateDir string
 	// node is nil if there is no Node.
 	node   *node.Binary
@@ -35,7 +36,7 @@ type machineConfig struct {
 	// network and layers may be nil. Then programs have none.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
-	// progress reports how far the build of images is.
+	// progress receives the progress of the build of images.
 	progress Progress
 	// pool is the configuration without the fields that the host sets.
 	pool   pool.Config
@@ -65,8 +66,8 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	return &machine{python: image.PythonVersion, node: c.node, images: custom, host: h, pool: h.pool(c.pool)}, nil
 }
 
-// removeOutdated removes images of earlier versions. A failure is only logged,
-// because they do no harm.
+// removeOutdated removes images of earlier versions. It only logs errors, because
+// these images cost nothing except disk space.
 func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logger) {
 	if removed, err := image.RemoveOthers(custom.built()...); err != nil {
 		logger.Warn("outdated images not removed", "error", err)
@@ -87,5 +88,5 @@ func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	return custom.addTo(all)
 }
 
-// Close ends all sandboxes and waits for them.
+// Close ends all sandboxes and waits until they are gone.
 func (m *machine) Close() error { return errors.Join(m.pool.Close(), m.host.Close()) }

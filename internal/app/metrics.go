@@ -22,20 +22,20 @@ type poolMetrics struct {
 var _ pool.Observer = (*poolMetrics)(nil)
 
 func newPoolMetrics() *poolMetrics {
-	// From a tenth of a millisecond to half a minute.
+	// Buckets from 0.1 ms to about 40 s.
 	times := prometheus.ExponentialBuckets(0.0001, 2.5, 15)
 	m := &poolMetrics{
 		boots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pyth_on_sandbox_boot_seconds", Help: "Duration of boots of sandboxes, by result.", Buckets: times,
+			Name: "pyth_on_sandbox_boot_seconds", Help: "Time to start a sandbox, by result.", Buckets: times,
 		}, []string{"result"}),
 		queued: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pyth_on_execution_queued_seconds", Help: "Time that programs waited for a sandbox.", Buckets: times,
+			Name: "pyth_on_execution_queued_seconds", Help: "Time that programs waited in the queue for a sandbox.", Buckets: times,
 		}),
 		wall: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pyth_on_execution_wall_seconds", Help: "Duration of programs.", Buckets: times,
 		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pyth_on_executions_refused_total", Help: "Programs refused because there was no room.",
+			Name: "pyth_on_executions_refused_total", Help: "Programs refused because the queue or the memory for programs was full.",
 		}),
 		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes destroyed, by reason.",
@@ -89,15 +89,15 @@ func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		m.boots, m.queued, m.wall, m.refused, m.removed,
-		gauge("pyth_on_sandboxes_ready", "Warm sandboxes that no user has.", func(s pool.Stats) int64 { return int64(s.Warm) }),
-		gauge("pyth_on_sandboxes_idle", "Idle sandboxes of users.", func(s pool.Stats) int64 { return int64(s.Idle) }),
-		gauge("pyth_on_sandboxes_renewing", "Sandboxes of users that are being recycled.", func(s pool.Stats) int64 { return int64(s.Recycling) }),
+		gauge("pyth_on_sandboxes_ready", "Warm sandboxes that have not run a program.", func(s pool.Stats) int64 { return int64(s.Warm) }),
+		gauge("pyth_on_sandboxes_idle", "Sandboxes that wait for the next program of their user.", func(s pool.Stats) int64 { return int64(s.Idle) }),
+		gauge("pyth_on_sandboxes_renewing", "Sandboxes that are being recycled for the next program of their user.", func(s pool.Stats) int64 { return int64(s.Recycling) }),
 		gauge("pyth_on_sandboxes_booting", "Sandboxes that are booting.", func(s pool.Stats) int64 { return int64(s.Booting) }),
 		gauge("pyth_on_sessions_waiting", "Idle sessions.", func(s pool.Stats) int64 { return int64(s.Sessions) }),
-		gauge("pyth_on_sandboxes_reserved", "Sandboxes reserved for sealed passwords.", func(s pool.Stats) int64 { return int64(s.Reserved) }),
+		gauge("pyth_on_sandboxes_reserved", "Sandboxes that wait for a sealed password.", func(s pool.Stats) int64 { return int64(s.Reserved) }),
 		gauge("pyth_on_executions_running", "Running programs.", func(s pool.Stats) int64 { return int64(s.Running) }),
 		gauge("pyth_on_executions_waiting", "Programs in the queue.", func(s pool.Stats) int64 { return int64(s.Queued) }),
-		gauge("pyth_on_tenants", "Users with a sandbox or a program.", func(s pool.Stats) int64 { return int64(s.Tenants) }),
+		gauge("pyth_on_tenants", "Users who have a sandbox or a program in the queue.", func(s pool.Stats) int64 { return int64(s.Tenants) }),
 		gauge("pyth_on_reserved_memory_bytes", "Sum of the memory limits of running programs.", func(s pool.Stats) int64 { return s.ReservedBytes }),
 	}
 }
@@ -112,7 +112,7 @@ func auditCollectors(log *audit.Log) []prometheus.Collector {
 	return []prometheus.Collector{
 		counter("pyth_on_audit_entries_total", "Entries written to the audit log.", func(s audit.Stats) int64 { return s.Entries }),
 		counter("pyth_on_audit_commits_total", "Transactions that wrote entries to the audit log.", func(s audit.Stats) int64 { return s.Commits }),
-		counter("pyth_on_audit_lost_total", "Entries of refused attempts that were lost.", func(s audit.Stats) int64 { return s.Lost }),
+		counter("pyth_on_audit_lost_total", "Entries about refused requests that were not written to the audit log.", func(s audit.Stats) int64 { return s.Lost }),
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude"
 )
 
-// DefaultModel is the model of servers that configure none.
+// DefaultModel is the model if none is configured.
 const DefaultModel = claude.DefaultModel
 
-// generate returns a configuration with the settings of the model. Its Model is
-// nil without a key.
+// generate returns a configuration with the settings of the model. Its Model is nil
+// if there is no key.
 func (c ModelConfig) generate() (generate.Config, error) {
 	if c.Timeout <= 0 || c.TokensPerDay < 0 {
 		return generate.Config{}, errors.New("--generate-timeout must be greater than 0, and --generate-tokens-per-day must not be negative")
@@ -35,7 +35,8 @@ func (c ModelConfig) generate() (generate.Config, error) {
 	return config, nil
 }
 
-// checkProgram returns the Check function of a generate.Config.
+// checkProgram returns a function that checks a program without running it, for
+// generate.Config.
 func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program) error {
 	return func(user pyth.UserID, p *pyth.Program) error {
 		_, err := executions.Job(user, p)
@@ -43,8 +44,8 @@ func checkProgram(executions *execution.Service) func(pyth.UserID, *pyth.Program
 	}
 }
 
-// modelCheck reports for health whether there is a model. A server without one
-// is healthy.
+// modelCheck returns a health check that says whether a model is configured. A server
+// without a model is healthy.
 func modelCheck(model generate.Model) pyth.Check {
 	check := pyth.Check{Status: pyth.CheckOK}
 	if model == nil {
@@ -65,14 +66,14 @@ var _ generate.Observer = (*generateMetrics)(nil)
 func newGenerateMetrics() *generateMetrics {
 	m := &generateMetrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_generate_calls_total", Help: "Calls of models, by result.",
+			Name: "pyth_on_generate_calls_total", Help: "Requests to the model, by result.",
 		}, []string{"result"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pyth_on_generate_call_seconds", Help: "Duration of calls of models.",
+			Name: "pyth_on_generate_call_seconds", Help: "Duration of requests to the model.",
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320},
 		}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pyth_on_generate_tokens_total", Help: "Tokens that models read, read from a cache, or wrote.",
+			Name: "pyth_on_generate_tokens_total", Help: "Tokens of the model, by kind: input, cached input or output.",
 		}, []string{"kind"}),
 	}
 	// Create all series at the start, with 0.
@@ -92,7 +93,7 @@ const (
 	tokensOutput = "output"
 )
 
-// Asked counts a call.
+// Asked counts a request to the model.
 func (m *generateMetrics) Asked(result string, took time.Duration, usage pyth.TokenUsage) {
 	m.calls.WithLabelValues(result).Inc()
 	m.took.Observe(took.Seconds())

@@ -13,12 +13,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// network gives programs their connections. It implements
-// execution.NetworkPolicy.
+// network opens the networks of programs. It implements execution.NetworkPolicy.
 type network struct {
 	policy egress.Policy
 	proxy  *egress.Proxy
-	// packages is the gateway for jobs that resolve packages; nil without packages.
+	// packages is the gateway for jobs that resolve packages; nil if the server has no
+	// packages.
 	packages *gateway.Gateway
 }
 
@@ -34,7 +34,7 @@ func newNetwork(c NetworkConfig, observer egress.Observer) (*network, error) {
 	return &network{policy: policy, proxy: egress.New(egress.Config{Policy: policy, Observer: observer})}, nil
 }
 
-// Check returns an error if a program may not ask for the hosts.
+// Check returns an error if programs may not connect to one of the hosts.
 func (n *network) Check(hosts []string) error {
 	rules, err := egress.ParseRules(hosts)
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *tunnel) Close() []pyth.Connection {
 		})
 	}
 	if dropped > 0 {
-		all = append(all, pyth.Connection{Verdict: string(egress.Failed), Reason: "more connections than are listed", Count: dropped})
+		all = append(all, pyth.Connection{Verdict: string(egress.Failed), Reason: "too many connections to list each one", Count: dropped})
 	}
 	return all
 }

@@ -8,27 +8,27 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/node"
 )
 
-// noNodeError reports that there is no Node, and what to do about it. Python
-// programs work without it.
+// noNodeError reports that there is no Node. Fix says what to do about it. Python
+// programs run without Node.
 type noNodeError struct {
 	Err error
 	Fix string
 }
 
-func (e *noNodeError) Error() string { return "there is no Node: " + e.Err.Error() + "; " + e.Fix }
+func (e *noNodeError) Error() string { return "Node is not available: " + e.Err.Error() + "; " + e.Fix }
 
 func (e *noNodeError) Unwrap() error { return e.Err }
 
-var errNodeOff = errors.New("turned off by --node=off")
+var errNodeOff = errors.New("disabled by --node=off")
 
-// find returns the Node for sandboxes and fetches it to dir if necessary. The
-// error is a noNodeError if there is none, and another one if the given binary
-// does not work.
+// find returns the Node for sandboxes. If necessary, it downloads Node to dir. The
+// error is a noNodeError if there is no Node, and another error if the configured
+// binary does not work.
 func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	switch c.Node {
 	case "":
 	case "off":
-		return nil, &noNodeError{Err: errNodeOff, Fix: "leave --node=off out"}
+		return nil, &noNodeError{Err: errNodeOff, Fix: "remove --node=off"}
 	default:
 		return node.Custom(ctx, c.Node)
 	}
@@ -39,8 +39,9 @@ func (c NodeConfig) find(ctx context.Context, dir string, progress func(string, 
 	return nil, &noNodeError{Err: err, Fix: "choose a reachable npm registry with --npm-registry, or a Node binary with --node"}
 }
 
-// findFor returns the Node for a program in the language. For Python it returns
-// an available one, so that all programs share an image, but fetches none.
+// findFor returns the Node for a program in the language. For Python it returns Node
+// only if no download is needed. So all programs use the same image, and Python
+// programs need no download.
 func (c NodeConfig) findFor(ctx context.Context, language pyth.Language, dir string, progress func(string, int, int)) (*node.Binary, error) {
 	if c.Node == "" && language.Runtime() != pyth.NodeRuntime {
 		return node.Find(node.Options{Dir: dir})

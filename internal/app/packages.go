@@ -20,19 +20,18 @@ import (
 // compileTimeout limits the compilation of one Python package.
 const compileTimeout = 2 * time.Minute
 
-// packageParts are the parts of the server that the package service uses.
+// packageParts contains the parts of the server that the package service uses.
 type packageParts struct {
 	store      pyth.PackageStore
 	dispatcher pyth.Dispatcher
 	images     *imagestore.Store
 	gateway    *gateway.Gateway
-	// dial connects to hosts that an index refers to.
+	// dial connects to the hosts of archives, which the index names.
 	dial          index.Dial
 	pythonVersion string
 	// registry is the npm registry; "" for the one in npm's configuration.
 	registry string
-	// withNode reports whether the server has Node. Without Node there are no npm
-	// packages.
+	// withNode reports whether the server has Node, which npm packages need.
 	withNode bool
 	logger   *slog.Logger
 }
@@ -62,7 +61,8 @@ func newPackages(ctx context.Context, c PackageConfig, parts *packageParts) (*pa
 	})
 }
 
-// pythonIndex returns the client of the Python index; nil for none.
+// pythonIndex returns the client of the Python index; nil if Python packages are
+// disabled.
 func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if c.PythonIndex == "off" {
 		return nil, nil
@@ -70,7 +70,8 @@ func pythonIndex(c PackageConfig, parts *packageParts) (*index.Client, error) {
 	return index.New(index.Config{URL: c.PythonIndex, Credentials: c.PythonIndexCredentials}, parts.dial)
 }
 
-// npmRegistry returns the client of the npm registry; nil for none.
+// npmRegistry returns the client of the npm registry; nil if npm packages are
+// disabled.
 func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*index.Client, error) {
 	if !parts.withNode || c.NPMPackages != "on" {
 		return nil, nil
@@ -79,7 +80,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	if url == "" {
 		var err error
 		if url, err = node.Registry(ctx); err != nil {
-			// Node itself may be available without a registry.
+			// Only warn, because Node may be available without a registry.
 			parts.logger.Warn("npm packages unavailable", "error", err, "hint", "choose a registry with --npm-registry")
 			return nil, nil
 		}
@@ -87,7 +88,7 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	return index.New(index.Config{URL: url, Credentials: c.NPMCredentials}, parts.dial)
 }
 
-// mounter returns a function that finds the images of packages' layers.
+// mounter returns a function that returns the mounts of package layers.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)

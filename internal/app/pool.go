@@ -10,12 +10,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// sandboxBytes is the assumed memory of an idle sandbox, from which the default
-// number of sandboxes is computed. Measured ones use less.
+// sandboxBytes is an upper estimate of the memory of an idle sandbox. The default
+// number of sandboxes is computed from it.
 const sandboxBytes = 24 << 20
 
-// Limits of a user's reservations for sealed passwords. A client seals the
-// password as soon as it has the key, so a short time is enough.
+// Limits of a user's reservations for sealed passwords. A client encrypts the
+// password as soon as it has the public key, so a short time is enough.
 const (
 	reservationsOfUser = 4
 	reservationTTL     = 5 * time.Minute
@@ -67,7 +67,7 @@ func (c PoolConfig) pool(withNode bool, warmRuntimes int, observer pool.Observer
 func MachineMemory() int64 {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
-		return 1 << 30 // A low value is safe.
+		return 1 << 30 // Assume little memory, which is safe.
 	}
 	return int64(info.Totalram) * int64(info.Unit)
 }

@@ -15,9 +15,9 @@ import (
 // databaseRoom is the disk space for a new database and the state of sandboxes.
 const databaseRoom = 16 << 20
 
-// CheckRoom returns an error if the disk has too little room for a first start in
-// the directory, which fetches Node and builds the image. Otherwise the start
-// would fail later. Later starts need no further room.
+// CheckRoom returns an error if the disk has too little space for the first start,
+// which downloads Node and builds the image. Without this check the start would fail
+// after minutes. Later starts need no more space.
 func (c NodeConfig) CheckRoom(dir string) error {
 	if rootfs.HasImages(dir) {
 		return nil
@@ -31,7 +31,8 @@ func (c NodeConfig) CheckRoom(dir string) error {
 	return err
 }
 
-// nodeRoom returns the disk space for Node in the image and for fetching it.
+// nodeRoom returns the disk space for Node in the image and for its download, in
+// bytes.
 func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	switch c.Node {
 	case "off":
@@ -44,7 +45,7 @@ func (c NodeConfig) nodeRoom(dir string) (inImage, fetched int64) {
 	}
 	info, err := os.Stat(c.Node)
 	if err != nil {
-		return 0, 0 // A later step reports it.
+		return 0, 0 // A later step reports the error.
 	}
 	return info.Size(), 0
 }

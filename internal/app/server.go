@@ -29,13 +29,13 @@ const purgeInterval = time.Hour
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
-	// Data is the locked data directory, and Disk watches it.
+	// Data is the locked data directory. Disk monitors its file system.
 	Data *Directory
 	Disk *disk.Monitor
-	// Accounts is open. The caller closes it after the Server.
+	// Accounts are the open accounts. The caller closes them after the Server.
 	Accounts *Accounts
-	// AuditRetention is the time that the audit log keeps the content of entries; 0
-	// means forever.
+	// AuditRetention is the time for which the audit log keeps the content of entries;
+	// 0 means forever.
 	AuditRetention time.Duration
 
 	Node     NodeConfig
@@ -45,10 +45,10 @@ type ServerConfig struct {
 	Packages PackageConfig
 	Model    ModelConfig
 	Limits   pyth.ExecutionLimits
-	// KeepSecrets turns the redaction of output off.
+	// KeepSecrets disables the redaction of output.
 	KeepSecrets bool
 
-	// API has the settings of the API. NewServer sets its services.
+	// API contains the settings of the API. NewServer sets the services in it.
 	API      api.Config
 	Progress Progress
 	Logger   *slog.Logger
@@ -64,10 +64,10 @@ type Server struct {
 	network *network
 	node    *node.Binary
 	machine *machine
-	// installed is the service for packages, and packages records its changes in
-	// the audit log.
+	// installed is the service for packages. packages decorates it to record changes
+	// in the audit log.
 	installed *packages.Service
-	// packageImages holds the files of packages.
+	// packageImages stores the files of packages.
 	packageImages *imagestore.Store
 	packages      pyth.PackageService
 	sessions      *session.Service
@@ -84,7 +84,7 @@ type Server struct {
 }
 
 // NewServer builds missing images, starts the pool of sandboxes and connects all
-// services. The caller closes the server when the API has been shut down.
+// services. The caller closes the server after it has shut down the API.
 func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	s := &Server{config: c, gate: diskGate{c.Disk}}
 	s.metrics.pool, s.metrics.network, s.metrics.generate = newPoolMetrics(), newNetworkMetrics(), newGenerateMetrics()
@@ -108,7 +108,7 @@ func NewServer(ctx context.Context, c *ServerConfig) (_ *Server, err error) {
 	if s.Handler, err = api.New(s.apiConfig()); err != nil {
 		return nil, err
 	}
-	// Return the memory that starting took.
+	// Return memory that is not needed after the start to the system.
 	debug.FreeOSMemory()
 	return s, nil
 }
@@ -118,7 +118,7 @@ func (s *Server) onClose(f func() error) { s.closers = append(s.closers, f) }
 func (s *Server) openSecrets() {
 	s.secrets = secret.New(secret.Config{
 		Store: s.config.Accounts.store, Vault: s.config.Accounts.vault, Clock: now,
-		Failed: func(err error) { s.config.Logger.Error("last use of secrets not stored", "error", err) },
+		Failed: func(err error) { s.config.Logger.Error("time of last use of secrets not stored", "error", err) },
 	})
 	s.onClose(func() error { s.secrets.Close(); return nil })
 }
@@ -169,12 +169,12 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	return nil
 }
 
-// openSessions opens the services that keep sandboxes: sessions and encrypted
-// programs.
+// openSessions opens the services that hold sandboxes for users: sessions and
+// encrypted programs.
 func (s *Server) openSessions() {
 	c, m := s.config, s.machine
 	s.sessions = session.New(session.Config{
-		// Sessions in Node know only the built-in release.
+		// Sessions of Node work only with the built-in release.
 		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.python()), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: now,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
@@ -186,7 +186,8 @@ func (s *Server) openSessions() {
 	s.onClose(func() error { s.encrypted.Close(); return nil })
 }
 
-// openExecutions opens the service that runs programs, behind the health monitor.
+// openExecutions opens the service that runs programs, and the health monitor that
+// observes its runs.
 func (s *Server) openExecutions() {
 	c, m := s.config, s.machine
 	s.monitor = health.New(health.Config{
@@ -203,9 +204,9 @@ func (s *Server) openExecutions() {
 	})
 }
 
-// apiConfig returns the configuration of the API with all services. Each one
-// records its actions in the audit log. The gate refuses work while the disk is
-// full, because its entry could not be written.
+// apiConfig returns the configuration of the API with all services. Each service
+// records its actions in the audit log. While the disk is full, diskGate refuses
+// actions that could not be recorded.
 func (s *Server) apiConfig() api.Config {
 	c, log := s.config, s.config.Accounts.log
 	executions := s.gate.executions(audit.Executions(s.executions, log))
@@ -230,8 +231,8 @@ func (s *Server) apiConfig() api.Config {
 	return config
 }
 
-// generator returns the service that generates programs and runs them with the
-// given service.
+// generator returns the service that generates programs. It runs them with the given
+// service.
 func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	config := s.model
 	config.Executions, config.Check, config.Limits = executions, checkProgram(s.executions), s.config.Limits
@@ -242,7 +243,7 @@ func (s *Server) generator(executions pyth.ExecutionService) *generate.Service {
 	return generate.New(config)
 }
 
-// features returns the names of the API's parts.
+// features returns the names of the features that the API offers.
 func features(generate bool) []string {
 	all := []string{"auth", "execute", "streaming", "results", "network", "sessions", "secrets", "audit", "zero-knowledge", "packages"}
 	if generate {
@@ -257,7 +258,7 @@ func (s *Server) Python() string { return s.machine.python }
 // Node returns the version of Node, or "none".
 func (s *Server) Node() string { return versionOf(s.node) }
 
-// Maintain watches the disk and deletes expired data, until the context ends.
+// Maintain monitors the disk and deletes expired data until the context ends.
 func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
@@ -285,7 +286,7 @@ func every(ctx context.Context, interval time.Duration, logger *slog.Logger, mes
 	}
 }
 
-// Close ends all sessions and sandboxes and waits for them.
+// Close ends all sessions and sandboxes and waits until they are gone.
 func (s *Server) Close() error {
 	var errs []error
 	for _, f := range slices.Backward(s.closers) {

@@ -171,7 +171,7 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
 	whole(t, store, nil) // With the key and without a kept checkpoint.
-	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries are not those that the kept checkpoint was signed for") {
+	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the kept checkpoint covers") {
 		t.Errorf("with the key: %q", r.Findings)
 	}
 }

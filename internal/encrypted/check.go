@@ -7,8 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Limits of encrypted programs (docs/zero-knowledge.md). The memory limit is
-// what a run can be expected to have.
+// Limits of encrypted programs (docs/zero-knowledge.md). The key derivation must fit
+// into the memory limit of a usual run.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8
@@ -22,7 +22,7 @@ const (
 // name matches valid names of stored programs.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// faults collects what is wrong.
+// faults collects the errors in a request.
 type faults struct{ pyth.FieldErrors }
 
 func (f *faults) sized(location string, b []byte, size int) {
@@ -31,8 +31,8 @@ func (f *faults) sized(location string, b []byte, size int) {
 	}
 }
 
-// checkLanguage accepts languages that this server does not run, because it may
-// do so later.
+// checkLanguage checks the language. It accepts languages that this server cannot run
+// now, because it may run them later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	switch l {
 	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
@@ -49,7 +49,7 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 	}
 	f.checkLanguage(c.Language)
 	if c.Name != "" && c.Name != under {
-		f.Add("body.name", "must be the name that the program is stored under: it is bound to it")
+		f.Add("body.name", "must be the same as the name in the path, because the program was encrypted for this name")
 	}
 	f.sized("body.kdf.salt", c.KDF.Salt, lockbox.SaltBytes)
 	f.Within("body.kdf.time", int64(c.KDF.Time), 1, maxTime)

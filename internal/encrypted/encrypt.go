@@ -19,10 +19,10 @@ const (
 	kdfParallelism = 4
 )
 
-// maxEncryptWait bounds the wait for a free slot.
+// maxEncryptWait is the maximum time that an encryption waits for a free slot.
 const maxEncryptWait = 10 * time.Second
 
-// encrypter encrypts programs with bounded concurrency.
+// encrypter encrypts programs. It limits the number of concurrent encryptions.
 type encrypter struct {
 	turns *semaphore.Weighted
 	seal  func(b *lockbox.Box, code, password []byte) ([]byte, error)
@@ -46,7 +46,7 @@ func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, p
 		}
 		return nil, &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "Too many programs are being encrypted. Try again soon, or encrypt the program yourself.",
+			Message:    "Too many programs are being encrypted at the same time. Try again in a few seconds, or encrypt the program in the client.",
 			RetryAfter: time.Second,
 		}
 	}

@@ -1,10 +1,10 @@
-// Package encrypted stores programs that their authors encrypted. The server
-// knows only their form.
+// Package encrypted stores programs that their authors encrypted. The server can
+// check their format but not read them.
 //
-// The parameters of every stored program are within the limits, so that
-// decryption can be tried, and the program is bound to no name other than its
-// own. Passwords are neither stored nor repeated. The number of concurrent key
-// derivations is limited.
+// It checks that the parameters of a program are within the limits, so that a sandbox
+// can decrypt it, and that it was encrypted for the name under which it is stored. It
+// does not store passwords or return them in errors. It limits the number of
+// concurrent key derivations.
 package encrypted
 
 import (
@@ -26,15 +26,15 @@ type Config struct {
 	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
 	Clock    func() time.Time
-	// MaxPerUser bounds the programs of a user. The default is 1,000.
+	// MaxPerUser is the maximum number of programs per user. The default is 1,000.
 	MaxPerUser int
-	// MaxConcurrent bounds concurrent encryptions, which take 64 MiB each. The
-	// default is 2.
+	// MaxConcurrent is the maximum number of concurrent encryptions. Each needs 64 MiB
+	// of memory. The default is 2.
 	MaxConcurrent int
 	Logger        *slog.Logger
 }
 
-// noteTimeout bounds a write in the background.
+// noteTimeout is the time-out for storing an execution time in the background.
 const noteTimeout = 30 * time.Second
 
 // Service implements pyth.EncryptedService. It is safe for concurrent use.
@@ -52,7 +52,7 @@ func New(config Config) *Service {
 	return &Service{config: config, encrypter: newEncrypter(cmp.Or(config.MaxConcurrent, 2))}
 }
 
-// Close waits until all execution times are stored.
+// Close waits until NoteExecuted has stored all times.
 func (s *Service) Close() { s.notes.Wait() }
 
 // StoreCode creates or replaces a program.

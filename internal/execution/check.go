@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Limits of a program's parts that are not configurable.
+// Limits of parts of a program. They are not configurable.
 const (
 	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
 	maxEnv        = 256
@@ -18,8 +18,9 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes bounds arguments and environment together, so that programs
-	// can start others. Linux allows a quarter of the stack, which is 2 MiB.
+	// maxExecBytes is the maximum size of arguments and environment together. Linux
+	// allows a quarter of the stack, 2 MiB. The lower limit leaves room for programs
+	// that start other programs with more variables.
 	maxExecBytes = 1 << 20
 	// minMemory is enough to start an interpreter.
 	minMemory = 32 << 20
@@ -64,7 +65,8 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	return f.Err()
 }
 
-// checkSizes refuses parts that are too large, before they are parsed.
+// checkSizes returns an error if a part is too large. It runs before the other
+// checks, so that they process only small input.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64
@@ -85,7 +87,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 		if part.have > part.max {
 			return &pyth.Error{
 				Code:    pyth.CodeTooLarge,
-				Message: fmt.Sprintf("%s too large: at most %s %s are allowed, the request has %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
+				Message: fmt.Sprintf("%s too large: the maximum is %s %s, the request has %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
 				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %s %s", pyth.Digits(part.max), part.unit)}},
 			}
 		}
@@ -135,7 +137,8 @@ func checkLabels(f *pyth.FieldErrors, labels []string) {
 	}
 }
 
-// givenBytes returns how much of the disk is in use before the program runs.
+// givenBytes returns the size of the files that the request puts on the disk,
+// including the program.
 func givenBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
 	if job.Encrypted != nil {

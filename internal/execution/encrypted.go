@@ -6,8 +6,8 @@ import pyth "github.com/pyth-on/pyth-on"
 // a tag.
 const sealedBytes = 32 + 16
 
-// checkEncrypted checks an encrypted program. The memory for deriving the key
-// counts as the program's, so it must fit into the limit.
+// checkEncrypted checks an encrypted program. The memory limit of the program also
+// applies to the key derivation, so the derivation must fit into it.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {
@@ -20,13 +20,13 @@ func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 		f.Add("body.sealedPassword", "must have %d to %d bytes in base64", sealedBytes+1, sealedBytes+pyth.MaxMasterPassword)
 	}
 	if l.Sandbox != "" && job.Runtime != "" {
-		f.Add("body.runtime", "must be left out with a reserved sandbox, which has the built-in runtime")
+		f.Add("body.runtime", "must not be set together with sandboxId, because reserved sandboxes have the built-in runtime")
 	}
 	if l.Sandbox != "" && job.Session != "" {
-		f.Add("body.sandboxId", "must be left out in a session, which has its own sandbox")
+		f.Add("body.sandboxId", "must not be set together with sessionId, because a session has its own sandbox")
 	}
 	derivation := int64(l.Code.KDF.MemoryKiB) << 10
 	if least := derivation + minMemory; job.Limits.MemoryBytes < least {
-		f.Add("body.limits.memoryBytes", "must be at least %s bytes: deriving the key takes %s bytes with the parameters of the encrypted program", pyth.Digits(least), pyth.Digits(derivation))
+		f.Add("body.limits.memoryBytes", "must be at least %s bytes, because the key derivation of the encrypted program needs %s bytes", pyth.Digits(least), pyth.Digits(derivation))
 	}
 }

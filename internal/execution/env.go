@@ -16,18 +16,19 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	seen := make(map[string]bool)
 	for _, v := range env {
 		total += len(v.Name) + len(v.Value) + 2
-		// An invalid name may contain anything, so it is not repeated.
+		// Do not repeat the invalid name, because it may contain secrets or control
+		// characters.
 		if !pyth.ValidVariable(v.Name) {
-			f.Add("body.env", "names must consist of letters, digits and underscores, not begin with a digit, and have at most 128 characters")
+			f.Add("body.env", "names must have 1 to 128 letters, digits and underscores, and must not begin with a digit")
 			continue
 		}
 		location := "body.env." + v.Name
 		switch {
 		case pyth.ReservedVariable(v.Name):
 			reserved = true
-			f.Add(location, "the name is reserved")
+			f.Add(location, "is a reserved name; choose another")
 		case seen[v.Name]:
-			f.Add(location, "must be given once")
+			f.Add(location, "must not be given twice")
 		case len(v.Value) > maxEnvValue:
 			f.Add(location, "must be at most %d bytes", maxEnvValue)
 		case strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value):

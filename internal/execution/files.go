@@ -19,28 +19,28 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 			continue
 		}
 		if given[file.Path] {
-			f.Add(location, "must be given once")
+			f.Add(location, "must not be given twice")
 		}
 		given[file.Path] = true
 	}
 	for i, file := range files {
 		for dir := path.Dir(file.Path); dir != "." && dir != "/"; dir = path.Dir(dir) {
 			if given[dir] {
-				f.Add(fmt.Sprintf("body.files[%d].path", i), "lies below a path that is given as a file")
+				f.Add(fmt.Sprintf("body.files[%d].path", i), "is inside a path that another entry uses as a file")
 				break
 			}
 		}
 	}
 }
 
-// PathFault returns what is wrong with the path of a file, or "". program is
-// the file with the code, which may not be replaced.
+// PathFault returns a message about an invalid path of a file; "" if the path is
+// valid. program is the file with the code. The path must differ from it.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault
 	}
 	if p == program || strings.HasPrefix(p, program+"/") {
-		return program + " is the program itself"
+		return program + " contains the program; choose another path"
 	}
 	return ""
 }

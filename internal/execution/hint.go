@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// maxHintSearch bounds how much of each text is searched.
+	// maxHintSearch is the maximum number of bytes of each text that hint searches.
 	maxHintSearch = 16 << 10
-	// maxModule bounds the name of a module in a hint.
+	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
 )
 
-// noNetwork matches the errors of Python and Node libraries when a name cannot
-// be resolved or a host cannot be reached.
+// noNetwork matches errors of Python and Node libraries about a name that cannot be
+// resolved or a host that cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 
@@ -27,8 +27,8 @@ func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	}
 }
 
-// hint returns what the user can do about the error that ended a run, or "".
-// The error must be redacted already.
+// hint returns an advice about the error that ended a run; "" for none. The error
+// must be redacted already.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -39,9 +39,9 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 			return "Programs have no network on this server."
 		}
 		if job.Session != "" {
-			return `This session has no network. Open a session with the hosts that its programs may reach: "network": {"allow": ["example.org"]}.`
+			return `This session has no network. Open a session and list the hosts that its programs may connect to: "network": {"allow": ["example.org"]}.`
 		}
-		return `This run has no network. List the hosts that it may reach in the request: "network": {"allow": ["example.org"]}.`
+		return `This run has no network. List the hosts that it may connect to in the request: "network": {"allow": ["example.org"]}.`
 	}
 	if s.config.Packages == nil || job.Runtime != "" {
 		return ""
@@ -56,7 +56,7 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	}
 	text := "Install the package: POST /api/v1/packages " + body
 	if job.Session != "" {
-		text += "; then open a new session, because this one keeps its packages"
+		text += ". Then open a new session, because the packages of a session do not change"
 	}
 	return text + "."
 }
@@ -71,7 +71,7 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// given reports whether the files of the request include the module.
+// given reports whether the files of the request contain the module.
 func given(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")

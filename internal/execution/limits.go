@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The functions of this file are for sessions, too.
+// Package session also uses the functions of this file.
 
 // CheckLanguage returns an error for a language that this server does not
 // offer.
@@ -24,8 +24,8 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
 }
 
-// FindRuntime returns the custom image with the name, or "" for the built-in
-// runtime of the language. It returns an error if the server does not offer it.
+// FindRuntime returns the custom image with the name, or "" for the built-in runtime
+// of the language. It returns an error if the server does not have the image.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
@@ -53,19 +53,20 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error for hosts that programs may not ask for. A nil
-// policy means that programs have no network.
+// CheckNetwork returns an error if programs may not connect to one of the hosts. If
+// policy is nil, programs have no network.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
 	}
 	if policy == nil {
-		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network on this server. Leave network out.")
+		return pyth.Errorf(pyth.CodeNotImplemented, "Programs have no network on this server. Remove network from the request.")
 	}
 	return policy.Check(hosts)
 }
 
-// WithDefaults replaces zero limits by defaults.
+// WithDefaults returns the requested limits, with the default for each limit that is
+// zero.
 func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	return pyth.Limits{
 		MemoryBytes: cmp.Or(asked.MemoryBytes, defaults.MemoryBytes),
@@ -76,15 +77,16 @@ func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	}
 }
 
-// LimitFaults returns the faults of limits that are too small or exceed the
-// maxima.
+// LimitFaults returns an error for each limit that is too small or greater than its
+// maximum.
 func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	var f pyth.FieldErrors
 	checkLimits(&f, l, most, 0)
 	return f
 }
 
-// checkLimits checks the limits, and that the given bytes fit on the disk.
+// checkLimits checks the limits. given is the size of the files in the request, which
+// must fit into the disk limit.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

@@ -11,20 +11,21 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// redaction removes secret values from everything that is reported about one
+// redaction removes secret values from the output, the results and the error of one
 // run.
 type redaction struct {
 	redactor *redact.Redactor
 	count    int
 	// hidden holds the values to remove.
 	hidden []pyth.SecretValue
-	// paths maps the paths of files to redacted ones.
+	// paths maps the paths of files to the redacted paths.
 	paths map[string]string
-	// streamed reports that results and files were sent as events.
+	// streamed reports that results and files were sent as events, and were redacted
+	// there.
 	streamed bool
 }
 
-// redaction returns a redaction, or nil if there is nothing to remove.
+// redaction returns a redaction for one run; nil if there are no values to remove.
 func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redaction {
 	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
 		return nil
@@ -32,7 +33,7 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear drops the values.
+// clear overwrites the values and releases them.
 func (r *redaction) clear() { r.redactor.Clear() }
 
 // events returns events that pass redacted data to next. It returns nil if next
@@ -54,7 +55,7 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 		o.Results[i] = r.result(o.Results[i])
 	}
 	if r.streamed {
-		r.count = count // They were counted as events.
+		r.count = count // They were counted when the events were sent.
 	}
 	for i := range o.ResultsSkipped {
 		one := &o.ResultsSkipped[i]
@@ -72,7 +73,7 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 }
 
 // error removes the values from an exception. The interpreter's hook may have
-// cut each text.
+// truncated each text, and with it a value.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -82,7 +83,8 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text whose head or tail may have been cut off.
+// cut redacts a text. head and tail report that the beginning or the end may be
+// missing, and with it a part of a value.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -96,8 +98,8 @@ func (r *redaction) cut(text string, head, tail bool) string {
 	return before + string(out) + after
 }
 
-// path returns the redacted path of a file. Different files have different
-// redacted paths.
+// path returns the redacted path of a file. It returns different paths for different
+// files.
 func (r *redaction) path(name string) string {
 	if shown, ok := r.paths[name]; ok {
 		return shown
@@ -120,9 +122,9 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// skipped removes the values from the paths of files that were not returned.
-// Those paths have replacements for unprintable characters and may be cut, and
-// so may a value in them.
+// skipped removes the values from the paths of files that were not returned. In these
+// paths, unprintable characters were replaced and the end may be missing. The same is
+// true for values in them.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -180,19 +182,19 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 	return to
 }
 
-// json redacts JSON and keeps it valid: if a replacement breaks the syntax, the
-// whole text becomes one string.
+// json redacts JSON and returns valid JSON. If a replacement breaks the syntax, it
+// returns the whole text as a JSON string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	// Two member names may have become equal, too.
+	// The syntax may be invalid now, or two members may have the same name.
 	if _, err := results.JSON([]byte(out)); err != nil {
-		quoted, _ := json.Marshal(out) // A string has no error.
+		quoted, _ := json.Marshal(out) // A string can always be marshaled.
 		return string(quoted)
 	}
 	return out
 }
 
-// redactedEvents passes events on after redaction.
+// redactedEvents redacts events and passes them to next.
 type redactedEvents struct {
 	redaction *redaction
 	next      pyth.Events
@@ -215,8 +217,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end passes on the output that was held back. It ignores errors, because the
-// receiver may have gone.
+// end passes the output that was held back for redaction. It ignores errors, because
+// the receiver may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

@@ -8,24 +8,24 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secrets holds the secret values of a run, and all that its output must not
-// contain.
+// secrets holds the secret values of a run and all values to redact in its output.
 type secrets struct {
-	// grant holds all values opened for the run.
+	// grant holds all values that were decrypted for the run.
 	grant pyth.SecretGrant
-	// injected holds the values that the program gets.
+	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
-	// hidden holds the opened values and those of earlier runs in the session, which
-	// may still have them.
+	// hidden holds the values of grant and of earlier runs in the session, because the
+	// interpreter may still hold those.
 	hidden []pyth.SecretValue
 }
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// follow reports whether the program must wait for values or for their record.
+// follow reports whether the program must wait for secret values, or for the audit
+// log to record their use.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
-// reveal opens the secrets of a run. session is nil for a run without one.
+// reveal decrypts the secrets of a run. session is nil if the run has no session.
 func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) (*secrets, error) {
 	request := pyth.SecretRequest{Names: p.Secrets, All: p.AllSecrets}
 	if session != nil {
@@ -37,7 +37,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		request = sessionSecrets(p, session)
 	}
 	if s.config.Secrets == nil {
-		// A program must not run without the secrets that it asks for.
+		// Without a secret service every named secret is unknown, so refuse it. A program
+		// must not run without the secrets that it names.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
@@ -56,8 +57,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets requests the secrets that the program names, and all others of
-// the session, because their values must be redacted. Deleted ones are left out,
+// sessionSecrets requests the secrets that the program names and all other secrets of
+// the session, because their values must be redacted. It ignores deleted secrets,
 // unless the program names them.
 func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
 	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
@@ -86,8 +87,7 @@ func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// injectedVariables returns the values that the program gets in its
-// environment.
+// injectedVariables returns the values that the program receives in its environment.
 func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
 	if session != nil && !p.AllSecrets {
 		if values, err = selectNamed(values, p.Secrets); err != nil {
@@ -97,7 +97,8 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets refuses secrets that the session was not opened with.
+// checkSessionSecrets returns an error if a secret is not among the secrets of the
+// session.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
@@ -113,15 +114,15 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	for _, name := range names {
 		at := slices.IndexFunc(values, func(v pyth.SecretValue) bool { return v.Name == name })
 		if at < 0 {
-			return nil, pyth.Invalid("body.secrets", "must be names of your secrets")
+			return nil, pyth.Invalid("body.secrets", "must contain only names of your secrets")
 		}
 		some = append(some, values[at])
 	}
 	return some, nil
 }
 
-// withoutEnv removes values whose variables the program sets itself. That is a
-// fault if the program also asks for the secret by name.
+// withoutEnv removes values with the name of a variable in env. It returns an error
+// if the program also lists such a secret by name.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0
@@ -129,7 +130,7 @@ func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue,
 	for _, v := range values {
 		given := slices.ContainsFunc(p.Env, func(e pyth.EnvVar) bool { return e.Name == v.Name })
 		if given && !p.AllSecrets {
-			f.Add("body.env."+v.Name, "is also the name of a secret in secrets; leave out one of them")
+			f.Add("body.env."+v.Name, "is also the name of a secret in secrets; remove one of them")
 		}
 		if !given {
 			total += len(v.Name) + len(v.Value) + 2
@@ -140,7 +141,7 @@ func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue,
 		total += len(e.Name) + len(e.Value) + 2
 	}
 	if total > maxExecBytes {
-		f.Add("body.secrets", "must have at most %d bytes together with env; list only those that the program needs", maxExecBytes)
+		f.Add("body.secrets", "must have at most %d bytes together with env; list only the secrets that the program needs", maxExecBytes)
 	}
 	return some, f.Err()
 }

@@ -1,9 +1,9 @@
-// Package execution turns a user's program into a job, dispatches it and
-// returns the outcome.
+// Package execution creates a job from a user's program, dispatches it and returns
+// the outcome.
 //
-// Every dispatched job is complete and within the server's limits: paths are
-// clean and relative, variable names are allowed, and defaults are set. Execute
-// refuses an invalid program with the location of each fault, and runs nothing.
+// Every dispatched job is complete and within the server's limits: paths are clean
+// and relative, variable names are allowed, and defaults are set. If a program is
+// invalid, Execute runs nothing and returns the location of each error.
 package execution
 
 import (
@@ -20,26 +20,26 @@ import (
 // Config configures a Service.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Sessions provides turns in sessions. Nil means that there are no
-	// sessions.
+	// Sessions schedules runs in sessions. Nil means that there are no sessions.
 	Sessions pyth.SessionTurns
 	Limits   pyth.ExecutionLimits
 	// Languages lists the languages of this server.
 	Languages []pyth.LanguageInfo
-	// Network checks the rules that programs ask for. Nil means no network.
+	// Network checks the hosts that programs request. Nil means that programs have no
+	// network.
 	Network NetworkPolicy
-	// Secrets opens the user's secrets. Nil means that there are none.
+	// Secrets decrypts the user's secrets. Nil means that there are none.
 	Secrets pyth.SecretSource
 	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
-	// KeepSecrets turns redaction off.
+	// KeepSecrets disables redaction.
 	KeepSecrets bool
 	Clock       func() time.Time
 }
 
-// NetworkPolicy decides which hosts programs may reach.
+// NetworkPolicy decides which hosts programs may connect to.
 type NetworkPolicy interface {
-	// Check returns an error if a program may not ask for the hosts.
+	// Check returns an error if programs may not connect to one of the hosts.
 	Check(hosts []string) error
 }
 
@@ -49,7 +49,7 @@ type Service struct{ config Config }
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// DefaultLimits returns the defaults of the API contract and maxima for a small
+// DefaultLimits returns the default limits of the API, and maximum limits for a small
 // server.
 func DefaultLimits() pyth.ExecutionLimits {
 	return pyth.ExecutionLimits{
@@ -101,7 +101,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 	}, nil
 }
 
-// dispatch runs the job with its secrets. session is nil for a run without one.
+// dispatch runs the job with its secrets. session is nil if the run has no session.
 func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec, events pyth.Events) (*pyth.Outcome, error) {
 	given, err := s.reveal(ctx, job, p, session)
 	if err != nil {
@@ -149,12 +149,12 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events
 	return run.Release(ctx, given.injected)
 }
 
-// Job checks a program that names no session, and applies the defaults.
+// Job checks a program without a session and applies the defaults.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 	return s.job(user, p, nil)
 }
 
-// job returns the job of a program. session is nil for a run without one.
+// job returns the job of a program. session is nil if the run has no session.
 func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) (*pyth.Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

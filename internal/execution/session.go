@@ -7,12 +7,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// executeInSession runs the program when its turn in the session comes.
+// executeInSession waits for the program's turn in the session and runs it.
 func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (e *pyth.Execution, err error) {
 	if s.config.Sessions == nil {
 		return nil, &pyth.Error{
 			Code:    pyth.CodeNotImplemented,
-			Message: "This server does not offer sessions. Leave sessionId out.",
+			Message: "This server does not offer sessions. Remove sessionId from the request.",
 			Fields:  []pyth.FieldError{{Location: "body.sessionId", Message: "is not available on this server"}},
 		}
 	}
@@ -34,7 +34,7 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	s.addHint(job, outcome)
 	outcome.Usage.Queued += waited
 	if pyth.ErrorCode(context.Cause(turn)) == pyth.CodeNotFound {
-		// The session was closed or expired meanwhile.
+		// The session was closed or expired during the run.
 		outcome.SessionEnded = true
 	}
 	return &pyth.Execution{
@@ -63,7 +63,8 @@ func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	}, session.Limits)
 }
 
-// checkSession refuses settings that differ from those of the session.
+// checkSession returns errors for settings that differ from the settings of the
+// session.
 func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {
@@ -73,23 +74,23 @@ func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpe
 		}
 	}
 	if p.Runtime != "" && p.Runtime != session.Runtime && (session.Runtime != "" || p.Runtime != session.Language.Runtime()) {
-		f.Add("body.runtime", "must be as set when the session was opened")
+		f.Add("body.runtime", "must be the same as when the session was opened, or omitted")
 	}
 	same := func(location string, asked, have int64) {
 		if asked != 0 && asked != have {
-			f.Add(location, "must be %s%s, which was set when the session was opened", pyth.Digits(have), pyth.Unit(location))
+			f.Add(location, "must be %s%s as when the session was opened, or omitted", pyth.Digits(have), pyth.Unit(location))
 		}
 	}
 	same("body.limits.memoryBytes", p.Limits.MemoryBytes, session.Limits.MemoryBytes)
 	same("body.limits.diskBytes", p.Limits.DiskBytes, session.Limits.DiskBytes)
 	same("body.limits.processes", int64(p.Limits.Processes), int64(session.Limits.Processes))
 	if len(p.Network) > 0 && !slices.Equal(p.Network, session.Network) {
-		f.Add("body.network", "must be as set when the session was opened")
+		f.Add("body.network", "must be the same as when the session was opened, or omitted")
 	}
 	if given > session.Limits.DiskBytes-minDisk {
-		f.Add("body.files", "do not fit onto the session's disk of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))
+		f.Add("body.files", "do not fit into the session's disk limit of %s bytes together with the code", pyth.Digits(session.Limits.DiskBytes))
 	}
 	if p.Isolation == pyth.IsolationExecution {
-		f.Add("body.isolation", "must be %q in a session, or left out", pyth.IsolationTenant)
+		f.Add("body.isolation", "must be %q in a session, or omitted", pyth.IsolationTenant)
 	}
 }

@@ -7,20 +7,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Maximum lengths of the texts of an exception, in bytes. The interpreters'
-// hooks cut them to at least as many characters.
+// Maximum lengths of the texts of an exception, in bytes. The hooks in the
+// interpreters truncate texts too, to limits that are not lower.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-// maxHookResult is the number of characters to which the hooks cut a text
-// value.
+// maxHookResult is the number of characters to which the hooks truncate a text value.
 const maxHookResult = 100_000
 
-// cutError cuts the texts of an exception: names and messages at the end,
-// tracebacks at the beginning.
+// cutError truncates the texts of an exception. It keeps the beginning of names and
+// messages, and the end of tracebacks.
 func cutError(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -49,17 +48,17 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks are the characters at a cut: the hooks' marks and halves of
-// characters.
+// cutMarks are the characters at a truncated end: the mark of the hooks, and the
+// replacement for an incomplete character.
 const cutMarks = "\u2026\ufffd"
 
-// trimTail separates the marks of a cut from the end of a text.
+// trimTail separates the marks of a truncation from the end of a text.
 func trimTail(text string) (rest, mark string) {
 	rest = strings.TrimRight(text, cutMarks)
 	return rest, text[len(rest):]
 }
 
-// trimHead separates the marks of a cut from the beginning of a text.
+// trimHead separates the marks of a truncation from the beginning of a text.
 func trimHead(text string) (mark, rest string) {
 	rest = strings.TrimLeft(text, cutMarks)
 	return text[:len(text)-len(rest)], rest

@@ -61,9 +61,9 @@ func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
 	content := strings.Repeat("x", 6<<20)
 	files := []object{{"path": "a", "content": content}, {"path": "b", "content": content}}
 	for want, request := range map[string]object{
-		"files are too large: at most 10,485,760 bytes": {"code": "1", "files": files},
-		"code is too large: at most 1,048,576 bytes":    {"code": strings.Repeat("#", 1<<20+1)},
-		"stdin is too large: at most 1,048,576 bytes":   {"code": "1", "language": "javascript", "stdin": strings.Repeat("x", 1<<20+1)},
+		"files are too large: the maximum is 10,485,760 bytes": {"code": "1", "files": files},
+		"code is too large: the maximum is 1,048,576 bytes":    {"code": strings.Repeat("#", 1<<20+1)},
+		"stdin is too large: the maximum is 1,048,576 bytes":   {"code": "1", "language": "javascript", "stdin": strings.Repeat("x", 1<<20+1)},
 		"The body of the request is too large":          {"code": "1", "stdin": strings.Repeat("x", 30<<20)},
 	} {
 		for _, in := range []string{"", session.ID} {

@@ -1,10 +1,9 @@
-// Package lockbox implements the format of encrypted programs: how a key is
-// derived from a password, how it decrypts a program, and how a password is
-// sealed for one sandbox. docs/zero-knowledge.md describes the format for
-// authors of clients.
+// Package lockbox implements the format of encrypted programs. It derives a key from
+// a password, encrypts and decrypts programs, and encrypts passwords for one sandbox.
+// docs/zero-knowledge.md describes the format for authors of clients.
 //
-// The server uses it to encrypt programs for users who try the feature, and the
-// guest to decrypt them. It depends on neither.
+// The guest uses it to decrypt programs. The server uses it to encrypt programs for
+// clients that cannot do so. The package depends on neither.
 package lockbox
 
 import (
@@ -34,21 +33,21 @@ type KDF struct {
 	Parallelism uint8  `json:"parallelism"`
 }
 
-// ErrDecryption reports that the password does not open the program. The password
-// is wrong, or the program, its name or its language was changed.
+// ErrDecryption reports that the program cannot be decrypted. The password is wrong,
+// or the program, its name or its language was changed.
 var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 
 // Box is an encrypted program without its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is the name that the program is bound to; "" for none.
+	// Name is part of the authenticated data; "" for none.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
-// associatedData returns the data that authenticates the box. It is
-// unambiguous, because no language has a slash in its name.
+// associatedData returns the data that the encryption authenticates: language and
+// name. A slash separates them, which no language contains.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {
@@ -71,7 +70,7 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	return aead.Seal(nil, b.Nonce, code, b.associatedData()), nil
 }
 
-// Open decrypts the program. It returns ErrDecryption if it cannot.
+// Open decrypts the program. It returns ErrDecryption if that fails.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	// Argon2 would panic at these values.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {

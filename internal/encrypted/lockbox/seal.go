@@ -6,15 +6,16 @@ import (
 	"errors"
 )
 
-// sealInfo binds sealed passwords to this use of a key.
+// sealInfo is part of the HPKE context. It prevents that a key pair is used for other
+// purposes.
 const sealInfo = "pyth-on/zk/sealed/1"
 
-// Key is a key pair for sealed passwords: HPKE (RFC 9180) in base mode with
+// Key is a key pair for sealed passwords. It uses HPKE (RFC 9180) in base mode with
 // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of an X25519 public key, with which a sealed
-// password begins.
+// encapsulatedBytes is the size of the X25519 public key at the beginning of a sealed
+// password.
 const encapsulatedBytes = 32
 
 // NewKey creates a key pair.
@@ -41,7 +42,7 @@ func (k *Key) Public() []byte { return k.private.PublicKey().Bytes() }
 // Private returns the private key, 32 bytes.
 func (k *Key) Private() ([]byte, error) { return k.private.Bytes() }
 
-// Unseal opens a password that was sealed for the sandbox.
+// Unseal decrypts a password that was sealed for the sandbox.
 func (k *Key) Unseal(sealed []byte, sandbox string) ([]byte, error) {
 	if len(sealed) < encapsulatedBytes {
 		return nil, ErrDecryption
@@ -61,8 +62,8 @@ func (k *Key) recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
 	return hpke.NewRecipient(encapsulated, k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info)
 }
 
-// SealPassword seals the password for the sandbox with the public key. It
-// returns the encapsulated key of 32 bytes and the ciphertext.
+// SealPassword encrypts the password for the sandbox with its public key. It returns
+// the encapsulated key (32 bytes) followed by the ciphertext.
 func SealPassword(public, password []byte, sandbox string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
 	if err != nil {
