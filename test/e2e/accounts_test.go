@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+func bearerHeader(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 func (s *server) refresh(t testing.TB, token string) *answer {
 	t.Helper()
-	return s.callWith(t, http.Header{"User-Agent": {"mine"}}, "POST", "/api/refresh", object{"refreshToken": token})
+	return s.callWithHeader(t, http.Header{"User-Agent": {"mine"}}, "POST", "/api/refresh", object{"refreshToken": token})
 }
 
 func (a *account) login(t testing.TB) (g authResponse) {
@@ -24,10 +24,10 @@ func TestLogoutEndsLogins(t *testing.T) {
 	a := s.register(t)
 	t.Run("one by its refresh token", func(t *testing.T) {
 		one, other := a.login(t), a.login(t)
-		s.callWith(t, bearer(one.Token), "POST", "/api/logout", object{"refreshToken": one.RefreshToken}).want(t, 204, nil)
+		s.callWithHeader(t, bearerHeader(one.Token), "POST", "/api/logout", object{"refreshToken": one.RefreshToken}).want(t, 204, nil)
 		s.refresh(t, one.RefreshToken).refused(t, 401, "invalid_credentials")
-		s.callWith(t, bearer(one.Token), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
-		s.callWith(t, bearer(other.Token), "POST", "/api/refresh", nil).want(t, 200, nil)
+		s.callWithHeader(t, bearerHeader(one.Token), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
+		s.callWithHeader(t, bearerHeader(other.Token), "POST", "/api/refresh", nil).want(t, 200, nil)
 		s.refresh(t, other.RefreshToken).want(t, 200, nil)
 	})
 	t.Run("all at once", func(t *testing.T) {
@@ -48,13 +48,13 @@ func TestLogoutEndsLogins(t *testing.T) {
 		}
 		change(password, replacement).want(t, 204, nil)
 		s.refresh(t, g.RefreshToken).refused(t, 401, "invalid_credentials")
-		s.callWith(t, bearer(g.Token), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
+		s.callWithHeader(t, bearerHeader(g.Token), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 		s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).refused(t, 401, "invalid_credentials")
 		change(replacement, password).want(t, 204, nil)
 	})
 }
 
-func TestCredentialsMustNameOneUser(t *testing.T) {
+func TestAuthenticationRefusesCredentialsOfTwoUsers(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
@@ -67,19 +67,21 @@ func TestCredentialsMustNameOneUser(t *testing.T) {
 		"the other way": {b.APIKey, a.Token, 401},
 		"a broken key":  {a.APIKey[:43] + "!", a.Token, 401},
 	} {
-		header := bearer(c.token)
+		header := bearerHeader(c.token)
 		header.Set("X-Api-Key", c.key)
-		if res := s.callWith(t, header, "GET", "/api/v1/keys", nil); res.status != c.status {
+		if res := s.callWithHeader(t, header, "GET", "/api/v1/keys", nil); res.status != c.status {
 			t.Errorf("%s: %d %s", name, res.status, res.body)
 		}
 	}
 }
 
-func TestVerifyRefusesTokensAfterTheirTime(t *testing.T) {
+func TestAuthenticationRefusesExpiredTokens(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--token-ttl=4s")
+	s := startServer(t, "--token-ttl=4s")
 	a := s.register(t)
-	verify := func(token string) int { return s.callWith(t, bearer(token), "POST", "/api/verify", nil).status }
+	verify := func(token string) int {
+		return s.callWithHeader(t, bearerHeader(token), "POST", "/api/verify", nil).status
+	}
 	if got := verify(a.Token); got != 200 {
 		t.Errorf("a new token: %d", got)
 	}

@@ -22,12 +22,12 @@ var apiAttacks = []attack{
 		s.call(t, a, "POST", "/api/v1/execute", deep).refused(t, 400, "invalid_request")
 		s.call(t, a, "POST", "/api/v1/execute", `{"code": "1", "timeoutMs": 1`+strings.Repeat("0", 10_000)+`}`).refused(t, 400, "invalid_request")
 		s.call(t, a, "POST", "/api/v1/execute", `{"code": "1", "timeoutMs": 1e999}`).refused(t, 400, "invalid_request")
-		before := s.peakMemory(t)
+		before := s.peakMemoryBytes(t)
 		header := http.Header{"X-Api-Key": {a.APIKey}}
-		huge := io.MultiReader(strings.NewReader(`{"code": "`), io.LimitReader(endless{}, 1<<30))
+		huge := io.MultiReader(strings.NewReader(`{"code": "`), io.LimitReader(endlessBlanks{}, 1<<30))
 		// The server answers before it has read the whole request, and may close the
 		// connection.
-		if res, err := s.try(t.Context(), header, "POST", "/api/v1/execute", huge); err == nil {
+		if res, err := s.tryCall(t.Context(), header, "POST", "/api/v1/execute", huge); err == nil {
 			res.refused(t, 413, "too_large")
 		}
 		var bomb bytes.Buffer
@@ -35,8 +35,8 @@ var apiAttacks = []attack{
 		_, _ = z.Write(bytes.Repeat([]byte(" "), 100*mib))
 		_ = z.Close()
 		header = http.Header{"X-Api-Key": {a.APIKey}, "Content-Encoding": {"gzip"}}
-		s.callWith(t, header, "POST", "/api/v1/execute", &bomb).refused(t, 415, "unsupported_media_type")
-		if grown := s.peakMemory(t) - before; grown > 64*mib {
+		s.callWithHeader(t, header, "POST", "/api/v1/execute", &bomb).refused(t, 415, "unsupported_media_type")
+		if grown := s.peakMemoryBytes(t) - before; grown > 64*mib {
 			t.Errorf("the server's memory grew by %d MiB", grown/mib)
 		}
 	}},
@@ -48,12 +48,12 @@ var apiAttacks = []attack{
 			s.call(t, a, "POST", "/api/v1/execute", body).refused(t, 400, "invalid_request")
 		}
 	}},
-	busy(attack{"095_many_logins_at_once_take_bounded_memory", func(t *testing.T, s *server, a *account) {
-		before := s.peakMemory(t)
+	exclusive(attack{"095_many_logins_at_once_take_bounded_memory", func(t *testing.T, s *server, a *account) {
+		before := s.peakMemoryBytes(t)
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				res, err := s.try(t.Context(), nil, "POST", "/api/login", object{"email": a.email, "password": password})
+				res, err := s.tryCall(t.Context(), nil, "POST", "/api/login", object{"email": a.email, "password": password})
 				if err != nil {
 					t.Error(err)
 				} else if res.status != 200 {
@@ -63,7 +63,7 @@ var apiAttacks = []attack{
 			})
 		}
 		wg.Wait()
-		if grown := s.peakMemory(t) - before; grown > 200*mib {
+		if grown := s.peakMemoryBytes(t) - before; grown > 200*mib {
 			t.Errorf("the server's memory grew by %d MiB", grown/mib)
 		}
 	}}),
@@ -79,17 +79,17 @@ var apiAttacks = []attack{
 		if list := s.call(t, b, "GET", "/api/v1/keys", nil).want(t, 200, nil); bytes.Contains(list.body, []byte(key.ID)) {
 			t.Errorf("%s", list.body)
 		}
-		s.callWith(t, http.Header{"X-Api-Key": {key.Key}}, "POST", "/api/verify", nil).want(t, 200, nil)
+		s.callWithHeader(t, http.Header{"X-Api-Key": {key.Key}}, "POST", "/api/verify", nil).want(t, 200, nil)
 		s.call(t, a, "DELETE", "/api/v1/keys/"+key.ID, nil).want(t, 204, nil)
-		s.callWith(t, http.Header{"X-Api-Key": {key.Key}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
+		s.callWithHeader(t, http.Header{"X-Api-Key": {key.Key}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
 	}},
 	{"097_credentials_and_programs_are_never_shown", func(t *testing.T, s *server, a *account) {
 		var seen strings.Builder
 		note := func(res *answer) { seen.Write(res.body) }
 		canary := "canary-of-the-code"
 		note(s.call(t, nil, "GET", "/api/v1/keys?api_key="+a.APIKey+"&token="+a.Token, nil))
-		note(s.callWith(t, http.Header{"X-Api-Key": {a.APIKey + "x"}}, "GET", "/api/v1/keys", nil))
-		note(s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token + "x"}}, "GET", "/api/v1/keys", nil))
+		note(s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey + "x"}}, "GET", "/api/v1/keys", nil))
+		note(s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token + "x"}}, "GET", "/api/v1/keys", nil))
 		note(s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password + canary}))
 		note(s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password, canary: 1}))
 		note(s.call(t, nil, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken + canary}))
@@ -107,8 +107,8 @@ var apiAttacks = []attack{
 			}
 		}
 		// Nor values that callers put into the wrong place.
-		s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
-		entries, _ := auditCommand(t, s.data, "export")
+		s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
+		entries, _ := runAudit(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
 			t.Errorf("the attempt is not in the audit log: %s", entries)
 		}
@@ -147,13 +147,13 @@ var apiAttacks = []attack{
 			"nothing":           "",
 			"too long":          a.Token + strings.Repeat("A", 5000),
 		} {
-			res := s.callWith(t, http.Header{"Authorization": {"Bearer " + token}}, "GET", "/api/v1/keys", nil)
+			res := s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + token}}, "GET", "/api/v1/keys", nil)
 			if res.status != 401 {
 				t.Errorf("%s: %d %s", name, res.status, res.body)
 			}
 		}
 		// A megabyte of dots does not fit into a header.
-		if res, err := s.try(t.Context(), http.Header{"Authorization": {"Bearer " + strings.Repeat(".", mib)}}, "GET", "/api/v1/keys", nil); err == nil && (res.status < 400 || res.status > 499) {
+		if res, err := s.tryCall(t.Context(), http.Header{"Authorization": {"Bearer " + strings.Repeat(".", mib)}}, "GET", "/api/v1/keys", nil); err == nil && (res.status < 400 || res.status > 499) {
 			t.Errorf("a megabyte of dots: %d", res.status)
 		}
 		s.call(t, nil, "POST", "/api/verify", object{"token": strings.Repeat(".", 8000)}).refused(t, 401, "unauthenticated")
@@ -161,7 +161,7 @@ var apiAttacks = []attack{
 	{"099_a_refresh_token_that_is_used_twice_ends_its_family", func(t *testing.T, s *server, _ *account) {
 		a := s.register(t)
 		refresh := func(token, agent string) *answer {
-			return s.callWith(t, http.Header{"User-Agent": {agent}}, "POST", "/api/refresh", object{"refreshToken": token})
+			return s.callWithHeader(t, http.Header{"User-Agent": {agent}}, "POST", "/api/refresh", object{"refreshToken": token})
 		}
 		var first, retried authResponse
 		refresh(a.RefreshToken, "mine").want(t, 200, &first)
@@ -182,8 +182,8 @@ var apiAttacks = []attack{
 	{"100_nobody_forges_lines_of_a_log", func(t *testing.T, s *server, a *account) {
 		forged := `{"action":"user.login"}`
 		header := http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"\u202e\t" + strings.Repeat("long ", 1000)}, "X-Request-Id": {"a b"}}
-		s.callWith(t, header, "DELETE", "/api/v1/keys/x%0d%0a"+url.PathEscape(forged)+"%00%1b%5b2J%e2%80%ae", nil).refused(t, 404, "not_found")
-		entries, _ := auditCommand(t, s.data, "export")
+		s.callWithHeader(t, header, "DELETE", "/api/v1/keys/x%0d%0a"+url.PathEscape(forged)+"%00%1b%5b2J%e2%80%ae", nil).refused(t, 404, "not_found")
+		entries, _ := runAudit(t, s.data, "export")
 		lines := strings.Split(strings.TrimSuffix(entries, "\n"), "\n")
 		for i, line := range lines {
 			var e struct {
@@ -202,7 +202,7 @@ var apiAttacks = []attack{
 		}
 	}},
 	{"106_a_server_that_is_told_to_stop_answers_what_runs", func(t *testing.T, _ *server, _ *account) {
-		s := start(t)
+		s := startServer(t)
 		a := s.register(t)
 		var x *execution
 		var wg sync.WaitGroup
@@ -215,7 +215,7 @@ var apiAttacks = []attack{
 		}
 	}},
 	{"106_a_program_that_takes_too_long_to_end_is_canceled_with_an_answer", func(t *testing.T, _ *server, _ *account) {
-		s := start(t, "--drain-timeout=500ms")
+		s := startServer(t, "--drain-timeout=500ms")
 		a := s.register(t)
 		var x *execution
 		var wg sync.WaitGroup
@@ -229,17 +229,17 @@ var apiAttacks = []attack{
 		}
 	}},
 	{"110_a_data_directory_has_one_server", func(t *testing.T, s *server, _ *account) {
-		out, err := pythOn(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+s.data)
+		out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+s.data)
 		if err == nil || !strings.Contains(out, "another server uses the data directory") || strings.Contains(out, "goroutine") {
 			t.Errorf("%v: %s", err, out)
 		}
 	}},
 }
 
-// endless reads as an endless row of blanks.
-type endless struct{}
+// endlessBlanks reads as an endless row of blanks.
+type endlessBlanks struct{}
 
-func (endless) Read(p []byte) (int, error) {
+func (endlessBlanks) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = ' '
 	}

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// kills returns the number of kills of the server: CRASH_KILLS, or a few.
-func kills(t testing.TB) int {
+// killCount returns the number of kills of the server: CRASH_KILLS, or a few.
+func killCount(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
 	}
 	return 12
 }
 
-// TestAttack107KilledServerLosesNothingThatItAcknowledged kills the server at
+// TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at
 // random moments of writes: of secrets, of keys and, with each, of the audit log.
-func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
+func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
+	data := newDataDir(t)
 	flags := []string{"--warm=1", "--warm-node=0"}
-	s := startIn(t, data, nil, flags...)
+	s := startServerIn(t, data, nil, flags...)
 	const writers = 4
 	var accounts []*account
 	for range writers {
@@ -40,7 +40,7 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 		stored[i] = map[string]int{}
 	}
 	next := make([]int, writers)
-	for round := range kills(t) {
+	for round := range killCount(t) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for i, a := range accounts {
@@ -49,7 +49,7 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 					next[i]++
 					name, value := fmt.Sprintf("S%d", next[i]%7), fmt.Sprintf("value %d", next[i])
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
-					answer, err := s.try(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
+					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
 						// It is not known whether it is stored.
 						stored[i][name] = -next[i]
@@ -68,31 +68,31 @@ func TestAttack107KilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 		s.kill(t)
 		cancel()
 		wg.Wait()
-		s = startIn(t, data, nil, flags...)
+		s = startServerIn(t, data, nil, flags...)
 		for _, a := range accounts {
 			a.server = s
 		}
 		if round%6 == 5 {
-			allThere(t, accounts, stored, requests)
+			requireAllStored(t, accounts, stored, requests)
 		}
 	}
-	allThere(t, accounts, stored, requests)
+	requireAllStored(t, accounts, stored, requests)
 	s.stop(t)
-	if out, failed := auditCommand(t, data, "verify"); failed {
+	if out, failed := runAudit(t, data, "verify"); failed {
 		t.Error(out)
 	}
-	if out, err := pythOn(t, "keys", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, ": 0 damaged") {
+	if out, err := runBinary(t, "keys", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, ": 0 damaged") {
 		t.Errorf("%v: %s", err, out)
 	}
 	total := 0
 	for _, r := range requests {
 		total += len(r)
 	}
-	t.Logf("%d kills, %d writes acknowledged", kills(t), total)
+	t.Logf("%d kills, %d writes acknowledged", killCount(t), total)
 }
 
-// allThere checks that all acknowledged writes are stored and in the audit log.
-func allThere(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
+// requireAllStored checks that all acknowledged writes are stored and in the audit log.
+func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
 	t.Helper()
 	for i, a := range accounts {
 		x := a.execute(t, object{"code": "import os\nfor i in range(7):\n    print(os.environ.get(f'S{i}', 'value 0')[6:])", "redactSecrets": false}).ends(t, "succeeded")

@@ -10,7 +10,7 @@ import (
 var javaScriptFileAttacks = []attack{
 	{"061_input_paths_for_node_stay_inside", func(t *testing.T, s *server, a *account) {
 		for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {
-			request := inNode("1", object{"files": []object{{"path": path, "content": ""}}})
+			request := javaScriptRequest("1", object{"files": []object{{"path": path, "content": ""}}})
 			p := s.call(t, a, "POST", "/api/v1/execute", request).refused(t, 400, "invalid_request")
 			if len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Location, "body.files[0].path") {
 				t.Errorf("%q: %+v", path, p)
@@ -23,10 +23,10 @@ var javaScriptFileAttacks = []attack{
 			for _, p := range paths {
 				files = append(files, object{"path": p, "content": ""})
 			}
-			s.call(t, a, "POST", "/api/v1/execute", inNode("1", object{"files": files})).refused(t, 400, "invalid_request")
+			s.call(t, a, "POST", "/api/v1/execute", javaScriptRequest("1", object{"files": files})).refused(t, 400, "invalid_request")
 		}
 	}},
-	program("063_links_that_node_made_are_skipped", inNode(`
+	programAttack("063_links_that_node_made_are_skipped", javaScriptRequest(`
 const fs = require('fs');
 fs.symlinkSync('/etc/passwd', 'a');
 fs.symlinkSync('../../../../etc/passwd', 'b');
@@ -34,18 +34,18 @@ fs.symlinkSync('main.js', 'c');
 fs.symlinkSync('/etc', 'dir');
 fs.writeFileSync('real', 'real');`, object{"outputFiles": []string{"**", "dir/*"}}), func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
-		if len(x.Files) != 1 || string(x.file(t, "real")) != "real" {
+		if len(x.Files) != 1 || string(x.fileContent(t, "real")) != "real" {
 			t.Errorf("%+v", x.Files)
 		}
 		for _, name := range []string{"a", "b", "c", "dir"} {
-			if !strings.Contains(x.skipped(name), "link") {
-				t.Errorf("%s is skipped because %q", name, x.skipped(name))
+			if !strings.Contains(x.skipReason(name), "link") {
+				t.Errorf("%s is skipped because %q", name, x.skipReason(name))
 			}
 		}
 	}),
 	{"064_a_file_that_node_swaps_for_a_link_is_not_followed", func(t *testing.T, s *server, a *account) {
 		for range 5 {
-			x := a.execute(t, inNode(`
+			x := a.execute(t, javaScriptRequest(`
 const fs = require('fs');
 fs.mkdirSync('d');
 fs.writeFileSync('d/passwd', 'honest');
@@ -67,29 +67,29 @@ while (!fs.existsSync('swapping'));`, object{"outputFiles": []string{"out", "d/p
 			}
 		}
 	}},
-	program("065_what_node_left_that_is_no_file_is_skipped", inNode(`
+	programAttack("065_what_node_left_that_is_no_file_is_skipped", javaScriptRequest(`
 require('child_process').execFileSync('python3', ['-c', 'import os; os.mkfifo("fifo")']);
 require('fs').mkdirSync('directory');
 require('net').createServer().listen('socket', () => process.exit());`, object{"outputFiles": []string{"*"}}), func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
 		for _, name := range []string{"fifo", "socket"} {
-			if !strings.Contains(x.skipped(name), "not a regular file") {
-				t.Errorf("%s is skipped because %q", name, x.skipped(name))
+			if !strings.Contains(x.skipReason(name), "not a regular file") {
+				t.Errorf("%s is skipped because %q", name, x.skipReason(name))
 			}
 		}
 		if len(x.Files) != 0 {
 			t.Errorf("%+v", x.Files)
 		}
 	}),
-	program("066_system_files_cannot_be_linked_by_node", inNode(`
+	programAttack("066_system_files_cannot_be_linked_by_node", javaScriptRequest(`
 for (const f of ['/etc/passwd', process.execPath, '/usr/bin/env'])
-	try { require('fs').linkSync(f, 'x'); console.log('linked'); } catch { console.log('refused'); }`, nil), prints("refused\nrefused\nrefused\n")),
-	program("067_names_by_node_that_could_deceive_are_reported_without_harm", inNode(`
+	try { require('fs').linkSync(f, 'x'); console.log('linked'); } catch { console.log('refused'); }`, nil), checkStdout("refused\nrefused\nrefused\n")),
+	programAttack("067_names_by_node_that_could_deceive_are_reported_without_harm", javaScriptRequest(`
 const names = [Buffer.from('bad\xff', 'latin1'), 'new\nline', 'evil\u202egpj.exe', 'tab\t', 'esc\x1b[31m', 'n'.repeat(255), 'ok', 'back\\slash', 'caf\u00e9'];
 for (const name of names) require('fs').writeFileSync(name, 'x');`, object{"outputFiles": []string{"**"}}), func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
 		for _, name := range []string{strings.Repeat("n", 255), "ok", "back\\slash", "café"} {
-			if string(x.file(t, name)) != "x" {
+			if string(x.fileContent(t, name)) != "x" {
 				t.Errorf("%q is not returned", name)
 			}
 		}
@@ -102,7 +102,7 @@ for (const name of names) require('fs').writeFileSync(name, 'x');`, object{"outp
 			}
 		}
 	}),
-	program("068_each_link_that_node_made_to_one_file_counts", inNode(`
+	programAttack("068_each_link_that_node_made_to_one_file_counts", javaScriptRequest(`
 const fs = require('fs');
 fs.writeFileSync('f0', Buffer.alloc(1 << 20));
 for (let i = 1; i < 50; i++) fs.linkSync('f0', 'f' + i);

@@ -25,18 +25,18 @@ var fileAttacks = []attack{
 			s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "files": files}).refused(t, 400, "invalid_request")
 		}
 	}},
-	program("063_links_are_skipped", object{
+	programAttack("063_links_are_skipped", object{
 		"code": "import os\nos.symlink('/etc/passwd', 'a')\nos.symlink('../../../../etc/passwd', 'b')\nos.symlink('main.py', 'c')\n" +
 			"os.symlink('/etc', 'dir')\nopen('real', 'w').write('real')",
 		"outputFiles": []string{"**", "dir/*"},
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
-		if len(x.Files) != 1 || string(x.file(t, "real")) != "real" {
+		if len(x.Files) != 1 || string(x.fileContent(t, "real")) != "real" {
 			t.Errorf("%+v", x.Files)
 		}
 		for _, name := range []string{"a", "b", "c", "dir"} {
-			if !strings.Contains(x.skipped(name), "link") {
-				t.Errorf("%s is skipped because %q", name, x.skipped(name))
+			if !strings.Contains(x.skipReason(name), "link") {
+				t.Errorf("%s is skipped because %q", name, x.skipReason(name))
 			}
 		}
 	}),
@@ -60,24 +60,24 @@ time.sleep(0.05)
 			}
 		}
 	}},
-	program("065_what_is_no_file_is_skipped", object{
+	programAttack("065_what_is_no_file_is_skipped", object{
 		"code":        "import os, socket\nos.mkfifo('fifo')\ns = socket.socket(socket.AF_UNIX)\ns.bind('socket')\nos.mkdir('directory')",
 		"outputFiles": []string{"*"},
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
 		for _, name := range []string{"fifo", "socket"} {
-			if !strings.Contains(x.skipped(name), "not a regular file") {
-				t.Errorf("%s is skipped because %q", name, x.skipped(name))
+			if !strings.Contains(x.skipReason(name), "not a regular file") {
+				t.Errorf("%s is skipped because %q", name, x.skipReason(name))
 			}
 		}
 		if len(x.Files) != 0 {
 			t.Errorf("%+v", x.Files)
 		}
 	}),
-	program("066_system_files_cannot_be_linked", object{
+	programAttack("066_system_files_cannot_be_linked", object{
 		"code": "import os\nfor f in ('/etc/passwd', '/usr/local/bin/python3', '/usr/bin/env'):\n    try:\n        os.link(f, 'x')\n        print('linked')\n    except OSError as e:\n        print('refused')",
-	}, prints("refused\nrefused\nrefused\n")),
-	program("067_names_that_could_deceive_are_reported_without_harm", object{
+	}, checkStdout("refused\nrefused\nrefused\n")),
+	programAttack("067_names_that_could_deceive_are_reported_without_harm", object{
 		"code": `
 import os
 for name in (b'bad\xff', b'new\nline', 'evil\u202egpj.exe'.encode(), b'tab\t', b'esc\x1b[31m', b'n' * 255, b'ok', b'back\\slash', 'caf\u00e9'.encode()):
@@ -87,7 +87,7 @@ for name in (b'bad\xff', b'new\nline', 'evil\u202egpj.exe'.encode(), b'tab\t', b
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
 		for _, name := range []string{strings.Repeat("n", 255), "ok", "back\\slash", "café"} {
-			if string(x.file(t, name)) != "x" {
+			if string(x.fileContent(t, name)) != "x" {
 				t.Errorf("%q is not returned", name)
 			}
 		}
@@ -100,7 +100,7 @@ for name in (b'bad\xff', b'new\nline', 'evil\u202egpj.exe'.encode(), b'tab\t', b
 			}
 		}
 	}),
-	program("068_each_link_to_one_file_counts", object{
+	programAttack("068_each_link_to_one_file_counts", object{
 		"code":        "import os\nopen('f0', 'wb').write(bytes(1 << 20))\nfor i in range(1, 50): os.link('f0', f'f{i}')\nopen('big', 'wb').write(bytes(32 << 20))\nfor i in range(50): os.link('big', f'b{i}')",
 		"outputFiles": []string{"*"},
 	}, func(t *testing.T, x *execution) {
@@ -116,7 +116,7 @@ for name in (b'bad\xff', b'new\nline', 'evil\u202egpj.exe'.encode(), b'tab\t', b
 }
 
 var networkAttacks = []attack{
-	program("069_nothing_can_be_reached", object{"code": `
+	programAttack("069_nothing_can_be_reached", object{"code": `
 import socket
 def tries(what, f):
     try:
@@ -134,16 +134,16 @@ tries('private', lambda: connect('10.0.0.1', 80))
 tries('ipv6', lambda: connect('2606:4700:4700::1111', 443, socket.AF_INET6))
 tries('names', lambda: socket.getaddrinfo('example.org', 443))
 tries('dns', lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('8.8.8.8', 53)))
-`}, prints("address refused\nmetadata refused\nprivate refused\nipv6 refused\nnames refused\ndns refused\n")),
+`}, checkStdout("address refused\nmetadata refused\nprivate refused\nipv6 refused\nnames refused\ndns refused\n")),
 	{"069_the_servers_own_loopback_is_another", func(t *testing.T, s *server, a *account) {
 		port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
 		a.run(t, fmt.Sprintf("import socket\ntry:\n    socket.create_connection(('127.0.0.1', %s), 3)\nexcept ConnectionRefusedError:\n    print('refused')", port)).prints(t, "refused\n")
 	}},
-	program("069_loopback_inside_works", object{"code": `
+	programAttack("069_loopback_inside_works", object{"code": `
 import socket
 s = socket.create_server(('127.0.0.1', 0))
 c = socket.create_connection(s.getsockname())
 c.send(b'hello')
 print(s.accept()[0].recv(5), socket.gethostbyname('localhost'))
-`}, prints("b'hello' 127.0.0.1\n")),
+`}, checkStdout("b'hello' 127.0.0.1\n")),
 }

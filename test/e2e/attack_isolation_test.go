@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// call is a Python prelude that makes raw system calls.
-const call = `
+// syscallPrelude is a Python prelude that makes raw system calls.
+const syscallPrelude = `
 import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*args):
@@ -34,7 +34,7 @@ var isolationAttacks = []attack{
 			t.Error(x)
 		}
 	}},
-	program("039_accounts_are_the_sandboxs_own", object{
+	programAttack("039_accounts_are_the_sandboxs_own", object{
 		"code": "import pwd, os\nprint(sorted(p.pw_name for p in pwd.getpwall()), os.getuid(), os.path.expanduser('~'))",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "succeeded"); !strings.Contains(x.Stdout, "'nobody'") || !strings.Contains(x.Stdout, "'root'") ||
@@ -42,7 +42,7 @@ var isolationAttacks = []attack{
 			t.Error(x)
 		}
 	}),
-	program("040_the_agent_shows_nothing_of_itself", object{
+	programAttack("040_the_agent_shows_nothing_of_itself", object{
 		"code": `
 import os
 for name in ('environ', 'mem', 'maps', 'fd'):
@@ -120,18 +120,18 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 			t.Error(x)
 		}
 	}},
-	program("043_the_environment_is_what_was_given", object{
+	programAttack("043_the_environment_is_what_was_given", object{
 		"code": "import os\nprint(sorted(os.environ.items()))",
 		"env":  object{"GREETING": "hello"},
-	}, prints("[('GREETING', 'hello'), ('HOME', '/home/sandbox'), ('LANG', 'C.UTF-8'), ('PATH', '/usr/local/bin:/usr/bin:/bin')]\n")),
-	program("043_children_inherit_no_more", object{
+	}, checkStdout("[('GREETING', 'hello'), ('HOME', '/home/sandbox'), ('LANG', 'C.UTF-8'), ('PATH', '/usr/local/bin:/usr/bin:/bin')]\n")),
+	programAttack("043_children_inherit_no_more", object{
 		"code": "import subprocess\nprint(subprocess.run('env | sort', shell=True, capture_output=True, text=True).stdout)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "succeeded"); strings.Contains(x.Stdout, "CANARY") || strings.Contains(x.Stdout, "PYTH") || !strings.Contains(x.Stdout, "HOME=/home/sandbox") {
 			t.Error(x)
 		}
 	}),
-	program("044_no_descriptor_is_inherited", object{
+	programAttack("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
 		// The listing's own descriptor is closed when its link is read. The interpreter
@@ -140,8 +140,8 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 			t.Error(x)
 		}
 	}),
-	program("045_the_agent_cannot_be_traced_or_read", object{
-		"code": call + `
+	programAttack("045_the_agent_cannot_be_traced_or_read", object{
+		"code": syscallPrelude + `
 class iovec(ctypes.Structure):
     _fields_ = [('base', ctypes.c_void_p), ('len', ctypes.c_size_t)]
 b = ctypes.create_string_buffer(8)
@@ -155,18 +155,18 @@ print(call(310, 1, ctypes.byref(v), 1, ctypes.byref(v), 1, 0), call(311, 1, ctyp
 		}
 	}),
 	{"046_a_user_namespace_gives_nothing_outside", func(t *testing.T, s *server, a *account) {
-		before := mounts()
-		x := a.run(t, call+`
+		before := countMounts()
+		x := a.run(t, syscallPrelude+`
 print(call(272, 0x10000000 | 0x00020000))
 print(call(165, b'none', b'/tmp', b'tmpfs', 0, 0), call(165, b'/proc', b'/tmp', b'', 4096, 0))
 print(os.path.exists('/etc/shadow'))
 `).ends(t, "succeeded")
-		if !strings.HasSuffix(x.Stdout, "False\n") || mounts() != before {
+		if !strings.HasSuffix(x.Stdout, "False\n") || countMounts() != before {
 			t.Error(x)
 		}
 		a.run(t, "import os\nprint(os.listdir('/tmp'))").prints(t, "[]\n")
 	}},
-	program("047_devices_cannot_be_made_or_opened", object{
+	programAttack("047_devices_cannot_be_made_or_opened", object{
 		"code": `
 import os, stat, errno
 for name, kind, major, minor in (('kvm', stat.S_IFCHR, 10, 232), ('fuse', stat.S_IFCHR, 10, 229), ('cuse', stat.S_IFCHR, 10, 203), ('sda', stat.S_IFBLK, 8, 0), ('mem', stat.S_IFCHR, 1, 1)):
@@ -180,14 +180,14 @@ for name, kind, major, minor in (('kvm', stat.S_IFCHR, 10, 232), ('fuse', stat.S
     if os.path.exists('/dev/' + name):
         print(name, 'exists')
 `,
-	}, prints("")),
-	program("048_a_setuid_program_gives_nothing", object{
+	}, checkStdout("")),
+	programAttack("048_a_setuid_program_gives_nothing", object{
 		"code": "import os, shutil, subprocess\nshutil.copy('/bin/sh', 'sh')\nos.chmod('sh', 0o6755)\nprint(subprocess.run(['./sh', '-c', 'id -u; id -g'], capture_output=True, text=True).stdout)\n" +
 			"print([os.path.join(r, n) for r, _, ns in os.walk('/usr') for n in ns if os.lstat(os.path.join(r, n)).st_mode & 0o6000])",
 		"timeoutMs": 60_000,
-	}, prints("1000\n1000\n\n[]\n")),
-	program("049_dangerous_system_calls_have_no_effect", object{
-		"code": call + `
+	}, checkStdout("1000\n1000\n\n[]\n")),
+	programAttack("049_dangerous_system_calls_have_no_effect", object{
+		"code": syscallPrelude + `
 b = ctypes.create_string_buffer(256)
 print('io_uring', call(425, 8, b))
 print('bpf', call(321, 0, b, 120))
@@ -205,11 +205,11 @@ print('reboot', call(169, 0xfee1dead, 672274793, 0x1234567, 0))
 			t.Error(x)
 		}
 	}),
-	program("050_files_cannot_be_opened_by_handle", object{
-		"code": call + "h = ctypes.create_string_buffer(b'\\x08\\0\\0\\0\\x01\\0\\0\\0\\x02\\0\\0\\0\\0\\0\\0\\0', 128)\nprint(call(304, -100, h, 0) in ('EPERM', 'ENOSYS', 'ENOTSUP'))",
-	}, prints("True\n")),
+	programAttack("050_files_cannot_be_opened_by_handle", object{
+		"code": syscallPrelude + "h = ctypes.create_string_buffer(b'\\x08\\0\\0\\0\\x01\\0\\0\\0\\x02\\0\\0\\0\\0\\0\\0\\0', 128)\nprint(call(304, -100, h, 0) in ('EPERM', 'ENOSYS', 'ENOTSUP'))",
+	}, checkStdout("True\n")),
 	{"051_sockets_of_the_host_cannot_be_reached", func(t *testing.T, s *server, a *account) {
-		abstract := "\x00" + secret(t, "pyth-on-e2e-")
+		abstract := "\x00" + uniqueText(t, "pyth-on-e2e-")
 		bound := filepath.Join(t.TempDir(), "socket")
 		for _, name := range []string{"@" + abstract[1:], bound} {
 			l := must(net.Listen("unix", name))(t)
@@ -232,7 +232,7 @@ for name in ('\0' + sys.argv[1], sys.argv[2]):
 		}
 		a.execute(t, object{"args": []string{fifo}, "code": "import sys\ntry: open(sys.argv[1])\nexcept FileNotFoundError: print('absent')"}).prints(t, "absent\n")
 	}},
-	program("053_raw_and_packet_sockets_are_refused", object{
+	programAttack("053_raw_and_packet_sockets_are_refused", object{
 		"code": `
 import socket
 for family, kind, protocol in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_INET6, socket.SOCK_RAW, 58), (socket.AF_PACKET, socket.SOCK_RAW, 3), (socket.AF_PACKET, socket.SOCK_DGRAM, 3)):
@@ -242,7 +242,7 @@ for family, kind, protocol in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_
     except PermissionError:
         print('EPERM')
 `,
-	}, prints("EPERM\nEPERM\nEPERM\nEPERM\n")),
+	}, checkStdout("EPERM\nEPERM\nEPERM\nEPERM\n")),
 	{"054_walks_upwards_stay_inside", func(t *testing.T, s *server, a *account) {
 		a.execute(t, object{"args": []string{s.data}, "code": `
 import os, sys
@@ -272,11 +272,11 @@ os.makedirs(os.path.expanduser('~/.local/lib/python3.14/site-packages'))
 open(os.path.expanduser('~/.local/lib/python3.14/site-packages/evil.pth'), 'w').write('import os; print("evil")')
 `
 		a.run(t, change).prints(t, "")
-		for range warm + 1 {
+		for range defaultWarm + 1 {
 			a.run(t, "import os, subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(1)'], capture_output=True, text=True).stdout, os.listdir(os.path.expanduser('~')))").prints(t, "1\n []\n")
 		}
 	}},
-	program("060_frames_and_results_cannot_be_forged", object{
+	programAttack("060_frames_and_results_cannot_be_forged", object{
 		"code": `
 import os, struct, json
 frame = lambda kind, b: struct.pack('>IB', len(b) + 1, kind) + b

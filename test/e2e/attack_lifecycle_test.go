@@ -13,14 +13,14 @@ import (
 )
 
 var lifecycleAttacks = []attack{
-	program("026_signals_that_are_ignored_do_not_delay_the_end", object{
+	programAttack("026_signals_that_are_ignored_do_not_delay_the_end", object{
 		"code":      "import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
 		"timeoutMs": 500,
-	}, ends("timed_out")),
-	program("027_killing_everybody_reaches_only_ones_own_run", object{
+	}, checkStatus("timed_out")),
+	programAttack("027_killing_everybody_reaches_only_ones_own_run", object{
 		"code": "import os, subprocess, time\np = subprocess.Popen(['sleep', '60'])\nos.kill(-1, 9)\nprint(p.wait())",
-	}, prints("-9\n")),
-	program("027_being_killed_by_a_child_is_answered", object{
+	}, checkStdout("-9\n")),
+	programAttack("027_being_killed_by_a_child_is_answered", object{
 		"code": "import subprocess, time\nsubprocess.Popen(['sh', '-c', 'kill -9 -1'])\ntime.sleep(20)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "killed"); x.Signal != "SIGKILL" {
@@ -42,17 +42,17 @@ print('parent')
 			t.Error(x)
 		}
 	}},
-	program("029_zombies_are_reaped", object{
+	programAttack("029_zombies_are_reaped", object{
 		"code": "import os\nfor _ in range(40):\n    if os.fork() == 0: os._exit(0)\nprint('done')",
-	}, prints("done\n")),
-	program("030_a_child_that_keeps_stdout_open_delays_nothing", object{
+	}, checkStdout("done\n")),
+	programAttack("030_a_child_that_keeps_stdout_open_delays_nothing", object{
 		"code": "import subprocess\nsubprocess.Popen(['sleep', '60'])\nprint('done')",
 	}, func(t *testing.T, x *execution) {
 		if x.prints(t, "done\n"); x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
 	}),
-	program("031_a_child_that_goes_on_writing_is_stopped_first", object{
+	programAttack("031_a_child_that_goes_on_writing_is_stopped_first", object{
 		"code": `
 import os, time
 if os.fork() == 0:
@@ -69,23 +69,23 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}, func(t *testing.T, x *execution) {
 		// Nothing moved while the files were read one after the other.
 		var first, second int
-		must(fmt.Sscan(string(x.file(t, "first")), &first))(t)
-		must(fmt.Sscan(string(x.file(t, "second")), &second))(t)
+		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
+		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
 		if x.ends(t, "succeeded"); second == 0 || first-second > 1 || first < second {
 			t.Errorf("first %d, second %d", first, second)
 		}
 	}),
-	program("032_a_program_that_stops_itself_times_out", object{
+	programAttack("032_a_program_that_stops_itself_times_out", object{
 		"code": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "timeoutMs": 500,
-	}, ends("timed_out")),
+	}, checkStatus("timed_out")),
 	{"033_a_client_that_goes_away_frees_its_place_at_once", func(t *testing.T, _ *server, _ *account) {
-		s := start(t, "--max-running=1", "--max-queued=0")
+		s := startServer(t, "--max-running=1", "--max-queued=0")
 		a := s.register(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan struct{})
 		go func() {
 			defer close(gone)
-			_, _ = s.try(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
+			_, _ = s.tryCall(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
 		}()
 		eventually(t, "the place is taken", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 		s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 503, "overloaded")
@@ -96,12 +96,12 @@ while not os.path.exists('second'): time.sleep(0.01)
 		})
 	}},
 	{"034_a_server_that_is_killed_leaves_nothing_to_the_next", func(t *testing.T, _ *server, _ *account) {
-		killAndRestart(t, dataDir(t), nil)
+		killAndRestart(t, newDataDir(t), nil)
 	}},
-	busy(attack{"036_exit_codes_are_exact", func(t *testing.T, s *server, a *account) {
+	exclusive(attack{"036_exit_codes_are_exact", func(t *testing.T, s *server, a *account) {
 		edges := []int{0, 1, 2, 3, 63, 64, 125, 126, 127, 128, 129, 130, 137, 143, 192, 254, 255}
-		each(256, func(code int) {
-			if a.bootsEach() && !slices.Contains(edges, code) {
+		forEachInParallel(256, func(code int) {
+			if a.bootsSandboxPerRun() && !slices.Contains(edges, code) {
 				return
 			}
 			x := a.run(t, fmt.Sprintf("import os\nos._exit(%d)", code))
@@ -114,8 +114,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 			}
 		})
 	}}),
-	busy(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
-		each(65, func(n int) {
+	exclusive(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
+		forEachInParallel(65, func(n int) {
 			if n == 0 || n == 32 || n == 33 {
 				return // No signal; or the C library reserves it.
 			}
@@ -135,20 +135,20 @@ while not os.path.exists('second'): time.sleep(0.01)
 			}
 		})
 	}}),
-	program("037_the_clock_cannot_be_set", object{
+	programAttack("037_the_clock_cannot_be_set", object{
 		"code": "import time\ntry:\n    time.clock_settime(time.CLOCK_REALTIME, 0)\nexcept PermissionError:\n    print('EPERM')",
-	}, prints("EPERM\n")),
-	program("038_the_agent_cannot_be_killed_or_stopped_from_inside", object{
+	}, checkStdout("EPERM\n")),
+	programAttack("038_the_agent_cannot_be_killed_or_stopped_from_inside", object{
 		"code": "import os\nfor s in (9, 19, 15):\n    try:\n        os.kill(1, s)\n    except PermissionError:\n        print('EPERM')",
-	}, prints("EPERM\nEPERM\nEPERM\n")),
+	}, checkStdout("EPERM\nEPERM\nEPERM\n")),
 	{"038_a_sandbox_that_is_killed_from_outside_is_noticed", func(t *testing.T, _ *server, _ *account) {
-		s := start(t, "--warm=0")
+		s := startServer(t, "--warm=0")
 		a := s.register(t)
 		var x *execution
 		var wg sync.WaitGroup
 		wg.Go(func() { x = a.run(t, "import time\ntime.sleep(60)") })
 		eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
-		for _, pid := range s.sandboxes() {
+		for _, pid := range s.sandboxPIDs() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		wg.Wait()
@@ -158,8 +158,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}},
 }
 
-// each calls f for each number below n, some in parallel.
-func each(n int, f func(int)) {
+// forEachInParallel calls f for each number below n, some in parallel.
+func forEachInParallel(n int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range 4 {
@@ -180,12 +180,12 @@ func each(n int, f func(int)) {
 // checks that the next server finds nothing left of it.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
-	s := startIn(t, data, attr, defaultStock...)
+	s := startServerIn(t, data, attr, defaultStock...)
 	a := s.register(t)
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute",
+			_, _ = s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute",
 				object{"code": "import os, time\nos.fork()\ntime.sleep(60)"})
 		})
 	}
@@ -193,8 +193,8 @@ func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	left := s.cgroups()
 	s.kill(t)
 	wg.Wait()
-	next := startIn(t, data, attr, defaultStock...)
-	next.fills(t)
+	next := startServerIn(t, data, attr, defaultStock...)
+	next.waitUntilPoolFull(t)
 	for _, pid := range processesMentioning(data) {
 		var st syscall.Stat_t
 		if syscall.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && time.Unix(st.Ctim.Sec, 0).Before(next.started.Add(-time.Second)) {

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// special makes an entry of a wheel with the mode.
-func special(name string, mode fs.FileMode) *zip.FileHeader {
+// entryWithMode makes an entry of a wheel with the mode.
+func entryWithMode(name string, mode fs.FileMode) *zip.FileHeader {
 	h := &zip.FileHeader{Name: name}
 	h.SetMode(mode)
 	return h
@@ -24,15 +24,15 @@ func special(name string, mode fs.FileMode) *zip.FileHeader {
 // TestAttackPackages runs the attacks on packages by number.
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
-	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
+	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	// refused checks a change that must fail without effect.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()
 		p := s.call(t, a, "PUT", packagesPath, object{"packages": packages}).refused(t, status, code)
-		a.packages(t).want(t, "base-lib 1.0")
+		a.listPackages(t).want(t, "base-lib 1.0")
 		return p
 	}
 	invalid := func(t *testing.T, requirements ...string) {
@@ -49,7 +49,7 @@ func TestAttackPackages(t *testing.T) {
 				t.Errorf("the index got requests for %v", x.Asked)
 			}
 		})
-		a.packages(t).want(t, "base-lib 1.0")
+		a.listPackages(t).want(t, "base-lib 1.0")
 	}
 
 	t.Run("81 options, files and URLs in place of a name", func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestAttackPackages(t *testing.T) {
 		invalid(t, "a==1;os", "a; python_version > '3'", "a\n--index-url=http://evil.example/", "a b", " a", "a ", "a\x00", "a\r\nb", "a\tb", "a==1 --pre", "a$(id)", "a`id`", "a&&b", "a|b", "a>b")
 	})
 	t.Run("83 a source distribution that would run code", func(t *testing.T) {
-		x.put("evil-sdist-1.0.tar.gz", []byte("not looked at"))
+		x.putFile("evil-sdist-1.0.tar.gz", []byte("not looked at"))
 		x.Set(func() { x.Asked = nil })
 		refused(t, 409, "unsatisfiable", "evil-sdist")
 		x.Set(func() {
@@ -85,20 +85,20 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("85 a wheel with ways out of its directory", func(t *testing.T) {
 		for i, raw := range [][]*zip.FileHeader{
-			{special("../evil.py", 0o644)},
-			{special("a/../../evil.py", 0o644)},
-			{special("/etc/evil", 0o644)},
-			{special("a//b", 0o644)},
-			{special("./a", 0o644)},
-			{special(`..\evil.py`, 0o644)},
-			{special("a\x01b", 0o644)},
-			{special(strings.Repeat("a/", 100)+"b", 0o644)},
-			{special("evil", fs.ModeSymlink|0o777)},
-			{special("evil", fs.ModeDevice|0o666)},
-			{special("evil", fs.ModeNamedPipe|0o666)},
-			{special("twice", 0o644), special("twice", 0o644)},
-			{special("file", 0o644), special("file/below", 0o644)},
-			{special("other-1.dist-info/METADATA", 0o644)},
+			{entryWithMode("../evil.py", 0o644)},
+			{entryWithMode("a/../../evil.py", 0o644)},
+			{entryWithMode("/etc/evil", 0o644)},
+			{entryWithMode("a//b", 0o644)},
+			{entryWithMode("./a", 0o644)},
+			{entryWithMode(`..\evil.py`, 0o644)},
+			{entryWithMode("a\x01b", 0o644)},
+			{entryWithMode(strings.Repeat("a/", 100)+"b", 0o644)},
+			{entryWithMode("evil", fs.ModeSymlink|0o777)},
+			{entryWithMode("evil", fs.ModeDevice|0o666)},
+			{entryWithMode("evil", fs.ModeNamedPipe|0o666)},
+			{entryWithMode("twice", 0o644), entryWithMode("twice", 0o644)},
+			{entryWithMode("file", 0o644), entryWithMode("file/below", 0o644)},
+			{entryWithMode("other-1.dist-info/METADATA", 0o644)},
 		} {
 			name := fmt.Sprint("hostile", i)
 			x.add(t, wheel{Name: name, Version: "1", Raw: raw})
@@ -136,13 +136,13 @@ func TestAttackPackages(t *testing.T) {
 			"sitecustomize.py": "raise SystemExit('ran')\n",
 			"json.py":          "raise SystemExit('ran')\n",
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
-		b.set(t, "evil-pth").want(t, "evil-pth 1")
+		b.setPackages(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
 		// The program's actions are within the limits of the run, and harm nobody else.
-		b.set(t, "evil-hang").want(t, "evil-hang 1")
+		b.setPackages(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
-		b.set(t, "base-lib").want(t, "base-lib 2.0")
+		b.setPackages(t, "base-lib").want(t, "base-lib 2.0")
 		b.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
 		for _, code := range []string{
 			"open('/opt/pyth-on/python-packages/base_lib/__init__.py', 'a')", "open('/opt/pyth-on/python-packages/evil.py', 'w')",
@@ -169,11 +169,11 @@ func TestAttackPackages(t *testing.T) {
 		// The same name with another content, which another user has installed before.
 		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
-		b.set(t, "twin").want(t, "twin 1")
+		b.setPackages(t, "twin").want(t, "twin 1")
 		one.Files["twin.py"] = "VALUE = 'second'\n"
 		x.add(t, one)
 		c := s.register(t)
-		c.set(t, "twin").want(t, "twin 1")
+		c.setPackages(t, "twin").want(t, "twin 1")
 		b.run(t, "import twin\nprint(twin.VALUE)").prints(t, "first\n")
 		c.run(t, "import twin\nprint(twin.VALUE)").prints(t, "second\n")
 		// Damaged files on disk are downloaded again.
@@ -190,7 +190,7 @@ func TestAttackPackages(t *testing.T) {
 			}
 		}
 		d := s.register(t)
-		d.set(t, "twin", "space-one").want(t, "space-one 1, twin 1")
+		d.setPackages(t, "twin", "space-one").want(t, "space-one 1, twin 1")
 		d.run(t, "import twin\nprint(twin.VALUE)").prints(t, "second\n")
 	})
 	t.Run("91 a change while programs run", func(t *testing.T) {
@@ -202,8 +202,8 @@ func TestAttackPackages(t *testing.T) {
 			}
 		}
 		x.add(t, append(pair("1"), pair("2")...)...)
-		b.set(t, "left==1", "right==1")
-		in := b.open(t, object{"language": "python"})
+		b.setPackages(t, "left==1", "right==1")
+		in := b.openSession(t, object{"language": "python"})
 		var all sync.WaitGroup
 		done := make(chan struct{})
 		for range 2 {
@@ -223,12 +223,12 @@ func TestAttackPackages(t *testing.T) {
 			})
 		}
 		for _, v := range []string{"2", "1", "2"} {
-			b.set(t, "left=="+v, "right=="+v)
+			b.setPackages(t, "left=="+v, "right=="+v)
 		}
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
 		// A session keeps the packages with which it was opened.
-		in.in(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
+		in.runCode(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

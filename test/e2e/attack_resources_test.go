@@ -11,7 +11,7 @@ import (
 const mib = 1 << 20
 
 var resourceAttacks = []attack{
-	program("001_a_program_that_forks_without_end_gets_EAGAIN", object{
+	programAttack("001_a_program_that_forks_without_end_gets_EAGAIN", object{
 		"code": `
 import os, signal
 n = 0
@@ -24,8 +24,8 @@ except BlockingIOError as e:
     print(e.errno, n)
 `,
 		"limits": object{"processes": 32},
-	}, prints("11 31\n")),
-	busy(program("001_a_fork_bomb_ends_in_time", object{
+	}, checkStdout("11 31\n")),
+	exclusive(programAttack("001_a_fork_bomb_ends_in_time", object{
 		"code": `
 import os
 while True:
@@ -35,8 +35,8 @@ while True:
         pass
 `,
 		"timeoutMs": 1500, "limits": object{"processes": 32},
-	}, ends("timed_out"))),
-	program("002_a_thread_bomb_gets_an_error", object{
+	}, checkStatus("timed_out"))),
+	programAttack("002_a_thread_bomb_gets_an_error", object{
 		"code": `
 import threading
 stop = threading.Event()
@@ -50,8 +50,8 @@ except RuntimeError:
 finally:
     stop.set()
 `,
-	}, prints("63\n")),
-	program("003_more_memory_than_the_limit_is_out_of_memory", object{
+	}, checkStdout("63\n")),
+	programAttack("003_more_memory_than_the_limit_is_out_of_memory", object{
 		"code":   "import time\nx = b'x' * ((64 << 20) + 1)\ntime.sleep(1)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
@@ -60,11 +60,11 @@ finally:
 			t.Error(x)
 		}
 	}),
-	program("003_less_memory_than_the_limit_is_granted", object{
+	programAttack("003_less_memory_than_the_limit_is_granted", object{
 		"code":   "x = b'x' * (40 << 20)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
-	}, prints("alive\n")),
-	program("004_children_share_the_limit", object{
+	}, checkStdout("alive\n")),
+	programAttack("004_children_share_the_limit", object{
 		"code": `
 import os, time
 for _ in range(3):
@@ -77,28 +77,28 @@ for _ in range(3):
 print('alive')
 `,
 		"limits": object{"memoryBytes": 80 * mib},
-	}, ends("out_of_memory")),
-	program("005_a_memfd_counts", object{
+	}, checkStatus("out_of_memory")),
+	programAttack("005_a_memfd_counts", object{
 		"code":   "import ctypes, os, time\nfd = ctypes.CDLL(None).memfd_create(b'x', 0)\nfor _ in range(200):\n    os.write(fd, bytes(b'x') * (1 << 20))\ntime.sleep(1)\nprint('alive')",
 		"limits": object{"memoryBytes": 64 * mib},
-	}, ends("out_of_memory")),
-	program("006_shared_memory_is_bounded", object{"code": fill("/dev/shm/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
-	program("007_tmp_is_bounded", object{"code": fill("/tmp/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
-	program("007_the_working_directory_is_bounded", object{"code": fill("f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
-	program("007_the_home_is_bounded", object{"code": fill("/home/sandbox/f"), "limits": object{"diskBytes": 8 * mib}}, prints("ENOSPC True\n")),
-	program("008_a_huge_allocation_of_disk_is_refused", object{
+	}, checkStatus("out_of_memory")),
+	programAttack("006_shared_memory_is_bounded", object{"code": fillDiskProgram("/dev/shm/f"), "limits": object{"diskBytes": 8 * mib}}, checkStdout("ENOSPC True\n")),
+	programAttack("007_tmp_is_bounded", object{"code": fillDiskProgram("/tmp/f"), "limits": object{"diskBytes": 8 * mib}}, checkStdout("ENOSPC True\n")),
+	programAttack("007_the_working_directory_is_bounded", object{"code": fillDiskProgram("f"), "limits": object{"diskBytes": 8 * mib}}, checkStdout("ENOSPC True\n")),
+	programAttack("007_the_home_is_bounded", object{"code": fillDiskProgram("/home/sandbox/f"), "limits": object{"diskBytes": 8 * mib}}, checkStdout("ENOSPC True\n")),
+	programAttack("008_a_huge_allocation_of_disk_is_refused", object{
 		"code": "import os, errno\ntry:\n    os.posix_fallocate(os.open('f', os.O_CREAT | os.O_RDWR), 0, 1 << 40)\nexcept OSError as e:\n    print(errno.errorcode[e.errno])",
-	}, prints("ENOSPC\n")),
-	program("009_a_sparse_file_is_skipped_unread", object{
+	}, checkStdout("ENOSPC\n")),
+	programAttack("009_a_sparse_file_is_skipped_unread", object{
 		"code":        "open('sparse', 'wb').truncate(1 << 50)\nopen('small', 'w').write('small')",
 		"outputFiles": []string{"*"},
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "succeeded")
-		if x.skipped("sparse") == "" || string(x.file(t, "small")) != "small" {
+		if x.skipReason("sparse") == "" || string(x.fileContent(t, "small")) != "small" {
 			t.Error(x)
 		}
 	}),
-	busy(program("010_a_million_files_are_refused", object{
+	exclusive(programAttack("010_a_million_files_are_refused", object{
 		"code": `
 import os, errno
 made = 0
@@ -110,11 +110,11 @@ except OSError as e:
     print(errno.errorcode[e.errno], made < 100_000)
 `,
 		"timeoutMs": 60_000,
-	}, prints("ENOSPC True\n"))),
-	program("011_descriptors_run_out", object{
+	}, checkStdout("ENOSPC True\n"))),
+	programAttack("011_descriptors_run_out", object{
 		"code": "import os, errno\ntry:\n    while True: os.open('/dev/null', 0)\nexcept OSError as e:\n    os.write(1, errno.errorcode[e.errno].encode())",
-	}, prints("EMFILE")),
-	program("012_hoarded_pipes_count", object{
+	}, checkStdout("EMFILE")),
+	programAttack("012_hoarded_pipes_count", object{
 		"code": `
 import os, fcntl, socket, time
 kept = []
@@ -142,11 +142,11 @@ except OSError:
 			t.Error(x)
 		}
 	}),
-	busy(attack{"013_ten_gigabytes_of_output_are_cut", flood("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)}),
-	busy(attack{"014_floods_of_both_streams_are_cut", flood("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)}),
-	busy(attack{"015_one_endless_line_is_cut", flood("import sys\nfor _ in range(1 << 10): sys.stdout.write('x' * (1 << 20))", true, false)}),
-	program("017_a_loop_ends_in_time", object{"code": "while True: pass", "timeoutMs": 500}, ends("timed_out")),
-	program("017_a_loop_ends_when_its_processor_time_is_used_up", object{
+	exclusive(attack{"013_ten_gigabytes_of_output_are_cut", floodAttack("import os\nwhile True: os.write(1, b'x' * 65536)", true, false)}),
+	exclusive(attack{"014_floods_of_both_streams_are_cut", floodAttack("import os\nwhile True:\n    os.write(1, b'o' * 4096)\n    os.write(2, b'e' * 4096)", true, true)}),
+	exclusive(attack{"015_one_endless_line_is_cut", floodAttack("import sys\nfor _ in range(1 << 10): sys.stdout.write('x' * (1 << 20))", true, false)}),
+	programAttack("017_a_loop_ends_in_time", object{"code": "while True: pass", "timeoutMs": 500}, checkStatus("timed_out")),
+	programAttack("017_a_loop_ends_when_its_processor_time_is_used_up", object{
 		"code": "while True: pass", "timeoutMs": 20_000, "limits": object{"cpuMs": 300},
 	}, func(t *testing.T, x *execution) {
 		x.ends(t, "timed_out")
@@ -154,9 +154,9 @@ except OSError:
 			t.Error(x)
 		}
 	}),
-	program("018_a_sleep_ends_in_time", object{"code": "import time\ntime.sleep(60)", "timeoutMs": 500}, ends("timed_out")),
-	program("018_a_read_that_blocks_ends_in_time", object{"code": "import os\nos.read(os.pipe()[0], 1)", "timeoutMs": 500}, ends("timed_out")),
-	busy(program("019_twenty_thousand_output_files_are_capped", object{
+	programAttack("018_a_sleep_ends_in_time", object{"code": "import time\ntime.sleep(60)", "timeoutMs": 500}, checkStatus("timed_out")),
+	programAttack("018_a_read_that_blocks_ends_in_time", object{"code": "import os\nos.read(os.pipe()[0], 1)", "timeoutMs": 500}, checkStatus("timed_out")),
+	exclusive(programAttack("019_twenty_thousand_output_files_are_capped", object{
 		"code":        "for i in range(20_000): open(f'f{i}', 'w').write('x')",
 		"outputFiles": []string{"**"}, "timeoutMs": 60_000,
 	}, func(t *testing.T, x *execution) {
@@ -165,7 +165,7 @@ except OSError:
 			t.Errorf("%d files, %d skipped", len(x.Files), len(x.FilesSkipped))
 		}
 	})),
-	program("020_directories_a_thousand_deep_are_told", object{
+	programAttack("020_directories_a_thousand_deep_are_told", object{
 		"code":        "import os\nfor _ in range(1000):\n    os.mkdir('d')\n    os.chdir('d')\nopen('deep', 'w').write('x')",
 		"outputFiles": []string{"**"},
 	}, func(t *testing.T, x *execution) {
@@ -174,23 +174,23 @@ except OSError:
 			t.Error(x)
 		}
 	}),
-	program("021_a_regular_expression_that_holds_the_interpreter_ends_in_time", object{
+	programAttack("021_a_regular_expression_that_holds_the_interpreter_ends_in_time", object{
 		"code": "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')", "timeoutMs": 700,
-	}, ends("timed_out")),
-	program("021_a_number_that_holds_the_interpreter_ends_in_time", object{
+	}, checkStatus("timed_out")),
+	programAttack("021_a_number_that_holds_the_interpreter_ends_in_time", object{
 		"code": "x = 3 ** (3 ** 17)\nx * x * x", "timeoutMs": 700,
-	}, ends("timed_out")),
-	program("023_a_mapping_of_100_TiB_harms_nobody", object{
+	}, checkStatus("timed_out")),
+	programAttack("023_a_mapping_of_100_TiB_harms_nobody", object{
 		"code": "import mmap\ntry:\n    mmap.mmap(-1, 100 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=0)\nexcept (OSError, ValueError):\n    pass\nprint('alive')",
-	}, prints("alive\n")),
-	program("024_a_fault_is_a_failure_by_SIGSEGV", object{
+	}, checkStdout("alive\n")),
+	programAttack("024_a_fault_is_a_failure_by_SIGSEGV", object{
 		"code": "import ctypes\nctypes.string_at(0)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
 			t.Error(x)
 		}
 	}),
-	program("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
+	programAttack("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
 		// The C library's parser calls itself for each parenthesis.
 		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
@@ -198,7 +198,7 @@ except OSError:
 			t.Error(x)
 		}
 	}),
-	program("025_no_core_is_written", object{
+	programAttack("025_no_core_is_written", object{
 		"code":        "import os, resource\ntry:\n    resource.setrlimit(resource.RLIMIT_CORE, (-1, -1))\nexcept ValueError:\n    pass\nos.abort()",
 		"outputFiles": []string{"**"},
 	}, func(t *testing.T, x *execution) {
@@ -208,8 +208,8 @@ except OSError:
 	}),
 }
 
-// fill makes a program that writes to a file until the disk is full.
-func fill(path string) string {
+// fillDiskProgram makes a program that writes to a file until the disk is full.
+func fillDiskProgram(path string) string {
 	return fmt.Sprintf(`
 import os, errno
 f = os.open(%q, os.O_CREAT | os.O_WRONLY)
@@ -222,11 +222,11 @@ except OSError as e:
 `, path)
 }
 
-// flood runs a program that writes without end. The server's memory must not grow
+// floodAttack runs a program that writes without end. The server's memory must not grow
 // with that output.
-func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
+func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
-		before := s.peakMemory(t)
+		before := s.peakMemoryBytes(t)
 		x := a.execute(t, object{"code": code, "timeoutMs": 20_000}).ends(t, "output_limit")
 		if x.StdoutTruncated && len(x.Stdout) != mib || x.StderrTruncated && len(x.Stderr) != mib || !x.StdoutTruncated && !x.StderrTruncated {
 			t.Error(x)
@@ -234,20 +234,20 @@ func flood(code string, stdout, stderr bool) func(*testing.T, *server, *account)
 		if stdout && len(x.Stdout) < mib/2 || stderr && len(x.Stderr) < mib/2 {
 			t.Errorf("%d bytes of stdout, %d of stderr", len(x.Stdout), len(x.Stderr))
 		}
-		if grown := s.peakMemory(t) - before; grown > 32*mib {
+		if grown := s.peakMemoryBytes(t) - before; grown > 32*mib {
 			t.Errorf("the server's memory grew by %d MiB", grown/mib)
 		}
 	}
 }
 
-// peakMemory returns the largest memory use of the server so far.
-func (s *server) peakMemory(t testing.TB) int {
+// peakMemoryBytes returns the largest memory use of the server so far.
+func (s *server) peakMemoryBytes(t testing.TB) int {
 	t.Helper()
-	return s.memory(t, "VmHWM:")
+	return s.memoryBytes(t, "VmHWM:")
 }
 
-// memory returns a value of the server's memory by its name in proc(5), in bytes.
-func (s *server) memory(t testing.TB, name string) int {
+// memoryBytes returns a value of the server's memory by its name in proc(5), in bytes.
+func (s *server) memoryBytes(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)
 	for line := range strings.Lines(string(b)) {

@@ -77,21 +77,21 @@ for size in (4096, 65536, 1 << 20, 16 << 20):
 print(found)
 `
 
-// sources prints values that would be equal in copies of one process.
-const sources = `import os, random, secrets, uuid
+// randomSources prints values that would be equal in copies of one process.
+const randomSources = `import os, random, secrets, uuid
 print(uuid.uuid4(), random.random(), hash('x'), os.urandom(8).hex(), secrets.token_hex(8), id(object()))`
 
 // reuseAttacks try to learn from one run about another.
 var reuseAttacks = []attack{
-	busy(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
+	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
-		if a.bootsEach() {
+		if a.bootsSandboxPerRun() {
 			runs = 20
 		}
-		each(runs, func(i int) { a.run(t, fmt.Sprintf("print(%d)", i)).prints(t, fmt.Sprintf("%d\n", i)) })
+		forEachInParallel(runs, func(i int) { a.run(t, fmt.Sprintf("print(%d)", i)).prints(t, fmt.Sprintf("%d\n", i)) })
 	}}),
 	{"038_a_sandbox_that_is_stopped_from_outside_is_noticed", func(t *testing.T, s *server, a *account) {
-		before := s.sandboxes()
+		before := s.sandboxPIDs()
 		var x *execution
 		var wg sync.WaitGroup
 		wg.Go(func() { x = a.execute(t, object{"code": "import time\ntime.sleep(60)", "timeoutMs": 1000}) })
@@ -111,17 +111,17 @@ var reuseAttacks = []attack{
 	{"056_what_one_user_leaves_another_never_finds", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
-		findNothing(t, a, b)
+		requireNoCanary(t, a, b)
 	}},
 	{"057_what_a_user_leaves_the_next_run_never_finds", func(t *testing.T, s *server, a *account) {
-		findNothing(t, a, a)
+		requireNoCanary(t, a, a)
 	}},
 	{"058_no_two_runs_share_randomness", func(t *testing.T, s *server, a *account) {
 		b := s.register(t)
 		b.isolation = a.isolation
 		seen := make(map[string]bool)
 		for i := range 12 {
-			x := []*account{a, b}[i%2].run(t, sources).ends(t, "succeeded")
+			x := []*account{a, b}[i%2].run(t, randomSources).ends(t, "succeeded")
 			for source, value := range strings.Fields(x.Stdout) {
 				if key := fmt.Sprint(source, " ", value); seen[key] {
 					t.Errorf("source %d gave %s twice", source, value)
@@ -145,34 +145,34 @@ var reuseAttacks = []attack{
 				"l = socket.create_server(('127.0.0.1', 4711))\nprint('ok')").prints(t, "ok\n")
 		}
 	}},
-	busy(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", overload}),
+	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// findNothing alternates between a user who leaves the text and one who searches
+// requireNoCanary alternates between a user who leaves the text and one who searches
 // for it, more often than there are sandboxes.
-func findNothing(t *testing.T, leaves, looks *account) {
+func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
-	for i := range 3*warm + 1 {
+	for i := range 3*defaultWarm + 1 {
 		one, two := fmt.Sprintf("canary-%d-", i), fmt.Sprintf("of-%d", time.Now().UnixNano())
 		leaves.execute(t, object{"code": leaveCanary, "args": []string{one + two}}).ends(t, "succeeded")
 		looks.execute(t, object{"code": findCanary, "args": []string{one, two}}).prints(t, "[]\n")
 	}
 }
 
-// overload sends ten times the work that the server can do. It checks both the
+// attackByOverload sends ten times the work that the server can do. It checks both the
 // served and the refused requests.
-func overload(t *testing.T, _ *server, a *account) {
-	s := start(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
+func attackByOverload(t *testing.T, _ *server, a *account) {
+	s := startServer(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
 	b := s.register(t)
 	b.isolation = a.isolation
 	b.run(t, "print(42)").prints(t, "42\n")
-	before := s.peakMemory(t)
+	before := s.peakMemoryBytes(t)
 	var answered, refused atomic.Int64
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			res, err := s.try(t.Context(), http.Header{"X-Api-Key": {b.APIKey}}, "POST", "/api/v1/execute",
-				b.request(object{"code": "import time\ntime.sleep(0.1)"}))
+			res, err := s.tryCall(t.Context(), http.Header{"X-Api-Key": {b.APIKey}}, "POST", "/api/v1/execute",
+				b.withIsolation(object{"code": "import time\ntime.sleep(0.1)"}))
 			switch {
 			case err != nil:
 				t.Error(err)
@@ -191,7 +191,7 @@ func overload(t *testing.T, _ *server, a *account) {
 	if answered.Load() < 8 || refused.Load() == 0 {
 		t.Errorf("%d were answered, %d refused", answered.Load(), refused.Load())
 	}
-	if grown := s.peakMemory(t) - before; grown > 64*mib {
+	if grown := s.peakMemoryBytes(t) - before; grown > 64*mib {
 		t.Errorf("the server's memory grew by %d MiB", grown/mib)
 	}
 	// Health does not depend on free capacity.

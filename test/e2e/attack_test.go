@@ -12,22 +12,22 @@ type attack struct {
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// processor is held by the one busy attack that may run. Parallel ones would slow
+// exclusiveAttack is held by the one busy attack that may run. Parallel ones would slow
 // each other down until their time limit.
-var processor sync.Mutex
+var exclusiveAttack sync.Mutex
 
-// busy makes an attack wait for others that use all of the processor.
-func busy(a attack) attack {
+// exclusive makes an attack wait for others that use all of the processor.
+func exclusive(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
-		processor.Lock()
-		defer processor.Unlock()
+		exclusiveAttack.Lock()
+		defer exclusiveAttack.Unlock()
 		a.try(t, s, as)
 	}}
 }
 
-// hostilePrograms are the attacks that every sandbox must withstand, however it is
+// programAttacks are the attacks that every sandbox must withstand, however it is
 // made or used.
-func hostilePrograms() [][]attack {
+func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
 		javaScriptAttacks, javaScriptFileAttacks,
@@ -39,40 +39,40 @@ func hostilePrograms() [][]attack {
 // they check it after each case.
 func TestAttack(t *testing.T) {
 	t.Parallel()
-	s := start(t, defaultStock...)
-	s.withstands(t, "", true, append(hostilePrograms(), apiAttacks)...)
+	s := startServer(t, defaultStock...)
+	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
 }
 
-// TestAttackSandboxesOfOneExecution runs each program in its own sandbox.
-func TestAttackSandboxesOfOneExecution(t *testing.T) {
+// TestAttackWithExecutionIsolation runs each program in its own sandbox.
+func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
-	start(t, defaultStock...).withstands(t, "execution", !testing.Short(), hostilePrograms()...)
+	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// TestAttackServerOfAnOrdinaryUser runs the server without root's rights. It has
+// TestAttackAsOrdinaryUser runs the server without root's rights. It has
 // no cgroups either, unless that user has delegated ones.
-func TestAttackServerOfAnOrdinaryUser(t *testing.T) {
+func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	startIn(t, data, attr, defaultStock...).withstands(t, "", !testing.Short(), hostilePrograms()...)
+	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), programAttacks()...)
 }
 
-// TestAttackSandboxesOfOneExecutionOfAnOrdinaryUser combines both.
-func TestAttackSandboxesOfOneExecutionOfAnOrdinaryUser(t *testing.T) {
+// TestAttackWithExecutionIsolationAsOrdinaryUser combines both.
+func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	startIn(t, data, attr, defaultStock...).withstands(t, "execution", !testing.Short(), hostilePrograms()...)
+	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// withstands tries the attacks on the server, with programs that request the
+// runAttacks tries the attacks on the server, with programs that request the
 // isolation, or none. After each group it checks that the server is in its earlier
 // state. With settlesEach it checks this after each attack.
-func (s *server) withstands(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
+func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
 	a.isolation = isolation
 	a.run(t, "print(42)").prints(t, "42\n")
-	s.fills(t)
+	s.waitUntilPoolFull(t)
 	before := s.footprint(t)
 	for _, group := range groups {
 		for _, attack := range group {
@@ -80,27 +80,27 @@ func (s *server) withstands(t *testing.T, isolation string, settlesEach bool, gr
 				attack.try(t, s, a)
 				a.run(t, "print(42)").prints(t, "42\n")
 				if settlesEach {
-					s.settles(t, before)
+					s.waitForFootprint(t, before)
 				}
 			})
 		}
-		s.settles(t, before)
+		s.waitForFootprint(t, before)
 	}
 }
 
-// bootsEach reports whether each program of the account takes a new sandbox, so
+// bootsSandboxPerRun reports whether each program of the account takes a new sandbox, so
 // that repeats are slow. Short tests then repeat less.
-func (a *account) bootsEach() bool { return testing.Short() && a.isolation == "execution" }
+func (a *account) bootsSandboxPerRun() bool { return testing.Short() && a.isolation == "execution" }
 
-// program makes an attack from a program and a check of its one answer.
-func program(name string, request object, check func(t *testing.T, x *execution)) attack {
+// programAttack makes an attack from a program and a check of its one answer.
+func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {
 	return attack{name, func(t *testing.T, _ *server, a *account) { check(t, a.execute(t, request)) }}
 }
 
-func ends(status string) func(*testing.T, *execution) {
+func checkStatus(status string) func(*testing.T, *execution) {
 	return func(t *testing.T, x *execution) { x.ends(t, status) }
 }
 
-func prints(stdout string) func(*testing.T, *execution) {
+func checkStdout(stdout string) func(*testing.T, *execution) {
 	return func(t *testing.T, x *execution) { x.prints(t, stdout) }
 }

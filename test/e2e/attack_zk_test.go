@@ -19,8 +19,8 @@ import (
 	_ "modernc.org/sqlite" // Reads the server's database.
 )
 
-// secret returns a text that occurs nowhere else.
-func secret(t testing.TB, name string) string {
+// uniqueText returns a text that occurs nowhere else.
+func uniqueText(t testing.TB, name string) string {
 	t.Helper()
 	b := make([]byte, 12)
 	must(rand.Read(b))(t)
@@ -80,8 +80,8 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// halves splits texts for a program that searches for them.
-func halves(texts ...string) []string {
+// splitTexts splits texts for a program that searches for them.
+func splitTexts(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
 		parts = append(parts, text[:len(text)/2], text[len(text)/2:])
@@ -92,26 +92,26 @@ func halves(texts ...string) []string {
 // zkAttacks attack encrypted programs and their passwords.
 var zkAttacks = []attack{
 	{"040_a_program_that_is_decrypted_finds_no_password", func(t *testing.T, s *server, a *account) {
-		password := secret(t, "password")
+		password := uniqueText(t, "password")
 		for _, look := range []string{findText, findInMemory} {
-			a.store(t, "self", locked{code: look + "import os\nprint(sorted(found), len(os.listdir('/proc/self/fd')))", password: password})
+			a.storeEncrypted(t, "self", encryptedProgram{code: look + "import os\nprint(sorted(found), len(os.listdir('/proc/self/fd')))", password: password})
 			plain := a.execute(t, object{"code": "import os\nprint([], len(os.listdir('/proc/self/fd')))"})
-			for _, opens := range []object{{"masterPassword": password}, a.sealed(t, password)} {
-				opens["args"] = halves(password)
-				a.unlock(t, "self", opens).prints(t, plain.Stdout)
+			for _, opens := range []object{{"masterPassword": password}, a.sealPassword(t, password)} {
+				opens["args"] = splitTexts(password)
+				a.executeEncrypted(t, "self", opens).prints(t, plain.Stdout)
 			}
 		}
 	}},
 	{"041_others_find_neither_program_nor_password", func(t *testing.T, s *server, a *account) {
-		code, password := secret(t, "code"), secret(t, "password")
-		a.store(t, "waits", locked{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
-		look := object{"code": findText + "print(sorted(found))", "args": halves(code, password)}
+		code, password := uniqueText(t, "code"), uniqueText(t, "password")
+		a.storeEncrypted(t, "waits", encryptedProgram{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
+		look := object{"code": findText + "print(sorted(found))", "args": splitTexts(code, password)}
 		b := s.register(t)
 		b.isolation = a.isolation
-		for _, opens := range []object{{"masterPassword": password}, a.sealed(t, password)} {
+		for _, opens := range []object{{"masterPassword": password}, a.sealPassword(t, password)} {
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
-			a.waitsFor(ctx, t, "waits", opens)
+			a.startEncrypted(ctx, t, "waits", opens)
 			// During the run: other programs of the user, and programs of others.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
@@ -124,9 +124,9 @@ var zkAttacks = []attack{
 		}
 	}},
 	{"043_what_decrypts_shows_nothing_in_the_environment", func(t *testing.T, s *server, a *account) {
-		a.store(t, "environment", locked{code: "import os\nprint(sorted(os.environ), __import__('sys').argv, open('/proc/self/cmdline').read())", password: "pw"})
+		a.storeEncrypted(t, "environment", encryptedProgram{code: "import os\nprint(sorted(os.environ), __import__('sys').argv, open('/proc/self/cmdline').read())", password: "pw"})
 		plain := a.execute(t, object{"code": "import os\nprint(sorted(os.environ), __import__('sys').argv, open('/proc/self/cmdline').read())"})
-		a.unlock(t, "environment", object{"masterPassword": "pw"}).prints(t, plain.Stdout)
+		a.executeEncrypted(t, "environment", object{"masterPassword": "pw"}).prints(t, plain.Stdout)
 	}},
 	{"045_the_helper_that_decrypts_is_of_no_use_to_programs", func(t *testing.T, s *server, a *account) {
 		x := a.run(t, `
@@ -141,26 +141,26 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		x.prints(t, "True b''\nTrue b''\n")
 	}},
 	{"101_encrypted_programs_that_are_swapped_in_the_database_do_not_open", func(t *testing.T, s *server, a *account) {
-		a.store(t, "one", locked{name: "one", code: "print(1)", password: "pw"})
-		a.store(t, "two", locked{name: "two", code: "print(2)", password: "pw"})
-		s.query(t, `UPDATE encrypted_code SET name = CASE name WHEN 'one' THEN 'swapped' ELSE 'one' END WHERE name IN ('one', 'two') AND user_id = ?`, a.User.ID)
+		a.storeEncrypted(t, "one", encryptedProgram{name: "one", code: "print(1)", password: "pw"})
+		a.storeEncrypted(t, "two", encryptedProgram{name: "two", code: "print(2)", password: "pw"})
+		s.execSQL(t, `UPDATE encrypted_code SET name = CASE name WHEN 'one' THEN 'swapped' ELSE 'one' END WHERE name IN ('one', 'two') AND user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
-			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
+			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
 		// It stays refused if the record claims the other name.
-		s.query(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
+		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
-			a.unlock(t, name, object{"masterPassword": "pw"}).isLocked(t)
+			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		s.query(t, `UPDATE encrypted_code SET bound_name = '' WHERE user_id = ?`, a.User.ID)
-		a.unlock(t, "one", object{"masterPassword": "pw"}).isLocked(t)
+		s.execSQL(t, `UPDATE encrypted_code SET bound_name = '' WHERE user_id = ?`, a.User.ID)
+		a.executeEncrypted(t, "one", object{"masterPassword": "pw"}).requireDecryptionError(t)
 		for _, column := range []string{"ciphertext", "nonce", "salt"} {
-			a.store(t, "flipped", locked{code: "print(3)", password: "pw"})
+			a.storeEncrypted(t, "flipped", encryptedProgram{code: "print(3)", password: "pw"})
 			var b []byte
-			s.row(t, &b, "SELECT "+column+" FROM encrypted_code WHERE name = 'flipped' AND user_id = ?", a.User.ID)
+			s.queryRow(t, &b, "SELECT "+column+" FROM encrypted_code WHERE name = 'flipped' AND user_id = ?", a.User.ID)
 			b[len(b)-1] ^= 1
-			s.query(t, "UPDATE encrypted_code SET "+column+" = ? WHERE name = 'flipped' AND user_id = ?", b, a.User.ID)
-			a.unlock(t, "flipped", object{"masterPassword": "pw"}).isLocked(t)
+			s.execSQL(t, "UPDATE encrypted_code SET "+column+" = ? WHERE name = 'flipped' AND user_id = ?", b, a.User.ID)
+			a.executeEncrypted(t, "flipped", object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
@@ -168,32 +168,32 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		// First with a sealed password: then even the server's memory does not contain
 		// it.
 		for _, how := range []string{"sealed", "master"} {
-			code, password, wrong := secret(t, "code"), secret(t, "password"), secret(t, "wrong")
+			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
 			opens := func(password string) object {
 				if how == "sealed" {
-					return a.sealed(t, password)
+					return a.sealPassword(t, password)
 				}
 				return object{"masterPassword": password}
 			}
-			a.store(t, "canary", locked{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
-			a.unlock(t, "canary", opens(wrong)).isLocked(t)
+			a.storeEncrypted(t, "canary", encryptedProgram{code: "# " + code + "\nimport time\nprint('ready', flush=True)\ntime.sleep(250)", password: password})
+			a.executeEncrypted(t, "canary", opens(wrong)).requireDecryptionError(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			request := opens(password)
 			request["timeoutMs"] = 250_000
-			a.waitsFor(ctx, t, "canary", request)
-			noProcessShows(t, texts)
+			a.startEncrypted(ctx, t, "canary", request)
+			requireNoProcessShows(t, texts)
 			if how == "sealed" {
-				noMemoryHolds(t, s.servingPid(), texts)
+				requireNoMemoryContains(t, s.servingPid(), texts)
 			}
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 			if how == "sealed" {
-				noMemoryHolds(t, s.servingPid(), texts)
+				requireNoMemoryContains(t, s.servingPid(), texts)
 			}
-			noFileHolds(t, s.data, started, texts)
+			requireNoFileContains(t, s.data, started, texts)
 			for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", must(os.Getwd())(t)} {
-				noFileHolds(t, dir, started, texts)
+				requireNoFileContains(t, dir, started, texts)
 			}
 			for _, text := range texts {
 				if strings.Contains(s.log.String(), text) {
@@ -204,10 +204,10 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// waitsFor runs a stored program and returns after its first output.
-func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, request object) {
+// startEncrypted runs a stored program and returns after its first output.
+func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
-	x := a.streamOf(ctx, t, "/api/v1/zk/execute/"+name, a.request(request))
+	x := a.openStreamAt(ctx, t, "/api/v1/zk/execute/"+name, a.withIsolation(request))
 	for {
 		switch e, ok := x.next(t); {
 		case !ok, e.name == "end", e.name == "error":
@@ -218,16 +218,16 @@ func (a *account) waitsFor(ctx context.Context, t testing.TB, name string, reque
 	}
 }
 
-// database opens the server's database while the server runs.
-func (s *server) database(t testing.TB) *sql.DB {
+// openDatabase opens the server's database while the server runs.
+func (s *server) openDatabase(t testing.TB) *sql.DB {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
 	return db
 }
 
-func (s *server) query(t testing.TB, query string, args ...any) {
+func (s *server) execSQL(t testing.TB, query string, args ...any) {
 	t.Helper()
-	db := s.database(t)
+	db := s.openDatabase(t)
 	defer func() { _ = db.Close() }()
 	result := must(db.ExecContext(t.Context(), query, args...))(t)
 	if n := must(result.RowsAffected())(t); n == 0 {
@@ -235,22 +235,22 @@ func (s *server) query(t testing.TB, query string, args ...any) {
 	}
 }
 
-func (s *server) row(t testing.TB, into any, query string, args ...any) {
+func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	t.Helper()
-	db := s.database(t)
+	db := s.openDatabase(t)
 	defer func() { _ = db.Close() }()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(into); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// holds returns the index of a text that the content contains, or -1.
-func holds(content []byte, texts []string) int {
+// indexOfContained returns the index of a text that the content contains, or -1.
+func indexOfContained(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// noProcessShows searches everything that the host shows of every process.
-func noProcessShows(t testing.TB, texts []string) {
+// requireNoProcessShows searches everything that the host shows of every process.
+func requireNoProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
 	for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ", "/proc/[0-9]*/comm"} {
@@ -260,7 +260,7 @@ func noProcessShows(t testing.TB, texts []string) {
 				continue // The process has ended.
 			}
 			looked++
-			if i := holds(content, texts); i >= 0 {
+			if i := indexOfContained(content, texts); i >= 0 {
 				t.Errorf("%s has text %d", path, i)
 			}
 		}
@@ -270,9 +270,9 @@ func noProcessShows(t testing.TB, texts []string) {
 	}
 }
 
-// noFileHolds searches all files below a directory that were written since the
+// requireNoFileContains searches all files below a directory that were written since the
 // time.
-func noFileHolds(t testing.TB, dir string, since time.Time, texts []string) {
+func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -287,15 +287,15 @@ func noFileHolds(t testing.TB, dir string, since time.Time, texts []string) {
 		if err != nil {
 			return nil
 		}
-		if i := holds(content, texts); i >= 0 {
+		if i := indexOfContained(content, texts); i >= 0 {
 			t.Errorf("%s has text %d", path, i)
 		}
 		return nil
 	})
 }
 
-// noMemoryHolds searches all writable memory of a process, like a core dump of it.
-func noMemoryHolds(t testing.TB, pid int, texts []string) {
+// requireNoMemoryContains searches all writable memory of a process, like a core dump of it.
+func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
@@ -318,7 +318,7 @@ func noMemoryHolds(t testing.TB, pid int, texts []string) {
 				continue
 			}
 			looked += n
-			if i := holds(content[:n], texts); i >= 0 {
+			if i := indexOfContained(content[:n], texts); i >= 0 {
 				t.Errorf("the memory of process %d contains text %d at %x", pid, i, at)
 			}
 		}

@@ -41,7 +41,7 @@ func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 	}
 }
 
-func TestAuditHasWhatAnAccountDoes(t *testing.T) {
+func TestAuditListsActionsOfAccount(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
@@ -51,7 +51,7 @@ func TestAuditHasWhatAnAccountDoes(t *testing.T) {
 	s.call(t, b, "DELETE", "/api/v1/keys/"+key.ID, nil).refused(t, 404, "not_found")
 	s.call(t, a, "DELETE", "/api/v1/keys/"+key.ID, nil).want(t, 204, nil)
 	header := http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"e2e"}, "X-Request-Id": {"of-the-run"}}
-	s.callWith(t, header, "POST", "/api/v1/execute", object{"code": "exit(3)"}).want(t, 200, nil)
+	s.callWithHeader(t, header, "POST", "/api/v1/execute", object{"code": "exit(3)"}).want(t, 200, nil)
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": "ses_of_another"}).refused(t, 404, "not_found")
 
 	var got []string
@@ -81,10 +81,10 @@ func TestAuditHasWhatAnAccountDoes(t *testing.T) {
 	}
 }
 
-// TestAuditProofNeedsNoTrust checks a proof with the example's program.
-func TestAuditProofNeedsNoTrust(t *testing.T) {
+// TestAuditProofIsCheckedByExample checks a proof with the example's program.
+func TestAuditProofIsCheckedByExample(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	for i := range 5 {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint(i)}).want(t, 201, nil)
@@ -93,7 +93,7 @@ func TestAuditProofNeedsNoTrust(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", checker, "../../examples/audit-proof").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	key := strings.TrimSpace(must(pythOn(t, "audit", "key", "--data-dir="+s.data))(t))
+	key := strings.TrimSpace(must(runBinary(t, "audit", "key", "--data-dir="+s.data))(t))
 	check := func(proof []byte, key string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), checker, key)
 		cmd.Stdin = bytes.NewReader(proof)
@@ -130,9 +130,9 @@ func TestAuditProofNeedsNoTrust(t *testing.T) {
 	}
 }
 
-// auditCommand runs `pyth-on audit` on a data directory. failed reports whether it
+// runAudit runs `pyth-on audit` on a data directory. failed reports whether it
 // exited with 1.
-func auditCommand(t *testing.T, data string, args ...string) (out string, failed bool) {
+func runAudit(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"audit", args[0], "--data-dir=" + data}, args[1:]...)...)
 	b, err := cmd.CombinedOutput()
@@ -142,17 +142,17 @@ func auditCommand(t *testing.T, data string, args ...string) (out string, failed
 	return string(b), err != nil
 }
 
-func TestAuditVerifyAndExportWhileTheServerRuns(t *testing.T) {
+func TestAuditVerifyAndExportWhileServing(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	kept := filepath.Join(t.TempDir(), "checkpoint")
-	if out, failed := auditCommand(t, s.data, "verify", "--save="+kept); failed || !strings.HasPrefix(out, "whole: 1 entries, 0 of them pruned, root ") {
+	if out, failed := runAudit(t, s.data, "verify", "--save="+kept); failed || !strings.HasPrefix(out, "whole: 1 entries, 0 of them pruned, root ") {
 		t.Errorf("%s", out)
 	}
 	a.run(t, "print(42)")
-	key := strings.TrimSpace(must(pythOn(t, "audit", "key", "--data-dir="+s.data))(t))
-	if out, failed := auditCommand(t, s.data, "verify", "--checkpoint="+kept, "--save="+kept, "--key="+key); failed || !strings.HasPrefix(out, "whole: 2 entries") {
+	key := strings.TrimSpace(must(runBinary(t, "audit", "key", "--data-dir="+s.data))(t))
+	if out, failed := runAudit(t, s.data, "verify", "--checkpoint="+kept, "--save="+kept, "--key="+key); failed || !strings.HasPrefix(out, "whole: 2 entries") {
 		t.Errorf("%s", out)
 	}
 	var checkpoint struct{ Checkpoint, Key string }
@@ -160,60 +160,60 @@ func TestAuditVerifyAndExportWhileTheServerRuns(t *testing.T) {
 	if saved := must(os.ReadFile(kept))(t); string(saved) != checkpoint.Checkpoint || checkpoint.Key != key {
 		t.Errorf("%s, but %+v", saved, checkpoint)
 	}
-	if out, failed := auditCommand(t, s.data, "export"); failed || strings.Count(out, "\n") != 2 || !json.Valid([]byte(strings.SplitAfter(out, "\n")[1])) {
+	if out, failed := runAudit(t, s.data, "export"); failed || strings.Count(out, "\n") != 2 || !json.Valid([]byte(strings.SplitAfter(out, "\n")[1])) {
 		t.Errorf("%s", out)
 	}
-	if out, _ := auditCommand(t, s.data, "export", "--action=code.executed", "--user="+a.User.ID, "--outcome=success", "--since=2020-01-01T00:00:00Z"); strings.Count(out, "\n") != 1 {
+	if out, _ := runAudit(t, s.data, "export", "--action=code.executed", "--user="+a.User.ID, "--outcome=success", "--since=2020-01-01T00:00:00Z"); strings.Count(out, "\n") != 1 {
 		t.Errorf("%s", out)
 	}
-	if out, _ := auditCommand(t, s.data, "export", "--until=2020-01-01T00:00:00Z"); out != "" {
+	if out, _ := runAudit(t, s.data, "export", "--until=2020-01-01T00:00:00Z"); out != "" {
 		t.Errorf("%s", out)
 	}
 	s.stop(t)
-	if out, failed := auditCommand(t, s.data, "verify", "--checkpoint="+kept); failed {
+	if out, failed := runAudit(t, s.data, "verify", "--checkpoint="+kept); failed {
 		t.Errorf("after the server has ended: %s", out)
 	}
-	if out, failed := auditCommand(t, t.TempDir(), "verify", "--key="+key); !failed || !strings.Contains(out, "does not exist") {
+	if out, failed := runAudit(t, t.TempDir(), "verify", "--key="+key); !failed || !strings.Contains(out, "does not exist") {
 		t.Errorf("without a database: %s", out)
 	}
 	lone := t.TempDir()
 	if err := os.WriteFile(filepath.Join(lone, "pyth-on.db"), must(os.ReadFile(filepath.Join(s.data, "pyth-on.db")))(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, failed := auditCommand(t, lone, "verify"); !failed || !strings.Contains(out, "--root-key-file") {
+	if out, failed := runAudit(t, lone, "verify"); !failed || !strings.Contains(out, "--root-key-file") {
 		t.Errorf("without a key: %s", out)
 	}
 }
 
-func TestAuditRetentionKeepsTheTree(t *testing.T) {
+func TestAuditRetentionKeepsTree(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
-	s := startIn(t, data, nil)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil)
 	s.register(t)
 	s.stop(t)
 	kept := filepath.Join(t.TempDir(), "checkpoint")
-	auditCommand(t, data, "verify", "--save="+kept)
-	s = startIn(t, data, nil, "--audit-retention=1ns")
+	runAudit(t, data, "verify", "--save="+kept)
+	s = startServerIn(t, data, nil, "--audit-retention=1ns")
 	eventually(t, "the entry is dropped", func() bool { return strings.Contains(s.log.String(), "audit log pruned") })
-	if out, failed := auditCommand(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "whole: 2 entries, 1 of them pruned") {
+	if out, failed := runAudit(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "whole: 2 entries, 1 of them pruned") {
 		t.Errorf("%s", out)
 	}
-	if out, _ := auditCommand(t, data, "export"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"action":"audit.pruned"`) {
+	if out, _ := runAudit(t, data, "export"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"action":"audit.pruned"`) {
 		t.Errorf("%s", out)
 	}
 }
 
-// TestAttack104 changes the log in the database's file.
-func TestAttack104(t *testing.T) {
+// TestAttack104AuditDetectsChangedDatabase changes the log in the database's file.
+func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
-	s := startIn(t, data, nil)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
 	for i := range 4 {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("key", i)}).want(t, 201, nil)
 	}
 	kept := filepath.Join(t.TempDir(), "checkpoint")
-	if out, failed := auditCommand(t, data, "verify", "--save="+kept); failed {
+	if out, failed := runAudit(t, data, "verify", "--save="+kept); failed {
 		t.Fatal(out)
 	}
 	for i := range 2 {
@@ -222,15 +222,15 @@ func TestAttack104(t *testing.T) {
 	s.stop(t)
 	// An attacker who has the key and rewrites everything does so with another
 	// server.
-	forged := dataDir(t)
+	forged := newDataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := startIn(t, forged, nil, "--new-database")
+	f := startServerIn(t, forged, nil, "--new-database")
 	f.stop(t)
-	damage(t, forged, `ATTACH '`+filepath.Join(data, "pyth-on.db")+`' AS real; DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM server_keys;`+
+	changeStoppedDatabase(t, forged, `ATTACH '`+filepath.Join(data, "pyth-on.db")+`' AS real; DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM server_keys;`+
 		`INSERT INTO server_keys SELECT * FROM real.server_keys`)
-	f = startIn(t, forged, nil)
+	f = startServerIn(t, forged, nil)
 	b := f.register(t)
 	for i := range 6 {
 		f.call(t, b, "POST", "/api/v1/keys", object{"name": fmt.Sprint("key", i)}).want(t, 201, nil)
@@ -247,7 +247,7 @@ func TestAttack104(t *testing.T) {
 		{"rewrite_all_with_the_key", rewrite + `DELETE FROM audit_checkpoint; INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`, "", "the first 5 entries differ from the entries that the kept checkpoint covers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			copied := dataDir(t)
+			copied := newDataDir(t)
 			for _, name := range []string{"pyth-on.db", "root.key"} {
 				if err := os.WriteFile(filepath.Join(copied, name), must(os.ReadFile(filepath.Join(data, name)))(t), 0o600); err != nil {
 					t.Fatal(err)
@@ -261,11 +261,11 @@ func TestAttack104(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if out, failed := auditCommand(t, copied, "verify"); failed != (c.says != "") || !strings.Contains(out, c.says) {
+			if out, failed := runAudit(t, copied, "verify"); failed != (c.says != "") || !strings.Contains(out, c.says) {
 				t.Errorf("without a checkpoint: %s", out)
 			}
 			saved := filepath.Join(t.TempDir(), "saved")
-			if out, failed := auditCommand(t, copied, "verify", "--checkpoint="+kept, "--save="+saved); !failed || !strings.Contains(out, c.keptSays) {
+			if out, failed := runAudit(t, copied, "verify", "--checkpoint="+kept, "--save="+saved); !failed || !strings.Contains(out, c.keptSays) {
 				t.Errorf("with one: %s", out)
 			}
 			if _, err := os.Stat(saved); err == nil {
@@ -282,7 +282,7 @@ func TestAttack104(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out := serveFails(t, data); !strings.Contains(out, "pyth-on audit verify") {
+		if out := requireServeFails(t, data); !strings.Contains(out, "pyth-on audit verify") {
 			t.Errorf("%s", out)
 		}
 	})

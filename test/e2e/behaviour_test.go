@@ -25,21 +25,21 @@ type behaviour struct {
 	Signal         string
 }
 
-// TestExecuteBehaviour runs each program of testdata/behaviour in the sandbox and with
+// TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the sandbox and with
 // the same interpreter outside, side by side. An archive holds main.py and other
 // files of the working directory. The entries stdin, args (one a line) and env
 // (NAME=VALUE, one a line) are no files: they set the input, the arguments and the
 // environment.
-func TestExecuteBehaviour(t *testing.T) {
+func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
 	if len(archives) < 150 {
 		t.Fatalf("%d programs", len(archives))
 	}
-	sideBySide(t, archives, pythonOutside(t))
+	compareWithHost(t, archives, pythonOnHost(t))
 }
 
-func pythonOutside(t *testing.T) language {
+func pythonOnHost(t *testing.T) language {
 	outside := must(python.NewEmbeddedPythonWithTmpDir(t.TempDir(), false))(t)
 	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
 }
@@ -47,23 +47,23 @@ func pythonOutside(t *testing.T) language {
 // language describes a language of programs, and its interpreter outside.
 type language struct{ name, file, argv0, bin string }
 
-func sideBySide(t *testing.T, archives []string, l language) {
-	s := start(t)
+func compareWithHost(t *testing.T, archives []string, l language) {
+	s := startServer(t)
 	a := s.register(t)
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			p := parseProgram(t, name, l)
 			inside := make(chan behaviour, 1)
-			go func() { inside <- p.inside(t, a, false) }()
-			want := p.outside(t)
+			go func() { inside <- p.runInSandbox(t, a, false) }()
+			want := p.runOnHost(t)
 			if diff := cmp.Diff(want, <-inside); diff != "" {
 				t.Errorf("outside (-) and inside (+) differ:\n%s", diff)
 			}
 			if p.seesResults {
 				return
 			}
-			if diff := cmp.Diff(want, p.inside(t, a, true)); diff != "" {
+			if diff := cmp.Diff(want, p.runInSandbox(t, a, true)); diff != "" {
 				t.Errorf("outside (-) and inside (+) differ when results are wanted:\n%s", diff)
 			}
 		})
@@ -88,9 +88,9 @@ func parseProgram(t *testing.T, name string, l language) *programArchive {
 	for _, f := range archive.Files {
 		switch text := string(f.Data); f.Name {
 		case "args":
-			p.args = textLines(text)
+			p.args = splitLines(text)
 		case "env":
-			p.env = textLines(text)
+			p.env = splitLines(text)
 		case "sees-results":
 			p.seesResults = true
 		case "stdin":
@@ -105,7 +105,7 @@ func parseProgram(t *testing.T, name string, l language) *programArchive {
 	return p
 }
 
-func textLines(text string) []string {
+func splitLines(text string) []string {
 	if text == "" {
 		return nil
 	}
@@ -135,12 +135,12 @@ func (p *programArchive) request(results bool) object {
 	return request
 }
 
-func (p *programArchive) inside(t *testing.T, a *account, results bool) behaviour {
+func (p *programArchive) runInSandbox(t *testing.T, a *account, results bool) behaviour {
 	return behaviourOf(a.execute(t, p.request(results)))
 }
 
 func behaviourOf(x *execution) behaviour {
-	b := behaviour{Stdout: x.Stdout, Stderr: withoutProcess(x.Stderr), ExitCode: -1, Signal: x.Signal}
+	b := behaviour{Stdout: x.Stdout, Stderr: withoutPID(x.Stderr), ExitCode: -1, Signal: x.Signal}
 	if x.ExitCode != nil {
 		b.ExitCode = *x.ExitCode
 	}
@@ -149,10 +149,10 @@ func behaviourOf(x *execution) behaviour {
 
 var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
-// withoutProcess removes the process number, which Node's warnings contain.
-func withoutProcess(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
+// withoutPID removes the process number, which Node's warnings contain.
+func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
-func (p *programArchive) outside(t *testing.T) behaviour {
+func (p *programArchive) runOnHost(t *testing.T) behaviour {
 	dir := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	for name, content := range p.files {
 		path := filepath.Join(dir, name)
@@ -178,7 +178,7 @@ func (p *programArchive) outside(t *testing.T) behaviour {
 		// shown one by one.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
-	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutProcess(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}
+	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutPID(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}
 	if b.ExitCode < 0 {
 		b.Signal = signalNames[int(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())]
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestCommandLine runs the scripts of testdata/script with the real binary.
-func TestCommandLine(t *testing.T) {
+// TestCommandLineScripts runs the scripts of testdata/script with the real binary.
+func TestCommandLineScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -23,8 +23,8 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
-// pythOn runs the binary and returns its whole output.
-func pythOn(t *testing.T, args ...string) (string, error) {
+// runBinary runs the binary and returns its whole output.
+func runBinary(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
 	return string(out), err

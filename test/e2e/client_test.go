@@ -92,20 +92,20 @@ func (s *server) call(t testing.TB, as *account, method, path string, body any) 
 	if as != nil {
 		header.Set("X-Api-Key", as.APIKey)
 	}
-	return s.callWith(t, header, method, path, body)
+	return s.callWithHeader(t, header, method, path, body)
 }
 
-func (s *server) callWith(t testing.TB, header http.Header, method, path string, body any) *answer {
+func (s *server) callWithHeader(t testing.TB, header http.Header, method, path string, body any) *answer {
 	t.Helper()
-	a, err := s.try(t.Context(), header, method, path, body)
+	a, err := s.tryCall(t.Context(), header, method, path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// try sends a request like call, and returns an error instead of failing the test.
-func (s *server) try(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
+// tryCall sends a request like call, and returns an error instead of failing the test.
+func (s *server) tryCall(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -170,12 +170,12 @@ type execution struct {
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
-	a.server.call(t, a, "POST", "/api/v1/execute", a.request(request)).want(t, 200, x)
+	a.server.call(t, a, "POST", "/api/v1/execute", a.withIsolation(request)).want(t, 200, x)
 	return x
 }
 
-// request adds the account's isolation to the request.
-func (a *account) request(request object) object {
+// withIsolation adds the account's isolation to the request.
+func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request
 	}
@@ -222,8 +222,8 @@ func (x *execution) String() string {
 		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
 }
 
-// file returns the content of a returned file, or nil.
-func (x *execution) file(t testing.TB, path string) []byte {
+// fileContent returns the content of a returned file, or nil.
+func (x *execution) fileContent(t testing.TB, path string) []byte {
 	t.Helper()
 	for _, f := range x.Files {
 		if f.Path != path {
@@ -237,8 +237,8 @@ func (x *execution) file(t testing.TB, path string) []byte {
 	return nil
 }
 
-// skipped returns the reason why the file was not returned, or "".
-func (x *execution) skipped(path string) string {
+// skipReason returns the reason why the file was not returned, or "".
+func (x *execution) skipReason(path string) string {
 	for _, f := range x.FilesSkipped {
 		if f.Path == path {
 			return f.Reason

@@ -16,21 +16,21 @@ import (
 	"testing"
 )
 
-// TestGeneratedClients generates clients from the OpenAPI document with the
+// TestOpenAPIClientsWork generates clients from the OpenAPI document with the
 // default settings of each generator, compiles them, and runs the programs of
 // test/clients against the server. With -short it leaves out Hey API.
-func TestGeneratedClients(t *testing.T) {
+func TestOpenAPIClientsWork(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	document := s.call(t, nil, "GET", "/openapi.json", nil).want(t, 200, nil).body
 	clients := map[string]func(*testing.T, *server, []byte){
-		"oapi-codegen": goClient("oapi", "oapi-codegen", "-generate", "types,client", "-package", "api", "-o", "oapi/api/api.gen.go", "openapi.json"),
-		"ogen":         goClient("ogen", "ogen", "--target", "ogen/api", "--package", "api", "--clean", "openapi.json"),
-		"openapi-typescript": typeScriptClient("fetch",
+		"oapi-codegen": testGoClient("oapi", "oapi-codegen", "-generate", "types,client", "-package", "api", "-o", "oapi/api/api.gen.go", "openapi.json"),
+		"ogen":         testGoClient("ogen", "ogen", "--target", "ogen/api", "--package", "api", "--clean", "openapi.json"),
+		"openapi-typescript": testTypeScriptClient("fetch",
 			"openapi-typescript/bin/cli.js", "openapi.json", "-o", "gen/schema.ts"),
 	}
 	if !testing.Short() {
-		clients["hey-api"] = typeScriptClient("hey", "@hey-api/openapi-ts/bin/run.js", "-i", "openapi.json", "-o", "gen/hey")
+		clients["hey-api"] = testTypeScriptClient("hey", "@hey-api/openapi-ts/bin/run.js", "-i", "openapi.json", "-o", "gen/hey")
 	}
 	for name, run := range clients {
 		t.Run(name, func(t *testing.T) {
@@ -40,17 +40,17 @@ func TestGeneratedClients(t *testing.T) {
 	}
 }
 
-// TestOpenAPILint checks the document with Redocly (recommended) and Spectral
+// TestOpenAPIPassesLinters checks the document with Redocly (recommended) and Spectral
 // (spectral:oas). Neither may report anything.
-func TestOpenAPILint(t *testing.T) {
+func TestOpenAPIPassesLinters(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
-	dir := npmPackage(t, "lint", "../../tools/openapi")
+	dir := installNPMPackage(t, "lint", "../../tools/openapi")
 	document := filepath.Join(t.TempDir(), "openapi.json")
 	if err := os.WriteFile(document, s.call(t, nil, "GET", "/openapi.json", nil).want(t, 200, nil).body, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	redocly := toolIn(dir, "node", "node_modules/@redocly/cli/bin/cli.js", "lint", "--config", "redocly.yaml", "--format", "json", document)
+	redocly := commandIn(dir, "node", "node_modules/@redocly/cli/bin/cli.js", "lint", "--config", "redocly.yaml", "--format", "json", document)
 	redocly.Env = append(os.Environ(), "REDOCLY_TELEMETRY=off", "REDOCLY_SUPPRESS_UPDATE_NOTICE=true")
 	out, err := redocly.Output()
 	var report struct {
@@ -60,7 +60,7 @@ func TestOpenAPILint(t *testing.T) {
 	if jsonErr := json.Unmarshal(out, &report); err != nil || jsonErr != nil || len(report.Problems) > 0 || report.Totals.Ignored > 0 {
 		t.Errorf("redocly: %v, %v: %s", err, jsonErr, out)
 	}
-	if out, err := toolIn(dir, "node", "node_modules/@stoplight/spectral-cli/dist/index.js", "lint", "-r", "spectral.yaml", "-F", "hint", document).CombinedOutput(); err != nil {
+	if out, err := commandIn(dir, "node", "node_modules/@stoplight/spectral-cli/dist/index.js", "lint", "-r", "spectral.yaml", "-F", "hint", document).CombinedOutput(); err != nil {
 		t.Errorf("spectral: %v: %s", err, out)
 	}
 }
@@ -79,8 +79,8 @@ func clientsDir(t *testing.T, name string) string {
 	return dir
 }
 
-// toolIn returns a command that runs in a directory.
-func toolIn(dir, name string, args ...string) *exec.Cmd {
+// commandIn returns a command that runs in a directory.
+func commandIn(dir, name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir = dir
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
@@ -97,9 +97,9 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// unlessDone calls do unless an earlier call with the same content succeeded. A
+// runOnce calls do unless an earlier call with the same content succeeded. A
 // file marks the success.
-func unlessDone(t *testing.T, marker string, content [][]byte, do func()) {
+func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
 	key := hex.EncodeToString(sum[:])
@@ -144,34 +144,34 @@ func copySources(t *testing.T, from, to string) [][]byte {
 	return content
 }
 
-// goClient returns a test that generates a client with a tool of the module
+// testGoClient returns a test that generates a client with a tool of the module
 // test/clients, builds the program of that name, and runs it.
-func goClient(name string, generate ...string) func(*testing.T, *server, []byte) {
+func testGoClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		dir := clientsDir(t, name)
 		content := append(copySources(t, "../clients", dir), document, []byte(fmt.Sprint(generate)))
-		unlessDone(t, filepath.Join(dir, "done"), content, func() {
+		runOnce(t, filepath.Join(dir, "done"), content, func() {
 			if err := os.WriteFile(filepath.Join(dir, "openapi.json"), document, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.MkdirAll(filepath.Join(dir, name, "api"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			mustRun(t, toolIn(dir, "go", append([]string{"tool"}, generate...)...))
-			mustRun(t, toolIn(dir, "go", "build", "-o", "client", "./"+name))
+			mustRun(t, commandIn(dir, "go", append([]string{"tool"}, generate...)...))
+			mustRun(t, commandIn(dir, "go", "build", "-o", "client", "./"+name))
 		})
-		if out := mustRun(t, toolIn(dir, "./client", s.URL)); out != "ok\n" {
+		if out := mustRun(t, commandIn(dir, "./client", s.URL)); out != "ok\n" {
 			t.Errorf("the client printed %q", out)
 		}
 	}
 }
 
-// npm keeps one npm at a time from filling its cache.
-var npm sync.Mutex
+// npmMutex keeps one npm at a time from filling its cache.
+var npmMutex sync.Mutex
 
-// npmPackage copies a package of npm to bin/clients, installs its dependencies as
+// installNPMPackage copies a package of npm to bin/clients, installs its dependencies as
 // its lockfile says, and returns the directory.
-func npmPackage(t *testing.T, name, source string) string {
+func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
 	dir := clientsDir(t, name)
 	copySources(t, source, dir)
@@ -179,29 +179,29 @@ func npmPackage(t *testing.T, name, source string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlessDone(t, filepath.Join(dir, "installed"), [][]byte{lockfile}, func() {
-		npm.Lock()
-		defer npm.Unlock()
-		mustRun(t, toolIn(dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"))
+	runOnce(t, filepath.Join(dir, "installed"), [][]byte{lockfile}, func() {
+		npmMutex.Lock()
+		defer npmMutex.Unlock()
+		mustRun(t, commandIn(dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"))
 	})
 	return dir
 }
 
-// typeScriptClient returns a test that generates a client with a program of a
+// testTypeScriptClient returns a test that generates a client with a program of a
 // package of npm, compiles the program of that name, and runs it.
-func typeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
+func testTypeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		const source = "../clients/typescript"
-		dir := npmPackage(t, "typescript-"+name, source)
+		dir := installNPMPackage(t, "typescript-"+name, source)
 		content := append(copySources(t, source, dir), document, []byte(fmt.Sprint(generate)))
-		unlessDone(t, filepath.Join(dir, "done"), content, func() {
+		runOnce(t, filepath.Join(dir, "done"), content, func() {
 			if err := os.WriteFile(filepath.Join(dir, "openapi.json"), document, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			mustRun(t, toolIn(dir, "node", append([]string{"node_modules/" + generate[0]}, generate[1:]...)...))
-			mustRun(t, toolIn(dir, "node", "node_modules/typescript/bin/tsc", "-p", "tsconfig."+name+".json"))
+			mustRun(t, commandIn(dir, "node", append([]string{"node_modules/" + generate[0]}, generate[1:]...)...))
+			mustRun(t, commandIn(dir, "node", "node_modules/typescript/bin/tsc", "-p", "tsconfig."+name+".json"))
 		})
-		if out := mustRun(t, toolIn(dir, "node", "out/"+name+".js", s.URL)); out != "ok\n" {
+		if out := mustRun(t, commandIn(dir, "node", "out/"+name+".js", s.URL)); out != "ok\n" {
 			t.Errorf("the client printed %q", out)
 		}
 	}

@@ -18,20 +18,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibility names the environment variable for the file of differences. If it
+// compatibilityVariable names the environment variable for the file of differences. If it
 // is set, all modules run, which takes some minutes. Without it, only the modules
 // that testdata/compatibility/modules marks as quick run.
-const compatibility = "COMPATIBILITY"
+const compatibilityVariable = "COMPATIBILITY"
 
 // moduleTime limits the tests of one module.
 const moduleTime = 5 * time.Minute
 
-// TestExecuteCPythonsOwnTests runs CPython's regression tests, as Debian packages them,
+// TestExecutePassesCPythonTests runs CPython's regression tests, as Debian packages them,
 // in a sandbox and outside with the same files. Each test must have the same
 // result in both. testdata/compatibility/differences lists the exceptions and their reasons.
-func TestExecuteCPythonsOwnTests(t *testing.T) {
+func TestExecutePassesCPythonTests(t *testing.T) {
 	t.Parallel()
-	report := os.Getenv(compatibility)
+	report := os.Getenv(compatibilityVariable)
 	var modules []string
 	for line := range strings.Lines(string(must(os.ReadFile("testdata/compatibility/modules"))(t))) {
 		name, mark, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -41,8 +41,8 @@ func TestExecuteCPythonsOwnTests(t *testing.T) {
 	}
 	program := string(must(os.ReadFile("testdata/compatibility/run.py"))(t))
 	known := knownDifferences(t)
-	outside := unpackOutside(t, must(plainDebian.tar())(t))
-	s := start(t, plainDebian.flag(t), "--max-timeout=10m")
+	outside := unpackOnHost(t, must(plainDebian.tar())(t))
+	s := startServer(t, plainDebian.flag(t), "--max-timeout=10m")
 	a := s.register(t)
 
 	var mu sync.Mutex
@@ -52,8 +52,8 @@ func TestExecuteCPythonsOwnTests(t *testing.T) {
 	group.SetLimit(2)
 	for _, module := range modules {
 		group.Go(func() error {
-			want := runOutside(t, outside, program, module)
-			got := runInside(t, a, program, module)
+			want := runModuleOnHost(t, outside, program, module)
+			got := runModuleInSandbox(t, a, program, module)
 			mu.Lock()
 			defer mu.Unlock()
 			total += len(want)
@@ -79,7 +79,7 @@ func TestExecuteCPythonsOwnTests(t *testing.T) {
 			t.Errorf("%s does not differ any more", pattern)
 		}
 	}
-	if err := os.WriteFile(report, describeDifferences(modules, total, all), 0o644); err != nil {
+	if err := os.WriteFile(report, renderDifferences(modules, total, all), 0o644); err != nil {
 		t.Error(err)
 	}
 }
@@ -90,8 +90,8 @@ type outcomes map[string]string
 // difference describes a test with different outcomes inside and outside.
 type difference struct{ test, outside, inside, reason string }
 
-// kindOf removes the details of an outcome.
-func kindOf(outcome string) string {
+// outcomeKind removes the details of an outcome.
+func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
 }
@@ -102,7 +102,7 @@ func compareOutcomes(want, got outcomes) []difference {
 	maps.Copy(names, got)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		d := difference{test: name, outside: want[name], inside: got[name]}
-		if kindOf(d.outside) != kindOf(d.inside) {
+		if outcomeKind(d.outside) != outcomeKind(d.inside) {
 			all = append(all, d)
 		}
 	}
@@ -141,7 +141,7 @@ func (all differences) reason(test string) string {
 	return ""
 }
 
-func runInside(t *testing.T, a *account, program, module string) outcomes {
+func runModuleInSandbox(t *testing.T, a *account, program, module string) outcomes {
 	x := a.execute(t, object{
 		"runtime": "debian", "code": program, "args": []string{module}, "outputFiles": []string{"outcomes.json"},
 		"timeoutMs": moduleTime.Milliseconds(), "results": false,
@@ -150,7 +150,7 @@ func runInside(t *testing.T, a *account, program, module string) outcomes {
 	if x.Status != "succeeded" {
 		return outcomes{module: fmt.Sprintf("failed: the run ended as %s: %s", x.Status, x.Stderr)}
 	}
-	return decodeOutcomes(t, x.file(t, "outcomes.json"))
+	return decodeOutcomes(t, x.fileContent(t, "outcomes.json"))
 }
 
 func decodeOutcomes(t *testing.T, b []byte) outcomes {
@@ -161,9 +161,9 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 	return all
 }
 
-// unpackOutside unpacks the root file system of the image, with the files that
+// unpackOnHost unpacks the root file system of the image, with the files that
 // sandboxes add.
-func unpackOutside(t *testing.T, tar string) string {
+func unpackOnHost(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "tar", "-xf", tar, "-C", dir).CombinedOutput(); err != nil {
@@ -187,9 +187,9 @@ func unpackOutside(t *testing.T, tar string) string {
 	return dir
 }
 
-// runOutside runs the program on the host's kernel, with the same files in the
+// runModuleOnHost runs the program on the host's kernel, with the same files in the
 // same places, as an ordinary user without a network.
-func runOutside(t *testing.T, root, program, module string) outcomes {
+func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	work := must(os.MkdirTemp(t.TempDir(), ""))(t)
 	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {
 		t.Error(err)
@@ -232,8 +232,8 @@ func runOutside(t *testing.T, root, program, module string) outcomes {
 	return decodeOutcomes(t, b)
 }
 
-// describeDifferences writes docs/compatibility.md.
-func describeDifferences(modules []string, total int, all map[string][]difference) []byte {
+// renderDifferences writes docs/compatibility.md.
+func renderDifferences(modules []string, total int, all map[string][]difference) []byte {
 	var b bytes.Buffer
 	differ := 0
 	reasons := make(map[string][]difference)
@@ -259,7 +259,7 @@ modules, and `+"`make test`"+` runs a part of them.
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		fmt.Fprintf(&b, "## %s\n\n| test | outside | inside |\n|---|---|---|\n", reason)
 		for _, d := range reasons[reason] {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(d.test, "test."), shownOutcome(d.outside), shownOutcome(d.inside))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(d.test, "test."), outcomeText(d.outside), outcomeText(d.inside))
 		}
 		b.WriteString("\n")
 	}
@@ -276,7 +276,7 @@ modules, and `+"`make test`"+` runs a part of them.
 	return b.Bytes()
 }
 
-func shownOutcome(outcome string) string {
+func outcomeText(outcome string) string {
 	if outcome == "" {
 		return "not run"
 	}

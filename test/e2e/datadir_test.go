@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// serveFails starts a server that must refuse to start, and returns its message.
-func serveFails(t *testing.T, data string) string {
+// requireServeFails starts a server that must refuse to start, and returns its message.
+func requireServeFails(t *testing.T, data string) string {
 	t.Helper()
-	out, err := pythOn(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
+	out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
 	if err == nil || strings.Contains(out, "goroutine") || strings.Count(out, "\n") != 1 {
 		t.Errorf("%v: %s", err, out)
 	}
 	return out
 }
 
-func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
+func TestServeRefusesDatabaseWithoutRootKey(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
-	s := startIn(t, data, nil)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
 	s.stop(t)
 	path := filepath.Join(data, "root.key")
@@ -32,7 +32,7 @@ func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if out := serveFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore it from a backup, or choose another --data-dir") {
+	if out := requireServeFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore it from a backup, or choose another --data-dir") {
 		t.Errorf("without it: %s", out)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -50,7 +50,7 @@ func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
 		if err := errors.Join(os.WriteFile(path, c.key, c.mode), os.Chmod(path, c.mode)); err != nil {
 			t.Fatal(err)
 		}
-		if out := serveFails(t, data); !strings.Contains(out, c.says) {
+		if out := requireServeFails(t, data); !strings.Contains(out, c.says) {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
@@ -58,18 +58,18 @@ func TestServeRefusesAccountsWithoutTheirRootKey(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, key, 0o600), os.Chmod(path, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	a.server = startIn(t, data, nil)
+	a.server = startServerIn(t, data, nil)
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
+func TestServeMakesDataDirectoryPrivate(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
+	data := newDataDir(t)
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := startIn(t, data, nil)
+	s := startServerIn(t, data, nil)
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o700 {
 		t.Errorf("the mode is %v", info.Mode())
 	}
@@ -82,7 +82,7 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 			t.Errorf("the mode of %s is %v", name, info.Mode())
 		}
 	}
-	started := startIn(t, data, nil)
+	started := startServerIn(t, data, nil)
 	if strings.Contains(started.log.String(), "made private") {
 		t.Errorf("a warning about a private directory: %s", started.log)
 	}
@@ -91,16 +91,16 @@ func TestServeKeepsTheDataDirectoryForItsOwner(t *testing.T) {
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	startIn(t, data, nil)
+	startServerIn(t, data, nil)
 }
 
-func TestServeDoesNotTakeADirectoryOfOthers(t *testing.T) {
+func TestServeRefusesDirectoryOfOtherUser(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
+	data := newDataDir(t)
 	if err := errors.Join(os.WriteFile(filepath.Join(data, "thesis.tex"), nil, 0o600), os.Chmod(data, 0o775)); err != nil {
 		t.Fatal(err)
 	}
-	if out := serveFails(t, data); !strings.Contains(out, "holds thesis.tex") || !strings.Contains(out, "run `chmod 700 "+data+"`") {
+	if out := requireServeFails(t, data); !strings.Contains(out, "holds thesis.tex") || !strings.Contains(out, "run `chmod 700 "+data+"`") {
 		t.Errorf("%s", out)
 	}
 	if info := must(os.Stat(data))(t); info.Mode().Perm() != 0o775 {
@@ -108,14 +108,14 @@ func TestServeDoesNotTakeADirectoryOfOthers(t *testing.T) {
 	}
 }
 
-func TestServeRemovesImagesOfEarlierVersions(t *testing.T) {
+func TestServeRemovesOldImages(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
+	data := newDataDir(t)
 	old := filepath.Join(data, "rootfs-0123456789abcdef0123456789abcdef-01234567.erofs")
 	if err := os.WriteFile(old, []byte("an image"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	s := startIn(t, data, nil)
+	s := startServerIn(t, data, nil)
 	if left := must(filepath.Glob(filepath.Join(data, "rootfs-*.erofs")))(t); len(left) != 1 || left[0] == old {
 		t.Errorf("remaining files: %v", left)
 	}

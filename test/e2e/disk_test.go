@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// smallDisk returns a data directory on a small disk that a test can fill.
-func smallDisk(t *testing.T) string {
+// dataDirOnSmallDisk returns a data directory on a small disk that a test can fill.
+func dataDirOnSmallDisk(t *testing.T) string {
 	t.Helper()
-	data := emptyDisk(t, 512*mib)
-	for _, image := range append(slices.Clone(builtInImages), fetchedNode(t)...) {
+	data := mountDisk(t, 512*mib)
+	for _, image := range append(slices.Clone(builtInImages), downloadedNode(t)...) {
 		from := must(os.Open(image))(t)
 		to := must(os.Create(filepath.Join(data, filepath.Base(image))))(t)
 		must(io.Copy(to, from))(t)
@@ -31,8 +31,8 @@ func smallDisk(t *testing.T) string {
 // disks holds the directories on which tests mount disks.
 var disks sync.Map
 
-// emptyDisk returns a directory on a new disk with this number of bytes.
-func emptyDisk(t *testing.T, bytes int64) string {
+// mountDisk returns a directory on a new disk with this number of bytes.
+func mountDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
 	disks.Store(data, true)
@@ -61,13 +61,13 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108AFullDiskIsToldAndPasses is separate from the other attacks, because it needs its own disk.
-func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
+// TestAttack108ServerRecoversFromFullDisk is separate from the other attacks, because it needs its own disk.
+func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	t.Parallel()
-	data := smallDisk(t)
-	s := startIn(t, data, nil)
+	data := dataDirOnSmallDisk(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
-	a.secret(t, "TOKEN", "canary-value")
+	a.storeSecret(t, "TOKEN", "canary-value")
 	fill := fillDisk(t, data)
 	var refused *answer
 	for range 100 { // The log's last page may have room for some more.
@@ -89,7 +89,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 	// The use of its secret cannot be recorded, so the program does not run.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
-	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
+	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestAttack108AFullDiskIsToldAndPasses(t *testing.T) {
 	s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.execute(t, leak).prints(t, "12\n")
 	s.kill(t)
-	a.server = startIn(t, data, nil)
+	a.server = startServerIn(t, data, nil)
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.server.stop(t)
 }

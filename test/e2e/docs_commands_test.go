@@ -83,7 +83,7 @@ type commandPage struct {
 // must have none.
 func commandPages(t *testing.T) map[string]commandPage {
 	// The model answers every prompt with the same program.
-	m := model(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
+	m := startModel(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
 	return map[string]commandPage{
 		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
 		"docs/api.md": {
@@ -93,7 +93,7 @@ func commandPages(t *testing.T) map[string]commandPage {
 		"examples/zk/README.md": {folder: "../../examples/zk", want: []string{"hello\nhello\nhello\n"}},
 		"docs/audit.md":         {ownData: true, want: []string{`"entries":`, "whole: ", `"action":"user.registered"`}},
 		"docs/generate.md": {
-			flags: func(t *testing.T) []string { return asking(t, m) },
+			flags: func(t *testing.T) []string { return modelFlags(t, m) },
 			env: func(*testing.T) []string {
 				return []string{"ANTHROPIC_API_KEY=" + claudetest.Key, "ANTHROPIC_BASE_URL=" + m.URL}
 			},
@@ -154,7 +154,7 @@ func TestDocumentationCommandsRun(t *testing.T) {
 		page, listed := known[name]
 		delete(known, name)
 		if !listed {
-			if slices.ContainsFunc(blocks, func(b codeBlock) bool { return slices.Contains(programs, b.language) }) {
+			if slices.ContainsFunc(blocks, func(b codeBlock) bool { return slices.Contains(runLanguages, b.language) }) {
 				t.Errorf("%s has commands that no test runs: list it in commandPages", name)
 			}
 			continue
@@ -172,8 +172,8 @@ func TestDocumentationCommandsRun(t *testing.T) {
 // programs are the languages of blocks that are run, texts those of blocks that
 // are shown.
 var (
-	programs = []string{"sh", "python", "javascript"}
-	texts    = []string{"", "json", "ini", "nginx"}
+	runLanguages   = []string{"sh", "python", "javascript"}
+	shownLanguages = []string{"", "json", "ini", "nginx"}
 )
 
 // run runs the commands of a page in one shell, in a new directory.
@@ -194,9 +194,9 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
 			}
-		case slices.Contains(programs, block.language):
-			p.save(t, dir, block)
-		case !slices.Contains(texts, block.language):
+		case slices.Contains(runLanguages, block.language):
+			p.saveProgram(t, dir, block)
+		case !slices.Contains(shownLanguages, block.language):
 			t.Errorf("line %d: blocks are not in the language %q", block.line, block.language)
 		case strings.HasPrefix(block.text, "$ "):
 			t.Errorf("line %d: commands have no prompt and the language sh", block.line)
@@ -226,7 +226,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off", "URL=http://127.0.0.1:"+port)
 		t.Cleanup(func() { stopServerOfPage(t, dir) })
 	} else {
-		s := p.server(t, data)
+		s := p.startServer(t, data)
 		script = strings.ReplaceAll(script, "http://127.0.0.1:"+port, s.URL)
 		env = append(env, "URL="+s.URL)
 		if !p.registers {
@@ -237,7 +237,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	if p.env != nil {
 		env = append(env, p.env(t)...)
 	}
-	p.provide(t, dir)
+	p.writeTools(t, dir)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
 	// A server in the background keeps no pipe of this test open.
@@ -256,20 +256,20 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-// server returns the server that a page's commands talk to.
-func (p commandPage) server(t *testing.T, data string) *server {
+// startServer returns the server that a page's commands talk to.
+func (p commandPage) startServer(t *testing.T, data string) *server {
 	switch {
 	case p.ownData:
-		return startIn(t, data, nil)
+		return startServerIn(t, data, nil)
 	case p.flags != nil:
-		return start(t, p.flags(t)...)
+		return startServer(t, p.flags(t)...)
 	default:
 		return sharedServer(t)
 	}
 }
 
-// save writes a program to the file that its first line names.
-func (commandPage) save(t *testing.T, dir string, block codeBlock) {
+// saveProgram writes a program to the file that its first line names.
+func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
 	if name == nil {
@@ -281,9 +281,9 @@ func (commandPage) save(t *testing.T, dir string, block codeBlock) {
 	}
 }
 
-// provide puts the commands that pages use and the page's files into the
+// writeTools puts the commands that pages use and the page's files into the
 // directory.
-func (p commandPage) provide(t *testing.T, dir string) {
+func (p commandPage) writeTools(t *testing.T, dir string) {
 	t.Helper()
 	tools := strings.NewReplacer("{{binary}}", binary, "{{make}}", must(exec.LookPath("make"))(t))
 	files := map[string]string{"bin/pyth-on": pythOnOfPages, "bin/make": makeOfPages}
@@ -364,7 +364,7 @@ func stopServerOfPage(t *testing.T, dir string) {
 	pid := must(strconv.Atoi(strings.TrimSpace(string(b))))(t)
 	_ = syscall.Kill(pid, syscall.SIGTERM)
 	deadline := time.Now().Add(time.Minute)
-	for lives(pid) {
+	for isRunning(pid) {
 		if time.Now().After(deadline) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			t.Error("the server does not stop")
@@ -374,8 +374,8 @@ func stopServerOfPage(t *testing.T, dir string) {
 	}
 }
 
-// lives returns whether the process exists and is no zombie.
-func lives(pid int) bool {
+// isRunning returns whether the process exists and is no zombie.
+func isRunning(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }

@@ -22,7 +22,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 	readme, operations := readFile(t, "../../README.md"), readFile(t, "../../docs/operations.md")
 	architecture := readFile(t, "../../docs/architecture.md")
 
-	help, err := pythOn(t, "--help")
+	help, err := runBinary(t, "--help")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 		}
 	}
 
-	serve, err := pythOn(t, "serve", "--help")
+	serve, err := runBinary(t, "serve", "--help")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +105,9 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 	}
 }
 
-// TestDocumentationLinksLead follows the links of each page to files
+// TestDocumentationLinksAreValid follows the links of each page to files
 // and to sections.
-func TestDocumentationLinksLead(t *testing.T) {
+func TestDocumentationLinksAreValid(t *testing.T) {
 	t.Parallel()
 	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), "../../README.md")

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// TestExecuteFaultQAcceptIsWeighed checks that the form of an answer follows the
+// TestExecuteFollowsAcceptQuality checks that the form of an answer follows the
 // quality values of Accept (RFC 9110, section 12.5.1).
-func TestExecuteFaultQAcceptIsWeighed(t *testing.T) {
+func TestExecuteFollowsAcceptQuality(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	session := a.open(t, object{}).ID
+	session := a.openSession(t, object{}).ID
 	for accept, want := range map[string]string{
 		"application/json;q=0.9, text/event-stream;q=0.8": "application/json",
 		"text/event-stream;q=0.3, application/*":          "application/json",
@@ -29,7 +29,7 @@ func TestExecuteFaultQAcceptIsWeighed(t *testing.T) {
 			{"code": "print(6 * 7)", "sessionId": session},
 		} {
 			header := http.Header{"X-Api-Key": {a.APIKey}, "Accept": {accept}}
-			got := a.server.callWith(t, header, "POST", "/api/v1/execute", request).want(t, 200, nil)
+			got := a.server.callWithHeader(t, header, "POST", "/api/v1/execute", request).want(t, 200, nil)
 			if got.header.Get("Content-Type") != want || !strings.Contains(string(got.body), `42\n`) {
 				t.Errorf("%s, %v: got %s: %s", accept, request, got.header.Get("Content-Type"), got.body)
 			}

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// TestFault10AnAPIKeyIsTakenAsBearer checks every kind of call with a key in
+// TestAuthenticationAcceptsAPIKeyAsBearer checks every kind of call with a key in
 // Authorization, and that two headers must name one user (item 10).
-func TestFault10AnAPIKeyIsTakenAsBearer(t *testing.T) {
+func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a, b := s.register(t), s.register(t)
-	session := a.open(t, object{}).ID
+	session := a.openSession(t, object{}).ID
 	bearer := func(value string) http.Header { return http.Header{"Authorization": {value}} }
 	for _, call := range []struct {
 		method, path string
@@ -29,29 +29,29 @@ func TestFault10AnAPIKeyIsTakenAsBearer(t *testing.T) {
 		{"DELETE", "/api/v1/secrets/NONE", nil, 404},
 	} {
 		for _, header := range []http.Header{bearer("Bearer " + a.APIKey), bearer("bearer   " + a.APIKey), {"Authorization": {"Bearer " + a.APIKey}, "X-Api-Key": {a.APIKey}}} {
-			s.callWith(t, header, call.method, call.path, call.body).want(t, call.status, nil)
+			s.callWithHeader(t, header, call.method, call.path, call.body).want(t, call.status, nil)
 		}
 		for _, header := range []http.Header{
 			bearer("Bearer " + a.APIKey + "x"), bearer("Basic " + a.APIKey), {"Authorization": {"Bearer " + a.APIKey}, "X-Api-Key": {b.APIKey}},
 		} {
-			s.callWith(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
+			s.callWithHeader(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
 		}
 	}
 	// A key alone cannot renew tokens, in either header.
-	s.callWith(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
+	s.callWithHeader(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
-// TestFault11CredentialsThatHaveEndedAreToldApart checks the messages for an
+// TestAuthenticationDistinguishesExpiredCredentials checks the messages for an
 // expired token, a bad token, and a used refresh token (item 11).
-func TestFault11CredentialsThatHaveEndedAreToldApart(t *testing.T) {
+func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--token-ttl=1s")
+	s := startServer(t, "--token-ttl=1s")
 	a := s.register(t)
 	verify := func(token string) *problem {
-		return s.callWith(t, http.Header{"Authorization": {"Bearer " + token}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
+		return s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + token}}, "POST", "/api/verify", nil).refused(t, 401, "unauthenticated")
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		if s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).status == 401 {
+		if s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).status == 401 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -68,7 +68,7 @@ func TestFault11CredentialsThatHaveEndedAreToldApart(t *testing.T) {
 	}
 	s.call(t, nil, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).want(t, 200, nil)
 	other := http.Header{"User-Agent": {"somebody else"}, "Content-Type": {"application/json"}}
-	p := s.callWith(t, other, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).refused(t, 401, "invalid_credentials")
+	p := s.callWithHeader(t, other, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).refused(t, 401, "invalid_credentials")
 	if text := p.Title + p.Detail; strings.Contains(text, "mail") || strings.Contains(text, "assword") || !strings.Contains(text, "refresh token") {
 		t.Errorf("a spent refresh token: %+v", p)
 	}

@@ -16,9 +16,9 @@ type documentedResponse struct {
 	Content map[string]any
 }
 
-// TestDocsFault03ShowPackagesAndAllForms checks the page of a real server: every
+// TestDocsShowEveryOperationAndMediaType checks the page of a real server: every
 // operation of the document, with each media type of its answers (item 3).
-func TestDocsFault03ShowPackagesAndAllForms(t *testing.T) {
+func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	var document struct {
@@ -56,19 +56,19 @@ func TestDocsFault03ShowPackagesAndAllForms(t *testing.T) {
 	}
 }
 
-// TestSessionFilesFault04HaveTheMediaTypeOfTheirNames checks that the document
+// TestSessionFilesHaveDocumentedMediaType checks that the document
 // describes the answer to reading a file (item 4). The client compares each answer
 // with the document.
-func TestSessionFilesFault04HaveTheMediaTypeOfTheirNames(t *testing.T) {
+func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"python", "javascript"} {
-		s := a.open(t, object{"language": language})
+		s := a.openSession(t, object{"language": language})
 		for name, want := range map[string]string{
 			"table.tsv": "text/tab-separated-values", "notes.md": "text/markdown", "page.html": "text/html", "a.json": "application/json", "raw": "text/plain",
 		} {
 			for _, method := range []string{"PUT", "GET", "HEAD"} {
-				got := a.server.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, method, s.path("/files/"+name), "x")
+				got := a.server.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, method, s.path("/files/"+name), "x")
 				if method != "PUT" && (got.status != 200 || got.header.Get("Content-Type") != want) {
 					t.Errorf("%s %s: status %d, %q", method, name, got.status, got.header.Get("Content-Type"))
 				}

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// TestFault15HintsTellOfNetworkAndPackages checks the hint of an error, in single
+// TestExecuteHintsAtNetworkAndPackages checks the hint of an error, in single
 // runs, streams and sessions of each language (item 15).
-func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
+func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	python, node := a.open(t, object{}), a.open(t, object{"language": "javascript"})
+	python, node := a.openSession(t, object{}), a.openSession(t, object{"language": "javascript"})
 	for _, c := range []struct {
 		name, language, code, want string
 	}{
@@ -57,7 +57,7 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 			}
 		}
 		compare("alone", hint(a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, nil).body))
-		compare("streamed", hint(a.stream(t.Context(), t, request).last(t)))
+		compare("streamed", hint(a.openStream(t.Context(), t, request).readEnd(t)))
 		session := python
 		if c.language == "javascript" {
 			session = node
@@ -84,7 +84,7 @@ func TestFault15HintsTellOfNetworkAndPackages(t *testing.T) {
 		}
 	}
 	// The value of a secret is never the name of a package.
-	a.secret(t, "MODULE", "value_of_a_secret")
+	a.storeSecret(t, "MODULE", "value_of_a_secret")
 	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
 	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {
 		t.Errorf("got %s", body)

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// TestFault09LabelsAreInAnswersAndEntries checks labels in the answer, in the end
+// TestExecuteReturnsAndRecordsLabels checks labels in the answer, in the end
 // event, in audit log entries, and as a filter (item 9).
-func TestFault09LabelsAreInAnswersAndEntries(t *testing.T) {
+func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	session := a.open(t, object{})
+	session := a.openSession(t, object{})
 	want := []string{"nightly", "größe 2", `a"b\c`}
 	check := func(name string, body []byte) {
 		t.Helper()
@@ -31,10 +31,10 @@ func TestFault09LabelsAreInAnswersAndEntries(t *testing.T) {
 	} {
 		request["labels"] = want
 		check(name, a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, nil).body)
-		check(name+", streamed", a.stream(t.Context(), t, request).last(t))
+		check(name+", streamed", a.openStream(t.Context(), t, request).readEnd(t))
 		runs += 2
 	}
-	a.store(t, "report", locked{code: "print(1)", password: password})
+	a.storeEncrypted(t, "report", encryptedProgram{code: "print(1)", password: password})
 	check("encrypted", a.server.call(t, a, "POST", "/api/v1/zk/execute/report", object{"masterPassword": password, "labels": want}).want(t, 200, nil).body)
 	runs++
 	a.run(t, "print('without labels')")

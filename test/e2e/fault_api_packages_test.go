@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// TestPackagesFault02AnswerInJSON checks the media types of changes (item 2).
-func TestPackagesFault02AnswerInJSON(t *testing.T) {
+// TestPackagesAnswerInJSON checks the media types of changes (item 2).
+func TestPackagesAnswerInJSON(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag())
 	a := s.register(t)
 	for _, c := range []struct {
 		method string
@@ -33,14 +33,14 @@ func TestPackagesFault02AnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestPackagesFault12RemovalFindsTheList checks DELETE without a
+// TestPackagesDeleteFindsLanguage checks DELETE without a
 // language (item 12).
-func TestPackagesFault12RemovalFindsTheList(t *testing.T) {
+func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag())
 	a := s.register(t)
-	a.set(t, "likes-two", "space_one")
+	a.setPackages(t, "likes-two", "space_one")
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"zod", "@noble/hashes", "chalk@2"}}).want(t, 200, nil)
 	for _, name := range []string{"zod", "@noble/hashes", "@noble%2Fhashes", "Space.One", "base-lib", "color-convert", "none"} {
 		got := s.call(t, a, "DELETE", packagesPath+"/"+name, nil)
@@ -54,18 +54,18 @@ func TestPackagesFault12RemovalFindsTheList(t *testing.T) {
 		}
 	}
 	s.call(t, a, "DELETE", packagesPath+"/chalk?language=python", nil).refused(t, 404, "not_found")
-	left := a.packages(t).String()
+	left := a.listPackages(t).String()
 	if !strings.Contains(left, "likes-two") || !strings.Contains(left, "chalk") || strings.Contains(left, "zod") || strings.Contains(left, "space") || strings.Contains(left, "noble") {
 		t.Errorf("remaining packages: %s", left)
 	}
 }
 
-// TestPackagesFault13FailuresShowNoHost checks the messages of pip and npm, and
+// TestPackagesFailuresHideHostPaths checks the messages of pip and npm, and
 // their progress (item 13).
-func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
+func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag())
 	a := s.register(t)
 	for name, c := range map[string]struct {
 		body object
@@ -86,13 +86,13 @@ func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
 		for _, streamed := range []bool{false, true} {
 			header := http.Header{"X-Api-Key": {a.APIKey}}
 			if streamed {
-				header = a.streaming()
+				header = a.streamHeader()
 			}
 			method := "POST"
 			if c.body["packages"] != nil {
 				method = "PUT"
 			}
-			got := s.callWith(t, header, method, packagesPath, c.body)
+			got := s.callWithHeader(t, header, method, packagesPath, c.body)
 			text := string(got.body)
 			if !strings.Contains(text, "unsatisfiable") || !strings.Contains(text, c.says) {
 				t.Errorf("%s: %s", name, text)
@@ -106,16 +106,16 @@ func TestPackagesFault13FailuresShowNoHost(t *testing.T) {
 	}
 }
 
-// TestPackagesFault16ChangesWaitForTheirEntry checks that a change is not
+// TestPackagesChangeNeedsAuditEntry checks that a change is not
 // answered with 2xx when its audit entry cannot be written (item 16).
-func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
+func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	data := dataDir(t)
-	s := startIn(t, data, nil, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil, x.Flag())
 	a := s.register(t)
-	a.set(t, "space-two")
-	breakAudit(t, data, true)
+	a.setPackages(t, "space-two")
+	setAuditBroken(t, data, true)
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -134,22 +134,22 @@ func TestPackagesFault16ChangesWaitForTheirEntry(t *testing.T) {
 			t.Errorf("%s %s: %s", c.method, c.path, p.Detail)
 		}
 	}
-	if got := s.callWith(t, a.streaming(), "POST", packagesPath, object{"package": "likes-two"}); !strings.Contains(string(got.body), `"code":"unavailable"`) || strings.Contains(string(got.body), "event: end") {
+	if got := s.callWithHeader(t, a.streamHeader(), "POST", packagesPath, object{"package": "likes-two"}); !strings.Contains(string(got.body), `"code":"unavailable"`) || strings.Contains(string(got.body), "event: end") {
 		t.Errorf("streamed: %s", got.body)
 	}
-	breakAudit(t, data, false)
+	setAuditBroken(t, data, false)
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestPackagesFaultF18RefusedChangesAreEntered checks the audit entries of
+// TestPackagesAuditRefusedChanges checks the audit entries of
 // changes that were denied or failed (F18).
-func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
+func TestPackagesAuditRefusedChanges(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	data := dataDir(t)
-	s := startIn(t, data, nil, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil, x.Flag())
 	a := s.register(t)
-	a.set(t, "likes-two")
+	a.setPackages(t, "likes-two")
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -180,11 +180,11 @@ func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	}{
 		{"PUT", packagesPath, object{"packages": []string{}}}, {"POST", packagesPath, object{"package": "a"}}, {"DELETE", packagesPath + "/a", nil},
 	} {
-		s.callWith(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
+		s.callWithHeader(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
 	// Attempts without credentials are recorded in the background.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		out, failed := auditCommand(t, data, "export", "--action=packages.changed", "--outcome=denied")
+		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
 		if len(lines) == 3 {
 			break
@@ -195,8 +195,8 @@ func TestPackagesFaultF18RefusedChangesAreEntered(t *testing.T) {
 	}
 }
 
-// breakAudit makes the store refuse audit log entries, or accept them again.
-func breakAudit(t testing.TB, data string, broken bool) {
+// setAuditBroken makes the store refuse audit log entries, or accept them again.
+func setAuditBroken(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`
 	if broken {

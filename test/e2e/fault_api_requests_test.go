@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// TestFault05CursorsAndParametersThatAreNotOurs checks lists with cursors of other
+// TestListsRefuseForeignCursorsAndUnknownParameters checks lists with cursors of other
 // lists, and calls with unknown parameters (item 5).
-func TestFault05CursorsAndParametersThatAreNotOurs(t *testing.T) {
+func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	b := a.server.register(t)
-	a.secret(t, "ONE", "value of one")
-	a.secret(t, "TWO", "value of two")
+	a.storeSecret(t, "ONE", "value of one")
+	a.storeSecret(t, "TWO", "value of two")
 	for range 2 {
-		a.open(t, object{})
+		a.openSession(t, object{})
 		a.server.call(t, a, "POST", "/api/v1/keys", object{"name": "ci"}).want(t, 201, nil)
 	}
 	cursors := map[string]string{}
@@ -53,11 +53,11 @@ func TestFault05CursorsAndParametersThatAreNotOurs(t *testing.T) {
 	}
 }
 
-// TestFault06WhatIsTooLargeIsNamed checks the messages of 413 (item 6).
-func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
+// TestRequestsNameWhatIsTooLarge checks the messages of 413 (item 6).
+func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	session := a.open(t, object{"limits": object{"diskBytes": 4 << 20}})
+	session := a.openSession(t, object{"limits": object{"diskBytes": 4 << 20}})
 	content := strings.Repeat("x", 6<<20)
 	files := []object{{"path": "a", "content": content}, {"path": "b", "content": content}}
 	for want, request := range map[string]object{
@@ -78,20 +78,20 @@ func TestFault06WhatIsTooLargeIsNamed(t *testing.T) {
 		}
 	}
 	header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}
-	p := a.server.callWith(t, header, "PUT", session.path("/files/big"), bytes.NewReader([]byte(content))).refused(t, 413, "too_large")
+	p := a.server.callWithHeader(t, header, "PUT", session.path("/files/big"), bytes.NewReader([]byte(content))).refused(t, 413, "too_large")
 	if !strings.Contains(p.Detail, "4,194,304 bytes") {
 		t.Error(p.Detail)
 	}
 }
 
-// TestFault07NoModelIsASetting checks that a server without a model neither asks
+// TestGenerateWithoutModelIsNoFailure checks that a server without a model neither asks
 // to retry nor logs a failure (item 7).
-func TestFault07NoModelIsASetting(t *testing.T) {
+func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, header := range []http.Header{{}, {"Accept": {"text/event-stream"}}} {
 		header.Set("X-Api-Key", a.APIKey)
-		got := a.server.callWith(t, header, "POST", "/api/v1/generate", object{"prompt": "Print 1."})
+		got := a.server.callWithHeader(t, header, "POST", "/api/v1/generate", object{"prompt": "Print 1."})
 		got.refused(t, 503, "llm_not_configured")
 		if got.header.Get("Retry-After") != "" {
 			t.Errorf("got %v", got.header)
@@ -99,12 +99,12 @@ func TestFault07NoModelIsASetting(t *testing.T) {
 	}
 }
 
-// TestFault11FaultsAreInWords checks the detail of validation errors at any depth
+// TestRequestsExplainValidationErrors checks the detail of validation errors at any depth
 // (item 11).
-func TestFault11FaultsAreInWords(t *testing.T) {
+func TestRequestsExplainValidationErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	session := a.open(t, object{})
+	session := a.openSession(t, object{})
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -135,9 +135,9 @@ func TestFault11FaultsAreInWords(t *testing.T) {
 	}
 }
 
-// TestExecuteFault11UnknownFieldFirst misspells the name of a required field. The
+// TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The
 // detail must name the misspelled field, not the missing one.
-func TestExecuteFault11UnknownFieldFirst(t *testing.T) {
+func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, c := range []struct {
@@ -162,9 +162,9 @@ func TestExecuteFault11UnknownFieldFirst(t *testing.T) {
 	}
 }
 
-// TestListsFault05AnEmptyCursorIsTheFirstPage requests pages with an empty cursor, as
+// TestListsTakeEmptyCursorAsFirstPage requests pages with an empty cursor, as
 // clients with one loop for all pages do, and with a blank one.
-func TestListsFault05AnEmptyCursorIsTheFirstPage(t *testing.T) {
+func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, list := range []string{"keys", "secrets", "sessions", "audit"} {
@@ -180,12 +180,12 @@ func TestListsFault05AnEmptyCursorIsTheFirstPage(t *testing.T) {
 	}
 }
 
-// TestFault11FormsAreNotStored sends forms in place of files and of JSON (items 11
+// TestRequestsRefuseForms sends forms in place of files and of JSON (items 11
 // and F28).
-func TestFault11FormsAreNotStored(t *testing.T) {
+func TestRequestsRefuseForms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	session := a.open(t, object{})
+	session := a.openSession(t, object{})
 	form := "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--x--\r\n"
 	for name, c := range map[string]struct {
 		header, value, code string
@@ -198,19 +198,19 @@ func TestFault11FormsAreNotStored(t *testing.T) {
 	} {
 		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"text/plain"}}
 		header.Set(c.header, c.value)
-		a.server.callWith(t, header, "PUT", session.path("/files/"+name), form).refused(t, c.status, c.code)
+		a.server.callWithHeader(t, header, "PUT", session.path("/files/"+name), form).refused(t, c.status, c.code)
 		a.server.call(t, a, "GET", session.path("/files/"+name), nil).refused(t, 404, "not_found")
 	}
 	for _, mediaType := range []string{"multipart/form-data; boundary=x", "application/x-www-form-urlencoded"} {
 		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {mediaType}}
-		if p := a.server.callWith(t, header, "POST", "/api/v1/execute", "code=print(1)").refused(t, 415, "unsupported_media_type"); !strings.Contains(p.Detail, "not a form") {
+		if p := a.server.callWithHeader(t, header, "POST", "/api/v1/execute", "code=print(1)").refused(t, 415, "unsupported_media_type"); !strings.Contains(p.Detail, "not a form") {
 			t.Error(p.Detail)
 		}
 	}
 }
 
-// TestFault14TheRootLeadsToTheDocs checks / (item 14).
-func TestFault14TheRootLeadsToTheDocs(t *testing.T) {
+// TestRootRedirectsToDocs checks / (item 14).
+func TestRootRedirectsToDocs(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

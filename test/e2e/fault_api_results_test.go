@@ -25,10 +25,10 @@ var jsonResults = []struct {
 	{"a value of 400 levels in TypeScript", "typescript", "let v: any = 1\nfor (let i: number = 0; i < 400; i++) v = [v]\ndisplay({[Symbol.for('Jupyter.display')]: () => ({'application/json': v, 'text/plain': 'deep'})})", false},
 }
 
-// TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer checks that an unusual JSON
+// TestExecuteReturnsReadableJSONForAnyResult checks that an unusual JSON
 // value loses neither the answer nor the run. Common clients must be able to read
 // the answer (F2, F27).
-func TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer(t *testing.T) {
+func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, c := range jsonResults {
@@ -38,22 +38,22 @@ func TestExecuteFaultF02ResultsInJSONDoNotCostTheAnswer(t *testing.T) {
 				printing = "console.log('said')\n"
 			}
 			code := printing + c.code
-			session := a.open(t, object{"language": c.language})
+			session := a.openSession(t, object{"language": c.language})
 			for _, request := range []object{{"code": code, "language": c.language}, {"code": code, "sessionId": session.ID}} {
 				answer := a.server.call(t, a, "POST", "/api/v1/execute", request).want(t, 200, nil)
-				checkJSONAnswer(t, answer.body, c.kept)
+				requireStrictJSON(t, answer.body, c.kept)
 				if answer.body == nil || !strings.Contains(string(answer.body), `"said\n"`) {
 					t.Errorf("got %.500s", answer.body)
 				}
-				end := a.stream(t.Context(), t, request).last(t)
-				checkJSONAnswer(t, end, c.kept)
+				end := a.openStream(t.Context(), t, request).readEnd(t)
+				requireStrictJSON(t, end, c.kept)
 			}
 		})
 	}
 }
 
-// last reads to the end of the stream and returns the data of its end event.
-func (s *stream) last(t testing.TB) []byte {
+// readEnd reads to the end of the stream and returns the data of its end event.
+func (s *stream) readEnd(t testing.TB) []byte {
 	t.Helper()
 	for {
 		e, ok := s.next(t)
@@ -66,8 +66,8 @@ func (s *stream) last(t testing.TB) []byte {
 	}
 }
 
-// checkJSONAnswer checks an answer like a client with strict limits.
-func checkJSONAnswer(t *testing.T, body []byte, kept bool) {
+// requireStrictJSON checks an answer like a client with strict limits.
+func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {
 		execution

@@ -2,9 +2,9 @@ package e2e_test
 
 import "testing"
 
-// TestExecuteFaultQUsualCommandsAreThere runs common commands, each with arguments
+// TestExecuteHasCommonCommands runs common commands, each with arguments
 // with which it succeeds and writes nothing to standard error.
-func TestExecuteFaultQUsualCommandsAreThere(t *testing.T) {
+func TestExecuteHasCommonCommands(t *testing.T) {
 	t.Parallel()
 	const code = `
 import subprocess
@@ -18,7 +18,7 @@ print([p for p in processes if 'pyth-on' in p or 'guest' in p])
 `
 	a := sharedServer(t).register(t)
 	a.run(t, code).prints(t, "[]\n")
-	a.open(t, object{}).in(t, code).prints(t, "[]\n")
+	a.openSession(t, object{}).runCode(t, code).prints(t, "[]\n")
 	js := "const { execSync } = require('child_process'); for (const c of ['ps -ef', 'pgrep -f node', 'free', 'seq 2']) execSync(c);"
 	a.execute(t, object{"language": "javascript", "code": js}).prints(t, "")
 }

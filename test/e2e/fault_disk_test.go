@@ -36,9 +36,9 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	return h
 }
 
-// refusesWork checks that the server starts nothing whose record could not be
+// requireRefusesWork checks that the server starts nothing whose record could not be
 // written, and that it says why.
-func refusesWork(t *testing.T, a *account, session *session, state string) {
+func requireRefusesWork(t *testing.T, a *account, session *session, state string) {
 	t.Helper()
 	s := a.server
 	for name, r := range map[string]struct {
@@ -64,7 +64,7 @@ func refusesWork(t *testing.T, a *account, session *session, state string) {
 			t.Errorf("%s: %d %v %s", name, res.status, res.header, res.body)
 		}
 	}
-	s.callWith(t, a.streaming(), "POST", "/api/v1/execute", object{"code": "print(1)"}).refused(t, 503, "unavailable")
+	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", object{"code": "print(1)"}).refused(t, 503, "unavailable")
 	if p := s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable"); !strings.Contains(p.Detail, "disk") {
 		t.Errorf("readiness: %+v", p)
 	}
@@ -77,11 +77,11 @@ func refusesWork(t *testing.T, a *account, session *session, state string) {
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 }
 
-// works checks that the server has recovered, and that nothing ran meanwhile.
-func works(t *testing.T, a *account, session *session) {
+// requireWorks checks that the server has recovered, and that nothing ran meanwhile.
+func requireWorks(t *testing.T, a *account, session *session) {
 	t.Helper()
-	session.in(t, "n += 1\nprint(n)").prints(t, "1\n")
-	session.in(t, "n -= 1")
+	session.runCode(t, "n += 1\nprint(n)").prints(t, "1\n")
+	session.runCode(t, "n -= 1")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	a.server.call(t, nil, "GET", "/readyz", nil).want(t, 200, nil)
 	if h := a.server.diskHealth(t, 200); h.Checks["disk"].Status != "ok" {
@@ -89,14 +89,14 @@ func works(t *testing.T, a *account, session *session) {
 	}
 }
 
-func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
+func TestExecuteRefusesOnFullDisk(t *testing.T) {
 	t.Parallel()
-	data := smallDisk(t)
-	s := startIn(t, data, nil)
+	data := dataDirOnSmallDisk(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
-	a.secret(t, "TOKEN", "canary-value")
-	session := a.open(t, object{"language": "python"})
-	session.in(t, "n = 0")
+	a.storeSecret(t, "TOKEN", "canary-value")
+	session := a.openSession(t, object{"language": "python"})
+	session.runCode(t, "n = 0")
 	h := s.diskHealth(t, 200).Checks["disk"]
 	if h.Status != "ok" || h.FreeBytes == nil || *h.FreeBytes < 10*mib || h.TotalBytes != 512*mib || !strings.HasSuffix(h.Detail, "MiB free") {
 		t.Errorf("%+v", h)
@@ -108,11 +108,11 @@ func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
 		// The server must notice at once: nothing has failed yet, and no interval has
 		// passed.
 		fill := fillDisk(t, data)
-		refusesWork(t, a, session, "full")
+		requireRefusesWork(t, a, session, "full")
 		if err := os.Remove(fill); err != nil {
 			t.Fatal(err)
 		}
-		works(t, a, session)
+		requireWorks(t, a, session)
 	}
 	log := s.log.String()
 	if strings.Count(log, `msg="the disk takes no writes: programs are refused"`) != 3 || strings.Count(log, `msg="the disk takes writes again"`) != 3 {
@@ -120,27 +120,27 @@ func TestExecuteFault17AFullDiskRefusesBeforeTheRun(t *testing.T) {
 	}
 }
 
-func TestExecuteFault17AReadOnlyDiskRefusesBeforeTheRun(t *testing.T) {
+func TestExecuteRefusesOnReadOnlyDisk(t *testing.T) {
 	t.Parallel()
-	data := smallDisk(t)
-	s := startIn(t, data, nil)
+	data := dataDirOnSmallDisk(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
-	a.secret(t, "TOKEN", "canary-value")
-	session := a.open(t, object{"language": "python"})
-	session.in(t, "n = 0")
+	a.storeSecret(t, "TOKEN", "canary-value")
+	session := a.openSession(t, object{"language": "python"})
+	session.runCode(t, "n = 0")
 	if err := syscall.Mount(data, data, "", syscall.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("", data, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	refusesWork(t, a, session, "read-only")
+	requireRefusesWork(t, a, session, "read-only")
 	// A server does not start on a full disk.
-	if code, out := serveExits(t, "--addr=127.0.0.1:0", "--data-dir="+data); code == 0 || strings.Contains(out, "goroutine") {
+	if code, out := runServeUntilExit(t, "--addr=127.0.0.1:0", "--data-dir="+data); code == 0 || strings.Contains(out, "goroutine") {
 		t.Errorf("%d: %s", code, out)
 	}
 	if err := syscall.Unmount(data, syscall.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
-	works(t, a, session)
+	requireWorks(t, a, session)
 }

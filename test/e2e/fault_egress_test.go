@@ -12,9 +12,9 @@ import (
 // rawServer is a server on this machine that keeps the received bytes of each
 // connection, and answers with a text.
 type rawServer struct {
-	address string
-	mu      sync.Mutex
-	heard   []string
+	address  string
+	mu       sync.Mutex
+	received []string
 }
 
 func newRawServer(t *testing.T, answer string) *rawServer {
@@ -33,13 +33,13 @@ func newRawServer(t *testing.T, answer string) *rawServer {
 				if answer != "" {
 					// Up to the empty line.
 					for line, err := r.ReadString('\n'); err == nil && strings.TrimSpace(line) != ""; line, err = r.ReadString('\n') {
-						s.hear(line)
+						s.record(line)
 					}
 					_, _ = io.WriteString(conn, answer)
 					return
 				}
 				b, _ := io.ReadAll(r)
-				s.hear(string(b))
+				s.record(string(b))
 				_, _ = io.WriteString(conn, "heard")
 			}()
 		}
@@ -47,21 +47,21 @@ func newRawServer(t *testing.T, answer string) *rawServer {
 	return s
 }
 
-func (s *rawServer) hear(text string) {
+func (s *rawServer) record(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard = append(s.heard, text)
+	s.received = append(s.received, text)
 }
 
-func (s *rawServer) all() string {
+func (s *rawServer) receivedText() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Join(s.heard, "\n")
+	return strings.Join(s.received, "\n")
 }
 
-// tunnels is a program that sends each line in a separate tunnel, in two parts. A
+// tunnelProgram is a program that sends each line in a separate tunnel, in two parts. A
 // Host header for another host follows.
-const tunnels = `
+const tunnelProgram = `
 import os, socket, sys
 proxy = os.environ["HTTP_PROXY"].removeprefix("http://").rstrip("/").split(":")
 target = sys.argv[1]
@@ -86,7 +86,7 @@ for line in LINES:
     print(answer == b"heard")
 `
 
-const tunnelsInNode = `
+const tunnelProgramNode = `
 const net = require('net');
 const [host, port] = process.env.HTTP_PROXY.replace('http://', '').replace(/\/$/, '').split(':');
 const target = process.argv[2];
@@ -112,9 +112,9 @@ const target = process.argv[2];
 })();
 `
 
-func TestExecuteFaultF19NoRequestForAnotherHostPassesATunnel(t *testing.T) {
+func TestExecuteTunnelRefusesOtherHosts(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	a := startServer(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	s := newRawServer(t, "")
 	const refused = `[b"\x0bGET / HTTP/1.1\r\n", b"\x1cGET / HTTP/1.1\r\n", b"\xc2\xa0GET / HTTP/1.1\r\n", b"\x85GET / HTTP/1.0\n",
   b"GET\x0b/\x0bHTTP/1.1\r\n", b"GET\xa0/\xa0HTTP/1.1\r\n", b"\x00GET / HTTP/1.1\r\n", b"\xef\xbb\xbfGET / HTTP/1.1\r\n",
@@ -122,7 +122,7 @@ func TestExecuteFaultF19NoRequestForAnotherHostPassesATunnel(t *testing.T) {
 	const passed = `[b"*1\r\n$4\r\nPING\r\n", b"SSH-2.0-x\r\n", b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b'{"log":"GET / HTTP/1.1 200"}\n', b"\x04\x00\x00\x00\x05"]`
 	run := func(where string, execute func(code string) *execution, lines, want string, n int) {
 		t.Helper()
-		x := execute(strings.Replace(tunnels, "LINES", lines, 1))
+		x := execute(strings.Replace(tunnelProgram, "LINES", lines, 1))
 		if x.ends(t, "succeeded"); x.Stdout != strings.Repeat(want+"\n", n) {
 			t.Errorf("%s: got %q", where, x.Stdout)
 		}
@@ -132,25 +132,25 @@ func TestExecuteFaultF19NoRequestForAnotherHostPassesATunnel(t *testing.T) {
 		return a.execute(t, object{"code": code, "args": []string{s.address}, "network": allow})
 	}
 	run("a run", single, refused, "False", 13)
-	session := a.open(t, object{"language": "python", "network": allow})
+	session := a.openSession(t, object{"language": "python", "network": allow})
 	run("a session", func(code string) *execution {
-		return session.in(t, strings.Replace(code, "sys.argv[1]", `"`+s.address+`"`, 1))
+		return session.runCode(t, strings.Replace(code, "sys.argv[1]", `"`+s.address+`"`, 1))
 	}, refused, "False", 13)
-	x := a.execute(t, object{"language": "javascript", "args": []string{s.address}, "network": allow, "code": strings.Replace(tunnelsInNode, "LINES",
+	x := a.execute(t, object{"language": "javascript", "args": []string{s.address}, "network": allow, "code": strings.Replace(tunnelProgramNode, "LINES",
 		`['\x0bGET / HTTP/1.1\r\n', Buffer.from('a0474554202f20485454502f312e310d0a', 'hex'), 'GET\x0c/\x0cHTTP/1.1\n', '() / HTTP/1.1\r\n', 'HEAD /\r\n']`, 1)})
 	if x.ends(t, "succeeded"); x.Stdout != strings.Repeat("False\n", 5) {
 		t.Errorf("JavaScript: got %q, %q", x.Stdout, x.Stderr)
 	}
-	if strings.Contains(s.all(), "evil") {
-		t.Errorf("the server received another host: %q", s.all())
+	if strings.Contains(s.receivedText(), "evil") {
+		t.Errorf("the server received another host: %q", s.receivedText())
 	}
 	// Bytes that no reader takes for HTTP pass, whatever follows.
 	run("other protocols", single, passed, "True", 5)
 }
 
-func TestExecuteFaultF24AnOriginDoesNotSpeakForTheProxy(t *testing.T) {
+func TestExecuteDistinguishesOriginFromProxyErrors(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	a := startServer(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	const code = `
 import os, socket, sys
 host, port = os.environ["HTTP_PROXY"].removeprefix("http://").rstrip("/").split(":")
@@ -172,9 +172,9 @@ for target in sys.argv[1:]:
 		targets, allow = append(targets, s.address), append(allow, s.address)
 	}
 	a.execute(t, object{"code": code, "args": targets, "network": object{"allow": allow}}).prints(t, strings.Repeat("True False\n", len(targets)))
-	session := a.open(t, object{"language": "python", "network": object{"allow": allow}})
+	session := a.openSession(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
-	session.in(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
+	session.runCode(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
 	// The proxy's own answers still say so.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestRegisterFaultF22EmailsHaveOneForm registers an address in one form. Then it logs in
+// TestRegisterNormalizesEmails registers an address in one form. Then it logs in
 // and tries to register with every other form.
-func TestRegisterFaultF22EmailsHaveOneForm(t *testing.T) {
+func TestRegisterNormalizesEmails(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	for i, forms := range [][]string{

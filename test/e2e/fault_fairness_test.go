@@ -19,9 +19,9 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// uploads starts requests with a large body and sends a part of it. Requests that
+// startUploads starts requests with a large body and sends a part of it. Requests that
 // the server refuses may end early.
-func (a *account) uploads(t testing.TB, number, announced, sent int) {
+func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
 	for range number {
@@ -30,13 +30,13 @@ func (a *account) uploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestFaultF06BodiesOfOthers lets a user hold the maximum number of large,
+// TestExecuteServesOthersDespiteLargeBodies lets a user hold the maximum number of large,
 // unfinished bodies. Others must still be able to send theirs.
-func TestFaultF06BodiesOfOthers(t *testing.T) {
+func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-request-memory=128")
+	s := startServer(t, "--max-request-memory=128")
 	hog, other := s.register(t), s.register(t)
-	hog.uploads(t, 16, 26<<20, 8<<20)
+	hog.startUploads(t, 16, 26<<20, 8<<20)
 	large := object{"code": "print(1)", "stdin": strings.Repeat("y", 900_000)}
 	for range 3 {
 		other.execute(t, large).prints(t, "1\n")
@@ -47,13 +47,13 @@ func TestFaultF06BodiesOfOthers(t *testing.T) {
 	})
 }
 
-// TestFaultF08WhatWaitsIsCharged lets a user's programs with large files wait.
+// TestExecuteChargesQueuedFiles lets a user's programs with large files wait.
 // Together they must stay within the user's share.
-func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
+func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
+	s := startServer(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
 	a := s.register(t)
-	x := a.open(t, object{})
+	x := a.openSession(t, object{})
 	file := []object{{"path": "f", "content": strings.Repeat("a", 9<<20)}}
 	answers := make(chan *answer)
 	const programs = 12
@@ -63,7 +63,7 @@ func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
 			request["sessionId"] = x.ID
 		}
 		go func() {
-			res, err := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", request)
+			res, err := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", request)
 			if err != nil {
 				t.Error(err)
 			}
@@ -90,16 +90,16 @@ func TestFaultF08WhatWaitsIsCharged(t *testing.T) {
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestFault08OwnLimits reaches each limit of one user while the server has
+// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the server has
 // capacity. The answer is 429 with an instruction, and others are served.
-func TestFault08OwnLimits(t *testing.T) {
+func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
+	s := startServer(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
 	a, other := s.register(t), s.register(t)
 	done := make(chan *answer, 8)
 	for range 4 {
 		go func() {
-			res, _ := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(3)"})
+			res, _ := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(3)"})
 			done <- res
 		}()
 	}
@@ -119,7 +119,7 @@ func TestFault08OwnLimits(t *testing.T) {
 		t.Errorf("%d of 4 programs were refused, want 2", refused)
 	}
 	for _, language := range []string{"python", "javascript"} {
-		a.open(t, object{"language": language})
+		a.openSession(t, object{"language": language})
 	}
 	s.call(t, a, "POST", "/api/v1/sessions", object{}).refused(t, 429, "quota_exceeded")
 	for range 4 {
@@ -129,11 +129,11 @@ func TestFault08OwnLimits(t *testing.T) {
 	other.run(t, "print(2)").prints(t, "2\n")
 }
 
-// TestFaultF20Connections opens more connections than allowed, in each state in
+// TestServeLimitsConnections opens more connections than allowed, in each state in
 // which an idle one can be kept. Others are served.
-func TestFaultF20Connections(t *testing.T) {
+func TestServeLimitsConnections(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-connections=40")
+	s := startServer(t, "--max-connections=40")
 	a := s.register(t)
 	for name, begin := range map[string]string{
 		"nothing sent":           "",
@@ -152,16 +152,16 @@ func TestFaultF20Connections(t *testing.T) {
 				t.Errorf("health is %d", res.StatusCode)
 			}
 			eventually(t, "a program runs", func() bool {
-				x, err := s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "print(3)"})
+				x, err := s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "print(3)"})
 				return err == nil && x.status == 200
 			})
 		})
 	}
 }
 
-// TestFaultF21AmbiguousMessages sends requests whose end is ambiguous, with
+// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous, with
 // another request behind. That second request must never be answered.
-func TestFaultF21AmbiguousMessages(t *testing.T) {
+func TestServeRefusesAmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	const second = "GET /api HTTP/1.1\r\nHost: x\r\n\r\n"

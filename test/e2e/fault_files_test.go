@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// file sends a request about one file of the session. The path is escaped.
-func (s *session) file(t testing.TB, method, path string, body any) *answer {
+// callFile sends a request about one file of the session. The path is escaped.
+func (s *session) callFile(t testing.TB, method, path string, body any) *answer {
 	t.Helper()
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
 		parts[i] = url.PathEscape(part)
 	}
 	header := http.Header{"X-Api-Key": {s.APIKey}, "Content-Type": {"application/octet-stream"}}
-	return s.server.callWith(t, header, method, s.path("/files/"+strings.Join(parts, "/")), body)
+	return s.server.callWithHeader(t, header, method, s.path("/files/"+strings.Join(parts, "/")), body)
 }
 
-// list returns the sorted paths of the session's files.
-func (s *session) list(t testing.TB) []string {
+// listFiles returns the sorted paths of the session's files.
+func (s *session) listFiles(t testing.TB) []string {
 	t.Helper()
 	var list struct{ Files []struct{ Path string } }
 	s.server.call(t, s.account, "GET", s.path("/files"), nil).want(t, 200, &list)
@@ -34,8 +34,8 @@ func (s *session) list(t testing.TB) []string {
 	return paths
 }
 
-// returned returns the sorted paths of the files of an execution.
-func (x *execution) returned() []string {
+// filePaths returns the sorted paths of the files of an execution.
+func (x *execution) filePaths() []string {
 	var paths []string
 	for _, f := range x.Files {
 		paths = append(paths, f.Path)
@@ -44,8 +44,8 @@ func (x *execution) returned() []string {
 	return paths
 }
 
-// jsonText encodes a string as JSON, which is also valid JavaScript.
-func jsonText(s string) string {
+// quoteJSON encodes a string as JSON, which is also valid JavaScript.
+func quoteJSON(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic(err)
@@ -53,28 +53,28 @@ func jsonText(s string) string {
 	return string(b)
 }
 
-// writers map languages to programs that write a file and its directory.
-var writers = map[string]func(path, content string) string{
+// fileWriters map languages to programs that write a file and its directory.
+var fileWriters = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
 	},
 	"javascript": func(path, content string) string {
-		path, content = jsonText(path), jsonText(content)
+		path, content = quoteJSON(path), quoteJSON(content)
 		return fmt.Sprintf("require('fs').mkdirSync(require('path').dirname(%[1]s), {recursive: true}); require('fs').writeFileSync(%[1]s, %[2]s);\n", path, content)
 	},
 	"typescript": func(path, content string) string {
-		path, content = jsonText(path), jsonText(content)
+		path, content = quoteJSON(path), quoteJSON(content)
 		return fmt.Sprintf("import * as fs from 'node:fs'; import * as path from 'node:path';\nfs.mkdirSync(path.dirname(%[1]s), {recursive: true}); fs.writeFileSync(%[1]s, %[2]s as string);\n", path, content)
 	},
 }
 
-func TestSessionFaultF01FilesAreListedAndReturnedEachTime(t *testing.T) {
+func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"python", "javascript"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
+			s := a.openSession(t, object{"language": language})
 			request := object{"language": language, "outputFiles": []string{"*.txt", "out/**"}}
 			want := []string{"a.txt"}
 			for i, path := range []string{"a.txt", "b.txt", "out/c.bin", "out/d/e.bin", "out/d/f.bin"} {
@@ -82,24 +82,24 @@ func TestSessionFaultF01FilesAreListedAndReturnedEachTime(t *testing.T) {
 					want = append(want, path)
 				}
 				for range 2 {
-					x := s.in(t, writers[language](path, path), request).ends(t, "succeeded")
-					if got := x.returned(); !slices.Equal(got, want) {
+					x := s.runCode(t, fileWriters[language](path, path), request).ends(t, "succeeded")
+					if got := x.filePaths(); !slices.Equal(got, want) {
 						t.Fatalf("run %d returned %v, want %v", i, got, want)
 					}
-					if got := string(x.file(t, path)); got != path {
+					if got := string(x.fileContent(t, path)); got != path {
 						t.Errorf("%s holds %q", path, got)
 					}
-					if got := s.list(t); !slices.Equal(got, want) {
+					if got := s.listFiles(t); !slices.Equal(got, want) {
 						t.Fatalf("after run %d the list is %v, want %v", i, got, want)
 					}
 				}
 			}
-			s.file(t, "PUT", "g.txt", "put").want(t, 201, nil)
-			s.file(t, "DELETE", "a.txt", nil).want(t, 204, nil)
+			s.callFile(t, "PUT", "g.txt", "put").want(t, 201, nil)
+			s.callFile(t, "DELETE", "a.txt", nil).want(t, 204, nil)
 			want = append(want[1:], "g.txt")
 			slices.Sort(want)
 			for range 3 {
-				if got := s.list(t); !slices.Equal(got, want) {
+				if got := s.listFiles(t); !slices.Equal(got, want) {
 					t.Fatalf("the list is %v, want %v", got, want)
 				}
 			}
@@ -107,9 +107,9 @@ func TestSessionFaultF01FilesAreListedAndReturnedEachTime(t *testing.T) {
 	}
 }
 
-// lettered are names with special characters that are valid in a text: joiners,
+// unicodeNames are names with special characters that are valid in a text: joiners,
 // marks, private and unassigned characters.
-var lettered = []string{
+var unicodeNames = []string{
 	"کتاب\u200cخانه.txt",
 	"क्\u200dष.txt",
 	"crew_👩🏽\u200d🚀.txt",
@@ -123,19 +123,19 @@ var lettered = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// awkward are names that a client must not get: they break a line, change the
+// unsafeNames are names that a client must not get: they break a line, change the
 // direction of the text, or are not valid text.
-var awkward = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
+var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
-func TestExecuteFaultLNamesOfEveryScriptGoInAndComeOut(t *testing.T) {
+func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	for language, write := range writers {
+	for language, write := range fileWriters {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			var code strings.Builder
 			var given []object
-			for _, name := range lettered {
+			for _, name := range unicodeNames {
 				given = append(given, object{"path": "in/" + name, "content": name})
 				if language == "python" {
 					code.WriteString(write(name, name))
@@ -149,64 +149,64 @@ func TestExecuteFaultLNamesOfEveryScriptGoInAndComeOut(t *testing.T) {
 				}
 				code.WriteString(program + "fs.mkdirSync('word\u2060joined');\nfor (const name of process.argv.slice(2)) { if (fs.readFileSync('in/' + name, 'utf8') !== name) throw new Error(name); fs.writeFileSync(name, name); }\n")
 			}
-			x := a.execute(t, object{"language": language, "code": code.String(), "files": given, "args": lettered, "outputFiles": []string{"*.txt", "word*/**"}}).ends(t, "succeeded")
-			for _, name := range lettered {
-				if got := string(x.file(t, name)); got != name {
+			x := a.execute(t, object{"language": language, "code": code.String(), "files": given, "args": unicodeNames, "outputFiles": []string{"*.txt", "word*/**"}}).ends(t, "succeeded")
+			for _, name := range unicodeNames {
+				if got := string(x.fileContent(t, name)); got != name {
 					t.Errorf("%q holds %q: %s", name, got, x)
 				}
 			}
-			if len(x.Files) != len(lettered) || len(x.FilesSkipped) > 0 {
-				t.Errorf("got %q, %s", x.returned(), x)
+			if len(x.Files) != len(unicodeNames) || len(x.FilesSkipped) > 0 {
+				t.Errorf("got %q, %s", x.filePaths(), x)
 			}
 		})
 	}
 }
 
-func TestSessionFaultLNamesOfEveryScriptCanBeUsed(t *testing.T) {
+func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"python", "javascript"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
+			s := a.openSession(t, object{"language": language})
 			all := object{"language": language, "outputFiles": []string{"**"}}
-			for _, name := range lettered {
-				s.file(t, "PUT", name, name).want(t, 201, nil)
-				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != name {
+			for _, name := range unicodeNames {
+				s.callFile(t, "PUT", name, name).want(t, 201, nil)
+				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != name {
 					t.Errorf("%q holds %q", name, got.body)
 				}
-				s.in(t, writers[language](name, "again"), object{"language": language}).ends(t, "succeeded")
+				s.runCode(t, fileWriters[language](name, "again"), object{"language": language}).ends(t, "succeeded")
 			}
-			want := slices.Sorted(slices.Values(lettered))
-			if got := s.list(t); !slices.Equal(got, want) {
+			want := slices.Sorted(slices.Values(unicodeNames))
+			if got := s.listFiles(t); !slices.Equal(got, want) {
 				t.Errorf("the list is %q, want %q", got, want)
 			}
-			x := s.in(t, "1", all).ends(t, "succeeded")
-			if got := x.returned(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
+			x := s.runCode(t, "1", all).ends(t, "succeeded")
+			if got := x.filePaths(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
 				t.Errorf("got %q, want %q: %s", got, want, x)
 			}
-			for _, name := range lettered {
-				s.file(t, "DELETE", name, nil).want(t, 204, nil)
+			for _, name := range unicodeNames {
+				s.callFile(t, "DELETE", name, nil).want(t, 204, nil)
 			}
-			if got := s.list(t); len(got) != 0 {
+			if got := s.listFiles(t); len(got) != 0 {
 				t.Errorf("%q is left", got)
 			}
 		})
 	}
 }
 
-// TestFaultF03NamesOfFilesEndNothing runs programs that write files with names
+// TestExecuteSkipsUnsafeFileNames runs programs that write files with names
 // that no answer can contain. The run must end normally, and list the files that
 // it left out.
-func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
+func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	code := "import os\nfor name in " + fmt.Sprintf("[%q, %q, %q, %q, %q]", awkward[0], awkward[1], awkward[2], awkward[3], awkward[4]) +
+	code := "import os\nfor name in " + fmt.Sprintf("[%q, %q, %q, %q, %q]", unsafeNames[0], unsafeNames[1], unsafeNames[2], unsafeNames[3], unsafeNames[4]) +
 		" + [b'\\xff\\xfe.txt', b'\\xed\\xb2\\x80.txt', '\\ufffe.txt', 'ok.txt']:\n    with open(name, 'w') as f: f.write('x');\n"
 	check := func(t *testing.T, x *execution) {
 		t.Helper()
 		x.ends(t, "succeeded")
-		if got := x.returned(); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) || len(x.FilesSkipped) != 7 {
+		if got := x.filePaths(); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) || len(x.FilesSkipped) != 7 {
 			t.Errorf("got %q and %q", got, x.FilesSkipped)
 		}
 		for _, f := range x.FilesSkipped {
@@ -216,82 +216,82 @@ func TestFaultF03NamesOfFilesEndNothing(t *testing.T) {
 		}
 	}
 	check(t, a.execute(t, object{"code": code, "outputFiles": []string{"*.txt"}}))
-	s := a.open(t, object{})
-	check(t, s.in(t, code, object{"outputFiles": []string{"*.txt"}}))
-	check(t, s.in(t, "print(1)", object{"outputFiles": []string{"*.txt"}}))
-	if got := s.list(t); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) {
+	s := a.openSession(t, object{})
+	check(t, s.runCode(t, code, object{"outputFiles": []string{"*.txt"}}))
+	check(t, s.runCode(t, "print(1)", object{"outputFiles": []string{"*.txt"}}))
+	if got := s.listFiles(t); !slices.Equal(got, []string{"ok.txt", "\ufffe.txt"}) {
 		t.Errorf("the list is %q", got)
 	}
 	js := "const fs = require('fs'); for (const n of process.argv.slice(2)) fs.writeFileSync(n, 'x'); fs.writeFileSync(Buffer.from([0xff, 0x2e, 0x74, 0x78, 0x74]), 'x');"
-	x := a.execute(t, object{"language": "javascript", "code": js, "args": awkward, "outputFiles": []string{"*"}}).ends(t, "succeeded")
+	x := a.execute(t, object{"language": "javascript", "code": js, "args": unsafeNames, "outputFiles": []string{"*"}}).ends(t, "succeeded")
 	if len(x.Files) != 0 || len(x.FilesSkipped) != 6 {
-		t.Errorf("got %q and %q", x.returned(), x.FilesSkipped)
+		t.Errorf("got %q and %q", x.filePaths(), x.FilesSkipped)
 	}
-	for _, name := range awkward {
+	for _, name := range unsafeNames {
 		p := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "files": []object{{"path": name, "content": ""}}}).refused(t, 400, "invalid_request")
 		if len(p.Errors) != 1 || p.Errors[0].Location != "body.files[0].path" || !strings.Contains(p.Errors[0].Message, "U+") {
 			t.Errorf("%q: %+v", name, p)
 		}
-		s.file(t, "PUT", name, "x").refused(t, 400, "invalid_request")
+		s.callFile(t, "PUT", name, "x").refused(t, 400, "invalid_request")
 	}
 }
 
-// TestSessionFaultKNoNameIsTheServersOwn uses names that the server once reserved,
+// TestSessionFilesReserveNoName uses names that the server once reserved,
 // and puts files beside them.
-func TestSessionFaultKNoNameIsTheServersOwn(t *testing.T) {
+func TestSessionFilesReserveNoName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"python", "javascript"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
+			s := a.openSession(t, object{"language": language})
 			for _, name := range []string{".upload", "upload", "aside", "d/.upload"} {
-				s.in(t, writers[language](name, "mine"), object{"language": language}).ends(t, "succeeded")
-				s.file(t, "PUT", "other-"+strings.ReplaceAll(name, "/", "-"), "x").want(t, 201, nil)
-				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "mine" {
+				s.runCode(t, fileWriters[language](name, "mine"), object{"language": language}).ends(t, "succeeded")
+				s.callFile(t, "PUT", "other-"+strings.ReplaceAll(name, "/", "-"), "x").want(t, 201, nil)
+				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "mine" {
 					t.Errorf("%s holds %q", name, got.body)
 				}
-				s.file(t, "PUT", name, "put").want(t, 200, nil)
-				if got := s.file(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "put" {
+				s.callFile(t, "PUT", name, "put").want(t, 200, nil)
+				if got := s.callFile(t, "GET", name, nil).want(t, 200, nil); string(got.body) != "put" {
 					t.Errorf("%s holds %q", name, got.body)
 				}
 			}
-			s.in(t, writers[language]("dir/.upload/f", ""), object{"language": language}).ends(t, "succeeded")
-			s.file(t, "PUT", "dir/new", "x").want(t, 201, nil)
-			s.file(t, "PUT", "dir/.upload", "x").refused(t, 409, "conflict")
+			s.runCode(t, fileWriters[language]("dir/.upload/f", ""), object{"language": language}).ends(t, "succeeded")
+			s.callFile(t, "PUT", "dir/new", "x").want(t, 201, nil)
+			s.callFile(t, "PUT", "dir/.upload", "x").refused(t, 409, "conflict")
 			want := []string{".upload", "aside", "d/.upload", "dir/.upload/f", "dir/new", "other-.upload", "other-aside", "other-d-.upload", "other-upload", "upload"}
-			if got := s.list(t); !slices.Equal(got, want) {
+			if got := s.listFiles(t); !slices.Equal(got, want) {
 				t.Errorf("the list is %q, want %q", got, want)
 			}
 		})
 	}
-	s := a.open(t, object{})
-	s.in(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
+	s := a.openSession(t, object{})
+	s.runCode(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
 
-// TestSessionFaultLInputFilesFollowNoLink lets a session put links and other
+// TestSessionInputFilesFollowNoLink lets a session put links and other
 // entries where the input files of its next run go.
-func TestSessionFaultLInputFilesFollowNoLink(t *testing.T) {
+func TestSessionInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{"limits": object{"diskBytes": 4 << 20}})
-	s.in(t, "import os\nkept = 1\nos.symlink('/run', 'd'); os.symlink('/dev', 'e'); os.symlink('/etc/passwd', 'l'); os.mkfifo('fifo'); os.mkdir('dir'); None").ends(t, "succeeded")
+	s := a.openSession(t, object{"limits": object{"diskBytes": 4 << 20}})
+	s.runCode(t, "import os\nkept = 1\nos.symlink('/run', 'd'); os.symlink('/dev', 'e'); os.symlink('/etc/passwd', 'l'); os.mkfifo('fifo'); os.mkdir('dir'); None").ends(t, "succeeded")
 	with := func(path string) object {
 		return object{"files": []object{{"path": path, "content": "mine"}}, "timeoutMs": 20_000}
 	}
 	for _, path := range []string{"d/x", "e/null", "e/new/x", "dir", "l/x"} {
-		x := s.in(t, "print('ran')", with(path))
+		x := s.runCode(t, "print('ran')", with(path))
 		if x.Status != "failed" || x.Stdout != "" || x.SessionEnded || x.Error == nil || x.Error.Name != "InputFileError" || x.ExitCode != nil || x.Signal != "" {
 			t.Errorf("%s: %s, %+v", path, x, x.Error)
 		}
 	}
 	for _, path := range []string{"l", "fifo", "dir/sub/x"} {
-		s.in(t, fmt.Sprintf("print(open(%[1]q).read(), os.path.islink(%[1]q))", path), with(path)).prints(t, "mine False\n")
+		s.runCode(t, fmt.Sprintf("print(open(%[1]q).read(), os.path.islink(%[1]q))", path), with(path)).prints(t, "mine False\n")
 	}
-	s.in(t, "fd = os.open('full', os.O_WRONLY | os.O_CREAT)\ntry:\n    while True: os.write(fd, bytes(4096))\nexcept OSError: pass\nos.close(fd)").ends(t, "succeeded")
-	if x := s.in(t, "1", with("more")); x.Status != "failed" || x.Error == nil || x.Error.Name != "InputFileError" {
+	s.runCode(t, "fd = os.open('full', os.O_WRONLY | os.O_CREAT)\ntry:\n    while True: os.write(fd, bytes(4096))\nexcept OSError: pass\nos.close(fd)").ends(t, "succeeded")
+	if x := s.runCode(t, "1", with("more")); x.Status != "failed" || x.Error == nil || x.Error.Name != "InputFileError" {
 		t.Errorf("%s, %+v", x, x.Error)
 	}
-	s.in(t, "os.remove('full')").ends(t, "succeeded")
-	s.in(t, "print(kept, open('more').read())", with("more")).prints(t, "1 mine\n")
+	s.runCode(t, "os.remove('full')").ends(t, "succeeded")
+	s.runCode(t, "print(kept, open('more').read())", with("more")).prints(t, "1 mine\n")
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// programsBelow lists the processes whose executable is below the directory.
-func programsBelow(dir string) []int {
+// processesBelow lists the processes whose executable is below the directory.
+func processesBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, link := range links {
@@ -26,9 +26,9 @@ func programsBelow(dir string) []int {
 	return found
 }
 
-// killedFirstStart starts a server that builds its image, and kills it shortly
+// killFirstStart starts a server that builds its image, and kills it shortly
 // after the compilation has begun.
-func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
+func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
 	cmd.SysProcAttr = attr
@@ -39,7 +39,7 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 	}
 	followed := make(chan struct{})
 	go func() {
-		log.follow(pipe)
+		log.copyFrom(pipe)
 		close(followed)
 	}()
 	compiles := false
@@ -57,14 +57,14 @@ func killedFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, paus
 	_ = cmd.Wait()
 }
 
-func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
+func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	pauses := []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second}
 	if testing.Short() {
 		pauses = []time.Duration{0, 100 * time.Millisecond, time.Second}
 	}
 	for name, user := range map[string]func(t *testing.T) (*syscall.SysProcAttr, string){
-		"as root":             func(t *testing.T) (*syscall.SysProcAttr, string) { return nil, dataDir(t) },
+		"as root":             func(t *testing.T) (*syscall.SysProcAttr, string) { return nil, newDataDir(t) },
 		"as an ordinary user": ordinaryUser,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,10 +76,10 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 			}
 			// Each start comes at once after the kill, and gets equally far.
 			for _, pause := range pauses {
-				killedFirstStart(t, data, attr, pause)
+				killFirstStart(t, data, attr, pause)
 			}
-			eventually(t, "no process of a start is left", func() bool { return len(programsBelow(data)) == 0 })
-			s := startIn(t, data, attr)
+			eventually(t, "no process of a start is left", func() bool { return len(processesBelow(data)) == 0 })
+			s := startServerIn(t, data, attr)
 			s.register(t).run(t, "print(42)").prints(t, "42\n")
 			if left := must(filepath.Glob(filepath.Join(data, ".[rn]*")))(t); len(left) > 0 {
 				t.Errorf("remaining files: %v", left)
@@ -89,7 +89,7 @@ func TestServeFaultF16AFirstStartThatIsKilledLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
+func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	node := nodeBinary(t)
 	for size, flags := range map[int64][]string{
@@ -98,9 +98,9 @@ func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
 		380 * mib: {"--node=" + node},
 		450 * mib: nil, // There is room for the image, but not for Node beside it.
 	} {
-		data := emptyDisk(t, size)
+		data := mountDisk(t, size)
 		begun := time.Now()
-		code, out := serveExits(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
+		code, out := runServeUntilExit(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
 		if code != 1 || !regexp.MustCompile(`the first start needs [0-9.]+ MiB of disk in `+data+`, and [0-9.]+ MiB are free; make room`).MatchString(out) || strings.Contains(out, "==>") {
 			t.Errorf("%d MiB: exit code %d: %s", size/mib, code, out)
 		}
@@ -116,21 +116,21 @@ func TestServeFault23AFirstStartOnASmallDiskFailsAtOnce(t *testing.T) {
 		}
 	}
 	// `run` and `doctor` report it too.
-	cache := emptyDisk(t, 100*mib)
-	if out, err := pythOn(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk in "+cache) {
+	cache := mountDisk(t, 100*mib)
+	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
 	}
 	program := filepath.Join(t.TempDir(), "p.py")
 	if err := os.WriteFile(program, []byte("print(42)"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := pythOn(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
+	if out, err := runBinary(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
 	// The requested space is enough, and not much too large.
 	info := must(os.Stat(node))(t)
-	data := emptyDisk(t, (256+16)*mib+info.Size()+mib)
-	s := startIn(t, data, nil, "--node="+node)
+	data := mountDisk(t, (256+16)*mib+info.Size()+mib)
+	s := startServerIn(t, data, nil, "--node="+node)
 	s.register(t).run(t, "print(42)").prints(t, "42\n")
 	s.stop(t)
 }

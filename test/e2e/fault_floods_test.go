@@ -48,13 +48,13 @@ def write():
 `,
 }
 
-const forked = `
+const forkedWriters = `
 def flood():
     for i in range(4):
         if os.fork() == 0: write()
 `
 
-func TestFaultF05FloodsEndWithTheRun(t *testing.T) {
+func TestExecuteEndsFloodOfResults(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range floods {
@@ -62,14 +62,14 @@ func TestFaultF05FloodsEndWithTheRun(t *testing.T) {
 			t.Parallel()
 			for _, results := range []bool{true, false} {
 				// The program ends when its first process ends, not by its timeout.
-				a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
+				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
 				// The timeout comes early enough: before the host destroys the sandbox, and
 				// the output with it.
-				x := a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
+				x := a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" {
 					t.Error(x)
 				}
-				x = a.execute(t, object{"code": code + forked + "print('kept', flush=True)\nflood()\nwhile True: pass", "limits": object{"cpuMs": 700}, "timeoutMs": 60_000, "results": results}).ends(t, "timed_out")
+				x = a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "limits": object{"cpuMs": 700}, "timeoutMs": 60_000, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" || x.Usage.WallMs > 60_000 {
 					t.Error(x)
 				}
@@ -83,43 +83,43 @@ let n = 0;`
 	a.execute(t, object{"language": "javascript", "code": js, "timeoutMs": 20_000}).prints(t, "kept\n")
 }
 
-func TestSessionFaultF05FloodsHoldUpNoRun(t *testing.T) {
+func TestSessionFloodDelaysNoRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range floods {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{})
-			s.in(t, code+"import threading\nfor i in range(2): threading.Thread(target=write, daemon=True).start()\nprint('begun')", object{"timeoutMs": 60_000}).prints(t, "begun\n")
+			s := a.openSession(t, object{})
+			s.runCode(t, code+"import threading\nfor i in range(2): threading.Thread(target=write, daemon=True).start()\nprint('begun')", object{"timeoutMs": 60_000}).prints(t, "begun\n")
 			for i := range 3 {
-				x := s.in(t, fmt.Sprintf("print(%d)", i), object{"timeoutMs": 60_000}).ends(t, "succeeded")
+				x := s.runCode(t, fmt.Sprintf("print(%d)", i), object{"timeoutMs": 60_000}).ends(t, "succeeded")
 				if x.Stdout != fmt.Sprintf("%d\n", i) {
 					t.Error(x)
 				}
 			}
-			if x := s.in(t, "while True: pass", object{"timeoutMs": 1000}).ends(t, "timed_out"); x.SessionEnded {
+			if x := s.runCode(t, "while True: pass", object{"timeoutMs": 1000}).ends(t, "timed_out"); x.SessionEnded {
 				t.Error(x)
 			}
 		})
 	}
 	t.Run("values after a flood are whole", func(t *testing.T) {
 		t.Parallel()
-		s := a.open(t, object{})
+		s := a.openSession(t, object{})
 		for _, junk := range []string{`b"\xff" * 10`, `b"\0\0\1"`, `b"\0\0\1\0abc"`, `(b"\0\0\x40\0" + b"\0" * 16384) * 2000`} {
-			s.in(t, "import os\nd = os.open('/run/results', os.O_WRONLY)\nos.write(d, "+junk+")\nos.close(d)").ends(t, "succeeded")
-			if x := s.in(t, "display('whole')\n[1, 2]").ends(t, "succeeded"); len(x.Results) != 2 || x.Results[1]["text/plain"] != "[1, 2]" {
+			s.runCode(t, "import os\nd = os.open('/run/results', os.O_WRONLY)\nos.write(d, "+junk+")\nos.close(d)").ends(t, "succeeded")
+			if x := s.runCode(t, "display('whole')\n[1, 2]").ends(t, "succeeded"); len(x.Results) != 2 || x.Results[1]["text/plain"] != "[1, 2]" {
 				t.Errorf("after %s: %v", junk, x.Results)
 			}
 		}
 	})
 	t.Run("output without end", func(t *testing.T) {
 		t.Parallel()
-		s := a.open(t, object{})
-		x := s.in(t, "import os, threading\ndef f():\n    while True: os.write(1, b'x' * 100)\nthreading.Thread(target=f, daemon=True).start()\nNone", object{"timeoutMs": 30_000})
+		s := a.openSession(t, object{})
+		x := s.runCode(t, "import os, threading\ndef f():\n    while True: os.write(1, b'x' * 100)\nthreading.Thread(target=f, daemon=True).start()\nNone", object{"timeoutMs": 30_000})
 		if x.Status != "succeeded" && x.Status != "output_limit" {
 			t.Error(x)
 		}
-		if x := s.in(t, "while True: pass", object{"timeoutMs": 30_000, "limits": object{"outputBytes": 100_000}}); x.Status != "output_limit" || strings.Trim(x.Stdout, "x") != "" {
+		if x := s.runCode(t, "while True: pass", object{"timeoutMs": 30_000, "limits": object{"outputBytes": 100_000}}); x.Status != "output_limit" || strings.Trim(x.Stdout, "x") != "" {
 			t.Error(x)
 		}
 	})

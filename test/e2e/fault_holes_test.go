@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestFaultF04AFileWithAHoleHoldsNothingUp uses files that are much larger than
+// TestSessionSparseFileDelaysNothing uses files that are much larger than
 // their content.
-func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
+func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, code := range map[string]string{
@@ -19,27 +19,27 @@ func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
-			s.in(t, code, object{"language": language, "results": false}).ends(t, "succeeded")
+			s := a.openSession(t, object{"language": language})
+			s.runCode(t, code, object{"language": language, "results": false}).ends(t, "succeeded")
 			for _, name := range []string{"a", "b", "c"} {
-				s.file(t, "GET", name, nil).refused(t, 409, "conflict")
-				if got := s.file(t, "HEAD", name, nil); got.status != 409 {
+				s.callFile(t, "GET", name, nil).refused(t, 409, "conflict")
+				if got := s.callFile(t, "HEAD", name, nil); got.status != 409 {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
 			// A file that is no larger than the disk is sent, as long as the client reads.
-			get := s.file(t, "GET", "d", nil).want(t, 200, nil)
+			get := s.callFile(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
 			}
 			for range 5 {
-				head := s.file(t, "HEAD", "d", nil).want(t, 200, nil)
+				head := s.callFile(t, "HEAD", "d", nil).want(t, 200, nil)
 				if head.header.Get("Content-Length") != "94371840" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
 					t.Errorf("got %v", head.header)
 				}
-				s.leave(t, "d", 100_000)
+				s.readPart(t, "d", 100_000)
 			}
-			x := s.in(t, "1", object{"language": language, "outputFiles": []string{"a", "b", "d"}}).ends(t, "succeeded")
+			x := s.runCode(t, "1", object{"language": language, "outputFiles": []string{"a", "b", "d"}}).ends(t, "succeeded")
 			if len(x.Files) != 0 || len(x.FilesSkipped) != 3 {
 				t.Error(x)
 			}
@@ -48,8 +48,8 @@ func TestFaultF04AFileWithAHoleHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// leave reads the beginning of a file and closes the connection.
-func (s *session) leave(t *testing.T, name string, bytes int64) {
+// readPart reads the beginning of a file and closes the connection.
+func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -62,14 +62,14 @@ func (s *session) leave(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestFaultF04AServerStopsWhileAFileIsRead stops the server while a client has
+// TestServeStopsDuringFileDownload stops the server while a client has
 // begun to read a file and has paused.
-func TestFaultF04AServerStopsWhileAFileIsRead(t *testing.T) {
+func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	x := s.register(t).open(t, object{"idleTimeoutMs": 1000})
-	x.in(t, "import os\nopen('f', 'w').close(); os.truncate('f', 90 << 20); os.truncate('main.bin', 1 << 50) if os.path.exists('main.bin') else None").ends(t, "succeeded")
-	x.leave(t, "f", 1000)
+	s := startServer(t)
+	x := s.register(t).openSession(t, object{"idleTimeoutMs": 1000})
+	x.runCode(t, "import os\nopen('f', 'w').close(); os.truncate('f', 90 << 20); os.truncate('main.bin', 1 << 50) if os.path.exists('main.bin') else None").ends(t, "succeeded")
+	x.readPart(t, "f", 1000)
 	eventually(t, "the session ends unused", func() bool {
 		return s.call(t, x.account, "GET", "/api/v1/sessions", nil).want(t, 200, nil).status == 200 &&
 			string(s.call(t, x.account, "GET", "/api/v1/sessions", nil).body) == "{\"sessions\":[]}"

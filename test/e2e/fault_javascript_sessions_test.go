@@ -5,41 +5,41 @@ import (
 	"testing"
 )
 
-// inSharedBoth runs the function in a session of each of Node's languages.
-func inSharedBoth(t *testing.T, do func(t *testing.T, s *session)) {
+// forEachNodeLanguageShared runs the function in a session of each of Node's languages.
+func forEachNodeLanguageShared(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			do(t, a.open(t, object{"language": language}))
+			do(t, a.openSession(t, object{"language": language}))
 		})
 	}
 }
 
-// TestSessionFaultINodeObjects checks the console's rule for programs that begin
+// TestSessionNodeEvaluatesObjectLiterals checks the console's rule for programs that begin
 // with a brace.
-func TestSessionFaultINodeObjects(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
-		s.in(t, "{ a: [1], 'b': 2 }").shows(t, "{ a: [ 1 ], b: 2 }")
-		s.in(t, "{ n: { m: 5 } }.n.m").shows(t, "5")
-		s.in(t, "{}").shows(t, "{}")
-		s.in(t, "{ let inner = 1; console.log(inner) }").prints(t, "1\n").shows(t)
-		s.in(t, "{ a: 1 };").shows(t)
-		s.in(t, "let a = 1\na, a + 2").shows(t, "3")
-		s.in(t, "const display = 6; display").shows(t, "6")
-		x := s.in(t, "{ a: null.b }").ends(t, "failed")
+func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")
+		s.runCode(t, "{ n: { m: 5 } }.n.m").requireResults(t, "5")
+		s.runCode(t, "{}").requireResults(t, "{}")
+		s.runCode(t, "{ let inner = 1; console.log(inner) }").prints(t, "1\n").requireResults(t)
+		s.runCode(t, "{ a: 1 };").requireResults(t)
+		s.runCode(t, "let a = 1\na, a + 2").requireResults(t, "3")
+		s.runCode(t, "const display = 6; display").requireResults(t, "6")
+		x := s.runCode(t, "{ a: null.b }").ends(t, "failed")
 		if x.Error == nil || !strings.HasSuffix(strings.TrimSpace(x.Stderr), ":1:11") {
 			t.Errorf("the column is that of a bracket: %s", x)
 		}
 	})
 }
 
-// TestSessionFaultDNodeSurvives runs programs that damage everything they can
+// TestSessionNodeSurvivesDamagedGlobals runs programs that damage everything they can
 // reach in the session.
-func TestSessionFaultDNodeSurvives(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
-		s.in(t, "var kept = 1").ends(t, "succeeded")
+func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+		s.runCode(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range []string{
 			"throw null",
 			"throw new Proxy(new Error('x'), { get() { throw 1; }, getPrototypeOf() { throw 2; } })",
@@ -48,7 +48,7 @@ func TestSessionFaultDNodeSurvives(t *testing.T) {
 			"process.stderr.destroy(); process.stdout.destroy(); throw new Error('x')",
 			"throw { [require('util').inspect.custom]() { throw 1; } }",
 		} {
-			if x := s.in(t, code).ends(t, "failed"); x.SessionEnded || x.Error == nil {
+			if x := s.runCode(t, code).ends(t, "failed"); x.SessionEnded || x.Error == nil {
 				t.Errorf("%s: %s", code, x)
 			}
 		}
@@ -61,22 +61,22 @@ func TestSessionFaultDNodeSurvives(t *testing.T) {
 			"process.exit = process.reallyExit = process._fatalException = null",
 			"Object.freeze(process); Object.freeze(globalThis); Object.freeze(Object.prototype)",
 		} {
-			if x := s.in(t, code, object{"results": false}).ends(t, "succeeded"); x.SessionEnded {
+			if x := s.runCode(t, code, object{"results": false}).ends(t, "succeeded"); x.SessionEnded {
 				t.Errorf("%s: %s", code, x)
 			}
-			if x := s.in(t, "if (kept !== 1) throw 1", object{"timeoutMs": 20_000}); x.Status != "succeeded" {
+			if x := s.runCode(t, "if (kept !== 1) throw 1", object{"timeoutMs": 20_000}); x.Status != "succeeded" {
 				t.Fatalf("after %s: %s", code, x)
 			}
 		}
 	})
 }
 
-// TestSessionFaultNNodeChildren interrupts runs that wait for child processes.
-func TestSessionFaultNNodeChildren(t *testing.T) {
+// TestSessionInterruptsNodeChildren interrupts runs that wait for child processes.
+func TestSessionInterruptsNodeChildren(t *testing.T) {
 	t.Parallel()
-	s := sharedServer(t).register(t).open(t, object{"language": "javascript"})
-	s.in(t, "let kept = 1; const { execSync, spawnSync, spawn, exec } = require('child_process')").ends(t, "succeeded")
-	s.in(t, "const server = spawn('sleep', ['300'])").ends(t, "succeeded")
+	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
+	s.runCode(t, "let kept = 1; const { execSync, spawnSync, spawn, exec } = require('child_process')").ends(t, "succeeded")
+	s.runCode(t, "const server = spawn('sleep', ['300'])").ends(t, "succeeded")
 	for _, code := range []string{
 		"execSync('sleep 60')",
 		"spawnSync('sh', ['-c', 'sleep 50; echo x'])",
@@ -84,36 +84,36 @@ func TestSessionFaultNNodeChildren(t *testing.T) {
 		"await new Promise((done) => exec('sleep 60', done))",
 		"execSync('node -e \"setInterval(() => {}, 1000)\"')",
 	} {
-		x := s.in(t, code, object{"timeoutMs": 1000})
+		x := s.runCode(t, code, object{"timeoutMs": 1000})
 		if x.Status != "timed_out" || x.SessionEnded || strings.Contains(x.Stderr, "pyth") {
 			t.Fatalf("%s: %s", code, x)
 		}
-		s.in(t, "kept").shows(t, "1")
+		s.runCode(t, "kept").requireResults(t, "1")
 	}
 	const sleeps = "require('fs').readdirSync('/proc').filter((p) => /^\\d+$/.test(p)).map((p) => { try { return require('fs').readFileSync(`/proc/${p}/cmdline`, 'latin1') } catch { return '' } }).filter((c) => c.startsWith('sleep')).length"
-	s.in(t, "for (let i = 0; i < 100 && "+sleeps+" > 1; i++) await new Promise((done) => setTimeout(done, 50)); console.log("+sleeps+", server.exitCode)").prints(t, "1 null\n")
+	s.runCode(t, "for (let i = 0; i < 100 && "+sleeps+" > 1; i++) await new Promise((done) => setTimeout(done, 50)); console.log("+sleeps+", server.exitCode)").prints(t, "1 null\n")
 }
 
-// TestSessionFaultANodeInput reads a run's input by its names.
-func TestSessionFaultANodeInput(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
+// TestSessionNodeOpensInputByName reads a run's input by its names.
+func TestSessionNodeOpensInputByName(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
-			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")
-			s.in(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))").prints(t, "\n")
+			s.runCode(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")
+			s.runCode(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))").prints(t, "\n")
 		}
 	})
 }
 
-// TestSessionFaultENodeShowing shows hostile values in sessions.
-func TestSessionFaultENodeShowing(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
-		s.in(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").shows(t, "<Revoked Proxy>")
-		s.in(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").shows(t, "{}")
-		s.in(t, "({ [require('util').inspect.custom]() { process.exit(3) } }) && 5").ends(t, "succeeded").shows(t, "5")
-		if x := s.in(t, "({ [require('util').inspect.custom]() { process.exit(3) } })").ends(t, "succeeded"); len(x.Results) != 1 {
+// TestSessionNodeShowsHostileValues shows hostile values in sessions.
+func TestSessionNodeShowsHostileValues(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+		s.runCode(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").requireResults(t, "<Revoked Proxy>")
+		s.runCode(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").requireResults(t, "{}")
+		s.runCode(t, "({ [require('util').inspect.custom]() { process.exit(3) } }) && 5").ends(t, "succeeded").requireResults(t, "5")
+		if x := s.runCode(t, "({ [require('util').inspect.custom]() { process.exit(3) } })").ends(t, "succeeded"); len(x.Results) != 1 {
 			t.Error(x)
 		}
-		s.in(t, "({ get a() { console.log('getter') } })").prints(t, "").shows(t, "{ a: [Getter] }")
-		s.in(t, "Object.freeze(globalThis), 7").ends(t, "succeeded").shows(t, "7")
+		s.runCode(t, "({ get a() { console.log('getter') } })").prints(t, "").requireResults(t, "{ a: [Getter] }")
+		s.runCode(t, "Object.freeze(globalThis), 7").ends(t, "succeeded").requireResults(t, "7")
 	})
 }

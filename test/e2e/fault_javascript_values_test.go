@@ -22,7 +22,7 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 		}
 		return object{
 			"status": x.Status, "exitCode": code, "signal": x.Signal,
-			"stdout": x.Stdout, "stderr": withoutProcess(x.Stderr), "error": x.Error,
+			"stdout": x.Stdout, "stderr": withoutPID(x.Stderr), "error": x.Error,
 		}
 	}
 	if diff := cmp.Diff(end(without), end(with)); diff != "" {
@@ -31,9 +31,9 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 	return with
 }
 
-// TestExecuteFaultEJavaScriptShowing shows hostile values. None may change the end
+// TestExecuteJavaScriptShowsHostileValues shows hostile values. None may change the end
 // of the program or its output.
-func TestExecuteFaultEJavaScriptShowing(t *testing.T) {
+func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string]string{
@@ -56,7 +56,7 @@ func TestExecuteFaultEJavaScriptShowing(t *testing.T) {
 	} {
 		x := sameWithoutResults(t, a, "javascript", code).ends(t, "succeeded")
 		if want != "" {
-			x.shows(t, want)
+			x.requireResults(t, want)
 		}
 	}
 	for name, code := range map[string]string{
@@ -88,9 +88,9 @@ func TestExecuteFaultEJavaScriptShowing(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultFJavaScriptSource runs programs that search their source for the
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that search their source for the
 // hook's changes.
-func TestExecuteFaultFJavaScriptSource(t *testing.T) {
+func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, code := range []string{
@@ -115,15 +115,15 @@ func TestExecuteFaultFJavaScriptSource(t *testing.T) {
 			t.Errorf("%q shows something of ours: %s", code, x)
 		}
 	}
-	x := a.execute(t, inNode("const x = null\nx.y\nx > 1 ? 2 : 3", nil)).ends(t, "failed")
+	x := a.execute(t, javaScriptRequest("const x = null\nx.y\nx > 1 ? 2 : 3", nil)).ends(t, "failed")
 	if !strings.HasPrefix(x.Stderr, "/work/main.js:2\nx.y\n  ^\n\nTypeError") {
 		t.Error(x)
 	}
 }
 
-// TestExecuteFaultIJavaScriptValues checks which value becomes the program's
+// TestExecuteJavaScriptReturnsLastValue checks which value becomes the program's
 // result.
-func TestExecuteFaultIJavaScriptValues(t *testing.T) {
+func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string][]string{
@@ -160,36 +160,36 @@ func TestExecuteFaultIJavaScriptValues(t *testing.T) {
 		"const every = new Proxy({}, { get: (t, n) => n, has: () => true }); every":        {"{}"},
 		"new (class { constructor() { return new Proxy(this, { get: () => ({}) }); } })()": {"{}"},
 	} {
-		x := a.execute(t, inNode(code, nil)).ends(t, "succeeded")
-		x.shows(t, want...)
+		x := a.execute(t, javaScriptRequest(code, nil)).ends(t, "succeeded")
+		x.requireResults(t, want...)
 		if len(x.Results) == 1 && strings.Contains(code, "Proxy") && len(x.Results[0]) != 1 {
 			t.Errorf("%q has made-up forms: %v", code, x.Results)
 		}
 	}
-	x := a.execute(t, inNode("display('kept'); null.x", nil)).ends(t, "failed")
-	x.shows(t, "'kept'")
-	x = a.execute(t, inNode("process.emitWarning('odd'); display(1); setTimeout(() => process.exit(3)); 2", nil)).ends(t, "failed")
-	x.shows(t, "1", "2")
+	x := a.execute(t, javaScriptRequest("display('kept'); null.x", nil)).ends(t, "failed")
+	x.requireResults(t, "'kept'")
+	x = a.execute(t, javaScriptRequest("process.emitWarning('odd'); display(1); setTimeout(() => process.exit(3)); 2", nil)).ends(t, "failed")
+	x.requireResults(t, "1", "2")
 }
 
-// TestExecuteFaultKJavaScriptNames gives programs files with unusual names.
-func TestExecuteFaultKJavaScriptNames(t *testing.T) {
+// TestExecuteJavaScriptAcceptsAnyFileName gives programs files with unusual names.
+func TestExecuteJavaScriptAcceptsAnyFileName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, name := range []string{".main.js", "results.cjs", "scan.cjs", "node_modules/util/index.js", "hook.cjs", "tsconfig.json", "display.js"} {
 		const code = "const text = require('fs').readFileSync(process.argv[2], 'utf8'); text > 'z' ? 1 : text"
-		x := a.execute(t, inNode(code, object{"args": []string{name}, "files": []object{{"path": name, "content": "mine"}}})).ends(t, "succeeded")
-		x.shows(t, "'mine'")
+		x := a.execute(t, javaScriptRequest(code, object{"args": []string{name}, "files": []object{{"path": name, "content": "mine"}}})).ends(t, "succeeded")
+		x.requireResults(t, "'mine'")
 	}
 	files := []object{{"path": "package.json", "content": `{"type": "module"}`}}
-	a.execute(t, inNode("const x = import.meta.url\nx > 'z' ? 1 : x", object{"files": files})).ends(t, "succeeded").shows(t, "'file:///work/main.js'")
+	a.execute(t, javaScriptRequest("const x = import.meta.url\nx > 'z' ? 1 : x", object{"files": files})).ends(t, "succeeded").requireResults(t, "'file:///work/main.js'")
 	files = []object{{"path": "package.json", "content": `{"type": "commonjs"}`}}
-	a.execute(t, inNode("module.id, __filename", object{"files": files})).ends(t, "succeeded").shows(t, "'/work/main.js'")
+	a.execute(t, javaScriptRequest("module.id, __filename", object{"files": files})).ends(t, "succeeded").requireResults(t, "'/work/main.js'")
 }
 
-// TestExecuteFaultPJavaScriptLargeSources runs programs that are large in one way
+// TestExecuteJavaScriptRunsLargeSources runs programs that are large in one way
 // each.
-func TestExecuteFaultPJavaScriptLargeSources(t *testing.T) {
+func TestExecuteJavaScriptRunsLargeSources(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -200,7 +200,7 @@ func TestExecuteFaultPJavaScriptLargeSources(t *testing.T) {
 		"statements":  strings.Repeat("x=1;", 250_000) + "42",
 		"a string":    "'" + strings.Repeat("a;", 500_000) + "'.length - 999958",
 	} {
-		x := a.execute(t, inNode(code, object{"timeoutMs": 60_000})).ends(t, "succeeded")
+		x := a.execute(t, javaScriptRequest(code, object{"timeoutMs": 60_000})).ends(t, "succeeded")
 		if len(x.Results) != 1 || x.Results[0]["text/plain"] != "42" {
 			t.Errorf("%s: %v", name, x.Results)
 		}

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// jsonLog checks that a log contains only records, with keys in snake_case and
+// requireJSONLog checks that a log contains only records, with keys in snake_case and
 // durations in milliseconds. It returns the records.
-func jsonLog(t *testing.T, log string) []object {
+func requireJSONLog(t *testing.T, log string) []object {
 	t.Helper()
 	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	var records []object
@@ -44,26 +44,26 @@ func jsonLog(t *testing.T, log string) []object {
 	return records
 }
 
-func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
+func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	t.Parallel()
 	// A first start, which builds the image.
 	data := t.TempDir()
 	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes it private, and logs that.
 		t.Fatal(err)
 	}
-	s := startIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
+	s := startServerIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
 	a := s.register(t)
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
 	// gVisor's last output does not mix with the records.
-	for _, pid := range s.sandboxes() {
+	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
 	}
-	eventually(t, "the sandboxes are replaced", func() bool { return s.quiet(t) })
+	eventually(t, "the sandboxes are replaced", func() bool { return s.isIdle(t) })
 	a.run(t, "print(42)").prints(t, "42\n")
 	s.stop(t)
-	records := jsonLog(t, s.log.String())
+	records := requireJSONLog(t, s.log.String())
 	find := func(msg string) object {
 		i := slices.IndexFunc(records, func(r object) bool { return r["msg"] == msg })
 		if i < 0 {
@@ -82,7 +82,7 @@ func TestServeFault21JSONLogsHaveNothingButRecords(t *testing.T) {
 	}
 }
 
-func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
+func TestServeJSONLogExplainsExit(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/nothing"
 	for name, args := range map[string][]string{
@@ -91,8 +91,8 @@ func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
 		"a missing file":          {"--invites-file=" + file, "--log-format=json", "--data-dir=" + t.TempDir()},
 		"a flag without sense":    {"--log-format=json", "--registration=invite", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
 	} {
-		code, log := serveExits(t, args...)
-		if records := jsonLog(t, log); code == 0 || len(records) == 0 || records[len(records)-1]["level"] != "ERROR" || records[len(records)-1]["error"] == nil {
+		code, log := runServeUntilExit(t, args...)
+		if records := requireJSONLog(t, log); code == 0 || len(records) == 0 || records[len(records)-1]["level"] != "ERROR" || records[len(records)-1]["error"] == nil {
 			t.Errorf("%s: exit code %d: %s", name, code, log)
 		}
 	}
@@ -104,22 +104,22 @@ func TestServeFault21JSONLogsTellWhyTheServerEnds(t *testing.T) {
 	})
 }
 
-// TestServeFault21JSONLogsOfAnOrdinaryUser checks a server of an ordinary user:
+// TestServeJSONLogAsOrdinaryUser checks a server of an ordinary user:
 // two processes, which both write to the log.
-func TestServeFault21JSONLogsOfAnOrdinaryUser(t *testing.T) {
+func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	s := startIn(t, data, attr, "--log-format=json")
+	s := startServerIn(t, data, attr, "--log-format=json")
 	s.register(t).run(t, "print(42)").prints(t, "42\n")
 	s.stop(t)
-	if records := jsonLog(t, s.log.String()); len(records) < 3 {
+	if records := requireJSONLog(t, s.log.String()); len(records) < 3 {
 		t.Errorf("%v", records)
 	}
 }
 
-// serveExits starts a server that must soon exit by itself. It returns the exit
+// runServeUntilExit starts a server that must soon exit by itself. It returns the exit
 // code and the standard error output.
-func serveExits(t *testing.T, args ...string) (code int, stderr string) {
+func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)
 	pipe := must(cmd.StderrPipe())(t)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// series returns the names of all series, with their labels.
-func (s *server) series(t *testing.T) map[string]string {
+// metricSeries returns the names of all series, with their labels.
+func (s *server) metricSeries(t *testing.T) map[string]string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
 	defer res.Body.Close()
@@ -24,10 +24,10 @@ func (s *server) series(t *testing.T) map[string]string {
 	return all
 }
 
-func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
+func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	first := s.series(t)
+	s := startServer(t)
+	first := s.metricSeries(t)
 	want := []string{
 		`pyth_on_executions_refused_total`, `pyth_on_audit_suppressed_total`, `pyth_on_execution_wall_seconds_count`,
 		`pyth_on_http_requests_total{method="POST",route="/api/v1/execute",status="200"}`,
@@ -62,12 +62,12 @@ func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
 	}
 	// The use creates no new series: counters for alerts start at 0.
 	a := s.register(t)
-	session := a.open(t, object{"language": "python"})
-	session.in(t, "print(42)")
+	session := a.openSession(t, object{"language": "python"})
+	session.runCode(t, "print(42)")
 	a.execute(t, object{"code": "process.exit(3)", "language": "javascript"})
 	a.execute(t, object{"code": "const n: number = 1; throw n", "language": "typescript"})
 	a.execute(t, object{"code": "while True: pass", "timeoutMs": 300})
-	s.callWith(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", "/api/v1/sessions/"+session.ID+"/files/a/b.txt", "x")
+	s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}, "PUT", "/api/v1/sessions/"+session.ID+"/files/a/b.txt", "x")
 	s.call(t, a, "DELETE", "/api/v1/sessions/"+session.ID, nil).want(t, 204, nil)
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
@@ -75,7 +75,7 @@ func TestMetricsFault22EverySeriesIsThereFromTheStart(t *testing.T) {
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x"}).refused(t, 503, "llm_not_configured")
 	ours := regexp.MustCompile(`^pyth_on_`)
 	var late []string
-	for name := range s.series(t) {
+	for name := range s.metricSeries(t) {
 		if _, there := first[name]; !there && ours.MatchString(name) {
 			late = append(late, name)
 		}

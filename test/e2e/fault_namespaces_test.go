@@ -5,22 +5,22 @@ import (
 	"testing"
 )
 
-// newNamespace holds the flags that create a namespace.
-var newNamespace = map[string]int{
+// namespaceFlags holds the flags that create a namespace.
+var namespaceFlags = map[string]int{
 	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
 	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
 }
 
-// TestFaultF12ProgramsMakeNoNamespaces tries each kind by each system call, from
+// TestExecuteRefusesNamespaces tries each kind by each system call, from
 // the program and from its children.
-func TestFaultF12ProgramsMakeNoNamespaces(t *testing.T) {
+func TestExecuteRefusesNamespaces(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	for name, s := range map[string]*server{"root": sharedServer(t), "an ordinary user": startIn(t, data, attr)} {
+	for name, s := range map[string]*server{"root": sharedServer(t), "an ordinary user": startServerIn(t, data, attr)} {
 		t.Run("a server of "+name, func(t *testing.T) {
 			a := s.register(t)
-			code := call + "import struct\nall = set()\n"
-			for _, flags := range newNamespace {
+			code := syscallPrelude + "import struct\nall = set()\n"
+			for _, flags := range namespaceFlags {
 				code += fmt.Sprintf(`
 all.add(call(272, %[1]d))
 all.add(call(56, %[1]d | 17, 0, 0, 0, 0))
@@ -51,14 +51,14 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 			for _, isolation := range []string{"tenant", "execution"} {
 				a.execute(t, object{"code": code, "isolation": isolation}).prints(t, want)
 			}
-			a.open(t, object{}).in(t, code).prints(t, want)
+			a.openSession(t, object{}).runCode(t, code).prints(t, want)
 		})
 	}
 }
 
-// TestFaultF13WhatIsStoredCounts stores data in ways that the size of a disk does
+// TestExecuteCountsAllStoredData stores data in ways that the size of a disk does
 // not count.
-func TestFaultF13WhatIsStoredCounts(t *testing.T) {
+func TestExecuteCountsAllStoredData(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const xattrs = `
@@ -78,12 +78,12 @@ print(sorted(os.listdir('.')))
 `
 	want := "[]\n['f', 'g', 'h', 'main.py']\n"
 	a.run(t, xattrs).prints(t, want)
-	a.open(t, object{}).in(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
+	a.openSession(t, object{}).runCode(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
 
-// TestExecuteFault13NamesOfFilesCount creates file names until the limit, and
+// TestExecuteLimitsFileNames creates file names until the limit, and
 // frees them in every possible way.
-func TestExecuteFault13NamesOfFilesCount(t *testing.T) {
+func TestExecuteLimitsFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const code = `
@@ -120,7 +120,7 @@ print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
 	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
 	// The next run has all names again.
 	a.run(t, code).prints(t, want)
-	a.open(t, object{}).in(t, code).prints(t, want)
+	a.openSession(t, object{}).runCode(t, code).prints(t, want)
 	a.execute(t, object{"language": "javascript", "code": `
 const fs = require('fs');
 fs.writeFileSync('f', '');
@@ -128,9 +128,9 @@ let made = 0;
 try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) { console.log(made, e.code); }`}).prints(t, "65536 ENOSPC\n")
 }
 
-// TestExecuteFault13NamesAreCountedInRaces makes and removes the same names in
+// TestExecuteCountsFileNamesInRaces makes and removes the same names in
 // parallel processes. The count must stay right.
-func TestExecuteFault13NamesAreCountedInRaces(t *testing.T) {
+func TestExecuteCountsFileNamesInRaces(t *testing.T) {
 	t.Parallel()
 	const code = `
 import os, random

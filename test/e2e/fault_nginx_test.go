@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// behindNginx starts nginx with the configuration in docs/operations.md, with only
+// startNginx starts nginx with the configuration in docs/operations.md, with only
 // the server's address changed. It returns a server with nginx's address.
-func behindNginx(t *testing.T, s *server) string {
+func startNginx(t *testing.T, s *server) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
 	block, _, closed := strings.Cut(rest, "```")
@@ -101,12 +101,12 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
+func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	through := *s
-	through.URL = behindNginx(t, s)
+	through.URL = startNginx(t, s)
 	viaProxy := *a
 	viaProxy.server = &through
 
@@ -118,7 +118,7 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 	}).prints(t, fmt.Sprintln(len(content)))
 
 	// Files of a session, in both directions.
-	session := viaProxy.open(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
+	session := viaProxy.openSession(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
 	const size = 200 * mib
 	body := zeros(size)
 	put := func(id string, body io.Reader, length int64) *http.Response {
@@ -134,7 +134,7 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 		t.Fatalf("%d: %s", res.StatusCode, text)
 	}
 	res.Body.Close()
-	session.in(t, "import os\nprint(os.path.getsize('a/large file.bin'))").prints(t, fmt.Sprintln(size))
+	session.runCode(t, "import os\nprint(os.path.getsize('a/large file.bin'))").prints(t, fmt.Sprintln(size))
 	req := must(http.NewRequestWithContext(t.Context(), "GET", through.URL+"/api/v1/sessions/"+session.ID+"/files/a/large%20file.bin", nil))(t)
 	req.Header.Set("X-Api-Key", a.APIKey)
 	res = must(http.DefaultClient.Do(req))(t)
@@ -155,7 +155,7 @@ func TestProxyFault24EveryDocumentedLimitPassesNginx(t *testing.T) {
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(
 		`{"code": "import time\nprint('first', flush=True)\ntime.sleep(120)", "timeoutMs": 150000}`)))(t)
-	req.Header = a.streaming()
+	req.Header = a.streamHeader()
 	req.Header.Set("Content-Type", "application/json")
 	begun := time.Now()
 	res = must(http.DefaultClient.Do(req))(t)

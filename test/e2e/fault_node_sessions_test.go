@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestSessionFaultTypeScriptExports runs exports of modules, which scripts may not
+// TestSessionTypeScriptAllowsExports runs exports of modules, which scripts may not
 // contain.
-func TestSessionFaultTypeScriptExports(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
+func TestSessionTypeScriptAllowsExports(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
 			"const x = 5; export { x }; x":                                  {"5"},
 			"const y = 6\nexport {}\ny":                                     {"6"},
@@ -26,9 +26,9 @@ func TestSessionFaultTypeScriptExports(t *testing.T) {
 			"const text = `\nexport { text }\n`\nexport { text }\ntext":     {"'\\nexport { text }\\n'"},
 			"join('a', 'b')\nimport { join } from 'node:path'\n;join('c')":  {"'c'"},
 		} {
-			s.in(t, code).ends(t, "succeeded").shows(t, want...)
+			s.runCode(t, code).ends(t, "succeeded").requireResults(t, want...)
 		}
-		s.in(t, "export { nothing } from './nowhere.mjs'").ends(t, "failed")
+		s.runCode(t, "export { nothing } from './nowhere.mjs'").ends(t, "failed")
 		for code, place := range map[string]string{
 			"import fs from 'node:fs'; export { fs }; null.x":                     ":1:47",
 			"import { join,\n  sep } from 'node:path'; null.x":                    ":2:32",
@@ -37,17 +37,17 @@ func TestSessionFaultTypeScriptExports(t *testing.T) {
 			"import { win32 } from 'node:path'; function f() { null.x }; f()":     ":1:56",
 			"import { delimiter } from 'node:path'; const e = new Error; throw e": ":1:50",
 		} {
-			x := s.in(t, code).ends(t, "failed")
+			x := s.runCode(t, code).ends(t, "failed")
 			if x.Error == nil || !strings.Contains(x.Error.Traceback, place) {
 				t.Errorf("%q is not at %s: %s", code, place, x)
 			}
 		}
-		x := s.in(t, "import { join } from 'node:path'; export { join };\nlet 5 = 6").ends(t, "failed")
+		x := s.runCode(t, "import { join } from 'node:path'; export { join };\nlet 5 = 6").ends(t, "failed")
 		if x.Error == nil || x.Error.Line != 2 || strings.Contains(x.Stderr, "await") {
 			t.Errorf("got %+v, %s", x.Error, x)
 		}
 	})
-	s := sharedServer(t).register(t).open(t, object{"language": "typescript"})
+	s := sharedServer(t).register(t).openSession(t, object{"language": "typescript"})
 	for code, want := range map[string][]string{
 		"declare global { interface Window { a: number } }\nexport {}\n1":            {"1"},
 		"export type Q = string; export interface R { a: Q }\nconst q: Q = 'a'\nq":   {"'a'"},
@@ -55,13 +55,13 @@ func TestSessionFaultTypeScriptExports(t *testing.T) {
 		"export enum F { A = 7 }\nexport namespace N { export const z = F.A }\nN.z":  {"7"},
 		"import type { Stats } from 'node:fs';\nexport { type Stats };\n8 as number": {"8"},
 	} {
-		s.in(t, code).ends(t, "succeeded").shows(t, want...)
+		s.runCode(t, code).ends(t, "succeeded").requireResults(t, want...)
 	}
 }
 
-// heavyValues are final values that do not fit into memory when they are shown
+// largeValues are final values that do not fit into memory when they are shown
 // completely.
-var heavyValues = []string{
+var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
 	"Array.from({ length: 100 }, (_, i) => 'z'.repeat(5e6) + i)",
@@ -76,33 +76,33 @@ var heavyValues = []string{
 	"Array(1e9)",
 }
 
-// TestSessionFaultENodeMemory shows values that are too large for the session's
+// TestSessionNodeSurvivesLargeValues shows values that are too large for the session's
 // memory, and code that uses too much of it.
-func TestSessionFaultENodeMemory(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
-		s.in(t, "var kept = 1").ends(t, "succeeded")
+func TestSessionNodeSurvivesLargeValues(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+		s.runCode(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range append([]string{
 			"'x'.repeat(2e8)",
 			"({ [Symbol.for('nodejs.util.inspect.custom')]() { const a = []; for (;;) a.push(Buffer.alloc(1e7, 1)); } })",
 			"({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } })",
 			"class Slow { [Symbol.for('Jupyter.display')]() { for (;;); } }; new Slow()",
-		}, heavyValues...) {
-			x := s.in(t, code).ends(t, "succeeded")
+		}, largeValues...) {
+			x := s.runCode(t, code).ends(t, "succeeded")
 			if x.SessionEnded || len(x.Results) != 1 {
 				t.Fatalf("%s: %.300s", code, x)
 			}
-			s.in(t, "kept").shows(t, "1")
+			s.runCode(t, "kept").requireResults(t, "1")
 		}
-		s.in(t, "for (let i = 0; i < 4; i++) display('w'.repeat(4e8)); kept").ends(t, "succeeded")
+		s.runCode(t, "for (let i = 0; i < 4; i++) display('w'.repeat(4e8)); kept").ends(t, "succeeded")
 	})
 }
 
-// TestExecuteFaultENodeMemory does the same in single runs.
-func TestExecuteFaultENodeMemory(t *testing.T) {
+// TestExecuteNodeSurvivesLargeValues does the same in single runs.
+func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
-		for _, code := range heavyValues {
+		for _, code := range largeValues {
 			x := a.execute(t, object{"language": language, "code": code}).ends(t, "succeeded")
 			if len(x.Results) != 1 {
 				t.Errorf("%s: %.300s", code, x)
@@ -111,8 +111,8 @@ func TestExecuteFaultENodeMemory(t *testing.T) {
 	}
 }
 
-// TestSessionFaultDNodeListeners runs programs that handle their own errors.
-func TestSessionFaultDNodeListeners(t *testing.T) {
+// TestSessionNodeRunsErrorListeners runs programs that handle their own errors.
+func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
@@ -131,8 +131,8 @@ func TestSessionFaultDNodeListeners(t *testing.T) {
 			"process.once('uncaughtException', (e) => { process.exitCode = 5; console.log(e) }); throw 'text'":                                                        {5, "text\n"},
 			"process.on('uncaughtException', (e) => console.log(e.message)); setTimeout(() => { throw new Error('t') }); await new Promise((r) => setTimeout(r, 50))": {0, "t\n"},
 		} {
-			s := a.open(t, object{"language": language})
-			x := s.in(t, code)
+			s := a.openSession(t, object{"language": language})
+			x := s.runCode(t, code)
 			if x.ExitCode == nil || *x.ExitCode != want.exitCode || x.Stdout != want.stdout || x.SessionEnded {
 				t.Errorf("%s: %s", code, x)
 			}
@@ -141,10 +141,10 @@ func TestSessionFaultDNodeListeners(t *testing.T) {
 	}
 }
 
-// TestSessionFaultFNodeFrames searches everything that a program sees for frames
+// TestSessionNodeHidesHookFrames searches everything that a program sees for frames
 // of the hook.
-func TestSessionFaultFNodeFrames(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
+func TestSessionNodeHidesHookFrames(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
 			"console.log(new Error('x').stack)",
 			"function f() { throw new Error('outer', { cause: new Error('inner') }) }; f()",
@@ -163,7 +163,7 @@ func TestSessionFaultFNodeFrames(t *testing.T) {
 			"'abc'.match(/b/); undefined",
 			"[RegExp.lastMatch, RegExp.input, RegExp.leftContext]",
 		} {
-			x := s.in(t, code)
+			x := s.runCode(t, code)
 			seen := fmt.Sprint(x.Stdout, x.Stderr, x.Error, x.Results)
 			for _, ours := range []string{"pyth-on", "node:inspector", "processImmediate", "<session>", "PromiseRejectionHandledWarning", "repl_result", "use strict", "[Object]"} {
 				if strings.Contains(seen, ours) {
@@ -171,28 +171,28 @@ func TestSessionFaultFNodeFrames(t *testing.T) {
 				}
 			}
 		}
-		x := s.in(t, "require('assert').deepStrictEqual({ a: [1, 2, { b: 3 }] }, { a: [1, 2, { b: 4 }] })").ends(t, "failed")
+		x := s.runCode(t, "require('assert').deepStrictEqual({ a: [1, 2, { b: 3 }] }, { a: [1, 2, { b: 4 }] })").ends(t, "failed")
 		if !strings.Contains(x.Stderr, "actual: { a: [ 1, 2, { b: 3 } ] }") {
 			t.Error(x)
 		}
-		x = s.in(t, "display({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } })", object{"timeoutMs": 1000}).ends(t, "timed_out")
+		x = s.runCode(t, "display({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } })", object{"timeoutMs": 1000}).ends(t, "timed_out")
 		if x.SessionEnded || strings.Contains(x.Stderr, "pyth-on") {
 			t.Error(x)
 		}
 	})
-	s := sharedServer(t).register(t).open(t, object{"language": "typescript"})
-	s.in(t, "enum E { A }\n\nfunction where(): string { return new Error('x').stack!.split('\\n')[1].trim() }").ends(t, "succeeded")
-	s.in(t, "console.log(where())").prints(t, "at where (<run-1>:3:35)\n")
+	s := sharedServer(t).register(t).openSession(t, object{"language": "typescript"})
+	s.runCode(t, "enum E { A }\n\nfunction where(): string { return new Error('x').stack!.split('\\n')[1].trim() }").ends(t, "succeeded")
+	s.runCode(t, "console.log(where())").prints(t, "at where (<run-1>:3:35)\n")
 	for _, code := range []string{"let x = ;", "const y: = 5", "class A { override b() {} }"} {
-		if x := s.in(t, code).ends(t, "failed"); !strings.Contains(x.Stderr, "code: 'ERR_INVALID_TYPESCRIPT_SYNTAX'") {
+		if x := s.runCode(t, code).ends(t, "failed"); !strings.Contains(x.Stderr, "code: 'ERR_INVALID_TYPESCRIPT_SYNTAX'") {
 			t.Errorf("%s: %s", code, x)
 		}
 	}
 }
 
-// TestExecuteFaultFNodeEval checks that traces show the place of a call of eval,
+// TestExecuteNodeReportsEvalPosition checks that traces show the place of a call of eval,
 // with and without a final expression.
-func TestExecuteFaultFNodeEval(t *testing.T) {
+func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, code := range []string{
@@ -210,51 +210,51 @@ func TestExecuteFaultFNodeEval(t *testing.T) {
 	}
 }
 
-// TestSessionFaultCNodeDescriptors checks that child processes do not inherit the
+// TestSessionNodeChildrenInheritNoSocket checks that child processes do not inherit the
 // socket of the session.
-func TestSessionFaultCNodeDescriptors(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
+func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		const open = "const fs = require('fs'), own = fs.readdirSync('/proc/self/fd').filter((f) => { try { return fs.fstatSync(Number(f)).isSocket() } catch { return false } })"
-		s.in(t, open+"\nown.includes('100')").shows(t, "false")
+		s.runCode(t, open+"\nown.includes('100')").requireResults(t, "false")
 		const list = "ls /proc/self/fd"
-		s.in(t, "const { execSync, spawnSync, execFileSync } = require('child_process')").ends(t, "succeeded")
+		s.runCode(t, "const { execSync, spawnSync, execFileSync } = require('child_process')").ends(t, "succeeded")
 		for _, code := range []string{
 			"execSync('" + list + "', { stdio: ['ignore', 'pipe', 'pipe'] }).toString()",
 			"spawnSync('sh', ['-c', '" + list + "'], { stdio: ['ignore', 'pipe', 'ignore'] }).stdout.toString()",
 			"execFileSync('ls', ['/proc/self/fd'], { stdio: ['ignore', 'pipe', 'inherit'] }).toString()",
 		} {
-			s.in(t, code).shows(t, `'0\n1\n2\n3\n'`) // The last is that of the list.
+			s.runCode(t, code).requireResults(t, `'0\n1\n2\n3\n'`) // The last is that of the list.
 		}
-		s.in(t, "const write = (fd) => `require('fs').writeSync(${fd}, Buffer.from([0, 0, 0, 9, 48, 0, 0, 0, 0, 0, 0, 0, 0]))`").ends(t, "succeeded")
-		s.in(t, "[...own, '100'].map((fd) => spawnSync(process.execPath, ['-e', write(fd)]).status)").ends(t, "succeeded")
-		s.in(t, "6 * 7").shows(t, "42")
-		s.in(t, "spawnSync('sh', ['-c', 'sleep 300 >/dev/null 2>&1 </dev/null &'])\n43").shows(t, "43")
+		s.runCode(t, "const write = (fd) => `require('fs').writeSync(${fd}, Buffer.from([0, 0, 0, 9, 48, 0, 0, 0, 0, 0, 0, 0, 0]))`").ends(t, "succeeded")
+		s.runCode(t, "[...own, '100'].map((fd) => spawnSync(process.execPath, ['-e', write(fd)]).status)").ends(t, "succeeded")
+		s.runCode(t, "6 * 7").requireResults(t, "42")
+		s.runCode(t, "spawnSync('sh', ['-c', 'sleep 300 >/dev/null 2>&1 </dev/null &'])\n43").requireResults(t, "43")
 	})
 }
 
-// TestSessionFaultPNodeDeclarations and the test below declare so many names that
+// TestSessionNodeDeclaresNamesInLinearTime and the test below declare so many names that
 // any work beyond linear time exceeds the time limit.
-func TestSessionFaultPNodeDeclarations(t *testing.T) {
-	inSharedBoth(t, func(t *testing.T, s *session) {
-		for i, code := range declarations() {
-			s.in(t, code, object{"timeoutMs": 20_000}).ends(t, "succeeded").shows(t, fmt.Sprint(i))
+func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
+	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+		for i, code := range declarationPrograms() {
+			s.runCode(t, code, object{"timeoutMs": 20_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
 		}
 	})
 }
 
-func TestExecuteFaultPNodeDeclarations(t *testing.T) {
+func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
-		for i, code := range declarations() {
-			a.execute(t, object{"language": language, "code": code, "timeoutMs": 20_000}).ends(t, "succeeded").shows(t, fmt.Sprint(i))
+		for i, code := range declarationPrograms() {
+			a.execute(t, object{"language": language, "code": code, "timeoutMs": 20_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
 		}
 	}
 }
 
-// declarations are programs with the maximum number of names for one program, or
+// declarationPrograms are programs with the maximum number of names for one program, or
 // for its memory.
-func declarations() []string {
+func declarationPrograms() []string {
 	var programs []string
 	for i, d := range []struct {
 		format string

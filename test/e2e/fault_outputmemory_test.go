@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestExecuteFaultF25OutputFilesNeedNoCopies returns files that take nearly all of
+// TestExecuteSendsOutputFilesWithoutCopies returns files that take nearly all of
 // a run's memory limit. Sending them must need no more memory.
-func TestExecuteFaultF25OutputFilesNeedNoCopies(t *testing.T) {
+func TestExecuteSendsOutputFilesWithoutCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const mib = 1 << 20
@@ -17,14 +17,14 @@ func TestExecuteFaultF25OutputFilesNeedNoCopies(t *testing.T) {
 			code += fmt.Sprintf("with open('f%d', 'wb') as f:\n    for n in range(0, %d, 65536):\n        f.write(bytes([%d]) * min(65536, %d - n))\n", i, size, i+1, size)
 		}
 		request := object{"code": code + "None", "outputFiles": []string{"f*"}, "limits": object{"memoryBytes": 32 * mib}}
-		session := a.open(t, object{"limits": object{"memoryBytes": 32 * mib}})
+		session := a.openSession(t, object{"limits": object{"memoryBytes": 32 * mib}})
 		for name, x := range map[string]*execution{
 			"single":  a.execute(t, request),
-			"session": session.in(t, code+"None", object{"outputFiles": []string{"f*"}}),
+			"session": session.runCode(t, code+"None", object{"outputFiles": []string{"f*"}}),
 		} {
 			x.ends(t, "succeeded")
 			for i, size := range sizes {
-				got := x.file(t, fmt.Sprintf("f%d", i))
+				got := x.fileContent(t, fmt.Sprintf("f%d", i))
 				if len(got) != size || size > 0 && (got[0] != byte(i+1) || got[size-1] != byte(i+1)) {
 					t.Errorf("%s: file %d of %v has %d bytes: %s", name, i, sizes, len(got), x)
 				}

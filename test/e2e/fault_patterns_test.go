@@ -14,8 +14,8 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// wantedFiles maps patterns to the files that they select in the tree.
-var wantedFiles = []struct {
+// patternCases maps patterns to the files that they select in the tree.
+var patternCases = []struct {
 	patterns []string
 	files    string
 }{
@@ -31,23 +31,23 @@ var wantedFiles = []struct {
 	{[]string{"{out/d,none}/*"}, "out/d/e.txt out/d/f.csv"},
 }
 
-func TestExecuteFaultMPatternsSelectWhatTheyName(t *testing.T) {
+func TestExecuteOutputPatternsSelectFiles(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
-	s.in(t, makeTree).ends(t, "succeeded")
-	js := a.open(t, object{"language": "javascript"})
-	js.in(t, "const { execSync } = require('child_process'); execSync(`mkdir -p out/d; for f in a.txt b.csv out/c.txt out/d/e.txt out/d/f.csv x{1}.txt; do echo > $f; done`);",
+	s := a.openSession(t, object{})
+	s.runCode(t, makeTree).ends(t, "succeeded")
+	js := a.openSession(t, object{"language": "javascript"})
+	js.runCode(t, "const { execSync } = require('child_process'); execSync(`mkdir -p out/d; for f in a.txt b.csv out/c.txt out/d/e.txt out/d/f.csv x{1}.txt; do echo > $f; done`);",
 		object{"language": "javascript"}).ends(t, "succeeded")
-	for _, c := range wantedFiles {
+	for _, c := range patternCases {
 		want := strings.Fields(c.files)
 		request := object{"outputFiles": c.patterns}
 		for where, x := range map[string]*execution{
 			"a run":             a.execute(t, object{"code": makeTree, "outputFiles": c.patterns}),
-			"a session":         s.in(t, "None", request),
-			"a session of Node": js.in(t, ";", request, object{"language": "javascript"}),
+			"a session":         s.runCode(t, "None", request),
+			"a session of Node": js.runCode(t, ";", request, object{"language": "javascript"}),
 		} {
-			if got := x.ends(t, "succeeded").returned(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
+			if got := x.ends(t, "succeeded").filePaths(); !slices.Equal(got, want) || len(x.FilesSkipped) > 0 {
 				t.Errorf("%q in %s: got %q, want %q: %s", c.patterns, where, got, want, x)
 			}
 		}
@@ -55,19 +55,19 @@ func TestExecuteFaultMPatternsSelectWhatTheyName(t *testing.T) {
 	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
 	for _, name := range []string{"main.py", "./main.py"} {
 		// In a session it is an ordinary file.
-		if x := s.in(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.file(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
+		if x := s.runCode(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.fileContent(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
 			t.Error(x)
 		}
 	}
-	if !strings.Contains(x.skipped("out"), "directory") || !strings.Contains(x.skipped("main.py"), "program") || len(x.Files) != 1 {
+	if !strings.Contains(x.skipReason("out"), "directory") || !strings.Contains(x.skipReason("main.py"), "program") || len(x.Files) != 1 {
 		t.Error(x)
 	}
 }
 
-func TestExecuteFaultMPatternsThatCannotMatchAreRefused(t *testing.T) {
+func TestExecuteRefusesImpossiblePatterns(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	for _, pattern := range []string{"/work/a.txt", "/a*", "../a", "out/../a.txt", "..", "*/../*", "{/a,../b}", "{../a,../b}", "[/]", "[a", "{a", "a}", `a\`, ""} {
 		for _, request := range []object{{}, {"sessionId": s.ID}} {
 			request["code"], request["outputFiles"] = "1", []string{"*", pattern}
@@ -79,12 +79,12 @@ func TestExecuteFaultMPatternsThatCannotMatchAreRefused(t *testing.T) {
 	}
 }
 
-// TestFaultF15PatternsTakeLittleTime uses patterns that would take a backtracking
+// TestExecuteMatchesPatternsInLinearTime uses patterns that would take a backtracking
 // matcher longer than the age of the universe.
-func TestFaultF15PatternsTakeLittleTime(t *testing.T) {
+func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	patterns := []string{
 		strings.Repeat("{a,a}", 60) + "b",
 		strings.Repeat("{a,aa,*}", 100) + "b",
@@ -95,19 +95,19 @@ func TestFaultF15PatternsTakeLittleTime(t *testing.T) {
 	}
 	for _, pattern := range patterns {
 		request := object{"code": "open('a' * 200, 'w').write('x'); open('ok', 'w').write('x'); None", "outputFiles": []string{pattern, "ok"}, "timeoutMs": 20_000}
-		if x := a.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.returned(), []string{"ok"}) {
+		if x := a.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.filePaths(), []string{"ok"}) {
 			t.Errorf("%.20s: %s", pattern, x)
 		}
 		request["sessionId"] = s.ID
-		if x := s.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.returned(), []string{"ok"}) {
+		if x := s.execute(t, request).ends(t, "succeeded"); !slices.Equal(x.filePaths(), []string{"ok"}) {
 			t.Errorf("%.20s in a session: %s", pattern, x)
 		}
 	}
 }
 
-// TestFaultF15FilesAreLookedForWithinTheTime uses more files and patterns than fit
+// TestExecuteCollectsFilesWithinTimeout uses more files and patterns than fit
 // into the time. The status must be that of the program.
-func TestFaultF15FilesAreLookedForWithinTheTime(t *testing.T) {
+func TestExecuteCollectsFilesWithinTimeout(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	var patterns []string
@@ -116,9 +116,9 @@ func TestFaultF15FilesAreLookedForWithinTheTime(t *testing.T) {
 	}
 	code := "import os\nfor i in range(200):\n    for d in ('a' * 250 + '/') * 3,:\n        os.makedirs(d, exist_ok=True); open(d + 'a' * 200 + str(i), 'w').close()\nprint('done')"
 	request := object{"code": code, "outputFiles": patterns, "timeoutMs": 4000}
-	for _, x := range []*execution{a.execute(t, request), a.open(t, object{}).in(t, code, request)} {
+	for _, x := range []*execution{a.execute(t, request), a.openSession(t, object{}).runCode(t, code, request)} {
 		x.prints(t, "done\n")
-		if !strings.Contains(x.skipped("…"), "time") || x.Usage.WallMs > 10_000 {
+		if !strings.Contains(x.skipReason("…"), "time") || x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
 	}

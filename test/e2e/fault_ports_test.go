@@ -56,10 +56,10 @@ socket.send_fds(a, [b'x'], [s.fileno() for s in held])
 if os.fork() == 0: os._exit(0)
 `
 
-// TestExecuteFault14RunsLeaveNoSockets uses the ports of earlier runs in a kept
+// TestExecuteLeavesNoSockets uses the ports of earlier runs in a kept
 // sandbox.
-func TestExecuteFault14RunsLeaveNoSockets(t *testing.T) {
-	s := start(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
+func TestExecuteLeavesNoSockets(t *testing.T) {
+	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
 	const unused, clean = "/dev/pts/0\n", "['0', '0']\n/dev/pts/0\n"
 	for range 3 {
@@ -78,19 +78,19 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFault14PortsAreFreeWhenTheirServerIsGone uses the port of an earlier
+// TestSessionFreesPortsOfEndedServers uses the port of an earlier
 // run in a session. A server that still runs keeps its port.
-func TestSessionFault14PortsAreFreeWhenTheirServerIsGone(t *testing.T) {
+func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
-	s.in(t, "import socket\nkept = socket.create_server(('127.0.0.1', 5010))").prints(t, "")
+	s := a.openSession(t, object{})
+	s.runCode(t, "import socket\nkept = socket.create_server(('127.0.0.1', 5010))").prints(t, "")
 	for range 3 {
-		s.in(t, takePorts+"\nfor x in held: x.close()\nhalf.close(); named.close()")
-		x := s.in(t, "import os\n"+strings.Split(usePorts, "print([l")[0])
+		s.runCode(t, takePorts+"\nfor x in held: x.close()\nhalf.close(); named.close()")
+		x := s.runCode(t, "import os\n"+strings.Split(usePorts, "print([l")[0])
 		x.prints(t, "")
 	}
-	s.in(t, `
+	s.runCode(t, `
 try: socket.socket().bind(('127.0.0.1', 5010))
 except OSError as e: print(e.strerror)`).prints(t, "Address already in use\n")
 }

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// runnerOf returns the test runner of scripts/test with the format that the
+// testRunner returns the test runner of scripts/test with the format that the
 // script uses for tests of the binary, or else for those of packages.
-func runnerOf(t *testing.T, binaryTests bool) []string {
+func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))
 	for _, m := range regexp.MustCompile(`(?m)bin/tools/gotestsum --format (\S+) -- (.*)$`).FindAllStringSubmatch(script, -1) {
@@ -24,7 +24,7 @@ func runnerOf(t *testing.T, binaryTests bool) []string {
 	return nil
 }
 
-func TestMakeTestFault26ShowsProgressAndFailures(t *testing.T) {
+func TestMakeTestShowsProgressAndFailures(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -44,7 +44,7 @@ func TestMakeTestFault26ShowsProgressAndFailures(t *testing.T) {
 		"packages": {false, []string{"good", "why it failed"}},
 		"binary":   {true, []string{"PASS good.TestGood/part ", "PASS good.TestGood ", "FAIL bad.TestBad ", "PASS bad.TestNext ", "why it failed"}},
 	} {
-		args := runnerOf(t, c.binary)
+		args := testRunner(t, c.binary)
 		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()

@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// drawing returns the files of a fake matplotlib. Its pictures describe what was
+// fakeMatplotlib returns the files of a fake matplotlib. Its pictures describe what was
 // drawn. Like the real one, it closes its figures in an atexit handler.
-func drawing() []object {
+func fakeMatplotlib() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
 		{"path": "matplotlib/pyplot.py", "content": `
@@ -60,9 +60,9 @@ def close(which=None):
 	}
 }
 
-// pictures returns the results for figures of the fake matplotlib.
-func pictures(drawn ...string) forms {
-	shown := forms{}
+// figureResults returns the results for figures of the fake matplotlib.
+func figureResults(drawn ...string) richResults {
+	shown := richResults{}
 	for _, d := range drawn {
 		number, _, _ := strings.Cut(d, ":")
 		shown = append(shown, map[string]any{"image/png": base64.StdEncoding.EncodeToString([]byte(d)), "text/plain": fmt.Sprintf("<Figure %s>", number)})
@@ -90,14 +90,14 @@ var figurePrograms = map[string]struct {
 	"closed and not shown":      {"import matplotlib.pyplot as p\np.plot(1)\np.close()", "succeeded", nil},
 }
 
-func TestExecuteFaultBFiguresAreTakenAtTheEnd(t *testing.T) {
+func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range figurePrograms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x := a.execute(t, object{"code": c.code, "files": drawing()}).ends(t, c.status)
-			if diff := cmp.Diff(pictures(c.want...), x.Results); diff != "" {
+			x := a.execute(t, object{"code": c.code, "files": fakeMatplotlib()}).ends(t, c.status)
+			if diff := cmp.Diff(figureResults(c.want...), x.Results); diff != "" {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)
 			}
 		})
@@ -105,41 +105,41 @@ func TestExecuteFaultBFiguresAreTakenAtTheEnd(t *testing.T) {
 	// The current figure stays the same for code that saves it.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
-		"files": drawing(), "outputFiles": []string{"f.png"},
+		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},
 	})
-	if got := string(x.file(t, "f.png")); got != "1: [1]" {
+	if got := string(x.fileContent(t, "f.png")); got != "1: [1]" {
 		t.Errorf("the file holds %q: %s", got, x)
 	}
 	// Without results, nothing is drawn.
-	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": drawing(), "results": false})
+	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": fakeMatplotlib(), "results": false})
 	if x.prints(t, ""); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)
 	}
 }
 
-func TestSessionFaultBFiguresAreTakenAtTheEnd(t *testing.T) {
+func TestSessionReturnsFiguresAtEnd(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range figurePrograms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{})
-			defer s.close(t)
-			x := s.in(t, c.code, object{"files": drawing()}).ends(t, c.status)
-			if diff := cmp.Diff(pictures(c.want...), x.Results); diff != "" {
+			s := a.openSession(t, object{})
+			defer s.closeSession(t)
+			x := s.runCode(t, c.code, object{"files": fakeMatplotlib()}).ends(t, c.status)
+			if diff := cmp.Diff(figureResults(c.want...), x.Results); diff != "" {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)
 			}
-			if x := s.in(t, "print('next')"); len(x.Results) != 0 {
+			if x := s.runCode(t, "print('next')"); len(x.Results) != 0 {
 				t.Errorf("the figures are shown again: %v", x.Results)
 			}
 		})
 	}
 }
 
-func TestExecuteFaultBFigureHooksAreNotSeen(t *testing.T) {
+func TestExecuteHidesFigureHooks(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	x := a.execute(t, object{"files": drawing(), "code": `
+	x := a.execute(t, object{"files": fakeMatplotlib(), "code": `
 import atexit, inspect, sys, traceback
 print(atexit._ncallbacks(), sys.displayhook is sys.__displayhook__, sys.gettrace(), sys.getprofile())
 import matplotlib.pyplot as p

@@ -7,11 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ours holds words that would reveal the hook.
-var ours = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
+// hookWords holds words that would reveal the hook.
+var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
-func showsOurs(text string) string {
-	for _, word := range ours {
+func findHookWord(text string) string {
+	for _, word := range hookWords {
 		if strings.Contains(text, word) {
 			return word
 		}
@@ -19,9 +19,9 @@ func showsOurs(text string) string {
 	return ""
 }
 
-// TestExecuteFaultFNothingOfTheHookIsSeen checks the output of programs that look
+// TestExecuteHidesHook checks the output of programs that look
 // in each place where the hook could be seen.
-func TestExecuteFaultFNothingOfTheHookIsSeen(t *testing.T) {
+func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -101,7 +101,7 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := a.run(t, code).ends(t, "succeeded")
-			if word := showsOurs(x.Stdout + x.Stderr); word != "" {
+			if word := findHookWord(x.Stdout + x.Stderr); word != "" {
 				t.Errorf("%q is in the output: %s", word, x)
 			}
 			if len(x.Results) != 1 {
@@ -111,9 +111,9 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteFaultFATraceSeesTheProgramAlone checks that a trace function sees the
+// TestExecuteTraceSeesOnlyProgram checks that a trace function sees the
 // program's end as in CPython outside.
-func TestExecuteFaultFATraceSeesTheProgramAlone(t *testing.T) {
+func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const code = `import sys
@@ -132,9 +132,9 @@ x + 1`
 	}
 }
 
-// TestExecuteFaultFWarningsOfTheCompiler checks that the compiler's warnings come
+// TestExecutePrintsCompilerWarningsOnce checks that the compiler's warnings come
 // once, as from CPython.
-func TestExecuteFaultFWarningsOfTheCompiler(t *testing.T) {
+func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
@@ -163,9 +163,9 @@ func TestExecuteFaultFWarningsOfTheCompiler(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultKFilesWithNamesOfTheLibrary puts files beside main.py with the
+// TestExecuteAcceptsFilesNamedLikeLibraryModules puts files beside main.py with the
 // names of modules that a report needs.
-func TestExecuteFaultKFilesWithNamesOfTheLibrary(t *testing.T) {
+func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	names := []string{
@@ -182,7 +182,7 @@ func TestExecuteFaultKFilesWithNamesOfTheLibrary(t *testing.T) {
 					t.Errorf("%s, %+v", x, x.Error)
 				}
 				x = a.execute(t, object{"files": files, "code": "class C:\n    def _repr_json_(self): return [1]\n    def _repr_png_(self): return b'x'\n    def __repr__(self): return 'C'\nC()"}).ends(t, "succeeded")
-				want := forms{{"application/json": []any{1.0}, "image/png": "eA==", "text/plain": "C"}}
+				want := richResults{{"application/json": []any{1.0}, "image/png": "eA==", "text/plain": "C"}}
 				if diff := cmp.Diff(want, x.Results); diff != "" {
 					t.Error(diff)
 				}
@@ -207,9 +207,9 @@ raise KeyError(1)`,
 	}
 }
 
-// TestExecuteFaultKFilesWithNamesOfTheRunner checks that a user's file is kept
+// TestExecuteKeepsFilesNamedLikeHook checks that a user's file is kept
 // whatever its name.
-func TestExecuteFaultKFilesWithNamesOfTheRunner(t *testing.T) {
+func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for _, name := range []string{".main.py", ".main.0.py", ".main.1.py", ".main", "main.pyc", "__pycache__/main.pyc", "usercustomize.py", "sitecustomize.py", "results.py", "capture.py"} {
@@ -217,13 +217,13 @@ func TestExecuteFaultKFilesWithNamesOfTheRunner(t *testing.T) {
 			t.Parallel()
 			x := a.execute(t, object{
 				"files": []object{{"path": name, "content": "raise SystemExit('mine')"}},
-				"code":  "import os\nnames = sorted(os.path.join(d, f) for d, _, fs in os.walk('.') for f in fs)\nnames, open(" + pythonText(name) + ").read(), open('main.py').read()[:9]",
+				"code":  "import os\nnames = sorted(os.path.join(d, f) for d, _, fs in os.walk('.') for f in fs)\nnames, open(" + quotePython(name) + ").read(), open('main.py').read()[:9]",
 			}).ends(t, "succeeded")
 			first, second := "./"+name, "./main.py"
 			if first > second {
 				first, second = second, first
 			}
-			want := plain("(['" + first + "', '" + second + "'], \"raise SystemExit('mine')\", 'import os')")
+			want := textResults("(['" + first + "', '" + second + "'], \"raise SystemExit('mine')\", 'import os')")
 			if diff := cmp.Diff(want, x.Results); diff != "" {
 				t.Errorf("%s\n%s", x, diff)
 			}
@@ -231,11 +231,11 @@ func TestExecuteFaultKFilesWithNamesOfTheRunner(t *testing.T) {
 	}
 }
 
-func pythonText(s string) string { return "'" + s + "'" }
+func quotePython(s string) string { return "'" + s + "'" }
 
-// TestExecuteFaultDReportsOddExceptions uses exceptions whose methods return
+// TestExecuteReportsUnusualExceptions uses exceptions whose methods return
 // anything. Their names and lines are reported all the same.
-func TestExecuteFaultDReportsOddExceptions(t *testing.T) {
+func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ code, name, message string }{
@@ -267,7 +267,7 @@ func TestExecuteFaultDReportsOddExceptions(t *testing.T) {
 				if strings.Count(x.Stdout, "asked") > 1 || *x.ExitCode != 1 {
 					t.Error(x)
 				}
-				if word := showsOurs(x.Stdout + x.Stderr + x.Error.Traceback); word != "" {
+				if word := findHookWord(x.Stdout + x.Stderr + x.Error.Traceback); word != "" {
 					t.Errorf("%q is in the output: %s", word, x)
 				}
 			}
@@ -275,10 +275,10 @@ func TestExecuteFaultDReportsOddExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultPLargePrograms checks that the work before and after a program
+// TestExecuteLargeProgramsInLinearTime checks that the work before and after a program
 // grows linearly with its size. Its memory is compared with an interpreter alone
 // that has the same limit.
-func TestExecuteFaultPLargePrograms(t *testing.T) {
+func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -306,9 +306,9 @@ func TestExecuteFaultPLargePrograms(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultQLibrariesAreFound checks that Python finds the image's
+// TestExecuteFindsSharedLibraries checks that Python finds the image's
 // libraries by their names.
-func TestExecuteFaultQLibrariesAreFound(t *testing.T) {
+func TestExecuteFindsSharedLibraries(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	a.run(t, "from ctypes.util import find_library\nprint(find_library('c'), find_library('m'), find_library('dl'), find_library('nowhere'))").

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// plain returns results that have text only.
-func plain(texts ...string) forms {
-	shown := forms{}
+// textResults returns results that have text only.
+func textResults(texts ...string) richResults {
+	shown := richResults{}
 	for _, text := range texts {
 		shown = append(shown, map[string]any{"text/plain": text})
 	}
@@ -70,14 +70,14 @@ var valuePrograms = map[string]struct {
 	"J of what answers names": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// close ends the session, because a user may have only a few.
-func (s *session) close(t testing.TB) {
+// closeSession ends the session, because a user may have only a few.
+func (s *session) closeSession(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
 }
 
-// isShown checks a program's end and the values that it shows.
-func isShown(t *testing.T, x *execution, want []string) {
+// requireValues checks a program's end and the values that it shows.
+func requireValues(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
 	for _, r := range x.Results {
@@ -88,23 +88,23 @@ func isShown(t *testing.T, x *execution, want []string) {
 			}
 		}
 	}
-	if diff := cmp.Diff(plain(want...), x.Results); diff != "" {
+	if diff := cmp.Diff(textResults(want...), x.Results); diff != "" {
 		t.Errorf("%s\n(-want +got)\n%s", x, diff)
 	}
 }
 
-func TestExecuteFaultBEIJValues(t *testing.T) {
+func TestExecuteReturnsValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range valuePrograms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			isShown(t, a.run(t, c.code), c.want)
+			requireValues(t, a.run(t, c.code), c.want)
 		})
 	}
 }
 
-func TestSessionFaultBEIJValues(t *testing.T) {
+func TestSessionReturnsValues(t *testing.T) {
 	t.Parallel()
 	server := sharedServer(t)
 	for name, c := range valuePrograms {
@@ -113,17 +113,17 @@ func TestSessionFaultBEIJValues(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := server.register(t).open(t, object{})
-			defer s.close(t)
-			isShown(t, s.in(t, c.code), c.want)
-			isShown(t, s.in(t, "40 + 2"), []string{"42"})
+			s := server.register(t).openSession(t, object{})
+			defer s.closeSession(t)
+			requireValues(t, s.runCode(t, c.code), c.want)
+			requireValues(t, s.runCode(t, "40 + 2"), []string{"42"})
 		})
 	}
 }
 
-// TestExecuteFaultELargeValues checks that a value's text is cut before the whole
+// TestExecuteTruncatesLargeValues checks that a value's text is cut before the whole
 // text is made.
-func TestExecuteFaultELargeValues(t *testing.T) {
+func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ code, begin string }{
@@ -162,14 +162,14 @@ x`
 	if err := json.Unmarshal([]byte(x.Stdout), &want); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(plain(want), x.Results); diff != "" {
+	if diff := cmp.Diff(textResults(want), x.Results); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestExecuteFaultEShowingIsBoundedInTime checks that showing a value ends before
+// TestExecuteLimitsTimeOfShowing checks that showing a value ends before
 // the run's time.
-func TestExecuteFaultEShowingIsBoundedInTime(t *testing.T) {
+func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -197,12 +197,12 @@ C()`})
 	}
 }
 
-// TestExecuteFaultEAChildShowsNothing checks that a forked child shows no value.
-func TestExecuteFaultEAChildShowsNothing(t *testing.T) {
+// TestExecuteForkedChildShowsNoValue checks that a forked child shows no value.
+func TestExecuteForkedChildShowsNoValue(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	x := a.run(t, "import os\npid = os.fork()\nif pid:\n    os.waitpid(pid, 0)\n'end'").ends(t, "succeeded")
-	if diff := cmp.Diff(plain("'end'"), x.Results); diff != "" {
+	if diff := cmp.Diff(textResults("'end'"), x.Results); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"testing"
 )
 
-// runner runs code in one language, with $S in its environment.
-type runner struct {
+// codeRunner runs code in one language, with $S in its environment.
+type codeRunner struct {
 	name, language string
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// runners returns single runs and sessions in each language, with the secrets.
-func runners(t *testing.T, a *account) []runner {
-	var all []runner
+// codeRunners returns single runs and sessions in each language, with the secrets.
+func codeRunners(t *testing.T, a *account) []codeRunner {
+	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
-		all = append(all, runner{language, language, func(t testing.TB, code string, more ...object) []byte {
+		all = append(all, codeRunner{language, language, func(t testing.TB, code string, more ...object) []byte {
 			t.Helper()
 			request := object{"language": language, "code": code}
 			for _, m := range more {
@@ -33,8 +33,8 @@ func runners(t *testing.T, a *account) []runner {
 		if language == "typescript" {
 			continue
 		}
-		s := a.open(t, object{"language": language})
-		all = append(all, runner{"a session of " + language, language, func(t testing.TB, code string, more ...object) []byte {
+		s := a.openSession(t, object{"language": language})
+		all = append(all, codeRunner{"a session of " + language, language, func(t testing.TB, code string, more ...object) []byte {
 			t.Helper()
 			request := object{"code": code, "sessionId": s.ID}
 			for _, m := range more {
@@ -48,9 +48,9 @@ func runners(t *testing.T, a *account) []runner {
 	return all
 }
 
-// shows returns the part of a value, with this number of characters, that an
+// visiblePart returns the part of a value, with this number of characters, that an
 // answer contains.
-func shows(answer []byte, value string, length int) string {
+func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
 			return part
@@ -59,14 +59,14 @@ func shows(answer []byte, value string, length int) string {
 	return ""
 }
 
-// TestExecuteFaultF09CutsHideNoPartOfAValue checks that output is searched for
+// TestExecuteRedactsTruncatedOutput checks that output is searched for
 // values before it is cut, or at the cut.
-func TestExecuteFaultF09CutsHideNoPartOfAValue(t *testing.T) {
+func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const value = "qZ7-canary.Wv3_kXp9-tail.of-the_value"
-	a.secret(t, "S", value)
-	for _, r := range runners(t, a) {
+	a.storeSecret(t, "S", value)
+	for _, r := range codeRunners(t, a) {
 		t.Run(r.name, func(t *testing.T) {
 			codes := map[string]string{}
 			for _, left := range []int{7, 20, len(value) - 1} {
@@ -89,7 +89,7 @@ func TestExecuteFaultF09CutsHideNoPartOfAValue(t *testing.T) {
 				if r.name == "a session of javascript" {
 					code = "{" + code + "}"
 				}
-				if part := shows(r.run(t, code), value, 7); part != "" {
+				if part := visiblePart(r.run(t, code), value, 7); part != "" {
 					t.Errorf("%s: %q is shown", name, part)
 				}
 			}
@@ -97,9 +97,9 @@ func TestExecuteFaultF09CutsHideNoPartOfAValue(t *testing.T) {
 	}
 }
 
-// TestSessionFaultF10OldValuesAreReplaced checks that a session redacts every
+// TestSessionRedactsOldValues checks that a session redacts every
 // value that it was ever given.
-func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
+func TestSessionRedactsOldValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, code := range map[string][2]string{
@@ -109,33 +109,33 @@ func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			const first, second, third = "first-value-0001", "second value 0002", "third/value/0003"
-			a.secret(t, "S", first)
-			s := a.open(t, object{"language": language})
-			s.in(t, code[0]).ends(t, "succeeded")
+			a.storeSecret(t, "S", first)
+			s := a.openSession(t, object{"language": language})
+			s.runCode(t, code[0]).ends(t, "succeeded")
 			for change, then := range map[string]func(){
-				"a new value":   func() { a.secret(t, "S", second) },
-				"another value": func() { a.secret(t, "S", third) },
+				"a new value":   func() { a.storeSecret(t, "S", second) },
+				"another value": func() { a.storeSecret(t, "S", third) },
 				"no value":      func() { a.server.call(t, a, "DELETE", "/api/v1/secrets/S", nil) },
 			} {
 				then()
 				x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID}).want(t, 200, nil).body
-				if part := shows(x, first, 7); part != "" || !strings.Contains(string(x), "[secret:S]") {
+				if part := visiblePart(x, first, 7); part != "" || !strings.Contains(string(x), "[secret:S]") {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
 			// Also if the run gets no secrets.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
-			if part := shows(x, first, 7); part != "" {
+			if part := visiblePart(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
 	// The number of kept values is limited.
-	s := a.open(t, object{"language": "python"})
+	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
-		a.secret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
+		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
 		for k := range 14 {
-			a.secret(t, fmt.Sprint("S", k), strconv.Itoa(i)+strings.Repeat("y", 60<<10))
+			a.storeSecret(t, fmt.Sprint("S", k), strconv.Itoa(i)+strings.Repeat("y", 60<<10))
 		}
 		request := object{"code": "1", "sessionId": s.ID}
 		if i < 4 {
@@ -146,9 +146,9 @@ func TestSessionFaultF10OldValuesAreReplaced(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultF11EveryFormIsReplaced writes values in the forms of
+// TestExecuteRedactsEveryEncoding writes values in the forms of
 // docs/secrets.md to every returned output.
-func TestExecuteFaultF11EveryFormIsReplaced(t *testing.T) {
+func TestExecuteRedactsEveryEncoding(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	values := map[string]string{
@@ -158,7 +158,7 @@ func TestExecuteFaultF11EveryFormIsReplaced(t *testing.T) {
 		"KEY":    "-----BEGIN KEY-----\n" + strings.Repeat("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n", 5) + "-----END KEY-----\n",
 	}
 	for name, value := range values {
-		a.secret(t, name, value)
+		a.storeSecret(t, name, value)
 	}
 	python := `
 import os, sys, json, base64, html, urllib.parse, binascii
@@ -177,7 +177,7 @@ const v = process.env[%q]; const b = Buffer.from(v);
 const forms = [v, JSON.stringify(v), JSON.stringify({ v }), b.toString('base64'), b.toString('base64url'), b.toString('hex'), encodeURIComponent(v), encodeURI(v),
   new URLSearchParams({ v }).toString(), Buffer.concat([Buffer.from('xx'), b]).toString('base64').replace(/(.{76})/g, '$1\n')];
 `
-	for _, r := range runners(t, a) {
+	for _, r := range codeRunners(t, a) {
 		for name, value := range values {
 			code := fmt.Sprintf(python, name) + `
 for f in forms:
@@ -208,32 +208,32 @@ raise ValueError('\n'.join(forms))
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
-						if len(word) > 12 && strings.Contains(leftOf(value), word) {
+						if len(word) > 12 && strings.Contains(withEncodings(value), word) {
 							t.Errorf("%s, %s: %q is left in %.300q", r.name, name, word, line)
 						}
 					}
 				}
 			}
-			if part := shows(answer, value[:min(len(value), 18)], 9); part != "" {
+			if part := visiblePart(answer, value[:min(len(value), 18)], 9); part != "" {
 				t.Errorf("%s, %s: %q is shown in %s", r.name, name, part, answer)
 			}
 		}
 	}
 }
 
-// leftOf returns a value in forms that could be redacted only in part.
-func leftOf(value string) string {
+// withEncodings returns a value in forms that could be redacted only in part.
+func withEncodings(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// TestExecuteFaultF11SplitsOfAStreamHideNothing checks that a stream shows no more
+// TestExecuteRedactsSplitStreams checks that a stream shows no more
 // than an answer, however the program splits its writes.
-func TestExecuteFaultF11SplitsOfAStreamHideNothing(t *testing.T) {
+func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const value = "it's \"a\" canary/with é€😀 in it"
-	a.secret(t, "S", value)
+	a.storeSecret(t, "S", value)
 	code := `
 import os, sys, json, base64, random
 r = random.Random(int(sys.argv[1]))
@@ -247,8 +247,8 @@ for i in range(60):
         data = data[n:]
 `
 	for seed := range 3 {
-		s := a.stream(context.Background(), t, object{"code": code, "args": []string{strconv.Itoa(seed)}})
-		printed, _, end := s.all(t)
+		s := a.openStream(context.Background(), t, object{"code": code, "args": []string{strconv.Itoa(seed)}})
+		printed, _, end := s.readAll(t)
 		if end.ends(t, "succeeded"); end.Redactions < 60 {
 			t.Errorf("%d redactions", end.Redactions)
 		}
@@ -261,11 +261,11 @@ for i in range(60):
 	}
 }
 
-// TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle checks that redaction
+// TestExecuteRedactsInLinearTime checks that redaction
 // takes linear time in the size of the output.
-func TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle(t *testing.T) {
+func TestExecuteRedactsInLinearTime(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	processor := func() float64 {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
@@ -277,10 +277,10 @@ func TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle(t *testing.T) {
 		user, _ := strconv.ParseFloat(f[11], 64)
 		return user / ticks
 	}
-	a.secret(t, "A", strings.Repeat("a", 63)+"b")
-	a.secret(t, "B", strings.Repeat("a", 62)+"cd")
-	a.secret(t, "C", strings.Repeat("ab", 31)+"x")
-	a.secret(t, "D", strings.Repeat("a", 20)+strings.Repeat("ab", 20)+"x")
+	a.storeSecret(t, "A", strings.Repeat("a", 63)+"b")
+	a.storeSecret(t, "B", strings.Repeat("a", 62)+"cd")
+	a.storeSecret(t, "C", strings.Repeat("ab", 31)+"x")
+	a.storeSecret(t, "D", strings.Repeat("a", 20)+strings.Repeat("ab", 20)+"x")
 	for _, text := range []string{"a", "ab", "aab"} {
 		before := processor()
 		code := fmt.Sprintf("import sys\nfor f in (sys.stdout, sys.stderr):\n    f.write(%q * (8_000_000 // %d))", text, len(text))
@@ -295,14 +295,14 @@ func TestExecuteFaultF23RepetitiveOutputCostsTheServerLittle(t *testing.T) {
 	}
 }
 
-// TestExecuteFaultF26NamesAndAllTextsAreRedacted checks that all text is redacted,
+// TestExecuteRedactsFileNamesAndAllMediaTypes checks that all text is redacted,
 // whatever its type.
-func TestExecuteFaultF26NamesAndAllTextsAreRedacted(t *testing.T) {
+func TestExecuteRedactsFileNamesAndAllMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const value = "canary-0123456789+of.a_secret"
-	a.secret(t, "S", value)
-	for _, r := range runners(t, a) {
+	a.storeSecret(t, "S", value)
+	for _, r := range codeRunners(t, a) {
 		code := `
 import os
 v = os.environ['S']
@@ -330,10 +330,10 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 			t.Fatal(err)
 		}
 		x.ends(t, "succeeded")
-		if part := shows(answer, value, 8); part != "" {
+		if part := visiblePart(answer, value, 8); part != "" {
 			t.Errorf("%s: %q is shown: %s", r.name, part, answer)
 		}
-		if string(x.file(t, "[secret:S]")) != "content" || string(x.file(t, "x[secret:S].txt")) != "2" || string(x.file(t, "[secret:S]d/f")) != "3" || x.skipped("link-[secret:S]") == "" {
+		if string(x.fileContent(t, "[secret:S]")) != "content" || string(x.fileContent(t, "x[secret:S].txt")) != "2" || string(x.fileContent(t, "[secret:S]d/f")) != "3" || x.skipReason("link-[secret:S]") == "" {
 			t.Errorf("%s: files are named otherwise: %+v, %+v", r.name, x.Files, x.FilesSkipped)
 		}
 		if len(x.Results) < 7 || x.Redactions < 11 {
@@ -342,21 +342,21 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 	}
 }
 
-// TestSessionFaultF10DeletedSecretsAreNoLongerGiven deletes a secret that a
+// TestSessionWithholdsDeletedSecrets deletes a secret that a
 // session names. Its later runs do not get the secret, and still show nothing of
 // the value.
-func TestSessionFaultF10DeletedSecretsAreNoLongerGiven(t *testing.T) {
+func TestSessionWithholdsDeletedSecrets(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const value, other = "named-value-0001", "other-value-0002"
-	a.secret(t, "NAMED", value)
-	a.secret(t, "OTHER", other)
-	s := a.open(t, object{"secrets": []string{"NAMED", "OTHER"}})
-	s.in(t, "import os\nkept = os.environ['NAMED']").prints(t, "")
+	a.storeSecret(t, "NAMED", value)
+	a.storeSecret(t, "OTHER", other)
+	s := a.openSession(t, object{"secrets": []string{"NAMED", "OTHER"}})
+	s.runCode(t, "import os\nkept = os.environ['NAMED']").prints(t, "")
 	a.server.call(t, a, "DELETE", "/api/v1/secrets/NAMED", nil).want(t, 204, nil)
 	const code = "print(kept, os.environ.get('NAMED'), os.environ.get('OTHER'))"
-	s.in(t, code).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
-	s.in(t, code, object{"secrets": []string{}}).prints(t, "[secret:NAMED] None None\n")
-	s.in(t, code, object{"secrets": []string{"OTHER"}}).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
+	s.runCode(t, code).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
+	s.runCode(t, code, object{"secrets": []string{}}).prints(t, "[secret:NAMED] None None\n")
+	s.runCode(t, code, object{"secrets": []string{"OTHER"}}).prints(t, "[secret:NAMED] None [secret:OTHER]\n")
 	s.server.call(t, a, "POST", "/api/v1/execute", object{"code": code, "sessionId": s.ID, "secrets": []string{"NAMED"}}).refused(t, 400, "invalid_request")
 }

@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultHARunThatDoesNotCompileHasNoEffect(t *testing.T) {
+func TestSessionRunWithSyntaxErrorHasNoEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
@@ -23,11 +23,11 @@ func TestSessionFaultHARunThatDoesNotCompileHasNoEffect(t *testing.T) {
 		"no such future":    {"from __future__ import nothing\nx = 2", "SyntaxError: future feature nothing is not defined\n", "SyntaxError", 1},
 		"indentation":       {"x = 2\n  y = 3", "IndentationError: unexpected indent\n", "IndentationError", 2},
 		"a bracket":         {"x = 2\nprint((x)", "SyntaxError: '(' was never closed\n", "SyntaxError", 2},
-		"too many blocks":   {"x = 2\n" + deepLoops(22) + "x", "SyntaxError: too many statically nested blocks\n", "SyntaxError", 23},
+		"too many blocks":   {"x = 2\n" + nestedLoops(22) + "x", "SyntaxError: too many statically nested blocks\n", "SyntaxError", 23},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t,
+			a.runSteps(t,
 				step{code: "x = 1"},
 				step{code: c.code, exit: 1, stderr: c.stderr, raises: c.raises, line: c.line},
 				step{code: "print(x)", stdout: "1\n"},

@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultKFileIsThatOfAProgram(t *testing.T) {
+func TestSessionSetsFileLikeProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	slow := object{"timeoutMs": 60_000}
@@ -53,7 +53,7 @@ func TestSessionFaultKFileIsThatOfAProgram(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 }

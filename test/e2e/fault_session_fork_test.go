@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultCForkedChildrenEndAtTheEndOfTheProgram(t *testing.T) {
+func TestSessionForkedChildrenEndWithProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, steps := range map[string][]step{
@@ -49,7 +49,7 @@ func TestSessionFaultCForkedChildrenEndAtTheEndOfTheProgram(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 }

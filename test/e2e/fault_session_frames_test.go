@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// TestSessionFaultFFramesAreThoseOfAFile checks that each program prints the same
+// TestSessionFramesMatchFile checks that each program prints the same
 // in a session as in a file, apart from the file's name. follow checks that
 // nothing of the hook is shown.
-func TestSessionFaultFFramesAreThoseOfAFile(t *testing.T) {
+func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -29,8 +29,8 @@ func TestSessionFaultFFramesAreThoseOfAFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			want := a.execute(t, object{"code": code, "results": false})
-			s := a.open(t, object{})
-			got := s.in(t, code, object{"results": false})
+			s := a.openSession(t, object{})
+			got := s.runCode(t, code, object{"results": false})
 			as := func(text string) string {
 				return strings.ReplaceAll(strings.ReplaceAll(text, "<run 1>", "main.py"), "/work/main.py", "main.py")
 			}
@@ -41,17 +41,17 @@ func TestSessionFaultFFramesAreThoseOfAFile(t *testing.T) {
 	}
 }
 
-func TestSessionFaultFInterruptsShowTheProgramAlone(t *testing.T) {
+func TestSessionInterruptTracesShowOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	for code, want := range map[string]string{
 		"import time\n\ntime.sleep(60)": "Traceback (most recent call last):\n  File \"<run>\", line 3, in <module>\n    time.sleep(60)\n    ~~~~~~~~~~^^^^\nKeyboardInterrupt\n",
 		"def f():\n    while True: pass\nf()": "Traceback (most recent call last):\n  File \"<run>\", line 3, in <module>\n    f()\n    ~^^\n" +
 			"  File \"<run>\", line 2, in f\n    while True: pass\n                ^^^^\nKeyboardInterrupt\n",
 		"import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\nlock.acquire()": "Traceback (most recent call last):\n  File \"<run>\", line 4, in <module>\n    lock.acquire()\n    ~~~~~~~~~~~~^^\nKeyboardInterrupt\n",
 	} {
-		x := s.in(t, code, object{"timeoutMs": 700})
+		x := s.runCode(t, code, object{"timeoutMs": 700})
 		if got := runName.ReplaceAllString(x.Stderr, "<run>"); x.Status != "timed_out" || x.SessionEnded || got != want {
 			t.Errorf("%q: got %s", code, x)
 		}

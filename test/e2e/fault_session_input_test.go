@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSessionFaultGStandardInputIsThatOfAFile(t *testing.T) {
+func TestSessionStandardInputMatchesFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	programs := []struct{ code, stdin string }{
@@ -18,12 +18,12 @@ func TestSessionFaultGStandardInputIsThatOfAFile(t *testing.T) {
 		{"import sys\nprint(repr(sys.stdin.read()), sys.stdin.isatty(), sys.stdin.seekable())", ""},
 		{"import sys\nprint(sum(len(line) for line in sys.stdin))", strings.Repeat("x\r\n", 100_000)},
 	}
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	for _, p := range programs {
 		want := a.execute(t, object{"code": p.code, "stdin": p.stdin, "results": false}).ends(t, "succeeded")
-		s.in(t, p.code, object{"stdin": p.stdin, "results": false}).prints(t, want.Stdout)
+		s.runCode(t, p.code, object{"stdin": p.stdin, "results": false}).prints(t, want.Stdout)
 	}
-	a.follow(t,
+	a.runSteps(t,
 		step{code: "import io, os, sys\nsys.stdin = io.StringIO('mine')\nprint(input())", request: object{"stdin": "not read"}, stdout: "mine\n"},
 		step{code: "print(input())\nsys.stdin.close()", request: object{"stdin": "second\n"}, stdout: "second\n"},
 		step{code: "input()", exit: 1, raises: "EOFError"},

@@ -7,7 +7,7 @@ import (
 
 var runName = regexp.MustCompile(`<run \d+>`)
 
-func TestSessionFaultNInterruptsReachChildren(t *testing.T) {
+func TestSessionInterruptsReachChildren(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct {
@@ -56,15 +56,15 @@ print(server.poll(), names())`,
 		for _, code := range c.wait {
 			t.Run(language, func(t *testing.T) {
 				t.Parallel()
-				s := a.open(t, object{"language": language})
-				s.in(t, c.begin).ends(t, "succeeded")
-				x := s.in(t, code, object{"timeoutMs": 1000})
+				s := a.openSession(t, object{"language": language})
+				s.runCode(t, c.begin).ends(t, "succeeded")
+				x := s.runCode(t, code, object{"timeoutMs": 1000})
 				if x.Status != "timed_out" || x.SessionEnded {
 					t.Fatalf("%s: ended %v: %s", code, x.SessionEnded, x)
 				}
-				s.in(t, c.show).prints(t, "5\n")
+				s.runCode(t, c.show).prints(t, "5\n")
 				if c.left != "" {
-					s.in(t, c.left).prints(t, "None []\n")
+					s.runCode(t, c.left).prints(t, "None []\n")
 				}
 			})
 		}

@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultOMultiprocessingWorksAsInAFile(t *testing.T) {
+func TestSessionMultiprocessingMatchesFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	slow := object{"timeoutMs": 60_000}
@@ -34,7 +34,7 @@ func TestSessionFaultOMultiprocessingWorksAsInAFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 }

@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultAwaitAtTheTop(t *testing.T) {
+func TestSessionAllowsTopLevelAwait(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, steps := range map[string][]step{
@@ -26,32 +26,32 @@ func TestSessionFaultAwaitAtTheTop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 	t.Run("interrupts", func(t *testing.T) {
 		t.Parallel()
-		s := a.open(t, object{})
-		s.in(t, "import asyncio\nkept = 5\nasync def busy():\n    await asyncio.sleep(0)\n    while True: pass").prints(t, "")
+		s := a.openSession(t, object{})
+		s.runCode(t, "import asyncio\nkept = 5\nasync def busy():\n    await asyncio.sleep(0)\n    while True: pass").prints(t, "")
 		for code, stdout := range map[string]string{
 			"try: await asyncio.sleep(60)\nfinally: print('cleaned')": "cleaned\n",
 			"await busy()": "",
 			"t = asyncio.create_task(busy())\nawait asyncio.sleep(60)": "",
 			"import time\nawait asyncio.to_thread(time.sleep, 5)":      "",
 		} {
-			x := s.in(t, code, object{"timeoutMs": 700})
+			x := s.runCode(t, code, object{"timeoutMs": 700})
 			if x.Status != "timed_out" || x.SessionEnded || x.Stdout != stdout {
 				t.Errorf("%q: got %s", code, x)
 			}
-			s.in(t, "print(await asyncio.sleep(0, kept))").prints(t, "5\n")
+			s.runCode(t, "print(await asyncio.sleep(0, kept))").prints(t, "5\n")
 		}
 	})
 }
 
-func TestSessionFaultSourceAndFuturesStay(t *testing.T) {
+func TestSessionKeepsSourceAndFutureImports(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	a.follow(t,
+	a.runSteps(t,
 		step{code: "# one\nimport inspect\n\nclass First:\n    '''Doc.'''\n    x = 1\n    class Inner:\n        y = 2\ndef f():\n    return 1\nprint(inspect.getsource(First))", stdout: "class First:\n    '''Doc.'''\n    x = 1\n    class Inner:\n        y = 2\n\n"},
 		step{code: "import enum, functools\n@functools.total_ordering\nclass Second:\n    def __lt__(self, other): return True\n    def __eq__(self, other): return True\nclass Colour(enum.Enum):\n    RED = 1\nprint(inspect.getsource(Second) + inspect.getsource(Colour))", stdout: "@functools.total_ordering\nclass Second:\n    def __lt__(self, other): return True\n    def __eq__(self, other): return True\nclass Colour(enum.Enum):\n    RED = 1\n\n"},
 		step{code: "print(inspect.getsource(f) + inspect.getsource(First.Inner), end='')\nFirst.__doc__, [m.name for m in Colour]", stdout: "def f():\n    return 1\n    class Inner:\n        y = 2\n", shows: "('Doc.', ['RED'])"},

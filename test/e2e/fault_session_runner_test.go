@@ -2,7 +2,7 @@ package e2e_test
 
 import "testing"
 
-func TestSessionFaultDTheRunnerSurvivesTheProgram(t *testing.T) {
+func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, steps := range map[string][]step{
@@ -67,18 +67,18 @@ func TestSessionFaultDTheRunnerSurvivesTheProgram(t *testing.T) {
 			{code: "os.getpid = os.write = os.read = None\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"},
 			{code: "print(signal.getsignal(signal.SIGINT))", stdout: "<built-in function default_int_handler>\n"},
 			{code: "class Exits:\n    def __repr__(self): raise SystemExit(3)\nExits()"},
-			{code: deepLoops(21) + "print('deep'); 1 / 0", stdout: "deep\n", exit: 1, raises: "ZeroDivisionError", line: 22},
+			{code: nestedLoops(21) + "print('deep'); 1 / 0", stdout: "deep\n", exit: 1, raises: "ZeroDivisionError", line: 22},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 	t.Run("a program that closes everything", func(t *testing.T) {
 		t.Parallel()
-		s := a.open(t, object{})
-		x := s.in(t, "import os\nprint('begun', flush=True)\nos.closerange(3, 1024)\nprint('to the end', flush=True)").ends(t, "failed")
+		s := a.openSession(t, object{})
+		x := s.runCode(t, "import os\nprint('begun', flush=True)\nos.closerange(3, 1024)\nprint('to the end', flush=True)").ends(t, "failed")
 		const reason = "The session ends: the program has closed the descriptor by which the session gets its runs.\n"
 		if !x.SessionEnded || x.Stdout != "begun\nto the end\n" || x.Stderr != reason {
 			t.Errorf("got %s, ended %v", x, x.SessionEnded)
@@ -86,9 +86,9 @@ func TestSessionFaultDTheRunnerSurvivesTheProgram(t *testing.T) {
 	})
 }
 
-// deepLoops returns the heads of n nested loops, one a line, and the indentation
+// nestedLoops returns the heads of n nested loops, one a line, and the indentation
 // of the innermost body.
-func deepLoops(n int) string {
+func nestedLoops(n int) string {
 	code, indent := "", ""
 	for range n {
 		code += indent + "for _ in [1]:\n"

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionFaultEShowingIsBounded checks that showing a value uses only a part
+// TestSessionLimitsShowing checks that showing a value uses only a part
 // of the remaining memory and time, and does not end the session.
-func TestSessionFaultEShowingIsBounded(t *testing.T) {
+func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ code, begin string }{
@@ -23,8 +23,8 @@ func TestSessionFaultEShowingIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{})
-			x := s.in(t, c.code, object{"timeoutMs": 8000}).ends(t, "succeeded")
+			s := a.openSession(t, object{})
+			x := s.runCode(t, c.code, object{"timeoutMs": 8000}).ends(t, "succeeded")
 			text := ""
 			if len(x.Results) > 0 {
 				text, _ = x.Results[0]["text/plain"].(string)
@@ -32,14 +32,14 @@ func TestSessionFaultEShowingIsBounded(t *testing.T) {
 			if !strings.HasPrefix(text, c.begin) || c.begin == "" && text != "" {
 				t.Errorf("%d results: %.200s", len(x.Results), text)
 			}
-			isShown(t, s.in(t, "40 + 2"), []string{"42"})
+			requireValues(t, s.runCode(t, "40 + 2"), []string{"42"})
 		})
 	}
 }
 
-// TestSessionFaultELargePrograms checks that a large program compiles in no more
+// TestSessionCompilesLargePrograms checks that a large program compiles in no more
 // memory than CPython needs, and behaves like a small one.
-func TestSessionFaultELargePrograms(t *testing.T) {
+func TestSessionCompilesLargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	large := strings.Repeat("# line\n", 20_000)
@@ -75,34 +75,34 @@ func TestSessionFaultELargePrograms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 	t.Run("interrupts", func(t *testing.T) {
 		t.Parallel()
-		s := a.open(t, object{})
+		s := a.openSession(t, object{})
 		for code, want := range map[string]string{
 			"while True: pass":                      "line 20001, in <module>\n    while True: pass\n                ^^^^\nKeyboardInterrupt\n",
 			"import time\ntime.sleep(60)":           "line 20002, in <module>\n    time.sleep(60)\n    ~~~~~~~~~~^^^^\nKeyboardInterrupt\n",
 			"def f():\n    while True: pass\nf()\n": "line 20002, in f\n    while True: pass\n                ^^^^\nKeyboardInterrupt\n",
 		} {
-			x := s.in(t, large+code, object{"timeoutMs": 1000})
+			x := s.runCode(t, large+code, object{"timeoutMs": 1000})
 			if x.Status != "timed_out" || x.SessionEnded || !strings.HasSuffix(x.Stderr, want) {
 				t.Errorf("%q: got %s", code, x)
 			}
-			isShown(t, s.in(t, "40 + 2"), []string{"42"})
+			requireValues(t, s.runCode(t, "40 + 2"), []string{"42"})
 		}
 	})
 	t.Run("a single run", func(t *testing.T) {
 		t.Parallel()
 		x := a.run(t, strings.Repeat("x = 1\n", 120_000)+"print(x)\nx").prints(t, "1\n")
-		isShown(t, x, []string{"1"})
+		requireValues(t, x, []string{"1"})
 	})
 }
 
-// TestSessionFaultFDestructorsSeeNothingOfOurs checks that destructors after a run
+// TestSessionDestructorsSeeNoHookFrames checks that destructors after a run
 // have the same frames as in a file.
-func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
+func TestSessionDestructorsSeeNoHookFrames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const class = "import sys\nclass Drop:\n    def __init__(self, name): self.name = name\n    def __del__(self):\n        frame = sys._getframe(1)\n        print(self.name, frame.f_code.co_filename, frame.f_lineno, frame.f_back)\n"
@@ -133,7 +133,7 @@ func TestSessionFaultFDestructorsSeeNothingOfOurs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a.follow(t, steps...)
+			a.runSteps(t, steps...)
 		})
 	}
 }

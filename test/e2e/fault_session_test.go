@@ -22,16 +22,16 @@ type step struct {
 	shows string
 }
 
-// follow runs the steps in one new session, which must outlive all of them.
-func (a *account) follow(t *testing.T, steps ...step) {
+// runSteps runs the steps in one new session, which must outlive all of them.
+func (a *account) runSteps(t *testing.T, steps ...step) {
 	t.Helper()
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	for i, c := range steps {
 		more := c.request
 		if more == nil {
 			more = object{}
 		}
-		x := s.in(t, c.code, more)
+		x := s.runCode(t, c.code, more)
 		if x.SessionEnded {
 			t.Fatalf("step %d, %q: the session has ended: %s", i, c.code, x)
 		}
@@ -53,5 +53,5 @@ func (a *account) follow(t *testing.T, steps ...step) {
 			t.Errorf("step %d, %q: want result %s: got %v", i, c.code, c.shows, x.Results)
 		}
 	}
-	s.in(t, "pass").prints(t, "")
+	s.runCode(t, "pass").prints(t, "")
 }

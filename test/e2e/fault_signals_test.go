@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// TestServeFault18SignalsThatDoNotEndTheServer sends the signals with which other
+// TestServeIgnoresReloadSignals sends the signals with which other
 // servers reload or rotate their logs. They must end neither the server nor its
 // programs.
-func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
+func TestServeIgnoresReloadSignals(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
-		"as root": func(t *testing.T) *server { return start(t) },
+		"as root": func(t *testing.T) *server { return startServer(t) },
 		"as an ordinary user": func(t *testing.T) *server {
 			attr, data := ordinaryUser(t)
-			return startIn(t, data, attr)
+			return startServerIn(t, data, attr)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			a := s.register(t)
-			answered := a.running(t)
+			answered := a.startProgram(t)
 			for signal, line := range map[syscall.Signal]string{
 				syscall.SIGHUP:  "signal=SIGHUP",
 				syscall.SIGUSR1: "signal=SIGUSR1",
@@ -47,12 +47,12 @@ func TestServeFault18SignalsThatDoNotEndTheServer(t *testing.T) {
 	}
 }
 
-// TestServeFault18AClosedLogDoesNotEndTheServer checks that a server still serves
+// TestServeSurvivesClosedLog checks that a server still serves
 // when nobody reads its log.
-func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
+func TestServeSurvivesClosedLog(t *testing.T) {
 	t.Parallel()
-	r, w := must2(os.Pipe())(t)
-	s := start(t)
+	r, w := mustPair(os.Pipe())(t)
+	s := startServer(t)
 	data := s.data
 	s.stop(t)
 	cmd := exec.Command(binary, "serve", "--addr="+strings.TrimPrefix(s.URL, "http://"), "--data-dir="+data, "--log-level=debug")
@@ -65,7 +65,7 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	_ = w.Close()
 	log := &logBuffer{lines: make(chan string, 1000)}
-	go log.follow(r)
+	go log.copyFrom(r)
 	eventually(t, "the server serves", func() bool { return strings.Contains(log.String(), "msg=serving") })
 	_ = r.Close()
 	for range 3 { // Each request writes a line to the log.
@@ -84,14 +84,14 @@ func TestServeFault18AClosedLogDoesNotEndTheServer(t *testing.T) {
 	}
 }
 
-// TestServeFault18QuitShowsWhatTheServerDoes sends SIGQUIT, which is for fault
+// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT, which is for fault
 // reports. It ends the server at once with a failure, and prints what the server
 // was doing. The next start must work.
-func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
+func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
-	a.secret(t, "TOKEN", "canary-of-the-stack")
+	a.storeSecret(t, "TOKEN", "canary-of-the-stack")
 	a.run(t, "print(42)").prints(t, "42\n")
 	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
@@ -107,12 +107,12 @@ func TestServeFault18QuitShowsWhatTheServerDoes(t *testing.T) {
 	if log := s.log.String(); !strings.Contains(log, "goroutine ") || strings.Contains(log, "canary-of-the-stack") || strings.Contains(log, a.APIKey) {
 		t.Errorf("the log is %s", log)
 	}
-	a.server = startIn(t, s.data, nil)
+	a.server = startServerIn(t, s.data, nil)
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-// must2 works like must for two values.
-func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
+// mustPair works like must for two values.
+func mustPair[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 	return func(t testing.TB) (A, B) {
 		t.Helper()
 		if err != nil {

@@ -54,7 +54,7 @@ writeFileSync('/dev/stdout', text.toUpperCase());
 writeFileSync('/dev/stderr', 'err\n');`},
 }
 
-func TestExecuteFaultAStreamsOpenByName(t *testing.T) {
+func TestExecuteOpensStreamsByName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range namedStreams {
@@ -72,10 +72,10 @@ func TestExecuteFaultAStreamsOpenByName(t *testing.T) {
 	}
 }
 
-func TestExecuteFaultAStreamsOpenByNameForAnOrdinaryUser(t *testing.T) {
+func TestExecuteOpensStreamsByNameAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	a := startIn(t, data, attr).register(t)
+	a := startServerIn(t, data, attr).register(t)
 	for name, c := range namedStreams {
 		x := a.execute(t, object{"language": c.language, "code": c.code, "stdin": "one\n"})
 		if x.Stdout != "ONE\n" || x.Stderr != "err\n" {
@@ -84,7 +84,7 @@ func TestExecuteFaultAStreamsOpenByNameForAnOrdinaryUser(t *testing.T) {
 	}
 }
 
-func TestSessionFaultAStreamsOpenByName(t *testing.T) {
+func TestSessionOpensStreamsByName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, programs := range map[string][]string{
@@ -101,9 +101,9 @@ func TestSessionFaultAStreamsOpenByName(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
+			s := a.openSession(t, object{"language": language})
 			for i, code := range programs {
-				x := s.in(t, code, object{"language": language, "results": false}).prints(t, "out")
+				x := s.runCode(t, code, object{"language": language, "results": false}).prints(t, "out")
 				if x.Stderr != "err" {
 					t.Errorf("program %d: %s", i, x)
 				}
@@ -112,9 +112,9 @@ func TestSessionFaultAStreamsOpenByName(t *testing.T) {
 	}
 }
 
-// TestAttackFaultAStreamsAreThoseOfTheRun runs a program that searches for the
+// TestAttackStreamNamesReachOnlyOwnRun runs a program that searches for the
 // streams of other runs by the permitted names.
-func TestAttackFaultAStreamsAreThoseOfTheRun(t *testing.T) {
+func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const code = `

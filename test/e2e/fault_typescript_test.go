@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-func inTypeScript(code string, more object) object {
-	request := inNode(code, more)
+func typeScriptRequest(code string, more object) object {
+	request := javaScriptRequest(code, more)
 	request["language"] = "typescript"
 	return request
 }
@@ -14,8 +14,8 @@ func inTypeScript(code string, more object) object {
 // legacyDecorators is a tsconfig.json with comments, as is usual for these files.
 var legacyDecorators = object{"path": "tsconfig.json", "content": "{\n  // as frameworks want it\n  \"compilerOptions\": {\"experimentalDecorators\": true,},\n}"}
 
-// wholeTypeScript maps language features to programs that print or show "ok".
-var wholeTypeScript = map[string]string{
+// typeScriptFeatures maps language features to programs that print or show "ok".
+var typeScriptFeatures = map[string]string{
 	"enum":                  "enum E { A = 'ok', B = 'no' }\nE.A",
 	"const enum":            "const enum E { A = 1, B = A << 1 }\nE.B === 2 ? 'ok' : 'no'",
 	"numeric enum":          "enum E { A, B }\nE[E.B] + E.B === 'B1' ? 'ok' : 'no'",
@@ -35,28 +35,28 @@ var wholeTypeScript = map[string]string{
 	"an e-mail in a string": "const mail: string = 'a@b.example';\nmail.length > 3 ? 'ok' : 'no'",
 }
 
-// TestExecuteFaultTypeScriptWhole runs syntax that Node does not strip.
-func TestExecuteFaultTypeScriptWhole(t *testing.T) {
+// TestExecuteTypeScriptSupportsAllSyntax runs syntax that Node does not strip.
+func TestExecuteTypeScriptSupportsAllSyntax(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	for name, code := range wholeTypeScript {
+	for name, code := range typeScriptFeatures {
 		t.Run(name, func(t *testing.T) {
-			sameWithoutResults(t, a, "typescript", code).ends(t, "succeeded").shows(t, "'ok'")
+			sameWithoutResults(t, a, "typescript", code).ends(t, "succeeded").requireResults(t, "'ok'")
 		})
 	}
 	legacy := "function d(target: any, key: string, p: PropertyDescriptor) { console.log(key, typeof p.value); }\nclass A { @d m() {} }"
-	a.execute(t, inTypeScript(legacy, object{"files": []object{legacyDecorators}})).prints(t, "m function\n")
-	a.execute(t, inTypeScript("enum E { A = 'ok' }\nexport = E;", nil)).ends(t, "succeeded")
+	a.execute(t, typeScriptRequest(legacy, object{"files": []object{legacyDecorators}})).prints(t, "m function\n")
+	a.execute(t, typeScriptRequest("enum E { A = 'ok' }\nexport = E;", nil)).ends(t, "succeeded")
 	files := []object{
 		{"path": "lib/kind.ts", "content": "export enum Kind { A, B }"},
 		{"path": "lib/tool.ts", "content": "import { Kind } from './kind.ts';\nexport namespace Tool {\n  export const name = Kind[Kind.B];\n}"},
 	}
-	a.execute(t, inTypeScript("import { Tool } from './lib/tool.ts';\nTool.name", object{"files": files})).ends(t, "succeeded").shows(t, "'B'")
-	a.execute(t, inTypeScript("const { Kind } = require('./lib/kind.ts');\nKind.B", object{"files": files, "limits": object{"processes": 1}})).ends(t, "succeeded").shows(t, "1")
+	a.execute(t, typeScriptRequest("import { Tool } from './lib/tool.ts';\nTool.name", object{"files": files})).ends(t, "succeeded").requireResults(t, "'B'")
+	a.execute(t, typeScriptRequest("const { Kind } = require('./lib/kind.ts');\nKind.B", object{"files": files, "limits": object{"processes": 1}})).ends(t, "succeeded").requireResults(t, "1")
 }
 
-// TestExecuteFaultTypeScriptPlaces checks the positions of errors.
-func TestExecuteFaultTypeScriptPlaces(t *testing.T) {
+// TestExecuteTypeScriptReportsPositions checks the positions of errors.
+func TestExecuteTypeScriptReportsPositions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string]struct {
@@ -79,32 +79,32 @@ func TestExecuteFaultTypeScriptPlaces(t *testing.T) {
 			t.Errorf("%q: the line is not shown: %s", code, x)
 		}
 	}
-	x := a.execute(t, inTypeScript("enum E { A }\nconst page = <div>text</div>;", nil)).ends(t, "failed")
+	x := a.execute(t, typeScriptRequest("enum E { A }\nconst page = <div>text</div>;", nil)).ends(t, "failed")
 	if x.Error == nil || x.Error.Name != "SyntaxError" || !strings.Contains(x.Error.Message, "JSX") || x.Error.Line != 2 {
 		t.Errorf("JSX: %+v", x.Error)
 	}
-	x = a.execute(t, inTypeScript("enum E { A }\nlet x = ;", nil)).ends(t, "failed")
+	x = a.execute(t, typeScriptRequest("enum E { A }\nlet x = ;", nil)).ends(t, "failed")
 	if x.Error == nil || x.Error.Name != "SyntaxError" || x.Error.Line != 2 {
 		t.Errorf("got %+v", x.Error)
 	}
 }
 
-// TestSessionFaultTypeScriptWhole does the same in a session.
-func TestSessionFaultTypeScriptWhole(t *testing.T) {
+// TestSessionTypeScriptSupportsAllSyntax does the same in a session.
+func TestSessionTypeScriptSupportsAllSyntax(t *testing.T) {
 	t.Parallel()
-	s := sharedServer(t).register(t).open(t, object{"language": "typescript"})
-	for name, code := range wholeTypeScript {
-		s.in(t, "{ "+"console.log('"+name+"') }").prints(t, name+"\n")
-		s.in(t, code).ends(t, "succeeded").shows(t, "'ok'")
+	s := sharedServer(t).register(t).openSession(t, object{"language": "typescript"})
+	for name, code := range typeScriptFeatures {
+		s.runCode(t, "{ "+"console.log('"+name+"') }").prints(t, name+"\n")
+		s.runCode(t, code).ends(t, "succeeded").requireResults(t, "'ok'")
 	}
-	s.in(t, "enum Kept { A, B }").ends(t, "succeeded")
-	s.in(t, "Kept.B").shows(t, "1")
-	s.in(t, "enum Other { A }\n\nfunction fails(): never {\n  throw new Error('x');\n}").ends(t, "succeeded")
-	x := s.in(t, "let n: number = 1;\nfails()").ends(t, "failed")
+	s.runCode(t, "enum Kept { A, B }").ends(t, "succeeded")
+	s.runCode(t, "Kept.B").requireResults(t, "1")
+	s.runCode(t, "enum Other { A }\n\nfunction fails(): never {\n  throw new Error('x');\n}").ends(t, "succeeded")
+	x := s.runCode(t, "let n: number = 1;\nfails()").ends(t, "failed")
 	if x.Error == nil || x.Error.Line != 2 || !strings.Contains(x.Error.Traceback, ":4:9)\n") {
 		t.Errorf("got %+v", x.Error)
 	}
-	x = s.in(t, "const page = <b>text</b>;").ends(t, "failed")
+	x = s.runCode(t, "const page = <b>text</b>;").ends(t, "failed")
 	if x.Error == nil || !strings.Contains(x.Error.Message, "JSX") {
 		t.Errorf("got %+v", x.Error)
 	}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usersCreate runs `pyth-on users create` with the password on standard input.
-func usersCreate(t *testing.T, password string, args ...string) (stdout, stderr string, ok bool) {
+// runUsersCreate runs `pyth-on users create` with the password on standard input.
+func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stderr string, ok bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"users", "create"}, args...)...)
 	cmd.Stdin = strings.NewReader(password)
@@ -29,12 +29,12 @@ func usersCreate(t *testing.T, password string, args ...string) (stdout, stderr 
 	return out.String(), errs.String(), err == nil
 }
 
-// created holds the output of --json.
-type created struct{ ID, Email, CreatedAt, APIKey string }
+// createdUser holds the output of --json.
+type createdUser struct{ ID, Email, CreatedAt, APIKey string }
 
-// checkCreated checks that the account works, and that the audit log says how it
+// requireCreatedAccountWorks checks that the account works, and that the audit log says how it
 // was created.
-func (s *server) checkCreated(t *testing.T, c created, password string) {
+func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
 	a.run(t, "print(42)").prints(t, "42\n")
@@ -52,19 +52,19 @@ func (s *server) checkCreated(t *testing.T, c created, password string) {
 	}
 }
 
-func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
+func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
 	// The directory's path is longer than a socket address may be.
-	data := filepath.Join(dataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
+	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := linkImages(data); err != nil {
 		t.Fatal(err)
 	}
-	create := func(email, password string) (c created) {
+	create := func(email, password string) (c createdUser) {
 		t.Helper()
-		out, errs, ok := usersCreate(t, password+"\n", email, "--json", "--data-dir="+data)
+		out, errs, ok := runUsersCreate(t, password+"\n", email, "--json", "--data-dir="+data)
 		if err := json.Unmarshal([]byte(out), &c); err != nil || !ok || errs != "" {
 			t.Fatalf("%v: %s%s", err, out, errs)
 		}
@@ -75,13 +75,13 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	}
 	// On a new server, before it has ever run.
 	first := create("first@example.org", "pässwörd of the first")
-	s := startIn(t, data, nil, "--registration=closed")
+	s := startServerIn(t, data, nil, "--registration=closed")
 	if strings.Contains(s.log.String(), "nobody can use this server") {
 		t.Errorf("the log says that there is no account: %s", s.log)
 	}
-	s.checkCreated(t, first, "pässwörd of the first")
+	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
 	// While the server runs, several in parallel, during writes to its log.
-	all := make([]created, 4)
+	all := make([]createdUser, 4)
 	var wg sync.WaitGroup
 	for i := range all {
 		wg.Go(func() { all[i] = create(fmt.Sprintf("U%d@EXAMPLE.org", i), "a password of some length") })
@@ -95,7 +95,7 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 		if c.Email != fmt.Sprintf("U%d@example.org", i) {
 			t.Errorf("the e-mail is %s", c.Email)
 		}
-		s.checkCreated(t, c, "a password of some length")
+		s.requireCreatedAccountWorks(t, c, "a password of some length")
 	}
 	s.call(t, nil, "POST", "/api/register", object{"email": "x@example.org", "password": password}).refused(t, 403, "registration_closed")
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
@@ -105,11 +105,11 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	// with that.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
-	s = startIn(t, data, nil, "--registration=closed")
-	s.checkCreated(t, last, "password of the last")
-	s.checkCreated(t, first, "pässwörd of the first")
+	s = startServerIn(t, data, nil, "--registration=closed")
+	s.requireCreatedAccountWorks(t, last, "password of the last")
+	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
 	s.stop(t)
-	if out, err := pythOn(t, "audit", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, "whole") {
+	if out, err := runBinary(t, "audit", "verify", "--data-dir="+data); err != nil || !strings.Contains(out, "whole") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if exists(filepath.Join(data, "control.sock")) {
@@ -117,15 +117,15 @@ func TestUsersCreateFault19WhileTheServerRunsAndWhileItDoesNot(t *testing.T) {
 	}
 }
 
-func TestUsersCreateFault19RefusesWhatRegistrationRefuses(t *testing.T) {
+func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--registration=closed")
+	s := startServer(t, "--registration=closed")
 	if !strings.Contains(s.log.String(), "nobody can use this server") || !strings.Contains(s.log.String(), "pyth-on users create EMAIL --data-dir="+s.data) {
 		t.Errorf("the log does not say what to do: %s", s.log)
 	}
 	stopped := t.TempDir()
 	for _, data := range []string{s.data, stopped} {
-		if out, errs, ok := usersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key, shown only once: pyapi_") {
+		if out, errs, ok := runUsersCreate(t, "correct horse battery\r\n", "taken@example.org", "--data-dir="+data); !ok || !strings.Contains(out, "taken@example.org (usr_") || !strings.Contains(out, "API key, shown only once: pyapi_") {
 			t.Errorf("%s%s", out, errs)
 		}
 		for name, c := range map[string]struct{ email, password, says string }{
@@ -137,51 +137,51 @@ func TestUsersCreateFault19RefusesWhatRegistrationRefuses(t *testing.T) {
 			"no password at all":  {"b@example.org", "", "password is empty"},
 			"an address with TAB": {"a\tb@example.org", "correct horse battery", "email"},
 		} {
-			out, errs, ok := usersCreate(t, c.password, c.email, "--json", "--data-dir="+data)
+			out, errs, ok := runUsersCreate(t, c.password, c.email, "--json", "--data-dir="+data)
 			if ok || out != "" || !strings.Contains(errs, c.says) || strings.Count(errs, "\n") != 1 {
 				t.Errorf("%s: %s%s", name, out, errs)
 			}
 		}
 	}
 	// The password is no argument, and there is no flag for it.
-	if out, errs, ok := usersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
+	if out, errs, ok := runUsersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
 	// A server that is closed to registration and already has a user prints no hint.
 	s.stop(t)
-	if again := startIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
+	if again := startServerIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
 	}
 }
 
-// TestUsersCreateFault19ForAnOrdinaryUser checks a server in its own user
+// TestUsersCreateForServerOfOrdinaryUser checks a server in its own user
 // namespace. The command runs outside of it.
-func TestUsersCreateFault19ForAnOrdinaryUser(t *testing.T) {
+func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	s := startIn(t, data, attr, "--registration=closed")
+	s := startServerIn(t, data, attr, "--registration=closed")
 	for name, as := range map[string]*syscall.SysProcAttr{"its user": attr, "root": nil} {
 		cmd := exec.CommandContext(t.Context(), binary, "users", "create", strings.ReplaceAll(name, " ", "")+"@example.org", "--json", "--data-dir="+data)
 		cmd.SysProcAttr, cmd.Stdin = as, strings.NewReader("correct horse battery\n")
 		out := must(cmd.Output())(t)
-		var c created
+		var c createdUser
 		if err := json.Unmarshal(out, &c); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		s.checkCreated(t, c, "correct horse battery")
+		s.requireCreatedAccountWorks(t, c, "correct horse battery")
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
 		// The server could not use files that root creates now.
-		if out, errs, ok := usersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
+		if out, errs, ok := runUsersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// TestUsersCreateFault19AsksOnATerminal checks that the command asks twice and
+// TestUsersCreatePromptsOnTerminal checks that the command asks twice and
 // shows nothing of the typed password.
-func TestUsersCreateFault19AsksOnATerminal(t *testing.T) {
+func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		typed []string
@@ -243,11 +243,11 @@ func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	return terminal, must(os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0))(t)
 }
 
-// TestUsersCreateFault19TheSocketIsPrivate checks that only the server's user can
+// TestUsersCreateSocketIsPrivate checks that only the server's user can
 // enter the socket's directory.
-func TestUsersCreateFault19TheSocketIsPrivate(t *testing.T) {
+func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	if info := must(os.Stat(s.data))(t); info.Mode().Perm() != 0o700 {
 		t.Errorf("%v", info.Mode())
 	}
@@ -255,5 +255,5 @@ func TestUsersCreateFault19TheSocketIsPrivate(t *testing.T) {
 		t.Errorf("%v", info.Mode())
 	}
 	// The network cannot reach it either.
-	s.callWith(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
+	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

@@ -31,16 +31,16 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// model starts a server of the Messages API that answers with the steps.
-func model(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
+// startModel starts a server of the Messages API that answers with the steps.
+func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-// keyFile writes a file with the key for the model's server.
-func keyFile(t testing.TB) string {
+// writeKeyFile writes a file with the key for the model's server.
+func writeKeyFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(path, []byte(claudetest.Key+"\n"), 0o600); err != nil {
@@ -49,9 +49,9 @@ func keyFile(t testing.TB) string {
 	return path
 }
 
-// asking returns the flags with which a server uses the model.
-func asking(t testing.TB, m *claudetest.Server, more ...string) []string {
-	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + keyFile(t)}, more...)
+// modelFlags returns the flags with which a server uses the model.
+func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
+	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
 
 func (a *account) generate(t testing.TB, request object) *generation {
@@ -61,8 +61,8 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// sent returns all requests that the model received.
-func sent(m *claudetest.Server) string {
+// modelRequests returns all requests that the model received.
+func modelRequests(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
 		_ = r.Header.Write(&all)
@@ -72,10 +72,10 @@ func sent(m *claudetest.Server) string {
 	return all.String()
 }
 
-func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
+func TestGenerateRepairsProgramUntilItRuns(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	s := start(t, asking(t, m)...)
+	m := startModel(t)
+	s := startServer(t, modelFlags(t, m)...)
 	a := s.register(t)
 	m.Script(
 		claudetest.Overloaded(),
@@ -94,7 +94,7 @@ func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 	if len(g.Execution.Results) != 1 || g.Execution.Results[0]["text/plain"] != "'done'" {
 		t.Errorf("got %v", g.Execution.Results)
 	}
-	all := sent(m)
+	all := modelRequests(m)
 	for _, part := range []string{`3.14.`, `n.txt`, `40\\n2\\n`, "ZeroDivisionError", `\"line\":2`} {
 		if !strings.Contains(all, part) {
 			t.Errorf("%q was not sent: %s", part, all)
@@ -102,7 +102,7 @@ func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 	}
 
 	m.Script(claudetest.Program("First 🐍.", "print('é' * 3)\nraise SystemExit(3)"), claudetest.Program("Second.", "print('ok')"))
-	stream := a.streamOf(t.Context(), t, "/api/v1/generate", request)
+	stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", request)
 	var names, printed []string
 	var text strings.Builder
 	for {
@@ -132,11 +132,11 @@ func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 	if text.String() != "First 🐍.Second." || !slices.Equal(printed, []string{"ééé\n", "ok\n"}) || g.Code != "print('ok')" || g.Execution.Stdout != "" || len(g.Attempts) != 2 {
 		t.Errorf("got %q, %q, %+v", text.String(), printed, g)
 	}
-	if !strings.Contains(sent(m), "ééé") {
+	if !strings.Contains(modelRequests(m), "ééé") {
 		t.Error("the model did not get the output")
 	}
 
-	metrics := s.scrape(t)
+	metrics := s.readMetrics(t)
 	for _, line := range []string{
 		`pyth_on_generate_calls_total{result="answered"} 4`, `pyth_on_generate_calls_total{result="malformed"} 1`,
 		fmt.Sprintf(`pyth_on_generate_tokens_total{kind="output"} %d`, 5*claudetest.OutputTokens),
@@ -152,18 +152,18 @@ func TestGenerateCorrectsAProgramUntilItRuns(t *testing.T) {
 	}
 }
 
-// scrape reads the metrics.
-func (s *server) scrape(t testing.TB) string {
+// readMetrics reads the metrics.
+func (s *server) readMetrics(t testing.TB) string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
 	defer res.Body.Close()
 	return string(must(io.ReadAll(res.Body))(t))
 }
 
-func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
+func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	a := start(t, asking(t, m)...).register(t)
+	m := startModel(t)
+	a := startServer(t, modelFlags(t, m)...).register(t)
 	m.Script(
 		claudetest.Program("1", "while True: pass"), claudetest.Program("2", "x = bytearray(1 << 30)"),
 		claudetest.Program("3", "while True: print('x' * 1000)"), claudetest.Program("4", "import numpy_of_another_kind"), claudetest.Program("5", "raise KeyError('k')"))
@@ -174,7 +174,7 @@ func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
 	if len(g.Attempts) != 5 || g.Code != "raise KeyError('k')" || !slices.Equal(g.MissingPackages, []string{"numpy-of-another-kind"}) || g.Stopped != nil {
 		t.Errorf("got %+v", g)
 	}
-	all := sent(m)
+	all := modelRequests(m)
 	for _, part := range []string{"1000 ms", "memory limit of " + fmt.Sprint(64*mib) + " bytes", "output limit of 10000 bytes", "numpy-of-another-kind is not installed"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("%q was not sent", part)
@@ -194,13 +194,13 @@ func TestGenerateEndsAfterItsLastAttempt(t *testing.T) {
 // even if all output contains it.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	s := start(t, asking(t, m, "--redact-secrets=off")...)
+	m := startModel(t)
+	s := startServer(t, modelFlags(t, m, "--redact-secrets=off")...)
 	a := s.register(t)
 	const value = "canary/of+a \"secret\" 42"
 	const other = "another-canary-of-mine"
 	s.call(t, a, "PUT", "/api/v1/secrets/CANARY", object{"value": value, "description": "Opens what " + other + " does not."}).want(t, 201, nil)
-	a.secret(t, "OTHER", other)
+	a.storeSecret(t, "OTHER", other)
 	code := `
 import os, sys, time, base64, json, urllib.parse
 v = os.environ["CANARY"]
@@ -221,7 +221,7 @@ raise ValueError(v)
 		m.Script(claudetest.Program("x", code), claudetest.Program("x", "print(42)"))
 		request := object{"prompt": "use " + value, "secrets": []string{"CANARY"}, "files": []object{{"path": "notes", "content": "k=" + other + "\n"}}}
 		if streamed {
-			for stream := a.streamOf(t.Context(), t, "/api/v1/generate", request); ; {
+			for stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", request); ; {
 				if _, ok := stream.next(t); !ok {
 					break
 				}
@@ -233,7 +233,7 @@ raise ValueError(v)
 			}
 		}
 	}
-	all := sent(m)
+	all := modelRequests(m)
 	var decoded any
 	for _, r := range m.Requests() {
 		if err := json.Unmarshal(r.Body, &decoded); err != nil {
@@ -258,17 +258,17 @@ raise ValueError(v)
 	}
 }
 
-func TestGenerateInASessionKnowsItsState(t *testing.T) {
+func TestGenerateInSessionSendsItsState(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	a := start(t, asking(t, m)...).register(t)
-	a.secret(t, "CANARY", "canary-in-a-name")
-	s := a.open(t, object{})
-	s.in(t, "import os, datetime\nfrom collections import Counter\ntotal = 42\ntally = Counter('aab')\n_hidden = 1\nglobals()[os.environ['CANARY']] = 1").prints(t, "")
+	m := startModel(t)
+	a := startServer(t, modelFlags(t, m)...).register(t)
+	a.storeSecret(t, "CANARY", "canary-in-a-name")
+	s := a.openSession(t, object{})
+	s.runCode(t, "import os, datetime\nfrom collections import Counter\ntotal = 42\ntally = Counter('aab')\n_hidden = 1\nglobals()[os.environ['CANARY']] = 1").prints(t, "")
 	m.Script(claudetest.Program("Plots it.", "print(total, tally['a'])"))
 	g := a.generate(t, object{"prompt": "now plot it", "sessionId": s.ID})
 	g.Execution.prints(t, "42 2\n")
-	all := sent(m)
+	all := modelRequests(m)
 	for _, part := range []string{`{\"name\":\"total\",\"type\":\"int\"}`, `{\"name\":\"tally\",\"type\":\"collections.Counter\"}`, `{\"name\":\"datetime\",\"type\":\"module\"}`} {
 		if !strings.Contains(all, part) {
 			t.Errorf("%s was not sent: %s", part, all)
@@ -277,7 +277,7 @@ func TestGenerateInASessionKnowsItsState(t *testing.T) {
 	if strings.Contains(all, "_hidden") || strings.Contains(all, "canary-in-a-name") {
 		t.Errorf("sent: %s", all)
 	}
-	s.in(t, "print(sorted(n for n in globals() if not n.startswith('_') and n != 'canary-in-a-name'))").prints(t, "['Counter', 'datetime', 'os', 'tally', 'total']\n")
+	s.runCode(t, "print(sorted(n for n in globals() if not n.startswith('_') and n != 'canary-in-a-name'))").prints(t, "['Counter', 'datetime', 'os', 'tally', 'total']\n")
 	a.server.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "sessionId": "none"}).refused(t, 404, "not_found")
 	a.server.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "sessionId": s.ID, "language": "javascript"}).refused(t, 400, "invalid_request")
 	if n := len(m.Requests()); n != 1 {
@@ -285,10 +285,10 @@ func TestGenerateInASessionKnowsItsState(t *testing.T) {
 	}
 }
 
-func TestGenerateEndsWithItsConnection(t *testing.T) {
+func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	s := start(t, asking(t, m, "--max-running=1")...)
+	m := startModel(t)
+	s := startServer(t, modelFlags(t, m, "--max-running=1")...)
 	a := s.register(t)
 	for name, c := range map[string]struct {
 		step   claudetest.Step
@@ -306,7 +306,7 @@ func TestGenerateEndsWithItsConnection(t *testing.T) {
 			defer cancel()
 			request := object{"prompt": "x", "timeoutMs": 120_000}
 			if c.stream {
-				stream := a.streamOf(ctx, t, "/api/v1/generate", request)
+				stream := a.openStreamAt(ctx, t, "/api/v1/generate", request)
 				for {
 					if e, ok := stream.next(t); !ok {
 						t.Fatal("the stream ended")
@@ -315,7 +315,9 @@ func TestGenerateEndsWithItsConnection(t *testing.T) {
 					}
 				}
 			} else {
-				go func() { _, _ = s.try(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/generate", request) }()
+				go func() {
+					_, _ = s.tryCall(ctx, http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/generate", request)
+				}()
 				eventually(t, "the model is asked", func() bool { return len(m.Requests()) > before })
 			}
 			cancel()
@@ -331,10 +333,10 @@ func TestGenerateEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
+func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	s := start(t, asking(t, m, "--generate-timeout=1s")...)
+	m := startModel(t)
+	s := startServer(t, modelFlags(t, m, "--generate-timeout=1s")...)
 	a := s.register(t)
 	for name, c := range map[string]struct {
 		step   claudetest.Step
@@ -364,7 +366,7 @@ func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
 	}
 	// A stream that has begun reports it in an event.
 	m.Script(claudetest.BreakOff(`{"explanation":"It`, "overloaded_error", "Overloaded"))
-	stream := a.streamOf(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
+	stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
 	var last event
 	for {
 		e, ok := stream.next(t)
@@ -381,9 +383,9 @@ func TestGenerateTellsFailuresOfTheModelApart(t *testing.T) {
 	}
 }
 
-func TestGenerateWithoutAKeyIsRefused(t *testing.T) {
+func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 	t.Setenv("ANTHROPIC_API_KEY", "")
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x"}).refused(t, 503, "llm_not_configured")
 	s.call(t, a, "POST", "/api/v1/generate", object{}).refused(t, 400, "invalid_request")
@@ -402,12 +404,12 @@ func TestGenerateWithoutAKeyIsRefused(t *testing.T) {
 	}
 }
 
-func TestGenerateTokensOfADayOutliveTheServer(t *testing.T) {
+func TestGenerateKeepsDailyTokensAcrossRestarts(t *testing.T) {
 	t.Parallel()
-	m := model(t, claudetest.Program("x", "print(42)"))
-	data := dataDir(t)
-	flags := asking(t, m, "--generate-tokens-per-day=6000")
-	s := startIn(t, data, nil, flags...)
+	m := startModel(t, claudetest.Program("x", "print(42)"))
+	data := newDataDir(t)
+	flags := modelFlags(t, m, "--generate-tokens-per-day=6000")
+	s := startServerIn(t, data, nil, flags...)
 	a, b := s.register(t), s.register(t)
 	calls := 0
 	for ; calls < 10; calls++ {
@@ -424,29 +426,29 @@ func TestGenerateTokensOfADayOutliveTheServer(t *testing.T) {
 		t.Fatalf("%d calls", calls)
 	}
 	s.kill(t)
-	s = startIn(t, data, nil, flags...)
+	s = startServerIn(t, data, nil, flags...)
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x"}).refused(t, 429, "token_budget_exhausted")
 	s.call(t, b, "POST", "/api/v1/generate", object{"prompt": "x"}).want(t, 200, nil)
 }
 
-func TestServeHidesTheKeyOfTheModel(t *testing.T) {
+func TestServeHidesModelKey(t *testing.T) {
 	const key = claudetest.Key
 	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			attr, data := ordinaryUser(t)
 			if !ordinary {
-				attr, data = nil, dataDir(t)
+				attr, data = nil, newDataDir(t)
 			}
 			root := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("1", 32)))
 			t.Setenv("PYTH_ON_ROOT_KEY", root)
 			t.Setenv("ANTHROPIC_API_KEY", key)
-			m := model(t, claudetest.Program("x", "import os\nprint([v for v in os.environ if 'KEY' in v])"))
+			m := startModel(t, claudetest.Program("x", "import os\nprint([v for v in os.environ if 'KEY' in v])"))
 			t.Setenv("ANTHROPIC_BASE_URL", m.URL)
-			s := startIn(t, data, attr, defaultStock...)
+			s := startServerIn(t, data, attr, defaultStock...)
 			a := s.register(t)
-			a.secret(t, "MINE", "value")
+			a.storeSecret(t, "MINE", "value")
 			a.generate(t, object{"prompt": "x"}).Execution.prints(t, "[]\n")
-			for _, pid := range append(s.sandboxes(), s.servingPid(), s.cmd.Process.Pid) {
+			for _, pid := range append(s.sandboxPIDs(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 					if err == nil && (bytes.Contains(b, []byte(key)) || bytes.Contains(b, []byte(root))) {
@@ -462,8 +464,8 @@ func TestServeHidesTheKeyOfTheModel(t *testing.T) {
 	}
 }
 
-// generated runs `pyth-on generate` and returns what it prints.
-func generated(t *testing.T, environ []string, args ...string) (stdout, stderr string, code int) {
+// runGenerate runs `pyth-on generate` and returns what it prints.
+func runGenerate(t *testing.T, environ []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"generate"}, args...)...)
 	cmd.Env = append(os.Environ(), append(environ, "PYTH_ON_CACHE_DIR="+imageDir, "PYTH_ON_NODE="+nodeBinary(t))...)
@@ -476,10 +478,10 @@ func generated(t *testing.T, environ []string, args ...string) (stdout, stderr s
 	return out.String(), err.String(), code
 }
 
-func TestGenerateFromTheCommandLine(t *testing.T) {
+func TestGenerateOnCommandLine(t *testing.T) {
 	t.Parallel()
-	m := model(t)
-	s := start(t, asking(t, m)...)
+	m := startModel(t)
+	s := startServer(t, modelFlags(t, m)...)
 	a := s.register(t)
 	notes := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(notes, []byte("noted\n"), 0o600); err != nil {
@@ -492,7 +494,7 @@ func TestGenerateFromTheCommandLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run := func(steps []claudetest.Step, args ...string) (string, string, int) {
 				m.Script(steps...)
-				return generated(t, c.environ, append(c.args, args...)...)
+				return runGenerate(t, c.environ, append(c.args, args...)...)
 			}
 			out, err, code := run([]claudetest.Step{
 				claudetest.Program("First.", "raise ValueError('no')"), claudetest.Program("Second.", "print(open('notes.txt').read(), end='')\n6 * 7"),
@@ -522,13 +524,13 @@ func TestGenerateFromTheCommandLine(t *testing.T) {
 			}
 		})
 	}
-	if _, err, code := generated(t, []string{"ANTHROPIC_API_KEY="}, "x"); code != 125 || !strings.Contains(err, "ANTHROPIC_API_KEY") {
+	if _, err, code := runGenerate(t, []string{"ANTHROPIC_API_KEY="}, "x"); code != 125 || !strings.Contains(err, "ANTHROPIC_API_KEY") {
 		t.Errorf("exit code %d, %q", code, err)
 	}
-	if _, err, code := generated(t, nil, "--server="+s.URL, "x"); code != 125 || !strings.Contains(err, "PYTH_ON_API_KEY") {
+	if _, err, code := runGenerate(t, nil, "--server="+s.URL, "x"); code != 125 || !strings.Contains(err, "PYTH_ON_API_KEY") {
 		t.Errorf("exit code %d, %q", code, err)
 	}
-	if _, err, code := generated(t, []string{"PYTH_ON_API_KEY=pyapi_wrong"}, "--server="+s.URL, "x"); code != 125 || !strings.Contains(err, "unauthenticated") {
+	if _, err, code := runGenerate(t, []string{"PYTH_ON_API_KEY=pyapi_wrong"}, "--server="+s.URL, "x"); code != 125 || !strings.Contains(err, "unauthenticated") {
 		t.Errorf("exit code %d, %q", code, err)
 	}
 }

@@ -7,29 +7,29 @@ import (
 	"testing"
 )
 
-// TestExecuteJavaScriptBehaviour and TestExecuteTypeScriptBehaviour run programs in the
-// sandbox and with the same Node outside, side by side, as TestExecuteBehaviour does
+// TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost run programs in the
+// sandbox and with the same Node outside, side by side, as TestExecutePythonBehavesAsOnHost does
 // for Python.
-func TestExecuteJavaScriptBehaviour(t *testing.T) {
+func TestExecuteJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
-	behaves(t, language{name: "javascript", file: "main.js"}, 150)
+	compareNodePrograms(t, language{name: "javascript", file: "main.js"}, 150)
 }
 
-func TestExecuteTypeScriptBehaviour(t *testing.T) {
+func TestExecuteTypeScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
-	behaves(t, language{name: "typescript", file: "main.ts"}, 30)
+	compareNodePrograms(t, language{name: "typescript", file: "main.ts"}, 30)
 }
 
-func behaves(t *testing.T, l language, least int) {
+func compareNodePrograms(t *testing.T, l language, least int) {
 	archives := must(filepath.Glob("testdata/" + l.name + "/*.txtar"))(t)
 	if len(archives) < least {
 		t.Fatalf("%d programs", len(archives))
 	}
-	sideBySide(t, archives, nodeOutside(t, l))
+	compareWithHost(t, archives, nodeOnHost(t, l))
 }
 
-// nodeOutside adds the interpreter outside to a language of Node.
-func nodeOutside(t *testing.T, l language) language {
+// nodeOnHost adds the interpreter outside to a language of Node.
+func nodeOnHost(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func nodeOutside(t *testing.T, l language) language {
 	return l
 }
 
-func TestExecuteJavaScriptErrors(t *testing.T) {
+func TestExecuteJavaScriptReportsErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for code, want := range map[string]struct {
@@ -51,14 +51,14 @@ func TestExecuteJavaScriptErrors(t *testing.T) {
 		"throw 'text'":                        {"string", "text", 0},
 		"class E extends Error {} \nsetTimeout(() => {\n throw new E('x') })": {"Error", "x", 3},
 	} {
-		x := a.execute(t, inNode(code, nil)).ends(t, "failed")
+		x := a.execute(t, javaScriptRequest(code, nil)).ends(t, "failed")
 		if x.Error == nil || x.Error.Name != want.name || x.Error.Message != want.message || x.Error.Line != want.line {
 			t.Errorf("%q is told as %+v", code, x.Error)
 		} else if strings.Contains(x.Error.Traceback, "pyth-on") {
 			t.Errorf("%q shows a frame of ours: %s", code, x.Error.Traceback)
 		}
 	}
-	x := a.execute(t, inNode("process.on('uncaughtException', () => process.exit(3)); throw new Error('x')", nil)).ends(t, "failed")
+	x := a.execute(t, javaScriptRequest("process.on('uncaughtException', () => process.exit(3)); throw new Error('x')", nil)).ends(t, "failed")
 	if x.Error != nil || *x.ExitCode != 3 {
 		t.Errorf("a caught error is reported: %v", x)
 	}
@@ -66,7 +66,7 @@ func TestExecuteJavaScriptErrors(t *testing.T) {
 
 func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--node=off")
+	s := startServer(t, "--node=off")
 	var info struct{ Languages []struct{ Name string } }
 	s.call(t, nil, "GET", "/api", nil).want(t, 200, &info)
 	if len(info.Languages) != 1 || info.Languages[0].Name != "python" {
@@ -86,7 +86,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	if !strings.Contains(s.log.String(), "Node unavailable") {
 		t.Error("no message in the log")
 	}
-	if out, err := pythOn(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {
+	if out, err := runBinary(t, "doctor", "--cache-dir", imageDir, "--node=off"); err != nil || !strings.Contains(out, "--node=off") {
 		t.Errorf("the doctor says %s, %v", out, err)
 	}
 }
@@ -97,15 +97,15 @@ func nodeBinary(t testing.TB) string {
 	if own := os.Getenv("PYTH_ON_NODE"); own != "" {
 		return own
 	}
-	fetched := fetchedNode(t)
+	fetched := downloadedNode(t)
 	if len(fetched) != 1 {
 		t.Fatalf("there are %d binaries of Node in %s", len(fetched), imageDir)
 	}
 	return fetched[0]
 }
 
-// fetchedNode returns the files that the first run has downloaded.
-func fetchedNode(t testing.TB) []string {
+// downloadedNode returns the files that the first run has downloaded.
+func downloadedNode(t testing.TB) []string {
 	t.Helper()
 	return must(filepath.Glob(filepath.Join(imageDir, "node-*")))(t)
 }

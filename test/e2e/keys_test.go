@@ -16,22 +16,22 @@ import (
 	_ "modernc.org/sqlite" // The database's driver.
 )
 
-// rotate returns the command that rotates the root key while the server runs.
-func (s *server) rotate(t testing.TB) *exec.Cmd {
+// rotateCommand returns the command that rotates the root key while the server runs.
+func (s *server) rotateCommand(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
 	cmd.Env = os.Environ()
 	return cmd
 }
 
-func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
+func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	const users = 12
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
-		accounts[i].secret(t, "MINE", fmt.Sprintf("value of %d", i))
+		accounts[i].storeSecret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
 	// Meanwhile users register, store secrets and use them.
@@ -48,7 +48,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 			}
 			a := s.register(t)
 			value := fmt.Sprintf("late value %d", i)
-			a.secret(t, "MINE", value)
+			a.storeSecret(t, "MINE", value)
 			mu.Lock()
 			acknowledged[a] = value
 			mu.Unlock()
@@ -62,13 +62,13 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 			default:
 			}
 			i %= users
-			reads(t, accounts[i], fmt.Sprintf("value of %d", i))
+			requireSecret(t, accounts[i], fmt.Sprintf("value of %d", i))
 		}
 	})
 	killed := 0
 	// The moment of the signal differs from kill to kill.
 	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
-		cmd := s.rotate(t)
+		cmd := s.rotateCommand(t)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 		}
 		timer.Stop()
 	}
-	if out, err := s.rotate(t).CombinedOutput(); err != nil || !strings.Contains(string(out), "keys are encrypted with the new root key") {
+	if out, err := s.rotateCommand(t).CombinedOutput(); err != nil || !strings.Contains(string(out), "keys are encrypted with the new root key") {
 		t.Errorf("%v: %s", err, out)
 	}
 	close(done)
@@ -93,26 +93,26 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for i, a := range accounts {
-			reads(t, a, fmt.Sprintf("value of %d", i))
+			requireSecret(t, a, fmt.Sprintf("value of %d", i))
 		}
 		for a, value := range acknowledged {
-			reads(t, a, value)
+			requireSecret(t, a, value)
 		}
 		// Tokens are still valid, and login returns the first key.
 		for _, a := range accounts[:2] {
-			s.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
+			s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {
 				t.Error("another API key is returned")
 			}
 		}
 	}
 	check()
-	out, err := pythOn(t, "keys", "verify", "--data-dir="+s.data)
+	out, err := runBinary(t, "keys", "verify", "--data-dir="+s.data)
 	if want := fmt.Sprintf("%d users' keys, %d API keys and %d secrets: 0 damaged\n", users+len(acknowledged), users+len(acknowledged), users+len(acknowledged)); err != nil || !strings.HasSuffix(out, want) {
 		t.Errorf("%v: %s, want %s", err, out, want)
 	}
 	s.kill(t)
-	s = startIn(t, s.data, nil)
+	s = startServerIn(t, s.data, nil)
 	for _, a := range accounts {
 		a.server = s
 	}
@@ -123,19 +123,19 @@ func TestKeysRotateUnderLoadAndThroughKills(t *testing.T) {
 	t.Logf("%d rotations were killed, %d users came meanwhile", killed, len(acknowledged))
 }
 
-// reads checks that a run of the account gets the value.
-func reads(t testing.TB, a *account, value string) {
+// requireSecret checks that a run of the account gets the value.
+func requireSecret(t testing.TB, a *account, value string) {
 	t.Helper()
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesWhatAKillLeft leaves the temporary files of killed
+// TestKeysRotateRemovesLeftovers leaves the temporary files of killed
 // rotations, which hold root keys. The next rotation must remove them.
-func TestKeysRotateRemovesWhatAKillLeft(t *testing.T) {
+func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
-	a.secret(t, "MINE", "value")
+	a.storeSecret(t, "MINE", "value")
 	keys := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
 	elsewhere := filepath.Join(t.TempDir(), "mine.txt")
 	leave := func() {
@@ -154,38 +154,38 @@ func TestKeysRotateRemovesWhatAKillLeft(t *testing.T) {
 		}
 	}
 	leave()
-	if out, err := s.rotate(t).CombinedOutput(); err != nil {
+	if out, err := s.rotateCommand(t).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	left("a rotation")
 	leave()
 	s.stop(t)
-	s = startIn(t, s.data, nil)
+	s = startServerIn(t, s.data, nil)
 	left("a start")
 	a.server = s
-	reads(t, a, "value")
+	requireSecret(t, a, "value")
 }
 
-func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
+func TestServeHidesRootKeyFromEnvironment(t *testing.T) {
 	for name, ordinary := range map[string]bool{"as root": false, "as an ordinary user": true} {
 		t.Run(name, func(t *testing.T) {
 			one := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("1", 32)))
 			two := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("2", 32)))
 			attr, data := ordinaryUser(t)
 			if !ordinary {
-				attr, data = nil, dataDir(t)
+				attr, data = nil, newDataDir(t)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", one)
-			s := startIn(t, data, attr, defaultStock...)
+			s := startServerIn(t, data, attr, defaultStock...)
 			a := s.register(t)
-			a.secret(t, "MINE", "value")
-			reads(t, a, "value")
+			a.storeSecret(t, "MINE", "value")
+			requireSecret(t, a, "value")
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
 				t.Error("a file of the key exists as well")
 			}
 			// This process has the variable in its environment, with another value than the
 			// canary. The servers were started with the canary.
-			for _, pid := range append(s.sandboxes(), s.servingPid(), s.cmd.Process.Pid) {
+			for _, pid := range append(s.sandboxPIDs(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 					if err == nil && strings.Contains(string(b), one) {
@@ -199,53 +199,53 @@ func TestServeHidesTheRootKeyOfTheSetting(t *testing.T) {
 			}
 
 			t.Setenv("PYTH_ON_ROOT_KEY", two)
-			if out := serveFails(t, data); !strings.Contains(out, "the value of PYTH_ON_ROOT_KEY is not the root key") {
+			if out := requireServeFails(t, data); !strings.Contains(out, "the value of PYTH_ON_ROOT_KEY is not the root key") {
 				t.Error(out)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", two+","+one)
-			if out, err := pythOn(t, "keys", "rotate", "--data-dir="+data); err != nil || !strings.Contains(out, "Take the old key out of PYTH_ON_ROOT_KEY") {
+			if out, err := runBinary(t, "keys", "rotate", "--data-dir="+data); err != nil || !strings.Contains(out, "Take the old key out of PYTH_ON_ROOT_KEY") {
 				t.Errorf("%v: %s", err, out)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", two)
-			a.server = startIn(t, data, attr)
-			reads(t, a, "value")
+			a.server = startServerIn(t, data, attr)
+			requireSecret(t, a, "value")
 		})
 	}
 }
 
-func TestKeysVerifyFindsADamagedSecret(t *testing.T) {
+func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
-	a.secret(t, "GOOD", "value")
-	a.secret(t, "BAD", "value")
+	a.storeSecret(t, "GOOD", "value")
+	a.storeSecret(t, "BAD", "value")
 	s.stop(t)
-	damage(t, s.data, "UPDATE secrets SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE name = 'BAD'")
-	out, err := pythOn(t, "keys", "verify", "--data-dir="+s.data)
+	changeStoppedDatabase(t, s.data, "UPDATE secrets SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE name = 'BAD'")
+	out, err := runBinary(t, "keys", "verify", "--data-dir="+s.data)
 	if err == nil || !strings.Contains(out, "damaged: secret BAD of user "+a.User.ID) || !strings.Contains(out, "2 secrets: 1 damaged") {
 		t.Errorf("%v: %s", err, out)
 	}
-	s = startIn(t, s.data, nil)
+	s = startServerIn(t, s.data, nil)
 	a.server = s
 	// Attack 102: the account is refused, and others work.
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
-	a.secret(t, "BAD", "anew")
+	a.storeSecret(t, "BAD", "anew")
 	a.run(t, "import os\nprint(len(os.environ['BAD']))").prints(t, "4\n")
 }
 
-func TestKeysRotateNeedsADatabase(t *testing.T) {
+func TestKeysRotateNeedsDatabase(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"rotate", "verify"} {
-		out, err := pythOn(t, "keys", command, "--data-dir="+t.TempDir())
+		out, err := runBinary(t, "keys", command, "--data-dir="+t.TempDir())
 		if err == nil || !strings.Contains(out, "does not exist") || !strings.Contains(out, "--data-dir") {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}
 }
 
-// damage changes the database without the server's knowledge.
-func damage(t testing.TB, data, statement string) {
+// changeStoppedDatabase changes the database without the server's knowledge.
+func changeStoppedDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)
 	defer func() { _ = db.Close() }()

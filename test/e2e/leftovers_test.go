@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// warm is the number of warm sandboxes of a server with the default settings: two
+// defaultWarm is the number of warm sandboxes of a server with the default settings: two
 // for Python and one for Node.
-const warm = 3
+const defaultWarm = 3
 
 // footprint counts the host resources of a server.
 type footprint struct {
@@ -29,30 +29,30 @@ func (s *server) footprint(t testing.TB) footprint {
 	// Idle connections of this client are no leak.
 	s.http.CloseIdleConnections()
 	return footprint{
-		sandboxes:   len(s.sandboxes()),
+		sandboxes:   len(s.sandboxPIDs()),
 		cgroups:     len(s.cgroups()),
-		descriptors: descriptors(s.servingPid()),
-		mounts:      mounts(),
-		goroutines:  s.goroutines(t),
-		files:       files(s.data),
+		descriptors: countDescriptors(s.servingPid()),
+		mounts:      countMounts(),
+		goroutines:  s.countGoroutines(t),
+		files:       countFiles(s.data),
 	}
 }
 
-// fills waits until the pool is full.
-func (s *server) fills(t testing.TB) {
+// waitUntilPoolFull waits until the pool is full.
+func (s *server) waitUntilPoolFull(t testing.TB) {
 	t.Helper()
-	eventually(t, "the pool is full", func() bool { return s.quiet(t) && len(s.sandboxes()) >= warm })
+	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// quiet reports whether nothing happens in the pool, and the number of live
+// isIdle reports whether nothing happens in the pool, and the number of live
 // sandboxes is the number that it knows.
-func (s *server) quiet(t testing.TB) bool {
+func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
 		return false
 	}
 	ready := s.metric(t, "pyth_on_sandboxes_ready")
-	return ready >= warm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxes())
+	return ready >= defaultWarm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxPIDs())
 }
 
 // Resources of the server for each further sandbox. The cgroup's files count only
@@ -64,9 +64,9 @@ const (
 	sandboxFiles       = 3
 )
 
-// settles waits until the server uses no more than before. Sandboxes that wait for
+// waitForFootprint waits until the server uses no more than before. Sandboxes that wait for
 // their user's next program are excepted.
-func (s *server) settles(t testing.TB, before footprint) {
+func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
 	defer func() {
@@ -75,7 +75,7 @@ func (s *server) settles(t testing.TB, before footprint) {
 		}
 	}()
 	eventually(t, "the server returns to its footprint", func() bool {
-		if !s.quiet(t) {
+		if !s.isIdle(t) {
 			return false // Skips the costly checks below.
 		}
 		now = s.footprint(t)
@@ -92,8 +92,8 @@ func (s *server) settles(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxes lists the processes that contain one sandbox each.
-func (s *server) sandboxes() []int {
+// sandboxPIDs lists the processes that contain one sandbox each.
+func (s *server) sandboxPIDs() []int {
 	var found []int
 	for _, pid := range processesMentioning(s.data) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -146,8 +146,8 @@ func (s *server) cgroups() []string {
 	return found
 }
 
-// goroutines returns the server's number of goroutines.
-func (s *server) goroutines(t testing.TB) int {
+// countGoroutines returns the server's number of goroutines.
+func (s *server) countGoroutines(t testing.TB) int {
 	t.Helper()
 	return int(s.metric(t, "go_goroutines"))
 }
@@ -167,10 +167,10 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// descriptors counts the open descriptors of the process, without those of the
+// countDescriptors counts the open descriptors of the process, without those of the
 // database. The number of database connections is limited, and they open on first
 // use.
-func descriptors(pid int) int {
+func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range all {
@@ -181,8 +181,8 @@ func descriptors(pid int) int {
 	return n
 }
 
-// mounts counts the mounts of the host, without the disks that tests mount.
-func mounts() int {
+// countMounts counts the mounts of the host, without the disks that tests mount.
+func countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(b)) {
@@ -193,8 +193,8 @@ func mounts() int {
 	return n
 }
 
-// files counts the files below the directory, without those of the database.
-func files(dir string) int {
+// countFiles counts the files below the directory, without those of the database.
+func countFiles(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		if err == nil && !strings.Contains(filepath.Base(path), ".db") {

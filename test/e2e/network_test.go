@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// fetches is a program that requests each URL by the proxy and prints the results.
+// fetchProgram is a program that requests each URL by the proxy and prints the results.
 // Requests to local addresses use the proxy too.
-const fetches = `
+const fetchProgram = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
     try:
@@ -25,8 +25,8 @@ for url in sys.argv[1:]:
         print(type(e).__name__)
 `
 
-// fetchesInNode does the same in JavaScript.
-const fetchesInNode = `
+// fetchProgramNode does the same in JavaScript.
+const fetchProgramNode = `
 for (const url of process.argv.slice(2)) {
   try {
     const r = await fetch(url);
@@ -42,14 +42,14 @@ for (const url of process.argv.slice(2)) {
 // fetch runs fetches with the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
-	return a.fetchIn(t, "python", allow, urls...)
+	return a.fetchWith(t, "python", allow, urls...)
 }
 
-func (a *account) fetchIn(t testing.TB, language string, allow []string, urls ...string) *execution {
+func (a *account) fetchWith(t testing.TB, language string, allow []string, urls ...string) *execution {
 	t.Helper()
-	code := fetches
+	code := fetchProgram
 	if language == "javascript" {
-		code = fetchesInNode
+		code = fetchProgramNode
 	}
 	request := object{"language": language, "code": code, "args": urls, "env": object{"NO_PROXY": "", "no_proxy": ""}}
 	if allow != nil {
@@ -58,8 +58,8 @@ func (a *account) fetchIn(t testing.TB, language string, allow []string, urls ..
 	return a.execute(t, request)
 }
 
-// hello starts a web server on this machine that repeats the request.
-func hello(t testing.TB) *httptest.Server {
+// startEchoServer starts a web server on this machine that repeats the request.
+func startEchoServer(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {
 			http.Redirect(w, r, to, http.StatusFound)
@@ -72,13 +72,13 @@ func hello(t testing.TB) *httptest.Server {
 	return s
 }
 
-func hostOf(t testing.TB, s *httptest.Server) string { return must(url.Parse(s.URL))(t).Host }
+func hostPort(t testing.TB, s *httptest.Server) string { return must(url.Parse(s.URL))(t).Host }
 
-func TestNetworkAllowsWhatIsListed(t *testing.T) {
+func TestExecuteNetworkAllowsListedHosts(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
-	one, other := hello(t), hello(t)
-	x := a.fetch(t, []string{hostOf(t, one)}, one.URL+"/a", other.URL+"/b")
+	a := startServer(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	one, other := startEchoServer(t), startEchoServer(t)
+	x := a.fetch(t, []string{hostPort(t, one)}, one.URL+"/a", other.URL+"/b")
 	x.prints(t, "200 hello GET /a\n403 denied\n")
 	if len(x.Usage.Network) != 2 || x.Usage.Network[0].Verdict != "allowed" || x.Usage.Network[0].ReceivedBytes == 0 ||
 		x.Usage.Network[1].Verdict != "denied" || x.Usage.Network[1].Reason == "" {
@@ -89,13 +89,13 @@ func TestNetworkAllowsWhatIsListed(t *testing.T) {
 	}
 }
 
-func TestNetworkAllowsJavaScriptWhatIsListed(t *testing.T) {
+func TestExecuteNetworkAllowsListedHostsInJavaScript(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
-	web := hello(t)
+	a := startServer(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	web := startEchoServer(t)
 	a.execute(t, object{
 		"language": "javascript", "args": []string{web.URL}, "env": object{"NO_PROXY": "", "no_proxy": ""},
-		"network": object{"allow": []string{hostOf(t, web)}}, "code": `
+		"network": object{"allow": []string{hostPort(t, web)}}, "code": `
 const http = require('node:http');
 fetch(process.argv[2] + '/a').then(async (r) => {
   console.log(r.status, await r.text());
@@ -108,9 +108,9 @@ fetch(process.argv[2] + '/a').then(async (r) => {
 	}).prints(t, "200 hello GET /a\n200 hello GET /b\nProxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-func TestNetworkPassesOtherProtocolsThroughSOCKS(t *testing.T) {
+func TestExecuteNetworkPassesSOCKS(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--egress-allow-range=127.0.0.0/8").register(t)
+	a := startServer(t, "--egress-allow-range=127.0.0.0/8").register(t)
 	listener := must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	go func() {
@@ -149,52 +149,52 @@ print(connect(1)[1])
 
 func TestAttackNetwork(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	open := start(t, "--egress-allow-range=127.0.0.0/8", "--egress-allow-range=169.254.0.0/16", "--egress-deny=denied.example", "--egress-max-hosts=3")
-	web := hello(t)
-	host := hostOf(t, web)
+	s := startServer(t)
+	open := startServer(t, "--egress-allow-range=127.0.0.0/8", "--egress-allow-range=169.254.0.0/16", "--egress-deny=denied.example", "--egress-max-hosts=3")
+	web := startEchoServer(t)
+	host := hostPort(t, web)
 	a, b := s.register(t), open.register(t)
 
 	for _, language := range []string{"python", "javascript"} {
 		t.Run("070 metadata services are out of reach even if they are listed in "+language, func(t *testing.T) {
-			b.fetchIn(t, language, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
+			b.fetchWith(t, language, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
 				prints(t, "403 denied\n403 denied\n")
 		})
 		t.Run("071 addresses that are not of the Internet are out of reach unless the operator allows them in "+language, func(t *testing.T) {
 			allow := []string{host, "10.0.0.1", "100.64.0.1", "[::1]:80"}
-			a.fetchIn(t, language, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
+			a.fetchWith(t, language, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
 				prints(t, "403 denied\n403 denied\n403 denied\n403 denied\n")
-			b.fetchIn(t, language, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
+			b.fetchWith(t, language, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
 		})
 		t.Run("072 addresses in odd forms are refused in "+language, func(t *testing.T) {
 			for _, odd := range []string{"2130706433", "0177.0.0.1", "127.1", "0x7f.1"} {
 				s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{odd}}}).refused(t, 400, "invalid_request")
-				if got := b.fetchIn(t, language, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
+				if got := b.fetchWith(t, language, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
 					t.Errorf("%s: %s", odd, got)
 				}
 			}
 		})
 		t.Run("074 a redirect is checked like any request in "+language, func(t *testing.T) {
-			b.fetchIn(t, language, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
+			b.fetchWith(t, language, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
 				prints(t, "403 denied\n200 hello GET /ok\n")
 		})
 		t.Run("076 names that look alike are not confused in "+language, func(t *testing.T) {
 			allow := []string{"allowed.example", "*.wild.example"}
-			x := b.fetchIn(t, language, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
+			x := b.fetchWith(t, language, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
 			if strings.Contains(x.Stdout, "200") || strings.Contains(x.Stdout, "502") {
 				t.Error(x)
 			}
 		})
 		t.Run("077 ports other than those listed are refused in "+language, func(t *testing.T) {
-			b.fetchIn(t, language, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
+			b.fetchWith(t, language, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
 		})
 		t.Run("080 in a sandbox that is used again each run has its own rules, or none in "+language, func(t *testing.T) {
 			ask := "\nimport socket\ntry:\n    socket.create_connection(('127.0.0.1', 3128))\n    print('open')\nexcept OSError as e:\n    print('closed')"
 			for range 3 {
-				b.fetchIn(t, language, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
+				b.fetchWith(t, language, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
 				b.run(t, ask).prints(t, "closed\n")
-				b.fetchIn(t, language, []string{"other.example"}, web.URL+"/2").prints(t, "403 denied\n")
-				b.fetchIn(t, language, nil, web.URL+"/3").prints(t, "URLError\n")
+				b.fetchWith(t, language, []string{"other.example"}, web.URL+"/2").prints(t, "403 denied\n")
+				b.fetchWith(t, language, nil, web.URL+"/3").prints(t, "URLError\n")
 			}
 		})
 	}
@@ -219,7 +219,7 @@ for request in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.0\r\n
 		b.fetch(t, []string{"denied.example"}, "http://denied.example/").prints(t, "403 denied\n")
 		open.call(t, b, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{"a.example", "b.example", "c.example", "d.example"}}}).
 			refused(t, 400, "invalid_request")
-		off := start(t, "--egress=off")
+		off := startServer(t, "--egress=off")
 		off.call(t, off.register(t), "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{"a.example"}}}).refused(t, 403, "forbidden")
 	})
 }

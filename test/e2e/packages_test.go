@@ -40,15 +40,15 @@ func (l packageList) String() string {
 	return strings.Join(all, ", ")
 }
 
-func (a *account) packages(t testing.TB) packageList {
+func (a *account) listPackages(t testing.TB) packageList {
 	t.Helper()
 	var l packageList
 	a.server.call(t, a, "GET", packagesPath, nil).want(t, 200, &l)
 	return l
 }
 
-// set replaces the list for Python.
-func (a *account) set(t testing.TB, requirements ...string) packageList {
+// setPackages replaces the list for Python.
+func (a *account) setPackages(t testing.TB, requirements ...string) packageList {
 	t.Helper()
 	var l packageList
 	a.server.call(t, a, "PUT", packagesPath, object{"packages": append([]string{}, requirements...)}).want(t, 200, &l)
@@ -62,8 +62,8 @@ func (l packageList) want(t testing.TB, want string) {
 	}
 }
 
-// family returns packages that depend on each other.
-func family() []wheel {
+// dependentWheels returns packages that depend on each other.
+func dependentWheels() []wheel {
 	module := func(name, value string) map[string]string {
 		return map[string]string{name + "/__init__.py": "VALUE = " + fmt.Sprintf("%q", value) + "\n"}
 	}
@@ -79,14 +79,14 @@ func family() []wheel {
 	}
 }
 
-func TestPackagesOfPython(t *testing.T) {
+func TestPackagesInstallPython(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	x.addDebian(t)
-	x.add(t, wheel{Name: "fast", Version: "1.0", Tag: "cp311-abi3-manylinux_2_17_x86_64", Files: map[string]string{"fast.abi3.so": extension(t, "fast")}})
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	x.addDebianWheels(t)
+	x.add(t, wheel{Name: "fast", Version: "1.0", Tag: "cp311-abi3-manylinux_2_17_x86_64", Files: map[string]string{"fast.abi3.so": buildExtension(t, "fast")}})
+	s := startServer(t, x.Flag())
 	a, b := s.register(t), s.register(t)
-	a.packages(t).want(t, "")
+	a.listPackages(t).want(t, "")
 
 	var p packageInfo
 	s.call(t, a, "POST", packagesPath, object{"package": "Setuptools"}).want(t, 201, &p)
@@ -100,40 +100,40 @@ func TestPackagesOfPython(t *testing.T) {
 	a.run(t, "from concurrent import interpreters\ni = interpreters.create()\ni.exec('import setuptools; print(1)')").prints(t, "1\n")
 	b.run(t, "import importlib.util as u\nprint(u.find_spec('setuptools'))").prints(t, "None\n")
 
-	a.set(t, "pip", "wheel>=0.38", "fast", "setuptools").want(t, "fast 1.0, pip 23.0.1, "+version(x, "setuptools")+", "+version(x, "wheel"))
+	a.setPackages(t, "pip", "wheel>=0.38", "fast", "setuptools").want(t, "fast 1.0, pip 23.0.1, "+wheelVersion(x, "setuptools")+", "+wheelVersion(x, "wheel"))
 	a.run(t, "import fast, pip, wheel\nprint(fast.answer(), pip.__version__)").prints(t, "42 23.0.1\n")
 	a.execute(t, object{"code": "import fast\nprint(fast.answer())", "isolation": "execution"}).prints(t, "42\n")
 
 	// Dependencies are installed, and removed with the last package that needs them.
-	a.set(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
+	a.setPackages(t, "likes-one").want(t, "(base-lib 1.5), likes-one 1.0")
 	a.run(t, "import base_lib, likes_one\nprint(base_lib.VALUE)").prints(t, "one and a half\n")
 	refusal := s.call(t, a, "POST", packagesPath, object{"package": "likes-two"}).refused(t, 409, "unsatisfiable")
 	if !strings.Contains(refusal.Detail, "base-lib<2") || !strings.Contains(refusal.Detail, "likes-two") {
 		t.Errorf("the detail is %s", refusal.Detail)
 	}
-	a.packages(t).want(t, "(base-lib 1.5), likes-one 1.0")
+	a.listPackages(t).want(t, "(base-lib 1.5), likes-one 1.0")
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).refused(t, 409, "conflict")
 	s.call(t, a, "DELETE", packagesPath+"/none", nil).refused(t, 404, "not_found")
 	s.call(t, b, "DELETE", packagesPath+"/likes-one", nil).refused(t, 404, "not_found")
-	a.set(t, "likes-two[more]", "base-lib").want(t, "base-lib 2.0, (extra-lib 0.1), likes-two 1.0")
+	a.setPackages(t, "likes-two[more]", "base-lib").want(t, "base-lib 2.0, (extra-lib 0.1), likes-two 1.0")
 	s.call(t, a, "DELETE", packagesPath+"/Likes.Two", nil).want(t, 204, nil)
-	a.packages(t).want(t, "base-lib 2.0")
+	a.listPackages(t).want(t, "base-lib 2.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib<2"}).want(t, 200, &p)
-	a.packages(t).want(t, "base-lib 1.5")
+	a.listPackages(t).want(t, "base-lib 1.5")
 	// Other packages keep their versions if possible, and change if they must.
-	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
+	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	s.call(t, a, "POST", packagesPath, object{"package": "likes-one"}).want(t, 201, &p)
-	a.packages(t).want(t, "base-lib 1.0, likes-one 1.0")
+	a.listPackages(t).want(t, "base-lib 1.0, likes-one 1.0")
 
 	// Packages that share a namespace, and single modules.
-	a.set(t, "space-one", "space-two")
+	a.setPackages(t, "space-one", "space-two")
 	a.run(t, "import space.one, space.two, single, importlib.resources as r\nprint(space.one.VALUE, space.two.VALUE, single.VALUE, (r.files('space') / 'data/x.txt').read_text())").prints(t, "1 2 0 text\n")
-	a.set(t).want(t, "")
+	a.setPackages(t).want(t, "")
 	a.run(t, "import importlib.util as u\nprint(u.find_spec('space'))").prints(t, "None\n")
 }
 
-// version returns a package of the index with its version.
-func version(x *index, name string) string {
+// wheelVersion returns a package of the index with its version.
+func wheelVersion(x *index, name string) string {
 	for filename := range x.Files {
 		if parts := strings.Split(filename, "-"); parts[0] == name {
 			return name + " " + parts[1]
@@ -142,7 +142,7 @@ func version(x *index, name string) string {
 	return ""
 }
 
-func TestPackagesOfJavaScript(t *testing.T) {
+func TestPackagesInstallJavaScript(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
@@ -167,18 +167,18 @@ func TestPackagesOfJavaScript(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"language": "javascript", "package": "lodash@999"}).refused(t, 409, "unsatisfiable")
 	// Python has a separate list.
 	a.run(t, "print(1)").prints(t, "1\n")
-	session := a.open(t, object{"language": "javascript"})
+	session := a.openSession(t, object{"language": "javascript"})
 	s.call(t, a, "PUT", packagesPath, object{"language": "javascript", "packages": []string{}}).want(t, 200, nil)
 	a.execute(t, object{"sessionId": session.ID, "code": "console.log(typeof require('chalk'))"}).prints(t, "function\n")
 }
 
 func TestPackagesStreamProgress(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag())
 	a := s.register(t)
 	events := func(body object) (names []string, last string) {
-		answer := s.callWith(t, a.streaming(), "PUT", packagesPath, body)
+		answer := s.callWithHeader(t, a.streamHeader(), "PUT", packagesPath, body)
 		for lines := bufio.NewScanner(strings.NewReader(string(answer.body))); lines.Scan(); {
 			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
 				names = append(names, name)
@@ -201,17 +201,17 @@ func TestPackagesStreamProgress(t *testing.T) {
 	}
 }
 
-func TestPackagesHideThePasswordOfAnIndex(t *testing.T) {
+func TestPackagesHideIndexPassword(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
+	x := newIndex(t).add(t, dependentWheels()...)
 	x.Credentials = "reader:canary-of-the-index"
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte(x.Credentials+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, x.Flag(), "--python-index-credentials-file="+file)
+	s := startServer(t, x.Flag(), "--python-index-credentials-file="+file)
 	a := s.register(t)
-	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
+	a.setPackages(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
 	// A user's program cannot reach the index, whatever it requests.
 	for _, rule := range []string{"packages:x", "packages.internal", strings.TrimPrefix(x.URL, "http://")} {
 		answer := s.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, urllib.request as u\ntry: print(u.urlopen('http://packages.internal/simple/base-lib/').status)\nexcept Exception as e: print('no')", "network": object{"allow": []string{rule}}})
@@ -222,19 +222,19 @@ func TestPackagesHideThePasswordOfAnIndex(t *testing.T) {
 	if strings.Contains(s.log.String(), "canary") {
 		t.Error("the log contains the canary")
 	}
-	wrong := start(t, x.Flag())
+	wrong := startServer(t, x.Flag())
 	wrong.call(t, wrong.register(t), "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
 }
 
-func TestPackagesDoNotChangeWhenTheIndexFails(t *testing.T) {
+func TestPackagesKeepListWhenIndexFails(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	s := start(t, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServer(t, x.Flag())
 	a := s.register(t)
-	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
+	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	x.Set(func() { x.Broken = true })
 	s.call(t, a, "PUT", packagesPath, object{"packages": []string{"likes-two"}}).refused(t, 502, "index_unavailable")
-	a.packages(t).want(t, "base-lib 1.0")
+	a.listPackages(t).want(t, "base-lib 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 	var log struct {
 		Entries []struct {
@@ -251,32 +251,32 @@ func TestPackagesDoNotChangeWhenTheIndexFails(t *testing.T) {
 	s.call(t, a, "DELETE", packagesPath+"/base-lib", nil).want(t, 204, nil)
 }
 
-func TestPackagesComeBackFromTheLock(t *testing.T) {
+func TestPackagesReinstallFromLockfile(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	data := dataDir(t)
-	s := startIn(t, data, nil, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil, x.Flag())
 	a := s.register(t)
-	a.set(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
+	a.setPackages(t, "likes-two", "space-one==1").want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 	s.stop(t)
 	// The state of another machine, with a newer release in the index.
 	if err := os.RemoveAll(filepath.Join(data, "packages")); err != nil {
 		t.Fatal(err)
 	}
 	x.add(t, wheel{Name: "base-lib", Version: "3.0"})
-	again := startIn(t, data, nil, x.Flag())
+	again := startServerIn(t, data, nil, x.Flag())
 	a.server = again
 	a.run(t, "import base_lib, space.one\nprint(base_lib.VALUE)").prints(t, "two\n")
-	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
+	a.listPackages(t).want(t, "(base-lib 2.0), likes-two 1.0, space-one 1")
 }
 
-func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
+func TestPackagesKeepListAfterKill(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
-	data := dataDir(t)
-	s := startIn(t, data, nil, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil, x.Flag())
 	a := s.register(t)
-	a.set(t, "base-lib==1.0").want(t, "base-lib 1.0")
+	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
 	count := func(dir string) int { return len(must(os.ReadDir(filepath.Join(data, "packages", dir)))(t)) }
 	// fetched waits for the request after this number of wheels.
 	fetched := func(n int) func(chan struct{}) {
@@ -304,7 +304,7 @@ func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 		x.Set(func() { x.Hold = release })
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
-			_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "PUT", packagesPath, object{"packages": []string{slow}})
+			_, _ = s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "PUT", packagesPath, object{"packages": []string{slow}})
 		})
 		moment(release)
 		s.kill(t)
@@ -313,55 +313,55 @@ func TestPackagesOfAKilledServerAreTheOldList(t *testing.T) {
 		for len(x.Holding) > 0 {
 			<-x.Holding
 		}
-		s = startIn(t, data, nil, x.Flag())
+		s = startServerIn(t, data, nil, x.Flag())
 		a.server = s
 		if count("tmp") > 0 || count("sets") != 2 {
 			t.Errorf("%d: left are %d files and %d of layers", i, count("tmp"), count("sets"))
 		}
-		switch got := a.packages(t).String(); {
+		switch got := a.listPackages(t).String(); {
 		case got == "base-lib 1.0":
 			a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
 		case i >= 3 && got == fmt.Sprintf("(%s 1), %s 1", needed, slow):
 			// It was complete before the kill.
 			a.run(t, "import "+slow).prints(t, "")
-			a.set(t, "base-lib==1.0")
+			a.setPackages(t, "base-lib==1.0")
 		default:
 			t.Errorf("%d: there is %s", i, got)
 		}
 	}
 }
 
-func TestPackagesOfAnOrdinaryUsersServer(t *testing.T) {
+func TestPackagesAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	x := newIndex(t).add(t, family()...)
-	s := startIn(t, data, attr, x.Flag())
+	x := newIndex(t).add(t, dependentWheels()...)
+	s := startServerIn(t, data, attr, x.Flag())
 	a := s.register(t)
-	a.set(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
+	a.setPackages(t, "likes-two").want(t, "(base-lib 2.0), likes-two 1.0")
 	a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "two\n")
 }
 
-// TestGeneratedCodeGetsItsPackages checks that missing packages of generated code
+// TestGenerateInstallsMissingPackages checks that missing packages of generated code
 // are installed permanently if the request allows it. Then the same code runs,
 // without another request to the model.
-func TestGeneratedCodeGetsItsPackages(t *testing.T) {
+func TestGenerateInstallsMissingPackages(t *testing.T) {
 	t.Parallel()
-	x := newIndex(t).add(t, family()...)
+	x := newIndex(t).add(t, dependentWheels()...)
 	program := claudetest.Program("prints", "import likes_two\nprint(likes_two.VALUE)")
-	m := model(t, program)
-	a := start(t, asking(t, m, x.Flag())...).register(t)
+	m := startModel(t, program)
+	a := startServer(t, modelFlags(t, m, x.Flag())...).register(t)
 
 	g := a.generate(t, object{"prompt": "print it", "maxAttempts": 1})
 	if !slices.Equal(g.MissingPackages, []string{"likes-two"}) {
 		t.Errorf("missing packages: %v", g.MissingPackages)
 	}
-	a.packages(t).want(t, "")
+	a.listPackages(t).want(t, "")
 
 	m.Script(program)
 	g = a.generate(t, object{"prompt": "print it", "maxAttempts": 1, "installPackages": true})
 	if g.Execution.prints(t, "2\n"); len(g.MissingPackages) != 0 {
 		t.Errorf("missing packages: %v", g.MissingPackages)
 	}
-	a.packages(t).want(t, "(base-lib 2.0), likes-two 1.0")
+	a.listPackages(t).want(t, "(base-lib 2.0), likes-two 1.0")
 	a.run(t, "import likes_two\nprint(likes_two.VALUE)").prints(t, "2\n")
 }

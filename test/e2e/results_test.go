@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// forms holds the rich values of a run.
-type forms = []map[string]any
+// richResults holds the rich values of a run.
+type richResults = []map[string]any
 
 // pyplot is a module that shows figures like matplotlib's pyplot.
 const pyplot = `
@@ -38,27 +38,27 @@ import atexit
 atexit.register(figures.clear)  # As matplotlib does.
 `
 
-func TestResultsAreReturned(t *testing.T) {
+func TestExecuteReturnsRichResults(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
 		code   string
 		files  []object
-		want   forms
+		want   richResults
 		stdout string
 	}{
-		"the value of the final expression": {code: "x = 20\nx + 1", want: forms{{"text/plain": "21"}}},
-		"an expression over many lines":     {code: "[\n 1,\n 2,\n]\n\n# end\n", want: forms{{"text/plain": "[1, 2]"}}},
+		"the value of the final expression": {code: "x = 20\nx + 1", want: richResults{{"text/plain": "21"}}},
+		"an expression over many lines":     {code: "[\n 1,\n 2,\n]\n\n# end\n", want: richResults{{"text/plain": "[1, 2]"}}},
 		"none for None":                     {code: "None"},
 		"none for what print returns":       {code: "print(1)", stdout: "1\n"},
 		"none after a semicolon":            {code: "1 + 1;"},
 		"none for a statement":              {code: "x = 1"},
 		"none for a faulty program":         {code: "1 +"},
 		"none when the expression fails":    {code: "1 / 0"},
-		"the value after a docstring":       {code: "'''doc'''\nfrom __future__ import annotations\n__doc__", want: forms{{"text/plain": "'doc'"}}},
+		"the value after a docstring":       {code: "'''doc'''\nfrom __future__ import annotations\n__doc__", want: richResults{{"text/plain": "'doc'"}}},
 		"what display is called with, in order": {
 			code: "for i in range(2):\n    display(i, str(i))\n'end'",
-			want: forms{{"text/plain": "0"}, {"text/plain": "'0'"}, {"text/plain": "1"}, {"text/plain": "'1'"}, {"text/plain": "'end'"}},
+			want: richResults{{"text/plain": "0"}, {"text/plain": "'0'"}, {"text/plain": "1"}, {"text/plain": "'1'"}, {"text/plain": "'end'"}},
 		},
 		"all forms that a value has": {
 			code: `
@@ -73,7 +73,7 @@ class Rich:
     def _repr_pdf_(self): return None
     def __repr__(self): return "Rich()"
 Rich()`,
-			want: forms{{
+			want: richResults{{
 				"text/html": "<b>é</b>", "image/png": "iVBORw==", "image/svg+xml": "<svg/>", "text/markdown": "**x**",
 				"text/latex": "$x$", "application/json": map[string]any{"a": []any{1.0, nil}}, "text/plain": "Rich()",
 			}},
@@ -83,19 +83,19 @@ Rich()`,
 class Bundle:
     def _repr_mimebundle_(self, include, exclude): return {"application/vnd.x+json": {"k": 1}, "text/plain": "bundle"}, {}
 Bundle()`,
-			want: forms{{"application/vnd.x+json": map[string]any{"k": 1.0}, "text/plain": "bundle"}},
+			want: richResults{{"application/vnd.x+json": map[string]any{"k": 1.0}, "text/plain": "bundle"}},
 		},
 		"the class itself, not as its instances": {
 			code: "class C:\n    def _repr_html_(self): return 'x'\n    __module__ = 'm'\nC",
-			want: forms{{"text/plain": "<class 'm.C'>"}},
+			want: richResults{{"text/plain": "<class 'm.C'>"}},
 		},
 		"what can be shown when repr fails": {
 			code: "class C:\n    def _repr_html_(self): return 'x'\n    def __repr__(self): raise ValueError\nC()",
-			want: forms{{"text/html": "x"}},
+			want: richResults{{"text/html": "x"}},
 		},
 		"helpers that need no IPython": {
 			code: "from pyth_on.display import HTML, JSON, Markdown\ndisplay(HTML('<i>'), JSON([1]))\nMarkdown('# x')",
-			want: forms{
+			want: richResults{
 				{"text/html": "<i>", "text/plain": "<HTML object>"},
 				{"application/json": []any{1.0}, "text/plain": "<JSON object>"},
 				{"text/markdown": "# x", "text/plain": "<Markdown object>"},
@@ -104,7 +104,7 @@ Bundle()`,
 		"figures that are open at the end, but not again those displayed": {
 			code:  "from matplotlib import pyplot as plt\nplt.figure(1)\nf = plt.figure(2)\ndisplay(f)\nplt.plot([1])",
 			files: []object{{"path": "matplotlib/pyplot.py", "content": pyplot}, {"path": "matplotlib/__init__.py", "content": ""}},
-			want: forms{
+			want: richResults{
 				{"image/png": "UE5HIDI=", "text/plain": "<Figure 2>"},
 				{"text/plain": "['line']"},
 				{"image/png": "UE5HIDE=", "text/plain": "<Figure 1>"},
@@ -122,7 +122,7 @@ if pid == 0:
 os.waitpid(pid, 0)
 display("x" * 200_000)
 "parent"`,
-			want: forms{{"text/plain": "'thread'"}, {"text/plain": "'child'"}, {"text/plain": "'" + strings.Repeat("x", 99_999) + "…"}, {"text/plain": "'parent'"}},
+			want: richResults{{"text/plain": "'thread'"}, {"text/plain": "'child'"}, {"text/plain": "'" + strings.Repeat("x", 99_999) + "…"}, {"text/plain": "'parent'"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ display("x" * 200_000)
 			x := a.execute(t, request)
 			want := c.want
 			if want == nil {
-				want = forms{}
+				want = richResults{}
 			}
 			if diff := cmp.Diff(want, x.Results); diff != "" || x.Stdout != c.stdout {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)
@@ -143,7 +143,7 @@ display("x" * 200_000)
 	}
 }
 
-func TestResultsCanBeTurnedOff(t *testing.T) {
+func TestExecuteResultsCanBeTurnedOff(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	x := a.execute(t, object{"code": "import builtins\nprint(hasattr(builtins, 'display'))\n1 + 1", "results": false})
@@ -152,9 +152,9 @@ func TestResultsCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// TestAttack060ForgedResultsHaveNoOtherEffect checks attack 60: printed text is
+// TestAttack060ForgedResultsHaveNoEffect checks attack 60: printed text is
 // never taken for a result, and forged results have no effect on anything else.
-func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
+func TestAttack060ForgedResultsHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
@@ -178,30 +178,30 @@ func TestAttack060ForgedResultsHaveNoOtherEffect(t *testing.T) {
 	}
 }
 
-func TestResultsOfJavaScript(t *testing.T) {
+func TestExecuteReturnsJavaScriptResults(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct {
 		code     string
 		language string
-		want     forms
+		want     richResults
 		stdout   string
 	}{
-		"the value of the final expression":   {code: "const x = 20;\nx + 1;\n", want: forms{{"text/plain": "21"}}},
-		"of a single line":                    {code: "let n = 6; n * 7", want: forms{{"text/plain": "42"}}},
-		"over many lines":                     {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: forms{{"text/plain": "2"}}},
-		"as JSON where it is that":            {code: "({ a: [1, null] })", want: forms{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
-		"of a module":                         {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: forms{{"text/plain": "'b'"}}},
-		"of a module in TypeScript":           {code: "const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));\nawait wait(1);\nMath.hypot(3, 4)", language: "typescript", want: forms{{"text/plain": "5"}}},
-		"of TypeScript":                       {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: forms{{"text/plain": "2"}}},
+		"the value of the final expression":   {code: "const x = 20;\nx + 1;\n", want: richResults{{"text/plain": "21"}}},
+		"of a single line":                    {code: "let n = 6; n * 7", want: richResults{{"text/plain": "42"}}},
+		"over many lines":                     {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: richResults{{"text/plain": "2"}}},
+		"as JSON where it is that":            {code: "({ a: [1, null] })", want: richResults{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
+		"of a module":                         {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: richResults{{"text/plain": "'b'"}}},
+		"of a module in TypeScript":           {code: "const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));\nawait wait(1);\nMath.hypot(3, 4)", language: "typescript", want: richResults{{"text/plain": "5"}}},
+		"of TypeScript":                       {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: richResults{{"text/plain": "2"}}},
 		"none for undefined":                  {code: "void 0"},
 		"none for what is logged":             {code: "console.log(1)", stdout: "1\n"},
 		"none for a statement":                {code: "const x = 1"},
 		"none for what goes on over the line": {code: "const f = (x) => x\nconst a = f\n(1)"},
 		"none for a faulty program":           {code: "1 +"},
-		"what display is called with":         {code: "display(1, 'a');\nfor (const x of [2]) display(x);", want: forms{{"text/plain": "1"}, {"text/plain": "'a'"}, {"text/plain": "2"}}},
-		"pictures by their first bytes":       {code: "Buffer.from('89504e470d0a', 'hex')", want: forms{{"image/png": "iVBORw0K", "text/plain": "<Buffer 89 50 4e 47 0d 0a>"}}},
-		"what a value says of itself":         {code: "({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>', 'text/plain': 'b' } } })", want: forms{{"text/html": "<b>", "text/plain": "b"}}},
+		"what display is called with":         {code: "display(1, 'a');\nfor (const x of [2]) display(x);", want: richResults{{"text/plain": "1"}, {"text/plain": "'a'"}, {"text/plain": "2"}}},
+		"pictures by their first bytes":       {code: "Buffer.from('89504e470d0a', 'hex')", want: richResults{{"image/png": "iVBORw0K", "text/plain": "<Buffer 89 50 4e 47 0d 0a>"}}},
+		"what a value says of itself":         {code: "({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>', 'text/plain': 'b' } } })", want: richResults{{"text/html": "<b>", "text/plain": "b"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,7 +212,7 @@ func TestResultsOfJavaScript(t *testing.T) {
 			x := a.execute(t, object{"language": language, "code": c.code})
 			want := c.want
 			if want == nil {
-				want = forms{}
+				want = richResults{}
 			}
 			if diff := cmp.Diff(want, x.Results); diff != "" || x.Stdout != c.stdout {
 				t.Errorf("%s\n(-want +got)\n%s", x, diff)

@@ -14,16 +14,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianRuntime is a custom image of Debian's packages. It is built once. If
+// debianImage is a custom image of Debian's packages. It is built once. If
 // TEST_RUNTIMES names a directory, it is kept there for later test runs.
-type debianRuntime struct {
+type debianImage struct {
 	name, packages, exclude string
 
 	tar func() (string, error)
 }
 
-func ofDebian(name, packages, exclude string) *debianRuntime {
-	return &debianRuntime{name: name, packages: packages, exclude: exclude, tar: sync.OnceValues(func() (string, error) {
+func newDebianImage(name, packages, exclude string) *debianImage {
+	return &debianImage{name: name, packages: packages, exclude: exclude, tar: sync.OnceValues(func() (string, error) {
 		dir := os.Getenv("TEST_RUNTIMES")
 		if dir == "" {
 			dir = imageDir
@@ -53,22 +53,22 @@ type failedCommand struct {
 func (f *failedCommand) Error() string { return f.err.Error() + ": " + string(f.out) }
 
 // flag returns the flag with which a server uses the image.
-func (r *debianRuntime) flag(t *testing.T) string {
+func (r *debianImage) flag(t *testing.T) string {
 	t.Helper()
 	return "--runtime=" + r.name + "=" + must(r.tar())(t)
 }
 
 // plainDebian contains Python with few additions, and CPython's own tests.
-var plainDebian = ofDebian("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
+var plainDebian = newDebianImage("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
 // dataScience contains the usual packages for data science, without the compilers
 // that Debian's scipy depends on.
-var dataScience = ofDebian("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
+var dataScience = newDebianImage("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 
-func TestRuntimeRunsPrograms(t *testing.T) {
+func TestRuntimeRunsProgramsInCustomImage(t *testing.T) {
 	t.Parallel()
-	s := start(t, plainDebian.flag(t))
+	s := startServer(t, plainDebian.flag(t))
 	a := s.register(t)
 
 	var info struct {
@@ -101,14 +101,14 @@ func TestRuntimeRunsPrograms(t *testing.T) {
 		"stdin": "in", "args": []string{"a"}, "files": []object{{"path": "f", "content": "file"}},
 	}).prints(t, "in ['main.py', 'a'] file\n")
 
-	if x := in("x = 20\nx + 1"); !cmp.Equal(x.Results, forms{{"text/plain": "21"}}) {
+	if x := in("x = 20\nx + 1"); !cmp.Equal(x.Results, richResults{{"text/plain": "21"}}) {
 		t.Errorf("shown results: %v", x.Results)
 	}
 	x := in("from pyth_on.display import HTML\ndisplay(HTML('<b>'))\n\ndef f():\n    return 1 / 0\nf()").ends(t, "failed")
 	if x.Error == nil || x.Error.Name != "ZeroDivisionError" || x.Error.Line != 5 || !cmp.Equal(x.Results[0]["text/html"], any("<b>")) {
 		t.Errorf("got %v", x)
 	}
-	if got := string(in("open('out', 'w').write('made')", object{"outputFiles": []string{"out"}}).file(t, "out")); got != "made" {
+	if got := string(in("open('out', 'w').write('made')", object{"outputFiles": []string{"out"}}).fileContent(t, "out")); got != "made" {
 		t.Errorf("the file holds %q", got)
 	}
 
@@ -127,25 +127,25 @@ func TestRuntimeRunsPrograms(t *testing.T) {
 	a.execute(t, object{"code": "print(1)", "runtime": "python"}).prints(t, "1\n")
 }
 
-func TestSessionKeepsItsRuntime(t *testing.T) {
+func TestSessionKeepsRuntime(t *testing.T) {
 	t.Parallel()
-	s := start(t, plainDebian.flag(t))
+	s := startServer(t, plainDebian.flag(t))
 	a := s.register(t)
-	x := a.open(t, object{"runtime": "debian"})
-	x.in(t, "import sys\ny = sys.version_info[1]").prints(t, "")
-	x.in(t, "print(y)").prints(t, "11\n")
-	if got := x.in(t, "y + 1").Results; !cmp.Equal(got, forms{{"text/plain": "12"}}) {
+	x := a.openSession(t, object{"runtime": "debian"})
+	x.runCode(t, "import sys\ny = sys.version_info[1]").prints(t, "")
+	x.runCode(t, "print(y)").prints(t, "11\n")
+	if got := x.runCode(t, "y + 1").Results; !cmp.Equal(got, richResults{{"text/plain": "12"}}) {
 		t.Errorf("shown results: %v", got)
 	}
-	x.in(t, "1 / 0").ends(t, "failed")
-	x.in(t, "print(y)", object{"runtime": "debian"}).prints(t, "11\n")
+	x.runCode(t, "1 / 0").ends(t, "failed")
+	x.runCode(t, "print(y)", object{"runtime": "debian"}).prints(t, "11\n")
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": x.ID, "runtime": "python"}).refused(t, 400, "invalid_request")
 	s.call(t, a, "POST", "/api/v1/sessions", object{"runtime": "none"}).refused(t, 400, "invalid_request")
 }
 
-func TestRuntimeOfDataScience(t *testing.T) {
+func TestRuntimeRunsDataScienceImage(t *testing.T) {
 	t.Parallel()
-	s := start(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
+	s := startServer(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
 	a := s.register(t)
 	x := a.execute(t, object{"runtime": dataScience.name, "limits": object{"memoryBytes": 512 << 20}, "code": `
 import sys
@@ -176,7 +176,7 @@ plt.plot(table.n);
 
 func TestRuntimePreloadSharesNoRandomState(t *testing.T) {
 	t.Parallel()
-	s := start(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
+	s := startServer(t, dataScience.flag(t), "--preload="+dataScience.name+"=numpy")
 	a := s.register(t)
 	seen := map[string]bool{}
 	for range 5 {
@@ -190,14 +190,14 @@ func TestRuntimePreloadSharesNoRandomState(t *testing.T) {
 	}
 }
 
-func TestRuntimeWithNode(t *testing.T) {
+func TestRuntimeRunsNodeImage(t *testing.T) {
 	t.Parallel()
-	root := unpackOutside(t, must(plainDebian.tar())(t))
+	root := unpackOnHost(t, must(plainDebian.tar())(t))
 	node := must(os.ReadFile(nodeBinary(t)))(t)
 	if err := os.WriteFile(filepath.Join(root, "usr/bin/node"), node, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, "--node=off", "--runtime=both="+root)
+	s := startServer(t, "--node=off", "--runtime=both="+root)
 	a := s.register(t)
 	in := func(language, code string) *execution {
 		t.Helper()
@@ -210,11 +210,11 @@ func TestRuntimeWithNode(t *testing.T) {
 		t.Errorf("got %v", x)
 	}
 	s.call(t, a, "POST", "/api/v1/sessions", object{"language": "javascript", "runtime": "both"}).refused(t, 400, "invalid_request")
-	a.open(t, object{"runtime": "both"}).in(t, "print(42)").prints(t, "42\n")
+	a.openSession(t, object{"runtime": "both"}).runCode(t, "print(42)").prints(t, "42\n")
 	s.call(t, a, "POST", "/api/v1/execute", object{"language": "javascript", "code": "1"}).refused(t, 503, "runtime_unavailable")
 }
 
-func TestServeRefusesWhatCannotBeARuntime(t *testing.T) {
+func TestServeRefusesInvalidRuntimes(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
 	for name, c := range map[string]struct {
@@ -232,7 +232,7 @@ func TestServeRefusesWhatCannotBeARuntime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			args := append([]string{"serve", "--node=off", "--addr=127.0.0.1:0", "--data-dir=" + dataDir(t)}, c.flags...)
+			args := append([]string{"serve", "--node=off", "--addr=127.0.0.1:0", "--data-dir=" + newDataDir(t)}, c.flags...)
 			out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) {
 				t.Errorf("the command ended with %v: %s", err, out)

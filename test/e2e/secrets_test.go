@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// secret stores a secret of the account.
-func (a *account) secret(t testing.TB, name, value string) {
+// storeSecret stores a secret of the account.
+func (a *account) storeSecret(t testing.TB, name, value string) {
 	t.Helper()
 	if s := a.server.call(t, a, "PUT", "/api/v1/secrets/"+name, object{"value": value}).status; s != 200 && s != 201 {
 		t.Fatalf("status %d", s)
@@ -30,16 +30,16 @@ type secretMetadata struct {
 	Version                                             int
 }
 
-func (a *account) secrets(t testing.TB) []secretMetadata {
+func (a *account) listSecrets(t testing.TB) []secretMetadata {
 	t.Helper()
 	var list struct{ Secrets []secretMetadata }
 	a.server.call(t, a, "GET", "/api/v1/secrets", nil).want(t, 200, &list)
 	return list.Secrets
 }
 
-func TestSecretsAreInRunsOnly(t *testing.T) {
+func TestSecretsReachOnlyRuns(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a, b := s.register(t), s.register(t)
 	var first secretMetadata
 	s.call(t, a, "PUT", "/api/v1/secrets/TOKEN", object{"value": "value-one", "description": "of mine"}).want(t, 201, &first)
@@ -47,7 +47,7 @@ func TestSecretsAreInRunsOnly(t *testing.T) {
 		t.Errorf("got %+v", first)
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/TOKEN", object{"value": "välue \"two\"\n"}).want(t, 200, &first)
-	a.secret(t, "OTHER", "other-value")
+	a.storeSecret(t, "OTHER", "other-value")
 	show := object{"code": "import os\nprint(sorted((k, v) for k, v in os.environ.items() if k in ('TOKEN', 'OTHER')))"}
 	with := func(more object) object {
 		for k, v := range show {
@@ -74,10 +74,10 @@ func TestSecretsAreInRunsOnly(t *testing.T) {
 	}
 	// Child processes inherit the secrets.
 	a.execute(t, object{"code": "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'import os; print(os.environ[\"OTHER\"])'], text=True), end='')", "redactSecrets": false}).prints(t, "other-value\n")
-	if got := a.secrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
+	if got := a.listSecrets(t); len(got) != 2 || got[0].Name != "OTHER" || got[1].Version != 2 || got[0].LastUsedAt == "" || got[1].LastUsedAt < got[1].UpdatedAt {
 		t.Errorf("got %+v", got)
 	}
-	if got := b.secrets(t); len(got) != 0 {
+	if got := b.listSecrets(t); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
 	s.call(t, b, "DELETE", "/api/v1/secrets/TOKEN", nil).refused(t, 404, "not_found")
@@ -91,16 +91,16 @@ func TestSecretsAreInRunsOnly(t *testing.T) {
 	// Acknowledged secrets survive a crash.
 	data := s.data
 	s.kill(t)
-	s = startIn(t, data, nil)
+	s = startServerIn(t, data, nil)
 	a.server = s
 	a.execute(t, object{"code": "import os\nprint(os.environ['OTHER'])", "redactSecrets": false}).prints(t, "other-value\n")
 }
 
-func TestSecretsAreReplacedInStreamsResultsAndErrors(t *testing.T) {
+func TestSecretsAreRedactedEverywhere(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const value = "canary/of+a secret"
-	a.secret(t, "CANARY", value)
+	a.storeSecret(t, "CANARY", value)
 	code := `
 import os, sys, time, base64, urllib.parse
 v = os.environ["CANARY"]
@@ -116,7 +116,7 @@ display(H())
 print(v, file=sys.stderr)
 raise ValueError(v)
 `
-	s := a.stream(context.Background(), t, object{"code": code})
+	s := a.openStream(context.Background(), t, object{"code": code})
 	var all bytes.Buffer
 	for {
 		e, ok := s.next(t)
@@ -146,39 +146,39 @@ raise ValueError(v)
 	}
 }
 
-func TestSessionShowsNoSecretOfAnEarlierRun(t *testing.T) {
+func TestSessionRedactsSecretsOfEarlierRuns(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	a.secret(t, "ONE", "value-of-one")
-	a.secret(t, "TWO", "value-of-two")
+	a.storeSecret(t, "ONE", "value-of-one")
+	a.storeSecret(t, "TWO", "value-of-two")
 	a.server.call(t, a, "POST", "/api/v1/sessions", object{"secrets": []string{"THREE"}}).refused(t, 400, "invalid_request")
-	s := a.open(t, object{"secrets": []string{"ONE"}})
-	s.in(t, "import os\nkept = os.environ['ONE']\nprint('TWO' in os.environ)").prints(t, "False\n")
-	s.in(t, "print('ONE' in os.environ, kept, len(kept))", object{"secrets": []string{}}).prints(t, "False [secret:ONE] 12\n")
+	s := a.openSession(t, object{"secrets": []string{"ONE"}})
+	s.runCode(t, "import os\nkept = os.environ['ONE']\nprint('TWO' in os.environ)").prints(t, "False\n")
+	s.runCode(t, "print('ONE' in os.environ, kept, len(kept))", object{"secrets": []string{}}).prints(t, "False [secret:ONE] 12\n")
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// TestAttack041And103ASecretLeavesNoTraceOnTheHost checks attacks 41 and 103: the
+// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103: the
 // value of a secret exists only in the run.
-func TestAttack041And103ASecretLeavesNoTraceOnTheHost(t *testing.T) {
+func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
-		"as root": func(t *testing.T) *server { return start(t, defaultStock...) },
+		"as root": func(t *testing.T) *server { return startServer(t, defaultStock...) },
 		"as an ordinary user": func(t *testing.T) *server {
 			attr, data := ordinaryUser(t)
-			return startIn(t, data, attr, defaultStock...)
+			return startServerIn(t, data, attr, defaultStock...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := begin(t)
 			a := s.register(t)
 			canary := "CANARY-" + strings.Repeat("s3cret", 3)
-			a.secret(t, "CANARY", canary)
+			a.storeSecret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			// The program waits with the secret, and searches for it in the forbidden
 			// places.
-			run := a.stream(ctx, t, object{"code": `
+			run := a.openStream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
 for p in glob.glob("/proc/*/environ") + glob.glob("/proc/*/cmdline") + glob.glob("/proc/gvisor/*") + glob.glob("/run/**", recursive=True):
@@ -202,20 +202,20 @@ time.sleep(60)
 					break
 				}
 			}
-			noTrace(t, s, canary)
+			requireNoTrace(t, s, canary)
 			cancel()
-			s.fills(t)
-			noTrace(t, s, canary)
+			s.waitUntilPoolFull(t)
+			requireNoTrace(t, s, canary)
 			s.stop(t)
-			noTrace(t, s, canary)
+			requireNoTrace(t, s, canary)
 		})
 	}
 }
 
-// noTrace checks that a text is neither in the server's data and log, nor in
+// requireNoTrace checks that a text is neither in the server's data and log, nor in
 // temporary files. It also checks the arguments and the environment of all
 // processes but this one.
-func noTrace(t *testing.T, s *server, canary string) {
+func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}
 	look := func(path string) {

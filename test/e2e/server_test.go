@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "%v: build it with `make build`\n", err)
 		os.Exit(1)
 	}
-	keepDescriptors()
+	closeDescriptorsOnExec()
 	// Programs must not inherit that these signals are ignored. A shell ignores them
 	// for background commands.
 	interrupted := make(chan os.Signal, 1)
@@ -102,9 +102,9 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// keepDescriptors prevents the inheritance of this process's descriptors beyond
+// closeDescriptorsOnExec prevents the inheritance of this process's descriptors beyond
 // the standard streams. Programs outside would show them.
-func keepDescriptors() {
+func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {
 		if fd, err := strconv.Atoi(d.Name()); err == nil && fd > 2 {
@@ -138,7 +138,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-func (l *logBuffer) follow(r io.Reader) {
+func (l *logBuffer) copyFrom(r io.Reader) {
 	defer close(l.lines)
 	for s := bufio.NewScanner(r); s.Scan(); {
 		l.mu.Lock()
@@ -151,8 +151,8 @@ func (l *logBuffer) follow(r io.Reader) {
 	}
 }
 
-// dataDir makes a data directory with a finished image.
-func dataDir(t testing.TB) string {
+// newDataDir makes a data directory with a finished image.
+func newDataDir(t testing.TB) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -183,12 +183,12 @@ func linkImages(dir string) error {
 
 var urlField = regexp.MustCompile(`url"?[=:]"?(http://[^\s"]+)`)
 
-// start starts a server in a new data directory and waits until it serves.
-func start(t testing.TB, flags ...string) *server {
-	return startIn(t, dataDir(t), nil, flags...)
+// startServer starts a server in a new data directory and waits until it serves.
+func startServer(t testing.TB, flags ...string) *server {
+	return startServerIn(t, newDataDir(t), nil, flags...)
 }
 
-func startIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
+func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags ...string) *server {
 	t.Helper()
 	s, err := launch(data, attr, flags...)
 	if err != nil {
@@ -223,7 +223,7 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 	}
 	followed := make(chan struct{})
 	go func() {
-		s.log.follow(stderr)
+		s.log.copyFrom(stderr)
 		close(followed)
 	}()
 	go func() {
@@ -231,16 +231,16 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 		_ = s.cmd.Wait()
 		close(s.exited)
 	}()
-	if err := s.serves(); err != nil {
+	if err := s.waitUntilServing(); err != nil {
 		_ = s.cmd.Process.Kill()
 		return nil, err
 	}
 	return s, nil
 }
 
-// serves waits until the server has printed its addresses, and connects the
+// waitUntilServing waits until the server has printed its addresses, and connects the
 // client.
-func (s *server) serves() error {
+func (s *server) waitUntilServing() error {
 	deadline := time.After(2 * time.Minute)
 	for s.URL == "" || s.metrics == "" {
 		select {
@@ -267,7 +267,7 @@ func (s *server) serves() error {
 	if err != nil {
 		return err
 	}
-	validator, err := validatorOf(text)
+	validator, err := validatorFor(text)
 	if err != nil {
 		return err
 	}
@@ -286,8 +286,8 @@ var validators struct {
 	served     int
 }
 
-// validatorOf returns the validator of a document, and makes it once.
-func validatorOf(document []byte) (*openapitest.Validator, error) {
+// validatorFor returns the validator of a document, and makes it once.
+func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
 	made := validators.ofDocument[string(document)]
@@ -314,20 +314,20 @@ func (s *server) stop(t testing.TB) {
 	default:
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	s.ends(t)
+	s.requireCleanExit(t)
 }
 
-// ends waits for a stopping server, and checks that it leaves nothing.
-func (s *server) ends(t testing.TB) {
+// requireCleanExit waits for a stopping server, and checks that it leaves nothing.
+func (s *server) requireCleanExit(t testing.TB) {
 	t.Helper()
-	if err := s.left(); err != nil {
+	if err := s.waitForCleanExit(); err != nil {
 		t.Error(err)
 	}
 }
 
-// left waits for a stopping server, and returns an error that lists what remains
+// waitForCleanExit waits for a stopping server, and returns an error that lists what remains
 // of it.
-func (s *server) left() error {
+func (s *server) waitForCleanExit() error {
 	var errs []error
 	select {
 	case <-s.exited:

@@ -30,7 +30,7 @@ const (
 	reasonFault = "fault"
 )
 
-// TestSessionBehaviour and the two tests below run each behaviour program as
+// TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour program as
 // the first run of a new session and compare it with the interpreter outside.
 //
 // Differences must be listed in testdata/session/LANGUAGE.txtar. Its head explains
@@ -39,24 +39,24 @@ const (
 // test fails for a difference that is not listed, and for a listed one that is not
 // found. The flag -update-differences writes the differences to the list. Fill in
 // the reasons of new entries then.
-func TestSessionBehaviour(t *testing.T) {
+func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
-	behavesInSessions(t, "behaviour", pythonOutside(t))
+	compareInSessions(t, "behaviour", pythonOnHost(t))
 }
 
-func TestSessionBehaviourJavaScript(t *testing.T) {
+func TestSessionJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
-	behavesInSessions(t, "javascript", nodeOutside(t, language{name: "javascript", file: "main.js"}))
+	compareInSessions(t, "javascript", nodeOnHost(t, language{name: "javascript", file: "main.js"}))
 }
 
-func TestSessionBehaviourTypeScript(t *testing.T) {
+func TestSessionTypeScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
-	behavesInSessions(t, "typescript", nodeOutside(t, language{name: "typescript", file: "main.ts"}))
+	compareInSessions(t, "typescript", nodeOnHost(t, language{name: "typescript", file: "main.ts"}))
 }
 
-func behavesInSessions(t *testing.T, directory string, l language) {
+func compareInSessions(t *testing.T, directory string, l language) {
 	archives := must(filepath.Glob("testdata/" + directory + "/*.txtar"))(t)
-	list := readDifferencesOf(t, "testdata/session/"+l.name+".txtar")
+	list := readDifferences(t, "testdata/session/"+l.name+".txtar")
 	var mu sync.Mutex
 	found := make(map[string]string)
 	account := sharedServer(t).register(t)
@@ -66,13 +66,13 @@ func behavesInSessions(t *testing.T, directory string, l language) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				p := parseProgram(t, archive, l)
-				want, known := p.outside(t), list.differences[name]
+				want, known := p.runOnHost(t), list.differences[name]
 				var got string
-				p.inSession(t, account, func(b behaviour) bool {
-					if known.has(reasonAnyEnd) {
+				p.compareInSession(t, account, func(b behaviour) bool {
+					if known.hasReason(reasonAnyEnd) {
 						b.ExitCode, b.Signal = want.ExitCode, want.Signal
 					}
-					got = compareBehaviour(asInSession(want, b, "/work/"+p.file))
+					got = compareBehaviour(normalizeOutputs(want, b, "/work/"+p.file))
 					return got == "" || !*updateDifferences && known.allows(got)
 				})
 				mu.Lock()
@@ -103,11 +103,11 @@ func behavesInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// inSession runs the program in a new session. The output of timers and threads
+// compareInSession runs the program in a new session. The output of timers and threads
 // after a run comes with the next run. So empty runs follow until the behaviour is
 // the expected one.
-func (p *programArchive) inSession(t *testing.T, a *account, expected func(behaviour) bool) {
-	s := a.open(t, object{"language": p.name})
+func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
+	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
 	request["sessionId"], request["timeoutMs"] = s.ID, 15_000
 	x := s.execute(t, request)
@@ -120,7 +120,7 @@ func (p *programArchive) inSession(t *testing.T, a *account, expected func(behav
 		if expected(b) || x.SessionEnded {
 			break
 		}
-		x = s.in(t, idle, object{"results": false})
+		x = s.runCode(t, idle, object{"results": false})
 		late := behaviourOf(x)
 		b.Stdout, b.Stderr = b.Stdout+late.Stdout, b.Stderr+late.Stderr
 		if b.ExitCode == 0 {
@@ -149,13 +149,13 @@ var (
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// asInSession converts Node's output for an uncaught error into the form of a
+// normalizeOutputs converts Node's output for an uncaught error into the form of a
 // session. That is the form of Node's console: "Uncaught" and the error, without
 // its source line and Node's version. A session names its first run where the
 // program outside has a file. Frames of Node itself are removed on both sides,
 // since they depend on how the program was loaded. Frames by which a session calls
 // its runs are kept.
-func asInSession(outside, inside behaviour, file string) (behaviour, behaviour) {
+func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
 	const caller = "node:inspector"
@@ -229,13 +229,13 @@ type listedDifference struct {
 	text    string
 }
 
-func (d listedDifference) has(reason string) bool { return slices.Contains(d.reasons, reason) }
+func (d listedDifference) hasReason(reason string) bool { return slices.Contains(d.reasons, reason) }
 
 func (d listedDifference) allows(found string) bool {
-	return found == d.text || d.has(reasonFault) && found != "" || d.has(reasonAtTimes) && found == ""
+	return found == d.text || d.hasReason(reasonFault) && found != "" || d.hasReason(reasonAtTimes) && found == ""
 }
 
-func readDifferencesOf(t *testing.T, path string) *sessionDifferences {
+func readDifferences(t *testing.T, path string) *sessionDifferences {
 	t.Helper()
 	list := &sessionDifferences{path: path, reasons: make(map[string]string), differences: make(map[string]listedDifference)}
 	archive := must(txtar.ParseFile(path))(t)
@@ -256,7 +256,7 @@ func readDifferencesOf(t *testing.T, path string) *sessionDifferences {
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {
-		case text == "" && (d.has(reasonAnyEnd) || d.has(reasonAtTimes)):
+		case text == "" && (d.hasReason(reasonAnyEnd) || d.hasReason(reasonAtTimes)):
 		case text == "":
 			delete(l.differences, name)
 		default:

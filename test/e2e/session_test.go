@@ -18,16 +18,16 @@ type session struct {
 	Executions   int
 }
 
-// open opens a session.
-func (a *account) open(t testing.TB, request object) *session {
+// openSession opens a session.
+func (a *account) openSession(t testing.TB, request object) *session {
 	t.Helper()
 	s := &session{account: a}
 	a.server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
 	return s
 }
 
-// in runs code in the session.
-func (s *session) in(t testing.TB, code string, more ...object) *execution {
+// runCode runs code in the session.
+func (s *session) runCode(t testing.TB, code string, more ...object) *execution {
 	t.Helper()
 	request := object{"code": code, "sessionId": s.ID}
 	for _, m := range more {
@@ -40,29 +40,29 @@ func (s *session) in(t testing.TB, code string, more ...object) *execution {
 
 func (s *session) path(rest string) string { return "/api/v1/sessions/" + s.ID + rest }
 
-// gone checks that the session no longer exists.
-func (s *session) gone(t testing.TB) {
+// requireClosed checks that the session no longer exists.
+func (s *session) requireClosed(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "GET", s.path(""), nil).refused(t, 404, "not_found")
 	s.server.call(t, s.account, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID}).refused(t, 404, "not_found")
 }
 
-func TestSessionKeepsItsState(t *testing.T) {
+func TestSessionKeepsState(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
-	s.in(t, "import json, os\nx = [1]\ndef f(n):\n    return n + len(x)").prints(t, "")
-	s.in(t, "x.append(2)\nprint(f(40), json.dumps(x))").prints(t, "42 [1, 2]\n")
-	s.in(t, "os.makedirs('d'); os.chdir('d'); open('f', 'w').write('content'); None").prints(t, "")
-	s.in(t, "print(open('f').read(), os.getcwd(), os.listdir('/work'))").prints(t, "content /work/d ['d']\n")
-	s.in(t, "import sys\nprint(sys.argv, sys.stdin.read(), os.environ['A'], input.__name__)",
+	s := a.openSession(t, object{})
+	s.runCode(t, "import json, os\nx = [1]\ndef f(n):\n    return n + len(x)").prints(t, "")
+	s.runCode(t, "x.append(2)\nprint(f(40), json.dumps(x))").prints(t, "42 [1, 2]\n")
+	s.runCode(t, "os.makedirs('d'); os.chdir('d'); open('f', 'w').write('content'); None").prints(t, "")
+	s.runCode(t, "print(open('f').read(), os.getcwd(), os.listdir('/work'))").prints(t, "content /work/d ['d']\n")
+	s.runCode(t, "import sys\nprint(sys.argv, sys.stdin.read(), os.environ['A'], input.__name__)",
 		object{"args": []string{"é"}, "stdin": "in", "env": object{"A": "1"}}).prints(t, "['main.py', 'é'] in 1 input\n")
-	s.in(t, "print(sys.argv, repr(sys.stdin.read()), os.environ.get('A'))\nos.environ['B'] = '2'").prints(t, "['main.py'] '' None\n")
-	s.in(t, "print(os.environ['B'])\ninput()").ends(t, "failed")
-	if x := s.in(t, "x"); len(x.Results) != 1 || x.Results[0]["text/plain"] != "[1, 2]" {
+	s.runCode(t, "print(sys.argv, repr(sys.stdin.read()), os.environ.get('A'))\nos.environ['B'] = '2'").prints(t, "['main.py'] '' None\n")
+	s.runCode(t, "print(os.environ['B'])\ninput()").ends(t, "failed")
+	if x := s.runCode(t, "x"); len(x.Results) != 1 || x.Results[0]["text/plain"] != "[1, 2]" {
 		t.Errorf("got %v", x.Results)
 	}
-	if x := s.in(t, "display(1)\nx", object{"results": false}); len(x.Results) != 0 {
+	if x := s.runCode(t, "display(1)\nx", object{"results": false}); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)
 	}
 	if s.server.call(t, a, "GET", s.path(""), nil).want(t, 200, s); s.Executions != 9 {
@@ -70,14 +70,14 @@ func TestSessionKeepsItsState(t *testing.T) {
 	}
 	a.run(t, "print('x' in globals())").prints(t, "False\n")
 	s.server.call(t, a, "DELETE", s.path(""), nil).want(t, 204, nil)
-	s.gone(t)
+	s.requireClosed(t)
 }
 
-func TestSessionReportsErrorsAsTheInterpreterDoes(t *testing.T) {
+func TestSessionReportsErrorsLikeInterpreter(t *testing.T) {
 	t.Parallel()
-	s := sharedServer(t).register(t).open(t, object{})
-	s.in(t, "def f():\n    raise ValueError('no')").prints(t, "")
-	x := s.in(t, "print('before')\n\nf()").ends(t, "failed")
+	s := sharedServer(t).register(t).openSession(t, object{})
+	s.runCode(t, "def f():\n    raise ValueError('no')").prints(t, "")
+	x := s.runCode(t, "print('before')\n\nf()").ends(t, "failed")
 	const want = `Traceback (most recent call last):
   File "<run 2>", line 3, in <module>
     f()
@@ -89,20 +89,20 @@ ValueError: no
 	if *x.ExitCode != 1 || x.Stdout != "before\n" || x.Stderr != want || x.Error == nil || x.Error.Name != "ValueError" || x.Error.Line != 3 || x.Error.Traceback != want {
 		t.Errorf("got %s, %+v", x, x.Error)
 	}
-	if x := s.in(t, "1 +").ends(t, "failed"); x.Error == nil || x.Error.Name != "SyntaxError" || x.Error.Line != 1 {
+	if x := s.runCode(t, "1 +").ends(t, "failed"); x.Error == nil || x.Error.Name != "SyntaxError" || x.Error.Line != 1 {
 		t.Errorf("got %s, %+v", x, x.Error)
 	}
-	if x := s.in(t, "import sys\nsys.exit(3)").ends(t, "failed"); *x.ExitCode != 3 || x.Error != nil {
+	if x := s.runCode(t, "import sys\nsys.exit(3)").ends(t, "failed"); *x.ExitCode != 3 || x.Error != nil {
 		t.Errorf("got %s, %+v", x, x.Error)
 	}
-	s.in(t, "sys.exit()").prints(t, "")
-	if x := s.in(t, "sys.exit('message')").ends(t, "failed"); *x.ExitCode != 1 || x.Stderr != "message\n" {
+	s.runCode(t, "sys.exit()").prints(t, "")
+	if x := s.runCode(t, "sys.exit('message')").ends(t, "failed"); *x.ExitCode != 1 || x.Stderr != "message\n" {
 		t.Error(x)
 	}
-	s.in(t, "print('alive')").prints(t, "alive\n")
+	s.runCode(t, "print('alive')").prints(t, "alive\n")
 }
 
-func TestSessionReportsItsEnd(t *testing.T) {
+func TestSessionReportsEnd(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ language, code, status, signal string }{
@@ -121,23 +121,23 @@ func TestSessionReportsItsEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": c.language})
-			x := s.in(t, c.code, object{"timeoutMs": 3000})
+			s := a.openSession(t, object{"language": c.language})
+			x := s.runCode(t, c.code, object{"timeoutMs": 3000})
 			if c.status != "" && (x.Status != c.status || x.Signal != c.signal) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
 				// It ends with the next run at the latest.
-				if x = s.in(t, "1"); !x.SessionEnded {
+				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("the end is not reported: %s", x)
 				}
 			}
-			s.gone(t)
+			s.requireClosed(t)
 		})
 	}
 }
 
-func TestSessionInterruptKeepsTheSession(t *testing.T) {
+func TestSessionInterruptKeepsSession(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct {
@@ -175,10 +175,10 @@ func TestSessionInterruptKeepsTheSession(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
-			s.in(t, c.begin).prints(t, "")
+			s := a.openSession(t, object{"language": language})
+			s.runCode(t, c.begin).prints(t, "")
 			begun := func(ctx context.Context) *stream {
-				stream := a.stream(ctx, t, object{"sessionId": s.ID, "code": c.wait})
+				stream := a.openStream(ctx, t, object{"sessionId": s.ID, "code": c.wait})
 				for e, ok := stream.next(t); e.name != "stdout"; e, ok = stream.next(t) {
 					if !ok {
 						t.Fatal("the stream ended")
@@ -188,7 +188,7 @@ func TestSessionInterruptKeepsTheSession(t *testing.T) {
 			}
 			for _, code := range c.busy {
 				t.Run("by its time-out", func(t *testing.T) {
-					x := s.in(t, code, object{"timeoutMs": 500})
+					x := s.runCode(t, code, object{"timeoutMs": 500})
 					if x.Status != "timed_out" || x.Signal != "SIGINT" || x.Stdout != "begun\n" || x.SessionEnded {
 						t.Errorf("%s: %s", code, x)
 					}
@@ -199,7 +199,7 @@ func TestSessionInterruptKeepsTheSession(t *testing.T) {
 				started := time.Now()
 				s.server.call(t, a, "POST", s.path("/interrupt"), nil).want(t, 204, nil)
 				t.Logf("interrupted in %v", time.Since(started))
-				if _, _, end := stream.all(t); end.Status != "canceled" || end.SessionEnded {
+				if _, _, end := stream.readAll(t); end.Status != "canceled" || end.SessionEnded {
 					t.Error(end)
 				}
 			})
@@ -209,11 +209,11 @@ func TestSessionInterruptKeepsTheSession(t *testing.T) {
 				cancel()
 			})
 			t.Run("by too much output", func(t *testing.T) {
-				if x := s.in(t, c.flood, object{"limits": object{"outputBytes": 1000}}); x.Status != "output_limit" || x.SessionEnded {
+				if x := s.runCode(t, c.flood, object{"limits": object{"outputBytes": 1000}}); x.Status != "output_limit" || x.SessionEnded {
 					t.Error(x)
 				}
 			})
-			s.in(t, c.show).prints(t, "42\n")
+			s.runCode(t, c.show).prints(t, "42\n")
 		})
 	}
 }
@@ -221,24 +221,24 @@ func TestSessionInterruptKeepsTheSession(t *testing.T) {
 func TestSessionRunsInOrder(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{})
-	stream := a.stream(t.Context(), t, object{"sessionId": s.ID, "code": "import time\nlog = []\nprint('begun', flush=True)\ntime.sleep(0.5)"})
+	s := a.openSession(t, object{})
+	stream := a.openStream(t.Context(), t, object{"sessionId": s.ID, "code": "import time\nlog = []\nprint('begun', flush=True)\ntime.sleep(0.5)"})
 	if e, ok := stream.next(t); !ok || e.name != "start" {
 		t.Fatalf("got %v", e)
 	}
 	var wg sync.WaitGroup
 	for i := range 8 {
-		wg.Go(func() { s.in(t, fmt.Sprintf("log.append(%d)", i)).ends(t, "succeeded") })
+		wg.Go(func() { s.runCode(t, fmt.Sprintf("log.append(%d)", i)).ends(t, "succeeded") })
 	}
 	wg.Wait()
-	s.in(t, "print(len(log), len(set(log)))").prints(t, "8 8\n")
+	s.runCode(t, "print(len(log), len(set(log)))").prints(t, "8 8\n")
 }
 
-func TestSessionsBelongToTheirUsers(t *testing.T) {
+func TestSessionsArePrivate(t *testing.T) {
 	t.Parallel()
 	server := sharedServer(t)
 	a, b := server.register(t), server.register(t)
-	s := a.open(t, object{})
+	s := a.openSession(t, object{})
 	for _, c := range []struct{ method, path string }{
 		{"GET", ""}, {"DELETE", ""}, {"POST", "/interrupt"}, {"GET", "/files"}, {"GET", "/files/f"}, {"PUT", "/files/f"}, {"DELETE", "/files/f"},
 	} {
@@ -254,29 +254,29 @@ func TestSessionsBelongToTheirUsers(t *testing.T) {
 	}
 }
 
-func TestSessionEndsWhenItIsNotUsed(t *testing.T) {
+func TestSessionEndsWhenIdle(t *testing.T) {
 	t.Parallel()
-	a := start(t, "--warm=0").register(t)
-	s := a.open(t, object{"idleTimeoutMs": 1000})
+	a := startServer(t, "--warm=0").register(t)
+	s := a.openSession(t, object{"idleTimeoutMs": 1000})
 	eventually(t, "it is closed", func() bool { return a.server.metric(t, "pyth_on_sessions_waiting") == 0 })
-	s.gone(t)
+	s.requireClosed(t)
 }
 
 func TestSessionFiles(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	s := a.open(t, object{"limits": object{"diskBytes": 8 << 20}})
+	s := a.openSession(t, object{"limits": object{"diskBytes": 8 << 20}})
 	file := func(method, name string, body any) *answer {
 		t.Helper()
 		header := http.Header{"X-Api-Key": {a.APIKey}, "Content-Type": {"application/octet-stream"}}
-		return s.server.callWith(t, header, method, s.path("/files/"+name), body)
+		return s.server.callWithHeader(t, header, method, s.path("/files/"+name), body)
 	}
 	large := strings.Repeat("0123456789abcdef", 3<<16)
 	file("PUT", "d/in.txt", "content").want(t, 201, nil)
 	file("PUT", "d/in.txt", "changed").want(t, 200, nil)
 	file("PUT", "large.bin", large).want(t, 201, nil)
 	file("PUT", "empty", "").want(t, 201, nil)
-	s.in(t, "import os\nprint(open('d/in.txt').read(), os.path.getsize('large.bin'))\nopen('d/out.txt', 'a').write('from the program')\nos.chmod('d/in.txt', 0o600); open('d/in.txt', 'a').write('!'); None").
+	s.runCode(t, "import os\nprint(open('d/in.txt').read(), os.path.getsize('large.bin'))\nopen('d/out.txt', 'a').write('from the program')\nos.chmod('d/in.txt', 0o600); open('d/in.txt', 'a').write('!'); None").
 		prints(t, fmt.Sprintf("changed %d\n", len(large)))
 	if got := file("GET", "d/out.txt", nil).want(t, 200, nil); string(got.body) != "from the program" {
 		t.Errorf("got %q", got.body)
@@ -305,17 +305,17 @@ func TestSessionFiles(t *testing.T) {
 		if got := file("GET", "large.bin", nil).want(t, 200, nil); string(got.body) != large {
 			t.Errorf("%d bytes", len(got.body))
 		}
-		s.in(t, "print(os.listdir('.'))").ends(t, "succeeded")
+		s.runCode(t, "print(os.listdir('.'))").ends(t, "succeeded")
 	})
 	t.Run("links are not followed", func(t *testing.T) {
-		s.in(t, "os.symlink('/etc/passwd', 'link'); os.symlink('/etc', 'dir'); os.mkfifo('fifo'); None").ends(t, "succeeded")
+		s.runCode(t, "os.symlink('/etc/passwd', 'link'); os.symlink('/etc', 'dir'); os.mkfifo('fifo'); None").ends(t, "succeeded")
 		for _, name := range []string{"link", "dir/passwd", "fifo"} {
 			if got := file("GET", name, nil); got.status != 404 && got.status != 409 {
 				t.Errorf("%s: status %d: %s", name, got.status, got.body)
 			}
 		}
 		file("PUT", "link", "mine").want(t, 200, nil)
-		s.in(t, "print(os.path.islink('link'), open('link').read())").prints(t, "False mine\n")
+		s.runCode(t, "print(os.path.islink('link'), open('link').read())").prints(t, "False mine\n")
 	})
 	for _, name := range []string{"%2e%2e/x", "a/%2e%2e/%2e%2e/x", "a%00b", "a//b", "%2fetc%2fpasswd", strings.Repeat("n", 300)} {
 		if got := file("PUT", name, "x"); got.status != 400 && got.status != 404 {
@@ -324,7 +324,7 @@ func TestSessionFiles(t *testing.T) {
 	}
 }
 
-func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
+func TestSessionLeaksNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for language, c := range map[string]struct{ begin, step, count, want string }{
@@ -345,11 +345,11 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := a.open(t, object{"language": language})
-			s.in(t, c.begin).prints(t, "")
+			s := a.openSession(t, object{"language": language})
+			s.runCode(t, c.begin).prints(t, "")
 			var first, last int64
 			for i := range 1000 {
-				x := s.in(t, c.step).ends(t, "succeeded")
+				x := s.runCode(t, c.step).ends(t, "succeeded")
 				if n, _, _ := strings.Cut(strings.TrimSpace(x.Stdout), " "); n != fmt.Sprint(i+1) {
 					t.Fatalf("run %d: %s", i+1, x)
 				}
@@ -357,7 +357,7 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 					first = last
 				}
 			}
-			s.in(t, c.count).prints(t, c.want)
+			s.runCode(t, c.count).prints(t, c.want)
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
 			// Node's space for new objects grows by up to 24 MiB.
 			if last > first+32*mib {
@@ -367,26 +367,26 @@ func TestSessionLeaksNothingInAThousandRuns(t *testing.T) {
 	}
 }
 
-// TestSessionsAtOnce opens 200 sessions, or 40 with -short.
-func TestSessionsAtOnce(t *testing.T) {
+// TestSessionsRunConcurrently opens 200 sessions, or 40 with -short.
+func TestSessionsRunConcurrently(t *testing.T) {
 	t.Parallel()
 	users := 10
 	if testing.Short() {
 		users = 2
 	}
-	server := start(t, fmt.Sprint("--max-sandboxes=", 30*users), fmt.Sprint("--max-sessions=", 20*users))
+	server := startServer(t, fmt.Sprint("--max-sandboxes=", 30*users), fmt.Sprint("--max-sessions=", 20*users))
 	var sessions []*session
 	for range users {
 		a := server.register(t)
 		for range 20 {
-			sessions = append(sessions, a.open(t, object{}))
+			sessions = append(sessions, a.openSession(t, object{}))
 		}
 	}
 	for i, s := range sessions {
-		s.in(t, fmt.Sprintf("x = %d", i)).prints(t, "")
+		s.runCode(t, fmt.Sprintf("x = %d", i)).prints(t, "")
 	}
 	for i, s := range sessions {
-		s.in(t, "print(x)").prints(t, fmt.Sprintf("%d\n", i))
+		s.runCode(t, "print(x)").prints(t, fmt.Sprintf("%d\n", i))
 	}
 	server.call(t, server.register(t), "POST", "/api/v1/sessions", object{}).refused(t, 503, "overloaded")
 	server.call(t, sessions[0].account, "POST", "/api/v1/sessions", object{}).refused(t, 429, "quota_exceeded")

@@ -44,5 +44,5 @@ func stopSharedServer() error {
 		return nil
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	return s.left()
+	return s.waitForCleanExit()
 }

@@ -29,10 +29,10 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	names := make([]string, pool)
 	for i := range names {
 		names[i] = fmt.Sprint("shared", i)
-		x.add(t, wheel{Name: names[i], Version: "1", Files: map[string]string{names[i] + ".py": "VALUE = " + strconv.Itoa(i), names[i] + ".bin": noise(i, size)}})
+		x.add(t, wheel{Name: names[i], Version: "1", Files: map[string]string{names[i] + ".py": "VALUE = " + strconv.Itoa(i), names[i] + ".bin": randomText(i, size)}})
 	}
-	s := start(t, x.Flag())
-	s.register(t).set(t, names...)
+	s := startServer(t, x.Flag())
+	s.register(t).setPackages(t, names...)
 	before := diskUsage(t, filepath.Join(s.data, "packages"))
 	if before < pool*size {
 		t.Fatalf("%d packages take %d bytes", pool, before)
@@ -47,7 +47,7 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 				for _, i := range rand.New(rand.NewPCG(uint64(n), 0)).Perm(pool)[:each] {
 					list = append(list, names[i])
 				}
-				a.set(t, list...)
+				a.setPackages(t, list...)
 			}
 		})
 	}
@@ -59,8 +59,8 @@ func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	}
 }
 
-// noise returns text that does not compress.
-func noise(seed, size int) string {
+// randomText returns text that does not compress.
+func randomText(seed, size int) string {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	b := make([]byte, size)
 	for i := range b {

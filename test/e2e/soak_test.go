@@ -21,9 +21,9 @@ const (
 	shortSoak   = 200
 )
 
-// TestSoak runs programs of many users that end in all ways. It cancels some,
+// TestServeSoak runs programs of many users that end in all ways. It cancels some,
 // kills sandboxes, and checks that the server then returns to its earlier state.
-func TestSoak(t *testing.T) {
+func TestServeSoak(t *testing.T) {
 	t.Parallel()
 	runs, users, idle := defaultSoak, 50, "8s"
 	if testing.Short() {
@@ -34,29 +34,29 @@ func TestSoak(t *testing.T) {
 	}
 	const clients = 8
 	// There are fewer sandboxes than users, so that some are evicted.
-	s := start(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
+	s := startServer(t, append([]string{"--sandbox-idle=" + idle, fmt.Sprint("--max-sandboxes=", users+10)}, defaultStock...)...)
 	accounts := make([]*account, users)
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
 	// The baseline is taken after the server was busy, not before.
-	s.soak(t, accounts, clients, runs/5)
-	before, memoryBefore := s.rested(t)
+	s.runSoak(t, accounts, clients, runs/5)
+	before, memoryBefore := s.waitUntilIdle(t)
 	started := time.Now()
-	s.soak(t, accounts, clients, runs)
+	s.runSoak(t, accounts, clients, runs)
 	took := time.Since(started)
-	after, memoryAfter := s.rested(t)
+	after, memoryAfter := s.waitUntilIdle(t)
 	t.Logf("%d runs of %d users in %v", runs, users, took.Round(time.Second))
 	t.Logf("before: %+v, %d MiB", before, memoryBefore/mib)
 	t.Logf("after:  %+v, %d MiB", after, memoryAfter/mib)
 	if memoryAfter > memoryBefore+32*mib {
 		t.Error("the server's memory has grown")
 	}
-	s.settles(t, before)
+	s.waitForFootprint(t, before)
 }
 
-// soak has the clients run programs of random users.
-func (s *server) soak(t *testing.T, accounts []*account, clients, runs int) {
+// runSoak has the clients run programs of random users.
+func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	t.Helper()
 	var left atomic.Int64
 	left.Store(int64(runs))
@@ -65,15 +65,15 @@ func (s *server) soak(t *testing.T, accounts []*account, clients, runs int) {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(c), uint64(runs)))
 			for left.Add(-1) >= 0 {
-				s.soakOnce(t, accounts[random.IntN(len(accounts))], random)
+				s.runSoakProgram(t, accounts[random.IntN(len(accounts))], random)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-// soakOnce runs one program, usually to its end.
-func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
+// runSoakProgram runs one program, usually to its end.
+func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
 	request := object{"timeoutMs": 20_000}
@@ -105,11 +105,11 @@ func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	default:
 		// A sandbox is killed, whichever user it runs for.
 		request["code"], want = "print(42)", ""
-		if all := s.sandboxes(); len(all) > 0 {
+		if all := s.sandboxPIDs(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
 		}
 	}
-	res, err := s.try(ctx, header, "POST", "/api/v1/execute", request)
+	res, err := s.tryCall(ctx, header, "POST", "/api/v1/execute", request)
 	if want == "" {
 		return
 	}
@@ -125,13 +125,13 @@ func (s *server) soakOnce(t *testing.T, a *account, random *rand.Rand) {
 	}
 }
 
-// rested waits until users' sandboxes are gone. It returns the server's resources,
+// waitUntilIdle waits until users' sandboxes are gone. It returns the server's resources,
 // and its memory.
-func (s *server) rested(t *testing.T) (footprint, int) {
+func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })
 	eventually(t, "fresh ones are as few as at first", func() bool {
-		return s.metric(t, "pyth_on_sandboxes_ready") == warm && s.quiet(t)
+		return s.metric(t, "pyth_on_sandboxes_ready") == defaultWarm && s.isIdle(t)
 	})
-	return s.footprint(t), s.memory(t, "VmRSS:")
+	return s.footprint(t), s.memoryBytes(t, "VmRSS:")
 }

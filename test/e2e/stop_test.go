@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// running starts a program of two seconds and returns when it has begun. The
+// startProgram starts a program of two seconds and returns when it has begun. The
 // returned function waits for its answer.
-func (a *account) running(t *testing.T) (answered func()) {
+func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
 	var x *execution
 	var wg sync.WaitGroup
@@ -39,9 +39,9 @@ func (s *server) terminate(t *testing.T, pid int) {
 	eventually(t, "the server stops", func() bool { return strings.Contains(s.log.String(), "msg=\"stopping") })
 }
 
-func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
+func TestServeAnswersOpenConnectionsWhileStopping(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	c := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
 	defer c.Close()
@@ -60,7 +60,7 @@ func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
 	if res, body := exchange("GET", "/readyz", ""); res.StatusCode != 200 {
 		t.Fatalf("%d %s", res.StatusCode, body)
 	}
-	answered := a.running(t)
+	answered := a.startProgram(t)
 	s.terminate(t, s.cmd.Process.Pid)
 	if res, body := exchange("GET", "/readyz", ""); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
 		t.Errorf("readiness: %d %s", res.StatusCode, body)
@@ -71,7 +71,7 @@ func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
 	}
 	answered()
-	s.ends(t)
+	s.requireCleanExit(t)
 	if log := s.log.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("a refused request is logged as an error: %s", log)
 	}
@@ -79,26 +79,26 @@ func TestServeAnswersOnOpenConnectionsWhenItStops(t *testing.T) {
 
 func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--drain-delay=1s")
+	s := startServer(t, "--drain-delay=1s")
 	s.http.CloseIdleConnections()
 	begun := time.Now()
 	s.terminate(t, s.cmd.Process.Pid)
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "draining")
 	s.call(t, nil, "POST", "/api/login", object{"email": "a@b", "password": "c"}).refused(t, 503, "draining")
-	s.ends(t)
+	s.requireCleanExit(t)
 	if took := time.Since(begun); took < time.Second || took > 20*time.Second {
 		t.Errorf("the server stopped after %v", took)
 	}
 }
 
-// TestServeTakesASignalToItsGroupAsOne checks signals to all processes of a
+// TestServeTakesGroupSignalOnce checks signals to all processes of a
 // group. A terminal sends Ctrl-C that way, and supervisors may send SIGTERM so. An
 // ordinary user's server has two processes, and one forwards signals to the other.
-func TestServeTakesASignalToItsGroupAsOne(t *testing.T) {
+func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
 		"as root": func(t *testing.T) *server {
-			return startIn(t, dataDir(t), &syscall.SysProcAttr{Setpgid: true})
+			return startServerIn(t, newDataDir(t), &syscall.SysProcAttr{Setpgid: true})
 		},
 		"as an ordinary user": func(t *testing.T) *server {
 			attr, data := ordinaryUser(t)
@@ -106,28 +106,28 @@ func TestServeTakesASignalToItsGroupAsOne(t *testing.T) {
 				attr = new(syscall.SysProcAttr)
 			}
 			attr.Setpgid = true
-			return startIn(t, data, attr)
+			return startServerIn(t, data, attr)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			a := s.register(t)
-			answered := a.running(t)
+			answered := a.startProgram(t)
 			s.terminate(t, -s.cmd.Process.Pid)
 			answered()
-			s.ends(t)
+			s.requireCleanExit(t)
 		})
 	}
 }
 
-func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
+func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a := s.register(t)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = s.try(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
+		_, _ = s.tryCall(t.Context(), http.Header{"X-Api-Key": {a.APIKey}}, "POST", "/api/v1/execute", object{"code": "import time\ntime.sleep(60)"})
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
@@ -141,5 +141,5 @@ func TestServeEndsAtOnceOnASecondSignal(t *testing.T) {
 		t.Error("the server still runs")
 	}
 	<-gone
-	startIn(t, s.data, nil) // Removes the leftovers.
+	startServerIn(t, s.data, nil) // Removes the leftovers.
 }

@@ -25,23 +25,23 @@ type event struct {
 	data []byte
 }
 
-// streaming returns the headers of the account's requests for a stream.
-func (a *account) streaming() http.Header {
+// streamHeader returns the headers of the account's requests for a stream.
+func (a *account) streamHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
 
-// stream runs the request and returns when the server answers.
-func (a *account) stream(ctx context.Context, t testing.TB, request object) *stream {
+// openStream runs the request and returns when the server answers.
+func (a *account) openStream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
-	return a.streamOf(ctx, t, "/api/v1/execute", a.request(request))
+	return a.openStreamAt(ctx, t, "/api/v1/execute", a.withIsolation(request))
 }
 
-// streamOf sends the request to the path and returns when the server answers.
-func (a *account) streamOf(ctx context.Context, t testing.TB, path string, request object) *stream {
+// openStreamAt sends the request to the path and returns when the server answers.
+func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
 	body := must(json.Marshal(request))(t)
 	req := must(http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+path, bytes.NewReader(body)))(t)
-	req.Header = a.streaming()
+	req.Header = a.streamHeader()
 	req.Header.Set("Content-Type", "application/json")
 	res := must(a.server.http.Do(req))(t)
 	t.Cleanup(func() { res.Body.Close() })
@@ -88,8 +88,8 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// all reads to the end. It returns the output and the end of the run.
-func (s *stream) all(t testing.TB) (printed map[string]string, names []string, end *execution) {
+// readAll reads to the end. It returns the output and the end of the run.
+func (s *stream) readAll(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
 	for {
@@ -114,17 +114,17 @@ func (s *stream) all(t testing.TB) (printed map[string]string, names []string, e
 	return map[string]string{"stdout": text["stdout"].String(), "stderr": text["stderr"].String()}, names, end
 }
 
-func TestStreamShowsARun(t *testing.T) {
+func TestStreamSendsEventsOfRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	printed, names, end := a.stream(t.Context(), t, object{"outputFiles": []string{"*.txt"}, "code": `
+	printed, names, end := a.openStream(t.Context(), t, object{"outputFiles": []string{"*.txt"}, "code": `
 import sys
 print("out", flush=True)
 print("err", file=sys.stderr)
 open("f.txt", "w").write("content")
 display(6)
 7
-`}).all(t)
+`}).readAll(t)
 	if printed["stdout"] != "out\n" || printed["stderr"] != "err\n" {
 		t.Errorf("the output is %v", printed)
 	}
@@ -132,17 +132,17 @@ display(6)
 		t.Errorf("got %s", got)
 	}
 	end.ends(t, "succeeded")
-	if end.Stdout != "" || end.Stderr != "" || len(end.Results) != 2 || end.Results[1]["text/plain"] != "7" || string(end.file(t, "f.txt")) != "content" {
+	if end.Stdout != "" || end.Stderr != "" || len(end.Results) != 2 || end.Results[1]["text/plain"] != "7" || string(end.fileContent(t, "f.txt")) != "content" {
 		t.Errorf("the run ended with %s, %v", end, end.Results)
 	}
 }
 
-func TestStreamSendsOutputWhileTheProgramRuns(t *testing.T) {
+func TestStreamSendsOutputDuringRun(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-running=1")
+	s := startServer(t, "--max-running=1")
 	a := s.register(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	stream := a.stream(ctx, t, object{"timeoutMs": 60_000, "code": "import time\nprint('é', flush=True)\ntime.sleep(60)"})
+	stream := a.openStream(ctx, t, object{"timeoutMs": 60_000, "code": "import time\nprint('é', flush=True)\ntime.sleep(60)"})
 	for {
 		e, ok := stream.next(t)
 		if !ok {
@@ -160,10 +160,10 @@ func TestStreamSendsOutputWhileTheProgramRuns(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 }
 
-func TestStreamsAtOnceStayOrderedAndWhole(t *testing.T) {
+func TestStreamsKeepOrderConcurrently(t *testing.T) {
 	t.Parallel()
 	const streams, lines = 100, 1024
-	s := start(t, "--max-running=100", "--max-running-per-user=100", "--max-running-memory=20000")
+	s := startServer(t, "--max-running=100", "--max-running-per-user=100", "--max-running-memory=20000")
 	a := s.register(t)
 	code := `
 for i in range(1024):
@@ -180,7 +180,7 @@ for i in range(1024):
 	ends := make(chan end, streams)
 	for range streams {
 		go func() {
-			printed, _, x := a.stream(t.Context(), t, object{"code": code, "timeoutMs": 120_000, "limits": object{"outputBytes": 2 << 20, "memoryBytes": 64 << 20}}).all(t)
+			printed, _, x := a.openStream(t.Context(), t, object{"code": code, "timeoutMs": 120_000, "limits": object{"outputBytes": 2 << 20, "memoryBytes": 64 << 20}}).readAll(t)
 			ends <- end{printed["stdout"], x}
 		}()
 	}
@@ -193,9 +193,9 @@ for i in range(1024):
 	}
 }
 
-// TestAttack016AStreamThatNobodyReadsEnds checks attack 16: a client that opens a
+// TestAttack016UnreadStreamEnds checks attack 16: a client that opens a
 // stream and does not read it.
-func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
+func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
 		"python":     "while True:\n    print('x' * 65535)",
@@ -203,26 +203,26 @@ func TestAttack016AStreamThatNobodyReadsEnds(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, "--max-running=1")
+			s := startServer(t, "--max-running=1")
 			a := s.register(t)
-			before := s.peakMemory(t)
-			stream := a.stream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "language": language, "code": code})
+			before := s.peakMemoryBytes(t)
+			stream := a.openStream(t.Context(), t, object{"timeoutMs": 2000, "limits": object{"outputBytes": 8 << 20}, "language": language, "code": code})
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
 			// Nothing is read from here on; the place is freed all the same.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
-			if after := s.peakMemory(t); after > before+48*mib {
+			if after := s.peakMemoryBytes(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
 			}
 		})
 	}
 }
 
-func TestStreamKeepsTheLimitOfOutput(t *testing.T) {
+func TestStreamLimitsOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	printed, _, end := a.stream(t.Context(), t, object{"code": "while True: print('x' * 1000)", "limits": object{"outputBytes": 5000}}).all(t)
+	printed, _, end := a.openStream(t.Context(), t, object{"code": "while True: print('x' * 1000)", "limits": object{"outputBytes": 5000}}).readAll(t)
 	end.ends(t, "output_limit")
 	if len(printed["stdout"]) != 5000 || !end.StdoutTruncated {
 		t.Errorf("%d bytes, %s", len(printed["stdout"]), end)
@@ -232,7 +232,7 @@ func TestStreamKeepsTheLimitOfOutput(t *testing.T) {
 func TestStreamSendsOutputWithoutDelay(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
-	stream := a.stream(t.Context(), t, object{"code": `
+	stream := a.openStream(t.Context(), t, object{"code": `
 import sys, time
 for i in range(20):
     sys.stdout.write(str(time.time()) + "\n")

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-func TestHealthIsTheResultOfARealRun(t *testing.T) {
+func TestHealthReportsRealRun(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	for _, path := range []string{"/api/health", "/health"} {
 		var health struct {
 			Status, Version string
@@ -26,7 +26,7 @@ func TestHealthIsTheResultOfARealRun(t *testing.T) {
 	s.call(t, nil, "GET", "/readyz", nil).want(t, 200, nil)
 }
 
-func TestAPIListsWhatItOffers(t *testing.T) {
+func TestAPIRootListsLanguagesAndDocuments(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	var info struct {
@@ -55,20 +55,20 @@ func TestRegisterByInvitationOrClosed(t *testing.T) {
 	if err := os.WriteFile(invites, []byte("first-invite\n\nsecond-invite\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	byInvite := start(t, "--registration=invite", "--invites-file="+invites)
+	byInvite := startServer(t, "--registration=invite", "--invites-file="+invites)
 	body := object{"email": "ada@example.org", "password": password}
 	if res := byInvite.call(t, nil, "POST", "/api/register", body); res.status != 403 {
 		t.Errorf("without an invite: %d %s", res.status, res.body)
 	}
 	body["invite"] = "second-invite"
 	byInvite.call(t, nil, "POST", "/api/register", body).want(t, 201, nil)
-	closed := start(t, "--registration=closed")
+	closed := startServer(t, "--registration=closed")
 	closed.call(t, nil, "POST", "/api/register", body).refused(t, 403, "registration_closed")
 }
 
-func TestLoginIsLimitedInRate(t *testing.T) {
+func TestLoginLimitsRate(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--rate-limit=on")
+	s := startServer(t, "--rate-limit=on")
 	var limited *answer
 	for range 100 {
 		res := s.call(t, nil, "POST", "/api/login", object{"email": "nobody@example.org", "password": password})
@@ -87,13 +87,13 @@ func TestLoginIsLimitedInRate(t *testing.T) {
 	}
 }
 
-func TestMetricsNeedTheirToken(t *testing.T) {
+func TestMetricsNeedToken(t *testing.T) {
 	t.Parallel()
 	token := t.TempDir() + "/token"
 	if err := os.WriteFile(token, []byte("token-of-the-metrics\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, "--metrics-token-file="+token)
+	s := startServer(t, "--metrics-token-file="+token)
 	get := func(header http.Header) int {
 		req := must(http.NewRequest("GET", s.URL+"/metrics", nil))(t)
 		req.Header = header
@@ -111,14 +111,14 @@ func TestMetricsNeedTheirToken(t *testing.T) {
 
 func TestServeKeepsAccountsAcrossRestarts(t *testing.T) {
 	t.Parallel()
-	data := dataDir(t)
-	s := startIn(t, data, nil)
+	data := newDataDir(t)
+	s := startServerIn(t, data, nil)
 	a := s.register(t)
 	s.kill(t)
-	next := startIn(t, data, nil)
+	next := startServerIn(t, data, nil)
 	a.server = next
 	a.run(t, "print(42)").prints(t, "42\n")
-	next.callWith(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
+	next.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 	var again authResponse
 	next.call(t, nil, "POST", "/api/login", object{"email": strings.ToUpper(a.email), "password": password}).want(t, 200, &again)
 	if again.APIKey != a.APIKey {
@@ -127,7 +127,7 @@ func TestServeKeepsAccountsAcrossRestarts(t *testing.T) {
 	next.call(t, nil, "POST", "/api/register", object{"email": a.email, "password": password}).refused(t, 409, "email_taken")
 }
 
-func TestExecuteAnswersWithAllMembers(t *testing.T) {
+func TestExecuteReturnsAllFields(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
@@ -148,7 +148,7 @@ func TestExecuteAnswersWithAllMembers(t *testing.T) {
 		!strings.Contains(x.Error.Traceback, `File "/work/main.py", line 6, in <module>`) || strings.Contains(x.Error.Traceback, "pyth-on") {
 		t.Errorf("%+v", x.Error)
 	}
-	if string(x.file(t, "out/r.txt")) != "result" || string(x.file(t, "b.bin")) != "\x00\xff" || len(x.Files) != 2 {
+	if string(x.fileContent(t, "out/r.txt")) != "result" || string(x.fileContent(t, "b.bin")) != "\x00\xff" || len(x.Files) != 2 {
 		t.Errorf("%+v", x.Files)
 	}
 	if u := x.Usage; u.WallMs < 1 || u.CPUMs < 1 || u.MemoryPeakBytes < mib || time.Since(before) > time.Minute {

@@ -15,7 +15,7 @@ import (
 // tests already, it is that user.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
-	data := dataDir(t)
+	data := newDataDir(t)
 	if os.Getuid() != 0 {
 		return nil, data
 	}
@@ -36,13 +36,13 @@ func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}, data
 }
 
-func TestServeAsAnOrdinaryUser(t *testing.T) {
+func TestServeAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	s := startIn(t, data, attr, defaultStock...)
+	s := startServerIn(t, data, attr, defaultStock...)
 	a := s.register(t)
 	a.run(t, "import subprocess\nprint(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)").prints(t, "1000\n\n")
-	s.fills(t)
+	s.waitUntilPoolFull(t)
 	before := s.footprint(t)
 	for _, c := range []struct {
 		name, status string
@@ -55,23 +55,23 @@ func TestServeAsAnOrdinaryUser(t *testing.T) {
 		{"output is bounded", "output_limit", object{"code": "while True: print('x' * 1000)"}},
 		{"processor time is bounded", "timed_out", object{"code": "while True: pass", "limits": object{"cpuMs": 300}}},
 		{"processes are bounded", "failed", object{"code": "import os, signal\nwhile True:\n    if os.fork() == 0: signal.pause()", "limits": object{"processes": 32}}},
-		{"disk is bounded", "failed", object{"code": fill("f") + "raise SystemExit(1)", "limits": object{"diskBytes": 8 * mib}}},
+		{"disk is bounded", "failed", object{"code": fillDiskProgram("f") + "raise SystemExit(1)", "limits": object{"diskBytes": 8 * mib}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a.execute(t, c.request).ends(t, c.status)
-			s.settles(t, before)
+			s.waitForFootprint(t, before)
 		})
 	}
 }
 
-func TestDoctorTellsAnOrdinaryUserWhatIsEnforced(t *testing.T) {
+func TestDoctorReportsEnforcementAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	cmd := exec.CommandContext(t.Context(), binary, "doctor", "--cache-dir="+data)
 	cmd.SysProcAttr = attr
 	out := string(must(cmd.CombinedOutput())(t))
 	for _, want := range []string{
-		fmt.Sprintf("user %d, as root of a user namespace of its own", ordinaryUID(attr)),
+		fmt.Sprintf("user %d, as root of a user namespace of its own", uidOf(attr)),
 		"warning  memory     watched by the server",
 		"warning  cgroup ",
 		"systemd-run --user --scope -p Delegate=yes",
@@ -82,7 +82,7 @@ func TestDoctorTellsAnOrdinaryUserWhatIsEnforced(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	s := startIn(t, data, attr)
+	s := startServerIn(t, data, attr)
 	var health struct {
 		Status string
 		Checks map[string]struct{ Status, Detail string }
@@ -93,14 +93,14 @@ func TestDoctorTellsAnOrdinaryUserWhatIsEnforced(t *testing.T) {
 	}
 }
 
-func ordinaryUID(attr *syscall.SysProcAttr) int {
+func uidOf(attr *syscall.SysProcAttr) int {
 	if attr == nil {
 		return os.Getuid()
 	}
 	return int(attr.Credential.Uid)
 }
 
-func TestServeAsAnOrdinaryUserLeavesNothingWhenKilled(t *testing.T) {
+func TestServeAsOrdinaryUserLeavesNothingWhenKilled(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	killAndRestart(t, data, attr)

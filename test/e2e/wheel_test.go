@@ -31,25 +31,25 @@ func (x *index) add(t testing.TB, wheels ...wheel) *index {
 	return x
 }
 
-func (x *index) put(filename string, content []byte) {
+func (x *index) putFile(filename string, content []byte) {
 	x.Set(func() { x.Files[filename] = content })
 }
 
-// addDebian adds the wheels that scripts/prerequisites fetched.
-func (x *index) addDebian(t testing.TB) {
+// addDebianWheels adds the wheels that scripts/prerequisites fetched.
+func (x *index) addDebianWheels(t testing.TB) {
 	t.Helper()
 	found := must(fs.Glob(os.DirFS("../../bin/wheels"), "*.whl"))(t)
 	if len(found) < 3 {
 		t.Fatalf("there are no wheels in bin/wheels: run scripts/prerequisites")
 	}
 	for _, name := range found {
-		x.put(name, must(os.ReadFile(filepath.Join("../../bin/wheels", name)))(t))
+		x.putFile(name, must(os.ReadFile(filepath.Join("../../bin/wheels", name)))(t))
 	}
 }
 
-// extension compiles an extension module whose answer() is 42. It declares the
+// buildExtension compiles an extension module whose answer() is 42. It declares the
 // needed parts of CPython's stable ABI itself, since there are no headers here.
-func extension(t testing.TB, name string) string {
+func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	source := `

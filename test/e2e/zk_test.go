@@ -14,23 +14,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// locked holds a program and the parameters of its encryption.
-type locked struct {
+// encryptedProgram holds a program and the parameters of its encryption.
+type encryptedProgram struct {
 	language, name, code, password string
 	kdf                            lockbox.KDF
 }
 
-// small are key parameters that take almost no time.
-var small = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
+// fastKDF are key parameters that take almost no time.
+var fastKDF = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
 // payload encrypts the program like a client.
-func (l locked) payload(t testing.TB) object {
+func (l encryptedProgram) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
 		l.language = "python"
 	}
 	if l.kdf.Salt == nil {
-		l.kdf = small
+		l.kdf = fastKDF
 	}
 	box := lockbox.Box{Language: l.language, Name: l.name, KDF: l.kdf, Nonce: []byte("a nonce of 24 bytes here")}
 	ciphertext := must(box.Seal([]byte(l.code), []byte(l.password)))(t)
@@ -49,24 +49,24 @@ func (l locked) payload(t testing.TB) object {
 	return p
 }
 
-// store stores the program under the name.
-func (a *account) store(t testing.TB, name string, l locked) {
+// storeEncrypted stores the program under the name.
+func (a *account) storeEncrypted(t testing.TB, name string, l encryptedProgram) {
 	t.Helper()
 	if x := a.server.call(t, a, "PUT", "/api/v1/zk/code/"+name, l.payload(t)); x.status != 200 && x.status != 201 {
 		t.Fatalf("%d: %s", x.status, x.body)
 	}
 }
 
-// unlock runs the stored program.
-func (a *account) unlock(t testing.TB, name string, request object) *execution {
+// executeEncrypted runs the stored program.
+func (a *account) executeEncrypted(t testing.TB, name string, request object) *execution {
 	t.Helper()
 	x := new(execution)
-	a.server.call(t, a, "POST", "/api/v1/zk/execute/"+name, a.request(request)).want(t, 200, x)
+	a.server.call(t, a, "POST", "/api/v1/zk/execute/"+name, a.withIsolation(request)).want(t, 200, x)
 	return x
 }
 
-// isLocked checks that the program could not be decrypted.
-func (x *execution) isLocked(t testing.TB) {
+// requireDecryptionError checks that the program could not be decrypted.
+func (x *execution) requireDecryptionError(t testing.TB) {
 	t.Helper()
 	if x.Status != "failed" || x.ExitCode != nil || x.Signal != "" || x.Error == nil || x.Error.Name != "DecryptionError" ||
 		x.Error.Traceback != "" || x.Stdout+x.Stderr != "" {
@@ -74,8 +74,8 @@ func (x *execution) isLocked(t testing.TB) {
 	}
 }
 
-// sealed reserves a sandbox and seals the password for it.
-func (a *account) sealed(t testing.TB, password string) object {
+// sealPassword reserves a sandbox and seals the password for it.
+func (a *account) sealPassword(t testing.TB, password string) object {
 	t.Helper()
 	var r struct{ SandboxID, PublicKey string }
 	a.server.call(t, a, "POST", "/api/v1/zk/sandboxes", nil).want(t, 201, &r)
@@ -84,9 +84,9 @@ func (a *account) sealed(t testing.TB, password string) object {
 	return object{"sandboxId": r.SandboxID, "sealedPassword": base64.StdEncoding.EncodeToString(sealed)}
 }
 
-func TestZeroKnowledge(t *testing.T) {
+func TestEncryptedProgramsRun(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startServer(t)
 	a, b := s.register(t), s.register(t)
 
 	t.Run("programs run in every language, by either kind of password", func(t *testing.T) {
@@ -96,11 +96,11 @@ func TestZeroKnowledge(t *testing.T) {
 			"typescript": "const f: string = __filename\nconsole.log(f, ...process.argv.slice(2), require('fs').readFileSync(0, 'utf8'))",
 		} {
 			file := map[string]string{"python": "/work/main.py", "javascript": "/work/main.js", "typescript": "/work/main.ts"}[language]
-			a.store(t, language, locked{language: language, name: language, code: code, password: "pässwörd 🔑"})
+			a.storeEncrypted(t, language, encryptedProgram{language: language, name: language, code: code, password: "pässwörd 🔑"})
 			request := object{"args": []string{"a", "b"}, "stdin": "in"}
-			for _, opens := range []object{{"masterPassword": "pässwörd 🔑"}, a.sealed(t, "pässwörd 🔑")} {
+			for _, opens := range []object{{"masterPassword": "pässwörd 🔑"}, a.sealPassword(t, "pässwörd 🔑")} {
 				maps.Copy(opens, request)
-				a.unlock(t, language, opens).prints(t, file+" a b in\n")
+				a.executeEncrypted(t, language, opens).prints(t, file+" a b in\n")
 			}
 		}
 	})
@@ -113,7 +113,7 @@ func TestZeroKnowledge(t *testing.T) {
 			t.Errorf("the answer may be cached: %v", x.header)
 		}
 		s.call(t, a, "PUT", "/api/v1/zk/code/helped", p).want(t, 201, nil)
-		got := a.unlock(t, "helped", object{"masterPassword": "pw"}).prints(t, "42\n")
+		got := a.executeEncrypted(t, "helped", object{"masterPassword": "pw"}).prints(t, "42\n")
 		if len(got.Results) != 1 || got.Results[0]["text/plain"] != "43" {
 			t.Errorf("results: %v", got.Results)
 		}
@@ -123,27 +123,27 @@ func TestZeroKnowledge(t *testing.T) {
 	})
 
 	t.Run("a wrong password is a run that fails", func(t *testing.T) {
-		a.store(t, "wrong", locked{code: "print(1)", password: "right"})
-		a.unlock(t, "wrong", object{"masterPassword": "left"}).isLocked(t)
-		a.unlock(t, "wrong", a.sealed(t, "left")).isLocked(t)
-		a.unlock(t, "wrong", object{"masterPassword": "right"}).prints(t, "1\n")
+		a.storeEncrypted(t, "wrong", encryptedProgram{code: "print(1)", password: "right"})
+		a.executeEncrypted(t, "wrong", object{"masterPassword": "left"}).requireDecryptionError(t)
+		a.executeEncrypted(t, "wrong", a.sealPassword(t, "left")).requireDecryptionError(t)
+		a.executeEncrypted(t, "wrong", object{"masterPassword": "right"}).prints(t, "1\n")
 	})
 
 	t.Run("a sandbox serves one run of its user", func(t *testing.T) {
-		a.store(t, "once", locked{code: "print(1)", password: "pw"})
-		b.store(t, "once", locked{code: "print(1)", password: "pw"})
-		opens := a.sealed(t, "pw")
+		a.storeEncrypted(t, "once", encryptedProgram{code: "print(1)", password: "pw"})
+		b.storeEncrypted(t, "once", encryptedProgram{code: "print(1)", password: "pw"})
+		opens := a.sealPassword(t, "pw")
 		s.call(t, b, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
-		a.unlock(t, "once", opens).prints(t, "1\n")
+		a.executeEncrypted(t, "once", opens).prints(t, "1\n")
 		s.call(t, a, "POST", "/api/v1/zk/execute/once", opens).refused(t, 404, "not_found")
 		// A password sealed for one sandbox does not work for another.
-		other := a.sealed(t, "pw")
+		other := a.sealPassword(t, "pw")
 		opens["sandboxId"] = other["sandboxId"]
-		a.unlock(t, "once", opens).isLocked(t)
+		a.executeEncrypted(t, "once", opens).requireDecryptionError(t)
 	})
 
 	t.Run("programs of others are as absent", func(t *testing.T) {
-		a.store(t, "mine", locked{code: "1", password: "pw"})
+		a.storeEncrypted(t, "mine", encryptedProgram{code: "1", password: "pw"})
 		for _, c := range []struct{ method, path string }{
 			{"GET", "/api/v1/zk/code/mine"}, {"DELETE", "/api/v1/zk/code/mine"}, {"POST", "/api/v1/zk/execute/mine"},
 		} {
@@ -163,28 +163,28 @@ func TestZeroKnowledge(t *testing.T) {
 	})
 
 	t.Run("the key's memory counts against the limit", func(t *testing.T) {
-		kdf := small
+		kdf := fastKDF
 		kdf.MemoryKiB = 256 << 10
-		a.store(t, "large", locked{code: "print(1)", password: "pw", kdf: kdf})
+		a.storeEncrypted(t, "large", encryptedProgram{code: "print(1)", password: "pw", kdf: kdf})
 		p := s.call(t, a, "POST", "/api/v1/zk/execute/large", object{"masterPassword": "pw"}).refused(t, 400, "invalid_request")
 		if len(p.Errors) != 1 || p.Errors[0].Location != "body.limits.memoryBytes" || !strings.Contains(p.Errors[0].Message, "301,989,888 bytes") {
 			t.Errorf("got %+v", p.Errors)
 		}
-		a.unlock(t, "large", object{"masterPassword": "pw", "limits": object{"memoryBytes": 301989888}}).prints(t, "1\n")
+		a.executeEncrypted(t, "large", object{"masterPassword": "pw", "limits": object{"memoryBytes": 301989888}}).prints(t, "1\n")
 	})
 
 	t.Run("the key's derivation counts against the time-out, and ends with it", func(t *testing.T) {
-		kdf := small
+		kdf := fastKDF
 		kdf.MemoryKiB, kdf.Time = 256<<10, 10
-		a.store(t, "slow", locked{code: "print(1)", password: "pw", kdf: kdf})
-		x := a.unlock(t, "slow", object{"masterPassword": "pw", "timeoutMs": 300, "limits": object{"memoryBytes": 512 << 20}})
+		a.storeEncrypted(t, "slow", encryptedProgram{code: "print(1)", password: "pw", kdf: kdf})
+		x := a.executeEncrypted(t, "slow", object{"masterPassword": "pw", "timeoutMs": 300, "limits": object{"memoryBytes": 512 << 20}})
 		x.ends(t, "timed_out")
 		a.run(t, "print(1)").prints(t, "1\n")
 	})
 
 	t.Run("it streams", func(t *testing.T) {
-		a.store(t, "streams", locked{code: "print(1)", password: "pw"})
-		x := s.callWith(t, a.streaming(), "POST", "/api/v1/zk/execute/streams", object{"masterPassword": "pw"})
+		a.storeEncrypted(t, "streams", encryptedProgram{code: "print(1)", password: "pw"})
+		x := s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/zk/execute/streams", object{"masterPassword": "pw"})
 		if x.status != 200 || !strings.Contains(string(x.body), "event: stdout\ndata: {\"text\":\"1\\n\"}") {
 			t.Errorf("%d: %s", x.status, x.body)
 		}
@@ -193,17 +193,17 @@ func TestZeroKnowledge(t *testing.T) {
 	t.Run("it runs in a session", func(t *testing.T) {
 		var session struct{ ID string }
 		s.call(t, a, "POST", "/api/v1/sessions", object{}).want(t, 201, &session)
-		a.store(t, "sets", locked{code: "x = 41\nprint('set')", password: "pw"})
-		a.unlock(t, "sets", object{"masterPassword": "wrong", "sessionId": session.ID}).isLocked(t)
-		a.unlock(t, "sets", object{"masterPassword": "pw", "sessionId": session.ID}).prints(t, "set\n")
+		a.storeEncrypted(t, "sets", encryptedProgram{code: "x = 41\nprint('set')", password: "pw"})
+		a.executeEncrypted(t, "sets", object{"masterPassword": "wrong", "sessionId": session.ID}).requireDecryptionError(t)
+		a.executeEncrypted(t, "sets", object{"masterPassword": "pw", "sessionId": session.ID}).prints(t, "set\n")
 		a.execute(t, object{"code": "print(x + 1)", "sessionId": session.ID}).prints(t, "42\n")
-		a.unlock(t, "sets", object{"masterPassword": "wrong", "sessionId": session.ID}).isLocked(t)
+		a.executeEncrypted(t, "sets", object{"masterPassword": "wrong", "sessionId": session.ID}).requireDecryptionError(t)
 		a.execute(t, object{"code": "print(x)", "sessionId": session.ID}).prints(t, "41\n")
 	})
 
 	t.Run("its execution is noted", func(t *testing.T) {
-		a.store(t, "noted", locked{code: "1", password: "pw"})
-		a.unlock(t, "noted", object{"masterPassword": "pw"}).ends(t, "succeeded")
+		a.storeEncrypted(t, "noted", encryptedProgram{code: "1", password: "pw"})
+		a.executeEncrypted(t, "noted", object{"masterPassword": "pw"}).ends(t, "succeeded")
 		eventually(t, "lastExecutedAt is set", func() bool {
 			var list struct {
 				Code []struct{ Name, LastExecutedAt string }
@@ -219,9 +219,9 @@ func TestZeroKnowledge(t *testing.T) {
 	})
 }
 
-// examples returns the published clients: the commands that check the vectors, and
+// exampleClients returns the published clients: the commands that check the vectors, and
 // those that run them.
-func examples(t *testing.T) map[string]struct{ check, run []string } {
+func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
@@ -255,7 +255,7 @@ func examples(t *testing.T) map[string]struct{ check, run []string } {
 	}
 }
 
-func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
+func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
@@ -263,7 +263,7 @@ func TestZeroKnowledgeClientsOfTheDocumentation(t *testing.T) {
 	if err := os.WriteFile(program, []byte("print('hällo')\nraise SystemExit(7)\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, example := range examples(t) {
+	for name, example := range exampleClients(t) {
 		t.Run(name, func(t *testing.T) {
 			if example.check != nil {
 				out, err := exec.Command(example.check[0], example.check[1:]...).CombinedOutput()
