@@ -1,12 +1,12 @@
-# The commands of the project: run, test, test-deep, build, bench, lint, fmt.
-# Each works from a clean clone with Go alone. `make test` runs the tests that a
-# change needs. `make test-deep` runs all tests and takes an hour.
+# The commands of the project: run, test, test-deep, build, bench, lint and fmt.
+# Each works in a clean clone and needs only Go. `make test` runs the tests to
+# pass before a commit. `make test-deep` runs all tests and takes an hour.
 
 .DEFAULT_GOAL := build
 .PHONY: run test test-deep build bench lint fmt
 
-# All builds, tests and checks compile in the same way, so that they share Go's
-# cache. Only the race detector needs C.
+# All builds, tests and checks use the same compiler settings, so that they share
+# Go's cache. Only the race detector needs C.
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
@@ -19,7 +19,7 @@ endif
 
 build: bin/pyth-on
 
-# The agent for every sandbox is built first, and embedded in bin/pyth-on.
+# Build the guest agent first: bin/pyth-on embeds it.
 internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/encrypted/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
 	$(call say,'Building the guest agent (the first build downloads modules)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest

@@ -27,7 +27,8 @@ func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language py
 	})
 }
 
-// parseAll parses requirements with different names.
+// parseAll parses the requirements. It refuses two requirements with the same
+// name.
 func (s *Service) parseAll(r Resolver, requirements []string) ([]resolve.Requirement, error) {
 	if len(requirements) > s.config.MaxPackages {
 		return nil, invalid("body.packages", fmt.Errorf("must be at most %d", s.config.MaxPackages))
@@ -55,7 +56,8 @@ func invalid(location string, err error) error {
 	return pyth.FieldErrors{{Location: location, Message: err.Error()}}.As(pyth.CodeInvalidRequirement)
 }
 
-// errUnchanged ends a change without effect.
+// errUnchanged means that a change has no effect. It ends the change without an
+// error for the caller.
 var errUnchanged = errors.New("packages: nothing to change")
 
 // AddPackage adds a package, or replaces its requirement.
@@ -92,9 +94,8 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 	return nil, resolve.ErrResult
 }
 
-// requestWith returns the request for the packages of a lockfile and an added
-// requirement. All packages keep their versions except the added one, whose
-// version may have to change.
+// requestWith returns a request for the packages of a lockfile and one added
+// requirement. All packages keep their versions, except the added one.
 func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) (resolve.Request, error) {
 	var request resolve.Request
 	for _, p := range list.Packages {
@@ -131,12 +132,12 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 		switch {
 		case at >= 0:
 		case slices.ContainsFunc(list.Packages, named):
-			return pyth.Errorf(pyth.CodeConflict, "Other packages need this one. Remove them, and it is removed with them.")
+			return pyth.Errorf(pyth.CodeConflict, "Other packages need this package. Remove those packages first; this one is then removed with them.")
 		default:
 			return pyth.Errorf(pyth.CodeNotFound, "You have no such package.")
 		}
 		next := without(list, at)
-		// Images exist, or are made again.
+		// Usually the images exist. install makes missing ones again.
 		if err := s.install(ctx, user, r, next, r.Archive, silent); err != nil {
 			return err
 		}
@@ -146,9 +147,9 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 	return change, err
 }
 
-// resolverWith returns the resolver of the runtime whose lockfile has the package:
-// the first one that requires it, or else the first one that needs it, or else the
-// first one.
+// resolverWith returns the resolver of the runtime whose lockfile contains the
+// package. A lockfile that requires it directly comes first, then one that has it
+// as a dependency. Otherwise it returns the first resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
 	for _, r := range s.config.Resolvers {
@@ -169,8 +170,8 @@ func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name strin
 	return cmp.Or(needs, s.config.Resolvers[0]), nil
 }
 
-// withLockfile calls f with a lockfile while no other change of it is in
-// progress.
+// withLockfile calls f with a lockfile. No other change of this lockfile runs at
+// the same time.
 func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, f func(context.Context, *pyth.PackageList) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -183,8 +184,8 @@ func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime py
 	})
 }
 
-// inSlot calls f while a slot for changes is free. A user takes one slot at a time,
-// so that no user takes those of others.
+// inSlot waits for a free slot for changes and calls f. Each user has at most one
+// slot, so that no user can block the others.
 func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) error {
 	return s.changing.Do(ctx, string(user), func() error {
 		select {
@@ -197,8 +198,8 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile by one that satisfies the request, which plan makes
-// from the current lockfile.
+// change replaces a lockfile. plan makes the request from the current lockfile;
+// the new lockfile satisfies it.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {
@@ -248,7 +249,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	}
 	resolved, err := r.Resolve(ctx, user, request, report)
 	if pyth.ErrorCode(err) == pyth.CodeUnsatisfiable && len(request.Keep) > 0 {
-		// Other versions of the installed packages may fit.
+		// Allow other versions of the installed packages.
 		if err := report("resolve", "Looking for other versions of the installed packages"); err != nil {
 			return nil, err
 		}
@@ -261,7 +262,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 		return nil, err
 	}
 	if len(resolved) > s.config.MaxPackages {
-		return nil, pyth.Errorf(pyth.CodeTooLarge, "These are %d packages with their dependencies. The limit is %d packages. Require fewer packages.", len(resolved), s.config.MaxPackages)
+		return nil, pyth.Errorf(pyth.CodeTooLarge, "The list has %d packages with their dependencies. The limit is %d packages. Require fewer packages.", len(resolved), s.config.MaxPackages)
 	}
 	if err := s.pin(r, next, list, resolved, request.Direct); err != nil {
 		return nil, err

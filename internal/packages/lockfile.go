@@ -20,7 +20,7 @@ import (
 const maxDownloads = 4
 
 // pin adds the resolved packages to the lockfile, sorted by place. Packages that
-// were installed before keep their time.
+// were installed before keep their time of installation.
 func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
@@ -48,8 +48,8 @@ func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*re
 	return nil
 }
 
-// without returns the lockfile after the direct package at the index is no longer
-// required. Dependencies that no other package needs are removed as well.
+// without returns the lockfile without the direct package at the index removed.
+// It also removes dependencies that no other package needs.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -85,7 +85,7 @@ func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
-// difference returns the packages of a lockfile that another one does not have.
+// difference returns the packages in of that are not in other.
 func difference(of, other *pyth.PackageList) []string {
 	has := map[string]bool{}
 	for _, p := range other.Packages {
@@ -101,8 +101,8 @@ func difference(of, other *pyth.PackageList) []string {
 	return names
 }
 
-// install makes the images of all packages of a lockfile and their layer. It sets
-// the sizes and the layer in the lockfile.
+// install makes the images of all packages of a lockfile and their layer. It
+// stores the sizes and the layer in the lockfile.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
@@ -132,8 +132,8 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return err
 }
 
-// makeImage makes the image of a package and sets the size in the package. Its
-// errors are for the caller.
+// makeImage makes the image of a package and stores its size in the package. Its
+// errors are shown to the user.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)
@@ -151,12 +151,12 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 	case pyth.ErrorCode(err) != pyth.CodeInternal || ctx.Err() != nil:
 		return err
 	case errors.Is(err, imagestore.ErrHash):
-		return resolve.Faulty(p.Name, p.Version, errors.New("does not have the hash that the index names"))
+		return resolve.Faulty(p.Name, p.Version, errors.New("does not match the hash in the index"))
 	}
 	return index.Unavailable(fmt.Errorf("%s %s: %w", p.Name, p.Version, err))
 }
 
-// restore makes missing files of a lockfile again, and returns its layer.
+// restore makes the missing files of a lockfile again, and returns its layer.
 func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (layer pyth.LayerID, err error) {
 	runtime := r.Language().Runtime()
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
@@ -165,7 +165,8 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 		err := s.install(ctx, user, r, list, r.Archive, silent)
 		layer = list.Layer
 		if err == nil && layer != before {
-			// This release makes other files of the same packages.
+			// This release of the server makes other files from the same
+			// packages.
 			list.Revision++
 			err = s.config.Store.PutPackageList(ctx, user, list)
 		}
@@ -174,5 +175,5 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 	return layer, err
 }
 
-// silent ignores progress.
+// silent discards progress.
 func silent(string, string) error { return nil }

@@ -20,12 +20,13 @@ import (
 type Resolver interface {
 	// Language returns the language of the packages.
 	Language() pyth.Language
-	// Parse parses a requirement. The error completes a sentence about it.
+	// Parse parses a requirement. Its error completes the sentence "the
+	// requirement …".
 	Parse(text string) (resolve.Requirement, error)
-	// Normalize returns the name of a package in the form that lockfiles have.
+	// Normalize returns the name of a package as it is in lockfiles.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package, and not only
-	// another package.
+	// Importable reports whether programs can import the package. Other packages
+	// can be imported by one package only.
 	Importable(p *pyth.PinnedPackage) bool
 	// Resolve returns the newest packages that satisfy the request, with their
 	// dependencies.
@@ -42,17 +43,19 @@ type Resolver interface {
 type Config struct {
 	Store  pyth.PackageStore
 	Images *imagestore.Store
-	// Resolvers are one for each runtime. Lists of packages have their order.
+	// Resolvers has one resolver for each runtime. Package lists are sorted in
+	// this order.
 	Resolvers []Resolver
-	// MaxPackages is the largest number of packages in a lockfile, and MaxBytes the
-	// largest size of their files; 0 for 500 and 1 GiB.
+	// MaxPackages is the largest number of packages in a lockfile; 0 means 500.
+	// MaxBytes is the largest size of their files; 0 means 1 GiB.
 	MaxPackages int
 	MaxBytes    int64
-	// CacheBytes limits the size of files that no lockfile needs; 0 for 2 GiB.
+	// CacheBytes limits the size of files that no lockfile needs; 0 means 2 GiB.
 	CacheBytes int64
 	// Timeout limits the duration of one change. 0 means 15 minutes.
 	Timeout time.Duration
-	// MaxChanges limits the changes at the same time. A user has one; 0 for 4.
+	// MaxChanges limits the number of concurrent changes; 0 means 4. Each user
+	// can have one.
 	MaxChanges int
 	Clock      func() time.Time
 	Logger     *slog.Logger
@@ -62,13 +65,13 @@ type Config struct {
 type Service struct {
 	config Config
 
-	// changing serialises the changes of a lockfile, and those of a user.
+	// changing serializes the changes of a lockfile, and the changes of a user.
 	changing keylock.Locks
-	// slots limit the changes of all users.
+	// slots limits the concurrent changes of all users.
 	slots chan struct{}
 
 	mu sync.Mutex
-	// known are the layers of users who had runs.
+	// known caches the layers of users who had runs.
 	known map[pyth.UserID]pyth.Layers
 	// changes counts the changes of all lockfiles.
 	changes int
@@ -99,7 +102,7 @@ func setDefault[T int | int64 | time.Duration](value *T, otherwise T) {
 	}
 }
 
-// resolver returns the resolver of the runtime. It fails if there is none.
+// resolver returns the resolver of the runtime. It fails if the runtime has none.
 func (s *Service) resolver(runtime pyth.Runtime) (Resolver, error) {
 	for _, r := range s.config.Resolvers {
 		if r.Language().Runtime() == runtime {
@@ -145,8 +148,8 @@ func packagesOf(list *pyth.PackageList) []*pyth.Package {
 // maxKnown limits the number of users whose layers are cached.
 const maxKnown = 100_000
 
-// Layers returns the layers of the user's lockfiles. It makes missing files again
-// from the lockfiles. Usually it answers from memory.
+// Layers returns the layers of the user's lockfiles, usually from memory. It
+// makes missing files again.
 func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	s.mu.Lock()
 	layers, known := s.known[user]
@@ -178,8 +181,8 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	return layers, nil
 }
 
-// remember caches the layers of a user, unless a lockfile has changed since
-// changes was read.
+// remember caches the layers of a user. It does nothing if any lockfile changed
+// after the caller read changes.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,7 +195,7 @@ func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.known[user] = layers
 }
 
-// invalidate removes the layers of a user from the cache, after a change.
+// invalidate removes a user's layers from the cache after a change.
 func (s *Service) invalidate(user pyth.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// recipe is part of the name of an image. It must change with the code that adds
-	// Python or writes the image. All other inputs are hashed.
+	// recipe is part of an image's name. Change it when the code that adds Python
+	// or writes the image changes. All other inputs are hashed.
 	recipe = "3"
 
 	imagePrefix = "rootfs-"
@@ -34,7 +34,7 @@ const (
 type Options struct {
 	// Node is the path of a Node binary for the image; "" for none.
 	Node string
-	// Progress receives the number of completed parts of a step; nil for none.
+	// Progress receives the number of completed parts of each step; nil for none.
 	Progress func(step string, done, total int)
 	// Logger receives messages about damaged and new images; nil for none.
 	Logger *slog.Logger
@@ -44,22 +44,23 @@ type Options struct {
 type Image struct {
 	// Path is the path of the EROFS image.
 	Path string
-	// PythonVersion is the version of its Python, such as "3.14.6".
+	// PythonVersion is the version of the image's Python, such as "3.14.6".
 	PythonVersion string
-	// Missing are the optional tools and libraries that this machine does not have,
+	// Missing lists the optional tools and libraries that this machine lacks,
 	// sorted.
 	Missing []string
 }
 
-// Build makes the image in dir, or finds it there by a name that hashes its inputs.
-// Making it takes some seconds and temporarily about 400 MB of disk; finding it
-// takes a fraction of a second. If the disk has less room, Build fails with a
-// *disk.NoRoomError before it writes anything. Several processes may build in the
-// same directory. If ctx ends, no unfinished files stay. Images with other inputs,
-// such as those of an earlier release, may be in use and stay; see RemoveOthers.
+// Build returns the image with the options, and makes it if dir does not contain
+// it. The image's name contains a hash of its inputs. Making it takes some
+// seconds and temporarily about 400 MB of disk; finding it takes a fraction of a
+// second. If the disk has less space, Build fails with a *disk.NoRoomError before
+// it writes anything. Several processes may build in the same directory. If ctx
+// ends, Build removes unfinished files. It keeps images with other inputs, such
+// as those of an earlier release, since they may be in use; see RemoveOthers.
 //
-// If this machine does not have a library that Python needs, the error names the
-// packages to install.
+// If this machine lacks a library that Python needs, the error names the packages
+// to install.
 func Build(ctx context.Context, dir string, options Options) (*Image, error) {
 	options.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -102,9 +103,9 @@ type builder struct {
 	dir  string
 	plan plan
 	// prefix is the first part of the image's name. The checksum of its content
-	// follows, so that damage is found by reading the file.
+	// follows. With it, reading the file detects damage.
 	prefix string
-	// need is the temporarily needed disk space; 0 if unknown.
+	// need is the temporary disk space in bytes; 0 if unknown.
 	need int64
 }
 
@@ -131,8 +132,8 @@ func (b *builder) fillPlan(h host) (missing []string, err error) {
 	return missing, nil
 }
 
-// findOrMake returns the path of the image. If there is none, it calls build with a
-// temporary directory.
+// findOrMake returns the path of the image. If there is none, it makes a
+// temporary directory and calls build with it.
 func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context, work string) (string, error)) (string, error) {
 	if path, err := b.find(); path != "" || err != nil {
 		return path, err
@@ -168,11 +169,11 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
 		return "", err
 	}
-	b.Logger.Info("made an image of the root file system", "path", path, "duration_ms", time.Since(started).Milliseconds())
+	b.Logger.Info("root file system image built", "path", path, "duration_ms", time.Since(started).Milliseconds())
 	return path, nil
 }
 
-// find returns the path of the image, "" if there is none that is intact.
+// find returns the path of the image; "" if it is missing or damaged.
 func (b *builder) find() (string, error) {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -191,7 +192,7 @@ func (b *builder) find() (string, error) {
 		case e.Name() == b.name(sum):
 			return path, nil
 		default:
-			b.Logger.Warn("the image of the root file system is damaged; making it again", "path", path)
+			b.Logger.Warn("root file system image damaged, rebuilding", "path", path)
 		}
 	}
 	return "", nil
@@ -200,8 +201,8 @@ func (b *builder) find() (string, error) {
 // name returns the file name of the image whose content has the checksum.
 func (b *builder) name(sum uint32) string { return fmt.Sprintf("%s%08x%s", b.prefix, sum, suffix) }
 
-// checksum returns the CRC-32C of a file, within a few hundredths of a second. It
-// detects accidental damage. Protection from changes is not needed: only the server
+// checksum returns the CRC-32C of a file. It takes some hundredths of a second
+// and detects accidental damage. It need not detect manipulation: only the server
 // can write to the directory.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
@@ -216,9 +217,9 @@ func checksum(path string) (uint32, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// make makes the image with temporary files in the directory, and returns its path.
+// make makes the image and returns its path. Temporary files are in work.
 func (b *builder) make(ctx context.Context, work string) (string, error) {
-	// Python runs by its absolute path.
+	// Python's path must be absolute.
 	work, err := filepath.Abs(work)
 	if err != nil {
 		return "", err
@@ -257,12 +258,12 @@ func (b *builder) make(ctx context.Context, work string) (string, error) {
 	return b.write(ctx, tree, filepath.Join(work, "image"), nil)
 }
 
-// imageTime returns the modification time of all files. It is constant, and a zip
-// archive can represent it.
+// imageTime returns the modification time of all files. It is constant, and valid
+// in a zip archive.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// write writes the tree and a trailer to a temporary file, makes the file durable
-// and gives it its name.
+// write writes the tree and a trailer to a temporary file, syncs it to disk and
+// renames it to its final name.
 func (b *builder) write(ctx context.Context, tree *erofs.Tree, temporary string, trailer []byte) (string, error) {
 	sum, err := b.writeFile(ctx, tree, temporary, trailer)
 	if err != nil {

@@ -31,8 +31,8 @@ func (c *collector) tool(name string) error {
 		if err := c.runnable(data, target); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		// A program may have many names and may depend on its name. Only the part of its
-		// path that is the same on all machines is kept.
+		// Keep only the base name, which is the same on all machines. A program
+		// can have many names, and its behaviour can depend on the name.
 		at := "usr/bin/" + filepath.Base(target)
 		if have, taken := c.plan[at]; taken && (!have.mode.IsRegular() || !bytes.Equal(have.data, data)) {
 			at = "usr/bin/" + name
@@ -71,17 +71,17 @@ func (c *collector) runnable(data []byte, origin string) error {
 	return nil
 }
 
-// library adds a shared library with its dependencies. It searches first the given
-// directories and then those of the loader.
+// library adds a shared library with its dependencies. It searches the
+// directories in first, then those of the loader.
 func (c *collector) library(name string, first []string) error {
 	if name == filepath.Base(c.host.loader) {
 		return c.loader()
 	}
 	if filepath.Base(name) != name {
-		return fmt.Errorf("%q is not a library's name", name)
+		return fmt.Errorf("%q is not the name of a library", name)
 	}
 	for _, dir := range slices.Concat(first, c.libraries) {
-		// The loader in the image looks in the path without links too.
+		// The loader in the image searches the resolved path as well.
 		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			continue
@@ -96,9 +96,10 @@ func (c *collector) library(name string, first []string) error {
 		}
 		needs, err := readNeeds(bytes.NewReader(data))
 		if err != nil {
-			continue // The loader skips libraries for other machines too.
+			continue // The loader also skips libraries for other architectures.
 		}
-		// It is added first, since libraries may need each other.
+		// Add it before its dependencies, since libraries can depend on each
+		// other.
 		c.plan.file(at, 0o644, data)
 		for _, needed := range needs.libraries {
 			if err := c.library(needed, needs.searched(dir)); err != nil {
@@ -128,8 +129,8 @@ func (c *collector) loader() error {
 	return nil
 }
 
-// terminal adds the description of a terminal. Its directory is named by the first
-// letter.
+// terminal adds the terminfo entry of a terminal. Its directory is named by the
+// first letter.
 func (c *collector) terminal(name string) bool {
 	for _, dir := range c.terminfo {
 		entry := filepath.Join(name[:1], name)
@@ -141,7 +142,7 @@ func (c *collector) terminal(name string) bool {
 	return false
 }
 
-// locale adds C.UTF-8, which the C library does not contain.
+// locale adds the locale C.UTF-8, which the C library does not include.
 func (c *collector) locale() bool {
 	for _, dir := range c.locales {
 		found := false
@@ -162,7 +163,8 @@ func (c *collector) locale() bool {
 	return false
 }
 
-// readRegular reads a regular file, through links. It refuses files that can block.
+// readRegular reads a regular file and follows links. It refuses other files,
+// since reading them can block.
 func readRegular(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -174,7 +176,7 @@ func readRegular(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// merged returns the path of a library in the image: all of /lib and /lib64 is
+// merged returns the path of a library in the image. There, /lib and /lib64 are
 // below /usr.
 func merged(name string) string {
 	name = inImage(name)

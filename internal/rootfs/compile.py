@@ -1,9 +1,10 @@
-"""Compiles what the interpreter of an image can import, inside a sandbox.
+"""Compiles everything that an image's interpreter can import, in a sandbox.
 
-Beside it lie our own packages in own/ and the hook by which interpreters wait
-in hook/. It leaves compiled.tar.gz: info.json, and compiled files by their path
-in the image. Sources are never checked against these (PEP 552): both are in the
-same read-only image, in which no file keeps its time.
+The directory of this program also contains our packages (own/) and the hook of
+waiting interpreters (hook/). The result is compiled.tar.gz: info.json, and the
+compiled files by their path in the image. Python never compares these files with
+their sources (PEP 552): both are in one read-only image, in which no file keeps
+its time.
 """
 
 import gzip
@@ -19,18 +20,18 @@ import tarfile
 import warnings
 from importlib.util import MAGIC_NUMBER, cache_from_source
 
-# Tests are hardly ever imported, and often a third of all.
+# Tests are rarely imported, and often make up a third of a package.
 LEFT_OUT = {"__pycache__", "tests", "test", "idlelib", "lib2to3"}
 
 
 def packages():
-    """Returns the directory that our own packages belong to."""
+    """Returns the directory of the image for our packages."""
     found = [*site.getsitepackages(), sysconfig.get_paths()["purelib"]]
     return next((p for p in found if p in sys.path), found[0])
 
 
 def sources():
-    """Lists sources with the paths that they have in the image."""
+    """Lists the sources with their paths in the image."""
     for directory in sys.path:
         if not os.path.isdir(directory) or directory.startswith("/work"):
             continue
@@ -60,14 +61,14 @@ def add(archive, name, data):
 
 
 def part(number, of, all):
-    """Writes every so manieth file, as a part of an archive without its end."""
+    """Writes every manieth source as a part of an archive, without the archive's end."""
     with gzip.open(f"part{number}", "wb", 1) as out:
         archive = tarfile.open(fileobj=out, mode="w")
         for source, at in all[number::of]:
             try:
                 add(archive, cache_from_source(at), compiled(source, at))
             except Exception:
-                pass  # It does not compile when it is imported, either.
+                pass  # The source has a syntax error; importing it would fail too.
 
 
 def main():

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// settings plans the configuration of the system. It is fixed, since the one of this
-// machine tells about it. The user is the one for which the guest agent runs
-// programs.
+// settings plans the system configuration. It is the same on all machines,
+// because this machine's configuration would reveal facts about it. The account
+// is the one for which the guest agent runs programs.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh
@@ -73,16 +73,17 @@ ID=pyth-on
 	p.link("etc/mtab", "/proc/self/mounts")
 }
 
-// certificates plans the root certificates that Mozilla trusts. The OpenSSL of the
-// embedded Python and the libraries of wheels look for them there.
+// certificates plans the root certificates that Mozilla trusts. The embedded
+// Python's OpenSSL and the libraries of wheels look for them at this path.
 func certificates(p plan) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
-		// This file has no partial trust: readers would trust such a root fully.
+		// Skip constrained roots: the file format cannot express the constraint,
+		// so readers would trust them fully.
 		if root.Constraint != nil {
 			continue
 		}
-		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // To memory.
+		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // Writing to memory does not fail.
 	}
 	const file = "etc/ssl/certs/ca-certificates.crt"
 	p.file(file, 0o644, roots.Bytes())

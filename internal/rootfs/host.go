@@ -11,18 +11,18 @@ import (
 // supplement).
 const loader = "/lib64/ld-linux-x86-64.so.2"
 
-// host describes where this machine has programs and libraries.
+// host lists where this machine has programs and libraries.
 type host struct {
 	programs []string
-	// libraries are the directories of the loader, in its search order. The image has
-	// no cache of the loader that names others.
+	// libraries lists the loader's directories in its search order. The image has
+	// no loader cache, so the loader searches no others.
 	libraries []string
 	loader    string
 	terminfo  []string
 	locales   []string
 }
 
-// thisHost returns the directories of Debian and of other distributions.
+// thisHost returns the directories that Debian and other distributions use.
 func thisHost() host {
 	return host{
 		programs: []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"},
@@ -36,8 +36,8 @@ func thisHost() host {
 	}
 }
 
-// addTo adds the files of this machine to the plan. It returns the names of missing
-// optional ones.
+// addTo adds this machine's files to the plan. It returns the names of missing
+// optional files.
 func (h host) addTo(p plan) (missing []string, err error) {
 	c := &collector{host: h, plan: p}
 	var absent []string

@@ -24,11 +24,11 @@ import (
 //go:embed compile.py
 var compileProgram string
 
-// interpreters reports which interpreters a root file system has.
+// interpreters tells which interpreters a root file system contains.
 type interpreters struct{ python, node bool }
 
-// findInterpreters finds Python and Node in the usual directories of images. It
-// links one that is not where the guest agent looks.
+// findInterpreters finds Python and Node in the common directories of images. If
+// one is not where the guest agent looks, it adds a link there.
 func findInterpreters(t *tree.Tree) (interpreters, error) {
 	var found interpreters
 	var why error
@@ -44,13 +44,13 @@ func findInterpreters(t *tree.Tree) (interpreters, error) {
 		why = errors.Join(why, err)
 	}
 	if !found.python && !found.node {
-		return found, errors.Join(errors.New("there is no Python 3 and no Node in it, in /usr/local/bin, /usr/bin, /bin or /opt/conda/bin"), why)
+		return found, errors.Join(errors.New("it contains neither Python 3 nor Node in /usr/local/bin, /usr/bin, /bin or /opt/conda/bin"), why)
 	}
 	return found, nil
 }
 
-// findInterpreter finds a program by its name, or by its name with the highest minor
-// version.
+// findInterpreter finds a program by its name. If there is none, it finds the
+// program with the highest minor version after the name.
 func findInterpreter(t *tree.Tree, name string) (string, error) {
 	var why error
 	for _, dir := range []string{"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"} {
@@ -87,7 +87,7 @@ func checkProgram(t *tree.Tree, at string) error {
 		return err
 	}
 	if !e.Mode.IsRegular() || e.Mode.Perm()&0o001 == 0 {
-		return fmt.Errorf("%s is not a program that all users may run", at)
+		return fmt.Errorf("%s must be executable by all users", at)
 	}
 	r, err := e.Open()
 	if err != nil {
@@ -105,15 +105,15 @@ func checkProgram(t *tree.Tree, at string) error {
 	return nil
 }
 
-// Limits of the compiled files from a sandbox.
+// Limits of the compiled files that a sandbox returns.
 const (
 	maxCompiled     = 500_000
 	maxCompiledFile = 64 << 20
 	maxCompiledAll  = 4 << 30
 )
 
-// compile compiles all modules with the Python of the first image, and adds the
-// compiled files to the tree.
+// compile runs Python in a sandbox of the image first to compile all modules. It
+// adds the compiled files to the tree.
 func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
 	sources, err := moduleSources()
 	if err != nil {
@@ -126,13 +126,14 @@ func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
 		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
 	})
 	if err != nil {
-		return fmt.Errorf("its Python does not work; supported are versions 3.9 to 3.14 with their standard library: %w", err)
+		return fmt.Errorf("its Python does not work; use version 3.9 to 3.14 with its standard library: %w", err)
 	}
 	r.Progress(step, 1, 1)
 	return nil
 }
 
-// addCompiled adds the compiled files from a sandbox. Its input is hostile.
+// addCompiled adds the compiled files that a sandbox returns in out, which is
+// hostile.
 func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
@@ -168,13 +169,14 @@ func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) e
 	return fmt.Errorf("it returned more than %d files", maxCompiled)
 }
 
-// reserved reports whether only this program may add files at the path.
+// reserved reports whether the path is reserved for files of Pyth-On.
 func reserved(name string) bool {
 	top, _, _ := strings.Cut(strings.TrimLeft(path.Clean("/"+name), "/"), "/")
 	return slices.Contains([]string{"pyth-on", "dev", "proc", "run", "sys", "tmp", "work", "mnt", "home", "root"}, top)
 }
 
-// readInfo reads the version of Python and the directory of its packages.
+// readInfo reads the version of Python and the directory of its packages from
+// info.json.
 func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
 	if err := json.NewDecoder(io.LimitReader(content, 1<<16)).Decode(&info); err != nil {
@@ -187,7 +189,7 @@ func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages stri
 	return info.Packages, nil
 }
 
-// addModules adds the modules of this program for Python.
+// addModules adds Pyth-On's own Python modules.
 func (r *runtimeBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
@@ -204,7 +206,7 @@ func isVersion(s string) bool {
 	return regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$`).MatchString(s)
 }
 
-// examineNode reads the version of the Node of the first image, in a sandbox.
+// examineNode runs Node in a sandbox of the image first and stores its version.
 func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{
@@ -219,7 +221,7 @@ func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("its Node does not work; supported is version 24: %w", err)
+		return fmt.Errorf("its Node does not work; use version 24: %w", err)
 	}
 	return nil
 }

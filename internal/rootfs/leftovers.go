@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// removeTimeout limits the wait for processes that still write to removed files.
-	// They die within milliseconds.
+	// removeTimeout limits the wait for processes that still write to removed
+	// files. Such processes die within milliseconds.
 	removeTimeout = 10 * time.Second
 	removeRetry   = 10 * time.Millisecond
 )
 
-// removeLeftovers removes unfinished builds of killed processes. The caller holds
-// the lock, so no other build is in progress.
+// removeLeftovers removes the files of killed builds. The caller holds the lock,
+// so no other build runs.
 func (b *builder) removeLeftovers() error {
 	left, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -37,9 +37,9 @@ func (b *builder) removeLeftovers() error {
 	return nil
 }
 
-// removeUsed removes a directory to which a process may still write: the Python of a
-// killed build, until it dies. It kills a process that stays, as earlier releases
-// left them.
+// removeUsed removes a directory to which the Python of a killed build may still
+// write until it dies. It also kills a process that stays; earlier releases left
+// such processes.
 func removeUsed(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func removeUsed(path string) error {
 	}
 }
 
-// killProgramsBelow kills processes whose program is below the directory.
+// killProgramsBelow kills the processes whose executable is below the directory.
 func killProgramsBelow(dir string) error {
 	programs, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
@@ -70,14 +70,15 @@ func killProgramsBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// runsBelow reports whether /proc/PID/exe is a program below the directory. The
-// program may be deleted.
+// runsBelow reports whether link (/proc/PID/exe) leads to a file below the
+// directory. The file may be deleted.
 func runsBelow(link, dir string) bool {
 	program, err := os.Readlink(link)
 	return err == nil && strings.HasPrefix(program, dir+string(filepath.Separator))
 }
 
-// killIf kills the process unless another one has its number now.
+// killIf kills the process if meant still returns true, since another process may
+// have its number by now.
 func killIf(pid int, meant func() bool) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -11,7 +11,7 @@ import (
 // needs describes the dependencies of an ELF program or library.
 type needs struct {
 	libraries []string
-	// paths are the directories that are searched first.
+	// paths lists the directories to search first.
 	paths []string
 }
 
@@ -42,9 +42,9 @@ func readNeeds(file io.ReaderAt) (needs, error) {
 	return n, nil
 }
 
-// searched returns the directories that are searched first for a file at origin. It
-// returns system directories only: files keep their paths, and a path below a home
-// directory would tell about this machine.
+// searched returns the directories to search first for a file at origin. It
+// returns only system directories: files keep their paths in the image, and a
+// home directory would reveal facts about this machine.
 func (n needs) searched(origin string) []string {
 	var dirs []string
 	for _, p := range n.paths {

@@ -9,8 +9,8 @@ import (
 // nodeInImage is the path of Node in the image.
 const nodeInImage = "usr/local/bin/node"
 
-// nodeIdentity identifies the content of a Node binary; "" for none. It distinguishes
-// versions and not forgeries: the operator chose the file and is trusted.
+// nodeIdentity identifies the content of a Node binary; "" for no binary. It need
+// not resist forgery: the operator chose the file and is trusted.
 func nodeIdentity(path string) (string, error) {
 	if path == "" {
 		return "", nil

@@ -9,10 +9,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// RemoveOthers removes other images from the directory, such as those of earlier
-// releases, and unfinished builds. It keeps the given custom images. It returns the
-// number of removed files. The caller must know that no other process boots from
-// these images. While another process builds, RemoveOthers removes nothing.
+// RemoveOthers removes unfinished builds and all other images from the directory,
+// such as those of earlier releases. It keeps the images of runtimes. It returns
+// the number of removed files. The caller must ensure that no other process boots
+// from these images. While another process builds, RemoveOthers removes nothing.
 func (i *Image) RemoveOthers(runtimes ...*Runtime) (removed int, err error) {
 	kept := map[string]bool{filepath.Base(i.Path): true}
 	for _, r := range runtimes {

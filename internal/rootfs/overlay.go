@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fillPlans plans the files that are added to a custom image.
+// fillPlans plans the files to add to a custom image.
 func (r *runtimeBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
@@ -26,7 +26,8 @@ func (r *runtimeBuilder) fillPlans() error {
 	if err := agent(r.plan); err != nil {
 		return err
 	}
-	// The modules of this program go where the Python of the image looks for them.
+	// Leave out Pyth-On's own modules: addModules adds them in the directory of
+	// the image's Python.
 	maps.DeleteFunc(r.plan, func(name string, _ entry) bool { return strings.HasPrefix(name, "usr/local/lib/") })
 	for _, dir := range []string{"dev/pts", "dev/shm", "home/sandbox", "mnt", "proc", "run", "sys", "work"} {
 		r.plan.dir(dir, 0o755)
@@ -40,12 +41,12 @@ func (r *runtimeBuilder) fillPlans() error {
 
 // overlay adds the plans to the tree.
 func (r *runtimeBuilder) overlay() error {
-	// Sandboxes mount on these, or only this program may add them. None may be a link
-	// to elsewhere.
+	// Remove existing entries where sandboxes mount file systems, or where only
+	// Pyth-On may add files. They could be links to elsewhere.
 	for _, dir := range []string{
 		"dev", "proc", "run", "sys", "tmp", "work", "mnt", "root", "home/sandbox", "var/run", "var/tmp",
 		path.Dir(inImage(guest.AgentPath)),
-		// Files about users that the image does not have.
+		// Files about accounts that the image does not have.
 		"etc/shadow", "etc/gshadow", "etc/shadow-", "etc/gshadow-", "etc/passwd-", "etc/group-",
 	} {
 		if err := r.tree.Remove(dir); err != nil {
@@ -74,9 +75,9 @@ func (r *runtimeBuilder) overlay() error {
 	return absent.overlay(r.tree)
 }
 
-// overlay adds all entries to the tree, over existing ones.
+// overlay adds all entries to the tree and replaces existing ones.
 func (p plan) overlay(t *tree.Tree) error {
-	// In this order directories come before their entries.
+	// In sorted order, directories come before their entries.
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		var err error
 		switch e := p[name]; e.mode.Type() {
@@ -94,8 +95,8 @@ func (p plan) overlay(t *tree.Tree) error {
 	return nil
 }
 
-// moduleSources returns the Python modules of this program and the hook, in the
-// form of compile.py.
+// moduleSources returns Pyth-On's own Python modules and the hook, by path for
+// compile.py.
 func moduleSources() (map[string][]byte, error) {
 	packages, err := guest.PythonPackages()
 	if err != nil {

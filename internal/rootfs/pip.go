@@ -20,8 +20,8 @@ import (
 // pipDir is the directory of pip below the unpacked Python.
 const pipDir = "pip"
 
-// unpackPip unpacks the embedded pip below the Python in dir. It is not in
-// site-packages: only the resolver of packages may find it, not programs.
+// unpackPip unpacks the embedded pip below the Python in dir. It avoids
+// site-packages, so that the package resolver finds pip and programs do not.
 func unpackPip(dir string) (err error) {
 	lib, err := embedded.NewPipLib("pyth-on-" + rand.Text())
 	if err != nil {

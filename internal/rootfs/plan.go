@@ -13,13 +13,14 @@ import (
 
 // entry is a directory, a file or a symbolic link of the image.
 type entry struct {
-	// mode has the type and the permissions.
+	// mode contains the type and the permissions.
 	mode fs.FileMode
 	// data is the content of a file or the target of a link.
 	data []byte
 }
 
-// plan is the files of an image except the interpreters, by path as in io/fs.
+// plan contains the files of an image except the interpreters, by path as in
+// io/fs.
 type plan map[string]entry
 
 func (p plan) dir(path string, mode fs.FileMode) {
@@ -40,7 +41,7 @@ func (p plan) has(path string) bool {
 	return ok
 }
 
-// key returns the name of the image that the plan and a Python make.
+// key returns the name of the image with the plan and a Python.
 func (p plan) key(python string) string {
 	h := sha256.New()
 	// The length before each part makes the encoding unambiguous.

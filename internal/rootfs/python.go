@@ -23,16 +23,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// The Python that the module github.com/kluctl/go-embed-python embeds.
+// The Python release that the module github.com/kluctl/go-embed-python embeds.
 const (
 	pythonModule  = "github.com/kluctl/go-embed-python"
 	pythonVersion = "3.14.6"
 	pythonName    = "python3.14"
 )
 
-// pythonIdentity identifies the content of the embedded Python. Its files exist
-// only unpacked, and unpacking takes too long for every start. So it is the checksum
-// of the module. A program without module checksums is hashed itself.
+// pythonIdentity identifies the content of the embedded Python. Hashing its files
+// would require unpacking them, which takes too long for each start. So it
+// returns the checksum of the Go module. A binary without module checksums is
+// hashed itself.
 func pythonIdentity() (string, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -54,7 +55,7 @@ func pythonIdentity() (string, error) {
 }
 
 // unpackPython unpacks the embedded Python into dir, without files that a sandbox
-// cannot use. It cannot be interrupted and takes about a second.
+// cannot use. It takes about a second and cannot be canceled.
 func unpackPython(dir string) error {
 	if _, err := embedded.NewEmbeddedPythonWithTmpDir(dir, false); err != nil {
 		return fmt.Errorf("rootfs: unpack Python: %w", err)
@@ -64,9 +65,10 @@ func unpackPython(dir string) error {
 		return fmt.Errorf("rootfs: the embedded Python is not %s: %w", pythonVersion, err)
 	}
 	for _, pattern := range []string{
-		// Tk needs a display, and programs install no packages inside.
+		// Tk needs a display, and programs cannot install packages in the image.
 		"ensurepip", "idlelib", "test", "tkinter", "turtledemo",
-		// Building extensions needs a compiler and headers, which are absent.
+		// Building extensions needs a compiler and headers, which the image
+		// lacks.
 		"config-*",
 		"lib-dynload/_test*", "lib-dynload/_ctypes_test*", "lib-dynload/_tkinter*",
 	} {
@@ -83,8 +85,8 @@ func unpackPython(dir string) error {
 	return nil
 }
 
-// compilePython compiles the standard library of the Python in dir, and the modules
-// of this program. It first writes them below dir as they are in the image.
+// compilePython compiles the standard library of the Python in dir and Pyth-On's
+// own modules. First it writes the modules below dir at their paths in the image.
 func compilePython(ctx context.Context, dir string) error {
 	own := filepath.Join(dir, ownDir)
 	modules, err := ownModules()
@@ -106,12 +108,11 @@ func compilePython(ctx context.Context, dir string) error {
 	)
 }
 
-// ownDir is the directory below the unpacked Python in which the modules of this
-// program are compiled.
+// ownDir is the directory below the unpacked Python in which Pyth-On's own
+// modules are compiled.
 const ownDir = "own"
 
-// ownModules returns the sources of the modules of this program, by path in the
-// image.
+// ownModules returns the sources of Pyth-On's own modules, by path in the image.
 func ownModules() (map[string][]byte, error) {
 	modules := map[string][]byte{
 		path.Join("usr/local/lib", pythonName, "site-packages/pyth-on.pth"): guest.PythonSite(),
@@ -134,7 +135,7 @@ func ownModules() (map[string][]byte, error) {
 	return modules, err
 }
 
-// addHook adds the modules of the hook to files, below a directory.
+// addHook adds the modules of the hook to files, below the directory.
 func addHook(files map[string][]byte, dir string) error {
 	hook, err := guest.PythonHook()
 	if err != nil {
@@ -152,11 +153,13 @@ func addHook(files map[string][]byte, dir string) error {
 	return nil
 }
 
-// compileAll compiles a directory with the Python in dir. In tracebacks, the prefix
-// of the image replaces strip. Python never checks the results against sources: both
-// are in the same read-only image, and each check costs a system call.
+// compileAll compiles a directory with the Python in dir. Tracebacks show prefix,
+// the directory in the image, instead of strip. Python never compares the results
+// with the sources: one read-only image contains both, and each comparison costs
+// a system call.
 func compileAll(ctx context.Context, dir, strip, prefix, sources string) error {
-	// The code is trusted, since it is part of this program. It gets no environment.
+	// The code is part of this binary and trusted. It gets no environment
+	// variables.
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "bin", pythonName),
 		"-I", "-B", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
 		"-s", strip, "-p", prefix, sources)
@@ -204,8 +207,8 @@ func addPython(t *erofs.Tree, dir string) error {
 	})
 }
 
-// addCompiled adds the compiled modules of this program, so that no interpreter
-// compiles them when it starts.
+// addCompiled adds Pyth-On's own modules in compiled form, so that interpreters
+// start faster.
 func addCompiled(t *erofs.Tree, dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".pyc" {

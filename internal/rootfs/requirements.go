@@ -3,8 +3,8 @@ package rootfs
 // requiredLibrary is a library that Python or its wheels need.
 type requiredLibrary struct{ name, debianPackage string }
 
-// requiredLibraries returns the libraries of the embedded Python, and those that
-// wheels may expect on every machine (PEP 600).
+// requiredLibraries returns the libraries of the embedded Python, and the
+// libraries that wheels may expect on every machine (PEP 600).
 func requiredLibraries() []requiredLibrary {
 	return []requiredLibrary{
 		{"libc.so.6", "libc6"},
@@ -40,7 +40,7 @@ func tools() []string {
 	}
 }
 
-// terminals returns the terminals whose descriptions are included.
+// terminals returns the terminals whose terminfo entries the image contains.
 func terminals() []string {
 	return []string{"dumb", "linux", "screen", "vt100", "xterm", "xterm-256color"}
 }

@@ -19,14 +19,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// runtimeRecipe corresponds to recipe, for custom images.
+// runtimeRecipe has the role of recipe for custom images.
 const runtimeRecipe = "runtime 1"
 
-// Runtime is a custom image: the operator's root file system with an interpreter.
+// Runtime is a custom image: an operator's root file system with an interpreter.
 type Runtime struct {
 	// Path is the path of the EROFS image.
 	Path string `json:"-"`
-	// Python and Node are the versions of the interpreters; "" for none.
+	// Python and Node are the versions of the interpreters; "" for a missing one.
 	Python string `json:"python,omitempty"`
 	Node   string `json:"node,omitempty"`
 }
@@ -36,33 +36,35 @@ type RuntimeOptions struct {
 	// Progress and Logger are as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
-	// Try runs a program in a sandbox. Programs of the image are untrusted and never
-	// run on this machine.
+	// Try runs a program in a sandbox, since programs of the image are untrusted
+	// and must never run on this machine.
 	Try func(ctx context.Context, t Trial) error
 }
 
-// Trial is a program that runs in a sandbox of an image.
+// Trial is a program to run in a sandbox of an image.
 type Trial struct {
 	Image string
 	// Language is "python" or "javascript".
 	Language string
 	Program  []byte
-	// Files are further files in the working directory, by path.
+	// Files contains more files for the working directory, by path.
 	Files map[string][]byte
-	// Output is the file that the program writes. Read receives its content.
+	// Output is the path of the file that the program writes. Read receives its
+	// content.
 	Output string
 	Read   func(io.Reader) error
 }
 
-// BuildRuntime makes an image of the root file system in a directory or a file (see
-// package oci), or finds it in dir. The image is named after the content of the
-// source, which BuildRuntime reads each time. It adds the agent, mount points and
-// users.
+// BuildRuntime returns a custom image of the source: a directory or a file with a
+// root file system (see package oci). It makes the image unless dir contains it.
+// The image's name depends on the content of the source, which BuildRuntime reads
+// each time. It adds the agent, mount points and accounts.
 //
-// It compiles all modules that Python can import: with numpy and pandas that takes
-// about a minute. It needs three times the disk space of the source.
+// It compiles all modules that Python can import. With numpy and pandas that
+// takes about a minute. It needs three times the disk space of the source.
 //
-// If the source can run neither Python nor Node, the error says what is missing.
+// If the source can run neither Python nor Node, the error names the missing
+// parts.
 func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOptions) (*Runtime, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
@@ -140,7 +142,7 @@ func digest(ctx context.Context, source string) (string, error) {
 // runtimeBuilder makes a custom image.
 type runtimeBuilder struct {
 	*builder
-	// extra has files that are added only where the source has none.
+	// extra contains files to add only where the source has none.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
@@ -148,8 +150,8 @@ type runtimeBuilder struct {
 	info  Runtime
 }
 
-// make makes a first image, in which Python compiles all modules, and then the
-// image with the compiled files.
+// make makes two images. In the first one, Python compiles all modules. The
+// second one contains the compiled files.
 func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.New(r.work); err != nil {
 		return "", err
@@ -184,8 +186,8 @@ func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, 
 	return r.write(ctx, r.erofs(), filepath.Join(r.work, "image"), trailer)
 }
 
-// read reads the source into the tree. The tree may use the source until closed is
-// called.
+// read reads the source into the tree. The tree reads the source later too, so
+// close it last.
 func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -212,9 +214,10 @@ func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func()
 	return func() {}, errors.Join(err, image.Close())
 }
 
-// prepare adds the files of this program to the tree.
+// prepare adds Pyth-On's files to the tree.
 func (r *runtimeBuilder) prepare() (interpreters, error) {
-	// Compiled files no longer match the times of their sources.
+	// Remove compiled files, since they no longer match the times of their
+	// sources.
 	var stale []string
 	err := r.tree.Walk(func(path string, e tree.Entry) error {
 		if e.Mode.IsDir() && filepath.Base(path) == "__pycache__" {
@@ -236,7 +239,7 @@ func (r *runtimeBuilder) prepare() (interpreters, error) {
 	return findInterpreters(r.tree)
 }
 
-// erofs returns the tree in the form of the image writer.
+// erofs converts the tree for the image writer.
 func (r *runtimeBuilder) erofs() *erofs.Tree {
 	t := erofs.NewTree(imageTime())
 	_ = r.tree.Walk(func(path string, e tree.Entry) error {
@@ -249,12 +252,12 @@ func (r *runtimeBuilder) erofs() *erofs.Tree {
 			t.File(path, e.Mode, erofs.Content{Size: e.Size, Open: e.Open})
 		}
 		return nil
-	}) // The function returns no errors.
+	}) // visit returns no errors.
 	return t
 }
 
-// trailerSize is the size of the trailer that describes a custom image. It is a
-// block after the end of the file system.
+// trailerSize is the size of the block that describes a custom image. The block
+// follows the file system.
 const trailerSize = 4096
 
 // trailer returns the trailer of the image.
@@ -266,7 +269,7 @@ func (r Runtime) trailer() ([]byte, error) {
 	return append(b, bytes.Repeat([]byte("\n"), trailerSize-len(b))...), nil
 }
 
-// readTrailer reads the description of an image.
+// readTrailer reads the trailer of an image.
 func readTrailer(path string) (*Runtime, error) {
 	f, err := os.Open(path)
 	if err != nil {

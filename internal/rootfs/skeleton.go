@@ -10,7 +10,7 @@ import (
 
 // skeleton plans the directories and links of every image.
 func skeleton(p plan) {
-	// These include mount points, which a sandbox cannot make in a read-only root.
+	// Include mount points, since a sandbox cannot make them in a read-only root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
 		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath), inImage(guest.ToolPath),
@@ -28,14 +28,14 @@ func skeleton(p plan) {
 		"lib":     "usr/lib",
 		"lib64":   "usr/lib64",
 		"var/run": "/run",
-		// Files in /var/tmp count towards the disk limit too.
+		// With this link, files in /var/tmp count towards the disk limit.
 		"var/tmp": "/tmp",
 	} {
 		p.link(at, target)
 	}
 }
 
-// agent plans the guest agent, its hooks and the modules of this program.
+// agent plans the guest agent, its hooks and Pyth-On's own modules.
 func agent(p plan) error {
 	program, err := guest.Agent()
 	if err != nil {
@@ -71,5 +71,5 @@ func agent(p plan) error {
 	})
 }
 
-// inImage returns an absolute path in the form of the plan.
+// inImage converts an absolute path to a path of the plan.
 func inImage(path string) string { return path[1:] }

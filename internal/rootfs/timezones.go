@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// timeZones is the compiled time zone database as Go has it: not every machine
-// has one.
+// timeZones is Go's compiled time zone database. It is embedded, since not every
+// machine has one.
 //
 //go:embed zoneinfo/zoneinfo.zip
 var timeZones []byte

@@ -12,8 +12,8 @@ import (
 // publicKeyBytes is the size of an X25519 public key (RFC 7748).
 const publicKeyBytes = 32
 
-// decryptionError is the error message if the password does not decrypt the
-// program. The cipher cannot tell the possible reasons apart.
+// decryptionError is the error message if decryption fails. The cipher does not
+// reveal whether the password or the program is wrong.
 const decryptionError = "The program could not be decrypted: the password is wrong, or another program was encrypted under this name and language. Check the password and the name."
 
 // Key tells the guest to create a key pair for the password of the next job. It
@@ -49,7 +49,8 @@ func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
 		Sandbox:     string(e.Sandbox),
 	}
 	if c.Name != "" {
-		// The program is bound to a name. Decryption fails under another name.
+		// The name is part of the encryption: decryption fails under another
+		// name.
 		header.Name = e.Name
 	}
 	payload, err := json.Marshal(header)

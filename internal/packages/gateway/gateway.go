@@ -1,8 +1,8 @@
 // Package gateway gives a sandbox access to a package index and to nothing else.
 //
-// A job that resolves packages sends its requests to Host. The server answers
-// them with what it requests from the index itself, so that the sandbox sees
-// neither the index nor the operator's credentials.
+// A job that resolves packages sends its requests to Host. The server requests
+// the pages from the index and answers the job. So the sandbox sees neither the
+// index nor the operator's credentials.
 package gateway
 
 import (
@@ -27,11 +27,10 @@ type Gateway struct {
 	routes map[pyth.GatewayID]*Route
 }
 
-// New makes a Gateway without routes. It needs no sandbox, so that it can be
-// made before the pool.
+// New makes a Gateway without routes.
 func New() *Gateway { return &Gateway{routes: make(map[pyth.GatewayID]*Route)} }
 
-// Handler answers a request of the job that uses the route.
+// Handler answers one request of the job that uses the route.
 type Handler func(*Route, http.ResponseWriter, *http.Request)
 
 // Route connects one job with a handler.
@@ -48,13 +47,14 @@ type Route struct {
 	failed error
 }
 
-// Open adds a route, until Remove. The context cancels its requests.
+// Open adds a route. Remove removes it. If ctx ends, the requests of the route
+// are canceled.
 func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	r := &Route{gateway: g, id: pyth.GatewayID(rand.Text()), conns: make(chan net.Conn)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			host := q.URL.Host // Set in requests to a proxy.
+			host := q.URL.Host // A request to a proxy has the host in its URL.
 			if host == "" {
 				host = q.Host
 			}
@@ -75,8 +75,8 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	return r
 }
 
-// Network returns the network of the job that uses the route. It refuses all
-// connections if the route was removed.
+// Network returns the network of the job that uses the route. After Remove it
+// refuses all connections.
 func (g *Gateway) Network(id pyth.GatewayID) Network {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -128,15 +128,15 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply answers a request that failed. A missing page is no failure of the
-// index: a resolver may ask for packages that do not exist.
+// Reply answers a failed request. A missing page does not count as a failure of
+// the index: a resolver may ask for packages that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
 	r.fail(err)
-	http.Error(w, "the index could not be used", http.StatusBadGateway)
+	http.Error(w, "the package index failed", http.StatusBadGateway)
 }
 
 // Serve answers requests on the connection until it is closed.
@@ -159,10 +159,10 @@ func (r *Route) Serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// Close closes all connections. It reports none of them, since they reached only
-// this gateway.
+// Close closes all connections. It returns no connections for the report of the
+// run, since they reached only this gateway.
 func (r *Route) Close() []pyth.Connection {
-	r.cancel() // Ends Accept and the requests to the index.
+	r.cancel() // Ends Accept and all requests to the index.
 	_ = r.server.Close()
 	return nil
 }

@@ -11,9 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is the time that an unreferenced layer stays after its last use: a job
-// with the layer may still wait for a sandbox. A sandbox that has booted does not
-// need the layer's name.
+// gracePeriod is how long Collect keeps an unreferenced layer after its last use.
+// A queued job may still need the layer. A booted sandbox does not: it keeps the
+// files open.
 const gracePeriod = 10 * time.Minute
 
 // Use protects the layers from Collect for the grace period.
@@ -27,16 +27,17 @@ func (s *Store) Use(layers ...pyth.LayerID) {
 	}
 }
 
-// Hold keeps Collect from removing files until release is called. New files are
-// held until their layer is referenced.
+// Hold prevents Collect from removing files until release is called. Hold new
+// files until a lockfile references their layer.
 func (s *Store) Hold() (release func()) {
 	s.collecting.RLock()
 	return s.collecting.RUnlock
 }
 
-// Collect removes unreferenced layers. It then removes archives and images
-// without a layer, least recently used first, until they take at most cacheBytes.
-// It does nothing while files are held: whoever holds them calls Collect next.
+// Collect removes unreferenced layers. Then it removes archives, and images
+// without a layer, until they take at most cacheBytes; the least recently used go
+// first. It does nothing while files are held. The holder then calls Collect
+// after release.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil
@@ -57,7 +58,8 @@ func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, err
 	return s.removeExcess(images, cacheBytes)
 }
 
-// recentlyUsed returns the layers within their grace period, and forgets others.
+// recentlyUsed returns the layers within their grace period, and deletes the
+// others from used.
 func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,8 +74,8 @@ func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	return recent
 }
 
-// removeLayers removes all but the wanted layers, and returns the keys of the
-// images of those that remain.
+// removeLayers removes all layers except the wanted ones. It returns the keys of
+// the images that the remaining layers need.
 func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, error) {
 	entries, err := os.ReadDir(s.sets)
 	if err != nil {
@@ -91,7 +93,7 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 		}
 		list, failed := s.readList(layer)
 		if failed != nil {
-			// The next run with the layer makes it again.
+			// The next run with this layer makes it again.
 			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
 			continue
 		}
@@ -102,8 +104,9 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 	return images, err
 }
 
-// removeExcess removes archives and images without a layer beyond cacheBytes. The
-// image of npm is one of them; each use makes it the most recent.
+// removeExcess removes archives, and images without a layer, until they take at
+// most cacheBytes. npm's image is kept as long as it is used: each use makes it
+// the most recent.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

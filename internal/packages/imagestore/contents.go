@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on one package.
+// Limits of one package.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024
@@ -37,9 +37,9 @@ type File struct {
 // Contents collects the files of a package.
 type Contents struct {
 	Files []File
-	// Size is the size of the files in an image. Room is the limit of Size.
+	// Size is the size of the files in an image, Room its limit, both in bytes.
 	Size, Room int64
-	// names are the used paths: true for files, false for directories.
+	// names holds the used paths: true for files, false for directories.
 	names map[string]bool
 }
 
@@ -49,8 +49,8 @@ func NewContents(room int64) *Contents { return &Contents{Room: room, names: map
 // Has reports whether there is a file at the path.
 func (c *Contents) Has(path string) bool { return c.names[path] }
 
-// Add adds a file. Its path must have passed CheckPath. It fails if the path is
-// used, or a limit is exceeded.
+// Add adds a file. The caller has checked the path with CheckPath. Add fails if
+// the path is used or a limit is exceeded.
 func (c *Contents) Add(f File) error {
 	if len(c.Files) >= MaxFiles {
 		return ErrTooManyFiles
@@ -75,11 +75,11 @@ func (c *Contents) Add(f File) error {
 	return nil
 }
 
-// InBlocks returns the size of a file in an image. An empty file takes one block
-// too, so that the number of files is bounded as well.
+// InBlocks returns the size of a file in an image. An empty file counts as one
+// block, so that the size limit also limits the number of files.
 func InBlocks(size int64) int64 { return max(size+4095, 4096) &^ 4095 }
 
-// CheckPath refuses a path in an archive unless it is a plain relative path.
+// CheckPath refuses a path in an archive unless it is relative and clean.
 func CheckPath(name string) error {
 	bad := func(why string) error { return fmt.Errorf("has a file whose path %s", why) }
 	switch {

@@ -13,15 +13,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// MaxArchive is the largest accepted archive in bytes. The largest wheels of PyPI
-// are smaller.
+// MaxArchive is the largest accepted archive in bytes. All wheels on PyPI are
+// smaller.
 const MaxArchive = 1 << 30
 
 // ErrArchiveTooLarge means that an archive exceeds MaxArchive.
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
-// Download returns the path of the archive with the hash. It downloads the
-// archive unless the store has it. If want is "", it downloads the archive and
+// Download returns the path of the archive with the hash want. It downloads the
+// archive unless the store has it. Without a hash it always downloads. It also
 // returns the SHA-256 hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
@@ -74,8 +74,8 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 // downloadPath returns the path of the archive with the hash.
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
-// downloaded returns the path of an archive in the store, "" if there is none
-// that is intact.
+// downloaded returns the path of an archive in the store; "" if it is missing or
+// damaged.
 func (s *Store) downloaded(hash string) (string, error) {
 	path := s.downloadPath(hash)
 	f, err := os.Open(path)
@@ -94,7 +94,7 @@ func (s *Store) downloaded(hash string) (string, error) {
 		return "", err
 	}
 	if !strings.HasSuffix(hash, "-"+base64.StdEncoding.EncodeToString(h.Sum(nil))) {
-		return "", os.Remove(path) // It is damaged.
+		return "", os.Remove(path) // The archive is damaged.
 	}
 	touch(path)
 	return path, nil

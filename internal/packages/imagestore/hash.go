@@ -13,13 +13,13 @@ import (
 // ErrHash means that an archive does not have its pinned hash.
 var ErrHash = errors.New("packages: the hash of the archive differs from the pinned one")
 
-// SRI formats a hash as Subresource Integrity does: algorithm, hyphen, base64.
+// SRI formats a hash as Subresource Integrity: algorithm, hyphen, base64.
 func SRI(algorithm string, sum []byte) string {
 	return algorithm + "-" + base64.StdEncoding.EncodeToString(sum)
 }
 
-// SRIFromHex formats a hash that is given in hexadecimal; "" if it is invalid or
-// of an unknown algorithm.
+// SRIFromHex formats a hexadecimal hash as SRI; "" if it is invalid or its
+// algorithm is unknown.
 func SRIFromHex(algorithm, digits string) string {
 	sum, err := hex.DecodeString(digits)
 	h := SRI(algorithm, sum)
@@ -35,7 +35,8 @@ func Strongest(integrity string) string {
 	best := ""
 	for field := range strings.FieldsSeq(integrity) {
 		field, _, _ = strings.Cut(field, "?")
-		// The order of the names is the order of their strength.
+		// SHA-256, SHA-384 and SHA-512: the alphabetical order is the order of
+		// strength.
 		if _, ok := newHash(field); ok && (best == "" || field[:len("sha256")] > best[:len("sha256")]) {
 			best = field
 		}
@@ -43,7 +44,7 @@ func Strongest(integrity string) string {
 	return best
 }
 
-// HasHash reports whether the content has the hash, which is in the form of SRI.
+// HasHash reports whether the content has the hash sri.
 func HasHash(content []byte, sri string) bool {
 	h, ok := newHash(sri)
 	if !ok {
@@ -54,8 +55,8 @@ func HasHash(content []byte, sri string) bool {
 	return SRI(algorithm, h.Sum(nil)) == sri
 }
 
-// newHash returns the hash function of an SRI hash; false if the algorithm is
-// unknown, weak, or the hash has the wrong length.
+// newHash returns the hash function of an SRI hash. It returns false if the
+// algorithm is unknown or weak, or the hash has the wrong length.
 func newHash(sri string) (hash.Hash, bool) {
 	algorithm, encoded, _ := strings.Cut(sri, "-")
 	sum, err := base64.StdEncoding.DecodeString(encoded)
@@ -73,7 +74,7 @@ func newHash(sri string) (hash.Hash, bool) {
 	return h, err == nil && len(sum) == h.Size()
 }
 
-// fileName hashes the parts to the name of a file.
+// fileName returns a file name that hashes the parts.
 func fileName(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

@@ -13,23 +13,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 )
 
-// recipe is part of all keys. A new value makes all images again; it must change
-// when this code makes other images of the same archives.
+// recipe is part of all keys. Change it when this code makes other images of the
+// same archives; then all images are made again.
 const recipe = "1"
 
 // imageTime is the modification time of all files. It is constant, so that equal
 // files make equal images.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// ImageKey returns the key of an image. The parts are all that its files depend
-// on.
+// ImageKey returns the key of an image. parts must contain everything that
+// affects the image's files.
 func ImageKey(parts ...string) string {
 	return fileName(append([]string{"image", recipe}, parts...)...)
 }
 
-// Image makes the image with the key unless it exists, and returns its size. One
-// caller at a time calls build, which writes the image to the file. Image fails
-// with ErrTooLarge if the image is larger than room.
+// Image returns the size of the image with the key. If it does not exist, Image
+// calls build to write it to the file. Concurrent calls for one key build it
+// once. Image fails with ErrTooLarge if the image is larger than room.
 func (s *Store) Image(ctx context.Context, key string, room int64, build func(to *os.File) error) (size int64, err error) {
 	err = s.making.Do(ctx, key, func() error {
 		path := s.ImagePath(key)

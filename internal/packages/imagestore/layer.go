@@ -16,9 +16,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 )
 
-// maxMounts is the largest number of mounted images in a layer. The smallest
-// packages beyond it are copied into the image of links. The numbers of gVisor's
-// image descriptors must stay below 253, where it places others.
+// maxMounts is the largest number of mounted images in a layer. Further packages,
+// the smallest ones, are copied into the image of links. gVisor numbers the
+// descriptors of images from 0; it uses numbers from 253 for other descriptors.
 const maxMounts = 96
 
 // storeDir is the directory in a layer where images are mounted.
@@ -30,8 +30,8 @@ type Package struct {
 	Key string
 }
 
-// LayerID returns the id of the layer with the packages, which are sorted by
-// place; "" if there are none.
+// LayerID returns the id of the layer with the packages, which must be sorted by
+// place. Without packages it returns "".
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""
@@ -44,8 +44,8 @@ func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	return pyth.LayerID(fileName(parts...))
 }
 
-// Layer makes the layer with the packages unless it exists, and returns its id.
-// The packages are sorted by place, and their images exist.
+// Layer returns the id of the layer with the packages, and makes it unless it
+// exists. The packages must be sorted by place, and their images must exist.
 func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Package) (pyth.LayerID, error) {
 	id := LayerID(runtime, packages)
 	if id == "" {
@@ -71,11 +71,11 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	}); err != nil {
 		return err
 	}
-	// The list is written last: it marks the layer as complete.
+	// Write the list last: it marks the layer as complete.
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write publishes a file with what the function writes.
+// write writes a file with content and publishes it.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 	return publish(f, path)
 }
 
-// layerBuilder builds the image of links: links from where an interpreter looks
-// for packages to the mount points of their images.
+// layerBuilder builds the image of links. The interpreter finds packages through
+// these links, which lead to the mount points of their images.
 type layerBuilder struct {
 	layout layout
 	tree   *erofs.Tree
@@ -102,7 +102,7 @@ func (b *layerBuilder) close() {
 	}
 }
 
-// add adds mount points or files of all packages, and the links to them.
+// add adds the mount points or files of all packages, and the links to them.
 func (b *layerBuilder) add(s *Store, packages []Package) error {
 	b.tree.Dir(".", 0o755)
 	mounted := largest(packages, maxMounts)

@@ -18,8 +18,8 @@ type layout struct {
 	// directory returns the directory of the package with the index, relative to
 	// the layer.
 	directory func(index int, p Package) string
-	// link adds the links to the directories of all packages. images are the files
-	// of the packages.
+	// link adds the links to the directories of all packages. images holds the
+	// files of each package.
 	link func(tree *erofs.Tree, packages []Package, images []fs.FS) error
 }
 
@@ -33,15 +33,15 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory is below a node_modules directory of the package's own, where
-// Node looks for its dependencies.
+// moduleDirectory returns a directory below node_modules. Each package has its
+// own node_modules, where Node looks for its dependencies.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
 
-// linkModules links each package to its dependencies, and the packages at the
-// top of the lockfile to the program. Node resolves links before it looks for the
-// imports of a module.
+// linkModules links each package to its dependencies, and the top packages of the
+// lockfile to the program. Node resolves links before it looks for the imports of
+// a module.
 func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
@@ -54,7 +54,7 @@ func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
 		for _, place := range p.Requires {
 			to, ok := indexes[place]
 			if !ok || packages[to].Name == p.Name {
-				continue // The package itself has this path.
+				continue // This is the package itself.
 			}
 			add(moduleDirectory(i, packages[to]), to)
 		}
@@ -77,20 +77,22 @@ func linkMerged(tree *erofs.Tree, packages []Package, images []fs.FS) error {
 	return nil
 }
 
-// mergedEntry is an entry of the merged directory. It is a link to the directory
-// or file of one package, or a directory if several packages have it.
+// mergedEntry is an entry of the merged directory. It is a link to the file or
+// directory of one package. If several packages have the directory, it is a
+// directory.
 type mergedEntry struct {
 	// target is the path of the entry in the layer.
 	target string
-	// files and name are the directory in the image of the package; nil for a file.
+	// files and name locate the directory in the package's image. files is nil
+	// for a file.
 	files fs.FS
 	name  string
-	// children are the entries of a directory that several packages have.
+	// children holds the entries of a directory that several packages have.
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of a directory of a package, whose image is mounted at
-// the path. If several packages have a file, the first one is used.
+// merge adds the entries of a package's directory. The package's image is mounted
+// at the path at. If several packages have the same file, the first one wins.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {

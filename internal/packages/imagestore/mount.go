@@ -20,7 +20,8 @@ type Mount struct {
 	Image, Path string
 }
 
-// AddTemporary makes a layer of one image for one job, until RemoveTemporary.
+// AddTemporary makes a layer with one image for one job. RemoveTemporary removes
+// it.
 func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	layer := pyth.LayerID(rand.Text())
 	s.mu.Lock()
@@ -29,7 +30,7 @@ func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	return layer
 }
 
-// RemoveTemporary removes a layer of AddTemporary.
+// RemoveTemporary removes a layer that AddTemporary made.
 func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

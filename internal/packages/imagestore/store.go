@@ -1,9 +1,9 @@
 // Package imagestore stores the files of packages: archives, images, and layers
 // that combine images.
 //
-// Every file is complete when it gets its name, does not change afterwards, and
-// can be made again from an archive. Users share files, since an archive with the
-// same hash always makes the same image.
+// A file gets its final name when it is complete, and then never changes. It can
+// be made again from an archive. Users share files: an archive always makes the
+// same image.
 package imagestore
 
 import (
@@ -27,26 +27,26 @@ import (
 //	sets/LAYER.json       the images of a layer, with their mount points
 //	tmp/                  unfinished files
 //
-// A sandbox that has a file open keeps its content after Collect removed it.
+// After Collect removes a file, sandboxes that have it open can still read it.
 type Store struct {
 	downloads, images, sets, tmp string
 
 	clock func() time.Time
-	// making serialises the work on each image and layer.
+	// making serializes the work on each image and layer.
 	making keylock.Locks
-	// collecting is locked for reading while files are in use without being
-	// referenced.
+	// collecting is locked for reading while callers of Hold use unreferenced
+	// files.
 	collecting sync.RWMutex
 
 	mu sync.Mutex
-	// temporary are the layers of AddTemporary.
+	// temporary holds the layers of AddTemporary.
 	temporary map[pyth.LayerID][]Mount
-	// used is the time at which a layer was last given to a run.
+	// used holds the time when each layer was last given to a run.
 	used map[pyth.LayerID]time.Time
 }
 
-// Open opens the store in the directory, which no other process may use. It
-// removes unfinished files of an earlier process.
+// Open opens the store in the directory. No other process may use the directory.
+// Open removes unfinished files of an earlier process.
 func Open(dir string, clock func() time.Time) (*Store, error) {
 	s := &Store{
 		downloads: filepath.Join(dir, "downloads"), images: filepath.Join(dir, "images"),
@@ -64,11 +64,11 @@ func Open(dir string, clock func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// TempFile creates an unfinished file. The caller closes and removes it.
+// TempFile creates an unfinished file. The caller must close and remove it.
 func (s *Store) TempFile() (*os.File, error) { return os.CreateTemp(s.tmp, "") }
 
-// publish closes a complete file, makes it durable and gives it its name. It
-// removes the file if that fails.
+// publish closes a complete file, syncs it to disk and renames it to path. If
+// that fails, it removes the file.
 func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -94,7 +94,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// touch sets the time of use, by which Collect orders files.
+// touch sets a file's time of use. Collect removes files in the order of these
+// times.
 func touch(path string) {
 	now := time.Now()
 	_ = os.Chtimes(path, now, now)
@@ -118,7 +119,7 @@ func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }
 
-// layerOf returns the layer that a file in sets belongs to.
+// layerOf returns the layer of a file in the directory sets.
 func layerOf(name string) pyth.LayerID {
 	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, listSuffix), imageSuffix))
 }

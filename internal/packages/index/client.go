@@ -1,7 +1,7 @@
 // Package index is the HTTP client of a package index.
 //
-// It sends the operator's credentials to the index and to no other host, follows
-// no redirect from https to http, and ends requests that stall.
+// It sends the operator's credentials only to the index. It follows no redirect
+// from https to http, and ends requests that stall.
 package index
 
 import (
@@ -23,13 +23,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPage is the largest accepted page in bytes. PyPI's longest page has a tenth
-// of it.
+// MaxPage is the largest accepted page in bytes, ten times the longest page of
+// PyPI.
 const MaxPage = 128 << 20
 
 const (
 	maxRedirects = 5
-	// stallTimeout is the longest time without a byte from the index.
+	// stallTimeout ends a request after this time without a byte from the index.
 	stallTimeout = 30 * time.Second
 )
 
@@ -38,15 +38,15 @@ var ErrNone = errors.New("packages: no index is configured for this runtime")
 
 // Config is the address of an index.
 type Config struct {
-	// URL is an http or https URL. User and password in it are used as
-	// Credentials if those are empty.
+	// URL is an http or https URL. Its user and password are used if Credentials
+	// is "".
 	URL string
 	// Credentials are "user:password" or "Bearer token"; "" for none.
 	Credentials string
 }
 
-// Dial connects to an address that the index named. It refuses addresses that
-// the index must not make the server connect to.
+// Dial connects to a host that the index named. It refuses addresses that the
+// index must not reach through the server, such as private ones.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Client requests pages and archives of one index. It is safe for concurrent
@@ -57,9 +57,9 @@ type Client struct {
 	http          *http.Client
 }
 
-// New makes a Client. The index may have any address, even a private one. Other
-// hosts that it names or redirects to are connected by dial; a nil dial allows
-// all hosts.
+// New makes a Client. The index may have any address, even a private one. dial
+// connects to all other hosts, such as targets of redirects; nil allows all of
+// them.
 func New(config Config, dial Dial) (*Client, error) {
 	base, err := url.Parse(config.URL)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
@@ -136,7 +136,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // authorized adds the credentials to requests for the index, and removes them
-// from requests for other hosts.
+// from all other requests.
 func (c *Client) authorized(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
@@ -148,7 +148,7 @@ func (c *Client) authorized(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// Base returns the URL of the index, without credentials and with a slash at its
+// Base returns the URL of the index, without credentials and with a slash at the
 // end.
 func (c *Client) Base() *url.URL {
 	base := *c.base
@@ -174,8 +174,8 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("the index answered %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Open requests a URL. Reading the body fails when the index stalls. The caller
-// closes the body. The error is a StatusError for a status other than 200.
+// Open requests a URL. The caller closes the body. Reads fail when the index
+// stalls. For a status other than 200, the error is a StatusError.
 func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -215,7 +215,7 @@ func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []by
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, MaxPage+1))
 	if err == nil && len(body) > MaxPage {
-		err = errors.New("the index has a page that is too long")
+		err = errors.New("a page of the index is too long")
 	}
 	return body, response.Header.Get("Content-Type"), response.Request.URL, err
 }
@@ -239,11 +239,11 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Unavailable returns the caller's error for a failure of the index.
+// Unavailable returns the error that users get when the index fails.
 func Unavailable(err error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeIndexUnavailable,
-		Message: "The package index could not be used. Nothing was changed. Try again later.",
+		Message: "The package index does not answer correctly. Nothing was changed. Try again later.",
 		Err:     err,
 	}
 }

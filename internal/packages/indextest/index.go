@@ -1,8 +1,8 @@
-// Package indextest serves an index of Python packages and makes wheels; for tests
-// and benchmarks.
+// Package indextest serves an index of Python packages and makes wheels, for
+// tests and benchmarks.
 //
 // The index serves pages of PEP 503 over HTTP on loopback. Links are relative and
-// have SHA-256 hashes.
+// contain SHA-256 hashes.
 package indextest
 
 import (
@@ -22,17 +22,17 @@ import (
 type Index struct {
 	*httptest.Server
 	mu sync.Mutex
-	// Files are the wheels, by file name.
+	// Files maps file names to wheels.
 	Files map[string][]byte
-	// Hashes are false hashes of files, by file name.
+	// Hashes maps file names to false hashes.
 	Hashes map[string]string
-	// Credentials are required, as user:password; "" for none.
+	// Credentials must be sent as user:password; "" for none.
 	Credentials string
 	// Broken makes all requests fail.
 	Broken bool
-	// Asked are the methods and paths of all requests.
+	// Asked lists the methods and paths of all requests.
 	Asked []string
-	// Hold delays files until it is closed; nil for no delay.
+	// Hold delays downloads of files until it is closed; nil for no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
 	Holding chan struct{}
@@ -48,7 +48,7 @@ func Start(wheels ...Wheel) (*Index, error) {
 	return x, nil
 }
 
-// Flag returns the flag of a server that uses the index.
+// Flag returns the flag that makes a server use the index.
 func (x *Index) Flag() string { return "--python-index=" + x.URL + "/simple/" }
 
 // Add adds wheels.
@@ -63,7 +63,7 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set changes fields between requests.
+// Set calls change to change fields while no request reads them.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -82,7 +82,7 @@ func (x *Index) serve(w http.ResponseWriter, q *http.Request) {
 	case broken:
 		http.Error(w, "broken", http.StatusInternalServerError)
 	case denied:
-		http.Error(w, "who are you?", http.StatusUnauthorized)
+		http.Error(w, "wrong credentials", http.StatusUnauthorized)
 	case simple:
 		x.page(w, q, strings.TrimSuffix(project, "/"))
 	case file:
@@ -112,7 +112,8 @@ func (x *Index) file(w http.ResponseWriter, q *http.Request, name string) {
 	_, _ = w.Write(content)
 }
 
-// page answers with the page of a project (PEP 503), whose name is normalised.
+// page answers with the page of a project (PEP 503). The name of the project is
+// normalized.
 func (x *Index) page(w http.ResponseWriter, q *http.Request, project string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -17,9 +17,9 @@ type Wheel struct {
 	Requires []string
 	// Tag is the tag in the file name; "" for "py3-none-any".
 	Tag string
-	// Files are the files except metadata.
+	// Files maps paths to contents, without metadata.
 	Files map[string]string
-	// Raw are unusual entries with the content Hostile.
+	// Raw holds unusual entries. Their content is Hostile.
 	Raw []*zip.FileHeader
 }
 
@@ -37,7 +37,7 @@ func (w Wheel) Filename() string {
 
 func (w Wheel) stem() string { return strings.ReplaceAll(w.Name, "-", "_") + "-" + w.Version }
 
-// Pack returns the file. Equal wheels make equal files.
+// Pack returns the wheel as a zip file. Equal wheels make equal files.
 func (w Wheel) Pack() ([]byte, error) {
 	files := maps.Clone(w.Files)
 	if files == nil {

@@ -1,4 +1,4 @@
-// Package keylock serialises work by key.
+// Package keylock serializes work by key.
 package keylock
 
 import (

@@ -38,7 +38,7 @@ type lockEntry struct {
 	Libc list `json:"libc"`
 }
 
-// list is a JSON list of strings, or one string.
+// list is a JSON list of strings, or a single string.
 type list []string
 
 func (l *list) UnmarshalJSON(b []byte) error {
@@ -64,9 +64,10 @@ func (l list) allows(value string) bool {
 	return !positive || slices.Contains(l, value)
 }
 
-// candidates converts the lockfile. The lockfile is hostile, so it can only choose
-// among the versions on the pages that npm requested. Packages for other
-// platforms are left out, with the dependencies that only they need.
+// candidates converts the lockfile. The lockfile comes from the sandbox and is
+// hostile: it can only choose versions from pages that npm requested. candidates
+// leaves out packages for other platforms, and the dependencies that only they
+// need.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {
@@ -79,7 +80,7 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		if scope := path.Base(path.Dir(place)); strings.HasPrefix(scope, "@") {
 			name = scope + "/" + name
 		}
-		// The place of an alias differs from the name of the package.
+		// For an alias, the name in the place differs from the package's name.
 		release, u, err := pages.release(cmp.Or(e.Name, name), e.Version)
 		if err != nil {
 			return nil, err
@@ -88,7 +89,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		c.Name, c.Version, c.Place, c.Language, c.Requires = name, e.Version, place, pyth.JavaScript, reached[place]
 		c.URL, c.Hash = u.String(), imagestore.Strongest(release.Dist.Integrity)
 		if c.Hash == "" {
-			// An old release has no hash: pin the archive that the registry has now.
+			// Old releases have no hash. Pin the archive that the registry serves
+			// now.
 			if _, c.Hash, err = r.config.Images.Download(ctx, r.config.Index, u, ""); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -99,8 +101,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 	return chosen, nil
 }
 
-// reachable returns the dependencies of all packages that the requirements need,
-// by place.
+// reachable returns, by place, the packages that the requirements need, each with
+// its dependencies.
 func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string, error) {
 	reached := map[string][]string{}
 	var pending []string
@@ -138,7 +140,8 @@ func (l *lockfile) dependencies(place string) []string {
 	return slices.Compact(places)
 }
 
-// fits reports whether the package at the place exists and supports the platform.
+// fits reports whether there is a package at the place that supports the
+// platform.
 func (l *lockfile) fits(place string) bool {
 	e := l.Packages[place]
 	return e != nil && !e.Link && !e.InBundle && e.Version != "" && validPlace(place) &&
@@ -146,7 +149,7 @@ func (l *lockfile) fits(place string) bool {
 }
 
 // find returns the place at which Node finds an import of the package at from; ""
-// if there is none.
+// if Node finds none.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {
@@ -160,8 +163,8 @@ func (l *lockfile) find(from, name string) string {
 	}
 }
 
-// validPlace reports whether the path alternates between node_modules and valid
-// names.
+// validPlace reports whether the path consists of node_modules and a valid name,
+// in turn.
 func validPlace(place string) bool {
 	if len(place) > imagestore.MaxPath || path.Clean(place) != place {
 		return false

@@ -14,8 +14,8 @@ import (
 // abbreviated is the media type of a registry's short pages.
 const abbreviated = "application/vnd.npm.install-v1+json"
 
-// pages answers the requests of npm with the pages of a registry, and remembers
-// them. Each change has its own.
+// pages answers npm's requests with pages of a registry, and keeps them. Each
+// change has its own pages.
 type pages struct {
 	index *index.Client
 
@@ -40,7 +40,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 	if !known {
 		var err error
-		// The slash after a scope is escaped in the path (npm's registry API).
+		// The slash after a scope is escaped in the path, as npm's registry API
+		// requires.
 		at := x.index.Base()
 		at.RawPath = at.EscapedPath() + strings.Replace(name, "/", "%2f", 1)
 		at.Path += name
@@ -54,7 +55,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 		x.mu.Unlock()
 	}
 	w.Header().Set("Content-Type", abbreviated)
-	_, _ = w.Write(body) // Fails if the job has ended.
+	_, _ = w.Write(body) // Writing fails if the job has ended.
 }
 
 // release is a version of a package on a page.

@@ -12,19 +12,19 @@ import (
 const maxName = 214
 
 var (
-	errName  = errors.New("must begin with a package name: letters, digits, - _ . and ~, after an @scope/ if it has one")
-	errRange = errors.New("must have a range of versions after the name and @, as npm writes them, such as ^4.17.0 or >=3 <5")
+	errName  = errors.New("must begin with a package name of letters, digits, - _ . and ~, with or without an @scope/ before it")
+	errRange = errors.New("must have a version range of npm after the name and @, such as ^4.17.0 or >=3 <5")
 )
 
 var (
-	// namePattern matches a name as in validate-npm-package-name, with the capital
-	// letters of old packages.
+	// namePattern matches names like validate-npm-package-name. It also allows
+	// the capital letters of old packages.
 	namePattern = regexp.MustCompile(`^(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	// comparator matches a comparator of node-semver: an operator and a version,
-	// whose parts may be missing or x.
+	// comparator matches a comparator of node-semver: an operator and a version.
+	// Parts of the version may be missing or x.
 	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
 	version    = regexp.MustCompile(`^` + partial + `$`)
-	// gap matches the space after an operator.
+	// gap matches spaces after an operator.
 	gap = regexp.MustCompile(`(^|[ |])([<>]=?|=|~>?|\^) +`)
 )
 
@@ -35,8 +35,8 @@ const (
 )
 
 // parse parses a package name with a range of versions (node-semver). The tag
-// latest means the same as no range. Other tags are refused, since they say
-// nothing about versions.
+// latest means no range. Other tags are refused, since they do not limit the
+// versions.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
 		return resolve.Requirement{}, err

@@ -1,13 +1,13 @@
 // Package npm resolves JavaScript packages with npm and makes images of tarballs.
 //
-// Nothing of a package runs: npm resolves in a sandbox without scripts, and
-// tarballs are unpacked without running anything.
+// No code of a package runs. npm resolves in a sandbox without scripts, and the
+// host only unpacks tarballs.
 package npm
 
 import (
 	"cmp"
 	"context"
-	_ "embed" // For the program.
+	_ "embed" // Embeds the resolver's program.
 	"errors"
 	"fmt"
 	"net/url"
@@ -26,14 +26,14 @@ import (
 //go:embed resolve.cjs
 var resolveProgram []byte
 
-// The release of npm that resolves. `npm view npm@VERSION dist.integrity` shows
-// its hash.
+// The release of npm that resolves packages. `npm view npm@VERSION
+// dist.integrity` prints its hash.
 const (
 	npmVersion = "11.21.2"
 	npmHash    = "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A=="
 )
 
-// maxNPM limits the size of npm's image. The image has a fraction of it.
+// maxNPM limits the size of npm's image in bytes. The image is much smaller.
 const maxNPM = 256 << 20
 
 // Config configures a Resolver.
@@ -57,11 +57,11 @@ func (*Resolver) Language() pyth.Language { return pyth.JavaScript }
 // Parse parses a requirement.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name in the form that lockfiles have.
+// Normalize returns the name as it is in lockfiles.
 func (*Resolver) Normalize(name string) string { return name }
 
-// Importable reports whether programs can import the package. Others are for the
-// package that has them in its directory.
+// Importable reports whether programs can import the package. Other packages are
+// in the node_modules of one package, and only that package can import them.
 func (*Resolver) Importable(p *pyth.PinnedPackage) bool { return p.Place == "node_modules/"+p.Name }
 
 // ImageKey returns the key of the package's image.
@@ -115,8 +115,8 @@ func manifestOf(request resolve.Request) ([]byte, error) {
 	return json.Marshal(map[string]any{"name": "packages", "version": "1.0.0", "private": true, "dependencies": dependencies})
 }
 
-// npmImage returns the path of the image of npm. It downloads npm like any other
-// package.
+// npmImage returns the path of npm's image. It downloads and verifies npm like
+// any other package.
 func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, error) {
 	p := new(pyth.PinnedPackage)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript

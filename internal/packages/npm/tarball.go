@@ -13,13 +13,14 @@ import (
 
 var errTarball = errors.New("is not a readable tarball")
 
-// inflate decompresses a tarball to a file, whose parts can be read in any order.
+// inflate decompresses a tarball to a file, so that its parts can be read in any
+// order.
 func inflate(to io.Writer, from io.Reader, room int64) error {
 	z, err := gzip.NewReader(from)
 	if err != nil {
 		return errTarball
 	}
-	// Headers and padding of small files may be larger than their content.
+	// Headers and padding of many small files can exceed the content.
 	most := 2*room + 64<<20
 	n, err := io.Copy(to, io.LimitReader(z, most+1))
 	switch {
@@ -31,8 +32,8 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 	return err
 }
 
-// readTarball returns the files of a package: all that are below its top
-// directory, which may have any name. The file must stay open while they are read.
+// readTarball returns the files of a package: all files below its top directory,
+// whatever its name. The file f must stay open while they are read.
 func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 		if name == "" {
 			continue
 		}
-		// The tar reader has read the header and no content.
+		// The tar reader has read the header, but no content.
 		start, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err

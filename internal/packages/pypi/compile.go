@@ -3,7 +3,7 @@ package pypi
 import (
 	"bufio"
 	"context"
-	_ "embed" // For the program.
+	_ "embed" // Embeds the compiler's program.
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,7 +21,7 @@ var compileProgram []byte
 // compiled holds the compiled files of a package.
 type compiled struct {
 	files []imagestore.File
-	// spool has their content; nil if there are none.
+	// spool holds their content; nil if there are none.
 	spool *os.File
 }
 
@@ -32,9 +32,9 @@ func (c *compiled) close() {
 	}
 }
 
-// compile compiles the sources of a package in a sandbox that has this package
-// only: a hostile package can attack the compiler, but harms only its own files.
-// A package that does not compile in time stays without compiled files.
+// compile compiles the sources of one package in a sandbox without other
+// packages. So a hostile package that attacks the compiler harms only its own
+// files. If the time is not enough, the package has no compiled files.
 func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
 	sources := sourcesOf(c)
 	if len(sources) == 0 {
@@ -51,8 +51,8 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	job.Args = []string{guest.PythonLayerPath}
 	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
-	// Compiled code is about as large as its source. Output beyond four times the
-	// size is cut off, so that a hostile package cannot fill the disk.
+	// Compiled code is about as large as its source. Cut off output beyond four
+	// times the size, so that a hostile package cannot fill the disk.
 	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
 	outcome, err := pyth.Dispatch(ctx, r.config.Runner.Dispatcher, job, &stdoutWriter{to: spool})
 	if err == nil && outcome.Status == pyth.StatusCanceled {
@@ -81,9 +81,9 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 	return sources
 }
 
-// readCompiled reads the output of compile.py. The output is hostile: readCompiled
-// accepts one file for each known source until room is used, and stops at the
-// first invalid part.
+// readCompiled reads the output of compile.py, which is hostile. It accepts one
+// file for each known source until room is used up. It stops at the first invalid
+// part.
 func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) ([]imagestore.File, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -132,7 +132,8 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 	}
 }
 
-// stdoutWriter writes the standard output of a job. It discards other events.
+// stdoutWriter writes the standard output of a job to a writer, and discards
+// other events.
 type stdoutWriter struct{ to io.Writer }
 
 func (*stdoutWriter) Started(pyth.ExecutionID) error { return nil }

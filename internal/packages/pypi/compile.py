@@ -1,7 +1,7 @@
 """Compiles the sources of one package and writes the results to standard output.
 
 Each result has two parts: the path of the source, relative to the package, and
-the content of the .pyc file. A part begins with its length in four bytes, big
+the content of the .pyc file. Each part begins with its length: four bytes, big
 endian. No code of the package runs.
 """
 
@@ -24,8 +24,9 @@ for directory, _, names in os.walk(root):
                 source = f.read()
             code = compile(source, path, "exec", dont_inherit=True, optimize=0)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
-            continue  # The source is for another version of Python, or invalid.
-        # Python need not check it against the source: both are in one image.
+            continue  # The source is invalid or needs another version of Python.
+        # Python need not compare this file with the source: one read-only image
+        # contains both.
         data = _bootstrap_external._code_to_hash_pyc(code, source_hash(source), False)
         for part in (os.fsencode(os.path.relpath(path, root)), data):
             out.write(len(part).to_bytes(4, "big"))

@@ -19,7 +19,7 @@ import (
 
 const (
 	simpleJSON = "application/vnd.pypi.simple.v1+json"
-	// acceptSimple lists the formats of PEP 691, by preference.
+	// acceptSimple lists the formats of PEP 691, the preferred one first.
 	acceptSimple = simpleJSON + ", application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 )
 
@@ -75,7 +75,7 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 		if parts == nil || len(f.filename) > 255 || normalize(parts[1]) != project {
 			continue
 		}
-		// File names have underscores in place of hyphens.
+		// File names have underscores instead of hyphens.
 		if f.version = strings.ReplaceAll(parts[2], "_", "-"); versionPattern.MatchString(f.version) {
 			files = append(files, f)
 		}
@@ -97,7 +97,7 @@ func fragmentHash(fragment string) string {
 	return imagestore.SRIFromHex(algorithm, digits)
 }
 
-// hashOfMap returns the preferred hash of a file; "" for none.
+// hashOfMap returns the strongest hash of a file; "" for none.
 func hashOfMap(hashes map[string]string) string {
 	for _, algorithm := range []string{"sha256", "sha512", "sha384"} {
 		if h := imagestore.SRIFromHex(algorithm, hashes[algorithm]); h != "" {

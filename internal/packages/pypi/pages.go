@@ -24,8 +24,8 @@ import (
 // maxMetadata is the largest accepted METADATA file in bytes.
 const maxMetadata = 16 << 20
 
-// pages answers the requests of pip with the pages of an index, and remembers the
-// wheels on them. Each change has its own.
+// pages answers pip's requests with pages of an index, and keeps the wheels on
+// them. Each change has its own pages.
 type pages struct {
 	index  *index.Client
 	images *imagestore.Store
@@ -54,7 +54,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel at a URL of the gateway; nil if there is none.
+// find returns the wheel for a URL of the gateway, or nil.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {
@@ -77,7 +77,7 @@ func (x *pages) file(number string) *wheelFile {
 	return x.files[n]
 }
 
-// page answers with the wheels of a project, at URLs of the gateway.
+// page answers with the wheels of a project. Their URLs lead to the gateway.
 func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWriter, project string) {
 	x.mu.Lock()
 	x.requests++
@@ -98,10 +98,10 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 		return
 	}
 	w.Header().Set("Content-Type", simpleJSON)
-	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Fails if the job has ended.
+	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// rewritten returns the page for the sandbox.
+// rewritten returns a project's page for the sandbox.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -109,7 +109,8 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	for _, f := range files {
 		entry := map[string]any{
 			"filename": f.filename, "url": fmt.Sprintf("http://%s/files/%d/%s", gateway.Host, len(x.files), f.filename),
-			// The host verifies hashes. pip does not accept all algorithms.
+			// No hashes: the host verifies them, and pip does not support all
+			// algorithms.
 			"hashes": map[string]string{},
 		}
 		x.files = append(x.files, f)
@@ -127,7 +128,7 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	return map[string]any{"meta": map[string]string{"api-version": "1.0"}, "name": project, "files": list}
 }
 
-// metadata answers with the METADATA of a wheel, so that pip need not download
+// metadata answers with the METADATA of a wheel. With it, pip need not download
 // the wheel.
 func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	if f.hash != "" {
@@ -163,8 +164,8 @@ func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseW
 	_, _ = w.Write(b)
 }
 
-// wheel answers with a wheel. The store keeps it, so that its image needs no
-// second download.
+// wheel answers with a wheel and keeps it in the store. So making its image needs
+// no second download.
 func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	path, err := x.download(ctx, f)
 	if err != nil {
@@ -182,7 +183,7 @@ func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWrit
 }
 
 // download downloads the wheel, sets its hash, and stores its metadata for later
-// changes.
+// requests.
 func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	x.mu.Lock()
 	want := f.hash
@@ -198,8 +199,8 @@ func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	return path, nil
 }
 
-// storeMetadata stores the METADATA of a wheel. It ignores errors: without the
-// metadata the next change takes longer.
+// storeMetadata stores the METADATA of a wheel. Errors are ignored: without the
+// metadata the next change only takes longer.
 func (x *pages) storeMetadata(wheel, hash string) {
 	if x.images.HasMetadata(hash) {
 		return

@@ -13,10 +13,10 @@ var (
 	errMarker     = errors.New("must have no environment marker")
 	errName       = errors.New("must begin with a package name: letters and digits, with . _ - between them")
 	errExtras     = errors.New("must have at most 16 extras, each a name, such as package[one,two]")
-	errConstraint = errors.New("must have versions as in PEP 440 after the name, such as >=2,<3")
+	errConstraint = errors.New("must have version limits as in PEP 440 after the name, such as >=2,<3")
 )
 
-// maxName is the longest package name in bytes. No package of PyPI has a longer one.
+// maxName is the longest package name in bytes. All names on PyPI are shorter.
 const maxName = 128
 
 // maxExtras is the largest number of extras of one requirement.
@@ -25,10 +25,10 @@ const maxExtras = 16
 var (
 	// namePattern matches an identifier of PEP 508.
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	// separators are equal in names (PEP 503).
+	// separators matches characters that are equal in names (PEP 503).
 	separators = regexp.MustCompile(`[-_.]+`)
-	// versionPattern matches a version of PEP 440, appendix B. Of the alternative
-	// spellings it accepts only those of pre-releases.
+	// versionPattern matches a version of PEP 440, appendix B. It accepts
+	// alternative spellings of pre-releases, but no others.
 	versionPattern = regexp.MustCompile(`(?i)^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*` +
 		`(?:[-_.]?(?:alpha|a|beta|b|preview|pre|c|rc)[-_.]?[0-9]{0,20})?` +
 		`(?:-[0-9]{1,20}|[-_.]?(?:post|rev|r)[-_.]?[0-9]{0,20})?` +
@@ -37,8 +37,8 @@ var (
 	prefixPattern = regexp.MustCompile(`^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*\.\*$`)
 )
 
-// operators returns the operators of PEP 440 except ===, which compares text. The
-// longer ones come first.
+// operators returns the operators of PEP 440, the longer ones first. It leaves
+// out ===, which compares text.
 func operators() []string { return []string{"~=", "==", "!=", "<=", ">=", "<", ">"} }
 
 // normalize returns the name of a package in the form of PEP 503.
@@ -82,8 +82,8 @@ func parse(s string) (resolve.Requirement, error) {
 	return r, nil
 }
 
-// parseExtras parses a list such as [one,two], if there is one, and returns what
-// follows.
+// parseExtras parses a list such as [one,two] at the start of s, if there is one,
+// and returns the rest.
 func parseExtras(s string) (extras []string, rest string, err error) {
 	if !strings.HasPrefix(s, "[") {
 		return nil, s, nil
@@ -103,7 +103,7 @@ func parseExtras(s string) (extras []string, rest string, err error) {
 	return slices.Compact(extras), strings.TrimLeft(rest, " "), nil
 }
 
-// parseConstraint parses comparisons, which may be in parentheses; "" for none.
+// parseConstraint parses comparisons, with or without parentheses; "" for none.
 func parseConstraint(s string) (string, error) {
 	if inner, ok := strings.CutPrefix(s, "("); ok {
 		if s, ok = strings.CutSuffix(inner, ")"); !ok || strings.Trim(s, " ") == "" {

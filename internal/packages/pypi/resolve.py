@@ -1,6 +1,6 @@
 """Resolves requirements with pip to the newest versions that fit together.
 
-pip installs nothing and runs no code of a package: it accepts wheels only.
+pip only accepts wheels, so it installs nothing and runs no code of a package.
 """
 
 import json
@@ -36,7 +36,7 @@ extras = {name: set(item.get("requested_extras", ())) for name, item in packages
 requires = {name: set() for name in packages}
 changed = True
 while changed:
-    # An extra of one package may require extras of others.
+    # An extra of one package can require extras of other packages.
     changed = False
     for name, item in packages.items():
         for text in item["metadata"].get("requires_dist", ()):

@@ -1,13 +1,13 @@
 // Package pypi resolves Python packages with pip and makes images of wheels.
 //
-// Nothing of a package runs on the host or with a user's data: pip resolves in a
-// sandbox, wheels are unpacked without running anything, and each package is
-// compiled in a sandbox that has this package only.
+// No code of a package runs on the host or next to user data. pip resolves in a
+// sandbox, and the host only unpacks wheels. Each package is compiled in a
+// sandbox without other packages.
 package pypi
 
 import (
 	"context"
-	_ "embed" // For the program.
+	_ "embed" // Embeds the resolver's program.
 	"net/url"
 	"slices"
 	"strings"
@@ -32,7 +32,7 @@ type Config struct {
 	Images  *imagestore.Store
 	// Index is nil if no index is configured.
 	Index *index.Client
-	// PythonVersion is the version in sandboxes, such as "3.14.6".
+	// PythonVersion is the version of Python in sandboxes, such as "3.14.6".
 	PythonVersion string
 	// CompileTimeout limits the compilation of one package.
 	CompileTimeout time.Duration
@@ -50,15 +50,15 @@ func (*Resolver) Language() pyth.Language { return pyth.Python }
 // Parse parses a requirement.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name in the form that lockfiles have.
+// Normalize returns the name as it is in lockfiles.
 func (*Resolver) Normalize(name string) string { return normalize(name) }
 
-// Importable reports whether programs can import the package. Python has one
-// version of each package.
+// Importable returns true: Python has one version of each package, which all
+// programs can import.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
-// ImageKey returns the key of the package's image. Compiled files depend on the
-// version of Python.
+// ImageKey returns the key of the package's image. The key includes the version
+// of Python, since the image contains compiled files.
 func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
 	return imagestore.ImageKey(r.config.PythonVersion, p.Hash)
 }
@@ -93,14 +93,14 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 	return candidates(ctx, pages, result)
 }
 
-// resolved is a package in the result of the sandbox.
+// resolved is a package in the sandbox's result.
 type resolved struct {
 	URL      string   `json:"url"`
 	Requires []string `json:"requires"`
 }
 
-// candidates converts the result of the sandbox. The result is hostile, so it can
-// only choose among the wheels on the pages that pip requested.
+// candidates converts the result of the sandbox. The result is hostile: it can
+// only choose wheels from pages that pip requested.
 func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
 	var all []resolved
 	if json.Unmarshal(result, &all) != nil {
@@ -115,7 +115,7 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 		}
 		names[wheel.project] = true
 		if wheel.hash == "" {
-			// The index has no hash: pin the archive that it has now.
+			// The index has no hash. Pin the archive that it serves now.
 			if _, err := pages.download(ctx, wheel); err != nil {
 				return nil, index.Unavailable(err)
 			}

@@ -16,9 +16,9 @@ var (
 	errZip      = errors.New("is not a readable zip file")
 )
 
-// readWheel returns the files that a wheel installs (PEP 427). It checks paths and
-// types; sizes and checksums are checked when files are read. It skips scripts
-// and headers, which sandboxes cannot use.
+// readWheel returns the files that a wheel installs (PEP 427). It checks paths
+// and types. Sizes and checksums are checked later, when files are read. It skips
+// scripts and headers, since sandboxes cannot use them.
 func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
 	if len(z.File) > imagestore.MaxFiles {
 		return nil, imagestore.ErrTooManyFiles
@@ -30,7 +30,7 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 		if err != nil {
 			return nil, err
 		}
-		// Bytecode is compiled from the sources of the wheel instead.
+		// Skip bytecode: it is compiled from the sources instead.
 		if name == "" || strings.HasSuffix(name, ".pyc") {
 			continue
 		}
@@ -53,15 +53,15 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 // wheelReader checks the entries of a wheel in order.
 type wheelReader struct {
 	project string
-	// info and data are the name and version before .dist-info and .data. A wheel
-	// has one of each.
+	// info and data are the texts before .dist-info and .data: name and version.
+	// All entries must have the same.
 	info, data string
 }
 
-// destination returns the installed path of an entry; "" for an entry that is not
+// destination returns the installed path of an entry; "" if the entry is not
 // installed.
 func (w *wheelReader) destination(f *zip.File) (string, error) {
-	// Directories are made for the files in them.
+	// Skip directories: files create their parents.
 	name, directory := strings.CutSuffix(f.Name, "/")
 	if err := imagestore.CheckPath(name); err != nil {
 		return "", err
@@ -73,7 +73,7 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	case directory || !mode.IsRegular():
 		return "", imagestore.ErrFileType
 	case f.Flags&1 != 0, f.Method != zip.Store && f.Method != zip.Deflate:
-		return "", errZip // Encrypted, or with a compression that wheels must not use.
+		return "", errZip // Encrypted, or compressed with a method that wheels must not use.
 	}
 	top, rest, _ := strings.Cut(name, "/")
 	if dist, ok := strings.CutSuffix(top, ".dist-info"); ok {
@@ -100,7 +100,7 @@ func (w *wheelReader) destination(f *zip.File) (string, error) {
 	return inner, nil
 }
 
-// isDist reports whether the text is the name of the project and a version.
+// isDist reports whether the text consists of the project's name and a version.
 func isDist(dist, project string) bool {
 	name, _, ok := strings.Cut(dist, "-")
 	return ok && normalize(name) == project

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxLines limits the last lines of a resolver that an error quotes.
+	// maxLines limits the number of last output lines in an error.
 	maxLines     = 20
 	maxLineBytes = 500
-	// maxProgress limits the lines that are reported as progress.
+	// maxProgress limits the number of lines reported as progress.
 	maxProgress = 2000
 )
 
-// output receives the events of a resolver. It splits the output into lines,
-// shortens them and removes what tells about the server.
+// output receives a resolver's events. It splits the output into lines, shortens
+// them and removes facts about the server.
 type output struct {
 	progress pyth.PackageProgress
 	line     []byte

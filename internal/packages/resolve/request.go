@@ -1,9 +1,9 @@
 // Package resolve runs package managers in sandboxes to find versions that fit
 // together.
 //
-// The sandbox holds nothing of any user and reaches only the index. What it
-// prints and returns is hostile: output is shortened and cleaned, and results
-// only choose among the archives that the index offered.
+// The sandbox contains no user data and reaches only the index. Its output and
+// its results are hostile. The output is shortened and cleaned. Results can only
+// choose from the archives that the index offered.
 package resolve
 
 import (
@@ -15,13 +15,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPages limits the pages of an index that one change may request.
+// MaxPages limits the number of index pages that one change may request.
 const MaxPages = 2000
 
 // maxRequirement is the largest requirement in bytes.
 const maxRequirement = 512
 
-// Errors about requirements. They complete the sentence "the requirement …".
+// These errors complete the sentence "the requirement …".
 var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 
@@ -31,17 +31,17 @@ var (
 
 // Requirement is a package that a user requires.
 type Requirement struct {
-	// Name is the normalised name.
+	// Name is the normalized name.
 	Name string
 	// Constraint limits the versions; "" for any.
 	Constraint string
-	// Extras are optional parts of a Python package, sorted.
+	// Extras lists optional parts of a Python package, sorted.
 	Extras []string
-	// Text is the whole requirement in normalised form.
+	// Text is the whole requirement in normalized form.
 	Text string
 }
 
-// CheckText refuses a requirement that no package manager must see.
+// CheckText refuses text that must not reach a package manager.
 func CheckText(s string) error {
 	switch {
 	case len(s) > maxRequirement:
@@ -54,9 +54,10 @@ func CheckText(s string) error {
 
 // Request is the input of a resolver.
 type Request struct {
-	// Direct are the requirements of the user, one for each name.
+	// Direct lists the user's requirements, one for each name.
 	Direct []Requirement
-	// Keep are installed packages whose versions should stay; nil for none.
+	// Keep lists installed packages that should keep their versions; nil for
+	// none.
 	Keep []*pyth.PinnedPackage
 }
 
@@ -72,8 +73,8 @@ type Candidate struct {
 // ErrResult means that a sandbox returned packages that the index does not have.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
-// Faulty returns the caller's error for an archive that cannot be installed. The
-// cause completes the sentence "its archive …".
+// Faulty returns the error that users get for an archive that cannot be
+// installed. cause completes the sentence "its archive …".
 func Faulty(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,

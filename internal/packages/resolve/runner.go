@@ -29,8 +29,8 @@ type Runner struct {
 	MemoryBytes int64
 }
 
-// Job makes a job that runs the program in a sandbox of its own. It counts
-// towards the limits of the user and has none of their data.
+// Job makes a job that runs the program in a new sandbox. It counts towards the
+// user's limits, but gets none of the user's data.
 func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID:        pyth.ExecutionID(uuid.NewString()),
@@ -45,8 +45,8 @@ func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *p
 }
 
 // Resolve runs a job with access to the index, and returns the content of its
-// result file. If the job fails, the error is CodeUnsatisfiable with the last
-// lines of its output.
+// result file. If the program fails, the error has CodeUnsatisfiable and quotes
+// the last lines of output.
 func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}
@@ -62,7 +62,7 @@ func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route
 	case route.Err() != nil:
 		return nil, index.Unavailable(route.Err())
 	case outcome.Status == pyth.StatusTimedOut:
-		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "No versions that fit together were found within %s ms. Give more exact versions.", pyth.Digits(job.Timeout.Milliseconds()))
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "No matching versions were found within %s ms. Require more exact versions.", pyth.Digits(job.Timeout.Milliseconds()))
 	case outcome.Status == pyth.StatusSucceeded && len(outcome.Files)+len(out.files) > 0:
 		return append(outcome.Files, out.files...)[0].Content, nil
 	case outcome.Status == pyth.StatusFailed && len(out.last) > 0:

@@ -7,7 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 )
 
-// Parts of the output of pip and npm that tell about this server.
+// Patterns for parts of the output of pip and npm that reveal facts about this
+// server.
 var (
 	// indexURL is a URL of the gateway.
 	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)
@@ -16,13 +17,13 @@ var (
 	address  = regexp.MustCompile(`\b(?:` + regexp.QuoteMeta(gateway.Host) + `|localhost|127\.\d+\.\d+\.\d+|10\.\d+\.\d+\.\d+)(?::\d+)?`)
 	// directory is a path in the sandbox.
 	directory = regexp.MustCompile(`(^|[\s'"(=:])(?:/(?:home|opt|work|root|tmp|usr|var|etc|node_modules|pyth-on|run|proc|dev)(?:/[^\s'"():,]*)?)`)
-	// irrelevant are lines about the server only.
+	// irrelevant matches lines that are only about the server.
 	irrelevant = regexp.MustCompile(`^(?:Looking in indexes:|npm error A complete log of this run|npm error (?:path|cwd|Log files)\b|WARNING: (?:The directory|Location) )`)
 )
 
-// scrub removes the gateway's name, addresses and directories from a line of a
-// resolver. It keeps the names of packages and the resolver's words. It returns ""
-// for a line about the server only.
+// scrub removes the gateway's name, addresses and directories from a resolver's
+// output line. It keeps package names and the resolver's message. It returns ""
+// for a line that is only about the server.
 func scrub(line string) string {
 	if irrelevant.MatchString(line) {
 		return ""

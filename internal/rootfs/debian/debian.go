@@ -1,10 +1,9 @@
-// Package debian makes root file systems from Debian packages. It uses the apt and
-// dpkg-deb of this machine and needs no root.
+// Package debian makes root file systems from Debian packages. It uses the apt
+// and dpkg-deb of this machine and needs no root.
 //
-// apt checks each package against the signature of its archive. Nothing of a
-// package runs, neither its programs nor its maintainer scripts. The packages of
-// this machine are neither used nor changed. The same packages make the same
-// bytes.
+// apt checks each package against the signature of its archive. No code of a
+// package runs, neither programs nor maintainer scripts. The packages of this
+// machine are neither used nor changed. The same packages make the same bytes.
 package debian
 
 import (
@@ -27,35 +26,35 @@ import (
 
 // Options configure Build.
 type Options struct {
-	// Packages are in the syntax of apt-get: python3, python3-numpy=1:1.24.2-1.
+	// Packages uses the syntax of apt-get: python3, python3-numpy=1:1.24.2-1.
 	Packages []string
-	// Exclude are patterns of packages (path/filepath.Match) that are left out even
-	// if others depend on them.
+	// Exclude lists patterns (path/filepath.Match). Matching packages are left
+	// out, even if others depend on them.
 	Exclude []string
-	// Suite is the release, such as "trixie". Mirror is the URL of the archive. If
-	// both are "", the configuration of this machine's apt is used.
+	// Suite is the release, such as "trixie". Mirror is the URL of the archive.
+	// If both are "", Build uses the configuration of this machine's apt.
 	Suite, Mirror string
-	// Dir is for temporary files: the packages and their unpacked content.
+	// Dir holds temporary files: the packages and their unpacked content.
 	Dir string
 	// Progress receives the number of completed parts of a step.
 	Progress func(step string, done, total int)
 }
 
-// keyring holds the keys of Debian's archive.
+// keyring is the path of the keys of Debian's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// basePackages returns packages that programs expect everywhere: a shell and the
-// usual tools.
+// basePackages returns packages that most programs expect: a shell and common
+// tools.
 func basePackages() []string {
 	return []string{"base-files", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"}
 }
 
-// Build writes the root file system as a tar archive. It returns the sorted names
-// of its packages.
+// Build writes the root file system as a tar archive to w. It returns the sorted
+// names of its packages.
 func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err error) {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("debian: this machine has no %s; use one with Debian or Ubuntu, or the file system of a container image: %w", tool, err)
+			return nil, fmt.Errorf("debian: this machine has no %s; use a machine with Debian or Ubuntu, or export a container image: %w", tool, err)
 		}
 	}
 	for _, p := range o.Packages {
@@ -92,7 +91,7 @@ func Build(ctx context.Context, o Options, w io.Writer) (packages []string, err 
 	if err := applyPostinst(files); err != nil {
 		return nil, err
 	}
-	// A constant time, so that the same packages make the same bytes.
+	// The time is constant, so that the same packages make the same bytes.
 	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	const mib = 1 << 20
 	return packages, files.WriteTar(ctx, w, at, func(done, total int64) {
@@ -106,7 +105,7 @@ type apt struct {
 	dir string
 }
 
-// download downloads the packages with their dependencies. It returns the paths,
+// download downloads the packages and their dependencies. It returns the paths,
 // sorted by name.
 func (a *apt) download(ctx context.Context) ([]string, error) {
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "log", "etc"} {
@@ -140,13 +139,13 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	return slices.DeleteFunc(debs, excluded), nil
 }
 
-// writeSources writes the list of archives if the options name one.
+// writeSources writes apt's list of archives if the options name one.
 func (a *apt) writeSources(ctx context.Context) error {
 	if a.Suite == "" && a.Mirror == "" {
 		return nil
 	}
 	if a.Suite == "" {
-		return errors.New("debian: name the suite with the mirror")
+		return errors.New("debian: --mirror needs a suite too")
 	}
 	mirror, security := a.Mirror, ""
 	if mirror == "" {
@@ -173,11 +172,12 @@ func (a *apt) writeSources(ctx context.Context) error {
 }
 
 // configuredArchives returns the URLs of Debian's archive and of its security
-// updates in the configuration of this machine's apt; "" for no security updates.
+// updates from the configuration of this machine's apt. security is "" if there
+// are no security updates.
 func configuredArchives(ctx context.Context) (mirror, security string, err error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages").Output()
 	if err != nil {
-		return "", "", fmt.Errorf("debian: read the archives of apt: %w; name one with --mirror", err)
+		return "", "", fmt.Errorf("debian: read the archives of apt: %w; set --mirror", err)
 	}
 	for line := range strings.Lines(string(out)) {
 		switch uri, label, _ := strings.Cut(strings.TrimSpace(line), " "); label {
@@ -188,7 +188,7 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 		}
 	}
 	if mirror == "" {
-		return "", "", errors.New("debian: this machine's apt knows no archive of Debian; run `apt-get update`, or name one with --mirror")
+		return "", "", errors.New("debian: this machine's apt has no archive of Debian; run `apt-get update` or set --mirror")
 	}
 	return mirror, security, nil
 }
@@ -202,12 +202,12 @@ func (a *apt) run(ctx context.Context, step string, args ...string) error {
 		"Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"Dir::Log=" + filepath.Join(a.dir, "log"),
-		// The user of apt's sandbox cannot write to the directories.
+		// The user of apt's sandbox has no write access to the directories.
 		"APT::Sandbox::User=",
 		"APT::Architecture=amd64",
 		"APT::Architectures=amd64",
 		"APT::Update::Error-Mode=any",
-		// Hooks are for changes of this machine's packages.
+		// Hooks serve changes of this machine's packages. Disable them.
 		"APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "DPkg::Pre-Install-Pkgs=",
 		"Acquire::Languages=none",
 		"APT::Status-Fd=3",
@@ -251,8 +251,8 @@ func (a *apt) run(ctx context.Context, step string, args ...string) error {
 	return nil
 }
 
-// relay reports the progress of apt. Its lines have kind, item, percent and text
-// with colons between ("README.progress-reporting" of apt).
+// relay reports apt's progress. Each line has kind, item, percent and text,
+// separated by colons ("README.progress-reporting" of apt).
 func (a *apt) relay(step string, status io.Reader) {
 	last := 0
 	for lines := bufio.NewScanner(status); lines.Scan(); {
@@ -265,7 +265,7 @@ func (a *apt) relay(step string, status io.Reader) {
 			a.Progress(step, last, 100)
 		}
 	}
-	_, _ = io.Copy(io.Discard, status) // After a line that is too long.
+	_, _ = io.Copy(io.Discard, status) // A line was too long.
 }
 
 // errorLines returns the errors and warnings in the output of apt.
@@ -282,7 +282,7 @@ func errorLines(output string) string {
 	return strings.Join(lines, "; ")
 }
 
-// name returns the name of a package from its file name.
+// name returns the package name in a file name.
 func name(deb string) string {
 	name, _, _ := strings.Cut(filepath.Base(deb), "_")
 	return name

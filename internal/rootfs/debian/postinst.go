@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// addSkeleton adds the directories that exist before any package. /bin and others
-// are links, as in every Debian since 12 (UsrMerge). Packages are unpacked through
-// them.
+// addSkeleton adds the directories that exist before the first package. /bin and
+// others are links, as in every Debian since 12 (UsrMerge). Packages are unpacked
+// through these links.
 func addSkeleton(t *tree.Tree) error {
 	var all error
 	for at, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
@@ -20,8 +20,8 @@ func addSkeleton(t *tree.Tree) error {
 	return all
 }
 
-// applyPostinst applies the important effects of the postinst scripts of packages.
-// The scripts themselves do not run.
+// applyPostinst makes the changes that matter from the packages' postinst
+// scripts. The scripts themselves do not run.
 func applyPostinst(t *tree.Tree) error {
 	for _, step := range []func(*tree.Tree) error{linkAlternatives, linkShell, addAccounts, removeDocuments} {
 		if err := step(t); err != nil {
@@ -32,7 +32,7 @@ func applyPostinst(t *tree.Tree) error {
 }
 
 // linkAlternatives links libraries and commands that several packages provide
-// (update-alternatives(1)). It prefers the fastest library.
+// (update-alternatives(1)). Of several libraries it links the fastest.
 func linkAlternatives(t *tree.Tree) error {
 	const libraries = "usr/lib/x86_64-linux-gnu"
 	for _, name := range []string{"libblas.so.3", "liblapack.so.3", "libopenblas.so.0"} {
@@ -50,7 +50,7 @@ func linkAlternatives(t *tree.Tree) error {
 	return nil
 }
 
-// link links a name to a file in the same directory, if the file exists and the
+// link creates a link to a file in the same directory, if the file exists and the
 // name is free.
 func link(t *tree.Tree, at, target string) error {
 	if _, err := t.Stat(path.Join(path.Dir(at), target)); err != nil {
@@ -62,12 +62,12 @@ func link(t *tree.Tree, at, target string) error {
 	return t.Link(at, target)
 }
 
-// linkShell links /bin/sh, which older packages of dash make in postinst.
+// linkShell links /bin/sh. Older dash packages create this link in postinst.
 func linkShell(t *tree.Tree) error {
 	return errors.Join(link(t, "usr/bin/sh", "dash"), link(t, "usr/bin/sh", "bash"))
 }
 
-// addAccounts adds the accounts that every system has.
+// addAccounts adds the accounts of a minimal system.
 func addAccounts(t *tree.Tree) error {
 	for name, text := range map[string]string{
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -80,8 +80,8 @@ func addAccounts(t *tree.Tree) error {
 	return nil
 }
 
-// removeDocuments removes documentation, which programs do not read. It keeps
-// licences.
+// removeDocuments removes documentation, which programs do not need. It keeps
+// licenses.
 func removeDocuments(t *tree.Tree) error {
 	var unread []string
 	err := t.Walk(func(name string, e tree.Entry) error {

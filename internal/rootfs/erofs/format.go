@@ -16,17 +16,18 @@ const (
 	blockBits = 12
 	blockSize = 1 << blockBits
 
-	// slotBits: the number of an inode is its offset in slots of 32 bytes.
+	// slotBits is the logarithm of an inode slot's size. An inode's number is its
+	// offset in slots of 32 bytes.
 	slotBits  = 5
 	inodeSize = 1 << slotBits
 
 	direntSize = 12
 
-	// featureChecksum says that the superblock has a checksum.
+	// featureChecksum means that the superblock has a checksum.
 	featureChecksum = 1
 )
 
-// Modes are those of stat(2).
+// Modes have the values of stat(2).
 const (
 	modeDir    = 0o040000
 	modeFile   = 0o100000
@@ -47,8 +48,8 @@ func fileType(mode uint16) uint8 {
 	}
 }
 
-// putSuper writes the superblock into the first block of the image. The block must
-// have its other content already, since the checksum includes it.
+// putSuper writes the superblock into the first block of the image. The rest of
+// the block must be complete, since the checksum includes it.
 func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) {
 	b := block[superOffset:]
 	le := binary.LittleEndian
@@ -57,13 +58,13 @@ func putSuper(block []byte, root uint64, inodes, blocks int, modTime time.Time) 
 	b[12] = blockBits
 	le.PutUint16(b[14:], uint16(root))
 	le.PutUint64(b[16:], uint64(inodes))
-	// A compact inode has no time; the superblock has one for all.
+	// Compact inodes have no time; the superblock's time applies to all.
 	le.PutUint64(b[24:], uint64(modTime.Unix()))
 	le.PutUint32(b[36:], uint32(blocks))
-	// Left at zero: extension slots, nanoseconds, where inodes start (at the
-	// first block), extended attributes, UUID, name, features, devices.
+	// These fields stay zero: extension slots, nanoseconds, start of the inodes
+	// (the first block), extended attributes, UUID, name, features, devices.
 
-	// The format's CRC-32C starts from all ones and is not inverted at the end.
+	// The format's CRC-32C starts from all ones; the result is not inverted.
 	le.PutUint32(b[4:], ^crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
@@ -75,11 +76,11 @@ func putInode(b []byte, n *node, number, links int) {
 	le.PutUint32(b[8:], n.size)
 	le.PutUint32(b[16:], n.block)
 	le.PutUint32(b[20:], uint32(number))
-	// Left at zero: format (compact, plain), extended attributes, user, group.
+	// These fields stay zero: format (compact, plain), extended attributes, user,
+	// group.
 }
 
-// putDirent writes a directory entry whose name starts at nameOffset of its
-// block.
+// putDirent writes a directory entry. Its name starts at nameOffset of the block.
 func putDirent(b []byte, n *node, nameOffset int) {
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], n.nid)

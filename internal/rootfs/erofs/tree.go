@@ -18,29 +18,29 @@ const (
 	maxName = 255
 	// maxTarget is the longest target of a symbolic link, in bytes.
 	maxTarget = blockSize - 1
-	// maxSubdirs is the largest number of directories in one. A compact inode counts
-	// links in 16 bits, and a directory has two links to itself.
+	// maxSubdirs is the largest number of directories in a directory. A compact
+	// inode counts links in 16 bits, and every directory has two links to itself.
 	maxSubdirs = math.MaxUint16 - 2
 )
 
 // Content is the content of a file.
 type Content struct {
-	// Size is in bytes, below 4 GiB.
+	// Size is the size in bytes, below 4 GiB.
 	Size int64
-	// Open returns a reader of exactly Size bytes. It is called once.
+	// Open returns a reader of exactly Size bytes. Write calls it once.
 	Open func() (io.ReadCloser, error)
 }
 
-// Bytes returns content in memory.
+// Bytes returns b as content.
 func Bytes(b []byte) Content {
 	return Content{Size: int64(len(b)), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(b)), nil
 	}}
 }
 
-// Tree is a file system that is being built. Paths are as in io/fs: slashes between
-// names, none at either end, "." for the root. Missing parents of an entry are made
-// with mode 0755. Write returns the first error of the other methods.
+// Tree is a file system under construction. Paths are as in io/fs: slashes
+// between names, none at either end, "." for the root. Missing parents of an
+// entry are added with mode 0755. Write returns the first error of all methods.
 type Tree struct {
 	root    *node
 	modTime time.Time
@@ -51,12 +51,12 @@ type Tree struct {
 type node struct {
 	mode     uint16
 	children map[string]*node
-	// made reports that Dir made the directory, and not an entry below it.
+	// made is true if Dir added the directory, false if an entry below did.
 	made    bool
 	content Content
 	target  string
 
-	// The position of the node in the image, set by the layout.
+	// The position of the node in the image, set by layout.
 	parent *node
 	nid    uint64
 	block  uint32
@@ -73,7 +73,8 @@ func newDir() *node {
 	return &node{mode: modeDir | 0o755, children: make(map[string]*node)}
 }
 
-// Dir adds a directory, or sets the mode of one that was made as a parent.
+// Dir adds a directory. If the directory was added as a parent, Dir sets its
+// mode.
 func (t *Tree) Dir(path string, mode fs.FileMode) {
 	bits, err := permissions(mode)
 	if err != nil {
@@ -131,7 +132,8 @@ func (t *Tree) add(path string, n *node) {
 	}
 }
 
-// parent returns the directory of the path and the last name; nil after an error.
+// parent returns the directory of the path and the last name, or nil after an
+// error.
 func (t *Tree) parent(path string) (*node, string) {
 	if !fs.ValidPath(path) || path == "." || strings.ContainsRune(path, 0) {
 		t.fail(path, fs.ErrInvalid)
@@ -167,11 +169,11 @@ func (t *Tree) fail(path string, err error) {
 	}
 }
 
-// permissions returns the mode bits of the format. Images are for untrusted
-// programs, so bits that raise privileges are refused.
+// permissions returns the mode bits of the format. It refuses bits that raise
+// privileges, since images are for untrusted programs.
 func permissions(mode fs.FileMode) (uint16, error) {
 	if mode&^(fs.ModePerm|fs.ModeSticky) != 0 {
-		return 0, fmt.Errorf("mode %v is more than permissions and the sticky bit", mode)
+		return 0, fmt.Errorf("mode %v has bits other than permissions and the sticky bit", mode)
 	}
 	bits := uint16(mode.Perm())
 	if mode&fs.ModeSticky != 0 {

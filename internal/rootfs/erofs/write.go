@@ -10,10 +10,10 @@ import (
 	"slices"
 )
 
-// Write writes the image of the tree to w. After each part it calls progress, unless
-// that is nil, with the written and the total bytes. It returns the first error of
-// the tree, of w, of a file's content, or of ctx; the image is unusable then. Write
-// is called once.
+// Write writes the image of the tree to w. After each part it calls progress with
+// the written and total bytes, unless progress is nil. It returns the first error
+// of the tree, of w, of a file's content, or of ctx. After an error the image is
+// unusable. Call Write once.
 func (t *Tree) Write(ctx context.Context, w io.Writer, progress func(written, total int64)) error {
 	if t.err != nil {
 		return t.err
@@ -44,12 +44,12 @@ func (t *Tree) Write(ctx context.Context, w io.Writer, progress func(written, to
 	return out.Flush()
 }
 
-// layout has the positions of all parts of an image: the superblock and the inodes,
-// then the data of directories, of links, and of files.
+// layout holds the positions of all parts of an image. The superblock and the
+// inodes come first, then the data of directories, links and files.
 type layout struct {
 	tree  *Tree
 	nodes []*node
-	// data are the nodes with data blocks, in order.
+	// data holds the nodes with data blocks, in order.
 	data   []*node
 	blocks int64
 }
@@ -76,7 +76,7 @@ func (t *Tree) layout() (*layout, error) {
 			n.block = uint32(l.blocks)
 			l.blocks += blocks(n.size)
 			if l.blocks > math.MaxUint32 {
-				return nil, errors.New("erofs: the image has more than 2^32 blocks")
+				return nil, errors.New("erofs: the image needs more than 2^32 blocks")
 			}
 			l.data = append(l.data, n)
 		}
@@ -124,8 +124,8 @@ func (n *node) subdirs() int {
 	return count
 }
 
-// dirents returns the entries of a directory, sorted by name. Each block has entries
-// and then their names.
+// dirents returns the entries of a directory, sorted by name. In each block, all
+// entries come before their names.
 func (n *node) dirents() []byte {
 	names := append(n.names(), ".", "..")
 	slices.Sort(names)
@@ -190,7 +190,7 @@ func (n *node) write(w io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	// Reading one more byte detects a file that grew.
+	// Read one more byte to detect a file that has grown.
 	size, err := io.Copy(w, io.LimitReader(r, n.content.Size+1))
 	if err == nil && size != n.content.Size {
 		err = fmt.Errorf("erofs: a file has %d bytes instead of %d", size, n.content.Size)

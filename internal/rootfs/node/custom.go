@@ -12,16 +12,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// minMajor is the lowest supported version of Node. Older ones cannot wait for
-// their program.
+// minMajor is the lowest supported major version of Node. Older versions cannot
+// run the hook.
 const minMajor = 24
 
-// Custom returns a binary of the operator, if sandboxes can run it.
+// Custom returns the operator's binary at path if sandboxes can run it.
 func Custom(ctx context.Context, path string) (*Binary, error) { return custom(ctx, path, []string{}) }
 
-// custom checks the binary by running it in the environment.
+// custom checks the binary by running it with the environment.
 func custom(ctx context.Context, path string, environ []string) (*Binary, error) {
-	// The image gets this file only: a link or a wrapper would not work there.
+	// Resolve links and refuse wrappers: the image contains only this file.
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("nodejs: %w", err)

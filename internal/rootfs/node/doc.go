@@ -1,7 +1,7 @@
-// Package node provides the Node binary for sandboxes: a binary of the operator,
-// or a pinned release, which it downloads once from an npm registry.
+// Package node provides the Node binary for sandboxes. The binary belongs to the
+// operator, or it is a pinned release, downloaded once from an npm registry.
 //
-// A downloaded release has the hash in this package, whatever registry it came
-// from. A file with its final name is complete. A download that fails or is
-// interrupted leaves no such file.
+// A downloaded release must have the hash in this package, whatever the registry.
+// A file gets its final name when it is complete. A failed download leaves no
+// such file.
 package node

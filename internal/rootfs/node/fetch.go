@@ -21,7 +21,7 @@ import (
 // binaryInPackage is the path of the binary in npm's packages of Node.
 const binaryInPackage = "package/bin/node"
 
-// stallTimeout is the longest time without a byte from the registry.
+// stallTimeout ends a download after this time without a byte from the registry.
 const stallTimeout = time.Minute
 
 var (
@@ -54,7 +54,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	// The default transport uses the proxies of the environment.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", because(ctx, err)
+		return "", contextCause(ctx, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -66,14 +66,14 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	}
 	path, err := s.install(body)
 	if err != nil {
-		return "", because(ctx, err)
+		return "", contextCause(ctx, err)
 	}
 	body.finish()
 	return path, nil
 }
 
-// because returns the cause of the end of the context; nil if it has not ended.
-func because(ctx context.Context, err error) error {
+// contextCause returns the cause if ctx has ended, or else err.
+func contextCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -89,8 +89,8 @@ func (r release) address(registry string) (string, error) {
 	return u.JoinPath(r.name, "-", r.name+"-"+r.version+".tgz").String(), nil
 }
 
-// install extracts the binary. The file gets its final name if the package has the
-// pinned hash.
+// install extracts the binary. It gives the file its final name only if the
+// package has the pinned hash.
 func (s *store) install(body io.Reader) (path string, err error) {
 	f, err := os.CreateTemp(s.Dir, temporaryPrefix+"*")
 	if err != nil {
@@ -105,8 +105,8 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	hash := sha512.New()
 	limited := &limitedReader{r: io.TeeReader(body, hash), left: maxPackage}
 	extracted := extract(f, limited)
-	// The hash includes the rest after the archive. A wrong hash takes precedence over
-	// other errors.
+	// The hash covers the bytes after the archive too. Report a wrong hash rather
+	// than other errors.
 	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return "", err
 	}
@@ -138,7 +138,7 @@ func (s *store) install(body io.Reader) (path string, err error) {
 	return path, errors.Join(d.Sync(), d.Close())
 }
 
-// extract writes the one wanted file. It ignores all other entries.
+// extract writes the Node binary to w and ignores all other files.
 func extract(w io.Writer, compressed io.Reader) error {
 	content, err := gzip.NewReader(compressed)
 	if err != nil {
@@ -164,7 +164,7 @@ func extract(w io.Writer, compressed io.Reader) error {
 	}
 }
 
-// limitedReader fails when there are more bytes than expected.
+// limitedReader fails if there are more bytes than expected.
 type limitedReader struct {
 	r    io.Reader
 	left int64
@@ -178,14 +178,14 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// progressReader reports the number of bytes and restarts the stall timer.
+// progressReader reports the number of bytes read and restarts the stall timer.
 type progressReader struct {
-	r       io.Reader
-	stalled *time.Timer
-	done    int64
-	total   int64
-	told    int
-	tell    func(done, total int)
+	r        io.Reader
+	stalled  *time.Timer
+	done     int64
+	total    int64
+	reported int
+	tell     func(done, total int)
 }
 
 const mib = 1 << 20
@@ -194,9 +194,9 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.stalled.Reset(stallTimeout)
 	p.done += int64(n)
-	// The last part is reported after the checks.
-	if parts := int(p.done / mib); parts > p.told && p.done < p.total {
-		p.told = parts
+	// The caller reports the last part after its checks.
+	if parts := int(p.done / mib); parts > p.reported && p.done < p.total {
+		p.reported = parts
 		p.tell(parts, p.parts())
 	}
 	return n, err

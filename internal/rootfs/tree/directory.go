@@ -8,8 +8,9 @@ import (
 	"os"
 )
 
-// Directory adds the content of a directory of this machine. It follows no links. It
-// reads files later: they must stay until the tree is no longer used.
+// Directory adds the content of a directory of this machine, without following
+// links. The tree reads the files later, so they must stay until the tree is
+// closed.
 func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -41,14 +42,14 @@ func (t *Tree) Directory(ctx context.Context, root *os.Root) error {
 	})
 }
 
-// openRegular opens a file that was regular when the directory was listed.
+// openRegular opens a file, and fails unless it is still a regular file.
 func openRegular(root *os.Root, path string) (io.ReadCloser, error) {
 	before, err := root.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, fmt.Errorf("files: %q is not a file any more", path)
+		return nil, fmt.Errorf("files: %q is no longer a regular file", path)
 	}
 	return root.Open(path)
 }

@@ -1,9 +1,10 @@
-// Package tree builds a root file system from the layers of an image, from packages
-// or from a directory.
+// Package tree builds a root file system from the layers of an image, from
+// packages or from a directory.
 //
-// Its input is untrusted. Paths, and links in them, are resolved within the tree and
-// never on this machine. Devices, sockets, pipes and mode bits that raise privileges
-// are left out. The content of files is on disk, in a spool, and not in memory.
+// Its input is untrusted. Paths and links are resolved within the tree and never
+// on this machine. Devices, sockets, pipes and mode bits that raise privileges
+// are left out. The content of files is in a temporary file (the spool), not in
+// memory.
 package tree
 
 import (
@@ -27,15 +28,16 @@ const (
 	// maxName and maxTarget are Linux's NAME_MAX and PATH_MAX, in bytes.
 	maxName   = 255
 	maxTarget = 4095
-	// maxFile is the largest file of an image (package erofs). maxSpool limits all files
-	// together: a small archive may unpack to a very large tree.
+	// maxFile is the size limit of one file (package erofs), and maxSpool that of
+	// all files, in bytes. Without maxSpool a small archive could unpack to a
+	// very large tree.
 	maxFile  = 4<<30 - 1
 	maxSpool = 64 << 30
 )
 
 // Entry is a directory, a file or a symbolic link.
 type Entry struct {
-	// Mode has the type, the permissions and the sticky bit.
+	// Mode contains the type, the permissions and the sticky bit.
 	Mode fs.FileMode
 	// Target is the target of a link.
 	Target string
@@ -49,7 +51,7 @@ type Entry struct {
 type node struct {
 	Entry
 	children map[string]*node
-	// layer is the number of the layer with the entry.
+	// layer is the number of the layer that contains the entry.
 	layer int
 }
 
@@ -63,8 +65,8 @@ type Tree struct {
 	spooled int64
 }
 
-// New returns an empty tree. The content of files is in a temporary file in the
-// directory, which has no name and ends with Close.
+// New returns an empty tree. It creates a temporary file without a name in the
+// directory for the content of files. Close frees it.
 func New(dir string) (*Tree, error) {
 	spool, err := os.CreateTemp(dir, ".spool-")
 	if err != nil {
@@ -99,7 +101,7 @@ func (t *Tree) Dir(path string, mode fs.FileMode) error {
 // Link adds a symbolic link. It replaces an entry at the path.
 func (t *Tree) Link(path, target string) error {
 	if target == "" || len(target) > maxTarget || strings.ContainsRune(target, 0) {
-		return fmt.Errorf("files: %q: a link's target has 1 to %d bytes, none of them zero", path, maxTarget)
+		return fmt.Errorf("files: %q: a link's target must have 1 to %d bytes, none of them zero", path, maxTarget)
 	}
 	return t.put(path, func(*node) (*node, error) {
 		return &node{Entry: Entry{Mode: fs.ModeSymlink | fs.ModePerm, Target: target}}, nil
@@ -116,23 +118,23 @@ func (t *Tree) File(path string, mode fs.FileMode, content []byte) error {
 	})
 }
 
-// Spool adds a file with the content of the reader.
+// Spool adds a file with the reader's content.
 func (t *Tree) Spool(path string, mode fs.FileMode, content io.Reader) error {
 	return t.put(path, func(*node) (*node, error) {
 		at := t.spooled
 		size, err := io.Copy(io.NewOffsetWriter(t.spool, at), io.LimitReader(content, maxFile+1))
 		if t.spooled += size; err == nil && (size > maxFile || t.spooled > maxSpool) {
-			err = fmt.Errorf("it is too large: a file holds at most %d bytes, and all together %d", int64(maxFile), int64(maxSpool))
+			err = fmt.Errorf("it is too large: the limit is %d bytes for a file and %d bytes for all files", int64(maxFile), int64(maxSpool))
 		}
 		open := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(t.spool, at, size)), nil }
 		return &node{Entry: Entry{Mode: allowed(mode), Size: size, Open: open}}, err
 	})
 }
 
-// allowed are the accepted bits of a mode.
+// allowed removes the bits of a mode that are not accepted.
 func allowed(mode fs.FileMode) fs.FileMode { return mode & (fs.ModePerm | fs.ModeSticky) }
 
-// put replaces the entry at the path by the result of a function of it.
+// put replaces the entry at the path with the result of change.
 func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	parent, name, err := t.parent(path)
 	if err != nil {
@@ -164,8 +166,8 @@ func (t *Tree) put(path string, change func(have *node) (*node, error)) error {
 	return nil
 }
 
-// parent returns the directory of the path, which it makes if it is missing, and the
-// last name; nil for the root.
+// parent returns the directory of the path and the last name. It makes a missing
+// directory. For the root, the node is nil.
 func (t *Tree) parent(path string) (*node, string, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -179,7 +181,7 @@ func (t *Tree) parent(path string) (*node, string, error) {
 	return dir, last, nil
 }
 
-// split returns the names of the path. It refuses names that lead upwards.
+// split returns the names of the path. It refuses "..".
 func split(path string) ([]string, error) {
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
@@ -194,8 +196,8 @@ func split(path string) ([]string, error) {
 	return names, nil
 }
 
-// walk returns the node at the names, through links. With making it makes missing
-// directories.
+// walk returns the node at the path and follows links. If making is true, it
+// makes missing directories.
 func (t *Tree) walk(names []string, making bool) (*node, error) {
 	way := []*node{t.root}
 	left := slices.Clone(names)
@@ -240,7 +242,7 @@ func (t *Tree) walk(names []string, making bool) (*node, error) {
 	return at, nil
 }
 
-// Remove removes the entry at the path with all entries below it, if it exists.
+// Remove removes the entry at the path, if it exists, and all entries below it.
 func (t *Tree) Remove(path string) error {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -253,7 +255,7 @@ func (t *Tree) Remove(path string) error {
 	return nil
 }
 
-// Stat returns the entry at the path, through links.
+// Stat returns the entry at the path. It follows links.
 func (t *Tree) Stat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil {
@@ -266,7 +268,7 @@ func (t *Tree) Stat(path string) (Entry, error) {
 	return n.Entry, nil
 }
 
-// Lstat returns the entry at the path, which may be a link.
+// Lstat returns the entry at the path. It does not follow a link at the end.
 func (t *Tree) Lstat(path string) (Entry, error) {
 	names, err := split(path)
 	if err != nil || len(names) == 0 {
@@ -283,7 +285,7 @@ func (t *Tree) Lstat(path string) (Entry, error) {
 	return parent.children[names[last]].Entry, nil
 }
 
-// Names returns the sorted names in the directory at the path; none if there is no
+// Names returns the sorted names in the directory at the path; nil if it is not a
 // directory.
 func (t *Tree) Names(path string) []string {
 	names, err := split(path)
@@ -297,8 +299,8 @@ func (t *Tree) Names(path string) []string {
 	return slices.Sorted(maps.Keys(n.children))
 }
 
-// Walk calls visit for all entries below the root, by name and parents first. visit
-// may remove and add entries below its path; Walk visits those added.
+// Walk calls visit for all entries below the root, sorted by name, parents first.
+// visit may add and remove entries below its path. Walk visits the added ones.
 func (t *Tree) Walk(visit func(path string, e Entry) error) error { return walk(t.root, "", visit) }
 
 func walk(n *node, path string, visit func(string, Entry) error) error {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Names by which a layer removes entries of earlier layers (OCI image specification,
-// "Whiteouts").
+// With these names, a layer removes entries of earlier layers (OCI image
+// specification, "Whiteouts").
 const (
 	whiteout = ".wh."
 	opaque   = ".wh..wh..opq"
@@ -25,8 +25,8 @@ func (t *Tree) Layer(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) { return t.whiteout(h.Name) })
 }
 
-// Unpack adds a tar archive as dpkg does: where the archive has a directory, an
-// existing link to a directory stays. No name has a special meaning.
+// Unpack adds a tar archive like dpkg: a directory of the archive does not replace
+// an existing link to a directory. Names have no special meaning.
 func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	return t.extract(ctx, r, func(h *tar.Header) (bool, error) {
 		if h.Typeflag != tar.TypeDir {
@@ -41,7 +41,7 @@ func (t *Tree) Unpack(ctx context.Context, r io.Reader) error {
 	})
 }
 
-// extract adds the entries of the archive, except those that the function handles.
+// extract adds the entries of the archive, except those that special handles.
 func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Header) (bool, error)) error {
 	archive := tar.NewReader(r)
 	for {
@@ -50,7 +50,7 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 		}
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			// The rest after the archive is part of its checksum.
+			// The checksum of the archive covers the bytes after its end.
 			_, err := io.Copy(io.Discard, r)
 			return err
 		}
@@ -85,11 +85,11 @@ func (t *Tree) add(h *tar.Header, content io.Reader) error {
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		return t.Remove(h.Name)
 	}
-	return fmt.Errorf("files: %q has type %q, which this program does not know", h.Name, h.Typeflag)
+	return fmt.Errorf("files: %q has the unsupported type %q", h.Name, h.Typeflag)
 }
 
-// sparse reports whether the entry is a sparse file: a few bytes of it could unpack
-// to terabytes.
+// sparse reports whether the entry is a sparse file. A few bytes of a sparse file
+// can unpack to terabytes.
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -99,19 +99,19 @@ func sparse(h *tar.Header) bool {
 	return false
 }
 
-// hardLink adds another name of an existing file.
+// hardLink adds a second name for an existing file.
 func (t *Tree) hardLink(at, target string) error {
 	e, err := t.Lstat(target)
 	if err != nil {
-		return fmt.Errorf("files: %q is another name of %q: %w", at, target, err)
+		return fmt.Errorf("files: %q is a hard link to %q: %w", at, target, err)
 	}
 	if e.Mode.IsDir() {
-		return fmt.Errorf("files: %q is another name of %q, which is a directory", at, target)
+		return fmt.Errorf("files: %q is a hard link to %q, which is a directory", at, target)
 	}
 	return t.put(at, func(*node) (*node, error) { return &node{Entry: e}, nil })
 }
 
-// whiteout removes the entries of earlier layers that the name stands for.
+// whiteout removes the entries of earlier layers that a whiteout name denotes.
 func (t *Tree) whiteout(name string) (bool, error) {
 	dir, base := path.Split(path.Clean(name))
 	if !strings.HasPrefix(base, whiteout) {
@@ -138,7 +138,8 @@ func (t *Tree) whiteout(name string) (bool, error) {
 	return true, nil
 }
 
-// prune removes the child with all entries below it, except those of the layer.
+// prune removes the child and all entries below it, except entries of the given
+// layer.
 func (n *node) prune(name string, layer int) {
 	child := n.children[name]
 	if child == nil {
@@ -152,9 +153,9 @@ func (n *node) prune(name string, layer int) {
 	}
 }
 
-// WriteTar writes the tree as an archive, in the order of names. All entries belong to
-// root and have the time: the same tree makes the same bytes. Progress receives the
-// written and the total bytes of files; it may be nil.
+// WriteTar writes the tree as an archive, sorted by name. All entries belong to
+// root and have the time at, so that the same tree makes the same bytes. progress
+// receives the written and total bytes of files; it may be nil.
 func (t *Tree) WriteTar(ctx context.Context, w io.Writer, at time.Time, progress func(done, total int64)) error {
 	archive := tar.NewWriter(w)
 	var done, total int64

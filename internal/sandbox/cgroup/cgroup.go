@@ -28,7 +28,8 @@ type Parent interface {
 	Close() error
 }
 
-// Group limits and measures one sandbox. A reading that fails returns 0.
+// Group limits and measures one sandbox. Methods that read a value return 0 if
+// reading fails.
 type Group interface {
 	Name() string
 	// Add moves a process into the group. Its later children inherit the group.
@@ -61,7 +62,7 @@ type Group interface {
 // That error names the cause for each cgroup version.
 var ErrUnavailable = errors.New("no usable cgroup")
 
-// Find returns a parent cgroup of the given name. It looks under root (normally
+// Find returns the parent cgroup with the name. It searches root (normally
 // /sys/fs/cgroup) for a hierarchy in which this process may create groups.
 func Find(root, name string) (Parent, error) {
 	v2, err2 := findV2(root, name)
@@ -97,7 +98,8 @@ func ownPath(controller string) (string, error) {
 }
 
 func write(dir, file, value string) error {
-	// Omit O_CREATE: a file that the kernel lacks must be fs.ErrNotExist.
+	// Do not use O_CREATE: if the kernel lacks the file, the error must be
+	// fs.ErrNotExist.
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// statBytes is larger than the content of any of these files.
+// statBytes is the buffer size for these files. All of them are smaller.
 const statBytes = 4096
 
-// stat keeps open a file that every run reads. Opening it takes longer than
-// reading it. Also, cgroup v2 resets the peak for one open file only. A file that
-// the kernel lacks reads as empty.
+// stat is an open file that every run reads. It stays open, because opening takes
+// longer than reading, and cgroup v2 resets the peak only for the open file. If
+// the kernel lacks the file, its content is empty.
 type stat struct{ file *os.File }
 
 // openStat opens the file for reading, and for writing if permitted.

@@ -14,8 +14,8 @@ import (
 // cpu is optional.
 var v1Controllers = [...]string{"memory", "pids", "cpuacct", "cpu"}
 
-// v1Parent holds one directory in each hierarchy. Hierarchies that are mounted
-// together share a directory; cpu and cpuacct often are.
+// v1Parent holds one directory for each hierarchy. Hierarchies that are mounted
+// together, often cpu and cpuacct, share a directory.
 type v1Parent struct{ dirs map[string]string }
 
 func findV1(root, name string) (*v1Parent, error) {
@@ -29,7 +29,7 @@ func findV1(root, name string) (*v1Parent, error) {
 			return nil, err
 		}
 	}
-	// The directories may exist without being writable, so create a group.
+	// Test by creating a group: the directories may exist without being writable.
 	g, err := p.New("probe-" + strconv.Itoa(os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -154,8 +154,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	dir, value := g.dirs["memory"], strconv.FormatInt(bytes, 10)
 	err := write(dir, memory, value)
 	if errors.Is(err, syscall.EINVAL) {
-		// The memory limit must not exceed the limit of memory and swap. To raise
-		// both, raise the latter first.
+		// The memory limit must not exceed the limit of memory and swap together.
+		// To raise both, raise the second one first.
 		if err = write(dir, both, value); err == nil {
 			err = write(dir, memory, value)
 		}
@@ -163,8 +163,8 @@ func (g *v1Group) SetMemory(bytes int64) error {
 	if err != nil {
 		return err
 	}
-	// Forbid swap: it would only slow down a program that exceeds its limit. The
-	// file is absent if the kernel has no swap accounting.
+	// Forbid swap: it would only slow down a program that exceeds its limit.
+	// Without swap accounting in the kernel, the file is absent.
 	if err := write(dir, both, value); err != nil && !os.IsNotExist(err) {
 		return write(dir, "memory.swappiness", "0")
 	}

@@ -100,8 +100,8 @@ func (p *v2Parent) New(name string) (Group, error) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
-	// Out of memory, the kernel must kill the whole sandbox: a sandbox that lost
-	// single processes is useless.
+	// If memory runs out, the kernel must kill the whole sandbox. A sandbox that
+	// has lost single processes is useless.
 	_ = write(g.dir, "memory.oom.group", "1")
 	g.open()
 	return g, nil
@@ -149,7 +149,7 @@ func (g *v2Group) SetMemory(bytes int64) error {
 	if err := write(g.dir, "memory.max", strconv.FormatInt(bytes, 10)); err != nil {
 		return err
 	}
-	// The file is absent if the kernel has no swap accounting.
+	// Without swap accounting in the kernel, the file is absent.
 	if err := write(g.dir, "memory.swap.max", "0"); err != nil && !os.IsNotExist(err) {
 		return err
 	}

@@ -60,7 +60,7 @@ func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 // authentication. No program can ever reach them.
 func metadata() []netip.Prefix {
 	return []netip.Prefix{
-		netip.MustParsePrefix("169.254.169.0/24"),       // nearly all: 169.254.169.254
+		netip.MustParsePrefix("169.254.169.0/24"),       // most clouds: 169.254.169.254
 		netip.MustParsePrefix("169.254.170.0/24"),       // AWS: containers
 		netip.MustParsePrefix("169.254.42.42/32"),       // Scaleway
 		netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// flushingBody flushes w before each Read. A Read that waits for more of the
-// body therefore does not delay the bytes that have already arrived.
+// flushingBody flushes w before each Read. Otherwise a Read that waits for more
+// of the body would delay bytes that have already arrived.
 type flushingBody struct {
 	io.ReadCloser
 	w *bufio.Writer

@@ -18,8 +18,8 @@ const maxHello = 80 << 10
 var errHelloRead = errors.New("egress: ClientHello complete")
 
 // readHello reads a ClientHello and returns its server name and the raw bytes.
-// The name is "" if there is none. An encrypted ClientHello gives the outer
-// name, as it does for the server.
+// The name is "" if there is none. For an encrypted ClientHello it returns the
+// outer name.
 func readHello(ctx context.Context, r io.Reader) (name string, raw []byte, err error) {
 	var read bytes.Buffer
 	conn := tls.Server(helloConn{r: io.TeeReader(io.LimitReader(r, maxHello), &read)}, &tls.Config{

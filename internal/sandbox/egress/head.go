@@ -39,7 +39,8 @@ func waitHead(r *bufio.Reader) ([]byte, error) {
 		if b[0] == '\r' || b[0] == '\n' {
 			return nil, errMalformed
 		}
-		// An end that arrived in two parts starts at most three bytes back.
+		// The end of the head may have arrived in two parts: search from three
+		// bytes before the new ones.
 		from := max(seen-3, 0)
 		for _, end := range []string{"\n\n", "\n\r\n"} {
 			if i := bytes.Index(b[from:], []byte(end)); i >= 0 {

@@ -19,7 +19,7 @@ const (
 var (
 	errName    = errors.New("must be a host name or an IP address")
 	errLength  = errors.New("must be at most 253 characters, and 63 between two dots")
-	errAddress = errors.New("must be an IP address in its usual form, such as 192.0.2.1 or [2001:db8::1]")
+	errAddress = errors.New("must be an IP address in the standard form, such as 192.0.2.1 or [2001:db8::1]")
 )
 
 // host is either a name in lower case without a trailing dot, or an unmapped
@@ -41,8 +41,8 @@ func (h host) String() string {
 	}
 }
 
-// parseHost parses a host in ASCII. It accepts an address only in its usual form,
-// because programs disagree on the meaning of the other forms.
+// parseHost parses a host in ASCII. It accepts an address only in the standard
+// form, because programs interpret other forms differently.
 func parseHost(s string) (host, error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")

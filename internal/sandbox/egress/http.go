@@ -249,12 +249,13 @@ func (s *clientConn) readResponse(r *bufio.Reader, req *request) (*http.Response
 func (s *clientConn) writeResponse(resp *http.Response, req *request, body *body, keep bool) error {
 	resp.Close = !keep || !body.finished()
 	if req.Method != http.MethodHead {
-		// If it knew the request's method, net/http would add a Content-Length
-		// where none is allowed.
+		// Without the request, net/http adds no Content-Length where none is
+		// allowed.
 		resp.Request = nil
 	}
 	if resp.ContentLength < 0 {
-		// Mark the end by chunked encoding, or by closing the connection.
+		// Mark the end of the body by chunked encoding, or by closing the
+		// connection.
 		resp.TransferEncoding = []string{"chunked"}
 		if !req.ProtoAtLeast(1, 1) {
 			resp.TransferEncoding, resp.Trailer, resp.Close = nil, nil, true

@@ -33,7 +33,7 @@ type Config struct {
 	Resolver Resolver
 	Dialer   Dialer
 	Observer Observer
-	// Own returns the addresses of this host, which programs must not reach.
+	// Own returns the addresses of this host. Programs must not reach them.
 	Own func() ([]netip.Addr, error)
 	// HandshakeTimeout limits the time from a request's first byte to its last
 	// header, and the time of a SOCKS5 handshake. 0 means 30 seconds.

@@ -24,9 +24,9 @@ const maxEntry = 1024
 
 var (
 	errEmpty    = errors.New("must not be empty")
-	errURL      = errors.New("must be a host alone, with no scheme, path or user")
-	errAll      = errors.New("must name hosts: * alone is not possible")
-	errWildcard = errors.New("must have * only as the whole first part of a name, such as *.example.org")
+	errURL      = errors.New("must be only a host, without scheme, path or user")
+	errAll      = errors.New("must name a host: * alone is not allowed")
+	errWildcard = errors.New("must have * only as the complete first part of a name, such as *.example.org")
 	errTooWide  = errors.New("must have two parts after *, such as *.example.org")
 )
 

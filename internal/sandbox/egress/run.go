@@ -15,9 +15,9 @@ type Verdict string
 
 // The verdicts.
 const (
-	Allowed Verdict = "allowed" // connected; bytes may have passed
-	Denied  Verdict = "denied"  // forbidden by the rules or the policy
-	Failed  Verdict = "failed"  // allowed, but did not succeed
+	Allowed Verdict = "allowed" // The connection was made; bytes may have passed.
+	Denied  Verdict = "denied"  // The rules or the policy forbid the connection.
+	Failed  Verdict = "failed"  // The connection is allowed, but failed.
 )
 
 // Verdicts returns all verdicts.

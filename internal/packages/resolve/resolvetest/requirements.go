@@ -1,4 +1,4 @@
-// Package resolvetest has requirements for the tests of resolvers.
+// Package resolvetest provides requirements for the tests of resolvers.
 package resolvetest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// HostileRequirements returns texts that no runtime accepts (attacks 81, 82 and
-// 87).
+// HostileRequirements returns texts that every runtime must refuse (attacks 81,
+// 82 and 87).
 func HostileRequirements() []string {
 	return []string{
 		"", " ", "-", ".", "--index-url=http://evil.example", "-r x", "-e .", "git+https://evil.example/x", "file:///etc/passwd", "./x", "../x", "/x",
@@ -21,8 +21,8 @@ func HostileRequirements() []string {
 	}
 }
 
-// CheckRefusal checks that parse refuses hostile requirements, except those that
-// are valid for this runtime.
+// CheckRefusal checks that parse refuses all hostile requirements except valid,
+// which this runtime accepts.
 func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error), valid ...string) {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -36,8 +36,8 @@ func CheckRefusal(t *testing.T, parse func(string) (resolve.Requirement, error),
 	}
 }
 
-// Fuzz checks that package managers can read accepted requirements only as a name
-// with versions, and that they mean the same when they are parsed again.
+// Fuzz checks accepted requirements: package managers can only read them as a
+// name with versions, and parsing them again does not change them.
 func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped bool) {
 	f.Helper()
 	for _, text := range append(HostileRequirements(), "numpy >= 2, < 3", "a[b]!=1.0rc1", "@noble/hashes@^1.4.0", "zod@1.2.3 - 2") {
@@ -49,7 +49,7 @@ func Fuzz(f *testing.F, parse func(string) (resolve.Requirement, error), scoped 
 			return
 		}
 		if again, err := parse(r.Text); err != nil || again.Text != r.Text {
-			t.Errorf("%q becomes %q, and that %+v, %v", in, r.Text, again, err)
+			t.Errorf("%q was normalized to %q, which parses as %+v, %v", in, r.Text, again, err)
 		}
 		if strings.HasPrefix(r.Text, "-") || strings.HasPrefix(r.Text, ".") || strings.ContainsAny(r.Text, ";:\\\n\r\x00\"'`$&#?%") {
 			t.Errorf("%q becomes %q", in, r.Text)

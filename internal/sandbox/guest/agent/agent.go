@@ -1,15 +1,15 @@
-// Package agent implements the first process inside a sandbox. For each job, it
-// keeps an interpreter waiting in separate namespaces, hands it the job and relays
-// the output. Then it kills all processes of the job, reports the exit status from
-// the kernel, and starts the next interpreter in new namespaces.
+// Package agent implements the first process inside a sandbox. It starts an
+// interpreter in new namespaces, which waits for a job. The agent hands it the
+// job and relays the output. Then it kills all processes of the job, reports the
+// exit status from the kernel, and starts the next interpreter.
 //
 // The agent guarantees that nothing of one run remains in the next: no process,
-// file, mount, socket or System V object. It runs as root inside the sandbox, but
-// the user's program does not, so the program can neither signal nor trace it. The
-// program inherits no descriptor of the agent.
+// file, mount, socket or System V object. The agent runs as root inside the
+// sandbox. The user's program does not, so it can neither signal nor trace the
+// agent. It inherits no descriptor of the agent.
 //
-// While a job runs, one thread polls and does all the work. No goroutine wake-up
-// delays an answer.
+// While a job runs, one thread does all the work in a poll loop. So no answer
+// waits for another goroutine to wake up.
 package agent
 
 import (
@@ -37,10 +37,10 @@ const (
 )
 
 // Run serves jobs one after another over the control socket. It returns when the
-// host closes the socket, which also ends the sandbox. networkFD is the descriptor
-// of the egress socket.
+// host closes the socket, which ends the sandbox. networkFD is the descriptor of
+// the egress socket.
 func Run(control *os.File, networkFD int) error {
-	// One thread does all the work, so no other thread has to wake.
+	// One thread does all the work, so that no other thread must wake up.
 	runtime.LockOSThread()
 	if err := restoreChildSignal(); err != nil {
 		return err
@@ -97,7 +97,7 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 		case kind == protocol.KindPrepare:
 			p := new(protocol.Prepare)
 			return p, json.Unmarshal(payload, p)
-		case kind != protocol.KindStop: // A late Stop for the previous run.
+		case kind != protocol.KindStop: // A Stop frame for the previous run arrived late.
 			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
 	}
@@ -151,7 +151,8 @@ func (r *run) serve() error {
 	return conn.SendJSON(protocol.KindExit, exit)
 }
 
-// withNetwork calls do, with a network if the job has one.
+// withNetwork calls do. If the job has a network, the network is available
+// meanwhile.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()
@@ -164,9 +165,9 @@ func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, er
 	return do()
 }
 
-// pollFrame reports whether the host has sent a frame of the kind, without waiting.
-// It drops any other frame, which can only be a late frame for an operation that
-// has ended. An error means that the host is gone.
+// pollFrame reports whether the host has sent a frame of the kind. It does not
+// wait. It drops all other frames, which arrive late for an operation that has
+// ended. An error means that the host has closed the socket.
 func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, error) {
 	if !conn.Buffered() {
 		fds := [...]unix.PollFd{{Fd: int32(control), Events: unix.POLLIN}}
@@ -178,22 +179,22 @@ func pollFrame(conn *protocol.Conn, control int, kind protocol.Kind) (bool, erro
 	return got == kind, err
 }
 
-// job holds everything that the host sends before Start.
+// job holds all data that the host sends before Start.
 type job struct {
 	protocol.Job
 	stdin []byte
-	// code is the program of a session's job. Otherwise the program is in the file
-	// named by Program.
+	// code is the program of a session's job. For other jobs, Program names the
+	// file with the program.
 	code []byte
 	// encrypted holds the frames of an encrypted program.
 	encrypted encryptedProgram
-	// fileError says why a file of a session's job could not be written. It is ""
-	// if all files were written.
+	// fileError explains why an input file of a session's job could not be
+	// written; "" if all were written.
 	fileError string
 }
 
-// receiveJob receives a job and its files. It returns the interpreter for the job,
-// which replaces p if the job needs another language or disk size.
+// receiveJob receives a job and its files. It returns the interpreter for the
+// job: p, or a new one if the job needs another language or disk size.
 func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, error) {
 	j := new(job)
 	for {
@@ -227,7 +228,8 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 			switch {
 			case err != nil:
 			case j.Session:
-				// Earlier runs may have created anything at the path, or filled the disk.
+				// Earlier runs may have created something at the path, or filled
+				// the disk.
 				if failed := p.placeFile(path, content); failed != nil && j.fileError == "" {
 					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", path, failed)
 				}
@@ -237,9 +239,9 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindStart:
 			return j, p, nil
 		case protocol.KindStop, protocol.KindAbort:
-			// A late frame for an operation that has ended.
+			// The frame arrived late for an operation that has ended.
 		case protocol.KindPrepare:
-			// Nothing has run yet, and the host wants another interpreter.
+			// Nothing has run yet, and the host requests another interpreter.
 			wanted := new(protocol.Prepare)
 			if err = json.Unmarshal(payload, wanted); err == nil {
 				p, err = p.replace(wanted)
