@@ -1,7 +1,7 @@
 // Package guest embeds the files that run inside a sandbox: the guest agent, the
-// first process of each run, and the interpreters' hooks. With the hooks,
-// interpreters wait for jobs. The agent is the sandbox's first process. Its code is
-// in guest/agent, its protocol in guest/protocol.
+// first process of each run, and the interpreters' hooks. The hooks make
+// interpreters wait for jobs. The agent is the sandbox's first process. Its code
+// is in guest/agent, its protocol in guest/protocol.
 package guest
 
 import (
@@ -28,13 +28,13 @@ const (
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
-// The mount points of the user's packages. Node searches NodeLayerPath by default,
-// regardless of the importing file.
+// The mount points of the user's packages. Node searches NodeLayerPath for every
+// import.
 const (
 	PythonLayerPath = "/opt/pyth-on/python-packages"
 	NodeLayerPath   = "/node_modules"
-	// ToolPath is the mount point of the package resolver, which is mounted only
-	// while packages are resolved. PipPath is the path of pip in every image.
+	// ToolPath is the mount point of the package resolver. It is mounted only in
+	// sandboxes that resolve packages. PipPath is the path of pip in every image.
 	ToolPath = "/opt/pyth-on/tool"
 	PipPath  = "/pyth-on/pip"
 )
@@ -59,12 +59,12 @@ func TypeScript() ([]byte, error) {
 }
 
 // PythonPackages returns the built-in packages for site-packages. Programs can
-// import them in addition to the standard library.
+// import them like the standard library.
 func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "hook/python") }
 
-// PythonSite returns the content of a .pth file for site-packages. The file gives
-// the user's packages to interpreters that programs start. The waiting interpreter
-// gets the packages from its hook instead, so that no package code runs before the
+// PythonSite returns the content of a .pth file for site-packages. Interpreters
+// that programs start find the user's packages by this file. The waiting
+// interpreter gets them from its hook, so that no package code runs before the
 // program. The file also unloads the codec that Python loads to read .pth files.
 func PythonSite() []byte {
 	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + PythonLayerPath +

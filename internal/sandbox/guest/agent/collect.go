@@ -22,13 +22,13 @@ const (
 	maxSkipped = 100
 )
 
-// collectGrace is the minimum time to collect files, even after a run that used all
-// its time. The host's own time limit for the run is longer.
+// collectGrace is the minimum time to collect files, even after a run that used
+// all its time. The host's time limit for the run allows for it.
 const collectGrace = time.Second
 
 // collector sends the matching files of the working directory. All processes of a
-// single run are dead by then, but processes of a session may still run. The
-// collector never follows a link: it opens each directory and file by name,
+// single run are dead by then, but processes of a session may still run. So the
+// collector never follows a link. It opens each directory and file by name,
 // relative to its parent, with O_NOFOLLOW.
 type collector struct {
 	run      *run
@@ -42,8 +42,8 @@ type collector struct {
 	skipped int
 }
 
-// collect sends the output files before the deadline of the run, but has at least
-// collectGrace. An error means that the host is gone.
+// collect sends the output files. It stops at the deadline of the run, but takes
+// at least collectGrace. An error means that the host has closed the socket.
 func (r *run) collect() error {
 	c := &collector{run: r, until: r.deadline}
 	if least := time.Now().Add(collectGrace); c.until.Before(least) {
@@ -145,8 +145,8 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	return c.send(fd, full)
 }
 
-// send sends a file in pieces, up to the limit of the job. It never holds the whole
-// file, because the sandbox's memory limit may leave no room for a copy.
+// send sends a file in pieces, up to the limit of the job. It never holds the
+// whole file in memory, because the sandbox may have no room for a copy.
 func (c *collector) send(fd int, full string) error {
 	if err := c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, nil)); err != nil {
 		return err
@@ -176,7 +176,8 @@ func (c *collector) send(fd int, full string) error {
 }
 
 // matches reports whether a pattern matches. It also returns true if the time is
-// up, because many long patterns can take seconds for one path.
+// up, since many long patterns can take seconds for one path. over then stops the
+// collector.
 func (c *collector) matches(full string) bool {
 	for _, p := range c.patterns {
 		if time.Now().After(c.until) || p.Match(full) {

@@ -13,8 +13,8 @@ func devices() []string {
 	}
 }
 
-// removeDevices removes all other entries that gVisor creates in /dev. FUSE and TUN
-// devices would expose more of its kernel than a program needs.
+// removeDevices removes all other entries that gVisor creates in /dev. FUSE and
+// TUN devices would expose parts of gVisor's kernel that programs do not need.
 func removeDevices() error {
 	entries, err := os.ReadDir("/dev")
 	if err != nil {
@@ -30,8 +30,8 @@ func removeDevices() error {
 	return nil
 }
 
-// hideArguments clears the agent's command line in memory. The kernel reads the
-// command line from there when a process of the sandbox looks at /proc.
+// hideArguments clears the agent's command line in memory. /proc shows programs
+// the command line from there.
 func hideArguments() {
 	for _, arg := range os.Args {
 		clear(unsafe.Slice(unsafe.StringData(arg), len(arg)))

@@ -18,8 +18,9 @@ import (
 const maxListed = 10_000
 
 // files performs one operation on the files of a session. Threads of the session
-// may run at the same time. Therefore it opens each directory by name, relative to
-// its parent, and follows no link. An error means that the host is gone.
+// may run at the same time. Therefore it opens each directory by name, relative
+// to its parent, and follows no link. An error means that the host has closed the
+// socket.
 func (p *program) files(conn *protocol.Conn, control int, kind protocol.Kind, name string) error {
 	switch kind {
 	case protocol.KindPut:
@@ -80,7 +81,7 @@ func (p *program) parent(name string, create bool) (dir int, base string, err er
 const upload = "upload"
 
 // placeFile replaces a file of a session. It follows no link and opens no FIFO,
-// because programs of the session may have created these at the path.
+// since programs of the session may have created these at the path.
 func (p *program) placeFile(name string, content []byte) error {
 	dir, base, err := p.parent(name, true)
 	if err != nil {
@@ -144,9 +145,9 @@ func (p *program) put(conn *protocol.Conn, name string) error {
 	return done(conn, protocol.Done{Created: created}, err)
 }
 
-// get sends the size of a file, its content and the end. It stops if the host sends
-// Abort. It refuses a sparse file that is larger than the disk, because sending it
-// could take almost forever.
+// get sends the size of a file, its content and the end. It stops if the host
+// sends Abort. It refuses a sparse file that is larger than the disk, because
+// sending it could take days.
 func (p *program) get(conn *protocol.Conn, control int, name string) error {
 	dir, base, err := p.parent(name, false)
 	if err != nil {

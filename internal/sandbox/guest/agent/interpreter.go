@@ -19,17 +19,19 @@ type interpreter struct {
 	env []string
 	// control is the number of the control descriptor.
 	control int
-	// threads is the number of the interpreter's own threads. A session adds
-	// sessionThreads. Neither counts towards the process limit of a program.
+	// threads is the number of threads that the interpreter itself needs. A
+	// session needs sessionThreads more. The process limit of a program does not
+	// count them.
 	threads, sessionThreads int
-	// inputByPipe says that a session gives each run a pipe as standard input.
+	// inputByPipe is true if a session gives each run a pipe as standard input.
 	inputByPipe bool
-	// replacesControl says that a session replaces the control descriptor after its
-	// start, because child processes would inherit the first one.
+	// replacesControl is true if a session replaces the control descriptor after
+	// its start, because child processes would inherit the first one.
 	replacesControl bool
-	// interruptsOnce says that one interrupt is enough to end any run of a session.
+	// interruptsOnce is true if one interrupt ends any run of a session.
 	interruptsOnce bool
-	// arguments returns what the hook receives about the job before the environment.
+	// arguments returns the first part of the message to the hook. The
+	// environment follows it.
 	arguments func(*protocol.Job) []string
 }
 
@@ -37,21 +39,21 @@ type interpreter struct {
 // first files of the program.
 const nodeControl = 100
 
-// nodeThreads counts four V8 threads, the scheduler of delayed tasks, the debugger
-// thread, and four threads for blocking work.
+// nodeThreads counts Node's threads: four of V8, one for delayed tasks, one for
+// the debugger, and four for blocking work.
 const nodeThreads = 10
 
-// nodeSessionThreads counts the thread that interrupts and the thread that tells it
-// about signals.
+// nodeSessionThreads counts the thread that interrupts runs and the thread that
+// receives signals for it.
 const nodeSessionThreads = 2
 
-// defaultMemory is the largest job memory for which the waiting interpreter is
-// configured, in bytes.
+// defaultMemory is the memory in bytes for which the waiting interpreter is
+// configured. Jobs with a larger limit need other options.
 const defaultMemory = 512 << 20
 
-// nodeOptions returns the Node options for a job with the memory in bytes. V8 gives
-// up only at twice the memory, so the job's limit is what ends a program. Up to
-// defaultMemory a small semi-space makes V8 collect garbage early.
+// nodeOptions returns the Node options for a job with the memory in bytes. V8 may
+// use twice the memory, so that the job's limit takes effect first. Up to
+// defaultMemory, a small semi-space makes V8 collect garbage early.
 func nodeOptions(memory int64) string {
 	options := fmt.Sprintf("--require=%s/hook.cjs --max-old-space-size=%d", protocol.JavaScriptHookDir, 2*memory>>20)
 	if memory <= defaultMemory {
@@ -61,8 +63,8 @@ func nodeOptions(memory int64) string {
 }
 
 // nodeArguments returns the program's file, Node options, the job's memory in
-// bytes, and the program's arguments. The options are "" unless the job needs more
-// memory than the waiting interpreter is configured for.
+// bytes, and the program's arguments. The options are "" if the waiting
+// interpreter has enough memory for the job.
 func nodeArguments(j *protocol.Job) []string {
 	options := ""
 	if j.MemoryBytes > defaultMemory {
@@ -71,14 +73,14 @@ func nodeArguments(j *protocol.Job) []string {
 	return append([]string{path.Join(workDir, j.Program), options, fmt.Sprint(j.MemoryBytes)}, j.Args...)
 }
 
-// pythonArguments returns the time-out in milliseconds, the memory in bytes, and the
-// program's arguments. The hook needs the limits when it shows values at the end.
+// pythonArguments returns the time-out in milliseconds, the memory in bytes, and
+// the program's arguments. The hook needs the limits to show values at the end.
 func pythonArguments(j *protocol.Job) []string {
 	return append([]string{fmt.Sprint(j.TimeoutMs), fmt.Sprint(j.MemoryBytes)}, j.Args...)
 }
 
-// path returns the path of the interpreter, in the order in which a shell searches.
-// A custom image may have it in another directory than the built-in image.
+// path returns the path of the interpreter. It searches directories in the order
+// of a shell, since custom images may have it elsewhere than the built-in image.
 func (i interpreter) path() string {
 	const last = "/usr/bin/"
 	for _, dir := range []string{"/usr/local/bin/", last} {
@@ -89,8 +91,9 @@ func (i interpreter) path() string {
 	return last + i.args[0]
 }
 
-// interpreterOf returns the interpreter for the language. Node has the same hook for
-// JavaScript and TypeScript, which uses the file name to decide what to load.
+// interpreterOf returns the interpreter for the language. JavaScript and
+// TypeScript share Node and its hook, which tells the languages apart by the file
+// name.
 func interpreterOf(wanted *protocol.Prepare) interpreter {
 	node := interpreter{
 		env:             []string{"NODE_OPTIONS=" + nodeOptions(defaultMemory)},

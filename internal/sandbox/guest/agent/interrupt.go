@@ -15,8 +15,9 @@ import (
 const (
 	// interruptInterval is the time between two interrupts of one run.
 	interruptInterval = time.Second
-	// childInterval is the time to the second interrupt if the first one also went
-	// to children. While C's system() waits for a child, it ignores the signal.
+	// childInterval is the time to the second interrupt if the first one also
+	// went to children. A parent that waits in C's system() ignores the first
+	// one.
 	childInterval = 300 * time.Millisecond
 	// lastInterval is the time between interrupts in the second half of
 	// protocol.InterruptGrace.
@@ -34,7 +35,7 @@ type interruption struct {
 	// next is the time of the next interrupt. killAt is the time at which the
 	// interpreter is killed.
 	next, killAt time.Time
-	// limited says that the program cannot start processes.
+	// limited is true if the program cannot start processes.
 	limited bool
 }
 
@@ -56,7 +57,7 @@ func (r *run) interrupt() {
 	if i.count == 0 {
 		i.killAt = now.Add(protocol.InterruptGrace)
 	} else if !now.Before(i.killAt) {
-		i.next = now.Add(time.Minute) // The killed interpreter is about to end.
+		i.next = now.Add(time.Minute) // The interpreter was killed and will soon end.
 		p.kill()
 		return
 	}
@@ -70,7 +71,7 @@ func (r *run) interrupt() {
 	if r.signalChildren(signal) && i.count == 0 {
 		interval = childInterval
 	}
-	// One interrupt is enough for Node, because a separate thread waits for it.
+	// For Node, one interrupt is enough: a separate thread waits for it.
 	if i.count == 0 || !p.interpreter.interruptsOnce {
 		_ = unix.Kill(p.pid, unix.SIGINT)
 	}
@@ -80,8 +81,8 @@ func (r *run) interrupt() {
 	}
 }
 
-// refuseProcesses stops the program from starting processes until limitProcesses is
-// called.
+// refuseProcesses prevents the program from starting processes. limitProcesses
+// permits it again.
 func (p *program) refuseProcesses() error {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NPROC, nil, &limit); err != nil {

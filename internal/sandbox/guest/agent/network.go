@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// network is the egress path of the sandbox. It relays connections from a loopback
-// port, over a donated socket, to a proxy on the host. It makes no decisions: the
-// proxy does. There is no other egress path.
+// network is the only egress path of the sandbox. It accepts connections on a
+// loopback port and relays them over a donated socket to a proxy on the host. The
+// proxy makes all decisions.
 type network struct {
 	// fd is the descriptor of the donated socket.
 	fd int
@@ -38,7 +38,7 @@ func newNetwork(fd int) (*network, error) {
 // connections of the relay, but keeps the socket to the host.
 func (n *network) open(p *program) (closeRelay func(), err error) {
 	if n.mux == nil {
-		// Go's poller accepts the descriptor only if it is non-blocking beforehand.
+		// Set this first: Go's poller accepts only non-blocking descriptors.
 		if err := unix.SetNonblock(n.fd, true); err != nil {
 			return nil, err
 		}
@@ -58,9 +58,9 @@ func (n *network) open(p *program) (closeRelay func(), err error) {
 	}, nil
 }
 
-// listen listens on the loopback of the program. A socket belongs to the network
-// namespace of the creating thread. Therefore the agent's thread enters the
-// program's namespace to create it.
+// listen listens on the program's loopback. A socket belongs to the network
+// namespace of the thread that creates it. Therefore the agent's thread enters
+// the program's namespace.
 func (n *network) listen(p *program) (listener net.Listener, err error) {
 	pidfd, err := unix.PidfdOpen(p.init, 0)
 	if err != nil {
@@ -109,7 +109,7 @@ func (r *relay) relayConn(conn net.Conn) {
 	var up sync.WaitGroup
 	up.Go(func() {
 		_, _ = io.Copy(stream, conn)
-		// Close one direction only; the other continues.
+		// Close one direction; the other one continues.
 		_ = stream.Close()
 	})
 	_, _ = io.Copy(conn, stream)

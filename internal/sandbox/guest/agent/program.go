@@ -13,11 +13,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// program is a started interpreter in separate namespaces that waits for its job.
-// Descriptors and process IDs are as the agent sees them.
+// program is an interpreter in separate namespaces that waits for its job.
+// Descriptors and process IDs are the agent's.
 type program struct {
 	interpreter interpreter
-	// prepared is the request for which the interpreter was started.
+	// prepared is the host's request that started the interpreter.
 	prepared protocol.Prepare
 	disk     int64
 	// init is the first process of the namespaces, and pid the interpreter. pidfd
@@ -28,7 +28,7 @@ type program struct {
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
-	// inSession says that the interpreter has started a session.
+	// inSession is true if the interpreter has started a session.
 	inSession bool
 	// The agent's ends of the standard streams, or -1 if closed.
 	stdin, stdout, stderr int
@@ -42,8 +42,9 @@ func (p *program) startInterpreter() error {
 		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 			return err
 		}
-		// A program may also open its streams by name, as /dev/stdin. Only the owner
-		// can open a pipe by name, so make the program's user the owner.
+		// A program may open its standard streams by name, such as /dev/stdin.
+		// Only the owner can open a pipe by name, so the program's user must be
+		// the owner.
 		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
 			return fmt.Errorf("change owner of standard streams: %w", err)
 		}
@@ -79,8 +80,8 @@ func (p *program) startInterpreter() error {
 	return err
 }
 
-// ready waits until the interpreter is ready for a job. Then it sets the limits that
-// are the same for all jobs.
+// ready waits until the interpreter is ready for a job. Then it sets the limits
+// that all jobs share.
 func (p *program) ready() error {
 	var b [1]byte
 	if n, err := unix.Read(p.control, b[:]); n == 1 {
@@ -119,12 +120,12 @@ func (p *program) limitProcesses(j *job) error {
 	if j.Session {
 		threads += p.interpreter.sessionThreads
 	}
-	// gVisor refuses the process after the one that exceeds the limit.
+	// gVisor allows one process more than the limit.
 	return p.limit(unix.RLIMIT_NPROC, uint64(max(j.Processes-1, 0)+threads))
 }
 
-// start applies the limits of the job and starts the program. The interpreter of a
-// session then waits for the code to run.
+// start applies the limits of the job and starts the program. For a session, the
+// interpreter then waits for code.
 func (p *program) start(j *job) error {
 	if err := p.limitProcesses(j); err != nil {
 		return err
@@ -159,8 +160,8 @@ func (p *program) start(j *job) error {
 }
 
 // replaceControl sends the interpreter a new control socket over the current one,
-// and switches to it. The kernel marks a received descriptor as close-on-exec. Node
-// cannot do so for a descriptor that it was started with.
+// and switches to it. The kernel marks a received descriptor as close-on-exec.
+// Node cannot mark a descriptor that it inherited at its start.
 func (p *program) replaceControl() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

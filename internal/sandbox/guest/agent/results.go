@@ -9,12 +9,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// resultsName is the FIFO in runDir for a program's rich values. An inherited
-// descriptor would not do: the program could close it, and a child could keep it.
+// resultsName is the FIFO in runDir for rich values. An inherited descriptor does
+// not suffice: a program could close it, and a child could keep it open.
 const resultsName = "results"
 
-// makeResults creates and opens the FIFO. The agent opens it for writing too, so
-// that it does not reach its end when a program closes it.
+// makeResults creates and opens the FIFO. The agent also opens it for writing, so
+// that it does not end when a program closes it.
 func (p *program) makeResults() error {
 	if err := unix.Mknodat(p.reports, resultsName, unix.S_IFIFO|0o200, 0); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (p *program) makeResults() error {
 	return err
 }
 
-// Limits for reading the FIFO, which any process of the run can fill.
+// Limits for reading the FIFO. Any process of the run can write to it.
 const (
 	// resultsPerStep limits the bytes read before the agent handles other events.
 	resultsPerStep = 256 << 10
@@ -37,9 +37,10 @@ const (
 	maxShownValues = 1000
 )
 
-// relayResults reads at most limit bytes and sends the complete rich values. Each
-// value follows its length as four bytes, big endian. After an invalid length or too
-// many values, it reads and drops the rest, so that no process blocks on the FIFO.
+// relayResults reads at most limit bytes and sends the complete rich values. A
+// value follows its length in four bytes, big endian. After an invalid length or
+// too many values, relayResults drops the rest, so that no process blocks on the
+// FIFO.
 func (r *run) relayResults(limit int) error {
 	for limit > 0 && r.program.results >= 0 {
 		n, err := unix.Read(r.program.results, r.buffer[:min(limit, len(r.buffer))])
@@ -47,7 +48,7 @@ func (r *run) relayResults(limit int) error {
 			continue
 		}
 		if n <= 0 {
-			return nil // Nothing more to read for now.
+			return nil // No more bytes for now.
 		}
 		limit -= n
 		if r.dropped {
@@ -74,12 +75,13 @@ func (r *run) relayResults(limit int) error {
 	return nil
 }
 
-// relayLastResults sends the values that the FIFO holds when the program has ended.
-// Later values are not from the program.
+// relayLastResults sends the values that are in the FIFO when the program has
+// ended. Later values do not come from the program.
 func (r *run) relayLastResults() error { return r.relayResults(readable(r.program.results)) }
 
-// resetResults replaces the FIFO for the next run of a session if it holds
-// unread or partial values. The next run would otherwise confuse lengths and values.
+// resetResults replaces the FIFO for the next run of a session if it contains
+// unread or partial values. Otherwise the next run would read a value's middle as
+// a length.
 func (r *run) resetResults() error {
 	p := r.program
 	if !r.dropped && len(r.shown) == 0 && readable(p.results) == 0 {

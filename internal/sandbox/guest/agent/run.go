@@ -19,13 +19,13 @@ type run struct {
 	exit    protocol.Exit
 	// deadline is the time at which the run is stopped.
 	deadline time.Time
-	// over says that all processes of the run are dead.
+	// over is true if all processes of the run are dead.
 	over bool
-	// shown holds the beginning of an incomplete rich value. reply holds the bytes
-	// received of a session's answer.
+	// shown holds the first part of an incomplete rich value. reply holds the
+	// received part of a session's answer.
 	shown, reply []byte
-	// shownBytes and shownValues are the size and number of the rich values sent.
-	// dropped says that further values are dropped.
+	// shownBytes and shownValues count the rich values sent. If dropped is true,
+	// further values are dropped.
 	shownBytes, shownValues int
 	dropped                 bool
 	// interruption holds the state of interrupting a session's run.
@@ -34,7 +34,7 @@ type run struct {
 }
 
 // run starts the program. It returns when the program has ended and all output is
-// sent. An error means that the host is gone.
+// sent. An error means that the host has closed the socket.
 func (r *run) run() (*protocol.Exit, error) {
 	p := r.program
 	if unlocked, err := r.unlock(); !unlocked {
@@ -53,8 +53,8 @@ func (r *run) run() (*protocol.Exit, error) {
 		return nil, err
 	}
 	r.reap()
-	// The run ends with the interpreter. Kill all other processes now, so that none
-	// can change a file before the files are collected.
+	// The run ends when the interpreter ends. Kill all other processes now, so
+	// that none can change a file while files are collected.
 	p.kill()
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
@@ -89,8 +89,8 @@ func (r *run) reap() {
 	}
 }
 
-// drain sends the rest of a stream. More output may arrive until the last process
-// that holds the stream is dead.
+// drain sends the rest of a stream. More output can arrive until the last process
+// with the stream open is dead.
 func (r *run) drain(s stream) error {
 	for *s.fd >= 0 {
 		fds := [...]unix.PollFd{{Fd: int32(*s.fd), Events: unix.POLLIN}}
@@ -109,8 +109,8 @@ func (r *run) drain(s stream) error {
 	return nil
 }
 
-// relayReadable sends the bytes that a stream holds now. It does not wait for the
-// end, because a thread of a session may continue to write.
+// relayReadable sends the bytes that a stream contains now. It does not wait for
+// the end, since a thread of a session may continue to write.
 func (r *run) relayReadable(s stream) error {
 	for left := readable(*s.fd); left > 0 && *s.fd >= 0; {
 		n, err := unix.Read(*s.fd, r.buffer[:min(left, len(r.buffer))])
@@ -160,13 +160,14 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 			return false, nil
 		}
 	case r.exit.TimedOut:
-		wait = time.Minute // The killed program is about to end.
+		wait = time.Minute // The program was killed and will soon end.
 	case wait <= 0:
 		r.exit.TimedOut = true
 		r.stop()
 		return false, nil
 	}
-	// Round up, so that the last millisecond is not spent in a busy loop.
+	// Round up. Otherwise Poll would return at once again and again during the
+	// last millisecond.
 	if _, err := unix.Poll(fds[:], int(wait/time.Millisecond)+1); err != nil && err != unix.EINTR {
 		return false, err
 	}
@@ -201,8 +202,8 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 	return fds[0].Revents != 0, nil
 }
 
-// stop ends the program. It interrupts the interpreter of a session and kills any
-// other.
+// stop ends the program. It interrupts the interpreter of a session, and kills
+// any other interpreter.
 func (r *run) stop() {
 	switch {
 	case !r.program.inSession:

@@ -12,13 +12,13 @@ import (
 const scratchInodes = 65536
 
 // mountScratch mounts an empty file system of the size in bytes. The working
-// directory, home, /tmp and /dev/shm share it, so that one limit applies to
-// everything the program writes. A small second file system holds the report, so
-// that an exception is reported even when the disk is full.
+// directory, home, /tmp and /dev/shm share it, so that one limit applies to all
+// files of the program. A small second file system holds the report, so that an
+// exception is reported even if the disk is full.
 //
-// It returns descriptors of the working directory and of a staging directory, where
-// the agent assembles files. Both are on one mount, so that a file can be renamed
-// from one to the other. Programs cannot see the staging directory.
+// mountScratch returns descriptors of the working directory and of a staging
+// directory, where the agent assembles files. They share one mount, so that files
+// can be renamed between them. Programs cannot see the staging directory.
 func mountScratch(size int64) (work, staging int, err error) {
 	const base = "/mnt"
 	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", size, scratchInodes)
@@ -63,16 +63,16 @@ func mountScratch(size int64) (work, staging int, err error) {
 	if staging, err = openDirectory(base + "/staging"); err != nil {
 		return -1, -1, err
 	}
-	// The program sees only the bind mounts, not the file system behind them.
+	// Hide the file system itself: the program must see only the bind mounts.
 	if err := unix.Unmount(base, unix.MNT_DETACH); err != nil {
 		return -1, -1, err
 	}
 	return work, staging, unix.Mount("run", runDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=1m,nr_inodes=16")
 }
 
-// writeFile writes a file of the job into the working directory. The program's user
-// owns the file and its parents. No program has run yet, so no link can redirect the
-// path.
+// writeFile writes a file of the job into the working directory. The program's
+// user owns the file and its parents. No program has run yet, so there is no link
+// to follow.
 func (p *program) writeFile(name string, content []byte) error {
 	for i, c := range name {
 		if c != '/' {

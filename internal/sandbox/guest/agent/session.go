@@ -14,8 +14,8 @@ import (
 // maxReply limits the size of the interpreter's answer after a run of a session.
 const maxReply = 512 << 10
 
-// serveInSession runs one job of a session and reports whether the session has ended
-// with it. An error means that the host is gone.
+// serveInSession runs one job of a session. It reports whether the session has
+// ended as well. An error means that the host has closed the socket.
 func (r *run) serveInSession() (ended bool, err error) {
 	conn, p, j := r.conn, r.program, r.job
 	exit, err := r.withNetwork(r.runInSession)
@@ -39,7 +39,7 @@ func (r *run) serveInSession() (ended bool, err error) {
 	return exit.Ended, conn.SendJSON(protocol.KindExit, exit)
 }
 
-// runInSession lets the session's interpreter run the job. It returns when the
+// runInSession sends the job to the session's interpreter. It returns when the
 // interpreter has answered or died, and all output is sent.
 func (r *run) runInSession() (*protocol.Exit, error) {
 	p := r.program
@@ -61,14 +61,14 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	// Processes that still read the run's input get its end.
+	// Processes that still read the run's input now reach its end.
 	_ = closeOnce(&p.stdin)
 	if err := r.afterInterrupt(); err != nil {
 		return nil, err
 	}
 	if !r.replied() {
 		r.exit.Ended = true
-		// The interpreter may have closed the control socket and still run.
+		// The interpreter may have closed the control socket and continue to run.
 		p.kill()
 		r.reap()
 	}
@@ -89,7 +89,7 @@ func (r *run) runInSession() (*protocol.Exit, error) {
 }
 
 // mainName is the file in runDir with the session's module __main__. Processes
-// spawned by multiprocessing execute it.
+// that multiprocessing spawns execute it.
 const mainName = "main.py"
 
 // makeMain creates the file mainName, which the interpreter writes.
@@ -102,9 +102,9 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. If inputByPipe is set, it also sends the
-// end of a pipe as standard input. The message then holds the time-out in
-// milliseconds in place of the input. Otherwise the message holds the whole input.
+// begin sends the job to the interpreter. Without inputByPipe, the message
+// contains the whole standard input. With inputByPipe, it contains the time-out
+// in milliseconds instead, and the reading end of a pipe comes with it.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -142,8 +142,8 @@ func (r *run) begin() error {
 	return nil
 }
 
-// message encodes the job for the interpreter of a session. It consists of the total
-// length and the parts, each after its length. Lengths have four bytes, big endian.
+// message encodes the job for the interpreter of a session: the total length,
+// then each part after its length. Lengths have four bytes, big endian.
 func (j *job) message(input []byte) []byte {
 	results := "0"
 	if j.Results {
@@ -172,7 +172,7 @@ func (r *run) readReply() bool {
 		return false
 	}
 	if n <= 0 {
-		// The program has closed the socket. The session ends with this run.
+		// The program has closed the socket, so the session ends with this run.
 		_ = closeOnce(&r.program.control)
 		return false
 	}
@@ -189,10 +189,10 @@ func (r *run) replied() bool {
 	return len(r.reply) >= 4 && len(r.reply)-4 >= int(binary.BigEndian.Uint32(r.reply))
 }
 
-// parseReply sets the exit code from the interpreter's answer. It returns the report
-// of an uncaught exception, or nil if there was none. The answer is not trustworthy:
-// the user controls the interpreter, and the kernel reports no status of a run in a
-// session.
+// parseReply sets the exit code from the interpreter's answer. It returns the
+// report of an uncaught exception, or nil if there was none. The answer is not
+// trustworthy, since the user controls the interpreter. The kernel reports no
+// status for a run in a session.
 func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil

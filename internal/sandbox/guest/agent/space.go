@@ -14,9 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// prepare starts an interpreter in separate namespaces with an empty disk, and
-// returns when it is ready for a job. It cleans up nothing after an error, because
-// the sandbox cannot be used any more.
+// prepare starts an interpreter in separate namespaces with an empty disk. It
+// returns when the interpreter is ready for a job. After an error it removes
+// nothing, because the sandbox is unusable then.
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes}
 	if p.disk == 0 {
@@ -24,8 +24,8 @@ func prepare(wanted *protocol.Prepare) (*program, error) {
 	}
 	entered := make(chan error)
 	go func() {
-		// The thread ends with this goroutine, because it stays locked. Only the
-		// processes started here remain in the namespaces.
+		// The goroutine never unlocks the thread, so the thread ends with it.
+		// Only the processes started here remain in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
 	}()
@@ -71,8 +71,8 @@ func (p *program) enter() error {
 }
 
 // namespaces lists the namespaces that each run gets. Runs share the host name of
-// the sandbox, since a program without capabilities cannot change it. A new network
-// namespace has a separate loopback on which all ports are free.
+// the sandbox, since a program without capabilities cannot change it. In a new
+// network namespace all loopback ports are free.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET
 
 // startInit starts the first process of new namespaces and waits until it has
@@ -110,14 +110,14 @@ func (p *program) join() error {
 	return unix.Setns(pidfd, namespaces)
 }
 
-// kill kills every process except the agent. Processes that are just being created
-// die with the first process of their namespaces.
+// kill kills every process except the agent. Processes that are being created die
+// with the first process of their namespaces.
 func (p *program) kill() { _ = unix.Kill(-1, unix.SIGKILL) }
 
 // end kills all processes except the agent, and returns when they are gone.
 func (p *program) end() {
-	// gVisor's kernel lets the first process of a namespace exit before the others
-	// are dead, and the interpreter may not have been reaped.
+	// gVisor lets the first process of a namespace exit before the other
+	// processes are dead. Also, the interpreter may still need to be reaped.
 	for unix.Kill(-1, unix.SIGKILL) != unix.ESRCH {
 		_, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		runtime.Gosched()
@@ -143,17 +143,17 @@ func wait(pid int) unix.WaitStatus {
 // socketsTimeout limits the time until the last sockets of a run are closed.
 const socketsTimeout = time.Second
 
-// checkSockets returns an error if a socket outlives its run. gVisor never frees
-// sockets that are in transit through each other. Such sockets would keep their
-// content, and later runs would see them in /proc/net. Only Unix sockets carry
-// descriptors, so at least one of them remains in each such case.
+// checkSockets returns an error if a socket still exists after its run. gVisor
+// never frees sockets whose descriptors are in transit through each other. They
+// would keep their content, and later runs would see them in /proc/net. At least
+// one of them is a Unix socket, since only Unix sockets carry descriptors.
 func checkSockets() error {
 	for start := time.Now(); ; runtime.Gosched() {
 		list, err := os.ReadFile("/proc/net/unix")
 		if err != nil {
 			return err
 		}
-		if bytes.Count(list, []byte("\n")) <= 1 { // The heading.
+		if bytes.Count(list, []byte("\n")) <= 1 { // Only the heading.
 			return nil
 		}
 		if time.Since(start) > socketsTimeout {
@@ -190,9 +190,9 @@ func openDirectoryAt(dirfd int, name string) (int, error) {
 	return fd, nil
 }
 
-// reopenDirectory returns another descriptor of a directory with a separate read
-// position. A duplicated descriptor would share the position, so that a second
-// reader would miss the entries already read.
+// reopenDirectory returns another descriptor of a directory, with a separate read
+// position. Duplicated descriptors share the position, so a second reader would
+// miss entries.
 func reopenDirectory(fd int) (int, error) {
 	return unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }

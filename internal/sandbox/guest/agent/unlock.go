@@ -14,8 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/unlock"
 )
 
-// unlockID is the user of the decrypting process. No program runs as this user, so
-// no program can signal or trace the process.
+// unlockID is the user ID of the decrypting process. No program has this user ID,
+// so no program can signal or trace the process.
 const unlockID = 65534
 
 // encryptedProgram holds the frames of an encrypted program. The agent only forwards
@@ -42,9 +42,9 @@ func (e *encryptedProgram) makeKey(conn *protocol.Conn) (err error) {
 	return conn.Send(protocol.KindKey, e.key.Public())
 }
 
-// unlock decrypts the program and stores it like an unencrypted one. If it returns
-// false, no program may run, and r.exit says why. An error means that the host is
-// gone.
+// unlock decrypts the program and stores it like an unencrypted one. If it
+// returns false, no program may run, and r.exit contains the reason. An error
+// means that the host has closed the socket.
 func (r *run) unlock() (bool, error) {
 	if len(r.job.encrypted.frames) == 0 {
 		return true, nil

@@ -1,12 +1,12 @@
 'use strict';
-// Makes V8 hand over the value of a program's final expression.
+// Makes V8 report the value of a program's final expression.
 //
-// V8 accepts a code cache if the source has the same length as the source that the
-// cache was made from. So the compiled source has `instanceof` after the final
-// expression. Its right side is an object of this module, which receives the
-// value. V8 then loads this code with the original program as its source. Traces,
-// excerpts and toString() show the original. All other text stays at its place, so
-// that all positions are right.
+// V8 accepts a code cache if the source has the same length as the source of the
+// cache. So this module compiles a changed source, with `instanceof` after the
+// final expression. The right side of `instanceof` is an object of this module,
+// which receives the value. V8 then loads this code with the original program as
+// its source. Traces, excerpts and toString() show the original. All positions
+// are right, because all other text stays at its place.
 
 const fs = require('fs');
 const Module = require('module');
@@ -19,7 +19,8 @@ const { hideFrames, withEvalLines } = require('./traces.cjs');
 const head = '(function (exports, require, module, __filename, __dirname) {\n';
 const tail = '\n})';
 
-// Names for the receiver of the value; one of them does not occur in the program.
+// Names for the object that receives the value. The program does not contain one
+// of them.
 const names = ['ª', 'º', 'µ', 'ß', 'þ', 'ÿ'];
 let declared = false;
 let receive;
@@ -28,8 +29,8 @@ let receive;
 function declare() {
   if (declared) return;
   declared = true;
-  // It is both the function called with the value, and the right side of
-  // `instanceof`.
+  // This object is a function that is called with the value, and also the right
+  // side of `instanceof`.
   const take = (...values) => {
     const receiver = receive;
     receive = undefined;
@@ -75,7 +76,7 @@ function sources(source, found, before, after) {
   const work = (opening, size, rest) => `${before}${head}${semicolon}${opening.padStart(size - semicolon.length)}${rest}`;
   if (isTight) return finish(before, `${before}${source.slice(0, start)}${expression} instanceof ${name}`, source, after);
   if (from === 0 && before !== '') {
-    // There is room in the line that V8 does not show.
+    // Use the space in the line that V8 does not show.
     return finish(before, shortHead + call.padStart(before.length + start - shortHead.length) + called, source, after);
   }
   const isBreak = gap === 1 && (source[from] === '\n' || source[from] === '\r');
@@ -85,7 +86,7 @@ function sources(source, found, before, after) {
   if (semicolon.length + call.length <= size) return finish(before, work(call, size, called), shown, after);
   if (!isKnown(found, head)) return undefined;
   if (semicolon.length + 1 <= size) return finish(before, work('(', size, asked), shown, after);
-  // There is no room: columns in the expression are one too high.
+  // There is no space: columns in the expression are one too high.
   if (!terminated || found.hasFunction()) return undefined;
   return finish(before, `${before}${source.slice(0, start)}(${asked}`, source, after);
 }
@@ -250,7 +251,8 @@ function replaceOnce(object, name, choose) {
       }
       if (chosen === undefined) return genuine;
       restore();
-      // The program must not find this match in RegExp's static properties.
+      // Clear the match, so that the program does not find it in RegExp's static
+      // properties.
       /^/.exec('');
       return chosen;
     },
@@ -296,7 +298,7 @@ function moduleOf(program, source, genuine) {
         /^/.exec('');
         return module;
       } catch {
-        // V8 decides, not the parser.
+        // V8 decides whether the code is valid, not the parser.
       }
     }
     return genuine(url, given, loader, context);

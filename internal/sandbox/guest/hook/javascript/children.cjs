@@ -56,7 +56,7 @@ function signal(pids, name) {
     try {
       apply(kill, process, [pids[i], name]);
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }
 }

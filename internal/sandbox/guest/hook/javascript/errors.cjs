@@ -1,6 +1,6 @@
 'use strict';
 // Describes an uncaught error. The error may be any value, and the program may
-// have changed the library.
+// have changed built-in objects.
 
 const { inspect, types } = require('util');
 

@@ -1,16 +1,16 @@
 'use strict';
-// Makes an interpreter that has already started wait for its program.
+// Makes an interpreter that has started wait for its program.
 //
 // The guest agent starts `node main.js`, or main.ts, with this module in
-// NODE_OPTIONS. When Node is about to run that file, it reads Module.runMain and
-// so calls the first getter below. The getter waits for the job, and then returns
-// the function that Node expects. So no frame of this module is on the stack, and
-// main.js runs natively: traces, exit codes, 'exit' handlers and require.main are
-// Node's own.
+// NODE_OPTIONS. Before Node runs that file, it reads Module.runMain, which calls
+// the first getter below. The getter waits for the job, and then returns the
+// function that Node expects. So no frame of this module is on the stack, and
+// Node runs main.js as usual: traces, exit codes, 'exit' handlers and
+// require.main are unchanged.
 //
-// Processes that the program starts do not have this module in their options.
-// Worker threads do, since they inherit the options of their thread: there the
-// module only removes itself.
+// Processes that the program starts do not load this module. Worker threads do,
+// since they inherit the options of their thread. In a worker the module only
+// removes itself.
 
 const Module = require('module');
 const fs = require('fs');
@@ -24,7 +24,7 @@ const types = require('./types.cjs');
 
 const control = 100;
 
-// The modules of this directory. Each is loaded once.
+// The loaded modules of this directory.
 const own = new Map();
 
 /** Removes the records of modules that are not the program's. */
@@ -42,7 +42,7 @@ function receive(size) {
   const buffer = Buffer.alloc(size);
   for (let have = 0; have < size;) {
     const n = fs.readSync(control, buffer, have, size - have);
-    if (n === 0) process.reallyExit(0); // The agent has ended, so the sandbox ends.
+    if (n === 0) process.reallyExit(0); // The agent has ended, so end the sandbox.
     have += n;
   }
   return buffer;
@@ -66,7 +66,7 @@ function wait() {
 
 /** Runs in advance what is slow the first time. */
 function prepare() {
-  // Modules that console.log and reads of standard input load.
+  // Preload the modules that console.log and reads of standard input need.
   require('net');
   require('stream');
   require('util').inspect({ warm: ['one', 1, new Map()] });
@@ -127,10 +127,10 @@ function endFast() {
   const { reallyExit, moduleLoadList } = process;
   const needsNode = () =>
     dying || process._events.exit !== undefined || process.reallyExit !== reallyExit ||
-    // A main module of ES may wait for a promise that never settles. Node detects
-    // this.
+    // An ES module may wait for a promise that never settles. Node detects this
+    // at the end.
     process.mainModule === undefined ||
-    // The close at the end may write.
+    // Closing a database at the end may write.
     moduleLoadList.includes('NativeModule sqlite') ||
     Object.keys(Module._cache).some((name) => name.endsWith('.node'));
   Object.defineProperty(prototype, 'emit', {
@@ -189,7 +189,7 @@ function reportErrors() {
         if (fromPromise) showPlace(error);
         report(error);
       } catch {
-        // The program's own output must not change.
+        // Ignore errors: the program's output must not change.
       }
     }
     return handled;
@@ -209,13 +209,13 @@ function main() {
   forget(__dirname);
   const none = { configurable: true, enumerable: true, writable: false, value: [] };
   Object.defineProperty(process, '_preload_modules', none);
-  // A worker may not change the directory of the process.
+  // A worker cannot change the directory of the process.
   if (process.chdir.disabled) return;
   reportErrors();
   endFast();
   const { PYTH_ON_MODE: mode, PYTH_ON_MEMORY: memory } = process.env;
   if (mode !== undefined || !waits()) {
-    // Node was restarted. No program's environment has these variables.
+    // Node was restarted with these variables. The program must not see them.
     delete process.env.NODE_OPTIONS;
     delete process.env.PYTH_ON_MODE;
     delete process.env.PYTH_ON_MEMORY;
@@ -233,10 +233,11 @@ function main() {
     if (job.program.endsWith('.ts')) types.install();
     if (job.mode === 'session') return session(job.program, job.memory);
     if (job.mode === 'results') showResults(job.program, job.memory);
-    // Node clears the last RegExp match just before, so this does too.
+    // Node itself clears the last RegExp match just before this point. Do the
+    // same.
     /^/.exec('');
     process.argv.splice(1, 1, job.program, ...job.args);
-    // A bound function has no frame of its own.
+    // A bound function has no stack frame.
     return runMain.bind(Module, job.program);
   });
 }
@@ -250,7 +251,7 @@ function showResults(program, memory) {
   const toJavaScript = (source) => {
     if (!isTypeScript) return source;
     const code = types.strip(source, pathToFileURL(program).href);
-    // Its source has already been rewritten.
+    // The source was already rewritten.
     return types.isCompiled(code) ? '' : code;
   };
   capture(program, toJavaScript, (value) => {

@@ -1,10 +1,10 @@
 'use strict';
-// Makes import and export statements work in a session, whose programs are scripts
-// and not modules.
+// Makes import and export statements work in a session. Its programs are scripts,
+// which cannot contain these statements.
 //
-// V8 reports the first statement that a script may not have. Only then is the
-// program parsed. Statements that the parser does not know are rewritten by
-// patterns, one after the other.
+// V8 reports the first statement that a script cannot contain. Only then is the
+// program parsed. Statements that the parser does not know are rewritten with
+// patterns, one after another.
 
 const { linkStatements } = require('./scan.cjs');
 
@@ -78,7 +78,7 @@ function withoutExport(source, node, isLast) {
   }
   if (declared) return inPlace(source, start, declared.start);
   if (node.source) return { start, end, text: `${imported(source.slice(node.source.start, node.source.end), attributesOf(source, node.attributes))};${isLast ? '{}' : ''}` };
-  // A block has no value, like the statement.
+  // Like the statement, a block has no value.
   return inPlace(source, start, end, '{}');
 }
 
@@ -95,7 +95,7 @@ function rewriteAll(source) {
       continue;
     }
     const text = declaration(partsOf(source, node));
-    // A module's imports run before its other statements.
+    // Imports of a module run before its other statements.
     if (/^(?:\s|\/\/[^\n]*|\/\*[^]*?\*\/|(['"])use strict\1;?)*$/.test(source.slice(at, node.start))) {
       edits.push({ start: node.start, end: node.end, text });
       at = node.end;

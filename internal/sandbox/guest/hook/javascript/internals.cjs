@@ -1,9 +1,9 @@
 'use strict';
-// Reaches the internal parts of Node's loader.
+// Gives access to internal parts of Node's loader.
 //
-// Node has no public way to compile its main module with a code cache, and does
-// not export its parser. V8's inspector shows the variables that a function of the
-// loader sees. internalBinding and the loader's own require are among them.
+// Node has no public function to compile its main module with a code cache, and
+// does not export its parser. V8's inspector shows the variables in the scope of
+// a loader function. internalBinding and the loader's require are among them.
 
 const inspector = require('inspector');
 const Module = require('module');
@@ -39,7 +39,7 @@ function scopeOf(closure) {
       });
     }
   } catch {
-    // A user of a missing variable notices that it is undefined.
+    // If a variable is missing, its user gets undefined.
   } finally {
     delete globalThis[name];
     session.disconnect();

@@ -1,10 +1,11 @@
 'use strict';
-// Shows values: makes text and other forms of them and sends them to the agent.
+// Shows values: converts them to text and other forms, and sends these to the
+// agent.
 //
-// A value may run any code when it is read, but must not change how the program
-// continues. So nothing here calls a function that a program may have replaced.
-// Code of the program is called only where the program asks for it, and cannot end
-// the process there. The amount of output for a value is limited.
+// Reading a value can run any code, but must not change how the program
+// continues. So this module calls no function that a program may have replaced.
+// It calls code of the program only where the program asks for it. That code
+// cannot end the process. The amount of output for a value is limited.
 
 const { Buffer } = require('buffer');
 const fs = require('fs');
@@ -46,19 +47,19 @@ const MAX_MESSAGE = 8 << 20;
 const MAX_TEXT = 100_000;
 // Shorter strings are shown without a check of the remaining memory.
 const MAX_LIGHT = 10_000;
-// The memory that a new interpreter needs, and the memory that stays free when
-// strings are shown.
+// The memory in bytes that a new interpreter needs, and the memory that must stay
+// free while strings are shown.
 const INTERPRETER = 48 << 20;
 const RESERVE = 12 << 20;
-// Maximum number of entries shown of a value, in all its levels.
+// Maximum number of entries shown of a value, over all levels.
 const MAX_ENTRIES = 10_000;
-// Maximum depth of written JSON. The server accepts less, and reports that it
-// leaves deeper values out.
+// Maximum depth of the JSON written here. The server accepts less, and reports
+// when it leaves deeper values out.
 const MAX_DEPTH = 1000;
 const largest = 10n ** 100_000n;
 
-// `memory` is the limit of the process by its own count, which includes the pages
-// of Node's file. `share` is the share of the rest that strings may take. `call`
+// `memory` is the memory limit of the process, by a count that includes the pages
+// of Node's file. Strings may take the part `share` of the free memory. `call`
 // calls code of the program that shows a value.
 const bounds = { memory: Infinity, share: 1, call: (code) => code() };
 
@@ -100,7 +101,7 @@ function guarded(call) {
     try {
       defineProperty(object, name, { configurable: true, enumerable: before?.enumerable ?? true, writable: true, value });
     } catch {
-      return; // It is frozen.
+      return; // The object is frozen.
     }
     undo[undo.length] = () => {
       if (before === undefined) delete object[name];
@@ -121,7 +122,7 @@ function guarded(call) {
   }
 }
 
-// The origins of errors whose trace was first read by this module.
+// The errors whose trace this module read first.
 const seen = new WeakMap();
 const seenGet = uncurry(WeakMap.prototype.get);
 const seenSet = uncurry(WeakMap.prototype.set);
@@ -230,7 +231,7 @@ function count(value, depth) {
     left -= names.length;
     for (let i = 0; i < names.length && left > 0; i++) visit(getOwnPropertyDescriptor(at, names[i])?.value, deep - 1);
   };
-  // The trace of an error also contains its texts, and is made several times.
+  // An error's trace also contains its texts. V8 makes it several times.
   const visitText = (at, name) => {
     const text = lookUp(at, name);
     if (typeof text === 'string') weighed += 4 * weight(text);
@@ -268,7 +269,7 @@ function toText(value) {
   if (typeof value === 'string' && !fits(weight(value))) return `[String with ${value.length} characters]`;
   if (typeof value === 'symbol' && !fits(weight(descriptionOf(value) ?? ''))) return '[Symbol with a long description]';
   if (typeof value === 'string') return cut(inspect(value.length > MAX_TEXT ? slice(value, 0, MAX_TEXT) : value, { maxStringLength: MAX_TEXT }), value.length > MAX_TEXT);
-  // Writing a very large number in digits takes long.
+  // Writing a very large number as digits takes long.
   if (typeof value === 'bigint' && (value > largest || value < -largest)) return '[BigInt with more than 100,000 digits]';
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return cut(inspect(value));
   let maxStringLength = MAX_TEXT;
@@ -278,8 +279,8 @@ function toText(value) {
   if (isProxy(value)) return cut(show({ customInspect: false }) ?? last);
   if (isStringObject(value) && value.length > MAX_TEXT) return '[String with more than 100,000 characters]';
   if (isNativeError(value) && writesTraces()) {
-    // The program's own trace formatter is called only when the program reads a
-    // trace.
+    // Do not read the trace: only a read by the program may call the program's
+    // trace formatter.
     return cut(`[${lookUp(value, 'name')}: ${lookUp(value, 'message')}]`);
   }
   let depth = 2;
@@ -454,7 +455,7 @@ function send(forms) {
 /** Shows values. It never throws. */
 function show(...values) {
   for (let i = 0; i < values.length; i++) {
-    // There may be no reader left.
+    // There may be no reader any more.
     attempt(() => send(bundle(values[i])));
   }
 }

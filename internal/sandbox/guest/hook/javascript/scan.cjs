@@ -179,7 +179,7 @@ function finalExpression(source, kind) {
   // V8 does not compile an export of an undeclared name.
   if (last === undefined || !isComplete || last.type !== 'ExpressionStatement' || last.isDirective || isLog(last.expression)) return undefined;
   const { start } = last;
-  // In `(a, b)` the brackets belong to the statement.
+  // In `(a, b)` the parentheses belong to the statement.
   let end = last.expression.end;
   const bracketed = start !== last.expression.start;
   if (bracketed) {

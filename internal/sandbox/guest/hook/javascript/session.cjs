@@ -1,16 +1,15 @@
 'use strict';
-// Runs programs one after the other in an interpreter that stays, as a notebook
-// does.
+// Runs programs one after another in one interpreter, like a notebook.
 //
-// V8's inspector evaluates a program as it does for a console: declarations stay
-// and may be repeated, and `await` is allowed. Node itself calls the inspector, so
-// that no frame of this module is below the program's. The inspector is
-// disconnected as soon as it returns. It would report a promise that is never
-// settled during garbage collection, and Node does not survive that. A hook
-// provides the program's promise instead.
+// V8's inspector evaluates programs like a console: declarations stay and may be
+// repeated, and `await` is allowed at the top level. Node itself calls the
+// inspector, so that no frame of this module is below the program's frames. The
+// inspector is disconnected as soon as it returns. Otherwise, during garbage
+// collection, it would report a promise that never settles, and Node would crash.
+// A hook provides the program's promise instead.
 //
-// V8 drops all pending work for promises when it ends running code. So steps that
-// must happen after that are immediates.
+// V8 drops all pending work of promises when it terminates running code. Steps
+// that must happen afterwards are therefore immediates.
 
 const { executionAsyncResource } = require('async_hooks');
 const { subscribe } = require('diagnostics_channel');
@@ -31,8 +30,8 @@ const { finalExpression } = require('./scan.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
-// Objects that a program may replace. Code that runs between two programs uses
-// nothing that they can reach.
+// Objects that a program may replace. The code between two programs uses only
+// objects that programs cannot reach.
 const { Atomics, Buffer, Error, Map, Number, Reflect, String, SyntaxError, process, setImmediate } = globalThis;
 const { then } = Promise.prototype;
 const { promiseHooks } = v8;
@@ -59,8 +58,8 @@ const bind = uncurry(Function.prototype.bind);
 const test = uncurry(RegExp.prototype.test);
 // The frame that calls programs, in traces.
 const evaluator = '    at Session.post (node:inspector';
-// Places where Node notes which callback it enters. If code ends just there, Node
-// finds its notes wrong, and aborts.
+// Places where Node records which callback it enters. If code is terminated just
+// there, Node's records are wrong, and Node aborts.
 const entering = /node:(?:internal\/(?:process\/task_queues|timers|async_hooks)|async_hooks|inspector):/;
 // Marks the function that calls code of the program.
 const called = Symbol.for('pyth-on.call');
@@ -78,11 +77,11 @@ class Run {
     // The program before any change, and the shifts of its columns.
     this.plain = source;
     this.shifts = [];
-    // Processes that it has started and that still run.
+    // Running processes that the program has started.
     this.children = [];
     this.outcome = undefined;
     this.failed = false;
-    // The number of its interrupts.
+    // The number of interrupts of this run.
     this.interrupts = 0;
   }
 }
@@ -94,7 +93,7 @@ class Session {
     this.memory = memory;
     this.number = 0;
     this.run = undefined;
-    // Whether a program is interrupted whose message has not yet arrived.
+    // True if an interrupt is for a program whose message has not arrived yet.
     this.late = false;
     this.received = Buffer.alloc(0);
     // The inspector session that has ended a run.
@@ -102,20 +101,20 @@ class Session {
     // Shared with the thread that interrupts; see watch.cjs.
     this.state = new Int32Array(new SharedArrayBuffer(24));
     this.outputs = [process.stdout, process.stderr];
-    // The number of pending writes to these, and whether to stop the run after
-    // them: a stream does not survive a stop in the midst of a write.
+    // The number of pending writes to these streams, and whether to stop the run
+    // after them. A stream becomes unusable if it is stopped during a write.
     this.writes = 0;
     this.plain = new Map();
     this.due = false;
     this.uncaught = process._fatalException;
-    // The shifts of columns in earlier runs, by their names.
+    // Maps the names of earlier runs to the shifts of their columns.
     this.moved = new Map();
   }
 
   begin() {
-    // Scripts of the inspector have no importer: they use that of the context, and
-    // only a newly made context can be given one. Node warns at the first import
-    // that this is experimental.
+    // Scripts of the inspector use the importer of their context, and only a new
+    // context can get an importer. At the first import, Node warns that this is
+    // experimental.
     vm.createContext(globalThis, { importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
     const { emitWarning } = process;
     process.emitWarning = () => {};
@@ -126,7 +125,7 @@ class Session {
     this.setGlobals();
     for (const output of this.outputs) this.guard(output);
     process.exit = (...code) => this.exit(...code);
-    // Without it the session would end with the next error.
+    // Without this, the next error would end the session.
     defineProperty(process, '_fatalException', { configurable: false, enumerable: true, writable: false, value: (error, fromPromise) => this.failed(error, fromPromise) });
     const file = `${__dirname}/watch.cjs`;
     const memory = setBounds({ memory: this.memory, share: 0.75, call: (code) => this.call(code) });
@@ -143,7 +142,7 @@ class Session {
     });
     const early = () => { this.late = true; };
     process.on('SIGINT', early);
-    // Processes that an interrupt from a terminal would reach.
+    // Processes that a terminal's interrupt would reach.
     subscribe('child_process', ({ process: child }) => {
       const children = this.run?.children;
       if (children !== undefined) children[children.length] = child;
@@ -154,15 +153,14 @@ class Session {
       watch.unref();
       ready();
     });
-    // Without this thread an interrupt ends the session, and the agent notices
-    // that.
+    // Without this thread, an interrupt ends the session. The agent notices that.
     watch.on('error', () => {});
   }
 
   /** Makes writes to a stream immediate and complete. */
   guard(output) {
-    // Otherwise output that is printed faster than it is read would be kept in
-    // memory.
+    // Otherwise Node would keep output in memory that is printed faster than it
+    // is read.
     output._handle?.setBlocking?.(true);
     const { write } = output;
     this.plain.set(output, write.bind(output));
@@ -186,7 +184,7 @@ class Session {
     main._compile('module.exports = require', this.program);
     const require = main.exports;
     main.exports = {};
-    // Paths of files are relative to the program's current directory.
+    // Make paths of files relative to the program's current directory.
     main.filename = null;
     const display = (...values) => {
       if (this.run?.wantsResults) show(...values);
@@ -201,7 +199,7 @@ class Session {
     this.socket = new net.Socket({ handle: this.pipe });
     defineProperty(this.socket, 'emit', { ...hidden, value: emit });
     this.socket.on('data', (chunk) => this.receive(chunk));
-    // The agent has ended, so the sandbox ends.
+    // The agent has ended, so end the sandbox.
     this.socket.on('error', () => {});
     this.socket.on('close', () => process.reallyExit(0));
   }
@@ -266,7 +264,7 @@ class Session {
 
   evaluate(run) {
     setImmediate(() => {
-      // Unless it was interrupted before it began.
+      // Skip a run that was interrupted before it began.
       if (run === this.run && run.outcome === undefined) this.start(run);
     });
   }
@@ -276,7 +274,7 @@ class Session {
     let promise;
     let failure;
     let unhook;
-    // Runs before the inspector makes text of the value, which may be large.
+    // Call this before the inspector makes text of the value, which may be large.
     const leave = () => {
       if (session === undefined) return;
       session.post('Runtime.discardConsoleEntries');
@@ -284,7 +282,7 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Called just before V8 is called: other code makes promises, too.
+      // Node calls this just before it calls V8. Other code makes promises too.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
@@ -292,7 +290,8 @@ class Session {
           follow();
         });
         setImmediate(after);
-        // The program must not find this match in RegExp's static properties.
+        // Clear the match, so that the program does not find it in RegExp's
+        // static properties.
         /^/.exec('');
         return { expression: `${run.source}\n//# sourceURL=${run.name}`, replMode: true };
       },
@@ -302,8 +301,8 @@ class Session {
     const heard = (error, said) => {
       failure = said?.exceptionDetails;
     };
-    // Bound instead of passed as arguments: Node would pass arguments by a method
-    // of arrays.
+    // Bind the arguments: Node would pass them with a method of arrays, which
+    // programs can replace.
     setImmediate(bind(session.post, session, 'Runtime.evaluate', program, heard));
     const after = () => {
       unhook();
@@ -400,7 +399,7 @@ class Session {
     const isError = types.isNativeError(error) && !types.isProxy(error);
     let shown;
     try {
-      // As Node prints an error that ends a program.
+      // Print the value as Node prints an error that ends a program.
       const options = isError ? { customInspect: false, depth: Math.max(inspect.defaultOptions.depth, 5) } : {};
       shown = isError && startsWith(error.stack, '<run-') ? error.stack + codeOf(error) : `Uncaught ${inspect(error, options)}`;
     } catch {
@@ -483,7 +482,7 @@ class Session {
       ...hidden,
       value: () => {
         result = code();
-        // The signal is about to come, and must not end anything else.
+        // The signal will arrive soon, and must not end other code.
         if (compareExchange(state, 4, 1, 0) === 2) for (;;);
       },
     });
@@ -528,7 +527,7 @@ class Session {
    */
   interrupt(number) {
     if (number !== load(this.state, 2)) {
-      // It was meant for a run that has ended.
+      // The interrupt was for a run that has ended.
       if (number === load(this.state, 3)) this.tell(0);
       return;
     }
@@ -547,7 +546,7 @@ class Session {
       this.fail(run, interruption(isTheirs(frames) ? this.places(withoutOurs(frames)) : ''));
     }
     else setImmediate(() => this.finish(run));
-    // Between two promises nothing is on the stack, and yet the program may never
+    // Between two promises the stack is empty, although the program may never
     // end.
     if (this.writes > 0) this.due = true;
     else if ((busy && mayEnd(frames)) || run.interrupts > 60) this.stop();
@@ -587,7 +586,7 @@ class Session {
       this.restore();
       this.stopper?.disconnect();
     } catch {
-      // The answer matters more.
+      // Ignore the error, since the answer is more important.
     }
     this.stopper = undefined;
     const { outcome } = run;
@@ -613,7 +612,7 @@ function withoutTypes({ source, name }) {
   } catch (error) {
     if (!test(/^\s*\{/, source)) throw error;
     try {
-      // It may be an object, which TypeScript would read as a block.
+      // The source may be an object, which TypeScript would read as a block.
       return slice(strip(`(${source}\n)`, name), 1, source.length + 1);
     } catch {
       throw error;
@@ -643,7 +642,7 @@ function receiveSocket(descriptor, done) {
   pipe.onread = () => {
     const { pendingHandle } = pipe;
     pipe.close();
-    // The agent has ended, so the sandbox ends.
+    // The agent has ended, so end the sandbox.
     if (!pendingHandle) process.reallyExit(0);
     done(pendingHandle);
   };
@@ -680,7 +679,7 @@ function take(session, { objectId }) {
 /** The position in the program, as Node shows it above a trace. Line and column count from 0. */
 function where({ name, plain, shifts }, { lineNumber, columnNumber }) {
   const lines = split(plain, '\n');
-  // The error for source that ends too early is after the last line.
+  // If source ends too early, the error is after the last line.
   const at = Math.min(lineNumber, lines.length - 1);
   const before = at === lineNumber ? slice(lines[at], 0, imports.columnOf(shifts, at, columnNumber)) : lines[at];
   return `${name}:${at + 1}\n${lines[at]}\n${replace(before, /[^\t]/g, ' ')}^`;
@@ -829,9 +828,9 @@ function setInput(bytes) {
   try {
     fs.closeSync(0);
   } catch {
-    // The program has closed it.
+    // The program has closed the descriptor.
   }
-  fs.openSync(name, 'r'); // It gets the lowest free number.
+  fs.openSync(name, 'r'); // The file gets the lowest free number.
   if (bytes.length > 0) fs.unlinkSync(name);
   let stream;
   attempt(() => {

@@ -1,9 +1,9 @@
 'use strict';
-// Removes the frames of these modules, and of the caller of a session's runs, from
+// Removes frames of these modules, and of the caller of a session's runs, from
 // the traces that programs see.
 //
-// V8 asks Node to write each trace when it is first read, and passes it the
-// frames. A function of this module gets them first.
+// When a trace is first read, V8 passes its frames to a function of Node, which
+// writes it. A function of this module gets the frames first.
 
 const { internals } = require('./internals.cjs');
 

@@ -1,11 +1,11 @@
 'use strict';
-// Makes JavaScript of TypeScript.
+// Compiles TypeScript to JavaScript.
 //
 // Node removes types and leaves all other text at its place. It refuses syntax
-// that must be compiled, such as enums and decorators. So this module replaces the
-// function that Node calls for each file. The new function first removes types. If
-// that is not enough it runs a compiler in a separate process. The compiler gives
-// a source map, which Node then uses for traces.
+// that must be compiled, such as enums and decorators. So this module replaces
+// the function that Node calls for each file. The new function first removes
+// types. If that fails, it runs a compiler in a separate process. The compiler
+// returns a source map, which Node uses for traces.
 
 const fs = require('fs');
 const Module = require('module');
@@ -17,7 +17,7 @@ const compiler = '/pyth-on/typescript';
 const MAX_OUTPUT = 64 << 20;
 const { parse, stringify } = JSON;
 const { apply } = Reflect;
-// A program may have replaced these.
+// A program may have replaced these methods.
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const getFrom = uncurry(Map.prototype.get);
 const includes = uncurry(String.prototype.includes);
@@ -27,14 +27,14 @@ const startsWith = uncurry(String.prototype.startsWith);
 const test = uncurry(RegExp.prototype.test);
 const bufferToString = uncurry(Buffer.prototype.toString);
 
-// The compiled programs of a session's runs that needed a compiler, by name.
+// Maps names of a session's runs to compiled programs, if they needed a compiler.
 const maps = new Map();
 
 let installed = false;
 let spawnSync;
 /** Called with the compiled code of a file. Its result is run. */
 let rewrite = (file, code) => code;
-// The last request: a file is read twice.
+// The last request. Node reads each file twice.
 let last = { source: undefined };
 
 /** Returns the tsconfig.json that applies to a file, as text. */

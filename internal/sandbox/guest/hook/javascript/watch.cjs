@@ -1,21 +1,20 @@
 'use strict';
-// Ends the run of a session on SIGINT. It is a separate thread, since the
+// Ends the run of a session on SIGINT. This is a separate thread, since the
 // program's thread may be in an endless loop.
 //
-// Node's way to end code of vm on SIGINT serves to detect the signal, since it
-// needs no event loop. The inspector then makes the program's thread call a
-// function, whatever that thread is doing.
+// To detect the signal, it uses a feature of Node's vm module that ends code on
+// SIGINT and needs no event loop. Then the inspector makes the program's thread
+// call a function, whatever that thread is doing.
 
 const inspector = require('inspector');
 const vm = require('vm');
 const { parentPort, workerData } = require('worker_threads');
 const { isBlocked, signalAwaited } = require('./children.cjs');
 
-// The first is 1 when the program's thread is to be interrupted, 2 when it has
-// been asked to end its code, 3 when it is about to, and 0 when it has. The third
-// is the number of the run that has ended last. The fourth is the number of the
-// run after which the next run is to be interrupted. The fifth is 1 while code of
-// the program shows a value, and 2 when that code is about to be ended.
+// Number 0: 1 = interrupt the program's thread, 2 = the thread was asked to end its
+// code, 3 = it is about to end, 0 = it has ended. Number 2: the last run that has
+// ended. Number 3: the run whose successor must be interrupted. Number 4: 1 while
+// code of the program shows a value, 2 when that code is about to end.
 const state = new Int32Array(workerData.state);
 const wait = new vm.Script('watch.wait()');
 const watch = new vm.Script('watch.forever()');
@@ -49,7 +48,7 @@ function interrupt() {
   do {
     Atomics.store(state, 0, 1);
     session.post('Runtime.evaluate', { expression });
-    // While Node waits for a child, it does nothing else.
+    // While Node waits for a child, it handles nothing else.
     while (Atomics.wait(state, 0, 1, signals.length > 0 ? 300 : undefined) === 'timed-out') {
       if (isBlocked()) signalAwaited(signals.shift());
     }
@@ -66,7 +65,7 @@ function boundShowing() {
     if (Atomics.wait(state, 4, 1, 2) !== 'timed-out') return;
   }
   if (Atomics.compareExchange(state, 4, 1, 2) !== 1) return;
-  // The program's thread gets the signal first, since it was the last to listen.
+  // The program's thread gets the signal first, since it listened last.
   process.kill(process.pid, 'SIGINT');
   Atomics.wait(state, 4, 2);
 }
@@ -74,7 +73,7 @@ function boundShowing() {
 /** Whether the run ends, or the thread must be asked again. */
 function ends() {
   for (let seen; (seen = Atomics.load(state, 0)) !== 0;) {
-    // A new request to a thread that is about to end its code would end only the
+    // If the thread is about to end its code, a new request would only end the
     // old request.
     if (Atomics.wait(state, 0, seen, seen === 2 ? 2 : 500) === 'timed-out') return false;
   }
@@ -83,11 +82,11 @@ function ends() {
 
 for (;;) {
   try {
-    // So that the signal never has its default action.
+    // Keep listening, so that the signal never has its default action.
     watch.runInThisContext({ breakOnSigint: true });
   } catch {
-    // For a signal that came while the last one was handled, or before the handler
-    // was set.
+    // Handle a signal that arrived during the last one, or before the handler was
+    // set.
     interrupt();
   }
 }

@@ -1,12 +1,12 @@
 """Reports the end of main.py and the value of its final expression.
 
 usercustomize.py loads this module before it waits for a program. CPython runs main.py
-itself, and it also runs a main.py that holds compiled code. So main.py holds compiled
-code while CPython reads it: the program's code with two added calls. The call after
-the final expression shows its value. The call at the start restores the source and
-leaves an object at the bottom of the frame's stack. CPython drops this object when
-the frame ends for any reason, and the object's destructor reports the end. The
-frames, lines and positions of the program do not change.
+itself. It also runs a main.py with compiled code. So this module writes compiled code
+to main.py: the program's code with two added calls. The call after the final
+expression shows its value. The call at the start restores the source and leaves an
+object at the bottom of the frame's stack. CPython drops this object when the frame
+ends for any reason, and the object's destructor reports the end. The frames, lines
+and positions of the program do not change.
 """
 
 import _ast
@@ -19,7 +19,8 @@ import sys
 NAME = "/work/main.py"
 # Names by which the compiled code finds the hook's objects. No program can use them.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
-# Limits of the search at the end of a large source: lines tried, and bytes searched.
+# Limits for the search at the end of a large source: lines to try, and bytes to
+# search.
 TRIES, TAIL = 20, 64 << 10
 
 # Opcodes by version of Python. With other versions, an end by an exception is
@@ -71,14 +72,13 @@ def capture(source, end, show, said, tree):
     """Prepare main.py so that end() is called when the program ends.
 
     If the program reaches its final expression, show() is called first and gets the
-    value from final_value(). show is None if no values are wanted. The value of a
-    large source is available from kept_value() at the end. Return whether this works.
-    It does not if the program does not compile; CPython then reports the error
-    itself.
+    value from final_value(). If show is None, no values are wanted. For a large source,
+    kept_value() returns the value at the end.
 
-    said records the compiler's warnings. tree is the program's syntax tree. It is
-    None for a large source, whose tree needs half as much memory again as its
-    compilation.
+    Return whether this works. It does not if the program has a syntax error; CPython then
+    reports the error itself. said records the compiler's warnings. tree is the program's
+    syntax tree. It is None for a large source: its tree would need half as much memory
+    again as its compilation.
     """
     stderr, sys.stderr = sys.stderr, said
     try:
@@ -101,13 +101,13 @@ kept = []
 
 
 def kept_value():
-    """Return the value of the final expression if it is still kept, and forget it."""
+    """Return the value of the final expression if it is still kept, and drop it."""
     vars(builtins).pop(END, None)
     return kept.pop() if kept else None
 
 
 def final_value(function):
-    """Call function with the value of the final expression, which the program has assigned."""
+    """Call function with the value that the program has assigned for its final expression."""
     vars(builtins).pop(SHOW, None)
     frame = ours = sys._getframe()
     while frame.f_code.co_filename == ours.f_code.co_filename:
@@ -117,11 +117,11 @@ def final_value(function):
     try:
         function(names.get(VALUE))
     finally:
-        names.setdefault(VALUE, None)  # The program deletes it next.
+        names.setdefault(VALUE, None)  # The program deletes the name next.
 
 
 def compiled(source, shows_values, said, tree):
-    """Return the code for main.py, and a function that makes the object that reports its end."""
+    """Return the code for main.py, and a function that makes the object to report its end."""
     if ISA is not None and tree is None:
         code = compile(source, NAME, "exec", dont_inherit=True)
         text = said.text
@@ -147,7 +147,7 @@ def compiled(source, shows_values, said, tree):
 def place(code, begin):
     """Write the code to main.py until CPython has read it.
 
-    Its call of START gets the result of begin().
+    The code calls START and gets the result of begin().
     """
     number = 0
     while os.path.lexists(aside := f"/work/.main.{number}.py"):
@@ -295,11 +295,11 @@ def follows_semicolon(value, source):
 
 
 def with_guard(code):
-    """Return the code with the call of START at its start.
+    """Return the code with a call of START at its start.
 
-    The result of the call stays at the bottom of the stack. The code returns it where
-    it would return None. So it is dropped after the frame. If an exception ends the
-    frame, it is dropped with the rest of the stack.
+    The result of the call stays at the bottom of the stack. The code returns it instead
+    of None, so CPython drops it after the frame. If an exception ends the frame, CPython
+    drops it with the rest of the stack.
     """
     code = returns_bottom(code).replace(co_names=code.co_names + (START,))
     return with_call(code, "LOAD_NAME", len(code.co_names) - 1, True)
@@ -325,11 +325,11 @@ def code_calling(code, function):
 def with_call(code, load, index, keep):
     """Return the code with a call before its first traceable instruction.
 
-    load and index are the instruction that loads the function to call. keep says
-    whether the result stays on the stack.
+    load and index are the instruction that loads the function to call. If keep is true,
+    the result stays on the stack.
     """
     sample = compile("f()", "", "eval").co_code
-    call = bytearray(sample[2:-2])  # Without RESUME, and the return.
+    call = bytearray(sample[2:-2])  # Without RESUME and without the return.
     at = next(i for i in range(0, len(call), 2) if call[i] == ISA["LOAD_NAME"])
     call[at : at + 2] = loads(load, index)
     if not keep:
@@ -358,7 +358,7 @@ def nowhere(units):
 
 
 def moved_handlers(table, units, depth):
-    """Return a table of exception handlers for code that begins later, with a deeper stack."""
+    """Return a table of exception handlers for code with a later start and a deeper stack."""
     handlers = read_handlers(table)
     return write_handlers((s + units, length, t + units, stack + 2 * depth) for s, length, t, stack in handlers)
 
@@ -397,7 +397,8 @@ def write_handlers(handlers):
     return bytes(made)
 
 
-# Expressions whose last instruction leaves their value, whatever they contain.
+# The last instruction of these expressions leaves their value on the stack,
+# whatever they contain.
 PLAIN = (
     _ast.Name,
     _ast.Call,
@@ -415,8 +416,8 @@ PLAIN = (
 def appends_value(code, source, depth=1):
     """Return code of a large source that appends the final value to a list.
 
-    depth is the position of the list from the top of the stack, which is 1. Return
-    None if there is no such value, or if it is not found in a short time.
+    depth is the position of the list, counted from the top of the stack (1). Return None if
+    there is no such value, or if a short search does not find it.
     """
     final, lines = last_statement(source)
     if not isinstance(final, _ast.Expr) or not isinstance(final.value, PLAIN):
@@ -426,7 +427,7 @@ def appends_value(code, source, depth=1):
     size = 2 if "RETURN_CONST" in ISA else 3
     if list(body[-2 * size :: 2]) != tail[:size]:
         return None
-    # The instruction before these must be at the expression's end.
+    # The instruction before them must be at the end of the expression.
     last = None
     units = len(body) // 2 - size
     for index, position in enumerate(code.co_positions()):
@@ -443,9 +444,9 @@ def last_statement(source):
     """Return the last statement of a large source, and the number of lines before the
     parsed part.
 
-    The search starts at the end: the text from a line that begins a statement can be
-    parsed alone. Text in a string may also look like a statement. The caller detects
-    that by positions.
+    The search starts at the end. Text from a line that begins a statement can be parsed
+    separately. Text inside a string can look like a statement, too. The caller detects
+    that by the positions.
     """
     text = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if any(b"coding" in line for line in text.split(b"\n", 2)[:2]):

@@ -1,9 +1,9 @@
 """Makes the __main__ of processes that multiprocessing spawns in a session.
 
-A spawned process executes the file of its parent's __main__, so that it has the
-functions and classes that the parent sends by name. A session has no such file, and
-running all its runs again would repeat their effects. So the file holds only their
-definitions: imports, functions, classes, and values made of constants and of these.
+A spawned process executes the file of its parent's __main__. So it has the functions
+and classes that the parent sends by name. A session has no such file, and executing all
+its runs again would repeat their effects. So the file contains only their definitions:
+imports, functions, classes, and values made of constants and of other definitions.
 session.py loads this module when the program spawns a process.
 """
 
@@ -12,7 +12,7 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# MAIN names the file of __main__ that programs see; SPAWNED names the file that is
+# MAIN is the file of __main__ that programs see. SPAWNED is the file that is
 # executed.
 MAIN = "/work/main.py"
 SPAWNED = "/run/main.py"
@@ -45,18 +45,18 @@ spawn.get_preparation_data = mapped(spawn.get_preparation_data)
 
 
 class SpawnedMain:
-    """Writes the definitions of a session's runs to the file SPAWNED, as compiled code.
+    """Writes the definitions of a session's runs to the file SPAWNED as compiled code.
 
     Tracebacks of compiled code show the name MAIN and the lines of the session.
     """
 
     def __init__(self, known):
-        """known holds the names that exist in each process."""
+        """known contains the names that exist in each process."""
         self.definitions = Definitions(known)
         self.kept = []
 
     def update(self, lines, future):
-        """Add the new definitions among the session's lines. future holds flags of __future__."""
+        """Add the new definitions in the session's lines. future has the flags of __future__."""
         new = lines[len(self.kept) :]
         if not new:
             return
@@ -66,7 +66,7 @@ class SpawnedMain:
                 tree = compile("".join(new), MAIN, "exec", _ast.PyCF_ONLY_AST | future, dont_inherit=True)
                 kept = self.definitions.pick(tree, new)
             except SyntaxError:
-                pass  # Its encoding is not UTF-8.
+                pass  # The file's encoding is not UTF-8.
         self.kept += kept
         self.write("".join(lines), future)
 
@@ -122,7 +122,7 @@ class Definitions:
             self.know((n.asname or n.name).partition(".")[0] for n in node.names)
         elif isinstance(node, _ast.ImportFrom):
             if node.module == "__future__":
-                return False  # It would not be the first statement.
+                return False  # The statement would not be the first one.
             if node.names[0].name == "*":
                 self.known = None
             self.know(n.asname or n.name for n in node.names)

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 
-# Maximum time to show values, in seconds. It is shorter if the run has less than
-# twice this time left.
+# Maximum time to show values, in seconds. If the run has less than twice this
+# time left, it is half the time left.
 MAX_SECONDS = 10.0
 
 getpid, monotonic = os.getpid, time.monotonic
@@ -22,9 +22,9 @@ open_file, write, close_file = os.open, os.write, os.close
 class Ending:
     """Handles the end of a program.
 
-    shown() returns its rich values. shown is None if nobody wants them. report(error)
-    returns the message to the agent about an uncaught exception. seconds and memory,
-    in bytes, are the limits of the run.
+    shown() returns the object that shows rich values; None if no values are wanted.
+    report(error) returns the message to the agent about an uncaught exception. seconds and
+    memory, in bytes, are the limits of the run.
     """
 
     def __init__(self, report, shown, seconds, memory):
@@ -38,14 +38,14 @@ class Ending:
     def begin(self):
         """Run the remaining steps after the program's own atexit handlers.
 
-        This is for the case that nothing calls ended().
+        This serves programs for which ended() is not called.
         """
         atexit.register(untraced(self.finish))
 
     def show(self, value):
         """Show the value of the final expression."""
         if getpid() != self.program or self.shown is None:
-            return  # A forked child has also come to the end of main.py.
+            return  # This is a forked child that also reached the end of main.py.
         if type(value) in (int, float, bool, str, type(None)):
             self.shown().last(value)
         else:
@@ -58,8 +58,8 @@ class Ending:
         try:
             self.show_figures()
         finally:
-            # It runs before the program's own handlers, since it is registered after
-            # them.
+            # atexit runs this before the program's handlers, since it was
+            # registered last.
             atexit.register(untraced(self.finish))
 
     def show_figures(self):
@@ -67,13 +67,13 @@ class Ending:
             self.bounded(self.shown().open_figures)
 
     def finish(self):
-        """Show figures that threads have opened since, and report an uncaught exception."""
+        """Show figures that threads have opened meanwhile, and report an uncaught exception."""
         if getpid() != self.program or self.reported:
             return
         self.reported = True
         self.show_figures()
-        # CPython stores an uncaught exception here after it prints it. Before Python
-        # 3.12 it is in sys.last_value.
+        # CPython stores an uncaught exception here after printing it, before
+        # Python 3.12 in sys.last_value.
         error = getattr(sys, "last_exc", getattr(sys, "last_value", None))
         if error is None:
             return
@@ -86,14 +86,13 @@ class Ending:
             finally:
                 close_file(fd)
         except BaseException:
-            pass  # The program's own output must not change.
+            pass  # Ignore errors: the program's output must not change.
 
     def bounded(self, action):
         """Call action within the time and memory that the run has left.
 
-        action must not raise. If it exceeds a limit, it gets an exception. Only a
-        Python signal handler can raise one there; the signals are restored
-        afterwards.
+        action must not raise. If it exceeds a limit, an exception ends it. Only the handler of a
+        Python signal can raise that exception. The signals are restored afterwards.
         """
         reset_memory = self.lower_memory()
         seconds = max(0.05, min(MAX_SECONDS, (self.deadline - monotonic()) / 2))
@@ -124,11 +123,11 @@ class Ending:
     def lower_memory(self):
         """Limit the process to three quarters of the memory that the run has left.
 
-        A larger allocation then raises MemoryError and does not end the run. Return a
+        A larger allocation then raises MemoryError instead of ending the run. Return a
         function that removes the limit.
         """
         if "resource" not in sys.builtin_module_names or len(sys._current_frames()) > 1:
-            return lambda: None  # The limit would also hit other threads.
+            return lambda: None  # The limit would affect other threads too.
         known = "resource" in sys.modules
         try:
             import resource
@@ -154,14 +153,14 @@ class Ending:
 
 
 class Expired(BaseException):
-    """Says that the time to show values is over."""
+    """Means that the time to show values is over."""
 
 
 def untraced(function, again=False):
     """Return a callable that calls function without the program's trace and profile functions.
 
-    These would see each call of a Python function. So the parts that set them aside
-    are implemented in C. again says whether it can be called more than once.
+    These would see each call of a Python function. So C functions set them aside. again
+    says whether the callable can be called more than once.
     """
     partial = _functools.partial
     call = partial.__call__
@@ -172,8 +171,8 @@ def untraced(function, again=False):
         try:
             function()
         finally:
-            # The function may have called this again: the last entry belongs to this
-            # call.
+            # The function may have called this callable again: the last entry
+            # belongs to this call.
             profile, trace = old[-2:]
             del old[-2:]
             end.clear()

@@ -1,8 +1,8 @@
-"""Makes a large program of a session report its end, at the cost of its compilation only.
+"""Makes a large program of a session report its end, without more memory than its compilation.
 
-session.py puts statements around a program in its syntax tree. The tree of a large
-program needs half as much memory again as its compilation. So this module puts
-instructions around the compiled code. session.py loads it when needed.
+session.py adds statements to the syntax tree of a program. The tree of a large program
+needs half as much memory again as its compilation. So this module adds instructions to
+the compiled code instead. session.py loads it when needed.
 """
 
 import _collections
@@ -13,10 +13,10 @@ import opcode
 
 
 class Wrapper:
-    """Makes code that does in a session what Session.wrap describes.
+    """Makes code that does the same as Session.wrap.
 
     calls holds the functions of the session. calls.value appends to the list values.
-    capture has the functions of capture.py.
+    capture holds the functions of capture.py.
     """
 
     def __init__(self, calls, values, capture):
@@ -36,8 +36,8 @@ class Wrapper:
         for function in calls.begin, _functools.partial(_operator.methodcaller("restrict"), calls):
             code = self.with_call(code, function, False)
         code = self.with_handler(code, (profile, trace), calls.end)
-        # The bottom of the stack holds the list of values and the guard. The guard
-        # calls end if the code returns before its end.
+        # The bottom of the stack holds the list of values and the guard. The
+        # guard calls end if the code returns early.
         guard = type("Guard", (), {"__slots__": (), "__repr__": lambda self: "None"})
         steps = tuple(_functools.partial(_functools.partial.__call__, f) for f in map(_functools.partial, end))
         guard.__del__ = staticmethod(_functools.partial(_collections.deque, map(_functools.partial.__call__, steps), 0))
@@ -63,8 +63,8 @@ class Wrapper:
     def with_handler(self, code, before, after):
         """Return the code with a handler for all exceptions that it does not handle itself.
 
-        The handler calls the functions in before, notes the exception and calls those
-        in after. It also handles exceptions that arise in the handler.
+        The handler calls the functions in before, stores the exception and calls the functions
+        in after. It also handles exceptions in the handler itself.
         """
         target = len(code.co_code) // 2
         constants = list(code.co_consts)
@@ -98,8 +98,8 @@ class Wrapper:
         )
 
     def call(self, constants, *functions):
-        """Return instructions that call a function; its argument is the result of the
-        second, if any.
+        """Return instructions that call a function. Its argument is the result of the second
+        function, if there is one.
         """
         sample = compile("f(g())" if functions[1:] else "f()", "", "eval").co_code[2:-2]
         body, functions = bytearray(), list(functions)

@@ -1,8 +1,8 @@
 """Reports an uncaught exception to the agent.
 
-usercustomize.py loads this module when there is one. Nothing here relies on what the
-program can change. Modules of the program may have the names of modules that this one
-needs, and an exception may return anything from its methods.
+usercustomize.py loads this module after such an exception. The module relies on nothing
+that the program can change. The program's modules may have the names of modules that
+this one needs, and methods of an exception may return anything.
 """
 
 import builtins
@@ -15,10 +15,10 @@ MAX_NAME = 256
 
 
 def describe(error, trace, name, library):
-    """Return the exception as it is shown, and its line in the file.
+    """Return the exception as CPython shows it, and its line in the file.
 
-    The result has the strings name, message, traceback and line. library is the
-    import system as it was before the program began.
+    The result has the strings name, message, traceback and line. library is the import
+    system from before the program began.
     """
     for attempt in (library.importing, library.restored):
         try:
@@ -39,13 +39,13 @@ def shown(error, trace):
 
     compact = {"compact": True} if sys.version_info >= (3, 10) else {}
     streams = sys.stdout, sys.stderr
-    # CPython has already printed these: the exception's own output while it is shown,
-    # and the warnings.
+    # CPython has already printed the warnings, and the output of the exception's
+    # own methods.
     sys.stdout = sys.stderr = Sink()
     try:
         made = traceback.TracebackException(type(error), error, trace, **compact)
-        # Use the text of the exception as shown. To ask for it again would run the
-        # program's code again.
+        # Use the text of the exception as shown. Asking for it again would run
+        # the program's code again.
         return exact(str(made)), exact("".join(made.format()))
     finally:
         sys.stdout, sys.stderr = streams
@@ -62,7 +62,7 @@ class Sink:
 
 
 def plainly(error, trace):
-    """Do the same without any module, for exceptions that break the modules."""
+    """Do the same without any module, for exceptions that make the modules fail."""
     try:
         message = exact(str(error))
     except BaseException:
@@ -83,7 +83,7 @@ def line(error, trace, name):
         if isinstance(error, SyntaxError) and (error.filename or "").endswith(name):
             return int(error.lineno or 0)
     except BaseException:
-        pass  # The program controls its attributes.
+        pass  # The program controls the attributes of this object.
     found = 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == name:
@@ -98,15 +98,15 @@ def trace_of(error):
 
 
 def exact(text):
-    """Return the string as a plain str, not as a subclass of the program."""
+    """Return the string as a plain str, never as a subclass that the program defined."""
     return str.__str__(text)
 
 
 class Library:
     """Imports modules of the standard library, whatever the program did.
 
-    It keeps the import system as it was before the program began: the path without
-    the program's directory, the finders and their path hooks, the modules, and
+    It keeps the import system from before the program began: the path without the
+    program's directory, the finders and their path hooks, the modules, and
     builtins.__import__.
     """
 
@@ -117,7 +117,7 @@ class Library:
         self.home = modules["os"].__file__[: -len("os.py")]
 
     def importing(self):
-        """Return the import context that disturbs the program least."""
+        """Return the import context that affects the program least."""
         return self.restored() if self.is_shadowed() else self.current()
 
     def current(self):
@@ -135,7 +135,7 @@ class Library:
         return {"path": self.path, "meta_path": self.finders, "path_hooks": self.makers}
 
     def is_shadowed(self):
-        """Return whether the program imported a module that hides one of the library."""
+        """Return whether the program imported a module that hides a library module."""
         names = getattr(sys, "stdlib_module_names", ())  # Since Python 3.10.
         for name, module in list(sys.modules.items()):
             if name == "__main__" or name.partition(".")[0] not in names:

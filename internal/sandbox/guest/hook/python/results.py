@@ -1,8 +1,8 @@
 """Rich values: the values that a program displays, and its open figures.
 
-usercustomize.py loads this module before it waits for a program. A value may run any
-code when its forms are made, but must not change how the program ends. So these calls
-are guarded, and limited at the end of a program.
+usercustomize.py loads this module before it waits for a program. Making the forms of a
+value can run any code, but must not change how the program ends. So these calls are
+guarded. At the end of a program they are also limited.
 """
 
 import _io
@@ -16,8 +16,8 @@ import sys
 MAX_TEXT = 100_000
 # Maximum size of a message to the agent, in bytes, with all forms of one value.
 MAX_MESSAGE = 8 << 20
-# Larger integers, in bits, are not written as decimal digits: the time grows with the
-# square of their number.
+# Integers with more bits are not written as decimal digits. The time grows with
+# the square of the number of digits.
 MAX_BITS = 1_000_000
 
 
@@ -40,7 +40,7 @@ class Results:
     )
 
     def __init__(self, library):
-        """library returns the import system as it was before the program began."""
+        """library returns the import system from before the program began."""
         self.library = library
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
@@ -48,7 +48,7 @@ class Results:
 
     @property
     def wanted(self):
-        """Whether values are sent. Setting it to true, before a program, calls watch()."""
+        """Whether values are sent. Setting it to true before a program calls watch()."""
         return self.is_wanted
 
     @wanted.setter
@@ -58,7 +58,7 @@ class Results:
             self.watch()
 
     def display(self, *values):
-        """Send values with the run, in the richest forms that they have."""
+        """Send values with the run, each in its richest forms."""
         for value in values:
             try:
                 self.send(self.bundle(value))
@@ -136,7 +136,7 @@ class Results:
                 try:
                     data = self.dumps(data)
                 except (TypeError, ValueError, RecursionError):
-                    data = ""  # It is not JSON: the server reports that it is left out.
+                    data = ""  # The data is not JSON; the server reports that it was left out.
         if isinstance(data, str):
             return str.encode(data, "utf-8", "replace")
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -176,7 +176,7 @@ class Results:
                 finally:
                     close_file(fd)
         except OSError:
-            pass  # No reader is left.
+            pass  # There is no reader any more.
 
 
 # The program may replace these.
@@ -186,8 +186,8 @@ open_file, write, close_file = os.open, os.write, os.close
 def claims_everything(value):
     """Return whether a value claims to have an attribute that no value can have.
 
-    Mocks, modules with __getattr__ and stubs of remote objects invent any attribute.
-    Their forms would be invented as well.
+    Mocks, modules with __getattr__ and stubs of remote objects have any attribute. So their
+    forms would be meaningless.
     """
     try:
         return getattr(value, "_ipython_canary_method_should_not_exist_", None) is not None
@@ -198,7 +198,7 @@ def claims_everything(value):
 def method_of(value, name):
     """Return the method that makes a form of the value, or None."""
     try:
-        # A class has methods that are meant for its instances.
+        # The methods of a class are for its instances.
         if isinstance(value, type):
             return None
         method = getattr(value, name, None)
@@ -216,7 +216,7 @@ def is_figure(value):
 
 
 def text(value):
-    """Return repr(value), cut to MAX_TEXT characters, without building a much longer text."""
+    """Return repr(value), cut to MAX_TEXT characters, without a much longer text in memory."""
     try:
         if is_small(value):
             made = exact(repr(value))
@@ -227,8 +227,7 @@ def text(value):
                 if len(made) > MAX_TEXT:
                     break
     except ValueError as error:
-        # Integers of many digits are not written in digits unless the program allows
-        # it.
+        # Write long integers as digits only if the program allows it.
         if "set_int_max_str_digits" not in str(error):
             raise
         made = f"<{type(value).__name__}: {error}>"
@@ -268,7 +267,7 @@ SHAPES = {
 
 
 def pieces(value, around):
-    """Yield repr(value) in pieces. around holds the containers around the value."""
+    """Yield repr(value) in pieces. around lists the containers around the value."""
     kind = type(value)
     if kind in SHAPES:
         empty, begin, end, again = SHAPES[kind]
@@ -328,8 +327,8 @@ def exact(made):
 class Figures:
     """The figures of matplotlib.pyplot. They are shown when they are new or have changed."""
 
-    # Functions of pyplot that use a figure after it was shown. The others draw, and
-    # so begin a new figure, as in a notebook.
+    # These functions of pyplot use a figure after it was shown. The other
+    # functions draw, so they begin a new figure, as in a notebook.
     keeping = (
         "clf",
         "close",
@@ -344,7 +343,7 @@ class Figures:
 
     def __init__(self, results):
         self.results = results
-        # By id: a reference to the figure, and the hash of its last picture.
+        # Maps ids to a reference to the figure and the hash of its last picture.
         self.shown = {}
         # Figures that were open at the last call of show().
         self.ended = []
@@ -361,7 +360,7 @@ class Figures:
             reference = lambda: figure  # noqa: E731
         self.shown[id(figure)] = reference, hash(picture)
         if isinstance(getattr(figure, "stale", None), bool):
-            figure.stale = False  # matplotlib sets it when something changes.
+            figure.stale = False  # matplotlib sets it when the figure changes.
         return picture
 
     def last_shown(self, figure):
@@ -377,7 +376,7 @@ class Figures:
             try:
                 before = self.last_shown(figure)
                 if before is not None and (getattr(figure, "stale", None) is False or is_empty(figure)):
-                    continue  # It has not changed, or was cleared after it was shown.
+                    continue  # The figure has not changed, or was cleared after it was shown.
                 picture = self.draw(figure)
                 if hash(picture) != before:
                     self.results.send({"image/png": picture, "text/plain": text(figure)})
@@ -415,8 +414,8 @@ class Figures:
                 self.current = kind(gcf.__code__, gcf.__globals__, "gcf", gcf.__defaults__, gcf.__closure__)
                 gcf.__code__ = self.code_calling(gcf.__code__, self.before_gcf)
 
-    # code_calling(code, function) returns code that calls the function first. It is
-    # None for a version of Python without known opcodes.
+    # code_calling(code, function) returns code that calls the function first. It
+    # is None if the opcodes of this Python version are unknown.
     code_calling = None
     current = None
 
@@ -459,9 +458,9 @@ class Figures:
 def watch_imports(place, instruments):
     """Call functions with modules of the directory place once these are imported.
 
-    instruments maps names of modules to the functions. The finder that the import
-    system keeps for the directory calls them. The finder and the loaders are restored
-    once the modules are imported.
+    instruments maps names of modules to functions. The finder that the import system keeps
+    for the directory calls them. When the modules are imported, the finder and the loaders
+    are restored.
     """
     finder = sys.path_importer_cache.get(place)
     for make in () if finder is not None else sys.path_hooks:
@@ -505,7 +504,7 @@ def open_figures(pyplot):
 
 
 def is_empty(figure):
-    """Return whether a figure is empty; False if that is not known."""
+    """Return whether a figure is empty, or False if that is unknown."""
     try:
         return not figure.get_children()[1:] and not figure.get_axes()
     except Exception:

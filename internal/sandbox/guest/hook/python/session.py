@@ -1,16 +1,16 @@
 """The interpreter of a session: runs its programs in order.
 
-usercustomize.py loads this module when a session begins, and not for other runs.
+usercustomize.py loads this module only for sessions.
 
 A program runs with no frame below its own, as under `python3 main.py`: CPython's C
-code calls eval() with the values that serve() yields. serve() is suspended meanwhile,
+code calls eval() with the values that serve() yields. Meanwhile serve() is suspended,
 so it is in no stack and in no traceback. To start this, main.py is made to fail.
 CPython then calls sys.excepthook with an empty stack, and the hook begins the
-iteration. A process that the program forks leaves the iteration by SystemExit.
-CPython then ends it like any other process.
+iteration. A forked process leaves the iteration by SystemExit, and CPython ends it
+like any other process.
 
 A program may change builtins, sys, signals and modules. None of that may end this
-code, so the objects it needs are bound in advance.
+code, so it stores the objects it needs in advance.
 """
 
 import _ast
@@ -45,19 +45,19 @@ getlimit, setlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 LAST = "last_type", "last_value", "last_traceback", "last_exc"
 
-# A lower recursion limit applies to the program only.
+# The program gets a lower recursion limit than this module.
 LIMIT = 1000
 
-# The file of the module __main__, where inspect looks for the source of its classes.
-# It does not exist unless the program creates it.
+# The file of the module __main__. inspect looks there for the source of its
+# classes. The file does not exist unless the program creates it.
 MAIN = "/work/main.py"
 
 
 class Session:
-    """Runs programs one after the other in __main__, as a notebook does."""
+    """Runs programs one after another in __main__, like a notebook."""
 
     def __init__(self, control, library, memory, hook):
-        """control is the socket of the agent, memory the session's limit in bytes."""
+        """control is the socket to the agent. memory is the session's limit in bytes."""
         self.control = control
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, control)
         self.library = library
@@ -77,17 +77,17 @@ class Session:
         self.spawned = None
         self.preparation = None
         self.loop = self.task = None
-        # The last exception that guarded() has caught.
+        # The last exception that guarded() caught.
         self.caught = None
-        # Whether an interrupt came while the program could not receive it.
+        # True if an interrupt came while the program could not receive it.
         self.interrupted = False
-        # A placeholder for self.calls in syntax trees, which can hold only constants.
+        # A placeholder for self.calls. Syntax trees can contain only constants.
         self.mark = f"<{id(self)} {hash(self.library[0])}>"
         # The C functions called at the start and the end of a program's code.
         self.failures, self.values = [], []
         # Objects of the program that are no longer needed.
         self.discarded = []
-        # The position of the expression of self.values.
+        # The position of the final expression.
         self.final = None
         self.calls = namespace(
             begin=_functools.partial(_signal.signal, _signal.SIGINT, _signal.default_int_handler),
@@ -137,7 +137,7 @@ class Session:
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
-                # Do this first: the program may have left almost no memory.
+                # Do this first, since the program may have left almost no memory.
                 limit = getlimit()
                 if limit < LIMIT:
                     setlimit(LIMIT)
@@ -151,8 +151,8 @@ class Session:
     def discard(self, name):
         """Yield code that destroys objects of the program, if there are any.
 
-        Their destructors, and the warnings of these, have the same frame as in a
-        file: that of the final expression, or none.
+        Their destructors, and the warnings of these, get the same frame as in a file: the frame
+        of the final expression, or none.
         """
         self.failures.clear()
         at = self.final
@@ -180,7 +180,7 @@ class Session:
         self.interrupted = True
 
     def programs(self, name, code):
-        """Yield code that runs a program; usually the program's own code."""
+        """Yield code that runs a program. Usually it is the program's own code."""
         try:
             program, wrapped = self.compile(name, code)
         except BaseException as error:
@@ -225,7 +225,7 @@ class Session:
         while len(data) < size:
             part = os.read(self.control, size - len(data))
             if not part:
-                os._exit(0)  # The agent has ended, so the sandbox ends.
+                os._exit(0)  # The agent has ended, so end the sandbox.
             data += part
         return bytes(data)
 
@@ -249,7 +249,7 @@ class Session:
     # Switching the interpreter between the program and this module.
 
     def release(self):
-        """Give the interpreter to the program."""
+        """Set the interpreter up for the program."""
         if self.changed is not None:
             self.shared.update(self.changed)
             for name in set(self.shared) - set(self.changed):
@@ -257,14 +257,14 @@ class Session:
         self.calls.restrict = int if self.limit is None else _functools.partial(setlimit, self.limit)
 
     def retain(self, limit):
-        """Take the interpreter back, in a state in which this module works.
+        """Restore the interpreter's state after the program, so that this module works.
 
         A process that the program has forked ends here.
         """
         self.limit = limit if limit < LIMIT else None
         try:
             same = self.shared == self.original
-        except BaseException:  # The program may define the comparison.
+        except BaseException:  # The program may have defined the comparison.
             same = False
         self.changed = None if same else dict(self.shared)
         self.shared.update(self.original)
@@ -275,7 +275,7 @@ class Session:
             self.leave()
 
     def leave(self):
-        """End a forked process as CPython ends a program."""
+        """End a forked process the way CPython ends a program."""
         self.process = os.getpid()
         self.release()
         self.calls.begin()
@@ -287,7 +287,7 @@ class Session:
         status, *_ = self.show(kind, error, trace)
         if not issubclass(kind, KeyboardInterrupt):
             raise SystemExit(status)
-        # CPython ends by the signal, after all other steps.
+        # CPython lets the signal end the process after all other steps.
         import atexit
 
         if "threading" in self.modules:
@@ -312,13 +312,13 @@ class Session:
             return None
         finally:
             if os.getpid() != self.process:
-                os._exit(0)  # Code that shows a value has forked.
+                os._exit(0)  # This is a fork of the code that shows a value.
 
     def aside(self, function, *arguments):
         """Call a function that imports, whatever the program has imported.
 
-        Files of the program may have the names of library modules. So the function
-        sees the library alone, and the program does not see the function's imports.
+        Files of the program may have the names of library modules. So the function sees only
+        the library, and the program does not see the function's imports.
         """
         path = vars(sys).get("path")
         before = dict(self.modules)
@@ -339,7 +339,7 @@ class Session:
             sys.path = path
 
     def prepare(self, code, stdin, count, fields):
-        """Give the run its own settings; return a function that restores the old ones."""
+        """Apply the settings of the run; return a function that restores the old ones."""
         self.hook["thaw"](code)
         self.main.setdefault("__name__", "__main__")
         self.main["__builtins__"] = builtins
@@ -373,7 +373,7 @@ class Session:
 
     def set_input(self, fd):
         """Make fd the standard input of the process and of its children."""
-        if fd is not None and fd != 0:  # The program may have closed the last one.
+        if fd is not None and fd != 0:  # The program may have closed the last descriptor.
             os.dup2(fd, 0)
             os.close(fd)
         os.set_inheritable(0, True)
@@ -392,14 +392,14 @@ class Session:
         """
         if b"multiprocessing" in code or b"ProcessPool" in code:
             if os.access("/work/multiprocessing", os.F_OK) or os.access("/work/multiprocessing.py", os.F_OK):
-                return  # The program imports a different module.
+                return  # The program imports another module of this name.
             import multiprocessing.context
         context = self.modules.get("multiprocessing.context")
         if context is not None and context._default_context._actual_context is None:
             context._default_context._default_context = context._concrete_contexts["fork"]
 
     def watch(self):
-        """Prepare modules of the library for sessions, now or when they are imported."""
+        """Prepare library modules for sessions, now or when they are imported."""
         watch = self.hook["load"]("results")["watch_imports"]
         library = os.__file__.rpartition("/")[0]
         instruments = {"linecache": self.instrument_linecache, "multiprocessing": lambda module: self.watch()}
@@ -447,7 +447,7 @@ class Session:
     # Compilation of a program.
 
     def compile(self, name, code):
-        # Decode it as linecache reads a file.
+        # Decode the code the way linecache reads a file.
         lines = _io.StringIO(code.decode("utf-8", "replace"), None).readlines()
         self.publish(name, lines)
         try:
@@ -465,7 +465,7 @@ class Session:
         return program, wrapped
 
     def compile_large(self, name, code):
-        """Return the code of a large program; None if compile_tree must make it."""
+        """Return the code of a large program, or None if compile_tree must make it."""
         if len(code) <= self.hook["LARGE"]:
             return None
         capture = self.hook["load"]("capture")
@@ -499,7 +499,7 @@ class Session:
             if not str(error.msg).startswith("too many statically nested"):
                 raise
         if program is None:
-            # Without the added blocks, the nesting may be within the limit.
+            # Without the added blocks, the nesting may stay within the limit.
             return compile(code, name, "exec", self.future, dont_inherit=True), False
         if program.co_flags & COROUTINE and not is_awaitable(tree, {*self.shared, *self.main}):
             compile(tree, name, "exec", self.future, dont_inherit=True)  # Raises.
@@ -511,7 +511,7 @@ class Session:
             cache = getattr(module, "cache", None)
             if type(cache) is dict:
                 cache[name] = (len(lines), None, lines, name)
-                # linecache prefers a file of that name.
+                # linecache prefers a file with that name.
                 cache[MAIN] = (self.source,)
 
     def source(self):
@@ -557,7 +557,7 @@ class Session:
     def call(self, name, at, *arguments):
         where = position(at)
         if at.end_lineno != at.lineno:
-            # The call of a method has the line in which its name ends.
+            # A method call has the line in which the method's name ends.
             where.update(end_lineno=at.lineno, end_col_offset=at.col_offset)
         function = _ast.Attribute(_ast.Constant(self.mark, **where), name, _ast.Load(), **where)
         return _ast.Call(function, list(arguments), [], **where)
@@ -586,8 +586,8 @@ class Session:
         yield glue
         if self.task.done() or not self.failures:
             return
-        # An interrupt has ended the loop, but not the program. Cancel the program, so
-        # that the traceback shows its position.
+        # An interrupt has ended the loop, but not the program. Cancel the
+        # program, so that the traceback shows the program's position.
         kind, error, trace = self.failures[0]
         self.failures.clear()
         self.guarded(self.task.cancel)
@@ -675,7 +675,7 @@ class Session:
         fault, cause, trace = self.caught
         if issubclass(fault, SystemExit):
             return self.status(cause), *said
-        # Skip these frames, as CPython does.
+        # Skip these frames like CPython.
         while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         BaseException.with_traceback(cause, trace)
@@ -706,7 +706,7 @@ class Session:
 
 
 class Source(str):
-    """Source code, whose lines are those of a file."""
+    """Source code, split into the lines of a file."""
 
     def splitlines(self):
         return (self[:-1] if self[-1:] == "\n" else self).split("\n")
@@ -724,7 +724,7 @@ def position(at=None):
     }
 
 
-# File and line that CPython gives to warnings that arise in no frame.
+# The file and line that CPython uses for warnings without a frame.
 NOWHERE = ("<sys>", _ast.Pass(**dict.fromkeys(position(), 0))) if sys.version_info >= (3, 14) else ("sys", _ast.Pass(**position()))
 
 
@@ -743,10 +743,9 @@ def is_future(node):
 
 
 def number_classes(tree, code, before):
-    """Number the first lines of classes by their position in all runs together.
+    """Set the first lines of classes to their position in all runs together.
 
-    inspect looks for a class in the file of its module, and all runs share one such
-    file.
+    inspect looks for a class in the file of its module, and all runs share one such file.
     """
     if sys.version_info < (3, 13) or before == 0 or b"class" not in code:
         return
@@ -769,8 +768,8 @@ def number_classes(tree, code, before):
 def is_awaitable(tree, known):
     """Return whether the names that a program awaits at its top level exist.
 
-    A program that awaits an unknown name would fail halfway. It is refused in
-    advance, as CPython refuses every await outside of a function.
+    A program that awaits an unknown name would fail halfway. Refuse it in advance, as
+    CPython refuses every await outside a function.
     """
     roots = set()
     nodes = [tree]
@@ -784,7 +783,7 @@ def is_awaitable(tree, known):
             if node.names[0].name == "*":
                 return True
             known.update((n.asname or n.name).partition(".")[0] for n in node.names)
-        for name in ("name", "rest"):  # For handlers of exceptions and for patterns.
+        for name in ("name", "rest"):  # Handlers of exceptions, and patterns, bind names.
             if type(getattr(node, name, None)) is str:
                 known.add(getattr(node, name))
         if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)):
