@@ -1,10 +1,10 @@
-// Package sandbox boots gVisor sandboxes and runs a job in each.
+// Package sandbox boots gVisor sandboxes and runs jobs in them.
 //
 // The package guarantees isolation, limits and cleanup:
-//   - A job cannot see the host or another job.
-//   - The limits of a job hold, even if the guest is hostile.
-//   - After Close, no process, cgroup, mount, file or descriptor of the sandbox
-//     remains. New removes the leftovers of a server that was killed.
+// - A job cannot see the host or another job.
+// - The limits of a job hold, even if the guest is hostile.
+// - After Close, no process, cgroup, mount, file or descriptor of the sandbox
+// remains. New removes the leftovers of a killed server.
 package sandbox
 
 import (
@@ -39,16 +39,17 @@ type Config struct {
 	Image string
 	// Runtimes maps the names of custom images to the images.
 	Runtimes map[pyth.Runtime]Runtime
-	// StateDir holds the state of running sandboxes. New empties it. No other
-	// process may use it.
+	// StateDir holds the state of running sandboxes. New deletes its content. No
+	// other process may use it.
 	StateDir string
-	// Cgroup enforces limits. If it is nil, the server polls the usage instead.
+	// Cgroup enforces limits. If it is nil, the server polls the usage.
 	Cgroup cgroup.Parent
 	// Network opens the network of a run. If it is nil, runs have no network.
 	Network func(pyth.Network) (Network, error)
-	// Layers returns the mounts for packages. If it is nil, there are no packages.
+	// Layers returns the mounts for packages. If it is nil, runs have no
+	// packages.
 	Layers func(pyth.Layers) ([]Mount, error)
-	// Rootless must be set if the process is root in a user namespace only.
+	// Rootless must be true if the process is root only in a user namespace.
 	Rootless bool
 }
 
@@ -71,7 +72,7 @@ type Launcher struct {
 
 // New returns a launcher and removes the leftovers of an earlier server.
 func New(config Config) (*Launcher, error) {
-	// gVisor runs in / and needs absolute paths.
+	// gVisor's working directory is /, so it needs absolute paths.
 	var err error
 	if config.Image, err = filepath.Abs(config.Image); err != nil {
 		return nil, err
@@ -104,8 +105,8 @@ func New(config Config) (*Launcher, error) {
 		}
 	}
 	go func() {
-		// A child receives its parent-death signal when the thread that forked
-		// it ends. So one locked thread forks all children.
+		// The parent-death signal is sent when the thread that forked the child
+		// ends. So one locked thread forks all children.
 		runtime.LockOSThread()
 		for f := range l.forks {
 			f()
@@ -123,10 +124,10 @@ func (l *Launcher) Close() error {
 	return nil
 }
 
-// Boot starts a sandbox and returns when an interpreter of the language waits
-// for a job. The sandbox also runs jobs of other languages, but they start more
-// slowly. The runtime names a custom image; "" selects the built-in image.
-// Layers are mounted for all runs of the sandbox and need the built-in image.
+// Boot starts a sandbox. It returns when an interpreter of the language waits for
+// a job. The sandbox also runs jobs of other languages, but starts them more
+// slowly. runtime names a custom image; "" selects the built-in image. Layers are
+// mounted for all runs of the sandbox. They need the built-in image.
 func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyth.Runtime, layers pyth.Layers) (*Sandbox, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -140,7 +141,7 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 	if err := s.start(bundle); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: start gVisor: %w", err), s.removeBundle())
 	}
-	if err := s.prepare(ctx, protocol.UsualDisk); err != nil {
+	if err := s.prepare(ctx, protocol.DefaultDiskBytes); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("sandbox: wait for the interpreter: %w: %s", err, strings.TrimSpace(s.stderr.String()))
 	}
@@ -224,8 +225,8 @@ func (s *Sandbox) start(bundle string) error {
 		ExtraFiles: theirs[:],
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid: true,
-			// The sandbox must die with a server that is killed. gVisor sets
-			// the same signal on its own children.
+			// If the server is killed, the sandbox must die too. gVisor sets the
+			// same signal on its own children.
 			Pdeathsig: syscall.SIGKILL,
 		},
 		WaitDelay: time.Second,
@@ -261,7 +262,7 @@ func (s *Sandbox) start(bundle string) error {
 	return nil
 }
 
-// removeLeftovers kills the processes and deletes the cgroups and files of an
+// removeLeftovers kills the processes, and deletes the cgroups and files, of an
 // earlier server that was killed.
 func (l *Launcher) removeLeftovers() error {
 	if l.config.Cgroup != nil {

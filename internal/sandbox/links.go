@@ -17,13 +17,13 @@ import (
 // of a file does not count.
 const maxLinks = 65_536
 
-// links counts additional hard links by replacing the system calls that create
-// and remove names. gVisor's tmpfs counts files only, not names. A file may have
-// four billion names, and each takes memory of the sandbox's kernel. The tmpfs of
-// Linux counts each name as a file.
+// links limits the number of additional hard links. It wraps the system calls
+// that create and remove names. gVisor's tmpfs counts files, but not names.
+// Without links, a file could have four billion names, and each takes memory of
+// the sandbox's kernel. The tmpfs of Linux counts each name as a file.
 //
-// A run starts with a count of 0, because the agent mounts an empty file system
-// for it.
+// The agent mounts an empty file system for each run, so each run starts with a
+// count of 0.
 type links struct {
 	mu    sync.Mutex
 	count atomic.Int64
@@ -95,8 +95,8 @@ func (l *links) link(call kernel.SyscallFn) kernel.SyscallFn {
 	}
 }
 
-// removing wraps a system call that may remove a name. While no additional link
-// exists, it calls gVisor's implementation.
+// removing wraps a system call that may remove a name. Without additional links,
+// it calls gVisor's implementation.
 func (l *links) removing(call kernel.SyscallFn, counting func(*kernel.Task, arch.SyscallArguments) error) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if l.count.Load() == 0 {
@@ -136,7 +136,7 @@ func (l *links) rename(t *kernel.Task, dirfds [2]int32, paths [2]hostarch.Addr, 
 }
 
 // remove runs the operation and decrements the count if it removed an additional
-// link. The path is a copy of the program's memory. So check and operation see
+// link. path is a copy from the program's memory, so that check and operation use
 // the same path.
 func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func() error) error {
 	l.mu.Lock()
@@ -160,7 +160,8 @@ func (l *links) remove(t *kernel.Task, path *vfs.PathOperation, operation func()
 	return nil
 }
 
-// pathOperation holds a path from a system call and references to its start.
+// pathOperation holds a path from a system call, and references to the
+// directories where it starts.
 type pathOperation struct{ vfs.PathOperation }
 
 // newPathOperation copies a path from a program's memory. It does not follow a

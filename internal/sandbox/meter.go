@@ -8,8 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// meter measures the program's memory and processor time on the host. With a
-// cgroup it reads the cgroup's files, otherwise those of the sandbox's processes.
+// meter measures the program's memory and processor time on the host. It reads
+// the files of the cgroup, or, without a cgroup, of the sandbox's processes.
 // Memory excludes the overhead of the sandbox itself.
 type meter struct {
 	sandbox *Sandbox
@@ -20,10 +20,10 @@ type meter struct {
 	overhead, first int64
 }
 
-// interpreterBytes returns the memory of a waiting interpreter in bytes. It counts
-// as memory of the program, as it does outside a sandbox. The values are the
-// growth of guest memory when another interpreter starts. They exclude the
-// interpreter's code, which is in the image.
+// interpreterBytes returns the memory of a waiting interpreter in bytes. It
+// counts as memory of the program, as it would outside a sandbox. The values were
+// measured as the growth of guest memory when another interpreter starts. They
+// exclude the interpreter's code, which is in the image.
 func interpreterBytes(l pyth.Language) int64 {
 	switch l {
 	case pyth.JavaScript:
@@ -34,8 +34,8 @@ func interpreterBytes(l pyth.Language) int64 {
 	return 5 << 20
 }
 
-// overheadGrowth limits the growth of the overhead over the runs of a sandbox.
-// Larger growth is not gVisor's memory but a residue of a run.
+// overheadGrowth limits the growth of the overhead during the life of a sandbox,
+// in bytes. More growth means that memory of a run is still in use.
 const overheadGrowth = 32 << 20
 
 // errResidue reports that memory of a run stays in use after the run.
@@ -54,7 +54,8 @@ func newMeter(s *Sandbox) *meter {
 
 // recalibrate measures the overhead again before the next run. gVisor returns the
 // memory of a run to the host shortly after the run. Memory that is not yet
-// returned must not count as overhead: it would raise the limit of the next run.
+// returned must not count as overhead, since it would raise the limit of the next
+// run.
 func (m *meter) recalibrate(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		if m.overhead = max(m.total()-interpreterBytes(m.sandbox.language), 0); m.overhead <= m.first+overheadGrowth {

@@ -38,7 +38,7 @@ type tunnel struct {
 }
 
 // connect opens the network of the job. The caller must call disconnect, which
-// closes the network and returns its connections.
+// closes the network and returns a record of each connection.
 func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, err error) {
 	if job.Network.None() {
 		return func() []pyth.Connection { return nil }, nil
@@ -66,9 +66,9 @@ func (s *Sandbox) connect(job *pyth.Job) (disconnect func() []pyth.Connection, e
 	}, nil
 }
 
-// withProxy adds the environment variables that tell clients to use the proxy. It
-// keeps variables that the user has set. It does not set ALL_PROXY: some clients
-// fail on a SOCKS proxy if they lack a library for it.
+// withProxy adds environment variables that make clients use the proxy. It keeps
+// variables that the user has set. It does not set ALL_PROXY: some clients need a
+// library for a SOCKS proxy, and fail without it.
 func withProxy(env []string, runtime pyth.Runtime) []string {
 	set := make(map[string]bool, len(env))
 	for _, variable := range env {
@@ -82,7 +82,7 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 		"SOCKS5_PROXY=socks5h://" + protocol.ProxyAddress, "NO_PROXY=" + loopback, "no_proxy=" + loopback,
 	}
 	if runtime == pyth.NodeRuntime {
-		// fetch and http of Node.js read the variables only with this setting.
+		// In Node.js, fetch and http use these variables only with this setting.
 		variables = append(variables, "NODE_USE_ENV_PROXY=1")
 	}
 	for _, variable := range variables {
@@ -93,8 +93,8 @@ func withProxy(env []string, runtime pyth.Runtime) []string {
 	return env
 }
 
-// accept serves the streams that the guest opens. It closes a stream that arrives
-// while no job has a network: the stream is late or the guest is hostile.
+// accept serves the streams that the guest opens. It closes a stream if no job
+// has a network: the stream is late, or the guest is hostile.
 func (t *tunnel) accept(mux *yamux.Session) {
 	for {
 		stream, err := mux.AcceptStream()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// clockTick is the unit of processor times in /proc. USER_HZ is 100 on every
-// Linux that Go supports.
+// clockTick is the unit of processor times in /proc. USER_HZ is 100 on all Linux
+// versions that Go supports.
 const clockTick = 10 * time.Millisecond
 
 // processesWith returns the IDs of the processes that have the argument.

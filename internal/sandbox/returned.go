@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Limits of the output files of a run. They equal the limits of input files.
+// Limits for the output files of a run. They equal the limits for input files.
 const (
 	maxOutputFiles     = 64
 	maxOutputFileBytes = 10 << 20
@@ -16,8 +16,8 @@ const (
 	maxReason          = 256
 )
 
-// maxReported limits each text of an exception in bytes. The displayed text is
-// shorter: it is truncated after the values of secrets were replaced.
+// maxReported limits each text of an exception in bytes. The text for the user is
+// shorter: it is truncated after secret values are replaced.
 const maxReported = 512 << 10
 
 // file starts an output file with its first piece. The guest enforces the limits
@@ -48,7 +48,7 @@ func (r *run) fileEnd() error {
 	}
 	f := *r.incoming
 	r.incoming = nil
-	// The guest applies the same rule. A bad name does not end the run.
+	// The guest applies the same rule, but an invalid name must not end the run.
 	if fault := workpath.Fault(f.Path); fault != "" {
 		return r.skip(f.Path, "its path "+fault)
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// pollInterval is the time between checks of limits that no kernel enforces.
+// pollInterval is the time between checks of limits that the kernel does not
+// enforce.
 const pollInterval = 10 * time.Millisecond
 
 // Reasons why the host ends a run.
@@ -26,7 +27,7 @@ var (
 )
 
 // errGuest reports a protocol violation. Only a hostile guest causes it.
-var errGuest = errors.New("the guest broke the protocol")
+var errGuest = errors.New("the guest violated the protocol")
 
 // run holds the state of a job in progress. The receiving goroutine owns the
 // outcome; watch only requests the end of the run.
@@ -49,7 +50,7 @@ type run struct {
 	unsent []protocol.Frame
 	// disconnect closes the network of the run and returns its connections.
 	disconnect func() []pyth.Connection
-	// cause is the reason why the host ended the run. The first reason stays.
+	// cause is the first reason why the host ended the run.
 	cause atomic.Pointer[error]
 	// peak and used are the highest observed memory (bytes) and processor time (ns).
 	peak, used atomic.Int64
@@ -67,9 +68,9 @@ func (r *run) end(cause error) {
 	if !r.cause.CompareAndSwap(nil, &cause) {
 		return
 	}
-	// If the guest stops the program, the output so far is still returned. If it
-	// does not, the deadline expires and the sandbox is destroyed. The deadline
-	// also unblocks the send on a full socket.
+	// If the guest stops the program, the output so far is still returned.
+	// Otherwise the deadline expires and the sandbox is destroyed. The deadline
+	// also ends a send on a full socket.
 	until := time.Now().Add(r.grace())
 	_ = r.sandbox.socket.SetDeadline(until)
 	_ = r.sandbox.conn.Send(protocol.KindStop, nil)
@@ -84,7 +85,7 @@ func (r *run) grace() time.Duration {
 }
 
 // watch enforces cancellation and limits from the host until done is closed. The
-// guest is not trusted to enforce them.
+// host does not trust the guest to enforce them.
 func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	// The guest enforces the timeout. This deadline is for a hostile guest.
 	deadline := time.NewTimer(r.job.Timeout + r.grace())
@@ -110,13 +111,13 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 			r.end(cause)
 		}
 		if errors.Is(cause, errMemory) && r.job.Session != "" {
-			// Kill at once: the guest would interrupt the interpreter first, and
-			// the interpreter could allocate more memory until it stops.
+			// Kill the sandbox at once. The guest would interrupt the interpreter
+			// first, which could allocate more memory until it stops.
 			_ = r.sandbox.Close()
 		}
 	}
-	// A receiver of events that blocks also blocks the guest. The program must
-	// end nevertheless.
+	// If the receiver of events blocks, the guest blocks as well. The program
+	// must still end.
 	stuck := time.NewTimer(2 * r.grace())
 	defer stuck.Stop()
 	select {
@@ -126,8 +127,8 @@ func (r *run) watch(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// overLimit checks the limits that no kernel enforces. It returns errMemory,
-// errTime or nil.
+// overLimit checks the limits that the kernel does not enforce. It returns
+// errMemory, errTime or nil.
 func (r *run) overLimit() error {
 	if r.sample() > r.job.Limits.MemoryBytes {
 		return errMemory
@@ -138,8 +139,9 @@ func (r *run) overLimit() error {
 	return nil
 }
 
-// cpu returns the processor time used so far. Without a cgroup, the time of ended
-// processes is no longer counted. So cpu returns the highest observed value.
+// cpu returns the processor time used so far. Without a cgroup, the kernel no
+// longer reports the time of ended processes, so cpu returns the highest observed
+// value.
 func (r *run) cpu() time.Duration {
 	now := int64(r.sandbox.meter.cpu() - r.cpuBefore)
 	for {
@@ -221,7 +223,7 @@ func (r *run) output(stream pyth.Stream, p *printed, more []byte) {
 	}
 }
 
-// checkDelivery cancels the run if an event could not be delivered. It then
+// checkDelivery cancels the run if an event could not be delivered. Then it
 // discards all further events.
 func (r *run) checkDelivery(err error) {
 	if err != nil {
@@ -239,7 +241,7 @@ func (discardEvents) Result(pyth.Result) error         { return nil }
 func (discardEvents) File(pyth.File) error             { return nil }
 
 // finish completes the outcome of the run. The guest's kernel determines how the
-// process ended; the host's kernel determines whether a limit ended it. The
+// process ended. The host's kernel determines whether a limit ended it. The
 // program's output has no influence.
 func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 	r.sample()
@@ -271,7 +273,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		o.Error = &pyth.ProgramError{Name: "InputFileError", Message: bounded(exit.Failure)}
 		return o
 	case err != nil, exit.Failure != "":
-		// The sandbox or the guest is gone, and no limit explains it.
+		// The sandbox or the guest has ended, and no limit explains it.
 		o.Status, o.Signal = pyth.StatusKilled, "SIGKILL"
 	case exit.DecryptionFailed && r.job.Encrypted != nil:
 		o.Status = pyth.StatusFailed
@@ -292,7 +294,7 @@ func (r *run) finish(exit *protocol.Exit, err error) *pyth.Outcome {
 		}
 	}
 	if exit != nil && r.job.Session != "" && !exit.Ended && o.ExitCode == nil {
-		o.Signal = "SIGINT" // The interpreter stopped on it and still runs.
+		o.Signal = "SIGINT" // SIGINT ended the run, and the interpreter still runs.
 	}
 	if o.ExitCode == nil && o.Signal == "" && o.Status != pyth.StatusCanceled {
 		o.Signal = "SIGKILL"

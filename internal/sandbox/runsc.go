@@ -10,12 +10,13 @@ import (
 	"gvisor.dev/gvisor/runsc/cli/maincli"
 )
 
-// launchName is the argv[0] of a gVisor process that first waits for its cgroup.
+// launchName is the argv[0] of a gVisor process that waits for its cgroup before
+// it starts.
 const launchName = "runsc-launch"
 
 // RunsGVisor reports whether this process was started as gVisor's runsc instead
 // of Pyth-On. Boot starts such processes. gVisor also restarts itself, under a
-// name that begins with runsc or under the name of its executable.
+// name that begins with runsc or is the name of its executable.
 func RunsGVisor(argv0 string) bool {
 	return argv0 == "/proc/self/exe" || strings.HasPrefix(filepath.Base(argv0), "runsc")
 }
@@ -31,9 +32,9 @@ func GVisorMain() {
 	maincli.Main()
 }
 
-// awaitCgroup blocks until the server has moved this process into its cgroup. So
-// all its children start inside the cgroup. The server signals this with a byte
-// on standard input. If the server has exited instead, the process exits.
+// awaitCgroup blocks until the server has moved this process into its cgroup, so
+// that all its children start inside the cgroup. The server signals this with a
+// byte on standard input. If the server has exited, the process exits too.
 func awaitCgroup() {
 	var b [1]byte
 	if n, _ := os.Stdin.Read(b[:]); n != 1 {
@@ -49,15 +50,15 @@ func awaitCgroup() {
 	null.Close()
 }
 
-// gvisorFlags returns the global flags of runsc. The reasons are:
-//   - platform=systrap needs no KVM. network=none leaves only loopback.
-//   - Sockets, FIFOs and devices of the host are unreachable. Raw sockets, setuid
-//     and io_uring are disabled.
-//   - The root file system is a read-only EROFS image without an overlay, so no
-//     gofer process is needed.
-//   - With directfs off, the sentry runs as nobody in a separate user namespace.
-//     rootless makes gVisor map nobody to the only user of our namespace.
-//   - gVisor's Go module has no sidecar binaries, so this binary replaces them.
+// gvisorFlags returns the global flags of runsc. Their reasons:
+// - platform=systrap needs no KVM. network=none leaves only loopback.
+// - Programs cannot reach sockets, FIFOs and devices of the host. Raw sockets,
+// setuid and io_uring are disabled.
+// - The root file system is a read-only EROFS image without an overlay, so no
+// gofer process is needed.
+// - With directfs off, the sentry runs as nobody in a separate user namespace.
+// rootless makes gVisor map nobody to the only user of our namespace.
+// - gVisor's Go module has no sidecar binaries, so this binary replaces them.
 func gvisorFlags(root string, rootless bool) []string {
 	return []string{
 		"--root=" + root,

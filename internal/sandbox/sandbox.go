@@ -18,23 +18,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// stopGrace limits the time that the guest has to stop a run. After it the
+// stopGrace limits how long the guest may take to stop a run. After that the
 // sandbox is destroyed.
 const stopGrace = 2 * time.Second
 
-// hostPids is the number of processes and threads that the sentry and its stubs
-// need on the host, in addition to the program's processes.
+// hostPids is the number of host processes and threads that the sentry and its
+// stubs need in addition to the program's processes.
 const hostPids = 256
 
-// These weights divide the processor time when it is scarce. Sandboxes that are
-// being prepared must not slow down running programs.
+// With these weights, sandboxes that are being prepared do not slow down running
+// programs when processor time is scarce.
 const (
 	runningWeight   = 100
 	preparingWeight = 20
 )
 
-// Sandbox runs one job at a time. Boot returns it ready for the first job.
-// Recycle makes it ready for each further job. The caller must call Close.
+// Sandbox runs one job at a time. After Boot it is ready for the first job, after
+// Recycle for the next job. The caller must call Close.
 type Sandbox struct {
 	launcher *Launcher
 	id       string
@@ -62,8 +62,8 @@ type Sandbox struct {
 // Done returns a channel that is closed when the sandbox's processes have ended.
 func (s *Sandbox) Done() <-chan struct{} { return s.exited }
 
-// Recycle removes all traces of the last job and returns when an interpreter
-// waits for the next one. After an error the sandbox can only be closed.
+// Recycle removes all traces of the last job. It returns when an interpreter
+// waits for the next job. After an error, only Close may be called.
 func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.broken != nil {
 		return s.broken
@@ -71,14 +71,14 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	if s.group != nil {
 		s.group.SetWeight(preparingWeight)
 	}
-	// The limits of the last job may be too low to start an interpreter.
+	// The last job's limits may be too low to start an interpreter.
 	err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses)
 	if err == nil {
 		// The last run may have left an expired deadline.
 		err = s.socket.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		err = s.prepare(ctx, protocol.UsualDisk)
+		err = s.prepare(ctx, protocol.DefaultDiskBytes)
 	}
 	if err == nil {
 		err = s.meter.recalibrate(ctx)
@@ -90,7 +90,7 @@ func (s *Sandbox) Recycle(ctx context.Context) error {
 	return err
 }
 
-// applyDefaultLimits sets the limits that most jobs use. Then such a job starts
+// applyDefaultLimits sets the limits that most jobs use, so that such jobs start
 // without writes to the cgroup.
 func (s *Sandbox) applyDefaultLimits() error {
 	if err := s.grant(pyth.DefaultMemoryBytes, pyth.DefaultProcesses); err != nil {
@@ -103,7 +103,7 @@ func (s *Sandbox) applyDefaultLimits() error {
 	return nil
 }
 
-// grant sets the host limits of the sandbox: those of the job plus the overhead
+// grant sets the host limits of the sandbox: the job's limits plus the overhead
 // of the sandbox itself.
 func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	wanted := granted{memoryBytes: s.meter.overhead + memoryBytes, pids: hostPids + 4*processes}
@@ -114,7 +114,7 @@ func (s *Sandbox) grant(memoryBytes int64, processes int) error {
 	return errors.Join(s.group.SetMemory(wanted.memoryBytes), s.group.SetPids(wanted.pids))
 }
 
-// granted holds the limits in force.
+// granted holds the current limits.
 type granted struct {
 	memoryBytes int64
 	pids        int
@@ -194,7 +194,7 @@ func (s *Sandbox) outOfMemory() bool {
 	return s.group != nil && s.group.OutOfMemory()
 }
 
-// tail keeps the end of gVisor's error output for diagnosis.
+// tail keeps the last bytes of gVisor's error output for diagnosis.
 type tail struct {
 	mu sync.Mutex
 	b  []byte

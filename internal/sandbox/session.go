@@ -12,18 +12,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// fileTimeout limits the time that the guest has for one step of a file
+// fileTimeout limits how long the guest may take for one step of a file
 // operation.
 const fileTimeout = 30 * time.Second
 
 // maxListed limits the number of listed files. The guest enforces it as well.
 const maxListed = 10_000
 
-// Open prepares a warm sandbox for a session. All later jobs of the sandbox must
+// Open prepares a warm sandbox for a session. All later jobs in the sandbox must
 // belong to that session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
 	s.disk = spec.Limits.DiskBytes
-	if spec.Limits.DiskBytes == protocol.UsualDisk && spec.Language.Runtime() == s.language.Runtime() {
+	if spec.Limits.DiskBytes == protocol.DefaultDiskBytes && spec.Language.Runtime() == s.language.Runtime() {
 		return nil
 	}
 	s.language = spec.Language
@@ -65,8 +65,8 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	return files, err
 }
 
-// WriteFile creates or replaces a file of the session. If content cannot be read
-// to its end, the file is unchanged.
+// WriteFile creates or replaces a file of the session. If reading content fails,
+// the file stays unchanged.
 func (s *Sandbox) WriteFile(ctx context.Context, path string, content io.Reader) (created bool, err error) {
 	err = s.operate(ctx, protocol.KindPut, path, func() error {
 		readErr, err := s.upload(content)
@@ -107,7 +107,7 @@ func (s *Sandbox) upload(content io.Reader) (readErr, err error) {
 }
 
 // ReadFile calls consume with the size and the content of a file of the session.
-// Consume may stop reading early. ReadFile returns the error of consume.
+// consume may stop early. ReadFile returns the error of consume.
 func (s *Sandbox) ReadFile(ctx context.Context, path string, consume func(size int64, content io.Reader) error) error {
 	return s.operate(ctx, protocol.KindGet, path, func() error {
 		var d protocol.Done
@@ -138,7 +138,7 @@ func (s *Sandbox) DeleteFile(ctx context.Context, path string) error {
 	return s.operate(ctx, protocol.KindRemove, path, func() error { return s.receiveDone(new(protocol.Done)) })
 }
 
-// fileError marks an error after which the sandbox is still usable.
+// fileError marks errors after which the sandbox is still usable.
 type fileError struct{ error }
 
 func (e *fileError) Unwrap() error { return e.error }
@@ -201,7 +201,7 @@ func failure(payload []byte, d *protocol.Done) error {
 	case "ENOSPC", "EDQUOT":
 		return &fileError{pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")}
 	case "EFBIG":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent: it has holes and is larger than the session's disk. Copy the part that you need to another file.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent: it is a sparse file that is larger than the session's disk. Copy the part that you need to another file.")}
 	case "EINVAL", "ENAMETOOLONG":
 		return &fileError{pyth.Invalid("path", "is not the path of a file")}
 	default:
@@ -209,21 +209,21 @@ func failure(payload []byte, d *protocol.Done) error {
 	}
 }
 
-// maxUnread limits the bytes of a file that the guest may send after an abort.
-// An honest guest sends only the data that was in flight.
+// maxUnread limits how many bytes of a file the guest may send after an abort. A
+// correct guest only sends data that was already in transit.
 const maxUnread = 4 << 20
 
-// fileReader reads the content of a file as the guest sends it. Read fails when
-// the context ends.
+// fileReader reads the content of a file while the guest sends it. Read fails
+// when the context ends.
 type fileReader struct {
 	context context.Context
 	sandbox *Sandbox
 	left    int64
 	rest    []byte
 	done    bool
-	// failed is the reason why the file ended early. The sandbox stays usable.
+	// failed is the error that ended the file early. The sandbox stays usable.
 	failed error
-	// broken is the reason why no more messages of the guest are read.
+	// broken is the error after which the guest's messages are no longer read.
 	broken error
 }
 
@@ -247,8 +247,8 @@ func (r *fileReader) Read(p []byte) (int, error) {
 }
 
 // end reads the rest of the guest's answer, so that the next operation starts
-// with its own answer. If the file was not read to its end, it tells the guest
-// to stop and returns true.
+// with its own answer. If the file was not read completely, it tells the guest to
+// stop and returns true.
 func (r *fileReader) end() (aborted bool) {
 	if aborted = r.left > 0 && !r.done && r.broken == nil; aborted {
 		if r.broken = r.sandbox.socket.SetDeadline(time.Now().Add(fileTimeout)); r.broken == nil {

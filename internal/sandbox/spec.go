@@ -11,8 +11,8 @@ import (
 )
 
 // agentCapabilities lists the capabilities of the agent inside the sandbox. The
-// agent creates and joins namespaces, mounts scratch space, sets owners and
-// limits, and kills the user's processes. None applies on the host.
+// agent creates and joins namespaces, mounts file systems, sets owners and
+// limits, and kills the user's processes. It has no capabilities on the host.
 var agentCapabilities = []string{
 	"CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER",
 	"CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_RESOURCE",
@@ -27,9 +27,9 @@ type Mount struct {
 	Path string
 }
 
-// writeBundle writes an OCI bundle, which sandboxes with the same images share.
-// The spec is on disk and readable inside the sandbox. Therefore it contains no
-// data of a tenant except the choice of packages.
+// writeBundle writes an OCI bundle for all sandboxes with the same images. The
+// spec is on disk and readable inside the sandbox. Therefore it contains no
+// tenant data except the choice of packages.
 func writeBundle(dir, image string, mounts []Mount) error {
 	empty := filepath.Join(dir, "empty")
 	if err := os.MkdirAll(empty, 0o755); err != nil {

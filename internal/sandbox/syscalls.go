@@ -21,17 +21,17 @@ const newNamespaces = linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWN
 const newTime = 0x80
 
 // restrictPrograms replaces system calls in the tables of the sandbox's kernel.
-// The agent needs some of these calls, so the restrictions apply to programs:
+// The agent needs some of these calls, so only programs are restricted:
 //
-//   - Programs cannot create or join namespaces (EPERM). In a user namespace a
-//     program has all capabilities. It could mount file systems without a disk
-//     limit, and use devices that the agent has removed.
-//   - Programs cannot set extended attributes (ENOTSUP, as on file systems
-//     without them). tmpfs does not count them against a limit.
-//   - The number of additional hard links is limited (ENOSPC), see links.
+// - Programs cannot create or join namespaces (EPERM). In a user namespace a
+// program has all capabilities. It could mount file systems without a disk
+// limit, and use devices that the agent has removed.
+// - Programs cannot set extended attributes (ENOTSUP, as on file systems
+// without them). tmpfs does not count them against a limit.
+// - The number of additional hard links is limited (ENOSPC), see links.
 //
-// The agent runs as root of the sandbox. All other processes are programs, and
-// none can become root. Call restrictPrograms before gVisor starts.
+// The agent runs as root of the sandbox. All other processes are programs and
+// cannot become root. Call restrictPrograms before gVisor starts.
 func restrictPrograms() {
 	hardLinks := new(links)
 	for _, table := range []*kernel.SyscallTable{syscalls.AMD64, syscalls.ARM64} {
@@ -72,9 +72,9 @@ func restricted(name string, call kernel.SyscallFn) kernel.SyscallFn {
 }
 
 // withoutTimeWait wraps setns(2) and disables TIME_WAIT in the joined network
-// namespace. Then a closed TCP connection frees its port at once. Otherwise a
-// server port of one run would be blocked for a minute in the session's next run.
-// TIME_WAIT guards against late segments, which do not occur on loopback.
+// namespace. Then a closed TCP connection frees its port at once. Otherwise the
+// port of one run's server would be blocked for a minute in the session's next
+// run. TIME_WAIT protects from late segments, which do not occur on loopback.
 func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		result, control, err := call(t, number, args)
@@ -90,8 +90,8 @@ func withoutTimeWait(call kernel.SyscallFn) kernel.SyscallFn {
 
 func always(arch.SyscallArguments) bool { return true }
 
-// refusing wraps a system call. It returns err to programs if refused accepts the
-// arguments.
+// refusing wraps a system call. If refused returns true for the arguments,
+// programs get err.
 func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArguments) bool) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if isProgram(t) && refused(args) {
@@ -104,9 +104,9 @@ func refusing(call kernel.SyscallFn, err error, refused func(arch.SyscallArgumen
 // isProgram reports whether the task belongs to a program and not to the agent.
 func isProgram(t *kernel.Task) bool { return t.Credentials().EffectiveKUID != auth.RootKUID }
 
-// clone3 wraps clone3(2) and refuses new namespaces to programs. It repeats
-// gVisor's implementation with one copy of the arguments. So another thread
-// cannot change them between check and use.
+// clone3 wraps clone3(2) and prevents programs from creating namespaces. It
+// repeats gVisor's implementation with a single copy of the arguments, so that no
+// other thread can change them between check and use.
 func clone3(call kernel.SyscallFn) kernel.SyscallFn {
 	return func(t *kernel.Task, number uintptr, args arch.SyscallArguments) (uintptr, *kernel.SyscallControl, error) {
 		if !isProgram(t) {

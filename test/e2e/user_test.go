@@ -71,7 +71,7 @@ func TestDoctorReportsEnforcementAsOrdinaryUser(t *testing.T) {
 	cmd.SysProcAttr = attr
 	out := string(must(cmd.CombinedOutput())(t))
 	for _, want := range []string{
-		fmt.Sprintf("user %d, as root of a user namespace of its own", uidOf(attr)),
+		fmt.Sprintf("user %d, as root of a separate user namespace", uidOf(attr)),
 		"warning  memory     watched by the server",
 		"warning  cgroup ",
 		"systemd-run --user --scope -p Delegate=yes",

@@ -11,19 +11,19 @@ import (
 // measure takes one round of measurements.
 type measure func(context.Context) ([]float64, error)
 
-// subject names one measurement in a comparison.
+// subject is one of the measurements to compare.
 type subject struct {
 	into    *series
 	measure measure
 }
 
-// alternate measures all subjects in each round. Every other round runs backwards,
-// so that other load on the machine affects all subjects equally. It leaves out
-// what this machine lacks.
-func alternate(ctx context.Context, rounds int, told func(round int), subjects ...subject) error {
-	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.why != "" })
+// alternate measures all subjects in each round. Every second round has the
+// reverse order, so that other load on the machine affects all subjects equally.
+// It skips subjects that this machine cannot run.
+func alternate(ctx context.Context, rounds int, onRound func(round int), subjects ...subject) error {
+	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return s.into.missingReason != "" })
 	for round := range rounds {
-		told(round)
+		onRound(round)
 		for _, s := range subjects {
 			values, err := s.measure(ctx)
 			if err := errors.Join(err, ctx.Err()); err != nil {
@@ -36,15 +36,15 @@ func alternate(ctx context.Context, rounds int, told func(round int), subjects .
 	return nil
 }
 
-// rest is the pause after a server was busy. The server's remaining background
-// work then does not count against the next measurement.
+// rest is the pause after a server was busy, so that the server's remaining
+// background work does not affect the next measurement.
 const rest = 500 * time.Millisecond
 
-// operation runs something once and returns its duration.
+// operation does one thing and returns its duration.
 type operation func(context.Context) (time.Duration, error)
 
-// times repeats an operation n times without a pause.
-func times(n int, do operation) measure {
+// repeatN repeats an operation n times without a pause.
+func repeatN(n int, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for range n {
 			took, err := do(ctx)
@@ -57,8 +57,8 @@ func times(n int, do operation) measure {
 	}
 }
 
-// lasting repeats an operation for the duration d without a pause.
-func lasting(d time.Duration, do operation) measure {
+// repeatFor repeats an operation for the duration d without a pause.
+func repeatFor(d time.Duration, do operation) measure {
 	return func(ctx context.Context) (values []float64, err error) {
 		for start := time.Now(); time.Since(start) < d; {
 			took, err := do(ctx)
@@ -71,9 +71,9 @@ func lasting(d time.Duration, do operation) measure {
 	}
 }
 
-// pausing repeats an operation n times, with a pause before each.
-func pausing(n int, pause time.Duration, do operation) measure {
-	return times(n, func(ctx context.Context) (time.Duration, error) {
+// repeatWithPause repeats an operation n times, with a pause before each.
+func repeatWithPause(n int, pause time.Duration, do operation) measure {
+	return repeatN(n, func(ctx context.Context) (time.Duration, error) {
 		if err := sleep(ctx, pause); err != nil {
 			return 0, err
 		}
@@ -81,8 +81,8 @@ func pausing(n int, pause time.Duration, do operation) measure {
 	})
 }
 
-// resting adds a rest after a measurement.
-func resting(m measure) measure {
+// withRest adds a rest after a measurement.
+func withRest(m measure) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		values, err := m(ctx)
 		return values, errors.Join(err, sleep(ctx, rest))

@@ -18,7 +18,7 @@ func TestSubjectsTakeTurnsAndEveryOtherRoundBackwards(t *testing.T) {
 		}}
 	}
 	a, b, lacking := one("a"), one("b"), one("lacking")
-	lacking.into.why = "it is not there"
+	lacking.into.missingReason = "it is not there"
 	if err := alternate(t.Context(), 3, func(int) {}, a, lacking, b); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestAFailureNamesItsSubject(t *testing.T) {
 
 func TestPausesAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		values, err := pausing(2, time.Second, working(10*time.Millisecond))(t.Context())
+		values, err := repeatWithPause(2, time.Second, working(10*time.Millisecond))(t.Context())
 		if err != nil || !slices.Equal(values, []float64{0.01, 0.01}) {
 			t.Errorf("got %v, %v", values, err)
 		}
@@ -51,7 +51,7 @@ func TestPausesAreNotCounted(t *testing.T) {
 
 func TestSomethingIsRepeatedForAsLongAsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		values, err := lasting(100*time.Millisecond, working(30*time.Millisecond))(t.Context())
+		values, err := repeatFor(100*time.Millisecond, working(30*time.Millisecond))(t.Context())
 		if err != nil || len(values) != 4 {
 			t.Errorf("got %v, %v", values, err)
 		}

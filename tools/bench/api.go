@@ -17,7 +17,7 @@ type api struct {
 	http *http.Client
 }
 
-// newAPI keeps enough idle connections for all clients.
+// newAPI returns an api with enough idle connections for all clients.
 func newAPI(url string) *api {
 	return &api{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 }
@@ -56,7 +56,8 @@ func (a *account) executeIn(ctx context.Context, language, code string) (string,
 }
 
 // run runs a program. It returns the program's output, and the time from the
-// request to the last byte of the answer. A failed program is an error.
+// request to the last byte of the answer. If the program fails, run returns an
+// error.
 func (a *account) run(ctx context.Context, request map[string]any) (string, time.Duration, error) {
 	var run struct{ Status, Stdout, Stderr string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/execute", request, http.StatusOK, &run)
@@ -66,8 +67,8 @@ func (a *account) run(ctx context.Context, request map[string]any) (string, time
 	return run.Stdout, took, err
 }
 
-// answers runs the program that all other measurements use.
-func (a *account) answers(ctx context.Context) (time.Duration, error) {
+// runAnswer runs the program that most measurements use, and checks its output.
+func (a *account) runAnswer(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.execute(ctx, program)
 	if err == nil && printed != answer {
 		err = fmt.Errorf("the program printed %q", printed)
@@ -75,7 +76,7 @@ func (a *account) answers(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// get returns an operation that requests a path without a sandbox.
+// get returns an operation that requests a path. It needs no sandbox.
 func (a *account) get(path string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		var object map[string]any
@@ -84,7 +85,7 @@ func (a *account) get(path string) operation {
 }
 
 // call sends a request, checks the status and decodes the answer. The time
-// excludes encoding and decoding, which are work of this program.
+// excludes encoding and decoding, which belong to the benchmark.
 func (a *account) call(ctx context.Context, method, path string, body any, status int, into any) (time.Duration, error) {
 	var content io.Reader
 	if body != nil {

@@ -17,11 +17,11 @@ import (
 // auditPage requests a page of the audit log with the default length.
 const auditPage = "/api/v1/audit?limit=50"
 
-// auditLog measures the time to read pages of a short log and of a long log. The long log is written
-// without a server, with the server's own key.
+// auditLog measures the time to read pages of a short and of a long log. The long
+// log is written without a server, but with the server's key.
 func (b *bench) auditLog(ctx context.Context) error {
 	var tenant *account
-	if err := b.serve(ctx, b.auditData, cold(), func(s *server) (err error) {
+	if err := b.serve(ctx, b.auditData, coldFlags(), func(s *server) (err error) {
 		tenant, err = s.register(ctx)
 		return err
 	}); err != nil {
@@ -45,11 +45,11 @@ func (b *bench) auditLog(ctx context.Context) error {
 }
 
 func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, to []*series) error {
-	return b.serve(ctx, b.auditData, cold(), func(s *server) error {
+	return b.serve(ctx, b.auditData, coldFlags(), func(s *server) error {
 		again := &account{api: s.api, id: tenant.id, key: tenant.key}
 		subjects := make([]subject, len(paths))
 		for i, path := range paths {
-			subjects[i] = subject{to[i], times(100, again.get(path))}
+			subjects[i] = subject{to[i], repeatN(100, again.get(path))}
 		}
 		n := b.plan.latencyRounds
 		return alternate(ctx, n, b.progress.rounds("Pages of the audit log", n), subjects...)
@@ -59,8 +59,8 @@ func (b *bench) timeAudit(ctx context.Context, tenant *account, paths []string, 
 // auditWriters is the number of writers that share a transaction.
 const auditWriters = 512
 
-// fillAudit adds n entries of runs of the user. Each hundred thousand entries
-// contain one failed login.
+// fillAudit adds n entries of runs of the user. Every hundred thousand entries,
+// one is a failed login.
 func (b *bench) fillAudit(ctx context.Context, user pyth.UserID, n int) (err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(b.auditData, "pyth-on.db"))
 	if err != nil {

@@ -21,7 +21,7 @@ type bench struct {
 	warmData, coldData, auditData string
 	// coldKey is an API key of an account on the servers without a pool.
 	coldKey string
-	// reference is the Python to which others are compared.
+	// reference is the Python to compare with.
 	reference, embedded python
 
 	bare, bareEmbedded         command
@@ -30,7 +30,7 @@ type bench struct {
 	runscDirectory, runscImage command
 }
 
-// prepare builds in dir what the benchmark measures.
+// prepare builds the subjects of the benchmark in dir.
 func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*bench, error) {
 	b := &bench{plan: how, progress: p, binary: binary, warmData: filepath.Join(dir, "warm"), coldData: filepath.Join(dir, "cold"), auditData: filepath.Join(dir, "audit")}
 	p.step("Making the sandbox image")
@@ -57,7 +57,7 @@ func prepare(ctx context.Context, binary, dir string, how plan, p progress) (*be
 	return b, b.findCommands(ctx, dir, image, rootfs)
 }
 
-// findPythons uses the host's own Python as reference if there is one.
+// findPythons uses the host's Python as the reference if the host has one.
 func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	if b.embedded, err = findPython(ctx, "embedded", filepath.Join(rootfs, "usr/local/bin/python3")); err != nil {
 		return err
@@ -70,8 +70,8 @@ func (b *bench) findPythons(ctx context.Context, rootfs string) (err error) {
 	return nil
 }
 
-// findCommands tries each command once. It notes and leaves out those that fail on
-// this machine. The try also brings their files into the page cache.
+// findCommands runs each command once and leaves out those that fail on this
+// machine. This also loads their files into the page cache.
 func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (err error) {
 	b.bare, b.bareEmbedded = b.reference.command(), b.embedded.command()
 	b.bareNode = node(rootfs)
@@ -83,7 +83,7 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 		return err
 	}
 	if b.bubblewrap, err = bubblewrap(b.reference); err != nil {
-		b.results.bubblewrap.why = err.Error()
+		b.results.bubblewrap.missingReason = err.Error()
 	}
 	for _, one := range []struct {
 		of      *series
@@ -96,26 +96,26 @@ func (b *bench) findCommands(ctx context.Context, dir, image, rootfs string) (er
 		{b.results.runscDirectory, b.runscDirectory},
 		{b.results.runscImage, b.runscImage},
 	} {
-		if one.of.why != "" {
+		if one.of.missingReason != "" {
 			continue
 		}
 		if _, err := one.command.untilEnded(ctx); err != nil {
-			one.of.why = err.Error()
+			one.of.missingReason = err.Error()
 		}
 	}
-	b.results.pacedNode.why, b.results.nodeCgroup.why = b.results.bareNode.why, b.results.bareNode.why
-	b.results.eightBubblewraps.why = b.results.bubblewrap.why
-	b.results.coldRunsc.why = b.results.runscDirectory.why
+	b.results.pacedNode.missingReason, b.results.nodeCgroup.missingReason = b.results.bareNode.missingReason, b.results.bareNode.missingReason
+	b.results.eightBubblewraps.missingReason = b.results.bubblewrap.missingReason
+	b.results.coldRunsc.missingReason = b.results.runscDirectory.missingReason
 	for _, n := range parallel(runtime.NumCPU()) {
 		b.results.parallelRunsc = append(b.results.parallelRunsc, &series{
-			name: fmt.Sprintf("`runsc run`, %d at once", n), unit: perSecond, why: b.results.runscDirectory.why,
+			name: fmt.Sprintf("`runsc run`, %d at once", n), unit: perSecond, missingReason: b.results.runscDirectory.missingReason,
 		})
 	}
 	return ctx.Err()
 }
 
-// parallel returns the numbers of parallel commands to try: one to two for each
-// processor.
+// parallel returns the numbers of parallel commands to measure: one and two for
+// each processor.
 func parallel(processors int) []int {
 	most := max(2*processors, 2)
 	var tried []int
@@ -127,7 +127,7 @@ func parallel(processors int) []int {
 
 // measure runs all measurements.
 func (b *bench) measure(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{b.withWarmServer, b.withPackages, b.withNode, b.withNumPy, b.withModel, b.withoutPool, b.coldStarts, b.auditLog} {
+	for _, phase := range []func(context.Context) error{b.measureWarmServer, b.measurePackages, b.measureNode, b.measureNumPy, b.measureGenerate, b.measureWithoutPool, b.coldStarts, b.auditLog} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// serve runs one phase with its own server.
+// serve runs one phase of the benchmark with a new server.
 func (b *bench) serve(ctx context.Context, data string, flags []string, phase func(*server) error) (err error) {
 	s, err := startServer(ctx, b.binary, data, flags...)
 	if err != nil {

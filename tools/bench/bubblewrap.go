@@ -9,7 +9,7 @@ func bubblewrap(p python) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	return command{path: path, args: fixed(path,
+	return command{path: path, args: fixedArgs(path,
 		"--unshare-all", "--die-with-parent", "--new-session",
 		"--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
 		p.path, "-c", program,

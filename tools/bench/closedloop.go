@@ -9,9 +9,9 @@ import (
 )
 
 // closedLoop keeps the clients busy for the duration d. Each client does one
-// operation at a time. The result is the number of operations in a second, which
-// is the sustainable maximum. It says nothing about latency, since a waiting
-// client sends nothing.
+// operation at a time. The result is the number of operations per second, which
+// is the maximum sustainable rate. It does not measure latency under constant
+// load: a waiting client sends no requests.
 func closedLoop(clients int, d time.Duration, do operation) measure {
 	return func(ctx context.Context) ([]float64, error) {
 		end := time.Now().Add(d)
@@ -19,8 +19,8 @@ func closedLoop(clients int, d time.Duration, do operation) measure {
 	}
 }
 
-// rate repeats an operation with parallel clients while more() is true. It returns
-// the number of operations in a second.
+// rate repeats an operation with parallel clients while more() is true. It
+// returns the number of operations per second.
 func rate(ctx context.Context, clients int, more func() bool, do operation) ([]float64, error) {
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)

@@ -11,29 +11,30 @@ import (
 	"time"
 )
 
-// The program that all subjects run, and the output that it must print.
+// The program that all subjects run, and its expected output.
 const (
 	program = "print(42)"
 	answer  = "42\n"
 )
 
-// command describes a process that prints the answer.
+// command describes a process that prints the expected output.
 type command struct {
 	path string
 	// args returns new arguments for every run, with the name first.
 	args func() []string
 }
 
-// fixed returns the same arguments for every run.
-func fixed(args ...string) func() []string { return func() []string { return args } }
+// fixedArgs returns the same arguments for every run.
+func fixedArgs(args ...string) func() []string { return func() []string { return args } }
 
-// run starts the command. It returns the times until the answer and until the end.
+// run starts the command. It returns the time until it printed the answer and the
+// time until it ended.
 func (c command) run(ctx context.Context) (answered, ended time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, c.path)
 	cmd.Args = c.args()
 	cmd.Env = environment()
 	cmd.Dir = "/"
-	// A child process must not outlive a benchmark that is killed.
+	// If the benchmark is killed, the process must end too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -58,7 +59,8 @@ func (c command) run(ctx context.Context) (answered, ended time.Duration, err er
 	return answered, ended, nil
 }
 
-// untilAnswered and untilEnded time the command in two ways.
+// untilAnswered returns the time until the command printed the answer, untilEnded
+// the time until it ended.
 func (c command) untilAnswered(ctx context.Context) (time.Duration, error) {
 	answered, _, err := c.run(ctx)
 	return answered, err
@@ -69,6 +71,6 @@ func (c command) untilEnded(ctx context.Context) (time.Duration, error) {
 	return ended, err
 }
 
-// environment returns the environment of all measured processes. It excludes this
+// environment returns the environment of all measured processes. It excludes the
 // shell's settings for Python and for the server.
 func environment() []string { return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"} }

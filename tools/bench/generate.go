@@ -12,9 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// withModel measures the time that a server adds to a model. The model here
-// answers at once.
-func (b *bench) withModel(ctx context.Context) (err error) {
+// measureGenerate measures the time that a server adds to a request to a model. The
+// model of this test answers at once.
+func (b *bench) measureGenerate(ctx context.Context) (err error) {
 	model, err := claudetest.Start(claudetest.Program("Prints 42.", program))
 	if err != nil {
 		return err
@@ -31,14 +31,14 @@ func (b *bench) withModel(ctx context.Context) (err error) {
 			return err
 		}
 		n := b.plan.latencyRounds
-		return alternate(ctx, n, b.progress.rounds("Generation", n), subject{b.results.generated, resting(pausing(8, rest/2, tenant.generates))})
+		return alternate(ctx, n, b.progress.rounds("Generation", n), subject{b.results.generated, withRest(repeatWithPause(8, rest/2, tenant.generateAnswer))})
 	})
 }
 
-// generates asks the model for the program that all other measurements use. It
-// does not run the program: a run would hide the measured time, and is timed
-// elsewhere.
-func (a *account) generates(ctx context.Context) (time.Duration, error) {
+// generateAnswer asks the model for the program that other measurements use. It does
+// not run the program: the run would take much longer than the measured part, and
+// is measured elsewhere.
+func (a *account) generateAnswer(ctx context.Context) (time.Duration, error) {
 	var g struct{ Code string }
 	took, err := a.call(ctx, http.MethodPost, "/api/v1/generate", map[string]any{"prompt": "print 42", "execute": false}, http.StatusOK, &g)
 	if err == nil && g.Code != program {

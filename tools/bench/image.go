@@ -18,7 +18,7 @@ func findImage(data string) (string, error) {
 }
 
 // unpack writes the content of the image into a directory, so that measurements
-// inside and outside of a sandbox use the same files.
+// inside and outside a sandbox use the same files.
 func unpack(image, dir string) error {
 	f, err := os.Open(image)
 	if err != nil {
@@ -32,7 +32,8 @@ func unpack(image, dir string) error {
 	return os.CopyFS(dir, content)
 }
 
-// share gives the image to another data directory, so that it is made once.
+// share links the image into another data directory, so that it is built only
+// once.
 func share(image, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err

@@ -1,5 +1,5 @@
-# Pure Python that keeps a processor busy, like typical programs. Prints the time
-# in seconds.
+# Pure Python programs that keep a processor busy, like typical programs. Prints
+# their time in seconds.
 import json
 from time import perf_counter
 
@@ -66,7 +66,8 @@ def seconds(kernels):
     return perf_counter() - start
 
 
-# Code that allocates much is measured separately: a sandbox must get the memory.
+# Programs that allocate much memory are measured separately: a sandbox must get
+# the memory from the host.
 computing = calls, floats, dictionaries, strings
 allocating = lists, objects
 print(json.dumps({"computing": seconds(computing), "allocating": seconds(allocating)}))

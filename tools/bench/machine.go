@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the conditions of the run that affect the figures.
+// machine describes the machine and the software, since they affect the figures.
 type machine struct {
 	Date      time.Time
 	Version   string
@@ -61,8 +61,8 @@ func examine(ctx context.Context, binary string, at time.Time) (machine, error) 
 	return m, nil
 }
 
-// field returns the first value of the name in a file with lines of name, colon
-// and value.
+// field returns the first value of the name in a file with lines of the form
+// "name: value".
 func field(file, name string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {

@@ -1,10 +1,10 @@
 // Command bench measures Pyth-On side by side with other ways to run Python. It
-// compares the ratios with the project's goals.
+// compares the ratios with the goals of the project.
 //
-// Compared subjects are measured in turn, round after round, so that other load on
-// the machine affects all of them. Only correct answers count. Slowness is
-// reported, but is no failure. The command is for developers and no part of the
-// product.
+// Subjects to compare are measured in turn, round after round, so that other load
+// on the machine affects all of them. Wrong answers are errors. Missed goals are
+// reported, but are no errors. The command is for developers and is not part of
+// the product.
 package main
 
 import (
@@ -44,7 +44,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	// main reports errors, and help goes to standard output.
+	// main prints errors, and prints help on standard output.
 	flags.SetOutput(io.Discard)
 	quick := flags.Bool("quick", false, "measure for three minutes only; the figures are rough")
 	binary := flags.String("binary", "bin/pyth-on", "the `program` to measure")

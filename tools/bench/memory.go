@@ -24,7 +24,7 @@ func processesOf(pid int) processes {
 	var visit func(pid int)
 	visit = func(pid int) {
 		if isRunsc(pid) {
-			found.sandboxes = append(found.sandboxes, below(children, pid))
+			found.sandboxes = append(found.sandboxes, descendants(children, pid))
 			return
 		}
 		found.server = append(found.server, pid)
@@ -36,8 +36,8 @@ func processesOf(pid int) processes {
 	return found
 }
 
-// below lists the process and all its descendants.
-func below(children map[int][]int, pid int) []int {
+// descendants lists the process and all its descendants.
+func descendants(children map[int][]int, pid int) []int {
 	var all []int
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
 		all = append(all, next[0])
@@ -46,7 +46,7 @@ func below(children map[int][]int, pid int) []int {
 	return all
 }
 
-// isRunsc reports by its name whether the process is gVisor and not the server.
+// isRunsc reports whether the process is gVisor and not the server, by its name.
 func isRunsc(pid int) bool {
 	b, _ := os.ReadFile(procFile(pid, "cmdline"))
 	name, _, _ := bytes.Cut(b, []byte{0})
@@ -62,7 +62,7 @@ func childrenOf() map[int][]int {
 			continue // The process has ended.
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name before the last parenthesis may contain any character.
+		// The name may contain any characters. It ends at the last parenthesis.
 		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 		if len(fields) < 2 {
 			continue
@@ -75,15 +75,15 @@ func childrenOf() map[int][]int {
 
 // memory holds the memory use of some processes, in bytes.
 type memory struct {
-	// resident counts all pages. share counts shared pages in parts. They are Rss and
-	// Pss of proc_pid_smaps(5).
+	// resident counts all pages (Rss in proc_pid_smaps(5)). share divides each
+	// shared page between its processes (Pss).
 	resident, share float64
-	// own counts the share without file pages: the cost of one more sandbox.
-	own float64
+	// own counts share without pages of files: the cost of one more sandbox.
+	private float64
 }
 
 // memoryOf adds up the memory of the processes. Processes with the same address
-// space count once, such as those in which gVisor runs a program's threads.
+// space count once. gVisor runs a program's threads in such processes.
 func memoryOf(pids []int) (memory, error) {
 	var sum memory
 	for i, pid := range pids {
@@ -97,13 +97,13 @@ func memoryOf(pids []int) (memory, error) {
 		rollup := string(b)
 		sum.resident += smapsField(rollup, "Rss")
 		sum.share += smapsField(rollup, "Pss")
-		sum.own += smapsField(rollup, "Pss_Anon") + smapsField(rollup, "Pss_Shmem")
+		sum.private += smapsField(rollup, "Pss_Anon") + smapsField(rollup, "Pss_Shmem")
 	}
 	return sum, nil
 }
 
-// sameMemory asks the kernel (kcmp(2)). It returns false if the kernel cannot
-// tell.
+// sameMemory reports whether two processes share their address space (kcmp(2));
+// false if the kernel cannot answer.
 func sameMemory(a, b int) bool {
 	const kcmpVM = 1
 	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
@@ -121,8 +121,8 @@ func smapsField(rollup, field string) float64 {
 	return 0
 }
 
-// cgroupMemory returns the memory that the kernel charges to the process's own
-// cgroup. It returns false if the process shares the cgroup of this program.
+// cgroupMemory returns the memory that the kernel charges to the process's
+// cgroup. It returns false if the benchmark is in the same cgroup.
 func cgroupMemory(pid int) (float64, bool) {
 	theirs, _ := os.ReadFile(procFile(pid, "cgroup"))
 	ours, _ := os.ReadFile("/proc/self/cgroup")
@@ -138,9 +138,9 @@ func cgroupMemory(pid int) (float64, bool) {
 	return v, err == nil
 }
 
-// memoryFile finds the file that counts the memory of a process, from the content
-// of /proc/pid/cgroup. Version 1 has a hierarchy for memory, version 2 one for
-// all.
+// memoryFile finds the file with the memory use of a process's cgroup, from the
+// content of /proc/pid/cgroup. Version 1 has a separate hierarchy for memory,
+// version 2 a single one.
 func memoryFile(cgroups string) string {
 	const root = "/sys/fs/cgroup"
 	var unified string

@@ -11,13 +11,13 @@ import (
 // nodeProgram prints the answer.
 const nodeProgram = "console.log(42)"
 
-// node runs the image's Node outside of any sandbox.
+// node runs the image's Node outside a sandbox.
 func node(rootfs string) command {
 	path := filepath.Join(rootfs, "usr/local/bin/node")
-	return command{path: path, args: fixed("node", "-e", nodeProgram)}
+	return command{path: path, args: fixedArgs("node", "-e", nodeProgram)}
 }
 
-// nodeSettings returns the settings that a server needs from this shell to fetch
+// nodeSettings returns the environment variables that a server needs to download
 // Node.
 func nodeSettings() []string {
 	var settings []string
@@ -29,9 +29,9 @@ func nodeSettings() []string {
 	return settings
 }
 
-// withNode measures a server with warm Node sandboxes only.
-func (b *bench) withNode(ctx context.Context) error {
-	if b.results.bareNode.why != "" {
+// measureNode measures a server whose warm sandboxes are all for Node.
+func (b *bench) measureNode(ctx context.Context) error {
+	if b.results.bareNode.missingReason != "" {
 		return nil
 	}
 	return b.serve(ctx, b.warmData, []string{"--warm=0", "--warm-node=2"}, func(s *server) error {
@@ -39,26 +39,26 @@ func (b *bench) withNode(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, b.plan.settle); err != nil {
+		if err := sleep(ctx, b.plan.idleTime); err != nil {
 			return err
 		}
 		for _, pids := range processesOf(s.pid()).sandboxes {
 			if charged, ok := cgroupMemory(pids[0]); ok {
 				b.results.nodeCgroup.add([]float64{charged})
 			} else {
-				b.results.nodeCgroup.why = "sandboxes have no cgroup of their own here"
+				b.results.nodeCgroup.missingReason = "sandboxes have no cgroup of their own here"
 			}
 		}
 		n := b.plan.latencyRounds
 		return alternate(ctx, n, b.progress.rounds("JavaScript", n),
-			subject{b.results.bareNode, times(10, b.bareNode.untilEnded)},
-			subject{b.results.pacedNode, resting(pausing(8, rest/2, tenant.answersInNode))},
+			subject{b.results.bareNode, repeatN(10, b.bareNode.untilEnded)},
+			subject{b.results.pacedNode, withRest(repeatWithPause(8, rest/2, tenant.runAnswerInNode))},
 		)
 	})
 }
 
-// answersInNode runs the program that the Node measurements use.
-func (a *account) answersInNode(ctx context.Context) (time.Duration, error) {
+// runAnswerInNode runs the program that the Node measurements use.
+func (a *account) runAnswerInNode(ctx context.Context) (time.Duration, error) {
 	printed, took, err := a.executeIn(ctx, "javascript", nodeProgram)
 	if err == nil && printed != answer {
 		err = fmt.Errorf("the program printed %q", printed)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// schedule returns the arrival times of requests at a constant rate, counted from
+// schedule returns the arrival times of requests at a constant rate, relative to
 // the start.
 func schedule(perSecond float64, d time.Duration) []time.Duration {
 	var arrivals []time.Duration
@@ -23,11 +23,11 @@ func schedule(perSecond float64, d time.Duration) []time.Duration {
 	}
 }
 
-// openLoop sends requests by the schedule, whether or not earlier ones have been
-// answered. It returns for each the time from its scheduled arrival to its answer.
-// Times from the real sending, by clients that wait for an answer, would hide the
-// effect of a stall on the requests that were due meanwhile. That error is known
-// as coordinated omission. A failed request counts as infinitely slow.
+// openLoop sends requests by the schedule, even if earlier ones have not been
+// answered. For each request it returns the time from its scheduled arrival to
+// its answer. If clients waited for answers, a stall would delay further
+// requests, and their times would not show the stall. That error is called
+// coordinated omission. A failed request counts as infinitely slow.
 func openLoop(ctx context.Context, arrivals []time.Duration, send func(context.Context) error) ([]float64, error) {
 	latencies := make([]float64, len(arrivals))
 	var sent sync.WaitGroup

@@ -9,14 +9,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/indextest"
 )
 
-// packagesOfATenant is the number of packages that a tenant installs.
+// packagesOfATenant is the number of packages that each tenant installs.
 const packagesOfATenant = 50
 
 const packagesPath = "/api/v1/packages"
 
-// withPackages measures the cost of packages and secrets for runs, and the time to
+// measurePackages measures the cost of packages and secrets for runs, and the time to
 // install packages.
-func (b *bench) withPackages(ctx context.Context) error {
+func (b *bench) measurePackages(ctx context.Context) error {
 	wheels, names := manyWheels()
 	index, err := indextest.Start(wheels...)
 	if err != nil {
@@ -33,7 +33,7 @@ func (b *bench) withPackages(ctx context.Context) error {
 			return err
 		}
 		b.progress.step(fmt.Sprintf("Installing %d packages", len(names)))
-		took, err := owner.installs(ctx, names)
+		took, err := owner.setPackages(ctx, names)
 		if err != nil {
 			return err
 		}
@@ -45,28 +45,28 @@ func (b *bench) withPackages(ctx context.Context) error {
 		// A small difference needs many rounds.
 		n := 5 * b.plan.latencyRounds
 		if err := alternate(ctx, n, b.progress.rounds("Runs with packages, and with secrets", n),
-			subject{b.results.pacedWithout, resting(pausing(8, rest/2, tenant.answers))},
-			subject{b.results.pacedPackages, resting(pausing(8, rest/2, owner.answers))},
-			subject{b.results.pacedSecrets, resting(pausing(8, rest/2, keeper.answers))},
+			subject{b.results.pacedWithout, withRest(repeatWithPause(8, rest/2, tenant.runAnswer))},
+			subject{b.results.pacedPackages, withRest(repeatWithPause(8, rest/2, owner.runAnswer))},
+			subject{b.results.pacedSecrets, withRest(repeatWithPause(8, rest/2, keeper.runAnswer))},
 		); err != nil {
 			return err
 		}
 		n = b.plan.latencyRounds
-		// Installs do not alternate with runs, since their background work would disturb
-		// the runs.
+		// Do not alternate installs with runs: the background work of installs
+		// would disturb the runs.
 		return alternate(ctx, n, b.progress.rounds("Installing cached packages", n),
-			subject{b.results.installedAgain, resting(times(1, func(ctx context.Context) (time.Duration, error) {
+			subject{b.results.installedAgain, withRest(repeatN(1, func(ctx context.Context) (time.Duration, error) {
 				other, err := s.register(ctx)
 				if err != nil {
 					return 0, err
 				}
-				return other.installs(ctx, names)
+				return other.setPackages(ctx, names)
 			}))},
 		)
 	})
 }
 
-// manyWheels makes packages of a few modules each.
+// manyWheels makes packages with a few modules each.
 func manyWheels() (wheels []indextest.Wheel, names []string) {
 	for i := range packagesOfATenant {
 		name := fmt.Sprintf("bench%d", i)
@@ -79,8 +79,8 @@ func manyWheels() (wheels []indextest.Wheel, names []string) {
 	return wheels, names
 }
 
-// installs replaces the tenant's list.
-func (a *account) installs(ctx context.Context, names []string) (time.Duration, error) {
+// setPackages replaces the tenant's package list and measures the time.
+func (a *account) setPackages(ctx context.Context, names []string) (time.Duration, error) {
 	var list struct{ Packages []struct{ Name string } }
 	took, err := a.call(ctx, http.MethodPut, packagesPath, map[string]any{"packages": names}, http.StatusOK, &list)
 	if err == nil && len(list.Packages) != len(names) {

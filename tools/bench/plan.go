@@ -2,27 +2,28 @@ package main
 
 import "time"
 
-// plan sets the number and length of the measurements.
+// plan holds the number and the length of the measurements.
 type plan struct {
-	// latencyRounds have a few commands each, and a sequence of requests without a
-	// pause for the time backToBack.
+	// latencyRounds is the number of rounds for latency. Each has a few commands,
+	// and requests without a pause for the time backToBack.
 	latencyRounds int
 	backToBack    time.Duration
-	// coldStarts counts the server starts that time a first run.
+	// coldStarts is the number of server starts to measure a first run.
 	coldStarts int
-	// loadRounds have one load and a number of new tenants each.
+	// loadRounds is the number of rounds under load. Each has one load and a
+	// number of new tenants.
 	loadRounds int
 	load       time.Duration
 	newTenants int
-	// openRounds have a constant arrival rate each.
+	// openRounds is the number of rounds with a constant arrival rate.
 	openRounds int
 	open       time.Duration
-	// pairs counts the CPU-bound measurements inside and outside.
+	// pairs is the number of CPU-bound measurements inside and outside.
 	pairs int
-	// auditEntries counts the entries of the audit log whose pages are timed.
+	// auditEntries is the number of entries in the long audit log.
 	auditEntries int
-	// settle is the idle time of a server before its memory is read.
-	settle time.Duration
+	// settle is how long a server is idle before its memory is read.
+	idleTime time.Duration
 }
 
 func fullPlan() plan {
@@ -32,7 +33,7 @@ func fullPlan() plan {
 		loadRounds: 4, load: 3 * time.Second, newTenants: 60,
 		openRounds: 3, open: 5 * time.Second,
 		pairs: 20, auditEntries: 1_000_000,
-		settle: 3 * time.Second,
+		idleTime: 3 * time.Second,
 	}
 }
 
@@ -43,6 +44,6 @@ func quickPlan() plan {
 		loadRounds: 1, load: time.Second, newTenants: 10,
 		openRounds: 1, open: 2 * time.Second,
 		pairs: 4, auditEntries: 100_000,
-		settle: time.Second,
+		idleTime: time.Second,
 	}
 }

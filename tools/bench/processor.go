@@ -11,17 +11,17 @@ import (
 //go:embed kernels.py
 var kernels string
 
-// busy holds the times of the kernels in one place, inside or outside: in total,
-// and by kind.
-type busy struct{ all, computing, allocating *series }
+// kernelTimes holds the times of the kernels in one place (inside or outside a sandbox),
+// in total and by kind.
+type kernelTimes struct{ all, computing, allocating *series }
 
-func newBusy(name string) busy {
+func newBusy(name string) kernelTimes {
 	of := func() *series { return &series{name: name, unit: seconds} }
-	return busy{all: of(), computing: of(), allocating: of()}
+	return kernelTimes{all: of(), computing: of(), allocating: of()}
 }
 
-// measured returns a subject that runs the kernels in that place.
-func (b busy) measured(run func(context.Context) (string, error)) subject {
+// measured returns a subject that runs the kernels in this place.
+func (b kernelTimes) measured(run func(context.Context) (string, error)) subject {
 	return subject{b.all, func(ctx context.Context) ([]float64, error) {
 		out, err := run(ctx)
 		if err != nil {
@@ -37,7 +37,8 @@ func (b busy) measured(run func(context.Context) (string, error)) subject {
 	}}
 }
 
-// output returns the output of a program in the interpreter, outside.
+// output runs a program in the interpreter outside a sandbox and returns its
+// output.
 func (p python) output(ctx context.Context, code string) (string, error) {
 	cmd := exec.CommandContext(ctx, p.path, "-c", code)
 	cmd.Env = environment()

@@ -8,17 +8,17 @@ import (
 	"sync/atomic"
 )
 
-// starts repeats the most expensive part of a run: it starts an interpreter. At
-// the end it prints the answer, like every command here.
-const starts = `import os, sys
+// startPrograms is a program that repeats the most expensive part of a run: starting an
+// interpreter. At the end it prints the expected output.
+const startPrograms = `import os, sys
 for _ in range(200):
     pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "pass"], {"LANG": "C.UTF-8"})
     os.waitpid(pid, 0)
 ` + program
 
 // profile writes a CPU profile of gVisor's kernel while interpreters start in a
-// sandbox with the server's settings. gVisor weakens its protection for that, so
-// no server ever does it.
+// sandbox with the server's settings. Profiling weakens gVisor's protection, so
+// servers never use it.
 func (b *bench) profile(ctx context.Context, dir, file string) error {
 	image, err := findImage(b.warmData)
 	if err != nil {
@@ -34,7 +34,7 @@ func (b *bench) profile(ctx context.Context, dir, file string) error {
 			"dev.gvisor.spec.rootfs.type":   "erofs",
 		}
 		if process, ok := spec["process"].(map[string]any); ok {
-			process["args"] = []string{"/usr/local/bin/python3", "-c", starts}
+			process["args"] = []string{"/usr/local/bin/python3", "-c", startPrograms}
 		}
 	})
 	if err != nil {

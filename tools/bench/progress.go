@@ -8,7 +8,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress shows a person the current measurement.
+// progress shows the current measurement on a terminal.
 type progress struct {
 	w        io.Writer
 	terminal bool

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// hostInterpreter is the usual path of a distribution's Python.
+// hostInterpreter is the path of Python in most distributions.
 const hostInterpreter = "/usr/bin/python3"
 
-// python describes an interpreter outside of any sandbox.
+// python is an interpreter outside a sandbox.
 type python struct {
 	path string
-	// label names its owner and its version.
+	// label contains its owner and its version.
 	label string
 }
 
-// findPython asks the interpreter at path for its real executable. The path may be
-// a wrapper, whose time would be measured too.
+// findPython asks the interpreter at path for its executable. The path may be a
+// wrapper, whose time must not be measured.
 func findPython(ctx context.Context, owner, path string) (python, error) {
 	out, err := python{path: path}.output(ctx, "import platform, sys; print(sys.executable); print(platform.python_version())")
 	if err != nil {
@@ -29,5 +29,5 @@ func findPython(ctx context.Context, owner, path string) (python, error) {
 
 // command returns a command that runs the program in the interpreter.
 func (p python) command() command {
-	return command{path: p.path, args: fixed(p.path, "-c", program)}
+	return command{path: p.path, args: fixedArgs(p.path, "-c", program)}
 }

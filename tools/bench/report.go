@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// report holds the results with their conditions.
+// report holds the results, the machine and the software.
 type report struct {
 	Machine machine
-	// Quick reports are rough.
+	// Quick is true for a report with few, short measurements.
 	Quick    bool
 	Duration time.Duration
 	// Python names the reference interpreter.
@@ -25,7 +25,7 @@ type report struct {
 //go:embed benchmarks.md.tmpl
 var page string
 
-// markdown writes the whole page, with the explanation of the figures.
+// markdown writes the complete page, with explanations.
 func (r report) markdown(w io.Writer) error {
 	t, err := template.New("page").Parse(page)
 	if err != nil {
@@ -38,11 +38,11 @@ func (r report) markdown(w io.Writer) error {
 func (r report) table(w io.Writer, colours bool) error {
 	text := r.Table()
 	if colours {
-		// Replace the words after the columns are aligned.
+		// Add colours after aligning the columns.
 		text = strings.NewReplacer(" met ", " \033[32mmet\033[0m ", " missed ", " \033[31mmissed\033[0m ").Replace(text)
 	}
 	for _, m := range r.Missing {
-		text += "not measured: " + m.What + ": " + m.Why + "\n"
+		text += "not measured: " + m.Name + ": " + m.Reason + "\n"
 	}
 	if r.Quick {
 		text += "The figures are rough, since --quick measures little.\n"
@@ -64,31 +64,31 @@ func (r report) Table() string {
 
 // cells returns the columns of a row.
 func (r row) cells() []string {
-	figure := r.of.unit.format(r.of.quantile(r.q)) + r.spread()
+	figure := r.series.unit.format(r.series.quantile(r.q)) + r.spread()
 	var reference, ratio, goal string
-	if r.compared() {
+	if r.hasReference() {
 		reference = r.reference.name + ": " + r.reference.unit.format(r.reference.quantile(median))
-		found := ratioOf(r.of, r.q, r.reference)
+		found := ratioOf(r.series, r.q, r.reference)
 		ratio = digits(found.overall) + " ×"
-		if pairwise(r.of, r.reference) {
+		if pairwise(r.series, r.reference) {
 			ratio += fmt.Sprintf(" (%s – %s)", digits(found.low), digits(found.high))
 		}
 	}
 	switch {
 	case r.goal.sign == "":
 	case r.goal.ofFigure:
-		goal = r.goal.sign + " " + r.of.unit.format(r.goal.limit)
+		goal = r.goal.sign + " " + r.series.unit.format(r.goal.limit)
 	default:
 		goal = fmt.Sprintf("%s %g ×", r.goal.sign, r.goal.limit)
 	}
 	return []string{r.name, figure, reference, ratio, goal, r.verdict()}
 }
 
-// spread returns the 10th and the 90th percentile. For a 99th percentile, it
-// returns the largest value.
+// spread returns the 10th and the 90th percentile. For a row with a 99th
+// percentile, it returns the largest value.
 func (r row) spread() string {
-	all := r.of.values()
-	format := r.of.unit.format
+	all := r.series.values()
+	format := r.series.unit.format
 	switch {
 	case len(all) == 1:
 		return ""

@@ -21,7 +21,7 @@ func example() report {
 		},
 		Duration: 61 * time.Second,
 		Python:   "the host's Python 3",
-		Rows: measured([]row{
+		Rows: withMeasurements([]row{
 			{"bare", bare, median, nil, goal{}},
 			{"warm", warm, median, bare, atMost(0.25)},
 			{"warm, p99", warm, p99, bare, atMost(0.25)},
@@ -89,14 +89,14 @@ func TestAGoalIsOfTheRatioOrOfTheFigure(t *testing.T) {
 		row  row
 		want string
 	}{
-		{row{of: two, reference: four, goal: atMost(0.5)}, "met"},
-		{row{of: two, reference: four, goal: atMost(0.4)}, "missed"},
-		{row{of: four, reference: two, goal: atLeast(2)}, "met"},
-		{row{of: four, reference: two, goal: atLeast(2.1)}, "missed"},
-		{row{of: two, goal: figureAtMost(2)}, "met"},
-		{row{of: two, goal: figureAtMost(1)}, "missed"},
-		{row{of: two, goal: atMost(1)}, ""},
-		{row{of: two, reference: four}, ""},
+		{row{series: two, reference: four, goal: atMost(0.5)}, "met"},
+		{row{series: two, reference: four, goal: atMost(0.4)}, "missed"},
+		{row{series: four, reference: two, goal: atLeast(2)}, "met"},
+		{row{series: four, reference: two, goal: atLeast(2.1)}, "missed"},
+		{row{series: two, goal: figureAtMost(2)}, "met"},
+		{row{series: two, goal: figureAtMost(1)}, "missed"},
+		{row{series: two, goal: atMost(1)}, ""},
+		{row{series: two, reference: four}, ""},
 	} {
 		c.row.q = median
 		if got := c.row.verdict(); got != c.want {

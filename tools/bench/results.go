@@ -1,7 +1,7 @@
 package main
 
-// results holds all measured series. A subject that is compared with different
-// subjects is measured for each of them.
+// results holds all measured series. A subject that is compared with several
+// others is measured once for each comparison.
 type results struct {
 	bare, embedded, bubblewrap              *series
 	runscDirectory, runscImage              *series
@@ -18,7 +18,7 @@ type results struct {
 	bareBesideNumPy, numPy, numPyAhead      *series
 	// auditEntries is the number of entries in auditMany.
 	auditEntries                   int
-	inside, outside                busy
+	inside, outside                kernelTimes
 	eightClients, eightBubblewraps *series
 	newTenants                     *series
 	parallelRunsc                  []*series
@@ -79,8 +79,8 @@ func newResults(reference, embedded python) *results {
 	}
 }
 
-// fastestRunsc returns the series of the number of parallel runsc with the highest
-// rate.
+// fastestRunsc returns the series with the highest rate over all numbers of
+// parallel runsc.
 func (r *results) fastestRunsc() *series {
 	var fastest *series
 	for _, s := range r.parallelRunsc {
@@ -91,8 +91,9 @@ func (r *results) fastestRunsc() *series {
 	return fastest
 }
 
-// difySandbox estimates the rate of dify-sandbox here with 8 clients. It is not
-// run: on a machine where bare python3 took 10 ms, two cores did 64 runs a second.
+// difySandbox estimates the rate of dify-sandbox on this machine with 8 clients.
+// It is not run here. On a machine where python3 took 10 ms, two cores did 64
+// runs per second.
 func (r *results) difySandbox(cores int) *series {
 	if r.bare.empty() {
 		return nil
@@ -101,15 +102,15 @@ func (r *results) difySandbox(cores int) *series {
 	return &series{name: "dify-sandbox, estimated", unit: perSecond, rounds: [][]float64{{estimate}}}
 }
 
-// absence names something that was not measured here, and the reason.
-type absence struct{ What, Why string }
+// absence is a measurement that was not possible here, and the reason.
+type absence struct{ Name, Reason string }
 
 // missing lists the absent measurements.
 func (r *results) missing() []absence {
 	var all []absence
 	for _, s := range append([]*series{r.bubblewrap, r.runscDirectory, r.runscImage, r.sandboxOwn, r.sandboxCgroup, r.numPy}, r.parallelRunsc...) {
-		if s.why != "" {
-			all = append(all, absence{s.name, s.why})
+		if s.missingReason != "" {
+			all = append(all, absence{s.name, s.missingReason})
 		}
 	}
 	return all

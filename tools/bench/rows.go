@@ -10,16 +10,17 @@ import (
 // row describes one line of the report.
 type row struct {
 	name string
-	// of is the measured series; the figure is its quantile q.
-	of *series
-	q  float64
-	// reference is the series whose median the figure is compared with, if any.
+	// of is the measured series. The figure is its quantile q.
+	series *series
+	q      float64
+	// reference is the series whose median the figure is compared with; nil for
+	// none.
 	reference *series
 	goal      goal
 }
 
-// goal bounds the ratio to the reference, or the figure itself. The zero value is
-// no goal.
+// goal limits the ratio to the reference, or the figure itself. The zero value
+// means no goal.
 type goal struct {
 	sign     string
 	limit    float64
@@ -42,7 +43,8 @@ const (
 	p99    = 0.99
 )
 
-// rows returns the report. To add a row, measure a series and name it here.
+// rows returns the rows of the report. To add a row, measure a series and add it
+// here.
 func (r *results) rows(cores int) []row {
 	speed := []row{
 		{"`python3 -c 'print(42)'`, bare", r.bare, median, nil, goal{}},
@@ -100,26 +102,25 @@ func (r *results) rows(cores int) []row {
 		{"audit listing at " + humanize.Comma(int64(r.auditEntries)) + " entries, p50", r.auditMany, median, nil, figureAtMost(0.005)},
 		{"… entries of a rare action, p50", r.auditRare, median, nil, figureAtMost(0.005)},
 	}
-	return measured(slices.Concat(speed, arriving, other))
+	return withMeasurements(slices.Concat(speed, arriving, other))
 }
 
-// measured removes rows that this machine could not measure.
-func measured(rows []row) []row {
-	return slices.DeleteFunc(rows, func(r row) bool { return r.of.empty() })
+// withMeasurements removes rows without measurements.
+func withMeasurements(rows []row) []row {
+	return slices.DeleteFunc(rows, func(r row) bool { return r.series.empty() })
 }
 
-// compared reports whether there is a reference.
-func (r row) compared() bool { return !r.reference.empty() }
+// hasReference reports whether there is a reference.
+func (r row) hasReference() bool { return !r.reference.empty() }
 
-// verdict says whether the goal is met. It returns "" without a goal or without a
-// reference.
+// verdict returns whether the goal is met; "" without a goal or a reference.
 func (r row) verdict() string {
-	v := r.of.quantile(r.q)
+	v := r.series.quantile(r.q)
 	switch {
-	case r.goal.sign == "" || !r.goal.ofFigure && !r.compared():
+	case r.goal.sign == "" || !r.goal.ofFigure && !r.hasReference():
 		return ""
 	case !r.goal.ofFigure:
-		v = ratioOf(r.of, r.q, r.reference).overall
+		v = ratioOf(r.series, r.q, r.reference).overall
 	}
 	if r.goal.met(v) {
 		return "met"

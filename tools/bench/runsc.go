@@ -21,24 +21,24 @@ const (
 	bundlesDir = "bundles"
 )
 
-// runsc runs the program with gVisor's own command line. The binary acts as runsc
-// under that name.
+// runsc runs the program with gVisor's command line. The binary acts as runsc if
+// it is started under that name.
 type runsc struct {
 	binary string
 	dir    string
 	ids    *atomic.Int64
 }
 
-// releaseState unmounts the mounts that block the removal of the state. gVisor
-// leaves the network namespace of its file servers mounted there, once for each
-// server that made one at the same time.
+// releaseState unmounts the mounts that prevent removing the state. gVisor leaves
+// a network namespace mounted there for each of its file servers that started at
+// the same time.
 func releaseState(dir string) {
 	for mounted := true; mounted; {
 		mounted = unix.Unmount(filepath.Join(dir, stateDir, "null-netns"), unix.MNT_DETACH) == nil
 	}
 }
 
-// directory uses a directory as the root file system, as bundles commonly do, with
+// directory uses a directory as the root file system, as most bundles do, with
 // gVisor's default access to it.
 func (r runsc) directory(ctx context.Context, rootfs string) (command, error) {
 	bundle, err := r.bundle(ctx, "directory", func(spec map[string]any) {
@@ -83,8 +83,8 @@ func (r runsc) bundle(ctx context.Context, name string, change func(spec map[str
 	return dir, errors.Join(err, os.WriteFile(file, b, 0o600))
 }
 
-// command runs a bundle with those server settings that affect time: the platform,
-// no network, and no copy of written files.
+// command runs a bundle with the server settings that affect time: the platform,
+// no network, and no overlay for written files.
 func (r runsc) command(bundle string, flags ...string) command {
 	return command{path: r.binary, args: func() []string {
 		args := []string{

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// withNumPy measures an image of Debian's packages, with and without a preload of
-// NumPy.
-func (b *bench) withNumPy(ctx context.Context) error {
+// measureNumPy measures a custom image of Debian packages, with and without
+// preloading NumPy.
+func (b *bench) measureNumPy(ctx context.Context) error {
 	b.progress.step("Building an image with NumPy")
 	file := filepath.Join(filepath.Dir(b.warmData), "numpy.tar")
 	build := exec.CommandContext(ctx, b.binary, "runtime", "build", "--from-debian=python3,python3-numpy", "-o", file)
 	if out, err := build.CombinedOutput(); err != nil {
-		b.results.numPy.why = fmt.Sprintf("no runtime could be built: %s", strings.TrimSpace(string(out)))
+		b.results.numPy.missingReason = fmt.Sprintf("no runtime could be built: %s", strings.TrimSpace(string(out)))
 		return ctx.Err()
 	}
 	flags := []string{"--warm=0", "--warm-node=0", "--runtime=ahead=" + file, "--preload=ahead=numpy", "--runtime=numpy=" + file}
@@ -27,15 +27,15 @@ func (b *bench) withNumPy(ctx context.Context) error {
 		}
 		n := b.plan.latencyRounds
 		return alternate(ctx, n, b.progress.rounds("NumPy", n),
-			subject{b.results.bareBesideNumPy, times(10, b.bare.untilEnded)},
-			subject{b.results.numPyAhead, resting(pausing(8, rest/2, tenant.sumsUp("ahead")))},
-			subject{b.results.numPy, resting(pausing(8, rest/2, tenant.sumsUp("numpy")))},
+			subject{b.results.bareBesideNumPy, repeatN(10, b.bare.untilEnded)},
+			subject{b.results.numPyAhead, withRest(repeatWithPause(8, rest/2, tenant.runNumPy("ahead")))},
+			subject{b.results.numPy, withRest(repeatWithPause(8, rest/2, tenant.runNumPy("numpy")))},
 		)
 	})
 }
 
-// sumsUp returns an operation in which NumPy computes the answer.
-func (a *account) sumsUp(runtime string) operation {
+// runNumPy returns an operation in which NumPy computes the answer.
+func (a *account) runNumPy(runtime string) operation {
 	return func(ctx context.Context) (time.Duration, error) {
 		request := map[string]any{"runtime": runtime, "code": "import numpy as np\nprint(np.full(6, 7).sum())"}
 		printed, took, err := a.run(ctx, request)

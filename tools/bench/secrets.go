@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// secretsOfATenant is the number of secrets that a run gets.
+// secretsOfATenant is the number of secrets in a run.
 const secretsOfATenant = 20
 
 // registerWithSecrets creates an account with secrets.
@@ -31,7 +31,7 @@ func (a *api) registerWithSecrets(ctx context.Context) (*account, error) {
 	return tenant, nil
 }
 
-// redaction times the search for 200 secrets in 1 MB of a log, including its
+// redaction measures the search for 200 secrets in 1 MB of a log, including its
 // preparation.
 func redaction() operation {
 	secrets := make([]pyth.SecretValue, 200)

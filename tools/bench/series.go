@@ -7,13 +7,13 @@ import (
 
 // series holds the values of one measurement, round by round.
 type series struct {
-	// name names the series in a row that compares another one with it.
+	// name is the name of the series in rows that compare with it.
 	name string
 	unit unit
 	// rounds hold at least one value each.
 	rounds [][]float64
-	// why explains a series without values, if this machine lacks something.
-	why string
+	// why explains why this machine has no values; "" if it has.
+	missingReason string
 }
 
 func (s *series) add(round []float64) {
@@ -22,7 +22,7 @@ func (s *series) add(round []float64) {
 	}
 }
 
-// empty also returns true for a nil series.
+// empty reports whether there are no values. The series may be nil.
 func (s *series) empty() bool { return s == nil || len(s.rounds) == 0 }
 
 // values returns all values, sorted.
@@ -35,19 +35,19 @@ func (s *series) values() []float64 {
 // quantile returns the q-quantile of all values.
 func (s *series) quantile(q float64) float64 { return quantile(s.values(), q) }
 
-// quantile returns the smallest sorted value that at least the share q of the
-// values does not exceed (the nearest rank). So the result is a measured value.
+// quantile returns the smallest value that is at least as large as the share q of
+// the sorted values (nearest rank). So the result is a measured value.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
-	// The product is rounded first: 0.07 × 100 is a little more than 7.
+	// Round the product first: 0.07 × 100 is slightly more than 7.
 	rank := int(math.Ceil(math.Round(q*float64(len(sorted))*1e9) / 1e9))
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ratio holds the q-quantile divided by the reference's median, and the 10th and
-// 90th percentile of the ratios of the rounds.
+// ratio holds the q-quantile divided by the reference's median. low and high are
+// the 10th and 90th percentile of the ratios of the rounds.
 type ratio struct{ overall, low, high float64 }
 
 func ratioOf(s *series, q float64, reference *series) ratio {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Time limits for steps that normally take far less.
+// Time limits for steps that normally take much less time.
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = 30 * time.Second
@@ -38,8 +38,8 @@ func startServer(ctx context.Context, binary, data string, flags ...string) (*se
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = stopTimeout
-	// Only the benchmark receives a terminal's signals, and then stops the server.
-	// The server must not outlive a benchmark that is killed.
+	// A terminal's signals must reach only the benchmark, which then stops the
+	// server. If the benchmark is killed, the server must end too.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (s *server) stop() error {
 	return nil
 }
 
-// pid returns the number of the started process.
+// pid returns the process ID of the server.
 func (s *server) pid() int { return s.cmd.Process.Pid }
 
 // serverLog keeps the last lines of the server's log and finds its address.
@@ -77,7 +77,7 @@ type serverLog struct {
 	last    []string
 }
 
-// keptLines is enough to show the cause of a failed server.
+// keptLines is enough to show why a server failed.
 const keptLines = 10
 
 func (l *serverLog) Write(p []byte) (int, error) {
@@ -99,7 +99,7 @@ func (l *serverLog) line(line []byte) {
 	if json.Unmarshal(line, &entry) == nil && entry.Msg == "serving" {
 		select {
 		case l.url <- entry.URL:
-		default: // The address is already reported.
+		default: // The address was already sent.
 		}
 	}
 	l.last = append(l.last, string(line))

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ticks prints the time repeatedly, one line each.
+// ticks is a program that prints the time repeatedly, once per line.
 const ticks = `
 import sys, time
 for _ in range(int(sys.argv[1])):
@@ -21,12 +21,12 @@ for _ in range(int(sys.argv[1])):
     time.sleep(0.02)
 `
 
-// tickCount is the number of its lines.
+// tickCount is the number of lines that ticks prints.
 const tickCount = 40
 
-// streamed runs ticks. It returns for each line the time from the program's write
-// to the client. The clock is the same inside and outside.
-func (a *account) streamed(ctx context.Context) ([]float64, error) {
+// streamTicks runs ticks. For each line it returns the time from the program's write
+// until the client has read it. The clock is the same inside and outside.
+func (a *account) streamTicks(ctx context.Context) ([]float64, error) {
 	body, err := json.Marshal(map[string]any{"code": ticks, "args": []string{strconv.Itoa(tickCount)}})
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (a *account) streamed(ctx context.Context) ([]float64, error) {
 			}
 			written, err := strconv.ParseInt(strings.TrimSpace(data.Text), 10, 64)
 			if err != nil {
-				return nil, fmt.Errorf("two lines at once: %q", data.Text)
+				return nil, fmt.Errorf("received two lines at once: %q", data.Text)
 			}
 			took = append(took, now.Sub(time.Unix(0, written)).Seconds())
 		}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// registerAll creates n accounts that nobody has used.
+// registerAll creates n unused accounts.
 func registerAll(ctx context.Context, a *api, n int) (chan *account, error) {
 	accounts := make(chan *account, n)
 	group, ctx := errgroup.WithContext(ctx)
@@ -31,6 +31,6 @@ func runOnce(ctx context.Context, accounts chan *account, n int) ([]float64, err
 	var taken atomic.Int64
 	more := func() bool { return taken.Add(1) <= int64(n) }
 	return rate(ctx, clients, more, func(ctx context.Context) (time.Duration, error) {
-		return (<-accounts).answers(ctx)
+		return (<-accounts).runAnswer(ctx)
 	})
 }

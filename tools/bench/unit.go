@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// unit names the unit of a number.
+// unit is the unit of a number.
 type unit int
 
 const (

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// clients is the number of parallel clients in measurements of load.
+// clients is the number of parallel clients under load.
 const clients = 8
 
-// withWarmServer measures a server with the default settings, but with warm Python
-// sandboxes only.
-func (b *bench) withWarmServer(ctx context.Context) error {
+// measureWarmServer measures a server with the default settings, but without warm
+// sandboxes for Node.
+func (b *bench) measureWarmServer(ctx context.Context) error {
 	return b.serve(ctx, b.warmData, []string{"--warm-node=0"}, func(s *server) error {
 		tenant, err := s.register(ctx)
 		if err != nil {
@@ -35,10 +35,10 @@ func (b *bench) withWarmServer(ctx context.Context) error {
 	})
 }
 
-// waitingSandboxes reads the memory of sandboxes that have not run anything.
+// waitingSandboxes reads the memory of sandboxes that have not run a program.
 func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	b.progress.step("Memory of waiting sandboxes")
-	if err := sleep(ctx, b.plan.settle); err != nil {
+	if err := sleep(ctx, b.plan.idleTime); err != nil {
 		return err
 	}
 	found := processesOf(s.pid()).sandboxes
@@ -48,47 +48,47 @@ func (b *bench) waitingSandboxes(ctx context.Context, s *server) error {
 	for _, pids := range found {
 		m, err := memoryOf(pids)
 		if err != nil {
-			b.results.sandboxOwn.why = err.Error()
+			b.results.sandboxOwn.missingReason = err.Error()
 		} else {
-			b.results.sandboxOwn.add([]float64{m.own})
+			b.results.sandboxOwn.add([]float64{m.private})
 			b.results.sandboxShare.add([]float64{m.share})
 		}
 		if charged, ok := cgroupMemory(pids[0]); ok {
 			b.results.sandboxCgroup.add([]float64{charged})
 		} else {
-			b.results.sandboxCgroup.why = "sandboxes have no cgroup of their own here"
+			b.results.sandboxCgroup.missingReason = "sandboxes have no cgroup of their own here"
 		}
 	}
 	return nil
 }
 
-// latency compares one client with commands outside.
+// latency compares one client with commands outside a sandbox.
 func (b *bench) latency(ctx context.Context, tenant *account) error {
 	n := b.plan.latencyRounds
 	return alternate(ctx, n, b.progress.rounds("Latency", n),
-		subject{b.results.bare, times(15, b.bare.untilEnded)},
-		subject{b.results.embedded, times(10, b.bareEmbedded.untilEnded)},
-		subject{b.results.bubblewrap, times(10, b.bubblewrap.untilEnded)},
-		subject{b.results.runscDirectory, times(3, b.runscDirectory.untilAnswered)},
-		subject{b.results.runscImage, times(3, b.runscImage.untilAnswered)},
-		subject{b.results.warm, resting(lasting(b.plan.backToBack, tenant.answers))},
-		subject{b.results.paced, resting(pausing(8, rest/2, tenant.answers))},
-		subject{b.results.redaction, times(5, redaction())},
-		subject{b.results.line, resting(tenant.streamed)},
-		subject{b.results.health, times(100, tenant.get("/api/health"))},
-		subject{b.results.keys, times(100, tenant.get("/api/v1/keys"))},
+		subject{b.results.bare, repeatN(15, b.bare.untilEnded)},
+		subject{b.results.embedded, repeatN(10, b.bareEmbedded.untilEnded)},
+		subject{b.results.bubblewrap, repeatN(10, b.bubblewrap.untilEnded)},
+		subject{b.results.runscDirectory, repeatN(3, b.runscDirectory.untilAnswered)},
+		subject{b.results.runscImage, repeatN(3, b.runscImage.untilAnswered)},
+		subject{b.results.warm, withRest(repeatFor(b.plan.backToBack, tenant.runAnswer))},
+		subject{b.results.paced, withRest(repeatWithPause(8, rest/2, tenant.runAnswer))},
+		subject{b.results.redaction, repeatN(5, redaction())},
+		subject{b.results.line, withRest(tenant.streamTicks)},
+		subject{b.results.health, repeatN(100, tenant.get("/api/health"))},
+		subject{b.results.keys, repeatN(100, tenant.get("/api/v1/keys"))},
 	)
 }
 
 func (b *bench) oneTenant(ctx context.Context, tenant *account) error {
-	// The first load is not measured, so that an adaptive pool has adapted.
-	if _, err := resting(closedLoop(clients, time.Second, tenant.answers))(ctx); err != nil {
+	// Do not measure the first load: the pool adapts to it.
+	if _, err := withRest(closedLoop(clients, time.Second, tenant.runAnswer))(ctx); err != nil {
 		return err
 	}
 	n := b.plan.loadRounds
 	return alternate(ctx, n, b.progress.rounds("One tenant, 8 clients", n),
 		subject{b.results.eightBubblewraps, closedLoop(clients, b.plan.load, b.bubblewrap.untilEnded)},
-		subject{b.results.eightClients, resting(closedLoop(clients, b.plan.load, tenant.answers))},
+		subject{b.results.eightClients, withRest(closedLoop(clients, b.plan.load, tenant.runAnswer))},
 	)
 }
 
@@ -99,7 +99,7 @@ func (b *bench) manyTenants(ctx context.Context, s *server) error {
 	if err != nil {
 		return err
 	}
-	subjects := []subject{{b.results.newTenants, resting(func(ctx context.Context) ([]float64, error) {
+	subjects := []subject{{b.results.newTenants, withRest(func(ctx context.Context) ([]float64, error) {
 		return runOnce(ctx, tenants, b.plan.newTenants)
 	})}}
 	for i, at := range parallel(runtime.NumCPU()) {
@@ -114,9 +114,9 @@ func (b *bench) constantRates(ctx context.Context, tenant *account) error {
 	subjects := make([]subject, 0, len(b.results.open))
 	for _, o := range b.results.open {
 		o.rate = o.share * most
-		subjects = append(subjects, subject{o.series, resting(func(ctx context.Context) ([]float64, error) {
+		subjects = append(subjects, subject{o.series, withRest(func(ctx context.Context) ([]float64, error) {
 			return openLoop(ctx, schedule(o.rate, b.plan.open), func(ctx context.Context) error {
-				_, err := tenant.answers(ctx)
+				_, err := tenant.runAnswer(ctx)
 				return err
 			})
 		})})

@@ -63,12 +63,12 @@ func System() Finding {
 	return f
 }
 
-// Identity reports the user that starts sandboxes. outside is the process's
-// user outside its user namespace; inside reports that it has one.
-func Identity(outside int, inside bool) Finding {
+// Identity reports the user that starts sandboxes. If namespaced is true, the
+// process is root in a user namespace, and hostUID is its user ID on the host.
+func Identity(hostUID int, namespaced bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
-	if inside {
-		f.Detail = fmt.Sprintf("user %d, as root of a user namespace of its own", outside)
+	if namespaced {
+		f.Detail = fmt.Sprintf("user %d, as root of a separate user namespace", hostUID)
 	}
 	return f
 }

@@ -85,7 +85,7 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 			return nil, unresolved(t, err)
 		}
 	}
-	own, err := p.config.Own()
+	own, err := p.config.HostAddresses()
 	if err != nil {
 		return nil, failed(replyFailed, "the addresses of this server are not known")
 	}

@@ -35,7 +35,7 @@ func TestDialContextReachesPublicHostsOnly(t *testing.T) {
 	} {
 		h := new(recordingDialer)
 		// Policy.Off does not apply to the server itself.
-		p := egress.New(egress.Config{Policy: egress.Policy{Deny: deny, Off: true}, Resolver: n, Dialer: h, Own: func() ([]netip.Addr, error) { return nil, nil }})
+		p := egress.New(egress.Config{Policy: egress.Policy{Deny: deny, Off: true}, Resolver: n, Dialer: h, HostAddresses: func() ([]netip.Addr, error) { return nil, nil }})
 		conn, err := p.DialContext(t.Context(), "tcp", address)
 		if got := strings.Join(h.dialled, " "); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s is dialled as %q, %v", address, got, err)

@@ -34,7 +34,7 @@ func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
 func bubble(t *testing.T, config egress.Config, test func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		config.Own = func() ([]netip.Addr, error) { return nil, nil }
+		config.HostAddresses = func() ([]netip.Addr, error) { return nil, nil }
 		p := egress.New(config)
 		test(t, p, func(run *egress.Run) *wire {
 			ours, theirs := net.Pipe()
@@ -268,7 +268,7 @@ func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 func TestUnknownOwnAddressesPreventDialling(t *testing.T) {
 	r := newRig(t, egress.Config{
 		Dialer: noDialer{t},
-		Own:    func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
+		HostAddresses:    func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
 	}, "8.8.8.8")
 	equal(t, get(t, r.client(nil), "http://8.8.8.8/").status, 502)
 }

@@ -33,8 +33,8 @@ type Config struct {
 	Resolver Resolver
 	Dialer   Dialer
 	Observer Observer
-	// Own returns the addresses of this host. Programs must not reach them.
-	Own func() ([]netip.Addr, error)
+	// HostAddresses returns the addresses of this host. Programs must not reach them.
+	HostAddresses func() ([]netip.Addr, error)
 	// HandshakeTimeout limits the time from a request's first byte to its last
 	// header, and the time of a SOCKS5 handshake. 0 means 30 seconds.
 	HandshakeTimeout time.Duration
@@ -61,8 +61,8 @@ func New(config Config) *Proxy {
 	if config.Observer == nil {
 		config.Observer = discardObserver{}
 	}
-	if config.Own == nil {
-		config.Own = interfaceAddrs
+	if config.HostAddresses == nil {
+		config.HostAddresses = interfaceAddrs
 	}
 	config.HandshakeTimeout = positiveOr(config.HandshakeTimeout, 30*time.Second)
 	config.DialTimeout = positiveOr(config.DialTimeout, 20*time.Second)

@@ -7,10 +7,10 @@ import _ "embed"
 //go:embed init.elf
 var initExecutable []byte
 
-// Init returns the static executable for protocol.InitPath: the first process of
-// each run's namespaces. It mounts their /proc, closes its standard output to
-// signal that, and waits. Orphans of the run become its children. When it is
-// killed, the kernel kills all other processes of the run.
+// Init returns the static executable for protocol.InitPath. It runs as the first
+// process in the namespaces of each run. It mounts /proc, closes its standard
+// output as a signal, and waits. It adopts orphans of the run. When it is killed,
+// the kernel kills all other processes of the run.
 //
 // Its source is firstprocess/code_amd64.s.
 func Init() []byte { return initExecutable }

@@ -15,8 +15,8 @@ func (p *Pool) fillLocked() {
 			return
 		}
 		if p.stock.total >= p.maxSandboxesLocked() {
-			// Evict for jobs, not for warm sandboxes. The boots start when the evicted
-			// sandboxes are gone.
+			// Evict sandboxes only for jobs, never for warm sandboxes. The boots
+			// start when the evicted sandboxes are gone.
 			for p.stock.removing+p.stock.booting < min(lacking, p.config.MaxBoots) && len(p.stock.idle)+len(p.stock.warm) > 0 {
 				p.removeLocked(p.stock.evictable(), Evicted)
 			}
@@ -29,8 +29,8 @@ func (p *Pool) fillLocked() {
 	}
 }
 
-// maxSandboxesLocked returns the maximum of sandboxes. There is one more place while
-// a job of the server itself waits, because it needs no capacity.
+// maxSandboxesLocked returns the maximum number of sandboxes. While a job of the
+// server itself waits, it is one more, because such a job needs no capacity.
 func (p *Pool) maxSandboxesLocked() int {
 	if p.queue.systemWaits() {
 		return p.config.MaxSandboxes + 1
@@ -38,8 +38,9 @@ func (p *Pool) maxSandboxesLocked() int {
 	return p.config.MaxSandboxes
 }
 
-// maxBootsLocked returns the maximum of concurrent boots. While programs run, warm
-// sandboxes boot one at a time, so that they take little of the processors.
+// maxBootsLocked returns the maximum number of concurrent boots. While programs
+// run, only one warm sandbox boots at a time, so that boots take little processor
+// time.
 func (p *Pool) maxBootsLocked(lacking int) int {
 	if p.queue.running > 0 {
 		return min(max(lacking, 1), p.config.MaxBoots)
@@ -72,8 +73,8 @@ func (p *Pool) boot(k kind) {
 	p.scheduleLocked()
 }
 
-// bootFailedLocked begins the backoff. After several failures in a row it fails a
-// waiting job.
+// bootFailedLocked starts the backoff. After several failures in a row it returns
+// the error to a waiting job.
 func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 	if p.closed {
 		return
@@ -88,11 +89,11 @@ func (p *Pool) bootFailedLocked(took time.Duration, err error) {
 			p.scheduleLocked()
 		})
 	}
-	// A single boot may fail by chance.
+	// Retry first: a single boot may fail by chance.
 	if p.stock.backoff.failures++; p.stock.backoff.failures < attempts {
 		return
 	}
-	// The first jobs get the sandboxes that are ready or still boot.
+	// The first jobs get the sandboxes that are ready or are booting.
 	if lacking, others := p.stock.unmet(p.queue.lacking()), p.stock.booting; len(lacking) > others {
 		w := lacking[others]
 		p.queue.cancel(w)

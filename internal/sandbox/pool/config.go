@@ -13,34 +13,35 @@ type Config struct {
 	// Boot starts a sandbox that is ready for a job of the runtime with these
 	// packages.
 	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
-	// Warm is the minimum of warm sandboxes for Python, WarmNode for Node. MaxWarm
-	// is the maximum for all runtimes together.
+	// Warm is the minimum number of warm sandboxes for Python, WarmNode for Node.
+	// MaxWarm is the maximum for all runtimes together.
 	Warm, WarmNode, MaxWarm int
-	// Runtimes are the custom images. WarmRuntimes is the minimum of warm sandboxes
-	// for each of them.
+	// Runtimes lists the custom images. WarmRuntimes is the minimum number of
+	// warm sandboxes for each of them.
 	Runtimes     []pyth.Runtime
 	WarmRuntimes int
 	// MaxBoots limits concurrent boots, and separately concurrent recycling.
 	MaxBoots int
-	// MaxSandboxes limits all sandboxes. Idle ones are evicted to make room. There
-	// may be one more while a job of the server itself waits.
+	// MaxSandboxes limits the number of all sandboxes. Idle ones are evicted to
+	// make room. While a job of the server itself waits, the limit is one more.
 	MaxSandboxes int
 	// MaxSessions limits the sandboxes of sessions and reservations together.
 	MaxSessions int
-	// MaxReservations limits the reservations of one tenant. ReservationTTL is the
-	// lifetime of a reservation.
+	// MaxReservations limits the reservations of one tenant. A reservation
+	// expires after ReservationTTL.
 	MaxReservations int
 	ReservationTTL  time.Duration
-	// MaxRunning limits running jobs, MaxPerTenant those of one tenant.
+	// MaxRunning limits running jobs, MaxPerTenant the running jobs of one
+	// tenant.
 	MaxRunning, MaxPerTenant int
-	// MaxQueued limits jobs that wait for others to end, MaxQueuedPerTenant those of
-	// one tenant. Further jobs are refused.
+	// MaxQueued limits the jobs in the queue, MaxQueuedPerTenant those of one
+	// tenant. Further jobs are refused.
 	MaxQueued, MaxQueuedPerTenant int
 	// MemoryBytes limits the sum of the memory limits of running jobs; 0 means no
-	// limit. A job that exceeds it alone runs alone.
+	// limit. A job with a higher limit than this runs alone.
 	MemoryBytes int64
-	// IdleTimeout is the time that a tenant's sandbox is kept without a job. With 0
-	// each sandbox serves one job.
+	// IdleTimeout is how long a tenant's sandbox is kept without a job. If it is
+	// 0, each sandbox serves one job.
 	IdleTimeout time.Duration
 	// MaxRuns is the number of jobs after which a sandbox is replaced; 0 means never.
 	MaxRuns int
@@ -66,14 +67,14 @@ type Reason string
 
 // Reasons to destroy a sandbox.
 const (
-	MaxRuns  Reason = "max_runs" // it ran its maximum of jobs
+	MaxRuns  Reason = "max_runs" // it has run MaxRuns jobs
 	Idle     Reason = "idle"     // its tenant had no job for IdleTimeout
-	Evicted  Reason = "evicted"  // another tenant needed its place
+	Evicted  Reason = "evicted"  // another tenant needed the capacity
 	Broken   Reason = "broken"   // it ended, or could not be recycled
-	Drained  Reason = "drained"  // the pool closes
+	Drained  Reason = "drained"  // the pool is closing
 	Closed   Reason = "closed"   // its session was closed
-	Expired  Reason = "expired"  // the job of its reservation did not come
-	Outdated Reason = "outdated" // its tenant has other packages now
+	Expired  Reason = "expired"  // no job used its reservation in time
+	Outdated Reason = "outdated" // the packages of its tenant have changed
 )
 
 // Reasons returns all reasons.

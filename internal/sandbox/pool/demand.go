@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// demand is the rate at which warm sandboxes are taken, and the duration of a boot.
+// demand measures how fast jobs take warm sandboxes, and how long a boot takes.
 // Both are exponentially weighted averages.
 type demand struct {
 	rate float64 // per second, at the time at
@@ -19,7 +19,7 @@ type demand struct {
 // demandWindow is the time constant of the rate.
 const demandWindow = 10 * time.Second
 
-// taken counts a warm sandbox that a job takes.
+// taken records that a job took a warm sandbox.
 func (d *demand) taken(now time.Time) {
 	d.rate = d.rateAt(now) + 1/demandWindow.Seconds()
 	d.at = now
@@ -38,9 +38,9 @@ func (d *demand) booted(took time.Duration) {
 	d.boot += (took.Seconds() - d.boot) / 8
 }
 
-// wanted returns the number of warm sandboxes for each runtime: the minimum plus
-// the number that is taken during twice the duration of a boot, so that an ordinary
-// burst of jobs finds enough. If the sum exceeds MaxWarm, runtimes share the room in
+// wanted returns the wanted number of warm sandboxes for each runtime. It is the
+// minimum plus the number that jobs take during two boots, so that normal bursts
+// of jobs find enough. If the sum exceeds MaxWarm, runtimes share MaxWarm in
 // proportion to their demand.
 func (s *stock) wanted() map[pyth.Runtime]int {
 	wanted := map[pyth.Runtime]int{pyth.PythonRuntime: s.config.Warm, pyth.NodeRuntime: s.config.WarmNode}
@@ -65,8 +65,8 @@ func (s *stock) wanted() map[pyth.Runtime]int {
 	return wanted
 }
 
-// nextBoot returns the kind to boot next, if any: first for jobs that lack a
-// sandbox, in their order, then for runtimes with too few warm ones.
+// nextBoot returns the kind to boot next, if any. Jobs without a sandbox come
+// first, in their order. Then come runtimes with too few warm sandboxes.
 func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 	have := maps.Clone(s.bootingFor)
 	for _, e := range s.warm {
@@ -93,8 +93,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// backoff delays boots after a failed one, so that a host on which every boot fails
-// is not kept busy.
+// backoff delays boots after a failed one, so that a host on which all boots fail
+// does not waste processor time.
 type backoff struct {
 	delay time.Duration
 	// failures counts the failed boots since the last success.
@@ -102,7 +102,7 @@ type backoff struct {
 	timer    *time.Timer
 }
 
-// begin starts the delay. then runs at its end.
+// begin starts the delay. It calls then at the end.
 func (b *backoff) begin(then func()) {
 	b.delay = min(max(2*b.delay, minBackoff), maxBackoff)
 	b.timer = time.AfterFunc(b.delay, then)
@@ -116,7 +116,7 @@ func (b *backoff) end() {
 	}
 }
 
-// reset forgets all failures.
+// reset clears the failures after a success.
 func (b *backoff) reset() { b.delay, b.failures = 0, 0 }
 
 // active reports whether boots are delayed now.

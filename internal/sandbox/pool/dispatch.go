@@ -23,13 +23,13 @@ func (p *Pool) acquire(ctx context.Context, job *pyth.Job, again bool) (*entry, 
 		p.scheduleLocked()
 		return nil, ctx.Err()
 	}
-	// The job was assigned a sandbox at the same moment. Return it unused.
+	// The job got a sandbox at the same moment. Return it unused.
 	if a := <-w.assigned; a.err == nil {
 		p.stock.disown(a.entry)
 		p.stopLocked(a.entry, job)
 		switch {
 		case a.entry.session != "":
-			// It never becomes anybody else's.
+			// Keep it for its session. No other tenant may get it.
 			p.keepSessionLocked(a.entry, false)
 		case reservationOf(job) != "":
 			p.removeLocked(a.entry, Closed)
@@ -97,8 +97,8 @@ func (p *Pool) stopLocked(e *entry, job *pyth.Job) {
 	p.queue.stopped(t, job)
 }
 
-// scheduleLocked starts jobs, one of each tenant in turn, while there are sandboxes
-// and capacity. Then it boots sandboxes that are missing.
+// scheduleLocked starts jobs while there are sandboxes and capacity. Tenants take
+// turns with one job each. Then it boots missing sandboxes.
 func (p *Pool) scheduleLocked() {
 	full, short := false, false
 	for i := 0; i < len(p.queue.turn); {
@@ -114,8 +114,8 @@ func (p *Pool) scheduleLocked() {
 		case p.assignLocked(t):
 			p.queue.rotate(i)
 		default:
-			// Evict an idle sandbox for it now, before the sandbox's tenant, which
-			// comes later in this loop, starts another job there.
+			// Evict an idle sandbox for this job now. Its tenant comes later in
+			// this loop, and could otherwise start another job there.
 			if !short {
 				p.fillLocked()
 			}
@@ -126,8 +126,8 @@ func (p *Pool) scheduleLocked() {
 	p.fillLocked()
 }
 
-// assignLocked gives the tenant's first job a sandbox, or an error. It returns false
-// if there is no sandbox.
+// assignLocked gives the tenant's first job a sandbox or an error. It returns
+// false if no sandbox is available.
 func (p *Pool) assignLocked(t *tenant) bool {
 	w := t.queue[0]
 	e, err := p.findLocked(t, w.job)
@@ -145,7 +145,7 @@ func (p *Pool) assignLocked(t *tenant) bool {
 	return true
 }
 
-// findLocked returns the sandbox for a job; nil if none is ready.
+// findLocked returns the sandbox for a job, or nil if none is ready.
 func (p *Pool) findLocked(t *tenant, job *pyth.Job) (*entry, error) {
 	if job.Session != "" {
 		if e := p.leases.session(job.Session); e != nil {
@@ -156,7 +156,7 @@ func (p *Pool) findLocked(t *tenant, job *pyth.Job) (*entry, error) {
 	if id := reservationOf(job); id != "" {
 		r := p.leases.reserved[id]
 		if r == nil || r.tenant != t.id {
-			return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such sandbox. It may have been used, or have expired. Reserve another.")
+			return nil, pyth.Errorf(pyth.CodeNotFound, "The reserved sandbox does not exist. It was already used, or it has expired. Reserve another one.")
 		}
 		p.leases.unreserve(r)
 		return r.entry, nil

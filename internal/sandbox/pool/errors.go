@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// retryAfter is the delay that a refused caller is asked for, about the duration of a
-// run.
+// retryAfter is how long refused callers are asked to wait. It is about the
+// duration of a run.
 const retryAfter = time.Second
 
 func canceledOr(ctx context.Context, err error) (*pyth.Outcome, error) {
@@ -22,8 +22,8 @@ func overloaded(message string) error {
 	return &pyth.Error{Code: pyth.CodeOverloaded, Message: message, RetryAfter: retryAfter}
 }
 
-// tooMany refuses a job of a user who has reached a limit, although the server has
-// capacity.
+// tooMany returns the error for a user who has reached a limit while the server
+// still has capacity.
 func tooMany(message string) error {
 	return &pyth.Error{Code: pyth.CodeTooManyExecutions, Message: message, RetryAfter: retryAfter}
 }

@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// leases holds the sandboxes that belong to one session or one reservation. The
-// pool's lock protects it.
+// leases holds the sandboxes of sessions and reservations. The pool's lock
+// protects it.
 type leases struct {
 	config   *Config
 	sessions map[pyth.SessionID]*entry
@@ -18,7 +18,7 @@ type leases struct {
 	opening int
 }
 
-// reservation is a sandbox that waits for one job of its tenant.
+// reservation is a sandbox that is reserved for one job of its tenant.
 type reservation struct {
 	id     pyth.ReservationID
 	tenant pyth.UserID
@@ -50,8 +50,8 @@ func (l *leases) endSession(e *entry) {
 	e.session = ""
 }
 
-// session returns the sandbox of a session if no job or file operation uses it;
-// otherwise nil.
+// session returns the sandbox of a session. It returns nil if there is none, or
+// if a job or a file operation uses it.
 func (l *leases) session(id pyth.SessionID) *entry {
 	if e := l.sessions[id]; e != nil && !e.inUse() {
 		return e

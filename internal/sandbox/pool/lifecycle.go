@@ -2,11 +2,11 @@ package pool
 
 import "time"
 
-// placeLocked makes a sandbox wait for a job.
+// placeLocked adds a sandbox to those that wait for a job.
 func (p *Pool) placeLocked(e *entry) {
 	switch {
 	case e.ended():
-		// guard ignores a sandbox that ends while it is in use.
+		// The sandbox ended while it was in use; guard ignored that.
 		p.removeLocked(e, Broken)
 		return
 	case p.closed:
@@ -20,12 +20,12 @@ func (p *Pool) placeLocked(e *entry) {
 	}
 }
 
-// expire removes a sandbox that has waited for too long. It keeps the wanted number
-// of warm ones.
+// expire removes a sandbox that has waited too long. It keeps the wanted number
+// of warm sandboxes.
 func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A job may have used the sandbox before this got the lock.
+	// A job may have used the sandbox before expire got the lock.
 	if e.expiry == nil || time.Since(e.since) < p.stock.maxIdle(e) {
 		return
 	}
@@ -44,8 +44,8 @@ func (p *Pool) recycleLocked(e *entry) {
 	p.startRecyclingLocked()
 }
 
-// startRecyclingLocked recycles only as many sandboxes as the processors can serve
-// at once, so that the first is ready soon.
+// startRecyclingLocked starts to recycle dirty sandboxes. It recycles only as
+// many at once as there are processors, so that the first one is ready soon.
 func (p *Pool) startRecyclingLocked() {
 	for e := p.stock.nextDirty(); e != nil; e = p.stock.nextDirty() {
 		p.stock.recycling++
@@ -72,8 +72,8 @@ func (p *Pool) recycle(e *entry) {
 	p.scheduleLocked()
 }
 
-// guard removes a sandbox that ends while it waits. If a sandbox ends while it is in
-// use, its user gets an error.
+// guard removes a sandbox that ends while it waits. It ignores a sandbox that
+// ends while it is in use, since its user gets an error.
 func (p *Pool) guard(e *entry) {
 	select {
 	case <-e.sandbox.Done():

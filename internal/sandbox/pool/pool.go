@@ -2,28 +2,29 @@
 // needed.
 //
 // The pool guarantees:
-//   - From its first job until it is destroyed, a sandbox belongs to one tenant. It
-//     runs one job at a time.
-//   - A job waits for a boot only if no suitable sandbox is ready.
-//   - Tenants take turns, so that none starves another. The jobs of one tenant start
-//     in the order of their arrival.
-//   - Running jobs, waiting jobs, sandboxes and memory stay within their limits.
-//   - After Close no sandbox is left.
+// - From its first job until it is destroyed, a sandbox belongs to one tenant. It
+// runs one job at a time.
+// - A job waits for a boot only if no suitable sandbox is ready.
+// - Tenants take turns, so that none starves another. The jobs of one tenant
+// start
+// in the order of their arrival.
+// - Running jobs, queued jobs, sandboxes and memory stay within their limits.
+// - After Close no sandbox remains.
 //
-// A warm sandbox has had no job. The interpreter of one runtime waits in it; the
-// interpreter of another runtime can take its place, at the cost of a start. After
-// a job a tenant's sandbox is dirty. It is recycled, which ends with an interpreter
-// that waits for the next job, and is idle until its tenant uses it or it is
+// A warm sandbox has had no job. An interpreter of one runtime waits in it. For a
+// job of another runtime, it must start another interpreter first. After a job, a
+// tenant's sandbox is dirty. It is recycled: a new interpreter starts and waits
+// for the next job. Then the sandbox is idle until its tenant uses it or it is
 // removed.
 //
-// The file system of a sandbox is fixed at boot: a custom image, or the image of the
-// built-in runtimes with or without packages. It serves only jobs for that file
-// system. Warm sandboxes that no job asked for have no packages. The number of warm
-// sandboxes of a runtime follows the rate at which jobs take them.
+// The file system of a sandbox is fixed at boot. It is a custom image, or the
+// built-in image with or without packages. The sandbox serves only jobs for that
+// file system. Warm sandboxes that no job has requested have no packages. The
+// number of warm sandboxes of a runtime follows the rate at which jobs take them.
 //
-// Four parts share the work: queue orders the jobs, stock chooses sandboxes, leases
-// holds those of sessions and reservations, and Pool owns the lock, starts and
-// destroys sandboxes, and moves them between the parts.
+// Four parts share the work. queue orders the jobs. stock chooses sandboxes.
+// leases holds the sandboxes of sessions and reservations. Pool owns the lock,
+// starts and destroys sandboxes, and moves them between the parts.
 package pool
 
 import (
@@ -38,10 +39,10 @@ type Pool struct {
 	config Config
 	ctx    context.Context
 	cancel context.CancelFunc
-	// all counts the goroutines that own a sandbox.
+	// all counts the goroutines that use a sandbox.
 	all sync.WaitGroup
 
-	// mu protects the rest. Methods with the suffix Locked need it.
+	// mu protects the fields below. Methods with the suffix Locked need it.
 	mu     sync.Mutex
 	closed bool
 	queue  queue
@@ -69,10 +70,11 @@ func New(config Config) *Pool {
 
 // Stats is the state of the pool at one moment.
 type Stats struct {
-	// Warm sandboxes have had no job, Idle ones belong to a tenant, Recycling ones
-	// will be idle soon.
+	// Warm sandboxes have had no job. Idle sandboxes belong to a tenant.
+	// Recycling sandboxes will soon be idle.
 	Warm, Idle, Recycling, Booting int
-	// Sessions counts sessions without a running job, Reserved counts reservations.
+	// Sessions counts sessions without a running job; Reserved counts
+	// reservations.
 	Sessions, Reserved int
 	// Running and Queued count the tenants' jobs.
 	Running, Queued int
@@ -93,8 +95,8 @@ func (p *Pool) Stats() Stats {
 	}
 }
 
-// Close refuses new jobs, destroys the waiting sandboxes and returns when the
-// running jobs have ended too.
+// Close refuses new jobs and destroys the waiting sandboxes. It returns when the
+// running jobs have ended.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true

@@ -6,12 +6,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// queue holds the jobs that wait and counts those that run. It is fair: tenants
-// take turns, and the jobs of one tenant start in the order of their arrival. It
-// knows no sandboxes. The pool's lock protects it.
+// queue holds waiting jobs and counts running jobs. It is fair: tenants take
+// turns, and the jobs of one tenant start in the order of their arrival. It does
+// not know the sandboxes. The pool's lock protects it.
 type queue struct {
 	config *Config
-	// tenants are all tenants with jobs or sandboxes.
+	// tenants holds all tenants with jobs or sandboxes.
 	tenants map[pyth.UserID]*tenant
 	// turn lists the tenants with waiting jobs. The first is next.
 	turn []*tenant
@@ -28,12 +28,12 @@ type tenant struct {
 	queue []*waiter
 	// running counts the running jobs.
 	running int
-	// layers are the packages of the job that came last.
+	// layers holds the packages of the latest job.
 	layers pyth.Layers
 	holding
 }
 
-// system reports whether the jobs belong to the server itself.
+// system reports whether the jobs are the server's own.
 func (t *tenant) system() bool { return t.id == "" }
 
 // waiter is a job that waits for a sandbox.
@@ -43,15 +43,16 @@ type waiter struct {
 	assigned chan assignment
 }
 
-// assignment is the sandbox for a job, or the reason why there is none.
+// assignment is the sandbox for a job, or the error that explains why there is
+// none.
 type assignment struct {
 	entry *entry
 	err   error
 }
 
-// add adds a job to the queue if there is room. A job that comes again, because a
-// sandbox failed before the job started, and the server's own jobs go to the front
-// and need no room.
+// add adds a job to the queue if there is room. Two kinds of jobs go to the front
+// and need no room: the server's own jobs, and jobs that return because their
+// sandbox failed before they started.
 func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	t := q.tenants[job.Tenant]
 	if t == nil {
@@ -84,9 +85,9 @@ func (q *queue) add(job *pyth.Job, again bool) (*waiter, error) {
 	return w, nil
 }
 
-// refusal returns the reason why the tenant may not queue another job; nil if it
-// may. A job that can start at once needs no room in the queue. So tenants that
-// have reached their limit cannot keep others from free capacity.
+// refusal returns the error if the tenant may not queue another job, or nil. A
+// job that can start at once needs no room in the queue. So tenants that have
+// reached their limit cannot keep others from free capacity.
 func (q *queue) refusal(t *tenant) error {
 	placed, own := 0, 0
 	for _, other := range q.turn {
@@ -110,8 +111,8 @@ func (q *queue) refusal(t *tenant) error {
 	return nil
 }
 
-// cancel removes a job from the queue. It returns false if the job is not queued
-// any more.
+// cancel removes a job from the queue. It returns false if the job is no longer
+// in the queue.
 func (q *queue) cancel(w *waiter) bool {
 	i := slices.Index(w.tenant.queue, w)
 	if i < 0 {
@@ -125,7 +126,7 @@ func (q *queue) cancel(w *waiter) bool {
 	return true
 }
 
-// take removes the tenant's job with the index from the queue.
+// take removes the tenant's job at index i from the queue.
 func (q *queue) take(t *tenant, i int) {
 	t.queue = slices.Delete(t.queue, i, i+1)
 	if !t.system() {
@@ -134,7 +135,7 @@ func (q *queue) take(t *tenant, i int) {
 }
 
 // rotate moves the tenant at index i, whose job has started, to the end of the
-// turn if it has more jobs.
+// turn. If the tenant has no more jobs, rotate removes it from the turn.
 func (q *queue) rotate(i int) {
 	t := q.turn[i]
 	q.turn = slices.Delete(q.turn, i, i+1)
@@ -143,7 +144,7 @@ func (q *queue) rotate(i int) {
 	}
 }
 
-// clear fails all waiting jobs.
+// clear removes all waiting jobs and returns err to each.
 func (q *queue) clear(err error) {
 	for _, t := range q.turn {
 		for _, w := range t.queue {
@@ -155,15 +156,15 @@ func (q *queue) clear(err error) {
 	q.turn, q.queued = nil, 0
 }
 
-// forget deletes a tenant that has neither jobs nor sandboxes.
+// forget deletes a tenant without jobs and sandboxes.
 func (q *queue) forget(t *tenant) {
 	if len(t.queue)+t.running+t.sandboxes == 0 {
 		delete(q.tenants, t.id)
 	}
 }
 
-// fits reports whether a tenant's job may run beside so many jobs with so much
-// memory.
+// fits reports whether a tenant's job may run in addition to the given number of
+// running jobs and the sum of their memory limits.
 func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 	limit := q.config.MemoryBytes
 	return running < q.config.MaxRunning &&
@@ -173,7 +174,7 @@ func (q *queue) fits(running int, promised int64, job *pyth.Job) bool {
 // full reports whether the tenant has reached its limit of running jobs.
 func (q *queue) full(t *tenant) bool { return !t.system() && t.running >= q.config.MaxPerTenant }
 
-// started counts a job that starts.
+// started counts a job as running.
 func (q *queue) started(t *tenant, job *pyth.Job) {
 	t.running++
 	if !t.system() {
@@ -182,7 +183,7 @@ func (q *queue) started(t *tenant, job *pyth.Job) {
 	}
 }
 
-// stopped counts a job that has ended.
+// stopped no longer counts a job as running.
 func (q *queue) stopped(t *tenant, job *pyth.Job) {
 	t.running--
 	if !t.system() {
@@ -198,8 +199,8 @@ func (q *queue) systemWaits() bool {
 	return t != nil && len(t.queue) > 0
 }
 
-// lacking returns the waiting jobs for which their tenants have no sandbox, neither
-// ready nor soon. A warm sandbox or a boot must serve them.
+// lacking returns the waiting jobs for which their tenants have no sandbox, now
+// or soon. Such a job needs a warm sandbox or a boot.
 func (q *queue) lacking() []*waiter {
 	var lacking []*waiter
 	full, running, promised := false, q.running, q.promised
@@ -218,8 +219,8 @@ func (q *queue) lacking() []*waiter {
 			}
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
-				// A tenant without any sandbox gets one ahead of its turn. Otherwise
-				// the sandbox would be missing at each of its turns.
+				// A tenant without any sandbox gets one before its turn.
+				// Otherwise it would have no sandbox at each of its turns.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}

@@ -8,8 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reserve assigns a warm sandbox to a reservation and keeps it until its job comes or
-// the reservation expires. The request waits in the queue like a job of the tenant.
+// Reserve assigns a warm sandbox to a reservation. It is kept until its job
+// arrives or the reservation expires. The request waits in the queue like a job
+// of the tenant.
 func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers, id pyth.ReservationID) (*pyth.Reservation, error) {
 	if err := p.admitReservation(user); err != nil {
 		return nil, err
@@ -51,8 +52,8 @@ func (p *Pool) Reserve(ctx context.Context, user pyth.UserID, layers pyth.Layers
 	return &pyth.Reservation{ID: id, PublicKey: public, ExpiresAt: time.Now().Add(p.config.ReservationTTL)}, nil
 }
 
-// checkReserved returns an error if nobody can use the sandbox: because it has
-// ended, or because the caller has gone away and never learns of the reservation.
+// checkReserved returns an error if the sandbox is of no use: it has ended, or
+// the caller has disconnected and will never learn of the reservation.
 func checkReserved(ctx context.Context, e *entry) error {
 	if e.ended() {
 		return errors.New("sandbox has ended")
@@ -67,7 +68,7 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 	case p.closed:
 		return draining()
 	case p.leases.perTenant[user] >= p.config.MaxReservations:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d reservations, the maximum for one user. Use one, or wait until one expires.", p.leases.perTenant[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d reservations, which is the maximum for a user. Use one, or wait until one expires.", p.leases.perTenant[user])
 	case p.leases.full():
 		p.config.Observer.Refused()
 		return overloaded("The server has its maximum of sessions and reservations. Try again later.")
@@ -81,7 +82,7 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 func (p *Pool) expireReservation(r *reservation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// A job may have used the reservation before this got the lock.
+	// A job may have used the reservation before expireReservation got the lock.
 	if p.leases.reserved[r.id] != r {
 		return
 	}

@@ -32,7 +32,7 @@ type SessionRunner interface {
 
 // Keyer generates keys for sealed passwords.
 type Keyer interface {
-	// Key makes a warm sandbox generate a key pair for the password of its job. It
+	// Key makes a warm sandbox create a key pair for the password of its job. It
 	// returns the public key.
 	Key(ctx context.Context) (public []byte, err error)
 }
@@ -51,8 +51,8 @@ type Sandbox interface {
 // entry is a sandbox in the pool.
 type entry struct {
 	sandbox Sandbox
-	// tenant owns the sandbox; nil while it is warm, and for a sandbox that serves a
-	// single execution.
+	// tenant owns the sandbox. It is nil while the sandbox is warm, and for a
+	// sandbox that serves a single execution.
 	tenant *tenant
 	// user is the tenant whose job runs now; nil if none does.
 	user *tenant
@@ -62,13 +62,13 @@ type entry struct {
 	session pyth.SessionID
 	// reservation is the reservation of the sandbox; nil if there is none.
 	reservation *reservation
-	// busy reports that an operation on the session's files is in progress.
+	// busy is true during an operation on the session's files.
 	busy bool
-	// runtime is the runtime whose interpreter waits in the sandbox, or ran last.
+	// runtime is the runtime of the waiting interpreter, or of the last job.
 	runtime pyth.Runtime
 	root    root
-	// expiry removes the sandbox after it has waited for too long since the time
-	// since; nil while it does not wait.
+	// expiry removes the sandbox if it waits too long, counted from since. It is
+	// nil while the sandbox does not wait.
 	expiry *time.Timer
 	since  time.Time
 }
@@ -88,8 +88,7 @@ func (e *entry) inUse() bool { return e.user != nil || e.busy }
 
 // root is the file system of a sandbox. It is fixed at boot.
 type root struct {
-	// image is a custom image; "" for the image of the built-in runtimes, which they
-	// share.
+	// image is a custom image; "" for the built-in image.
 	image  pyth.Runtime
 	layers pyth.Layers
 }
@@ -97,7 +96,7 @@ type root struct {
 // rootOf returns the file system that a job needs.
 func rootOf(job *pyth.Job) root { return root{job.Runtime, job.Layers} }
 
-// kind identifies warm sandboxes that can replace each other.
+// kind is equal for warm sandboxes that can replace each other.
 type kind struct {
 	runtime pyth.Runtime
 	layers  pyth.Layers
@@ -118,7 +117,7 @@ func (k kind) root() root {
 func withRoot(entries []*entry, r root) []*entry {
 	other := func(e *entry) bool { return e.root != r }
 	if !slices.ContainsFunc(entries, other) {
-		return entries // Usual; without an allocation for each job.
+		return entries // The usual case: avoid an allocation for each job.
 	}
 	return slices.DeleteFunc(slices.Clone(entries), other)
 }

@@ -68,7 +68,7 @@ func (p *Pool) CloseSession(id pyth.SessionID) {
 		p.endSessionLocked(e, Closed)
 		p.scheduleLocked()
 	default:
-		// The current user removes the sandbox.
+		// The job or operation that uses the sandbox will remove it.
 		p.leases.endSession(e)
 		p.all.Go(func() { _ = e.sandbox.Close() })
 	}
@@ -81,7 +81,7 @@ func (p *Pool) keepSessionLocked(e *entry, ended bool) {
 	case p.closed:
 		p.endSessionLocked(e, Drained)
 	case ended || e.ended():
-		// guard ignores a sandbox that ends while it is in use.
+		// The sandbox ended while it was in use; guard ignored that.
 		p.endSessionLocked(e, Broken)
 	}
 }
@@ -110,7 +110,7 @@ func (p *Pool) WriteSessionFile(ctx context.Context, id pyth.SessionID, path str
 	return created, err
 }
 
-// ReadSessionFile passes a file of a session to the function.
+// ReadSessionFile calls consume with a file of a session.
 func (p *Pool) ReadSessionFile(ctx context.Context, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	return p.withSession(id, func(s SessionRunner) error { return s.ReadFile(ctx, path, to) })
 }
@@ -120,7 +120,7 @@ func (p *Pool) DeleteSessionFile(ctx context.Context, id pyth.SessionID, path st
 	return p.withSession(id, func(s SessionRunner) error { return s.DeleteFile(ctx, path) })
 }
 
-// withSession calls use with the sandbox of a session in which nothing runs. It does
+// withSession calls use with the sandbox of an idle session. The operation does
 // not count as a running job.
 func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) error {
 	p.mu.Lock()
@@ -140,7 +140,7 @@ func (p *Pool) withSession(id pyth.SessionID, use func(SessionRunner) error) err
 	if e.session == "" {
 		p.removeLocked(e, Closed)
 	} else {
-		// An error for the caller does not harm the sandbox.
+		// An error of the caller does not harm the sandbox.
 		p.keepSessionLocked(e, pyth.ErrorCode(err) == pyth.CodeInternal)
 	}
 	p.scheduleLocked()

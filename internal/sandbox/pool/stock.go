@@ -7,23 +7,24 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// stock holds the sandboxes that wait and counts the others. It decides which
-// sandbox a job gets, which kind is booted next and which sandbox is evicted. It
-// starts and destroys none. The pool's lock protects it.
+// stock holds the waiting sandboxes and counts the others. It decides which
+// sandbox a job gets, which kind boots next, and which sandbox is evicted. It
+// does not start or destroy sandboxes. The pool's lock protects it.
 type stock struct {
 	config *Config
-	// warm are sandboxes without a tenant, oldest first.
+	// warm lists sandboxes without a tenant, oldest first.
 	warm []*entry
-	// idle are sandboxes of tenants that wait for a job, least recently used first.
+	// idle lists tenants' sandboxes that wait for a job, least recently used
+	// first.
 	idle []*entry
-	// dirty are sandboxes that wait to be recycled.
+	// dirty lists sandboxes that wait to be recycled.
 	dirty []*entry
-	// total counts all sandboxes, including those that boot.
+	// total counts all sandboxes, including booting ones.
 	total, booting, recycling, removing int
 	// bootingFor counts the boots of each kind.
 	bootingFor map[kind]int
 	demand     map[pyth.Runtime]*demand
-	// runtimes lists all runtimes in the order in which sandboxes are booted.
+	// runtimes lists all runtimes in boot order.
 	runtimes []pyth.Runtime
 	backoff  backoff
 }
@@ -32,13 +33,13 @@ type stock struct {
 type holding struct {
 	// sandboxes counts all sandboxes of the tenant.
 	sandboxes int
-	// ready are its idle sandboxes, most recently used last.
+	// ready lists its idle sandboxes, most recently used last.
 	ready []*entry
-	// recycling are its sandboxes that will be ready soon.
+	// recycling lists its sandboxes that will be ready soon.
 	recycling []*entry
 }
 
-// byRoot counts the sandboxes that are ready, or will be soon, by file system.
+// byRoot counts the sandboxes that are ready now or soon, by file system.
 func (h *holding) byRoot() map[root]int {
 	count := make(map[root]int, 1)
 	for _, entries := range [][]*entry{h.ready, h.recycling} {
@@ -60,10 +61,10 @@ func newStock(config *Config) stock {
 	return s
 }
 
-// choose returns a waiting sandbox with the job's file system; nil if there is
-// none. It prefers sandboxes with the job's runtime: the tenant's most recently used
-// one, whose memory is warmest, then a warm one. A sandbox of another runtime costs
-// the start of an interpreter, which takes less time than a boot.
+// choose returns a waiting sandbox with the job's file system, or nil. Sandboxes
+// with the job's runtime come first: the tenant's most recently used one, whose
+// memory is warmest, then a warm one. A sandbox of another runtime must start an
+// interpreter, which is still faster than a boot.
 func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 	var own []*entry
 	warm := withRoot(s.warm, rootOf(job))
@@ -91,13 +92,14 @@ func (s *stock) choose(t *tenant, job *pyth.Job) *entry {
 }
 
 // take removes a waiting sandbox from the stock for a job of the tenant. A warm
-// sandbox becomes the tenant's, unless it serves this job only.
+// sandbox then belongs to the tenant, unless it serves only this job.
 func (s *stock) take(e *entry, t *tenant, job *pyth.Job) {
 	s.unplace(e)
 	if e.tenant != nil {
 		return
 	}
-	// It counts for the runtime of the job, so that the next one is of that runtime.
+	// Count it as demand for the job's runtime, so that a sandbox of that runtime
+	// boots next.
 	s.demand[job.RunsOn()].taken(time.Now())
 	if reusable(t, job) && s.config.IdleTimeout > 0 {
 		e.tenant = t
@@ -110,16 +112,16 @@ func reusable(t *tenant, job *pyth.Job) bool {
 	return !t.system() && job.Isolation != pyth.IsolationExecution
 }
 
-// mayGrow reports whether the tenant may have one more sandbox. Its maximum is the
-// number of jobs that it may run at once plus the number of concurrent boots.
-// Without a maximum a tenant with more jobs than the machine can run would get ever
-// more sandboxes.
+// mayGrow reports whether the tenant may have one more sandbox. The maximum is
+// the number of jobs that it may run at once plus the number of concurrent boots.
+// Without it, the number of sandboxes would keep growing while a tenant has more
+// jobs than the machine can run.
 func (s *stock) mayGrow(t *tenant) bool {
 	return t.sandboxes < s.config.MaxPerTenant+s.config.MaxBoots
 }
 
-// outdated returns the tenant's idle sandboxes with packages that neither its last
-// job nor a waiting one has. They must not keep the tenant from others.
+// outdated returns the tenant's idle sandboxes whose packages neither its last
+// job nor a waiting job uses. They must not count against the tenant's maximum.
 func (s *stock) outdated(t *tenant) []*entry {
 	var outdated []*entry
 	for _, e := range slices.Backward(t.ready) {
@@ -132,8 +134,9 @@ func (s *stock) outdated(t *tenant) []*entry {
 	return outdated
 }
 
-// blocking returns the tenant's least recently used sandbox if the tenant has its
-// maximum of sandboxes and none with the job's file system; otherwise nil.
+// blocking returns the tenant's least recently used sandbox if it blocks the job:
+// the tenant has its maximum of sandboxes, and none with the job's file system.
+// Otherwise it returns nil.
 func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	if !reusable(t, job) || s.mayGrow(t) || t.byRoot()[rootOf(job)] > 0 || len(t.ready) == 0 {
 		return nil
@@ -141,7 +144,7 @@ func (s *stock) blocking(t *tenant, job *pyth.Job) *entry {
 	return t.ready[0]
 }
 
-// place adds a sandbox to those that wait.
+// place adds a sandbox to the waiting sandboxes.
 func (s *stock) place(e *entry) {
 	if e.tenant == nil {
 		s.warm = append(s.warm, e)
@@ -151,8 +154,8 @@ func (s *stock) place(e *entry) {
 	e.tenant.ready = append(e.tenant.ready, e)
 }
 
-// unplace removes a sandbox from those that wait. It returns false if the sandbox
-// did not wait.
+// unplace removes a sandbox from the waiting sandboxes. It returns false if the
+// sandbox was not waiting.
 func (s *stock) unplace(e *entry) bool {
 	if e.expiry != nil {
 		e.expiry.Stop()
@@ -168,7 +171,7 @@ func (s *stock) unplace(e *entry) bool {
 	return len(*from) < before
 }
 
-// disown returns a sandbox to nobody if its tenant has not run a job in it.
+// disown makes a sandbox warm again if its tenant has not run a job in it.
 func (s *stock) disown(e *entry) {
 	if e.tenant != nil && e.runs == 0 {
 		e.tenant.sandboxes--
@@ -176,9 +179,9 @@ func (s *stock) disown(e *entry) {
 	}
 }
 
-// maxIdle returns the time that a sandbox may wait for a job; 0 means for ever. A
-// sandbox with packages has a limit even while it is warm, because the job that it
-// was booted for may have gone.
+// maxIdle returns how long a sandbox may wait for a job; 0 means forever. A warm
+// sandbox with packages has a limit too, since the job for which it booted may be
+// gone.
 func (s *stock) maxIdle(e *entry) time.Duration {
 	if e.root.layers != (pyth.Layers{}) && s.config.IdleTimeout == 0 {
 		return time.Minute
@@ -186,9 +189,9 @@ func (s *stock) maxIdle(e *entry) time.Duration {
 	return s.config.IdleTimeout
 }
 
-// needed reports whether a warm sandbox stays beyond its time, because otherwise
-// there would be too few of its runtime. queued is the number of jobs that need a
-// warm sandbox.
+// needed reports whether to keep a warm sandbox beyond its time, because its
+// runtime would have too few. queued is the number of jobs that need a warm
+// sandbox.
 func (s *stock) needed(e *entry, queued int) bool {
 	return e.tenant == nil && e.root.layers == (pyth.Layers{}) &&
 		s.countWarm(kind{runtime: e.runtime}) <= s.wanted()[e.runtime]+queued
@@ -205,7 +208,7 @@ func (s *stock) countWarm(k kind) int {
 	return n
 }
 
-// unmet returns the jobs that remain when each warm sandbox has served one.
+// unmet returns the jobs that remain after each warm sandbox has served one job.
 func (s *stock) unmet(jobs []*waiter) []*waiter {
 	warm := make(map[root]int, 1)
 	for _, e := range s.warm {
@@ -220,9 +223,9 @@ func (s *stock) unmet(jobs []*waiter) []*waiter {
 	return left
 }
 
-// evictable returns the waiting sandbox to evict: the least recently used idle one,
-// if possible of a tenant with fewer waiting jobs than idle sandboxes, else the
-// oldest warm one.
+// evictable returns the waiting sandbox to evict. It is the least recently used
+// idle one, if possible of a tenant with fewer waiting jobs than idle sandboxes.
+// If there is no idle one, it is the oldest warm one.
 func (s *stock) evictable() *entry {
 	if len(s.idle) == 0 {
 		return s.warm[0]
@@ -231,9 +234,9 @@ func (s *stock) evictable() *entry {
 	return s.idle[max(i, 0)]
 }
 
-// nextDirty removes the dirty sandbox to recycle next: the oldest one of a tenant
-// with waiting jobs, else the oldest. It returns nil if there is none, or if as many
-// are being recycled as the processors can serve at once.
+// nextDirty removes and returns the dirty sandbox to recycle next: the oldest one
+// of a tenant with waiting jobs, else the oldest one. It returns nil if there is
+// none, or if all processors are busy with recycling.
 func (s *stock) nextDirty() *entry {
 	if len(s.dirty) == 0 || s.recycling >= s.config.MaxBoots {
 		return nil

@@ -20,7 +20,7 @@ import (
 func prepare(wanted *protocol.Prepare) (*program, error) {
 	p := &program{interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes}
 	if p.disk == 0 {
-		p.disk = protocol.UsualDisk
+		p.disk = protocol.DefaultDiskBytes
 	}
 	entered := make(chan error)
 	go func() {

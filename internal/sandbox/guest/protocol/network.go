@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// ProxyAddress is the proxy's address inside a sandbox. It is open only while a job
-// with a network runs.
+// ProxyAddress is the proxy's address inside a sandbox. It accepts connections
+// only while a job with a network runs.
 const ProxyAddress = "127.0.0.1:3128"
 
 // MuxConfig returns the configuration for multiplexing connections over the second
@@ -22,7 +22,7 @@ func MuxConfig() *yamux.Config {
 	// A program that does not read delays only its own connections.
 	c.ConnectionWriteTimeout = 30 * time.Second
 	c.StreamOpenTimeout = 30 * time.Second
-	// Half-closed streams end after this time.
+	// Streams whose other half stays open end after this time.
 	c.StreamCloseTimeout = time.Minute
 	c.LogOutput = io.Discard
 	return c

@@ -1,15 +1,15 @@
 // Package protocol defines the messages between the host and the guest agent over
 // the control socket of a sandbox.
 //
-// The stream is a sequence of frames. Each has one byte for the kind, four bytes for
-// the payload length (big endian), and the payload. The host starts with Prepare. The
+// The stream is a sequence of frames. A frame has one byte for the kind, four bytes
+// for the payload length (big endian), and the payload. The host starts with Prepare. The
 // guest starts an interpreter and answers with Hello, whose version must match. The
 // host then sends the parts of one job (Job, Code, Stdin, File …) and Start. The
 // guest sends output as it appears, then Report, File and Skipped frames, and Exit.
 // After that the host may send the next Prepare.
 //
-// For an encrypted program the host sends Encrypted, Cipher and Password in place of
-// Code. If the host requested a key with Key before, it sends Sealed in place of
+// For an encrypted program the host sends Encrypted, Cipher and Password instead of
+// Code. If the host requested a key with Key before, it sends Sealed instead of
 // Password. The agent forwards these frames over another socket to a decrypting
 // process.
 //
@@ -28,11 +28,11 @@ import (
 	"time"
 )
 
-// UsualDisk is the default disk size of a run, in bytes. A file system of this size
-// is mounted before the job arrives.
-const UsualDisk = 100 << 20
+// DefaultDiskBytes is the default disk size of a run, in bytes. The guest mounts a file
+// system of this size before the job arrives.
+const DefaultDiskBytes = 100 << 20
 
-// The paths in a sandbox of each run's first process and of the interpreters' hooks.
+// Paths in a sandbox: the first process of each run, and the interpreters' hooks.
 const (
 	InitPath          = "/pyth-on/init"
 	PythonHookDir     = "/pyth-on/python"
@@ -58,16 +58,18 @@ const (
 	KindJob     Kind = 'J' // JSON Job
 	KindCode    Kind = 'C' // the program's source
 	KindStdin   Kind = 'I' // the whole standard input
-	// KindFile carries a file of the run. From the host the frame holds the whole
-	// file. From the guest, Data frames and End follow, or Abort after an error.
+	// KindFile carries a file of the run. A frame from the host contains the
+	// whole file. After a frame from the guest, Data frames and End follow; or
+	// Abort after an error.
 	KindFile   Kind = 'F'
 	KindSecret Kind = 'V' // NAME=VALUE, one more environment variable
 	KindStart  Kind = 'G' // the job is complete: start it
-	KindStop   Kind = 'K' // stop the run; the answer is Exit; ignored without a run
-	// The next kinds are for the files of a session between runs. The payload of
-	// Put, Get and Remove is a path. The answer is Done. After List, Entry frames
-	// precede it; after Get, Data frames do. The host sends Data and End, or Abort,
-	// after Put. Abort also stops a Get early, and is ignored otherwise.
+	KindStop   Kind = 'K' // stop the run; the answer is Exit; without a run it has no effect
+	// The next kinds are for files of a session between runs. The payload of Put,
+	// Get and Remove is a path. The guest answers with Done. Before Done it sends
+	// Entry frames for List, and Data frames for Get. After Put the host sends
+	// Data frames and End, or Abort. Abort also ends a Get early; otherwise it
+	// has no effect.
 	KindPut    Kind = 'P'
 	KindGet    Kind = 'T'
 	KindRemove Kind = 'U'
@@ -92,7 +94,7 @@ const (
 	KindResult  Kind = 'D' // a rich value in the format of EncodeResult
 	KindReport  Kind = 'R' // JSON Report of an uncaught exception
 	KindSkipped Kind = 's' // JSON Skipped
-	KindExit    Kind = 'X' // JSON Exit: the run is over; only a session remains
+	KindExit    Kind = 'X' // JSON Exit: the run has ended; the interpreter of a session stays
 	KindEntry   Kind = 'y' // JSON Entry
 	KindDone    Kind = 'q' // JSON Done
 )
@@ -101,7 +103,7 @@ const (
 type Prepare struct {
 	// Language is the language of the program, as named by the API.
 	Language string `json:"language"`
-	// DiskBytes is the size of the disk; 0 means UsualDisk.
+	// DiskBytes is the size of the disk; 0 means DefaultDiskBytes.
 	DiskBytes int64 `json:"diskBytes,omitempty"`
 	// Preload lists modules that the interpreter imports before the job.
 	Preload []string `json:"preload,omitempty"`
@@ -138,14 +140,14 @@ type Job struct {
 // Argon2id and XChaCha20-Poly1305.
 type Encrypted struct {
 	Language string `json:"language"`
-	// Name is the name to which the program is bound, or "" for none.
+	// Name is part of the encryption; "" for none.
 	Name        string `json:"name,omitempty"`
 	Salt        []byte `json:"salt"`
 	Time        uint32 `json:"time"`
 	MemoryKiB   uint32 `json:"memoryKiB"`
 	Parallelism uint8  `json:"parallelism"`
 	Nonce       []byte `json:"nonce"`
-	// Sandbox identifies the sandbox to which the sealed password is bound.
+	// Sandbox identifies the sandbox for which the password was sealed.
 	Sandbox string `json:"sandbox,omitempty"`
 }
 
@@ -160,16 +162,16 @@ type Entry struct {
 type Done struct {
 	// Created is true if Put created the file.
 	Created bool `json:"created,omitempty"`
-	// SizeBytes is the size of the file that Get reads. It comes in a separate Done
-	// before the data.
+	// SizeBytes is the size of the file that Get reads. A separate Done with it
+	// precedes the data.
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
 	// Failure is the error's name in errno(3), or "" on success.
 	Failure string `json:"failure,omitempty"`
 }
 
-// InterruptGrace is the time that the interpreter of a session has to end an
-// interrupted run before it is killed. It is long enough for a busy machine, because
-// killing the interpreter loses the session.
+// InterruptGrace is how long the interpreter of a session may take to end an
+// interrupted run before it is killed. It is long enough for a busy machine,
+// because killing the interpreter loses the session.
 const InterruptGrace = 4 * time.Second
 
 // MaxData is the maximum size of a Data frame's payload, in bytes.
@@ -196,14 +198,14 @@ type Exit struct {
 	// Code is the exit status if Signal is 0.
 	Code   int `json:"code"`
 	Signal int `json:"signal"`
-	// TimedOut and Stopped say why the guest ended the program.
+	// TimedOut and Stopped are the reasons why the guest ended the program.
 	TimedOut bool `json:"timedOut"`
 	Stopped  bool `json:"stopped"`
-	// Ended says that a session's interpreter has ended.
+	// Ended is true if a session's interpreter has ended.
 	Ended bool `json:"ended,omitempty"`
 	// DecryptionFailed says that the program could not be decrypted and did not run.
 	DecryptionFailed bool `json:"decryptionFailed,omitempty"`
-	// Failure is set when the program could not be started.
+	// Failure is the reason why the program could not be started; "" if it was.
 	Failure string `json:"failure,omitempty"`
 }
 
@@ -234,8 +236,8 @@ func (c *Conn) Send(kind Kind, payload []byte) error {
 	return c.SendAll(Frame{kind, payload})
 }
 
-// SendAll writes several frames with one write, so that the peer wakes only once. It
-// clears its copy of the frames, because they may hold secrets.
+// SendAll writes several frames at once, so that the peer wakes only once. It
+// clears its copy of the frames, since they may contain secrets.
 func (c *Conn) SendAll(frames ...Frame) error {
 	size := 0
 	for _, f := range frames {

@@ -9,8 +9,8 @@ import (
 // MaxResult is the maximum size of a rich value, in bytes.
 const MaxResult = 8 << 20
 
-// EncodeResult encodes the payload of a Result frame: for each media type its name
-// and its data. Each part follows its length as four bytes, big endian. The
+// EncodeResult encodes the payload of a Result frame: the name and the data of
+// each media type. Each part follows its length in four bytes, big endian. The
 // interpreters' hooks use the same format.
 func EncodeResult(forms map[string][]byte) []byte {
 	var b []byte

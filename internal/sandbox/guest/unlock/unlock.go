@@ -1,9 +1,9 @@
-// Package unlock decrypts one program in a separate process inside the sandbox. The
-// process makes it possible to kill the key derivation, and its end frees the memory
-// of the derivation at once.
+// Package unlock decrypts one program in a separate process inside the sandbox. A
+// separate process can be killed during key derivation, and its end frees the
+// memory of the derivation at once.
 //
-// Until the program is returned, password, key and program are only in the memory of
-// this process. No other process can read that memory.
+// Until the program is returned, password, key and program are only in the memory
+// of this process. No other process can read that memory.
 package unlock
 
 import (
@@ -29,7 +29,8 @@ type request struct {
 }
 
 // Run receives an encrypted program. It answers with Code, or with Exit if the
-// program cannot be decrypted. An error means that it could not try.
+// program cannot be decrypted. An error means that Run could not try to decrypt
+// it.
 func Run(socket io.ReadWriter) error {
 	if err := harden(); err != nil {
 		return err

@@ -1,14 +1,13 @@
-"""Makes an interpreter that has already started wait for its program.
+"""Makes an interpreter that has started wait for its program.
 
 The guest agent starts `python3 main.py` with this module on PYTHONPATH. The
 interpreter imports it as the last step of its start-up, just before it opens main.py.
-Here it waits for its job. Then it removes every trace of this module and continues as
-if it had just started. So main.py runs natively: tracebacks, exit codes, atexit and
-__main__ are CPython's own.
+The module waits for its job. Then it removes all traces of itself and continues as if
+the interpreter had just started. So CPython runs main.py as usual: tracebacks, exit
+codes, atexit and __main__ are unchanged.
 
-Processes that the program starts do not have this module on their path.
-Sub-interpreters do, since they are set up like the main one: there the module only
-removes itself.
+Processes that the program starts do not load this module. Sub-interpreters do, since
+they are set up like the main one. There the module only removes itself.
 """
 
 import _imp
@@ -16,7 +15,7 @@ import marshal
 import os
 import sys
 
-# A private copy: programs may change the one that all modules share.
+# A private copy, since programs may change the dictionary that all modules share.
 __builtins__ = dict(__builtins__)
 
 
@@ -28,7 +27,7 @@ def remove(hook_dir="/pyth-on/python"):
 
 
 def preload():
-    """Import the modules that the operator has chosen for every program."""
+    """Import the modules that the operator preloads for all programs."""
     import os
 
     names = os.environ.pop("PYTH_ON_PRELOAD", "")
@@ -37,7 +36,7 @@ def preload():
             if name:
                 __import__(name)
         except BaseException:
-            pass  # The program gets the error when it imports it.
+            pass  # Importing it in the program will raise the error.
     if names:
         import gc
 
@@ -49,7 +48,7 @@ def is_main():
         import _interpreters as interpreters
     except ImportError:
         try:
-            import _xxsubinterpreters as interpreters  # Before Python 3.13.
+            import _xxsubinterpreters as interpreters  # The name before Python 3.13.
         except ImportError:
             return True
     return interpreters.get_current() == interpreters.get_main()
@@ -70,7 +69,7 @@ def wait():
     if mode == b"session":
         import fcntl
 
-        # Programs that close all low descriptors mostly stop below this number.
+        # Some programs close all low descriptors. Most stop below this number.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
     fields = [os.fsdecode(f) for f in fields]
@@ -89,7 +88,7 @@ def wait():
     getattr(sys, "orig_argv", []).extend(args)  # Since Python 3.10.
 
     library = list(sys.path)
-    # Leave out modules that the program may end, or that do not exist then.
+    # Leave out modules that the program may finalize, or that do not exist then.
     modules = {n: m for n, m in sys.modules.items() if n in loaded and n not in ("__main__", __name__)}
     before.extend((library, list(sys.meta_path), list(sys.path_hooks), modules, __import__))
     add_packages(packages)
@@ -108,7 +107,7 @@ def wait():
     if not capture_end(source, end, shown is not None):
         end.begin()
     if sys.version_info < (3, 10):
-        loaded.add("atexit")  # The interpreter holds no other reference to it.
+        loaded.add("atexit")  # The interpreter holds no other reference to the module.
 
 
 # Maximum size in bytes of a source that is parsed to a syntax tree before its
@@ -119,9 +118,9 @@ LARGE = 128 << 10
 def capture_end(source, end, shows_values):
     """Return whether end is called when the program ends, for whatever reason.
 
-    It is not called if the program has no value to show and apparently no figures.
-    Figures that exist all the same are shown when the interpreter ends. It is also
-    not called if CPython must report an error in the program.
+    It is not called if the program has no value to show and apparently no figures. If
+    there are figures after all, they are shown when the interpreter ends. It is also not
+    called if CPython must report an error in the program.
     """
     import sys
 
@@ -149,7 +148,7 @@ def capture_end(source, end, shows_values):
         end.ended()
 
     if shows_values:
-        results()  # Loaded while the program cannot have changed what it needs.
+        results()  # Load it now, before the program can change what it needs.
     show = untraced(lambda: capture["final_value"](end.show)) if shows_values else None
     return capture["capture"](source, untraced(ended), show, said, tree) and capture["ISA"] is not None
 
@@ -163,7 +162,7 @@ def may_show(statement):
 
 
 class Recorder:
-    """Records what is written to it."""
+    """Stores written text."""
 
     def __init__(self):
         self.text = ""
@@ -176,7 +175,7 @@ class Recorder:
 
 
 def is_matplotlib_there():
-    """Return whether the program may import matplotlib, judged by the finders' directory caches."""
+    """Return whether the program may import matplotlib, by the finders' directory caches."""
     import os
     import sys
 
@@ -195,11 +194,11 @@ def results():
 
 
 def display(*values):
-    """Show values in the results of the run, in the richest forms that they have."""
+    """Show values in the results of the run, each in its richest forms."""
     results().display(*values)
 
 
-# The import system as it was before the program began.
+# The import system from before the program began.
 before = []
 # The loaded modules of this directory.
 beside = {}
@@ -208,8 +207,8 @@ beside = {}
 def load(name, directory="/pyth-on/python/"):
     """Return the names of a module of this directory, which is never in sys.modules.
 
-    Its functions have the file name of the import system. So warnings are attributed
-    to their callers, and nothing shows the path of this file.
+    Its functions have the file name of the import system. So warnings are attributed to
+    their callers, and nothing shows the path of this file.
     """
     if name not in beside:
         code = read_code(name, directory)
@@ -222,7 +221,7 @@ def load(name, directory="/pyth-on/python/"):
 
 
 def read_code(name, directory):
-    """Return a module's code. The import system would make twice as many system calls."""
+    """Return a module's code, with half the system calls of the import system."""
     try:
         fd = os.open(f"{directory}__pycache__/{name}.{sys.implementation.cache_tag}.pyc", os.O_RDONLY)
     except OSError:
@@ -236,7 +235,7 @@ def read_code(name, directory):
 
 
 def find_module(name, *rest):
-    """Import a module for the modules of this directory, as it was before the program."""
+    """Import a library module for this directory, with the import system from before the program."""
     modules, importer = before[3:] if before else ({}, __import__)
     return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
@@ -276,8 +275,8 @@ def begin_session(control, library, memory):
 def freeze():
     """Exclude the objects that exist before the program from garbage collection.
 
-    CPython would traverse them three times at its end alone. The program's objects in
-    __main__ must be collected, so __main__'s dictionary is made anew.
+    CPython would traverse them three times when it ends. The program's objects in __main__
+    must be collected, so __main__ gets a new dictionary.
     """
     import gc
     import sys
@@ -291,7 +290,7 @@ def freeze():
 
 
 def thaw(source):
-    """Undo this for a program that could notice it: one that mentions gc."""
+    """Undo this for a program that could notice it: a program whose source mentions gc."""
     if b"gc" in source:
         import gc
 
@@ -312,9 +311,9 @@ def read_program():
 
 
 def find_packages(directory="/opt/pyth-on/python-packages"):
-    """Put the user's packages on the path; they are mounted since boot.
+    """Put the user's packages on the path; they were mounted at boot.
 
-    Return the files among them to run when an interpreter starts.
+    Return the packages' .pth files, which run when an interpreter starts.
     """
     import os
     import sys
@@ -330,7 +329,7 @@ def find_packages(directory="/opt/pyth-on/python-packages"):
 
 
 def add_packages(packages):
-    """Process .pth files as site does, but within the time of the run."""
+    """Process .pth files like site, but within the run's time limit."""
     directory, names = packages
     if not names:
         return
@@ -341,7 +340,7 @@ def add_packages(packages):
     before = set(sys.modules)
     for name in names:
         site.addpackage(directory, name, known)
-    # The program owns the modules that they imported.
+    # Modules that these files imported belong to the program.
     loaded.update(set(sys.modules) - before)
 
 
@@ -354,7 +353,7 @@ def receive(control):
         while size:
             part = os.read(control, size)
             if not part:
-                os._exit(0)  # The agent has ended, so the sandbox ends.
+                os._exit(0)  # The agent has ended, so end the sandbox.
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
@@ -368,18 +367,18 @@ def join(*fields):
 
 
 def prepare():
-    """Do in advance the steps of the interpreter between now and main.py."""
+    """Do in advance what the interpreter does between now and main.py."""
     import sys
 
-    # Every finder on the path is asked for this module when it is absent, and caches
-    # the listing of its directory.
+    # Import a missing module: each finder on the path then caches the listing of
+    # its directory.
     for path in sys.path:
         finder = sys.path_importer_cache.get(path)
         if finder is not None:
             finder.find_spec("usercustomize")
     # The interpreter checks whether main.py is an archive, and caches the answer.
     sys.path_importer_cache["/work/main.py"] = None
-    # The first execution is slow, because memory pages are not yet loaded.
+    # The first execution is slow, since it loads memory pages. Do it now.
     source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
     exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
 
@@ -400,5 +399,5 @@ if is_main():
 else:
     add_packages(find_packages())
 forget(loaded)
-# site treats this as a missing module, and importlib forgets it.
+# site treats this as a missing module, and importlib removes the module.
 raise ImportError(name="usercustomize")
