@@ -46,7 +46,7 @@ func TestBuildRefusesInvalidOptions(t *testing.T) {
 		"a package that nobody has signed": {t.Context(), debian.Options{Packages: []string{"evil"}, Suite: "s", Mirror: unsigned(t)}, "not signed"},
 		"an option in place of a package":  {t.Context(), debian.Options{Packages: []string{"--allow-unauthenticated"}}, "is not the name"},
 		"a file in place of a package":     {t.Context(), debian.Options{Packages: []string{"./evil.deb"}}, "is not the name"},
-		"a mirror without a suite":         {t.Context(), debian.Options{Mirror: "file:/"}, "name the suite"},
+		"a mirror without a suite":         {t.Context(), debian.Options{Mirror: "file:/"}, "needs a suite"},
 		"options in place of a mirror":     {t.Context(), debian.Options{Suite: "s", Mirror: "[trusted=yes] file:/"}, "are not a mirror"},
 		"lines in place of a suite":        {t.Context(), debian.Options{Suite: "s\ndeb file:/ x y"}, "are not a mirror"},
 		"after its time":                   {canceled, debian.Options{Packages: []string{"evil"}, Suite: "s", Mirror: unsigned(t)}, context.Canceled.Error()},

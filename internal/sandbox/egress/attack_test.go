@@ -402,8 +402,8 @@ func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
 	p := port(t, api)
 	own := netip.MustParseAddr("93.184.216.34")
 	r := newRig(t, egress.Config{
-		Dialer: noDialer{t},
-		HostAddresses:    func() ([]netip.Addr, error) { return []netip.Addr{own}, nil },
+		Dialer:        noDialer{t},
+		HostAddresses: func() ([]netip.Addr, error) { return []netip.Addr{own}, nil },
 	}, "127.0.0.1:"+p, "localhost:"+p, "[::1]:"+p, "0.0.0.0:"+p, own.String()+":"+p, "api.test:"+p, "10.0.0.2:"+p)
 	r.names.known["localhost."] = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}
 	r.names.known["api.test."] = []netip.Addr{own}

@@ -267,8 +267,8 @@ func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 
 func TestUnknownOwnAddressesPreventDialling(t *testing.T) {
 	r := newRig(t, egress.Config{
-		Dialer: noDialer{t},
-		HostAddresses:    func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
+		Dialer:        noDialer{t},
+		HostAddresses: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
 	}, "8.8.8.8")
 	equal(t, get(t, r.client(nil), "http://8.8.8.8/").status, 502)
 }
