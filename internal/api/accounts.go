@@ -81,11 +81,11 @@ const (
 const tagAuth = "Auth"
 
 type (
-	authInput     struct{ body[AuthRequest] }
-	refreshInput  struct{ body[RefreshRequest] }
-	verifyInput   struct{ body[VerifyRequest] }
-	passwordInput struct{ body[PasswordRequest] }
-	logoutInput   struct{ body[RefreshRequest] }
+	authInput     struct{ jsonBody[AuthRequest] }
+	refreshInput  struct{ jsonBody[RefreshRequest] }
+	verifyInput   struct{ jsonBody[VerifyRequest] }
+	passwordInput struct{ jsonBody[PasswordRequest] }
+	logoutInput   struct{ jsonBody[RefreshRequest] }
 	authOutput    struct{ Body AuthResponse }
 	verifyOutput  struct{ Body VerifyResponse }
 	noOutput      struct{}
@@ -194,7 +194,7 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 			return nil, err
 		}
 		requestOf(ctx).principal = p
-	} else if err := h.identify(ctx, in.r.Header); err != nil {
+	} else if err := h.identify(ctx); err != nil {
 		return nil, err
 	}
 	p := caller(ctx)
@@ -205,10 +205,11 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 	// The body comes first: clients often send the expired JWT beside the
 	// refresh token.
 	if token := in.Value.RefreshToken; token != "" {
-		client := pyth.Client{IP: requestOf(ctx).ip, UserAgent: in.r.UserAgent()}
+		req := requestOf(ctx)
+		client := pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()}
 		return authAnswer(h.cfg.Accounts.Refresh(ctx, token, client))
 	}
-	if err := h.identify(ctx, in.r.Header); err != nil {
+	if err := h.identify(ctx); err != nil {
 		return nil, err
 	}
 	p := caller(ctx)

@@ -5,40 +5,21 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// authenticate identifies the caller of each operation that needs credentials.
-// It does so before anybody reads the body.
-func (h *Handler) authenticate(ctx huma.Context, next func(huma.Context)) {
-	requestOf(ctx.Context()).action, _ = ctx.Operation().Metadata[actionKey].(pyth.Action)
-	if ctx.Operation().Metadata[authenticatedKey] != true {
-		next(ctx)
-		return
-	}
-	r, w := humago.Unwrap(ctx)
-	if err := h.identify(ctx.Context(), r.Header); err != nil {
-		h.writeError(w, r, err)
-		return
-	}
-	next(ctx)
-}
-
 // identify authenticates the caller by the headers.
-func (h *Handler) identify(ctx context.Context, header http.Header) error {
-	err := h.lookUp(ctx, header)
+func (h *Handler) identify(ctx context.Context) error {
+	err := h.lookUp(ctx)
 	if err != nil {
 		h.noteDenied(ctx, err)
 	}
 	return err
 }
 
-func (h *Handler) lookUp(ctx context.Context, header http.Header) error {
+func (h *Handler) lookUp(ctx context.Context) error {
 	req := requestOf(ctx)
-	c, err := credentials(header)
+	c, err := credentials(req.r.Header)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // ZKPayload is an encrypted program, in the format of docs/zero-knowledge.md.
@@ -65,9 +66,9 @@ type EncryptedCodeList struct {
 type ZKEncryptRequest struct {
 	_ struct{} `doc:"A program to encrypt."`
 
-	Code           string    `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
-	MasterPassword sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8. The server does not normalise it." example:"correct horse battery"`
-	Language       Language  `json:"language,omitempty" default:"python" doc:"The language of the program."`
+	Code           string         `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
+	MasterPassword body.Sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8. The server does not normalise it." example:"correct horse battery"`
+	Language       Language       `json:"language,omitempty" default:"python" doc:"The language of the program."`
 }
 
 // ZKExecuteRequest runs an encrypted program. It has the fields of
@@ -75,9 +76,9 @@ type ZKEncryptRequest struct {
 type ZKExecuteRequest struct {
 	_ struct{} `doc:"The settings of a run of an encrypted program, with its password in one of two forms."`
 
-	MasterPassword sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
-	SealedPassword string    `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding."`
-	SandboxID      string    `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run."`
+	MasterPassword body.Sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
+	SealedPassword string         `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding."`
+	SandboxID      string         `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run."`
 	RunOptions
 }
 
@@ -86,7 +87,7 @@ type ZKExecuteRequest struct {
 type ZKPasswordExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program with the password in the request."`
 
-	MasterPassword sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8." example:"correct horse battery"`
+	MasterPassword body.Sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8." example:"correct horse battery"`
 	RunOptions
 }
 
@@ -121,11 +122,11 @@ type ZKCodeRef struct {
 }
 
 type (
-	encryptInput  struct{ body[ZKEncryptRequest] }
+	encryptInput  struct{ jsonBody[ZKEncryptRequest] }
 	payloadOutput struct{ Body ZKPayload }
 	storeInput    struct {
 		ZKCodeRef
-		body[ZKPayload]
+		jsonBody[ZKPayload]
 	}
 	storeOutput struct {
 		Status int
@@ -135,7 +136,7 @@ type (
 	codesOutput      struct{ Body EncryptedCodeList }
 	executeCodeInput struct {
 		ZKCodeRef
-		body[ZKExecuteRequest]
+		jsonBody[ZKExecuteRequest]
 	}
 	zkSandboxOutput struct{ Body ZKSandbox }
 )
@@ -248,16 +249,18 @@ func ifZK[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) fu
 	return ifEnabled(h.cfg.ZK != nil, "encrypted programs", handle)
 }
 
-func (r *ZKEncryptRequest) confidential() (field string, to *sensitive) {
+// Confidential returns the password.
+func (r *ZKEncryptRequest) Confidential() (field string, to *body.Sensitive) {
 	return "masterPassword", &r.MasterPassword
 }
 
-func (r *ZKExecuteRequest) confidential() (field string, to *sensitive) {
+// Confidential returns the password.
+func (r *ZKExecuteRequest) Confidential() (field string, to *body.Sensitive) {
 	return "masterPassword", &r.MasterPassword
 }
 
 func (h *Handler) encryptCode(ctx context.Context, in *encryptInput) (*payloadOutput, error) {
-	r := &in.Value
+	r := in.Value
 	defer clear(r.MasterPassword)
 	c, err := h.cfg.ZK.Encrypt(ctx, languageOf(r.Language), []byte(r.Code), r.MasterPassword)
 	if err != nil {
@@ -333,7 +336,7 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	}
 	job.Name = in.Name
 	program.Language, program.Encrypted = job.Code.Language, job
-	out, err := h.run(ctx, in.r, in.w, program)
+	out, err := h.run(ctx, program)
 	if err == nil {
 		h.cfg.ZK.NoteExecuted(user, in.Name)
 	}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -301,62 +300,6 @@ func TestPasswordsAreNotInErrorsOrLogs(t *testing.T) {
 	if strings.Contains(s.log.String(), canary) {
 		t.Errorf("the log has it: %s", s.log)
 	}
-}
-
-func TestConcealTakesTextOutOfBody(t *testing.T) {
-	for name, c := range map[string]struct{ body, left, text string }{
-		"a text":                     {`{"p":"secret"}`, `{"p":"xxxxxx"}`, "secret"},
-		"with escapes":               {`{"p":"a\"\u00e4\n"}`, `{"p":"xxxxxxxxxxx"}`, "a\"ä\n"},
-		"between others":             {`{"a":{"p":"no"},"p" : "yes", "b":["p"]}`, `{"a":{"p":"no"},"p" : "xxx", "b":["p"]}`, "yes"},
-		"a name with escapes":        {`{"\u0070":"yes"}`, `{"\u0070":"xxx"}`, "yes"},
-		"the last of two":            {`{"p":"one","p":"two"}`, `{"p":"xxx","p":"xxx"}`, "two"},
-		"an empty text":              {`{"p":""}`, `{"p":""}`, ""},
-		"a number":                   {`{"p":1}`, `{"p":1}`, ""},
-		"what is broken after it":    {`{"p":"yes",]`, `{"p":"xxx",]`, "yes"},
-		"what is broken ahead of it": {`{"a":],"p":"no"}`, `{"a":],"p":"no"}`, ""},
-		"what is broken in it":       {`{"p":"a\ud800"}`, `{"p":"a\ud800"}`, ""},
-		"a list":                     {`["p","no"]`, `["p","no"]`, ""},
-		"nothing":                    {``, ``, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			body := []byte(c.body)
-			text := api.Conceal(body, "p")
-			if string(text) != c.text || string(body) != c.left {
-				t.Errorf("got %q, and %s is left", text, body)
-			}
-		})
-	}
-}
-
-// FuzzConceal compares with an ordinary decoder.
-func FuzzConceal(f *testing.F) {
-	for _, seed := range []string{`{"p":"secret"}`, `{"p":"\ud83d\ude00","a":[{}]}`, `{"p":"a","p":"b"}`, `{"p":1}`, `{"p":"`, `[]`, ``} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var before struct {
-			P any `json:"p"`
-		}
-		valid := json.Unmarshal(body, &before) == nil
-		left := bytes.Clone(body)
-		text := api.Conceal(left, "p")
-		if len(left) != len(body) {
-			t.Fatalf("%q became %q", body, left)
-		}
-		if !valid {
-			return
-		}
-		want, _ := before.P.(string)
-		var after struct {
-			P any `json:"p"`
-		}
-		if err := json.Unmarshal(left, &after); err != nil || string(text) != want {
-			t.Fatalf("%q: %q, %v, and %q is left", body, text, err, left)
-		}
-		if s, _ := after.P.(string); strings.Trim(s, "x") != "" {
-			t.Fatalf("%q is left of %q", s, body)
-		}
-	})
 }
 
 // FuzzPayload sends any payload: what is accepted is within the bounds.

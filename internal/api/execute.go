@@ -192,7 +192,7 @@ type Connection struct {
 }
 
 type (
-	executeInput struct{ body[ExecuteRequest] }
+	executeInput struct{ jsonBody[ExecuteRequest] }
 	// executeOutput writes the answer as JSON or as a stream.
 	executeOutput struct{ Body func(huma.Context) }
 )
@@ -295,11 +295,11 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	if err != nil {
 		return nil, err
 	}
-	return h.run(ctx, in.r, in.w, program)
+	return h.run(ctx, program)
 }
 
 // run runs the program and answers as JSON or as a stream.
-func (h *Handler) run(ctx context.Context, r *http.Request, w http.ResponseWriter, program *pyth.Program) (*executeOutput, error) {
+func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
 		if err == nil {
@@ -307,8 +307,8 @@ func (h *Handler) run(ctx context.Context, r *http.Request, w http.ResponseWrite
 		}
 		return e, err
 	}
-	if acceptsEvents(r) {
-		return &executeOutput{Body: func(huma.Context) {}}, h.stream(r, w, run)
+	if acceptsEvents(ctx) {
+		return &executeOutput{Body: func(huma.Context) {}}, h.stream(ctx, run)
 	}
 	e, err := run(nil)
 	if err != nil {

@@ -69,7 +69,7 @@ type TokenUsage struct {
 }
 
 type (
-	generateInput struct{ body[GenerateRequest] }
+	generateInput struct{ jsonBody[GenerateRequest] }
 	// generateOutput writes the answer as JSON or as a stream.
 	generateOutput struct{ Body func(huma.Context) }
 )
@@ -130,8 +130,8 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 		}
 		return generateResponse(g), nil
 	}
-	if acceptsEvents(in.r) {
-		return &generateOutput{Body: func(huma.Context) {}}, h.streamTo(in.r, in.w, func(s *stream) (any, error) {
+	if acceptsEvents(ctx) {
+		return &generateOutput{Body: func(huma.Context) {}}, h.streamTo(ctx, func(s *stream) (any, error) {
 			return run(&generateStream{stream: s})
 		})
 	}

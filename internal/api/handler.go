@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -12,12 +11,12 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/client_golang/prometheus"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // HealthChecker checks the dependencies of the server.
@@ -95,7 +94,7 @@ type Handler struct {
 	limits   *limiters
 	denied   *denied
 	metrics  *metrics
-	bodies   *bodyBudget
+	bodies   *body.Budget
 	draining atomic.Bool
 }
 
@@ -110,7 +109,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, errors.New("api: Limits are required")
 	}
 	if cfg.RequestMemoryBytes <= 0 {
-		cfg.RequestMemoryBytes = defaultRequestMemory
+		cfg.RequestMemoryBytes = body.DefaultMemory
 	}
 	setDefault(&cfg.BodyTimeout, 30*time.Second)
 	setDefault(&cfg.ResponseTimeout, 60*time.Second)
@@ -128,11 +127,11 @@ func New(cfg Config) (*Handler, error) {
 		mux:    http.NewServeMux(),
 		limits: newLimiters(cfg.RateLimits, cfg.Now),
 		denied: newDenied(cfg.Denials, cfg.Now),
-		bodies: newBodyBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
+		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
-	h.api = &jsonAPI{humago.New(pathMux{h.mux}, huma.Config{OpenAPI: newOpenAPI()})}
-	h.api.UseMiddleware(h.bindTime, h.authenticate, h.limitRate, h.checkQuery)
+	// Each operation has an adapter of its own.
+	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
 	h.registerExecute()
@@ -168,24 +167,6 @@ func (h *Handler) Drain() { h.draining.Store(true) }
 // listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// jsonAPI is a huma.API that writes JSON whatever the caller accepts: JSON is
-// more useful than a 406.
-type jsonAPI struct{ huma.API }
-
-// Negotiate always returns JSON.
-func (*jsonAPI) Negotiate(string) (string, error) { return "application/json", nil }
-
-// Marshal writes v as JSON. bodySpec reads requests.
-func (*jsonAPI) Marshal(w io.Writer, _ string, v any) error {
-	data, err := encode(v)
-	if err != nil {
-		return err
-	}
-	// A failed write means that the caller has gone away.
-	_, _ = w.Write(data)
-	return nil
-}
-
 // encode returns v as JSON. Bytes that are not UTF-8, as in the output of a
 // program, become U+FFFD.
 func encode(v any) ([]byte, error) {
@@ -194,15 +175,4 @@ func encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode answer: %w", err)
 	}
 	return data, nil
-}
-
-// bindTime limits the time for a request.
-func (h *Handler) bindTime(ctx huma.Context, next func(huma.Context)) {
-	timeout := h.cfg.HandlerTimeout
-	if t, ok := ctx.Operation().Metadata[timeoutKey].(time.Duration); ok {
-		timeout = t
-	}
-	bound, cancel := context.WithTimeout(ctx.Context(), timeout)
-	defer cancel()
-	next(huma.WithContext(ctx, bound))
 }

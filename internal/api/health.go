@@ -98,24 +98,28 @@ func (h *Handler) registerHealth() {
 		},
 	}
 	unavailable := problem.Find(pyth.CodeUnavailable)
+	down := &huma.MediaType{
+		Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[HealthProblem](), true, ""),
+		Example: map[string]any{
+			"type": unavailable.URI(), "title": unavailable.Title, "status": 503,
+			"detail":   "The server cannot run programs. These checks failed: sandbox. Try again later.",
+			"instance": "urn:pyth-on:request:4f2c9a", "code": "unavailable", "requestId": "4f2c9a",
+			"version": "1.0.0", "uptimeMs": 60000, "checks": map[string]any{"sandbox": map[string]any{"status": "unavailable"}},
+		},
+	}
 	for path, id := range map[string]string{"/api/health": "getHealth", "/health": "getHealthAlias"} {
 		register(h, operation{
 			Operation: huma.Operation{
 				OperationID: id, Method: http.MethodGet, Path: path,
 				Summary: "Get the state of the server", Tags: []string{tagSystem},
 				Description: "Returns whether the server can run programs, and the state of its dependencies. If it cannot run programs, the status is 503 and the error has version, uptimeMs and checks.",
+				Responses: map[string]*huma.Response{"503": {
+					Description: http.StatusText(http.StatusServiceUnavailable),
+					Content:     map[string]*huma.MediaType{problem.MediaType: down},
+				}},
 			},
 			public: true, answer: example,
 		}, h.health)
-		documented(h.api.OpenAPI(), http.MethodGet, path).Responses["503"].Content[problem.MediaType] = &huma.MediaType{
-			Schema: h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[HealthProblem](), true, ""),
-			Example: map[string]any{
-				"type": unavailable.URI(), "title": unavailable.Title, "status": 503,
-				"detail":   "The server cannot run programs. These checks failed: sandbox. Try again later.",
-				"instance": "urn:pyth-on:request:4f2c9a", "code": "unavailable", "requestId": "4f2c9a",
-				"version": "1.0.0", "uptimeMs": 60000, "checks": map[string]any{"sandbox": map[string]any{"status": "unavailable"}},
-			},
-		}
 	}
 	register(h, operation{
 		Operation: huma.Operation{

@@ -62,7 +62,7 @@ type Page struct {
 type (
 	keysInput   struct{ Page }
 	keysOutput  struct{ Body KeyList }
-	keyInput    struct{ body[KeyRequest] }
+	keyInput    struct{ jsonBody[KeyRequest] }
 	keyOutput   struct{ Body KeyCreated }
 	deleteInput struct {
 		ID string `path:"id" maxLength:"128" doc:"The id of the key."`

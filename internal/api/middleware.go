@@ -17,12 +17,13 @@ import (
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
-	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies), header: w.Header()}
+	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies)}
 	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
 	r = r.WithContext(pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin))
 	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
 		return h.draining.Load() && !answeredWhileDraining(req.route)
 	}}
+	req.r, req.w = r, rw
 	control := http.NewResponseController(w)
 	// The connection may have the deadline of the last response. A writer
 	// without deadlines, as in a test, returns an error.
@@ -45,9 +46,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.metrics.inFlight.Inc()
 	defer func() {
 		h.metrics.inFlight.Dec()
-		if req.body != nil {
-			req.body.release()
-		}
 		if cause := recover(); cause != nil {
 			h.recovered(rw, r, req, cause)
 		}

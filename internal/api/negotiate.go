@@ -1,8 +1,8 @@
 package api
 
 import (
+	"context"
 	"mime"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -17,8 +17,8 @@ const applicationJSON = "application/json"
 // of Accept (RFC 9110, section 12.5.1). At equal quality the answer is a stream
 // only if the caller names it. If neither is acceptable the answer is JSON,
 // which is more useful than a 406.
-func acceptsEvents(r *http.Request) bool {
-	accept := r.Header.Values("Accept")
+func acceptsEvents(ctx context.Context) bool {
+	accept := requestOf(ctx).r.Header.Values("Accept")
 	if len(accept) == 0 {
 		return false
 	}

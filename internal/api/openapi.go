@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"reflect"
 	"strings"
 	"sync"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
@@ -28,8 +26,6 @@ const (
 
 // newOpenAPI returns a document without operations.
 func newOpenAPI() *huma.OpenAPI {
-	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
-	schemas.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -54,7 +50,7 @@ func newOpenAPI() *huma.OpenAPI {
 			{Name: tagSystem, Description: "The server itself."},
 		},
 		Components: &huma.Components{
-			Schemas: schemas,
+			Schemas: newRegistry(),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				schemeAPIKey: {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key from registerAccount, logIn or createApiKey."},
 				schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token from registerAccount, logIn or refreshToken, or an API key."},

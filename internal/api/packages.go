@@ -63,8 +63,8 @@ type PackageRef struct {
 type (
 	packagesInput  struct{ PackageQuery }
 	packagesOutput struct{ Body PackageList }
-	setInput       struct{ body[PackagesRequest] }
-	addInput       struct{ body[PackageRequest] }
+	setInput       struct{ jsonBody[PackagesRequest] }
+	addInput       struct{ jsonBody[PackageRequest] }
 	removeInput    struct{ PackageRef }
 	// packageOutput writes the answer as JSON or as a stream.
 	packageOutput struct{ Body func(huma.Context) }
@@ -123,7 +123,7 @@ func (h *Handler) registerPackages() {
 			Errors:      failures,
 			Responses:   responses,
 		},
-		maxBytes: smallBody, timeout: packagesTimeout,
+		timeout: packagesTimeout,
 		example: map[string]any{"package": "numpy>=2"}, answer: example, action: pyth.ActionPackagesChanged,
 	}, h.addPackage)
 	register(h, operation{
@@ -146,7 +146,7 @@ func (h *Handler) listPackages(ctx context.Context, in *packagesInput) (*package
 }
 
 func (h *Handler) setPackages(ctx context.Context, in *setInput) (*packageOutput, error) {
-	return h.changePackages(in.r, in.w, func(progress pyth.PackageProgress) (int, any, error) {
+	return h.changePackages(ctx, func(progress pyth.PackageProgress) (int, any, error) {
 		change, err := h.cfg.Packages.SetPackages(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Packages, progress)
 		if err != nil {
 			return 0, nil, err
@@ -156,7 +156,7 @@ func (h *Handler) setPackages(ctx context.Context, in *setInput) (*packageOutput
 }
 
 func (h *Handler) addPackage(ctx context.Context, in *addInput) (*packageOutput, error) {
-	return h.changePackages(in.r, in.w, func(progress pyth.PackageProgress) (int, any, error) {
+	return h.changePackages(ctx, func(progress pyth.PackageProgress) (int, any, error) {
 		change, err := h.cfg.Packages.AddPackage(ctx, caller(ctx).User.ID, languageOf(in.Value.Language), in.Value.Package, progress)
 		if err != nil {
 			return 0, nil, err
@@ -175,15 +175,15 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 
 // changePackages answers with the result of a change, or with a stream of its
 // progress that ends with the result.
-func (h *Handler) changePackages(r *http.Request, w http.ResponseWriter, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
-	if !acceptsEvents(r) {
+func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
+	if !acceptsEvents(ctx) {
 		status, result, err := change(nil)
 		if err != nil {
 			return nil, err
 		}
 		return &packageOutput{Body: h.inJSON(status, result)}, nil
 	}
-	return &packageOutput{Body: func(huma.Context) {}}, h.streamTo(r, w, func(s *stream) (any, error) {
+	return &packageOutput{Body: func(huma.Context) {}}, h.streamTo(ctx, func(s *stream) (any, error) {
 		_, result, err := change(func(step, detail string) error { return s.send("progress", progressEvent{step, detail}) })
 		return result, err
 	})

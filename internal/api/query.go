@@ -6,28 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// checkQuery refuses unknown and repeated query parameters. Without it, a filter
-// with a typing error would match everything.
-func (h *Handler) checkQuery(ctx huma.Context, next func(huma.Context)) {
-	r, w := humago.Unwrap(ctx)
-	if r.URL.RawQuery != "" {
-		if err := queryFaults(r.URL.RawQuery, h.queryEnums(ctx.Operation())); err != nil {
-			h.writeError(w, r, err)
-			return
-		}
-	}
-	next(ctx)
-}
-
-// queryFaults returns the faults of a query. known has the values that each
-// parameter may have; nil for any.
+// queryFaults returns the faults of a query. It refuses unknown and repeated
+// parameters: a filter with a typing error would match everything. known has the
+// values that each parameter may have; nil for any.
 func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {

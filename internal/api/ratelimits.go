@@ -8,9 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
@@ -74,12 +71,11 @@ func newLimiters(r RateLimits, now func() time.Time) *limiters {
 }
 
 // limitRate applies the limits that need no body.
-func (h *Handler) limitRate(ctx huma.Context, next func(huma.Context)) {
-	r, w := humago.Unwrap(ctx)
-	req := requestOf(r.Context())
+func (h *Handler) limitRate(ctx context.Context, operationID string) error {
+	req := requestOf(ctx)
 	var p *policy
 	key := network(req.ip)
-	switch ctx.Operation().OperationID {
+	switch operationID {
 	case opRegister:
 		p = h.limits.registerIP
 	case opLogin, opRefresh:
@@ -88,21 +84,16 @@ func (h *Handler) limitRate(ctx huma.Context, next func(huma.Context)) {
 		p = h.limits.verifyIP
 	default:
 		if req.principal == nil {
-			next(ctx)
-			return
+			return nil
 		}
 		p, key = h.limits.user, string(req.principal.User.ID)
 	}
-	if err := h.allow(r.Context(), p, key); err != nil {
-		h.writeError(w, r, err)
-		return
-	}
-	next(ctx)
+	return h.allow(ctx, p, key)
 }
 
 // allow takes one request from the quota of the key, and records a refusal.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
-	err := p.allow(requestOf(ctx).header, key)
+	err := p.allow(requestOf(ctx).w.Header(), key)
 	if err != nil {
 		h.noteDenied(ctx, err)
 	}

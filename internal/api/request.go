@@ -14,8 +14,9 @@ type request struct {
 	ip string
 	// route is the matched pattern; "" if none matched.
 	route string
-	// header holds the header fields of the response.
-	header http.Header
+	// r is the request itself, and w the writer of its response.
+	r *http.Request
+	w http.ResponseWriter
 	// principal is nil until the caller is authenticated.
 	principal *pyth.Principal
 	// origin is the source of the request, for services.
@@ -25,8 +26,8 @@ type request struct {
 	action pyth.Action
 	// sentBearer means that the request has a bearer token.
 	sentBearer bool
-	// body is the memory of the body; nil without one.
-	body *bodyReservation
+	// body is the decoded JSON body; nil without one.
+	body any
 	// err is the error of the response, for the log.
 	err error
 }
@@ -48,7 +49,7 @@ func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		return r
 	}
-	return &request{header: http.Header{}, origin: &pyth.Origin{Credential: pyth.CredentialNone}}
+	return &request{origin: &pyth.Origin{Credential: pyth.CredentialNone}}
 }
 
 // RequestID returns the id of the request for logs; "" without a request.

@@ -9,14 +9,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // SecretInput is the body of putSecret.
 type SecretInput struct {
 	_ struct{} `doc:"The value of a secret."`
 
-	Value       sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No answer ever has it." example:"s3cr3t-t0ken"`
-	Description string    `json:"description,omitempty" maxLength:"1000" doc:"What the secret is for. Everyone who may list secrets sees it, and so does the model that generates programs." example:"token of the billing service"`
+	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No answer ever has it." example:"s3cr3t-t0ken"`
+	Description string         `json:"description,omitempty" maxLength:"1000" doc:"What the secret is for. Everyone who may list secrets sees it, and so does the model that generates programs." example:"token of the billing service"`
 }
 
 // SecretMetadata describes a secret without its value.
@@ -48,7 +49,7 @@ type SecretRef struct {
 type (
 	secretInput struct {
 		SecretRef
-		body[SecretInput]
+		jsonBody[SecretInput]
 	}
 	secretOutput struct {
 		Status int
@@ -107,7 +108,8 @@ func (h *Handler) registerSecrets() {
 	}, h.deleteSecret)
 }
 
-func (r *SecretInput) confidential() (field string, to *sensitive) { return "value", &r.Value }
+// Confidential returns the value.
+func (r *SecretInput) Confidential() (field string, to *body.Sensitive) { return "value", &r.Value }
 
 func (h *Handler) putSecret(ctx context.Context, in *secretInput) (*secretOutput, error) {
 	s, created, err := h.cfg.Secrets.PutSecret(ctx, caller(ctx).User.ID, in.Name, in.Value.Value, in.Value.Description)

@@ -8,12 +8,13 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // maxFileBytes is the largest file of an upload. The disk of the session may be
@@ -41,21 +42,6 @@ type SessionFileList struct {
 type SessionFileRef struct {
 	SessionRef
 	Path string `path:"path" doc:"The path of the file, relative to the first working directory of the session. It may have slashes." example:"data/out.csv"`
-	exchange
-}
-
-// exchange has the request and its response, for operations that stream bytes.
-type exchange struct {
-	r *http.Request
-	w http.ResponseWriter
-}
-
-var _ huma.Resolver = (*exchange)(nil)
-
-// Resolve stores both.
-func (e *exchange) Resolve(ctx huma.Context) []error {
-	e.r, e.w = humago.Unwrap(ctx)
-	return nil
 }
 
 type (
@@ -91,16 +77,16 @@ func (h *Handler) registerSessionFiles() {
 			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
 			Description: "Writes the body to the file and creates its directories. The media type of the body does not matter. The status is 201 for a new file. If the write fails, an old file stays as it was. A file has at most " + pyth.Digits(maxFileBytes) + " bytes.",
-			Responses:   map[string]*huma.Response{"201": {Description: "Created"}},
-			Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+			RequestBody: &huma.RequestBody{
+				Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
+				Required:    true,
+				Content:     map[string]*huma.MediaType{"application/octet-stream": binary},
+			},
+			Responses: map[string]*huma.Response{"201": {Description: "Created"}},
+			Errors:    []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
 		},
 		timeout: transfer,
 	}, ifSessions(h, h.putSessionFile))
-	documented(h.api.OpenAPI(), http.MethodPut, sessionFilePath).RequestBody = &huma.RequestBody{
-		Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
-		Required:    true,
-		Content:     map[string]*huma.MediaType{"application/octet-stream": binary},
-	}
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
@@ -135,15 +121,16 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 }
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
+	req := requestOf(ctx)
 	// The server stores the bytes as they are, so it must not accept compressed
 	// ones.
-	if err := checkCoding(in.r.Header); err != nil {
+	if err := body.CheckCoding(req.r.Header); err != nil {
 		return nil, err
 	}
-	if err := checkWhole(in.r.Header); err != nil {
+	if err := body.CheckWhole(req.r.Header); err != nil {
 		return nil, err
 	}
-	content, err := newUpload(in.w, in.r, maxFileBytes, h.cfg.BodyTimeout)
+	content, err := newUpload(req.w, req.r, maxFileBytes, h.cfg.BodyTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +149,7 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	begun := false
 	err := h.cfg.Sessions.ReadFile(ctx, caller(ctx).User.ID, in.id(), in.Path, func(size int64, content io.Reader) error {
 		begun = true
-		return h.sendFile(in, size, content)
+		return h.sendFile(requestOf(ctx), in.Path, size, content)
 	})
 	if err != nil && !begun {
 		return nil, err
@@ -177,23 +164,31 @@ const sniffBytes = 512
 
 // sendFile answers with the file. Its headers keep browsers from showing it: an
 // untrusted program wrote it, and it comes from the origin of this API.
-func (h *Handler) sendFile(in *SessionFileRef, size int64, content io.Reader) error {
+func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
 	// A short read is not an error here.
 	start, _ := buffered.Peek(int(min(size, sniffBytes)))
-	header := in.w.Header()
-	header.Set("Content-Type", mediaType(in.Path, start))
+	header := req.w.Header()
+	header.Set("Content-Type", mediaType(name, start))
 	header.Set("Content-Length", strconv.FormatInt(size, 10))
-	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(in.Path)}))
+	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	in.w.WriteHeader(http.StatusOK)
-	if in.r.Method == http.MethodHead {
+	req.w.WriteHeader(http.StatusOK)
+	if req.r.Method == http.MethodHead {
 		return nil
 	}
-	_, err := io.CopyN(newDownload(in.w, h.cfg.ResponseTimeout), buffered, size)
+	_, err := io.CopyN(newDownload(req.w, h.cfg.ResponseTimeout), buffered, size)
 	return err
 }
 
 func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*noOutput, error) {
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
+}
+
+// namesSessionFile returns whether the path is that of a file in a session. An
+// unclean path is then an invalid file name.
+func namesSessionFile(path string) bool {
+	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
+	id, rest, _ := strings.Cut(rest, "/")
+	return ok && id != "" && id != "." && id != ".." && strings.HasPrefix(rest, "files/")
 }

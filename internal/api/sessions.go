@@ -52,7 +52,7 @@ type SessionRef struct {
 }
 
 type (
-	sessionInput     struct{ body[SessionRequest] }
+	sessionInput     struct{ jsonBody[SessionRequest] }
 	sessionOutput    struct{ Body Session }
 	sessionsInput    struct{ Page }
 	sessionsOutput   struct{ Body SessionList }
@@ -132,7 +132,7 @@ func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Conte
 }
 
 func (h *Handler) openSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
-	r := &in.Value
+	r := in.Value
 	s, err := h.cfg.Sessions.OpenSession(ctx, caller(ctx).User.ID, &pyth.SessionRequest{
 		Language:    pyth.Language(r.Language),
 		Runtime:     pyth.Runtime(r.Runtime),

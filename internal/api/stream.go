@@ -2,13 +2,13 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -23,8 +23,8 @@ const eventTimeout = 20 * time.Second
 
 // stream runs a program and sends its events. It returns an error only if
 // nothing was sent.
-func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.Events) (*pyth.Execution, error)) error {
-	return h.streamTo(r, w, func(s *stream) (any, error) {
+func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
+	return h.streamTo(ctx, func(s *stream) (any, error) {
 		e, err := run(s)
 		if err != nil {
 			return nil, err
@@ -34,7 +34,8 @@ func (h *Handler) stream(r *http.Request, w http.ResponseWriter, run func(pyth.E
 }
 
 // streamTo calls run with a stream. The result of run is the last event.
-func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*stream) (any, error)) error {
+func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
+	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
 	stop := s.keepAlive()
 	last, err := run(s)
@@ -51,7 +52,7 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 	case !s.begun:
 		return err
 	default:
-		_ = s.send("error", newProblem(requestOf(r.Context()), err))
+		_ = s.send("error", newProblem(requestOf(ctx), err))
 	}
 	return nil
 }
@@ -60,10 +61,11 @@ func (h *Handler) streamTo(r *http.Request, w http.ResponseWriter, run func(*str
 // is 500.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
-		r, w := humago.Unwrap(ctx)
+		req := requestOf(ctx.Context())
+		w := req.w
 		data, err := encode(answer)
 		if err != nil {
-			h.writeError(w, r, err)
+			h.writeError(w, req.r, err)
 			return
 		}
 		w.Header().Set("Content-Type", applicationJSON)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
 // minRate is the lowest average rate of a large transfer, in bytes a second.
@@ -36,7 +38,7 @@ type upload struct {
 
 func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance time.Duration) (*upload, error) {
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return nil, body.TooLarge(limit)
 	}
 	return &upload{
 		body:    http.MaxBytesReader(w, r.Body, limit),
@@ -61,7 +63,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		_ = u.control.SetReadDeadline(time.Time{})
 		return n, io.EOF
 	default:
-		return n, readError(err, u.limit)
+		return n, body.ReadError(err, u.limit)
 	}
 }
 

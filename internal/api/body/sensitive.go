@@ -1,38 +1,29 @@
-package api
+package body
 
 import (
 	"bytes"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// sensitive is a text of a body. It is not a string, since strings cannot be
+// Sensitive is a text of a body. It is not a string, since strings cannot be
 // wiped. The receiver clears it.
-type sensitive []byte
-
-// Schema returns the schema of a password.
-func (sensitive) Schema(huma.Registry) *huma.Schema {
-	least := 1
-	s := &huma.Schema{Type: huma.TypeString, Format: "password", MinLength: &least}
-	s.PrecomputeMessages()
-	return s
-}
+type Sensitive []byte
 
 // UnmarshalJSONFrom skips the value: conceal has taken the text.
-func (*sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
+func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// confidential is a body with a sensitive field.
-type confidential interface {
-	// confidential returns the name of the field and a pointer to its value.
-	confidential() (field string, to *sensitive)
+// Confidential is a body with a sensitive field.
+type Confidential interface {
+	// Confidential returns the name of the field and a pointer to its value.
+	Confidential() (field string, to *Sensitive)
 }
 
 // conceal takes the text of a field out of a JSON object and replaces it by as
 // many x, so that later readers of the body do not see it. It leaves a value
 // that is not a string; the decoder refuses it.
-func conceal(data []byte, field string) sensitive {
-	var text sensitive
+func conceal(data []byte, field string) Sensitive {
+	var text Sensitive
 	// A decoder of a bytes.Buffer works on these bytes and returns parts of
 	// them. It stops where the next decoder stops.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
@@ -73,15 +74,32 @@ func faultOf(location, message string) pyth.FieldError {
 	return pyth.FieldError{Location: problem.Clip(location), Message: message}
 }
 
-// suggest adds the nearest known name to each fault of an unknown field or
+// bodySchema checks bodies by their schema in the document.
+type bodySchema struct {
+	registry huma.Registry
+	schema   *huma.Schema
+}
+
+var _ body.Schema = (*bodySchema)(nil)
+
+// Check returns the faults of the value.
+func (s *bodySchema) Check(value any) pyth.FieldErrors {
+	result := &huma.ValidateResult{}
+	path := huma.NewPathBuffer(nil, 0)
+	path.Push("body")
+	huma.Validate(s.registry, s.schema, path, huma.ModeWriteToServer, value, result)
+	return fieldErrors(result.Errors)
+}
+
+// Suggest adds the nearest known name to each fault of an unknown field or
 // value.
-func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
+func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	for i := range faults {
 		f := &faults[i]
 		if f.Message != problem.UnknownField && !strings.HasPrefix(f.Message, oneOf) {
 			continue
 		}
-		if known, given, ok := s.knownAt("body", s.schema, tree, f); ok {
+		if known, given, ok := s.knownAt("body", s.schema, value, f); ok {
 			if f.Message == problem.UnknownField {
 				f.Message += suggestion(given, known)
 			} else if near := nearest(given, known); near != "" {
@@ -93,7 +111,7 @@ func (s *bodySpec) suggest(faults pyth.FieldErrors, tree any) {
 
 // knownAt finds the part of the request that a fault is about. It returns the
 // known names there and the given one.
-func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
+func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)
 	}
@@ -105,10 +123,7 @@ func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *p
 		if problem.Clip(location) != f.Location || len(schema.Enum) == 0 {
 			return nil, "", false
 		}
-		for _, e := range schema.Enum {
-			known = append(known, fmt.Sprint(e))
-		}
-		return known, v, true
+		return enumOf(s.registry, schema), v, true
 	case []any:
 		for i, e := range v {
 			if known, given, ok = s.knownAt(location+"["+strconv.Itoa(i)+"]", schema.Items, e, f); ok {
@@ -139,21 +154,20 @@ func (s *bodySpec) knownAt(location string, schema *huma.Schema, value any, f *p
 
 // queryEnums returns the query parameters of an operation by name, each with the
 // values that it may have; nil for any.
-func (h *Handler) queryEnums(op *huma.Operation) map[string][]string {
+func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string {
 	params := map[string][]string{}
-	for _, p := range op.Parameters {
+	for _, p := range doc.Parameters {
 		if p.In == "query" {
-			params[p.Name] = h.enumOf(p)
+			params[p.Name] = enumOf(registry, p.Schema)
 		}
 	}
 	return params
 }
 
-// enumOf returns the values that a parameter may have; nil for any.
-func (h *Handler) enumOf(p *huma.Param) []string {
-	s := p.Schema
+// enumOf returns the values that a schema allows; nil for any.
+func enumOf(registry huma.Registry, s *huma.Schema) []string {
 	if s != nil && s.Ref != "" {
-		s = h.api.OpenAPI().Components.Schemas.SchemaFromRef(s.Ref)
+		s = registry.SchemaFromRef(s.Ref)
 	}
 	if s == nil {
 		return nil

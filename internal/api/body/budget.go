@@ -1,4 +1,4 @@
-package api
+package body
 
 import (
 	"sync"
@@ -7,12 +7,12 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// bodyBudget limits the memory of all request bodies, from the first byte to
+// Budget limits the memory of all request bodies, from the first byte to
 // the end of the request: a program in the queue keeps its body. Bodies of up
-// to smallBody bytes are free: the limit on connections bounds their number.
+// to SmallBytes bytes are free: the limit on connections bounds their number.
 //
 // Each caller has a share, so that one caller cannot block the others.
-type bodyBudget struct {
+type Budget struct {
 	total, share int64
 
 	mu   sync.Mutex
@@ -20,37 +20,42 @@ type bodyBudget struct {
 	sum  int64
 }
 
-// defaultRequestMemory is the default of Config.RequestMemoryBytes.
-const defaultRequestMemory = 256 << 20
+// DefaultMemory is the usual memory for the bodies of all requests.
+const DefaultMemory = 256 << 20
 
 // sharesOfBudget is the number of callers that can use their whole share at the
 // same time.
 const sharesOfBudget = 4
 
-// newBodyBudget returns a budget of total bytes. The largest body always fits
+// NewBudget returns a budget of total bytes. The largest body always fits
 // into a share.
-func newBodyBudget(total, largest int64) *bodyBudget {
+func NewBudget(total, largest int64) *Budget {
 	share := max(total/sharesOfBudget, largest+1)
-	return &bodyBudget{total: max(total, share), share: share, held: map[string]int64{}}
+	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
 // retryBody is the value of Retry-After: about the time that a large body takes
 // to arrive.
 const retryBody = time.Second
 
-// bodyReservation is the part of the budget that one request has.
-type bodyReservation struct {
-	budget *bodyBudget
+// Reservation is the part of the budget that one request has.
+type Reservation struct {
+	budget *Budget
 	// caller owns the share: a user, or an address.
 	caller string
 	bytes  int64
 }
 
+// Reserve returns the reservation of a request, which holds nothing yet.
+func (b *Budget) Reserve(caller string) *Reservation {
+	return &Reservation{budget: b, caller: caller}
+}
+
 // grow raises the reservation to size bytes. It fails with CodeQuotaExceeded if
 // the share of the caller is used up, and with CodeOverloaded if the budget is.
 // It does not wait: waiting uploads would only hold connections.
-func (r *bodyReservation) grow(size int64) error {
-	if size <= smallBody {
+func (r *Reservation) grow(size int64) error {
+	if size <= SmallBytes {
 		return nil
 	}
 	b := r.budget
@@ -77,8 +82,8 @@ func (r *bodyReservation) grow(size int64) error {
 	return nil
 }
 
-// release returns the reservation to the budget.
-func (r *bodyReservation) release() {
+// Release returns the reservation to the budget.
+func (r *Reservation) Release() {
 	b := r.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,0 +1,191 @@
+package body
+
+import (
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/problem"
+)
+
+const (
+	// maxDepth is the maximum nesting of a body. The deepest valid body has
+	// four levels.
+	maxDepth = 16
+	// maxValues is the maximum number of values in a body: a value of two bytes
+	// takes a hundred in memory. The largest program has some hundreds of
+	// values.
+	maxValues = 10_000
+)
+
+// decode checks the body against the schema, so that an error lists all faults,
+// and then decodes it into v.
+func (b *Reader) decode(data []byte, v any) (err error) {
+	if c, ok := v.(Confidential); ok {
+		field, to := c.Confidential()
+		*to = conceal(data, field)
+		defer func() {
+			clear(data)
+			if err != nil {
+				clear(*to)
+			}
+		}()
+	}
+	// Check first: decoding costs far more than counting.
+	if err := checkShape(data); err != nil {
+		return err
+	}
+	var tree any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return syntaxError(err)
+	}
+	faults := nulls(b.Schema.Check(tree), "body", tree)
+	if len(faults) == 0 {
+		err := json.Unmarshal(data, v, json.RejectUnknownMembers(true))
+		if err == nil {
+			return nil
+		}
+		faults = pyth.FieldErrors{semanticFault(err)}
+	}
+	slices.SortStableFunc(faults, compareFaults)
+	faults = faults[:min(len(faults), problem.MaxFields)]
+	b.Schema.Suggest(faults, tree)
+	return faults.Err()
+}
+
+// compareFaults orders faults by location, unknown fields first: a misspelled name
+// is the reason why the field that it stands for is missing.
+func compareFaults(a, b pyth.FieldError) int {
+	switch unknown := a.Message == problem.UnknownField; {
+	case unknown == (b.Message == problem.UnknownField):
+		return strings.Compare(a.Location, b.Location)
+	case unknown:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// checkShape counts brackets and commas outside of strings. It does not check
+// that the text is JSON.
+func checkShape(data []byte) error {
+	depth, values := 0, 1
+	inString := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return pyth.Invalid("body", "must not be nested more than %d levels deep", maxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		case c == ',':
+			if values++; values > maxValues {
+				return pyth.Invalid("body", "must not hold more than %d values", maxValues)
+			}
+		}
+	}
+	return nil
+}
+
+// nulls adds a fault for each null. No field of the API accepts null; clients
+// leave out absent fields.
+func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
+	switch v := v.(type) {
+	case nil:
+		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
+		if !reported && len(faults) < problem.MaxFields {
+			faults.Add(problem.Clip(location), "must not be null; leave it out instead")
+			return faults
+		}
+	case []any:
+		for i, e := range v {
+			// Build a location only for a value that is null or may contain
+			// null.
+			if !scalar(e) {
+				faults = nulls(faults, location+"["+strconv.Itoa(i)+"]", e)
+			}
+		}
+	case map[string]any:
+		for name, e := range v {
+			if !scalar(e) {
+				faults = nulls(faults, location+"."+name, e)
+			}
+		}
+	}
+	return faults
+}
+
+func scalar(v any) bool {
+	switch v.(type) {
+	case string, float64, bool:
+		return true
+	default:
+		return false
+	}
+}
+
+// syntaxError returns the place where the text is not valid JSON. The message
+// has nothing of the text but field names.
+func syntaxError(err error) error {
+	e, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		f := semanticFault(err)
+		return pyth.FieldErrors{f}.Err()
+	}
+	location := locationOf(e.JSONPointer)
+	switch {
+	case errors.Is(e, jsontext.ErrDuplicateName):
+		return pyth.Invalid(location, "is given more than once")
+	case errors.Is(e, io.ErrUnexpectedEOF):
+		return pyth.Invalid(location, "is not complete JSON: it ends after byte %d", e.ByteOffset)
+	default:
+		return pyth.Invalid(location, "is not valid JSON in UTF-8 at byte %d", e.ByteOffset)
+	}
+}
+
+// semanticFault returns the fault of valid JSON with the wrong type. It does
+// not use the message of the decoder, which quotes the value.
+func semanticFault(err error) pyth.FieldError {
+	e, ok := errors.AsType[*json.SemanticError](err)
+	if !ok {
+		return pyth.FieldError{Location: "body", Message: "is not valid JSON"}
+	}
+	f := pyth.FieldError{Location: locationOf(e.JSONPointer), Message: "has a value of the wrong type"}
+	switch {
+	case errors.Is(e, json.ErrUnknownName):
+		f.Message = problem.UnknownField
+	case e.GoType != nil && e.GoType.Kind() == reflect.Int64:
+		f.Message = "must be an integer of at most 63 bits, without fraction or exponent"
+	case e.JSONKind == '0':
+		f.Message = "is a number out of range"
+	}
+	return f
+}
+
+// locationOf converts a JSON pointer (RFC 6901) to a location of the API:
+// /files/0/path is body.files[0].path.
+func locationOf(p jsontext.Pointer) string {
+	var b strings.Builder
+	b.WriteString("body")
+	for token := range p.Tokens() {
+		if _, err := strconv.ParseUint(token, 10, 32); err == nil {
+			b.WriteString("[" + token + "]")
+		} else {
+			b.WriteString("." + token)
+		}
+	}
+	return problem.Clip(b.String())
+}

@@ -1,0 +1,77 @@
+package body
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
+)
+
+// checkMediaType accepts JSON in UTF-8 without a content encoding. The server
+// never decompresses a body, so that a small one cannot become a large one.
+func checkMediaType(h http.Header, hasBody bool) error {
+	if err := CheckCoding(h); err != nil {
+		return err
+	}
+	switch types := h.Values("Content-Type"); {
+	case len(types) > 1:
+		return unsupported("The request has several Content-Type headers. Send one.")
+	case len(types) == 0 || types[0] == "":
+		if hasBody {
+			return unsupported("The request has no Content-Type. Send Content-Type: application/json.")
+		}
+		return nil
+	case types[0] == "application/json":
+		return nil
+	default:
+		if isForm(types[0]) {
+			return unsupported("The body must be JSON, not a form. Send Content-Type: application/json. With curl use -H 'Content-Type: application/json' -d '{…}'.")
+		}
+		mediaType, params, err := mime.ParseMediaType(types[0])
+		if err != nil || mediaType != "application/json" {
+			return unsupported("The Content-Type is not JSON. Send Content-Type: application/json.")
+		}
+		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+			return unsupported("The charset is not UTF-8. Send the body in UTF-8.")
+		}
+		return nil
+	}
+}
+
+// CheckCoding refuses a content encoding, which the server does not decode.
+func CheckCoding(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			return unsupported("The body has a Content-Encoding, which this server does not decode. Send it without one.")
+		}
+	}
+	return nil
+}
+
+// CheckWhole refuses a body that is not the whole content of a file: a range
+// (RFC 9110, section 14.5), or a form, which would be stored as part of the
+// file.
+func CheckWhole(h http.Header) error {
+	if len(h.Values("Content-Range")) > 0 {
+		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
+	}
+	for _, value := range h.Values("Content-Type") {
+		// curl --data-binary sends this Content-Type for all files.
+		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
+			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE in place of -F.")
+		}
+	}
+	return nil
+}
+
+// isForm returns whether the media type is that of an HTML form.
+func isForm(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return strings.HasPrefix(kind, "multipart/") || kind == "application/x-www-form-urlencoded"
+}
+
+func unsupported(message string) error {
+	return &pyth.Error{Code: pyth.CodeUnsupportedMedia, Message: message}
+}

@@ -1,0 +1,216 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/api/body"
+)
+
+// operation is a huma.Operation with settings that huma does not have.
+type operation struct {
+	huma.Operation
+	// example is a request body and answer a response body, for the documentation.
+	example, answer any
+	// bodyOptional allows the body to be left out.
+	bodyOptional bool
+	// maxBytes is the largest body; zero means body.SmallBytes.
+	maxBytes int64
+	// public means that the operation needs no credentials.
+	public bool
+	// optionalCredentials means that the handler authenticates the caller.
+	optionalCredentials bool
+	// timeout limits the work; zero means Config.HandlerTimeout.
+	timeout time.Duration
+	// action is the name in the audit log; "" if the log does not record it.
+	action pyth.Action
+
+	// The rest is set by register.
+
+	// body reads the JSON body, and newBody returns the value that it fills in; nil
+	// without one.
+	body    *body.Reader
+	newBody func() any
+	// schema is the schema of the body.
+	schema *huma.Schema
+	// query has the query parameters by name, each with the values that it may
+	// have; nil for any.
+	query map[string][]string
+}
+
+// jsonBody is an input with a JSON body; embed it. huma ignores it, since it is
+// not exported.
+type jsonBody[T any] struct {
+	// Value is zero if there is no body.
+	Value *T
+}
+
+// bodyInput is implemented by inputs that embed a jsonBody.
+type bodyInput interface {
+	newBody() any
+	setBody(v any)
+}
+
+func (*jsonBody[T]) newBody() any { return new(T) }
+
+func (b *jsonBody[T]) setBody(v any) { b.Value = v.(*T) }
+
+// register adds an operation: its documentation, and its handler with the
+// documented authentication and limits.
+func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
+	if op.timeout == 0 {
+		op.timeout = h.cfg.HandlerTimeout
+	}
+	switch {
+	case op.public:
+		// An empty list means none.
+		op.Security = []map[string][]string{}
+	case op.optionalCredentials:
+	default:
+		op.Security = credentialsRequired()
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusTooManyRequests)
+	}
+	input, hasBody := any(new(I)).(bodyInput)
+	if hasBody {
+		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		if op.maxBytes == 0 {
+			op.maxBytes = body.SmallBytes
+		}
+		registry := h.api.OpenAPI().Components.Schemas
+		op.newBody = input.newBody
+		op.schema = registry.Schema(reflect.TypeOf(input.newBody()), true, "")
+		op.body = &body.Reader{Schema: &bodySchema{registry, op.schema}, Required: !op.bodyOptional, MaxBytes: op.maxBytes}
+	}
+	op.Errors = append(op.Errors, http.StatusBadRequest)
+	if op.Responses["503"] == nil {
+		op.Errors = append(op.Errors, http.StatusServiceUnavailable)
+	}
+	huma.Register(registration{API: h.api, handler: h, op: &op}, op.Operation, func(ctx context.Context, in *I) (*O, error) {
+		if hasBody {
+			any(in).(bodyInput).setBody(requestOf(ctx).body)
+		}
+		out, err := handle(ctx, in)
+		if err == nil {
+			return out, nil
+		}
+		if answer, ok := errors.AsType[huma.StatusError](err); ok {
+			return nil, answer
+		}
+		return nil, newProblem(requestOf(ctx), err)
+	})
+}
+
+// serve does what comes before huma, and then calls next: it limits the time,
+// admits the caller and reads the body. huma does not see the body: its errors
+// quote values, and its pool of buffers would keep passwords.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
+	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
+	defer cancel()
+	r = r.WithContext(ctx)
+	if err := h.admit(r, op); err != nil {
+		h.writeError(w, r, err)
+		return
+	}
+	if op.body != nil {
+		req := requestOf(ctx)
+		memory := h.bodies.Reserve(req.caller())
+		// A program in the queue keeps its body.
+		defer memory.Release()
+		req.body = op.newBody()
+		if err := op.body.Read(w, r, memory, req.body); err != nil {
+			h.writeError(w, r, err)
+			return
+		}
+	}
+	next(w, r)
+}
+
+// admit authenticates the caller, takes one request from the quota, and checks
+// the query, all before anybody reads the body.
+func (h *Handler) admit(r *http.Request, op *operation) error {
+	requestOf(r.Context()).action = op.action
+	if !op.public && !op.optionalCredentials {
+		if err := h.identify(r.Context()); err != nil {
+			return err
+		}
+	}
+	if err := h.limitRate(r.Context(), op.OperationID); err != nil {
+		return err
+	}
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	return queryFaults(r.URL.RawQuery, op.query)
+}
+
+// document completes the documentation that huma made of the types.
+func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
+	op.query = queryEnums(registry, doc)
+	// huma documents 422; here the status of invalid input is 400.
+	delete(doc.Responses, "422")
+	if op.body != nil {
+		doc.RequestBody = &huma.RequestBody{
+			Required: !op.bodyOptional,
+			Content:  map[string]*huma.MediaType{applicationJSON: {Schema: op.schema, Example: op.example}},
+		}
+	}
+	for status, r := range doc.Responses {
+		if r.Headers == nil {
+			r.Headers = map[string]*huma.Param{}
+		}
+		r.Headers[requestIDHeader] = stringHeader("The id of the request in the log of the server.")
+		switch status {
+		case "401":
+			r.Headers["WWW-Authenticate"] = stringHeader("How to authenticate (RFC 6750).")
+		case "429":
+			r.Headers["RateLimit"] = stringHeader("What is left of each quota (draft-ietf-httpapi-ratelimit-headers).")
+			r.Headers["RateLimit-Policy"] = stringHeader("The quotas that apply.")
+			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
+		case "503":
+			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
+		}
+		if content := r.Content[applicationJSON]; content != nil && strings.HasPrefix(status, "2") {
+			content.Example = op.answer
+		}
+	}
+}
+
+func stringHeader(description string) *huma.Param {
+	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
+// Names of the security schemes in the document.
+const (
+	schemeAPIKey = "apiKey"
+	schemeBearer = "bearer"
+)
+
+func credentialsRequired() []map[string][]string {
+	return []map[string][]string{{schemeAPIKey: {}}, {schemeBearer: {}}}
+}
+
+// filePath is the path of a file in the patterns of operations.
+const filePath = "{path}"
+
+// packageName is the name of a package, which may have a scope.
+const packageName = "{package}"
+
+// muxPattern converts a pattern of OpenAPI to one of http.ServeMux. The path of a
+// file and the name of a package may have slashes; OpenAPI has no notation for
+// that.
+func muxPattern(pattern string) string {
+	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
+		return before + "/{path...}"
+	}
+	if before, ok := strings.CutSuffix(pattern, "/"+packageName); ok {
+		return before + "/{package...}"
+	}
+	return pattern
+}
