@@ -72,7 +72,7 @@ func compile(r request) answer {
 		SourcesContent: api.SourcesContentInclude,
 		Charset:        api.CharsetUTF8,
 		Target:         api.ESNext,
-		// V8 does not support decorators.
+		// esbuild must compile decorators, because V8 does not support them.
 		Supported:   map[string]bool{"decorators": false},
 		TsconfigRaw: r.Tsconfig,
 		LogLevel:    api.LogLevelSilent,

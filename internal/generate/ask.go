@@ -8,14 +8,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxAnswerTokens leaves room for a program of a thousand lines and for
-// thinking. The SDK allows at most 21,333 without streaming.
+// maxAnswerTokens is enough for a program of a thousand lines and for thinking. The
+// SDK allows at most 21,333 without streaming.
 const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
 
-// write calls the model once. The draft has no code if the answer contains no
-// program.
+// write sends one request to the model. The draft has no code if the answer contains
+// no program.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	w.result.Calls++
 	taken, err := w.reserveTokens(ctx)
@@ -45,17 +45,17 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain turns an error of the model into one for the caller.
+// explain returns the error for the caller that corresponds to an error of the model.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":
 		return &pyth.Error{
 			Code:    pyth.CodeLLMFailed,
-			Message: "The configured model does not exist at the provider. Name another model, or tell the operator.",
+			Message: "The configured model does not exist at the provider. Select another model, or inform the operator.",
 			Err:     err,
 		}
 	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
-		// The answer ended where the budget did.
+		// The answer was truncated because the token budget is exhausted.
 		return w.exhausted()
 	}
 	return err

@@ -8,27 +8,27 @@ import (
 )
 
 const (
-	// bytesPerToken is a low estimate for code and for languages with short
-	// tokens, so that the number of tokens is rather overestimated.
+	// bytesPerToken is the estimated length of a token. It is low, as in code, so that
+	// the number of tokens is overestimated and not underestimated.
 	bytesPerToken = 3
-	// formTokens estimates what the API adds to the text of a request.
+	// formTokens is the estimated number of tokens that the API adds to a request.
 	formTokens = 1_000
 	// minAnswerTokens is enough for a short program.
 	minAnswerTokens = 1_024
-	// settleTimeout bounds the return of tokens, which goes on when the caller
-	// has gone.
+	// settleTimeout is the time-out for returning tokens. Tokens are returned even if
+	// the caller has disconnected.
 	settleTimeout = 10 * time.Second
 )
 
-// tokens holds the tokens reserved for a call, and how many of them are for the
-// answer.
+// tokens holds the number of tokens that are reserved for a request, and how many of
+// them are for the answer.
 type tokens struct {
 	day           time.Time
 	taken, answer int64
 }
 
-// reserveTokens takes the tokens of a call from the budget before the call, so
-// that concurrent calls cannot exceed it.
+// reserveTokens takes the tokens of a request from the budget. It does so before the
+// request, so that concurrent requests cannot exceed the budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {
@@ -48,8 +48,8 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle returns unused tokens. A call that did not end keeps all, because its
-// usage is unknown.
+// settle returns unused tokens to the budget. If the request was aborted it returns
+// none, because the usage is unknown.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	if t.taken == 0 || err != nil && pyth.ErrorCode(err) != pyth.CodeLLMFailed && pyth.ErrorCode(err) != pyth.CodeInvalid {
 		return nil
@@ -64,7 +64,7 @@ func (w *work) exhausted() *pyth.Error {
 	const day = 24 * time.Hour
 	return &pyth.Error{
 		Code:       pyth.CodeTokenBudget,
-		Message:    "Your token budget for today is exhausted, or too small for this prompt. It is renewed at midnight UTC.",
+		Message:    "Your token budget for today is exhausted, or too small for this prompt. Wait for the new budget at midnight UTC, or send a shorter prompt.",
 		RetryAfter: now.Truncate(day).Add(day).Sub(now),
 	}
 }

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the API contract.
+// Limits that the API documents.
 const (
 	maxPrompt       = 32_000
 	maxAttempts     = 5
@@ -25,7 +25,7 @@ func (s *Service) check(r *pyth.GenerateRequest) error {
 	n := utf8.RuneCountInString(r.Prompt)
 	switch {
 	case n == 0 || n > maxPrompt || !utf8.ValidString(r.Prompt) || strings.TrimSpace(r.Prompt) == "":
-		return pyth.Invalid("body.prompt", "must have 1 to %d characters, not only white space", maxPrompt)
+		return pyth.Invalid("body.prompt", "must have 1 to %d characters and must not be only white space", maxPrompt)
 	case r.MaxAttempts < 0 || r.MaxAttempts > maxAttempts:
 		return pyth.Invalid("body.maxAttempts", "must be between 1 and %d", maxAttempts)
 	case r.Model != "" && !modelName.MatchString(r.Model):
@@ -33,9 +33,9 @@ func (s *Service) check(r *pyth.GenerateRequest) error {
 	case r.Model != "" && r.Model != s.config.Default && len(s.config.Others) > 0 && !slices.Contains(s.config.Others, r.Model):
 		return pyth.Invalid("body.model", "must be one of the models of this server: %s", strings.Join(s.models(), ", "))
 	case r.InstallPackages && s.config.Packages == nil:
-		return unavailable("body.installPackages", "This server does not install packages. Leave installPackages out.")
+		return unavailable("body.installPackages", "This server does not install packages. Remove installPackages from the request.")
 	case r.Session != "" && s.config.Sessions == nil:
-		return unavailable("body.sessionId", "This server does not offer sessions. Leave sessionId out.")
+		return unavailable("body.sessionId", "This server does not offer sessions. Remove sessionId from the request.")
 	}
 	return nil
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// The model sees the beginning and the end of an output. Errors are usually at
+// The model receives the beginning and the end of an output. Errors are usually at
 // the end.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10
 )
 
-// excerpt keeps the beginning and the end of a stream. It removes secret values
-// before it cuts.
+// excerpt keeps the beginning and the end of a stream. It redacts secret values
+// before it truncates the stream.
 type excerpt struct {
 	stream     *redact.Stream
 	head, tail []byte
@@ -37,19 +37,20 @@ func (x *excerpt) keep(b []byte) {
 	}
 }
 
-// close returns the excerpt. cut reports that the stream went on after its last
-// byte.
+// close returns the excerpt. cut reports that the program wrote more than the excerpt
+// received.
 func (x *excerpt) close(cut bool) string {
 	x.keep(x.stream.Close(cut))
 	between := ""
 	if x.left > 0 {
-		between = fmt.Sprintf("\n[%d bytes left out]\n", x.left)
+		between = fmt.Sprintf("\n[%d bytes omitted]\n", x.left)
 	}
-	// Replace invalid UTF-8. Removing it could join the parts of a value.
+	// Replace invalid UTF-8. If it were removed, two parts of a secret value could
+	// become adjacent.
 	return strings.ToValidUTF8(string(x.head)+between+string(x.tail), "\uFFFD")
 }
 
-// recorder passes the events of a run on and keeps excerpts of its output.
+// recorder passes the events of a run to the caller and keeps excerpts of the output.
 type recorder struct {
 	pyth.Events
 	stdout, stderr *excerpt

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxInstalls bounds how often a generation installs packages.
+// maxInstalls is the maximum number of installations of packages per generation.
 const maxInstalls = 5
 
 // program returns the program to run: the code with the settings of the
@@ -25,17 +25,17 @@ func (w *work) program(code string) *pyth.Program {
 	}
 }
 
-// ran is a run with what the model is shown of it.
+// ran is a run together with the excerpts of its output for the model.
 type ran struct {
 	*pyth.Execution
 	stdout, stderr string
-	// missing is the package that the program lacked, and notInstalled the
-	// reason why it was not installed.
+	// missing is the package that the program could not import. notInstalled is the
+	// reason for which it was not installed.
 	missing, notInstalled string
 }
 
-// execute runs the program. It installs a missing package, if allowed, and runs
-// the program again.
+// execute runs the program. If a package is missing and may be installed, it installs
+// the package and runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*ran, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -64,13 +64,13 @@ func (w *work) once(ctx context.Context, code string) (*ran, error) {
 	if err != nil {
 		return nil, err
 	}
-	// These are empty if there are events.
+	// Both are empty if there are events.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
 	return &ran{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package, or returns the reason why it does not.
+// install installs a package. If it does not, it returns the reason.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -84,7 +84,7 @@ func (w *work) install(ctx context.Context, name string) (reason string) {
 	return ""
 }
 
-// outcome describes a failed run to the model, in JSON.
+// outcome describes a failed run for the model, in JSON.
 type outcome struct {
 	Status   pyth.Status   `json:"status"`
 	What     string        `json:"what,omitempty"`
@@ -109,21 +109,21 @@ func (w *work) outcome(run *ran) string {
 	}
 	if e := run.Error; e != nil {
 		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
-		// Python prints the traceback to stderr, too.
+		// Python also prints the traceback to stderr. Remove it there.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
 		}
 	}
-	b, _ := json.Marshal(o) // All fields can be encoded.
+	b, _ := json.Marshal(o) // All fields can be marshaled.
 	return string(b)
 }
 
-// minCut is the length from which a text of an exception may have been cut: the
-// lowest of the limits of its parts.
+// minCut is the minimum length of an exception text that may be truncated. It is the
+// lowest limit of any such text.
 const minCut = 250
 
-// excerpt returns an excerpt of a text whose head or tail may have been cut
-// off.
+// excerpt returns an excerpt of a text. head and tail report that the beginning or
+// the end may be missing.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)
@@ -132,7 +132,7 @@ func (w *work) excerpt(text string, head, tail bool) string {
 	return x.close(false)
 }
 
-// explanation describes the end of the run where the status is not enough.
+// explanation describes why the run ended, if the status does not say it.
 func (w *work) explanation(run *ran) string {
 	limits := w.config.Limits
 	switch {

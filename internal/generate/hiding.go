@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// hiding returns a redactor for all of the user's secrets. A secret that the
-// program does not get may still be in a file or in the prompt. The caller must
-// call forget.
+// hiding returns a redactor for all of the user's secrets, because files and the
+// prompt may contain secrets that the program does not receive. The caller must call
+// forget.
 func (s *Service) hiding(ctx context.Context, user pyth.UserID) (_ *redact.Redactor, forget func(), _ error) {
 	if s.config.Secrets == nil {
 		return redact.New(nil), func() {}, nil

@@ -10,8 +10,8 @@ import (
 //go:embed prompt.md
 var prompt string
 
-// Comments in the prompt hold its version and the reason for each rule. The
-// model does not see them.
+// Comments in the prompt contain its version and the reason for each rule. They are
+// removed before the prompt is sent to the model.
 var (
 	versionComment = regexp.MustCompile(`^<!-- version (\d+)`)
 	comment        = regexp.MustCompile(`(?s)\s*<!--.*?-->`)

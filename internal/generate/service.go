@@ -1,11 +1,11 @@
-// Package generate turns a prompt into a program, runs it, and lets the model
-// correct it.
+// Package generate lets a model write a program from a prompt. It runs the program
+// and lets the model correct it.
 //
-// Requests to the model contain no secret value of the user, whatever the
-// prompt, files or programs contain. The output of programs is passed as
-// delimited data and is cut. A failing program is corrected at most the allowed
-// number of times, and each attempt is reported. No user exceeds the daily
-// budget of tokens. Everything stops when the context ends.
+// Requests to the model never contain secret values of the user, even if the prompt,
+// a file or the output of a program does. The output of programs is truncated and is
+// sent as delimited data. The number of attempts is limited, and each attempt is
+// reported. No user can exceed the daily token budget. A generation stops when its
+// context ends.
 package generate
 
 import (
@@ -20,15 +20,15 @@ import (
 
 // Model writes programs.
 type Model interface {
-	// Write answers a request. It calls text, if not nil, with each part of the
-	// explanation; an error of text ends the call. With an error, the reply has
-	// the usage as far as it is known. Errors are CodeLLMFailed,
-	// CodeLLMTimeout, CodeInvalid for an unknown model, or those of ctx and
-	// text.
+	// Write lets the model answer a request. If text is not nil, Write calls it with
+	// each part of the explanation; an error of text aborts the request. If Write
+	// fails, the reply contains the known part of the usage. Errors are CodeLLMFailed,
+	// CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx and text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions returns sessions, for their languages.
+// Sessions returns sessions. The language of a session determines the language of the
+// program.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }
@@ -36,27 +36,27 @@ type Sessions interface {
 // Secrets returns the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
-	// Values returns the values of all secrets that can be opened. They are
-	// used for redaction only. The caller clears them.
+	// Values returns the values of all secrets that can be decrypted. Use them only
+	// for redaction. The caller clears them.
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
 // Packages lists and installs the packages of a user.
 type Packages interface {
-	// Installed lists the packages with versions, such as "numpy 2.4.1".
+	// Installed lists the packages with their versions, for example "numpy 2.4.1".
 	Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error)
-	// Install installs all of the packages or none.
+	// Install installs all packages, or none if one fails.
 	Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error
 }
 
-// Observer receives the results of model calls. Its methods must not block.
+// Observer receives the results of requests to the model. Its methods must not block.
 type Observer interface {
-	// Asked reports a call with its duration. The result is "answered",
-	// "malformed", "canceled" or an error code.
+	// Asked reports a request to the model with its duration. The result is
+	// "answered", "malformed", "canceled" or an error code.
 	Asked(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
-// Results of a model call, in addition to error codes.
+// Results of a request to the model, in addition to error codes.
 const (
 	resultAnswered  = "answered"
 	resultMalformed = "malformed"
@@ -80,11 +80,11 @@ type Config struct {
 	// that a request may name; an empty list allows any.
 	Default string
 	Others  []string
-	// Timeout bounds one answer of the model.
+	// Timeout is the time-out of one request to the model.
 	Timeout time.Duration
 
 	Executions pyth.ExecutionService
-	// Check returns what is wrong with a program that names no session.
+	// Check returns an error if a program without a session is invalid.
 	Check     func(user pyth.UserID, p *pyth.Program) error
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
@@ -93,7 +93,7 @@ type Config struct {
 	Secrets  Secrets
 	Packages Packages
 	Budget   pyth.TokenBudgetStore
-	// TokensPerDay bounds the tokens of a user per day; 0 means no limit.
+	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64
 	Observer     Observer
 	Clock        func() time.Time
@@ -107,8 +107,8 @@ var _ pyth.GenerateService = (*Service)(nil)
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate writes and runs programs until one succeeds or the attempts are used
-// up.
+// Generate lets the model write programs and runs them, until one succeeds or the
+// maximum number of attempts is reached.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
 		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")
@@ -136,7 +136,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
 	}
-	// Refuse a program that cannot run before the model writes it.
+	// Check the settings of the program before the model uses tokens.
 	if r.Session == "" {
 		if err := s.config.Check(user, w.program("0")); err != nil {
 			return nil, err

@@ -14,12 +14,12 @@ const (
 )
 
 // tellState is a Python program that prints the names and types of a session's
-// variables. It defines none itself.
+// variables. It creates no variables.
 const tellState = `__import__("sys").stdout.write(__import__("json").dumps([` +
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
-// state returns the variables of the session, or none if the session prints
+// state returns the variables of the session. It returns nil if the session prints
 // something else. An error means that the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
@@ -31,7 +31,8 @@ func (w *work) state(ctx context.Context) ([]variable, error) {
 	return w.variables(run.Stdout), nil
 }
 
-// variables parses the output of tellState, which may be anything.
+// variables parses the output of tellState. The session may have changed the output,
+// so it is not trusted.
 func (w *work) variables(printed []byte) []variable {
 	var pairs [][2]string
 	if json.Unmarshal(printed, &pairs) != nil {

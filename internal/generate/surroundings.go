@@ -19,13 +19,13 @@ const (
 	maxListed      = 200
 )
 
-// surroundings describes to the model where the program will run. It is JSON,
-// so that no text in it can be mistaken for instructions.
+// surroundings describes for the model the sandbox in which the program will run. It
+// is sent as JSON, so that text in it does not look like instructions.
 type surroundings struct {
 	Language string `json:"language"`
 	Version  string `json:"version,omitempty"`
 	File     string `json:"file"`
-	// Executed reports that the program runs at once.
+	// Executed reports that the server runs the program.
 	Executed    bool       `json:"executed"`
 	TimeoutMs   int64      `json:"timeoutMs"`
 	MemoryBytes int64      `json:"memoryBytes"`
@@ -52,7 +52,7 @@ type (
 	}
 )
 
-// surroundings collects the context, without secret values.
+// surroundings collects the description. It contains no secret values.
 func (w *work) surroundings(ctx context.Context) (string, error) {
 	r, limits := w.request, w.config.Limits
 	all := surroundings{
@@ -115,12 +115,12 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	return told, nil
 }
 
-// files returns the names of the files, and the heads of text files.
+// files returns the names of the files and the first lines of text files.
 func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// The stream also removes a value that is cut at the end of the head.
+		// The stream also redacts a value that is truncated at the end of the excerpt.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
@@ -136,7 +136,7 @@ func (w *work) files() []file {
 	return files
 }
 
-// cut returns the beginning of a text, at most the given number of characters.
+// cut truncates a text to at most most characters.
 func cut(text string, most int) string {
 	runes := []rune(text)
 	return string(runes[:min(len(runes), most)])

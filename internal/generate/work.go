@@ -9,16 +9,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// maxCodeBytes is the limit of the API contract.
+// maxCodeBytes is the maximum size of a program, which the API documents.
 const maxCodeBytes = 1 << 20
 
-// work is one generation.
+// work holds the state of one generation.
 type work struct {
 	*Service
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding redacts the values that the model must not see, until forget is
+	// hiding redacts secret values in texts for the model. It is valid until forget is
 	// called.
 	hiding   *redact.Redactor
 	forget   func()
@@ -34,7 +34,7 @@ func (w *work) hide(text string) string {
 	return string(out)
 }
 
-// run writes programs until one succeeds.
+// run makes attempts until one succeeds.
 func (w *work) run(ctx context.Context) error {
 	for n := range cmp.Or(w.request.MaxAttempts, defaultAttempts) {
 		if w.events != nil {
@@ -47,7 +47,7 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > maxCodeBytes {
-			// Ask again: the next answer will differ.
+			// Try again, because the next answer will be different.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -59,7 +59,7 @@ func (w *work) run(ctx context.Context) error {
 		}
 	}
 	if len(w.result.Attempts) == 0 {
-		return pyth.Errorf(pyth.CodeLLMFailed, "The model returned no program in the required form. Try again, or name another model.")
+		return pyth.Errorf(pyth.CodeLLMFailed, "The model returned no program in the required format. Try again, or select another model.")
 	}
 	return nil
 }
@@ -93,8 +93,8 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// stop ends a generation after an error. If there is a program already and the
-// error is not the request's fault, the program is the result.
+// stop ends a generation after an error. If there is a program and the request is not
+// the cause of the error, it returns nil and the program is the result.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

@@ -1,6 +1,6 @@
-// Package results validates the JSON of rich values. It is the only parser of
-// them between a sandbox and an answer. Whatever it accepts can be written into
-// an answer that common clients can parse.
+// Package results validates the JSON of rich values. All values from sandboxes pass
+// through it before they are sent in a response. It accepts only values that common
+// clients can parse.
 package results
 
 import (
@@ -16,23 +16,23 @@ import (
 )
 
 const (
-	// MaxDepth bounds the nesting of a value. An answer adds up to six levels,
-	// and clients in Ruby accept 100, in Rust 128, in Python about 1,000.
+	// MaxDepth is the maximum nesting of a value. A response adds up to six levels.
+	// Clients in Ruby accept 100 levels, in Rust 128, in Python about 1,000.
 	MaxDepth = 90
-	// MaxDigits bounds the length of a number. Clients in Java accept 1,000
+	// MaxDigits is the maximum length of a number. Clients in Java accept 1,000
 	// characters, in Python 4,300.
 	MaxDigits = 1000
 )
 
-// JSON returns the value in a form that every parser reads alike, or an error
-// with a short reason. Invalid UTF-8 and lone surrogates become U+FFFD. JSON
-// refuses text that is not one JSON value (RFC 8259), objects with duplicate
-// names, nesting deeper than MaxDepth, and numbers that are longer than
-// MaxDigits or out of the range of a double. It takes time linear in the size
-// of data.
+// JSON checks data and returns it in a form that all parsers read in the same way. It
+// replaces invalid UTF-8 and lone surrogates by U+FFFD. It returns an error with a
+// short reason if data is not one JSON value (RFC 8259), has duplicate names in an
+// object or is nested deeper than MaxDepth. It also rejects numbers that are longer
+// than MaxDigits or outside the range of a double. The time is linear in the size of
+// data.
 func JSON(data []byte) (string, error) {
-	// Replace invalid characters as the writer of answers does. Two names may
-	// become equal by that.
+	// Replace invalid characters in the same way as the writer of responses. Two names
+	// may be equal afterwards.
 	text, err := jsontext.AppendFormat(nil, strings.ToValidUTF8(string(data), "\ufffd"),
 		jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(false))
 	if err != nil {
@@ -44,7 +44,7 @@ func JSON(data []byte) (string, error) {
 	return string(text), nil
 }
 
-// check parses the value as strictly as the writer of answers.
+// check parses the value as strictly as the writer of responses.
 func check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for {
@@ -71,10 +71,10 @@ func check(text []byte) error {
 	}
 }
 
-// reason returns an error that contains none of the text.
+// reason returns an error without any text from the value.
 func reason(err error) error {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return errors.New("an object in JSON has two members of one name")
+		return errors.New("an object in JSON has two members with the same name")
 	}
 	return errors.New("it is not valid JSON")
 }

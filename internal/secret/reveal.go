@@ -8,8 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal opens the requested secrets for a run and notes the use. An unknown name is CodeInvalid; a damaged secret is CodeSecretDamaged. The
-// caller clears the values.
+// Reveal decrypts the requested secrets for a run and records the time of use. It
+// fails with CodeInvalid for an unknown name, and with CodeSecretDamaged for a
+// damaged secret. The caller clears the values.
 func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
 	if len(request.Names) == 0 && len(request.IfStored) == 0 && !request.All {
@@ -44,8 +45,8 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Values opens all of the user's secrets that are intact. The caller searches
-// for them where they must not appear, so the call does not count as a use.
+// Values decrypts all of the user's secrets that are not damaged. Use them only for
+// redaction: the call does not change the time of last use.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {
@@ -64,8 +65,8 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the secrets that the request names, without repetition.
-// Unknown names are faults, except those in IfStored.
+// selectNamed returns the secrets that the request names, each once. It returns an
+// error for unknown names, except for names in IfStored.
 func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors

@@ -1,10 +1,9 @@
-// Package secret stores users' secrets, sealed by the vault, and opens them for
+// Package secret stores users' secrets, encrypted by the vault, and decrypts them for
 // runs.
 //
-// A value leaves the package only for a run, or to be searched for in text that
-// must not contain it. It is stored sealed for its user, name and version. A
-// stored value that was changed is refused; other secrets still work. No error
-// contains a value.
+// The package returns values only for runs and for redaction. The encryption
+// authenticates the user, the name and the version of a value. If a stored value was
+// changed, it cannot be used; other secrets still work. Errors never contain values.
 package secret
 
 import (
@@ -18,18 +17,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Limits of the API contract.
+// Limits that the API documents.
 const (
 	maxValueBytes       = 64 << 10
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
 
-// maxPutAttempts bounds how often PutSecret tries again after a concurrent
-// change.
+// maxPutAttempts is the maximum number of attempts of PutSecret after concurrent
+// changes.
 const maxPutAttempts = 8
 
-// Vault seals values.
+// Vault encrypts and decrypts values.
 type Vault interface {
 	Seal(ctx context.Context, user pyth.UserID, label vault.Label, plaintext []byte) ([]byte, error)
 	Opener(ctx context.Context, user pyth.UserID) (*vault.Opener, error)
@@ -40,7 +39,7 @@ type Config struct {
 	Store pyth.SecretStore
 	Vault Vault
 	Clock func() time.Time
-	// Failed is called with the error when last-use times could not be stored.
+	// Failed is called with the error if times of last use could not be stored.
 	Failed func(error)
 }
 
@@ -56,16 +55,16 @@ var (
 	_ pyth.SecretSource  = (*Service)(nil)
 )
 
-// New returns a Service. Close it to store pending last-use times.
+// New returns a Service. Call Close to store pending times of last use.
 func New(config Config) *Service {
 	return &Service{config: config, uses: newUses(config.Store, config.Failed)}
 }
 
-// Close stores the last-use times that are still in memory.
+// Close stores the times of last use that are still in memory.
 func (s *Service) Close() { s.uses.close() }
 
-// PutSecret creates the secret or replaces its value, and clears value. It
-// tries again when another request changes the secret at the same time.
+// PutSecret creates the secret or replaces its value, and clears value. It tries
+// again if another request changes the secret at the same time.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
@@ -124,7 +123,7 @@ func (s *Service) checkQuota(ctx context.Context, user pyth.UserID, name string)
 		}
 	}
 	if len(all) >= maxSecrets {
-		return pyth.Errorf(pyth.CodeConflict, "You have %d secrets, which is the maximum. Delete one first.", len(all))
+		return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d secrets. Delete a secret first.", len(all))
 	}
 	return nil
 }
@@ -148,8 +147,8 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label returns the vault label that binds a sealed value to the secret's name
-// and version.
+// Label returns the label under which the vault encrypts the value. It contains the
+// secret's name and version.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }
@@ -159,22 +158,22 @@ func check(name string, value []byte, description string) error {
 	code := pyth.CodeInvalid
 	switch {
 	case !pyth.ValidVariable(name):
-		faults.Add("path.name", "must have letters, digits and underscores, not begin with a digit, and be at most 128 long")
+		faults.Add("path.name", "must have 1 to 128 letters, digits and underscores, and must not begin with a digit")
 	case pyth.ReservedVariable(name):
 		code = pyth.CodeReservedName
-		faults.Add("path.name", "is reserved: names such as PATH or PYTHON* belong to the runtime")
+		faults.Add("path.name", "is reserved: the runtime uses names such as PATH and PYTHON*; choose another")
 	}
 	named := len(faults)
 	switch {
 	case len(value) == 0:
 		faults.Add("body.value", "must not be empty")
 	case len(value) > maxValueBytes:
-		faults.Add("body.value", "must be at most 65536 bytes")
+		faults.Add("body.value", "must have at most 65,536 bytes")
 	case !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0:
 		faults.Add("body.value", "must be text without NUL")
 	}
 	if len(description) > maxDescriptionBytes || !utf8.ValidString(description) {
-		faults.Add("body.description", "must be at most 1000 bytes of text")
+		faults.Add("body.description", "must be text with at most 1,000 bytes")
 	}
 	if len(faults) > named {
 		code = pyth.CodeInvalid
@@ -182,15 +181,15 @@ func check(name string, value []byte, description string) error {
 	return faults.As(code)
 }
 
-// damagedError explains to the user that the stored value does not open. It
-// returns other errors unchanged.
+// damagedError returns an error for the user if the stored value cannot be decrypted.
+// It returns other errors unchanged.
 func damagedError(name string, err error) error {
 	if !errors.Is(err, vault.ErrDamaged) {
 		return err
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeSecretDamaged,
-		Message: "The secret " + name + " is damaged in the server's store and cannot be used. Store its value again, or list only other secrets in the request's secrets field.",
+		Message: "The secret " + name + " is damaged in the server's database and cannot be used. Store its value again, or remove it from secrets in the request.",
 		Err:     err,
 	}
 }

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// saveDelay is the time that last-use times are collected before one write
-	// stores them. No run waits for the write. A crash loses at most these
-	// times, which are in the audit log too.
+	// saveDelay is the time for which times of last use are collected before one write
+	// stores them. Runs do not wait for the write. A crash loses only these times,
+	// which are also in the audit log.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
 
-// uses holds last-use times in memory until they are stored. It is safe for
+// uses holds times of last use in memory until they are stored. It is safe for
 // concurrent use.
 type uses struct {
 	store  pyth.SecretStore
@@ -62,7 +62,7 @@ func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	return stored
 }
 
-// save stores the pending times. After an error it drops them.
+// save stores the pending times. If that fails, it discards them.
 func (u *uses) save() {
 	u.storing.Lock()
 	defer u.storing.Unlock()
@@ -78,8 +78,8 @@ func (u *uses) save() {
 	u.dropStored(times)
 }
 
-// snapshot copies the pending times. They stay in memory until they are stored,
-// so that last returns them.
+// snapshot returns a copy of the pending times. They stay in memory until they are
+// stored, because last needs them.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

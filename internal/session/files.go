@@ -18,7 +18,7 @@ func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID
 	return files, err
 }
 
-// WriteFile writes a file completely or not at all.
+// WriteFile writes a file atomically.
 func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
 	if err := s.checkPath(user, id, path); err != nil {
 		return false, err
@@ -27,7 +27,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// The host may be remote and know less about the cause.
+			// Return the error of the reader, because a remote host does not know it.
 			return from.err
 		}
 		return err
@@ -35,7 +35,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile passes the size and the content of a file to the function.
+// ReadFile calls to with the size and the content of a file.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles calls the function during a turn of the session.
+// withFiles calls do during a turn of the session.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	defer s.release(x, t, nil, nil)
 	err = do(t.context, x)
 	if err != nil && pyth.ErrorCode(context.Cause(t.context)) == pyth.CodeNotFound {
-		// It failed because the session has ended.
+		// The operation failed because the session has ended.
 		return context.Cause(t.context)
 	}
 	return err
@@ -83,13 +83,13 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 	return nil
 }
 
-// source reads a file for the host, at most as much as fits on the session's
-// disk.
+// source is the content of a file for the host. It returns an error after more bytes
+// than the session's disk limit.
 type source struct {
 	content io.Reader
-	// size is the size of the disk; left is how much may still be read.
+	// size is the disk limit. left is the number of bytes that may still be read.
 	size, left int64
-	// err is the reason why reading failed.
+	// err is the error of a failed read.
 	err error
 }
 
@@ -101,7 +101,7 @@ func (r *source) Read(p []byte) (int, error) {
 	r.left -= int64(n)
 	switch {
 	case r.left < 0:
-		r.err = pyth.Errorf(pyth.CodeTooLarge, "The file is too large: the session's disk has %s bytes (limits.diskBytes of the session).", pyth.Digits(r.size))
+		r.err = pyth.Errorf(pyth.CodeTooLarge, "The file is too large: the disk limit of the session is %s bytes (limits.diskBytes). Send a smaller file, or open a session with a higher limit.", pyth.Digits(r.size))
 		return 0, r.err
 	case err != nil && !errors.Is(err, io.EOF):
 		r.err = err

@@ -6,27 +6,26 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// session is a session at the host. Service.mu guards the fields that change.
+// session is an open session. Service.mu guards its variable fields.
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
 	// idleFor is the idle time-out.
 	idleFor time.Duration
-	// gone is closed after the host has closed the session.
+	// gone is a channel that is closed after the host has closed the session.
 	gone chan struct{}
 
 	ended      bool
 	executions int
-	// current is the turn in progress. If it is nil, no turn waits.
+	// current is the active turn. If it is nil, the queue is empty.
 	current *turn
 	waiting []*turn
-	// uses counts the turns that have begun. unused is the time at which the
-	// last turn ended.
+	// uses counts the turns that have begun. unused is the end of the last turn.
 	uses   int
 	unused time.Time
-	// remembered holds the secret values that its runs were given.
+	// remembered holds the secret values that runs of the session received.
 	remembered []pyth.SecretValue
-	// idle fires after the idle time-out, age at the maximum age.
+	// idle fires after the idle time-out. age fires at the maximum age.
 	idle, age *time.Timer
 }
 
@@ -34,13 +33,13 @@ func newSession(spec *pyth.SessionSpec, idleFor time.Duration, now time.Time) *s
 	return &session{spec: spec, idleFor: idleFor, created: now, unused: now, gone: make(chan struct{})}
 }
 
-// startIdleLocked starts the idle time-out.
+// startIdleLocked starts the timer for the idle time-out.
 func (s *Service) startIdleLocked(x *session) {
 	x.current = nil
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// The session may have been used while the timer fired.
+		// Check uses, because the session may have been used while the timer fired.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
@@ -77,8 +76,8 @@ func (s *Service) endLocked(x *session, cause error) {
 	s.disposeLocked(x)
 }
 
-// disposeLocked closes the session at the host in the background, whatever runs
-// in it.
+// disposeLocked closes the session at the host in the background. A program that runs
+// in it is stopped.
 func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {
@@ -90,7 +89,7 @@ func (s *Service) disposeLocked(x *session) {
 	})
 }
 
-// viewLocked returns the session as its user sees it.
+// viewLocked returns the description of the session for its user.
 func (s *Service) viewLocked(x *session) *pyth.Session {
 	unused := x.unused
 	if x.current != nil {

@@ -7,8 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the secret values that are kept for one session. A run can be given
-// up to 1 MiB.
+// Limits of the secret values that are kept for one session. One run can receive up
+// to 1 MiB.
 const (
 	maxRemembered      = 1000
 	maxRememberedBytes = 4 << 20
@@ -36,7 +36,7 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	}
 	if size > maxRememberedBytes || len(x.remembered)+len(added) > maxRemembered {
 		return nil, pyth.Errorf(pyth.CodeConflict,
-			"The runs of this session have received too many secret values to redact: the maximum is %d values or %d bytes. Open a new session, or list in secrets only those that the program needs.",
+			"The runs of this session have received too many secret values to redact: the maximum is %d values or %d bytes. Open a new session, or list fewer secrets in each run.",
 			maxRemembered, maxRememberedBytes)
 	}
 	for _, v := range added {
@@ -45,7 +45,7 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears the kept values. Nothing may run in the session.
+// forgetLocked clears the kept values. No program may be running in the session.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil

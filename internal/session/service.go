@@ -1,10 +1,11 @@
-// Package session manages users' sessions: their owners, turns and expiry.
+// Package session manages users' sessions. It checks their owners, schedules runs and
+// ends sessions when they expire.
 //
 // A session executes one run or file operation at a time, in the order of the
-// requests. A session ends after its idle time-out, which starts when a turn
-// ends, and at its maximum age. Everything that waits or runs in it ends with
-// it. Users cannot discover sessions of others. When Close returns, the host
-// has no sessions.
+// requests. A session ends after its idle time-out, which starts when a turn ends, or
+// at its maximum age. When it ends, its current run and all waiting requests end too.
+// Users cannot find out about sessions of others. When Close returns, the host has no
+// sessions.
 package session
 
 import (
@@ -23,29 +24,33 @@ import (
 // Config configures a Service. Optional fields have defaults.
 type Config struct {
 	Host pyth.SessionHost
-	// Limits are the defaults and maxima, as for programs.
+	// Limits are the default and maximum limits. They are the same as for programs
+	// without a session.
 	Limits pyth.ExecutionLimits
 	// Languages lists the languages of this server.
 	Languages []pyth.LanguageInfo
-	// Network checks the rules that programs ask for. Nil means no network.
+	// Network checks the hosts that programs request. Nil means that programs have no
+	// network.
 	Network execution.NetworkPolicy
 	// Secrets lists the user's secrets. Nil means that there are none.
 	Secrets Secrets
 	// Packages provides the user's packages. Nil means that there are none.
 	Packages pyth.PackageSource
-	// Clock defaults to time.Now.
+	// Clock returns the current time. The default is time.Now.
 	Clock func() time.Time
-	// MaxPerUser bounds the sessions of a user. The default is 20.
+	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
-	// Max bounds the sessions of the server; 0 means that only the host does.
+	// Max is the maximum number of sessions of the server; 0 means that only the host
+	// limits it.
 	Max int
-	// DefaultIdle is the idle time-out of requests that set none, and MaxIdle
-	// the maximum. The defaults are 10 minutes and 24 hours.
+	// DefaultIdle is the idle time-out if a request sets none; MaxIdle is the maximum.
+	// Their defaults are 10 minutes and 24 hours.
 	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is the maximum age of a session, used or not. The default is 24
+	// MaxAge is the maximum age of a session, even if it is in use. The default is 24
 	// hours.
 	MaxAge time.Duration
-	// MaxWaiting bounds the turns that wait in one session. The default is 32.
+	// MaxWaiting is the maximum number of requests that wait in one session. The
+	// default is 32.
 	MaxWaiting int
 }
 
@@ -54,7 +59,8 @@ type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
 
-// minIdle leaves time to use a session that was just opened.
+// minIdle is the minimum idle time-out, so that a client has time to use a new
+// session.
 const minIdle = time.Second
 
 // Service implements pyth.SessionService and pyth.SessionTurns. It is safe for
@@ -67,8 +73,8 @@ type Service struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places counts the sessions of each user, including those being opened or
-	// closed; total counts all.
+	// places counts the sessions of each user, including sessions that are being
+	// opened or closed. total is the sum for all users.
 	places map[pyth.UserID]int
 	total  int
 }
@@ -78,7 +84,7 @@ var (
 	_ pyth.SessionTurns   = (*Service)(nil)
 )
 
-// New returns a Service. Close ends its sessions.
+// New returns a Service. Call Close to end its sessions.
 func New(config Config) *Service {
 	if config.Clock == nil {
 		config.Clock = time.Now
@@ -96,8 +102,8 @@ func New(config Config) *Service {
 	}
 }
 
-// OpenSession opens a session at the host, with the packages that the user has
-// now.
+// OpenSession opens a session at the host. The session has the current packages of
+// the user.
 func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	spec, idle, err := s.spec(user, r)
 	if err != nil {
@@ -119,7 +125,8 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// A user who has gone would never learn of the session.
+	// Close the session if the client has disconnected, because it does not know the
+	// ID.
 	if err := ctx.Err(); err != nil {
 		s.disposeLocked(x)
 		return nil, err
@@ -178,8 +185,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets refuses secrets that do not exist, because no run could have
-// them.
+// checkSecrets returns an error if a secret does not exist, because no run could use
+// it.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -194,7 +201,8 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 	return pyth.CheckSecretNames(names, all)
 }
 
-// takePlace reserves a place for a session and marks the Service busy.
+// takePlace counts a new session of the user and marks the Service as busy. It fails
+// if the user or the server has reached the maximum.
 func (s *Service) takePlace(user pyth.UserID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,9 +210,9 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	case s.closed:
 		return draining()
 	case s.places[user] >= s.config.MaxPerUser:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d sessions, which is the maximum. Close one first.", s.places[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have reached the maximum of %d sessions. Close a session first.", s.places[user])
 	case s.config.Max > 0 && s.total >= s.config.Max:
-		return pyth.Errorf(pyth.CodeOverloaded, "The server has no room for another session. Try again later.")
+		return pyth.Errorf(pyth.CodeOverloaded, "The server has reached its maximum number of sessions. Try again later.")
 	}
 	s.places[user]++
 	s.total++
@@ -212,7 +220,7 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	return nil
 }
 
-// leavePlaceLocked frees a place.
+// leavePlaceLocked reverses takePlace.
 func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	s.total--
 	if s.places[user]--; s.places[user] == 0 {
@@ -220,7 +228,7 @@ func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	}
 }
 
-// Sessions lists the user's sessions in the order of their requests.
+// Sessions lists the user's sessions, oldest first.
 func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,7 +238,7 @@ func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session
 			all = append(all, s.viewLocked(x))
 		}
 	}
-	// IDs of version 7 sort by time.
+	// UUIDs of version 7 are in the order of creation.
 	slices.SortFunc(all, func(a, b *pyth.Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
@@ -307,9 +315,9 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 }
 
 func notFound() error {
-	return pyth.Errorf(pyth.CodeNotFound, "You have no session with this id. It may have ended; open a new one.")
+	return pyth.Errorf(pyth.CodeNotFound, "You have no session with this ID. It may have ended. Open a new session.")
 }
 
 func draining() error {
-	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again.")
+	return pyth.Errorf(pyth.CodeDraining, "The server is shutting down. Try again in a few seconds.")
 }

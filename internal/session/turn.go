@@ -12,7 +12,8 @@ import (
 // errInterrupted is the cause of a turn's context after an interrupt.
 var errInterrupted = errors.New("session: interrupted")
 
-// turn is a request for exclusive use of a session, or the use itself.
+// turn is a request for exclusive use of a session. It waits in a queue until it
+// begins.
 type turn struct {
 	// runs is true for a run and false for a file operation.
 	runs bool
@@ -23,7 +24,7 @@ type turn struct {
 	begun, released chan struct{}
 }
 
-// Turn waits for a turn for a run.
+// Turn waits until the caller may run a program in the session.
 func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (context.Context, *pyth.SessionSpec, func(*pyth.Outcome, error), error) {
 	x, t, err := s.turn(ctx, user, id, true)
 	if err != nil {
@@ -36,7 +37,7 @@ func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID)
 	return t.context, x.spec, release, nil
 }
 
-// turn waits for a turn. The caller must release it.
+// turn waits until the caller may use the session. The caller must call release.
 func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID, runs bool) (*session, *turn, error) {
 	t := &turn{runs: runs, begun: make(chan struct{}), released: make(chan struct{})}
 	t.context, t.cancel = context.WithCancelCause(ctx)
@@ -53,7 +54,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// The turn started at the same moment.
+		// The turn began at the same moment.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
@@ -66,7 +67,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	return nil, nil, err
 }
 
-// enqueue starts the turn if the session is idle, otherwise adds it to the
+// enqueue begins the turn if the session is idle. Otherwise it adds the turn to the
 // queue.
 func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*session, error) {
 	s.mu.Lock()
@@ -79,22 +80,22 @@ func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*sessio
 		x.idle.Stop()
 		x.beginLocked(t)
 	case len(x.waiting) >= s.config.MaxWaiting:
-		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "Too many programs wait in this session. Try again when one of them has ended.")
+		return nil, pyth.Errorf(pyth.CodeTooManyExecutions, "Too many programs are waiting in this session. Try again after one of them has ended.")
 	default:
 		x.waiting = append(x.waiting, t)
 	}
 	return x, nil
 }
 
-// beginLocked starts the turn.
+// beginLocked begins the turn.
 func (x *session) beginLocked(t *turn) {
 	x.current = t
 	x.uses++
 	close(t.begun)
 }
 
-// release ends the turn and starts the next one. It ends the session if the run
-// has ended it.
+// release ends the turn and begins the next one. If the run has ended the session, it
+// removes the session.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

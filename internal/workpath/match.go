@@ -1,6 +1,6 @@
 package workpath
 
-// Match reports whether the pattern matches the path of a file, which must be
+// Match reports whether the pattern matches the path of a file. The path must be
 // relative and clean.
 func (p *Pattern) Match(name string) bool {
 	s := &p.states
@@ -20,29 +20,29 @@ func (p *Pattern) Match(name string) bool {
 	return s.has(p.end()) || s.has(p.all())
 }
 
-// A state combines a node and one of three ways. The end is a node after the
-// last one.
+// A state of the automaton is a node of the pattern and one of these modes. The final
+// state has the number of the last node plus one.
 const (
-	// atNode expects what the node matches.
+	// atNode expects a character that the node matches.
 	atNode = iota
-	// inGlob is inside the directories that a ** matches.
+	// inGlob is inside a directory name that ** matches.
 	inGlob
-	// afterGlob skips the slash between a ** and the node, because the
-	// directories have ended with one.
+	// afterGlob skips the slash of the pattern after **, because the slash of the path
+	// was consumed with the directory name.
 	afterGlob
-	// ways is the number of ways.
-	ways
+	// modes is the number of modes.
+	modes
 )
 
-func (p *Pattern) state(node, way int) int { return node*ways + way }
+func (p *Pattern) state(node, mode int) int { return node*modes + mode }
 
 // end returns the state in which the whole pattern has matched.
 func (p *Pattern) end() int { return p.state(len(p.nodes), atNode) }
 
-// all returns the state that matches every rest.
+// all returns the state that matches any rest of the path.
 func (p *Pattern) all() int { return p.state(len(p.nodes), inGlob) }
 
-// states holds the states that are possible at an offset in a path.
+// states holds the possible states at an offset in a path.
 type states struct {
 	now, before []int
 	// seen holds the round in which each state was entered.
@@ -50,9 +50,9 @@ type states struct {
 	round int
 }
 
-func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*ways) }
+func (s *states) init(nodes int) { s.seen = make([]int, (nodes+1)*modes) }
 
-// next starts another round.
+// next starts the next round, which is the next character of the path.
 func (s *states) next() {
 	s.now, s.before = s.before[:0], s.now
 	s.round++
@@ -60,8 +60,8 @@ func (s *states) next() {
 
 func (s *states) has(state int) bool { return s.seen[state] == s.round }
 
-// enter adds a state and all that follow without a character. begins reports
-// that a name of the path begins here.
+// enter adds a state and all states that can be reached from it without a character.
+// begins reports that a name of the path begins here.
 func (p *Pattern) enter(state int, begins bool) {
 	s := &p.states
 	if s.has(state) {
@@ -73,17 +73,17 @@ func (p *Pattern) enter(state int, begins bool) {
 	}
 }
 
-// follow visits the states that follow directly without a character. stays
+// follow visits the states that can be reached in one step without a character. stays
 // reports that the state can consume a character or is final.
 func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
-	i, way := state/ways, state%ways
+	i, mode := state/modes, state%modes
 	switch {
-	case i == len(p.nodes) && way == afterGlob:
+	case i == len(p.nodes) && mode == afterGlob:
 		visit(p.all())
 		return false
 	case i == len(p.nodes):
 		return true
-	case way == inGlob:
+	case mode == inGlob:
 		if begins {
 			visit(p.state(i+1, afterGlob))
 		}
@@ -93,10 +93,10 @@ func (p *Pattern) follow(state int, begins bool, visit func(int)) (stays bool) {
 	switch {
 	case n.op == opOpen || n.op == opJump:
 		for _, to := range n.to {
-			visit(p.state(to, way))
+			visit(p.state(to, mode))
 		}
 		return false
-	case way == afterGlob:
+	case mode == afterGlob:
 		if n.is('/') {
 			visit(p.past(i))
 		}
@@ -124,10 +124,10 @@ func (p *Pattern) past(slash int) int {
 	return p.state(slash+1, atNode)
 }
 
-// step returns the state after a character, or -1.
+// step returns the state after a character; -1 if the character does not match.
 func (p *Pattern) step(from int, c rune) int {
-	i, way := from/ways, from%ways
-	if way == inGlob {
+	i, mode := from/modes, from%modes
+	if mode == inGlob {
 		return from
 	}
 	if i == len(p.nodes) {
@@ -150,9 +150,9 @@ func (p *Pattern) step(from int, c rune) int {
 	}
 }
 
-// possible reports whether the pattern can match any clean path. It tries paths
-// of a few representative characters: those of the nodes, the slash, the dot
-// and one other.
+// possible reports whether the pattern can match any clean path. It is enough to try
+// paths of a few characters: the characters in the nodes, the slash, the dot and one
+// other character.
 func (p *Pattern) possible() bool {
 	// The name so far.
 	const (
@@ -194,10 +194,10 @@ func (p *Pattern) possible() bool {
 	return false
 }
 
-// examples returns characters that a state may match.
+// examples returns one example of each kind of character that a state may match.
 func (p *Pattern) examples(state int) []rune {
 	examples := []rune{'/', '.', 'a'}
-	if i := state / ways; i < len(p.nodes) {
+	if i := state / modes; i < len(p.nodes) {
 		n := &p.nodes[i]
 		if n.op == opChar {
 			return []rune{n.char}

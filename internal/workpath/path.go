@@ -1,8 +1,8 @@
-// Package workpath defines which paths files in a program's working directory
-// may have, and the patterns that select them.
+// Package workpath defines the valid paths of files in a program's working directory,
+// and the patterns that select files.
 //
-// The API, the host of a sandbox and the guest agent share these rules, so that
-// they accept the same paths. All functions are safe for hostile input.
+// The API, the host of a sandbox and the guest agent use this package, so that they
+// accept the same paths. All functions are safe for hostile input.
 package workpath
 
 import (
@@ -13,19 +13,19 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a path. Linux has the same limit for names and a larger one for the
+// Limits of a path. Linux has the same limit for names, and a higher limit for the
 // whole path.
 const (
 	MaxBytes     = 1024
 	MaxNameBytes = 255
-	// MaxDepth bounds the number of components.
+	// MaxDepth is the maximum number of components.
 	MaxDepth = 64
 )
 
-// Fault returns what is wrong with a path, such as "must not be empty", or "".
-// A valid path is relative and clean. All characters are allowed except those
-// that break or reverse a line of text. So letters of every script, their
-// joiners, emoji, private and unassigned characters are allowed.
+// Fault returns a message about an invalid path, for example "must not be empty"; ""
+// for a valid path. A valid path is relative and clean. All characters are allowed
+// except those that end a line of text or change its direction. Letters of all
+// scripts, joiners, emoji, private and unassigned characters are allowed.
 func Fault(p string) string {
 	switch {
 	case p == "":
@@ -37,7 +37,7 @@ func Fault(p string) string {
 	case p == ".." || strings.HasPrefix(p, "../") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.."):
 		return "must not contain .."
 	case p == "." || path.Clean(p) != p:
-		return "must be written plainly, without ., // or a final /"
+		return "must not contain ., // or a final /"
 	case len(p) > MaxBytes:
 		return fmt.Sprintf("must be at most %d bytes", MaxBytes)
 	case strings.Count(p, "/") >= MaxDepth:
@@ -55,15 +55,15 @@ func Fault(p string) string {
 	return ""
 }
 
-// Printable reports whether a path may contain the character. Control
-// characters, line and paragraph separators, and bidirectional controls are not
-// allowed. The last ones can make one name look like another.
+// Printable reports whether a path may contain the character. Control characters,
+// line and paragraph separators, and bidirectional controls are not allowed.
+// Bidirectional controls can make one name look like another.
 func Printable(r rune) bool {
 	return !unicode.IsControl(r) && !separator(r) && !bidirectional(r)
 }
 
-// Display returns a path for display. Unprintable characters and invalid UTF-8
-// become U+FFFD, and paths longer than MaxBytes are cut.
+// Display returns a path for display. Unprintable characters and invalid UTF-8 become
+// U+FFFD. Paths longer than MaxBytes are truncated.
 func Display(p string) string {
 	p = strings.Map(func(r rune) rune {
 		if !Printable(r) {
@@ -80,9 +80,9 @@ func Display(p string) string {
 // separator reports whether a character ends a line (Unicode, section 5.8).
 func separator(r rune) bool { return r == 0x2028 || r == 0x2029 }
 
-// bidirectional reports whether a character is an explicit directional
-// embedding, override or isolate (UAX #9, section 2). The marks used in Arabic
-// and Hebrew text are not.
+// bidirectional reports whether a character is an explicit directional embedding,
+// override or isolate (UAX #9, section 2). It returns false for the marks that Arabic
+// and Hebrew text needs.
 func bidirectional(r rune) bool {
 	return (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPatternBytes bounds the length of a pattern.
+// MaxPatternBytes is the maximum length of a pattern.
 const MaxPatternBytes = 1024
 
 // Pattern selects files in the working directory by path:
@@ -21,18 +21,18 @@ const MaxPatternBytes = 1024
 //     {a,b}       one of several patterns, which may contain / and braces
 //     \x          the character x
 //
-// Paths follow the rules of Fault, but a pattern may contain ./ and //. A
-// pattern that ends in / selects all files below that directory. Matching takes
-// time proportional to the lengths of pattern and path. Only one goroutine
-// at a time may use a Pattern.
+// The paths must be valid according to Fault, but a pattern may contain ./ and //. A
+// pattern that ends in / selects all files below that directory. The time to match is
+// proportional to the lengths of pattern and path. A Pattern is not safe for
+// concurrent use.
 type Pattern struct {
 	nodes []node
-	// literal is the path if the pattern can match only one.
+	// literal is the path if the pattern can match only one path; otherwise "".
 	literal string
 	states  states
 }
 
-// op tells what a node matches.
+// op is the kind of a node. It says what the node matches.
 type op byte
 
 const (
@@ -41,26 +41,26 @@ const (
 	opClass           // […]
 	opStar            // *
 	opGlob            // **
-	opOpen            // {: goes on at any of the alternatives
-	opJump            // , or }: goes on after the braces
+	opOpen            // {: continues at any of the alternatives
+	opJump            // , or }: continues after the braces
 )
 
-// node is an element of a pattern. The next node follows it unless to or skip
-// say otherwise.
+// node is an element of a pattern. It is followed by the next node in the list,
+// unless to or skip is set.
 type node struct {
 	op    op
 	char  rune
 	class class
 	// to holds the next nodes of opOpen and opJump.
 	to []int
-	// skip is the next node at the beginning of a name, after a "./" or the
-	// second slash of "//". It is 0 if there is none.
+	// skip is the node after a "./" or after the second slash of "//". At the
+	// beginning of a name, the match may continue there. It is 0 if there is none.
 	skip int
-	// below reports that the pattern ends with this slash.
+	// below reports that this node is a slash at the end of the pattern.
 	below bool
 }
 
-// class is the content of [ and ].
+// class is the content of a character class, between [ and ].
 type class struct {
 	negated bool
 	ranges  []runeRange
@@ -78,14 +78,14 @@ func (c *class) has(r rune) bool {
 }
 
 var (
-	errPattern  = errors.New(`must be a glob pattern such as "*.csv" or "plots/**/*.png"`)
-	errAbsolute = errors.New(`must be relative to the working directory, such as "*.csv"`)
+	errPattern  = errors.New(`must be a glob pattern, for example "*.csv" or "plots/**/*.png"`)
+	errAbsolute = errors.New(`must be relative to the working directory, for example "*.csv"`)
 	errParent   = errors.New("must not contain ..: only files below the working directory are returned")
 	errNever    = errors.New("can never match a file below the working directory")
 )
 
-// ParsePattern parses a pattern. The error says what is wrong, such as "must
-// not contain ..". A pattern that no path can match is an error.
+// ParsePattern parses a pattern. It also returns an error if no path can match. The
+// text of the error completes a sentence, for example "must not contain ..".
 func ParsePattern(s string) (*Pattern, error) {
 	switch {
 	case s == "" || len(s) > MaxPatternBytes:
@@ -111,15 +111,16 @@ func ParsePattern(s string) (*Pattern, error) {
 	return pattern, nil
 }
 
-// Literal returns the only path that the pattern can match, or "" if it can
-// match several.
+// Literal returns the only path that the pattern can match. It returns "" if the
+// pattern can match several paths.
 func (p *Pattern) Literal() string { return p.literal }
 
-// parser turns a pattern into nodes.
+// parser converts a pattern into nodes.
 type parser struct {
 	rest  string
 	nodes []node
-	// open holds the nodes of the unclosed braces, and jumps their jumps.
+	// open holds the opOpen nodes of the unclosed braces. jumps holds their opJump
+	// nodes.
 	open  []int
 	jumps [][]int
 }
@@ -167,7 +168,8 @@ func (p *parser) parse() error {
 
 func (p *parser) add(n node) { p.nodes = append(p.nodes, n) }
 
-// alternative ends an alternative, and with } the braces.
+// alternative ends an alternative at a comma or a brace. A brace also ends the list
+// of alternatives.
 func (p *parser) alternative(r rune) error {
 	last := len(p.open) - 1
 	if last < 0 {
@@ -226,8 +228,8 @@ func (p *parser) classChar() (rune, error) {
 	return r, nil
 }
 
-// mark finds the parts that differ from a clean path: "./", "//" and a final
-// slash. It also sets literal.
+// mark finds the parts that clean paths do not have: "./", "//" and a final slash. It
+// sets skip, below and literal.
 func (p *Pattern) mark() {
 	var text strings.Builder
 	for i := range p.nodes {
@@ -262,7 +264,7 @@ func (p *Pattern) mark() {
 
 func (n *node) is(r rune) bool { return n.op == opChar && n.char == r }
 
-// after returns the node that follows the end of an alternative.
+// after returns the node after the end of an alternative.
 func (p *Pattern) after(i int) int {
 	for i < len(p.nodes) && p.nodes[i].op == opJump {
 		i = p.nodes[i].to[0]

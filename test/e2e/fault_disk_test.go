@@ -115,7 +115,7 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		requireWorks(t, a, session)
 	}
 	log := s.log.String()
-	if strings.Count(log, `msg="the disk takes no writes: programs are refused"`) != 3 || strings.Count(log, `msg="the disk takes writes again"`) != 3 {
+	if strings.Count(log, `msg="disk not writable: programs are refused"`) != 3 || strings.Count(log, `msg="disk writable again"`) != 3 {
 		t.Errorf("the log does not report each time: %s", log)
 	}
 }

@@ -101,7 +101,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		data := mountDisk(t, size)
 		begun := time.Now()
 		code, out := runServeUntilExit(t, append(flags, "--addr=127.0.0.1:0", "--data-dir="+data)...)
-		if code != 1 || !regexp.MustCompile(`the first start needs [0-9.]+ MiB of disk in `+data+`, and [0-9.]+ MiB are free; make room`).MatchString(out) || strings.Contains(out, "==>") {
+		if code != 1 || !regexp.MustCompile(`the first start needs [0-9.]+ MiB of disk space in `+data+`, but only [0-9.]+ MiB are free; free some space`).MatchString(out) || strings.Contains(out, "==>") {
 			t.Errorf("%d MiB: exit code %d: %s", size/mib, code, out)
 		}
 		if flags == nil && !strings.Contains(out, "--node=off") {

@@ -72,7 +72,7 @@ func TestDoctorReportsEnforcementAsOrdinaryUser(t *testing.T) {
 	out := string(must(cmd.CombinedOutput())(t))
 	for _, want := range []string{
 		fmt.Sprintf("user %d, as root of a separate user namespace", uidOf(attr)),
-		"warning  memory     watched by the server",
+		"warning  memory     enforced by the server",
 		"warning  cgroup ",
 		"systemd-run --user --scope -p Delegate=yes",
 		"ok       processes",

@@ -1,10 +1,10 @@
 // Package claude generates programs with the Messages API of Anthropic or of a
 // compatible server.
 //
-// The form of the answer is enforced by a JSON schema or a forced tool call, so
-// the program is never searched for in prose. The API key is sent only to the
-// base URL. The SDK retries temporary failures. Errors say what to do and
-// contain nothing of the request or the answer.
+// A JSON schema or a forced tool call enforces the format of the answer. So the
+// package need not find the program in free text. The API key is sent only to the
+// base URL. The SDK retries temporary failures. Errors say what to do. They contain
+// no text of the request or the answer.
 package claude
 
 import (
@@ -21,18 +21,19 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// DefaultModel writes good code quickly and at a moderate price.
+// DefaultModel is the model if a request and the configuration name none. It writes
+// good code quickly and at a moderate price.
 const DefaultModel = anthropic.ModelClaudeSonnet5_5
 
 // DefaultBaseURL is the address of Anthropic's API.
 const DefaultBaseURL = "https://api.anthropic.com"
 
-// Form selects how the form of the answer is enforced.
+// Form selects how the format of the answer is enforced.
 type Form string
 
-// FormSchema uses a JSON schema, for Claude 4.5 and later. FormTool forces a
-// tool call, for older models and other servers. Claude Sonnet 5.5, Opus 5.5
-// and later refuse it.
+// FormSchema uses a JSON schema. It works with Claude 4.5 and later. FormTool forces
+// a tool call. It works with older models and other servers, but not with Claude
+// Sonnet 5.5, Opus 5.5 and later.
 const (
 	FormSchema Form = "schema"
 	FormTool   Form = "tool"
@@ -41,9 +42,9 @@ const (
 // Config configures a Model.
 type Config struct {
 	Key string
-	// BaseURL defaults to DefaultBaseURL.
+	// BaseURL is the URL of the API. The default is DefaultBaseURL.
 	BaseURL string
-	// Form defaults to FormSchema.
+	// Form is FormSchema by default.
 	Form Form
 }
 
@@ -57,27 +58,27 @@ type Model struct {
 func New(config Config) (*Model, error) {
 	base, err := url.Parse(cmp.Or(config.BaseURL, DefaultBaseURL))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
-		return nil, errors.New("claude: the base URL must be like " + DefaultBaseURL)
+		return nil, errors.New("claude: the base URL must be an http or https URL such as " + DefaultBaseURL)
 	}
 	if config.Key == "" || strings.ContainsFunc(config.Key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, errors.New("claude: the API key must be printable ASCII without spaces")
 	}
 	return &Model{
-		// NewClient would read settings from the environment.
+		// Do not use NewClient, because it reads settings from the environment.
 		messages: anthropic.NewMessageService(
 			option.WithBaseURL(base.String()),
 			option.WithAPIKey(config.Key),
 			option.WithHTTPClient(client()),
-			option.WithMiddleware(patience),
+			option.WithMiddleware(limitRetryDelay),
 		),
 		form: cmp.Or(config.Form, FormSchema),
 	}, nil
 }
 
-// Write asks the model for a program. It calls text, if not nil, with each part
-// of the explanation; an error of text ends the call. With an error, the reply
-// has the usage as far as it is known. Errors are CodeLLMFailed,
-// CodeLLMTimeout, CodeInvalid for an unknown model, or those of ctx and text.
+// Write asks the model for a program. If text is not nil, Write calls it with each
+// part of the explanation; an error of text aborts the request. If Write fails, the
+// reply contains the known part of the usage. Errors are CodeLLMFailed,
+// CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx and text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -98,7 +99,7 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// stream calls the API with streaming.
+// stream sends the request with streaming.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
@@ -111,7 +112,7 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 			return message, err
 		}
 		whole = event.Type == "message_stop"
-		// One of the two is empty.
+		// Only one of the two is set.
 		more := explanation.write(event.Delta.Text + event.Delta.PartialJSON)
 		if more == "" {
 			continue
@@ -129,11 +130,11 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 	return message, nil
 }
 
-// errCutOff reports that a stream ended too early.
+// errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error of the text function, to distinguish it from
-// errors of the API.
+// listenerError wraps an error of the function text, to distinguish it from errors of
+// the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }
@@ -146,11 +147,11 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 	}
 }
 
-// client returns an HTTP client without redirects, which would send the key to
-// other hosts.
+// client returns an HTTP client that does not follow redirects, because they would
+// send the key to other hosts.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// All calls go to one host.
+	// All requests are for one host.
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	return &http.Client{
 		Transport:     bounded{transport},

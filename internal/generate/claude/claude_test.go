@@ -151,13 +151,13 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 		calls int
 	}{
 		"a refusal":                     {[]claudetest.Step{claudetest.Refusal()}, pyth.CodeLLMFailed, "Change the prompt", 1},
-		"an answer that is cut off":     {[]claudetest.Step{claudetest.CutOff(`{"explanation":"x","code":"pr`)}, pyth.CodeLLMFailed, "cut off", 1},
+		"an answer that is cut off":     {[]claudetest.Step{claudetest.CutOff(`{"explanation":"x","code":"pr`)}, pyth.CodeLLMFailed, "truncated", 1},
 		"overload that lasts":           {[]claudetest.Step{overloaded}, pyth.CodeLLMFailed, "Wait a minute", 3},
 		"a rate limit that lasts":       {[]claudetest.Step{claudetest.RateLimited(10 * time.Millisecond)}, pyth.CodeLLMFailed, "Wait a minute", 3},
 		"a rate limit of an hour":       {[]claudetest.Step{claudetest.RateLimited(time.Hour)}, pyth.CodeLLMFailed, "Wait a minute", 1},
 		"a fault of the API":            {[]claudetest.Step{claudetest.Failure(500, "api_error", "Internal server error", "Retry-After", "0.01")}, pyth.CodeLLMFailed, "Wait a minute", 3},
 		"a time-out of the API":         {[]claudetest.Step{claudetest.Failure(504, "timeout_error", "Timed out", "Retry-After", "0.01")}, pyth.CodeLLMTimeout, "smaller", 3},
-		"a request that is not allowed": {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Ask the operator", 1},
+		"a request that is not allowed": {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Inform the operator", 1},
 		"an empty account":              {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Ask the operator", 1},
 		"a faulty request":              {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
 		"too large a request":           {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure turns an error of a call into one for the caller.
+// failure returns the error for the caller that corresponds to an error of a request.
 func failure(ctx context.Context, err error) error {
 	if own, ok := errors.AsType[listenerError](err); ok {
 		return own.error
@@ -27,7 +27,7 @@ func failure(ctx context.Context, err error) error {
 	}
 	return &pyth.Error{
 		Code:    pyth.CodeLLMFailed,
-		Message: "The model's server could not be reached, or closed the connection. Try again; if the error persists, tell the operator.",
+		Message: "The model's server could not be reached, or it closed the connection. Try again. If the error persists, inform the operator.",
 		Err:     err,
 	}
 }
@@ -40,29 +40,30 @@ func timeout(err error) *pyth.Error {
 	}
 }
 
-// refusal turns an error answer of the API into one for the caller, after the
-// SDK's retries. https://docs.anthropic.com/en/api/errors lists the types. The
-// rest of the answer is dropped, because it could repeat the request.
+// refusal returns the error for the caller that corresponds to an error response of
+// the API. The SDK has retried the request already.
+// https://docs.anthropic.com/en/api/errors lists the types of errors. The text of the
+// response is not used, because it may contain parts of the request.
 func refusal(e *anthropic.Error) error {
-	cause := fmt.Errorf("the Messages API answered %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
+	cause := fmt.Errorf("the Messages API responded with %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
 	failed := func(message string) error {
 		return &pyth.Error{Code: pyth.CodeLLMFailed, Message: message, RetryAfter: retryAfter(e.Response), Err: cause}
 	}
 	switch kind(e) {
 	case anthropic.ErrorTypeNotFoundError:
-		invalid := pyth.Invalid("body.model", "must be a model of this server's provider")
+		invalid := pyth.Invalid("body.model", "must be a model that this server's provider offers")
 		invalid.Err = cause
 		return invalid
 	case anthropic.ErrorTypeRateLimitError:
 		return failed("The model's provider limits the requests of this server. Wait a minute and try again.")
 	case anthropic.ErrorTypeOverloadedError, anthropic.ErrorTypeAPIError:
-		return failed("The model's provider is overloaded or has a fault. Wait a minute and try again.")
+		return failed("The model's provider is overloaded or has an internal error. Wait a minute and try again.")
 	case anthropic.ErrorTypeTimeoutError:
 		return timeout(cause)
 	case anthropic.ErrorTypeAuthenticationError, anthropic.ErrorTypePermissionError, anthropic.ErrorTypeBillingError:
-		return failed("The model's provider rejects this server's key, or its account has no credit. Ask the operator, or name another model.")
+		return failed("The model's provider rejects this server's API key, or the account has no credit. Inform the operator, or select another model.")
 	}
-	return failed("The model's provider rejects the request. Name another model, or tell the operator.")
+	return failed("The model's provider rejects the request. Select another model, or inform the operator.")
 }
 
 // kind returns the type of the error. If a gateway returned no type, the HTTP

@@ -7,22 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// field extracts the explanation from an incomplete answer: the string member
-// with that name in the outermost object. It stops at invalid JSON.
+// field extracts the explanation from an incomplete answer. It decodes the string
+// member "explanation" of the outermost JSON object. It stops at invalid JSON.
 type field struct {
 	depth int
 	// key is the current or last member name in the outermost object.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool
-	escape  string // The escape read so far.
+	escape  string // The part of an escape sequence that was read.
 	high    rune   // The first half of a surrogate pair.
-	awaited bool   // The next string is the value of key.
+	awaited bool   // The next string is the value for key.
 }
 
 const explanationKey = "explanation"
 
-// write takes more of the answer and returns the new part of the explanation.
+// write processes the next part of the answer and returns the new part of the
+// explanation.
 func (f *field) write(more string) string {
 	var text strings.Builder
 	for _, c := range more {
@@ -48,7 +49,7 @@ func (f *field) write(more string) string {
 	return text.String()
 }
 
-// character takes a character of a string.
+// character processes a character of a string.
 func (f *field) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)
@@ -71,7 +72,8 @@ func (f *field) character(c rune, text *strings.Builder) {
 		return
 	}
 	r, _ := utf8.DecodeRuneInString(unit)
-	// A lone half was decoded as U+FFFD, so check the escape again.
+	// json decodes half of a surrogate pair as U+FFFD, so check the escape sequence
+	// again.
 	if code, ok := surrogate(escape); ok {
 		if f.high != 0 && code >= 0xDC00 {
 			r, f.high = utf16.DecodeRune(f.high, code), 0
@@ -88,7 +90,7 @@ func (f *field) character(c rune, text *strings.Builder) {
 	f.add(r, text)
 }
 
-// half adds the first half of a pair that has no second one.
+// half adds the first half of a surrogate pair if the second half is missing.
 func (f *field) half(text *strings.Builder) {
 	if f.high != 0 {
 		f.high = 0
@@ -105,7 +107,8 @@ func (f *field) add(c rune, text *strings.Builder) {
 	}
 }
 
-// surrogate returns the UTF-16 unit of an escape that encodes half a character.
+// surrogate returns the UTF-16 code unit of an escape sequence that encodes half of a
+// surrogate pair.
 func surrogate(escape string) (rune, bool) {
 	var code rune
 	if !strings.HasPrefix(escape, `\u`) {

@@ -11,8 +11,8 @@ import (
 
 const (
 	toolName = "submit_program"
-	// properties is text, to keep the order: the explanation comes first and
-	// can be shown while the program is written.
+	// properties is text and not a map, to keep the order. The explanation is first,
+	// so that users can read it while the model writes the program.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}
@@ -27,8 +27,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,
 		MaxTokens: r.MaxTokens,
-		// Cache the rules, which are the same for all requests, and the first
-		// question, which later attempts repeat.
+		// Cache the rules, because they are the same for all requests. Cache the first
+		// question, because later attempts repeat it.
 		System:       []anthropic.TextBlockParam{{Text: r.System, CacheControl: anthropic.NewCacheControlEphemeralParam()}},
 		CacheControl: anthropic.NewCacheControlEphemeralParam(),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
@@ -49,7 +49,7 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 		p.ToolChoice = anthropic.ToolChoiceUnionParam{OfTool: &anthropic.ToolChoiceToolParam{
 			Name: toolName, DisableParallelToolUse: anthropic.Bool(true),
 		}}
-		// The API does not allow thinking with a forced call.
+		// The API does not allow thinking together with a forced tool call.
 		p.Thinking = anthropic.ThinkingConfigParamUnion{OfDisabled: &anthropic.ThinkingConfigDisabledParam{}}
 	} else {
 		p.OutputConfig.Format.Schema = map[string]any{
@@ -72,29 +72,29 @@ func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 			anthropic.NewUserMessage(anthropic.NewToolResultBlock(id, outcomeNote+"\n"+turn.Outcome, true)),
 		}
 	}
-	encoded, _ := json.Marshal(answer) // Strings have no error.
+	encoded, _ := json.Marshal(answer) // Strings can always be marshaled.
 	return []anthropic.MessageParam{
 		anthropic.NewAssistantMessage(anthropic.NewTextBlock(string(encoded))),
 		anthropic.NewUserMessage(anthropic.NewTextBlock(outcomeNote + "\n" + turn.Outcome)),
 	}
 }
 
-// answer is the enforced form.
+// answer has the enforced format.
 type answer struct {
 	Explanation *string `json:"explanation"`
 	Code        *string `json:"code"`
 }
 
-// draft parses the program of a message. The draft has no code if the message
-// does not have the form.
+// draft parses the program in a message. The draft has no code if the message does
+// not have the enforced format.
 func draft(m *anthropic.Message) (pyth.Draft, error) {
 	switch m.StopReason {
 	case anthropic.StopReasonRefusal:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model refuses to write this program. Change the prompt; trying again does not help.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The model refuses to write this program. Change the prompt. It does not help to send the same prompt again.")
 	case anthropic.StopReasonMaxTokens:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The answer exceeded the maximum length and was cut off. Ask for a smaller program.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The answer exceeded the maximum length and was truncated. Ask for a smaller program.")
 	case anthropic.StopReasonModelContextWindowExceeded:
-		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The request exceeds the context of the model. Send a shorter prompt or fewer files.")
+		return pyth.Draft{}, pyth.Errorf(pyth.CodeLLMFailed, "The request exceeds the context window of the model. Send a shorter prompt or fewer files.")
 	}
 	var text string
 	for _, block := range m.Content {

@@ -8,14 +8,15 @@ import (
 )
 
 const (
-	// maxAnswerBytes is far more than the tokens of an answer take.
+	// maxAnswerBytes is the maximum size of a response. It is far more than the
+	// maximum number of tokens needs.
 	maxAnswerBytes = 16 << 20
-	// maxPatience is the longest delay that the API may ask for before a retry.
-	// A longer one would exceed the time-out of the call.
-	maxPatience = 15 * time.Second
+	// maxRetryDelay is the maximum delay before a retry. If the API asks for a longer
+	// delay, the request fails, because it would exceed its time-out.
+	maxRetryDelay = 15 * time.Second
 )
 
-// bounded is a RoundTripper that limits answers to maxAnswerBytes.
+// bounded is a RoundTripper that limits responses to maxAnswerBytes.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,16 +30,16 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// patience keeps the SDK from waiting for too long.
-func patience(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+// limitRetryDelay prevents the SDK from waiting longer than maxRetryDelay.
+func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	res, err := next(r)
-	if err == nil && retryAfter(res) > maxPatience {
+	if err == nil && retryAfter(res) > maxRetryDelay {
 		res.Header.Set("x-should-retry", "false")
 	}
 	return res, err
 }
 
-// retryAfter returns the delay that the API asks for, or zero.
+// retryAfter returns the delay in the header Retry-After; zero if there is none.
 func retryAfter(res *http.Response) time.Duration {
 	if res == nil {
 		return 0

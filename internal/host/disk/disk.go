@@ -14,15 +14,15 @@ import (
 
 // Space describes the space of a file system.
 type Space struct {
-	// FreeBytes counts the bytes that this user can still write. TotalBytes is the
-	// size of the file system.
+	// FreeBytes is the space that this user can write. TotalBytes is the size of the
+	// file system.
 	FreeBytes, TotalBytes int64
-	// ReadOnly reports a read-only mount.
+	// ReadOnly reports that the file system is mounted read-only.
 	ReadOnly bool
 }
 
-// SpaceOf returns the space of the file system that holds the path. It takes
-// one system call, about a microsecond.
+// SpaceOf returns the space of the file system that contains the path. It makes one
+// system call, which takes about a microsecond.
 func SpaceOf(path string) (Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -38,17 +38,18 @@ func SpaceOf(path string) (Space, error) {
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For names the purpose of the space.
+	// For is the purpose of the space, for the error text.
 	For string
 }
 
 func (e *NoRoomError) Error() string {
-	return fmt.Sprintf("%s needs %s of disk in %s, and %s are free; make room, or choose another directory",
+	return fmt.Sprintf("%s needs %s of disk space in %s, but only %s are free; free some space, or choose another directory",
 		e.For, humanize.IBytes(uint64(e.NeededBytes)), e.Dir, humanize.IBytes(uint64(max(e.FreeBytes, 0))))
 }
 
-// Need returns a NoRoomError if the file system of the directory has less
-// space. The directory need not exist. Unknown space is no error.
+// Need returns a NoRoomError if the file system of the directory has less free space
+// than bytes. The directory need not exist. Need returns nil if the free space is
+// unknown.
 func Need(dir string, bytes int64, what string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

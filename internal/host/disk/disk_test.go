@@ -29,7 +29,7 @@ func TestNeedTellsHowMuchRoomThereIs(t *testing.T) {
 		}
 		err := disk.Need(dir, math.MaxInt64, "all of it")
 		short, ok := errors.AsType[*disk.NoRoomError](err)
-		if !ok || short.FreeBytes <= 0 || !strings.HasPrefix(err.Error(), "all of it needs 8.0 EiB of disk in "+dir+", and ") {
+		if !ok || short.FreeBytes <= 0 || !strings.HasPrefix(err.Error(), "all of it needs 8.0 EiB of disk space in "+dir+", but only ") {
 			t.Error(err)
 		}
 	}

@@ -15,28 +15,30 @@ import (
 )
 
 const (
-	// lowBytes is the free space below which only a trial write proves that
-	// writing is possible, because some space may be reserved for other users.
+	// lowBytes is the free space that is enough without a trial write. With less, only
+	// a trial write proves that files can be written, because some space may be
+	// reserved for other users.
 	lowBytes = 8 << 20
-	// recordBytes bounds the size of the record of a run, with the growth of
-	// the files that it is written to.
+	// recordBytes is the maximum disk space that the record of one run needs. It
+	// includes the growth of the database files.
 	recordBytes = 256 << 10
-	// probeBytes is enough to find out whether a disk with room takes writes.
+	// probeBytes is the size of a trial write on a disk with enough space.
 	probeBytes = 4 << 10
 	// probeInterval is the time between two trial writes.
 	probeInterval = 10 * time.Second
-	// repeatAfter bounds the age of a write result during a fault.
+	// repeatAfter is the maximum age of a failed trial write. After that, the next
+	// check tries again.
 	repeatAfter = 100 * time.Millisecond
 )
 
-// ProbeName is the file in the directory that is written to and removed.
+// ProbeName is the name of the file that a trial write creates and removes.
 const ProbeName = ".disk-probe"
 
-// FullError reports that a directory takes no writes: its disk is full, read-only or
-// broken.
+// FullError reports that files in a directory cannot be written: the disk is full,
+// read-only or faulty.
 type FullError struct {
 	Space Space
-	// Err is the error of the write; nil if none was tried.
+	// Err is the error of the trial write; nil if there was no trial write.
 	Err error
 }
 
@@ -44,41 +46,40 @@ func (e *FullError) Error() string {
 	if e.Space.ReadOnly {
 		return "the disk is read-only"
 	}
-	return fmt.Sprintf("the disk takes no writes, %s are free: %v", humanize.IBytes(uint64(max(e.Space.FreeBytes, 0))), e.Err)
+	return fmt.Sprintf("the disk cannot be written, %s are free: %v", humanize.IBytes(uint64(max(e.Space.FreeBytes, 0))), e.Err)
 }
 
 func (e *FullError) Unwrap() error { return e.Err }
 
-// Monitor watches whether a directory can be written. It is safe for concurrent
-// use.
+// Monitor checks whether a directory can be written. It is safe for concurrent use.
 type Monitor struct {
 	dir    string
 	logger *slog.Logger
 	wake   chan struct{}
-	// faulty reports that the last write failed.
+	// faulty reports that the last trial write failed.
 	faulty atomic.Bool
 
 	mu    sync.Mutex
 	at    time.Time
 	space Space
 	fault error
-	// logged reports that the fault is in the log.
+	// logged reports that the failure was logged.
 	logged bool
 }
 
-// NewMonitor returns a Monitor for the directory. Watch keeps it up to date.
+// NewMonitor returns a Monitor for the directory. Call Watch to keep it up to date.
 func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// Check returns a *FullError if the directory cannot be written. While there is
-// space and the last write succeeded, it costs one system call.
+// Check returns a *FullError if the directory cannot be written. It makes only one
+// system call if there is space and the last trial write succeeded.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
 }
 
-// State returns the space and the result of Check.
+// State returns the free space and the result of Check.
 func (m *Monitor) State() (Space, error) { return m.state() }
 
 func (m *Monitor) state() (Space, error) {
@@ -94,7 +95,8 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry tries a write, unless one was tried just now and nothing has changed.
+// retry makes a trial write, unless the last one was less than repeatAfter ago and
+// nothing has changed.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +106,7 @@ func (m *Monitor) retry(space Space) error {
 	return m.probeLocked(space, false)
 }
 
-// record records a fault that is known without a write.
+// record stores a failure that is known without a trial write.
 func (m *Monitor) record(space Space, fault error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +114,8 @@ func (m *Monitor) record(space Space, fault error) error {
 	return fault
 }
 
-// probeLocked tries a write. sync makes it reach the disk.
+// probeLocked makes a trial write. If sync is true, it waits until the data is on the
+// disk.
 func (m *Monitor) probeLocked(space Space, sync bool) error {
 	size := probeBytes
 	if space.FreeBytes < lowBytes {
@@ -126,30 +129,30 @@ func (m *Monitor) probeLocked(space Space, sync bool) error {
 	return fault
 }
 
-// recordLocked stores the result and logs a change.
+// recordLocked stores the result of a check and logs a change.
 func (m *Monitor) recordLocked(space Space, fault error) {
 	m.at, m.space, m.fault = time.Now(), space, fault
 	m.faulty.Store(fault != nil)
 	switch {
 	case fault != nil && !m.logged:
-		m.logger.Error("the disk takes no writes: programs are refused", "path", m.dir, "free_bytes", space.FreeBytes,
-			"read_only", space.ReadOnly, "error", fault, "hint", "make room in the data directory's file system; the server notices by itself")
+		m.logger.Error("disk not writable: programs are refused", "path", m.dir, "free_bytes", space.FreeBytes,
+			"read_only", space.ReadOnly, "error", fault, "hint", "free some space in the file system of the data directory; a restart is not needed")
 	case fault == nil && m.logged:
-		m.logger.Info("the disk takes writes again", "path", m.dir, "free_bytes", space.FreeBytes)
+		m.logger.Info("disk writable again", "path", m.dir, "free_bytes", space.FreeBytes)
 	}
 	m.logged = fault != nil
 }
 
-// Failed reports a failed write of another component, so that Watch tries again
-// at once.
+// Failed tells the Monitor that a write of another component failed. Watch then makes
+// a trial write at once.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:
-	default: // It is due already.
+	default: // A trial write is requested already.
 	}
 }
 
-// Watch tries a write periodically until the context ends.
+// Watch makes trial writes periodically until the context ends.
 func (m *Monitor) Watch(ctx context.Context) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()

@@ -77,7 +77,7 @@ func TestAMonitorNoticesThatWritesFailAndThatTheyDoNot(t *testing.T) {
 	}
 	until(t, "the log tells each change once", func() bool {
 		said := log.String()
-		return strings.Count(said, "level=ERROR") == 3 && strings.Count(said, "takes writes again") == 3
+		return strings.Count(said, "level=ERROR") == 3 && strings.Count(said, "disk writable again") == 3
 	})
 }
 

@@ -1,7 +1,8 @@
-// Package doctor examines whether a host can run programs safely.
+// Package doctor checks whether a host can run programs safely.
 //
-// It reports what it has tried: a limit counts as enforced only if a program
-// that broke it was stopped. Each finding that is not OK says how to fix it.
+// It tries everything that it reports. A limit is reported as enforced only if a
+// program that exceeded it was stopped. Each finding that is not OK says how to fix
+// it.
 package doctor
 
 import (
@@ -19,20 +20,20 @@ import (
 // Level is the severity of a finding.
 type Level string
 
-// OK needs no action. With a Warning, something works less well than it could.
-// With a Failure, programs cannot run, or a limit is not enforced.
+// OK means that no action is needed. Warning means that a feature is missing or slow.
+// Failure means that programs cannot run or that a limit is not enforced.
 const (
 	OK      Level = "ok"
 	Warning Level = "warning"
 	Failure Level = "failure"
 )
 
-// Finding is the result of one examination.
+// Finding is the result of one check.
 type Finding struct {
 	Name   string `json:"name"`
 	Level  Level  `json:"level"`
 	Detail string `json:"detail"`
-	// Fix says what to do about a finding that is not OK.
+	// Fix says what to do. It is empty if Level is OK.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -46,11 +47,11 @@ func Failed(findings []Finding) bool {
 	return false
 }
 
-// System examines the kernel and the architecture.
+// System checks the kernel and the architecture.
 func System() Finding {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return Finding{Name: "system", Level: Warning, Detail: "the kernel does not tell its version: " + err.Error()}
+		return Finding{Name: "system", Level: Warning, Detail: "the version of the kernel cannot be read: " + err.Error()}
 	}
 	release := unix.ByteSliceToString(u.Release[:])
 	f := Finding{
@@ -58,7 +59,7 @@ func System() Finding {
 		Detail: fmt.Sprintf("Linux %s on %s, %d processors", release, runtime.GOARCH, runtime.NumCPU()),
 	}
 	if runtime.GOARCH != "amd64" {
-		f.Level, f.Fix = Warning, "use a machine with x86-64: others are not tested"
+		f.Level, f.Fix = Warning, "use a machine with x86-64, because other architectures are not tested"
 	}
 	return f
 }
@@ -73,15 +74,15 @@ func Identity(hostUID int, namespaced bool) Finding {
 	return f
 }
 
-// NoIdentity reports that this user cannot start sandboxes.
+// NoIdentity reports that this user cannot start sandboxes, and why.
 func NoIdentity(err error) Finding {
 	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 }
 
-// minFree is the disk space below which the image may not fit.
+// minFree is the free disk space that the images and the database need.
 const minFree = 1 << 30
 
-// Disk examines the free space for the directory.
+// Disk checks the free space in the file system of the directory.
 func Disk(dir string) Finding {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -90,40 +91,40 @@ func Disk(dir string) Finding {
 	free := st.Bavail * uint64(st.Bsize)
 	f := Finding{Name: "disk", Level: OK, Detail: fmt.Sprintf("%s free in %s", humanize.IBytes(free), dir)}
 	if free < minFree {
-		f.Level, f.Fix = Warning, "make room: images and the database need about "+humanize.IBytes(minFree)
+		f.Level, f.Fix = Warning, "free some space: images and the database need about "+humanize.IBytes(minFree)
 	}
 	return f
 }
 
 // Python reports the version of Python in sandboxes.
 func Python(version string) Finding {
-	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is part of this program"}
+	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is built in"}
 }
 
-// NoNode reports why there is no Node.
+// NoNode reports that there is no Node, and why.
 func NoNode(reason error, fix string) Finding {
-	return Finding{Name: "node", Level: Warning, Detail: "no JavaScript and TypeScript: " + reason.Error(), Fix: fix}
+	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
 
-// Tools reports which of the usual commands sandboxes lack.
+// Tools reports which common commands are missing in sandboxes.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
-		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the usual commands"}
+		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the common commands"}
 	}
 	return Finding{
 		Name: "tools", Level: Warning,
-		Detail: "sandboxes lack what this host lacks: " + strings.Join(missing, ", "),
-		Fix:    "install these on the host if programs need them; Python does not",
+		Detail: "commands missing in sandboxes, because this host does not have them: " + strings.Join(missing, ", "),
+		Fix:    "install them on the host if programs need them; Python itself does not need them",
 	}
 }
 
 // NoImage reports that the image could not be built.
 func NoImage(err error) Finding {
-	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "see the message"}
+	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
-// Cgroup reports the cgroup version that enforces limits. version is 0 if there
-// is none; reason says why.
+// Cgroup reports the version of the cgroup that enforces limits. If there is no
+// usable cgroup, version is 0 and reason says why.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
@@ -131,7 +132,7 @@ func Cgroup(version int, reason error) Finding {
 	return Finding{
 		Name: "cgroup", Level: Warning,
 		Detail: reason.Error(),
-		Fix: "run as root, or as a user with cgroup v2 delegated: " +
+		Fix: "run as root, or as a user with a delegated cgroup v2: " +
 			"`systemd-run --user --scope -p Delegate=yes pyth-on …`",
 	}
 }
@@ -142,10 +143,10 @@ func NoSandbox(err error) Finding {
 }
 
 const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
-	"containers often forbid these: start outside of one, or give it `--security-opt seccomp=unconfined`"
+	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
 
-// Sandboxes tries each kind of limit with a program that breaks it. kernel
-// reports that a cgroup enforces the memory limit.
+// Sandboxes checks each limit with a program that exceeds it. kernel reports that a
+// cgroup enforces the memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := boots(ctx, d)
 	findings := []Finding{first}

@@ -9,23 +9,23 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// trial is a program that breaks a limit, with the expected outcome.
+// trial is a program that exceeds a limit, with the expected outcome.
 type trial struct {
 	name   string
 	code   string
 	limits func(*pyth.Job)
-	// status is the expected status, and stdout the expected output.
+	// status and stdout are the expected status and output.
 	status pyth.Status
 	stdout string
-	// how says what enforces the limit.
+	// how is a text about the part that enforces the limit.
 	how   string
 	level Level
 	fix   string
 }
 
 const (
-	byServer = "bounded by the server, from outside of the sandbox"
-	byGVisor = "bounded by gVisor's kernel, inside of the sandbox"
+	byServer = "enforced by the server, outside the sandbox"
+	byGVisor = "enforced by gVisor's kernel, inside the sandbox"
 )
 
 func trials(kernel bool) []trial {
@@ -34,11 +34,11 @@ func trials(kernel bool) []trial {
 		code:   "block = bytearray(512 << 20)\nprint('not bounded')",
 		limits: func(j *pyth.Job) { j.Limits.MemoryBytes = 64 << 20 },
 		status: pyth.StatusOutOfMemory,
-		how:    "bounded by the host's kernel, with a cgroup for each sandbox",
+		how:    "enforced by the host's kernel, with a cgroup for each sandbox",
 		level:  OK,
 	}
 	if !kernel {
-		memory.how = "watched by the server, which ends a sandbox a few hundredths of a second after it exceeds its limit"
+		memory.how = "enforced by the server, which destroys a sandbox within 0.1 s after it exceeds its limit"
 		memory.level = Warning
 		memory.fix = "see cgroup"
 	}
@@ -52,8 +52,8 @@ func trials(kernel bool) []trial {
 		},
 		{
 			name: "disk",
-			// Write two files, so that the space stops the second one and not
-			// the size of a file.
+			// Write two files, so that the limit of the total space is reached and not the
+			// limit of one file.
 			code: "import errno, os\nos.write(os.open('a', os.O_CREAT | os.O_WRONLY), bytes(400 << 10))\n" +
 				"f = os.open('/tmp/b', os.O_CREAT | os.O_WRONLY)\ntry:\n    for _ in range(100):\n        os.write(f, bytes(4 << 10))\n" +
 				"except OSError as e:\n    print(errno.errorcode[e.errno])\n",
@@ -82,7 +82,7 @@ func trials(kernel bool) []trial {
 			name:   "network",
 			code:   "import socket\ns = socket.socket()\ns.settimeout(1)\ntry:\n    s.connect(('192.0.2.1', 80))\nexcept OSError as e:\n    import errno\n    print(errno.errorcode.get(e.errno))\n",
 			limits: func(*pyth.Job) {}, status: pyth.StatusSucceeded, stdout: "ENETUNREACH\n",
-			how: "nothing can be reached from sandboxes", level: OK,
+			how: "sandboxes cannot connect to any host", level: OK,
 		},
 	}
 }
@@ -97,13 +97,13 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 		f.Level, f.Detail, f.Fix = Failure, err.Error(), sandboxFix
 	case o.Status != t.status || string(o.Stdout) != t.stdout:
 		f.Level = Failure
-		f.Detail = fmt.Sprintf("not bounded: a program that broke the limit ended as %s and printed %.60q", o.Status, o.Stdout)
-		f.Fix = "do not run untrusted programs on this host; please report this"
+		f.Detail = fmt.Sprintf("not enforced: a program that exceeded the limit ended with status %s and printed %.60q", o.Status, o.Stdout)
+		f.Fix = "do not run untrusted programs on this host, and report this as a bug"
 	}
 	return f
 }
 
-// boots runs a program that breaks no limit.
+// boots checks that a sandbox starts and runs a program.
 func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
 	o, err := pyth.Dispatch(ctx, d, job("print(6 * 7)"), nil)
@@ -111,27 +111,27 @@ func boots(ctx context.Context, d pyth.Dispatcher) Finding {
 	case err != nil:
 		return NoSandbox(err)
 	case o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n":
-		return NoSandbox(fmt.Errorf("a trial run ended as %s", o.Status))
+		return NoSandbox(fmt.Errorf("the trial program ended with status %s", o.Status))
 	}
 	return Finding{
 		Name: "sandbox", Level: OK,
-		Detail: fmt.Sprintf("gVisor (systrap) boots and runs a program in %d ms", time.Since(started).Milliseconds()),
+		Detail: fmt.Sprintf("gVisor (systrap) starts and runs a program in %d ms", time.Since(started).Milliseconds()),
 	}
 }
 
-// Node checks that Node runs programs. A binary that the operator chose may
-// fail.
+// Node checks that Node runs programs. The binary may come from the operator and not
+// work in a sandbox.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript
 	o, err := pyth.Dispatch(ctx, d, j, nil)
 	if err == nil && (o.Status != pyth.StatusSucceeded || string(o.Stdout) != "42\n") {
-		err = fmt.Errorf("a trial run in TypeScript ended as %s and printed %.200q", o.Status, o.Stderr)
+		err = fmt.Errorf("the trial program in TypeScript ended with status %s and printed %.200q", o.Status, o.Stderr)
 	}
 	if err != nil {
 		return Finding{
 			Name: "node", Level: Failure, Detail: fmt.Sprintf("Node %s does not run: %v", version, err),
-			Fix: "leave out --node, so that the release that this program was tested with is fetched",
+			Fix: "remove --node, so that the tested release of Node is downloaded",
 		}
 	}
 	return Finding{Name: "node", Level: OK, Detail: "Node " + version + " runs JavaScript and TypeScript"}

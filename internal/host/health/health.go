@@ -1,7 +1,7 @@
-// Package health reports whether the server works.
+// Package health checks whether the server works.
 //
-// The sandbox is "ok" only if a program ran at most MaxAge ago. Checks cost at
-// most one run in that time, however many clients ask.
+// The sandbox is "ok" only if a program ran successfully in the last MaxAge. For any
+// number of clients, the package starts at most one trial run in that time.
 package health
 
 import (
@@ -14,14 +14,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the maximum age of a successful run that counts as proof. A failure
-// is checked again after RetryAge, so that recovery shows soon.
+// MaxAge is the maximum age of a successful run that proves that sandboxes work.
+// After a failure the check is repeated after RetryAge, so that a recovery is
+// reported soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
 )
 
-// probe is a program whose output must be computed.
+// probe is the program of a trial run. An interpreter must compute its output.
 const probe = "print(6 * 7)"
 
 // Config configures a Monitor.
@@ -31,19 +32,20 @@ type Config struct {
 	Limits pyth.Limits
 	// Database checks the store.
 	Database func(context.Context) error
-	// More holds further checks by name.
+	// More contains further checks by name.
 	More map[string]func(context.Context) pyth.Check
-	// Fixed holds checks whose result does not change while the server runs.
+	// Fixed contains the results of checks that do not change while the server runs.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
 }
 
-// Monitor checks the server's health. It is a pyth.Dispatcher that passes jobs
-// on and counts their runs as proof. It is safe for concurrent use.
+// Monitor checks the server's health. It is also a pyth.Dispatcher that passes jobs
+// to the next Dispatcher. Their runs prove that sandboxes work, which saves trial
+// runs. It is safe for concurrent use.
 type Monitor struct {
 	config Config
 
-	// probing holds a token during a trial run.
+	// probing is a lock with capacity 1. A trial run holds it.
 	probing chan struct{}
 
 	mu   sync.Mutex
@@ -56,7 +58,7 @@ func New(config Config) *Monitor {
 	return &Monitor{config: config, probing: make(chan struct{}, 1)}
 }
 
-// Start passes the job on.
+// Start passes the job to the next Dispatcher.
 func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	r, err := m.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
@@ -65,13 +67,13 @@ func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) 
 	return &run{Run: r, monitor: m}, nil
 }
 
-// run is a job that was passed on.
+// run is a job that was passed to the next Dispatcher.
 type run struct {
 	pyth.Run
 	monitor *Monitor
 }
 
-// Release counts a program that has ended by itself as proof.
+// Release records that the sandbox works if the program ended by itself.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	outcome, err := r.Run.Release(ctx, secrets)
 	if err == nil && outcome.ExitCode != nil {
@@ -80,7 +82,7 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, err
 }
 
-// Health runs all checks within the time of the context.
+// Health runs all checks. It returns at the latest when the context ends.
 func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 	checks := map[string]pyth.Check{
 		"database": m.database(ctx),
@@ -97,7 +99,7 @@ func (m *Monitor) Health(ctx context.Context) map[string]pyth.Check {
 
 func (m *Monitor) database(ctx context.Context) pyth.Check {
 	if err := m.config.Database(ctx); err != nil {
-		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database does not answer"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the database does not respond"}
 	}
 	return pyth.Check{Status: pyth.CheckOK}
 }
@@ -106,12 +108,12 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// Only one trial runs at a time. The others wait for its result.
+	// Only one trial run takes place at a time. Other callers wait for its result.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
 	case <-ctx.Done():
-		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the trial run takes too long"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "the trial run did not end in time"}
 	}
 	if check, ok := m.recent(); ok {
 		return check
@@ -121,7 +123,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return check
 }
 
-// try runs the probe.
+// try makes a trial run.
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
@@ -137,9 +139,9 @@ func (m *Monitor) try(ctx context.Context) pyth.Check {
 	case pyth.ErrorCode(err) == pyth.CodeOverloaded:
 		return pyth.Check{Status: pyth.CheckDegraded, Detail: "all sandboxes are busy"}
 	case err != nil:
-		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "no sandbox starts; see `pyth-on doctor`"}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: "no sandbox could be started; run `pyth-on doctor` for the cause"}
 	case outcome.Status != pyth.StatusSucceeded || !bytes.Equal(outcome.Stdout, []byte("42\n")):
-		return pyth.Check{Status: pyth.CheckUnavailable, Detail: fmt.Sprintf("a trial run was %s", outcome.Status)}
+		return pyth.Check{Status: pyth.CheckUnavailable, Detail: fmt.Sprintf("the trial run ended with status %s", outcome.Status)}
 	}
 	return pyth.Check{Status: pyth.CheckOK}
 }
@@ -150,7 +152,7 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// recent returns the last result if it is not too old.
+// recent returns the result of the last run. ok is false if it is too old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -162,7 +162,7 @@ func TestAllChecksAreShown(t *testing.T) {
 			Clock:      time.Now,
 		})
 		want := map[string]pyth.Check{
-			"database": {Status: pyth.CheckUnavailable, Detail: "the database does not answer"},
+			"database": {Status: pyth.CheckUnavailable, Detail: "the database does not respond"},
 			"sandbox":  {Status: pyth.CheckOK},
 			"limits":   {Status: pyth.CheckDegraded, Detail: "no cgroup"},
 		}

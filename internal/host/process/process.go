@@ -1,7 +1,7 @@
-// Package process runs child processes that do not outlive this process.
+// Package process runs child processes that end with this process.
 //
-// A child is killed when this process ends in any way, including kill -9.
-// Children of the child are not.
+// The kernel kills a child when this process ends, even by kill -9. It does not kill
+// the children of the child.
 package process
 
 import (
@@ -26,7 +26,7 @@ func Run(cmd *exec.Cmd) error {
 	return cmd.Run()
 }
 
-// Output is like Run, and returns the standard output of the command.
+// Output runs the command like Run and returns its standard output.
 func Output(cmd *exec.Cmd) ([]byte, error) {
 	var out bytes.Buffer
 	cmd.Stdout = &out

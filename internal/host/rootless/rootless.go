@@ -1,6 +1,6 @@
-// Package rootless lets an ordinary user run sandboxes. It starts the program
-// again as root of a new user namespace, in which gVisor can create the
-// namespaces that it needs. Outside, the process still belongs to the user.
+// Package rootless lets an ordinary user run sandboxes. It starts this program again
+// as root of a new user namespace. There gVisor can create the namespaces that it
+// needs. Outside this namespace, the process has only the permissions of the user.
 package rootless
 
 import (
@@ -17,14 +17,14 @@ import (
 	"syscall"
 )
 
-// needed holds the capabilities that gVisor needs to start a sandbox:
-// CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
+// needed is the set of capabilities that gVisor needs to start a sandbox: CAP_SETGID,
+// CAP_SETUID, CAP_SYS_CHROOT and CAP_SYS_ADMIN (capabilities(7)).
 const needed = 1<<6 | 1<<7 | 1<<18 | 1<<21
 
-// ErrNoNamespace reports that the host forbids user namespaces. Its text says
-// how to allow them.
-var ErrNoNamespace = errors.New("this host does not let ordinary users make user namespaces; " +
-	"allow it with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
+// ErrNoNamespace reports that the host forbids user namespaces for ordinary users.
+// Its text says how to allow them.
+var ErrNoNamespace = errors.New("this host does not allow ordinary users to create user namespaces; " +
+	"allow them with `sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` " +
 	"(and on Ubuntu `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`), or run as root")
 
 // Privileged reports whether this process has the capabilities to start
@@ -34,8 +34,8 @@ func Privileged() bool {
 	return err == nil && have&needed == needed
 }
 
-// Inside reports whether this process is root of a user namespace only, and
-// returns its user outside.
+// Inside reports whether this process is root only in a user namespace. It returns
+// the user ID of the process outside this namespace.
 func Inside() (uid int, inside bool) {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -46,16 +46,16 @@ func Inside() (uid int, inside bool) {
 		return 0, false
 	}
 	outside, err := strconv.Atoi(fields[1])
-	// The initial namespace maps all users.
+	// Only the initial namespace maps all users.
 	return outside, err == nil && fields[2] == "1"
 }
 
-// Run starts this program again in a new user namespace, with the same
-// arguments and environment, and returns its exit code. It passes signals and
-// the given files on; their descriptors begin with 3.
+// Run starts this program again in a new user namespace, with the same arguments and
+// environment, and returns its exit code. It forwards signals to the child. The child
+// inherits the files, with descriptors from 3.
 func Run(files ...*os.File) (int, error) {
-	// The child is killed when the thread that started it ends, so it cannot
-	// outlive this process. Keep the thread until the child has ended.
+	// The kernel kills the child when the thread that started it ends, which is at the
+	// latest with this process. Keep the thread until the child has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
@@ -79,7 +79,7 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// A terminal sends its signals to the child, too.
+			// The terminal sends its signals to both processes, so do not forward them.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground reports whether this process receives the terminal's signals.
+// inForeground reports whether the terminal sends its signals to this process.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// decoded holds the bytes that a text encodes if it begins inside an encoded
-// value, and the offset in the text at which each byte ends.
+// decoded is the result of decoding a text that begins inside an encoded value. ends
+// holds the offset in the text at which each byte ends.
 type decoded struct {
 	bytes []byte
 	ends  []int
 }
 
-// findCutHead returns the length of a value's end at the beginning of text, for
-// a value whose beginning was cut off, and the name of that secret. The length
-// is 0 if there is none, or fewer than MinBytes of the value.
+// findCutHead searches for the end of a value at the beginning of text, if the
+// beginning of the value was truncated. It returns the length of this part and the
+// name of the secret. The length is 0 if less than MinBytes of the value were found.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {
@@ -45,8 +45,8 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding is a way in which a cut text may begin: inside an escape of a view
-// and inside a group of an encoding.
+// decoding describes the position inside a value at which a truncated text may begin:
+// in an escape of a view, and in a group of an encoding.
 type decoding struct {
 	view   view
 	enc    encoding
@@ -56,8 +56,8 @@ type decoding struct {
 // maxEscapes is the length of the longest escape of one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings returns all ways. A cut may leave any part of an escape, so all
-// offsets are tried.
+// decodings returns all possible positions. A truncation may leave any part of an
+// escape, so all offsets are tried.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
@@ -67,7 +67,7 @@ func decodings() []decoding {
 		}
 		groups := 4
 		if v == joined {
-			groups += len(`\r`) // A line end may have been cut.
+			groups += len(`\r`) // A line end may be truncated.
 		}
 		for offset := range groups {
 			all = append(all, decoding{v, base64At0, offset})
@@ -79,7 +79,7 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes at most the given number of bytes.
+// decode decodes at most most bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0
@@ -120,9 +120,9 @@ func (d decoding) decode(text []byte, most int) (out decoded) {
 	return out
 }
 
-// overlap returns the length of the longest prefix of text that is a suffix of
-// value, or len(text) if value contains all of text. It takes linear time
-// (Knuth, Morris and Pratt, 1977).
+// overlap returns the length of the longest prefix of text that is a suffix of value.
+// It returns len(text) if value contains text. The time is linear (Knuth, Morris and
+// Pratt, 1977).
 func overlap(value, text []byte) int {
 	if len(text) > 0 && bytes.Contains(value, text) {
 		return len(text)

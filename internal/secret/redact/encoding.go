@@ -1,13 +1,13 @@
 package redact
 
-// encoding writes a value as a sequence of symbols, which are characters of the
-// encoded text.
+// encoding is a way to encode a value. Symbols are the characters of the encoded
+// text.
 type encoding int
 
-// The encodings. Base64 (RFC 4648) depends on how many bytes precede the value
-// in its group of three. Its symbols here are the characters that depend on the
-// value alone. With no byte in front, the last character and the padding
-// follow, as in the encoding of the value alone.
+// The encodings. Base64 (RFC 4648) encodes groups of three bytes, so the text depends
+// on the offset of the value in its group. Its symbols here are the characters that
+// depend only on the value. At offset 0, they include the last character and the
+// padding, as if nothing follows the value.
 const (
 	plain encoding = iota
 	hexLower
@@ -18,7 +18,7 @@ const (
 	base64URLAt0
 	base64URLAt1
 	base64URLAt2
-	encodings // The number of encodings.
+	encodings // Number of encodings.
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 	padding     = '='
 )
 
-// before returns how many bytes precede the value in its group of three.
+// before returns the offset of the value in its group of three bytes.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
 // length returns the number of symbols of a value of n bytes.
@@ -46,9 +46,9 @@ func (e encoding) length(n int) int {
 	}
 }
 
-// ends reports whether a form of a value of n bytes may end after k symbols. The
-// base64 encoding of a value alone may end with or without its padding, and
-// without its last character if other data follow the value.
+// ends reports whether the encoding of n bytes may end after k symbols. Base64 may
+// end with or without padding. It may end without its last character if other data
+// follows the value.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:
@@ -58,7 +58,8 @@ func (e encoding) ends(n, k int) bool {
 	}
 }
 
-// symbol returns the symbol at index k, which must be less than the length.
+// symbol returns the symbol at index k. k must be less than the length of the encoded
+// value.
 func (e encoding) symbol(value []byte, k int) byte {
 	switch e {
 	case plain:
@@ -81,7 +82,7 @@ func (e encoding) symbol(value []byte, k int) byte {
 
 func nibble(value []byte, k int) int { return int(value[k/2]>>(4*(1-k%2))) & 15 }
 
-// sextet returns the number of the base64 symbol at index k, or -1 for padding.
+// sextet returns the value of the base64 symbol at index k; -1 for padding.
 func (e encoding) sextet(value []byte, k int) int {
 	before := e.before()
 	bit := 6*((8*before+5)/6+k) - 8*before
@@ -96,9 +97,9 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns the symbol at index k as a number, or -1 after the end. Ranks
-// ignore the case of digits and the alphabet, and sort as the values do.
-// Padding sorts before all other symbols.
+// rank returns a number for the symbol at index k; -1 after the end. Ranks do not
+// depend on the case of digits or on the alphabet. They have the same order as the
+// values. Padding has the lowest rank.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):
@@ -112,7 +113,7 @@ func (e encoding) rank(value []byte, k int) int {
 	}
 }
 
-// rankOf returns the rank of a symbol in a text, or -2 if it is not a symbol.
+// rankOf returns the rank of a symbol in a text; -2 if the character is not a symbol.
 func (e encoding) rankOf(c byte) int {
 	switch e {
 	case plain:
@@ -131,7 +132,7 @@ func (e encoding) rankOf(c byte) int {
 	}
 }
 
-// hexDigit returns the value of a hexadecimal digit, or -2.
+// hexDigit returns the value of a hexadecimal digit; -2 for other characters.
 func hexDigit(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -145,8 +146,8 @@ func hexDigit(c byte) int {
 	}
 }
 
-// base64Digit returns the value of a character of either base64 alphabet, or
-// -2.
+// base64Digit returns the value of a character of the standard or the URL base64
+// alphabet; -2 for other characters.
 func base64Digit(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -164,8 +165,8 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf returns the first MinBytes symbols of an encoded value. It is not ok
-// for a value that is too short, or if another encoding has the same start.
+// startOf returns the first MinBytes symbols of an encoded value. ok is false if the
+// value is too short, or if another encoding has the same start.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

@@ -5,30 +5,31 @@ import (
 	"sort"
 )
 
-// follower compares the input after the head of a long value with the values
-// from low to high, which share the given number of symbols of an encoding.
+// follower continues the match of long values after their head. It compares the input
+// with the values from low to high. Their encodings have the first symbols in common.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// at is the offset of the next symbol, in any view.
+	// at is the offset of the next symbol in the input. It may be part of an escape of
+	// any view.
 	at int
 }
 
-// maxFollowers bounds how many ways to read an output are followed at once.
-// There are several only after escapes that can be read in several ways.
+// maxFollowers is the maximum number of followers. There is more than one only if an
+// escape can be read in several views.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing starts a follower for each form whose head matched completely.
+// beginFollowing creates a follower for each form whose head matched completely.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
-		var first []byte // The first byte of each follower's values.
+		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Values that share the symbols of a head and their first byte are
-			// a contiguous range. The symbols of base64 may omit a part of that
-			// byte.
+			// Values with the same head and the same first byte are a contiguous range.
+			// Compare the first byte too, because the symbols of base64 may not contain all
+			// bits of it.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {
@@ -50,15 +51,15 @@ func (s *Stream) beginFollowing(forms []longForm) {
 	}
 }
 
-// advanceFollowers moves all followers on. done is the end of the input that
-// belongs to a value, at least before. incomplete reports that the input ends
-// inside an escape that may belong to one.
+// advanceFollowers advances all followers. done is the end of the input that belongs
+// to a value, at least before. incomplete reports that the input ends inside an
+// escape that may belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// Advance the last follower first, so that two that reach the same
-		// offset are recognized as equal.
+		// Always advance the follower with the lowest offset. So two followers that reach
+		// the same offset are recognized as equal.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -80,9 +81,9 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// Without an escape there is only one way to read.
+		// This byte is not part of an escape, so it is the next symbol in all views.
 		alive := true
-		for alive && f.at < len(in.b) && f.at <= until && waysOf(in.b[f.at]) == 0 {
+		for alive && f.at < len(in.b) && f.at <= until && viewsOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {
 				f.at++
 				done = max(done, f.at)
@@ -90,7 +91,7 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		}
 		switch {
 		case !alive:
-		case f.at == len(in.b) || waysOf(in.b[f.at]) == 0:
+		case f.at == len(in.b) || viewsOf(in.b[f.at]) == 0:
 			s.addFollower(f)
 		default:
 			if s.fork(in, f, &done) {
@@ -103,15 +104,15 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, incomplete
 }
 
-// fork advances a follower in each way to read an escape. It reports whether
-// the follower must wait for more input.
+// fork advances a follower in each view in which the next byte may be an escape. It
+// reports whether the follower must wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
-	ways := waysOf(in.b[f.at])
+	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
-		ways &^= rareViews
+		possible &^= rareViews
 	}
 	for v := range views {
-		if ways&(1<<v) == 0 {
+		if possible&(1<<v) == 0 {
 			continue
 		}
 		read, next := in.read(v, f.at)
@@ -144,9 +145,9 @@ func (s *Stream) addFollower(f follower) {
 	}
 }
 
-// waysOf returns the set of views in which a byte may be an escape or itself,
-// or 0 if it can only be itself.
-func waysOf(c byte) uint {
+// viewsOf returns the set of views to try for a byte that may begin an escape. It
+// returns 0 if the byte never begins an escape.
+func viewsOf(c byte) uint {
 	switch c {
 	case '\n', '\r':
 		return 1<<asIs | 1<<joined
@@ -164,8 +165,8 @@ func waysOf(c byte) uint {
 	return 0
 }
 
-// narrow keeps the values that continue with c and reports whether there are
-// any.
+// narrow removes the values whose next symbol is not c. It reports whether any are
+// left.
 func (s *Stream) narrow(f *follower, c byte) bool {
 	want := f.enc.rankOf(c)
 	rank := func(i int) int { return f.enc.rank(s.redactor.secrets[i].Value, f.symbols) }

@@ -7,25 +7,26 @@ import (
 	"sort"
 )
 
-// maxHead is the longest head: headBytes, and the rest of an escaped character
-// that begins within them.
+// maxHead is the maximum length of a head: headBytes, and the rest of an escaped
+// character that begins within them.
 const maxHead = headBytes + 3
 
-// head is the beginning of a form: at most maxHead symbols.
+// head is the beginning of a form, at most maxHead symbols. A form is a value in one
+// encoding.
 type head struct {
 	text   []byte
 	secret int // Index in Redactor.secrets.
 	enc    encoding
 }
 
-// heads holds all heads, sorted by text and then by secret. They form a trie:
-// the heads below a node are a range.
+// heads holds all heads, sorted by text and then by secret. They are searched like a
+// trie: the heads below a node are a contiguous range.
 type heads struct {
 	all    []head
-	starts []uint64 // Starts of all, in the same order.
+	starts []uint64 // The start of each head, in the same order.
 }
 
-// trie returns the heads. The first call builds them.
+// trie returns the heads. The first call creates them.
 func (r *Redactor) trie() *heads {
 	r.making.Do(r.makeHeads)
 	return &r.heads
@@ -51,7 +52,7 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// A token is often the same in several encodings, for example in both
+	// The text is often the same in several encodings, for example in both base64
 	// alphabets.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
@@ -68,12 +69,13 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie. The heads from low to high share depth symbols.
+// node is a node of the trie. The heads from low to high have the first depth symbols
+// in common.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
 
-// below returns the node for a start.
+// below returns the node of all heads with the start.
 func (h *heads) below(start uint64) node {
 	low, _ := slices.BinarySearch(h.starts, start)
 	high, _ := slices.BinarySearch(h.starts[low:], start+1)
@@ -83,7 +85,7 @@ func (h *heads) below(start uint64) node {
 // next returns the child of a node for the symbol c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Heads that end here sort first.
+	// Skip heads that end here, which are first in the order.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

@@ -1,15 +1,15 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The
-// redactor also finds hexadecimal and base64 encodings of the value
-// (encoding.go). It finds all these forms escaped for JSON, URLs, HTML and other
-// notations, too (view.go). It searches the output in one pass, and finds a value
-// even if chunks of the stream split it. The first 64 bytes identify a longer
-// value; only the part that matches is replaced. The time is linear in the length
-// of the output and does not depend on the values.
+// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The redactor
+// also finds hexadecimal and base64 encodings of the value (encoding.go). It finds
+// all of these even if they are escaped for JSON, URLs, HTML and other notations
+// (view.go). It searches the output in one pass, and finds a value even if it is
+// split between chunks of the stream. A value longer than 64 bytes is found by its
+// first 64 bytes, and replaced as far as the output matches. The time is linear in
+// the length of the output and does not depend on the values.
 //
-// A program can hide a value in a form that is not searched for. Redaction
-// prevents accidents; it does not stop a program that wants to reveal a secret.
+// Redaction prevents accidents. It does not stop a program that wants to reveal a
+// secret, because the program can encode the value in other ways.
 package redact
 
 import (
@@ -23,37 +23,38 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MinBytes is the length of the shortest value that is replaced. Shorter ones
-// would match unrelated output.
+// MinBytes is the minimum length of a value that is replaced. Shorter values would
+// match unrelated output.
 const MinBytes = 6
 
-// headBytes is the length of the beginning of a long value that must match. It
-// bounds how much of a stream is held back. A value printed in part is replaced
-// too.
+// headBytes is the number of bytes of a long value that must match. It limits the
+// part of a stream that is held back. A longer value is replaced even if only its
+// first headBytes are printed.
 const headBytes = 64
 
-// filterBits is the binary logarithm of the filter's size in bits: 8 KiB, which
-// fit in a processor's first-level cache.
+// filterBits is the binary logarithm of the filter's size in bits. The filter has 8
+// KiB, to fit into the first-level cache of a processor.
 const filterBits = 16
 
-// Redactor searches for the values of some secrets. It is safe for concurrent
-// use until Clear.
+// Redactor replaces the values of a set of secrets. It is safe for concurrent use
+// until Clear is called.
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
 	// starts holds the first MinBytes symbols of all forms as numbers, sorted.
 	starts []uint64
-	// filter has one bit for the hash of each start. At most offsets of an
-	// output no form begins, and the filter rejects those quickly.
+	// filter has one bit for the hash of each start. It quickly rejects offsets at
+	// which no form begins, which are most offsets of an output.
 	filter [1 << filterBits / 64]uint64
 	// pairs has one bit for the first two bytes of each start.
 	pairs [1 << 16 / 64]uint64
-	// heads are built when a start is found in the output, which is rare.
+	// heads are created when a start is found in the output for the first time, which
+	// is rare.
 	heads  heads
 	making sync.Once
 }
 
-// New returns a Redactor. It keeps references to the values, not copies: the
+// New returns a Redactor. It keeps references to the values and no copies, so the
 // caller must not change them before Clear.
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
@@ -83,7 +84,7 @@ func New(secrets []pyth.SecretValue) *Redactor {
 	return r
 }
 
-// Clear drops the references to the values and clears the data derived from
+// Clear releases the references to the values and overwrites the data derived from
 // them. The caller clears the values.
 func (r *Redactor) Clear() {
 	r.heads.clear()
@@ -93,17 +94,17 @@ func (r *Redactor) Clear() {
 	clear(r.pairs[:])
 }
 
-// Text replaces the values in a complete text and returns the number of
-// replacements. It returns text itself if there are none.
+// Text replaces the values in a complete text. It returns the result and the number
+// of replacements. If there are none, the result is text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
-// Cut is Text for a part of a longer text that was cut at its head, its tail or
-// both. The end of a value at a cut head, and the beginning of one at a cut
-// tail, are replaced if they have at least MinBytes.
+// Cut replaces the values in a text that was truncated at its head, its tail or both.
+// It also replaces a part of a value at a truncated end, if the part has at least
+// MinBytes.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
-		s.run = minJoined // The line may have begun before.
+		s.run = minJoined // The line may have begun before the truncation.
 		s.cutHead, s.cutName = r.findCutHead(text)
 	}
 	out := append(s.take(text, false, false), s.Close(tail)...)
@@ -118,19 +119,20 @@ func appendMark(out []byte, name string) []byte {
 	return append(append(append(out, "[secret:"...), name...), ']')
 }
 
-// start returns the first MinBytes of b as a number. Numbers sort as the bytes
-// do.
+// start returns the first MinBytes of b as a number. Numbers have the same order as
+// the bytes.
 func start(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
 }
 
-// hash hashes a start by multiplication (Knuth, The Art of Computer Programming,
-// section 6.4).
+// hash returns the hash of a start for the filter. It is a multiplicative hash
+// (Knuth, The Art of Computer Programming, section 6.4).
 func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// passes reports whether a form may begin with the start.
+// passes reports whether a form may begin with the start, according to the filter.
+// False positives are possible.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0
@@ -156,8 +158,8 @@ func (r *Redactor) mayBeginPair(b []byte) bool {
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// If any start begins with b, the first start that does not sort before b
-	// does.
+	// The starts are sorted. So if any start has the prefix b, the first start that is
+	// not less than b has it.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

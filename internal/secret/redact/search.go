@@ -8,20 +8,20 @@ import (
 
 // found describes the forms that begin at an offset of an input.
 type found struct {
-	// end is where the longest form ends, or 0 if there is none. head is the
-	// index of its head.
+	// end is the end of the longest form; 0 if there is none. head is the index of its
+	// head.
 	end, head int
-	// long holds the nodes of forms that matched to the ends of their heads.
-	// They may match further.
+	// long holds the nodes of forms whose heads matched completely. The input after
+	// the head may match too.
 	long []longForm
-	// open reports that the input ended after depth symbols of a form. The rest
-	// of the stream decides which form it is; begun is the index of one
-	// candidate's head.
+	// open reports that the input ended after depth symbols of a form. The rest of the
+	// stream decides whether a form follows. begun is the index of the head of one
+	// candidate.
 	open         bool
 	depth, begun int
 }
 
-// longForm is a node of the trie that was reached in a view. The input matched
+// longForm is a node of the trie that the search reached in a view. The input matched
 // up to end.
 type longForm struct {
 	view view
@@ -29,7 +29,7 @@ type longForm struct {
 	end  int
 }
 
-// merge keeps the longer of f and g, and the long and open forms of both.
+// merge adds g to f. It keeps the longer form, and the long and open forms of both.
 func (f *found) merge(g found) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
@@ -42,35 +42,33 @@ func (f *found) merge(g found) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf returns the name of the secret that was found.
+// nameOf returns the name of the secret of the longest form in f.
 func (r *Redactor) nameOf(f found) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search searches one input for forms.
+// search holds the state of the search in one input.
 type search struct {
 	*Stream
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// next holds the next offset of each mark. For each reading, begins is the
-	// next offset of a mark that begins an escape, and needs that of a mark
-	// that the reading needs. nearest is the minimum of begins, passed that of
-	// next.
+	// next holds the next offset of each mark. For each reading, begins is the next
+	// offset of a mark in reading.begins, and needs that of a mark in reading.needs.
+	// nearest is the minimum of begins. passed is the minimum of next.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor holds the progress of the search in the unescaped text. No form begins
-// before start.
+// cursor is the position of the search in the unescaped text. No form begins before
+// start.
 type cursor struct {
 	start int
-	// walking reports that the symbols from start to at lead to the node.
+	// walking reports that the symbols from start to at lead to node in the trie.
 	walking bool
 	node    node
 	at      int
-	// have is the longest form so far. closed reports that no longer one can
-	// follow.
+	// have is the longest form so far. closed reports that there is no longer form.
 	have   found
 	closed bool
 }
@@ -84,7 +82,7 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance finds the next offset of each mark from i on.
+// advance updates the next offset of each mark, from i on.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -109,7 +107,7 @@ func (x *search) partialMark(mark string, i int) int {
 	return 0
 }
 
-// nextOf returns the next offset of any of the marks in a set.
+// nextOf returns the lowest next offset of the marks in a set.
 func (x *search) nextOf(marks uint) int {
 	at := len(x.in.b)
 	for ; marks != 0; marks &= marks - 1 {
@@ -118,8 +116,8 @@ func (x *search) nextOf(marks uint) int {
 	return at
 }
 
-// findMark returns the next offset of a mark. A mark that ends lines counts
-// only where lines are joined.
+// findMark returns the next offset of a mark. If line is true, the mark is a line
+// end, and only line ends at which lines are joined count.
 func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
@@ -152,7 +150,8 @@ func (x *search) matchAt(i int) (f found) {
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// Before the first mark, a form can only be in the unescaped text.
+	// Before the first mark there are no escapes, so a form can only be in the
+	// unescaped text.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -188,7 +187,7 @@ func (x *search) matchInView(v view, i int) (f found) {
 			return f
 		}
 		if s.n == 0 && at == i {
-			return f // It begins after the line end.
+			return f // The form begins after the line end.
 		}
 		first = append(first, s.bytes[:s.n]...)
 		at = next
@@ -212,8 +211,8 @@ func (x *search) matchInView(v view, i int) (f found) {
 	return f
 }
 
-// matchAsIs returns the forms that begin at offset i in the unescaped text, and
-// moves the cursor.
+// matchAsIs returns the forms that begin at offset i in the unescaped text. It moves
+// the cursor.
 func (x *search) matchAsIs(i int) found {
 	c := &x.cursor
 	if !c.walking || c.start != i {
@@ -229,7 +228,8 @@ func (x *search) matchAsIs(i int) found {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// The input after i was read up to at; it need not be read again.
+	// The input from i to at was read already, so continue at the next possible start
+	// without reading it again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -238,8 +238,8 @@ func (x *search) matchAsIs(i int) found {
 	return have
 }
 
-// skip returns the next offset, from i on, at which something may begin. It
-// handles the simple cases of matchAt.
+// skip returns the next offset from i on at which a form or an escape may begin. It
+// is a fast path for the simple cases of matchAt.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -265,8 +265,8 @@ func (x *search) skip(i int) int {
 	return i
 }
 
-// moveCursor moves the cursor to the next offset at which a form may begin,
-// until a form is found. It reports whether the cursor has moved.
+// moveCursor moves the cursor to the next offset at which a form may begin, until it
+// finds a form. It reports whether the cursor has moved.
 func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
@@ -291,8 +291,8 @@ func (x *search) moveCursor() (moved bool) {
 	return moved
 }
 
-// walk follows the trie from a node as far as the input matches. It returns the
-// node and the offset where it stopped.
+// walk descends the trie from a node as long as the input matches. It returns the
+// forms found, and the node and the offset at which it stopped.
 func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -333,7 +333,7 @@ func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	}
 }
 
-// limit returns how many symbols of a form are compared in a view other than
+// limit returns the maximum number of symbols that are compared in a view other than
 // asIs.
 func (x *search) limit() int {
 	if x.reduced() {
@@ -342,18 +342,18 @@ func (x *search) limit() int {
 	return headBytes
 }
 
-// rareViews are left out of a search that takes too long.
+// rareViews are the views that a search omits if it takes too long.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the output was built to make the search slow. Then
-// escaped text that only begins like a value is replaced, and rare views are
-// left out.
+// reduced reports whether the search takes too many steps, as in an output that was
+// made to slow it down. Then shorter matches in escaped text are enough for a
+// replacement, and rare views are omitted.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure tells the search where to continue after a mismatch at a node: shift
-// bytes later, at the next offset at which a form may begin.
+// failure says where the search continues after a mismatch at a node. The next offset
+// at which a form may begin is shift bytes later.
 type failure struct {
 	shift   int
 	walking bool
@@ -377,11 +377,11 @@ type recentFailure struct {
 	failure
 }
 
-// maxFailures bounds the number of failures cached by node.
+// maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns the failure of a node for the symbol at an offset. It skips
-// failures that mismatch on the same symbol.
+// failAt returns the failure of a node for the symbol at an offset. It skips failures
+// whose node has no child for this symbol either.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)
@@ -401,8 +401,8 @@ func (x *search) failAt(n node, at int) failure {
 	return f
 }
 
-// fail returns the failure of a node, as in the automaton of Aho and Corasick
-// (1975), but computed on demand.
+// fail returns the failure of a node. It is the failure function of Aho and Corasick
+// (1975), computed on demand.
 func (x *search) fail(n node) failure {
 	key := nodeKey{n.low, n.depth}
 	if f, ok := x.failures.nodes[key]; ok {

@@ -4,7 +4,7 @@ package redact
 // use.
 type Stream struct {
 	redactor *Redactor
-	// rest holds back bytes that may begin a value. Its first covered bytes
+	// rest holds bytes that may be the beginning of a value. Its first covered bytes
 	// belong to a value that was already replaced.
 	rest    []byte
 	covered int
@@ -12,13 +12,13 @@ type Stream struct {
 	run int
 	// followers continue the match of a long value that was replaced.
 	followers []follower
-	// steps counts the comparisons in views other than asIs; taken counts the
-	// bytes of output.
+	// steps is the number of comparisons in views other than asIs. taken is the number
+	// of bytes of output.
 	steps, taken int
 	failures     *failures
 	count        int
-	// cutHead is the length of a cut value's end at the beginning of the
-	// output, and cutName that value's name.
+	// cutHead is the length of a truncated value at the beginning of the output;
+	// cutName is the name of its secret.
 	cutHead int
 	cutName string
 }
@@ -29,12 +29,13 @@ func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 // Count returns the number of values replaced so far.
 func (s *Stream) Count() int { return s.count }
 
-// Write takes more output and returns the part that can be passed on:
-// everything except the possible beginning of a value. It does not keep b.
+// Write adds output and returns the redacted output that is ready. It holds back the
+// end of the output if it may be the beginning of a value. It does not keep b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close returns the rest. If the output was cut, the beginning of a value at
-// its end is replaced if it has at least MinBytes.
+// Close returns the rest of the redacted output. cut reports that the output was
+// truncated. Then Close also replaces the beginning of a value at its end, if this
+// has at least MinBytes.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -42,10 +43,10 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
 	}
-	// After a cut the meaning of an escape at the end is unknown, as in the
+	// In a truncated output, the end of the last escape may be missing, as in the
 	// middle of a stream.
 	in := &input{b: b, run: s.run, last: last && !cut}
-	done := s.covered // b is passed on or replaced up to here.
+	done := s.covered // The part of b before done was copied or replaced.
 	s.rest, s.covered = nil, 0
 	if done = s.follow(in, done, last); len(s.rest) > 0 {
 		return nil
@@ -92,13 +93,13 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	return out
 }
 
-// follow removes the rest of a long value. It returns the offset where the
-// value ends, and holds back the input that may belong to the value.
+// follow removes the rest of a long value. It returns the end of the value. It holds
+// back input that may belong to the value.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {
 		if incomplete {
-			done = len(in.b) // It was cut inside an escape.
+			done = len(in.b) // The input was truncated inside an escape.
 		}
 		s.followers = nil
 	}
@@ -113,7 +114,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back the input from an offset on.
+// keep holds back the input from the offset from.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

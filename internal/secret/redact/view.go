@@ -6,21 +6,21 @@ import (
 	"unicode/utf8"
 )
 
-// view is a way to read text: unchanged, or with the escapes of a notation
-// replaced. Forms are searched for in each view.
+// view is a way to read text. asIs reads it unchanged; other views replace the
+// escapes of a notation. The redactor searches for forms in each view.
 type view int
 
 const (
 	// asIs leaves the text unchanged.
 	asIs view = iota
-	// joined joins lines, such as base64 in lines of 64 or 76 characters. A
-	// line ends with CR, LF or both, or with their escapes \r and \n. Spaces at
-	// the beginning of the next line belong to the line end.
+	// joined joins lines, for example of base64 text with 64 or 76 characters per
+	// line. A line ends with CR, LF or both, or with their escapes \r and \n. Spaces
+	// at the beginning of the next line are part of the line end.
 	joined
 	// escaped replaces backslash escapes, as in JSON (RFC 8259), in literals of
-	// Python, JavaScript, Go and C, and in the output of Python's repr and
-	// Node's inspect. \xHH and octal escapes are bytes. It joins literals on
-	// consecutive lines, because pprint and inspect break long ones.
+	// Python, JavaScript, Go and C, and in the output of Python's repr and Node's
+	// inspect. \xHH and octal escapes are bytes. It joins literals on consecutive
+	// lines, because pprint and inspect split long strings.
 	escaped
 	// escapedRunes is like escaped, but \xHH and octal escapes are characters,
 	// as in Python's repr of str.
@@ -35,12 +35,12 @@ const (
 	form
 	// references replaces character references, as in HTML and XML.
 	references
-	views // The number of views.
+	views // Number of views.
 )
 
-// minJoined is the number of base64 characters that must precede a line end for
-// the line to be joined with the next. Without this minimum most lines would be
-// held back until the next one.
+// minJoined is the minimum number of base64 characters before a line end at which
+// lines are joined. Without this minimum, the end of each line would be held back
+// until the next line arrives.
 const minJoined = 16
 
 // marks returns the texts that begin escapes.
@@ -59,11 +59,11 @@ const (
 	literalsMarks = 0x7f000
 )
 
-// reading selects the marks that matter to a view.
+// reading says which marks begin escapes in a view.
 type reading struct {
 	view view
-	// needs are marks of which one must be present for the view to differ from
-	// others. begins are the marks that begin its escapes. Both are sets of
+	// begins is the set of marks that begin an escape. Without a mark in needs, the
+	// text is the same in another view, and this view can be skipped. Both are sets of
 	// indices of marks.
 	needs, begins uint
 }
@@ -87,11 +87,11 @@ type input struct {
 	b []byte
 	// run is the number of base64 characters before b, at most minJoined.
 	run int
-	// last reports that nothing follows b.
+	// last reports that b is the end of the output.
 	last bool
 }
 
-// symbols holds the bytes that an escape, or one byte, stands for.
+// symbols holds the bytes that an escape or a single byte represents.
 type symbols struct {
 	bytes [utf8.UTFMax]byte
 	n     int
@@ -104,7 +104,7 @@ func oneRune(c rune) (s symbols) {
 	return s
 }
 
-// more is the next offset when the symbols depend on input that has not
+// more is returned as the next offset if the symbols depend on input that has not
 // arrived.
 const more = -1
 
@@ -136,14 +136,14 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 		next = in.readBreak(i)
 	}
 	if next == 0 || next == more && in.last {
-		return one(c), i + 1 // It stands for itself.
+		return one(c), i + 1 // The byte is not part of an escape.
 	}
 	return s, next
 }
 
-// readLineEnd reads line ends and the spaces after them, which are no symbols. An
-// escaped line end may have several backslashes, because text may be escaped
-// again. next is 0 if there is no line end.
+// readLineEnd skips line ends and the spaces after them. An escaped line end may have
+// several backslashes, because the text may be escaped more than once. next is 0 if
+// there is no line end.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
@@ -153,7 +153,7 @@ scan:
 	for ; at < len(in.b); at++ {
 		c := in.b[at]
 		if c == '\\' {
-			continue // The next character decides.
+			continue // The next character decides whether this is a line end.
 		}
 		escaped := at > end
 		switch {
@@ -194,8 +194,8 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number reads a number of least to most digits. digits is 0 if there is no
-// number, and more if the input ends too early.
+// number reads a number with least to most digits. digits is 0 if there is no number.
+// It is more if the input ends inside the number.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -246,7 +246,7 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape whose characters may be escaped themselves.
+// readTwice reads an escape in text that was escaped twice.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -262,7 +262,7 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// No escape continues with a character of several bytes.
+		// An escape contains only characters of one byte, so ignore the others.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -297,7 +297,7 @@ func (in *input) readBreak(i int) (next int) {
 	skip("\r")
 	line := at
 	if skip("\n"); at == line {
-		// The rest may not have arrived yet.
+		// The rest of the break may not have arrived yet.
 		for _, begun := range []string{"", " ", " +", " +\r", "\r"} {
 			if string(in.b[i+1:min(len(in.b), i+1+len(" +\r")+1)]) == begun {
 				return more
@@ -319,7 +319,7 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered returns the symbols of an escape that holds the number of a byte or
+// numbered returns the symbols of an escape that contains the number of a byte or of
 // a character.
 func numbered(n rune, runes bool) symbols {
 	if runes {
@@ -433,7 +433,7 @@ func entities() []entity {
 	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
 }
 
-// couldRefer reports whether the text is the beginning of a character reference.
+// couldRefer reports whether the text may be the beginning of a character reference.
 func couldRefer(text string) bool {
 	if len(text) == 1 || text[1] == '#' {
 		return true

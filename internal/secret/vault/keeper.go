@@ -16,24 +16,24 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// FileKeeper is a KeyKeeper that reads root keys from a file: 32 bytes each,
-// the newest first. The file has two keys during a rotation, otherwise one.
-// FileKeeper notices when another process changes the file. It is safe for
+// FileKeeper is a KeyKeeper that reads root keys from a file. Each key has 32 bytes;
+// the newest key is first. The file has two keys during a rotation, otherwise one.
+// FileKeeper detects changes of the file by other processes. It is safe for
 // concurrent use.
 type FileKeeper struct {
 	path string
 
 	mu   sync.Mutex
 	ring keyring
-	// read describes the file version that the keys were read from.
+	// read describes the file at the time when the keys were read.
 	read os.FileInfo
 }
 
 var _ Rotator = (*FileKeeper)(nil)
 
-// OpenFileKeeper reads the root keys. It refuses a file that other users can
-// access, because its keys may be known. The error is fs.ErrNotExist if the
-// file does not exist.
+// OpenFileKeeper reads the root keys. It fails if other users can access the file,
+// because they may have read the keys. The error is fs.ErrNotExist if the file does
+// not exist.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k := &FileKeeper{path: path}
 	if err := k.load(); err != nil {
@@ -42,8 +42,8 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-// OpenOrCreateFileKeeper creates the file with a new root key if it does not
-// exist, and reads it.
+// OpenOrCreateFileKeeper reads the root keys. If the file does not exist, it creates
+// the file with a new root key.
 func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	if err := createRootKey(path); err != nil {
 		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
@@ -51,7 +51,7 @@ func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	return OpenFileKeeper(path)
 }
 
-// Wrap encrypts the key under the newest root key.
+// Wrap encrypts the key with the newest root key.
 func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,7 +73,7 @@ func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associat
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// refresh reads the file again if it has changed. The caller holds the lock.
+// refresh reads the file again if it has changed. The caller must hold the lock.
 func (k *FileKeeper) refresh() error {
 	info, err := os.Stat(k.path)
 	if err != nil {
@@ -85,8 +85,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It keeps the keys read before: the store may have
-// returned a key just before a rotation rewrapped it.
+// load reads the file. It keeps the keys that were read before, because the store may
+// have returned a key just before a rotation encrypted it with the new root key.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -105,8 +105,8 @@ func (k *FileKeeper) load() error {
 	return nil
 }
 
-// Begin puts a new root key in front of the current one, unless a rotation has
-// already begun. The caller makes sure that only one rotation runs at a time.
+// Begin adds a new root key as the first key, unless a rotation has begun already.
+// The caller ensures that only one rotation runs at a time.
 func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,7 +144,7 @@ func (k *FileKeeper) Rotating() (bool, error) {
 	return len(keys) > 1, err
 }
 
-// maxRootKeys bounds the number of keys in the file.
+// maxRootKeys is the maximum number of keys in the file.
 const maxRootKeys = 2
 
 func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
@@ -158,10 +158,10 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 		return nil, nil, err
 	}
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-		return nil, nil, fmt.Errorf("other users can access it (mode %v); if nobody has read it, run `chmod 600 %s`", mode, path)
+		return nil, nil, fmt.Errorf("other users can access the file (mode %v); if nobody has read it, run `chmod 600 %s`", mode, path)
 	}
 	if size := info.Size(); size != keyBytes && size != maxRootKeys*keyBytes {
-		return nil, nil, fmt.Errorf("it has %d bytes; expected %d, or %d during a rotation", size, keyBytes, maxRootKeys*keyBytes)
+		return nil, nil, fmt.Errorf("the file has %d bytes; expected %d, or %d during a rotation", size, keyBytes, maxRootKeys*keyBytes)
 	}
 	all := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, all); err != nil {
@@ -170,8 +170,8 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 	return slices.Collect(slices.Chunk(all, keyBytes)), info, nil
 }
 
-// createRootKey creates the complete file or nothing, and never replaces one:
-// two servers that start at the same time must use the same key.
+// createRootKey creates the file atomically and never replaces an existing file. So
+// two servers that start at the same time use the same key.
 func createRootKey(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -194,11 +194,11 @@ func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
-// temporaryKeys matches the temporary files that hold root keys.
+// temporaryKeys matches the names of temporary files with root keys.
 const temporaryKeys = ".root-key-*"
 
-// RemoveTemporaryKeys removes the temporary files that a killed process has left
-// in the directory of the root key file. They hold root keys.
+// RemoveTemporaryKeys removes temporary files from the directory of the root key
+// file. A killed process may have left them. They contain root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -209,8 +209,8 @@ func RemoveTemporaryKeys(path string) error {
 	return removeTemporaryKeys(dir)
 }
 
-// removeTemporaryKeys does so under the lock of the directory, so that no file is
-// in use.
+// removeTemporaryKeys removes the temporary files in a directory. It holds the lock
+// of the directory, so that no other process uses the files.
 func removeTemporaryKeys(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -219,15 +219,15 @@ func removeTemporaryKeys(dir string) error {
 	for _, e := range entries {
 		if ours, _ := filepath.Match(temporaryKeys, e.Name()); ours && e.Type().IsRegular() {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("removing a temporary file that holds root keys: %w", err)
+				return fmt.Errorf("remove temporary file with root keys: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// lockDirectory waits until no other process publishes root keys in the
-// directory.
+// lockDirectory locks the directory against other processes that write root keys. It
+// waits until no other process holds the lock.
 func lockDirectory(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -239,14 +239,14 @@ func lockDirectory(dir string) (unlock func(), err error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
 }
 
-// publish writes a temporary file in the directory of path, syncs it and calls
-// put to move it into place. The sync comes first because data encrypted under
-// the keys must not outlive them.
+// publish writes a temporary file in the directory of path, syncs it to the disk and
+// calls put to rename it. The sync comes first, because a key must be durable before
+// data is encrypted with it.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)

@@ -10,9 +10,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// KeyKeeper wraps keys under root keys, which may be outside this process.
+// KeyKeeper encrypts keys with root keys. The root keys may be in another process or
+// device.
 type KeyKeeper interface {
-	// Wrap encrypts a key under the newest root key. Unwrap needs the same
+	// Wrap encrypts a key with the newest root key. Unwrap requires the same
 	// associated data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
 	// Unwrap decrypts a key. It returns ErrDamaged for input that Wrap did not
@@ -20,18 +21,19 @@ type KeyKeeper interface {
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// Labels for keys derived from a root key by HKDF-SHA256 (RFC 5869). The root
-// key itself encrypts nothing, and its name does not reveal it.
+// Labels for the derivation of keys from a root key with HKDF-SHA256 (RFC 5869). The
+// root key itself encrypts nothing. Its name is also derived, so that it reveals
+// nothing about the key.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is the size of a root key's name, enough to distinguish the root keys
-// of one server.
+// idBytes is the size of a root key's name in bytes. It is enough to distinguish the
+// root keys of one server.
 const idBytes = 8
 
-// rootKey is a root key with its name and its derived wrapping key.
+// rootKey is a root key with its name. Its wrapping key is derived from it.
 type rootKey struct {
 	id            string
 	key, wrapping []byte
@@ -49,7 +51,7 @@ func newRootKey(key []byte) (*rootKey, error) {
 	return &rootKey{hex.EncodeToString(id), key, w}, nil
 }
 
-// keyring holds root keys, the newest first.
+// keyring is a list of root keys, newest first.
 type keyring []*rootKey
 
 func newKeyring(keys [][]byte) (keyring, error) {
@@ -76,9 +78,9 @@ func (r keyring) names() []string {
 	return names
 }
 
-// canUnwrap reports whether the root key that wraps the key is present. A
-// wrapped key without a root key name is from an older version; any root key
-// may have wrapped it.
+// canUnwrap reports whether the keyring has the root key that encrypted the key.
+// Older versions stored no name of the root key. Then any root key may be the right
+// one.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }

@@ -10,25 +10,25 @@ import (
 // Rotator is a KeyKeeper whose root key can be replaced.
 type Rotator interface {
 	KeyKeeper
-	// Begin adds a new root key as the newest and returns its name and the
-	// names of the others. It changes nothing if a rotation has begun and not
-	// finished.
+	// Begin adds a new root key as the newest. It returns its name and the names of
+	// the others. If a rotation has begun and not finished, it adds no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish drops the other root keys, which wrap nothing any more.
+	// Finish removes all root keys except the newest. No stored key is encrypted with
+	// them any more.
 	Finish(ctx context.Context) error
 }
 
-// rewrapBatch is the number of keys that one transaction rewraps. It is small,
-// so that a server that writes at the same time does not wait long.
+// rewrapBatch is the number of keys that one transaction replaces. It is small, so
+// that a running server does not wait long for its own writes.
 const rewrapBatch = 50
 
-// Rotate wraps all keys under a new root key while a server uses them. If it is
-// killed at any point, the next call continues. It calls progress with the
-// number of keys rewrapped so far.
+// Rotate encrypts all keys with a new root key. A server may be running. If Rotate is
+// killed, the next call continues. It calls progress with the number of keys done so
+// far.
 //
-// Once RetireRootKeys has returned, the store refuses keys wrapped under the
-// old root keys. A server that has not noticed the new root key therefore
-// cannot leave a key behind.
+// After RetireRootKeys, the store refuses keys that are encrypted with old root keys.
+// So a server that still uses the old root key cannot store a key that the rotation
+// would miss.
 func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress func(done int)) error {
 	id, others, err := keeper.Begin(ctx)
 	if err != nil {

@@ -13,12 +13,13 @@ import (
 // keyBytes is the size of every key (AES-256).
 const keyBytes = 32
 
-// format is the first byte of a sealed value. It stands for AES-256-GCM with a
-// random nonce of 96 bits in front of the ciphertext. A key encrypts far fewer
-// than the 2^32 values that NIST SP 800-38D allows with random nonces.
+// format is the first byte of a sealed value. It means AES-256-GCM with a random
+// nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 values per key
+// with random nonces; a key encrypts far fewer.
 const format = 1
 
-// ErrDamaged reports a value that was changed or sealed under another label.
+// ErrDamaged reports a value that was changed, or that was encrypted under another
+// label.
 var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
@@ -68,7 +69,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// associated joins parts unambiguously: each has its length in front.
+// associated joins parts. It writes the length before each part, so that different
+// parts never give the same result.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

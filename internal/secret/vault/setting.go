@@ -10,20 +10,20 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SettingKeeper is a KeyKeeper with root keys from a setting. The operator
-// stores them and gives them to each process.
+// SettingKeeper is a KeyKeeper with root keys from a setting. The operator stores
+// them and passes them to each process.
 type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper parses root keys of 32 bytes in base64 (RFC 4648, section
-// 4), separated by commas, the newest first. Its errors contain no key.
+// NewSettingKeeper parses root keys: 32 bytes each in base64 (RFC 4648, section 4),
+// separated by commas, newest first. Its errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {
 		key, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
 		if err != nil || len(key) != keyBytes {
-			return nil, fmt.Errorf("vault: root key %d is not 32 bytes in base64; make one with `head -c 32 /dev/urandom | base64`", len(keys)+1)
+			return nil, fmt.Errorf("vault: root key %d is not 32 bytes in base64; create one with `head -c 32 /dev/urandom | base64`", len(keys)+1)
 		}
 		keys = append(keys, key)
 	}
@@ -31,7 +31,7 @@ func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	return &SettingKeeper{ring}, err
 }
 
-// Wrap encrypts the key under the first root key.
+// Wrap encrypts the key with the first root key.
 func (k *SettingKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	return k.ring.wrap(key, associated)
 }
@@ -44,7 +44,7 @@ func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, assoc
 // Begin uses the first key as the new root key. It fails if there is only one.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
-		return "", nil, errors.New("the setting has only one root key; put the new key and a comma in front of it, for the server too, and try again")
+		return "", nil, errors.New("the setting has only one root key; write the new key and a comma before it, here and in the setting of the server, and try again")
 	}
 	return k.ring[0].id, k.ring[1:].names(), nil
 }

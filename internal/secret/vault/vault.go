@@ -1,10 +1,10 @@
-// Package vault encrypts data that the server stores for users (envelope
-// encryption). Each user has a data key, which encrypts the user's values. The
-// root key wraps the data keys.
+// Package vault encrypts data that the server stores for users (envelope encryption).
+// Each user has a data key, which encrypts the user's values. The root key encrypts
+// the data keys.
 //
-// A sealed value opens only for the user, kind, name and version that it was
-// sealed for, and any changed byte is detected. The label is associated data of
-// AES-256-GCM (NIST SP 800-38D).
+// A value can be decrypted only with the user, kind, name and version that it was
+// encrypted with, and every change of it is detected. User and label are the
+// associated data of AES-256-GCM (NIST SP 800-38D).
 package vault
 
 import (
@@ -15,7 +15,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Label identifies a value. No two values of a user have the same label.
+// Label identifies a value of a user. Each value of a user must have a different
+// label.
 type Label struct {
 	Kind    string
 	Name    string
@@ -25,13 +26,13 @@ type Label struct {
 // firstVersion is the version of a user's first data key.
 const firstVersion = 1
 
-// Vault seals and opens values. It is safe for concurrent use.
+// Vault encrypts and decrypts values. It is safe for concurrent use.
 type Vault struct {
 	keeper KeyKeeper
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. The store holds the data keys, wrapped by the keeper.
+// New returns a Vault. The store holds the data keys, which the keeper encrypts.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
@@ -50,7 +51,7 @@ func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey
 	return &pyth.DataKey{UserID: user, Version: firstVersion, Wrapped: wrapped}, nil
 }
 
-// Seal encrypts a value under the user's stored data key.
+// Seal encrypts a value with the user's stored data key.
 func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plaintext []byte) ([]byte, error) {
 	key, err := v.keys.DataKey(ctx, user)
 	if err != nil {
@@ -59,8 +60,7 @@ func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plainte
 	return v.SealWith(ctx, key, label, plaintext)
 }
 
-// SealWith encrypts a value under the given data key, which need not be stored
-// yet.
+// SealWith encrypts a value with the given data key, which need not be stored yet.
 func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, plaintext []byte) ([]byte, error) {
 	opened, err := v.unwrap(ctx, key)
 	if err != nil {
@@ -70,8 +70,8 @@ func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, pl
 	return seal(opened, plaintext, label.associatedData(key.UserID))
 }
 
-// Open decrypts a value of the user. It returns ErrDamaged if the value was
-// changed or sealed under another label.
+// Open decrypts a value of the user. It returns ErrDamaged if the value was changed
+// or encrypted under another label.
 func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed []byte) ([]byte, error) {
 	o, err := v.Opener(ctx, user)
 	if err != nil {
@@ -80,7 +80,7 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	return o.Open(label, sealed)
 }
 
-// Opener opens values of one user without fetching the data key each time.
+// Opener decrypts values of one user. It reads the data key only once.
 type Opener struct {
 	user pyth.UserID
 	aead cipher.AEAD
@@ -104,7 +104,7 @@ func (v *Vault) Opener(ctx context.Context, user pyth.UserID) (*Opener, error) {
 	return &Opener{user, aead}, nil
 }
 
-// Open decrypts a value, as Vault.Open does.
+// Open decrypts a value like Vault.Open.
 func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
@@ -139,8 +139,8 @@ func (v *Vault) createServerKey(ctx context.Context, name string, length int) er
 	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
 }
 
-// Empty reports whether the store holds no wrapped keys, so that no root key is
-// needed.
+// Empty reports whether the store has no encrypted keys. Then a new root key can be
+// used.
 func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	data, err := keys.DataKeys(ctx, "", 1)
 	if err != nil {
@@ -150,8 +150,8 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	return len(data)+len(server) == 0, err
 }
 
-// Check returns ErrDamaged if the keeper lacks the root key that wrapped the
-// stored keys. It accepts any root key while the store is empty.
+// Check returns ErrDamaged if the keeper does not have the root key that encrypted
+// the stored keys. It accepts any root key if the store is empty.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// call holds the fields of the API that a request may have.
+// call is a request body with the fields that the server knows.
 type call struct {
 	Model        string                 `json:"model"`
 	MaxTokens    int64                  `json:"max_tokens"`
@@ -67,8 +67,8 @@ type (
 	}
 )
 
-// check returns the error with which the API refuses a request, or status 0 if the
-// request is valid.
+// check returns the error that the API returns for an invalid request. status is 0 if
+// the request is valid.
 func check(r *http.Request, body []byte) (status int, kind, message string) {
 	invalid := func(message string) (int, string, string) {
 		return http.StatusBadRequest, "invalid_request_error", message
@@ -98,8 +98,8 @@ func check(r *http.Request, body []byte) (status int, kind, message string) {
 	return 0, "", ""
 }
 
-// formFault returns the API's error about schemas, tools and tool choice, or "" if
-// they are valid.
+// formFault returns the API's error about schemas, tools and tool choice; "" if they
+// are valid.
 func (c *call) formFault() string {
 	var schemas []schema
 	for _, t := range c.Tools {
@@ -135,7 +135,7 @@ func (c *call) formFault() string {
 	return ""
 }
 
-// messagesFault returns the API's error about the messages, or "" if they are valid.
+// messagesFault returns the API's error about the messages; "" if they are valid.
 func (c *call) messagesFault() string {
 	if len(c.Messages) == 0 {
 		return "messages: at least one message is required"

@@ -1,9 +1,9 @@
 // Package claudetest provides a fake server of Anthropic's Messages API for tests and
-// benchmarks. It answers by a script and supports JSON, server-sent events, schemas,
-// tools and realistic failures.
+// benchmarks. A script determines its answers. It supports JSON, server-sent events,
+// schemas, tools and realistic failures.
 //
-// The server refuses the same invalid requests as the real API, as far as this module
-// could send them. It stores every request.
+// The server rejects invalid requests like the real API, for all requests that this
+// module can send. It stores every request.
 package claudetest
 
 import (
@@ -21,13 +21,13 @@ import (
 // Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Model refuses forced tools; OldModel accepts them.
+// Model rejects forced tool calls. OldModel accepts them.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
 )
 
-// Server is a running fake server.
+// Server is a fake server that is running.
 type Server struct {
 	URL    string
 	server *http.Server
@@ -38,14 +38,14 @@ type Server struct {
 	canceled int
 }
 
-// Request is a received request.
+// Request is a request that the server received.
 type Request struct {
 	Header http.Header
 	Body   []byte
 }
 
-// Start starts a server. It answers each request with the next step, and repeats the
-// last step.
+// Start starts a server. The server answers each request with the next step, and
+// repeats the last step.
 func Start(steps ...Step) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-// Canceled returns the number of calls that the client canceled.
+// Canceled returns the number of requests that the client canceled.
 func (s *Server) Canceled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

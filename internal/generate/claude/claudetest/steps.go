@@ -15,7 +15,7 @@ const (
 	OutputTokens     = 200
 )
 
-// Program answers with a program in the form that the request asks for.
+// Program answers with a program in the format that the request requires.
 func Program(explanation, code string) Step {
 	b, err := json.Marshal(struct {
 		Explanation string `json:"explanation"`
@@ -27,13 +27,13 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with content, even if it does not match the requested form.
+// Content answers with content, even if it does not have the required format.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
 // Refusal answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with content that ends at the token limit.
+// CutOff answers with content that was truncated at the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
 // Failure answers with an API error. headers are pairs of name and value.
@@ -46,7 +46,7 @@ func Failure(status int, kind, message string, headers ...string) Step {
 	}
 }
 
-// Overloaded answers with the error of an API at capacity.
+// Overloaded answers with the error of an overloaded API.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
 // RateLimited answers with a rate limit error. Retry-After has the value of wait.
@@ -69,10 +69,11 @@ func Redirect(to string) Step {
 	return func(x *exchange) { http.Redirect(x.w, x.r, to, http.StatusTemporaryRedirect) }
 }
 
-// Hang does not answer until the client cancels the call.
+// Hang sends no answer and waits until the client cancels the request.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
-// HangWithin streams content and then sends nothing until the client cancels the call.
+// HangWithin streams content. Then it sends nothing until the client cancels the
+// request.
 func HangWithin(content string) Step {
 	return func(x *exchange) {
 		x.begin()
@@ -96,7 +97,7 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams content and then an error.
+// BreakOff streams content and then sends an error.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -138,7 +139,7 @@ func (x *exchange) message(content, reason string) any {
 	case x.byTool():
 		input := json.RawMessage(content)
 		if !json.Valid(input) {
-			input, _ = json.Marshal(content) // A string has no error.
+			input, _ = json.Marshal(content) // A string can always be marshaled.
 		}
 		blocks = append(blocks, map[string]any{"type": "tool_use", "id": "toolu_01A", "name": x.call.Tools[0].Name, "input": input, "caller": map[string]any{"type": "direct"}})
 	default:
