@@ -65,8 +65,8 @@ type RefreshTokenStore interface {
 	// AddSuccessor stores another new token for a used one, for a client that did not
 	// receive the first. It fails with CodeNotFound if the family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyLives reports whether the family has a token that is valid at the time.
-	FamilyLives(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
+	// FamilyActive reports whether the family has a token that is valid at the time.
+	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
 	RevokeFamily(ctx context.Context, user UserID, family string) error

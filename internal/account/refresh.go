@@ -105,11 +105,11 @@ func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x
 // Renew issues a new JWT to a caller with a valid one. It fails if the login was
 // revoked. Otherwise a stolen JWT could be renewed forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
-	lives, err := s.config.Store.FamilyLives(ctx, p.User.ID, p.FamilyID, s.config.Clock())
+	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err != nil {
 		return nil, err
 	}
-	if !lives {
+	if !active {
 		return nil, pyth.Errorf(pyth.CodeUnauthenticated, "The login of this token has ended. Log in again.")
 	}
 	key, err := s.primaryKey(ctx, p.User.ID)

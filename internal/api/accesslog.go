@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// logAccess writes one line for a request. It leaves out the query, and writes
-// the path only if no route matched: people put keys into URLs.
+// logAccess writes one line for a request. It omits the query, and writes the path
+// only if no route matched, because users put keys into URLs.
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
@@ -40,11 +40,11 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// levelOf returns the level at which an answer of 500 or more is logged.
+// levelOf returns the log level for a response with status 500 or higher.
 func levelOf(code pyth.Code) slog.Level {
 	switch code {
 	case pyth.CodeLLMNotConfigured, pyth.CodeDraining:
-		return slog.LevelInfo // A setting, or a server that stops: not a failure.
+		return slog.LevelInfo // The cause is a setting or a server that stops, which is not a failure.
 	default:
 		return slog.LevelError
 	}

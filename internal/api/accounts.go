@@ -14,12 +14,12 @@ import (
 type AuthRequest struct {
 	_ struct{} `doc:"The credentials of an account."`
 
-	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Upper and lower case are the same." example:"ada@example.org"`
-	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters of any kind. The server refuses very common passwords and the e-mail address." example:"correct horse battery"`
-	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration needs one. logIn ignores it." example:"inv_4f2c9a"`
+	Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The e-mail address of the account, at most 254 characters. Case does not matter." example:"ada@example.org"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" format:"password" doc:"8 to 128 characters. All characters are allowed. The server rejects very common passwords and the e-mail address." example:"correct horse battery"`
+	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires one. logIn ignores it." example:"inv_4f2c9a"`
 }
 
-// AuthResponse has the credentials of an account.
+// AuthResponse contains an account and its credentials.
 type AuthResponse struct {
 	_ struct{} `doc:"An account with its tokens."`
 
@@ -27,50 +27,50 @@ type AuthResponse struct {
 	APIKey       string    `json:"apiKey,omitzero" doc:"The first API key of the account. Send it as x-api-key. Absent if the key was deleted." example:"pyapi_x7Qd"`
 	User         UserInfo  `json:"user" doc:"The account."`
 	ExpiresAt    Timestamp `json:"expiresAt" doc:"When the token expires."`
-	RefreshToken string    `json:"refreshToken,omitzero" doc:"A token for one call of refreshToken. Absent if the caller sent a JWT to get this answer." example:"rt_9b1c"`
+	RefreshToken string    `json:"refreshToken,omitzero" doc:"A token for one call of refreshToken. Absent if the request was authenticated with a JWT." example:"rt_9b1c"`
 }
 
 // UserInfo is an account.
 type UserInfo struct {
 	_ struct{} `doc:"An account."`
 
-	ID        string    `json:"id" doc:"The id of the account." example:"usr_01k7"`
+	ID        string    `json:"id" doc:"The ID of the account." example:"usr_01k7"`
 	Email     string    `json:"email" doc:"The e-mail address of the account." example:"ada@example.org"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
 }
 
-// VerifyRequest has the credential to verify.
+// VerifyRequest contains the credential to verify.
 type VerifyRequest struct {
 	_ struct{} `doc:"A credential to verify."`
 
 	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If it is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
 }
 
-// VerifyResponse has the account of valid credentials.
+// VerifyResponse contains the account that valid credentials belong to.
 type VerifyResponse struct {
-	_ struct{} `doc:"The account of valid credentials."`
+	_ struct{} `doc:"The account that valid credentials belong to."`
 
-	Valid     bool      `json:"valid" doc:"Always true. The answer to credentials that are not valid is 401." example:"true"`
-	User      UserInfo  `json:"user" doc:"The account of the credentials."`
+	Valid     bool      `json:"valid" doc:"Always true. For invalid credentials the status is 401." example:"true"`
+	User      UserInfo  `json:"user" doc:"The account that the credentials belong to."`
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if it does not expire."`
 }
 
-// RefreshRequest has a refresh token.
+// RefreshRequest contains a refresh token.
 type RefreshRequest struct {
 	_ struct{} `doc:"A refresh token."`
 
-	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024" doc:"The refresh token of the last answer." example:"rt_9b1c"`
+	RefreshToken string `json:"refreshToken,omitempty" minLength:"1" maxLength:"1024" doc:"The refresh token from the last response." example:"rt_9b1c"`
 }
 
 // PasswordRequest is the body of changePassword.
 type PasswordRequest struct {
-	_ struct{} `doc:"The present and the new password."`
+	_ struct{} `doc:"The current password and the new password."`
 
-	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The present password." example:"correct horse battery"`
-	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters of any kind. The server refuses very common passwords and the e-mail address." example:"staple of another kind"`
+	CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The current password." example:"correct horse battery"`
+	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The server rejects very common passwords and the e-mail address." example:"staple of another kind"`
 }
 
-// Ids of the operations that have rate limits of their own.
+// IDs of the operations with special rate limits.
 const (
 	opRegister = "registerAccount"
 	opLogin    = "logIn"
@@ -97,7 +97,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opRegister, Method: http.MethodPost, Path: "/api/register", DefaultStatus: http.StatusCreated,
 			Summary: "Register an account", Tags: []string{tagAuth},
-			Description: "Creates an account and its first API key. The operator decides whether registration is open, needs an invite or is closed.",
+			Description: "Creates an account and its first API key. The operator decides whether registration is open, requires an invite or is closed.",
 			Errors:      []int{http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserRegistered,
@@ -106,7 +106,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opLogin, Method: http.MethodPost, Path: "/api/login",
 			Summary: "Log in", Tags: []string{tagAuth},
-			Description: "Returns a JWT, a refresh token and the API key of the account. The answer takes the same time whether or not the account exists.",
+			Description: "Returns a JWT, a refresh token and the API key of the account. The response time does not depend on whether the account exists.",
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
 		public: true, example: exampleAuth, answer: exampleAuthResponse(), action: pyth.ActionUserLogin,
@@ -115,8 +115,8 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
-			Description: "Returns the account of the credentials in the headers, or of the token in the body.",
-			// {} makes the headers optional: the body may have a token.
+			Description: "Checks the credentials in the headers, or the token in the body, and returns their account.",
+			// {} makes the headers optional, because the body may contain a token.
 			Security: append(credentialsRequired(), map[string][]string{}),
 			Errors:   []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -132,7 +132,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: opRefresh, Method: http.MethodPost, Path: "/api/refresh",
 			Summary: "Get a new token", Tags: []string{tagAuth},
-			Description: "Exchanges a refresh token for a new JWT and a new refresh token. Without a body, it exchanges a valid JWT in the header for a new JWT. A refresh token works once: a second use revokes all refresh tokens of the same login.",
+			Description: "Exchanges a refresh token for a new JWT and a new refresh token. If there is no body, it exchanges a valid JWT in the header for a new JWT. A refresh token can be used once. A second use revokes all refresh tokens of the same login.",
 			Security:    append([]map[string][]string{{schemeBearer: {}}}, map[string][]string{}),
 			Errors:      []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -142,7 +142,7 @@ func (h *Handler) registerAccounts() {
 		Operation: huma.Operation{
 			OperationID: "logOut", Method: http.MethodPost, Path: "/api/logout",
 			Summary: "Log out", Tags: []string{tagAuth},
-			Description: "Revokes all refresh tokens of the same login. Without a body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
+			Description: "Revokes all refresh tokens of the same login. If there is no body, it revokes all refresh tokens of the account. A JWT stays valid until it expires.",
 		},
 		bodyOptional: true,
 		example:      map[string]any{"refreshToken": "<refresh token>"},
@@ -173,14 +173,14 @@ func (h *Handler) registerAccount(ctx context.Context, in *authInput) (*authOutp
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
-	return authAnswer(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
+	return authResponse(h.cfg.Accounts.Register(ctx, in.Value.Email, in.Value.Password, in.Value.Invite))
 }
 
 func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error) {
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(in.Value.Email)); err != nil {
 		return nil, err
 	}
-	return authAnswer(h.cfg.Accounts.Login(ctx, in.Value.Email, in.Value.Password))
+	return authResponse(h.cfg.Accounts.Login(ctx, in.Value.Email, in.Value.Password))
 }
 
 func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {
@@ -202,25 +202,25 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 }
 
 func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, error) {
-	// The body comes first: clients often send the expired JWT beside the
-	// refresh token.
+	// Check the body first, because clients often send the expired JWT together with
+	// the refresh token.
 	if token := in.Value.RefreshToken; token != "" {
 		req := requestOf(ctx)
 		client := pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()}
-		return authAnswer(h.cfg.Accounts.Refresh(ctx, token, client))
+		return authResponse(h.cfg.Accounts.Refresh(ctx, token, client))
 	}
 	if err := h.identify(ctx); err != nil {
 		return nil, err
 	}
 	p := caller(ctx)
-	// An API key does not expire. A token from it would outlive its deletion.
+	// Do not exchange an API key. The token would stay valid after the key is deleted.
 	if p.Credential != pyth.CredentialJWT {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "An API key cannot be refreshed. Send refreshToken in the body, or a valid JWT as Authorization: Bearer."}
 	}
 	if err := h.allow(ctx, h.limits.loginAccount, string(p.User.ID)); err != nil {
 		return nil, err
 	}
-	return authAnswer(h.cfg.Accounts.Renew(ctx, p))
+	return authResponse(h.cfg.Accounts.Renew(ctx, p))
 }
 
 func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error) {
@@ -229,14 +229,14 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
-	// The thief of a token must not be able to guess the password with it.
+	// Limit the rate, so that the thief of a token cannot guess the password.
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}
 	return nil, h.cfg.Accounts.ChangePassword(ctx, p, in.Value.CurrentPassword, in.Value.NewPassword)
 }
 
-func authAnswer(g *pyth.Grant, err error) (*authOutput, error) {
+func authResponse(g *pyth.Grant, err error) (*authOutput, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -219,7 +219,7 @@ func attackSlowBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != 400 || !strings.Contains(string(body), "did not arrive in time") {
+		if err != nil || res.StatusCode != 400 || !strings.Contains(string(body), "was not received in time") {
 			t.Errorf("status %d: %s, %v", res.StatusCode, body, err)
 		}
 		if _, err := c.Read(make([]byte, 1)); !closed(err) {
@@ -322,7 +322,7 @@ func attackCredentialInQuery(t *testing.T) {
 	} {
 		for _, path := range []string{"/api/v1/keys", "/api", "/nothing", "/healthz"} {
 			res := s.send(request("GET", path+"?"+query, ""))
-			if p := res.problem(t); res.StatusCode != 400 || !strings.Contains(p.Detail, "x-api-key or Authorization header") {
+			if p := res.problem(t); res.StatusCode != 400 || !strings.Contains(p.Detail, "header x-api-key or Authorization") {
 				t.Errorf("%s?%s: status %d: %s", path, query, res.StatusCode, res.body)
 			}
 			if strings.Contains(strings.ToLower(res.body), "canary") {

@@ -11,29 +11,29 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// AuditEntry is the record of an action.
+// AuditEntry describes an action that the audit log recorded.
 type AuditEntry struct {
 	_ struct{} `doc:"The record of an action."`
 
-	ID        string         `json:"id" doc:"The id of the entry." example:"aud_01k7"`
-	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the whole server, from 0. The entries of other users lie between yours." example:"41"`
+	ID        string         `json:"id" doc:"The ID of the entry." example:"aud_01k7"`
+	Sequence  int64          `json:"sequence" doc:"The position of the entry in the log of the server, from 0. The log also contains entries of other users, so your numbers have gaps." example:"41"`
 	Timestamp Timestamp      `json:"timestamp" doc:"When the action ended."`
 	Action    AuditAction    `json:"action" doc:"The action." example:"code.executed"`
-	Resource  string         `json:"resource,omitzero" doc:"The name or id of the object of the action." example:"API_TOKEN"`
+	Resource  string         `json:"resource,omitzero" doc:"The name or ID of the object of the action." example:"API_TOKEN"`
 	Outcome   Outcome        `json:"outcome" doc:"How the action ended." example:"success"`
 	Actor     AuditActor     `json:"actor" doc:"The caller."`
 	IP        string         `json:"ip" doc:"The IP address of the caller." example:"192.0.2.7"`
 	UserAgent string         `json:"userAgent" doc:"The User-Agent header of the request." example:"curl/8.5.0"`
-	RequestID string         `json:"requestId" doc:"The id of the request, as in X-Request-Id." example:"4f2c9a"`
-	Details   map[string]any `json:"details" doc:"More about the action, such as ids, language, status, durations, hashes of code and names of secrets."`
-	Hash      string         `json:"hash" encoding:"base64" doc:"The leaf hash of the entry in the tree of the log: SHA-256 in base64." example:"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="`
+	RequestID string         `json:"requestId" doc:"The ID of the request, as in X-Request-Id." example:"4f2c9a"`
+	Details   map[string]any `json:"details" doc:"Details of the action, such as IDs, language, status, durations, hashes of code and names of secrets."`
+	Hash      string         `json:"hash" encoding:"base64" doc:"The leaf hash of the entry in the Merkle tree of the log: SHA-256 in base64." example:"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="`
 }
 
 // AuditActor is the caller of an audited action.
 type AuditActor struct {
 	_ struct{} `doc:"The caller of an action."`
 
-	UserID     string         `json:"userId" doc:"The id of the user. Empty if the caller is unknown." example:"usr_01k7"`
+	UserID     string         `json:"userId" doc:"The ID of the user. Empty if the caller is unknown." example:"usr_01k7"`
 	Credential CredentialType `json:"credential" doc:"How the caller authenticated." example:"api_key"`
 	KeyPrefix  string         `json:"keyPrefix,omitzero" doc:"The first characters of the API key." example:"pyapi_x7Qd"`
 }
@@ -50,8 +50,8 @@ type AuditList struct {
 type AuditCheckpoint struct {
 	_ struct{} `doc:"The signed tree head of the audit log."`
 
-	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root hash of their tree, signed (C2SP tlog-checkpoint). Keep it outside of this server to check the log against it later."`
-	Key        string `json:"key" doc:"The key that verifies the signature (C2SP signed-note). Get it once from the operator: a key from the same answer proves nothing."`
+	Checkpoint string `json:"checkpoint" doc:"The number of entries and the root hash of their tree, with a signature (C2SP tlog-checkpoint). Store it outside this server. Then you can later check that no entry was changed."`
+	Key        string `json:"key" doc:"The key that verifies the signature (C2SP signed-note). Ask the operator for it once, because a key from the same response proves nothing."`
 }
 
 // AuditProof proves that an entry is in the log.
@@ -59,7 +59,7 @@ type AuditProof struct {
 	_ struct{} `doc:"The proof that an entry is in the audit log."`
 
 	Entry    AuditEntry `json:"entry" doc:"The entry."`
-	Record   string     `json:"record" encoding:"base64" doc:"The hashed bytes of the entry, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
+	Record   string     `json:"record" encoding:"base64" doc:"The bytes of the entry that are hashed, in base64. The leaf hash is the SHA-256 of a zero byte and these bytes." example:"e30="`
 	Index    int64      `json:"index" doc:"The position of the leaf in the tree. It equals the sequence of the entry." example:"41"`
 	TreeSize int64      `json:"treeSize" doc:"The number of entries that the checkpoint covers." example:"1000"`
 	Hashes   []string   `json:"hashes" doc:"The inclusion proof from the leaf to the root, each hash in base64 (RFC 9162, section 2.1.3)."`
@@ -70,7 +70,7 @@ type (
 	auditInput struct {
 		Action  AuditAction `query:"action" doc:"Return only entries of this action."`
 		Outcome Outcome     `query:"outcome" doc:"Return only entries with this outcome."`
-		Since   time.Time   `query:"since" doc:"Return only entries from this time on."`
+		Since   time.Time   `query:"since" doc:"Return only entries at or after this time."`
 		Until   time.Time   `query:"until" doc:"Return only entries before this time."`
 		Label   string      `query:"label" maxLength:"64" doc:"Return only entries of runs with this label."`
 		Page
@@ -78,7 +78,7 @@ type (
 	auditOutput      struct{ Body AuditList }
 	checkpointOutput struct{ Body AuditCheckpoint }
 	proofInput       struct {
-		ID string `path:"id" maxLength:"128" doc:"The id of the entry."`
+		ID string `path:"id" maxLength:"128" doc:"The ID of the entry."`
 	}
 	proofOutput struct{ Body AuditProof }
 )
@@ -109,7 +109,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "listAuditEntries", Method: http.MethodGet, Path: auditPath,
 			Summary: "List the audit log", Tags: []string{tagAudit},
-			Description: "Lists the actions of the account and denied attempts, newest first.",
+			Description: "Lists actions of the account and denied requests, newest first.",
 		},
 		answer: map[string]any{"entries": []any{entry}},
 	}, ifEnabled(hasLog, feature, h.listAudit))
@@ -117,7 +117,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "getAuditCheckpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint",
 			Summary: "Get the signed tree head", Tags: []string{tagAudit},
-			Description: "Returns the signed head of the tree of all entries of this server. It covers every action that was answered before.",
+			Description: "Returns the signed tree head of the audit log of this server. It covers all actions that the server answered before this request.",
 		},
 		answer: head,
 	}, ifEnabled(hasLog, feature, h.getCheckpoint))
@@ -125,7 +125,7 @@ func (h *Handler) registerAudit() {
 		Operation: huma.Operation{
 			OperationID: "getAuditProof", Method: http.MethodGet, Path: auditPath + "/{id}/proof",
 			Summary: "Get the proof of an entry", Tags: []string{tagAudit},
-			Description: "Returns an inclusion proof: the entry is in the tree of a signed checkpoint. A client checks it without trust in this server, as examples/audit-proof does. Entries older than the retention of the log are not found.",
+			Description: "Returns an inclusion proof, which proves that the entry is in the tree of a signed checkpoint. A client can check it without trusting this server; see examples/audit-proof. Returns 404 for entries that are older than the retention period of the log.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: proof,

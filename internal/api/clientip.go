@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientIP returns the address of the caller: of the peer, or, if the peer is a
-// trusted proxy, the address that X-Forwarded-For names. The header is read
-// from the right, since a caller can forge all values to the left of the first
-// untrusted address. The result is "" if the peer has no address.
+// clientIP returns the IP address of the caller. This is the address of the peer or,
+// if the peer is a trusted proxy, an address from X-Forwarded-For. It reads the
+// header from the right, because callers can forge all values to the left of the
+// first untrusted address. The result is "" if the peer has no address.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -38,8 +38,9 @@ func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// network returns the key for limits on an address. For IPv6 it is the /64, the
-// smallest block of one customer (RFC 6177): a new low half gives no new limit.
+// network returns the key for rate limits on an address. For IPv6 it is the /64
+// network, the smallest block of one customer (RFC 6177). So other addresses in this
+// network have the same limit.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Is4() {

@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// connections limits the open connections, and knows which of them have a
+// connections limits the number of open connections. It tracks which of them have a
 // request.
 //
-// At the limit a new connection replaces one without an authenticated request:
-// one that has sent nothing or a part of a header, that waits for the next
-// request, or whose request has no valid credentials. It is the oldest one of
-// the address with most of these. So one address with many such connections
-// cannot block others. If all connections have authenticated requests, the new
-// one is closed.
+// At the limit, a new connection replaces a connection without an authenticated
+// request. Such a connection has sent no complete header, waits for its next request,
+// or has a request without valid credentials. The address with most such connections
+// loses its oldest one. So one address with many connections cannot block others. If
+// all connections have authenticated requests, the new connection is closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int
@@ -24,7 +23,7 @@ type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]*connection
 	busy int
-	// quiet is closed while no connection has a request.
+	// quiet is a channel that is closed while no connection has a request.
 	quiet chan struct{}
 }
 
@@ -32,8 +31,8 @@ type connections struct {
 type connection struct {
 	address string
 	since   time.Time
-	// active means that at least one byte of a request has arrived, and
-	// authenticated that this request has valid credentials.
+	// active reports that at least one byte of a request has arrived. authenticated
+	// reports that this request has valid credentials.
 	active, authenticated bool
 }
 
@@ -43,7 +42,7 @@ func newConnections(most int) *connections {
 	return c
 }
 
-// note records a state change that net/http reports.
+// note is called by net/http when the state of a connection changes.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +60,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// activeLocked records whether the connection has a request.
+// activeLocked stores whether the connection has a request.
 func (c *connections) activeLocked(conn net.Conn, active bool) {
 	x := c.open[conn]
 	if x == nil || x.active == active {
@@ -80,8 +79,8 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// keep records that the request has valid credentials. Until it ends, the
-// connection is not replaced.
+// keep stores that the request has valid credentials. The connection is not replaced
+// until the request ends.
 func (c *connections) keep(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +89,9 @@ func (c *connections) keep(conn net.Conn) {
 	}
 }
 
-// makeRoomLocked closes a connection if the limit is reached: the new one, if
-// no other can be replaced. net/http reports the closed connection later.
+// makeRoomLocked closes a connection if the limit is reached. It closes the new
+// connection if no other can be replaced. net/http reports the closed connection to
+// note later.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {
 		return
@@ -103,15 +103,16 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		c.activeLocked(victim, false)
 		delete(c.open, victim)
 	}
-	// Close without blocking: a peer that reads nothing must not hold the lock.
+	// Close without waiting for unsent data. Otherwise a peer that reads nothing would
+	// block the lock.
 	if tcp, ok := victim.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = victim.Close()
 }
 
-// victimLocked returns the connection to replace; nil if all have authenticated
-// requests.
+// victimLocked returns the connection to replace. It returns nil if all connections
+// have authenticated requests.
 func (c *connections) victimLocked() net.Conn {
 	spare := map[string]int{}
 	for _, x := range c.open {
@@ -136,7 +137,7 @@ func (c *connections) victimLocked() net.Conn {
 	return victim
 }
 
-// host returns the address of the peer, without the port.
+// host returns the IP address of the peer.
 func host(conn net.Conn) string {
 	address := conn.RemoteAddr().String()
 	if h, _, err := net.SplitHostPort(address); err == nil {
@@ -145,7 +146,8 @@ func host(conn net.Conn) string {
 	return address
 }
 
-// wait returns when no connection has a request, or with the error of ctx.
+// wait returns nil when no connection has a request, or the error of ctx if it ends
+// first.
 func (c *connections) wait(ctx context.Context) error {
 	c.mu.Lock()
 	quiet := c.quiet
@@ -160,7 +162,7 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// requestConnection is the connection of a request.
+// requestConnection is the connection of a request, stored in its context.
 type requestConnection struct {
 	connections *connections
 	conn        net.Conn
@@ -171,8 +173,8 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }
 
-// keepConnection records that the request of the context has valid credentials.
-// A request without a connection, as in a test, has nothing to record.
+// keepConnection stores that the request of the context has valid credentials. It
+// does nothing if the context has no connection, as in tests.
 func keepConnection(ctx context.Context) {
 	if own, ok := ctx.Value(connKey{}).(requestConnection); ok {
 		own.connections.keep(own.conn)

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The lists that have cursors.
+// Names of the lists that have cursors.
 const (
 	cursorAudit    = "audit"
 	cursorKeys     = "keys"
@@ -16,11 +16,11 @@ const (
 	cursorSessions = "sessions"
 )
 
-// cursorSum is the number of bytes of the checksum in a cursor.
+// cursorSum is the length of the checksum in a cursor, in bytes.
 const cursorSum = 6
 
-// newCursor returns the cursor for the position at which a page ended, or ""
-// for "".
+// newCursor returns the cursor for the position at the end of a page. It returns ""
+// for the position "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""
@@ -28,8 +28,9 @@ func newCursor(list string, user pyth.UserID, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sumOfCursor(list, user, position), position...))
 }
 
-// position returns the position in a cursor. It refuses a cursor of another
-// list or user. The checksum is no secret: it detects mistakes only.
+// position returns the position in a cursor. It returns an error for a cursor of
+// another list or user. The checksum only detects mistakes; it does not prevent
+// forgery.
 func position(list string, user pyth.UserID, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -50,5 +51,5 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 	return sum[:cursorSum]
 }
 
-// badCursor is the message for a cursor that is of no page.
-const badCursor = "must be the nextCursor of the last page of the same list and account; leave it out or empty for the first page"
+// badCursor is the message for an invalid cursor.
+const badCursor = "must be the nextCursor of the previous page of the same list and account; omit it for the first page"

@@ -11,20 +11,21 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// Denials records refused attempts. Note does not wait, and may drop an event.
+// Denials records denied requests. Note does not wait, and may drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// denied records attempts that the API refused before a service saw them: for
-// missing or invalid credentials, or by a rate limit. Anyone can repeat these
-// without end, so it limits them for each caller, and for all unknown callers
-// together. The next entry of an unknown caller has the number of omitted ones.
+// denied records requests that the API denied before it called a service, because of
+// missing or invalid credentials or a rate limit. Callers can repeat such requests
+// without limit. So the number of entries is limited for each caller, and for all
+// unknown callers together. The next entry of an unknown caller contains the number
+// of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted counts the attempts since that entry.
+	// omitted counts the requests without an entry since the last entry.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -36,13 +37,13 @@ func newDenied(to Denials, now func() time.Time) *denied {
 		unknown:   ratelimit.New(ratelimit.Rate{Count: 600, Per: time.Minute}, 1, now),
 		suppressed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pyth_on_audit_suppressed_total",
-			Help: "Refused attempts that are not in the audit log, because there were too many.",
+			Help: "Denied requests without an entry in the audit log, because there were too many.",
 		}),
 	}
 }
 
-// noteDenied records that the request was refused, if the error says so and the
-// audit log records the operation.
+// noteDenied records a denied request. It does nothing if the error is of another
+// kind, or if the audit log does not record the operation.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

@@ -3,12 +3,12 @@
 //
 // Guarantees:
 //
-//   - Every error is application/problem+json with the schema Error, whether a
-//     service, the router, the decoder or a panic caused it.
+//   - Every error is application/problem+json with the schema Error, also if the
+//     router, the decoder or a panic caused it.
 //   - Every response has X-Request-Id and a line in the access log.
-//   - Passwords, keys, tokens, code, environments and standard input are never
-//     in a log line or an error.
-//   - Bodies are strict JSON with limits on size, depth and time. Callers are
+//   - Log lines and errors never contain passwords, keys, tokens, code, environment
+//     variables or standard input.
+//   - Request bodies are strict JSON with limits on size, depth and time. Callers are
 //     authenticated before large bodies are read.
 //   - The OpenAPI document is generated from the Go types of requests and
 //     responses.

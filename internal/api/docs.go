@@ -26,8 +26,8 @@ var docsStyle string
 //go:embed docs.html.tmpl
 var docsTemplate string
 
-// contentSecurityPolicy allows the pages their style, by its hash, and the search
-// form. It allows no script, no picture, no other host and no frame.
+// contentSecurityPolicy allows only the style sheet of the pages, by its hash, and
+// the search form. It forbids scripts, pictures, other hosts and frames.
 func contentSecurityPolicy() string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -56,14 +56,14 @@ type docsOperation struct {
 	Responses                                           []docsBody
 }
 
-// docsBody is the body of a request or of a response, in all its forms.
+// docsBody is the body of a request or of a response, in all its media types.
 type docsBody struct {
 	Status, Description string
 	Optional            bool
 	Forms               []docsContent
 }
 
-// docsContent is one form of a body.
+// docsContent is a body in one media type.
 type docsContent struct {
 	MediaType, Schema, Description, Example string
 }
@@ -167,7 +167,7 @@ func docsOperationOf(op *huma.Operation) (docsOperation, error) {
 	return out, nil
 }
 
-// docsForms are the forms of a body by media type, always in the same order.
+// docsForms returns the forms of a body by media type, always in the same order.
 func docsForms(content map[string]*huma.MediaType) ([]docsContent, error) {
 	var forms []docsContent
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
@@ -224,7 +224,7 @@ func docsSchemaOf(name string, s *huma.Schema) docsSchema {
 	for _, value := range s.Enum {
 		out.Fields = append(out.Fields, docsField{Name: fmt.Sprint(value), Type: s.Type})
 	}
-	// What must be sent comes first.
+	// Required fields come first.
 	slices.SortStableFunc(out.Fields, func(a, b docsField) int {
 		switch {
 		case a.Required == b.Required:
@@ -245,7 +245,7 @@ func docsFieldOf(name string, s *huma.Schema, required bool) docsField {
 	return f
 }
 
-// docsType is the type in words, and the schema that it leads to.
+// docsType returns a text about the type, and the name of the schema to link to.
 func docsType(s *huma.Schema) (name, link string) {
 	switch {
 	case s.Ref != "":

@@ -18,20 +18,20 @@ type ZKPayload struct {
 
 	Version    int      `json:"version" minimum:"1" maximum:"1" doc:"The version of the format: 1." example:"1"`
 	Language   Language `json:"language" doc:"The language of the program. It is part of the associated data of the ciphertext." example:"python"`
-	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program, as part of the associated data. If it is present, the program can be stored and run under this name only." example:"report"`
+	Name       string   `json:"name,omitempty" minLength:"1" maxLength:"128" doc:"The name of the program. It is part of the associated data of the ciphertext. If it is present, the program can be stored and run only under this name." example:"report"`
 	KDF        ZKKDF    `json:"kdf" doc:"How the key is derived from the password."`
 	Cipher     ZKCipher `json:"cipher" doc:"How the program is encrypted."`
 	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program with its tag, at most 1 MiB and 16 bytes, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
 }
 
-// ZKKDF has the parameters of Argon2id (RFC 9106).
+// ZKKDF contains the parameters of Argon2id (RFC 9106).
 type ZKKDF struct {
 	_ struct{} `doc:"The parameters of Argon2id (RFC 9106)."`
 
 	Name        string `json:"name" enum:"argon2id" doc:"The key derivation function: argon2id." example:"argon2id"`
 	Salt        string `json:"salt" doc:"The salt: 16 bytes in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODw=="`
 	Time        int    `json:"time" minimum:"1" maximum:"10" doc:"The number of passes over the memory." example:"3"`
-	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. It counts against limits.memoryBytes of a run." example:"65536"`
+	MemoryKiB   int    `json:"memoryKiB" minimum:"8" maximum:"262144" doc:"The memory in KiB, at least 8 for each lane. It must fit into limits.memoryBytes of a run." example:"65536"`
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
@@ -52,10 +52,10 @@ type EncryptedCodeMetadata struct {
 	SizeBytes      int64     `json:"sizeBytes" doc:"The size of the ciphertext." example:"25"`
 	CreatedAt      Timestamp `json:"createdAt" doc:"When the program was first stored."`
 	UpdatedAt      Timestamp `json:"updatedAt" doc:"When its ciphertext was last replaced."`
-	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When somebody last ran it or tried to. The server writes this shortly after the answer."`
+	LastExecutedAt Timestamp `json:"lastExecutedAt,omitzero" doc:"When the program was last run, even if the run failed. The server stores this shortly after the response."`
 }
 
-// EncryptedCodeList has the encrypted programs of a user.
+// EncryptedCodeList contains the encrypted programs of a user.
 type EncryptedCodeList struct {
 	_ struct{} `doc:"The encrypted programs of a user."`
 
@@ -67,23 +67,22 @@ type ZKEncryptRequest struct {
 	_ struct{} `doc:"A program to encrypt."`
 
 	Code           string         `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
-	MasterPassword body.Sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8. The server does not normalise it." example:"correct horse battery"`
+	MasterPassword body.Sensitive `json:"masterPassword" doc:"The password: 1 to 1,024 bytes of UTF-8. The server uses the bytes unchanged." example:"correct horse battery"`
 	Language       Language       `json:"language,omitempty" default:"python" doc:"The language of the program."`
 }
 
 // ZKExecuteRequest runs an encrypted program. It has the fields of
 // ExecuteRequest except code and language, which come from the program.
 type ZKExecuteRequest struct {
-	_ struct{} `doc:"The settings of a run of an encrypted program, with its password in one of two forms."`
+	_ struct{} `doc:"The settings of a run of an encrypted program, with masterPassword or with sealedPassword and sandboxId."`
 
 	MasterPassword body.Sensitive `json:"masterPassword,omitempty" doc:"The password: 1 to 1,024 bytes of UTF-8."`
-	SealedPassword string         `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding."`
-	SandboxID      string         `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run."`
+	SealedPassword string         `json:"sealedPassword,omitempty" minLength:"1" maxLength:"2048" doc:"The password, encrypted with the public key of the sandbox, in standard base64 with padding."`
+	SandboxID      string         `json:"sandboxId,omitempty" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox. It can be used for one run."`
 	RunOptions
 }
 
-// ZKPasswordExecuteRequest is the form of ZKExecuteRequest that has the
-// password.
+// ZKPasswordExecuteRequest is the form of ZKExecuteRequest with the password.
 type ZKPasswordExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program with the password in the request."`
 
@@ -91,17 +90,17 @@ type ZKPasswordExecuteRequest struct {
 	RunOptions
 }
 
-// ZKSealedExecuteRequest is the form of ZKExecuteRequest that has the password
-// encrypted to a reserved sandbox, so that the server cannot read it.
+// ZKSealedExecuteRequest is the form of ZKExecuteRequest with the encrypted password.
+// Only a reserved sandbox can decrypt it, so the server cannot read it.
 type ZKSealedExecuteRequest struct {
-	_ struct{} `doc:"A run of an encrypted program with the password encrypted to a reserved sandbox."`
+	_ struct{} `doc:"A run of an encrypted program. The password is encrypted with the public key of a reserved sandbox."`
 
-	SealedPassword string `json:"sealedPassword" minLength:"1" maxLength:"2048" doc:"The password, encrypted to the public key of the sandbox, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
-	SandboxID      string `json:"sandboxId" minLength:"1" maxLength:"128" doc:"The id of the reserved sandbox. It serves one run." example:"sbx_01k7"`
+	SealedPassword string `json:"sealedPassword" minLength:"1" maxLength:"2048" doc:"The password, encrypted with the public key of the sandbox, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
+	SandboxID      string `json:"sandboxId" minLength:"1" maxLength:"128" doc:"The ID of the reserved sandbox. It can be used for one run." example:"sbx_01k7"`
 	RunOptions
 }
 
-// oneOf returns the forms of which a request has one.
+// oneOf returns the types of the forms. A request has one of these forms.
 func (ZKExecuteRequest) oneOf() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[ZKPasswordExecuteRequest](), reflect.TypeFor[ZKSealedExecuteRequest]()}
 }
@@ -110,12 +109,12 @@ func (ZKExecuteRequest) oneOf() []reflect.Type {
 type ZKSandbox struct {
 	_ struct{} `doc:"A sandbox that waits for an encrypted password."`
 
-	SandboxID string    `json:"sandboxId" doc:"The id of the sandbox." example:"sbx_01k7"`
+	SandboxID string    `json:"sandboxId" doc:"The ID of the sandbox." example:"sbx_01k7"`
 	PublicKey string    `json:"publicKey" doc:"The public key of a key pair that was created in the sandbox: 32 bytes in standard base64 with padding. Use it with HPKE (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305." example:"QpLxdsSVMiu50b+HQbvi1lmGHHHc/WTNnrkxVSNCOQ4="`
-	ExpiresAt Timestamp `json:"expiresAt" doc:"When the reservation ends. The run must begin before."`
+	ExpiresAt Timestamp `json:"expiresAt" doc:"When the reservation ends. The run must start before this time."`
 }
 
-// ZKCodeRef has the name of an encrypted program. It is exported because huma
+// ZKCodeRef contains the name of an encrypted program. It is exported because huma
 // ignores unexported types.
 type ZKCodeRef struct {
 	Name string `path:"name" maxLength:"128" doc:"The name of the program: 1 to 128 letters, digits, dots, underscores and hyphens. The first is a letter or a digit." example:"report"`
@@ -146,11 +145,11 @@ const (
 	zkPath       = "/api/v1/zk"
 	zkCodePath   = zkPath + "/code"
 	zkByNamePath = zkCodePath + "/{name}"
-	// payloadBytes is the largest body of an encrypted program: 1 MiB and its tag
+	// payloadBytes is the maximum body size of an encrypted program: 1 MiB and its tag
 	// in base64, and 64 KiB for the other fields.
 	payloadBytes = (1<<20+16)*4/3 + 64<<10
-	// encryptBytes is the largest body of a program to encrypt, with every byte of
-	// the program escaped.
+	// encryptBytes is the maximum body size of a program to encrypt, if every byte of
+	// the program is escaped.
 	encryptBytes = 6<<20 + 64<<10
 )
 
@@ -168,7 +167,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "encryptProgram", Method: http.MethodPost, Path: zkPath + "/encrypt",
 			Summary: "Encrypt a program for a test", Tags: []string{tagZK},
-			Description: "Encrypts a program for a test. The server sees the program and the password, and stores neither. Real clients encrypt by themselves, as docs/zero-knowledge.md describes.",
+			Description: "Encrypts a program for a test. The server reads the program and the password, but stores neither. Real clients encrypt programs themselves; see docs/zero-knowledge.md.",
 		},
 		maxBytes: encryptBytes,
 		example:  map[string]any{"code": "print(42)", "masterPassword": "correct horse battery"},
@@ -216,7 +215,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "runEncryptedProgram", Method: http.MethodPost, Path: zkPath + "/execute/{name}",
 			Summary: "Run an encrypted program", Tags: []string{tagZK},
-			Description: "Runs the program as runProgram does. The sandbox decrypts it, as part of the run. With a wrong password the run fails: status is failed and error.name is DecryptionError.",
+			Description: "Runs the program like runProgram. The sandbox decrypts it during the run. If the password is wrong, the run fails: status is failed and error.name is DecryptionError.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
@@ -230,7 +229,7 @@ func (h *Handler) registerZK() {
 		Operation: huma.Operation{
 			OperationID: "reserveSandbox", Method: http.MethodPost, Path: zkPath + "/sandboxes", DefaultStatus: http.StatusCreated,
 			Summary: "Reserve a sandbox for a sealed password", Tags: []string{tagZK},
-			Description: "Reserves a sandbox, which creates a key pair. Encrypt the password to its public key, so that the server cannot read it. The sandbox serves one run.",
+			Description: "Reserves a sandbox, which generates a key pair. Encrypt the password with its public key, so that the server cannot read it. The sandbox can be used for one run.",
 			Errors:      []int{http.StatusConflict},
 		},
 		answer: map[string]any{
@@ -244,7 +243,8 @@ func (h *Handler) createdResponse(body reflect.Type) *huma.Response {
 	return &huma.Response{Description: "Created", Content: map[string]*huma.MediaType{applicationJSON: {Schema: schema}}}
 }
 
-// ifZK returns the handler if this server stores encrypted programs.
+// ifZK returns the handler if this server stores encrypted programs. Otherwise it
+// returns a handler that responds with not_implemented.
 func ifZK[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	return ifEnabled(h.cfg.ZK != nil, "encrypted programs", handle)
 }
@@ -343,14 +343,14 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 	return out, err
 }
 
-// encryptedJob returns the password in the form that the request has. The caller
-// adds the program.
+// encryptedJob returns a job with the password or the sealed password of the request.
+// The caller adds the program.
 func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {
 	case r.SealedPassword == "" && r.SandboxID == "":
 		if len(r.MasterPassword) == 0 {
-			return nil, fault("body.masterPassword", "is required, unless sealedPassword and sandboxId are given")
+			return nil, fault("body.masterPassword", "is required if sealedPassword and sandboxId are absent")
 		}
 		return &pyth.EncryptedJob{Password: r.MasterPassword}, nil
 	case len(r.MasterPassword) > 0:

@@ -7,24 +7,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// The enumerations of the API. Each is one component of the OpenAPI document,
-// so that a generated client has one type for it.
+// The enumerations of the API. Each is a component of the OpenAPI document, so that a
+// generated client has one type for it.
 type (
 	// Language is a programming language.
 	Language string
-	// ExecutionStatus tells how a run ended.
+	// ExecutionStatus says how a run ended.
 	ExecutionStatus string
-	// Isolation tells who may use a sandbox after a run.
+	// Isolation says whether a sandbox may be used again after a run.
 	Isolation string
-	// Encoding tells how the content of a file is written in JSON.
+	// Encoding says how the content of a file is encoded in JSON.
 	Encoding string
-	// Verdict tells whether a connection was allowed.
+	// Verdict says whether a connection was allowed.
 	Verdict string
-	// Outcome tells how an audited action ended.
+	// Outcome says how an audited action ended.
 	Outcome string
 	// AuditAction names an audited action.
 	AuditAction string
-	// CredentialType tells how a caller authenticated.
+	// CredentialType is the kind of credential that a caller used.
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
@@ -42,8 +42,8 @@ const (
 	statusUnavailable HealthStatus = pyth.CheckUnavailable
 )
 
-// enumSchema returns a reference to the component of an enumeration. It adds
-// the component to the registry if it is not there.
+// enumSchema returns a reference to the component of an enumeration. It adds the
+// component to the registry if necessary.
 func enumSchema[T ~string](registry huma.Registry, name, description string, values ...T) *huma.Schema {
 	components := registry.Map()
 	if components[name] == nil {
@@ -65,36 +65,36 @@ func (Language) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a reference to the component.
 func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ExecutionStatus",
-		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, raised an uncaught exception, or ended by a signal that it caused. "+
-			"`timed_out`, `out_of_memory` and `output_limit`: it exceeded a limit. `killed`: SIGKILL ended it, and no limit explains that. `canceled`: the caller ended it.",
+		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, ended with an uncaught exception, or was ended by a signal that it caused itself. "+
+			"`timed_out`, `out_of_memory` and `output_limit`: it exceeded a limit. `killed`: SIGKILL ended it, but it exceeded no limit. `canceled`: the caller ended it.",
 		pyth.Statuses()...)
 }
 
 // Schema returns a reference to the component.
 func (Isolation) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Isolation",
-		"Who may use the sandbox after the run. `tenant`: later runs of the same user. `execution`: nobody; the server destroys it.",
+		"Whether the sandbox is used again. `tenant`: later runs of the same user may use it. `execution`: the server destroys it after the run.",
 		pyth.IsolationTenant, pyth.IsolationExecution)
 }
 
 // Schema returns a reference to the component.
 func (Encoding) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Encoding",
-		"How the content of a file is written. `utf8`: as text. `base64`: as standard base64 with padding (RFC 4648, section 4).",
+		"How the content of a file is encoded. `utf8`: as text. `base64`: in standard base64 with padding (RFC 4648, section 4).",
 		encodingUTF8, encodingBase64)
 }
 
 // Schema returns a reference to the component.
 func (Verdict) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Verdict",
-		"What happened to a connection. `allowed`: it was made. `denied`: the rules of the run or of the server forbid it. `failed`: it could not be made.",
+		"What happened to a connection. `allowed`: it was established. `denied`: the rules of the run or of the server forbid it. `failed`: it could not be established.",
 		"allowed", "denied", "failed")
 }
 
 // Schema returns a reference to the component.
 func (Outcome) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Outcome",
-		"How an action ended. `denied`: the caller was not allowed to do it. `failure`: it failed for another reason.",
+		"How an action ended. `success`: it was done. `denied`: the caller was not allowed to do it. `failure`: it failed for another reason.",
 		pyth.AuditOutcomes()...)
 }
 
@@ -111,7 +111,7 @@ func (CredentialType) Schema(r huma.Registry) *huma.Schema {
 // Schema returns a reference to the component.
 func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "HealthStatus",
-		"A state. `ok`: works. `degraded`: works with restrictions. `unavailable`: does not work.",
+		"The state of the server or a dependency. `ok`: it works. `degraded`: it works with restrictions. `unavailable`: it does not work.",
 		statusOK, statusDegraded, statusUnavailable)
 }
 
@@ -122,5 +122,5 @@ func (ErrorCode) Schema(r huma.Registry) *huma.Schema {
 	for i, t := range all {
 		codes[i] = t.Code
 	}
-	return enumSchema(r, "ErrorCode", "A kind of error. A code never changes its meaning; /docs/errors describes each.", codes...)
+	return enumSchema(r, "ErrorCode", "A kind of error. The meaning of a code never changes. /docs/errors describes all codes.", codes...)
 }

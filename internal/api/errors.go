@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// huma writes these as the response.
+// Types that huma writes as a response.
 var (
 	_ huma.StatusError       = (*problem.Error)(nil)
 	_ huma.HeadersError      = (*problem.Error)(nil)
@@ -30,8 +30,8 @@ func newProblem(req *request, err error) *problem.Error {
 	return e
 }
 
-// challenge returns the WWW-Authenticate value (RFC 6750, section 3). A caller
-// who sent a token learns that the token is not valid.
+// challenge returns the value of the header WWW-Authenticate (RFC 6750, section 3).
+// If the caller sent a token, it says that the token is invalid.
 func challenge(req *request) string {
 	if req.sentBearer {
 		return `Bearer realm="pyth-on", error="invalid_token"`
@@ -39,7 +39,7 @@ func challenge(req *request) string {
 	return `Bearer realm="pyth-on"`
 }
 
-// writeError answers with the error, outside of huma.
+// writeError writes an error as the response. It is for code that huma does not call.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.GetHeaders() {
@@ -49,11 +49,11 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	data, encodeErr := encode(e)
 	if encodeErr != nil {
-		// Error has strings and numbers only: this is a bug.
+		// Error contains only strings and numbers, so this is a bug.
 		panic(encodeErr)
 	}
 	w.Header().Set("Content-Type", problem.MediaType)
 	w.WriteHeader(e.Status)
-	// A failed write means that the caller has gone away.
+	// Ignore errors, because the client may have disconnected.
 	_, _ = w.Write(data)
 }

@@ -17,34 +17,35 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// RunSettings are the settings that all calls have in common that run a
+// RunSettings contains the settings that are common to all operations that run a
 // program.
 type RunSettings struct {
-	_ struct{} `doc:"The settings that all calls have that run a program."`
+	_ struct{} `doc:"The settings that are common to all operations that run a program."`
 
-	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that the program gets as environment variables. If it is absent, the program gets all of your secrets. An empty list means none." example:"[\"API_TOKEN\"]"`
+	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that the program receives as environment variables. If absent, the program receives all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
 	Files         []InputFile     `json:"files,omitempty" doc:"Files that the server writes to the working directory before the run."`
 	TimeoutMs     int64           `json:"timeoutMs,omitempty" minimum:"1" doc:"The maximum wall-clock time of a run in milliseconds." example:"30000"`
-	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of a run. A limit that is absent has its default."`
-	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that the program may reach. If it is absent, the program has no network."`
-	SessionID     string          `json:"sessionId,omitempty" maxLength:"128" doc:"The id of the session to run in. The language and all limits but cpuMs and outputBytes come from the session." example:"ses_01k7"`
-	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings to find the run by." example:"[\"nightly\"]"`
-	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces values of the secrets of the run by [secret:NAME] in stdout, stderr, error and text results. It replaces values of 6 bytes or more, also in base64, percent-encoded, JSON-escaped and hexadecimal form."`
+	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of a run. An absent limit has its default value."`
+	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that the program may connect to. If absent, the program has no network."`
+	SessionID     string          `json:"sessionId,omitempty" maxLength:"128" doc:"The ID of the session in which the program runs. The session determines the language and all limits except cpuMs and outputBytes." example:"ses_01k7"`
+	Labels        []string        `json:"labels,omitempty" maxItems:"16" doc:"Short strings for finding the run in the audit log." example:"[\"nightly\"]"`
+	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, also if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
-// RunOptions are the settings of a run whose program the caller knows.
+// RunOptions contains the settings of a run of a given program. They make no sense
+// for a program that a model will write.
 type RunOptions struct {
-	_ struct{} `doc:"The settings of a run whose program the caller knows."`
+	_ struct{} `doc:"The settings of a run of a given program."`
 
 	RunSettings
 
-	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime, one of those that /api lists for the language. If it is absent, the built-in runtime is used." example:"python"`
+	Runtime     string            `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
 	Stdin       string            `json:"stdin,omitempty" doc:"The standard input of the program." example:"1 2 3"`
 	Args        []string          `json:"args,omitempty" doc:"The command-line arguments of the program." example:"[\"--verbose\"]"`
-	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that the runtime reserves are refused."`
-	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns of the files to return from the working directory. If it is absent, no file is returned." example:"[\"*.csv\"]"`
-	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Who may use the sandbox after the run."`
-	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the answer has rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`
+	Env         map[string]string `json:"env,omitempty" doc:"Environment variables by name. Names that are reserved for the runtime are an error."`
+	OutputFiles []string          `json:"outputFiles,omitempty" maxItems:"64" doc:"Glob patterns that select the files to return from the working directory. If absent, no files are returned." example:"[\"*.csv\"]"`
+	Isolation   Isolation         `json:"isolation,omitempty" default:"tenant" doc:"Whether the sandbox may be used again after the run."`
+	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the response contains rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`
 }
 
 // ExecuteRequest is a program to run.
@@ -54,7 +55,7 @@ type ExecuteRequest struct {
 	RunOptions
 
 	Code     string   `json:"code" minLength:"1" doc:"The source code of the program." example:"print(42)"`
-	Language Language `json:"language,omitempty" doc:"The language of the program. If it is absent, it is that of the session, or python without a session. /api lists the languages of this server." example:"python"`
+	Language Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session. GET /api returns the languages of this server." example:"python"`
 }
 
 // InputFile is a file for a run.
@@ -62,52 +63,52 @@ type InputFile struct {
 	_ struct{} `doc:"A file for a run."`
 
 	Path     string   `json:"path" minLength:"1" doc:"The path, relative to the working directory." example:"data/in.csv"`
-	Content  string   `json:"content" doc:"The content. encoding tells how it is written." example:"a,b\n1,2\n"`
-	Encoding Encoding `json:"encoding,omitempty" default:"utf8" doc:"How content is written."`
+	Content  string   `json:"content" doc:"The content. encoding says how it is encoded." example:"a,b\n1,2\n"`
+	Encoding Encoding `json:"encoding,omitempty" default:"utf8" doc:"How content is encoded."`
 }
 
-// LimitsRequest has the limits of a run.
+// LimitsRequest contains the limits of a run.
 type LimitsRequest struct {
 	_ struct{} `doc:"The limits of a run."`
 
-	MemoryBytes int64 `json:"memoryBytes,omitempty" minimum:"1" doc:"The memory of all processes together." example:"268435456"`
-	CPUMs       int64 `json:"cpuMs,omitempty" minimum:"1" doc:"The processor time of all processes. If it is absent, only timeoutMs limits it." example:"10000"`
-	OutputBytes int64 `json:"outputBytes,omitempty" minimum:"1" doc:"The size of stdout, and the size of stderr." example:"1048576"`
-	DiskBytes   int64 `json:"diskBytes,omitempty" minimum:"1" doc:"The size of all files that the run writes." example:"104857600"`
-	Processes   int64 `json:"processes,omitempty" minimum:"1" doc:"The number of processes and threads at the same time." example:"64"`
+	MemoryBytes int64 `json:"memoryBytes,omitempty" minimum:"1" doc:"The maximum memory of all processes together." example:"268435456"`
+	CPUMs       int64 `json:"cpuMs,omitempty" minimum:"1" doc:"The maximum processor time of all processes together. If absent, only timeoutMs limits it." example:"10000"`
+	OutputBytes int64 `json:"outputBytes,omitempty" minimum:"1" doc:"The maximum size of stdout. The same limit applies to stderr." example:"1048576"`
+	DiskBytes   int64 `json:"diskBytes,omitempty" minimum:"1" doc:"The maximum total size of the files that the run writes." example:"104857600"`
+	Processes   int64 `json:"processes,omitempty" minimum:"1" doc:"The maximum number of processes and threads that exist at the same time." example:"64"`
 }
 
-// NetworkRequest has the hosts that a run may reach.
+// NetworkRequest lists the hosts that a run may connect to.
 type NetworkRequest struct {
-	_ struct{} `doc:"The hosts that a run may reach."`
+	_ struct{} `doc:"The hosts that a run may connect to."`
 
-	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. A leading *. allows all names below. Add a colon and a port for a port other than 80 and 443. Programs find the proxy in HTTP_PROXY and HTTPS_PROXY; a SOCKS5 proxy has the same address." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
+	Allow []string `json:"allow,omitempty" maxItems:"100" doc:"Host names. *.example.net allows all subdomains of example.net. Add a colon and a port for ports other than 80 and 443. Programs connect through a proxy; HTTP_PROXY and HTTPS_PROXY contain its address. It also supports SOCKS5." example:"[\"api.example.org\", \"*.example.net:8443\"]"`
 }
 
 // ExecuteResponse is the result of a run.
 type ExecuteResponse struct {
 	_ struct{} `doc:"The result of a run."`
 
-	ID               string          `json:"id" doc:"The id of the run." example:"exe_01k7"`
+	ID               string          `json:"id" doc:"The ID of the run." example:"exe_01k7"`
 	Language         Language        `json:"language" doc:"The language of the program." example:"python"`
-	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 for a program that fails, too." example:"succeeded"`
+	Status           ExecutionStatus `json:"status" doc:"How the run ended. The HTTP status is 200 even if the program fails." example:"succeeded"`
 	ExitCode         *int            `json:"exitCode,omitempty" minimum:"0" maximum:"255" doc:"The exit code of the program. Absent if a signal or a limit ended it." example:"0"`
 	Signal           string          `json:"signal,omitzero" doc:"The signal that ended the program." example:"SIGKILL"`
 	Stdout           string          `json:"stdout" doc:"The standard output. Bytes that are not UTF-8 are replaced by U+FFFD." example:"42\n"`
 	Stderr           string          `json:"stderr" doc:"The standard error. Bytes that are not UTF-8 are replaced by U+FFFD." example:""`
 	StdoutTruncated  bool            `json:"stdoutTruncated" doc:"Whether stdout was longer than its limit."`
 	StderrTruncated  bool            `json:"stderrTruncated" doc:"Whether stderr was longer than its limit."`
-	Error            *ExecutionError `json:"error,omitempty" doc:"The exception that the program did not catch."`
+	Error            *ExecutionError `json:"error,omitempty" doc:"The uncaught exception that ended the program."`
 	Results          []ResultValue   `json:"results" doc:"Rich values, in the order in which the program displayed them."`
-	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether there were more or larger rich values than an answer may have."`
-	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Forms of rich values that are not returned, such as JSON that cannot be parsed or is too deep."`
+	ResultsTruncated bool            `json:"resultsTruncated,omitzero" doc:"Whether rich values were omitted, because there were too many or they were too large."`
+	ResultsSkipped   []SkippedResult `json:"resultsSkipped,omitempty" doc:"Media types of rich values that are not returned, for example invalid JSON or JSON that is nested too deeply."`
 	Files            []OutputFile    `json:"files" doc:"The files that match outputFiles."`
-	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles and are not returned."`
-	Redactions       int             `json:"redactions" doc:"How many values of secrets were replaced in the output." example:"0"`
+	FilesSkipped     []SkippedFile   `json:"filesSkipped" doc:"Files that match outputFiles but are not returned."`
+	Redactions       int             `json:"redactions" doc:"The number of secret values that were replaced in the output." example:"0"`
 	Usage            Usage           `json:"usage" doc:"The resources that the run used."`
 	Labels           []string        `json:"labels,omitempty" doc:"The labels of the request."`
-	SessionID        string          `json:"sessionId,omitzero" doc:"The id of the session of the run." example:"ses_01k7"`
-	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether that session ended with or during the run."`
+	SessionID        string          `json:"sessionId,omitzero" doc:"The ID of the session of the run." example:"ses_01k7"`
+	SessionEnded     bool            `json:"sessionEnded,omitzero" doc:"Whether the session ended with the run or during it."`
 	CreatedAt        Timestamp       `json:"createdAt" doc:"When the server accepted the run."`
 }
 
@@ -121,7 +122,7 @@ func (ResultValue) Schema(r huma.Registry) *huma.Schema {
 	if components[name] == nil {
 		components[name] = &huma.Schema{
 			Type:                 huma.TypeObject,
-			Description:          "A rich value: a map from media type to data. Text is a string, an image is a string in base64, JSON is JSON.",
+			Description:          "A rich value: a map from media type to data. Text is a string, images are strings in base64, JSON is a JSON value.",
 			AdditionalProperties: &huma.Schema{Description: "The data of one media type."},
 			Examples:             []any{map[string]any{"text/plain": "42"}},
 		}
@@ -136,8 +137,8 @@ type ExecutionError struct {
 	Name      string `json:"name" doc:"The class of the exception." example:"ValueError"`
 	Message   string `json:"message" doc:"The message of the exception." example:"invalid literal for int() with base 10: 'x'"`
 	Traceback string `json:"traceback" doc:"The traceback, without frames of the server."`
-	Hint      string `json:"hint,omitzero" doc:"What to do about the error, if the server knows it: such as the call that installs a missing package."`
-	Line      int    `json:"line,omitzero" doc:"The line of the program, if it is known." example:"1"`
+	Hint      string `json:"hint,omitzero" doc:"What to do about the error, for example the request that installs a missing package. Absent if the server has no advice."`
+	Line      int    `json:"line,omitzero" doc:"The line of the program in which the error occurred. Absent if unknown." example:"1"`
 }
 
 // OutputFile is a file that a run created.
@@ -146,8 +147,8 @@ type OutputFile struct {
 
 	Path      string   `json:"path" doc:"The path, relative to the working directory." example:"out.csv"`
 	SizeBytes int64    `json:"sizeBytes" doc:"The size of the file." example:"8"`
-	Content   string   `json:"content" doc:"The content. encoding tells how it is written." example:"a,b\n1,2\n"`
-	Encoding  Encoding `json:"encoding" doc:"How content is written: utf8 for text, base64 for all other files." example:"utf8"`
+	Content   string   `json:"content" doc:"The content. encoding says how it is encoded." example:"a,b\n1,2\n"`
+	Encoding  Encoding `json:"encoding" doc:"How content is encoded: utf8 for text, base64 for all other files." example:"utf8"`
 	MediaType string   `json:"mediaType" doc:"The media type, from the name of the file or its content." example:"text/csv"`
 }
 
@@ -159,30 +160,31 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult is a form of a rich value that is not returned.
+// SkippedResult is one media type of a rich value that is not returned.
 type SkippedResult struct {
-	_ struct{} `doc:"A form of a rich value that is not returned."`
+	_ struct{} `doc:"One media type of a rich value that is not returned."`
 
-	MediaType string `json:"mediaType" doc:"The media type of the form." example:"application/json"`
-	Reason    string `json:"reason" doc:"Why the form is not returned." example:"it is not valid JSON"`
+	MediaType string `json:"mediaType" doc:"The media type." example:"application/json"`
+	Reason    string `json:"reason" doc:"Why the value is not returned in this media type." example:"it is not valid JSON"`
 }
 
-// Usage has the resources that a run used.
+// Usage describes the resources that a run used.
 type Usage struct {
 	_ struct{} `doc:"The resources that a run used."`
 
-	WallMs          int64        `json:"wallMs" doc:"The wall-clock time of the run." example:"12"`
-	CPUMs           int64        `json:"cpuMs" doc:"The processor time of all processes." example:"9"`
-	MemoryPeakBytes int64        `json:"memoryPeakBytes" doc:"The largest memory of all processes together." example:"8388608"`
-	QueuedMs        int64        `json:"queuedMs" doc:"The time that the run waited for a sandbox." example:"0"`
-	Network         []Connection `json:"network,omitempty" doc:"The connections of a run with a network. Equal connections are one item."`
+	WallMs          int64        `json:"wallMs" doc:"The wall-clock time of the run, in milliseconds." example:"12"`
+	CPUMs           int64        `json:"cpuMs" doc:"The processor time of all processes together, in milliseconds." example:"9"`
+	MemoryPeakBytes int64        `json:"memoryPeakBytes" doc:"The peak memory of all processes together." example:"8388608"`
+	QueuedMs        int64        `json:"queuedMs" doc:"The time that the run waited for a sandbox, in milliseconds." example:"0"`
+	Network         []Connection `json:"network,omitempty" doc:"The connections of the run. Absent if it has no network. Connections with the same host, port, verdict and reason are one item."`
 }
 
-// Connection stands for equal connections of a run.
+// Connection describes connections of a run with the same host, port, verdict and
+// reason.
 type Connection struct {
-	_ struct{} `doc:"Equal connections of a run."`
+	_ struct{} `doc:"Connections of a run with the same host, port, verdict and reason."`
 
-	Host          string  `json:"host" doc:"The host name or address. Empty if the program sent none." example:"api.example.org"`
+	Host          string  `json:"host" doc:"The host name or IP address. Empty if the program sent none." example:"api.example.org"`
 	Port          int     `json:"port" doc:"The port." example:"443"`
 	SentBytes     int64   `json:"sentBytes" doc:"The number of bytes that the program sent." example:"512"`
 	ReceivedBytes int64   `json:"receivedBytes" doc:"The number of bytes that the program received." example:"2048"`
@@ -193,17 +195,17 @@ type Connection struct {
 
 type (
 	executeInput struct{ jsonBody[ExecuteRequest] }
-	// executeOutput writes the answer as JSON or as a stream.
+	// executeOutput writes the response as JSON or as a stream.
 	executeOutput struct{ Body func(huma.Context) }
 )
 
-// queueAllowance is the time beyond its time-out that a run has to wait in the
-// queue and to clean up.
+// queueAllowance is the additional time for a request that runs a program. The
+// program may wait in the queue, and its sandbox must be cleaned up.
 const queueAllowance = 90 * time.Second
 
-// executeBodyBytes is the largest body of an execution: all files in base64 (four
-// bytes for three), code and standard input with every byte escaped as \u00XX
-// (six for one), and a megabyte for the rest.
+// executeBodyBytes returns the maximum body size of an execution. It is enough for
+// all files in base64 (four bytes for three), code and standard input with every byte
+// escaped as \u00XX (six for one), and a megabyte for the other fields.
 func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
 }
@@ -213,7 +215,7 @@ func (h *Handler) registerExecute() {
 		Operation: huma.Operation{
 			OperationID: opRun, Method: http.MethodPost, Path: "/api/v1/execute",
 			Summary: "Run a program", Tags: []string{"Execute"},
-			Description: "Runs the program in a sandbox and answers when it has ended. A program that fails, times out or is killed is a successful call: status tells how it ended. To cancel the run, close the connection. With Accept: text/event-stream the answer is a stream of events.",
+			Description: "Runs the program in a sandbox and responds when it has ended. The HTTP status is 200 even if the program fails, times out or is killed; status says how it ended. To cancel the run, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses:   h.runForms(),
 			Errors:      []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		},
@@ -235,11 +237,11 @@ func exampleExecution() map[string]any {
 	}
 }
 
-// opRun is the id of the operation that runs a program.
+// opRun is the ID of the operation that runs a program.
 const opRun = "runProgram"
 
-// boundSchemas writes the limits and defaults of this server into the schemas,
-// which document and check them.
+// boundSchemas sets the limits and defaults of this server in the schemas, which
+// document and check them.
 func (h *Handler) boundSchemas() {
 	l := h.cfg.Limits
 	schemas := h.api.OpenAPI().Components.Schemas.Map()
@@ -274,7 +276,7 @@ func (h *Handler) boundSchemas() {
 	} {
 		s := schemas[t.Name()]
 		if s == nil {
-			continue // This server does not have the operation.
+			continue // This server does not offer the operation.
 		}
 		bound(s, "timeoutMs", l.MaxTimeout.Milliseconds(), l.DefaultTimeout.Milliseconds())
 		if args := s.Properties["args"]; args != nil {
@@ -298,7 +300,7 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	return h.run(ctx, program)
 }
 
-// run runs the program and answers as JSON or as a stream.
+// run runs the program and responds with JSON or a stream.
 func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
@@ -327,7 +329,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// program returns a program without language and code.
+// program returns the program that the options describe, without language and code.
 func (r *RunOptions) program() (*pyth.Program, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -356,7 +358,7 @@ func (r *RunOptions) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// hosts returns the hosts that the program may reach.
+// hosts returns the hosts that the program may connect to.
 func (r *NetworkRequest) hosts() []string {
 	if r == nil {
 		return nil
@@ -364,7 +366,7 @@ func (r *NetworkRequest) hosts() []string {
 	return r.Allow
 }
 
-// limits returns the limits of the request; those that are absent are zero.
+// limits returns the limits of the request. Absent limits are zero.
 func (l *LimitsRequest) limits() pyth.Limits {
 	if l == nil {
 		return pyth.Limits{}
@@ -398,8 +400,8 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 	return files, faults.Err()
 }
 
-// decodeBase64 decodes standard base64 and refuses line breaks, which the
-// decoder of Go skips.
+// decodeBase64 decodes standard base64. It returns an error for line breaks, which
+// the decoder of Go skips.
 func decodeBase64(s string) ([]byte, error) {
 	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
 		return nil, base64.CorruptInputError(i)

@@ -11,8 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outputFile returns the file for an answer: text as it is, all else in base64.
-// A file with a NUL is binary, as in git and grep.
+// outputFile returns the file for a response. Text is not encoded, all other content
+// is in base64. A file that contains NUL is binary, as in git and grep.
 func outputFile(f pyth.File) OutputFile {
 	out := OutputFile{
 		Path:      f.Path,
@@ -29,18 +29,19 @@ func outputFile(f pyth.File) OutputFile {
 	return out
 }
 
-// mediaType returns the media type by the extension of the name, or else by the
-// content. It does not use package mime, whose table differs from host to host.
+// mediaType returns the media type of a file according to its extension, otherwise
+// according to its content. It does not use package mime, because its table depends
+// on the host.
 func mediaType(name string, content []byte) string {
 	if known := mediaTypeOf(strings.ToLower(path.Ext(name))); known != "" {
 		return known
 	}
-	// Without "; charset=utf-8": the encoding is a field of its own.
+	// Remove "; charset=utf-8", because the encoding is a separate field.
 	detected, _, _ := strings.Cut(http.DetectContentType(content), ";")
 	return detected
 }
 
-// mediaTypeOf returns the media type of an extension, or "".
+// mediaTypeOf returns the media type of an extension; "" if unknown.
 func mediaTypeOf(extension string) string {
 	return map[string]string{
 		".txt":     "text/plain",

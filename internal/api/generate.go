@@ -11,33 +11,33 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// GenerateRequest describes a program that a model is to write.
+// GenerateRequest describes a program that a model will write.
 type GenerateRequest struct {
-	_ struct{} `doc:"A program for a model to write."`
+	_ struct{} `doc:"A description of a program that a model will write."`
 
 	RunSettings
 
-	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program is to do. The model also sees the names and descriptions of the secrets. It sees the names of the files and the first kilobyte of text files. In a Python session it sees the names and types of the variables." example:"Print the first ten primes."`
-	Language        Language `json:"language,omitempty" doc:"The language of the program. If it is absent, it is that of the session, or python without a session." example:"python"`
-	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program, and lets the model correct it when it fails."`
-	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If it is absent, the server chooses."`
-	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of programs that the model writes until one succeeds."`
-	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install packages that a program lacks."`
+	Prompt          string   `json:"prompt" minLength:"1" maxLength:"32000" doc:"What the program should do. The model also receives the names and descriptions of the secrets, the names of the files and the first kilobyte of text files. In a Python session it receives the names and types of the variables." example:"Print the first ten primes."`
+	Language        Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session." example:"python"`
+	Execute         *bool    `json:"execute,omitempty" default:"true" doc:"Whether the server runs the program and lets the model correct it if it fails."`
+	Model           string   `json:"model,omitempty" maxLength:"128" doc:"The model that writes the program. If absent, the server uses its default model."`
+	MaxAttempts     int64    `json:"maxAttempts,omitempty" minimum:"1" maximum:"5" default:"3" doc:"The maximum number of programs that the model may write until one succeeds."`
+	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install packages that a program imports but that are not installed."`
 }
 
 // GenerateResponse is a generated program and its run.
 type GenerateResponse struct {
 	_ struct{} `doc:"A generated program and its run."`
 
-	ID              string           `json:"id" doc:"The id of the generation." example:"gen_01k7"`
+	ID              string           `json:"id" doc:"The ID of the generation." example:"gen_01k7"`
 	Language        Language         `json:"language" doc:"The language of the program." example:"python"`
 	Code            string           `json:"code" doc:"The source code of the last attempt." example:"print(42)"`
 	Explanation     string           `json:"explanation" doc:"The explanation of the model for the last attempt." example:"Prints 42."`
 	Model           string           `json:"model" doc:"The model that wrote the program." example:"claude-sonnet-4-5"`
 	Attempts        []Attempt        `json:"attempts" doc:"All programs that the model wrote, in order."`
-	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if it was not run. The HTTP status is 200 for a program that still fails, too."`
-	MissingPackages []string         `json:"missingPackages" doc:"Packages that an attempt imported and that are not installed."`
-	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct a program further, if the reason is not maxAttempts."`
+	Execution       *ExecuteResponse `json:"execution,omitempty" doc:"The run of the last attempt. Absent if it was not run. The HTTP status is 200 even if the last program failed."`
+	MissingPackages []string         `json:"missingPackages" doc:"Packages that a program imported but that are not installed."`
+	Stopped         *Stopped         `json:"stopped,omitempty" doc:"Why the server did not run or correct the last program. Absent if the program succeeded or maxAttempts was reached."`
 	Usage           TokenUsage       `json:"usage" doc:"The tokens that the model used for all attempts."`
 	CreatedAt       Timestamp        `json:"createdAt" doc:"When the server accepted the request."`
 }
@@ -51,7 +51,7 @@ type Attempt struct {
 	Execution   *ExecuteResponse `json:"execution,omitempty" doc:"The run of the program. Absent if it was not run."`
 }
 
-// Stopped tells why a generation ended early.
+// Stopped says why a generation ended early.
 type Stopped struct {
 	_ struct{} `doc:"Why a generation ended early."`
 
@@ -59,7 +59,7 @@ type Stopped struct {
 	Detail string    `json:"detail" doc:"What happened and what to do about it." example:"The model refused the request. Change the prompt."`
 }
 
-// TokenUsage has the tokens that the model used for all attempts.
+// TokenUsage counts the tokens that the model used for all attempts.
 type TokenUsage struct {
 	_ struct{} `doc:"The tokens that the model used."`
 
@@ -70,15 +70,15 @@ type TokenUsage struct {
 
 type (
 	generateInput struct{ jsonBody[GenerateRequest] }
-	// generateOutput writes the answer as JSON or as a stream.
+	// generateOutput writes the response as JSON or as a stream.
 	generateOutput struct{ Body func(huma.Context) }
 )
 
 // mostAttempts is the maximum of maxAttempts in the schema.
 const mostAttempts = 5
 
-// maxPromptBytes is the largest prompt: every character is four bytes long, or a
-// pair of \uXXXX escapes.
+// maxPromptBytes is the maximum size of a prompt in a body. A character has at most
+// four bytes, or twelve as a pair of \uXXXX escapes.
 const maxPromptBytes = 12 * 32_000
 
 func (h *Handler) registerGenerate() {
@@ -89,10 +89,10 @@ func (h *Handler) registerGenerate() {
 		Operation: huma.Operation{
 			OperationID: "generateProgram", Method: http.MethodPost, Path: "/api/v1/generate",
 			Summary: "Generate a program", Tags: []string{"Generate"},
-			Description: "Lets a model write a program for the prompt and runs it. If it fails, the model corrects it until the attempts are used up. To cancel, close the connection. With Accept: text/event-stream the answer is a stream of events.",
+			Description: "Lets a model write a program for the prompt and runs it. If the program fails, the model corrects it until it succeeds or maxAttempts is reached. To cancel, close the connection. With Accept: text/event-stream the response is a stream of events.",
 			Responses: h.bothForms("The program and its run", reflect.TypeFor[GenerateResponse](),
-				"Each attempt sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of its run except end. "+
-					"The last event is end, a GenerateResponse with empty stdout and stderr, or error, an Error.",
+				"For each attempt the server sends attempt {number}, text {text} with the next part of the explanation, code {code}, and the events of its run except end. "+
+					"The last event is end with a GenerateResponse, in which stdout and stderr are empty, or error with an Error.",
 				"event: attempt\ndata: {\"number\":1}\n\nevent: code\ndata: {\"code\":\"print(42)\"}\n\n"),
 			Errors: []int{
 				http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout,
@@ -135,11 +135,11 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 			return run(&generateStream{stream: s})
 		})
 	}
-	answer, err := run(nil)
+	response, err := run(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &generateOutput{Body: h.inJSON(http.StatusOK, answer)}, nil
+	return &generateOutput{Body: h.inJSON(http.StatusOK, response)}, nil
 }
 
 // request returns the request for the service.
@@ -204,7 +204,7 @@ func executionOf(a *pyth.Attempt) *ExecuteResponse {
 // generateStream is a pyth.GenerateEvents.
 type generateStream struct{ *stream }
 
-// The data of events.
+// Data of the events.
 type (
 	attemptEvent struct {
 		Number int `json:"number"`
@@ -214,7 +214,7 @@ type (
 	}
 )
 
-// Attempt sends that the model begins with a program.
+// Attempt sends an event when the model begins to write a program.
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
 // Text sends the next part of the explanation.
@@ -223,7 +223,7 @@ func (s *generateStream) Text(text string) error { return s.send("text", textEve
 // Code sends the program.
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
-// Started sends the id of the next run, after all output of the last one.
+// Started sends the ID of the next run, after all output of the previous run.
 func (s *generateStream) Started(id pyth.ExecutionID) error {
 	if err := s.flush(); err != nil {
 		return err

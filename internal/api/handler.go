@@ -21,36 +21,37 @@ import (
 
 // HealthChecker checks the dependencies of the server.
 type HealthChecker interface {
-	// Health returns the state of each dependency by name. "sandbox" tells
-	// whether programs can run. It must return at once: run slow checks in the
-	// background.
+	// Health returns the state of each dependency by name. The check "sandbox" says
+	// whether programs can run. Health must return quickly, so slow checks must run in
+	// the background.
 	Health(ctx context.Context) map[string]pyth.Check
 }
 
-// Config has the dependencies and settings of a Handler. Accounts, Executions,
+// Config contains the dependencies and settings of a Handler. Accounts, Executions,
 // Health and Limits are required.
 type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// Services that are nil are not available on this server.
+	// The following services are optional. Operations of a nil service respond with
+	// not_implemented.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
-	// Audit is nil without an audit log.
+	// Audit is nil if there is no audit log.
 	Audit pyth.AuditService
-	// Denials records attempts at audited actions that the API refused before a
-	// service saw them; nil discards them.
+	// Denials records requests for audited actions that the API denied before it
+	// called a service; nil discards them.
 	Denials Denials
-	// ZK is nil without encrypted programs.
+	// ZK is nil if the server does not support encrypted programs.
 	ZK pyth.EncryptedService
-	// Generations is nil without a model. GenerateTimeout is the time limit for
-	// one answer of the model.
+	// Generations is nil if there is no model. GenerateTimeout is the time-out of one
+	// answer of the model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 
-	// Languages, Limits and Features appear in answers. Limits also set the
-	// maximum size of a body and the limits in the schemas.
+	// Languages, Limits and Features are returned to clients. Limits also determines
+	// the maximum size of a body and the limits in the schemas.
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
 	Features  []string
@@ -58,29 +59,28 @@ type Config struct {
 	Version   string
 	StartedAt time.Time
 
-	// Logger gets the access log and internal errors; nil discards them.
+	// Logger receives the access log and internal errors; nil discards them.
 	Logger *slog.Logger
-	// RateLimits limits callers; a zero rate is off.
+	// RateLimits limits the requests of callers. A zero rate means no limit.
 	RateLimits RateLimits
-	// TrustedProxies are the peers whose X-Forwarded-For the server trusts.
+	// TrustedProxies lists address ranges of proxies. The server trusts their
+	// X-Forwarded-For header.
 	TrustedProxies []netip.Prefix
 	// MetricsToken is the bearer token for GET /metrics; "" disables the path.
 	MetricsToken string
-	// Collectors are more metrics.
+	// Collectors are additional metrics.
 	Collectors []prometheus.Collector
-	// RequestMemoryBytes is the maximum memory for the bodies of all requests
-	// in progress. Each user may have a quarter. Zero means 256 MiB.
+	// RequestMemoryBytes is the maximum memory for the bodies of all current requests.
+	// One user can use a quarter of it. Zero means 256 MiB.
 	RequestMemoryBytes int64
-	// BodyTimeout is the time limit for receiving a body; zero means 30
-	// seconds.
+	// BodyTimeout is the time-out for receiving a body; zero means 30 seconds.
 	BodyTimeout time.Duration
-	// ResponseTimeout is the time limit for sending a response; zero means 60
-	// seconds.
+	// ResponseTimeout is the time-out for sending a response; zero means 60 seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout is the time limit for all requests except executions,
-	// which have their own; zero means 30 seconds.
+	// HandlerTimeout is the time-out of requests that run no program; zero means 30
+	// seconds.
 	HandlerTimeout time.Duration
-	// Now is the clock; nil means time.Now.
+	// Now returns the current time; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -100,7 +100,7 @@ type Handler struct {
 
 var _ http.Handler = (*Handler)(nil)
 
-// New returns a Handler. It fails if the Config lacks a required field.
+// New returns a Handler. It fails if a required field of the Config is missing.
 func New(cfg Config) (*Handler, error) {
 	if cfg.Accounts == nil || cfg.Executions == nil || cfg.Health == nil {
 		return nil, errors.New("api: Accounts, Executions and Health are required")
@@ -130,7 +130,7 @@ func New(cfg Config) (*Handler, error) {
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
-	// Each operation has an adapter of its own.
+	// Each operation has a separate adapter, so the API has none.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
@@ -159,20 +159,20 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new requests. Requests in progress go on.
-// Health, probes and metrics stay available.
+// Drain makes the handler refuse new requests. Current requests continue. Health,
+// probes and metrics stay available.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
 // MetricsHandler serves the metrics without a token. Serve it on a separate
 // listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// encode returns v as JSON. Bytes that are not UTF-8, as in the output of a
-// program, become U+FFFD.
+// encode returns v as JSON. It replaces invalid UTF-8, for example in the output of a
+// program, by U+FFFD.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
+		return nil, fmt.Errorf("encode response: %w", err)
 	}
 	return data, nil
 }

@@ -23,7 +23,7 @@ type HealthResponse struct {
 	ServerState
 }
 
-// ServerState has the checks of the server.
+// ServerState contains the checks of the server.
 type ServerState struct {
 	_ struct{} `doc:"The version, the uptime and the checks of the server."`
 
@@ -37,14 +37,15 @@ type HealthCheck struct {
 	_ struct{} `doc:"The state of one dependency."`
 
 	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
-	Detail string       `json:"detail,omitzero" doc:"More about the state." example:"9.3 GiB free"`
-	// FreeBytes is a pointer, because a full disk has 0.
+	Detail string       `json:"detail,omitzero" doc:"Details of the state." example:"9.3 GiB free"`
+	// FreeBytes is a pointer, because 0 is the value for a full disk and not an absent
+	// field.
 	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
 	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
 }
 
-// HealthProblem is the error of a server that cannot run programs. It has the
-// members of an Error and of ServerState (RFC 9457, section 3.2).
+// HealthProblem is the error of a server that cannot run programs. It has the fields
+// of Error and of ServerState (RFC 9457, section 3.2).
 type HealthProblem struct {
 	_ struct{} `doc:"The error of a server that cannot run programs, with its state."`
 
@@ -52,11 +53,11 @@ type HealthProblem struct {
 	ServerState
 }
 
-// ProbeResponse answers a probe.
+// ProbeResponse is the response to a probe.
 type ProbeResponse struct {
-	_ struct{} `doc:"The answer to a probe."`
+	_ struct{} `doc:"The response to a probe."`
 
-	Status HealthStatus `json:"status" doc:"Always ok. The answer of a server that is not ready is 503." example:"ok"`
+	Status HealthStatus `json:"status" doc:"Always ok. If the server is not ready, the status is 503." example:"ok"`
 }
 
 type (
@@ -65,7 +66,7 @@ type (
 	noInput      struct{}
 )
 
-// unhealthy is the error that is answered with a HealthProblem.
+// unhealthy is an error. Its response is a HealthProblem.
 type unhealthy struct {
 	problem *problem.Error
 	state   ServerState
@@ -112,7 +113,7 @@ func (h *Handler) registerHealth() {
 			Operation: huma.Operation{
 				OperationID: id, Method: http.MethodGet, Path: path,
 				Summary: "Get the state of the server", Tags: []string{tagSystem},
-				Description: "Returns whether the server can run programs, and the state of its dependencies. If it cannot run programs, the status is 503 and the error has version, uptimeMs and checks.",
+				Description: "Returns whether the server can run programs, and the state of its dependencies. If it cannot run programs, the status is 503 and the error also contains version, uptimeMs and checks.",
 				Responses: map[string]*huma.Response{"503": {
 					Description: http.StatusText(http.StatusServiceUnavailable),
 					Content:     map[string]*huma.MediaType{problem.MediaType: down},
@@ -125,7 +126,7 @@ func (h *Handler) registerHealth() {
 		Operation: huma.Operation{
 			OperationID: "checkLiveness", Method: http.MethodGet, Path: "/healthz",
 			Summary: "Check that the process is alive", Tags: []string{tagSystem},
-			Description: "Answers 200 while the process is alive.",
+			Description: "Responds with 200 if the process is running.",
 		},
 		public: true, answer: map[string]any{"status": "ok"},
 	}, func(context.Context, *noInput) (*probeOutput, error) {
@@ -134,8 +135,8 @@ func (h *Handler) registerHealth() {
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "checkReadiness", Method: http.MethodGet, Path: "/readyz",
-			Summary: "Check that the server takes requests", Tags: []string{tagSystem},
-			Description: "Answers 200 when the server takes requests. The status is 503 while the server shuts down or cannot run programs.",
+			Summary: "Check that the server accepts requests", Tags: []string{tagSystem},
+			Description: "Responds with 200 if the server accepts requests. The status is 503 if the server is shutting down or cannot run programs.",
 		},
 		public: true, answer: map[string]any{"status": "ok"},
 	}, h.ready)
@@ -159,8 +160,8 @@ func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	return &probeOutput{ProbeResponse{Status: statusOK}}, nil
 }
 
-// state returns the checks and the worst of their states. The server cannot run
-// programs without a working sandbox, so a degraded one makes it unavailable.
+// state returns the checks and the worst of their states. If the check "sandbox" is
+// degraded, the server cannot run programs, so its state is unavailable.
 func (h *Handler) state(ctx context.Context) HealthResponse {
 	out := HealthResponse{Status: statusOK, ServerState: ServerState{
 		Version:  h.cfg.Version,

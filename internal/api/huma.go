@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// init sets the hooks of huma for errors and schemas. huma has them as package
-// variables only. They hold no state, so all APIs of a process can share them.
+// init sets the hooks of huma for errors and schemas. In huma these are package
+// variables. They have no state, so all Handlers of a process can use the same hooks.
 func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		e := newProblem(requestOf(ctx.Context()), humaError(status, msg, errs))
@@ -25,19 +25,19 @@ func init() {
 		}
 		return e
 	}
-	// huma uses the result only for its type.
+	// huma uses only the type of the result.
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return newProblem(&request{}, humaError(status, msg, errs))
 	}
 	// Lists are never null (docs/api.md).
 	huma.DefaultArrayNullable = false
-	// {"CODE": …} is an unknown field.
+	// {"CODE": …} contains an unknown field.
 	huma.ValidateStrictCasing = true
 	setMessages()
 }
 
-// humaError converts an error of huma. huma checks parameters only. The values
-// in its messages are dropped.
+// humaError converts an error of huma, which checks only parameters. It removes the
+// values from its messages.
 func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
@@ -58,8 +58,8 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 	return fields
 }
 
-// newRegistry returns a registry of schemas. Types of packages that do not know
-// huma have the schemas of other types.
+// newRegistry returns a registry of schemas. For types of packages that do not use
+// huma, it uses the schemas of types in this package.
 func newRegistry() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	r.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
@@ -67,7 +67,7 @@ func newRegistry() huma.Registry {
 	return r
 }
 
-// secretText stands for a text that only a request has.
+// secretText is the type of the schema of secret texts, which occur only in requests.
 type secretText string
 
 // Schema returns the schema of a password.
@@ -79,7 +79,8 @@ func (secretText) Schema(huma.Registry) *huma.Schema {
 }
 
 // registration is the huma.API of one operation. huma documents parameters and
-// responses, parses parameters and writes responses. The rest happens before.
+// responses, parses parameters and writes responses. This package does everything
+// else before it calls huma.
 type registration struct {
 	huma.API
 
@@ -101,7 +102,7 @@ func (r registration) DocumentOperation(doc *huma.Operation) {
 	r.OpenAPI().AddOperation(doc)
 }
 
-// Handle adds the operation to the mux. next is what huma does.
+// Handle adds the operation to the mux. next is the handler of huma.
 func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	r.handler.mux.HandleFunc(doc.Method+" "+muxPattern(doc.Path), func(w http.ResponseWriter, req *http.Request) {
 		r.handler.serve(w, req, r.op, func(w http.ResponseWriter, req *http.Request) {
@@ -110,13 +111,13 @@ func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	})
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP handles a request.
 func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.handler.ServeHTTP(w, req)
 }
 
-// Negotiate always returns JSON, whatever the caller accepts: JSON is more useful
-// than a 406.
+// Negotiate always returns JSON, even if the caller does not accept it, because JSON
+// is more useful than status 406.
 func (registration) Negotiate(string) (string, error) { return applicationJSON, nil }
 
 // Marshal writes v as JSON.

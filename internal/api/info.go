@@ -11,7 +11,7 @@ import (
 
 // ServerInfo describes the server.
 type ServerInfo struct {
-	_ struct{} `doc:"What the server offers."`
+	_ struct{} `doc:"The features of the server."`
 
 	Name          string         `json:"name" doc:"The name of the API." example:"Pyth-On API"`
 	Version       string         `json:"version" doc:"The version of the server." example:"1.0.0"`
@@ -19,7 +19,7 @@ type ServerInfo struct {
 	OpenAPI       string         `json:"openapi" format:"uri-reference" doc:"The URL of this document." example:"/openapi.json"`
 	Languages     []LanguageInfo `json:"languages" doc:"The languages of this server."`
 	Limits        ServerLimits   `json:"limits" doc:"The limits of this server."`
-	Features      []string       `json:"features" doc:"The parts of the API that this server has." example:"[\"execute\"]"`
+	Features      []string       `json:"features" doc:"The parts of the API that this server offers." example:"[\"execute\"]"`
 }
 
 // LanguageInfo is a language of the server.
@@ -27,7 +27,7 @@ type LanguageInfo struct {
 	_ struct{} `doc:"A language of the server."`
 
 	Name     Language      `json:"name" doc:"The language." example:"python"`
-	Version  string        `json:"version" doc:"The version of the default runtime. Empty if a request must name a runtime." example:"3.14.6"`
+	Version  string        `json:"version" doc:"The version of the default runtime. Empty if a request must select a runtime." example:"3.14.6"`
 	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. The first is the default."`
 }
 
@@ -39,30 +39,30 @@ type RuntimeInfo struct {
 	Version string `json:"version" doc:"The version of the interpreter." example:"3.14.6"`
 }
 
-// ServerLimits has the limits of all requests.
+// ServerLimits contains the limits of all requests.
 type ServerLimits struct {
 	_ struct{} `doc:"The limits of all requests."`
 
 	MaxCodeBytes     int64     `json:"maxCodeBytes" doc:"The maximum size of the source code." example:"1048576"`
 	MaxStdinBytes    int64     `json:"maxStdinBytes" doc:"The maximum size of the standard input." example:"1048576"`
-	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"The maximum size of all files of a request together." example:"10485760"`
+	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"The maximum total size of all files in a request." example:"10485760"`
 	MaxFiles         int       `json:"maxFiles" doc:"The maximum number of files of a request." example:"64"`
 	MaxArgs          int       `json:"maxArgs" doc:"The maximum number of arguments." example:"64"`
 	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The default of timeoutMs." example:"30000"`
 	MaxTimeoutMs     int64     `json:"maxTimeoutMs" doc:"The maximum of timeoutMs." example:"300000"`
-	Default          RunLimits `json:"default" doc:"The limits of a run whose request has none."`
-	Max              RunLimits `json:"max" doc:"The largest limits that a request may have."`
+	Default          RunLimits `json:"default" doc:"The limits of a run if the request sets none."`
+	Max              RunLimits `json:"max" doc:"The maximum limits that a request may set."`
 }
 
-// RunLimits has the limits of a run.
+// RunLimits contains the limits of a run.
 type RunLimits struct {
 	_ struct{} `doc:"The limits of a run."`
 
-	MemoryBytes int64 `json:"memoryBytes" doc:"The memory of all processes together." example:"268435456"`
-	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The processor time of all processes. Absent if only the time-out limits it." example:"300000"`
-	OutputBytes int64 `json:"outputBytes" doc:"The maximum size of stdout, and also of stderr." example:"1048576"`
-	DiskBytes   int64 `json:"diskBytes" doc:"The size of all files that the run writes." example:"104857600"`
-	Processes   int   `json:"processes" doc:"The number of processes and threads at the same time." example:"64"`
+	MemoryBytes int64 `json:"memoryBytes" doc:"The maximum memory of all processes together." example:"268435456"`
+	CPUMs       int64 `json:"cpuMs,omitzero" doc:"The maximum processor time of all processes together. Absent if only the time-out limits it." example:"300000"`
+	OutputBytes int64 `json:"outputBytes" doc:"The maximum size of stdout. The same limit applies to stderr." example:"1048576"`
+	DiskBytes   int64 `json:"diskBytes" doc:"The maximum total size of the files that the run writes." example:"104857600"`
+	Processes   int   `json:"processes" doc:"The maximum number of processes and threads that exist at the same time." example:"64"`
 }
 
 type infoOutput struct{ Body ServerInfo }

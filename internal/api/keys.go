@@ -14,16 +14,16 @@ import (
 type KeyRequest struct {
 	_ struct{} `doc:"The settings of a new API key."`
 
-	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that tells what the key is for." example:"ci"`
-	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If it is absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
+	Name      string     `json:"name" minLength:"1" maxLength:"100" doc:"A name that describes the purpose of the key." example:"ci"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
 }
 
 // KeyInfo describes an API key without the key itself.
 type KeyInfo struct {
 	_ struct{} `doc:"An API key without the key itself."`
 
-	ID        string    `json:"id" doc:"The id of the key." example:"key_01k7"`
-	Name      string    `json:"name" doc:"A name that tells what the key is for." example:"ci"`
+	ID        string    `json:"id" doc:"The ID of the key." example:"key_01k7"`
+	Name      string    `json:"name" doc:"A name that describes the purpose of the key." example:"ci"`
 	Prefix    string    `json:"prefix" doc:"The first characters of the key." example:"pyapi_x7Qd"`
 	CreatedAt Timestamp `json:"createdAt" doc:"When the key was created."`
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if it does not expire."`
@@ -34,7 +34,7 @@ type KeyCreated struct {
 	_ struct{} `doc:"A new API key with the key itself."`
 
 	KeyInfo
-	Key string `json:"key" doc:"The key itself. No other answer has it." example:"pyapi_x7Qd0000000000000000000000000000"`
+	Key string `json:"key" doc:"The key itself. No other response contains it." example:"pyapi_x7Qd0000000000000000000000000000"`
 }
 
 // KeyList is a page of keys.
@@ -45,9 +45,9 @@ type KeyList struct {
 	ListPage
 }
 
-// ListPage is the part of a list that leads to its next page.
+// ListPage is the part of a list with the cursor of the next page.
 type ListPage struct {
-	_ struct{} `doc:"The part of a list that leads to its next page."`
+	_ struct{} `doc:"The part of a list with the cursor of the next page."`
 
 	NextCursor string `json:"nextCursor,omitzero" doc:"The cursor of the next page. Absent on the last page." example:"c2Vjb25kIHBhZ2U"`
 }
@@ -56,7 +56,7 @@ type ListPage struct {
 // types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the last page. Leave it out, or empty, for the first page."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page. Omit it for the first page."`
 }
 
 type (
@@ -65,7 +65,7 @@ type (
 	keyInput    struct{ jsonBody[KeyRequest] }
 	keyOutput   struct{ Body KeyCreated }
 	deleteInput struct {
-		ID string `path:"id" maxLength:"128" doc:"The id of the key."`
+		ID string `path:"id" maxLength:"128" doc:"The ID of the key."`
 	}
 )
 
@@ -78,7 +78,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "listApiKeys", Method: http.MethodGet, Path: "/api/v1/keys",
 			Summary: "List the API keys", Tags: []string{tagKeys},
-			Description: "Lists the API keys of the account, oldest first. The keys themselves are not in the answer.",
+			Description: "Lists the API keys of the account, oldest first. The response does not contain the keys themselves.",
 		},
 		answer: map[string]any{"keys": []any{info}},
 	}, h.listKeys)
@@ -86,7 +86,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "createApiKey", Method: http.MethodPost, Path: "/api/v1/keys", DefaultStatus: http.StatusCreated,
 			Summary: "Create an API key", Tags: []string{tagKeys},
-			Description: "Creates an API key and returns it once: the server does not store it.",
+			Description: "Creates an API key and returns it. The server stores only a hash, so it cannot return the key again.",
 			Errors:      []int{http.StatusConflict},
 		},
 		example: map[string]any{"name": "ci"}, answer: created, action: pyth.ActionKeyCreated,
@@ -95,7 +95,7 @@ func (h *Handler) registerKeys() {
 		Operation: huma.Operation{
 			OperationID: "deleteApiKey", Method: http.MethodDelete, Path: "/api/v1/keys/{id}",
 			Summary: "Delete an API key", Tags: []string{tagKeys},
-			Description: "Deletes the API key. It stops working at once.",
+			Description: "Deletes the API key. Requests with this key fail from then on.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionKeyRevoked,
@@ -123,7 +123,8 @@ func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, erro
 	var expires time.Time
 	if e := in.Value.ExpiresAt; e != nil {
 		if expires = *e; expires.IsZero() {
-			// The service takes the zero time for a key that does not expire.
+			// Reject the zero time, because the service would create a key that does not
+			// expire.
 			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// metrics has its own registry, so that one process can have several handlers.
-// Labels have few values: routes and known methods, never paths.
+// metrics has a separate registry, so that one process can have several Handlers.
+// Labels have few values: they contain routes and known methods, but not paths.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -30,7 +30,7 @@ func newMetrics(more []prometheus.Collector) *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_http_requests_total",
-			Help: "Requests answered, by route, method and status.",
+			Help: "Requests, by route, method and status of the response.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pyth_on_http_request_duration_seconds",
@@ -39,7 +39,7 @@ func newMetrics(more []prometheus.Collector) *metrics {
 		}, []string{"route", "method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pyth_on_http_requests_in_flight",
-			Help: "Requests in progress.",
+			Help: "Current requests.",
 		}),
 		executions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_executions_total",
@@ -52,9 +52,8 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare creates every series that is known before the first request, so that
-// rates and alerts start from 0: the documented responses of each route, and
-// runs.
+// prepare creates the series for all documented responses and for runs, with the
+// value 0. So rates and alerts work from the first request on.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {
 		route := muxPattern(path)
@@ -108,7 +107,8 @@ func (h *Handler) serveMetrics() {
 	if h.cfg.MetricsToken == "" {
 		return
 	}
-	// Hash, so that the comparison takes the same time for every length.
+	// Compare hashes, so that the time of the comparison does not depend on the
+	// length.
 	want := sha256.Sum256([]byte(h.cfg.MetricsToken))
 	metrics := h.metrics.handler()
 	h.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

@@ -14,26 +14,26 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies)}
 	req.origin = &pyth.Origin{Credential: pyth.CredentialNone, IP: req.ip, UserAgent: r.UserAgent(), RequestID: req.id}
 	r = r.WithContext(pyth.WithOrigin(context.WithValue(r.Context(), requestKey{}, req), req.origin))
 	rw := &response{ResponseWriter: w, timeout: h.cfg.ResponseTimeout, isLast: func() bool {
-		return h.draining.Load() && !answeredWhileDraining(req.route)
+		return h.draining.Load() && !servedWhileDraining(req.route)
 	}}
 	req.r, req.w = r, rw
 	control := http.NewResponseController(w)
-	// The connection may have the deadline of the last response. A writer
-	// without deadlines, as in a test, returns an error.
+	// Remove the deadline of the previous response on this connection. Ignore the
+	// error: a writer in a test may not support deadlines.
 	_ = control.SetWriteDeadline(time.Time{})
 	if r.ContentLength != 0 {
 		_ = control.SetReadDeadline(time.Now().Add(h.cfg.BodyTimeout))
 	}
 	header := rw.Header()
 	header.Set(requestIDHeader, req.id)
-	// Answers hold credentials and results. Caches must not store them, and
+	// Responses contain credentials and results. Caches must not store them, and
 	// browsers must not guess their type.
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -56,12 +56,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.route(rw, r, req)
 }
 
-// ambiguousFraming returns whether a proxy could see another end of the request
-// than this server does, and take the rest for another request. RFC 9112,
-// section 6.1: a connection must not be reused after a request with both
-// Transfer-Encoding and Content-Length, or with Transfer-Encoding in HTTP/1.0.
-// net/http removes the header that it ignores, so all requests that could have
-// had one count.
+// ambiguousFraming reports whether a proxy may see the end of this request at another
+// position than this server (request smuggling). A connection must not be reused
+// after a request with both Transfer-Encoding and Content-Length, or with
+// Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1). net/http removes the header
+// that it ignores, so the result is true for all requests that may have had it.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
@@ -72,20 +71,20 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	if _, p, ok := strings.Cut(pattern, " "); ok {
 		req.route = p
 	}
-	if h.draining.Load() && !answeredWhileDraining(req.route) {
+	if h.draining.Load() && !servedWhileDraining(req.route) {
 		h.writeError(w, r, &pyth.Error{Code: pyth.CodeDraining, Message: "The server is shutting down. Try again after the seconds in Retry-After."})
 		return
 	}
 	if hasCredential(r.URL.RawQuery) {
 		h.writeError(w, r, &pyth.Error{
 			Code:    pyth.CodeInvalid,
-			Message: "The URL has a credential, and URLs end up in logs. Revoke the credential, and send a new one in the x-api-key or Authorization header.",
-			Fields:  []pyth.FieldError{{Location: "query", Message: "must not have credentials"}},
+			Message: "The URL contains a credential, and URLs are often logged. Revoke the credential, and send a new one in the header x-api-key or Authorization.",
+			Fields:  []pyth.FieldError{{Location: "query", Message: "must not contain credentials"}},
 		})
 		return
 	}
-	// The mux would redirect an unclean path. No API client sends one on
-	// purpose.
+	// The mux would redirect a path that is not clean. API clients do not send such
+	// paths intentionally.
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
 	case !clean && namesSessionFile(r.URL.Path):
@@ -97,22 +96,22 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// refuse answers a request without a handler. The answer of the mux tells a
-// wrong method from a wrong path.
+// refuse responds to a request without a handler. The response of the mux says
+// whether the method or the path is wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
 	if answer.status != http.StatusMethodNotAllowed {
-		h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "This path does not exist. /docs lists all paths."})
+		h.writeError(w, r, &pyth.Error{Code: pyth.CodeNotFound, Message: "This path does not exist. GET /docs lists all paths."})
 		return
 	}
 	allow := answer.header.Get("Allow")
 	w.Header().Set("Allow", allow)
-	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path does not have the method. Use " + allow + "."})
+	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path does not support the method. Use " + allow + "."})
 }
 
-// answeredWhileDraining returns whether the route serves monitoring.
-func answeredWhileDraining(route string) bool {
+// servedWhileDraining reports whether the route is for monitoring.
+func servedWhileDraining(route string) bool {
 	switch route {
 	case "/api/health", "/health", "/healthz", "/readyz", "/metrics":
 		return true
@@ -121,12 +120,12 @@ func answeredWhileDraining(route string) bool {
 	}
 }
 
-// hasCredential returns whether a query seems to have a credential.
+// hasCredential reports whether a query seems to contain a credential.
 func hasCredential(query string) bool {
 	if query == "" {
 		return false
 	}
-	// Search an invalid query as text.
+	// If the query is invalid, search its text.
 	if strings.Contains(query, keyPrefix) {
 		return true
 	}
@@ -148,7 +147,8 @@ func hasCredential(query string) bool {
 // keyPrefix is the start of every API key.
 const keyPrefix = "pyapi_"
 
-// recovered answers a request whose handler panicked, if nothing was sent yet.
+// recovered responds with an internal error after a panic in the handler, if nothing
+// was sent yet.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
@@ -156,7 +156,7 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.log.ErrorContext(r.Context(), "panic",
 		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.wrote != 0 {
-		// Close the connection: half a response must not look complete.
+		// Close the connection, so that an incomplete response does not look complete.
 		w.Header().Set("Connection", "close")
 		panic(http.ErrAbortHandler)
 	}
@@ -164,13 +164,14 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
-// response records status and size, and limits the time for sending.
+// response is a ResponseWriter that records status and size, and limits the time for
+// sending.
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration
-	// isLast returns whether to close the connection after this response.
+	// isLast reports whether to close the connection after this response.
 	isLast func() bool
-	// wrote is the status that was sent; 0 before.
+	// wrote is the status that was sent; 0 if none was.
 	wrote int
 	bytes int64
 }
@@ -200,7 +201,7 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Set the deadline again: creating the body took time.
+		// Set the deadline again, because the time until the first write does not count.
 		w.bindTime()
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -210,7 +211,7 @@ func (w *response) Write(p []byte) (int, error) {
 
 // bindTime sets the deadline for sending.
 func (w *response) bindTime() {
-	// A writer without deadlines, as in a test, returns an error.
+	// Ignore the error: a writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
 }
 

@@ -8,9 +8,9 @@ import (
 // maxSuggested is the maximum length of a name to compare, in bytes.
 const maxSuggested = 64
 
-// nearest returns the known name that is most similar, or "". Similar names
-// differ in case, hyphens and underscores, have one as the start of the other,
-// or are a few edits apart.
+// nearest returns the most similar known name; "" if none is similar. Names are
+// similar if they differ only in case, hyphens and underscores, if one is a prefix of
+// the other, or if they differ by a few edits.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""
@@ -63,8 +63,8 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestion returns the end of a message about an unknown name: the nearest
-// known name, or all known names.
+// suggestion returns the end of a message about an unknown name. It contains the most
+// similar known name, or all known names.
 func suggestion(name string, known []string) string {
 	if near := nearest(name, known); near != "" {
 		return "; did you mean " + near + "?"
@@ -72,5 +72,5 @@ func suggestion(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
-	return "; known are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	return "; known names are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }

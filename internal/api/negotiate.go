@@ -13,10 +13,10 @@ const eventStream = "text/event-stream"
 
 const applicationJSON = "application/json"
 
-// acceptsEvents returns whether to answer with a stream, by the quality values
-// of Accept (RFC 9110, section 12.5.1). At equal quality the answer is a stream
-// only if the caller names it. If neither is acceptable the answer is JSON,
-// which is more useful than a 406.
+// acceptsEvents reports whether to respond with a stream, according to the quality
+// values of Accept (RFC 9110, section 12.5.1). If both have the same quality, the
+// response is a stream only if the header names text/event-stream. If the caller
+// accepts neither, the response is JSON, which is more useful than status 406.
 func acceptsEvents(ctx context.Context) bool {
 	accept := requestOf(ctx).r.Header.Values("Accept")
 	if len(accept) == 0 {
@@ -27,9 +27,9 @@ func acceptsEvents(ctx context.Context) bool {
 	return events > plain || events > 0 && events == plain && named
 }
 
-// quality returns the weight, from 0 to 1, of the most specific matching range
-// of an Accept header, and whether that range names the type itself. It ignores
-// an invalid range.
+// quality returns the weight, from 0 to 1, of the most specific matching range in an
+// Accept header. named reports that this range is the media type itself and no
+// wildcard. It ignores invalid ranges.
 func quality(accept []string, mediaType string) (weight float64, named bool) {
 	kind, _, _ := strings.Cut(mediaType, "/")
 	best := 0

@@ -14,8 +14,8 @@ import (
 
 const (
 	apiName = "Pyth-On API"
-	// apiVersion is the version of the API, by semantic versioning. It differs
-	// from the version of the server: it changes when the document changes.
+	// apiVersion is the version of the API (semantic versioning). It changes when the
+	// OpenAPI document changes, and does not depend on the version of the server.
 	apiVersion = "1.0.0"
 
 	openAPIPath = "/openapi"
@@ -31,15 +31,15 @@ func newOpenAPI() *huma.OpenAPI {
 		Info: &huma.Info{
 			Title:   apiName,
 			Version: apiVersion,
-			Description: "Runs untrusted programs in sandboxes. An error is a problem detail (RFC 9457) with a stable code. " +
-				"The server refuses unknown fields, duplicate keys and nulls in a request. Answers may get new fields.",
+			Description: "Runs untrusted programs in sandboxes. Errors are problem details (RFC 9457) with a stable code. " +
+				"The server rejects unknown fields, duplicate keys and nulls in requests. New versions may add fields to responses.",
 			License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 			Contact: &huma.Contact{Name: "Pyth-On", URL: "https://github.com/pyth-on/pyth-on"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "This server."}},
 		Tags: []*huma.Tag{
 			{Name: tagAuth, Description: "Accounts, tokens and passwords."},
-			{Name: tagSecrets, Description: "Secrets that programs get as environment variables. The server stores them encrypted and never returns them."},
+			{Name: tagSecrets, Description: "Secrets that programs receive as environment variables. The server stores them encrypted and never returns them."},
 			{Name: tagKeys, Description: "API keys of the account."},
 			{Name: "Execute", Description: "Runs of programs."},
 			{Name: tagSessions, Description: "Interpreters that keep their state between runs, and their files."},
@@ -59,8 +59,8 @@ func newOpenAPI() *huma.OpenAPI {
 	}
 }
 
-// serveDocuments adds the OpenAPI document and the pages about it. They do not
-// change while the server runs, so each is rendered once.
+// serveDocuments adds the routes of the OpenAPI document and of the reference pages.
+// They do not change while the server runs, so each is rendered only once.
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	published := sync.OnceValue(func() *huma.OpenAPI { return publish(api) })
@@ -78,8 +78,8 @@ func (h *Handler) serveDocuments() {
 	h.servePages()
 }
 
-// serveStatic serves a document. It renders the document for the first request,
-// so that the server starts without it.
+// serveStatic serves a document. It renders the document at the first request, so
+// that the server starts faster.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {

@@ -17,36 +17,37 @@ import (
 // operation is a huma.Operation with settings that huma does not have.
 type operation struct {
 	huma.Operation
-	// example is a request body and answer a response body, for the documentation.
+	// example is a request body for the documentation, and answer a response body.
 	example, answer any
-	// bodyOptional allows the body to be left out.
+	// bodyOptional allows requests without a body.
 	bodyOptional bool
-	// maxBytes is the largest body; zero means body.SmallBytes.
+	// maxBytes is the maximum size of the body; zero means body.SmallBytes.
 	maxBytes int64
-	// public means that the operation needs no credentials.
+	// public reports that the operation needs no credentials.
 	public bool
-	// optionalCredentials means that the handler authenticates the caller.
+	// optionalCredentials reports that the handler authenticates the caller itself.
 	optionalCredentials bool
-	// timeout limits the work; zero means Config.HandlerTimeout.
+	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.
 	timeout time.Duration
-	// action is the name in the audit log; "" if the log does not record it.
+	// action is the action in the audit log; "" if the log does not record the
+	// operation.
 	action pyth.Action
 
-	// The rest is set by register.
+	// register sets the following fields.
 
-	// body reads the JSON body, and newBody returns the value that it fills in; nil
-	// without one.
+	// body reads the JSON body. newBody returns a new value for it. Both are nil if
+	// there is no body.
 	body    *body.Reader
 	newBody func() any
 	// schema is the schema of the body.
 	schema *huma.Schema
-	// query has the query parameters by name, each with the values that it may
-	// have; nil for any.
+	// query maps the names of query parameters to their allowed values; nil means all
+	// values.
 	query map[string][]string
 }
 
-// jsonBody is an input with a JSON body; embed it. huma ignores it, since it is
-// not exported.
+// jsonBody is the JSON body of an input. Inputs embed it. huma ignores it, because it
+// is not exported.
 type jsonBody[T any] struct {
 	// Value is zero if there is no body.
 	Value *T
@@ -62,7 +63,7 @@ func (*jsonBody[T]) newBody() any { return new(T) }
 
 func (b *jsonBody[T]) setBody(v any) { b.Value = v.(*T) }
 
-// register adds an operation: its documentation, and its handler with the
+// register adds an operation. It adds its documentation, and its handler with the
 // documented authentication and limits.
 func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
 	if op.timeout == 0 {
@@ -70,7 +71,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	}
 	switch {
 	case op.public:
-		// An empty list means none.
+		// An empty list means that no credentials are needed.
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:
@@ -107,9 +108,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	})
 }
 
-// serve does what comes before huma, and then calls next: it limits the time,
-// admits the caller and reads the body. huma does not see the body: its errors
-// quote values, and its pool of buffers would keep passwords.
+// serve limits the time, authenticates the caller and reads the body. Then it calls
+// next, which is huma. huma does not read the body, because its errors contain values
+// and its pool of buffers would keep passwords.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
 	defer cancel()
@@ -121,7 +122,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	if op.body != nil {
 		req := requestOf(ctx)
 		memory := h.bodies.Reserve(req.caller())
-		// A program in the queue keeps its body.
+		// Release the memory at the end, because a program in the queue needs its body.
 		defer memory.Release()
 		req.body = op.newBody()
 		if err := op.body.Read(w, r, memory, req.body); err != nil {
@@ -132,8 +133,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	next(w, r)
 }
 
-// admit authenticates the caller, takes one request from the quota, and checks
-// the query, all before anybody reads the body.
+// admit authenticates the caller, takes one request from the quota and checks the
+// query. It runs before the body is read.
 func (h *Handler) admit(r *http.Request, op *operation) error {
 	requestOf(r.Context()).action = op.action
 	if !op.public && !op.optionalCredentials {
@@ -150,10 +151,10 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 	return queryFaults(r.URL.RawQuery, op.query)
 }
 
-// document completes the documentation that huma made of the types.
+// document completes the documentation that huma generated from the types.
 func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 	op.query = queryEnums(registry, doc)
-	// huma documents 422; here the status of invalid input is 400.
+	// huma documents status 422 for invalid input, but this API uses 400.
 	delete(doc.Responses, "422")
 	if op.body != nil {
 		doc.RequestBody = &huma.RequestBody{
@@ -165,16 +166,16 @@ func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 		if r.Headers == nil {
 			r.Headers = map[string]*huma.Param{}
 		}
-		r.Headers[requestIDHeader] = stringHeader("The id of the request in the log of the server.")
+		r.Headers[requestIDHeader] = stringHeader("The ID of the request in the log of the server.")
 		switch status {
 		case "401":
 			r.Headers["WWW-Authenticate"] = stringHeader("How to authenticate (RFC 6750).")
 		case "429":
-			r.Headers["RateLimit"] = stringHeader("What is left of each quota (draft-ietf-httpapi-ratelimit-headers).")
-			r.Headers["RateLimit-Policy"] = stringHeader("The quotas that apply.")
-			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
+			r.Headers["RateLimit"] = stringHeader("The remaining requests of each quota (draft-ietf-httpapi-ratelimit-headers).")
+			r.Headers["RateLimit-Policy"] = stringHeader("The quotas that apply to the request.")
+			r.Headers["Retry-After"] = stringHeader("The number of seconds to wait before the next attempt.")
 		case "503":
-			r.Headers["Retry-After"] = stringHeader("The seconds to wait before the next attempt.")
+			r.Headers["Retry-After"] = stringHeader("The number of seconds to wait before the next attempt.")
 		}
 		if content := r.Content[applicationJSON]; content != nil && strings.HasPrefix(status, "2") {
 			content.Example = op.answer
@@ -196,15 +197,14 @@ func credentialsRequired() []map[string][]string {
 	return []map[string][]string{{schemeAPIKey: {}}, {schemeBearer: {}}}
 }
 
-// filePath is the path of a file in the patterns of operations.
+// filePath is the parameter for the path of a file in the patterns of operations.
 const filePath = "{path}"
 
-// packageName is the name of a package, which may have a scope.
+// packageName is the parameter for the name of a package. The name may have a scope.
 const packageName = "{package}"
 
-// muxPattern converts a pattern of OpenAPI to one of http.ServeMux. The path of a
-// file and the name of a package may have slashes; OpenAPI has no notation for
-// that.
+// muxPattern converts a path of OpenAPI to a pattern of http.ServeMux. Paths of files
+// and names of packages may contain slashes, which OpenAPI cannot express.
 func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		return before + "/{path...}"

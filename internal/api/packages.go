@@ -16,7 +16,7 @@ import (
 type PackagesRequest struct {
 	_ struct{} `doc:"All packages of a language."`
 
-	Language Language `json:"language,omitempty" default:"python" doc:"The language of the packages. JavaScript and TypeScript share one list."`
+	Language Language `json:"language,omitempty" default:"python" doc:"The language of the packages. JavaScript and TypeScript have the same packages."`
 	Packages []string `json:"packages" doc:"Package names, each with an optional version constraint in the syntax of pip for Python or of npm for JavaScript. An empty list removes all packages." example:"[\"requests==2.32.3\"]"`
 }
 
@@ -35,13 +35,13 @@ type PackageInfo struct {
 	Name        string    `json:"name" doc:"The name of the package." example:"numpy"`
 	Version     string    `json:"version" doc:"The installed version." example:"2.3.1"`
 	Requirement string    `json:"requirement" doc:"The requirement as you sent it. Empty for a dependency of another package." example:"numpy>=2"`
-	Language    Language  `json:"language" doc:"The language of the package: python, or javascript for TypeScript as well." example:"python"`
-	Direct      bool      `json:"direct" doc:"Whether you asked for the package. It is false for a dependency." example:"true"`
+	Language    Language  `json:"language" doc:"The language of the package: python or javascript. Packages of TypeScript are also javascript." example:"python"`
+	Direct      bool      `json:"direct" doc:"True if you requested the package, false if it is a dependency." example:"true"`
 	SizeBytes   int64     `json:"sizeBytes" doc:"The size of the installed files." example:"71303168"`
 	InstalledAt Timestamp `json:"installedAt" doc:"When the package was installed."`
 }
 
-// PackageList has the packages of a user.
+// PackageList contains the packages of a user.
 type PackageList struct {
 	_ struct{} `doc:"The packages of a user."`
 
@@ -54,9 +54,9 @@ type PackageQuery struct {
 	Language Language `query:"language" doc:"The language of the packages."`
 }
 
-// PackageRef has the name of a package.
+// PackageRef contains the name of a package.
 type PackageRef struct {
-	Name string `path:"package" maxLength:"256" doc:"The name of the package. The slash of a scope may be escaped or not." example:"numpy"`
+	Name string `path:"package" maxLength:"256" doc:"The name of the package. A slash in the name, as in @types/node, may be percent-encoded." example:"numpy"`
 	PackageQuery
 }
 
@@ -66,7 +66,7 @@ type (
 	setInput       struct{ jsonBody[PackagesRequest] }
 	addInput       struct{ jsonBody[PackageRequest] }
 	removeInput    struct{ PackageRef }
-	// packageOutput writes the answer as JSON or as a stream.
+	// packageOutput writes the response as JSON or as a stream.
 	packageOutput struct{ Body func(huma.Context) }
 )
 
@@ -74,9 +74,11 @@ const (
 	packagesPath = "/api/v1/packages"
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
-	// packagesTimeout is longer than the time limit of a change.
+	// packagesTimeout is longer than the time-out of a change, so that the error of
+	// the service is returned.
 	packagesTimeout = 30 * time.Minute
-	// packagesBytes is the largest body: 500 requirements with every byte escaped.
+	// packagesBytes is the maximum body size: 500 requirements with every byte
+	// escaped.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 
@@ -89,14 +91,14 @@ func (h *Handler) registerPackages() {
 		"sizeBytes": 71303168, "installedAt": "2026-04-04T08:23:21.123Z",
 	}
 	failures := []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusBadGateway}
-	const events = "progress {step, detail}, where step is resolve or install. The last event is end, with the answer, or error, an Error."
+	const events = "progress {step, detail}; step is resolve or install. The last event is end with the response, or error with an Error."
 	const exampleEvents = "event: progress\ndata: {\"step\":\"resolve\",\"detail\":\"numpy\"}\n\n"
-	const streaming = " With Accept: text/event-stream the answer is a stream of events. To cancel, close the connection."
+	const streaming = " With Accept: text/event-stream the response is a stream of events. To cancel, close the connection."
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "listPackages", Method: http.MethodGet, Path: packagesPath,
 			Summary: "List the packages", Tags: []string{tagPackages},
-			Description: "Lists the packages of your runs with their dependencies, sorted by name.",
+			Description: "Lists the packages that your programs can import, including dependencies, sorted by name.",
 		},
 		answer: map[string]any{"packages": []any{example}},
 	}, h.listPackages)
@@ -104,7 +106,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "replacePackages", Method: http.MethodPut, Path: packagesPath,
 			Summary: "Replace the packages", Tags: []string{tagPackages},
-			Description: "Replaces all packages of a language by the newest versions that satisfy the list. If one cannot be installed, nothing changes. Programs that are running keep their packages." + streaming,
+			Description: "Replaces all packages of a language. It installs the newest versions that satisfy the list. If a package cannot be installed, nothing changes. Running programs keep their packages." + streaming,
 			Errors:      failures,
 			Responses:   h.bothForms("The new list", reflect.TypeFor[PackageList](), events, exampleEvents),
 		},
@@ -113,13 +115,13 @@ func (h *Handler) registerPackages() {
 		action: pyth.ActionPackagesChanged,
 	}, h.setPackages)
 	info := reflect.TypeFor[PackageInfo]()
-	responses := h.bothForms("The package was there; its requirement is replaced", info, events, exampleEvents)
+	responses := h.bothForms("The requirement of the existing package was replaced", info, events, exampleEvents)
 	responses["201"] = h.jsonForm("The package was added", info)
 	register(h, operation{
 		Operation: huma.Operation{
 			OperationID: "addPackage", Method: http.MethodPost, Path: packagesPath, DefaultStatus: http.StatusCreated,
 			Summary: "Add a package", Tags: []string{tagPackages},
-			Description: "Adds a package and its dependencies (201), or replaces the requirement of a package that is there (200). Other packages keep their versions if that is possible." + streaming,
+			Description: "Adds a package and its dependencies (201), or replaces the requirement of an existing package (200). Other packages keep their versions if possible." + streaming,
 			Errors:      failures,
 			Responses:   responses,
 		},
@@ -130,7 +132,7 @@ func (h *Handler) registerPackages() {
 		Operation: huma.Operation{
 			OperationID: "removePackage", Method: http.MethodDelete, Path: packagePath,
 			Summary: "Remove a package", Tags: []string{tagPackages},
-			Description: "Removes a package and the dependencies that no other package needs. A package that others need stays. Without a language, the server looks for Python first, then for JavaScript.",
+			Description: "Removes a package and the dependencies that no other package needs. The status is 409 if other packages need it. If language is absent, the server searches the Python packages first, then the JavaScript packages.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: packagesTimeout, action: pyth.ActionPackagesChanged,
@@ -173,7 +175,7 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 	return nil, err
 }
 
-// changePackages answers with the result of a change, or with a stream of its
+// changePackages responds with the result of a change, or with a stream of its
 // progress that ends with the result.
 func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
 	if !acceptsEvents(ctx) {
@@ -195,7 +197,7 @@ type progressEvent struct {
 	Detail string `json:"detail"`
 }
 
-// languageOf returns the language of a request, or the default.
+// languageOf returns the language of a request. The default is Python.
 func languageOf(name Language) pyth.Language {
 	return cmp.Or(pyth.Language(name), pyth.Python)
 }

@@ -13,12 +13,12 @@ const (
 	pagesPath     = "/docs/{path...}"
 	searchPath    = "/docs/search"
 	htmlMediaType = "text/html; charset=utf-8"
-	// maxSearchBytes bounds the query of a search.
+	// maxSearchBytes is the maximum length of a search query, in bytes.
 	maxSearchBytes = 200
 )
 
-// servePages serves the documentation and its search. The pages are rendered at
-// the first request.
+// servePages adds the routes of the documentation and its search. The pages are
+// rendered at the first request.
 func (h *Handler) servePages() {
 	site := sync.OnceValues(func() (*docs.Site, error) { return docs.New(documentation.Files(), docsStyle) })
 	known := map[string][]string{"q": nil}
@@ -34,7 +34,7 @@ func (h *Handler) servePages() {
 		file, ok := s.File(r.PathValue("path"))
 		if !ok {
 			h.writeError(w, r, &pyth.Error{
-				Code: pyth.CodeNotFound, Message: "There is no such page. All pages are listed at /docs/" + docs.Index + ".",
+				Code: pyth.CodeNotFound, Message: "This page does not exist. All pages are listed at /docs/" + docs.Index + ".",
 			})
 			return
 		}
@@ -64,11 +64,13 @@ func (h *Handler) servePages() {
 	})
 }
 
-// writeDocument writes a page or file that has no content of users.
+// writeDocument writes a page or a file of the documentation. It contains no data of
+// users, so browsers may store it.
 func writeDocument(w http.ResponseWriter, mediaType string, content []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Security-Policy", contentSecurityPolicy())
-	// The next version of the server may have another one.
+	// Browsers must check for changes, because the next version of the server may have
+	// another document.
 	w.Header().Set("Cache-Control", "no-cache")
 	_, _ = w.Write(content)
 }

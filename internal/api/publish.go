@@ -14,16 +14,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. The document of huma checks
-// requests, so each of its schemas has all fields and is closed. The published
-// document refers to components instead of repeating them:
+// publish returns the OpenAPI document for callers. huma uses its own document to
+// check requests, so each schema there has all fields and allows no others. The
+// published document uses references to components instead:
 //
-//   - a schema whose Go type embeds others is an allOf of them;
-//   - a schema whose Go type has forms is a oneOf of them;
-//   - error responses, their headers, and parameters that several operations
-//     have are components;
-//   - schemas of responses allow additional properties, those of requests do not;
-//   - a default of a request is in an allOf, so that the property stays optional.
+//   - if a Go type embeds others, its schema is an allOf of their schemas;
+//   - if a Go type has several forms, its schema is a oneOf of the forms;
+//   - error responses, their headers and parameters of several operations are
+//     components;
+//   - schemas of responses allow additional properties, schemas of requests do not;
+//   - defaults in requests are in an allOf, so that generators treat the property as
+//     optional.
 func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	registry := api.Components.Schemas
 	schemas := map[string]*huma.Schema{}
@@ -67,8 +68,7 @@ func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	return &doc
 }
 
-// publishedSchemas is a registry with schemas that differ from those of its
-// types.
+// publishedSchemas is a huma registry with other schemas than the Go types have.
 type publishedSchemas struct {
 	huma.Registry
 
@@ -83,8 +83,8 @@ func (p *publishedSchemas) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.schemas, json.Deterministic(true))
 }
 
-// composed returns the published schema of a component, without a rule for
-// additional properties.
+// composed returns the published schema of a component. It does not yet say whether
+// additional properties are allowed.
 func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema {
 	t := registry.TypeFromRef(schemaPrefix + name)
 	description := s.Description
@@ -122,8 +122,8 @@ func composed(registry huma.Registry, name string, s *huma.Schema) *huma.Schema 
 	return out
 }
 
-// typeDescription returns the description of a schema: the doc tag of the blank
-// field of its Go type.
+// typeDescription returns the description of a schema, which is the doc tag of the
+// blank field of its Go type.
 func typeDescription(t reflect.Type) string {
 	for i := range t.NumField() {
 		if f := t.Field(i); f.Name == "_" {
@@ -133,7 +133,7 @@ func typeDescription(t reflect.Type) string {
 	return ""
 }
 
-// formsOf returns the types of which a request has one.
+// formsOf returns the types of the forms of a request. ok is false if it has none.
 func formsOf(t reflect.Type) ([]reflect.Type, bool) {
 	if t == nil {
 		return nil, false
@@ -159,8 +159,7 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// registerParts adds the schemas of the types that others embed, and of the forms
-// of requests.
+// registerParts adds the schemas of embedded types and of the forms of requests.
 func registerParts(registry huma.Registry) {
 	for _, name := range slices.Collect(maps.Keys(registry.Map())) {
 		t := registry.TypeFromRef(schemaPrefix + name)
@@ -177,8 +176,8 @@ func registerParts(registry huma.Registry) {
 	}
 }
 
-// resolveDefaults replaces the pointers that huma stores for the defaults of
-// pointer fields by their values.
+// resolveDefaults replaces pointers in defaults by their values. huma stores pointers
+// as the defaults of pointer fields.
 func resolveDefaults(registry huma.Registry) {
 	for _, s := range registry.Map() {
 		for _, p := range s.Properties {
@@ -189,7 +188,7 @@ func resolveDefaults(registry huma.Registry) {
 	}
 }
 
-// basesOf returns the names of the schemas that others embed.
+// basesOf returns the names of the schemas that other schemas embed.
 func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string]bool {
 	bases := map[string]bool{}
 	for name := range schemas {
@@ -202,8 +201,8 @@ func basesOf(registry huma.Registry, schemas map[string]*huma.Schema) map[string
 
 const unevaluated = "unevaluatedProperties"
 
-// closeSchema makes an object refuse unknown properties. An allOf needs
-// unevaluatedProperties, since each of its parts has only some properties.
+// closeSchema makes an object schema reject unknown properties. An allOf needs
+// unevaluatedProperties, because each of its parts has only some of the properties.
 func closeSchema(s *huma.Schema) {
 	switch {
 	case len(s.AllOf) > 0:
@@ -213,9 +212,8 @@ func closeSchema(s *huma.Schema) {
 	}
 }
 
-// wrapDefaults moves the default of each property into an allOf. Generators take
-// a property with a default for one that is always there, which holds for answers
-// and not for requests.
+// wrapDefaults moves the default of each property into an allOf. Generators assume
+// that a property with a default is always present, which is wrong for requests.
 func wrapDefaults(s *huma.Schema) {
 	for _, part := range slices.Concat(s.AllOf, []*huma.Schema{s}) {
 		properties := maps.Clone(part.Properties)
@@ -231,7 +229,7 @@ func wrapDefaults(s *huma.Schema) {
 	}
 }
 
-// openSchema makes an object allow unknown properties.
+// openSchema makes an object schema allow unknown properties.
 func openSchema(s *huma.Schema) {
 	delete(s.Extensions, unevaluated)
 	if s.AdditionalProperties == false {
@@ -272,7 +270,7 @@ func uses(doc *huma.OpenAPI, schemas map[string]*huma.Schema) (requests, respons
 	return requests, responses
 }
 
-// markUsed adds the names of all schemas that s leads to.
+// markUsed adds the names of all schemas that s refers to, directly or indirectly.
 func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
 	if s == nil {
 		return
@@ -293,8 +291,8 @@ func markUsed(used map[string]bool, schemas map[string]*huma.Schema, s *huma.Sch
 	}
 }
 
-// publishOperation returns the operation with references to components, which it
-// adds.
+// publishOperation returns a copy of the operation that refers to components. It adds
+// these components.
 func publishOperation(op *huma.Operation, components *huma.Components, shared map[string]string) *huma.Operation {
 	out := *op
 	out.Parameters = slices.Clone(op.Parameters)
@@ -337,8 +335,8 @@ func errorResponseName(status string, content *huma.MediaType) string {
 	return strings.ReplaceAll(http.StatusText(n), " ", "")
 }
 
-// exampleProblem returns the first error of the catalog with the status, or the
-// example that the operation has.
+// exampleProblem returns the example of the operation, or the first error in the
+// catalog with the status.
 func exampleProblem(status string, content *huma.MediaType) any {
 	if content.Example != nil {
 		return content.Example
@@ -360,12 +358,12 @@ func exampleProblem(status string, content *huma.MediaType) any {
 	return nil
 }
 
-// parameterKey tells parameters apart.
+// parameterKey returns a key that is different for different parameters.
 func parameterKey(p *huma.Param) string { return p.In + " " + p.Name + " " + p.Description }
 
-// sharedParameters returns the component names of the parameters that more than
-// one operation has, by their keys. The name of a path parameter begins with the
-// resource: SessionIdParameter for /sessions/{id}.
+// sharedParameters returns the component names of parameters that several operations
+// have, by their keys. The name of a path parameter begins with the resource, for
+// example SessionIdParameter for /sessions/{id}.
 func sharedParameters(api *huma.OpenAPI) map[string]string {
 	names, count := map[string]string{}, map[string]int{}
 	for _, path := range slices.Sorted(maps.Keys(api.Paths)) {

@@ -10,9 +10,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// queryFaults returns the faults of a query. It refuses unknown and repeated
-// parameters: a filter with a typing error would match everything. known has the
-// values that each parameter may have; nil for any.
+// queryFaults returns the errors in a query. It rejects unknown and repeated
+// parameters, because a filter with a misspelled name would match everything. known
+// maps the names of parameters to their allowed values; nil means all values.
 func queryFaults(query string, known map[string][]string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -30,7 +30,7 @@ func queryFaults(query string, known map[string][]string) error {
 		case !isKnown:
 			faults.Add(location, "is not a known parameter%s", suggestion(name, names))
 		case len(given) > 1:
-			faults.Add(location, "is given more than once")
+			faults.Add(location, "must not be given more than once")
 		case given[0] != "" && len(enum) > 0 && !slices.Contains(enum, given[0]):
 			message := oneOf + strings.Join(enum, ", ")
 			if near := nearest(given[0], enum); near != "" {

@@ -33,11 +33,11 @@ func TestQueryFaultsAreReported(t *testing.T) {
 	for query, want := range map[string]string{
 		"audit?Action=key.created":              "query.Action: is not a known parameter; did you mean action?",
 		"audit?outcom=denied":                   "query.outcom: is not a known parameter; did you mean outcome?",
-		"audit?colour=red":                      "query.colour: is not a known parameter; known are action, cursor, ",
-		"audit?limit=1&limit=2":                 "query.limit: is given more than once.",
+		"audit?colour=red":                      "query.colour: is not a known parameter; known names are action, cursor, ",
+		"audit?limit=1&limit=2":                 "query.limit: must not be given more than once.",
 		"audit?outcome=succes":                  "query.outcome: must be one of success, denied, failure; did you mean success?",
 		"audit?action=code.execute":             "; did you mean code.executed?",
-		"audit?since=yesterday":                 "query.since: must be a time as in RFC 3339, such as 2026-04-04T08:23:21Z.",
+		"audit?since=yesterday":                 "query.since: must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z.",
 		"audit?limit=many":                      "query.limit: must be an integer.",
 		"audit?limit=1000":                      "query.limit: must be at most 200.",
 		"packages?language=pyhton":              "did you mean python?",
@@ -73,7 +73,7 @@ func TestProblemDetailHasFirstFault(t *testing.T) {
 		`{"code":"x","session_id":"s"}`:                                         "did you mean sessionId?",
 		`{"code":"x","limits":{"memoryBites":1}}`:                               "body.limits.memoryBites: is not a known field; did you mean memoryBytes?",
 		`{"code":"x","files":[{"path":"a","content":"","contents":""}]}`:        "body.files[0].contents: is not a known field; did you mean content?",
-		`{"code":"x","zzzzzzzzz":1}`:                                            "; known are args, code, env, ",
+		`{"code":"x","zzzzzzzzz":1}`:                                            "; known names are args, code, env, ",
 		`{"code":"x","language":"pyhton"}`:                                      "body.language: must be one of python, javascript, typescript; did you mean python?",
 		`{"code":"x","language":"Typescript"}`:                                  "did you mean typescript?",
 		`{"code":"x","language":"cobol"}`:                                       "body.language: must be one of python, javascript, typescript.",
@@ -96,7 +96,7 @@ func TestProblemDetailHasFirstFault(t *testing.T) {
 		}
 	}
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"tomorrow"}`))
-	if p := res.problem(t); !strings.Contains(p.Detail, "body.expiresAt: must be a time as in RFC 3339") || strings.Contains(res.body, "2006") {
+	if p := res.problem(t); !strings.Contains(p.Detail, "body.expiresAt: must be a time in the format of RFC 3339") || strings.Contains(res.body, "2006") {
 		t.Errorf("status %d: %s", res.StatusCode, res.body)
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// RateLimits limits how often callers may do something. A zero Rate is off.
+// RateLimits are the rate limits of the API. A zero Rate means no limit.
 type RateLimits struct {
 	// RegisterPerIP limits registrations from one address.
 	RegisterPerIP ratelimit.Rate
 	// LoginPerIP limits logins and refreshes from one address.
 	LoginPerIP ratelimit.Rate
-	// LoginPerAccount limits guesses at the password of one account from all
-	// addresses: by login, registration and password change.
+	// LoginPerAccount limits attempts to guess the password of one account, from all
+	// addresses together. It applies to login, registration and change of password.
 	LoginPerAccount ratelimit.Rate
 	// PerUser limits all other requests of a user.
 	PerUser ratelimit.Rate
-	// VerifyPerIP limits verification, which needs no credentials.
+	// VerifyPerIP limits the verification of credentials from one address.
 	VerifyPerIP ratelimit.Rate
 }
 
@@ -43,13 +43,13 @@ func DefaultRateLimits() RateLimits {
 // together need about 25 MB.
 const maxLimitedKeys = 20_000
 
-// policy is a limit with its name in the headers.
+// policy is a rate limit with its name in the response headers.
 type policy struct {
 	name    string
 	limiter *ratelimit.Limiter
 }
 
-// limiters has the policies; those that are off are nil.
+// limiters contains the policies. A policy is nil if it is off.
 type limiters struct {
 	registerIP, loginIP, loginAccount, user, verifyIP *policy
 }
@@ -70,7 +70,7 @@ func newLimiters(r RateLimits, now func() time.Time) *limiters {
 	}
 }
 
-// limitRate applies the limits that need no body.
+// limitRate applies the limits that do not depend on the body.
 func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	req := requestOf(ctx)
 	var p *policy
@@ -91,7 +91,7 @@ func (h *Handler) limitRate(ctx context.Context, operationID string) error {
 	return h.allow(ctx, p, key)
 }
 
-// allow takes one request from the quota of the key, and records a refusal.
+// allow takes one request from the quota of the key. It records a denied request.
 func (h *Handler) allow(ctx context.Context, p *policy, key string) error {
 	err := p.allow(requestOf(ctx).w.Header(), key)
 	if err != nil {
@@ -116,11 +116,11 @@ func (p *policy) allow(header http.Header, key string) error {
 	if d.Allowed {
 		return nil
 	}
-	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the seconds in Retry-After.", RetryAfter: d.RetryAfter}
+	return &pyth.Error{Code: pyth.CodeRateLimited, Message: "You sent too many requests. Wait for the number of seconds in Retry-After.", RetryAfter: d.RetryAfter}
 }
 
-// accountKey returns the key for limits on an account. It is a hash: of fixed
-// size, and a memory dump has no list of e-mail addresses.
+// accountKey returns the key for rate limits on an account. It is a hash, so that its
+// size is fixed and a memory dump contains no list of e-mail addresses.
 func accountKey(email string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return string(sum[:16])

@@ -8,13 +8,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// request is the state of one request. One goroutine uses it at a time.
+// request is the state of one request. Only one goroutine uses it at a time.
 type request struct {
 	id string
 	ip string
 	// route is the matched pattern; "" if none matched.
 	route string
-	// r is the request itself, and w the writer of its response.
+	// r is the HTTP request. w writes its response.
 	r *http.Request
 	w http.ResponseWriter
 	// principal is nil until the caller is authenticated.
@@ -24,16 +24,16 @@ type request struct {
 	// action is the name of the operation in the audit log; "" if the log does
 	// not record it.
 	action pyth.Action
-	// sentBearer means that the request has a bearer token.
+	// sentBearer reports that the request has a bearer token.
 	sentBearer bool
-	// body is the decoded JSON body; nil without one.
+	// body is the decoded JSON body; nil if there is none.
 	body any
 	// err is the error of the response, for the log.
 	err error
 }
 
-// caller returns the owner of the quotas that the request uses: the user, or
-// the address without one.
+// caller returns the key of the quotas that the request uses. This is the user, or
+// the IP address if the user is unknown.
 func (r *request) caller() string {
 	if r.principal != nil {
 		return string(r.principal.User.ID)
@@ -43,7 +43,7 @@ func (r *request) caller() string {
 
 type requestKey struct{}
 
-// requestOf returns the request of the context. Without one it returns an empty
+// requestOf returns the request of the context. If there is none, it returns an empty
 // request, so that an error can still be written.
 func requestOf(ctx context.Context) *request {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
@@ -52,13 +52,13 @@ func requestOf(ctx context.Context) *request {
 	return &request{origin: &pyth.Origin{Credential: pyth.CredentialNone}}
 }
 
-// RequestID returns the id of the request for logs; "" without a request.
+// RequestID returns the ID of the request for logs; "" if the context has no request.
 func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 const requestIDHeader = "X-Request-Id"
 
-// requestID returns the id in the headers if it is safe in headers, logs and
-// URNs, or a new id.
+// requestID returns the ID in the headers if it is safe in headers, logs and URNs.
+// Otherwise it returns a new ID.
 func requestID(h http.Header) string {
 	if ids := h[requestIDHeader]; len(ids) == 1 && saneRequestID(ids[0]) {
 		return ids[0]
@@ -66,7 +66,7 @@ func requestID(h http.Header) string {
 	return rand.Text()
 }
 
-// saneRequestID returns whether the id matches [A-Za-z0-9._-]{1,64}.
+// saneRequestID reports whether the ID matches [A-Za-z0-9._-]{1,64}.
 func saneRequestID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

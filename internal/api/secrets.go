@@ -16,8 +16,8 @@ import (
 type SecretInput struct {
 	_ struct{} `doc:"The value of a secret."`
 
-	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No answer ever has it." example:"s3cr3t-t0ken"`
-	Description string         `json:"description,omitempty" maxLength:"1000" doc:"What the secret is for. Everyone who may list secrets sees it, and so does the model that generates programs." example:"token of the billing service"`
+	Value       body.Sensitive `json:"value" doc:"The value: 1 to 65,536 bytes of UTF-8 text without NUL. No response ever contains it." example:"s3cr3t-t0ken"`
+	Description string         `json:"description,omitempty" maxLength:"1000" doc:"The purpose of the secret. It is returned in lists of secrets, and the model that generates programs receives it." example:"token of the billing service"`
 }
 
 // SecretMetadata describes a secret without its value.
@@ -25,11 +25,11 @@ type SecretMetadata struct {
 	_ struct{} `doc:"A secret without its value."`
 
 	Name        string    `json:"name" doc:"The name of the secret and of its environment variable." example:"API_TOKEN"`
-	Description string    `json:"description,omitzero" doc:"What the secret is for." example:"token of the billing service"`
-	Version     int       `json:"version" minimum:"1" doc:"How many values the secret has had." example:"1"`
+	Description string    `json:"description,omitzero" doc:"The purpose of the secret." example:"token of the billing service"`
+	Version     int       `json:"version" minimum:"1" doc:"The number of values that were stored under this name, including the current one." example:"1"`
 	CreatedAt   Timestamp `json:"createdAt" doc:"When the secret was created."`
 	UpdatedAt   Timestamp `json:"updatedAt" doc:"When its value was last replaced."`
-	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run last got the secret. Absent if no run did."`
+	LastUsedAt  Timestamp `json:"lastUsedAt,omitzero" doc:"When a run last received the secret. Absent if no run has received it."`
 }
 
 // SecretList is a page of secrets.
@@ -40,7 +40,7 @@ type SecretList struct {
 	ListPage
 }
 
-// SecretRef has the name of a secret. It is exported because huma ignores
+// SecretRef contains the name of a secret. It is exported because huma ignores
 // unexported types.
 type SecretRef struct {
 	Name string `path:"name" maxLength:"128" doc:"The name of the secret and of its environment variable."`
@@ -64,7 +64,7 @@ const (
 	tagSecrets  = "Secrets"
 	secretsPath = "/api/v1/secrets"
 	secretPath  = secretsPath + "/{name}"
-	// secretBodyBytes is the largest body: a value with every byte escaped, and a
+	// secretBodyBytes is the maximum body size: a value with every byte escaped, and a
 	// description.
 	secretBodyBytes = 6*(64<<10) + 16<<10
 )
@@ -81,7 +81,7 @@ func (h *Handler) registerSecrets() {
 		Operation: huma.Operation{
 			OperationID: "putSecret", Method: http.MethodPut, Path: secretPath,
 			Summary: "Store a secret", Tags: []string{tagSecrets},
-			Description: "Creates the secret (201) or replaces its value (200). Runs get it as an environment variable with its name. The server stores the value encrypted and never returns it.",
+			Description: "Creates the secret (201) or replaces its value (200). Programs receive it as an environment variable with the same name. The server stores the value encrypted and never returns it.",
 			Errors:      []int{http.StatusConflict},
 			Responses:   map[string]*huma.Response{"201": h.createdResponse(reflect.TypeFor[SecretMetadata]())},
 		},
@@ -101,7 +101,7 @@ func (h *Handler) registerSecrets() {
 		Operation: huma.Operation{
 			OperationID: "deleteSecret", Method: http.MethodDelete, Path: secretPath,
 			Summary: "Delete a secret", Tags: []string{tagSecrets},
-			Description: "Deletes the secret. A run that already has it keeps it until it ends.",
+			Description: "Deletes the secret. Running programs that received the secret keep it.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionSecretDeleted,

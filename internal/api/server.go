@@ -10,30 +10,32 @@ import (
 	"time"
 )
 
-// ServerConfig has the limits of connections. Zero values mean the defaults.
+// ServerConfig contains the limits of connections. A zero value means the default.
 type ServerConfig struct {
-	// ReadHeaderTimeout is the time limit for the header of a request: 10
-	// seconds.
+	// ReadHeaderTimeout is the time-out for receiving the header of a request. The
+	// default is 10 seconds.
 	ReadHeaderTimeout time.Duration
-	// IdleTimeout is the time limit between requests: 120 seconds.
+	// IdleTimeout is the maximum time between requests on a connection. The default is
+	// 120 seconds.
 	IdleTimeout time.Duration
-	// MaxHeaderBytes is the maximum size of a header: 32 KiB.
+	// MaxHeaderBytes is the maximum size of a header. The default is 32 KiB.
 	MaxHeaderBytes int
 	// DrainDelay is the time after Shutdown in which the server still accepts
-	// connections and answers 503, so that a load balancer notices. Zero means
-	// none.
+	// connections and responds with 503, so that a load balancer stops using it. Zero
+	// means no delay.
 	DrainDelay time.Duration
-	// CancelDelay is the time that canceled requests have to answer: 5 seconds.
+	// CancelDelay is the time in which canceled requests can still respond. The
+	// default is 5 seconds.
 	CancelDelay time.Duration
-	// MaxConnections is the maximum number of open connections; 0 means no
-	// limit. At the limit, idle connections are closed for new ones.
+	// MaxConnections is the maximum number of open connections; 0 means no limit. At
+	// the limit, new connections replace idle ones.
 	MaxConnections int
-	// Logger gets the errors of net/http; nil discards them.
+	// Logger receives the errors of net/http; nil discards them.
 	Logger *slog.Logger
 }
 
-// Server serves a Handler on a listener. The Handler has the time limits of
-// bodies and responses.
+// Server serves a Handler on a listener. The Handler enforces the time-outs of bodies
+// and responses.
 //
 // Call Serve once and Shutdown once.
 type Server struct {
@@ -82,8 +84,8 @@ func NewServer(h *Handler, cfg ServerConfig) *Server {
 	}
 }
 
-// Serve accepts connections until Shutdown is called, and then returns nil
-// while Shutdown waits for the requests. It closes the listener.
+// Serve accepts connections until Shutdown is called. Then it closes the listener and
+// returns nil, while Shutdown still waits for requests.
 func (s *Server) Serve(l net.Listener) error {
 	l = onceCloser{l, sync.OnceValue(l.Close)}
 	if !s.listen(l) {
@@ -96,8 +98,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// onceCloser is a listener that is closed twice: by Server, to accept no more,
-// and by net/http, which reports an error for the second time.
+// onceCloser is a listener that may be closed twice. Server closes it to accept no
+// more connections. net/http closes it again and would report an error.
 type onceCloser struct {
 	net.Listener
 	close func() error
@@ -105,9 +107,9 @@ type onceCloser struct {
 
 func (l onceCloser) Close() error { return l.close() }
 
-// Shutdown refuses new requests and waits for those in progress. Meanwhile open
-// connections stay open and get 503: a client cannot know what happened to a
-// request on a closed connection.
+// Shutdown refuses new requests and waits for current requests. Meanwhile it keeps
+// connections open and responds with 503, because a client cannot know what happened
+// to a request on a closed connection.
 //
 // If ctx ends first, Shutdown cancels the requests, waits for CancelDelay,
 // closes the connections, and returns the error of ctx.
@@ -134,7 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// end closes all connections after their requests are answered.
+// end waits for the responses of current requests and closes all connections.
 func (s *Server) end(ctx context.Context) error {
 	if err := s.connections.wait(ctx); err != nil {
 		return err
@@ -142,7 +144,7 @@ func (s *Server) end(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// listen stores the listener; it returns false after Shutdown.
+// listen stores the listener. It returns false if Shutdown was called.
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +157,7 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.stopped = true
 	if s.listener != nil {
-		// net/http closes it again, and ignores the error as well.
+		// Ignore the error, as net/http does.
 		_ = s.listener.Close()
 	}
 }

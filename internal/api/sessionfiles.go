@@ -17,37 +17,37 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// maxFileBytes is the largest file of an upload. The disk of the session may be
-// smaller.
+// maxFileBytes is the maximum size of an uploaded file. The disk limit of the session
+// may be lower.
 const maxFileBytes = 1 << 30
 
 // SessionFile is a file of a session.
 type SessionFile struct {
 	_ struct{} `doc:"A file of a session."`
 
-	Path       string    `json:"path" doc:"The path, relative to the first working directory of the session." example:"data/out.csv"`
+	Path       string    `json:"path" doc:"The path, relative to the initial working directory of the session." example:"data/out.csv"`
 	SizeBytes  int64     `json:"sizeBytes" doc:"The size of the file." example:"42"`
 	ModifiedAt Timestamp `json:"modifiedAt" doc:"When the file was last changed."`
 }
 
-// SessionFileList has the files of a session.
+// SessionFileList contains the files of a session.
 type SessionFileList struct {
 	_ struct{} `doc:"The files of a session."`
 
 	Files []SessionFile `json:"files" doc:"The files, sorted by path."`
 }
 
-// SessionFileRef has the path of a file in a session. It is exported because
+// SessionFileRef contains the path of a file in a session. It is exported because
 // huma ignores unexported types.
 type SessionFileRef struct {
 	SessionRef
-	Path string `path:"path" doc:"The path of the file, relative to the first working directory of the session. It may have slashes." example:"data/out.csv"`
+	Path string `path:"path" doc:"The path of the file, relative to the initial working directory of the session. It may contain slashes." example:"data/out.csv"`
 }
 
 type (
 	sessionFilesOutput struct{ Body SessionFileList }
 	putFileOutput      struct{ Status int }
-	// getFileOutput is empty: the handler has written the answer.
+	// getFileOutput is empty, because the handler writes the response itself.
 	getFileOutput struct{ Body func(huma.Context) }
 )
 
@@ -57,7 +57,7 @@ const (
 )
 
 func (h *Handler) registerSessionFiles() {
-	// Operations on files wait in the queue of the session, as runs do.
+	// Operations on files may have to wait in the queue of the session, like runs.
 	turn := h.cfg.Limits.MaxTimeout + queueAllowance
 	transfer := turn + maxFileBytes/minRate*time.Second
 	binary := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The bytes of a file."}}
@@ -66,7 +66,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "listSessionFiles", Method: http.MethodGet, Path: sessionFilesPath,
 			Summary: "List the files of a session", Tags: []string{tagSessions},
-			Description: "Lists the regular files below the first working directory of the session, at most 10,000.",
+			Description: "Lists the regular files below the initial working directory of the session, at most 10,000.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		timeout: turn,
@@ -76,7 +76,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "writeSessionFile", Method: http.MethodPut, Path: sessionFilePath, DefaultStatus: http.StatusOK,
 			Summary: "Write a file of a session", Tags: []string{tagSessions},
-			Description: "Writes the body to the file and creates its directories. The media type of the body does not matter. The status is 201 for a new file. If the write fails, an old file stays as it was. A file has at most " + pyth.Digits(maxFileBytes) + " bytes.",
+			Description: "Writes the body to the file and creates missing directories. The Content-Type may have any value except multipart/form-data. The status is 201 for a new file. If the write fails, an existing file does not change. The maximum size is " + pyth.Digits(maxFileBytes) + " bytes.",
 			RequestBody: &huma.RequestBody{
 				Description: "The bytes of the file. Every Content-Type is accepted, except multipart/form-data.",
 				Required:    true,
@@ -91,7 +91,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "readSessionFile", Method: http.MethodGet, Path: sessionFilePath,
 			Summary: "Read a file of a session", Tags: []string{tagSessions},
-			Description: "Returns the bytes of the file. The media type comes from the name, or else from the content.",
+			Description: "Returns the bytes of the file. The Content-Type is determined from the file name, or from the content if the name has no known extension.",
 			Responses:   map[string]*huma.Response{"200": {Description: "The file", Content: anyType}},
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
@@ -101,7 +101,7 @@ func (h *Handler) registerSessionFiles() {
 		Operation: huma.Operation{
 			OperationID: "deleteSessionFile", Method: http.MethodDelete, Path: sessionFilePath,
 			Summary: "Delete a file of a session", Tags: []string{tagSessions},
-			Description: "Deletes the file. Its directories stay.",
+			Description: "Deletes the file. Empty directories are kept.",
 			Errors:      []int{http.StatusNotFound, http.StatusConflict},
 		},
 		timeout: turn,
@@ -122,8 +122,7 @@ func (h *Handler) listSessionFiles(ctx context.Context, in *sessionByIDInput) (*
 
 func (h *Handler) putSessionFile(ctx context.Context, in *SessionFileRef) (*putFileOutput, error) {
 	req := requestOf(ctx)
-	// The server stores the bytes as they are, so it must not accept compressed
-	// ones.
+	// The server stores the bytes unchanged, so reject compressed bodies.
 	if err := body.CheckCoding(req.r.Header); err != nil {
 		return nil, err
 	}
@@ -154,19 +153,19 @@ func (h *Handler) getSessionFile(ctx context.Context, in *SessionFileRef) (*getF
 	if err != nil && !begun {
 		return nil, err
 	}
-	// A client detects a short answer by its Content-Length: net/http then closes
-	// the connection.
+	// The status was sent, so an error cannot be reported. net/http closes the
+	// connection, and the client detects the missing bytes by Content-Length.
 	return &getFileOutput{Body: func(huma.Context) {}}, nil
 }
 
 // sniffBytes is the number of bytes of a file that http.DetectContentType uses.
 const sniffBytes = 512
 
-// sendFile answers with the file. Its headers keep browsers from showing it: an
-// untrusted program wrote it, and it comes from the origin of this API.
+// sendFile responds with the file. Its headers prevent browsers from displaying it,
+// because an untrusted program wrote it and it has the origin of this API.
 func (h *Handler) sendFile(req *request, name string, size int64, content io.Reader) error {
 	buffered := bufio.NewReaderSize(content, sniffBytes)
-	// A short read is not an error here.
+	// Ignore errors, because the file may be shorter than sniffBytes.
 	start, _ := buffered.Peek(int(min(size, sniffBytes)))
 	header := req.w.Header()
 	header.Set("Content-Type", mediaType(name, start))
@@ -185,8 +184,8 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// namesSessionFile returns whether the path is that of a file in a session. An
-// unclean path is then an invalid file name.
+// namesSessionFile reports whether the path is that of a file in a session. If such a
+// path is not clean, the file name is invalid.
 func namesSessionFile(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

@@ -273,7 +273,7 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 				switch took := time.Since(start); {
 				case tt.ok && (c.Code != 201 || !c.deadline.IsZero()):
 					t.Errorf("status %d after %v: %s; the deadline is %v", c.Code, took, c.Body, c.deadline)
-				case !tt.ok && (c.Code != 400 || !strings.Contains(c.Body.String(), "did not arrive in time")):
+				case !tt.ok && (c.Code != 400 || !strings.Contains(c.Body.String(), "was not received in time")):
 					t.Errorf("status %d after %v: %s", c.Code, took, c.Body)
 				}
 			})

@@ -15,26 +15,26 @@ import (
 type SessionRequest struct {
 	_ struct{} `doc:"The settings of a new session."`
 
-	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. /api lists the languages of this server."`
-	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime, one of those that /api lists for the language. If it is absent, the built-in runtime is used." example:"python"`
-	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"How long the session lives without a run, in milliseconds. If it is absent, the server chooses." example:"600000"`
-	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may reach. If it is absent, they have no network."`
-	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may have. If it is absent, they may have all of your secrets. An empty list means none." example:"[\"API_TOKEN\"]"`
-	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes apply to each run that does not set its own."`
+	Language      Language        `json:"language,omitempty" default:"python" doc:"The language of the session. GET /api returns the languages of this server."`
+	Runtime       string          `json:"runtime,omitempty" maxLength:"64" doc:"The runtime: one of the runtimes that GET /api returns for the language. If absent, the built-in runtime is used." example:"python"`
+	IdleTimeoutMs int64           `json:"idleTimeoutMs,omitempty" minimum:"1" maximum:"31536000000" doc:"The idle time-out: the time without runs after which the session ends, in milliseconds. If absent, the server uses its default." example:"600000"`
+	Network       *NetworkRequest `json:"network,omitempty" doc:"The hosts that programs in the session may connect to. If absent, they have no network."`
+	Secrets       []string        `json:"secrets,omitempty" maxItems:"200" doc:"The names of the secrets that runs in the session may use. If absent, they may use all your secrets. An empty list means no secrets." example:"[\"API_TOKEN\"]"`
+	Limits        *LimitsRequest  `json:"limits,omitempty" doc:"The limits of the session. cpuMs and outputBytes are the defaults for each run."`
 }
 
 // Session is an interpreter that keeps its state between runs.
 type Session struct {
 	_ struct{} `doc:"An interpreter that keeps its state between runs."`
 
-	ID            string    `json:"id" doc:"The id of the session." example:"ses_01k7"`
+	ID            string    `json:"id" doc:"The ID of the session." example:"ses_01k7"`
 	Language      Language  `json:"language" doc:"The language of the session." example:"python"`
-	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if it is the built-in one." example:"science"`
+	Runtime       string    `json:"runtime,omitzero" doc:"The runtime. Absent if it is the built-in runtime." example:"science"`
 	CreatedAt     Timestamp `json:"createdAt" doc:"When the session was created."`
-	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if nothing runs in it before. Each run moves this time, up to the maximum age of a session."`
-	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"How long the session lives without a run." example:"600000"`
-	Executions    int       `json:"executions" minimum:"0" doc:"The number of runs that ended in the session." example:"3"`
-	Running       bool      `json:"running" doc:"Whether a program runs in the session." example:"false"`
+	ExpiresAt     Timestamp `json:"expiresAt" doc:"When the session ends if it is not used. Each run extends this time, up to the maximum age of a session."`
+	IdleTimeoutMs int64     `json:"idleTimeoutMs" doc:"The idle time-out, in milliseconds." example:"600000"`
+	Executions    int       `json:"executions" minimum:"0" doc:"The number of completed runs in the session." example:"3"`
+	Running       bool      `json:"running" doc:"Whether a program is running in the session." example:"false"`
 }
 
 // SessionList is a page of sessions.
@@ -45,10 +45,10 @@ type SessionList struct {
 	ListPage
 }
 
-// SessionRef has the id of a session. It is exported because huma ignores
+// SessionRef contains the ID of a session. It is exported because huma ignores
 // unexported types.
 type SessionRef struct {
-	ID string `path:"id" maxLength:"128" doc:"The id of the session."`
+	ID string `path:"id" maxLength:"128" doc:"The ID of the session."`
 }
 
 type (
@@ -91,7 +91,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "getSession", Method: http.MethodGet, Path: sessionPath,
 			Summary: "Get a session", Tags: []string{tagSessions},
-			Description: "Returns the session. This call does not extend its life.",
+			Description: "Returns the session. This call does not extend its idle time-out.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		answer: example,
@@ -100,7 +100,7 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "deleteSession", Method: http.MethodDelete, Path: sessionPath,
 			Summary: "Delete a session", Tags: []string{tagSessions},
-			Description: "Ends the session and its runs, and deletes its files. Runs that wait in the session get not_found.",
+			Description: "Ends the session and its runs, and deletes its files. Waiting runs fail with the error not_found.",
 			Errors:      []int{http.StatusNotFound},
 		},
 		action: pyth.ActionSessionDeleted,
@@ -109,25 +109,26 @@ func (h *Handler) registerSessions() {
 		Operation: huma.Operation{
 			OperationID: "interruptSession", Method: http.MethodPost, Path: sessionPath + "/interrupt", DefaultStatus: http.StatusNoContent,
 			Summary: "Interrupt a session", Tags: []string{tagSessions},
-			Description: "Interrupts the program that runs in the session, if there is one, and answers when it has ended. The session goes on. If the interpreter ignores the interrupt, the server kills it; the answer of the run then has sessionEnded.",
+			Description: "Interrupts the program that is running in the session, if there is one, and responds when it has ended. The session continues. If the interpreter ignores the interrupt, the server ends the session; then sessionEnded is true in the response of the run.",
 			Errors:      []int{http.StatusNotFound},
 		},
 	}, ifSessions(h, h.interruptSession))
 }
 
-// ifSessions returns the handler if this server has sessions.
+// ifSessions returns the handler if this server has sessions. Otherwise it returns a
+// handler that responds with not_implemented.
 func ifSessions[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	return ifEnabled(h.cfg.Sessions != nil, "sessions", handle)
 }
 
-// ifEnabled returns the handler if the server has the feature, or one that
-// answers not_implemented.
+// ifEnabled returns the handler if the server has the feature. Otherwise it returns a
+// handler that responds with not_implemented.
 func ifEnabled[I, O any](enabled bool, feature string, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	if enabled {
 		return handle
 	}
 	return func(context.Context, *I) (*O, error) {
-		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not have %s. Ask the operator, or use another server.", feature)
+		return nil, pyth.Errorf(pyth.CodeNotImplemented, "This server does not offer %s. Ask the operator, or use another server.", feature)
 	}
 }
 
@@ -159,7 +160,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// Ids grow with time. The session of the cursor may have ended since.
+	// IDs are in the order of creation. Do not search for the ID in the cursor,
+	// because this session may have ended.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

@@ -13,16 +13,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keepAlive is the interval of comments in a stream without events, so that
-// proxies keep the connection.
+// keepAlive is the interval of comments in a stream without events. Comments prevent
+// proxies from closing the connection.
 const keepAlive = 15 * time.Second
 
-// eventTimeout is the time limit for sending one event. Until then a run with
-// an unread stream keeps its sandbox.
+// eventTimeout is the time-out for sending one event. If the client does not read the
+// stream, the run is canceled after this time and its sandbox is free.
 const eventTimeout = 20 * time.Second
 
-// stream runs a program and sends its events. It returns an error only if
-// nothing was sent.
+// stream runs a program and sends its events. If it returns an error, nothing was
+// sent.
 func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execution, error)) error {
 	return h.streamTo(ctx, func(s *stream) (any, error) {
 		e, err := run(s)
@@ -33,7 +33,7 @@ func (h *Handler) stream(ctx context.Context, run func(pyth.Events) (*pyth.Execu
 	})
 }
 
-// streamTo calls run with a stream. The result of run is the last event.
+// streamTo calls run with a stream. It sends the result of run as the last event.
 func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) error {
 	w := requestOf(ctx).w
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: min(h.cfg.ResponseTimeout, eventTimeout)}
@@ -41,7 +41,7 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	last, err := run(s)
 	stop()
 	if err == nil && s.failed == nil {
-		// A failed write means that the caller has gone away.
+		// Ignore errors, because the client may have disconnected.
 		_ = s.end(last)
 	}
 	if err == nil {
@@ -57,8 +57,8 @@ func (h *Handler) streamTo(ctx context.Context, run func(*stream) (any, error)) 
 	return nil
 }
 
-// inJSON writes an answer as JSON. If the answer cannot be encoded, the status
-// is 500.
+// inJSON returns a function that writes a response as JSON. If the response cannot be
+// encoded, the status is 500.
 func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 	return func(ctx huma.Context) {
 		req := requestOf(ctx.Context())
@@ -70,30 +70,30 @@ func (h *Handler) inJSON(status int, answer any) func(huma.Context) {
 		}
 		w.Header().Set("Content-Type", applicationJSON)
 		w.WriteHeader(status)
-		// A failed write means that the caller has gone away.
+		// Ignore errors, because the client may have disconnected.
 		_, _ = w.Write(data)
 	}
 }
 
-// stream is a pyth.Events that sends server-sent events. Its methods may run
-// while it sends comments.
+// stream is a pyth.Events that sends server-sent events. Its methods are safe for
+// concurrent use with the goroutine that sends comments.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	// timeout is the time limit for sending one event.
+	// timeout is the time-out for sending one event.
 	timeout time.Duration
 
-	// failed is the error of an event that could not be encoded. The run goes
-	// on, and the stream ends with an error.
+	// failed is the error of an event that could not be encoded. The run continues,
+	// and the last event is an error.
 	failed error
 
 	mu    sync.Mutex
 	begun bool
-	// rest has the first bytes of an incomplete character, by stream.
+	// rest contains the first bytes of an incomplete character, for stdout and stderr.
 	rest [2][]byte
 }
 
-// The data of events.
+// Data of the events.
 type (
 	startEvent struct {
 		ID string `json:"id"`
@@ -103,12 +103,13 @@ type (
 	}
 )
 
-// Started sends the id of the run.
+// Started sends the ID of the run.
 func (s *stream) Started(id pyth.ExecutionID) error {
 	return s.send("start", startEvent{string(id)})
 }
 
-// Output sends output of the program, without incomplete characters.
+// Output sends output of the program. It keeps the bytes of an incomplete character
+// at the end for the next call.
 func (s *stream) Output(name pyth.Stream, b []byte) error {
 	rest := s.restOf(name)
 	text := append(*rest, b...)
@@ -134,7 +135,7 @@ func (s *stream) end(last any) error {
 // flush sends the rest of the output.
 func (s *stream) flush() error {
 	for _, name := range []pyth.Stream{pyth.Stdout, pyth.Stderr} {
-		// The rest is an incomplete character.
+		// The rest is an incomplete character, which becomes U+FFFD.
 		if err := s.text(name, *s.restOf(name)); err != nil {
 			return err
 		}
@@ -157,8 +158,8 @@ func (s *stream) text(name pyth.Stream, b []byte) error {
 	return s.send(string(name), textEvent{string(b)})
 }
 
-// send writes one event. JSON has no line breaks, which would end the event. An
-// error means that the caller has gone away; it ends the run.
+// send writes one event. The data has one line, because encoded JSON contains no line
+// breaks. An error means that the client has disconnected; it ends the run.
 func (s *stream) send(event string, data any) error {
 	message := []byte("event: " + event + "\ndata: ")
 	encoded, err := encode(data)
@@ -176,12 +177,12 @@ func (s *stream) write(b []byte) error {
 		s.begun = true
 		header := s.w.Header()
 		header.Set("Content-Type", eventStream)
-		// Proxies such as nginx would buffer events.
+		// Disable buffering in proxies such as nginx, which would delay events.
 		header.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)
 	}
-	// A caller that does not read must not block the sandbox. A writer without
-	// deadlines, as in a test, returns an error.
+	// Set a deadline, so that a client that does not read cannot block the sandbox.
+	// Ignore the error: a writer in a test may not support deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(b); err != nil {
 		return err
@@ -201,7 +202,7 @@ func (s *stream) keepAlive() (stop func()) {
 			case <-done:
 				return
 			case <-ticker.C:
-				// The next event reports the error as well.
+				// Ignore the error, because the next event returns it too.
 				_ = s.write([]byte(": keep-alive\n\n"))
 			}
 		}
@@ -216,7 +217,7 @@ func (s *stream) keepAlive() (stop func()) {
 func (h *Handler) runForms() map[string]*huma.Response {
 	return h.bothForms("The result of the run", reflect.TypeFor[ExecuteResponse](),
 		"start {id}, stdout and stderr {text}, result (a ResultValue) and file (an OutputFile). "+
-			"The last event is end, an ExecuteResponse with empty stdout and stderr, or error, an Error.",
+			"The last event is end with an ExecuteResponse, in which stdout and stderr are empty, or error with an Error.",
 		"event: start\ndata: {\"id\":\"exe_01k7\"}\n\nevent: stdout\ndata: {\"text\":\"42\\n\"}\n\n")
 }
 

@@ -163,7 +163,7 @@ func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 				return e, nil
 			}
 			res := s.execute(`{"code":"x"}`)
-			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode answer") {
+			if p := res.problem(t); res.StatusCode != 500 || p.Code != "internal" || !strings.Contains(s.log.String(), "encode response") {
 				t.Errorf("status %d: %s; logged was %s", res.StatusCode, res.body, s.log)
 			}
 			got := readEvents(t, bufio.NewScanner(s.streamed("text/event-stream").Body))

@@ -7,7 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Timestamp is a time in an answer: RFC 3339 in UTC, in milliseconds.
+// Timestamp is a time in a response. Its format is RFC 3339, in UTC with
+// milliseconds.
 type Timestamp time.Time
 
 const timestampLayout = "2006-01-02T15:04:05.000Z"
@@ -17,10 +18,10 @@ func (t Timestamp) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.String(time.Time(t).UTC().Format(timestampLayout)))
 }
 
-// IsZero returns whether the time is not set. omitzero uses it.
+// IsZero reports whether the time is not set. encoding/json calls it for omitzero.
 func (t Timestamp) IsZero() bool { return time.Time(t).IsZero() }
 
-// Schema returns a date-time.
+// Schema returns the schema of a date-time.
 func (Timestamp) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "date-time", Examples: []any{"2026-04-04T08:23:21.123Z"}}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// minRate is the lowest average rate of a large transfer, in bytes a second.
+// minRate is the minimum average rate of a large transfer, in bytes per second.
 const minRate = 128 << 10
 
-// pace computes the deadline of the next part of a transfer. It starts with the
+// pace computes the deadline of the next part of a transfer. The time starts with the
 // first part.
 type pace struct {
-	// allowance is the time limit of a small transfer.
+	// allowance is the time-out of a small transfer.
 	allowance time.Duration
 	start     time.Time
 	bytes     int64
@@ -28,7 +28,7 @@ func (p *pace) deadline() time.Time {
 	return p.start.Add(p.allowance + time.Duration(p.bytes)*time.Second/minRate)
 }
 
-// upload is a body that is streamed.
+// upload is a request body that the handler reads as a stream.
 type upload struct {
 	body    io.Reader
 	control *http.ResponseController
@@ -48,9 +48,9 @@ func newUpload(w http.ResponseWriter, r *http.Request, limit int64, allowance ti
 	}, nil
 }
 
-// Read returns errors for the caller of the request.
+// Read reads a part of the body. Its errors can be returned to the client.
 func (u *upload) Read(p []byte) (int, error) {
-	// A writer without deadlines, as in a test, returns an error.
+	// Ignore the error: a writer in a test may not support deadlines.
 	_ = u.control.SetReadDeadline(u.pace.deadline())
 	n, err := u.body.Read(p)
 	u.pace.bytes += int64(n)
@@ -58,8 +58,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		// Remove the deadline, so that net/http detects when the caller goes
-		// away.
+		// Remove the deadline, because net/http detects a disconnected client only
+		// without it.
 		_ = u.control.SetReadDeadline(time.Time{})
 		return n, io.EOF
 	default:
@@ -67,7 +67,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 }
 
-// download is a response that is streamed.
+// download is a response that the handler writes as a stream.
 type download struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

@@ -15,13 +15,14 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// oneOf is the beginning of a message that suggest completes.
+// oneOf is the beginning of a message about an unknown value. Suggest adds the most
+// similar value.
 const oneOf = "must be one of "
 
-const timeMessage = "must be a time as in RFC 3339, such as 2026-04-04T08:23:21Z"
+const timeMessage = "must be a time in the format of RFC 3339, for example 2026-04-04T08:23:21Z"
 
-// setMessages sets the messages of huma to the wording of the API. huma has
-// them as package variables only; they hold no state.
+// setMessages replaces the messages of huma by the messages of this API. In huma
+// these are package variables. They have no state.
 func setMessages() {
 	validation.MsgUnexpectedProperty = problem.UnknownField
 	validation.MsgExpectedRFC3339DateTime = timeMessage
@@ -42,7 +43,8 @@ func setMessages() {
 	huma.ErrorFormatter = formatFault
 }
 
-// formatFault is fmt.Sprintf with separators in numbers: 300,000.
+// formatFault is like fmt.Sprintf, but writes numbers with commas, for example
+// 300,000.
 func formatFault(format string, args ...any) string {
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -56,7 +58,7 @@ func formatFault(format string, args ...any) string {
 	return strings.NewReplacer("least 1 characters", "least 1 character", "least 1 items", "least 1 item").Replace(text)
 }
 
-// faultOf converts a message of huma about a part of the request.
+// faultOf converts a message of huma about a part of the request to a field error.
 func faultOf(location, message string) pyth.FieldError {
 	switch {
 	case strings.HasPrefix(message, "must be at "):
@@ -64,7 +66,7 @@ func faultOf(location, message string) pyth.FieldError {
 	case strings.HasPrefix(message, "required ") && strings.HasSuffix(message, "parameter is missing"):
 		message = "is required"
 	case strings.HasPrefix(message, "invalid date/time"):
-		// The message of huma has the layout that Go uses.
+		// The message of huma contains a time layout of Go, which users do not know.
 		message = timeMessage
 	case message == "invalid integer":
 		message = "must be an integer"
@@ -74,7 +76,7 @@ func faultOf(location, message string) pyth.FieldError {
 	return pyth.FieldError{Location: problem.Clip(location), Message: message}
 }
 
-// bodySchema checks bodies by their schema in the document.
+// bodySchema checks a body against its schema in the OpenAPI document.
 type bodySchema struct {
 	registry huma.Registry
 	schema   *huma.Schema
@@ -82,7 +84,7 @@ type bodySchema struct {
 
 var _ body.Schema = (*bodySchema)(nil)
 
-// Check returns the faults of the value.
+// Check returns the errors in the value.
 func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	result := &huma.ValidateResult{}
 	path := huma.NewPathBuffer(nil, 0)
@@ -91,7 +93,7 @@ func (s *bodySchema) Check(value any) pyth.FieldErrors {
 	return fieldErrors(result.Errors)
 }
 
-// Suggest adds the nearest known name to each fault of an unknown field or
+// Suggest adds the most similar known name to each error about an unknown field or
 // value.
 func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	for i := range faults {
@@ -109,8 +111,8 @@ func (s *bodySchema) Suggest(faults pyth.FieldErrors, value any) {
 	}
 }
 
-// knownAt finds the part of the request that a fault is about. It returns the
-// known names there and the given one.
+// knownAt finds the part of the request at the location of an error. It returns the
+// known names at this place and the given name.
 func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f *pyth.FieldError) (known []string, given string, ok bool) {
 	if schema != nil && schema.Ref != "" {
 		schema = s.registry.SchemaFromRef(schema.Ref)
@@ -152,8 +154,8 @@ func (s *bodySchema) knownAt(location string, schema *huma.Schema, value any, f 
 	return nil, "", false
 }
 
-// queryEnums returns the query parameters of an operation by name, each with the
-// values that it may have; nil for any.
+// queryEnums maps the names of an operation's query parameters to their allowed
+// values; nil means all values.
 func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string {
 	params := map[string][]string{}
 	for _, p := range doc.Parameters {
@@ -164,7 +166,7 @@ func queryEnums(registry huma.Registry, doc *huma.Operation) map[string][]string
 	return params
 }
 
-// enumOf returns the values that a schema allows; nil for any.
+// enumOf returns the values that a schema allows; nil means all values.
 func enumOf(registry huma.Registry, s *huma.Schema) []string {
 	if s != nil && s.Ref != "" {
 		s = registry.SchemaFromRef(s.Ref)

@@ -40,7 +40,7 @@ func (s *Store) APIKeyByHash(ctx context.Context, hash [32]byte) (*pyth.APIKey, 
 	k, u := new(pyth.APIKey), new(pyth.User)
 	fields := append(keyFields(k), &u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
 	if err := s.keyByHash.QueryRowContext(ctx, hash[:]).Scan(fields...); err != nil {
-		return nil, nil, found(err, "key")
+		return nil, nil, asNotFound(err, "key")
 	}
 	return k, u, nil
 }
@@ -67,7 +67,7 @@ func (s *Store) APIKeys(ctx context.Context, user pyth.UserID, after pyth.KeyID,
 func (s *Store) DeleteAPIKey(ctx context.Context, user pyth.UserID, id pyth.KeyID) error {
 	deleted, err := s.write(ctx, "DELETE FROM api_keys WHERE user_id = ? AND id = ?", user, id)
 	if err == nil && !deleted {
-		err = found(sql.ErrNoRows, "key")
+		err = asNotFound(sql.ErrNoRows, "key")
 	}
 	return err
 }
@@ -78,7 +78,7 @@ func (s *Store) PrimaryAPIKey(ctx context.Context, user pyth.UserID) (*pyth.APIK
 	err := s.reader.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys k WHERE k.user_id = ? AND k.sealed IS NOT NULL ORDER BY k.id LIMIT 1", user).
 		Scan(keyFields(k)...)
 	if err != nil {
-		return nil, found(err, "key")
+		return nil, asNotFound(err, "key")
 	}
 	return k, nil
 }

@@ -20,14 +20,14 @@ func auditFields(r *pyth.AuditRecord) []any {
 	return []any{&r.Sequence, &r.User, &r.Action, &r.Outcome, timeOf{&r.Timestamp}, &r.Record}
 }
 
-// appendAudit fails if the record is not the next one.
+// appendAudit stores a record. It fails if the sequence is not the next one.
 const appendAudit = "INSERT INTO audit_append (sequence, hashes, user_id, action, outcome, at, record, note) VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?)"
 
 // AppendAudit stores records at the end of the log.
 func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, checkpoint []byte) error {
 	if len(records) == 1 {
-		// A single record needs no explicit transaction, whose begin and commit
-		// take time.
+		// Use no explicit transaction for a single record, because begin and commit take
+		// time.
 		return s.writeFailure(appendRecord(ctx, s.appendAudit, records[0], checkpoint))
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -49,14 +49,14 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
 	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
-		return pyth.Errorf(pyth.CodeConflict, "The audit log has another size.")
+		return pyth.Errorf(pyth.CodeConflict, "The audit log was extended by another process.")
 	}
 	return err
 }
 
 // AuditHead returns the size of the log and its last checkpoint.
 func (s *Store) AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error) {
-	// Read both in one statement, so that they belong together.
+	// Read both in one statement, so that they belong to the same state of the log.
 	err = s.reader.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(sequence) + 1, 0) FROM audit), (SELECT note FROM audit_checkpoint)").Scan(&size, &checkpoint)
 	return size, checkpoint, failure(err)
 }
@@ -66,8 +66,8 @@ func (s *Store) AuditPage(ctx context.Context, user pyth.UserID, f pyth.AuditFil
 	if f.Action == "" || f.Outcome != "" {
 		return s.auditPage(ctx, user, f, before, limit)
 	}
-	// The index by action sorts by outcome next, so merge the pages of the
-	// three outcomes.
+	// The index by action is sorted by outcome before time. So read a page for each of
+	// the three outcomes and merge them.
 	var all []*pyth.AuditRecord
 	for _, f.Outcome = range pyth.AuditOutcomes() {
 		part, err := s.auditPage(ctx, user, f, before, limit)
@@ -100,7 +100,7 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 		index, where, args = "audit_by_action", where+" AND action = ?", append(args, f.Action)
 	}
 	if f.Label != "" {
-		// The column is a BLOB, which the JSON functions would read as JSONB.
+		// Cast the column to TEXT, because the JSON functions read a BLOB as JSONB.
 		where += " AND EXISTS (SELECT 1 FROM json_each(CAST(record AS TEXT), '$.details.labels') WHERE value = ?)"
 		args = append(args, f.Label)
 	}
@@ -111,13 +111,12 @@ func auditPageQuery(user pyth.UserID, f pyth.AuditFilter, before pyth.AuditPosit
 	if !f.Until.IsZero() {
 		until = ceilMicro(f.Until)
 	}
-	// Sequences start at 0, so this excludes the records of the end time
-	// itself.
+	// Sequences start at 0, so this excludes all records with exactly the end time.
 	sequence := int64(0)
 	if at := before.Timestamp.UnixMicro(); before != (pyth.AuditPosition{}) && at < until {
 		until, sequence = at, before.Sequence
 	}
-	// The query planner considers several indexes equal.
+	// Name the index, because the query planner may choose a slow one.
 	return "SELECT " + auditColumns + " FROM audit INDEXED BY " + index + " WHERE " + where +
 			" AND at >= ? AND (at, sequence) < (?, ?) ORDER BY at DESC, sequence DESC LIMIT ?",
 		append(args, since, until, sequence, limit)
@@ -161,7 +160,7 @@ func (s *Store) AuditHashes(ctx context.Context, sequences []int64) ([][][32]byt
 	all := make([][][32]byte, len(sequences))
 	for i, sequence := range sequences {
 		if err := find.QueryRowContext(ctx, sequence).Scan(hashesOf{&all[i]}); err != nil {
-			return nil, found(err, "audit record")
+			return nil, asNotFound(err, "audit record")
 		}
 	}
 	return all, nil
@@ -188,7 +187,7 @@ type hashesOf struct{ hashes *[][32]byte }
 func (d hashesOf) Scan(v any) error {
 	b, ok := v.([]byte)
 	if !ok || len(b)%32 != 0 {
-		return errors.New("column does not hold hashes of 32 bytes")
+		return errors.New("column does not contain hashes of 32 bytes")
 	}
 	*d.hashes = make([][32]byte, 0, len(b)/32)
 	for h := range slices.Chunk(b, 32) {

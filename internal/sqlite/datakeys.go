@@ -9,8 +9,8 @@ import (
 
 const (
 	selectDataKeys = "SELECT user_id, version, root_key, wrapped FROM data_keys"
-	// unlessRetired is a condition that the root key of the parameter is not
-	// retired.
+	// unlessRetired is a condition. It is true if the root key in the next parameter
+	// is not retired.
 	unlessRetired = " WHERE NOT EXISTS (SELECT 1 FROM retired_root_keys WHERE id = "
 )
 
@@ -25,14 +25,14 @@ func insertDataKey(ctx context.Context, to executor, k *pyth.DataKey) error {
 }
 
 func rotated() error {
-	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed meanwhile.")
+	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed at the same time.")
 }
 
 // DataKey returns the user's wrapped key.
 func (s *Store) DataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	k, err := scanDataKey(s.dataKey.QueryRowContext(ctx, user))
 	if err != nil {
-		return nil, found(err, "data key")
+		return nil, asNotFound(err, "data key")
 	}
 	return k, nil
 }
@@ -42,7 +42,7 @@ func (s *Store) DataKeys(ctx context.Context, after pyth.UserID, limit int) ([]*
 	return s.dataKeys(ctx, " WHERE user_id > ? ORDER BY user_id LIMIT ?", after, limit)
 }
 
-// DataKeysNotUnder returns some of the keys that another root key wraps.
+// DataKeysNotUnder returns keys that are encrypted with another root key.
 func (s *Store) DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*pyth.DataKey, error) {
 	return s.dataKeys(ctx, " WHERE root_key < ?1 OR root_key > ?1 LIMIT ?2", rootKey, limit)
 }
@@ -72,7 +72,7 @@ func scanDataKey(row scanner) (*pyth.DataKey, error) {
 	return k, row.Scan(&k.UserID, &k.Version, &k.Wrapped.RootKey, &k.Wrapped.Bytes)
 }
 
-// RewrapDataKeys replaces the wrapping of the keys.
+// RewrapDataKeys replaces the encrypted form of the keys.
 func (s *Store) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, k := range keys {

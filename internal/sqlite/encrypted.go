@@ -34,7 +34,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 			return err
 		}
 		if created = have == 0; created && others >= most {
-			return pyth.Errorf(pyth.CodeConflict, "You have %d encrypted programs, which is the maximum. Delete one first.", others)
+			return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d encrypted programs. Delete a program first.", others)
 		}
 		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
 			c.KDF.Parallelism, c.Nonce, c.Ciphertext, instant(at), instant(at)); err != nil {
@@ -53,7 +53,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 func (s *Store) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	deleted, err := s.write(ctx, "DELETE FROM encrypted_code WHERE user_id = ? AND name = ?", user, name)
 	if err == nil && !deleted {
-		err = found(sql.ErrNoRows, encryptedProgram)
+		err = asNotFound(sql.ErrNoRows, encryptedProgram)
 	}
 	return err
 }
@@ -84,7 +84,7 @@ func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.
 	err := s.reader.QueryRowContext(ctx, "SELECT language, bound_name, salt, time, memory_kib, parallelism, nonce, ciphertext FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
 		Scan(&c.Language, &c.Name, &c.KDF.Salt, &c.KDF.Time, &c.KDF.MemoryKiB, &c.KDF.Parallelism, &c.Nonce, &c.Ciphertext)
 	if err != nil {
-		return nil, found(err, encryptedProgram)
+		return nil, asNotFound(err, encryptedProgram)
 	}
 	return c, nil
 }

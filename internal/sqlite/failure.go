@@ -9,27 +9,28 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure turns temporary errors, such as a full disk, into errors that ask the
-// caller to try again. The failed statement has stored nothing.
+// failure replaces temporary errors, such as a full disk, by CodeUnavailable. The
+// caller can try again, because the failed statement has stored nothing. It returns
+// other errors unchanged.
 func failure(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return err
 	}
-	switch e.Code() & 0xff { // The rest tells more of the cause.
+	switch e.Code() & 0xff { // The higher bits contain details.
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
 		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM:
 		return &pyth.Error{
 			Code:    pyth.CodeUnavailable,
-			Message: "The server cannot use its database now. Try again later.",
+			Message: "The server's database is not available now. Try again later.",
 			Err:     err,
 		}
 	}
 	return err
 }
 
-// writeFailure is failure for statements that write. It reports failures of the
-// disk.
+// writeFailure is like failure, for statements that write. It also calls diskFailed
+// if the disk is the cause.
 func (s *Store) writeFailure(err error) error {
 	if s.diskFailed != nil && ofDisk(err) {
 		s.diskFailed()
@@ -37,7 +38,7 @@ func (s *Store) writeFailure(err error) error {
 	return failure(err)
 }
 
-// ofDisk reports whether the disk is the cause: full, read-only or broken.
+// ofDisk reports whether the cause of err is a full, read-only or faulty disk.
 func ofDisk(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {

@@ -20,13 +20,13 @@ const (
 // PackageList returns the user's list for the runtime.
 func (s *Store) PackageList(ctx context.Context, user pyth.UserID, runtime pyth.Runtime) (*pyth.PackageList, error) {
 	list := &pyth.PackageList{Runtime: runtime}
-	// Read both in one transaction, so that the packages belong to the
+	// Read the list and its packages in one transaction, so that both have the same
 	// revision.
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, failure(err)
 	}
-	defer func() { _ = tx.Rollback() }() // Nothing was written.
+	defer func() { _ = tx.Rollback() }() // Nothing was written, so there is nothing to roll back.
 	err = tx.QueryRowContext(ctx, "SELECT revision, layer FROM package_lists WHERE user_id = ? AND runtime = ?", user, runtime).
 		Scan(&list.Revision, &list.Layer)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -83,7 +83,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 		}
 		changed, err := affected(tx.ExecContext(ctx, query, user, list.Runtime, list.Revision, list.Layer))
 		if duplicate(err) || err == nil && !changed {
-			return pyth.Errorf(pyth.CodeConflict, "The list of packages was changed meanwhile.")
+			return pyth.Errorf(pyth.CodeConflict, "The packages were changed by another request at the same time. Try again.")
 		}
 		if err != nil {
 			return err

@@ -30,12 +30,12 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 	err := s.reader.QueryRowContext(ctx, "SELECT hash, family_id, user_id, issued_at, expires_at, spent_at, client_hash FROM refresh_tokens WHERE hash = ?", hash[:]).
 		Scan(hashOf{&t.Hash}, &t.FamilyID, &t.UserID, timeOf{&t.IssuedAt}, timeOf{&t.ExpiresAt}, timeOf{&t.SpentAt}, hashOf{&t.ClientHash})
 	if err != nil {
-		return nil, found(err, "refresh token")
+		return nil, asNotFound(err, "refresh token")
 	}
 	return t, nil
 }
 
-// RotateRefreshToken marks the token as spent and stores its successor.
+// RotateRefreshToken marks the token as used and stores the new one.
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
@@ -67,16 +67,16 @@ func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.Ref
 
 func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 	var one int
-	return found(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
+	return asNotFound(tx.QueryRowContext(ctx, "SELECT 1 FROM refresh_tokens WHERE hash = ?", hash[:]).Scan(&one), "refresh token")
 }
 
-// FamilyLives reports whether the family has a token that expires after the
+// FamilyActive reports whether the family has a token that is valid at the
 // time.
-func (s *Store) FamilyLives(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
-	var lives bool
+func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
+	var active bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
-		user, family, instant(at)).Scan(&lives)
-	return lives, failure(err)
+		user, family, instant(at)).Scan(&active)
+	return active, failure(err)
 }
 
 // RevokeFamily deletes the family.

@@ -26,7 +26,7 @@ func scanSecret(row interface{ Scan(dest ...any) error }) (*pyth.SealedSecret, e
 func (s *Store) SealedSecret(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	secret, err := scanSecret(s.reader.QueryRowContext(ctx, selectSecrets+" AND name = ?", user, name))
 	if err != nil {
-		return nil, found(err, "secret")
+		return nil, asNotFound(err, "secret")
 	}
 	return secret, nil
 }
@@ -61,7 +61,7 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 			instant(secret.UpdatedAt), secret.Sealed)
 	}
 	if duplicate(err) || err == nil && !stored {
-		return pyth.Errorf(pyth.CodeConflict, "The secret was changed meanwhile, or there are too many.")
+		return pyth.Errorf(pyth.CodeConflict, "The secret was changed at the same time, or you have too many secrets.")
 	}
 	return err
 }
@@ -70,7 +70,7 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 func (s *Store) DeleteSecret(ctx context.Context, user pyth.UserID, name string) error {
 	deleted, err := s.write(ctx, "DELETE FROM secrets WHERE user_id = ? AND name = ?", user, name)
 	if err == nil && !deleted {
-		err = found(sql.ErrNoRows, "secret")
+		err = asNotFound(sql.ErrNoRows, "secret")
 	}
 	return err
 }

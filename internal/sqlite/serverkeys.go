@@ -18,7 +18,7 @@ func scanServerKey(row scanner) (*pyth.ServerKey, error) {
 func (s *Store) ServerKey(ctx context.Context, name string) (*pyth.ServerKey, error) {
 	k, err := scanServerKey(s.reader.QueryRowContext(ctx, selectServerKeys+" WHERE name = ?", name))
 	if err != nil {
-		return nil, found(err, "key of the server")
+		return nil, asNotFound(err, "key of the server")
 	}
 	return k, nil
 }
@@ -54,13 +54,14 @@ func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	return err
 }
 
-// RewrapServerKey replaces the wrapping of the key.
+// RewrapServerKey replaces the encrypted form of the key.
 func (s *Store) RewrapServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	_, err := s.write(ctx, "UPDATE server_keys SET root_key = ?, wrapped = ? WHERE name = ?", k.Wrapped.RootKey, k.Wrapped.Bytes, k.Name)
 	return err
 }
 
-// RetireRootKeys prevents that new keys are wrapped under these root keys.
+// RetireRootKeys makes the store refuse new keys that are encrypted with these root
+// keys.
 func (s *Store) RetireRootKeys(ctx context.Context, ids []string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {

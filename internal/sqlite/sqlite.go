@@ -1,8 +1,8 @@
 // Package sqlite implements pyth.Store in one SQLite file.
 //
-// Acknowledged writes survive kill -9 and power loss, because every commit
-// syncs the log to disk (WAL, synchronous=FULL). Only the owner can read the
-// file. One connection writes, and several read at the same time.
+// Committed writes survive kill -9 and power loss, because every commit syncs the
+// write-ahead log to the disk (WAL, synchronous=FULL). Only the owner can read the
+// file. One connection writes; several connections read at the same time.
 package sqlite
 
 import (
@@ -32,9 +32,9 @@ var migrations embed.FS
 type Store struct {
 	writer *sql.DB
 	reader *sql.DB
-	// These statements are prepared because every request or run needs them.
+	// Prepared statements that every request or every run needs.
 	keyByHash, secrets, dataKey, appendAudit *sql.Stmt
-	// diskFailed is called when the disk refuses a write; it may be nil.
+	// diskFailed is called when a write fails because of the disk. It may be nil.
 	diskFailed func()
 }
 
@@ -44,18 +44,18 @@ var _ pyth.Store = (*Store)(nil)
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: opening %s: %w", path, err)
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
 	return s, nil
 }
 
-// OpenToRead opens a database for reading only; a server may be using it.
-// Writes fail. It returns an error if the database does not exist, or has the
-// schema of another version.
+// OpenToRead opens a database for reading only. A server may have it open at the same
+// time. Writes fail. It returns an error if the database does not exist, or if its
+// schema is of another version.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s, err := openToRead(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: opening %s to read: %w", path, err)
+		return nil, fmt.Errorf("sqlite: open %s for reading: %w", path, err)
 	}
 	return s, nil
 }
@@ -65,7 +65,7 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would create it.
+	// SQLite would create a missing file.
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
@@ -78,12 +78,12 @@ func openToRead(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	// Asking goose would write if its table does not exist.
+	// Do not use goose here, because it creates its table if the table does not exist.
 	var current int64
 	err = s.reader.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&current)
 	sources := provider.ListSources()
 	if known := sources[len(sources)-1].Version; err == nil && current != known {
-		err = fmt.Errorf("it is of another version of this program (schema %d, this one knows %d); a server brings it up to date when it starts", current, known)
+		err = fmt.Errorf("the database has schema %d, but this version of pyth-on needs schema %d; start the server to migrate the database", current, known)
 	}
 	if err == nil {
 		s.appendAudit, err = s.writer.PrepareContext(ctx, appendAudit)
@@ -99,9 +99,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Create the file here, because SQLite would let others read it, and it
-	// holds password hashes and sealed keys. The log and index files get its
-	// mode.
+	// Create the file before SQLite does, because SQLite would let other users read
+	// it. It contains password hashes and encrypted keys. SQLite creates its other
+	// files with the same mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -147,8 +147,8 @@ func (s *Store) openReader(ctx context.Context, path string) (err error) {
 
 // connect opens a pool of permanent connections.
 func connect(path string, connections int, option string) (*sql.DB, error) {
-	// Use a URI, so that no character of the path is read as a setting. The
-	// time-out comes first, because the settings after it may have to wait.
+	// Use a URI, so that no character of the path is read as a setting. Set the
+	// time-out first, because the other settings may wait for a lock.
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + option
 	db, err := sql.Open("sqlite", dsn)
@@ -170,7 +170,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if current > known {
-		return fmt.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", current, known)
+		return fmt.Errorf("the database has schema %d from a newer version of pyth-on, but this version needs schema %d; install the newer version", current, known)
 	}
 	_, err = provider.Up(ctx)
 	return err
@@ -184,11 +184,11 @@ func migrator(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// OnDiskFailure sets a function to call whenever the disk refuses a write. It
-// must not block. Call OnDiskFailure before the store is used.
+// OnDiskFailure sets a function that is called when a write fails because of the
+// disk. It must not block. Call OnDiskFailure before the store is used.
 func (s *Store) OnDiskFailure(f func()) { s.diskFailed = f }
 
-// Ping returns an error if the store cannot serve.
+// Ping returns an error if the database cannot be read.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM goose_db_version LIMIT 1").Scan(&one)
@@ -229,10 +229,11 @@ func (s *Store) write(ctx context.Context, query string, args ...any) (changed b
 	return changed, s.writeFailure(err)
 }
 
-// found turns a missing row into CodeNotFound.
-func found(err error, what string) error {
+// asNotFound returns CodeNotFound for a missing row, and other errors unchanged. object
+// names the row in the message.
+func asNotFound(err error, object string) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return pyth.Errorf(pyth.CodeNotFound, "There is no such %s.", what)
+		return pyth.Errorf(pyth.CodeNotFound, "The %s does not exist.", object)
 	}
 	return failure(err)
 }
@@ -246,7 +247,7 @@ func affected(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// duplicate reports whether a unique value exists already.
+// duplicate reports whether err means that a unique value exists already.
 func duplicate(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasCode(err, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
@@ -256,7 +257,7 @@ func hasCode(err error, code int) bool {
 	return ok && e.Code() == code
 }
 
-// instant returns a time for a column: NULL for the zero time.
+// instant returns the value of a time in a column. It returns NULL for the zero time.
 func instant(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -274,7 +275,7 @@ func (d timeOf) Scan(v any) error {
 	case int64:
 		*d.t = time.UnixMicro(v).UTC()
 	default:
-		return fmt.Errorf("a time is stored as %T", v)
+		return fmt.Errorf("column contains a time of type %T", v)
 	}
 	return nil
 }
@@ -289,7 +290,7 @@ func (d hashOf) Scan(v any) error {
 	}
 	b, ok := v.([]byte)
 	if !ok || copy(d.h[:], b) != len(d.h) || len(b) != len(d.h) {
-		return errors.New("column does not hold a hash of 32 bytes")
+		return errors.New("column does not contain a hash of 32 bytes")
 	}
 	return nil
 }

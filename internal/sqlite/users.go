@@ -30,7 +30,7 @@ func (s *Store) User(ctx context.Context, id pyth.UserID) (*pyth.User, error) {
 	return s.user(ctx, "id", string(id))
 }
 
-// UserByEmail returns the user with the address, ignoring case.
+// UserByEmail returns the user with the e-mail address. It ignores case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	return s.user(ctx, "email_key", pyth.EmailKey(email))
 }
@@ -40,7 +40,7 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 	err := s.reader.QueryRowContext(ctx, "SELECT id, email, password_hash, created_at FROM users WHERE "+column+" = ?", value).
 		Scan(&u.ID, &u.Email, &u.PasswordHash, timeOf{&u.CreatedAt})
 	if err != nil {
-		return nil, found(err, "user")
+		return nil, asNotFound(err, "user")
 	}
 	return u, nil
 }
@@ -68,7 +68,7 @@ func replaceHash(ctx context.Context, tx *sql.Tx, id pyth.UserID, old, replaceme
 	}
 	var one int
 	if err := tx.QueryRowContext(ctx, "SELECT 1 FROM users WHERE id = ?", id).Scan(&one); err != nil {
-		return found(err, "user")
+		return asNotFound(err, "user")
 	}
-	return pyth.Errorf(pyth.CodeConflict, "The password was changed meanwhile.")
+	return pyth.Errorf(pyth.CodeConflict, "The password was changed by another request at the same time.")
 }

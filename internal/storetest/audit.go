@@ -9,7 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// auditRecord returns a record with a timestamp in seconds after start.
+// auditRecord returns a record. Its timestamp is start plus the given number of
+// seconds.
 func auditRecord(sequence int64, user pyth.UserID, action pyth.Action, outcome pyth.AuditOutcome, seconds int) *pyth.AuditRecord {
 	r := &pyth.AuditRecord{
 		Sequence: sequence, User: user, Action: action, Outcome: outcome,
@@ -81,7 +82,7 @@ func testAuditPages(t *testing.T, s pyth.Store) {
 	users := []pyth.UserID{"ada", "", "ada", "bob", "ada"}
 	records := make([]*pyth.AuditRecord, 0, 60)
 	for i := range 60 {
-		// The clock stands still between records, and once goes back.
+		// Several records have the same time, and once the clock goes back.
 		at := i / 3
 		if i >= 40 {
 			at -= 10

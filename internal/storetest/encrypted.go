@@ -10,7 +10,8 @@ import (
 
 const plenty = 1000
 
-// encrypted returns an encrypted program whose fields all depend on n.
+// encrypted returns an encrypted program. All fields depend on n, so that a test
+// detects mixed programs.
 func encrypted(bound string, n int) *pyth.EncryptedProgram {
 	b := byte(n)
 	return &pyth.EncryptedProgram{

@@ -32,15 +32,15 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"keys are listed in pages, oldest first":                         testKeyPages,
 		"a key of another user is not found":                             testForeignKey,
 		"the primary key is the oldest sealed key":                       testPrimaryKey,
-		"a refresh token is spent once":                                  testRotate,
+		"a refresh token is used once":                                   testRotate,
 		"concurrent rotations of one token succeed once":                 testRotationRace,
-		"a lost successor can be replaced until the family ends":         testSuccessor,
+		"a lost new token can be replaced until the family ends":         testSuccessor,
 		"revoking a family keeps other families":                         testRevoke,
-		"a family lives until its last token ends or is revoked":         testFamilyLives,
+		"a family ends when its last token expires or is revoked":        testFamilyActive,
 		"a token cannot outlive a concurrent revocation":                 testRevocationRace,
 		"only expired tokens are deleted":                                testExpired,
 		"data keys are listed in pages":                                  testDataKeys,
-		"data keys are rewrapped, and none stays under an old root key":  testRewrap,
+		"data keys are rewrapped, and none keeps its old root key":       testRewrap,
 		"a server key is created once":                                   testServerKeys,
 		"a secret has consecutive versions":                              testSecretVersions,
 		"the number of secrets of a user is limited":                     testSecretLimit,
@@ -58,7 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 		"concurrent changes of a package list succeed once":              testPackageListRace,
 		"a canceled call returns and changes nothing":                    testCanceled,
 		"a closed store returns errors":                                  testClosed,
-		"tokens are taken up to the limit and given back":                testTokenBudget,
+		"tokens are taken up to the limit and returned":                  testTokenBudget,
 		"each day has its own token budget":                              testTokenBudgetOfADay,
 		"concurrent calls take no tokens beyond the limit":               testTokenBudgetRace,
 	} {
@@ -70,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) pyth.Store) {
 	}
 }
 
-// account holds the arguments of CreateUser.
+// account contains the arguments of CreateUser.
 type account struct {
 	user *pyth.User
 	key  *pyth.APIKey
@@ -160,7 +160,7 @@ func testEmailCase(t *testing.T, s pyth.Store) {
 func testCreateIsAtomic(t *testing.T, s pyth.Store) {
 	a := create(t, s, "ada")
 	b := newAccount("bob")
-	b.key.Hash = a.key.Hash // Makes the last of the three writes fail.
+	b.key.Hash = a.key.Hash // The last of the three writes fails, because the hash exists.
 	if err := s.CreateUser(t.Context(), b.user, b.key, b.data); err == nil {
 		t.Fatal("two keys with the same hash were stored")
 	}
@@ -392,33 +392,33 @@ func testRevoke(t *testing.T, s pyth.Store) {
 	want(t, err, "")
 }
 
-func testFamilyLives(t *testing.T, s pyth.Store) {
+func testFamilyActive(t *testing.T, s pyth.Store) {
 	ctx := t.Context()
 	create(t, s, "ada")
 	create(t, s, "bob")
 	first, second := token("ada", "family", "first"), token("ada", "family", "second")
 	second.ExpiresAt = first.ExpiresAt.Add(time.Hour)
 	createToken(t, s, first)
-	lives := func(user pyth.UserID, family string, at time.Time) bool {
+	active := func(user pyth.UserID, family string, at time.Time) bool {
 		t.Helper()
-		lives, err := s.FamilyLives(ctx, user, family, at)
+		active, err := s.FamilyActive(ctx, user, family, at)
 		want(t, err, "")
-		return lives
+		return active
 	}
 	end := first.ExpiresAt
-	if !lives("ada", "family", end.Add(-time.Microsecond)) || lives("ada", "family", end) {
+	if !active("ada", "family", end.Add(-time.Microsecond)) || active("ada", "family", end) {
 		t.Error("the family ended before its token expired")
 	}
 	want(t, s.RotateRefreshToken(ctx, first.Hash, hash("client"), start, second), "")
-	if !lives("ada", "family", end) || lives("ada", "family", second.ExpiresAt) {
+	if !active("ada", "family", end) || active("ada", "family", second.ExpiresAt) {
 		t.Error("the family ended before its last token expired")
 	}
-	if lives("bob", "family", start) || lives("ada", "another", start) || lives("ada", "", start) {
-		t.Error("FamilyLives reports a family of another user, with another name or without a name")
+	if active("bob", "family", start) || active("ada", "another", start) || active("ada", "", start) {
+		t.Error("FamilyActive is true for a family of another user, with another name or without a name")
 	}
 	want(t, s.RevokeFamily(ctx, "ada", "family"), "")
-	if lives("ada", "family", start) {
-		t.Error("the revoked family still lives")
+	if active("ada", "family", start) {
+		t.Error("FamilyActive is true for a revoked family")
 	}
 }
 

@@ -27,14 +27,15 @@ func testTokenBudget(t *testing.T, s pyth.Store) {
 	create(t, s, "ada")
 	create(t, s, "bob")
 	take(t, s, "ada", start, 10, 60, 100, 60)
-	// The remaining tokens are fewer than most, then fewer than least.
+	// First fewer tokens are left than most, then fewer than least.
 	take(t, s, "ada", start, 10, 60, 100, 40)
 	take(t, s, "ada", start, 1, 60, 100, 0)
 	take(t, s, "bob", start, 10, 60, 100, 60)
 	want(t, s.ReturnTokens(ctx, "ada", start, 30), "")
 	take(t, s, "ada", start, 31, 60, 100, 0)
 	take(t, s, "ada", start, 30, 60, 100, 30)
-	// The limit is below the usage; then the usage exceeds the taken tokens.
+	// First the limit is lower than the usage. Then the usage is higher than the taken
+	// tokens.
 	take(t, s, "ada", start, 1, 60, 50, 0)
 	want(t, s.ReturnTokens(ctx, "bob", start, -35), "")
 	take(t, s, "bob", start, 5, 60, 100, 5)
@@ -52,7 +53,7 @@ func testTokenBudgetOfADay(t *testing.T, s pyth.Store) {
 	take(t, s, "ada", start, 1, 100, 100, 100)
 	take(t, s, "ada", last, 1, 100, 100, 0)
 	take(t, s, "ada", midnight.In(time.FixedZone("", -3600)), 1, 70, 100, 70)
-	// Tokens returned late count for the previous day.
+	// Tokens that are returned after midnight count for the previous day.
 	want(t, s.ReturnTokens(ctx, "ada", last, 50), "")
 	take(t, s, "ada", midnight.Add(23*time.Hour), 1, 70, 100, 30)
 }

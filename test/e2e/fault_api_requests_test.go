@@ -40,10 +40,10 @@ func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 		for query, want := range map[string]string{
 			"cursor=bm9uc2Vuc2U": "nextCursor", "cursor=1": "nextCursor", "cursor=%F0%9F%92%A9": "nextCursor",
 			"limits=5": "did you mean limit?", "CURSOR=": "did you mean cursor?", "limit=5&limit=6": "more than once",
-			"offset=3": "known are cursor, limit",
+			"offset=3": "known names are cursor, limit",
 		} {
 			if list == "audit" && strings.HasPrefix(query, "offset") {
-				want = "known are action, cursor"
+				want = "known names are action, cursor"
 			}
 			p := a.server.call(t, a, "GET", "/api/v1/"+list+"?"+query, nil).refused(t, 400, "invalid_request")
 			if !strings.Contains(p.Detail, want) {
@@ -118,8 +118,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 		{"POST", "/api/v1/sessions", object{"idleTimeoutMs": 5}, "must be between 1,000 and 86,400,000 ms."},
 		{"POST", "/api/v1/sessions", object{"idleTimeout": 5000}, "did you mean idleTimeoutMs?"},
 		{"POST", "/api/v1/keys", object{"name": "a", "expires_at": "2030-01-01T00:00:00Z"}, "did you mean expiresAt?"},
-		{"POST", "/api/v1/keys", object{"name": "a", "expiresAt": "01/02/2030"}, "must be a time as in RFC 3339"},
-		{"GET", "/api/v1/audit?until=now", nil, "query.until: must be a time as in RFC 3339"},
+		{"POST", "/api/v1/keys", object{"name": "a", "expiresAt": "01/02/2030"}, "must be a time in the format of RFC 3339"},
+		{"GET", "/api/v1/audit?until=now", nil, "query.until: must be a time in the format of RFC 3339"},
 		{"PUT", "/api/v1/secrets/A", object{"valeu": "x", "value": "y"}, "did you mean value?"},
 	} {
 		answer := a.server.call(t, a, c.method, c.path, c.body)

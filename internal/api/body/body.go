@@ -1,9 +1,9 @@
-// Package body reads the JSON bodies of requests. It knows nothing of the
-// framework that serves the operations.
+// Package body reads the JSON bodies of requests. It does not depend on the HTTP
+// framework.
 //
-// It is strict: a body is one JSON text in UTF-8 without duplicate keys, unknown
-// fields and nulls. An answer lists all faults of a body, and has nothing of its
-// values.
+// It is strict: a body must be one JSON text in UTF-8 without duplicate keys, unknown
+// fields and nulls. A response lists all errors in a body. It contains no values from
+// the body.
 package body
 
 import (
@@ -28,14 +28,14 @@ type Reader struct {
 
 // Schema describes the fields of a body.
 type Schema interface {
-	// Check returns the faults of a JSON value.
+	// Check returns the errors in a JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest adds the nearest known name to each fault of an unknown one.
+	// Suggest adds the most similar known name to each error about an unknown name.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 
-// Read decodes the body of the request into v. It leaves v alone if there is no
-// body and none is required.
+// Read decodes the body of the request into v. It does not change v if there is no
+// body and the body is optional.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
@@ -49,22 +49,23 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	case len(data) == 0:
 		return nil
 	}
-	// The length of a chunked body is known only now.
+	// A chunked body may be empty, which is known only now.
 	if err := checkMediaType(r.Header, true); err != nil {
 		return err
 	}
 	return b.decode(data, v)
 }
 
-// readAll reads the whole body, so that net/http detects when the caller goes
-// away. It reserves memory as bytes arrive and not by Content-Length, so that
-// slow senders hold little.
+// readAll reads the whole body, because net/http detects a disconnected client only
+// after that. It reserves memory when bytes arrive and not according to
+// Content-Length, so that slow clients reserve little.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// One byte more, so that the last read returns io.EOF without growing.
+	// One byte more than the limit, so that the last read returns io.EOF and the
+	// buffer need not grow.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -88,8 +89,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err == io.EOF {
-			// The deadline is for the body; a run may take longer. A writer
-			// without deadlines, as in a test, returns an error.
+			// Remove the deadline of the body, because a run may take longer. Ignore the
+			// error: a writer in a test may not support deadlines.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return data, nil
 		}
@@ -99,19 +100,19 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 	}
 }
 
-// ReadError returns the error for callers of a failed read of a body that may have
-// limit bytes.
+// ReadError returns the error for the caller if a body could not be read. limit is
+// the maximum size of the body in bytes.
 func ReadError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return TooLarge(limit)
 	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
-		return pyth.Invalid("body", "did not arrive in time")
+		return pyth.Invalid("body", "was not received in time")
 	}
-	return pyth.Invalid("body", "could not be read to its end")
+	return pyth.Invalid("body", "could not be read completely")
 }
 
-// TooLarge returns the error of a body of more than limit bytes.
+// TooLarge returns the error for a body with more than limit bytes.
 func TooLarge(limit int64) error {
-	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: it may have at most %s bytes. Send less; /api lists the limits.", pyth.Digits(limit))
+	return pyth.Errorf(pyth.CodeTooLarge, "The body of the request is too large: the maximum is %s bytes. Send a smaller body; GET /api returns the limits.", pyth.Digits(limit))
 }

@@ -7,11 +7,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Budget limits the memory of all request bodies, from the first byte to
-// the end of the request: a program in the queue keeps its body. Bodies of up
-// to SmallBytes bytes are free: the limit on connections bounds their number.
+// Budget limits the memory of all request bodies. It counts a body from its first
+// byte to the end of the request, because a program in the queue still needs its
+// body. It does not count bodies of up to SmallBytes, because the limit on
+// connections also limits their number.
 //
-// Each caller has a share, so that one caller cannot block the others.
+// Each caller can use only a share of the budget, so that one caller cannot block the
+// others.
 type Budget struct {
 	total, share int64
 
@@ -20,11 +22,10 @@ type Budget struct {
 	sum  int64
 }
 
-// DefaultMemory is the usual memory for the bodies of all requests.
+// DefaultMemory is the default budget for the bodies of all requests, in bytes.
 const DefaultMemory = 256 << 20
 
-// sharesOfBudget is the number of callers that can use their whole share at the
-// same time.
+// sharesOfBudget is the number of shares in the budget.
 const sharesOfBudget = 4
 
 // NewBudget returns a budget of total bytes. The largest body always fits
@@ -34,26 +35,26 @@ func NewBudget(total, largest int64) *Budget {
 	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
-// retryBody is the value of Retry-After: about the time that a large body takes
-// to arrive.
+// retryBody is the value of Retry-After. A large body is usually received in this
+// time.
 const retryBody = time.Second
 
-// Reservation is the part of the budget that one request has.
+// Reservation is the part of the budget that one request uses.
 type Reservation struct {
 	budget *Budget
-	// caller owns the share: a user, or an address.
+	// caller is the user or the IP address whose share is used.
 	caller string
 	bytes  int64
 }
 
-// Reserve returns the reservation of a request, which holds nothing yet.
+// Reserve returns the reservation of a request. Its size is 0 at first.
 func (b *Budget) Reserve(caller string) *Reservation {
 	return &Reservation{budget: b, caller: caller}
 }
 
-// grow raises the reservation to size bytes. It fails with CodeQuotaExceeded if
-// the share of the caller is used up, and with CodeOverloaded if the budget is.
-// It does not wait: waiting uploads would only hold connections.
+// grow increases the reservation to size bytes. It fails with CodeQuotaExceeded if
+// the share of the caller is used up, and with CodeOverloaded if the whole budget is.
+// It does not wait, because waiting uploads would only occupy connections.
 func (r *Reservation) grow(size int64) error {
 	if size <= SmallBytes {
 		return nil
@@ -66,13 +67,13 @@ func (r *Reservation) grow(size int64) error {
 	case b.held[r.caller]+more > b.share:
 		return &pyth.Error{
 			Code:       pyth.CodeQuotaExceeded,
-			Message:    "The bodies of your requests in progress use all memory that one user may have. Try again after one of them is answered.",
+			Message:    "The bodies of your current requests use all memory that one user may use. Try again after one of these requests has ended.",
 			RetryAfter: retryBody,
 		}
 	case b.sum+more > b.total:
 		return &pyth.Error{
 			Code:       pyth.CodeOverloaded,
-			Message:    "The bodies of all requests in progress use all memory that the server has for them. Try again in a moment.",
+			Message:    "The bodies of all current requests use all memory that the server has for bodies. Try again in a few seconds.",
 			RetryAfter: retryBody,
 		}
 	}

@@ -19,14 +19,14 @@ const (
 	// maxDepth is the maximum nesting of a body. The deepest valid body has
 	// four levels.
 	maxDepth = 16
-	// maxValues is the maximum number of values in a body: a value of two bytes
-	// takes a hundred in memory. The largest program has some hundreds of
-	// values.
+	// maxValues is the maximum number of values in a body. It limits memory, because a
+	// value of two bytes needs a hundred bytes when decoded. The largest valid body
+	// has some hundreds of values.
 	maxValues = 10_000
 )
 
-// decode checks the body against the schema, so that an error lists all faults,
-// and then decodes it into v.
+// decode checks the body against the schema and decodes it into v. The check comes
+// first, so that the response lists all errors.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()
@@ -38,7 +38,7 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 			}
 		}()
 	}
-	// Check first: decoding costs far more than counting.
+	// Count first, because decoding takes far more time and memory.
 	if err := checkShape(data); err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	return faults.Err()
 }
 
-// compareFaults orders faults by location, unknown fields first: a misspelled name
-// is the reason why the field that it stands for is missing.
+// compareFaults sorts errors by location, with unknown fields first. If a name is
+// misspelled, the user sees the wrong name before the error about the missing field.
 func compareFaults(a, b pyth.FieldError) int {
 	switch unknown := a.Message == problem.UnknownField; {
 	case unknown == (b.Message == problem.UnknownField):
@@ -73,8 +73,8 @@ func compareFaults(a, b pyth.FieldError) int {
 	}
 }
 
-// checkShape counts brackets and commas outside of strings. It does not check
-// that the text is JSON.
+// checkShape limits nesting and number of values. It counts brackets and commas
+// outside strings. It does not check that the text is JSON.
 func checkShape(data []byte) error {
 	depth, values := 0, 1
 	inString := false
@@ -93,21 +93,21 @@ func checkShape(data []byte) error {
 			depth--
 		case c == ',':
 			if values++; values > maxValues {
-				return pyth.Invalid("body", "must not hold more than %d values", maxValues)
+				return pyth.Invalid("body", "must not contain more than %d values", maxValues)
 			}
 		}
 	}
 	return nil
 }
 
-// nulls adds a fault for each null. No field of the API accepts null; clients
-// leave out absent fields.
+// nulls adds an error for each null. No field of the API accepts null; clients must
+// omit absent fields.
 func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
 		if !reported && len(faults) < problem.MaxFields {
-			faults.Add(problem.Clip(location), "must not be null; leave it out instead")
+			faults.Add(problem.Clip(location), "must not be null; omit the field instead")
 			return faults
 		}
 	case []any:
@@ -137,8 +137,8 @@ func scalar(v any) bool {
 	}
 }
 
-// syntaxError returns the place where the text is not valid JSON. The message
-// has nothing of the text but field names.
+// syntaxError returns an error with the position at which the text is not valid JSON.
+// The message contains field names, but no other part of the text.
 func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
@@ -148,16 +148,16 @@ func syntaxError(err error) error {
 	location := locationOf(e.JSONPointer)
 	switch {
 	case errors.Is(e, jsontext.ErrDuplicateName):
-		return pyth.Invalid(location, "is given more than once")
+		return pyth.Invalid(location, "must not be given more than once")
 	case errors.Is(e, io.ErrUnexpectedEOF):
-		return pyth.Invalid(location, "is not complete JSON: it ends after byte %d", e.ByteOffset)
+		return pyth.Invalid(location, "is incomplete JSON: it ends after byte %d", e.ByteOffset)
 	default:
 		return pyth.Invalid(location, "is not valid JSON in UTF-8 at byte %d", e.ByteOffset)
 	}
 }
 
-// semanticFault returns the fault of valid JSON with the wrong type. It does
-// not use the message of the decoder, which quotes the value.
+// semanticFault returns the error about a value with the wrong type. It does not use
+// the message of the decoder, because this contains the value.
 func semanticFault(err error) pyth.FieldError {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
@@ -168,9 +168,9 @@ func semanticFault(err error) pyth.FieldError {
 	case errors.Is(e, json.ErrUnknownName):
 		f.Message = problem.UnknownField
 	case e.GoType != nil && e.GoType.Kind() == reflect.Int64:
-		f.Message = "must be an integer of at most 63 bits, without fraction or exponent"
+		f.Message = "must be an integer without fraction or exponent, at most 9,223,372,036,854,775,807"
 	case e.JSONKind == '0':
-		f.Message = "is a number out of range"
+		f.Message = "must be a number within the range of a 64-bit float"
 	}
 	return f
 }

@@ -8,15 +8,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkMediaType accepts JSON in UTF-8 without a content encoding. The server
-// never decompresses a body, so that a small one cannot become a large one.
+// checkMediaType accepts JSON in UTF-8 without a content encoding. The server never
+// decompresses bodies, because a small body could become very large.
 func checkMediaType(h http.Header, hasBody bool) error {
 	if err := CheckCoding(h); err != nil {
 		return err
 	}
 	switch types := h.Values("Content-Type"); {
 	case len(types) > 1:
-		return unsupported("The request has several Content-Type headers. Send one.")
+		return unsupported("The request has several Content-Type headers. Send only one.")
 	case len(types) == 0 || types[0] == "":
 		if hasBody {
 			return unsupported("The request has no Content-Type. Send Content-Type: application/json.")
@@ -33,25 +33,26 @@ func checkMediaType(h http.Header, hasBody bool) error {
 			return unsupported("The Content-Type is not JSON. Send Content-Type: application/json.")
 		}
 		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-			return unsupported("The charset is not UTF-8. Send the body in UTF-8.")
+			return unsupported("The charset in Content-Type is not UTF-8. Send the body in UTF-8.")
 		}
 		return nil
 	}
 }
 
-// CheckCoding refuses a content encoding, which the server does not decode.
+// CheckCoding returns an error if the request has a content encoding. The server does
+// not decode bodies.
 func CheckCoding(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
-			return unsupported("The body has a Content-Encoding, which this server does not decode. Send it without one.")
+			return unsupported("The body has a Content-Encoding, which this server does not support. Send the body without Content-Encoding.")
 		}
 	}
 	return nil
 }
 
-// CheckWhole refuses a body that is not the whole content of a file: a range
-// (RFC 9110, section 14.5), or a form, which would be stored as part of the
-// file.
+// CheckWhole returns an error if the body is not the content of a file: if it is a
+// range (RFC 9110, section 14.5) or an HTML form. The server would store the form
+// instead of the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
@@ -59,13 +60,13 @@ func CheckWhole(h http.Header) error {
 	for _, value := range h.Values("Content-Type") {
 		// curl --data-binary sends this Content-Type for all files.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
-			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE in place of -F.")
+			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE instead of -F.")
 		}
 	}
 	return nil
 }
 
-// isForm returns whether the media type is that of an HTML form.
+// isForm reports whether the media type is that of an HTML form.
 func isForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))

@@ -6,11 +6,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Sensitive is a text of a body. It is not a string, since strings cannot be
-// wiped. The receiver clears it.
+// Sensitive is a secret text in a body. It is not a string, because strings cannot be
+// overwritten. The receiver clears it.
 type Sensitive []byte
 
-// UnmarshalJSONFrom skips the value: conceal has taken the text.
+// UnmarshalJSONFrom skips the value, because conceal has removed the text already.
 func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
 // Confidential is a body with a sensitive field.
@@ -19,13 +19,13 @@ type Confidential interface {
 	Confidential() (field string, to *Sensitive)
 }
 
-// conceal takes the text of a field out of a JSON object and replaces it by as
-// many x, so that later readers of the body do not see it. It leaves a value
-// that is not a string; the decoder refuses it.
+// conceal returns the text of a field of a JSON object and overwrites it in data with
+// the letter x. So later users of data cannot read it. It does not change values that
+// are not strings; the decoder rejects them.
 func conceal(data []byte, field string) Sensitive {
 	var text Sensitive
-	// A decoder of a bytes.Buffer works on these bytes and returns parts of
-	// them. It stops where the next decoder stops.
+	// A decoder of a bytes.Buffer returns parts of the same bytes, so that they can be
+	// overwritten. Errors are ignored here, because the next decoder finds them too.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil

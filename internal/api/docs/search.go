@@ -12,28 +12,28 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// The most that one search looks for and returns.
+// Limits of one search.
 const (
 	maxQueryWords = 10
 	maxHits       = 20
 	excerptBytes  = 240
 )
 
-// A word counts more in a title or a heading than in the text below it.
+// Weights of a word. A word in a title or a heading counts more than in the text.
 const (
 	titleWeight   = 20
 	headingWeight = 10
 )
 
-// index finds sections by their words.
+// index finds the sections that contain words.
 type index struct {
 	sections []section
-	// words is sorted; postings has the sections of each word.
+	// words is sorted. postings contains the sections of each word.
 	words    []string
 	postings map[string]map[int]int
 }
 
-// section is the text below one heading.
+// section is a heading and the text below it.
 type section struct {
 	path, title, heading, anchor, text string
 }
@@ -66,8 +66,8 @@ func (x index) count(section int, text string, weight int) {
 	}
 }
 
-// find returns the sections that have a word beginning with each word of the
-// query, the best first.
+// find returns the sections that match all words of the query, best first. A section
+// matches if one of its words begins with the word of the query.
 func (x index) find(query string) []hit {
 	words := wordsOf(query)
 	if len(words) == 0 {
@@ -103,8 +103,8 @@ func (x index) find(query string) []hit {
 	return hits
 }
 
-// beginning returns the weight of a prefix in each section. A whole word counts
-// twice.
+// beginning returns the weight of a prefix in each section. A match of the whole word
+// counts twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)
@@ -122,7 +122,7 @@ func (x index) beginning(prefix string) map[int]int {
 	return weights
 }
 
-// excerpt returns the part of a text around the first word that is found.
+// excerpt returns the part of a text around the first match of one of the words.
 func excerpt(text string, words []string) string {
 	lower := strings.ToLower(text)
 	at := len(lower)
@@ -131,7 +131,7 @@ func excerpt(text string, words []string) string {
 			at = min(at, i)
 		}
 	}
-	// ToLower may change the length of a text.
+	// ToLower may change the length of a text, so the offset may be wrong.
 	if at >= len(text) {
 		at = 0
 	}

@@ -24,7 +24,7 @@ const Index = "README.md"
 //go:embed page.html.tmpl
 var pageTemplate string
 
-// Site has the documentation as HTML. It is safe for concurrent use.
+// Site contains the documentation as HTML. It is safe for concurrent use.
 type Site struct {
 	files map[string]File
 	index index
@@ -37,7 +37,7 @@ type File struct {
 	Content   []byte
 }
 
-// view is the part of a page that all pages share.
+// view contains the data that is the same on all pages.
 type view struct {
 	Style    template.CSS
 	Contents []link
@@ -46,7 +46,7 @@ type view struct {
 
 type link struct{ Path, Title string }
 
-// document is a page while the site is made.
+// document is a parsed page that is not yet rendered.
 type document struct {
 	path, title string
 	source      []byte
@@ -54,8 +54,8 @@ type document struct {
 }
 
 // New renders every Markdown file of a file system. Links between pages stay
-// relative, so a page must be served at its path below one common prefix. A link
-// that leads out of the file system becomes plain text. Raw HTML is left out.
+// relative, so all pages must be served below one common prefix. Links to files
+// outside the file system become plain text. Raw HTML is removed.
 func New(files fs.FS, style string) (*Site, error) {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
@@ -97,7 +97,7 @@ func New(files fs.FS, style string) (*Site, error) {
 			return nil, fmt.Errorf("render %s: %w", name, err)
 		}
 		page, err := s.view.page(pageData{
-			// The renderer escapes text and leaves out raw HTML and dangerous links.
+			// The renderer escapes text and removes raw HTML and dangerous links.
 			Title: d.title, Prefix: strings.Repeat("../", strings.Count(name, "/")), Body: template.HTML(body.String()), //nolint:gosec // see above
 		})
 		if err != nil {
@@ -114,7 +114,7 @@ func (s *Site) File(name string) (File, bool) {
 	return f, ok
 }
 
-// Search returns a page with the sections that have all words of the query.
+// Search returns a page with the sections that match all words of the query.
 func (s *Site) Search(query string) ([]byte, error) {
 	return s.view.page(pageData{Title: "Search", Searched: true, Query: query, Hits: s.index.find(query)})
 }
@@ -156,7 +156,7 @@ func contents(documents map[string]*document) []link {
 	return links
 }
 
-// dropForeignLinks replaces links to files that the site lacks by their text.
+// dropForeignLinks replaces links to files that are not in the site by their text.
 func dropForeignLinks(d *document, known func(string) bool) {
 	var foreign []*ast.Link
 	_ = ast.Walk(d.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -186,13 +186,13 @@ func titleOf(d *document) string {
 
 var commentLine = regexp.MustCompile(`(?m)^<!--.*-->\n`)
 
-// withoutComments removes the lines that only tests read.
+// withoutComments removes comments from a page. Only tests use them.
 func withoutComments(source []byte) []byte { return commentLine.ReplaceAll(source, nil) }
 
 var notInID = regexp.MustCompile(`[^\pL\pN _-]`)
 
-// headingIDs makes the anchors of headings as GitHub does, so that links lead to
-// the same section in both places.
+// headingIDs generates the anchors of headings in the same way as GitHub. So links to
+// sections work in both places.
 type headingIDs map[string]bool
 
 // Generate returns the anchor of a heading.

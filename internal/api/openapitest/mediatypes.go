@@ -10,7 +10,7 @@ import (
 	"github.com/pb33f/libopenapi"
 )
 
-// mediaTypes has the media types of all documented responses by path, method in
+// mediaTypes contains the media types of all documented responses, by path, method in
 // lower case, and status.
 type mediaTypes map[string]map[string]map[string][]string
 
@@ -66,8 +66,8 @@ func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// matches returns whether the path fits the template. A path or package
-// parameter at the end may have slashes.
+// matches reports whether the path matches the template. A path or package parameter
+// at the end may contain slashes.
 func matches(template, path string) bool {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {

@@ -21,7 +21,8 @@ import (
 
 // Validator checks responses. It is safe for concurrent use.
 type Validator struct {
-	// mu serialises checks: the validator resolves schemas lazily.
+	// mu allows only one check at a time, because the validator modifies schemas
+	// during a check.
 	mu         sync.Mutex
 	validate   validator.Validator
 	mediaTypes mediaTypes
@@ -32,32 +33,32 @@ type Validator struct {
 func New(document []byte) (*Validator, error) {
 	doc, err := libopenapi.NewDocument(document)
 	if err != nil {
-		return nil, fmt.Errorf("openapitest: the document: %w", err)
+		return nil, fmt.Errorf("openapitest: load document: %w", err)
 	}
 	v, errs := validator.NewValidator(doc, config.WithFormatAssertions())
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("openapitest: the document: %w", errors.Join(errs...))
+		return nil, fmt.Errorf("openapitest: load document: %w", errors.Join(errs...))
 	}
 	if ok, faults := v.ValidateDocument(); !ok {
-		return nil, fmt.Errorf("openapitest: the document: %w", join(faults))
+		return nil, fmt.Errorf("openapitest: load document: %w", join(faults))
 	}
 	types, err := newMediaTypes(doc)
 	if err != nil {
-		return nil, fmt.Errorf("openapitest: the document: %w", err)
+		return nil, fmt.Errorf("openapitest: load document: %w", err)
 	}
 	return &Validator{validate: v, mediaTypes: types}, nil
 }
 
-// Check returns an error if status, media type or body of the response are not
-// documented. The answer to an unknown operation must be an Error. The body of
-// the response can still be read.
+// Check returns an error if the status, the media type or the body of the response is
+// not documented. The response to an unknown operation must be an Error. The body of
+// the response can still be read afterwards.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fmt.Errorf("openapitest: reading the response: %w", err)
+		return fmt.Errorf("openapitest: read response: %w", err)
 	}
 	if err := res.Body.Close(); err != nil {
-		return fmt.Errorf("openapitest: reading the response: %w", err)
+		return fmt.Errorf("openapitest: read response: %w", err)
 	}
 	defer func() { res.Body = io.NopCloser(bytes.NewReader(body)) }()
 
@@ -72,16 +73,18 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 		return err
 	}
 	if !strings.Contains(mediaType, "json") || res.Header.Get("Content-Disposition") != "" {
-		// The validator would parse pages, and JSON files of users, as answers.
+		// Skip pages and files of users, which the validator would parse as API
+		// responses.
 		return nil
 	}
 	if req.URL.Path == "/openapi.json" && res.StatusCode == http.StatusOK {
-		// The document does not describe itself.
+		// Skip the OpenAPI document, because it does not describe itself.
 		return nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// The validator would clean the path; the server does not.
+	// Skip paths that are not clean, because the validator cleans them and the server
+	// does not.
 	if req.URL.Path != path.Clean(req.URL.Path) && res.StatusCode >= 400 {
 		return v.isError(res, body)
 	}
@@ -95,8 +98,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError checks the body of a response without an operation as one of /readyz,
-// whose 503 is an Error.
+// isError checks that a body is an Error. It checks the body like the response of
+// /readyz with status 503, which is an Error.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
@@ -154,7 +157,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A stream cannot be read ahead.
+	// Do not check a stream, because reading it would delay the caller.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
 		return res, t.Validator.mediaTypes.check(req, res)
 	}

@@ -3,15 +3,16 @@ package problem
 import "strings"
 
 const (
-	// MaxFields is the maximum number of faults in an answer.
+	// MaxFields is the maximum number of errors in a response.
 	MaxFields = 50
-	// maxLocation is the maximum length of a name from the request in an answer.
+	// maxLocation is the maximum length of a name from the request in a response, in
+	// bytes.
 	maxLocation = 200
 	// UnknownField is the beginning of the message about an unknown field.
 	UnknownField = "is not a known field"
 )
 
-// Clip shortens a name from the request to the length that an answer may repeat.
+// Clip truncates a name from the request to maxLocation.
 func Clip(name string) string {
 	if len(name) <= maxLocation {
 		return name

@@ -1,5 +1,5 @@
-// Package problem has the errors of the API: problem details (RFC 9457) with a
-// stable code, and the catalog of the codes.
+// Package problem defines the errors of the API: problem details (RFC 9457) with a
+// stable code, and the catalog of codes.
 package problem
 
 import (
@@ -26,18 +26,18 @@ type Error struct {
 	Detail    string       `json:"detail,omitzero" doc:"What happened, why, and what to do about it." example:"body.code: is required"`
 	Instance  string       `json:"instance" format:"uri-reference" doc:"The URN of this error." example:"urn:pyth-on:request:4f2c9a"`
 	Code      pyth.Code    `json:"code" doc:"The kind of error." example:"invalid_request"`
-	RequestID string       `json:"requestId" doc:"The id of the request, as in X-Request-Id. Quote it when you report a problem." example:"4f2c9a"`
+	RequestID string       `json:"requestId" doc:"The ID of the request, as in X-Request-Id. Include it when you report a problem." example:"4f2c9a"`
 	Errors    []ErrorField `json:"errors,omitempty" doc:"All errors in the request, if the code is invalid_request."`
 
 	headers http.Header
 }
 
-// ErrorField is one fault of a request.
+// ErrorField describes one error in a request.
 type ErrorField struct {
-	_ struct{} `doc:"One fault of a request."`
+	_ struct{} `doc:"One error in a request."`
 
-	Location string `json:"location" doc:"The part of the request." example:"body.files[0].path"`
-	Message  string `json:"message" doc:"What is wrong with it." example:"must be relative"`
+	Location string `json:"location" doc:"The field of the request." example:"body.files[0].path"`
+	Message  string `json:"message" doc:"What is wrong with the field." example:"must be relative"`
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
@@ -51,11 +51,11 @@ func (e *Error) GetHeaders() http.Header { return e.headers }
 // ContentType returns the media type of problem details.
 func (e *Error) ContentType(string) string { return MediaType }
 
-// defaultRetryAfter is the value of Retry-After for an error without its own.
+// defaultRetryAfter is the value of Retry-After if the error contains none.
 const defaultRetryAfter = 2 * time.Second
 
-// New returns the response for err to the request with the id. An error that is
-// not for callers becomes an internal error without a detail.
+// New returns the response for err. requestID is the ID of the request. An error that
+// is not a *pyth.Error becomes an internal error without details.
 func New(requestID string, err error) *Error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	switch {
@@ -85,7 +85,7 @@ func New(requestID string, err error) *Error {
 	switch t.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if t.Code == pyth.CodeLLMNotConfigured {
-			break // A setting is missing: waiting does not help.
+			break // A setting of the server is missing, so waiting does not help.
 		}
 		wait := e.RetryAfter
 		if wait <= 0 {
@@ -100,7 +100,7 @@ func New(requestID string, err error) *Error {
 	return out
 }
 
-// CeilSeconds returns a duration in whole seconds, rounded up, for a header.
+// CeilSeconds returns a duration in seconds, rounded up, for a header.
 func CeilSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

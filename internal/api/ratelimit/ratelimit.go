@@ -1,9 +1,9 @@
-// Package ratelimit limits how often something may happen for each key, such as
-// an address, an account or a user.
+// Package ratelimit limits the rate of events for each key, for example an address,
+// an account or a user.
 //
-// Memory is bounded: a limiter holds at most a fixed number of keys. It drops
-// full buckets first, since a full bucket equals an unused one. If all are in
-// use, it drops the least recently used one, which is nearest to full.
+// Memory is limited, because a limiter stores at most a fixed number of keys. It
+// removes full buckets first, because a full bucket is the same as a new one. If no
+// bucket is full, it removes the least recently used one, which is nearly full.
 package ratelimit
 
 import (
@@ -15,20 +15,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rate allows Count events in every Per, and at most Count at once. The zero
-// Rate allows everything.
+// Rate allows Count events in each period Per, and at most Count events at once. The
+// zero Rate allows everything.
 type Rate struct {
 	Count int
 	Per   time.Duration
 }
 
-// Off returns whether the rate allows everything.
+// Off reports whether the rate allows everything.
 func (r Rate) Off() bool { return r.Count <= 0 || r.Per <= 0 }
 
 // Decision is the result of one attempt.
 type Decision struct {
 	Allowed bool
-	// Limit is the size of the bucket, Remaining its content.
+	// Limit is the size of the bucket. Remaining is the number of tokens in it.
 	Limit     int
 	Remaining int
 	// Reset is the time until the bucket is full again.
@@ -46,7 +46,7 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	buckets map[string]*list.Element
-	// recent has the buckets, most recently used first.
+	// recent lists the buckets, most recently used first.
 	recent *list.List
 }
 
@@ -55,8 +55,7 @@ type bucket struct {
 	tokens *rate.Limiter
 }
 
-// New returns a Limiter that holds at most maxKeys keys. The rate must not be
-// off.
+// New returns a Limiter that stores at most maxKeys keys. The rate must not be off.
 func New(r Rate, maxKeys int, now func() time.Time) *Limiter {
 	return &Limiter{
 		rate:    r,
@@ -94,7 +93,7 @@ func (l *Limiter) Allow(key string) Decision {
 	return d
 }
 
-// timeFor returns the time to gain the tokens.
+// timeFor returns the time in which the bucket gains the tokens.
 func (l *Limiter) timeFor(tokens float64) time.Duration {
 	return max(time.Duration(math.Ceil(tokens*float64(l.rate.Per)/float64(l.rate.Count))), 0)
 }
@@ -111,8 +110,8 @@ func (l *Limiter) bucket(key string, now time.Time) *bucket {
 	return b
 }
 
-// evict makes room for one key. It checks two buckets for each new key, so that
-// full ones are dropped faster than new ones arrive, at constant cost.
+// evict removes buckets before a new key is added. It checks two buckets for each new
+// key. So full buckets are removed faster than new keys arrive, in constant time.
 func (l *Limiter) evict(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()
