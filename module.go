@@ -5,12 +5,20 @@ import (
 	"strings"
 )
 
-var (
-	noModule = regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)
+// importError describes the error of a runtime for a missing module.
+type importError struct {
+	// name is the name of the error; "" for any.
+	name string
+	// message matches its message. The first group is the module.
+	message *regexp.Regexp
+}
+
+var importErrors = map[Runtime]importError{
+	PythonRuntime: {"ModuleNotFoundError", regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)},
 	// Node writes "module" for import and require of modules, and "package" for
 	// imported packages.
-	cannotFind = regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)
-)
+	NodeRuntime: {"", regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)},
+}
 
 // distributions maps module names to package names, for widely used packages where
 // both differ.
@@ -30,17 +38,11 @@ func distributions() map[string]string {
 // other errors. For Node it returns the package that contains the module. The error
 // comes from the program, so the name may be wrong.
 func MissingModule(language Language, e *ProgramError) string {
-	if e == nil {
+	expected := importErrors[language.Runtime()]
+	if e == nil || expected.message == nil || expected.name != "" && e.Name != expected.name {
 		return ""
 	}
-	pattern := cannotFind
-	if language.Runtime() == PythonRuntime {
-		pattern = noModule
-		if e.Name != "ModuleNotFoundError" {
-			return ""
-		}
-	}
-	found := pattern.FindStringSubmatch(e.Message)
+	found := expected.message.FindStringSubmatch(e.Message)
 	if found == nil {
 		return ""
 	}

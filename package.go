@@ -2,7 +2,6 @@ package pyth
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -12,11 +11,11 @@ type LayerID string
 
 // Layers are the layers that a sandbox mounts: one for each built-in runtime, in the
 // order of Runtimes; "" for none. Layers can be compared with ==.
-type Layers [len(builtinRuntimes)]LayerID
+type Layers [len(runtimes)]LayerID
 
 // Of returns the layer of the runtime. Custom images have none.
 func (l Layers) Of(r Runtime) LayerID {
-	if i := slices.Index(builtinRuntimes[:], r); i >= 0 {
+	if i := r.index(); i >= 0 {
 		return l[i]
 	}
 	return ""
@@ -24,7 +23,7 @@ func (l Layers) Of(r Runtime) LayerID {
 
 // With returns a copy in which the layer of a built-in runtime is replaced.
 func (l Layers) With(r Runtime, layer LayerID) Layers {
-	if i := slices.Index(builtinRuntimes[:], r); i >= 0 {
+	if i := r.index(); i >= 0 {
 		l[i] = layer
 	}
 	return l

@@ -2,58 +2,8 @@ package pyth
 
 import (
 	"context"
-	"slices"
 	"time"
 )
-
-// Language is a programming language of a program.
-type Language string
-
-// Supported languages. Python is the default.
-const (
-	Python     Language = "python"
-	JavaScript Language = "javascript"
-	TypeScript Language = "typescript"
-)
-
-// Runtime names an interpreter with its libraries. One runtime may run several
-// languages. It also names the custom images that operators add.
-type Runtime string
-
-// Built-in runtimes.
-const (
-	PythonRuntime Runtime = "python"
-	NodeRuntime   Runtime = "node"
-)
-
-// builtinRuntimes lists the built-in runtimes. Lists of the API have the same order.
-var builtinRuntimes = [...]Runtime{PythonRuntime, NodeRuntime}
-
-// Runtimes returns the built-in runtimes, Python first.
-func Runtimes() []Runtime { return slices.Clone(builtinRuntimes[:]) }
-
-// BuiltIn reports whether the runtime is built in. Otherwise it is a custom image.
-func (r Runtime) BuiltIn() bool { return slices.Contains(builtinRuntimes[:], r) }
-
-// Runtime returns the built-in runtime that runs the language.
-func (l Language) Runtime() Runtime {
-	if l == JavaScript || l == TypeScript {
-		return NodeRuntime
-	}
-	return PythonRuntime
-}
-
-// File returns the file name of a program in the working directory, for example
-// "main.py".
-func (l Language) File() string {
-	switch l {
-	case JavaScript:
-		return "main.js"
-	case TypeScript:
-		return "main.ts"
-	}
-	return "main.py"
-}
 
 // Isolation says whether a sandbox may be used again after a run.
 type Isolation string

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"path/filepath"
+	"cmp"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
@@ -12,11 +12,5 @@ func (c *runCommand) language() pyth.Language {
 	if c.Language != "" {
 		return pyth.Language(c.Language)
 	}
-	switch filepath.Ext(c.File) {
-	case ".js", ".mjs", ".cjs":
-		return pyth.JavaScript
-	case ".ts", ".mts", ".cts":
-		return pyth.TypeScript
-	}
-	return pyth.Python
+	return cmp.Or(pyth.LanguageOf(c.File), pyth.Python)
 }

@@ -59,7 +59,7 @@ func enumSchema[T ~string](registry huma.Registry, name, description string, val
 
 // Schema returns a reference to the component.
 func (Language) Schema(r huma.Registry) *huma.Schema {
-	return enumSchema(r, "Language", "A programming language.", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+	return enumSchema(r, "Language", "A programming language.", pyth.Languages()...)
 }
 
 // Schema returns a reference to the component.

@@ -30,11 +30,8 @@ func (p *packages) record(ctx context.Context, user pyth.UserID, language pyth.L
 	default:
 		e.Details["reason"] = string(pyth.ErrorCode(err))
 	}
-	// JavaScript and TypeScript have the same packages.
-	if language == pyth.TypeScript {
-		language = pyth.JavaScript
-	}
-	e.Details["language"] = string(cmp.Or(language, pyth.Python))
+	// All languages of a runtime have the same packages.
+	e.Details["language"] = string(cmp.Or(language, pyth.Python).Main())
 	if err := recordAfter(ctx, p.log, e, err); err != nil {
 		return nil, err
 	}

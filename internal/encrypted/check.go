@@ -34,10 +34,8 @@ func (f *faults) sized(location string, b []byte, size int) {
 // checkLanguage checks the language. It accepts languages that this server cannot run
 // now, because it may run them later.
 func (f *faults) checkLanguage(l pyth.Language) {
-	switch l {
-	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
-	default:
-		f.Add("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+	if !l.Known() {
+		f.Add("body.language", "must be %s", pyth.AnyOfLanguages())
 	}
 }
 

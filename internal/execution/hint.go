@@ -50,11 +50,11 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	if module == "" || len(module) > maxModule || given(job.Files, module) || slices.Contains(strings.Fields(standardLibrary), module) {
 		return ""
 	}
-	body := `{"package": "` + pyth.PackageOf(job.Language, module) + `"}`
-	if job.Language.Runtime() == pyth.NodeRuntime {
-		body = `{"language": "` + string(job.Language) + `", "package": "` + module + `"}`
+	body := `"package": "` + pyth.PackageOf(job.Language, module) + `"`
+	if job.Language != pyth.Python { // The default.
+		body = `"language": "` + string(job.Language) + `", ` + body
 	}
-	text := "Install the package: POST /api/v1/packages " + body
+	text := "Install the package: POST /api/v1/packages {" + body + "}"
 	if job.Session != "" {
 		text += ". Then open a new session, because the packages of a session do not change"
 	}

@@ -17,11 +17,10 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l && (i.Version != "" || len(i.Runtimes) == 0) }) {
 		return nil
 	}
-	switch l {
-	case pyth.Python, pyth.JavaScript, pyth.TypeScript:
+	if l.Known() {
 		return pyth.Errorf(pyth.CodeRuntimeUnavailable, "This server has no runtime for %s. Operators: run `pyth-on doctor` for the cause.", l)
 	}
-	return pyth.Invalid("body.language", "must be %q, %q or %q", pyth.Python, pyth.JavaScript, pyth.TypeScript)
+	return pyth.Invalid("body.language", "must be %s", pyth.AnyOfLanguages())
 }
 
 // FindRuntime returns the custom image with the name, or "" for the built-in runtime

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
@@ -13,12 +14,15 @@ func skeleton(p plan) {
 	// Include mount points, since a sandbox cannot make them in a read-only root.
 	for _, dir := range []string{
 		"dev", "dev/pts", "dev/shm", "etc", "home", "home/sandbox", "mnt", "opt",
-		inImage(guest.PythonLayerPath), inImage(guest.NodeLayerPath), inImage(guest.ToolPath),
+		inImage(guest.ToolPath),
 		"proc", "run", "srv", "sys", "usr", "usr/bin", "usr/lib", "usr/lib64",
 		"usr/local", "usr/local/bin", "usr/local/lib", "usr/sbin", "usr/share",
 		"var", "var/cache", "var/lib", "var/log", "work",
 	} {
 		p.dir(dir, 0o755)
+	}
+	for _, r := range pyth.Runtimes() {
+		p.dir(inImage(r.LayerPath()), 0o755)
 	}
 	p.dir("root", 0o700)
 	p.dir("tmp", 0o777|fs.ModeSticky)

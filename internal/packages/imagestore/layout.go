@@ -8,13 +8,10 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
-	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
 // layout describes where the interpreter of a runtime finds packages.
 type layout struct {
-	// path is the mount point of layers.
-	path string
 	// directory returns the directory of the package with the index, relative to
 	// the layer.
 	directory func(index int, p Package) string
@@ -26,8 +23,8 @@ type layout struct {
 // layoutOf returns the layout of a runtime's layers.
 func layoutOf(runtime pyth.Runtime) layout {
 	return map[pyth.Runtime]layout{
-		pyth.PythonRuntime: {path: guest.PythonLayerPath, directory: storeDirectory, link: linkMerged},
-		pyth.NodeRuntime:   {path: guest.NodeLayerPath, directory: moduleDirectory, link: linkModules},
+		pyth.PythonRuntime: {directory: storeDirectory, link: linkMerged},
+		pyth.NodeRuntime:   {directory: moduleDirectory, link: linkModules},
 	}[runtime]
 }
 

@@ -71,7 +71,7 @@ func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	root := layoutOf(list.Runtime).path
+	root := list.Runtime.LayerPath()
 	mounts := []Mount{{Image: s.linksPath(layer), Path: root}}
 	for _, i := range list.Images {
 		mounts = append(mounts, Mount{Image: s.ImagePath(i.Key), Path: path.Join(root, i.Path)})

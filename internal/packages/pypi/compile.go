@@ -12,7 +12,6 @@ import (
 
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore"
-	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
 //go:embed compile.py
@@ -40,7 +39,7 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	if len(sources) == 0 {
 		return new(compiled), nil
 	}
-	layer := r.config.Images.AddTemporary(imagestore.Mount{Image: image, Path: guest.PythonLayerPath})
+	layer := r.config.Images.AddTemporary(imagestore.Mount{Image: image, Path: pyth.PythonRuntime.LayerPath()})
 	defer r.config.Images.RemoveTemporary(layer)
 	spool, err := r.config.Images.TempFile()
 	if err != nil {
@@ -48,7 +47,7 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	}
 	result := &compiled{spool: spool}
 	job := r.config.Runner.Job(user, pyth.Python, compileProgram)
-	job.Args = []string{guest.PythonLayerPath}
+	job.Args = []string{pyth.PythonRuntime.LayerPath()}
 	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
 	// Compiled code is about as large as its source. Cut off output beyond four

@@ -8,6 +8,8 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 //go:embed all:bin
@@ -28,11 +30,7 @@ const (
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
-// The mount points of the user's packages. Node searches NodeLayerPath for every
-// import.
 const (
-	PythonLayerPath = "/opt/pyth-on/python-packages"
-	NodeLayerPath   = "/node_modules"
 	// ToolPath is the mount point of the package resolver. It is mounted only in
 	// sandboxes that resolve packages. PipPath is the path of pip in every image.
 	ToolPath = "/opt/pyth-on/tool"
@@ -67,8 +65,9 @@ func PythonPackages() (fs.FS, error) { return fs.Sub(pythonPackages, "hook/pytho
 // interpreter gets them from its hook, so that no package code runs before the
 // program. The file also unloads the codec that Python loads to read .pth files.
 func PythonSite() []byte {
-	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + PythonLayerPath +
-		`/.store") and __import__("site").addsitedir("` + PythonLayerPath + `"); sys.modules.pop("encodings.utf_8_sig", None)` + "\n")
+	layer := pyth.PythonRuntime.LayerPath()
+	return []byte(`import os, sys; "/pyth-on/python" in sys.path or os.path.isdir("` + layer +
+		`/.store") and __import__("site").addsitedir("` + layer + `"); sys.modules.pop("encodings.utf_8_sig", None)` + "\n")
 }
 
 // PythonHook returns the modules for protocol.PythonHookDir.

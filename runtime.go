@@ -1,0 +1,180 @@
+package pyth
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Language is a programming language of a program.
+type Language string
+
+// Supported languages. Python is the default.
+const (
+	Python     Language = "python"
+	JavaScript Language = "javascript"
+	TypeScript Language = "typescript"
+)
+
+// Runtime names an interpreter with its libraries. One runtime may run several
+// languages. It also names the custom images that operators add.
+type Runtime string
+
+// Built-in runtimes.
+const (
+	PythonRuntime Runtime = "python"
+	NodeRuntime   Runtime = "node"
+)
+
+// runtimes is the table of the built-in runtimes. Lists of the API have the same
+// order. The first language is the default. A further runtime needs a line here, an
+// interpreter in guest/agent, and its files in an image.
+var runtimes = [...]runtimeEntry{
+	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
+	// Node searches its mount point for every import.
+	{NodeRuntime, "Node", "/node_modules", []languageEntry{
+		{JavaScript, "main.js", []string{".mjs", ".cjs"}}, {TypeScript, "main.ts", []string{".mts", ".cts"}},
+	}},
+}
+
+// runtimeEntry describes a built-in runtime.
+type runtimeEntry struct {
+	name  Runtime
+	title string
+	// layer is the mount point of packages.
+	layer string
+	// languages are the languages that it runs, the main one first.
+	languages []languageEntry
+}
+
+// languageEntry describes a language.
+type languageEntry struct {
+	name Language
+	// file is the file name of a program. extensions are further extensions of such
+	// files.
+	file       string
+	extensions []string
+}
+
+// index returns the index of a built-in runtime in the table; -1 for others.
+func (r Runtime) index() int {
+	return slices.IndexFunc(runtimes[:], func(e runtimeEntry) bool { return e.name == r })
+}
+
+// entry returns the entries of the language and its runtime. For an unknown language
+// it returns those of the default.
+func (l Language) entry() (*runtimeEntry, *languageEntry) {
+	for i := range runtimes {
+		for j := range runtimes[i].languages {
+			if runtimes[i].languages[j].name == l {
+				return &runtimes[i], &runtimes[i].languages[j]
+			}
+		}
+	}
+	return &runtimes[0], &runtimes[0].languages[0]
+}
+
+// Runtimes returns the built-in runtimes, Python first.
+func Runtimes() []Runtime {
+	all := make([]Runtime, len(runtimes))
+	for i := range runtimes {
+		all[i] = runtimes[i].name
+	}
+	return all
+}
+
+// BuiltIn reports whether the runtime is built in. Otherwise it is a custom image.
+func (r Runtime) BuiltIn() bool { return r.index() >= 0 }
+
+// Title returns the name of the runtime for users, for example "Node".
+func (r Runtime) Title() string {
+	if i := r.index(); i >= 0 {
+		return runtimes[i].title
+	}
+	return string(r)
+}
+
+// LayerPath returns the mount point of packages; "" for a custom image.
+func (r Runtime) LayerPath() string {
+	if i := r.index(); i >= 0 {
+		return runtimes[i].layer
+	}
+	return ""
+}
+
+// Languages returns the languages of a built-in runtime. The first is the main one:
+// warm interpreters wait for its programs, and packages are listed under it.
+func (r Runtime) Languages() []Language {
+	i := r.index()
+	if i < 0 {
+		return nil
+	}
+	all := make([]Language, len(runtimes[i].languages))
+	for j, l := range runtimes[i].languages {
+		all[j] = l.name
+	}
+	return all
+}
+
+// Languages returns all languages, the default first.
+func Languages() []Language {
+	var all []Language
+	for i := range runtimes {
+		all = append(all, runtimes[i].name.Languages()...)
+	}
+	return all
+}
+
+// AnyOfLanguages lists all languages for an error message: "a", "b" or "c".
+func AnyOfLanguages() string {
+	var names []string
+	for _, l := range Languages() {
+		names = append(names, fmt.Sprintf("%q", l))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// LanguageOf returns the language of a file by its extension; "" if it is unknown.
+func LanguageOf(file string) Language {
+	extension := path.Ext(file)
+	if extension == "" {
+		return ""
+	}
+	for _, l := range Languages() {
+		_, e := l.entry()
+		if extension == path.Ext(e.file) || slices.Contains(e.extensions, extension) {
+			return l
+		}
+	}
+	return ""
+}
+
+// Known reports whether the language is one of Languages.
+func (l Language) Known() bool {
+	_, e := l.entry()
+	return e.name == l
+}
+
+// Main returns the main language of the language's runtime. For an unknown language
+// it returns the language itself.
+func (l Language) Main() Language {
+	if r, e := l.entry(); e.name == l {
+		return r.languages[0].name
+	}
+	return l
+}
+
+// Runtime returns the built-in runtime that runs the language.
+func (l Language) Runtime() Runtime {
+	r, _ := l.entry()
+	return r.name
+}
+
+// File returns the file name of a program in the working directory, for example
+// "main.py".
+func (l Language) File() string {
+	_, e := l.entry()
+	return e.file
+}
