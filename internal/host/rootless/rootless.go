@@ -4,7 +4,6 @@
 package rootless
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/prometheus/procfs"
 )
 
 // needed is the set of capabilities that gVisor needs to start a sandbox: CAP_SETGID,
@@ -97,15 +98,10 @@ func Run(files ...*os.File) (int, error) {
 }
 
 func effectiveCapabilities() (uint64, error) {
-	f, err := os.Open("/proc/self/status")
+	self, err := procfs.Self()
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "CapEff:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-		}
-	}
-	return 0, errors.New("/proc/self/status has no CapEff")
+	status, err := self.NewStatus()
+	return status.CapEff, err
 }

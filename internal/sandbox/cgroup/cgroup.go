@@ -6,14 +6,16 @@
 package cgroup
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Parent contains the cgroups of all sandboxes.
@@ -79,19 +81,17 @@ func Find(root, name string) (Parent, error) {
 // ownPath returns the path of this process in the controller's hierarchy. The
 // controller is "" for v2.
 func ownPath(controller string) (string, error) {
-	f, err := os.Open("/proc/self/cgroup")
+	self, err := procfs.Self()
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	scanner := bufio.NewScanner(f)
-	for scanner.Scan() {
-		_, rest, _ := strings.Cut(scanner.Text(), ":")
-		controllers, path, _ := strings.Cut(rest, ":")
-		for c := range strings.SplitSeq(controllers, ",") {
-			if c == controller {
-				return path, nil
-			}
+	groups, err := self.Cgroups()
+	if err != nil {
+		return "", err
+	}
+	for _, g := range groups {
+		if slices.Contains(g.Controllers, controller) || controller == "" && len(g.Controllers) == 0 {
+			return g.Path, nil
 		}
 	}
 	return "", fmt.Errorf("find cgroup of this process: no entry for controller %q in /proc/self/cgroup", controller)

@@ -129,7 +129,8 @@ func (r *run) signalChildren(signal unix.Signal) bool {
 }
 
 // processStart returns the start time of a process, in clock ticks since the boot,
-// and whether it is still running.
+// and whether it is still running. The host has procfs for this. The agent is in
+// the memory of every sandbox, and needs two fields of one file.
 func processStart(pid int) (began int64, running bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -1,0 +1,61 @@
+package sandbox
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+)
+
+func TestProcessesAreFound(t *testing.T) {
+	const mark = "12345.678901"
+	child := exec.Command("sh", "-c", "sleep "+mark+" & wait", "--root=proc-test")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, pid := range descendants(child.Process.Pid) {
+			if p, err := os.FindProcess(pid); err == nil {
+				_ = p.Kill()
+			}
+		}
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	}()
+	if got := processesWith("--root=proc-test"); !slices.Contains(got, child.Process.Pid) {
+		t.Errorf("processesWith found %v, want %d among them", got, child.Process.Pid)
+	}
+	var sleeping []int
+	for len(sleeping) == 0 {
+		sleeping = processesWith(mark)
+	}
+	if got := processesWith("no process has this argument " + mark); len(got) != 0 {
+		t.Errorf("processesWith found %v", got)
+	}
+	all := descendants(os.Getpid())
+	parent, grandchild := slices.Index(all, child.Process.Pid), slices.Index(all, sleeping[0])
+	if parent < 0 || grandchild < parent {
+		t.Errorf("descendants are %v, want %d before %d", all, child.Process.Pid, sleeping[0])
+	}
+	if slices.Contains(all, os.Getpid()) {
+		t.Errorf("descendants are %v, with the process itself", all)
+	}
+}
+
+func TestAnonymousMemoryGrowsWithMemory(t *testing.T) {
+	const size = 64 << 20
+	before := anonymousMemory(os.Getpid())
+	memory := make([]byte, size)
+	for i := 0; i < size; i += 4096 {
+		memory[i] = 1
+	}
+	if grown := anonymousMemory(os.Getpid()) - before; before <= 0 || grown < size/2 {
+		t.Errorf("%d bytes at first, and %d more after %d were written", before, grown, size)
+	}
+	if memory[0] != 1 {
+		t.Error("the memory was lost")
+	}
+	if got := anonymousMemory(-1); got != 0 {
+		t.Errorf("no process has %d bytes", got)
+	}
+}
