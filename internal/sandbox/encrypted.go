@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	pyth "github.com/pyth-on/pyth-on"
@@ -33,13 +32,13 @@ func (s *Sandbox) Key(ctx context.Context) (public []byte, err error) {
 }
 
 // programFrames returns the frames of the job's program, plain or encrypted.
-func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
+func programFrames(job *pyth.Job) []protocol.Frame {
 	e := job.Encrypted
 	if e == nil {
-		return []protocol.Frame{{Kind: protocol.KindCode, Payload: job.Code}}, nil
+		return []protocol.Frame{{Kind: protocol.KindCode, Payload: job.Code}}
 	}
 	c := e.Code
-	header := protocol.Encrypted{
+	header := &protocol.Encrypted{
 		Language:    string(c.Language),
 		Salt:        c.KDF.Salt,
 		Time:        uint32(c.KDF.Time),
@@ -53,17 +52,13 @@ func programFrames(job *pyth.Job) ([]protocol.Frame, error) {
 		// name.
 		header.Name = e.Name
 	}
-	payload, err := json.Marshal(header)
-	if err != nil {
-		return nil, err
-	}
 	password := protocol.Frame{Kind: protocol.KindPassword, Payload: e.Password}
 	if e.Sandbox != "" {
 		password = protocol.Frame{Kind: protocol.KindSealed, Payload: e.Sealed}
 	}
 	return []protocol.Frame{
-		{Kind: protocol.KindEncrypted, Payload: payload}, {Kind: protocol.KindCipher, Payload: c.Ciphertext}, password,
-	}, nil
+		protocol.NewFrame(protocol.KindEncrypted, header), {Kind: protocol.KindCipher, Payload: c.Ciphertext}, password,
+	}
 }
 
 // wipe clears the password of a job after the job was sent.

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -71,12 +70,8 @@ func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := encryptedJob()
 			c.change(job.Encrypted)
-			payload, err := json.Marshal(c.header)
-			if err != nil {
-				t.Fatal(err)
-			}
 			want := map[protocol.Kind]string{
-				protocol.KindEncrypted: string(payload), protocol.KindCipher: "ciphertext", c.kind: c.secret, protocol.KindStart: "",
+				protocol.KindEncrypted: string(protocol.Encode(&c.header)), protocol.KindCipher: "ciphertext", c.kind: c.secret, protocol.KindStart: "",
 			}
 			if diff := cmp.Diff(want, sent(t, job)); diff != "" {
 				t.Error(diff)
@@ -104,7 +99,7 @@ func TestAFailedSendKeepsThePassword(t *testing.T) {
 }
 
 func TestAProgramThatCannotBeDecryptedIsADecryptionError(t *testing.T) {
-	wire := encode(protocol.KindExit, protocol.Exit{DecryptionFailed: true})
+	wire := encode(protocol.KindExit, &protocol.Exit{DecryptionFailed: true})
 	for name, c := range map[string]struct {
 		job  *pyth.Job
 		want pyth.Status
@@ -129,7 +124,7 @@ func TestKeyDetectsAnInvalidAnswer(t *testing.T) {
 		"no answer":       {},
 		"half a key":      encode(protocol.KindKey, make([]byte, 16)),
 		"two keys":        encode(protocol.KindKey, make([]byte, 64)),
-		"another message": encode(protocol.KindHello, protocol.Hello{}),
+		"another message": encode(protocol.KindHello, &protocol.Hello{}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if key, err := requestKey(t, wire); err == nil {

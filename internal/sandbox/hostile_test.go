@@ -74,10 +74,13 @@ func encode(frames ...any) []byte {
 			panic("encode: arguments must be pairs of kind and payload")
 		}
 		var err error
-		if b, ok := frames[i+1].([]byte); ok {
-			err = c.Send(kind, b)
-		} else {
-			err = c.SendJSON(kind, frames[i+1])
+		switch payload := frames[i+1].(type) {
+		case []byte:
+			err = c.Send(kind, payload)
+		case protocol.Message:
+			err = c.SendMessage(kind, payload)
+		default:
+			panic("encode: a payload must be bytes or a message")
 		}
 		if err != nil {
 			panic(err)
@@ -88,24 +91,26 @@ func encode(frames ...any) []byte {
 
 // In attack 38 the guest violates the protocol. The host must notice it.
 func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
-	ok := protocol.Exit{}
-	file := func(path string, size int) []byte { return protocol.EncodeFile(path, make([]byte, size)) }
+	ok := &protocol.Exit{}
+	file := func(path string, size int) *protocol.File {
+		return &protocol.File{Path: path, Content: make([]byte, size)}
+	}
 	var many []any
 	for range maxOutputFiles + 1 {
 		many = append(many, protocol.KindFile, file("f", 1), protocol.KindEnd, []byte{})
 	}
 	var skips []any
 	for range maxSkipped + 1 {
-		skips = append(skips, protocol.KindSkipped, protocol.Skipped{Path: "f"})
+		skips = append(skips, protocol.KindSkipped, &protocol.Skipped{Path: "f"})
 	}
 	for name, wire := range map[string][]byte{
 		"sends nothing":               {},
 		"ends within a frame":         {'o', 0, 0, 0, 9},
 		"claims a gigantic frame":     {'o', 255, 255, 255, 255},
-		"sends a second hello":        encode(protocol.KindHello, protocol.Hello{}, protocol.KindExit, ok),
-		"sends a message of the host": encode(protocol.KindJob, protocol.Job{}, protocol.KindExit, ok),
+		"sends a second hello":        encode(protocol.KindHello, &protocol.Hello{}, protocol.KindExit, ok),
+		"sends a message of the host": encode(protocol.KindJob, &protocol.Job{}, protocol.KindExit, ok),
 		"sends an unknown kind":       encode(protocol.Kind('?'), []byte{}, protocol.KindExit, ok),
-		"sends invalid JSON":          encode(protocol.KindExit, []byte("{")),
+		"sends half a message":        encode(protocol.KindExit, []byte("{")),
 		"sends half a file frame":     encode(protocol.KindFile, []byte{0, 9}, protocol.KindExit, ok),
 		"sends too many files":        encode(append(many, protocol.KindExit, ok)...),
 		"sends too large files":       encode(protocol.KindFile, file("f", maxOutputFileBytes+1), protocol.KindExit, ok),
@@ -127,12 +132,12 @@ func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 
 // The host must not return a file that the guest did not send completely.
 func TestReceiveOmitsIncompleteFiles(t *testing.T) {
-	whole := []any{protocol.KindFile, protocol.EncodeFile("a", nil), protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
+	whole := []any{protocol.KindFile, &protocol.File{Path: "a"}, protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{
-		"aborted":     {protocol.KindFile, protocol.EncodeFile("b", []byte("x")), protocol.KindAbort, []byte{}},
-		"without end": {protocol.KindFile, protocol.EncodeFile("b", []byte("x"))},
+		"aborted":     {protocol.KindFile, &protocol.File{Path: "b", Content: []byte("x")}, protocol.KindAbort, []byte{}},
+		"without end": {protocol.KindFile, &protocol.File{Path: "b", Content: []byte("x")}},
 	} {
-		o, err := receiveAll(t, false, encode(append(append(slices.Clone(whole), last...), protocol.KindExit, protocol.Exit{})...))
+		o, err := receiveAll(t, false, encode(append(append(slices.Clone(whole), last...), protocol.KindExit, &protocol.Exit{})...))
 		if err != nil || len(o.Files) != 1 || o.Files[0].Path != "a" || string(o.Files[0].Content) != "12" {
 			t.Errorf("%s: got %+v, %v", name, o, err)
 		}
@@ -144,7 +149,7 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 	for i := range 200_000 {
 		forms[fmt.Sprintf("text/f%d", i)] = nil
 	}
-	o, err := receiveAll(t, false, encode(protocol.KindResult, protocol.EncodeResult(forms), protocol.KindExit, protocol.Exit{}))
+	o, err := receiveAll(t, false, encode(protocol.KindResult, protocol.EncodeResult(forms), protocol.KindExit, &protocol.Exit{}))
 	if err != nil || o.Status != pyth.StatusSucceeded || len(o.Results) != 1 || len(o.Results[0]) != maxForms || !o.ResultsTruncated {
 		t.Errorf("%d results, truncated %v, %v", len(o.Results), o.ResultsTruncated, err)
 	}
@@ -154,7 +159,7 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 // another rule. The host skips the file.
 func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
-		o, err := receiveAll(t, false, encode(protocol.KindFile, protocol.EncodeFile(name, []byte("x")), protocol.KindEnd, []byte{}, protocol.KindExit, protocol.Exit{}))
+		o, err := receiveAll(t, false, encode(protocol.KindFile, &protocol.File{Path: name, Content: []byte("x")}, protocol.KindEnd, []byte{}, protocol.KindExit, &protocol.Exit{}))
 		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
 			t.Errorf("%.20q: got %+v, %v", name, o, err)
 			continue
@@ -167,42 +172,42 @@ func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 
 func TestTheKernelsDetermineTheStatus(t *testing.T) {
 	code := func(n int) *int { return &n }
-	report := protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
+	report := &protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
 	for name, c := range map[string]struct {
 		wire []byte
 		oom  bool
 		want pyth.Outcome
 	}{
 		"an exit": {
-			wire: encode(protocol.KindExit, protocol.Exit{Code: 0}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Code: 0}),
 			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
 		},
 		"an exit code": {
-			wire: encode(protocol.KindExit, protocol.Exit{Code: 3}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Code: 3}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(3)},
 		},
 		"an exit code out of range": {
-			wire: encode(protocol.KindExit, protocol.Exit{Code: 1<<20 + 1}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Code: 1<<20 + 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1)},
 		},
 		"a signal": {
-			wire: encode(protocol.KindExit, protocol.Exit{Signal: 11}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Signal: 11}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGSEGV"},
 		},
 		"an unknown signal": {
-			wire: encode(protocol.KindExit, protocol.Exit{Signal: 99}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Signal: 99}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, Signal: "SIGRTMIN+65"},
 		},
 		"SIGKILL": {
-			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Signal: 9}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
 		"a timeout": {
-			wire: encode(protocol.KindExit, protocol.Exit{Signal: 9, TimedOut: true}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Signal: 9, TimedOut: true}),
 			want: pyth.Outcome{Status: pyth.StatusTimedOut, Signal: "SIGKILL"},
 		},
 		"too much output": {
-			wire: encode(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, protocol.Exit{Signal: 9, Stopped: true}),
+			wire: encode(protocol.KindStdout, []byte("0123456789+"), protocol.KindExit, &protocol.Exit{Signal: 9, Stopped: true}),
 			want: pyth.Outcome{Status: pyth.StatusOutputLimit, Signal: "SIGKILL", Stdout: []byte("0123456789"), StdoutTruncated: true},
 		},
 		"a sandbox that the kernel killed for memory": {
@@ -210,15 +215,15 @@ func TestTheKernelsDetermineTheStatus(t *testing.T) {
 			want: pyth.Outcome{Status: pyth.StatusOutOfMemory, Signal: "SIGKILL", Usage: pyth.Usage{MemoryPeakBytes: 1 << 20}},
 		},
 		"a guest that could not start the program": {
-			wire: encode(protocol.KindExit, protocol.Exit{Failure: "no"}),
+			wire: encode(protocol.KindExit, &protocol.Exit{Failure: "no"}),
 			want: pyth.Outcome{Status: pyth.StatusKilled, Signal: "SIGKILL"},
 		},
 		"an exception report of a program that succeeded": {
-			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{}),
+			wire: encode(protocol.KindReport, report, protocol.KindExit, &protocol.Exit{}),
 			want: pyth.Outcome{Status: pyth.StatusSucceeded, ExitCode: code(0)},
 		},
 		"an exception with a long message": {
-			wire: encode(protocol.KindReport, report, protocol.KindExit, protocol.Exit{Code: 1}),
+			wire: encode(protocol.KindReport, report, protocol.KindExit, &protocol.Exit{Code: 1}),
 			want: pyth.Outcome{Status: pyth.StatusFailed, ExitCode: code(1), Error: &pyth.ProgramError{
 				Name: "ValueError", Message: strings.Repeat("m", maxReported),
 			}},
@@ -235,9 +240,9 @@ func TestTheKernelsDetermineTheStatus(t *testing.T) {
 }
 
 func FuzzReceive(f *testing.F) {
-	f.Add(encode(protocol.KindStdout, []byte("x"), protocol.KindExit, protocol.Exit{Code: 1}))
-	f.Add(encode(protocol.KindFile, protocol.EncodeFile("a", []byte("b")), protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, protocol.Skipped{Path: "\n"}, protocol.KindExit, protocol.Exit{}))
-	f.Add(encode(protocol.KindReport, protocol.Report{}, protocol.KindExit, protocol.Exit{Signal: 40}))
+	f.Add(encode(protocol.KindStdout, []byte("x"), protocol.KindExit, &protocol.Exit{Code: 1}))
+	f.Add(encode(protocol.KindFile, &protocol.File{Path: "a", Content: []byte("b")}, protocol.KindData, []byte("c"), protocol.KindEnd, []byte{}, protocol.KindSkipped, &protocol.Skipped{Path: "\n"}, protocol.KindExit, &protocol.Exit{}))
+	f.Add(encode(protocol.KindReport, &protocol.Report{}, protocol.KindExit, &protocol.Exit{Signal: 40}))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		o, err := receiveAll(t, false, wire)
 		if len(o.Stdout) > 10 || len(o.Stderr) > 10 || len(o.Files) > maxOutputFiles || len(o.FilesSkipped) > maxSkipped {

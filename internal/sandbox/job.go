@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,10 +48,8 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 // Then it sends nothing of a job in a session: the guest cannot give a part of a job
 // back, but the session must survive Abandon.
 func (r *run) send() error {
-	frames, err := jobFrames(r.job)
+	frames := jobFrames(r.job)
 	switch {
-	case err != nil:
-		return err
 	case !r.job.SecretsFollow:
 		return r.sendStart(frames)
 	case r.job.Session != "":
@@ -69,8 +66,7 @@ func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	frames := r.unsent
 	r.unsent = nil
 	for _, v := range secrets {
-		// Each value gets a separate frame: JSON encoding makes copies that
-		// cannot be cleared.
+		// Each value gets a separate frame, which can be cleared.
 		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
@@ -129,7 +125,7 @@ func (r *run) Abandon() {
 }
 
 // jobFrames returns the frames of the job without its secrets.
-func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
+func jobFrames(job *pyth.Job) []protocol.Frame {
 	env := make([]string, len(job.Env))
 	for i, v := range job.Env {
 		env[i] = v.Name + "=" + v.Value
@@ -137,7 +133,7 @@ func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
 	if !job.Network.None() {
 		env = withProxy(env, job.Language.Runtime())
 	}
-	header := protocol.Job{
+	header := &protocol.Job{
 		Language:    string(job.Language),
 		Program:     job.Language.File(),
 		Args:        job.Args,
@@ -153,21 +149,13 @@ func jobFrames(job *pyth.Job) ([]protocol.Frame, error) {
 		MaxFiles:    maxOutputFiles,
 		MaxBytes:    maxOutputFileBytes,
 	}
-	payload, err := json.Marshal(header)
-	if err != nil {
-		return nil, err
-	}
-	frames := []protocol.Frame{{Kind: protocol.KindJob, Payload: payload}}
+	frames := []protocol.Frame{protocol.NewFrame(protocol.KindJob, header)}
 	for _, f := range job.Files {
-		frames = append(frames, protocol.Frame{Kind: protocol.KindFile, Payload: protocol.EncodeFile(f.Path, f.Content)})
+		frames = append(frames, protocol.NewFrame(protocol.KindFile, &protocol.File{Path: f.Path, Content: f.Content}))
 	}
-	code, err := programFrames(job)
-	if err != nil {
-		return nil, err
-	}
-	frames = append(frames, code...)
+	frames = append(frames, programFrames(job)...)
 	if len(job.Stdin) > 0 {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
 	}
-	return frames, nil
+	return frames
 }

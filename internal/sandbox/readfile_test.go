@@ -49,7 +49,7 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 				continue // A late abort of the last file.
 			}
 			end := protocol.Done{}
-			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: size})
+			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
 				if c.Buffered() || isReadable(socket) {
 					// The host sends nothing but an abort meanwhile.
@@ -62,7 +62,7 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 				}
 				*sent += min(left, protocol.MaxData)
 			}
-			_ = c.SendJSON(protocol.KindDone, end)
+			_ = c.SendMessage(protocol.KindDone, &end)
 		}
 	}
 }
@@ -126,16 +126,16 @@ func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	t.Parallel()
 	for name, guest := range map[string]func(*protocol.Conn, *os.File){
 		"it never stops": func(c *protocol.Conn, _ *os.File) {
-			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 30})
+			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 1 << 30})
 			for err := error(nil); err == nil; {
 				err = c.Send(protocol.KindData, make([]byte, 1000))
 			}
 		},
 		"its file is larger than its disk": func(c *protocol.Conn, _ *os.File) {
-			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 1 << 50})
+			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 1 << 50})
 		},
 		"it does not report the end": func(c *protocol.Conn, _ *os.File) {
-			_ = c.SendJSON(protocol.KindDone, protocol.Done{SizeBytes: 10})
+			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 10})
 			_ = c.Send(protocol.KindEnd, nil)
 		},
 	} {
@@ -147,7 +147,9 @@ func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 			}
 		})
 	}
-	s := withGuest(t, func(c *protocol.Conn, _ *os.File) { _ = c.SendJSON(protocol.KindDone, protocol.Done{Failure: "EFBIG"}) })
+	s := withGuest(t, func(c *protocol.Conn, _ *os.File) {
+		_ = c.SendMessage(protocol.KindDone, &protocol.Done{Failure: "EFBIG"})
+	})
 	if err := s.ReadFile(t.Context(), "f", nil); pyth.ErrorCode(err) != pyth.CodeConflict || s.broken != nil {
 		t.Errorf("got %v", err)
 	}

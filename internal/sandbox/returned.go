@@ -23,12 +23,12 @@ const maxReported = 512 << 10
 // file starts an output file with its first piece. The guest enforces the limits
 // as well, so a violation is a protocol error.
 func (r *run) file(payload []byte) error {
-	name, content, err := protocol.DecodeFile(payload)
-	if err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
+	var f protocol.File
+	if err := decode(payload, &f); err != nil || r.incoming != nil || len(r.outcome.Files) >= maxOutputFiles {
 		return errGuest
 	}
-	r.incoming = &pyth.File{Path: name}
-	return r.fileData(content)
+	r.incoming = &pyth.File{Path: f.Path}
+	return r.fileData(f.Content)
 }
 
 // fileData appends a piece to the incoming file.

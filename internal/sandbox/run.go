@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"sync/atomic"
@@ -311,8 +310,9 @@ func signalName(n int) string {
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }
 
-func decode(payload []byte, v any) error {
-	if json.Unmarshal(payload, v) != nil {
+// decode decodes a message of the guest.
+func decode(payload []byte, m protocol.Message) error {
+	if protocol.Decode(payload, m) != nil {
 		return errGuest
 	}
 	return nil

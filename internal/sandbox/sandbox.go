@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -126,8 +125,8 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if err := s.socket.SetDeadline(time.Now().Add(bootTimeout)); err != nil {
 		return err
 	}
-	wanted := protocol.Prepare{Language: string(s.language), DiskBytes: disk, Preload: s.preload}
-	if err := s.conn.SendJSON(protocol.KindPrepare, wanted); err != nil {
+	wanted := &protocol.Prepare{Language: string(s.language), DiskBytes: disk, Preload: s.preload}
+	if err := s.conn.SendMessage(protocol.KindPrepare, wanted); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.socket.SetReadDeadline(time.Unix(1, 0)) })
@@ -139,7 +138,7 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 		return err
 	}
 	var hello protocol.Hello
-	if kind != protocol.KindHello || json.Unmarshal(payload, &hello) != nil {
+	if kind != protocol.KindHello || decode(payload, &hello) != nil {
 		return errors.New("receive hello from the guest: unexpected message")
 	}
 	if hello.Version != protocol.Version {

@@ -23,7 +23,7 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 	} {
 		start := func(t *testing.T) (*Sandbox, pyth.Run, *bytes.Buffer) {
 			wire := new(bytes.Buffer)
-			s := scripted(encode(protocol.KindExit, protocol.Exit{}), wire)
+			s := scripted(encode(protocol.KindExit, &protocol.Exit{}), wire)
 			reader, writer, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -67,7 +67,7 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 
 func TestStartStartsAProgramWithoutSecretsAtOnce(t *testing.T) {
 	wire := new(bytes.Buffer)
-	s := scripted(encode(protocol.KindExit, protocol.Exit{}), wire)
+	s := scripted(encode(protocol.KindExit, &protocol.Exit{}), wire)
 	s.granted.pids = hostPids
 	r, err := s.Start(t.Context(), &pyth.Job{Code: []byte("the code"), Timeout: time.Minute}, nil)
 	if err != nil {

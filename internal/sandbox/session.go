@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"time"
@@ -188,7 +187,7 @@ func (s *Sandbox) receiveDone(d *protocol.Done) error {
 
 // failure decodes the result of an operation into d and returns its error.
 func failure(payload []byte, d *protocol.Done) error {
-	if json.Unmarshal(payload, d) != nil || d.SizeBytes < 0 {
+	if decode(payload, d) != nil || d.SizeBytes < 0 {
 		return errGuest
 	}
 	switch d.Failure {

@@ -13,7 +13,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +83,7 @@ func next(conn *protocol.Conn, control int, egress *network) error {
 }
 
 func greet(conn *protocol.Conn) error {
-	return conn.SendJSON(protocol.KindHello, protocol.Hello{Version: protocol.Version})
+	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version})
 }
 
 // receivePrepare waits for a Prepare frame. The host sends it when it has processor
@@ -96,7 +95,7 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 			return nil, err
 		case kind == protocol.KindPrepare:
 			p := new(protocol.Prepare)
-			return p, json.Unmarshal(payload, p)
+			return p, protocol.Decode(payload, p)
 		case kind != protocol.KindStop: // A Stop frame for the previous run arrived late.
 			return nil, fmt.Errorf("unexpected frame %q before an interpreter is ready", kind)
 		}
@@ -137,7 +136,7 @@ func (r *run) serve() error {
 	defer p.end()
 	if exit.Signal != 0 || exit.Code != 0 {
 		if report := p.readReport(); report != nil {
-			if err := conn.SendJSON(protocol.KindReport, report); err != nil {
+			if err := conn.SendMessage(protocol.KindReport, report); err != nil {
 				return err
 			}
 		}
@@ -148,7 +147,7 @@ func (r *run) serve() error {
 			return err
 		}
 	}
-	return conn.SendJSON(protocol.KindExit, exit)
+	return conn.SendMessage(protocol.KindExit, exit)
 }
 
 // withNetwork calls do. If the job has a network, the network is available
@@ -204,7 +203,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		}
 		switch kind {
 		case protocol.KindJob:
-			if err = json.Unmarshal(payload, &j.Job); err == nil && !p.canRun(&j.Job) {
+			if err = protocol.Decode(payload, &j.Job); err == nil && !p.canRun(&j.Job) {
 				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload})
 			}
 		case protocol.KindCode:
@@ -222,19 +221,18 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindSecret:
 			j.Env = append(j.Env, string(payload))
 		case protocol.KindFile:
-			var path string
-			var content []byte
-			path, content, err = protocol.DecodeFile(payload)
+			var file protocol.File
+			err = protocol.Decode(payload, &file)
 			switch {
 			case err != nil:
 			case j.Session:
 				// Earlier runs may have created something at the path, or filled
 				// the disk.
-				if failed := p.placeFile(path, content); failed != nil && j.fileError == "" {
-					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", path, failed)
+				if failed := p.placeFile(file.Path, file.Content); failed != nil && j.fileError == "" {
+					j.fileError = fmt.Sprintf("The file %s could not be written: %v. The program did not run.", file.Path, failed)
 				}
 			default:
-				err = p.writeFile(path, content)
+				err = p.writeFile(file.Path, file.Content)
 			}
 		case protocol.KindStart:
 			return j, p, nil
@@ -243,7 +241,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		case protocol.KindPrepare:
 			// Nothing has run yet, and the host requests another interpreter.
 			wanted := new(protocol.Prepare)
-			if err = json.Unmarshal(payload, wanted); err == nil {
+			if err = protocol.Decode(payload, wanted); err == nil {
 				p, err = p.replace(wanted)
 			}
 			if err == nil {

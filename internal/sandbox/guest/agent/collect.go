@@ -148,7 +148,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 // send sends a file in pieces, up to the limit of the job. It never holds the
 // whole file in memory, because the sandbox may have no room for a copy.
 func (c *collector) send(fd int, full string) error {
-	if err := c.run.conn.Send(protocol.KindFile, protocol.EncodeFile(full, nil)); err != nil {
+	if err := c.run.conn.SendMessage(protocol.KindFile, &protocol.File{Path: full}); err != nil {
 		return err
 	}
 	for left := c.run.job.MaxBytes - c.bytes; left > 0; {
@@ -227,5 +227,5 @@ func (c *collector) skip(full, reason string) error {
 
 // reportSkipped tells the host about a file that is not sent.
 func (c *collector) reportSkipped(full, reason string) error {
-	return c.run.conn.SendJSON(protocol.KindSkipped, protocol.Skipped{Path: workpath.Display(full), Reason: reason})
+	return c.run.conn.SendMessage(protocol.KindSkipped, &protocol.Skipped{Path: workpath.Display(full), Reason: reason})
 }

@@ -41,7 +41,7 @@ func done(conn *protocol.Conn, d protocol.Done, err error) error {
 	} else if err != nil {
 		d.Failure = "EIO"
 	}
-	return conn.SendJSON(protocol.KindDone, d)
+	return conn.SendMessage(protocol.KindDone, &d)
 }
 
 // parent opens the directory of a file. It creates missing directories if create is
@@ -258,7 +258,7 @@ func (l *lister) entry(dirfd int, e fs.DirEntry, full string, depth int) error {
 	if err := unix.Fstatat(dirfd, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	return l.conn.SendJSON(protocol.KindEntry, protocol.Entry{
+	return l.conn.SendMessage(protocol.KindEntry, &protocol.Entry{
 		Path: full, SizeBytes: st.Size, ModifiedMs: time.Unix(st.Mtim.Unix()).UnixMilli(),
 	})
 }

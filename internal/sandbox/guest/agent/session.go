@@ -27,7 +27,7 @@ func (r *run) serveInSession() (ended bool, err error) {
 		p.end()
 	}
 	if report := r.parseReply(exit); report != nil {
-		if err := conn.SendJSON(protocol.KindReport, report); err != nil {
+		if err := conn.SendMessage(protocol.KindReport, report); err != nil {
 			return false, err
 		}
 	}
@@ -36,7 +36,7 @@ func (r *run) serveInSession() (ended bool, err error) {
 			return false, err
 		}
 	}
-	return exit.Ended, conn.SendJSON(protocol.KindExit, exit)
+	return exit.Ended, conn.SendMessage(protocol.KindExit, exit)
 }
 
 // runInSession sends the job to the session's interpreter. It returns when the

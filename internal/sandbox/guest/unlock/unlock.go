@@ -7,7 +7,6 @@
 package unlock
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +73,7 @@ func receive(conn *protocol.Conn) (*request, error) {
 		}
 		switch kind {
 		case protocol.KindEncrypted:
-			err = json.Unmarshal(payload, &r.program)
+			err = protocol.Decode(payload, &r.program)
 		case protocol.KindCipher:
 			r.ciphertext = payload
 		case protocol.KindPassword:

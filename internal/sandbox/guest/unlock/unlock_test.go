@@ -2,7 +2,6 @@ package unlock
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"testing"
 
@@ -43,13 +42,10 @@ func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, err := json.Marshal(protocol.Encrypted{
+	header := protocol.NewFrame(protocol.KindEncrypted, &protocol.Encrypted{
 		Language: "python", Name: "n", Nonce: box.Nonce, Salt: box.KDF.Salt, Time: 1, MemoryKiB: 8, Parallelism: 1, Sandbox: sandbox,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []protocol.Frame{{Kind: protocol.KindEncrypted, Payload: header}, {Kind: protocol.KindCipher, Payload: ciphertext}}
+	return []protocol.Frame{header, {Kind: protocol.KindCipher, Payload: ciphertext}}
 }
 
 func TestAProgramIsDecryptedOrRefused(t *testing.T) {
@@ -92,7 +88,7 @@ func TestAProgramIsDecryptedOrRefused(t *testing.T) {
 	for name, frames := range map[string][]protocol.Frame{
 		"an end before the start": {frame(protocol.KindPassword, []byte("password"))},
 		"another frame":           {frame(protocol.KindStdin, nil), start},
-		"no JSON":                 {frame(protocol.KindEncrypted, []byte("{")), start},
+		"no message":              {frame(protocol.KindEncrypted, []byte("{")), start},
 		"a sealed password only":  {frame(protocol.KindSealed, password), start},
 	} {
 		t.Run(name, func(t *testing.T) {

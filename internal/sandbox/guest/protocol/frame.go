@@ -1,0 +1,101 @@
+package protocol
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// headerSize is the size of a frame's kind and length, in bytes.
+const headerSize = 1 + lengthSize
+
+// ErrTooLarge reports a frame over the maximum size.
+var ErrTooLarge = errors.New("protocol: frame too large")
+
+// Frame is one unit of a stream.
+type Frame struct {
+	Kind    Kind
+	Payload []byte
+}
+
+// NewFrame returns a frame with a message.
+func NewFrame(kind Kind, m Message) Frame { return Frame{kind, Encode(m)} }
+
+// AppendFrames appends the frames as they are sent. It allocates at most once, so
+// that no copy of a secret remains in a buffer that was too small.
+func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
+	size := len(wire)
+	for _, f := range frames {
+		if len(f.Payload) > MaxPayload {
+			return wire, ErrTooLarge
+		}
+		size += headerSize + len(f.Payload)
+	}
+	if cap(wire) < size {
+		wire = append(make([]byte, 0, size), wire...)
+	}
+	for _, f := range frames {
+		wire = append(wire, byte(f.Kind))
+		wire = binary.BigEndian.AppendUint32(wire, uint32(len(f.Payload)))
+		wire = append(wire, f.Payload...)
+	}
+	return wire, nil
+}
+
+// Reader reads frames from a byte stream. It is not safe for concurrent use.
+type Reader struct {
+	stream *bufio.Reader
+	limit  int
+	// frame is the frame whose payload is incomplete, if partial is set. have is the
+	// number of its bytes that have been read.
+	frame   Frame
+	partial bool
+	have    int
+}
+
+// NewReader returns a Reader that refuses payloads over limit bytes. It reads ahead, so
+// nothing else may read from the stream.
+func NewReader(stream io.Reader, limit int) *Reader {
+	return &Reader{stream: bufio.NewReader(stream), limit: limit}
+}
+
+// Next returns the next frame. The caller owns the payload. At the end of the stream
+// Next returns io.EOF, or io.ErrUnexpectedEOF within a frame. After another error of
+// the stream, which may have no data for now, the next call continues where this one
+// has stopped.
+func (r *Reader) Next() (Frame, error) {
+	if !r.partial {
+		header, err := r.stream.Peek(headerSize)
+		if err != nil {
+			if errors.Is(err, io.EOF) && len(header) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return Frame{}, err
+		}
+		size := binary.BigEndian.Uint32(header[1:])
+		if uint64(size) > uint64(r.limit) {
+			return Frame{}, ErrTooLarge
+		}
+		r.frame = Frame{Kind: Kind(header[0]), Payload: make([]byte, size)}
+		r.partial, r.have = true, 0
+		_, _ = r.stream.Discard(headerSize) // Peek has buffered these bytes.
+	}
+	for r.have < len(r.frame.Payload) {
+		n, err := r.stream.Read(r.frame.Payload[r.have:])
+		r.have += n
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return Frame{}, err
+		}
+	}
+	f := r.frame
+	r.frame, r.partial = Frame{}, false
+	return f, nil
+}
+
+// Buffered reports whether all or part of the next frame has already been read from
+// the stream.
+func (r *Reader) Buffered() bool { return r.partial || r.stream.Buffered() > 0 }

@@ -1,0 +1,186 @@
+package protocol
+
+// Prepare describes the expected next job.
+type Prepare struct {
+	// Language is the language of the program, as named by the API.
+	Language string
+	// DiskBytes is the size of the disk; 0 means DefaultDiskBytes.
+	DiskBytes int64
+	// Preload lists modules that the interpreter imports before the job.
+	Preload []string
+}
+
+func (m *Prepare) visit(f *fields) {
+	f.text(&m.Language)
+	number(f, &m.DiskBytes)
+	f.list(&m.Preload)
+}
+
+// Hello announces that the guest is ready for a job.
+type Hello struct {
+	Version int
+}
+
+func (m *Hello) visit(f *fields) {
+	number(f, &m.Version)
+}
+
+// Job describes a job without its code, input and files.
+type Job struct {
+	Language string
+	// Program is the name of the file for the code.
+	Program     string
+	Args        []string
+	Env         []string
+	OutputFiles []string
+	TimeoutMs   int64
+	MemoryBytes int64
+	DiskBytes   int64
+	Processes   int
+	MaxFiles    int
+	MaxBytes    int64
+	// Results requests rich values.
+	Results bool
+	// Network lets the program connect to ProxyAddress.
+	Network bool
+	// Session keeps the interpreter for the next job.
+	Session bool
+}
+
+func (m *Job) visit(f *fields) {
+	f.text(&m.Language)
+	f.text(&m.Program)
+	f.list(&m.Args)
+	f.list(&m.Env)
+	f.list(&m.OutputFiles)
+	number(f, &m.TimeoutMs)
+	number(f, &m.MemoryBytes)
+	number(f, &m.DiskBytes)
+	number(f, &m.Processes)
+	number(f, &m.MaxFiles)
+	number(f, &m.MaxBytes)
+	f.bool(&m.Results)
+	f.bool(&m.Network)
+	f.bool(&m.Session)
+}
+
+// File is a file of a run.
+type File struct {
+	Path    string
+	Content []byte
+}
+
+func (m *File) visit(f *fields) {
+	f.text(&m.Path)
+	f.bytes(&m.Content)
+}
+
+// Encrypted describes an encrypted program without its ciphertext: the parameters of
+// Argon2id and XChaCha20-Poly1305.
+type Encrypted struct {
+	Language string
+	// Name is part of the encryption; "" for none.
+	Name        string
+	Salt        []byte
+	Time        uint32
+	MemoryKiB   uint32
+	Parallelism uint8
+	Nonce       []byte
+	// Sandbox identifies the sandbox for which the password was sealed.
+	Sandbox string
+}
+
+func (m *Encrypted) visit(f *fields) {
+	f.text(&m.Language)
+	f.text(&m.Name)
+	f.bytes(&m.Salt)
+	number(f, &m.Time)
+	number(f, &m.MemoryKiB)
+	number(f, &m.Parallelism)
+	f.bytes(&m.Nonce)
+	f.text(&m.Sandbox)
+}
+
+// Entry describes a file of a session.
+type Entry struct {
+	Path       string
+	SizeBytes  int64
+	ModifiedMs int64
+}
+
+func (m *Entry) visit(f *fields) {
+	f.text(&m.Path)
+	number(f, &m.SizeBytes)
+	number(f, &m.ModifiedMs)
+}
+
+// Done reports the result of a file operation.
+type Done struct {
+	// Created is true if Put created the file.
+	Created bool
+	// SizeBytes is the size of the file that Get reads. A separate Done with it
+	// precedes the data.
+	SizeBytes int64
+	// Failure is the error's name in errno(3), or "" on success.
+	Failure string
+}
+
+func (m *Done) visit(f *fields) {
+	f.bool(&m.Created)
+	number(f, &m.SizeBytes)
+	f.text(&m.Failure)
+}
+
+// Report describes an uncaught exception. It comes from the user's process and is
+// shown only to that user.
+type Report struct {
+	Name      string
+	Message   string
+	Traceback string
+	Line      int
+}
+
+func (m *Report) visit(f *fields) {
+	f.text(&m.Name)
+	f.text(&m.Message)
+	f.text(&m.Traceback)
+	number(f, &m.Line)
+}
+
+// Skipped describes an output file that was not sent.
+type Skipped struct {
+	Path   string
+	Reason string
+}
+
+func (m *Skipped) visit(f *fields) {
+	f.text(&m.Path)
+	f.text(&m.Reason)
+}
+
+// Exit reports how the program ended. Outside a session the status comes from the
+// kernel.
+type Exit struct {
+	// Code is the exit status if Signal is 0.
+	Code   int
+	Signal int
+	// TimedOut and Stopped are the reasons why the guest ended the program.
+	TimedOut bool
+	Stopped  bool
+	// Ended is true if a session's interpreter has ended.
+	Ended bool
+	// DecryptionFailed is true if the program could not be decrypted and did not run.
+	DecryptionFailed bool
+	// Failure is the reason why the program could not be started; "" if it was.
+	Failure string
+}
+
+func (m *Exit) visit(f *fields) {
+	number(f, &m.Code)
+	number(f, &m.Signal)
+	f.bool(&m.TimedOut)
+	f.bool(&m.Stopped)
+	f.bool(&m.Ended)
+	f.bool(&m.DecryptionFailed)
+	f.text(&m.Failure)
+}
