@@ -199,7 +199,7 @@ func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 		try    func(context.Context, rootfs.Trial) error
 		want   string
 	}{
-		"no interpreter":              {source(t, map[string]string{"bin/sh": string(program)}), fails, "no Python 3 and no Node"},
+		"no interpreter":              {source(t, map[string]string{"bin/sh": string(program)}), fails, "neither Python 3 nor Node"},
 		"one for another machine":     {source(t, map[string]string{"usr/bin/python3": strings.Replace(string(program), "\x3e", "\xb7", 1)}), fails, "not a program for x86-64"},
 		"one that does not start":     {python(t), fails, "it does not start"},
 		"a version that is none":      {python(t), evil(`{"version": "<b>", "packages": "/usr/lib"}`), "returned version"},

@@ -221,7 +221,7 @@ func TestServeRefusesInvalidRuntimes(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"no interpreter":        {[]string{"--runtime=x=" + empty}, "there is no Python 3 and no Node"},
+		"no interpreter":        {[]string{"--runtime=x=" + empty}, "it contains neither Python 3 nor Node"},
 		"no such file":          {[]string{"--runtime=x=" + empty + "/none"}, "no such file"},
 		"a file that is no tar": {[]string{"--runtime=x=/etc/passwd"}, "not a tar file"},
 		"a name that is taken":  {[]string{"--runtime=python=" + empty}, "cannot be the name"},

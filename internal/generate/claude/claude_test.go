@@ -158,7 +158,7 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 		"a fault of the API":            {[]claudetest.Step{claudetest.Failure(500, "api_error", "Internal server error", "Retry-After", "0.01")}, pyth.CodeLLMFailed, "Wait a minute", 3},
 		"a time-out of the API":         {[]claudetest.Step{claudetest.Failure(504, "timeout_error", "Timed out", "Retry-After", "0.01")}, pyth.CodeLLMTimeout, "smaller", 3},
 		"a request that is not allowed": {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Inform the operator", 1},
-		"an empty account":              {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Ask the operator", 1},
+		"an empty account":              {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Inform the operator", 1},
 		"a faulty request":              {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
 		"too large a request":           {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
 		"a gateway that is broken":      {[]claudetest.Step{claudetest.Raw(502, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "Wait a minute", 3},
