@@ -140,7 +140,7 @@ type AuditProof struct {
 	Record []byte
 	// TreeSize is the number of entries that the checkpoint covers.
 	TreeSize int64
-	// Hashes is the audit path, from the leaf upwards.
+	// Hashes is the audit path from the leaf to the root.
 	Hashes [][32]byte
 	// Checkpoint is the signed tree head.
 	Checkpoint []byte

@@ -98,7 +98,7 @@ type GenerateEvents interface {
 }
 
 // GenerateService generates programs with a model. Invalid requests fail with
-// CodeInvalid or CodeTooLarge; the locations are those of the request body.
+// CodeInvalid or CodeTooLarge, with locations such as "body.prompt".
 // CodeLLMNotConfigured, CodeLLMFailed, CodeLLMTimeout and CodeTokenBudget mean that
 // there was no attempt. If events is not nil, it receives the output, and stdout and
 // stderr of the executions are empty. It is safe for concurrent use.

@@ -52,7 +52,7 @@ type GatewayID string
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
 // Job is a program that is ready to run: all names are resolved, all values are
-// checked, nothing is optional. It is plain data, so that it can travel to another
+// checked, nothing is optional. It is plain data, so that it can be sent to another
 // machine.
 type Job struct {
 	ID       ExecutionID
@@ -195,32 +195,33 @@ type Events interface {
 // because only a Job, its secrets, its Events and its Outcome are exchanged. It is
 // safe for concurrent use.
 type Dispatcher interface {
-	// Start takes the job to a sandbox and waits for one if necessary. An error means
-	// that the job did not run: CodeOverloaded or CodeUnavailable. If ctx ends first,
-	// the outcome of the run is StatusCanceled. Events may be nil.
+	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
+	// error means that the job did not run; its code is CodeOverloaded or
+	// CodeUnavailable. If ctx ends first, the outcome of the run is StatusCanceled.
+	// Events may be nil.
 	Start(ctx context.Context, job *Job, events Events) (Run, error)
 }
 
-// Run is a job in its sandbox. The caller must call either Release or Abandon, once,
-// because the run has its sandbox until then. Jobs with SecretsFollow wait for
-// Release; other programs start before it.
+// Run is a job in its sandbox. The caller must call either Release or Abandon,
+// exactly once, because the run occupies its sandbox until then. Jobs with
+// SecretsFollow wait for Release; other programs start before it.
 type Run interface {
-	// Release sends the secrets, which are further environment variables of the
-	// program. It returns when the run has ended and nothing of it is left. The caller
-	// keeps the values and clears them. Values are for jobs with SecretsFollow only.
+	// Release sends the secrets, which the program receives as environment variables.
+	// It returns when the run has ended and its processes and files are gone. The
+	// caller owns and clears the values. Only jobs with SecretsFollow may have values.
 	//
-	// With events, the outcome's Stdout and Stderr are empty, because the events
-	// receive the output. If ctx ends first, the run is stopped and the outcome is
-	// StatusCanceled. A program that fails is an Outcome. An error means that the job
-	// did not run, as from Start.
+	// If events is not nil, it receives the output, and Stdout and Stderr of the
+	// outcome are empty. If ctx ends first, the run is stopped and the outcome is
+	// StatusCanceled. A program that fails is an Outcome, not an error. An error means
+	// that the job did not run, as in Start.
 	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
-	// Abandon ends a run whose secrets must not be released. Its program never starts.
-	// The session of the run stays.
+	// Abandon ends a run without starting its program, because its secrets must not be
+	// sent. The session of the run continues.
 	Abandon()
 }
 
-// Dispatch runs a job without secrets and returns its outcome. Errors and the end
-// of ctx are as in Run.Release.
+// Dispatch runs a job without secrets and returns its outcome. Errors, and the effect
+// of the end of ctx, are as in Run.Release.
 func Dispatch(ctx context.Context, d Dispatcher, job *Job, events Events) (*Outcome, error) {
 	run, err := d.Start(ctx, job, events)
 	if err != nil {

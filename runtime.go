@@ -28,8 +28,8 @@ const (
 )
 
 // runtimes is the table of the built-in runtimes. Lists of the API have the same
-// order. The first language is the default. A further runtime needs a line here, an
-// interpreter in guest/agent, and its files in an image.
+// order. The first language is the default. To add a runtime, add a line here, an
+// interpreter in guest/agent, and its files to an image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
 	// Node searches its mount point for every import.
@@ -44,15 +44,15 @@ type runtimeEntry struct {
 	title string
 	// layer is the mount point of packages.
 	layer string
-	// languages are the languages that it runs, the main one first.
+	// languages lists the languages that the runtime runs, the main language first.
 	languages []languageEntry
 }
 
 // languageEntry describes a language.
 type languageEntry struct {
 	name Language
-	// file is the file name of a program. extensions are further extensions of such
-	// files.
+	// file is the file name of a program. extensions lists other extensions that files
+	// of the language may have.
 	file       string
 	extensions []string
 }
@@ -62,8 +62,8 @@ func (r Runtime) index() int {
 	return slices.IndexFunc(runtimes[:], func(e runtimeEntry) bool { return e.name == r })
 }
 
-// entry returns the entries of the language and its runtime. For an unknown language
-// it returns those of the default.
+// entry returns the entries of the language and of its runtime. For an unknown
+// language it returns the entries of the default language.
 func (l Language) entry() (*runtimeEntry, *languageEntry) {
 	for i := range runtimes {
 		for j := range runtimes[i].languages {
@@ -103,8 +103,8 @@ func (r Runtime) LayerPath() string {
 	return ""
 }
 
-// Languages returns the languages of a built-in runtime. The first is the main one:
-// warm interpreters wait for its programs, and packages are listed under it.
+// Languages returns the languages of a built-in runtime. The first is the main
+// language. Warm interpreters are started for it, and packages are listed under it.
 func (r Runtime) Languages() []Language {
 	i := r.index()
 	if i < 0 {
@@ -117,7 +117,7 @@ func (r Runtime) Languages() []Language {
 	return all
 }
 
-// Languages returns all languages, the default first.
+// Languages returns all languages, the default language first.
 func Languages() []Language {
 	var all []Language
 	for i := range runtimes {
@@ -126,7 +126,8 @@ func Languages() []Language {
 	return all
 }
 
-// AnyOfLanguages lists all languages for an error message: "a", "b" or "c".
+// AnyOfLanguages returns a text with all languages for an error message, in the form
+// "a", "b" or "c".
 func AnyOfLanguages() string {
 	var names []string
 	for _, l := range Languages() {
@@ -136,7 +137,8 @@ func AnyOfLanguages() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// LanguageOf returns the language of a file by its extension; "" if it is unknown.
+// LanguageOf returns the language of a file according to its extension; "" if the
+// extension is unknown.
 func LanguageOf(file string) Language {
 	extension := path.Ext(file)
 	if extension == "" {

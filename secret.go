@@ -35,7 +35,7 @@ func ClearSecrets(values []SecretValue) {
 
 // SecretGrant holds the secrets for a run. It stays in the server's process. The
 // values must not leave the process before the audit log has recorded their use. The
-// job can go to its sandbox meanwhile, so that the record adds little latency.
+// job can be sent to its sandbox before that, so that the record adds little latency.
 type SecretGrant struct {
 	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue
@@ -88,7 +88,7 @@ type SecretRequest struct {
 func CheckSecretNames(names []string, secrets []*Secret) error {
 	for i, name := range names {
 		if !slices.ContainsFunc(secrets, func(s *Secret) bool { return s.Name == name }) {
-			return Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of a secret of yours")
+			return Invalid(fmt.Sprintf("body.secrets[%d]", i), "is not the name of one of your secrets")
 		}
 	}
 	return nil

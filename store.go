@@ -98,7 +98,7 @@ type ServerKey struct {
 
 // KeyStore stores keys that are encrypted with a root key. It fails with CodeConflict
 // if a new key uses a retired root key. This ensures that a rotation of the root key
-// includes keys that are created meanwhile.
+// includes keys that are created during the rotation.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
 	// DataKeys lists at most limit keys with a user ID greater than after, sorted by

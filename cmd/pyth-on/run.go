@@ -137,7 +137,8 @@ func show(run *pyth.Execution) int {
 // imageName is the internal name of the custom image in --runtime.
 const imageName = "own"
 
-// images returns the configuration of the images.
+// images returns the configuration of the custom image in --runtime; empty if there
+// is none.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// identify authenticates the caller by the headers.
+// identify authenticates the caller with the credentials in the headers.
 func (h *Handler) identify(ctx context.Context) error {
 	err := h.lookUp(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	}
 	req.sentBearer = c.Bearer != ""
 	if c == (pyth.Credentials{}) {
-		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send the x-api-key header, or Authorization: Bearer with an API key or a token from /api/login."}
+		return &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The request has no credentials. Send an API key in the header x-api-key, or an API key or a token from /api/login in Authorization: Bearer."}
 	}
 	p, err := h.cfg.Accounts.Authenticate(ctx, c)
 	if err != nil {
@@ -37,13 +37,13 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// credentials returns the credentials in the headers. It refuses a repeated
-// header: a proxy may have checked the other one.
+// credentials returns the credentials in the headers. It returns an error for a
+// repeated header, because a proxy may have checked only one of the values.
 func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials
 	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")
 	if len(keys) > 1 || len(auth) > 1 {
-		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A header with credentials is repeated. Send each of x-api-key and Authorization once."}
+		return c, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "A header with credentials is repeated. Send x-api-key and Authorization at most once."}
 	}
 	if len(keys) == 1 {
 		c.APIKey = strings.TrimSpace(keys[0])
@@ -55,11 +55,11 @@ func credentials(h http.Header) (pyth.Credentials, error) {
 		scheme, token, _ := strings.Cut(strings.TrimSpace(auth[0]), " ")
 		c.Bearer = strings.TrimSpace(token)
 		if !strings.EqualFold(scheme, "Bearer") || c.Bearer == "" {
-			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header is not valid. Send Bearer, a space, and a token or an API key."}
+			return pyth.Credentials{}, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "The Authorization header is invalid. Send the word Bearer, a space, and a token or an API key."}
 		}
 	}
 	return c, nil
 }
 
-// caller returns the authenticated caller.
+// caller returns the authenticated caller of the request.
 func caller(ctx context.Context) *pyth.Principal { return requestOf(ctx).principal }

@@ -203,9 +203,9 @@ type (
 // program may wait in the queue, and its sandbox must be cleaned up.
 const queueAllowance = 90 * time.Second
 
-// executeBodyBytes returns the maximum body size of an execution. It is enough for
-// all files in base64 (four bytes for three), code and standard input with every byte
-// escaped as \u00XX (six for one), and a megabyte for the other fields.
+// executeBodyBytes returns the maximum body size of an execution. Files in base64
+// need four bytes for three. Code and standard input may need six bytes for one, if
+// every byte is escaped as \u00XX. The other fields have a megabyte.
 func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
 }

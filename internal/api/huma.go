@@ -126,7 +126,7 @@ func (registration) Marshal(w io.Writer, _ string, v any) error {
 	if err != nil {
 		return err
 	}
-	// A failed write means that the caller has gone away.
+	// Ignore errors, because the client may have disconnected.
 	_, _ = w.Write(data)
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 const maxSuggested = 64
 
 // nearest returns the most similar known name; "" if none is similar. Names are
-// similar if they differ only in case, hyphens and underscores, if one is a prefix of
-// the other, or if they differ by a few edits.
+// similar if they differ only in case, hyphens and underscores, or by a few edits.
+// They are also similar if one is a prefix of the other.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""

@@ -184,8 +184,8 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// namesSessionFile reports whether the path is that of a file in a session. If such a
-// path is not clean, the file name is invalid.
+// namesSessionFile reports whether the path is a path of a file in a session. If such
+// a path is not clean, the file name is invalid.
 func namesSessionFile(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")

@@ -76,8 +76,8 @@ func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logge
 	}
 }
 
-// languages returns the languages of the built-in image and the custom ones.
-// The version of TypeScript is that of Node.
+// languages returns the languages of the built-in image and the custom ones. The
+// version of TypeScript is the version of Node.
 func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
 	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: m.python}}
 	if m.node != nil {

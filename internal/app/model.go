@@ -93,8 +93,8 @@ const (
 	tokensOutput = "output"
 )
 
-// Asked counts a request to the model.
-func (m *generateMetrics) Asked(result string, took time.Duration, usage pyth.TokenUsage) {
+// Requested counts a request to the model.
+func (m *generateMetrics) Requested(result string, took time.Duration, usage pyth.TokenUsage) {
 	m.calls.WithLabelValues(result).Inc()
 	m.took.Observe(took.Seconds())
 	m.tokens.WithLabelValues(tokensInput).Add(float64(usage.Input - usage.CachedInput))

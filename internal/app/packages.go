@@ -29,7 +29,7 @@ type packageParts struct {
 	// dial connects to the hosts of archives, which the index names.
 	dial          index.Dial
 	pythonVersion string
-	// registry is the npm registry; "" for the one in npm's configuration.
+	// registry is the npm registry; "" for the registry in npm's configuration.
 	registry string
 	// withNode reports whether the server has Node, which npm packages need.
 	withNode bool

@@ -28,7 +28,7 @@ func Seed(ctx context.Context, keys Keys) ([]byte, error) {
 }
 
 // VerifierKey returns the key that verifies signatures made with the seed. Its format
-// is that of C2SP signed-note: name, key hash and key.
+// is defined by C2SP signed-note: name, key hash and key.
 func VerifierKey(seed []byte) (string, error) {
 	if len(seed) != ed25519.SeedSize {
 		return "", fmt.Errorf("audit: the seed has %d bytes, not %d", len(seed), ed25519.SeedSize)

@@ -11,8 +11,8 @@ import (
 )
 
 // tree holds the part of a Merkle tree that is needed to add leaves and to compute
-// the root: the roots of its largest complete subtrees. There is one for each 1 in
-// the binary form of the size.
+// the root. These are the roots of its largest complete subtrees. There is one for
+// each 1 in the binary form of the size.
 type tree struct {
 	size int64
 	// edge maps tlog indexes to the hashes of these roots.

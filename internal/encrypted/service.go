@@ -2,9 +2,9 @@
 // check their format but not read them.
 //
 // It checks that the parameters of a program are within the limits, so that a sandbox
-// can decrypt it, and that it was encrypted for the name under which it is stored. It
-// does not store passwords or return them in errors. It limits the number of
-// concurrent key derivations.
+// can decrypt it. It checks that the program was encrypted for the name under which
+// it is stored. It does not store passwords or return them in errors. It limits the
+// number of concurrent key derivations.
 package encrypted
 
 import (

@@ -75,7 +75,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 	}
 	for _, part := range []struct {
 		location  string
-		what      string
+		subject   string
 		have, max int64
 		unit      string
 	}{
@@ -87,7 +87,7 @@ func (s *Service) checkSizes(job *pyth.Job) error {
 		if part.have > part.max {
 			return &pyth.Error{
 				Code:    pyth.CodeTooLarge,
-				Message: fmt.Sprintf("%s too large: the maximum is %s %s, the request has %s.", part.what, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
+				Message: fmt.Sprintf("%s too large: the maximum is %s %s, the request has %s.", part.subject, pyth.Digits(part.max), part.unit, pyth.Digits(part.have)),
 				Fields:  []pyth.FieldError{{Location: part.location, Message: fmt.Sprintf("must be at most %s %s", pyth.Digits(part.max), part.unit)}},
 			}
 		}

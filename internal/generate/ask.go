@@ -74,5 +74,5 @@ func (w *work) observe(took time.Duration, reply *pyth.ModelReply, err error) {
 	case reply.Code == "":
 		result = resultMalformed
 	}
-	w.config.Observer.Asked(result, took, reply.Usage)
+	w.config.Observer.Requested(result, took, reply.Usage)
 }

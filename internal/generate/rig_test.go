@@ -161,7 +161,7 @@ func (a *auditor) Record(_ context.Context, e *pyth.AuditEvent) error {
 
 type observer struct{ results []string }
 
-func (o *observer) Asked(result string, _ time.Duration, _ pyth.TokenUsage) {
+func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) {
 	o.results = append(o.results, result)
 }
 

@@ -51,9 +51,9 @@ type Packages interface {
 
 // Observer receives the results of requests to the model. Its methods must not block.
 type Observer interface {
-	// Asked reports a request to the model with its duration. The result is
+	// Requested reports a request to the model with its duration. The result is
 	// "answered", "malformed", "canceled" or an error code.
-	Asked(result string, took time.Duration, usage pyth.TokenUsage)
+	Requested(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
 // Results of a request to the model, in addition to error codes.

@@ -26,10 +26,9 @@ const (
 
 // JSON checks data and returns it in a form that all parsers read in the same way. It
 // replaces invalid UTF-8 and lone surrogates by U+FFFD. It returns an error with a
-// short reason if data is not one JSON value (RFC 8259), has duplicate names in an
-// object or is nested deeper than MaxDepth. It also rejects numbers that are longer
-// than MaxDigits or outside the range of a double. The time is linear in the size of
-// data.
+// short reason if data is not one JSON value (RFC 8259), has duplicate names or is
+// nested deeper than MaxDepth. It also rejects numbers that are longer than MaxDigits
+// or outside the range of a double. The time is linear in the size of data.
 func JSON(data []byte) (string, error) {
 	// Replace invalid characters in the same way as the writer of responses. Two names
 	// may be equal afterwards.

@@ -54,7 +54,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, 
 	})
 }
 
-// AddSuccessor stores another successor of a spent token.
+// AddSuccessor stores another new token for a used one.
 func (s *Store) AddSuccessor(ctx context.Context, spent [32]byte, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := tokenExists(ctx, tx, spent); err != nil {
@@ -79,7 +79,7 @@ func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family strin
 	return active, failure(err)
 }
 
-// RevokeFamily deletes the family.
+// RevokeFamily deletes the tokens of the family.
 func (s *Store) RevokeFamily(ctx context.Context, user pyth.UserID, family string) error {
 	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE user_id = ? AND family_id = ?", user, family)
 	return err

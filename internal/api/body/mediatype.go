@@ -50,9 +50,9 @@ func CheckCoding(h http.Header) error {
 	return nil
 }
 
-// CheckWhole returns an error if the body is not the content of a file: if it is a
-// range (RFC 9110, section 14.5) or an HTML form. The server would store the form
-// instead of the file.
+// CheckWhole returns an error if the body is not the content of a file, but a range
+// (RFC 9110, section 14.5) or an HTML form. The server would store the form instead
+// of the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")

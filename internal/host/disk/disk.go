@@ -50,7 +50,7 @@ func (e *NoRoomError) Error() string {
 // Need returns a NoRoomError if the file system of the directory has less free space
 // than bytes. The directory need not exist. Need returns nil if the free space is
 // unknown.
-func Need(dir string, bytes int64, what string) error {
+func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {
 		at = filepath.Dir(at)
@@ -59,5 +59,5 @@ func Need(dir string, bytes int64, what string) error {
 	if err != nil || space.FreeBytes >= bytes {
 		return nil
 	}
-	return &NoRoomError{Dir: dir, NeededBytes: bytes, FreeBytes: space.FreeBytes, For: what}
+	return &NoRoomError{Dir: dir, NeededBytes: bytes, FreeBytes: space.FreeBytes, For: purpose}
 }

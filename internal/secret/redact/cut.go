@@ -45,8 +45,8 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding describes the position inside a value at which a truncated text may begin:
-// in an escape of a view, and in a group of an encoding.
+// decoding describes where in a value a truncated text may begin: in which escape of
+// a view, and in which group of an encoding.
 type decoding struct {
 	view   view
 	enc    encoding

@@ -52,8 +52,8 @@ type search struct {
 	marks    [markCount]string
 	readings [views - 1]reading
 	// next holds the next offset of each mark. For each reading, begins is the next
-	// offset of a mark in reading.begins, and needs that of a mark in reading.needs.
-	// nearest is the minimum of begins. passed is the minimum of next.
+	// offset of a mark in reading.begins, and needs is the next offset of a mark in
+	// reading.needs. nearest is the minimum of begins. passed is the minimum of next.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int

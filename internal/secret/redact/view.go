@@ -17,10 +17,10 @@ const (
 	// line. A line ends with CR, LF or both, or with their escapes \r and \n. Spaces
 	// at the beginning of the next line are part of the line end.
 	joined
-	// escaped replaces backslash escapes, as in JSON (RFC 8259), in literals of
-	// Python, JavaScript, Go and C, and in the output of Python's repr and Node's
-	// inspect. \xHH and octal escapes are bytes. It joins literals on consecutive
-	// lines, because pprint and inspect split long strings.
+	// escaped replaces backslash escapes, as in JSON (RFC 8259), in string literals of
+	// programming languages, and in the output of Python's repr and Node's inspect.
+	// \xHH and octal escapes are bytes. It joins literals on consecutive lines,
+	// because pprint and inspect split long strings.
 	escaped
 	// escapedRunes is like escaped, but \xHH and octal escapes are characters,
 	// as in Python's repr of str.

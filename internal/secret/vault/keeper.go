@@ -85,8 +85,8 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It keeps the keys that were read before, because the store may
-// have returned a key just before a rotation encrypted it with the new root key.
+// load reads the file. It keeps the keys that were read before. The store may have
+// returned a key just before a rotation encrypted it with the new root key.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
