@@ -31,14 +31,14 @@ func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language py
 // name.
 func (s *Service) parseAll(r Resolver, requirements []string) ([]resolve.Requirement, error) {
 	if len(requirements) > s.config.MaxPackages {
-		return nil, invalid("body.packages", fmt.Errorf("must be at most %d", s.config.MaxPackages))
+		return nil, invalid("body.packages", fmt.Errorf("must have at most %d packages", s.config.MaxPackages))
 	}
 	all := make([]resolve.Requirement, 0, len(requirements))
 	var errs pyth.FieldErrors
 	for i, text := range requirements {
 		one, err := r.Parse(text)
 		if err == nil && slices.ContainsFunc(all, func(other resolve.Requirement) bool { return other.Name == one.Name }) {
-			err = errors.New("must not repeat a package of the list")
+			err = errors.New("must not contain the same package twice")
 		}
 		if err != nil {
 			errs.Add(fmt.Sprintf("body.packages[%d]", i), "%v", err)
@@ -132,9 +132,9 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 		switch {
 		case at >= 0:
 		case slices.ContainsFunc(list.Packages, named):
-			return pyth.Errorf(pyth.CodeConflict, "Other packages need this package. Remove those packages first; this one is then removed with them.")
+			return pyth.Errorf(pyth.CodeConflict, "Other packages need this package. Remove those packages; this package is then removed too.")
 		default:
-			return pyth.Errorf(pyth.CodeNotFound, "You have no such package.")
+			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
 		next := without(list, at)
 		// Usually the images exist. install makes missing ones again.
@@ -244,13 +244,13 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	if len(request.Direct) == 0 {
 		return next, nil
 	}
-	if err := report("resolve", "Looking for versions that fit together"); err != nil {
+	if err := report("resolve", "Searching for compatible versions"); err != nil {
 		return nil, err
 	}
 	resolved, err := r.Resolve(ctx, user, request, report)
 	if pyth.ErrorCode(err) == pyth.CodeUnsatisfiable && len(request.Keep) > 0 {
 		// Allow other versions of the installed packages.
-		if err := report("resolve", "Looking for other versions of the installed packages"); err != nil {
+		if err := report("resolve", "Searching for other versions of the installed packages"); err != nil {
 			return nil, err
 		}
 		resolved, err = r.Resolve(ctx, user, resolve.Request{Direct: request.Direct}, report)
@@ -262,7 +262,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 		return nil, err
 	}
 	if len(resolved) > s.config.MaxPackages {
-		return nil, pyth.Errorf(pyth.CodeTooLarge, "The list has %d packages with their dependencies. The limit is %d packages. Require fewer packages.", len(resolved), s.config.MaxPackages)
+		return nil, pyth.Errorf(pyth.CodeTooLarge, "The packages and their dependencies are %d packages, but the maximum is %d. Request fewer packages.", len(resolved), s.config.MaxPackages)
 	}
 	if err := s.pin(r, next, list, resolved, request.Direct); err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 		packages[i] = imagestore.Package{PinnedPackage: p, Key: r.ImageKey(p)}
 	}
 	if size > s.config.MaxBytes {
-		return pyth.Errorf(pyth.CodeTooLarge, "These packages and their dependencies take %s bytes. The limit is %s bytes. Require fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
+		return pyth.Errorf(pyth.CodeTooLarge, "The packages and their dependencies have %s bytes, but the maximum is %s bytes. Request fewer or smaller packages.", pyth.Digits(size), pyth.Digits(s.config.MaxBytes))
 	}
 	var err error
 	list.Layer, err = s.config.Images.Layer(ctx, list.Runtime, packages)

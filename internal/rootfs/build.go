@@ -140,7 +140,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	}
 	lock := flock.New(filepath.Join(b.dir, lockName))
 	defer lock.Close()
-	const waiting = "Waiting for another process that makes the same image"
+	const waiting = "Waiting for another process that builds the same image"
 	locked, err := lock.TryLock()
 	if err == nil && !locked {
 		b.Progress(waiting, 0, 1)
@@ -157,7 +157,7 @@ func (b *builder) findOrMake(ctx context.Context, build func(ctx context.Context
 	if err := b.removeLeftovers(); err != nil {
 		return "", err
 	}
-	if err := disk.Need(b.dir, b.need, "making the image of sandboxes"); err != nil {
+	if err := disk.Need(b.dir, b.need, "building the root file system image"); err != nil {
 		return "", err
 	}
 	started := time.Now()
@@ -293,7 +293,7 @@ func (b *builder) writeFile(ctx context.Context, tree *erofs.Tree, path string, 
 	err = tree.Write(ctx, out, func(written, total int64) {
 		if done := int(written / mib); done > reported || written == total {
 			reported = done
-			b.Progress("Writing the image of sandboxes", int((written+mib-1)/mib), int((total+mib-1)/mib))
+			b.Progress("Writing the root file system image", int((written+mib-1)/mib), int((total+mib-1)/mib))
 		}
 	})
 	if err == nil {

@@ -119,14 +119,14 @@ func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
 	if err != nil {
 		return err
 	}
-	const step = "Compiling the modules of its Python"
+	const step = "Compiling the modules of the image's Python"
 	r.Progress(step, 0, 1)
 	err = r.try(ctx, Trial{
 		Image: first, Language: "python", Program: []byte(compileProgram), Files: sources,
 		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
 	})
 	if err != nil {
-		return fmt.Errorf("its Python does not work; use version 3.9 to 3.14 with its standard library: %w", err)
+		return fmt.Errorf("the Python in the image does not work; use version 3.9 to 3.14 with its standard library: %w", err)
 	}
 	r.Progress(step, 1, 1)
 	return nil
@@ -221,7 +221,7 @@ func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("its Node does not work; use version 24: %w", err)
+		return fmt.Errorf("the Node in the image does not work; use version 24: %w", err)
 	}
 	return nil
 }

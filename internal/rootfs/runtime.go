@@ -87,7 +87,7 @@ func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOption
 		return r.make(ctx, source)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("rootfs: make a custom image of %s: %w", source, err)
+		return nil, fmt.Errorf("rootfs: build custom image from %s: %w", source, err)
 	}
 	return readTrailer(path)
 }

@@ -24,7 +24,7 @@ type Network interface {
 	Close() []pyth.Connection
 }
 
-var errNoNetwork = errors.New("this server gives programs no network")
+var errNoNetwork = errors.New("programs have no network on this server")
 
 // tunnel connects a sandbox to the proxy on the host.
 type tunnel struct {

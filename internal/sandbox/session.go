@@ -194,13 +194,13 @@ func failure(payload []byte, d *protocol.Done) error {
 	case "":
 		return nil
 	case "ENOENT", "ENOTDIR":
-		return &fileError{pyth.Errorf(pyth.CodeNotFound, "The session has no such file.")}
+		return &fileError{pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")}
 	case "EISDIR", "ELOOP", "EEXIST", "ENOTEMPTY", "EPERM":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The path exists in the session, but it is not a regular file. Choose another path.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The path is not a regular file in the session. Choose another path.")}
 	case "ENOSPC", "EDQUOT":
 		return &fileError{pyth.Errorf(pyth.CodeTooLarge, "The disk of the session is full. Delete files, or open a session with a larger limits.diskBytes.")}
 	case "EFBIG":
-		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent: it is a sparse file that is larger than the session's disk. Copy the part that you need to another file.")}
+		return &fileError{pyth.Errorf(pyth.CodeConflict, "The file cannot be sent, because it is a sparse file and larger than the session's disk limit. Copy the part that you need to another file.")}
 	case "EINVAL", "ENAMETOOLONG":
 		return &fileError{pyth.Invalid("path", "is not the path of a file")}
 	default:

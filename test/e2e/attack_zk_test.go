@@ -266,7 +266,7 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 		}
 	}
 	if looked < 10 {
-		t.Errorf("%d files were looked at", looked)
+		t.Errorf("%d files were checked", looked)
 	}
 }
 

@@ -59,7 +59,7 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 				host = q.Host
 			}
 			if q.Method != http.MethodGet || host != Host {
-				http.Error(w, "only the index can be reached from here", http.StatusForbidden)
+				http.Error(w, "only the package index can be reached from here", http.StatusForbidden)
 				return
 			}
 			handle(r, w, q)

@@ -171,7 +171,7 @@ func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
 type StatusError struct{ Status int }
 
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("the index answered %d %s", e.Status, http.StatusText(e.Status))
+	return fmt.Sprintf("the index responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
 // Open requests a URL. The caller closes the body. Reads fail when the index
@@ -200,7 +200,7 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 		}
 		return nil, err
 	}
-	stalled := time.AfterFunc(stallTimeout, func() { cancel(errors.New("the index stalled")) })
+	stalled := time.AfterFunc(stallTimeout, func() { cancel(errors.New("the index sent no data in time")) })
 	response.Body = &watchedBody{ReadCloser: response.Body, stalled: stalled, cancel: cancel}
 	return response, nil
 }
@@ -243,7 +243,7 @@ func (b *watchedBody) Close() error {
 func Unavailable(err error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeIndexUnavailable,
-		Message: "The package index does not answer correctly. Nothing was changed. Try again later.",
+		Message: "The package index does not respond correctly. Nothing was changed. Try again later.",
 		Err:     err,
 	}
 }

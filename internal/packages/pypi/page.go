@@ -47,7 +47,7 @@ type wheelFile struct {
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {
-		return nil, errors.New("packages: the index answered with an unknown media type")
+		return nil, errors.New("packages: the response of the index has an unknown media type")
 	}
 	parse := parseHTML
 	if kind == simpleJSON || kind == "application/json" {

@@ -26,7 +26,7 @@ var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 
 	errLong       = errors.New("must be at most 512 bytes")
-	errCharacters = errors.New("must be plain ASCII, without control characters or spaces at its ends")
+	errCharacters = errors.New("must be ASCII text without control characters, and without spaces at the beginning or end")
 )
 
 // Requirement is a package that a user requires.

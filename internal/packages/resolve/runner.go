@@ -62,12 +62,12 @@ func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route
 	case route.Err() != nil:
 		return nil, index.Unavailable(route.Err())
 	case outcome.Status == pyth.StatusTimedOut:
-		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "No matching versions were found within %s ms. Require more exact versions.", pyth.Digits(job.Timeout.Milliseconds()))
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "No compatible versions were found within %s ms. Request more exact versions.", pyth.Digits(job.Timeout.Milliseconds()))
 	case outcome.Status == pyth.StatusSucceeded && len(outcome.Files)+len(out.files) > 0:
 		return append(outcome.Files, out.files...)[0].Content, nil
 	case outcome.Status == pyth.StatusFailed && len(out.last) > 0:
 		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "The packages cannot be installed:\n%s", strings.Join(out.last, "\n"))
 	default:
-		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "The packages cannot be installed: the resolver ended with the status %s.", outcome.Status)
+		return nil, pyth.Errorf(pyth.CodeUnsatisfiable, "The packages cannot be installed: the resolver ended with status %s.", outcome.Status)
 	}
 }

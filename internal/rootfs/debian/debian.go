@@ -119,7 +119,7 @@ func (a *apt) download(ctx context.Context) ([]string, error) {
 	if err := a.writeSources(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.run(ctx, "Reading what the archive has", "update"); err != nil {
+	if err := a.run(ctx, "Reading the package lists of the archive", "update"); err != nil {
 		return nil, err
 	}
 	args := append([]string{"install", "--yes", "--download-only", "--no-install-recommends", "--"}, basePackages()...)
@@ -155,7 +155,7 @@ func (a *apt) writeSources(ctx context.Context) error {
 		}
 	}
 	if strings.ContainsAny(mirror+a.Suite, " \t\n[]") {
-		return fmt.Errorf("debian: %q and %q are not a mirror and a suite", mirror, a.Suite)
+		return fmt.Errorf("debian: %q is not a mirror, or %q is not a suite", mirror, a.Suite)
 	}
 	if _, err := os.Stat(keyring); err != nil {
 		return fmt.Errorf("debian: packages cannot be checked; install debian-archive-keyring: %w", err)
@@ -188,7 +188,7 @@ func configuredArchives(ctx context.Context) (mirror, security string, err error
 		}
 	}
 	if mirror == "" {
-		return "", "", errors.New("debian: this machine's apt has no archive of Debian; run `apt-get update` or set --mirror")
+		return "", "", errors.New("debian: apt on this machine has no Debian archive; run `apt-get update` or set --mirror")
 	}
 	return mirror, security, nil
 }

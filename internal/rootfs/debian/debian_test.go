@@ -47,8 +47,8 @@ func TestBuildRefusesInvalidOptions(t *testing.T) {
 		"an option in place of a package":  {t.Context(), debian.Options{Packages: []string{"--allow-unauthenticated"}}, "is not the name"},
 		"a file in place of a package":     {t.Context(), debian.Options{Packages: []string{"./evil.deb"}}, "is not the name"},
 		"a mirror without a suite":         {t.Context(), debian.Options{Mirror: "file:/"}, "needs a suite"},
-		"options in place of a mirror":     {t.Context(), debian.Options{Suite: "s", Mirror: "[trusted=yes] file:/"}, "are not a mirror"},
-		"lines in place of a suite":        {t.Context(), debian.Options{Suite: "s\ndeb file:/ x y"}, "are not a mirror"},
+		"options in place of a mirror":     {t.Context(), debian.Options{Suite: "s", Mirror: "[trusted=yes] file:/"}, "is not a mirror"},
+		"lines in place of a suite":        {t.Context(), debian.Options{Suite: "s\ndeb file:/ x y"}, "is not a mirror"},
 		"after its time":                   {canceled, debian.Options{Packages: []string{"evil"}, Suite: "s", Mirror: unsigned(t)}, context.Canceled.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {

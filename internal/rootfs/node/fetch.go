@@ -27,7 +27,7 @@ const stallTimeout = time.Minute
 var (
 	errIntegrity = errors.New("the package from the registry does not have the hash of the release")
 	errTooLarge  = errors.New("the package from the registry is larger than the release")
-	errStalled   = errors.New("the registry stalled")
+	errStalled   = errors.New("the registry sent no data in time")
 )
 
 // fetch downloads the release and returns the path of its binary.
@@ -62,7 +62,7 @@ func (s *store) fetch(ctx context.Context) (string, error) {
 	}
 	body := &progressReader{
 		r: response.Body, total: response.ContentLength, stalled: stalled,
-		tell: func(done, total int) { s.Progress("Fetching Node "+s.release.version, done, total) },
+		tell: func(done, total int) { s.Progress("Downloading Node "+s.release.version, done, total) },
 	}
 	path, err := s.install(body)
 	if err != nil {

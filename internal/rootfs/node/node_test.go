@@ -149,7 +149,7 @@ func TestFetchDownloadsOnce(t *testing.T) {
 	if want := []string{"/npm/node-test/-/node-test-99.1.2.tgz"}; !slices.Equal(r.asked, want) {
 		t.Errorf("the registry was asked for %v", r.asked)
 	}
-	if len(steps) > 1 || len(steps) == 1 && steps[0] != "Fetching Node 99.1.2" {
+	if len(steps) > 1 || len(steps) == 1 && steps[0] != "Downloading Node 99.1.2" {
 		t.Errorf("told was %v", steps)
 	}
 	if got := names(t, dir); len(got) != 1 {

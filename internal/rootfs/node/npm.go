@@ -14,7 +14,7 @@ import (
 const commandTimeout = 20 * time.Second
 
 // ErrNoRegistry means that no npm registry is configured.
-var ErrNoRegistry = errors.New("no npm registry is known")
+var ErrNoRegistry = errors.New("no npm registry is configured")
 
 // Registry returns the registry in the configuration of this machine's npm.
 func Registry(ctx context.Context) (string, error) {
@@ -26,7 +26,7 @@ func Registry(ctx context.Context) (string, error) {
 	}
 	registry := trimmed(output)
 	if registry == "" || registry == "undefined" || registry == "null" {
-		return "", fmt.Errorf("%w: npm has none", ErrNoRegistry)
+		return "", fmt.Errorf("%w: the configuration of npm has no registry", ErrNoRegistry)
 	}
 	return registry, nil
 }

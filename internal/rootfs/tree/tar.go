@@ -55,7 +55,7 @@ func (t *Tree) extract(ctx context.Context, r io.Reader, special func(*tar.Heade
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("files: reading an archive: %w", err)
+			return fmt.Errorf("files: read archive: %w", err)
 		}
 		done, err := special(h)
 		if err == nil && !done {

@@ -31,7 +31,7 @@ func TestAttack070MetadataIsNotReachedEvenIfListed(t *testing.T) {
 	r.names.known["metadata.test."] = []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
 	for _, host := range []string{"169.254.169.254", "[fd00:ec2::254]", "metadata.test"} {
 		equal(t, get(t, r.client(nil), "http://"+host+"/latest/meta-data"),
-			refusal("host "+host+":80 has no address that programs may reach: it is a cloud's metadata service"))
+			refusal("host "+host+":80 has no address that programs may connect to: it is a cloud's metadata service"))
 	}
 }
 
@@ -46,7 +46,7 @@ func TestAttack071NoSpecialAddressIsReachedByNameOrNumber(t *testing.T) {
 		if a.status != 403 || a.verdict != "denied" {
 			t.Errorf("%s: got %+v", host, a)
 		}
-		contains(t, a.body, "no address that programs may reach")
+		contains(t, a.body, "no address that programs may connect to")
 
 		addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 		if err != nil {
@@ -148,7 +148,7 @@ func TestAttack073TheAddressThatWasCheckedIsTheOneThatIsDialled(t *testing.T) {
 	equal(t, dialer.dialled(), []string{"93.184.216.34:80"})
 
 	equal(t, get(t, c, "http://rebind.test/"),
-		refusal("host rebind.test:80 has no address that programs may reach: it is loopback"))
+		refusal("host rebind.test:80 has no address that programs may connect to: it is loopback"))
 	equal(t, asked.Load(), 2)
 	equal(t, dialer.dialled(), []string{"93.184.216.34:80"})
 }

@@ -65,7 +65,7 @@ func (s *clientConn) finish(up *upstream, refused *refusal) {
 	case refused != nil:
 		c.Verdict, c.Reason = refused.verdict, refused.reason
 	case errors.Is(context.Cause(s.ctx), errIdle):
-		c.Reason = "no bytes passed within the idle time-out"
+		c.Reason = "no bytes were sent or received within the idle time-out"
 	}
 	s.proxy.record(s.run, c)
 }

@@ -106,7 +106,7 @@ func (p *Proxy) addresses(ctx context.Context, t target) ([]netip.Addr, *refusal
 	case len(all) == 0:
 		return nil, failed(replyHost, "host %s has no address", t.host)
 	case len(good) == 0:
-		return nil, denied("host %s has no address that programs may reach: it is %s", t, why)
+		return nil, denied("host %s has no address that programs may connect to: it is %s", t, why)
 	}
 	return good[:min(len(good), maxAddresses)], nil
 }

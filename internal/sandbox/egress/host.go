@@ -19,7 +19,7 @@ const (
 var (
 	errName    = errors.New("must be a host name or an IP address")
 	errLength  = errors.New("must be at most 253 characters, and 63 between two dots")
-	errAddress = errors.New("must be an IP address in the standard form, such as 192.0.2.1 or [2001:db8::1]")
+	errAddress = errors.New("must be an IP address in the standard form, for example 192.0.2.1 or [2001:db8::1]")
 )
 
 // host is either a name in lower case without a trailing dot, or an unmapped

@@ -74,7 +74,7 @@ func TestAnIdleConnectionEnds(t *testing.T) {
 		list, _ := run.Connections()
 		equal(t, list, []egress.Connection{{
 			Host: "8.8.8.8", Port: 443, SentBytes: 3, ReceivedBytes: 3, Verdict: egress.Allowed,
-			Reason: "no bytes passed within the idle time-out", Count: 1,
+			Reason: "no bytes were sent or received within the idle time-out", Count: 1,
 		}})
 		run.Close()
 	})
@@ -190,7 +190,7 @@ func TestAClosedRunRefusesConnections(t *testing.T) {
 		equal(t, dial(run).rest(), "")
 		synctest.Wait()
 		list, _ := run.Connections()
-		equal(t, list, []egress.Connection{{Verdict: egress.Denied, Reason: "the run is over", Count: 1}})
+		equal(t, list, []egress.Connection{{Verdict: egress.Denied, Reason: "the run has ended", Count: 1}})
 	})
 }
 
@@ -247,7 +247,7 @@ func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 		{"a port that is closed", "8.8.8.8", syscall.ECONNREFUSED, 5, "host 8.8.8.8:443 refused the connection"},
 		{"a network without a route", "8.8.8.8", syscall.ENETUNREACH, 3, "the network of host 8.8.8.8:443 cannot be reached"},
 		{"a host without a route", "8.8.8.8", syscall.EHOSTUNREACH, 4, "host 8.8.8.8:443 cannot be reached"},
-		{"a host that is silent", "8.8.8.8", os.ErrDeadlineExceeded, 4, "host 8.8.8.8:443 did not answer in time"},
+		{"a host that is silent", "8.8.8.8", os.ErrDeadlineExceeded, 4, "host 8.8.8.8:443 did not respond in time"},
 		{"something else", "8.8.8.8", errors.New("no buffer on eth7"), 4, "host 8.8.8.8:443 cannot be reached"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -304,9 +304,9 @@ func TestDenyTakesPrecedenceOverAllow(t *testing.T) {
 			refusal("host "+target+" is denied by the operator of this server"))
 	}
 	equal(t, get(t, r.client(nil), "http://nine.test/"),
-		refusal("host nine.test:80 has no address that programs may reach: it is denied by the operator of this server"))
+		refusal("host nine.test:80 has no address that programs may connect to: it is denied by the operator of this server"))
 	off := newRig(t, egress.Config{Policy: egress.Policy{Off: true}, Dialer: noDialer{t}}, "8.8.8.8")
-	equal(t, get(t, off.client(nil), "http://8.8.8.8/"), refusal("this server gives programs no network"))
+	equal(t, get(t, off.client(nil), "http://8.8.8.8/"), refusal("programs have no network on this server"))
 }
 
 type dialFunc func(ctx context.Context, address string) (net.Conn, error)

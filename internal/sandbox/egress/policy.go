@@ -30,7 +30,7 @@ func (p Policy) Check(rules Rules) error {
 		return nil
 	case p.Off:
 		return pyth.Errorf(pyth.CodeForbidden,
-			"This server gives programs no network. Leave out network, or ask the operator.")
+			"Programs have no network on this server. Remove network from the request, or ask the operator.")
 	case rules.Len() > p.maxHosts():
 		return tooMany(p.maxHosts())
 	default:
@@ -50,7 +50,7 @@ func (p Policy) maxHosts() int {
 func (p Policy) permit(rules Rules, t target) *refusal {
 	switch {
 	case p.Off:
-		return denied("this server gives programs no network")
+		return denied("programs have no network on this server")
 	case p.Deny.deny(t):
 		return denied("host %s is denied by the operator of this server", t)
 	case !rules.allow(t):
@@ -65,7 +65,7 @@ func (p Policy) permit(rules Rules, t target) *refusal {
 func (p Policy) reachable(addr netip.Addr, port uint16, own []netip.Addr) (reason string, ok bool) {
 	switch {
 	case addr.Zone() != "":
-		return "valid on one link only", false
+		return "a link-local address", false
 	case isMetadata(addr):
 		return "a cloud's metadata service", false
 	case p.Deny.deny(target{host: host{addr: addr}, port: port}):

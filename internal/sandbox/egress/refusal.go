@@ -53,7 +53,7 @@ func unconnected(t target, err error) *refusal {
 	case errors.Is(err, syscall.ENETUNREACH):
 		return failed(replyNetwork, "the network of host %s cannot be reached", t)
 	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
-		return failed(replyHost, "host %s did not answer in time", t)
+		return failed(replyHost, "host %s did not respond in time", t)
 	default:
 		return failed(replyHost, "host %s cannot be reached", t)
 	}

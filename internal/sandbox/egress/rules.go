@@ -24,10 +24,10 @@ const maxEntry = 1024
 
 var (
 	errEmpty    = errors.New("must not be empty")
-	errURL      = errors.New("must be only a host, without scheme, path or user")
+	errURL      = errors.New("must be a host without scheme, path or user")
 	errAll      = errors.New("must name a host: * alone is not allowed")
-	errWildcard = errors.New("must have * only as the complete first part of a name, such as *.example.org")
-	errTooWide  = errors.New("must have two parts after *, such as *.example.org")
+	errWildcard = errors.New("must have * only as the complete first part of a name, as in *.example.org")
+	errTooWide  = errors.New("must have at least two parts after *, as in *.example.org")
 )
 
 // Rules is a set of hosts with ports. The zero value is empty.

@@ -110,9 +110,9 @@ func (r *Run) enter(ctx context.Context, most int) (_ context.Context, leave fun
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
-		return nil, nil, denied("the run is over")
+		return nil, nil, denied("the run has ended")
 	case r.open >= most:
-		return nil, nil, denied("a run may have %d connections at once", most)
+		return nil, nil, denied("a run may have at most %d connections at the same time", most)
 	}
 	r.open++
 	r.all.Add(1)

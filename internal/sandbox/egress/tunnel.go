@@ -61,7 +61,7 @@ func (s *clientConn) send(up *upstream) (protocol, error) {
 	p, err := sniff(s.r)
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return p, denied("the first bytes of a connection to %s match no protocol", up.target)
+		return p, denied("the first bytes of a connection to %s are neither TLS nor HTTP", up.target)
 	case err != nil:
 		return p, err
 	case p == protocolHTTP:

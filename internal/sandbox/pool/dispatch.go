@@ -156,7 +156,7 @@ func (p *Pool) findLocked(t *tenant, job *pyth.Job) (*entry, error) {
 	if id := reservationOf(job); id != "" {
 		r := p.leases.reserved[id]
 		if r == nil || r.tenant != t.id {
-			return nil, pyth.Errorf(pyth.CodeNotFound, "The reserved sandbox does not exist. It was already used, or it has expired. Reserve another one.")
+			return nil, pyth.Errorf(pyth.CodeNotFound, "The reserved sandbox does not exist. It was already used, or the reservation has expired. Reserve another sandbox.")
 		}
 		p.leases.unreserve(r)
 		return r.entry, nil

@@ -31,7 +31,7 @@ func tooMany(message string) error {
 func unavailable(err error) error {
 	return &pyth.Error{
 		Code:       pyth.CodeUnavailable,
-		Message:    "No sandbox could be started. Try again in a moment. Operators: run `pyth-on doctor` for the cause.",
+		Message:    "No sandbox could be started. Try again in a few seconds. Operators: run `pyth-on doctor` for the cause.",
 		RetryAfter: retryAfter,
 		Err:        err,
 	}
@@ -40,11 +40,11 @@ func unavailable(err error) error {
 func draining() error {
 	return &pyth.Error{
 		Code:       pyth.CodeDraining,
-		Message:    "The server is shutting down. Try again in a moment.",
+		Message:    "The server is shutting down. Try again in a few seconds.",
 		RetryAfter: retryAfter,
 	}
 }
 
 func gone() error {
-	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open another.")
+	return pyth.Errorf(pyth.CodeNotFound, "The session has ended. Open a new session.")
 }

@@ -153,7 +153,7 @@ func (f *fake) ReadFile(_ context.Context, _ string, consume func(int64, io.Read
 
 // DeleteFile takes no time. It always fails with CodeNotFound.
 func (f *fake) DeleteFile(context.Context, string) error {
-	return pyth.Errorf(pyth.CodeNotFound, "The session has no such file.")
+	return pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")
 }
 
 // Key takes as long as a recycling.

@@ -104,9 +104,9 @@ func (q *queue) refusal(t *tenant) error {
 	case q.running+placed < q.config.MaxRunning && t.running+len(t.queue) < q.config.MaxPerTenant:
 		return nil
 	case len(t.queue)-own >= q.config.MaxQueuedPerTenant:
-		return tooMany("You have as many programs running and waiting as one user may. Try again when one has ended.")
+		return tooMany("You have reached the maximum number of running and waiting programs per user. Try again after a program has ended.")
 	case q.queued-placed >= q.config.MaxQueued:
-		return overloaded("The server runs as many programs as it can. Try again in a moment.")
+		return overloaded("The server runs the maximum number of programs. Try again in a few seconds.")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestBounds(t *testing.T) {
-	const server, user = "The server runs as many", "You have as many"
+	const server, user = "The server runs the maximum number", "You have reached the maximum number"
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)

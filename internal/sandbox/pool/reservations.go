@@ -68,10 +68,10 @@ func (p *Pool) admitReservation(user pyth.UserID) error {
 	case p.closed:
 		return draining()
 	case p.leases.perTenant[user] >= p.config.MaxReservations:
-		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have %d reservations, which is the maximum for a user. Use one, or wait until one expires.", p.leases.perTenant[user])
+		return pyth.Errorf(pyth.CodeQuotaExceeded, "You have reached the maximum of %d reservations. Use a reservation, or wait until one expires.", p.leases.perTenant[user])
 	case p.leases.full():
 		p.config.Observer.Refused()
-		return overloaded("The server has its maximum of sessions and reservations. Try again later.")
+		return overloaded("The server has reached its maximum number of sessions and reservations. Try again later.")
 	}
 	p.leases.opening++
 	p.leases.countReservation(user, 1)

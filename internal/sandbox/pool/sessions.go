@@ -51,7 +51,7 @@ func (p *Pool) admitSession() error {
 	}
 	if p.leases.full() {
 		p.config.Observer.Refused()
-		return overloaded("The server has its maximum of sessions. Close one, or try again later.")
+		return overloaded("The server has reached its maximum number of sessions. Close a session, or try again later.")
 	}
 	p.leases.opening++
 	return nil

@@ -74,7 +74,7 @@ func (c *collector) over() (bool, error) {
 	}
 	if !c.stopped && time.Now().After(c.until) {
 		c.stopped = true
-		return true, c.reportSkipped("…", "the time of the run was up before all files were looked at")
+		return true, c.reportSkipped("…", "the run reached its time-out before all files were checked")
 	}
 	return c.stopped, nil
 }
@@ -93,7 +93,7 @@ func (c *collector) directory(fd int, prefix string, depth int) error {
 			return err
 		}
 		if c.visited++; c.visited > maxVisited {
-			return c.skip(prefix, "there are too many files to look at")
+			return c.skip(prefix, "there are too many files to check")
 		}
 		if err := c.entry(fd, name, path.Join(prefix, name), depth); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (c *collector) entry(dirfd int, name, full string, depth int) error {
 	}
 	if full == c.run.job.Program && !c.run.job.Session {
 		if c.isLiteral(full) {
-			return c.skip(full, "it is the program itself")
+			return c.skip(full, "it is the file of the program")
 		}
 		return nil
 	}
@@ -208,7 +208,7 @@ func (c *collector) refuse(full string, st *unix.Stat_t) string {
 	case c.files >= c.run.job.MaxFiles:
 		return fmt.Sprintf("there are more than %d files", c.run.job.MaxFiles)
 	case st.Size > c.run.job.MaxBytes-c.bytes:
-		return fmt.Sprintf("the files are larger than %d bytes in all", c.run.job.MaxBytes)
+		return fmt.Sprintf("the files are larger than %d bytes together", c.run.job.MaxBytes)
 	}
 	return ""
 }
