@@ -43,7 +43,7 @@ func TestServeRefusesDatabaseWithoutRootKey(t *testing.T) {
 		mode os.FileMode
 		says string
 	}{
-		"another one":         {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key that the accounts in the database were made with"},
+		"another one":         {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key of the accounts in the database"},
 		"half of it":          {key[:16], 0o600, "it has 16 bytes; expected 32"},
 		"one that others see": {key, 0o644, "run `chmod 600 " + path + "`"},
 	} {
