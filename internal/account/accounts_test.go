@@ -28,7 +28,7 @@ func TestNewNeedsItsConfiguration(t *testing.T) {
 			newService(t, func(c *account.Config) { config = *c })
 			without(&config)
 			if _, err := account.New(config); err == nil {
-				t.Error("it was made")
+				t.Error("the account was created")
 			}
 		})
 	}
@@ -41,14 +41,14 @@ func TestRegisterAndLogin(t *testing.T) {
 		t.Errorf("got %+v", g.User)
 	}
 	if want := s.clock.Now().Add(time.Hour); !g.ExpiresAt.Equal(want) {
-		t.Errorf("the token ends at %v, not %v", g.ExpiresAt, want)
+		t.Errorf("the token expires at %v, want %v", g.ExpiresAt, want)
 	}
 	again := s.login(t, "ADA@EXAMPLE.org", password)
 	if again.APIKey != g.APIKey || again.User.ID != g.User.ID {
-		t.Errorf("login gives %+v, registration gave %+v", again, g)
+		t.Errorf("login returned %+v, registration %+v", again, g)
 	}
 	if again.RefreshToken == g.RefreshToken || again.Token == g.Token {
-		t.Error("two logins have one token")
+		t.Error("two logins have the same token")
 	}
 	for name, c := range map[string]pyth.Credentials{
 		"token":          {Bearer: g.Token},
@@ -71,13 +71,13 @@ func TestRegisterStoresNoCredentials(t *testing.T) {
 	}
 	stored := s.stored(t)
 	if !strings.Contains(stored, email) {
-		t.Fatal("the files looked at are not those of the store")
+		t.Fatal("the test did not read the store's files")
 	}
 	for name, secret := range map[string]string{
 		"password": password, "first key": g.APIKey[10:], "second key": key[10:], "refresh token": g.RefreshToken[5:], "token": g.Token,
 	} {
 		if strings.Contains(stored, secret) {
-			t.Errorf("the %s can be read", name)
+			t.Errorf("the %s is stored in plain text", name)
 		}
 	}
 }
@@ -90,19 +90,19 @@ func TestRegisterFollowsTheRegistrationMode(t *testing.T) {
 		invite  string
 		want    pyth.Code
 	}{
-		{"open unless set", "", nil, "", ""},
+		{"open by default", "", nil, "", ""},
 		{"open", account.RegistrationOpen, nil, "", ""},
-		{"open does not look at invites", account.RegistrationOpen, []string{"a"}, "b", ""},
+		{"open ignores invites", account.RegistrationOpen, []string{"a"}, "b", ""},
 		{"closed", account.RegistrationClosed, nil, "", pyth.CodeRegistrationClosed},
-		{"closed to those with an invite", account.RegistrationClosed, []string{"a"}, "a", pyth.CodeRegistrationClosed},
-		{"by the first invite", account.RegistrationInvite, []string{"a", "b"}, "a", ""},
-		{"by the last invite", account.RegistrationInvite, []string{"a", "b"}, "b", ""},
-		{"by the same invite twice in the list", account.RegistrationInvite, []string{"a", "a"}, "a", ""},
-		{"by no invite", account.RegistrationInvite, []string{"a", "b"}, "", pyth.CodeRegistrationClosed},
-		{"by part of an invite", account.RegistrationInvite, []string{"ab"}, "a", pyth.CodeRegistrationClosed},
-		{"by two invites at once", account.RegistrationInvite, []string{"a", "b"}, "ab", pyth.CodeRegistrationClosed},
-		{"where nobody is invited", account.RegistrationInvite, nil, "", pyth.CodeRegistrationClosed},
-		{"in a way that does not exist", "sometimes", nil, "", pyth.CodeRegistrationClosed},
+		{"closed despite an invite", account.RegistrationClosed, []string{"a"}, "a", pyth.CodeRegistrationClosed},
+		{"first invite", account.RegistrationInvite, []string{"a", "b"}, "a", ""},
+		{"last invite", account.RegistrationInvite, []string{"a", "b"}, "b", ""},
+		{"invite twice in the list", account.RegistrationInvite, []string{"a", "a"}, "a", ""},
+		{"no invite", account.RegistrationInvite, []string{"a", "b"}, "", pyth.CodeRegistrationClosed},
+		{"part of an invite", account.RegistrationInvite, []string{"ab"}, "a", pyth.CodeRegistrationClosed},
+		{"two invites at once", account.RegistrationInvite, []string{"a", "b"}, "ab", pyth.CodeRegistrationClosed},
+		{"empty list of invites", account.RegistrationInvite, nil, "", pyth.CodeRegistrationClosed},
+		{"unknown mode", "sometimes", nil, "", pyth.CodeRegistrationClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newService(t, func(config *account.Config) { config.Registration, config.Invites = c.mode, c.invites })
@@ -130,7 +130,7 @@ func TestRegisterAllowsOneAccountPerEmail(t *testing.T) {
 		return err
 	})
 	if diff := cmp.Diff(map[pyth.Code]int{"": 1, pyth.CodeEmailTaken: 7}, got); diff != "" {
-		t.Errorf("eight at once: %s", diff)
+		t.Errorf("eight concurrent registrations: %s", diff)
 	}
 }
 
@@ -139,22 +139,22 @@ func TestRegisterRefusesCommonPasswords(t *testing.T) {
 		name, password string
 		good           bool
 	}{
-		{"the fewest characters", "aé漢🙂x-#z", true},
-		{"one too few", "aé漢🙂x-#", false},
-		{"the most characters", strings.Repeat("é", 128), true},
-		{"one too many", strings.Repeat("é", 129), false},
-		{"too few once composed", "e\u0301e\u0301e\u0301e\u0301", false},
-		{"few enough once composed", strings.Repeat("e\u0301", 128), true},
-		{"blanks around it", "  a b c  ", true},
+		{"minimum length", "aé漢🙂x-#z", true},
+		{"one character too few", "aé漢🙂x-#", false},
+		{"maximum length", strings.Repeat("é", 128), true},
+		{"one character too many", strings.Repeat("é", 129), false},
+		{"too short after normalization", "e\u0301e\u0301e\u0301e\u0301", false},
+		{"short enough after normalization", strings.Repeat("e\u0301", 128), true},
+		{"surrounding spaces", "  a b c  ", true},
 		{"control characters", "a\x00b\x01\n\tc\x7f", true},
 		{"invalid UTF-8", "abcdefgh\xff", false},
 		{"one of the most common", "password123", false},
 		{"one of the most common in capitals", "PASSWORD123", false},
 		{"another", "iloveyou", false},
-		{"a row of keys", "qwertyuiop", false},
+		{"keyboard row", "qwertyuiop", false},
 		{"digits in order", "12345678", false},
 		{"one of the most common and more", "password123 and more", true},
-		{"the e-mail", "grace@example.org", false},
+		{"e-mail address", "grace@example.org", false},
 		{"the e-mail in capitals", "GRACE@example.ORG", false},
 		{"nothing", "", false},
 	} {
@@ -209,7 +209,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	g := s.register(t, email)
 	made := s.hashOf(t, g)
 	if !strings.HasPrefix(made, current) {
-		t.Fatalf("a new hash is %s", made)
+		t.Fatalf("the new hash is %s", made)
 	}
 	old := phc(b64([]byte("salt of old")), b64(argon2.IDKey([]byte(password), []byte("salt of old"), 1, 64, 2, 32)))
 	if err := s.store.SetPasswordHash(t.Context(), g.User.ID, made, old); err != nil {
@@ -218,7 +218,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	_, err := s.Login(t.Context(), email, "not the password")
 	want(t, err, pyth.CodeInvalidCredentials)
 	if got := s.hashOf(t, g); got != old {
-		t.Errorf("a wrong password made the hash %s", got)
+		t.Errorf("a wrong password changed the hash to %s", got)
 	}
 	s.login(t, email, password)
 	renewed := s.hashOf(t, g)
@@ -227,7 +227,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	}
 	s.login(t, email, password)
 	if got := s.hashOf(t, g); got != renewed {
-		t.Error("a hash that is up to date was made again")
+		t.Error("an up-to-date hash was computed again")
 	}
 	// Earlier grants stay valid.
 	if _, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{}); err != nil {
@@ -253,7 +253,7 @@ func TestLoginReportsUnreadableHashesAsInternal(t *testing.T) {
 	_, err := s.Login(t.Context(), email, password)
 	want(t, err, pyth.CodeInternal)
 	if strings.Contains(err.Error(), "broken") {
-		t.Errorf("the hash is told: %v", err)
+		t.Errorf("the error contains the hash: %v", err)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	for _, bad := range []string{"short", "password123", email} {
 		invalid(t, s.ChangePassword(t.Context(), p, password, bad), "body.newPassword", bad)
 	}
-	second = s.refresh(t, second.RefreshToken) // Nothing is revoked yet.
+	second = s.refresh(t, second.RefreshToken) // No token is revoked yet.
 
 	want(t, s.ChangePassword(t.Context(), p, password, replacement), "")
 	for _, g := range []*pyth.Grant{first, second} {
@@ -280,10 +280,9 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)
-	// Tokens until their expiry, and keys, stay valid, as docs/security.md
-	// says.
+	// Keys, and tokens until their expiry, stay valid, as docs/security.md says.
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
-		t.Error("the token or key ended")
+		t.Error("the token or key is no longer valid")
 	}
 	// The caller was authenticated before the change.
 	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)

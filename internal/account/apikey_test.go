@@ -15,24 +15,25 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !wellFormedKey(key) || len(key) != 44 || !strings.HasPrefix(key, "pyapi_") || seen[key] {
-			t.Fatalf("%q was made", key)
+			t.Fatalf("got key %q", key)
 		}
 		seen[key] = true
 		for _, c := range key[6:38] {
 			counts[c]++
 		}
 	}
-	// All 62 characters are equally likely; ±30 % is ten standard deviations.
+	// All 62 characters are equally likely. A deviation of 30 % is ten standard
+	// deviations.
 	expected := keys * 32 / 62
 	for _, c := range base62 {
 		if n := counts[c]; n < expected*7/10 || n > expected*13/10 {
-			t.Errorf("%c came %d times, not about %d", c, n, expected)
+			t.Errorf("%c occurs %d times, want about %d", c, n, expected)
 		}
 	}
 }
 
-// TestWellFormedKeyChecksCRC32 pins the format, which clients may check too.
-// The sum of the digits is the check value in the catalogue of CRCs.
+// TestWellFormedKeyChecksCRC32 tests the format of keys, which clients may check
+// too. The checksum of the digits is the check value in the catalogue of CRCs.
 func TestWellFormedKeyChecksCRC32(t *testing.T) {
 	if got := checksum("123456789"); got != decimalInBase62(0xcbf43926) {
 		t.Errorf("got %s", got)
@@ -64,7 +65,7 @@ func FuzzKey(f *testing.F) {
 			return
 		}
 		if len(s) != 44 || !strings.HasPrefix(s, "pyapi_") || strings.Trim(s[6:], base62) != "" || checksum(s[:38]) != s[38:] {
-			t.Errorf("%q is well-formed", s)
+			t.Errorf("the invalid key %q is well-formed", s)
 		}
 	})
 }

@@ -21,7 +21,7 @@ func TestAttack109AuthenticateSurvivesAClockJump(t *testing.T) {
 				s.clock.move(jump)
 				g := s.login(t, email, password)
 				if !s.accepts(t, pyth.Credentials{Bearer: g.Token}) || !s.accepts(t, pyth.Credentials{APIKey: before.APIKey}) {
-					t.Error("a token or key of this moment is refused")
+					t.Error("a new token or key is refused")
 				}
 				if next := s.refresh(t, g.RefreshToken); !s.accepts(t, pyth.Credentials{Bearer: next.Token}) {
 					t.Error("a refreshed token is refused")
@@ -29,7 +29,7 @@ func TestAttack109AuthenticateSurvivesAClockJump(t *testing.T) {
 				jump = -jump
 			}
 			if !s.accepts(t, pyth.Credentials{Bearer: before.Token}) {
-				t.Error("a token that has not ended is refused once the clock is right again")
+				t.Error("a valid token is refused after the clock was corrected")
 			}
 		})
 	}
@@ -42,7 +42,7 @@ func TestAttack109AuthenticateRefusesTokensOfTheFuture(t *testing.T) {
 	future := s.login(t, email, password)
 	s.clock.move(-decade)
 	if s.accepts(t, pyth.Credentials{Bearer: future.Token}) {
-		t.Error("a token that begins in a decade is accepted now")
+		t.Error("a token that is valid in ten years is accepted now")
 	}
 	s.ended(t, future.RefreshToken)
 }

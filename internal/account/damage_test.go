@@ -28,7 +28,8 @@ func (s *service) tamper(t testing.TB, statement string) {
 	}
 }
 
-// set returns a statement that changes a column of Mallory's row.
+// set returns a statement that changes a column of one user's row. The user is
+// the attacker.
 func set(table, column, value string) string {
 	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
 }
@@ -39,8 +40,8 @@ func adas(table, column string) string {
 	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
 }
 
-// another returns an expression for the value with one byte replaced. The place
-// counts from 1, or from the end.
+// another returns an expression for the value with one byte changed. place counts
+// from 1, or from the end if negative.
 func another(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"

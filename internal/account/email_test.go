@@ -14,12 +14,12 @@ func TestNormalizeEmail(t *testing.T) {
 	local := strings.Repeat("a", 64)
 	long := strings.Repeat("b", 63)
 	for _, c := range []struct{ name, raw, want string }{
-		{"as it is", "ada@example.org", "ada@example.org"},
-		{"blanks around it", " \tada@example.org\r\n", "ada@example.org"},
+		{"unchanged", "ada@example.org", "ada@example.org"},
+		{"surrounding spaces", " \tada@example.org\r\n", "ada@example.org"},
 		{"a domain in capitals", "Ada@EXAMPLE.Org", "Ada@example.org"},
-		{"a domain in other letters", "ada@BÜCHER.example", "ada@bücher.example"},
-		{"signs that are allowed", "a.b+c_d-e!#$%&'*/=?^`{|}~@x", "a.b+c_d-e!#$%&'*/=?^`{|}~@x"},
-		{"a name in other letters", "имя@пример.рф", "имя@пример.рф"},
+		{"international domain", "ada@BÜCHER.example", "ada@bücher.example"},
+		{"allowed special characters", "a.b+c_d-e!#$%&'*/=?^`{|}~@x", "a.b+c_d-e!#$%&'*/=?^`{|}~@x"},
+		{"international name", "имя@пример.рф", "имя@пример.рф"},
 		{"no dot in the domain", "root@localhost", "root@localhost"},
 		{"the longest name", local + "@x", local + "@x"},
 		{"the longest", local + "@" + long + "." + long + "." + long[:61], local + "@" + long + "." + long + "." + long[:61]},
@@ -57,7 +57,7 @@ func TestNormalizeEmail(t *testing.T) {
 		{"a display name", "Ada <ada@example.org>", ""},
 		{"a comment", "ada(countess)@example.org", ""},
 		{"two addresses", "ada@example.org,bob@example.org", ""},
-		{"an address as domain", "ada@[127.0.0.1]", ""},
+		{"IP address as domain", "ada@[127.0.0.1]", ""},
 		{"invalid UTF-8", "ada\xff@example.org", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestNormalizeEmail(t *testing.T) {
 			}
 			forms := storedForms(c.raw)
 			if len(forms) > 0 != (c.want != "") || len(forms) > 0 && forms[0] != c.want {
-				t.Errorf("a login looks for %q", forms)
+				t.Errorf("a login uses %q", forms)
 			}
 		})
 	}
@@ -110,10 +110,10 @@ func TestStoredFormsIncludesTheFormerOne(t *testing.T) {
 		{" Ada@XN--BCHER-KVA.example\n", "Ada@xn--bcher-kva.example"},
 	} {
 		if forms := storedForms(c.raw); len(forms) != 2 || forms[1] != c.former {
-			t.Errorf("%q is looked for as %q", c.raw, forms)
+			t.Errorf("the lookup of %q uses %q", c.raw, forms)
 		}
 	}
 	if forms := storedForms("Ada@Example.org"); len(forms) != 1 {
-		t.Errorf("looked for as %q", forms)
+		t.Errorf("the lookup uses %q", forms)
 	}
 }

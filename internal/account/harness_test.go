@@ -21,7 +21,7 @@ const (
 	jwtKey   = "a key of 32 bytes to sign tokens"
 )
 
-// clock is a clock controlled by tests.
+// clock is a clock that tests control.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -40,7 +40,7 @@ func (c *clock) move(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// service is a Service with its own store and clock.
+// service is a Service with a separate store and clock.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -112,7 +112,7 @@ func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	return p != nil
 }
 
-// want fails unless err has the code; "" stands for success.
+// want fails the test unless err has the code; "" means no error.
 func want(t testing.TB, err error, code pyth.Code) {
 	t.Helper()
 	if pyth.ErrorCode(err) != code {
@@ -120,20 +120,20 @@ func want(t testing.TB, err error, code pyth.Code) {
 	}
 }
 
-// invalid fails unless err has exactly one fault, at the location, and does not
-// repeat the value.
+// invalid fails the test unless err has exactly one field error, at the location,
+// which does not repeat the value.
 func invalid(t testing.TB, err error, location, value string) {
 	t.Helper()
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || e.Code != pyth.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Location != location {
-		t.Fatalf("got %v, want a fault of %s", err, location)
+		t.Fatalf("got %v, want an error for %s", err, location)
 	}
 	if len(value) > 3 && strings.Contains(e.Message+e.Fields[0].Message, value) {
-		t.Errorf("the value is repeated: %+v", e)
+		t.Errorf("the error repeats the value: %+v", e)
 	}
 }
 
-// race calls f n times concurrently and counts the errors by code.
+// race makes n concurrent calls of f and counts the errors by code.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup

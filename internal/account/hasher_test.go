@@ -23,7 +23,7 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 		}
 		again, err := h.hash(t.Context(), password)
 		if err != nil || again == encoded {
-			t.Errorf("%q has the same hash twice, %v", password, err)
+			t.Errorf("two hashes of %q are equal, %v", password, err)
 		}
 		for given, want := range map[string]bool{password: true, password + "x": false, "another": false} {
 			ok, stale, err := h.verify(t.Context(), encoded, given)
@@ -34,7 +34,7 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 	}
 }
 
-// TestVerifyReadsHashesOfOtherImplementations uses a test vector of the
+// TestVerifyReadsHashesOfOtherImplementations checks a test vector of the
 // reference implementation.
 func TestVerifyReadsHashesOfOtherImplementations(t *testing.T) {
 	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
@@ -58,7 +58,8 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that takes a second per hash and counts concurrent ones.
+// slow is a hasher that takes a second for each hash. It counts concurrent
+// hashes.
 type slow struct {
 	*hasher
 	mu        sync.Mutex
@@ -104,9 +105,9 @@ func TestHashBoundsConcurrency(t *testing.T) {
 		}
 		wg.Wait()
 		if s.most != bound {
-			t.Errorf("%d were made at once", s.most)
+			t.Errorf("%d hashes were computed concurrently", s.most)
 		}
-		// A caller who would wait for more than ten seconds is refused.
+		// The hasher refuses a caller who would wait longer than ten seconds.
 		served := bound * int(maxHashWait/time.Second)
 		if n := codes[""]; n < served || n > served+bound || codes[""]+codes[pyth.CodeOverloaded] != callers {
 			t.Errorf("got %v", codes)
@@ -144,10 +145,10 @@ func TestHashLeavesTheQueueWhenTheCallerGoes(t *testing.T) {
 		synctest.Wait()
 		s.turns.Release(1)
 		if err := <-next; err != nil || time.Since(begun) != time.Second {
-			t.Errorf("the next had to wait for %v, %v", time.Since(begun), err)
+			t.Errorf("the next caller waited for %v, %v", time.Since(begun), err)
 		}
 		if len(s.all) != 1 {
-			t.Errorf("%d hashes were made for callers who had gone", len(s.all)-1)
+			t.Errorf("%d hashes were computed for canceled callers", len(s.all)-1)
 		}
 	})
 }
@@ -165,8 +166,8 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 	return nil, pyth.Errorf(pyth.CodeNotFound, "There is no such user.")
 }
 
-// TestLoginHashesOnceForMissingAccounts counts hashes, because measured times
-// prove little.
+// TestLoginHashesOnceForMissingAccounts counts hashes instead of measuring time,
+// which would prove little.
 func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 	encoded, err := newHasher(1).hash(t.Context(), "correct horse battery")
 	if err != nil {
@@ -177,10 +178,10 @@ func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, email := range map[string]string{
-		"an account":              "ada@example.org",
-		"no account":              "nobody@example.org",
-		"what cannot be an email": "nobody",
-		"nothing":                 "",
+		"existing account":       "ada@example.org",
+		"missing account":        "nobody@example.org",
+		"invalid e-mail address": "nobody",
+		"nothing":                "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -16,22 +16,22 @@ import (
 
 func TestAuthenticateRefusesMistypedKeysWithoutALookup(t *testing.T) {
 	key := newService(t).register(t, email).APIKey
-	// A call of this store would panic.
+	// The store is nil: calling it would panic.
 	s := newService(t, func(c *account.Config) { c.Store = struct{ pyth.Store }{} })
 	const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	typos := map[string]func(t *rapid.T, i int) string{
-		"another character": func(t *rapid.T, i int) string {
+		"changed character": func(t *rapid.T, i int) string {
 			return key[:i] + string(rapid.SampledFrom([]rune(base62)).Draw(t, "character")) + key[i+1:]
 		},
-		"two swapped": func(_ *rapid.T, i int) string {
+		"two characters swapped": func(_ *rapid.T, i int) string {
 			j := max(i-1, 0)
 			return key[:j] + key[i:i+1] + key[j:i] + key[i+1:]
 		},
-		"one missing":      func(_ *rapid.T, i int) string { return key[:i] + key[i+1:] },
-		"one twice":        func(_ *rapid.T, i int) string { return key[:i] + key[i:i+1] + key[i:] },
-		"another alphabet": func(t *rapid.T, i int) string { return key[:i] + rapid.StringN(1, 3, -1).Draw(t, "text") + key[i+1:] },
-		"cut short":        func(_ *rapid.T, i int) string { return key[:i] },
-		"in other case": func(_ *rapid.T, i int) string {
+		"missing character":  func(_ *rapid.T, i int) string { return key[:i] + key[i+1:] },
+		"repeated character": func(_ *rapid.T, i int) string { return key[:i] + key[i:i+1] + key[i:] },
+		"another alphabet":   func(t *rapid.T, i int) string { return key[:i] + rapid.StringN(1, 3, -1).Draw(t, "text") + key[i+1:] },
+		"cut short":          func(_ *rapid.T, i int) string { return key[:i] },
+		"other case": func(_ *rapid.T, i int) string {
 			return key[:i] + strings.ToUpper(key[i:])
 		},
 	}
@@ -102,7 +102,7 @@ func TestCreateKeyListAndDelete(t *testing.T) {
 	}
 	// Login returns only the first key.
 	if again := s.login(t, email, password); again.APIKey != "" {
-		t.Errorf("login gives %s", again.APIKey)
+		t.Errorf("login returned %s", again.APIKey)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestKeysRefusesInvalidCursors(t *testing.T) {
 		_, _, err := s.Keys(t.Context(), p, cursor, 10)
 		want(t, err, pyth.CodeInvalid)
 	}
-	// A cursor from another user's list reveals nothing.
+	// A cursor from another user's list must reveal nothing.
 	keys, _, err := s.Keys(t.Context(), p, base64.RawURLEncoding.EncodeToString([]byte("key_")), 10)
 	if err != nil || len(keys) != 1 {
 		t.Errorf("got %v, %v", keys, err)
@@ -134,7 +134,7 @@ func TestAuthenticateAcceptsAKeyUntilItExpires(t *testing.T) {
 	}
 	s.clock.move(time.Microsecond)
 	if s.accepts(t, pyth.Credentials{APIKey: key}) {
-		t.Error("it is accepted at its end")
+		t.Error("the expired key is accepted")
 	}
 }
 
@@ -146,15 +146,15 @@ func TestCreateKeyRefusesInvalidRequests(t *testing.T) {
 		expires  time.Time
 		location string
 	}{
-		"without a name":            {"", time.Time{}, "body.name"},
-		"with a name of blanks":     {" \t", time.Time{}, "body.name"},
-		"with a name too long":      {strings.Repeat("é", 101), time.Time{}, "body.name"},
-		"with a line break":         {"a\nb", time.Time{}, "body.name"},
-		"with an escape":            {"a\x1b[31m", time.Time{}, "body.name"},
-		"that have ended":           {"a", s.clock.Now().Add(-time.Hour), "body.expiresAt"},
-		"that end at this moment":   {"a", s.clock.Now(), "body.expiresAt"},
-		"that ended long ago":       {"a", time.Unix(0, 0), "body.expiresAt"},
-		"that end in the year zero": {"a", time.Time{}.Add(time.Second), "body.expiresAt"},
+		"without a name":           {"", time.Time{}, "body.name"},
+		"with a name of blanks":    {" \t", time.Time{}, "body.name"},
+		"with a name too long":     {strings.Repeat("é", 101), time.Time{}, "body.name"},
+		"with a line break":        {"a\nb", time.Time{}, "body.name"},
+		"with an escape":           {"a\x1b[31m", time.Time{}, "body.name"},
+		"expired":                  {"a", s.clock.Now().Add(-time.Hour), "body.expiresAt"},
+		"expires now":              {"a", s.clock.Now(), "body.expiresAt"},
+		"expired long ago":         {"a", time.Unix(0, 0), "body.expiresAt"},
+		"expires in the year zero": {"a", time.Time{}.Add(time.Second), "body.expiresAt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, key, err := s.CreateKey(t.Context(), p, c.name, c.expires)

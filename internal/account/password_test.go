@@ -11,7 +11,7 @@ func TestCommonPasswordsAreValidOtherwise(t *testing.T) {
 	for line := range strings.Lines(commonPasswords) {
 		p := strings.TrimSpace(line)
 		if n := utf8.RuneCountInString(p); n < minPassword || n > maxPassword || p != normalizePassword(p) {
-			t.Errorf("%q would be refused without being in the list", p)
+			t.Errorf("%q is refused even without the list", p)
 		}
 		if key := strings.ToLower(p); seen[key] {
 			t.Errorf("%q is in the list twice", p)

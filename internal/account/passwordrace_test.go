@@ -31,7 +31,7 @@ func TestLoginDoesNotSurviveAConcurrentPasswordChange(t *testing.T) {
 		want              pyth.Code
 	}{
 		{"the password is changed", replacement, pyth.CodeInvalidCredentials},
-		{"the hash is brought up to date", password, ""},
+		{"the hash is updated", password, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store := new(meanwhile)

@@ -51,7 +51,7 @@ func TestRefreshExchangesTheToken(t *testing.T) {
 			t.Errorf("got %+v after %+v", next, g)
 		}
 		if p := s.principal(t, next); p.User.ID != g.User.ID || !p.ExpiresAt.Equal(next.ExpiresAt) {
-			t.Errorf("the token is that of %+v", p)
+			t.Errorf("the token belongs to %+v", p)
 		}
 		seen, g = append(seen, next.RefreshToken), next
 	}
@@ -64,13 +64,13 @@ func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 		client pyth.Client
 		grace  bool
 	}{
-		{"the same client at once", 0, mine, true},
+		{"the same client immediately", 0, mine, true},
 		{"the same client at the end of the grace", 10 * time.Second, mine, true},
 		{"the same client after the grace", 10*time.Second + time.Microsecond, mine, false},
-		{"another address", 0, thiefs, false},
-		{"another program", 0, pyth.Client{IP: mine.IP, UserAgent: "other"}, false},
-		{"parts of the same client in other fields", 0, pyth.Client{IP: mine.IP + "\x00mine"}, false},
-		{"nobody in particular", 0, pyth.Client{}, false},
+		{"another IP address", 0, thiefs, false},
+		{"another user agent", 0, pyth.Client{IP: mine.IP, UserAgent: "other"}, false},
+		{"fields swapped", 0, pyth.Client{IP: mine.IP + "\x00mine"}, false},
+		{"empty client", 0, pyth.Client{}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newService(t)
@@ -82,9 +82,9 @@ func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 			if c.grace {
 				want(t, err, "")
 				if retried.RefreshToken == second.RefreshToken {
-					t.Error("a token was given twice")
+					t.Error("the same token was returned twice")
 				}
-				// The lost answer may arrive after all.
+				// The lost answer may still arrive.
 				s.refresh(t, second.RefreshToken)
 				s.refresh(t, retried.RefreshToken)
 				return
@@ -119,7 +119,7 @@ func TestRefreshRefusesExpiredTokens(t *testing.T) {
 }
 
 func TestRefreshHandlesConcurrentRequests(t *testing.T) {
-	t.Run("a client that asks several times gets as many", func(t *testing.T) {
+	t.Run("concurrent requests of one client", func(t *testing.T) {
 		s := newService(t)
 		g := s.register(t, email)
 		var mu sync.Mutex
@@ -140,7 +140,7 @@ func TestRefreshHandlesConcurrentRequests(t *testing.T) {
 			s.refresh(t, token)
 		}
 	})
-	t.Run("of several clients none keeps one", func(t *testing.T) {
+	t.Run("concurrent requests of several clients", func(t *testing.T) {
 		s := newService(t)
 		g := s.register(t, email)
 		tokens := make([]string, 8)
@@ -175,7 +175,7 @@ func TestLogoutEndsOneOrAllLogins(t *testing.T) {
 			first := s.register(t, email)
 			second := s.login(t, email, password)
 			foreign := s.register(t, "bob@example.org")
-			for range 2 { // Twice is no error.
+			for range 2 { // Revoking twice is no error.
 				want(t, s.Logout(t.Context(), s.principal(t, first), c.token(first, second, foreign)), "")
 			}
 			for g, goes := range map[*pyth.Grant]bool{first: c.firstGoes, second: c.allGoes, foreign: false} {
@@ -200,7 +200,7 @@ func TestRenewReturnsNoRefreshToken(t *testing.T) {
 	if next.RefreshToken != "" || next.Token == g.Token || next.APIKey != g.APIKey || !next.ExpiresAt.Equal(g.ExpiresAt.Add(time.Minute)) {
 		t.Errorf("got %+v", next)
 	}
-	s.refresh(t, g.RefreshToken) // Renew does not spend it.
+	s.refresh(t, g.RefreshToken) // Renew does not use up the token.
 }
 
 func TestRenewEndsWithTheLogin(t *testing.T) {
@@ -213,7 +213,7 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 		{"another login is revoked", func(t *testing.T, s *service, g *pyth.Grant) {
 			want(t, s.Logout(t.Context(), s.principal(t, g), s.login(t, email, password).RefreshToken), "")
 		}, true},
-		{"the refresh token is spent", func(t *testing.T, s *service, g *pyth.Grant) { s.refresh(t, g.RefreshToken) }, true},
+		{"the refresh token is used", func(t *testing.T, s *service, g *pyth.Grant) { s.refresh(t, g.RefreshToken) }, true},
 		{"its login is revoked", func(t *testing.T, s *service, g *pyth.Grant) {
 			want(t, s.Logout(t.Context(), s.principal(t, g), g.RefreshToken), "")
 		}, false},
@@ -223,7 +223,7 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 		{"the password is changed", func(t *testing.T, s *service, g *pyth.Grant) {
 			want(t, s.ChangePassword(t.Context(), s.principal(t, g), password, "staple of another kind"), "")
 		}, false},
-		{"the refresh token is stolen too", func(t *testing.T, s *service, g *pyth.Grant) {
+		{"the refresh token is stolen as well", func(t *testing.T, s *service, g *pyth.Grant) {
 			s.refresh(t, g.RefreshToken)
 			_, err := s.Refresh(t.Context(), g.RefreshToken, thiefs)
 			want(t, err, pyth.CodeInvalidCredentials)
@@ -247,13 +247,13 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 			}
 			// The last JWT stays valid until it expires.
 			if !s.accepts(t, pyth.Credentials{Bearer: renewed.Token}) {
-				t.Error("it is refused before it ends")
+				t.Error("a valid token is refused")
 			}
 		})
 	}
 }
 
-// FuzzRefresh sends arbitrary tokens. Only the issued one is valid.
+// FuzzRefresh sends arbitrary tokens. Only the issued token is valid.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)
 	given := s.register(f, email).RefreshToken

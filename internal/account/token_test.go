@@ -25,7 +25,7 @@ type object = map[string]any
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 
-// part encodes a part of a token.
+// part encodes one part of a token.
 func part(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -44,8 +44,8 @@ func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// claims returns the claims that the service would issue now, with changes; nil
-// removes one.
+// claims returns the claims that the service would issue now, with changes. A nil
+// value removes a claim.
 func (s *service) claims(g *pyth.Grant, change object) object {
 	now := s.clock.Now().Unix()
 	all := object{
@@ -88,7 +88,7 @@ func TestIssueFollowsTheContract(t *testing.T) {
 		t.Errorf("the claims are %s", payload)
 	}
 	if other := s.login(t, email, password).Token; other == g.Token {
-		t.Error("two tokens have one id")
+		t.Error("two tokens have the same id")
 	}
 	if p := s.principal(t, g); p.Credential != pyth.CredentialJWT || p.KeyPrefix != "" || !p.ExpiresAt.Equal(g.ExpiresAt) {
 		t.Errorf("got %+v", p)
@@ -105,7 +105,7 @@ func TestAuthenticateChecksEveryClaim(t *testing.T) {
 		good   bool
 	}{
 		{"all as issued", nil, true},
-		{"a claim that nobody knows", object{"admin": true}, true},
+		{"unknown claim", object{"admin": true}, true},
 		{"the audience in a list", object{"aud": []string{"audience"}}, true},
 
 		{"no issuer", object{"iss": nil}, false},
@@ -133,16 +133,16 @@ func TestAuthenticateChecksEveryClaim(t *testing.T) {
 		{"no time of issue", object{"iat": nil}, false},
 		{"issued in the future", object{"iat": now + 1}, false},
 		{"issued long ago", object{"iat": 0}, true},
-		{"no beginning", object{"nbf": nil}, false},
-		{"a beginning in the next second", object{"nbf": now + 1}, false},
-		{"a far beginning", object{"nbf": now + 1e9, "exp": now + 2e9}, false},
-		{"no end", object{"exp": nil}, false},
-		{"an end now", object{"exp": now}, false},
-		{"an end in the past", object{"exp": now - 1}, false},
-		{"an end in the next second", object{"exp": now + 1}, true},
-		{"an end in words", object{"exp": "tomorrow"}, false},
-		{"an end that is no number", object{"exp": object{}}, false},
-		{"an end before all time", object{"exp": -1e300}, false},
+		{"no nbf", object{"nbf": nil}, false},
+		{"nbf in the next second", object{"nbf": now + 1}, false},
+		{"nbf in the far future", object{"nbf": now + 1e9, "exp": now + 2e9}, false},
+		{"no exp", object{"exp": nil}, false},
+		{"exp now", object{"exp": now}, false},
+		{"exp in the past", object{"exp": now - 1}, false},
+		{"exp in the next second", object{"exp": now + 1}, true},
+		{"exp as text", object{"exp": "tomorrow"}, false},
+		{"exp is not a number", object{"exp": object{}}, false},
+		{"negative exp", object{"exp": -1e300}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			token := sign(t, sha256.New, jwtKey, header, s.claims(g, c.change))
@@ -171,42 +171,42 @@ func TestAuthenticateAcceptsOneFormOfAToken(t *testing.T) {
 	good := with(header)
 	parts := strings.Split(good, ".")
 	for name, token := range map[string]string{
-		"no algorithm and no signature":           part(t, object{"alg": "none", "typ": "JWT"}) + "." + parts[1] + ".",
-		"no algorithm in capitals":                part(t, object{"alg": "NoNe", "typ": "JWT"}) + "." + parts[1] + ".",
-		"no algorithm with a good signature":      with(object{"alg": "none", "typ": "JWT"}),
-		"no word of the algorithm":                with(object{"typ": "JWT"}),
-		"an empty algorithm":                      with(object{"alg": "", "typ": "JWT"}),
-		"an algorithm in lower case":              with(object{"alg": "hs256", "typ": "JWT"}),
-		"an algorithm that is a list":             with(object{"alg": []string{"HS256"}, "typ": "JWT"}),
-		"RS256 with the secret":                   with(object{"alg": "RS256", "typ": "JWT"}),
-		"RS256 with somebody's key":               text + "." + base64.RawURLEncoding.EncodeToString(signature),
-		"RS256 with somebody's key in the header": sign(t, sha256.New, jwtKey, object{"alg": "RS256", "typ": "JWT", "jwk": private.N}, claims),
-		"HS512 with the secret":                   sign(t, sha512.New, jwtKey, object{"alg": "HS512", "typ": "JWT"}, claims),
-		"HS384 with the secret":                   sign(t, sha512.New384, jwtKey, object{"alg": "HS384", "typ": "JWT"}, claims),
-		"another secret":                          sign(t, sha256.New, strings.ToUpper(jwtKey), header, claims),
-		"an empty secret":                         sign(t, sha256.New, "", header, claims),
-		"no type":                                 with(object{"alg": "HS256"}),
-		"another type":                            with(object{"alg": "HS256", "typ": "at+jwt"}),
-		"a key id":                                with(object{"alg": "HS256", "typ": "JWT", "kid": "../../dev/null"}),
-		"a key's address":                         with(object{"alg": "HS256", "typ": "JWT", "jku": "https://example.org"}),
-		"an extension that must be understood":    with(object{"alg": "HS256", "typ": "JWT", "crit": []string{"exp"}}),
-		"a compressed payload":                    with(object{"alg": "HS256", "typ": "JWT", "zip": "DEF"}),
-		"two parts":                               parts[0] + "." + parts[1],
-		"four parts":                              good + "." + parts[2],
-		"five parts":                              good + "..",
-		"no signature":                            parts[0] + "." + parts[1] + ".",
-		"half a signature":                        parts[0] + "." + parts[1] + "." + parts[2][:20],
-		"a padded signature":                      good + "=",
-		"a line break":                            good[:10] + "\n" + good[10:],
-		"a blank before it":                       " " + good,
-		"a blank after it":                        good + " ",
-		"another's claims":                        parts[0] + "." + part(t, s.claims(g, object{"sub": "usr_other"})) + "." + parts[2],
-		"claims that are a list":                  sign(t, sha256.New, jwtKey, header, []object{claims}),
-		"claims that are nothing":                 sign(t, sha256.New, jwtKey, header, nil),
-		"a header that is nothing":                sign(t, sha256.New, jwtKey, nil, claims),
-		"dots":                                    "...",
-		"more dots":                               strings.Repeat(".", 4096),
-		"a refresh token":                         g.RefreshToken,
+		"no algorithm and no signature":              part(t, object{"alg": "none", "typ": "JWT"}) + "." + parts[1] + ".",
+		"no algorithm in capitals":                   part(t, object{"alg": "NoNe", "typ": "JWT"}) + "." + parts[1] + ".",
+		"no algorithm with a good signature":         with(object{"alg": "none", "typ": "JWT"}),
+		"no alg":                                     with(object{"typ": "JWT"}),
+		"an empty algorithm":                         with(object{"alg": "", "typ": "JWT"}),
+		"an algorithm in lower case":                 with(object{"alg": "hs256", "typ": "JWT"}),
+		"an algorithm that is a list":                with(object{"alg": []string{"HS256"}, "typ": "JWT"}),
+		"RS256 with the HMAC secret":                 with(object{"alg": "RS256", "typ": "JWT"}),
+		"RS256 with an attacker's key":               text + "." + base64.RawURLEncoding.EncodeToString(signature),
+		"RS256 with an attacker's key in the header": sign(t, sha256.New, jwtKey, object{"alg": "RS256", "typ": "JWT", "jwk": private.N}, claims),
+		"HS512 with the secret":                      sign(t, sha512.New, jwtKey, object{"alg": "HS512", "typ": "JWT"}, claims),
+		"HS384 with the secret":                      sign(t, sha512.New384, jwtKey, object{"alg": "HS384", "typ": "JWT"}, claims),
+		"another secret":                             sign(t, sha256.New, strings.ToUpper(jwtKey), header, claims),
+		"an empty secret":                            sign(t, sha256.New, "", header, claims),
+		"no type":                                    with(object{"alg": "HS256"}),
+		"another type":                               with(object{"alg": "HS256", "typ": "at+jwt"}),
+		"a key id":                                   with(object{"alg": "HS256", "typ": "JWT", "kid": "../../dev/null"}),
+		"a key's address":                            with(object{"alg": "HS256", "typ": "JWT", "jku": "https://example.org"}),
+		"critical extension":                         with(object{"alg": "HS256", "typ": "JWT", "crit": []string{"exp"}}),
+		"a compressed payload":                       with(object{"alg": "HS256", "typ": "JWT", "zip": "DEF"}),
+		"two parts":                                  parts[0] + "." + parts[1],
+		"four parts":                                 good + "." + parts[2],
+		"five parts":                                 good + "..",
+		"no signature":                               parts[0] + "." + parts[1] + ".",
+		"half a signature":                           parts[0] + "." + parts[1] + "." + parts[2][:20],
+		"a padded signature":                         good + "=",
+		"a line break":                               good[:10] + "\n" + good[10:],
+		"a blank before it":                          " " + good,
+		"a blank after it":                           good + " ",
+		"another's claims":                           parts[0] + "." + part(t, s.claims(g, object{"sub": "usr_other"})) + "." + parts[2],
+		"claims that are a list":                     sign(t, sha256.New, jwtKey, header, []object{claims}),
+		"null claims":                                sign(t, sha256.New, jwtKey, header, nil),
+		"null header":                                sign(t, sha256.New, jwtKey, nil, claims),
+		"dots":                                       "...",
+		"more dots":                                  strings.Repeat(".", 4096),
+		"a refresh token":                            g.RefreshToken,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s.accepts(t, pyth.Credentials{Bearer: token}) {
@@ -215,7 +215,7 @@ func TestAuthenticateAcceptsOneFormOfAToken(t *testing.T) {
 		})
 	}
 	if !s.accepts(t, pyth.Credentials{Bearer: good}) {
-		t.Error("the token that the others are made of is refused")
+		t.Error("the valid token is refused")
 	}
 }
 
@@ -231,10 +231,10 @@ func TestAuthenticateRefusesLongTokens(t *testing.T) {
 		}
 	}
 	if token := sized(4096); len(token) > 4097 || s.accepts(t, pyth.Credentials{Bearer: token}) != (len(token) == 4096) {
-		t.Errorf("a good token of %d bytes is not judged by its size", len(token))
+		t.Errorf("the size of a valid token of %d bytes is wrong for this test", len(token))
 	}
 	if s.accepts(t, pyth.Credentials{Bearer: sized(4098)}) {
-		t.Error("a good token of more than 4 KiB is accepted")
+		t.Error("a token of more than 4 KiB is accepted")
 	}
 	huge := strings.Repeat(".", 1<<20)
 	if took := testing.AllocsPerRun(10, func() { _, _ = s.Authenticate(context.Background(), pyth.Credentials{Bearer: huge}) }); took > 5 {
@@ -260,7 +260,7 @@ func TestAuthenticateChecksTheTimesOfAToken(t *testing.T) {
 	} {
 		s.clock.move(at.move)
 		if got := s.accepts(t, c); got != at.good {
-			t.Errorf("%s it is accepted: %v", at.name, got)
+			t.Errorf("%s: accepted is %v", at.name, got)
 		}
 		s.clock.move(-at.move)
 	}
@@ -279,7 +279,7 @@ func TestAuthenticateRefusesATokenWithOneChangedByte(t *testing.T) {
 	})
 }
 
-// FuzzToken sends arbitrary tokens. Only the issued one is valid.
+// FuzzToken sends arbitrary tokens. Only the issued token is valid.
 func FuzzToken(f *testing.F) {
 	s := newService(f)
 	g := s.register(f, email)
@@ -314,17 +314,17 @@ func TestAuthenticateNeedsOneUserForBothCredentials(t *testing.T) {
 		{"neither", "", "", ""},
 		{"a key", ada.APIKey, "", pyth.CredentialAPIKey},
 		{"a token", "", ada.Token, pyth.CredentialJWT},
-		{"both of one user", ada.APIKey, ada.Token, pyth.CredentialJWT},
-		{"key and token of two", ada.APIKey, bob.Token, ""},
-		{"token and key of two", bob.APIKey, ada.Token, ""},
-		{"a good key beside a bad token", ada.APIKey, ada.Token + "x", ""},
-		{"a good token beside a bad key", ada.APIKey[:43] + "!", ada.Token, ""},
-		{"a good token beside a key that has ended", ended, ada.Token, ""},
+		{"both of the same user", ada.APIKey, ada.Token, pyth.CredentialJWT},
+		{"key and token of different users", ada.APIKey, bob.Token, ""},
+		{"token and key of different users", bob.APIKey, ada.Token, ""},
+		{"valid key, invalid token", ada.APIKey, ada.Token + "x", ""},
+		{"valid token, invalid key", ada.APIKey[:43] + "!", ada.Token, ""},
+		{"valid token, expired key", ended, ada.Token, ""},
 		{"a key as bearer", "", ada.APIKey, pyth.CredentialAPIKey},
 		{"a key as both", ada.APIKey, ada.APIKey, pyth.CredentialAPIKey},
-		{"keys of two", ada.APIKey, bob.APIKey, ""},
+		{"keys of different users", ada.APIKey, bob.APIKey, ""},
 		{"a key as bearer with a faulty checksum", "", ada.APIKey[:43] + "!", ""},
-		{"a key that has ended as bearer", "", ended, ""},
+		{"expired key as bearer", "", ended, ""},
 		{"a token as key", ada.Token, "", ""},
 		{"a refresh token as token", "", ada.RefreshToken, ""},
 		{"a refresh token as key", ada.RefreshToken, "", ""},
@@ -348,7 +348,7 @@ func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
 	answers := map[string]bool{}
 	for _, c := range []pyth.Credentials{
 		{APIKey: "x"},
-		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but of another server.
+		{APIKey: newService(t).register(t, email).APIKey}, // Well-formed, but from another server.
 		{Bearer: "x"},
 		{Bearer: sign(t, sha256.New, "another key of 32 bytes or more...", header, s.claims(g, object{"exp": 1}))},
 		{Bearer: sign(t, sha256.New, jwtKey, header, s.claims(g, object{"exp": 1, "aud": "other"}))},
@@ -366,7 +366,7 @@ func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
 	}
 }
 
-// Only the holder of a token of this server learns that it has expired.
+// Only the holder of a token from this server learns that it has expired.
 func TestAuthenticateReportsExpiredTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)

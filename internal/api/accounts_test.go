@@ -114,7 +114,7 @@ func TestAuthenticateRefusesBadCredentials(t *testing.T) {
 		}
 	}
 	if s.accounts.calls != nil || s.executions.program != nil {
-		t.Error("a service was called")
+		t.Error("the service was called")
 	}
 }
 
@@ -172,7 +172,7 @@ func TestKeysListCreateDelete(t *testing.T) {
 
 	s.accounts.keys, s.accounts.next = nil, ""
 	if res := s.send(request("GET", "/api/v1/keys", "")); res.body != `{"keys":[]}` || s.accounts.lastPage.limit != 50 {
-		t.Errorf("without keys and parameters: %s, limit %d", res.body, s.accounts.lastPage.limit)
+		t.Errorf("empty list: %s, limit %d", res.body, s.accounts.lastPage.limit)
 	}
 
 	res = s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"2026-04-05T08:23:21Z"}`))
@@ -193,7 +193,7 @@ func TestParametersAreChecked(t *testing.T) {
 	tests := []struct{ name, query, location string }{
 		{"a limit of zero", "limit=0", "query.limit"},
 		{"a limit over the maximum", "limit=201", "query.limit"},
-		{"a limit in words", "limit=many", "query.limit"},
+		{"limit as text", "limit=many", "query.limit"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

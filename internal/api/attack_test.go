@@ -23,7 +23,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack has the attacks on the API that this package answers, by their
+// TestAttack contains the attacks on the API that this package can test, by their
 // numbers.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
@@ -36,13 +36,13 @@ func TestAttack(t *testing.T) {
 		t.Run("a header of 1 MB", attackHugeHeader)
 		t.Run("slow header", attackSlowHeader)
 		t.Run("slow body", attackSlowBody)
-		t.Run("slow body where none is read", attackSlowUnreadBody)
+		t.Run("slow body that is not read", attackSlowUnreadBody)
 		t.Run("slow reader", attackSlowReader)
 	})
 	t.Run("093_sloppy_JSON_is_refused", attackSloppyJSON)
 	t.Run("097_credentials_are_never_repeated", func(t *testing.T) {
 		t.Run("in a query", attackCredentialInQuery)
-		t.Run("in a path", attackCredentialInPath)
+		t.Run("path", attackCredentialInPath)
 		t.Run("in errors and logs", attackSecretsEchoed)
 	})
 	t.Run("100_headers_and_logs_cannot_be_injected", func(t *testing.T) {
@@ -92,9 +92,10 @@ func attackManyValues(t *testing.T) {
 		if res.StatusCode != 400 {
 			t.Errorf("%.30s: status %d: %.300s", body, res.StatusCode, res.body)
 		}
-		// The buffer of the body as it grew, and little more.
+		// The body's buffer doubles while it grows. Allow for that and a little
+		// more.
 		if took := allocated() - before; took > 3*uint64(len(body))+(8<<20) {
-			t.Errorf("%.30s: %d MB for a body of %d MB", body, took>>20, len(body)>>20)
+			t.Errorf("%.30s: %d MB allocated for a body of %d MB", body, took>>20, len(body)>>20)
 		}
 	}
 	wide := `{"code":"x"`
@@ -112,7 +113,7 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// spaces is an endless body.
+// spaces is a body that never ends.
 type spaces struct{ read atomic.Int64 }
 
 func (s *spaces) Read(p []byte) (int, error) {
@@ -143,9 +144,9 @@ func attackHugeBody(t *testing.T) {
 					t.Errorf("%s: status %d", path, res.StatusCode)
 				}
 			}
-			// A client that keeps writing may see a reset instead of the answer.
+			// A client that keeps writing may get a reset instead of the answer.
 			if body.read.Load() > 200<<20 {
-				t.Errorf("%s: %d MB were taken", path, body.read.Load()>>20)
+				t.Errorf("%s: the server read %d MB", path, body.read.Load()>>20)
 			}
 			if took := allocated() - before; took > 300<<20 {
 				t.Errorf("%s: %d MB were allocated", path, took>>20)
@@ -172,14 +173,14 @@ func attackGzipBomb(t *testing.T) {
 		}
 	}
 	if res := s.execute(bomb.String()); res.StatusCode != 400 {
-		t.Errorf("without saying so: status %d: %s", res.StatusCode, res.body)
+		t.Errorf("without Content-Encoding: status %d: %s", res.StatusCode, res.body)
 	}
 }
 
 func attackHugeHeader(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	c := l.dial()
-	// The server may close the connection before all is written.
+	// The server may close the connection before everything is written.
 	_, _ = io.WriteString(c, "GET /api HTTP/1.1\r\nHost: x\r\nX-A: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
 	status, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && !strings.Contains(status, "431") {
@@ -190,7 +191,7 @@ func attackHugeHeader(t *testing.T) {
 	}
 }
 
-// closed tells that the other side ended the connection.
+// closed reports whether the other side ended the connection.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())
@@ -205,7 +206,7 @@ func attackSlowHeader(t *testing.T) {
 		t.Errorf("the connection stays open: %v", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it was closed only after %v", took)
+		t.Errorf("the connection was closed only after %v", took)
 	}
 }
 
@@ -242,20 +243,20 @@ func attackSlowUnreadBody(t *testing.T) {
 func attackSlowReader(t *testing.T) {
 	l := listen(t, api.ServerConfig{}, func(c *api.Config) { c.ResponseTimeout = 200 * time.Millisecond })
 	l.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
-		// More than the kernel's buffers take.
+		// Write more than the kernel's buffers can hold.
 		return succeeded(strings.Repeat("a", 32<<20)), nil
 	}
 	c := l.dial()
 	l.write(c, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
-	// Shutdown waits for every request, so it tells when the server let go of
-	// this one, whose answer is not read.
+	// Shutdown waits for all requests. So it returns when the server has given up
+	// this request, whose answer the client does not read.
 	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := l.http.Shutdown(ctx); err != nil {
-		t.Errorf("the answer is still being written: %v", err)
+		t.Errorf("the server is still writing the answer: %v", err)
 	}
 }
 
@@ -280,7 +281,7 @@ func attackSloppyJSON(t *testing.T) {
 		{"a byte order mark", "\ufeff" + `{"code":"x"}`, "body"},
 		{"invalid UTF-8", "{\"code\":\"\xff\"}", "body.code"},
 		{"half a surrogate", `{"code":"\ud800"}`, "body.code"},
-		{"a raw line break", "{\"code\":\"a\nb\"}", "body.code"},
+		{"unescaped line break", "{\"code\":\"a\nb\"}", "body.code"},
 		{"UTF-16", "\xff\xfe{\x00}\x00", "body"},
 		{"nothing", ``, "body"},
 		{"space", ` `, "body"},
@@ -301,11 +302,11 @@ func attackSloppyJSON(t *testing.T) {
 		})
 	}
 	if s.executions.program != nil {
-		t.Error("a program was run")
+		t.Error("the program ran")
 	}
 }
 
-// canaries are values that must never come back.
+// canaries are values that must never be repeated.
 const (
 	canaryKey      = "pyapi_CanaryCanaryCanaryCanaryCanary"
 	canaryToken    = "eyJhbGciOiJIUzI1NiJ9.CANARYTOKEN.sig"
@@ -326,12 +327,12 @@ func attackCredentialInQuery(t *testing.T) {
 				t.Errorf("%s?%s: status %d: %s", path, query, res.StatusCode, res.body)
 			}
 			if strings.Contains(strings.ToLower(res.body), "canary") {
-				t.Errorf("it comes back: %s", res.body)
+				t.Errorf("the answer repeats the value: %s", res.body)
 			}
 		}
 	}
 	if log := s.log.String(); strings.Contains(strings.ToLower(log), "canary") {
-		t.Errorf("it is in the log: %s", log)
+		t.Errorf("the log contains the value: %s", log)
 	}
 }
 
@@ -347,7 +348,7 @@ func attackCredentialInPath(t *testing.T) {
 		}
 	}
 	if log := s.log.String(); strings.Contains(strings.ToLower(log), "canary") {
-		t.Errorf("it is in the log: %s", log)
+		t.Errorf("the log contains the value: %s", log)
 	}
 }
 
@@ -382,7 +383,7 @@ func attackSecretsEchoed(t *testing.T) {
 		}
 	}
 	if log := s.log.String(); strings.Contains(strings.ToLower(log), "canary") {
-		t.Errorf("it is in the log: %s", log)
+		t.Errorf("the log contains the value: %s", log)
 	}
 }
 
@@ -401,7 +402,7 @@ func attackLogInjection(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), "\x1b") {
-		t.Error("an escape sequence is in the log")
+		t.Error("the log contains an escape sequence")
 	}
 }
 

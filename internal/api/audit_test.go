@@ -15,8 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// auditLog is an AuditService with one entry, which remembers what it was asked
-// and what was denied.
+// auditLog is an AuditService with one entry. It records the queries and the
+// denied actions.
 type auditLog struct {
 	mu     sync.Mutex
 	filter pyth.AuditFilter
@@ -175,9 +175,9 @@ func TestDeniedAttemptsAreRecorded(t *testing.T) {
 		requests []*http.Request
 		want     []noted
 	}{
-		"without credentials": {[]*http.Request{anonymous("POST", "/api/v1/execute", `{"code":"1"}`)}, []noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionCodeExecuted}}}},
-		"with bad ones":       {[]*http.Request{bad("DELETE", "/api/v1/keys/key_1", "")}, []noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionKeyRevoked}}}},
-		"with a bad token to renew": {
+		"without credentials":      {[]*http.Request{anonymous("POST", "/api/v1/execute", `{"code":"1"}`)}, []noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionCodeExecuted}}}},
+		"with invalid credentials": {[]*http.Request{bad("DELETE", "/api/v1/keys/key_1", "")}, []noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionKeyRevoked}}}},
+		"with an invalid token to renew": {
 			[]*http.Request{bad("POST", "/api/refresh", "")},
 			[]noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionTokenRefreshed}}},
 		},
@@ -189,9 +189,10 @@ func TestDeniedAttemptsAreRecorded(t *testing.T) {
 			[]*http.Request{anonymous("POST", "/api/login", loginJSON), anonymous("POST", "/api/login", loginJSON)},
 			[]noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionUserLogin}}},
 		},
-		// These are no actions of the log, malformed, or the service's to tell.
-		"at what the log does not tell of": {[]*http.Request{bad("GET", "/api/v1/keys", ""), bad("POST", "/api/verify", ""), bad("GET", "/api/v1/audit", "")}, nil},
-		"with a fault":                     {[]*http.Request{anonymous("POST", "/api/login", `{}`), anonymous("POST", "/api/nothing", "")}, nil},
+		// These actions are not in the log, are malformed, or are recorded by the
+		// service.
+		"actions that the log does not contain": {[]*http.Request{bad("GET", "/api/v1/keys", ""), bad("POST", "/api/verify", ""), bad("GET", "/api/v1/audit", "")}, nil},
+		"with a fault":                          {[]*http.Request{anonymous("POST", "/api/login", `{}`), anonymous("POST", "/api/nothing", "")}, nil},
 	} {
 		s.audit.noted = nil
 		for _, r := range c.requests {
@@ -232,7 +233,7 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	if n := len(s.audit.noted); n > 600 {
 		t.Errorf("%d in all", n)
 	}
-	// What was left out shows in the next entry, once.
+	// The next entry counts the omitted entries, once.
 	before := len(s.audit.noted)
 	total := before
 	for _, n := range s.audit.noted {

@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// discard is a response that keeps only its status.
+// discard is a response writer that keeps only the status.
 type discard struct {
 	header http.Header
 	status int
@@ -23,8 +23,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// BenchmarkExecute measures the time that this package adds to a run: everything but the
-// network, the services and the disk of the log.
+// BenchmarkExecute measures the time that this package adds to a run. It excludes
+// the network, the services and writing the log to disk.
 func BenchmarkExecute(b *testing.B) {
 	small := `{"code":"print(42)"}`
 	large := `{"code":"x","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", 250_000) + `"}]}`
@@ -53,7 +53,7 @@ func BenchmarkExecute(b *testing.B) {
 	}
 }
 
-// BenchmarkHealth is the floor of a reply.
+// BenchmarkHealth measures the shortest answer.
 func BenchmarkHealth(b *testing.B) {
 	h, err := api.New(config(newAccounts(), &executions{}))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// testConn is a connection from an address that notes that it was closed.
+// testConn is a connection from an address. It records that it was closed.
 type testConn struct {
 	net.Conn
 	address string
@@ -33,10 +33,10 @@ func TestConnectionsMakeRoom(t *testing.T) {
 	c.note(kept, http.StateActive)
 	c.keep(kept)
 	first, second, third := add("192.0.2.9"), add("192.0.2.9"), add("192.0.2.9")
-	c.note(first, http.StateActive) // A byte of a header: it is as idle as others.
+	c.note(first, http.StateActive) // One byte of a header: the connection still counts as idle.
 
 	if other := add("192.0.2.2"); other.closed || !second.closed || first.closed || third.closed || kept.closed {
-		t.Errorf("the oldest of the address with most does not make room: %v %v %v %v", other.closed, first.closed, second.closed, third.closed)
+		t.Errorf("the oldest connection of the busiest address was not closed: %v %v %v %v", other.closed, first.closed, second.closed, third.closed)
 	}
 	c.note(second, http.StateClosed)
 	for conn := range c.open {
@@ -44,13 +44,13 @@ func TestConnectionsMakeRoom(t *testing.T) {
 		c.keep(conn)
 	}
 	if late := add("192.0.2.3"); !late.closed || kept.closed || first.closed || third.closed {
-		t.Error("requests of known users make room")
+		t.Error("requests of known users were closed")
 	} else {
 		c.note(late, http.StateClosed)
 	}
 	c.note(kept, http.StateIdle)
 	if next := add("192.0.2.9"); next.closed || !kept.closed {
-		t.Error("an idle connection of a known user does not make room")
+		t.Error("an idle connection of a known user was not closed")
 	}
 	for conn := range c.open {
 		c.note(conn, http.StateClosed)

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// document holds the parts of the OpenAPI document that these tests read.
+// document is the part of the OpenAPI document that these tests read.
 type document struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }
@@ -45,7 +45,7 @@ func (s *server) document() document {
 	return d
 }
 
-// each calls f with every documented operation, and a request for it.
+// each calls f with every documented operation and a request for it.
 func (d document) each(f func(name string, op operation, request func(body string) *http.Request)) {
 	for path, item := range d.Paths {
 		for method, op := range item {
@@ -80,9 +80,10 @@ func TestAuthenticateCoversAllButPublicOperations(t *testing.T) {
 	if diff := cmp.Diff(want, public); diff != "" {
 		t.Errorf("public (-want +got):\n%s", diff)
 	}
-	// These take theirs in the body as well, and ask for one of the two.
+	// These operations also accept credentials in the body, and require one of
+	// the two.
 	if diff := cmp.Diff([]string{"POST /api/refresh", "POST /api/verify"}, optional); diff != "" {
-		t.Errorf("with a choice (-want +got):\n%s", diff)
+		t.Errorf("operations with optional credentials (-want +got):\n%s", diff)
 	}
 }
 
@@ -97,7 +98,7 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 			return
 		}
 		bodies++
-		// Where the document has no example, nothing is required.
+		// Without an example in the document, no field is required.
 		good := "{"
 		for field, value := range op.RequestBody.Content["application/json"].Example {
 			if text, ok := value.(string); ok {
@@ -105,15 +106,15 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 			}
 		}
 		for fault, body := range map[string]string{
-			"an unknown field":       good + `"unknown":1}`,
-			"a field twice":          good + `"twice":1,"twice":2}`,
-			"something after it":     strings.TrimSuffix(good, ",") + "} {}",
-			"a list":                 "[]",
-			"text":                   `"text"`,
-			"null":                   "null",
-			"no end":                 good,
-			"a field in other case":  strings.ToUpper(good[:min(3, len(good))]) + good[min(3, len(good)):] + `"X":1}`,
-			"bytes that are no text": good + "\"\xff\":1}",
+			"an unknown field":    good + `"unknown":1}`,
+			"duplicate field":     good + `"twice":1,"twice":2}`,
+			"something after it":  strings.TrimSuffix(good, ",") + "} {}",
+			"a list":              "[]",
+			"text":                `"text"`,
+			"null":                "null",
+			"no end":              good,
+			"field in other case": strings.ToUpper(good[:min(3, len(good))]) + good[min(3, len(good)):] + `"X":1}`,
+			"invalid UTF-8":       good + "\"\xff\":1}",
 		} {
 			r := request(body)
 			r.Header.Set("x-api-key", goodKey)
@@ -129,7 +130,7 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 		}
 	})
 	if bodies < 13 || s.secrets.given != "" || s.accounts.calls != nil || s.executions.program != nil || s.sessions.calls != nil || s.generations.request != nil {
-		t.Errorf("%d operations have a body; called were %v", bodies, s.accounts.calls)
+		t.Errorf("%d operations have a body; the test called %v", bodies, s.accounts.calls)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestOpenAPINamesHaveCamelCaseAndUnits(t *testing.T) {
 		}
 	}
 	if names < 50 {
-		t.Errorf("only %d names were looked at", names)
+		t.Errorf("only %d names were checked", names)
 	}
 }
 
@@ -220,7 +221,8 @@ func TestPageLimitsAreChecked(t *testing.T) {
 	}
 }
 
-// A zero time means "no end" inside; outside it is just long ago.
+// Inside the server a zero time means no expiry. In a request it is just a time
+// long ago.
 func TestKeysRefuseZeroExpiry(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))
@@ -232,15 +234,15 @@ func TestKeysRefuseZeroExpiry(t *testing.T) {
 	}
 }
 
-// notAudited are the mutating operations that the audit log does not tell of
+// notAudited lists the mutating operations that the audit log does not contain
 // (docs/audit.md).
 var notAudited = []string{
 	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",
 	"POST /api/logout", "POST /api/verify", "POST /api/v1/zk/encrypt", "POST /api/v1/zk/sandboxes",
 }
 
-// Every other operation that changes something has an entry when it is tried
-// with a bad key, and when there is no room in the caller's quota.
+// All other mutating operations are recorded when the key is invalid, and when
+// the caller's quota is used up.
 func TestDeniedChangesAreRecorded(t *testing.T) {
 	changes := 0
 	newFullServer(t).document().each(func(name string, op operation, ask func(string) *http.Request) {
@@ -257,10 +259,10 @@ func TestDeniedChangesAreRecorded(t *testing.T) {
 			want = 0
 		}
 		if res.StatusCode != 401 || len(s.audit.noted) != want || want == 1 && (s.audit.noted[0].Action == "" || s.audit.noted[0].Outcome != pyth.AuditDenied) {
-			t.Errorf("%s: status %d, noted is %+v", name, res.StatusCode, s.audit.noted)
+			t.Errorf("%s: status %d, recorded %+v", name, res.StatusCode, s.audit.noted)
 		}
 	})
 	if changes < 20 {
-		t.Errorf("only %d operations change something", changes)
+		t.Errorf("only %d operations are mutating", changes)
 	}
 }

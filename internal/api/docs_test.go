@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// newFullServer has every part of the API.
+// newFullServer returns a server with all parts of the API.
 func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	t.Helper()
 	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &packageStore{}, new(encrypted) })...)
@@ -26,7 +26,7 @@ type documentedResponse struct {
 	Content map[string]any
 }
 
-// responses are the documented media types of each operation, by status.
+// responses returns the documented media types of each operation, by status.
 func (s *server) responses() map[string]map[string][]string {
 	s.Helper()
 	var d struct {
@@ -54,8 +54,8 @@ func (s *server) responses() map[string]map[string][]string {
 	return all
 }
 
-// Every operation is called as its example says, in each of its forms; send
-// compares what is answered with the document.
+// The test calls each operation with its example and each accepted media type.
+// send compares the answers with the document.
 func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 	s := newFullServer(t)
 	documented := s.responses()
@@ -76,7 +76,7 @@ func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 				s.sessions.files["a.txt"] = "content"
 			}
 			if strings.HasSuffix(name, "/api/verify") {
-				body = "" // The token of the example is not valid.
+				body = "" // The token in the example is not valid.
 			}
 			r := ask(body)
 			r.URL.Path = strings.ReplaceAll(r.URL.Path, "key_1/proof", "entry_1/proof")

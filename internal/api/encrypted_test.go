@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// encrypted is a ZKService of ada's that remembers what it was asked for.
+// encrypted is a ZKService of the user ada. It records its requests.
 type encrypted struct {
 	mu       sync.Mutex
 	err      error
@@ -129,7 +129,7 @@ func TestEncryptedProgramsStoreListDelete(t *testing.T) {
 					t.Error(diff)
 				}
 			}
-			e.err = pyth.Errorf(pyth.CodeOverloaded, "There is no room.")
+			e.err = pyth.Errorf(pyth.CodeOverloaded, "No capacity.")
 			if res := s.zk(c.method, c.path, c.body); res.problem(t).Code != "overloaded" {
 				t.Errorf("status %d: %s", res.StatusCode, res.body)
 			}
@@ -147,28 +147,28 @@ func TestEncryptedProgramsAreNotImplementedWithoutService(t *testing.T) {
 func TestPayloadsAreChecked(t *testing.T) {
 	s, e := newZKServer(t)
 	for name, c := range map[string]struct{ old, replacement, at string }{
-		"another version":       {`"version":1`, `"version":2`, "body.version"},
-		"another language":      {"javascript", "cobol", "body.language"},
-		"another derivation":    {"argon2id", "argon2i", "body.kdf.name"},
-		"another cipher":        {"xchacha20-poly1305", "aes-256-gcm", "body.cipher.name"},
-		"too many passes":       {`"time":3`, `"time":11`, "body.kdf.time"},
-		"half a pass":           {`"time":3`, `"time":2.5`, "body.kdf.time"},
-		"too much memory":       {"65536", "262145", "body.kdf.memoryKiB"},
-		"too little memory":     {"65536", "7", "body.kdf.memoryKiB"},
-		"too many lanes":        {`"parallelism":4`, `"parallelism":17`, "body.kdf.parallelism"},
-		"a salt that is none":   {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "body.kdf.salt"},
-		"base64 for URLs":       {`"AP8+"`, `"AP8-"`, "body.ciphertext"},
-		"base64 with a line":    {`"AP8+"`, `"AP\n8+"`, "body.ciphertext"},
-		"base64 with more bits": {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZh==", "body.kdf.salt"},
-		"no ciphertext":         {`"AP8+"`, `""`, "body.ciphertext"},
-		"no name in the name":   {`"report"`, `""`, "body.name"},
-		"an unknown field":      {`"version":1`, `"version":1,"key":"a"`, "body.key"},
-		"a field less":          {`,"ciphertext":"AP8+"`, ``, "body"},
+		"another version":          {`"version":1`, `"version":2`, "body.version"},
+		"another language":         {"javascript", "cobol", "body.language"},
+		"unknown key derivation":   {"argon2id", "argon2i", "body.kdf.name"},
+		"another cipher":           {"xchacha20-poly1305", "aes-256-gcm", "body.cipher.name"},
+		"too many passes":          {`"time":3`, `"time":11`, "body.kdf.time"},
+		"half a pass":              {`"time":3`, `"time":2.5`, "body.kdf.time"},
+		"too much memory":          {"65536", "262145", "body.kdf.memoryKiB"},
+		"too little memory":        {"65536", "7", "body.kdf.memoryKiB"},
+		"too many lanes":           {`"parallelism":4`, `"parallelism":17`, "body.kdf.parallelism"},
+		"invalid salt":             {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "body.kdf.salt"},
+		"base64 for URLs":          {`"AP8+"`, `"AP8-"`, "body.ciphertext"},
+		"base64 with a line break": {`"AP8+"`, `"AP\n8+"`, "body.ciphertext"},
+		"base64 with extra bits":   {"MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZh==", "body.kdf.salt"},
+		"no ciphertext":            {`"AP8+"`, `""`, "body.ciphertext"},
+		"empty name in the path":   {`"report"`, `""`, "body.name"},
+		"an unknown field":         {`"version":1`, `"version":1,"key":"a"`, "body.key"},
+		"missing field":            {`,"ciphertext":"AP8+"`, ``, "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := strings.Replace(oneCodeJSON, c.old, c.replacement, 1)
 			if body == oneCodeJSON {
-				t.Fatal("nothing was replaced")
+				t.Fatal("the replacement had no effect")
 			}
 			res := s.zk("PUT", "code/report", body)
 			p := res.problem(t)
@@ -182,7 +182,7 @@ func TestPayloadsAreChecked(t *testing.T) {
 	}
 }
 
-// ran is the program that the server was given.
+// ran returns the program that the server received.
 func (s *server) ran() *pyth.Program {
 	s.executions.mu.Lock()
 	defer s.executions.mu.Unlock()
@@ -195,8 +195,8 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		body string
 		want pyth.EncryptedJob
 	}{
-		"by a password": {`{"masterPassword":"p\u00e4ss\n🔑","args":["a"],"limits":{"memoryBytes":1000}}`, pyth.EncryptedJob{Password: []byte("päss\n🔑")}},
-		"by a sealed one": {
+		"with a password": {`{"masterPassword":"p\u00e4ss\n🔑","args":["a"],"limits":{"memoryBytes":1000}}`, pyth.EncryptedJob{Password: []byte("päss\n🔑")}},
+		"with a sealed password": {
 			`{"sealedPassword":"` + sealed + `","sandboxId":"res_1","args":["a"],"limits":{"memoryBytes":1000}}`,
 			pyth.EncryptedJob{Sealed: []byte("sealed"), Sandbox: "res_1"},
 		},
@@ -220,7 +220,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 			}
 			p := s.ran()
 			if p.Language != pyth.JavaScript || p.Code != "" || p.Args[0] != "a" || p.Limits.MemoryBytes != 1000 || !p.Results {
-				t.Errorf("it is run as %+v", p)
+				t.Errorf("it ran as %+v", p)
 			}
 			if !bytes.Equal(kept, make([]byte, len(kept))) {
 				t.Error("the password is not wiped")
@@ -244,19 +244,19 @@ func TestEncryptedProgramsStream(t *testing.T) {
 func TestEncryptedProgramsNeedOnePassword(t *testing.T) {
 	s, e := newZKServer(t)
 	for name, c := range map[string]struct{ body, at string }{
-		"nothing":                {`{}`, "body.masterPassword"},
-		"an empty password":      {`{"masterPassword":""}`, "body.masterPassword"},
-		"a number":               {`{"masterPassword":1234}`, "body.masterPassword"},
-		"null":                   {`{"masterPassword":null}`, "body.masterPassword"},
-		"both":                   {`{"masterPassword":"pw","sealedPassword":"AA==","sandboxId":"a"}`, "body.masterPassword"},
-		"a password and a place": {`{"masterPassword":"pw","sandboxId":"a"}`, "body.masterPassword"},
-		"no sandbox":             {`{"sealedPassword":"AA=="}`, "body.sandboxId"},
-		"a sandbox only":         {`{"sandboxId":"a"}`, "body.sealedPassword"},
-		"no base64":              {`{"sealedPassword":"A","sandboxId":"a"}`, "body.sealedPassword"},
-		"code":                   {`{"masterPassword":"pw","code":"1"}`, "body.code"},
-		"a language":             {`{"masterPassword":"pw","language":"python"}`, "body.language"},
-		"too long a time":        {`{"masterPassword":"pw","timeoutMs":300001}`, "body.timeoutMs"},
-		"too much memory":        {`{"masterPassword":"pw","limits":{"memoryBytes":1073741825}}`, "body.limits.memoryBytes"},
+		"nothing":              {`{}`, "body.masterPassword"},
+		"an empty password":    {`{"masterPassword":""}`, "body.masterPassword"},
+		"a number":             {`{"masterPassword":1234}`, "body.masterPassword"},
+		"null":                 {`{"masterPassword":null}`, "body.masterPassword"},
+		"both":                 {`{"masterPassword":"pw","sealedPassword":"AA==","sandboxId":"a"}`, "body.masterPassword"},
+		"password and sandbox": {`{"masterPassword":"pw","sandboxId":"a"}`, "body.masterPassword"},
+		"no sandbox":           {`{"sealedPassword":"AA=="}`, "body.sandboxId"},
+		"sandbox only":         {`{"sandboxId":"a"}`, "body.sealedPassword"},
+		"no base64":            {`{"sealedPassword":"A","sandboxId":"a"}`, "body.sealedPassword"},
+		"code":                 {`{"masterPassword":"pw","code":"1"}`, "body.code"},
+		"a language":           {`{"masterPassword":"pw","language":"python"}`, "body.language"},
+		"too long a time":      {`{"masterPassword":"pw","timeoutMs":300001}`, "body.timeoutMs"},
+		"too much memory":      {`{"masterPassword":"pw","limits":{"memoryBytes":1073741825}}`, "body.limits.memoryBytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := s.zk("POST", "execute/report", c.body)
@@ -275,34 +275,34 @@ func TestPasswordsAreNotInErrorsOrLogs(t *testing.T) {
 	const canary = "canary-of-the-password"
 	s, _ := newZKServer(t)
 	s.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
-		return nil, fmt.Errorf("something went wrong")
+		return nil, fmt.Errorf("internal error")
 	}
 	for _, path := range []string{"execute/report", "encrypt"} {
 		for name, body := range map[string]string{
-			"what is well":        `{"masterPassword":"%s","code":"1"}`,
-			"another field":       `{"masterPassword":"%s","unknown":1}`,
-			"the password twice":  `{"masterPassword":"%[1]s","masterPassword":"%[1]s"}`,
-			"in a list":           `{"masterPassword":["%s"]}`,
-			"in an object":        `{"masterPassword":{"%s":1}}`,
-			"as a name":           `{"masterPassword":"a","%s":1}`,
-			"unfinished":          `{"masterPassword":"%s`,
-			"with half a pair":    `{"masterPassword":"%s\ud800"}`,
-			"after what is wrong": `{"code":1,"masterPassword":"%s"}`,
-			"out of place":        `["masterPassword","%s"]`,
-			"in another field":    `{"masterPassword":"pw","timeoutMs":"%s"}`,
+			"valid body":                 `{"masterPassword":"%s","code":"1"}`,
+			"another field":              `{"masterPassword":"%s","unknown":1}`,
+			"duplicate password":         `{"masterPassword":"%[1]s","masterPassword":"%[1]s"}`,
+			"in a list":                  `{"masterPassword":["%s"]}`,
+			"in an object":               `{"masterPassword":{"%s":1}}`,
+			"as a field name":            `{"masterPassword":"a","%s":1}`,
+			"unfinished":                 `{"masterPassword":"%s`,
+			"with half a surrogate pair": `{"masterPassword":"%s\ud800"}`,
+			"after an error":             `{"code":1,"masterPassword":"%s"}`,
+			"at the wrong level":         `["masterPassword","%s"]`,
+			"in another field":           `{"masterPassword":"pw","timeoutMs":"%s"}`,
 		} {
 			res := s.zk("POST", path, strings.ReplaceAll(fmt.Sprintf(body, canary), "%!(EXTRA string="+canary+")", ""))
 			if name != "as a name" && name != "in an object" && strings.Contains(res.body, canary) {
-				t.Errorf("%s, %s: the answer has it: %s", path, name, res.body)
+				t.Errorf("%s, %s: the answer contains the password: %s", path, name, res.body)
 			}
 		}
 	}
 	if strings.Contains(s.log.String(), canary) {
-		t.Errorf("the log has it: %s", s.log)
+		t.Errorf("the log contains the password: %s", s.log)
 	}
 }
 
-// FuzzPayload sends any payload: what is accepted is within the bounds.
+// FuzzPayload sends arbitrary payloads. Accepted ones must be within the limits.
 func FuzzPayload(f *testing.F) {
 	f.Add([]byte(oneCodeJSON))
 	f.Add([]byte(`{"version":1}`))
@@ -321,7 +321,7 @@ func FuzzPayload(f *testing.F) {
 		switch c := e.stored; {
 		case w.Code == http.StatusOK:
 			if c == nil || c.KDF.Time < 1 || c.KDF.Time > 10 || c.KDF.MemoryKiB > 262144 || c.KDF.Parallelism > 16 {
-				t.Fatalf("stored is %+v", c)
+				t.Fatalf("stored %+v", c)
 			}
 		case c != nil, w.Code >= http.StatusInternalServerError:
 			t.Fatalf("status %d: %s", w.Code, w.Body)

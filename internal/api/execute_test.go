@@ -38,7 +38,7 @@ func TestExecutePassesProgramOn(t *testing.T) {
 		t.Errorf("program (-want +got):\n%s", diff)
 	}
 	if s.executions.user != "usr_ada" {
-		t.Errorf("it ran for %q", s.executions.user)
+		t.Errorf("it ran as %q", s.executions.user)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestExecuteAnswersByTheContract(t *testing.T) {
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
-			"a run in a session tells which, and whether it has ended",
+			"a run in a session has its id and end",
 			&pyth.Execution{ID: "e", Language: pyth.Python, CreatedAt: created, Session: "ses_1", Outcome: pyth.Outcome{
 				Status: pyth.StatusCanceled, SessionEnded: true,
 			}},
@@ -97,7 +97,7 @@ func TestExecuteAnswersByTheContract(t *testing.T) {
 			 "usage":{"wallMs":0,"cpuMs":0,"memoryPeakBytes":0,"queuedMs":0},"createdAt":"2026-04-04T08:23:21.123Z"}`,
 		},
 		{
-			"files are text where they can be",
+			"files are text if possible",
 			&pyth.Execution{ID: "e", Language: pyth.Python, CreatedAt: created, Outcome: pyth.Outcome{
 				Status: pyth.StatusSucceeded,
 				Files: []pyth.File{
@@ -145,12 +145,12 @@ func TestExecuteRefusesFaultyPrograms(t *testing.T) {
 		{"no code", `{}`, []string{"body"}},
 		{"empty code", `{"code":""}`, []string{"body.code"}},
 		{"null code", `{"code":null}`, []string{"body.code"}},
-		{"a null where a field could be left out", `{"code":"x","stdin":null}`, []string{"body.stdin"}},
+		{"null for an optional field", `{"code":"x","stdin":null}`, []string{"body.stdin"}},
 		{"a null in a list", `{"code":"x","args":["a",null]}`, []string{"body.args[1]"}},
 		{"code of the wrong type", `{"code":42}`, []string{"body.code"}},
 		{"an unknown language", `{"code":"x","language":"perl"}`, []string{"body.language"}},
 		{"an unknown encoding", `{"code":"x","files":[{"path":"a","content":"","encoding":"hex"}]}`, []string{"body.files[0].encoding"}},
-		{"base64 that is none", `{"code":"x","files":[{"path":"a","content":"A","encoding":"base64"}]}`, []string{"body.files[0].content"}},
+		{"invalid base64", `{"code":"x","files":[{"path":"a","content":"A","encoding":"base64"}]}`, []string{"body.files[0].content"}},
 		{"base64 with a line break", `{"code":"x","files":[{"path":"a","content":"AP8=\n","encoding":"base64"}]}`, []string{"body.files[0].content"}},
 		{"base64 for URLs", `{"code":"x","files":[{"path":"a","content":"_-8=","encoding":"base64"}]}`, []string{"body.files[0].content"}},
 		{"base64 with stray bits", `{"code":"x","files":[{"path":"a","content":"AP9=","encoding":"base64"}]}`, []string{"body.files[0].content"}},
@@ -158,7 +158,7 @@ func TestExecuteRefusesFaultyPrograms(t *testing.T) {
 		{"a time-out of zero", `{"code":"x","timeoutMs":0}`, []string{"body.timeoutMs"}},
 		{"a time-out over the maximum", `{"code":"x","timeoutMs":300001}`, []string{"body.timeoutMs"}},
 		{"half a millisecond", `{"code":"x","timeoutMs":1.5}`, []string{"body.timeoutMs"}},
-		{"a number in words", `{"code":"x","timeoutMs":"1"}`, []string{"body.timeoutMs"}},
+		{"number as text", `{"code":"x","timeoutMs":"1"}`, []string{"body.timeoutMs"}},
 		{"memory over the maximum", `{"code":"x","limits":{"memoryBytes":1073741825}}`, []string{"body.limits.memoryBytes"}},
 		{"an unknown limit", `{"code":"x","limits":{"memory":1}}`, []string{"body.limits.memory"}},
 		{"too many labels", `{"code":"x","labels":[` + strings.Repeat(`"a",`, 16) + `"a"]}`, []string{"body.labels"}},
@@ -182,7 +182,7 @@ func TestExecuteRefusesFaultyPrograms(t *testing.T) {
 		})
 	}
 	if s.executions.program != nil {
-		t.Error("a faulty program was run")
+		t.Error("an invalid program ran")
 	}
 }
 
@@ -223,12 +223,12 @@ func TestExecuteMapsErrorsToProblems(t *testing.T) {
 		{"invalid", pyth.Invalid("body.files[0].path", "must be relative"), 400, "invalid_request", ""},
 		{"reserved", pyth.Errorf(pyth.CodeReservedName, "PATH is reserved."), 400, "reserved_name", ""},
 		{"too large", pyth.Errorf(pyth.CodeTooLarge, "The files are too large."), 413, "too_large", ""},
-		{"overloaded with a time", &pyth.Error{Code: pyth.CodeOverloaded, Message: "Busy.", RetryAfter: 1500 * time.Millisecond}, 503, "overloaded", "2"},
-		{"overloaded without", pyth.Errorf(pyth.CodeOverloaded, "Busy."), 503, "overloaded", "2"},
+		{"overloaded with Retry-After", &pyth.Error{Code: pyth.CodeOverloaded, Message: "Busy.", RetryAfter: 1500 * time.Millisecond}, 503, "overloaded", "2"},
+		{"overloaded without Retry-After", pyth.Errorf(pyth.CodeOverloaded, "Busy."), 503, "overloaded", "2"},
 		{"no runtime", pyth.Errorf(pyth.CodeRuntimeUnavailable, "No Node."), 503, "runtime_unavailable", "2"},
 		{"too late", context.DeadlineExceeded, 503, "unavailable", "2"},
 		{"unknown code", pyth.Errorf("surprise", "secret detail"), 500, "internal", ""},
-		{"not for callers", context.Canceled, 503, "unavailable", "2"},
+		{"internal error", context.Canceled, 503, "unavailable", "2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestExecuteMapsErrorsToProblems(t *testing.T) {
 				t.Errorf("Retry-After is %q, want %q", got, tt.retryAfter)
 			}
 			if strings.Contains(res.body, "secret detail") {
-				t.Errorf("the detail of an internal error is shown: %s", res.body)
+				t.Errorf("the answer shows the detail of an internal error: %s", res.body)
 			}
 			if p.RequestID == "" || p.RequestID != res.Header.Get("X-Request-Id") {
 				t.Errorf("requestId is %q, the header %q", p.RequestID, res.Header.Get("X-Request-Id"))

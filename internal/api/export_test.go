@@ -1,7 +1,7 @@
 package api
 
-// NewCursor is the cursor of a list of ada's.
+// NewCursor returns a cursor for a list of the user ada.
 func NewCursor(list, position string) string { return newCursor(list, "usr_ada", position) }
 
-// Nearest is the known name that is nearest to a name.
+// Nearest returns the known name that is most similar to name.
 func Nearest(name string, known ...string) string { return nearest(name, known) }

@@ -12,8 +12,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// FuzzExecute sends any body: the answer is never a fault of the server, an
-// accepted body is what a strict decoder reads, and a refused one has faults.
+// FuzzExecute sends arbitrary bodies. The server must never fail. An accepted
+// body must mean the same to a strict decoder, and a refused one must have
+// errors.
 func FuzzExecute(f *testing.F) {
 	for _, seed := range []string{
 		`{"code":"print(42)"}`, `{"code":"x","files":[{"path":"a","content":"AP8=","encoding":"base64"}]}`,
@@ -43,14 +44,14 @@ func FuzzExecute(f *testing.F) {
 		case http.StatusOK:
 			var sent map[string]any
 			if err := json.Unmarshal(body, &sent); err != nil {
-				t.Fatalf("a body was accepted that is not strict JSON: %v", err)
+				t.Fatalf("the server accepted a body that is not strict JSON: %v", err)
 			}
 			if e.program == nil || e.program.Code != sent["code"] {
 				t.Fatalf("the program is %+v", e.program)
 			}
 		case http.StatusBadRequest:
 			if errs, _ := answer["errors"].([]any); len(errs) == 0 || len(errs) > 50 {
-				t.Fatalf("the faults are %v", answer["errors"])
+				t.Fatalf("the errors are %v", answer["errors"])
 			}
 		case http.StatusRequestEntityTooLarge:
 		default:
@@ -59,8 +60,8 @@ func FuzzExecute(f *testing.F) {
 	})
 }
 
-// FuzzHandler sends any request: the answer is never a fault of the server,
-// and has an id.
+// FuzzHandler sends arbitrary requests. The server must never fail, and each
+// answer must have a request id.
 func FuzzHandler(f *testing.F) {
 	f.Add("GET", "/api", "", "", "", "")
 	f.Add("POST", "/api/login", "", "application/json", loginJSON, "")

@@ -13,7 +13,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// generations is a GenerateService that remembers what it was given.
+// generations is a GenerateService that records its requests.
 type generations struct {
 	request *pyth.GenerateRequest
 	user    pyth.UserID
@@ -28,7 +28,7 @@ func (g *generations) Generate(ctx context.Context, user pyth.UserID, r *pyth.Ge
 	return generation(), nil
 }
 
-// generation failed once.
+// generation returns a generation whose first attempt failed.
 func generation() *pyth.Generation {
 	failed := succeeded("")
 	failed.ID, failed.Status = "exe_0", pyth.StatusFailed
@@ -154,7 +154,8 @@ func TestGenerateStreams(t *testing.T) {
 		for n, code := range []string{"1/0", "print(42)"} {
 			for _, err := range []error{
 				e.Attempt(n + 1), e.Text("fi"), e.Text("rst"), e.Code(code), e.Started("exe"),
-				// The first half of a character, which the first run does not finish.
+				// The first half of a character. The first run does not complete
+				// it.
 				e.Output(pyth.Stdout, []byte("x\xc3")),
 			} {
 				if err != nil {

@@ -31,7 +31,7 @@ func ada() pyth.User {
 	return pyth.User{ID: "usr_ada", Email: "ada@example.org", PasswordHash: "HASH", CreatedAt: created}
 }
 
-// accounts is an AccountService whose answers tests can replace.
+// accounts is an AccountService. Tests can replace its answers.
 type accounts struct {
 	mu       sync.Mutex
 	err      error
@@ -131,7 +131,7 @@ func (a *accounts) DeleteKey(_ context.Context, _ *pyth.Principal, id pyth.KeyID
 	return a.call("delete " + string(id))
 }
 
-// executions is an ExecutionService that remembers what it was given.
+// executions is an ExecutionService that records its requests.
 type executions struct {
 	mu      sync.Mutex
 	program *pyth.Program
@@ -168,8 +168,8 @@ type checks map[string]pyth.Check
 
 func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 
-// server is a Handler with fakes behind it; every response that it gives in a
-// test is checked against its own document.
+// server is a Handler with fake services. Every response is checked against the
+// handler's OpenAPI document.
 type server struct {
 	*testing.T
 	handler     *api.Handler
@@ -183,7 +183,7 @@ type server struct {
 	log         *lockedBuffer
 }
 
-// lockedBuffer is a log that can be read while it is written.
+// lockedBuffer is a log that can be read and written concurrently.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -249,8 +249,8 @@ func newServer(t *testing.T, change ...func(*api.Config)) *server {
 	return s
 }
 
-// validators has a validator for each document: making one takes longer than
-// most tests.
+// validators keeps a validator for each document, because making one takes longer
+// than most tests.
 var validators sync.Map
 
 func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
@@ -266,7 +266,7 @@ func validatorOf(t *testing.T, document []byte) *openapitest.Validator {
 	return v
 }
 
-// answer is a response whose body has been read.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body string
@@ -288,7 +288,7 @@ func (s *server) send(r *http.Request) answer {
 	return answer{res, string(data)}
 }
 
-// request makes a request with a JSON body ("" for none) and the API key.
+// request returns a request with the API key. body is JSON, or "" for none.
 func request(method, target, body string) *http.Request {
 	r := anonymous(method, target, body)
 	r.Header.Set("x-api-key", goodKey)
@@ -309,7 +309,7 @@ func (s *server) execute(body string) answer {
 	return s.send(request(http.MethodPost, "/api/v1/execute", body))
 }
 
-// problem is an Error as a client sees it.
+// problem is an error response as a client reads it.
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
@@ -320,7 +320,7 @@ func (a answer) problem(t testing.TB) problem {
 	t.Helper()
 	var p problem
 	if err := json.Unmarshal([]byte(a.body), &p, json.MatchCaseInsensitiveNames(true)); err != nil {
-		t.Fatalf("%q is no Error: %v", a.body, err)
+		t.Fatalf("%q is not a valid error response: %v", a.body, err)
 	}
 	return p
 }

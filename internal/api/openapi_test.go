@@ -17,7 +17,7 @@ import (
 // node is an object of the OpenAPI document.
 type node = map[string]any
 
-// openAPI returns the document of a server that has every part of the API.
+// openAPI returns the document of a server with all parts of the API.
 func openAPI(t *testing.T) node {
 	t.Helper()
 	text := newFullServer(t).send(anonymous("GET", "/openapi.json", "")).body
@@ -33,7 +33,7 @@ func openAPI(t *testing.T) node {
 	return d
 }
 
-// at returns the object at a path of keys, or an empty one.
+// at returns the object at a path of keys; an empty one if there is none.
 func at(n node, keys ...string) node {
 	for _, key := range keys {
 		n, _ = n[key].(node)
@@ -83,10 +83,10 @@ func TestOpenAPIDescribesEverything(t *testing.T) {
 		described++
 		text, _ := n["description"].(string)
 		if !strings.HasSuffix(text, ".") && !strings.HasPrefix(location, "response ") {
-			t.Errorf("%s: the description %q is no sentence", location, text)
+			t.Errorf("%s: the description %q is not a sentence", location, text)
 		}
 		if strings.Contains(text, "Default:") {
-			t.Errorf("%s: the default belongs to default: %q", location, text)
+			t.Errorf("%s: move the default to the field default: %q", location, text)
 		}
 		for sentence := range strings.SplitSeq(text, ". ") {
 			if words := len(strings.Fields(sentence)); words > 25 {
@@ -157,13 +157,13 @@ func TestOpenAPIEnumsAreComponents(t *testing.T) {
 	schemas := at(d, "components", "schemas")
 	for _, name := range []string{"Language", "ExecutionStatus", "Encoding", "Outcome", "ErrorCode"} {
 		if len(list(at(schemas, name)["enum"])) < 2 {
-			t.Errorf("%s is no enumeration", name)
+			t.Errorf("%s is not an enumeration", name)
 		}
 	}
 	eachObject("", d, func(location string, n node) {
 		isComponent := strings.Count(location, "/") == 3 && strings.HasPrefix(location, "/components/schemas/")
 		if values := list(n["enum"]); len(values) > 1 && !isComponent {
-			t.Errorf("%s has values of its own: %v", location, values)
+			t.Errorf("%s has undocumented values: %v", location, values)
 		}
 	})
 }
@@ -172,14 +172,14 @@ func TestOpenAPIErrorsAreComponents(t *testing.T) {
 	eachOperation(openAPI(t), func(name string, op node) {
 		for status, r := range at(op, "responses") {
 			if ref, _ := r.(node)["$ref"].(string); status >= "400" && !strings.HasPrefix(ref, "#/components/responses/") {
-				t.Errorf("%s: %s is written out", name, status)
+				t.Errorf("%s: %s must be a reference", name, status)
 			}
 		}
 	})
 }
 
-// Two schemas that share many properties must share a part instead. Some that
-// share few are alike by chance: an id, a name, a time.
+// Two schemas that share many properties must reference a common part. Some share
+// a few by chance: an id, a name, a time.
 func TestOpenAPISchemasAreNoCopies(t *testing.T) {
 	const most = 3
 	schemas := at(openAPI(t), "components", "schemas")
@@ -206,14 +206,14 @@ func TestOpenAPISchemasAreNoCopies(t *testing.T) {
 				}
 			}
 			if same > most {
-				t.Errorf("%s and %s have %d properties in common", a, b, same)
+				t.Errorf("%s and %s share %d properties", a, b, same)
 			}
 		}
 	}
 }
 
-// Clients must accept answers with new fields; the server refuses requests with
-// unknown ones.
+// Clients must accept answers with new fields. The server refuses requests with
+// unknown fields.
 func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 	d := openAPI(t)
 	closed := func(n node) bool { return n["additionalProperties"] == false || n["unevaluatedProperties"] == false }
@@ -237,9 +237,9 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 			}
 			for _, form := range forms {
 				ref, _ := form.(node)["$ref"].(string)
-				// An encrypted program is sent and answered.
+				// An encrypted program is part of both requests and answers.
 				if ref != "" && ref != "#/components/schemas/ZKPayload" && !closed(resolve(d, form.(node))) {
-					t.Errorf("%s: %s is open", name, ref)
+					t.Errorf("%s: %s allows unknown fields", name, ref)
 				}
 			}
 		}
@@ -247,7 +247,7 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 	for ref := range answers {
 		eachObject(ref, resolve(d, node{"$ref": ref}), func(location string, n node) {
 			if closed(n) {
-				t.Errorf("%s is closed", location)
+				t.Errorf("%s forbids unknown fields", location)
 			}
 		})
 	}
@@ -258,13 +258,13 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 
 func TestOpenAPINamesSuitGenerators(t *testing.T) {
 	d := openAPI(t)
-	// Generators put all components into one package.
+	// Generators put all components into one package, so names must be unique.
 	owner := map[string]string{}
 	for section, components := range at(d, "components") {
 		for name := range components.(node) {
 			key := strings.ToLower(name)
 			if other := owner[key]; other != "" && section != "headers" && other != "headers" && section != "securitySchemes" {
-				t.Errorf("%s and %s both have %s", section, other, name)
+				t.Errorf("%s and %s both use the name %s", section, other, name)
 			}
 			owner[key] = section
 		}
@@ -279,7 +279,7 @@ func TestOpenAPINamesSuitGenerators(t *testing.T) {
 		ids[id] = true
 		for _, suffix := range []string{"", "Request", "Response", "Responses", "Params", "Req", "Res", "Body", "Data", "Error", "Errors", "JSONBody", "JSONRequestBody"} {
 			if section := owner[strings.ToLower(id+suffix)]; section != "" {
-				t.Errorf("%s: %s%s is the name of a component, too", name, id, suffix)
+				t.Errorf("%s: %s%s is also the name of a component", name, id, suffix)
 			}
 		}
 		if op["summary"] == nil || len(list(op["tags"])) != 1 {
@@ -299,7 +299,7 @@ func TestOpenAPIHeadAndForm(t *testing.T) {
 		t.Errorf("the version is %q", version)
 	}
 	if at(d, "info", "license")["identifier"] != "Apache-2.0" || at(d, "info", "contact")["url"] == nil {
-		t.Errorf("the head is %v", d["info"])
+		t.Errorf("the info is %v", d["info"])
 	}
 	for path := range at(d, "paths") {
 		if strings.HasPrefix(path, "/docs") || strings.HasPrefix(path, "/openapi") {
@@ -318,7 +318,7 @@ func TestOpenAPIStatesDefaults(t *testing.T) {
 		eachObject(name, s, func(_ string, n node) {
 			for property, p := range at(n, "properties") {
 				if v, ok := p.(node)["default"]; ok {
-					t.Errorf("%s.%s: generators would take a property with a default for required", name, property)
+					t.Errorf("%s.%s: generators would treat a property with a default as required", name, property)
 					found[name+"."+property] = v
 				}
 				for _, part := range list(p.(node)["allOf"]) {

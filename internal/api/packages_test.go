@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// packageStore is a PackageService that remembers what it was given.
+// packageStore is a PackageService that records its requests.
 type packageStore struct {
 	err   error
 	given string
@@ -83,7 +83,7 @@ func TestPackagesRefuseFaultyRequests(t *testing.T) {
 	for code, status := range map[pyth.Code]int{
 		pyth.CodeInvalidRequirement: 400, pyth.CodeUnsatisfiable: 409, pyth.CodeIndexUnavailable: 502, pyth.CodeTooLarge: 413,
 	} {
-		s := newServer(t, func(c *api.Config) { c.Packages = &packageStore{err: pyth.Errorf(code, "Why it is so.")} })
+		s := newServer(t, func(c *api.Config) { c.Packages = &packageStore{err: pyth.Errorf(code, "Reason.")} })
 		res := s.send(request(http.MethodPut, "/api/v1/packages", `{"packages":["a"]}`))
 		if p := res.problem(t); res.StatusCode != status || p.Code != string(code) || p.Detail != "Why it is so." {
 			t.Errorf("status %d: %s", res.StatusCode, res.body)

@@ -29,7 +29,7 @@ func TestDocsServesEveryPage(t *testing.T) {
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Fatalf("%s: status %d, %v", name, res.StatusCode, res.Header)
 		}
-		// The policy has the hash of this style.
+		// The policy contains the hash of this style.
 		if style.FindString(res.body) != reference {
 			t.Errorf("%s has another style than the reference", name)
 		}
@@ -50,8 +50,8 @@ func TestDocsServesEveryPage(t *testing.T) {
 	}
 }
 
-// TestDocsReferenceLinksToPages follows the links of the pages that the server
-// makes of the OpenAPI document.
+// TestDocsReferenceLinksToPages checks the links on pages that the server makes
+// from the OpenAPI document.
 func TestDocsReferenceLinksToPages(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/docs", "/docs/errors", "/docs/search?q=secret"} {

@@ -65,12 +65,12 @@ func TestBodyMustBeJSONInUTF8(t *testing.T) {
 		{"plain JSON", http.Header{"Content-Type": {"application/json"}}, 200},
 		{"JSON in UTF-8", http.Header{"Content-Type": {"Application/JSON; charset=UTF-8"}}, 200},
 		{"identity", http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"identity"}}, 200},
-		{"whatever is accepted", http.Header{"Content-Type": {"application/json"}, "Accept": {"text/html, application/problem+json, json"}}, 200},
+		{"anything accepted", http.Header{"Content-Type": {"application/json"}, "Accept": {"text/html, application/problem+json, json"}}, 200},
 		{"no type", http.Header{}, 415},
 		{"an empty type", http.Header{"Content-Type": {""}}, 415},
 		{"a form", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, 415},
 		{"text", http.Header{"Content-Type": {"text/plain"}}, 415},
-		{"something like JSON", http.Header{"Content-Type": {"application/vnd.api+json"}}, 415},
+		{"similar to JSON", http.Header{"Content-Type": {"application/vnd.api+json"}}, 415},
 		{"another charset", http.Header{"Content-Type": {"application/json; charset=latin1"}}, 415},
 		{"a broken type", http.Header{"Content-Type": {"application/json; charset"}}, 415},
 		{"two types", http.Header{"Content-Type": {"application/json", "text/plain"}}, 415},
@@ -115,8 +115,8 @@ func TestBodySizeDepthAndTimeAreLimited(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/login", loginJSON+pad[len(loginJSON):])); res.StatusCode != 200 {
 		t.Errorf("login with exactly 64 KiB: status %d: %s", res.StatusCode, res.body)
 	}
-	// Everything that the contract allows must fit: ten megabytes in base64
-	// and code and input of which every byte is escaped.
+	// The largest valid request must fit: ten megabytes of files in base64, and
+	// code and input with every byte escaped.
 	body := `{"code":"` + strings.Repeat(`\u0001`, 1<<20) + `","stdin":"` + strings.Repeat(`\u0001`, 1<<20) +
 		`","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", (10<<20)/3) + `"}]}`
 	if res := s.execute(body); res.StatusCode != 200 {
@@ -180,7 +180,7 @@ func TestHandlerTimeoutIs503(t *testing.T) {
 	}
 }
 
-// slowHealth answers only when it is given up.
+// slowHealth answers only when its context ends.
 type slowHealth struct{}
 
 func (slowHealth) Health(ctx context.Context) map[string]pyth.Check {
@@ -197,18 +197,18 @@ func TestHealthHasWorstState(t *testing.T) {
 		body   string
 	}{
 		{
-			"all is well",
+			"healthy",
 			checks{"database": ok, "sandbox": ok},
 			200,
 			`{"status":"ok","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"ok"},"sandbox":{"status":"ok"}}}`,
 		},
 		{
-			"something is degraded",
+			"degraded check",
 			checks{"database": degraded, "sandbox": ok},
 			200,
 			`{"status":"degraded","version":"1.2.3","uptimeMs":60000,"checks":{"database":{"status":"degraded","detail":"slow disk"},"sandbox":{"status":"ok"}}}`,
 		},
-		{"something is missing", checks{"database": down, "sandbox": ok}, 503, `These checks failed: database.`},
+		{"failed check", checks{"database": down, "sandbox": ok}, 503, `These checks failed: database.`},
 		{"the sandbox is only degraded", checks{"database": ok, "sandbox": degraded}, 503, `These checks failed: sandbox.`},
 	}
 	for _, tt := range tests {
@@ -280,14 +280,14 @@ func TestClientIPIsFirstUntrustedAddress(t *testing.T) {
 		want       string
 	}{
 		{"no proxy", "1.2.3.4:5", nil, "1.2.3.4"},
-		{"an untrusted peer may say what it likes", "1.2.3.4:5", []string{"9.9.9.9"}, "1.2.3.4"},
+		{"header of an untrusted peer is ignored", "1.2.3.4:5", []string{"9.9.9.9"}, "1.2.3.4"},
 		{"one proxy", "10.0.0.1:5", []string{"1.2.3.4"}, "1.2.3.4"},
-		{"what the caller adds on the left is not believed", "10.0.0.1:5", []string{"9.9.9.9, 1.2.3.4"}, "1.2.3.4"},
-		{"several headers are one list", "10.0.0.1:5", []string{"9.9.9.9", "1.2.3.4", "10.0.0.2"}, "1.2.3.4"},
-		{"rubbish ends the search", "10.0.0.1:5", []string{"1.2.3.4, rubbish"}, "10.0.0.1"},
+		{"addresses that the caller added are ignored", "10.0.0.1:5", []string{"9.9.9.9, 1.2.3.4"}, "1.2.3.4"},
+		{"several headers form one list", "10.0.0.1:5", []string{"9.9.9.9", "1.2.3.4", "10.0.0.2"}, "1.2.3.4"},
+		{"invalid address ends the search", "10.0.0.1:5", []string{"1.2.3.4, rubbish"}, "10.0.0.1"},
 		{"only proxies", "10.0.0.1:5", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
 		{"IPv4 in IPv6", "[::ffff:10.0.0.1]:5", []string{"::ffff:1.2.3.4"}, "1.2.3.4"},
-		{"a zone is dropped", "[fe80::1%eth0]:5", nil, "fe80::1"},
+		{"zone is removed", "[fe80::1%eth0]:5", nil, "fe80::1"},
 		{"no address", "@", nil, ""},
 	}
 	for _, tt := range tests {
@@ -327,7 +327,7 @@ func TestRateLimits(t *testing.T) {
 		{"logins from two addresses", api.RateLimits{LoginPerIP: one}, login("1.1.1.1:1", "a@b"), login("1.1.1.2:1", "a@b"), 200},
 		{"logins from one IPv6 network", api.RateLimits{LoginPerIP: one}, login("[2001:db8::1]:1", "a@b"), login("[2001:db8::ffff]:1", "c@d"), 429},
 		{"logins from two IPv6 networks", api.RateLimits{LoginPerIP: one}, login("[2001:db8:0:1::1]:1", "a@b"), login("[2001:db8:0:2::1]:1", "c@d"), 200},
-		{"logins to one account, however it is written", api.RateLimits{LoginPerAccount: one}, login("1.1.1.1:1", "a@b"), login("1.1.1.2:1", " A@B "), 429},
+		{"logins to one account in any spelling", api.RateLimits{LoginPerAccount: one}, login("1.1.1.1:1", "a@b"), login("1.1.1.2:1", " A@B "), 429},
 		{"registrations from one address", api.RateLimits{RegisterPerIP: one}, register("1.1.1.1:1", "a@b"), register("1.1.1.1:1", "c@d"), 429},
 		{"registrations do not count as logins", api.RateLimits{RegisterPerIP: one, LoginPerIP: one}, register("1.1.1.1:1", "a@b"), login("1.1.1.1:1", "c@d"), 200},
 		{"refreshes count as logins", api.RateLimits{LoginPerIP: one}, login("1.1.1.1:1", "a@b"), from("1.1.1.1:1", anonymous("POST", "/api/refresh", `{"refreshToken":"r"}`)), 429},
@@ -402,7 +402,7 @@ func TestMetricsCountByRoute(t *testing.T) {
 		t.Errorf("with the token: status %d", res.StatusCode)
 	}
 	if res := newServer(t).send(r); res.StatusCode != 404 {
-		t.Errorf("where there is no token: status %d", res.StatusCode)
+		t.Errorf("without a configured token: status %d", res.StatusCode)
 	}
 }
 
@@ -415,7 +415,7 @@ func TestOpenAPIHasNamesOfTheContract(t *testing.T) {
 		}
 	}
 	if strings.Contains(document, "$schema") || strings.Contains(document, `"422"`) || strings.Contains(document, `"null"`) {
-		t.Error("the document has traces of huma's defaults")
+		t.Error("the document contains defaults of huma")
 	}
 	if res := s.send(anonymous("GET", "/openapi.yaml", "")); !strings.Contains(res.body, "openapi: 3.1.0") {
 		t.Errorf("YAML: %.200s", res.body)
@@ -432,7 +432,7 @@ func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 		if !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-") {
 			t.Errorf("%s: the policy is %q", path, res.Header.Get("Content-Security-Policy"))
 		}
-		// A style that does not match the policy would silently not be used.
+		// If a style does not match the policy, browsers silently ignore it.
 		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(res.body)
 		if style == nil {
 			t.Fatalf("%s has no style", path)
@@ -462,7 +462,7 @@ func TestDocsListOperationsAndSchemas(t *testing.T) {
 	}
 	for _, link := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(page, -1) {
 		if !strings.Contains(page, `id="`+link[1]+`"`) {
-			t.Errorf("#%s leads nowhere", link[1])
+			t.Errorf("#%s is a broken link", link[1])
 		}
 	}
 }
@@ -487,7 +487,7 @@ func TestErrorCodesAreDocumented(t *testing.T) {
 	for _, code := range declared {
 		status, ok := statuses[code[1]]
 		if !ok {
-			t.Errorf("%s is not on the page of errors", code[1])
+			t.Errorf("the page of errors lacks %s", code[1])
 		}
 		if !strings.Contains(string(guide), "| `"+code[1]+"` | "+status+" |") {
 			t.Errorf("docs/errors.md does not say that %s is %s", code[1], status)
@@ -510,7 +510,7 @@ func TestNewRequiresServices(t *testing.T) {
 			cfg := config(newAccounts(), &executions{})
 			without(&cfg)
 			if _, err := api.New(cfg); err == nil {
-				t.Error("it was made")
+				t.Error("the account was created")
 			}
 		})
 	}

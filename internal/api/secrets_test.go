@@ -13,7 +13,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secretStore is a SecretService that remembers what it was given.
+// secretStore is a SecretService that records its requests.
 type secretStore struct {
 	err     error
 	all     []*pyth.Secret
@@ -51,28 +51,28 @@ func TestSecretsHideValues(t *testing.T) {
 			t.Errorf("status %d: %s", res.StatusCode, res.body)
 		}
 		if want := `usr_ada ` + name + `="cänary\n😀" (of mine)`; s.secrets.given != want {
-			t.Errorf("given was %s", s.secrets.given)
+			t.Errorf("the service received %s", s.secrets.given)
 		}
 		if strings.Contains(s.log.String(), "nary") {
-			t.Errorf("the log has it: %s", s.log)
+			t.Errorf("the log contains the value: %s", s.log)
 		}
 	}
 }
 
 func TestSecretsRefuseFaultyRequestsWithoutValue(t *testing.T) {
 	for name, tt := range map[string]struct{ body, location string }{
-		"no value":               {`{}`, "body"},
-		"a number":               {`{"value":31415926}`, "body.value"},
-		"null":                   {`{"value":null}`, "body.value"},
-		"a list":                 {`{"value":["canary"]}`, "body.value"},
-		"no description":         {`{"value":"canary","description":null}`, "body.description"},
-		"a long description":     {`{"value":"canary","description":"` + strings.Repeat("x", 1001) + `"}`, "body.description"},
-		"twice":                  {`{"value":"canary","value":"canary"}`, "body.value"},
-		"an unknown field":       {`{"value":"canary","values":"canary"}`, "body.values"},
-		"bytes that are no text": {"{\"value\":\"canary\xff\"}", "body.value"},
-		"no end":                 {`{"value":"canary`, "body.value"},
-		"half a character":       {`{"value":"canary\ud800"}`, "body.value"},
-		"something after it":     {`{"value":"canary"}"canary"`, "body"},
+		"no value":           {`{}`, "body"},
+		"a number":           {`{"value":31415926}`, "body.value"},
+		"null":               {`{"value":null}`, "body.value"},
+		"a list":             {`{"value":["canary"]}`, "body.value"},
+		"no description":     {`{"value":"canary","description":null}`, "body.description"},
+		"a long description": {`{"value":"canary","description":"` + strings.Repeat("x", 1001) + `"}`, "body.description"},
+		"twice":              {`{"value":"canary","value":"canary"}`, "body.value"},
+		"an unknown field":   {`{"value":"canary","values":"canary"}`, "body.values"},
+		"invalid UTF-8":      {"{\"value\":\"canary\xff\"}", "body.value"},
+		"no end":             {`{"value":"canary`, "body.value"},
+		"half a character":   {`{"value":"canary\ud800"}`, "body.value"},
+		"trailing text":      {`{"value":"canary"}"canary"`, "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -103,12 +103,12 @@ func TestSecretsClearBody(t *testing.T) {
 	}
 	for _, b := range body.buffers {
 		if bytes.Contains(b, []byte("canary")) {
-			t.Errorf("left is %q", b)
+			t.Errorf("remaining: %q", b)
 		}
 	}
 }
 
-// remembering is a body that keeps the buffers that it was read into.
+// remembering is a body that keeps the buffers into which it was read.
 type remembering struct {
 	from interface {
 		Read([]byte) (int, error)

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// listening is a Server on a port of its own.
+// listening is a Server that listens on a separate port.
 type listening struct {
 	*server
 	http *api.Server
@@ -35,7 +35,7 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		// What a test has left running need not finish.
+		// Requests that a test leaves running need not finish.
 		_ = out.http.Shutdown(ctx)
 		if err := <-out.done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -44,7 +44,7 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	return out
 }
 
-// dial opens a connection that gives up after a while.
+// dial opens a connection with a deadline.
 func (l *listening) dial() net.Conn {
 	l.Helper()
 	c, err := net.Dial("tcp", l.addr)
@@ -68,8 +68,8 @@ func (l *listening) write(c net.Conn, raw string) {
 	}
 }
 
-// blocking makes runs report that they have started and then wait for their
-// end or for release.
+// blocking makes each run report its start. The run then waits until its context
+// ends or release is closed.
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
 	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -101,7 +101,7 @@ func TestServerCancelsRunOfClosedConnection(t *testing.T) {
 			t.Errorf("the run ended with %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("the run goes on")
+		t.Fatal("the run did not stop")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 	<-started
 	down := make(chan error, 1)
 	go func() { down <- l.http.Shutdown(context.Background()) }()
-	// Serve returns once no connection is accepted any more.
+	// Serve returns when it no longer accepts connections.
 	if err := <-l.done; err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 	l := listen(t, api.ServerConfig{DrainDelay: time.Hour})
 	ctx, cancel := context.WithCancel(context.Background())
 	down := make(chan error, 1)
-	l.handler.Drain() // At once, and not just after the first request.
+	l.handler.Drain() // Right away, not only after the first request.
 	go func() { down <- l.http.Shutdown(ctx) }()
 	res, err := http.Get("http://" + l.addr + "/api")
 	if err != nil {
@@ -193,7 +193,7 @@ func TestShutdownAnswers503DuringDrainDelay(t *testing.T) {
 		t.Errorf("status %d, %v", res.StatusCode, res.Header)
 	}
 	cancel()
-	<-down //nolint:errcheck // How it ended is the concern of other tests.
+	<-down //nolint:errcheck // Other tests check how it ends.
 }
 
 // exchange sends a request on an open connection and reads the answer.
@@ -290,7 +290,8 @@ func TestServeFailsAfterShutdown(t *testing.T) {
 
 func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
-	// Who closes it first, Shutdown or net/http, is decided anew each time.
+	// Either Shutdown or net/http closes the connection first, at random. Try
+	// often.
 	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

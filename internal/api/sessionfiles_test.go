@@ -20,7 +20,7 @@ import (
 
 const filesURL = "/api/v1/sessions/ses_1/files"
 
-// fileRequest is a request whose body, if there is one, is of no type.
+// fileRequest returns a request whose body has no media type.
 func fileRequest(method, target string, body io.Reader) *http.Request {
 	r := httptest.NewRequest(method, target, body)
 	r.Header.Set("x-api-key", goodKey)
@@ -29,11 +29,11 @@ func fileRequest(method, target string, body io.Reader) *http.Request {
 
 func TestSessionFilesAreWrittenAsSent(t *testing.T) {
 	for name, change := range map[string]func(r *http.Request){
-		"without a type":              func(*http.Request) {},
-		"as bytes":                    func(r *http.Request) { r.Header.Set("Content-Type", "application/octet-stream") },
-		"as text":                     func(r *http.Request) { r.Header.Set("Content-Type", "text/plain; charset=latin1") },
-		"as JSON that it is not":      func(r *http.Request) { r.Header.Set("Content-Type", "application/json") },
-		"of a length yet to be known": func(r *http.Request) { r.ContentLength = -1 },
+		"without a type":    func(*http.Request) {},
+		"as bytes":          func(r *http.Request) { r.Header.Set("Content-Type", "application/octet-stream") },
+		"as text":           func(r *http.Request) { r.Header.Set("Content-Type", "text/plain; charset=latin1") },
+		"as invalid JSON":   func(r *http.Request) { r.Header.Set("Content-Type", "application/json") },
+		"of unknown length": func(r *http.Request) { r.ContentLength = -1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -153,7 +153,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 }
 
-// endless is a body that does not end, whose bytes nobody keeps.
+// endless is a body that never ends. It keeps no bytes.
 type endless struct{ sent int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -161,7 +161,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// discarding is a SessionService that keeps nothing of files.
+// discarding is a SessionService that discards the content of files.
 type discarding struct{ pyth.SessionService }
 
 func (discarding) WriteFile(_ context.Context, _ pyth.UserID, _ pyth.SessionID, _ string, content io.Reader) (bool, error) {
@@ -198,8 +198,8 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line is how bytes come and go in a bubble: a part in so much time, until the
-// deadline.
+// line simulates a slow connection in a synctest bubble: it passes a part of the
+// bytes after each pause, until the deadline.
 type line struct {
 	every    time.Duration
 	part     int
@@ -214,7 +214,7 @@ func (l *line) pass(n int) error {
 	return nil
 }
 
-// slowSender sends a body of so many bytes, a part at a time.
+// slowSender sends a body of the given size, one part at a time.
 type slowSender struct {
 	*httptest.ResponseRecorder
 	line
@@ -261,7 +261,7 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 	}{
 		"16 MiB in a minute and more": {line{every: time.Second, part: 256 << 10}, 16 << 20, true},
 		"a byte each second":          {line{every: time.Second, part: 1}, 100, false},
-		"a little in time":            {line{every: time.Second, part: 1}, 20, true},
+		"a few bytes in time":         {line{every: time.Second, part: 1}, 20, true},
 		"nothing at all":              {line{every: time.Hour, part: 1}, 1, false},
 	} {
 		s := newServer(t, func(c *api.Config) { c.BodyTimeout, c.ResponseTimeout = 30*time.Second, 30*time.Second })
@@ -292,15 +292,15 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 	}
 }
 
-// attackFilePaths is part of TestAttack. That the service refuses what is
-// passed on to it is tested there.
+// attackFilePaths is part of TestAttack. The tests of the service check that it
+// refuses the paths that it gets.
 func attackFilePaths(t *testing.T) {
 	s := newServer(t)
 	refused := []string{
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// These are clean as paths go, so they come to the service as they are.
+	// These paths are clean, so the service gets them unchanged.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}
@@ -321,10 +321,10 @@ func attackFilePaths(t *testing.T) {
 			t.Errorf("%q: status %d: %s", sent, res.StatusCode, res.body)
 		}
 		if _, ok := s.sessions.files[want]; !ok {
-			t.Errorf("%q is taken for %q", sent, s.sessions.files)
+			t.Errorf("%q was read as %q", sent, s.sessions.files)
 		}
 	}
-	// Only the name of the file is forgiven nothing in particular.
+	// Paths outside of a file's name get no special treatment.
 	for _, path := range []string{"/api/v1/sessions/../files/x/..", "/api/v1/sessions//files/x/..", "/api/v1/sessions/x/filesx/..", "/api/v1/x/.."} {
 		if res := s.send(fileRequest("GET", path, nil)); res.StatusCode != 404 {
 			t.Errorf("%q: status %d: %s", path, res.StatusCode, res.body)

@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// sessions is a SessionService of ada's that remembers what it was asked for.
+// sessions is a SessionService of the user ada. It records its requests.
 type sessions struct {
 	mu      sync.Mutex
 	err     error
@@ -25,7 +25,8 @@ type sessions struct {
 	list    []*pyth.Session
 	files   map[string]string
 	calls   []string
-	// failAfter is after how many bytes a file cannot be read further; 0 is never.
+	// failAfter is the number of bytes after which reading a file fails; 0 means
+	// never.
 	failAfter int
 }
 
@@ -174,7 +175,7 @@ func TestSessionsGetDeleteInterrupt(t *testing.T) {
 			}
 			s.sessions.err = pyth.Errorf(pyth.CodeNotFound, "There is no such session.")
 			if res := s.send(request(tt.method, tt.path, "")); res.StatusCode != 404 || res.problem(t).Code != "not_found" {
-				t.Errorf("one that is not there: status %d: %s", res.StatusCode, res.body)
+				t.Errorf("a missing session: status %d: %s", res.StatusCode, res.body)
 			}
 		})
 	}
@@ -237,7 +238,7 @@ func TestSessionsListPages(t *testing.T) {
 	expect("?limit=2&cursor="+cursor("d"), []string{"e"}, "")
 	expect("?limit=5", []string{"a", "b", "c", "d", "e"}, "")
 	expect("?cursor="+cursor("e"), nil, "")
-	// The session of the cursor has ended.
+	// The session in the cursor has ended.
 	all("a", "c")
 	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }

@@ -39,7 +39,7 @@ func readEvents(t *testing.T, s *bufio.Scanner) []event {
 	return events
 }
 
-// streamed asks for a run as a stream.
+// streamed requests a run as a stream.
 func (s *server) streamed(accept string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/execute", strings.NewReader(`{"code": "x"}`))
 	r.Header.Set("Content-Type", "application/json")
@@ -55,10 +55,10 @@ func TestStreamSendsEventsInOrder(t *testing.T) {
 	s.executions.run = func(_ context.Context, _ *pyth.Program, events pyth.Events) (*pyth.Execution, error) {
 		err := errors.Join(
 			events.Started("exe_1"),
-			events.Output(pyth.Stdout, []byte("a\n\xe2\x82")), // The euro sign in two parts,
+			events.Output(pyth.Stdout, []byte("a\n\xe2\x82")), // The euro sign, split into two parts.
 			events.Output(pyth.Stderr, []byte("warning")),
-			events.Output(pyth.Stdout, []byte("\xac\xff")), // and a byte that is none of UTF-8.
-			events.Output(pyth.Stdout, []byte("\xe2")),     // This one is never completed.
+			events.Output(pyth.Stdout, []byte("\xac\xff")), // The rest of the sign, and a byte that is not UTF-8.
+			events.Output(pyth.Stdout, []byte("\xe2")),     // This character is never completed.
 			events.Result(pyth.Result{"text/plain": "<x>", "application/json": `{"a": 1}`}),
 			events.File(pyth.File{Path: "f.txt", Content: []byte("content")}),
 		)
@@ -139,8 +139,8 @@ func TestStreamNeedsAccept(t *testing.T) {
 	}
 }
 
-// An answer that cannot be encoded is a fault of the server, which must not look
-// like a success or like a caller who has gone away.
+// An answer that cannot be encoded is an error of the server. It must not look
+// like a success, nor like a client that has disconnected.
 func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 	for name, value := range map[string]string{
 		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),

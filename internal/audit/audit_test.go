@@ -31,7 +31,7 @@ func TestRecordSharesTransactions(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range events {
 			wg.Go(func() { record(t, l, event("ada", i)) })
-			// Wait until the first is being written.
+			// Wait until the first transaction is being written.
 			synctest.Wait()
 		}
 		if commits != 1 {
@@ -255,13 +255,13 @@ func TestOpenNeedsTheKeyOfTheLog(t *testing.T) {
 		{Seed: seed, Clock: time.Now}, {Store: store, Clock: time.Now}, {Store: store, Seed: seed}, {Store: store, Seed: seed[1:], Clock: time.Now},
 	} {
 		if _, err := audit.Open(t.Context(), cfg); err == nil {
-			t.Errorf("%+v is enough", cfg)
+			t.Errorf("%+v was accepted", cfg)
 		}
 	}
 }
 
-// TestRecordSurvivesAKill starts this test again as a process that records
-// until it is killed, several times on one file.
+// TestRecordSurvivesAKill starts itself again as a process that records entries
+// until it is killed. It does so several times with one file.
 func TestRecordSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("LOG_TO_WRITE"); path != "" {
 		l := openLog(t, openStore(t, path))

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// recorder is an Auditor that keeps events or fails.
+// recorder is an Auditor that stores events or fails.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -89,7 +89,7 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t, of(pyth.ActionUserRegistered, pyth.AuditSuccess))
 
 	_, _ = s.Register(ctx, email, password, "")
-	_, _ = s.Register(ctx, "no address", password, "") // Malformed.
+	_, _ = s.Register(ctx, "no address", password, "") // Malformed e-mail address.
 	r.wants(t, nobody(pyth.ActionUserRegistered, pyth.AuditFailure))
 
 	_, _ = s.Login(ctx, " ADA@Example.org", password)
@@ -102,21 +102,21 @@ func TestAccountsRecordsActions(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = s.Refresh(ctx, g.RefreshToken, pyth.Client{IP: "2"})
-	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The family was revoked, so the token has no user any more.
+	_, _ = s.Refresh(ctx, first.RefreshToken, pyth.Client{IP: "1"}) // The token's family was revoked, so it no longer has a user.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditSuccess), of(pyth.ActionTokenReused, pyth.AuditDenied), nobody(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	p, err := s.Authenticate(ctx, pyth.Credentials{APIKey: g.APIKey})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = s.Renew(ctx, p) // An API key belongs to no login.
+	_, _ = s.Renew(ctx, p) // An API key does not belong to a login.
 	r.wants(t, of(pyth.ActionTokenRefreshed, pyth.AuditDenied))
 
 	k, key, err := s.CreateKey(ctx, p, "ci", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _ = s.CreateKey(ctx, p, "", time.Time{}) // Malformed.
+	_, _, _ = s.CreateKey(ctx, p, "", time.Time{}) // Malformed name.
 	_ = s.DeleteKey(ctx, p, "key_of_another")
 	_ = s.DeleteKey(ctx, p, k.ID)
 	created := pyth.AuditEvent{
@@ -128,7 +128,7 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t, created, denied, revoked)
 
 	_ = s.ChangePassword(ctx, p, "wrong", "staple of another kind")
-	_ = s.ChangePassword(ctx, p, password, "short") // Malformed.
+	_ = s.ChangePassword(ctx, p, password, "short") // Malformed password.
 	_ = s.ChangePassword(ctx, p, password, "staple of another kind")
 	r.wants(t, of(pyth.ActionPasswordChanged, pyth.AuditDenied), of(pyth.ActionPasswordChanged, pyth.AuditSuccess))
 
@@ -137,7 +137,7 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t)
 }
 
-// The caller must not learn the result of an attempt that is not in the log.
+// The caller must not learn the result of an action that is not in the log.
 func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)
@@ -162,7 +162,7 @@ func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	if k, key, err := s.CreateKey(t.Context(), p, "ci", time.Time{}); k != nil || key != "" || pyth.ErrorCode(err) != pyth.CodeUnavailable {
 		t.Errorf("%v, %v", k, err)
 	}
-	// The key was created, as the message says.
+	// The key was created, although its entry was not written.
 	if keys, _, err := s.Keys(t.Context(), p, "", 10); err != nil || len(keys) != 2 {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
@@ -203,10 +203,10 @@ func TestExecutionsRecordsRuns(t *testing.T) {
 		"one in another's session": {&pyth.Program{Code: "x", Session: "s"}, pyth.Errorf(pyth.CodeNotFound, ""), []pyth.AuditEvent{{
 			Action: pyth.ActionCodeExecuted, Outcome: pyth.AuditDenied, Details: map[string]any{"language": "python", "codeSha256": "", "sessionId": "s"},
 		}}},
-		"one without room": {locked, pyth.Errorf(pyth.CodeOverloaded, ""), []pyth.AuditEvent{{
+		"one without capacity": {locked, pyth.Errorf(pyth.CodeOverloaded, ""), []pyth.AuditEvent{{
 			Action: pyth.ActionZKExecuted, Outcome: pyth.AuditFailure, Resource: "mine", Details: map[string]any{"language": "python"},
 		}}},
-		"one whose caller left": {locked, context.Canceled, []pyth.AuditEvent{{
+		"one whose client disconnected": {locked, context.Canceled, []pyth.AuditEvent{{
 			Action: pyth.ActionZKExecuted, Outcome: pyth.AuditFailure, Resource: "mine", Details: map[string]any{"language": "python"},
 		}}},
 		"a malformed one": {program, pyth.Invalid("body.code", ""), nil},
@@ -338,14 +338,14 @@ func TestSecretSourceRecordsUse(t *testing.T) {
 		all    bool
 		want   []pyth.AuditEvent
 	}{
-		"one":             {secretSource{values: values("A")}, []string{"A"}, false, of(pyth.AuditSuccess, "A", "A")},
-		"two":             {secretSource{values: values("A", "B")}, []string{"A", "B"}, false, of(pyth.AuditSuccess, "", "A", "B")},
-		"all":             {secretSource{values: values("A", "B")}, nil, true, of(pyth.AuditSuccess, "", "A", "B")},
-		"none":            {secretSource{}, []string{}, false, nil},
-		"all of none":     {secretSource{}, nil, true, nil},
-		"unknown":         {secretSource{err: pyth.Invalid("body.secrets", "")}, []string{"X"}, false, nil},
-		"a broken one":    {secretSource{err: broken}, []string{"A"}, false, of(pyth.AuditFailure, "A", "A")},
-		"all, one broken": {secretSource{err: broken}, nil, true, of(pyth.AuditFailure, "")},
+		"one":                      {secretSource{values: values("A")}, []string{"A"}, false, of(pyth.AuditSuccess, "A", "A")},
+		"two":                      {secretSource{values: values("A", "B")}, []string{"A", "B"}, false, of(pyth.AuditSuccess, "", "A", "B")},
+		"all":                      {secretSource{values: values("A", "B")}, nil, true, of(pyth.AuditSuccess, "", "A", "B")},
+		"none":                     {secretSource{}, []string{}, false, nil},
+		"all secrets, none stored": {secretSource{}, nil, true, nil},
+		"unknown":                  {secretSource{err: pyth.Invalid("body.secrets", "")}, []string{"X"}, false, nil},
+		"a broken one":             {secretSource{err: broken}, []string{"A"}, false, of(pyth.AuditFailure, "A", "A")},
+		"all, one broken":          {secretSource{err: broken}, nil, true, of(pyth.AuditFailure, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := new(recorder)
@@ -385,7 +385,7 @@ func TestSecretSourceGrantWaitsForTheEntry(t *testing.T) {
 				synctest.Wait()
 				select {
 				case err := <-told:
-					t.Fatalf("it did not wait: %v", err)
+					t.Fatalf("it returned early: %v", err)
 				default:
 				}
 				close(goOn)
@@ -470,7 +470,7 @@ func TestPackagesRecordsChanges(t *testing.T) {
 			pyth.Python,
 			three(pyth.AuditSuccess, map[string]any{"language": "python", "added": []string(nil), "removed": []string(nil)}),
 		},
-		"one that is absent": {
+		"missing package": {
 			packagesOf{err: pyth.Errorf(pyth.CodeNotFound, "")},
 			"",
 			three(pyth.AuditDenied, map[string]any{"language": "python", "reason": "not_found"}),

@@ -45,8 +45,8 @@ func TestRecordHasTheDocumentedForm(t *testing.T) {
 	}
 }
 
-// Whatever a caller sends, a record has the form of RFC 8785, is printable and
-// bounded, and can be parsed.
+// Whatever a caller sends, a record has the form of RFC 8785. It is printable,
+// limited in size, and can be parsed.
 func TestAttack100RecordCannotForgeALine(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)
@@ -161,7 +161,7 @@ func TestEntriesPages(t *testing.T) {
 	}
 }
 
-// rootOf computes the root from an audit path (RFC 9162, section 2.1.3.2).
+// rootOf computes the root hash from an audit path (RFC 9162, section 2.1.3.2).
 func rootOf(leaf [32]byte, index, size int64, path [][32]byte) [32]byte {
 	node := func(left, right [32]byte) [32]byte {
 		return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
@@ -217,15 +217,15 @@ func TestProofRefusesEntriesOfOthers(t *testing.T) {
 		user pyth.UserID
 		id   string
 	}{
-		"another's":         {"bob", id},
-		"nobody's":          {"", id},
-		"in capitals":       {"ada", strings.ToUpper(id)},
-		"of another time":   {"ada", "00000000" + id[8:]},
-		"not there yet":     {"ada", id[:24] + "0000000000ff"},
-		"far off":           {"ada", id[:24] + "ffffffffffff"},
-		"of nobody's entry": {"", id[:35] + "1"},
-		"no id":             {"ada", "key_1"},
-		"none":              {"ada", ""},
+		"another's":          {"bob", id},
+		"nobody's":           {"", id},
+		"in capitals":        {"ada", strings.ToUpper(id)},
+		"of another time":    {"ada", "00000000" + id[8:]},
+		"not yet in the log": {"ada", id[:24] + "0000000000ff"},
+		"far off":            {"ada", id[:24] + "ffffffffffff"},
+		"without an entry":   {"", id[:35] + "1"},
+		"no id":              {"ada", "key_1"},
+		"none":               {"ada", ""},
 	} {
 		if _, err := l.Proof(t.Context(), c.user, c.id); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			t.Errorf("%s: %v", name, err)

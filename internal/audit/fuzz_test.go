@@ -58,7 +58,7 @@ func FuzzCheckpoint(f *testing.F) {
 	f.Add(valid, "pyth-on\n1\nUWrlkUJnNYGjZcQoArUufoRlbx/yNicU3Lvs4nq9uDY=\n")
 	f.Fuzz(func(t *testing.T, signed []byte, text string) {
 		if head, err := openCheckpoint(signed, s.key); err == nil && head.N != 0 {
-			t.Errorf("nobody signed %q", signed)
+			t.Errorf("%q was accepted without a signature", signed)
 		}
 		if head, err := parseCheckpoint(text, logName); err == nil && head.N < 0 {
 			t.Errorf("%q: %+v", text, head)
@@ -88,7 +88,7 @@ func FuzzClean(f *testing.F) {
 	f.Add("a\r\nb\x00\u202e")
 	f.Fuzz(func(t *testing.T, s string) {
 		if got := clean(s); len(got) > maxText || clean(got) != got {
-			t.Errorf("%q becomes %q, and that %q", s, got, clean(got))
+			t.Errorf("%q was written as %q, and then as %q", s, got, clean(got))
 		}
 	})
 }

@@ -95,7 +95,7 @@ func whole(t testing.TB, store pyth.AuditStore, kept []byte) *audit.Report {
 	t.Helper()
 	r := verify(t, store, kept)
 	if !r.Whole() {
-		t.Errorf("the log is not whole: %q", r.Findings)
+		t.Errorf("the log is damaged: %q", r.Findings)
 	}
 	return r
 }
@@ -115,8 +115,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store with another AppendAudit, which gets the store's own as
-// an argument.
+// storeWith is a store with a replaced AppendAudit. The replacement gets the
+// store's method as an argument.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

@@ -38,14 +38,14 @@ func logOf(t testing.TB, user string) (path string, kept []byte) {
 func TestAttack104VerifyFindsChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		statements []string
-		// says are texts that the findings must contain, in this order.
+		// says lists texts that the findings must contain, in this order.
 		says []string
 	}{
 		"an entry is edited": {
 			[]string{`UPDATE audit SET record = CAST(replace(CAST(record AS TEXT), 'key-3', 'key-x') AS BLOB) WHERE sequence = 3`},
 			[]string{"entry 3 was changed", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
-		"an entry is no JSON any more": {
+		"an entry is no longer JSON": {
 			[]string{`UPDATE audit SET record = x'ff' WHERE sequence = 3`},
 			[]string{"entry 3 was changed", "differ from the entries that the stored checkpoint", "the first 7 entries"},
 		},
@@ -85,22 +85,22 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 			[]string{`DELETE FROM audit WHERE sequence = 3`, `UPDATE audit SET sequence = -sequence WHERE sequence > 3`, `UPDATE audit SET sequence = -sequence - 1 WHERE sequence < 0`},
 			[]string{"entry 3 was replaced by entry 4"},
 		},
-		"what an entry said is dropped as if by retention": {
+		"an entry is pruned": {
 			[]string{`UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL WHERE sequence = 3`},
 			[]string{"entry 3 lost content"},
 		},
-		"what the oldest entries said is dropped": {
+		"the oldest entries are pruned": {
 			[]string{`UPDATE audit SET user_id = NULL, action = NULL, outcome = NULL, at = NULL, record = NULL WHERE sequence < 5`},
 			[]string{"entries 0 to 4 lost content"},
 		},
-		"two entries change places": {
+		"two entries are swapped": {
 			[]string{
 				`CREATE TABLE moved AS SELECT sequence, record FROM audit`,
 				`UPDATE audit SET record = (SELECT record FROM moved WHERE moved.sequence = 7 - audit.sequence) WHERE sequence IN (3, 4)`,
 			},
 			[]string{"entry 3 was replaced by entry 4", "entry 4 was replaced by entry 3"},
 		},
-		"two entries change places with all that belongs to them": {
+		"two entries are swapped with all their data": {
 			[]string{
 				`UPDATE audit SET sequence = -3 WHERE sequence = 3`, `UPDATE audit SET sequence = 3 WHERE sequence = 4`, `UPDATE audit SET sequence = 4 WHERE sequence = -3`,
 			},
@@ -153,8 +153,8 @@ func TestAttack104VerifyFindsChanges(t *testing.T) {
 	}
 }
 
-// An attacker who rewrites the log must sign it. One who has the key still
-// lacks the checkpoint that was kept.
+// An attacker who rewrites the log needs the key to sign it. Even with the key, a
+// checkpoint that was stored elsewhere reveals the change.
 func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	path, kept := logOf(t, "ada")
 	forged, _ := logOf(t, "mallory")
@@ -170,7 +170,7 @@ func TestAttack104VerifyFindsARewrittenLog(t *testing.T) {
 	tamper(t, path, strings.Join([]string{
 		replace[0], `DELETE FROM audit_checkpoint`, `INSERT INTO audit_checkpoint SELECT * FROM forged.audit_checkpoint`,
 	}, ";"))
-	whole(t, store, nil) // With the key and without a kept checkpoint.
+	whole(t, store, nil) // With the key, but without a stored checkpoint.
 	if r := verify(t, store, kept); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "the first 7 entries differ from the entries that the kept checkpoint covers") {
 		t.Errorf("with the key: %q", r.Findings)
 	}
@@ -244,9 +244,9 @@ func TestPruneKeepsTheTree(t *testing.T) {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 	if _, err := l.Proof(t.Context(), "ada", entries[144].ID); err != nil {
-		t.Errorf("the oldest that is left: %v", err)
+		t.Errorf("the oldest remaining entry: %v", err)
 	}
-	// The entries of the retention itself expire too.
+	// The entries that retention writes expire too.
 	at = start.Add(time.Hour)
 	prune(3000, 292)
 	whole(t, store, kept)

@@ -32,7 +32,7 @@ func TestAProgramIsEncryptedAsRecommendedAndThePasswordWiped(t *testing.T) {
 		t.Error(err, diff)
 	}
 	if box.Language != "typescript" || box.Name != "" || box.KDF.Time != 3 || box.KDF.MemoryKiB != 65536 || box.KDF.Parallelism != 4 {
-		t.Errorf("it is sealed as %+v", box)
+		t.Errorf("it was sealed as %+v", box)
 	}
 	if !bytes.Equal(password, make([]byte, len(password))) {
 		t.Error("the password is not wiped")
@@ -63,7 +63,7 @@ func TestProgramsAreEncryptedABoundedNumberAtOnce(t *testing.T) {
 			_, err := e.Encrypt(ctx, pyth.Python, []byte("1"), []byte("pw"))
 			return err
 		}
-		// Three rounds can begin within the time that callers wait.
+		// Callers wait long enough for three rounds to begin.
 		results := make(chan error, 10)
 		for range 8 {
 			go func() { results <- encrypt(t.Context()) }()
@@ -74,7 +74,7 @@ func TestProgramsAreEncryptedABoundedNumberAtOnce(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if err := <-results; !errors.Is(err, context.Canceled) {
-			t.Errorf("who has gone away waits: %v", err)
+			t.Errorf("a canceled caller still waits: %v", err)
 		}
 		got := map[pyth.Code]int{}
 		for range 8 {

@@ -19,7 +19,7 @@ import (
 
 var now = time.Date(2026, 4, 4, 8, 23, 21, 0, time.UTC)
 
-// host is a ReservationHost that only remembers.
+// host is a ReservationHost that only records its requests.
 type host struct {
 	pyth.Dispatcher
 	user pyth.UserID
@@ -54,7 +54,7 @@ func service(t *testing.T, change ...func(*encrypted.Config)) *encrypted.Service
 	return s
 }
 
-// code is a program that may be stored under any name.
+// code returns a program that may be stored under any name.
 func code() *pyth.EncryptedProgram {
 	return &pyth.EncryptedProgram{
 		Language:   pyth.Python,
@@ -81,7 +81,7 @@ func TestWhatCannotBeEncryptedIsRefused(t *testing.T) {
 			_, err := s.Encrypt(t.Context(), c.language, []byte(c.code), []byte(c.password))
 			expectFaults(t, err, c.at)
 			if c.password != "" && strings.Contains(err.Error(), c.password) {
-				t.Errorf("it tells the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 		})
 	}
@@ -108,22 +108,22 @@ func TestOnlyWhatCanBeOpenedSomeTimeIsStored(t *testing.T) {
 		change func(c *pyth.EncryptedProgram)
 		at     []string
 	}{
-		"the least":               {"a", func(*pyth.EncryptedProgram) {}, nil},
-		"the most":                {strings.Repeat("a", 128), most, nil},
-		"bound to its name":       {"a.B_c-0", func(c *pyth.EncryptedProgram) { c.Name = "a.B_c-0" }, nil},
-		"bound to another name":   {"a", func(c *pyth.EncryptedProgram) { c.Name = "b" }, []string{"body.name"}},
-		"bound to it in capitals": {"a", func(c *pyth.EncryptedProgram) { c.Name = "A" }, []string{"body.name"}},
-		"no name":                 {"", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
-		"a name that is too long": {strings.Repeat("a", 129), func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
-		"a name of a path":        {"a/b", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
-		"a name of dots":          {"..", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
-		"a name with a line":      {"a\n", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
-		"another language":        {"a", func(c *pyth.EncryptedProgram) { c.Language = "cobol" }, []string{"body.language"}},
-		"a short salt":            {"a", func(c *pyth.EncryptedProgram) { c.KDF.Salt = make([]byte, 15) }, []string{"body.kdf.salt"}},
-		"no passes":               {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 0 }, []string{"body.kdf.time"}},
-		"too many passes":         {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 11 }, []string{"body.kdf.time"}},
-		"too little memory":       {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 7 }, []string{"body.kdf.memoryKiB"}},
-		"too much memory":         {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 262145 }, []string{"body.kdf.memoryKiB"}},
+		"minimum":                       {"a", func(*pyth.EncryptedProgram) {}, nil},
+		"maximum":                       {strings.Repeat("a", 128), most, nil},
+		"bound to its name":             {"a.B_c-0", func(c *pyth.EncryptedProgram) { c.Name = "a.B_c-0" }, nil},
+		"bound to another name":         {"a", func(c *pyth.EncryptedProgram) { c.Name = "b" }, []string{"body.name"}},
+		"bound to its name in capitals": {"a", func(c *pyth.EncryptedProgram) { c.Name = "A" }, []string{"body.name"}},
+		"no name":                       {"", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name that is too long":       {strings.Repeat("a", 129), func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name of a path":              {"a/b", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name of dots":                {"..", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"a name with a line":            {"a\n", func(*pyth.EncryptedProgram) {}, []string{"path.name"}},
+		"another language":              {"a", func(c *pyth.EncryptedProgram) { c.Language = "cobol" }, []string{"body.language"}},
+		"a short salt":                  {"a", func(c *pyth.EncryptedProgram) { c.KDF.Salt = make([]byte, 15) }, []string{"body.kdf.salt"}},
+		"no passes":                     {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 0 }, []string{"body.kdf.time"}},
+		"too many passes":               {"a", func(c *pyth.EncryptedProgram) { c.KDF.Time = 11 }, []string{"body.kdf.time"}},
+		"too little memory":             {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 7 }, []string{"body.kdf.memoryKiB"}},
+		"too much memory":               {"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB = 262145 }, []string{"body.kdf.memoryKiB"}},
 		"too little for its lanes": {
 			"a", func(c *pyth.EncryptedProgram) { c.KDF.MemoryKiB, c.KDF.Parallelism = 31, 4 },
 			[]string{"body.kdf.memoryKiB"},
@@ -136,9 +136,9 @@ func TestOnlyWhatCanBeOpenedSomeTimeIsStored(t *testing.T) {
 			},
 			[]string{"body.kdf.memoryKiB", "body.kdf.parallelism", "body.kdf.time"},
 		},
-		"a nonce of another cipher": {"a", func(c *pyth.EncryptedProgram) { c.Nonce = make([]byte, 12) }, []string{"body.cipher.nonce"}},
-		"nothing but a tag":         {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 16) }, []string{"body.ciphertext"}},
-		"too large":                 {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 1<<20+17) }, []string{"body.ciphertext"}},
+		"a nonce of another cipher":  {"a", func(c *pyth.EncryptedProgram) { c.Nonce = make([]byte, 12) }, []string{"body.cipher.nonce"}},
+		"only an authentication tag": {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 16) }, []string{"body.ciphertext"}},
+		"too large":                  {"a", func(c *pyth.EncryptedProgram) { c.Ciphertext = make([]byte, 1<<20+17) }, []string{"body.ciphertext"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := code()

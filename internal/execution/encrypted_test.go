@@ -66,7 +66,7 @@ func expectFaults(t *testing.T, err error, want []string) {
 			got = append(got, f.Location)
 		}
 		if strings.Contains(e.Error(), "pw") {
-			t.Errorf("it tells the password: %v", e)
+			t.Errorf("the error contains the password: %v", e)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -80,10 +80,10 @@ func TestExecuteRefusesEncryptedProgramsOfOtherSessions(t *testing.T) {
 		language pyth.Language
 		at       []string
 	}{
-		"it does":                        {encrypted(1 << 10), pyth.JavaScript, nil},
-		"its language is another":        {encrypted(1 << 10), pyth.Python, []string{"body.sessionId"}},
-		"its key takes more than it has": {encrypted(64 << 10), pyth.JavaScript, []string{"body.limits.memoryBytes"}},
-		"it is for another sandbox": {
+		"the program exists":                       {encrypted(1 << 10), pyth.JavaScript, nil},
+		"another language":                         {encrypted(1 << 10), pyth.Python, []string{"body.sessionId"}},
+		"its key derivation needs too much memory": {encrypted(64 << 10), pyth.JavaScript, []string{"body.limits.memoryBytes"}},
+		"another sandbox": {
 			&pyth.EncryptedJob{Sandbox: "r", Sealed: make([]byte, 64), Code: encrypted(1 << 10).Code}, pyth.JavaScript, []string{"body.sandboxId"},
 		},
 	} {

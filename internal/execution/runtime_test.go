@@ -22,15 +22,15 @@ func TestFindRuntime(t *testing.T) {
 		code     pyth.Code
 		message  string
 	}{
-		"none is the one that is built in":         {language: pyth.Python},
-		"the one that is built in":                 {runtime: "python", language: pyth.Python},
-		"a custom image":                           {runtime: "science", language: pyth.Python, want: "science"},
-		"one for two languages":                    {runtime: "both", language: pyth.JavaScript, want: "both"},
-		"one that there is not":                    {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be a runtime for python: "python", "science", "both"`},
-		"one for another language":                 {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be a runtime for javascript: "both"`},
-		"a language that has none":                 {runtime: "science", language: pyth.TypeScript, code: pyth.CodeInvalid, message: "must be a runtime for typescript; this server has none"},
-		"none where none is built in":              {language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
-		"that which would be built in, but is not": {runtime: "node", language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
+		"no runtime means the built-in image":  {language: pyth.Python},
+		"the built-in image":                   {runtime: "python", language: pyth.Python},
+		"a custom image":                       {runtime: "science", language: pyth.Python, want: "science"},
+		"an image for two languages":           {runtime: "both", language: pyth.JavaScript, want: "both"},
+		"unknown image":                        {runtime: "none", language: pyth.Python, code: pyth.CodeInvalid, message: `must be a runtime for python: "python", "science", "both"`},
+		"an image for another language":        {runtime: "science", language: pyth.JavaScript, code: pyth.CodeInvalid, message: `must be a runtime for javascript: "both"`},
+		"a language without a runtime":         {runtime: "science", language: pyth.TypeScript, code: pyth.CodeInvalid, message: "must be a runtime for typescript; this server has none"},
+		"no runtime without a built-in image":  {language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
+		"the name of a missing built-in image": {runtime: "node", language: pyth.JavaScript, code: pyth.CodeRuntimeUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := execution.FindRuntime(c.runtime, c.language, offered)

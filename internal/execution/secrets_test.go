@@ -13,12 +13,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// source is a SecretSource with some secrets.
+// source is a SecretSource with a few secrets.
 type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// recorded is the Recorded function of grants.
+	// recorded is the Recorded function of the grants.
 	recorded func() error
 }
 
@@ -75,7 +75,7 @@ func (p *printing) release(secrets []pyth.SecretValue, events pyth.Events) (*pyt
 	return &o, nil
 }
 
-// heard collects events.
+// heard stores the events that it receives.
 type heard struct {
 	output  []string
 	results []pyth.Result
@@ -110,9 +110,9 @@ func TestExecuteGivesSecretsAndClearsThem(t *testing.T) {
 		"all":                            {pyth.Program{AllSecrets: true}, []string{"A=value-a", "B=value-b"}},
 		"one":                            {pyth.Program{Secrets: []string{"B"}}, []string{"B=value-b"}},
 		"none":                           {pyth.Program{}, nil},
-		"a variable in place of one":     {pyth.Program{AllSecrets: true, Env: env("A", "mine")}, []string{"B=value-b"}},
-		"a variable beside one by name":  {pyth.Program{Secrets: []string{"B"}, Env: env("A", "mine")}, []string{"B=value-b"}},
-		"values that are left in output": {pyth.Program{AllSecrets: true, KeepSecrets: true}, []string{"A=value-a", "B=value-b"}},
+		"a variable instead of a secret": {pyth.Program{AllSecrets: true, Env: env("A", "mine")}, []string{"B=value-b"}},
+		"a variable and a named secret":  {pyth.Program{Secrets: []string{"B"}, Env: env("A", "mine")}, []string{"B=value-b"}},
+		"values without redaction":       {pyth.Program{AllSecrets: true, KeepSecrets: true}, []string{"A=value-a", "B=value-b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &printing{}
@@ -126,7 +126,7 @@ func TestExecuteGivesSecretsAndClearsThem(t *testing.T) {
 			}
 			for _, v := range from.given {
 				if strings.Trim(string(v.Value), "\x00") != "" {
-					t.Errorf("%s is left: %q", v.Name, v.Value)
+					t.Errorf("%s remains: %q", v.Name, v.Value)
 				}
 			}
 		})
@@ -143,8 +143,8 @@ func TestExecuteRefusesInvalidSecrets(t *testing.T) {
 		program pyth.Program
 		at      string
 	}{
-		"one that there is not":             {pyth.Program{Secrets: []string{"NO"}}, "body.secrets[0]"},
-		"one that is a variable as well":    {pyth.Program{Secrets: []string{"SA"}, Env: env("SA", "1")}, "body.env.SA"},
+		"missing secret":                    {pyth.Program{Secrets: []string{"NO"}}, "body.secrets[0]"},
+		"a secret that is also a variable":  {pyth.Program{Secrets: []string{"SA"}, Env: env("SA", "1")}, "body.env.SA"},
 		"more than an environment can hold": {pyth.Program{AllSecrets: true}, "body.secrets"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestExecuteReleasesSecretsAfterTheAuditEntry(t *testing.T) {
 			s, from := withSecrets(p, &turns{spec: session}, pyth.EnvVar{Name: "A", Value: "value-a"})
 			from.recorded = func() error {
 				if p.job == nil || !p.job.SecretsFollow || p.given != nil {
-					t.Errorf("at the entry the job is %+v, its secrets %q", p.job, p.given)
+					t.Errorf("when the use was recorded, the job was %+v and its secrets %q", p.job, p.given)
 				}
 				return tt.failure
 			}
@@ -259,7 +259,7 @@ func TestExecuteReleasesSecretsAfterTheAuditEntry(t *testing.T) {
 				t.Errorf("got %v; abandoned: %v; released: %q", err, p.run.abandoned, p.given)
 			}
 			if strings.Trim(string(from.given[0].Value), "\x00") != "" {
-				t.Errorf("the value is left: %q", from.given[0].Value)
+				t.Errorf("the value remains: %q", from.given[0].Value)
 			}
 		})
 	}
@@ -282,14 +282,14 @@ func TestExecuteRedactsSecretsOfTheSession(t *testing.T) {
 		stdout  string
 		code    pyth.Code
 	}{
-		"all of all":                 {pyth.SessionSpec{AllSecrets: true}, pyth.Program{AllSecrets: true}, []string{"A=value-a", "B=value-b"}, "[secret:A] [secret:B]", ""},
-		"one of all":                 {pyth.SessionSpec{AllSecrets: true}, pyth.Program{Secrets: []string{"B"}}, []string{"B=value-b"}, "[secret:A] [secret:B]", ""},
-		"none of all":                {pyth.SessionSpec{AllSecrets: true}, pyth.Program{}, nil, "[secret:A] [secret:B]", ""},
-		"all of one":                 {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{AllSecrets: true}, []string{"A=value-a"}, "[secret:A] value-b", ""},
-		"none of one":                {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{}, nil, "[secret:A] value-b", ""},
-		"all of none":                {pyth.SessionSpec{}, pyth.Program{AllSecrets: true}, nil, "value-a value-b", ""},
-		"another than the session's": {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{Secrets: []string{"B"}}, nil, "", pyth.CodeInvalid},
-		"one that there is not":      {pyth.SessionSpec{AllSecrets: true}, pyth.Program{Secrets: []string{"C"}}, nil, "", pyth.CodeInvalid},
+		"all of all":  {pyth.SessionSpec{AllSecrets: true}, pyth.Program{AllSecrets: true}, []string{"A=value-a", "B=value-b"}, "[secret:A] [secret:B]", ""},
+		"one of all":  {pyth.SessionSpec{AllSecrets: true}, pyth.Program{Secrets: []string{"B"}}, []string{"B=value-b"}, "[secret:A] [secret:B]", ""},
+		"none of all": {pyth.SessionSpec{AllSecrets: true}, pyth.Program{}, nil, "[secret:A] [secret:B]", ""},
+		"all of one":  {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{AllSecrets: true}, []string{"A=value-a"}, "[secret:A] value-b", ""},
+		"none of one": {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{}, nil, "[secret:A] value-b", ""},
+		"all of none": {pyth.SessionSpec{}, pyth.Program{AllSecrets: true}, nil, "value-a value-b", ""},
+		"a secret that the session does not have": {pyth.SessionSpec{Secrets: []string{"A"}}, pyth.Program{Secrets: []string{"B"}}, nil, "", pyth.CodeInvalid},
+		"missing secret": {pyth.SessionSpec{AllSecrets: true}, pyth.Program{Secrets: []string{"C"}}, nil, "", pyth.CodeInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.session.ID, tt.session.Tenant, tt.session.Language = "ses", "ada", pyth.Python

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// recorder is a dispatcher that keeps the job.
+// recorder is a dispatcher that stores the job.
 type recorder struct{ job *pyth.Job }
 
 func (r *recorder) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -113,38 +113,38 @@ func TestExecuteRefusesInvalidProgramsWithLocations(t *testing.T) {
 		code    pyth.Code
 		at      string
 	}{
-		"no code":                          {pyth.Program{}, pyth.CodeInvalid, "body.code"},
-		"too much code":                    {pyth.Program{Code: strings.Repeat("#", 1<<20+1)}, pyth.CodeTooLarge, "body.code"},
-		"too much input":                   {pyth.Program{Stdin: strings.Repeat("#", 1<<20+1)}, pyth.CodeTooLarge, "body.stdin"},
-		"files that are too large in all":  {pyth.Program{Files: []pyth.File{{Path: "a", Content: make([]byte, 10<<20+1)}}}, pyth.CodeTooLarge, "body.files"},
-		"too many files":                   {pyth.Program{Files: make([]pyth.File, 65)}, pyth.CodeTooLarge, "body.files"},
-		"an unknown language":              {pyth.Program{Language: "cobol"}, pyth.CodeInvalid, "body.language"},
-		"a language without a runtime":     {pyth.Program{Language: pyth.JavaScript}, pyth.CodeRuntimeUnavailable, ""},
-		"too many arguments":               {pyth.Program{Code: "1", Args: make([]string, 65)}, pyth.CodeInvalid, "body.args"},
-		"an argument with NUL":             {pyth.Program{Code: "1", Args: []string{"", "a\x00b"}}, pyth.CodeInvalid, "body.args[1]"},
-		"an endless argument":              {pyth.Program{Code: "1", Args: []string{strings.Repeat("a", 128<<10)}}, pyth.CodeInvalid, "body.args[0]"},
-		"a variable with a bad name":       {pyth.Program{Code: "1", Env: env("a-b", "")}, pyth.CodeInvalid, "body.env"},
-		"a variable with an empty name":    {pyth.Program{Code: "1", Env: env("", "")}, pyth.CodeInvalid, "body.env"},
-		"a variable of a new line":         {pyth.Program{Code: "1", Env: env("A\n", "")}, pyth.CodeInvalid, "body.env"},
-		"a variable with NUL":              {pyth.Program{Code: "1", Env: env("A", "\x00")}, pyth.CodeInvalid, "body.env.A"},
-		"PATH":                             {pyth.Program{Code: "1", Env: env("PATH", "/")}, pyth.CodeReservedName, "body.env.PATH"},
-		"a variable of the loader":         {pyth.Program{Code: "1", Env: env("LD_PRELOAD", "x")}, pyth.CodeReservedName, "body.env.LD_PRELOAD"},
-		"a variable of Python":             {pyth.Program{Code: "1", Env: env("PYTHONPATH", "x")}, pyth.CodeReservedName, "body.env.PYTHONPATH"},
-		"a variable of ours":               {pyth.Program{Code: "1", Env: env("PYTH_ON_X", "x")}, pyth.CodeReservedName, "body.env.PYTH_ON_X"},
-		"no such isolation":                {pyth.Program{Code: "1", Isolation: "none"}, pyth.CodeInvalid, "body.isolation"},
-		"a negative time-out":              {pyth.Program{Code: "1", Timeout: -time.Second}, pyth.CodeInvalid, "body.timeoutMs"},
-		"a time-out beyond the maximum":    {pyth.Program{Code: "1", Timeout: 301 * time.Second}, pyth.CodeInvalid, "body.timeoutMs"},
-		"memory beyond the maximum":        {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 1 << 40}}, pyth.CodeInvalid, "body.limits.memoryBytes"},
-		"memory for no interpreter":        {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 1}}, pyth.CodeInvalid, "body.limits.memoryBytes"},
-		"negative processor time":          {pyth.Program{Code: "1", Limits: pyth.Limits{CPU: -1}}, pyth.CodeInvalid, "body.limits.cpuMs"},
-		"a disk that cannot hold the code": {pyth.Program{Code: strings.Repeat("#", 1<<19), Limits: pyth.Limits{DiskBytes: 1 << 20}}, pyth.CodeInvalid, "body.limits.diskBytes"},
-		"negative output":                  {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: -1}}, pyth.CodeInvalid, "body.limits.outputBytes"},
-		"negative processes":               {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: -1}}, pyth.CodeInvalid, "body.limits.processes"},
-		"an empty pattern":                 {pyth.Program{Code: "1", OutputFiles: []string{""}}, pyth.CodeInvalid, "body.outputFiles[0]"},
-		"a broken pattern":                 {pyth.Program{Code: "1", OutputFiles: []string{"*", "[a"}}, pyth.CodeInvalid, "body.outputFiles[1]"},
-		"an absolute pattern":              {pyth.Program{Code: "1", OutputFiles: []string{"/etc/*"}}, pyth.CodeInvalid, "body.outputFiles[0]"},
-		"too many labels":                  {pyth.Program{Code: "1", Labels: make([]string, 17)}, pyth.CodeInvalid, "body.labels"},
-		"a label of two lines":             {pyth.Program{Code: "1", Labels: []string{"a\nb"}}, pyth.CodeInvalid, "body.labels[0]"},
+		"no code":                              {pyth.Program{}, pyth.CodeInvalid, "body.code"},
+		"too much code":                        {pyth.Program{Code: strings.Repeat("#", 1<<20+1)}, pyth.CodeTooLarge, "body.code"},
+		"too much standard input":              {pyth.Program{Stdin: strings.Repeat("#", 1<<20+1)}, pyth.CodeTooLarge, "body.stdin"},
+		"files that are too large together":    {pyth.Program{Files: []pyth.File{{Path: "a", Content: make([]byte, 10<<20+1)}}}, pyth.CodeTooLarge, "body.files"},
+		"too many files":                       {pyth.Program{Files: make([]pyth.File, 65)}, pyth.CodeTooLarge, "body.files"},
+		"an unknown language":                  {pyth.Program{Language: "cobol"}, pyth.CodeInvalid, "body.language"},
+		"a language without a runtime":         {pyth.Program{Language: pyth.JavaScript}, pyth.CodeRuntimeUnavailable, ""},
+		"too many arguments":                   {pyth.Program{Code: "1", Args: make([]string, 65)}, pyth.CodeInvalid, "body.args"},
+		"an argument with NUL":                 {pyth.Program{Code: "1", Args: []string{"", "a\x00b"}}, pyth.CodeInvalid, "body.args[1]"},
+		"an endless argument":                  {pyth.Program{Code: "1", Args: []string{strings.Repeat("a", 128<<10)}}, pyth.CodeInvalid, "body.args[0]"},
+		"a variable with a bad name":           {pyth.Program{Code: "1", Env: env("a-b", "")}, pyth.CodeInvalid, "body.env"},
+		"a variable with an empty name":        {pyth.Program{Code: "1", Env: env("", "")}, pyth.CodeInvalid, "body.env"},
+		"a variable of a new line":             {pyth.Program{Code: "1", Env: env("A\n", "")}, pyth.CodeInvalid, "body.env"},
+		"a variable with NUL":                  {pyth.Program{Code: "1", Env: env("A", "\x00")}, pyth.CodeInvalid, "body.env.A"},
+		"PATH":                                 {pyth.Program{Code: "1", Env: env("PATH", "/")}, pyth.CodeReservedName, "body.env.PATH"},
+		"a variable of the loader":             {pyth.Program{Code: "1", Env: env("LD_PRELOAD", "x")}, pyth.CodeReservedName, "body.env.LD_PRELOAD"},
+		"a variable of Python":                 {pyth.Program{Code: "1", Env: env("PYTHONPATH", "x")}, pyth.CodeReservedName, "body.env.PYTHONPATH"},
+		"a reserved variable":                  {pyth.Program{Code: "1", Env: env("PYTH_ON_X", "x")}, pyth.CodeReservedName, "body.env.PYTH_ON_X"},
+		"no such isolation":                    {pyth.Program{Code: "1", Isolation: "none"}, pyth.CodeInvalid, "body.isolation"},
+		"a negative time-out":                  {pyth.Program{Code: "1", Timeout: -time.Second}, pyth.CodeInvalid, "body.timeoutMs"},
+		"a time-out beyond the maximum":        {pyth.Program{Code: "1", Timeout: 301 * time.Second}, pyth.CodeInvalid, "body.timeoutMs"},
+		"memory beyond the maximum":            {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 1 << 40}}, pyth.CodeInvalid, "body.limits.memoryBytes"},
+		"too little memory for an interpreter": {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 1}}, pyth.CodeInvalid, "body.limits.memoryBytes"},
+		"negative processor time":              {pyth.Program{Code: "1", Limits: pyth.Limits{CPU: -1}}, pyth.CodeInvalid, "body.limits.cpuMs"},
+		"a disk that cannot hold the code":     {pyth.Program{Code: strings.Repeat("#", 1<<19), Limits: pyth.Limits{DiskBytes: 1 << 20}}, pyth.CodeInvalid, "body.limits.diskBytes"},
+		"negative output":                      {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: -1}}, pyth.CodeInvalid, "body.limits.outputBytes"},
+		"negative processes":                   {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: -1}}, pyth.CodeInvalid, "body.limits.processes"},
+		"an empty pattern":                     {pyth.Program{Code: "1", OutputFiles: []string{""}}, pyth.CodeInvalid, "body.outputFiles[0]"},
+		"a broken pattern":                     {pyth.Program{Code: "1", OutputFiles: []string{"*", "[a"}}, pyth.CodeInvalid, "body.outputFiles[1]"},
+		"an absolute pattern":                  {pyth.Program{Code: "1", OutputFiles: []string{"/etc/*"}}, pyth.CodeInvalid, "body.outputFiles[0]"},
+		"too many labels":                      {pyth.Program{Code: "1", Labels: make([]string, 17)}, pyth.CodeInvalid, "body.labels"},
+		"a label of two lines":                 {pyth.Program{Code: "1", Labels: []string{"a\nb"}}, pyth.CodeInvalid, "body.labels[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, r := service()
@@ -154,10 +154,10 @@ func TestExecuteRefusesInvalidProgramsWithLocations(t *testing.T) {
 				t.Fatalf("got %v, want %s", err, c.code)
 			}
 			if c.at != "" && e.Fields[0].Location != c.at {
-				t.Errorf("the fault is at %s, want %s", e.Fields[0].Location, c.at)
+				t.Errorf("the error is at %s, want %s", e.Fields[0].Location, c.at)
 			}
 			if r.job != nil {
-				t.Error("it was dispatched")
+				t.Error("the job was dispatched")
 			}
 		})
 	}
@@ -174,7 +174,7 @@ func TestExecuteReportsAllFaults(t *testing.T) {
 	}
 }
 
-// TestAttack has the numbers of the list of attacks.
+// TestAttack contains attacks by their numbers.
 func TestAttack(t *testing.T) {
 	long := strings.Repeat("a", 256)
 	cases := map[string][][]pyth.File{
@@ -227,7 +227,7 @@ func FuzzExecuteKeepsFilesInside(f *testing.F) {
 		for _, file := range r.job.Files {
 			full := path.Join("/work", file.Path)
 			if !strings.HasPrefix(full, "/work/") || full != "/work/"+file.Path || full == "/work/main.py" {
-				t.Errorf("%q was let through", file.Path)
+				t.Errorf("%q was accepted", file.Path)
 			}
 		}
 		if a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/") {

@@ -14,15 +14,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// turns has one JavaScript session. The server does not offer JavaScript for
-// single programs.
+// turns is a session service with one JavaScript session. The server does not
+// offer JavaScript for single programs.
 type turns struct {
 	spec pyth.SessionSpec
-	// cause ends the turn before the program runs.
+	// cause is the reason why the turn ends before the program runs.
 	cause error
-	// released holds the arguments of release.
+	// released lists the arguments of release.
 	released []released
-	// given holds the values that runs were given.
+	// given lists the secret values that runs got.
 	given []pyth.SecretValue
 }
 
@@ -59,8 +59,8 @@ func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth
 	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) { return d(job) }}, nil
 }
 
-// withSession returns a service whose clock advances by a second at each
-// reading.
+// withSession returns a service. Its clock advances by a second each time it is
+// read.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
@@ -89,15 +89,15 @@ func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 		program pyth.Program
 		want    pyth.Limits
 	}{
-		"nothing is asked for": {
+		"no settings": {
 			pyth.Program{},
 			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Minute, OutputBytes: 1 << 10, DiskBytes: 2 << 20, Processes: 7},
 		},
-		"what may differ is asked for": {
+		"settings that may differ": {
 			pyth.Program{Limits: pyth.Limits{CPU: time.Second, OutputBytes: 5}},
 			pyth.Limits{MemoryBytes: 64 << 20, CPU: time.Second, OutputBytes: 5, DiskBytes: 2 << 20, Processes: 7},
 		},
-		"what may not differ is the same": {
+		"settings that must be equal": {
 			pyth.Program{
 				Language: pyth.JavaScript, Isolation: pyth.IsolationTenant, Network: []string{"example.org"},
 				Limits: pyth.Limits{MemoryBytes: 64 << 20, DiskBytes: 2 << 20, Processes: 7},
@@ -118,7 +118,7 @@ func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 			}
 			want := &pyth.Execution{
 				ID: job.ID, Language: pyth.JavaScript, CreatedAt: now.Add(time.Second), Session: "ses",
-				// It had to wait for its turn, too.
+				// The run had to wait for its turn too.
 				Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Second + time.Millisecond}},
 			}
 			if diff := cmp.Diff(want, e); diff != "" {
@@ -143,28 +143,28 @@ func TestExecuteRefusesSettingsOfOtherSessions(t *testing.T) {
 		program pyth.Program
 		at      string
 	}{
-		"another language":              {pyth.Program{Code: "1", Language: pyth.Python}, "body.language"},
-		"an unknown language":           {pyth.Program{Code: "1", Language: "cobol"}, "body.language"},
-		"more memory":                   {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 65 << 20}}, "body.limits.memoryBytes"},
-		"a smaller disk":                {pyth.Program{Code: "1", Limits: pyth.Limits{DiskBytes: 1 << 20}}, "body.limits.diskBytes"},
-		"fewer processes":               {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: 1}}, "body.limits.processes"},
-		"too much output":               {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: 1 << 30}}, "body.limits.outputBytes"},
-		"another network":               {pyth.Program{Code: "1", Network: []string{"example.net"}}, "body.network"},
-		"the program's own file":        {pyth.Program{Code: "1", Files: []pyth.File{{Path: "main.js"}}}, "body.files[0].path"},
-		"a sandbox of its own":          {pyth.Program{Code: "1", Isolation: pyth.IsolationExecution}, "body.isolation"},
-		"files too large for its disk":  {pyth.Program{Code: "1", Files: []pyth.File{{Path: "a", Content: make([]byte, 1<<20)}}}, "body.files"},
-		"what is refused anywhere else": {pyth.Program{}, "body.code"},
+		"another language":                 {pyth.Program{Code: "1", Language: pyth.Python}, "body.language"},
+		"an unknown language":              {pyth.Program{Code: "1", Language: "cobol"}, "body.language"},
+		"more memory":                      {pyth.Program{Code: "1", Limits: pyth.Limits{MemoryBytes: 65 << 20}}, "body.limits.memoryBytes"},
+		"a smaller disk":                   {pyth.Program{Code: "1", Limits: pyth.Limits{DiskBytes: 1 << 20}}, "body.limits.diskBytes"},
+		"fewer processes":                  {pyth.Program{Code: "1", Limits: pyth.Limits{Processes: 1}}, "body.limits.processes"},
+		"too much output":                  {pyth.Program{Code: "1", Limits: pyth.Limits{OutputBytes: 1 << 30}}, "body.limits.outputBytes"},
+		"another network":                  {pyth.Program{Code: "1", Network: []string{"example.net"}}, "body.network"},
+		"the program's own file":           {pyth.Program{Code: "1", Files: []pyth.File{{Path: "main.js"}}}, "body.files[0].path"},
+		"a separate sandbox":               {pyth.Program{Code: "1", Isolation: pyth.IsolationExecution}, "body.isolation"},
+		"files too large for its disk":     {pyth.Program{Code: "1", Files: []pyth.File{{Path: "a", Content: make([]byte, 1<<20)}}}, "body.files"},
+		"a request that is always refused": {pyth.Program{}, "body.code"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, session := withSession(func(*pyth.Job) (*pyth.Outcome, error) {
-				t.Error("it was dispatched")
+				t.Error("the job was dispatched")
 				return nil, nil
 			})
 			c.program.Session = "ses"
 			_, err := s.Execute(t.Context(), "ada", &c.program, nil)
 			e, ok := errors.AsType[*pyth.Error](err)
 			if !ok || e.Code != pyth.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Location != c.at {
-				t.Errorf("got %#v, want one fault at %s", err, c.at)
+				t.Errorf("got %#v, want one error at %s", err, c.at)
 			}
 			if diff := cmp.Diff([]released{{nil, pyth.CodeInvalid}}, session.released); diff != "" {
 				t.Error(diff)
@@ -179,12 +179,12 @@ func TestExecuteReportsTheEndOfASession(t *testing.T) {
 		outcome        pyth.Outcome
 		want           bool
 	}{
-		"by its run":             {outcome: pyth.Outcome{SessionEnded: true}, want: true},
-		"by being closed":        {cause: pyth.Errorf(pyth.CodeNotFound, ""), want: true},
-		"not by an interrupt":    {cause: errors.New("interrupted")},
-		"not by an ordinary end": {},
-		"by not being there":     {failure: pyth.Errorf(pyth.CodeNotFound, "")},
-		"by a failure":           {failure: pyth.Errorf(pyth.CodeUnavailable, "")},
+		"ended by its run":              {outcome: pyth.Outcome{SessionEnded: true}, want: true},
+		"closed":                        {cause: pyth.Errorf(pyth.CodeNotFound, ""), want: true},
+		"still open after an interrupt": {cause: errors.New("interrupted")},
+		"still open after a normal end": {},
+		"missing":                       {failure: pyth.Errorf(pyth.CodeNotFound, "")},
+		"failed":                        {failure: pyth.Errorf(pyth.CodeUnavailable, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, session := withSession(func(*pyth.Job) (*pyth.Outcome, error) {

@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a service that asks a server by a script, over HTTP and through the SDK,
-// and has programs run by a function.
+// rig is a service with a scripted server for the model, over HTTP and with the
+// SDK. A function runs the programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server
@@ -85,7 +85,7 @@ func (r *rig) generate(request pyth.GenerateRequest, events pyth.GenerateEvents)
 	return r.service().Generate(r.Context(), "ada", &request, events)
 }
 
-// executed asks for a program that is run.
+// executed requests a program that also runs.
 func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
 	r.Helper()
 	request.Execute = true
@@ -96,7 +96,7 @@ func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
 	return g
 }
 
-// bodies is all that the model was sent.
+// bodies returns all request bodies that the model received.
 func (r *rig) bodies() []string {
 	var all []string
 	for _, request := range r.server.Requests() {
@@ -105,7 +105,8 @@ func (r *rig) bodies() []string {
 	return all
 }
 
-// runs ends as the code says: a status, or a failure with that as its message.
+// runs returns an execution whose end depends on the code: a status, or a failure
+// with a message.
 func runs(p *pyth.Program) (*pyth.Execution, error) {
 	e := &pyth.Execution{ID: "exe", Language: p.Language, Session: p.Session, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}
 	kind, rest, _ := strings.Cut(p.Code, ":")
@@ -125,10 +126,10 @@ func runs(p *pyth.Program) (*pyth.Execution, error) {
 	return e, nil
 }
 
-// failing is the code of a program that fails with a message.
+// failing returns the code of a program that fails with a message.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
-// budget is a TokenBudgetStore of one user and day.
+// budget is a TokenBudgetStore for one user and one day.
 type budget struct {
 	mu   sync.Mutex
 	used int64
@@ -139,7 +140,7 @@ func (b *budget) TakeTokens(_ context.Context, _ pyth.UserID, _ time.Time, least
 	defer b.mu.Unlock()
 	taken := min(most, limit-b.used)
 	if taken < least {
-		return 0, pyth.Errorf(pyth.CodeTokenBudget, "none are left")
+		return 0, pyth.Errorf(pyth.CodeTokenBudget, "the budget is used up")
 	}
 	b.used += taken
 	return taken, nil
@@ -165,10 +166,10 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 	o.results = append(o.results, result)
 }
 
-// listener writes down what it hears.
+// listener records the events that it receives.
 type listener struct {
 	heard []string
-	// fails is the event at which it has gone.
+	// fails is the event that it can no longer receive.
 	fails string
 }
 
@@ -176,7 +177,7 @@ func (l *listener) hear(event, what string) error {
 	if l.fails == event {
 		return errors.New("gone")
 	}
-	// What comes in pieces is written down as one.
+	// Join pieces of text into one.
 	if n := len(l.heard); n > 0 && event == "text" && strings.HasPrefix(l.heard[n-1], "text ") {
 		l.heard[n-1] += what
 		return nil
@@ -193,7 +194,7 @@ func (l *listener) Output(s pyth.Stream, b []byte) error { return l.hear(string(
 func (l *listener) Result(pyth.Result) error             { return l.hear("result", "") }
 func (l *listener) File(f pyth.File) error               { return l.hear("file", f.Path) }
 
-// secretStore has the secrets of all.
+// secretStore contains the same secrets for all users.
 type secretStore map[string]string
 
 func (s secretStore) Secrets(context.Context, pyth.UserID) ([]*pyth.Secret, error) {
@@ -212,7 +213,7 @@ func (s secretStore) Values(context.Context, pyth.UserID) ([]pyth.SecretValue, e
 	return all, nil
 }
 
-// sessions has one.
+// sessions has one session.
 type sessions struct{ language pyth.Language }
 
 func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
@@ -222,7 +223,7 @@ func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (
 	return &pyth.Session{ID: id, Language: s.language}, nil
 }
 
-// packages can be installed if their names begin with "good".
+// packages installs packages whose names begin with "good".
 type packages struct{ installed []string }
 
 func (p *packages) Installed(context.Context, pyth.UserID, pyth.Language) ([]string, error) {

@@ -13,7 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded is a value as programs show it, with base64 at each offset.
+// encoded returns the forms in which programs may print a value, with base64 at
+// each offset.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)
 	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -23,8 +24,8 @@ func encoded(value string) []string {
 	}
 }
 
-// traces are what must not be sent of it: the value, or what of an encoded form
-// is of nothing else.
+// traces returns texts that must not be sent: the value, or the part of an
+// encoded form that depends only on the value.
 func traces(value string) []string {
 	all := encoded(value)
 	for i := len(all) - 2; i < len(all); i++ {
@@ -46,7 +47,7 @@ func TestNoValueOfASecretIsSentToTheModel(t *testing.T) {
 			t.Run("in "+where+name, func(t *testing.T) {
 				r := newRig(t, claudetest.Program("explained", "first"), claudetest.Program("explained", "good"))
 				r.config.Secrets, r.config.Sessions = values, sessions{pyth.Python}
-				// None is given to the program, so that nobody else looks for them.
+				// The program gets no secret, so nothing else redacts the values.
 				request := pyth.GenerateRequest{Prompt: "print 42", Execute: true}
 				failed := pyth.Outcome{Status: pyth.StatusFailed}
 				switch where {
@@ -54,7 +55,7 @@ func TestNoValueOfASecretIsSentToTheModel(t *testing.T) {
 					failed.Stdout, failed.Stderr = []byte(shown.String()), []byte("x"+shown.String())
 					failed.Error = &pyth.ProgramError{Name: values["TOKEN"], Message: shown.String(), Traceback: shown.String()}
 				case "cut output":
-					// Each place at which the excerpt is cut, within a value.
+					// Cut the excerpt at each position within a value.
 					failed.Stdout = []byte(strings.Repeat(".", 2<<10-9) + values["TOKEN"] + strings.Repeat(".", 9000) + values["TOKEN"] + strings.Repeat(".", 6<<10-10))
 					failed.Stderr = []byte(strings.Repeat(".", 7000) + values["TOKEN"][:12])
 					failed.StderrTruncated = true

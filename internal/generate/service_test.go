@@ -61,12 +61,12 @@ func TestAProgramThatFailsIsMended(t *testing.T) {
 		code string
 		told []string
 	}{
-		"for an exception":   {failing("ValueError", "no <b>"), []string{"ValueError", `no \\u003cb\\u003e`, `\"line\":3`, "before", "warning"}},
-		"for time":           {"timed_out:", []string{"timed_out", "30000 ms"}},
-		"for memory":         {"out_of_memory:", []string{"out_of_memory", "268435456 bytes"}},
-		"for its output":     {"output_limit:", []string{"output_limit", "1048576 bytes"}},
-		"for another limit":  {"killed:", []string{"killed", "processes, disk or processor time"}},
-		"for what it lacked": {failing("ModuleNotFoundError", "No module named 'sklearn.svm'"), []string{"The package scikit-learn is not installed"}},
+		"exception":      {failing("ValueError", "no <b>"), []string{"ValueError", `no \\u003cb\\u003e`, `\"line\":3`, "before", "warning"}},
+		"timeout":        {"timed_out:", []string{"timed_out", "30000 ms"}},
+		"out of memory":  {"out_of_memory:", []string{"out_of_memory", "268435456 bytes"}},
+		"output limit":   {"output_limit:", []string{"output_limit", "1048576 bytes"}},
+		"other limit":    {"killed:", []string{"killed", "processes, disk or processor time"}},
+		"missing module": {failing("ModuleNotFoundError", "No module named 'sklearn.svm'"), []string{"The package scikit-learn is not installed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, claudetest.Program("first", c.code), claudetest.Program("second", "good"))
@@ -237,7 +237,7 @@ func TestAModelCanBeNamed(t *testing.T) {
 	if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeInvalid || e.Fields[0].Location != "body.model" {
 		t.Errorf("got %v", err)
 	}
-	// The operator's mistake is not the caller's.
+	// The caller must not get the operator's mistake as an own error.
 	r.config.Default = "claude-none"
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMFailed {
 		t.Errorf("got %v", err)
@@ -246,7 +246,7 @@ func TestAModelCanBeNamed(t *testing.T) {
 
 func TestTheBudgetIsNotExceeded(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
-	// A call takes at least some 3,000: rules, form and answer.
+	// A call needs at least about 3,000 tokens: rules, form and answer.
 	r.config.TokensPerDay = 7_000
 	g := r.executed(pyth.GenerateRequest{MaxAttempts: 5})
 	if len(g.Attempts) == 0 || len(g.Attempts) == 5 || g.Stopped == nil || g.Stopped.Code != pyth.CodeTokenBudget || r.budget.used > 7_000 {
@@ -274,7 +274,7 @@ func TestAnAnswerThatTheBudgetCutsOffIsToldAsThat(t *testing.T) {
 	}
 }
 
-// short is a model whose answer is cut off where it must end.
+// short is a model whose answer is cut off before its end.
 type short struct{}
 
 func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error) (pyth.ModelReply, error) {
@@ -310,7 +310,7 @@ func TestAnEndOfTheContextEndsModelAndRun(t *testing.T) {
 	if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["status"] != "canceled" {
 		t.Errorf("recorded %+v", e)
 	}
-	// A run that was canceled is not mended.
+	// A canceled run is not repaired.
 	r = newRig(t, claudetest.Program("x", "canceled:"))
 	if g := r.executed(pyth.GenerateRequest{}); len(g.Attempts) != 1 || len(r.bodies()) != 1 {
 		t.Errorf("got %+v", g)
@@ -332,7 +332,7 @@ func TestWhoListensHearsAllInOrder(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if len(g.Attempts[0].Execution.Stdout) != 0 || !strings.Contains(r.bodies()[1], "before") {
-		t.Error("the model did not hear what the listener did")
+		t.Error("the model and the listener got different texts")
 	}
 }
 
@@ -343,7 +343,7 @@ func TestAListenerWhoHasGoneEndsIt(t *testing.T) {
 			t.Errorf("at %s: %v", at, err)
 		}
 		if len(r.bodies()) > 1 {
-			t.Errorf("at %s it goes on", at)
+			t.Errorf("it did not stop at %s", at)
 		}
 	}
 }
@@ -379,10 +379,10 @@ func TestPackagesAreInstalledIfThatIsAllowed(t *testing.T) {
 		missing      []string
 		told, untold string
 	}{
-		"not allowed":        {lacks("good_one"), false, 2, []string{"good-one"}, "did not allow", "could not"},
-		"allowed":            {lacks("good_one"), true, 2, nil, "", "is not installed"},
-		"allowed, in vain":   {lacks("bad"), true, 2, []string{"bad"}, "could not be installed", "did not allow"},
-		"a part of the code": {failing("ModuleNotFoundError", "no such thing"), true, 2, nil, "no such thing", "The package"},
+		"not allowed":                  {lacks("good_one"), false, 2, []string{"good-one"}, "did not allow", "could not"},
+		"allowed":                      {lacks("good_one"), true, 2, nil, "", "is not installed"},
+		"allowed, but not installable": {lacks("bad"), true, 2, []string{"bad"}, "could not be installed", "did not allow"},
+		"a part of the code":           {failing("ModuleNotFoundError", "no such thing"), true, 2, nil, "no such thing", "The package"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, claudetest.Program("first", c.code), claudetest.Program("second", "good"))
@@ -443,7 +443,7 @@ func TestInASessionTheModelSeesWhatIsDefined(t *testing.T) {
 	if len(r.programs) != 2 || r.programs[0].AllSecrets || r.programs[0].Secrets == nil || r.programs[1].Session != "ses" {
 		t.Errorf("ran %+v", r.programs)
 	}
-	// What a session prints may be anything.
+	// A session can print anything.
 	for _, printed := range []string{"", "{}", "[[1]]", "[\"a\"]", strings.Repeat("[", 10_000), `[["a"]]`, "\xff"} {
 		r.run = func(p *pyth.Program) (*pyth.Execution, error) {
 			return &pyth.Execution{Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte(printed)}}, nil

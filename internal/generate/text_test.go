@@ -33,7 +33,7 @@ func TestAnExcerptHasBothEndsAndNoValueHoweverItWasWritten(t *testing.T) {
 		if strings.Contains(got, hidden) || !strings.HasPrefix(got, "head") || !strings.HasSuffix(got, "tail") || !utf8.ValidString(got) {
 			t.Fatalf("got %q", got)
 		}
-		// U+FFFD takes three bytes for one.
+		// U+FFFD takes three bytes for each invalid byte.
 		if len(got) > 3*(headBytes+tailBytes)+100 {
 			t.Fatalf("%d bytes", len(got))
 		}

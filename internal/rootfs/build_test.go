@@ -20,7 +20,7 @@ import (
 
 const lockName = "rootfs.lock"
 
-// names are the entries of a directory.
+// names returns the sorted names in a directory.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -51,7 +51,7 @@ func TestBuildMakesOneImageInParallel(t *testing.T) {
 		}
 	}
 	if made != 1 {
-		t.Errorf("it was made %d times", made)
+		t.Errorf("the image was built %d times", made)
 	}
 	if diff := cmp.Diff([]string{filepath.Base(want.Path), lockName}, names(t, sharedDir)); diff != "" {
 		t.Errorf("in the directory (-want +got):\n%s", diff)
@@ -63,12 +63,12 @@ func TestBuildFindsAnExistingImage(t *testing.T) {
 	want := shared(t)
 	started := time.Now()
 	got, err := rootfs.Build(t.Context(), sharedDir, rootfs.Options{Progress: func(step string, _, _ int) {
-		t.Errorf("something is done: %s", step)
+		t.Errorf("an unexpected step ran: %s", step)
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("found in %v", time.Since(started))
+	t.Logf("finding the image took %v", time.Since(started))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -82,11 +82,11 @@ func TestBuildReplacesADamagedImage(t *testing.T) {
 	}
 	name := filepath.Base(shared(t).Path)
 	dir := filepath.Join(t.TempDir(), "a directory * with [1] odd name")
-	// What a build that was killed left goes too; what is not ours stays.
+	// Leftovers of a killed build are removed. Other files stay.
 	if err := os.MkdirAll(filepath.Join(dir, ".rootfs-build-123", "python"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	stale := name[:strings.LastIndex(name, "-")] + "-00000000.erofs" // Its checksum is another.
+	stale := name[:strings.LastIndex(name, "-")] + "-00000000.erofs" // A wrong checksum.
 	const other = "rootfs-00000000000000000000000000000000-00000000.erofs"
 	for name, content := range map[string][]byte{other: nil, "notes": nil, stale: content, name: content[:len(content)/2]} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
@@ -103,13 +103,13 @@ func TestBuildReplacesADamagedImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(made, content) {
-		t.Error("it has other bytes")
+		t.Error("the image has different bytes")
 	}
 	if diff := cmp.Diff([]string{"notes", other, name, lockName}, names(t, dir)); diff != "" {
 		t.Errorf("in the directory (-want +got):\n%s", diff)
 	}
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "damaged") {
-		t.Errorf("the log does not tell: %s", log.String())
+		t.Errorf("the log has no message: %s", log.String())
 	}
 }
 

@@ -28,13 +28,13 @@ func TestFindIgnoresDamagedImages(t *testing.T) {
 		content     []byte
 		want        bool
 	}{
-		{"a whole image", name, content, true},
-		{"one that was cut short", name, content[:len(content)-1], false},
-		{"an empty one", name, nil, false},
-		{"one that grew", name, append(bytes.Clone(content), 0), false},
-		{"one with a bit changed", name, changed, false},
-		{"one of another key", "rootfs-other-" + name[len("rootfs-key-"):], content, false},
-		{"one that is still written", name + ".new", content, false},
+		{"intact image", name, content, true},
+		{"truncated image", name, content[:len(content)-1], false},
+		{"empty image", name, nil, false},
+		{"image with extra bytes", name, append(bytes.Clone(content), 0), false},
+		{"image with a changed bit", name, changed, false},
+		{"image with another key", "rootfs-other-" + name[len("rootfs-key-"):], content, false},
+		{"unfinished image", name + ".new", content, false},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			t.Parallel()

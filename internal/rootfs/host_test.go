@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// place copies files of this machine into a directory, by name.
+// place copies files of this machine into a new directory, by name.
 func place(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,7 +48,7 @@ func TestHostNamesMissingRequiredPackages(t *testing.T) {
 	}
 	for _, want := range []string{"libc.so.6", "libc6", "libgcc-s1", "libstdc++6", "dash", "ld-linux-x86-64.so.2"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q does not name %s", err, want)
+			t.Errorf("the error %q does not contain %s", err, want)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestHostReportsMissingOptionalFiles(t *testing.T) {
 	}
 	for _, want := range append(tools(), "terminfo xterm", "locale C.UTF-8") {
 		if !slices.Contains(missing, want) {
-			t.Errorf("%s is not told missing", want)
+			t.Errorf("%s is not reported as missing", want)
 		}
 	}
 	if slices.Contains(missing, "sh") || !p.has("usr/bin/sh") {
@@ -123,7 +123,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	dir := scripts(t, map[string]string{
 		"perl":  "#!/usr/bin/perl\n",
-		"bashy": "#!/bin/bash\n", // And bash cannot be had.
+		"bashy": "#!/bin/bash\n", // bash is not in the directory.
 		"env":   "#!/usr/bin/env sh\n",
 		"empty": "",
 		"text":  "echo no interpreter is named\n",
@@ -135,12 +135,12 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	// Programs are there, but no libraries.
+	// The directory contains programs, but no libraries.
 	bash := place(t, map[string]string{"bash": "/bin/bash"})
 	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
 	for _, name := range []string{"perl", "bashy", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
 		if c.tool(name) == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		}
 	}
 	if len(c.plan) > 0 {
@@ -148,7 +148,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	}
 }
 
-// hostLibrary is where this machine has a library.
+// hostLibrary returns the path of a library on this machine.
 func hostLibrary(t *testing.T, name string) string {
 	t.Helper()
 	for _, dir := range thisHost().libraries {
@@ -176,7 +176,7 @@ func TestLibraryAddsDependencies(t *testing.T) {
 	for at, e := range c.plan {
 		got = append(got, filepath.Base(at))
 		if !strings.HasPrefix(at, "usr/lib") || !e.mode.IsRegular() {
-			t.Errorf("%s is planned with mode %v", at, e.mode)
+			t.Errorf("%s has mode %v in the plan", at, e.mode)
 		}
 	}
 	slices.Sort(got)
@@ -188,11 +188,11 @@ func TestLibraryAddsDependencies(t *testing.T) {
 	alone := place(t, map[string]string{name: hostLibrary(t, name)})
 	c = &collector{host: host{libraries: []string{alone}, loader: loader}, plan: make(plan)}
 	if err := c.library(name, nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without what it needs: error %v", err)
+		t.Errorf("a tool without its libraries: error %v", err)
 	}
 	for at := range c.plan {
 		if filepath.Base(at) == name {
-			t.Error("it is planned without what it needs")
+			t.Error("the plan contains a tool without its libraries")
 		}
 	}
 }
@@ -215,7 +215,7 @@ func TestLibrarySkipsOtherMachines(t *testing.T) {
 	}
 	for path := range c.plan {
 		if strings.HasPrefix("/"+path, foreign) {
-			t.Errorf("%s is taken", path)
+			t.Errorf("%s is accepted", path)
 		}
 	}
 	c = &collector{host: host{libraries: []string{foreign}}, plan: make(plan)}
@@ -246,16 +246,16 @@ func TestKeyDependsOnAllInputs(t *testing.T) {
 	}
 	key := base().key("python")
 	if again := base().key("python"); again != key {
-		t.Errorf("the same plan gives %s and %s", key, again)
+		t.Errorf("the same plan has the keys %s and %s", key, again)
 	}
 	for name, change := range map[string]func(plan){
 		"content":                func(p plan) { p.file("d/f", 0o644, []byte("date")) },
 		"a mode":                 func(p plan) { p.file("d/f", 0o600, []byte("data")) },
 		"a target":               func(p plan) { p.link("l", "e") },
-		"a link made a file":     func(p plan) { p.file("l", 0, []byte("d")) },
+		"file instead of a link": func(p plan) { p.file("l", 0, []byte("d")) },
 		"a name":                 func(p plan) { delete(p, "l"); p.link("m", "d") },
-		"an entry more":          func(p plan) { p.file("e", 0o644, nil) },
-		"an entry less":          func(p plan) { delete(p, "l") },
+		"additional entry":       func(p plan) { p.file("e", 0o644, nil) },
+		"missing entry":          func(p plan) { delete(p, "l") },
 		"content moved to names": func(p plan) { delete(p, "d/f"); p.file("d/fd", 0o644, []byte("ata")) },
 	} {
 		p := base()

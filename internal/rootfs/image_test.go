@@ -63,7 +63,7 @@ func TestImageHasTheExpectedLinks(t *testing.T) {
 		"usr/share/zoneinfo/Asia/Tokyo": "usr/share/zoneinfo/Asia/Tokyo",
 	} {
 		if name == "bin/sh" {
-			// Which shell that is differs from machine to machine.
+			// The shell differs between machines.
 			host, err := filepath.EvalSymlinks("/bin/sh")
 			if err != nil {
 				t.Fatal(err)
@@ -71,7 +71,7 @@ func TestImageHasTheExpectedLinks(t *testing.T) {
 			want = "usr/bin/" + filepath.Base(host)
 		}
 		if got, err := resolve(fsys, name); err != nil || got != want {
-			t.Errorf("%s leads to %s, error %v; want %s", name, got, err, want)
+			t.Errorf("%s resolves to %s, error %v; want %s", name, got, err, want)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func TestImageHasNoBrokenLinks(t *testing.T) {
 	fsys := open(t)
 	links := 0
 	walk(t, fsys, func(name string, stat *goerofs.Stat) {
-		// Files of /proc exist once it is mounted.
+		// Targets in /proc exist only while /proc is mounted.
 		if stat.Mode.Type() != fs.ModeSymlink || name == "etc/mtab" {
 			return
 		}
@@ -91,7 +91,7 @@ func TestImageHasNoBrokenLinks(t *testing.T) {
 		}
 	})
 	if links < 10 {
-		t.Errorf("there are only %d links", links)
+		t.Errorf("the image has only %d links", links)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestImageBelongsToRootWithoutSetuid(t *testing.T) {
 	})
 }
 
-// A file under /etc that is not in this list may be one of this machine's.
+// A file in /etc that is not in this list could come from this machine.
 func TestImageHasOnlyFixedFilesInEtc(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
@@ -161,7 +161,7 @@ func TestImageHasTheAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(read(t, fsys, guest.AgentPath[1:]), agent) {
-		t.Error("the agent is another")
+		t.Error("the image has another agent")
 	}
 	info, err := fs.Stat(fsys, guest.AgentPath[1:])
 	if err != nil || info.Mode().Perm() != 0o755 {
@@ -174,7 +174,7 @@ func TestImageHasTheAgent(t *testing.T) {
 	for _, name := range []string{"usercustomize.py", "session.py", "definitions.py"} {
 		want, err := fs.ReadFile(hook, name)
 		if err != nil || !bytes.Equal(read(t, fsys, path.Join(protocol.PythonHookDir[1:], name)), want) {
-			t.Errorf("the hook's %s is another, error %v", name, err)
+			t.Errorf("%s of the hook differs, error %v", name, err)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func TestImageHasThePythonOfPythonVersion(t *testing.T) {
 	err := json.Unmarshal(read(t, open(t), "usr/local/lib/python3.14/build-details.json"), &details)
 	v := details.Implementation.Version
 	if got := fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Micro); err != nil || got != shared(t).PythonVersion {
-		t.Errorf("it is %s, error %v; told was %s", got, err, shared(t).PythonVersion)
+		t.Errorf("the version is %s, error %v; reported %s", got, err, shared(t).PythonVersion)
 	}
 }
 
@@ -209,16 +209,16 @@ func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		// PEP 552: flags 1 are by hash and unchecked.
+		// PEP 552: the value 1 means that the file has a hash and is not checked.
 		if !bytes.Equal(compiled[4:8], []byte{1, 0, 0, 0}) {
-			t.Errorf("%s is compiled with flags %v", name, compiled[4:8])
+			t.Errorf("%s has flags %v", name, compiled[4:8])
 		}
 		if !bytes.Contains(compiled, []byte("/"+name)) {
 			t.Errorf("%s does not know its path", name)
 		}
 	})
 	if sources < 500 {
-		t.Errorf("there are only %d modules", sources)
+		t.Errorf("the image has only %d modules", sources)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestImageLacksUselessFiles(t *testing.T) {
 	}
 }
 
-// The directories that Debian's loader searches, then those of others.
+// Directories that Debian's loader searches, then those of other distributions.
 var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
 }
@@ -310,7 +310,7 @@ func TestImageHasLoaderAndLibrariesOfAllPrograms(t *testing.T) {
 		"usr/lib64/ld-linux-x86-64.so.2", "usr/local/lib/python3.14/lib-dynload/_dbm.cpython-314-x86_64-linux-gnu.so",
 	} {
 		if !programs[name] {
-			t.Errorf("%s is not there", name)
+			t.Errorf("%s is missing", name)
 		}
 	}
 	for _, library := range []string{
@@ -318,7 +318,7 @@ func TestImageHasLoaderAndLibrariesOfAllPrograms(t *testing.T) {
 		"libgcc_s.so.1", "libstdc++.so.6",
 	} {
 		if !slices.ContainsFunc(loaderDirs, func(dir string) bool { return programs[path.Join("usr", strings.TrimPrefix(dir, "usr/"), library)] }) {
-			t.Errorf("%s is not there", library)
+			t.Errorf("%s is missing", library)
 		}
 	}
 }
@@ -346,7 +346,7 @@ func TestImageHasEachToolOrReportsIt(t *testing.T) {
 	for _, name := range []string{"bash", "cat", "awk", "grep", "sed", "tar", "gzip", "find", "xargs", "diff", "which", "[", "ps"} {
 		_, err := resolve(fsys, "bin/"+name)
 		if told := slices.Contains(missing, name); told == (err == nil) {
-			t.Errorf("%s: told missing is %v, error %v", name, told, err)
+			t.Errorf("%s: reported as missing: %v, error %v", name, told, err)
 		}
 	}
 }
@@ -357,14 +357,14 @@ func TestImageHasFullyTrustedCertificates(t *testing.T) {
 	for rest := read(t, open(t), "etc/ssl/certs/ca-certificates.crt"); len(rest) > 0; count++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
-			t.Fatal("not certificates only")
+			t.Fatal("the file contains more than certificates")
 		}
 		if bytes.Contains(block.Bytes, []byte("Izenpe.com")) {
-			t.Error("Izenpe.com is there, which is trusted for what is older than 2026-04-15 only")
+			t.Error("the file contains Izenpe.com, which is only trusted until 2026-04-15")
 		}
 	}
 	if count < 100 {
-		t.Errorf("there are only %d", count)
+		t.Errorf("there are only %d certificates", count)
 	}
 }
 
@@ -374,7 +374,7 @@ func TestImageHasTimeZones(t *testing.T) {
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"} {
 		// RFC 9636, section 3.1.
 		if !bytes.HasPrefix(read(t, fsys, "usr/share/zoneinfo/"+zone), []byte("TZif")) {
-			t.Errorf("%s is no time zone", zone)
+			t.Errorf("%s is not a time zone", zone)
 		}
 	}
 }
@@ -428,6 +428,6 @@ func TestImageFilesCanBeMappedByGVisor(t *testing.T) {
 		seen[map[fs.FileMode]string{0: "regular", fs.ModeSymlink: "link", fs.ModeDir: "directory"}[stat.Mode.Type()]]++
 	})
 	if !maps.Equal(files, seen) {
-		t.Errorf("gVisor sees %v, go-erofs %v", files, seen)
+		t.Errorf("gVisor reads %v, go-erofs %v", files, seen)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A process of a build that was killed goes on to write into its directory.
+// A process of a killed build continues to write into its directory.
 func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("it does not write")
+			t.Fatal("the process does not write")
 		}
 	}
 	b := &builder{dir: dir, prefix: "rootfs-none"}
@@ -46,10 +46,10 @@ func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	select {
 	case err := <-ended:
 		if err == nil || !strings.Contains(err.Error(), "killed") {
-			t.Errorf("it ended with %v", err)
+			t.Errorf("the process ended with %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it lives")
+		t.Error("the process still runs")
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 || left[0].Name() != "node-1" {

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// withOthers is an image among what earlier servers left.
+// withOthers returns an image in a directory with leftovers of earlier servers.
 func withOthers(t *testing.T) *rootfs.Image {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,14 +35,14 @@ func TestRemoveOthersRemovesOtherImagesOnly(t *testing.T) {
 	image := withOthers(t)
 	for _, want := range []int{3, 0} {
 		if removed, err := image.RemoveOthers(); removed != want || err != nil {
-			t.Errorf("%d were removed, not %d, %v", removed, want, err)
+			t.Errorf("%d files were removed, want %d, %v", removed, want, err)
 		}
 		left := []string{"other.erofs", "pyth-on.db", "rootfs-b-00000000.erofs", "rootfs-b-notes", lockName, "rootfs.txt", "run"}
 		if diff := cmp.Diff(left, names(t, filepath.Dir(image.Path))); diff != "" {
 			t.Errorf("in the directory (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]string{"rootfs-a-00000000.erofs"}, names(t, filepath.Join(filepath.Dir(image.Path), "run", "bundle"))); diff != "" {
-			t.Errorf("below it: %s", diff)
+			t.Errorf("below the directory: %s", diff)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestRemoveOthersRemovesNothingDuringABuild(t *testing.T) {
 	defer lock.Close()
 	before := names(t, filepath.Dir(image.Path))
 	if removed, err := image.RemoveOthers(); removed != 0 || err != nil {
-		t.Errorf("%d were removed, %v", removed, err)
+		t.Errorf("%d files were removed, %v", removed, err)
 	}
 	if diff := cmp.Diff(before, names(t, filepath.Dir(image.Path))); diff != "" {
 		t.Error(diff)

@@ -19,10 +19,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// program begins as one for x86-64 does (System V ABI, chapter 4).
+// program is the start of an x86-64 program (System V ABI, chapter 4).
 var program = append([]byte("\x7fELF\x02\x01\x01"), append(make([]byte, 11), append([]byte{62, 0}, make([]byte, 64)...)...)...)
 
-// source makes a directory of files; those with a target behind "→" are links.
+// source makes a directory of files. A content that begins with "→" is the target
+// of a link.
 func source(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +42,7 @@ func source(t *testing.T, all map[string]string) string {
 	return dir
 }
 
-// python is a root file system with something that looks like Python.
+// python makes a root file system with a file that looks like Python.
 func python(t *testing.T) string {
 	return source(t, map[string]string{
 		"usr/bin/python3.11": string(program), "usr/bin/python3": "→python3.11", "bin": "→usr/bin",
@@ -51,7 +52,7 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned holds the compiled files that a sandbox returns.
+// returned returns a function that acts as a sandbox and returns compiled files.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer
@@ -78,7 +79,7 @@ func returned(t *testing.T, info string, names ...string) func(context.Context, 
 			return err
 		}
 		if trial.Files["hook/usercustomize.py"] == nil || trial.Files["hook/session.py"] == nil || trial.Files["own/pyth_on/display.py"] == nil {
-			t.Errorf("it is given %d files", len(trial.Files))
+			t.Errorf("the sandbox got %d files", len(trial.Files))
 		}
 		return trial.Read(bytes.NewReader(b.Bytes()))
 	}
@@ -102,17 +103,17 @@ func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 	}
 	r := build()
 	if r.Python != "3.11.2" || r.Node != "" {
-		t.Errorf("it has Python %q and Node %q", r.Python, r.Node)
+		t.Errorf("the image has Python %q and Node %q", r.Python, r.Node)
 	}
 	if diff := cmp.Diff(r, build()); diff != "" || tried != 1 {
-		t.Errorf("it was made %d times: %s", tried, diff)
+		t.Errorf("the image was built %d times: %s", tried, diff)
 	}
 	if err := os.WriteFile(filepath.Join(from, "new"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	other := build()
 	if other.Path == r.Path || tried != 2 {
-		t.Error("it was not made anew for what has changed")
+		t.Error("a changed source did not change the image")
 	}
 	f, err := os.Open(r.Path)
 	if err != nil {
@@ -134,13 +135,13 @@ func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 		}
 	}
 	if passwd := string(read(t, image, "etc/passwd")); !strings.Contains(passwd, "sandbox:x:1000:") || strings.Contains(passwd, "ada") {
-		t.Errorf("users are %q", passwd)
+		t.Errorf("the accounts are %q", passwd)
 	}
 	if agent := read(t, image, "pyth-on/guest"); string(agent) == "evil" {
-		t.Error("the agent is not ours")
+		t.Error("the image has another agent")
 	}
 	if !strings.Contains(string(read(t, image, "usr/lib/python3/dist-packages/pyth_on/display.py")), "class HTML") {
-		t.Error("our package is not there")
+		t.Error("the built-in package is missing")
 	}
 	for _, mount := range []string{"dev", "dev/pts", "dev/shm", "proc", "run", "sys", "tmp", "work", "mnt", "home/sandbox"} {
 		info, err := fs.Lstat(image, mount)
@@ -150,7 +151,7 @@ func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 	}
 	for _, gone := range []string{"etc/shadow", "dev/null", "run/x"} {
 		if _, err := fs.Lstat(image, gone); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is there", gone)
+			t.Errorf("%s exists", gone)
 		}
 	}
 }
@@ -161,9 +162,9 @@ func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"by its version, the highest": {map[string]string{"usr/bin/python3.9": string(program), "usr/bin/python3.11": string(program)}, "/usr/bin/python3.11"},
-		"where conda has it":          {map[string]string{"opt/conda/bin/python3": string(program)}, "/opt/conda/bin/python3"},
-		"not if it is no program":     {map[string]string{"usr/bin/python3": "#!/bin/sh", "usr/bin/python3.11": string(program)}, "/usr/bin/python3.11"},
+		"highest version":             {map[string]string{"usr/bin/python3.9": string(program), "usr/bin/python3.11": string(program)}, "/usr/bin/python3.11"},
+		"directory of conda":          {map[string]string{"opt/conda/bin/python3": string(program)}, "/opt/conda/bin/python3"},
+		"files that are not programs": {map[string]string{"usr/bin/python3": "#!/bin/sh", "usr/bin/python3.11": string(program)}, "/usr/bin/python3.11"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +191,7 @@ func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
 func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
-	// Sandboxes may return anything.
+	// The results of a sandbox are untrusted.
 	evil := func(info string, names ...string) func(context.Context, rootfs.Trial) error {
 		return returned(t, info, names...)
 	}
@@ -199,14 +200,14 @@ func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 		try    func(context.Context, rootfs.Trial) error
 		want   string
 	}{
-		"no interpreter":              {source(t, map[string]string{"bin/sh": string(program)}), fails, "neither Python 3 nor Node"},
-		"one for another machine":     {source(t, map[string]string{"usr/bin/python3": strings.Replace(string(program), "\x3e", "\xb7", 1)}), fails, "not a program for x86-64"},
-		"one that does not start":     {python(t), fails, "it does not start"},
-		"a version that is none":      {python(t), evil(`{"version": "<b>", "packages": "/usr/lib"}`), "returned version"},
-		"packages in place of ours":   {python(t), evil(`{"version": "3.11.2", "packages": "/usr/../pyth-on"}`), "returned version"},
-		"files that are not compiled": {python(t), evil(debianInfo, "usr/lib/os.py"), "returned"},
-		"files in place of ours":      {python(t), evil(debianInfo, "pyth-on/__pycache__/a.pyc"), "returned"},
-		"files upwards":               {python(t), evil(debianInfo, "usr/../../__pycache__/a.pyc"), ""},
+		"no interpreter":                     {source(t, map[string]string{"bin/sh": string(program)}), fails, "neither Python 3 nor Node"},
+		"program for another architecture":   {source(t, map[string]string{"usr/bin/python3": strings.Replace(string(program), "\x3e", "\xb7", 1)}), fails, "not a program for x86-64"},
+		"program that does not start":        {python(t), fails, "it does not start"},
+		"invalid version":                    {python(t), evil(`{"version": "<b>", "packages": "/usr/lib"}`), "returned version"},
+		"directory of the built-in packages": {python(t), evil(`{"version": "3.11.2", "packages": "/usr/../pyth-on"}`), "returned version"},
+		"files that are not compiled":        {python(t), evil(debianInfo, "usr/lib/os.py"), "returned"},
+		"paths of built-in files":            {python(t), evil(debianInfo, "pyth-on/__pycache__/a.pyc"), "returned"},
+		"paths with ..":                      {python(t), evil(debianInfo, "usr/../../__pycache__/a.pyc"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -216,7 +217,7 @@ func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 				t.Errorf("got %v, %v", r, err)
 			}
 			if left := names(t, dir); !cmp.Equal(left, []string{lockName}) {
-				t.Errorf("left is %v", left)
+				t.Errorf("remaining files: %v", left)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// sharedDir has the image that the tests look at but do not touch. Making one
+// sharedDir contains an image that tests read and never change. Making an image
 // takes seconds.
 var sharedDir string
 
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // built is the result of one of several concurrent builders.
 type built struct {
 	image *rootfs.Image
-	// steps are those that the builder finished.
+	// steps lists the steps that the builder finished.
 	steps []string
 }
 
@@ -66,7 +66,7 @@ func shared(t *testing.T) *rootfs.Image {
 	return all[0].image
 }
 
-// open reads the shared image.
+// open opens the shared image.
 func open(t *testing.T) fs.FS {
 	t.Helper()
 	f, err := os.Open(shared(t).Path)
@@ -90,7 +90,7 @@ func read(t *testing.T, fsys fs.FS, name string) []byte {
 	return data
 }
 
-// walk calls visit with all that is in the image.
+// walk calls visit for all entries of the image.
 func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat)) {
 	t.Helper()
 	err := fs.WalkDir(fsys, ".", func(name string, _ fs.DirEntry, err error) error {
@@ -109,8 +109,7 @@ func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat))
 	}
 }
 
-// resolve follows every link on the way to name, as a process in the sandbox
-// would.
+// resolve follows all links in a path like a process in the sandbox.
 func resolve(fsys fs.FS, name string) (string, error) {
 	done, left := ".", strings.Split(name, "/")
 	for range 1000 {
@@ -135,7 +134,7 @@ func resolve(fsys fs.FS, name string) (string, error) {
 			done, target = ".", rest
 		}
 		if strings.HasPrefix(path.Join(done, target), "..") {
-			return "", fmt.Errorf("%s leads out of the image", next)
+			return "", fmt.Errorf("%s leads outside the image", next)
 		}
 		left = append(strings.Split(target, "/"), left...)
 	}

@@ -27,7 +27,7 @@ func encryptedJob() *pyth.Job {
 	}
 }
 
-// sent returns the frames that the guest gets for the job, without the job header.
+// sent returns the frames that the guest gets for the job, except the job header.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer
@@ -51,7 +51,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 	header := protocol.Encrypted{
-		// The name must be that of the job, not the name in the program's record.
+		// The name must come from the job, not from the program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
 	unbound, reserved := header, header

@@ -38,14 +38,14 @@ type readWriter struct {
 }
 
 // scripted returns a sandbox whose guest sends the given bytes. The guest ignores
-// the messages of the host, which are written to sent.
+// the host's messages, which are written to sent.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
 	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}
 	return s
 }
 
-// receiveAll runs a job whose guest sends the given bytes and then nothing more.
+// receiveAll runs a job. The guest sends the given bytes and then nothing more.
 func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -64,7 +64,8 @@ func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	return r.finish(exit, err), err
 }
 
-// encode returns the frames as sent on the wire. Kinds and payloads alternate.
+// encode returns the bytes of the frames. Arguments are kinds and payloads in
+// turn.
 func encode(frames ...any) []byte {
 	var wire bytes.Buffer
 	c := protocol.NewConn(&wire)
@@ -89,7 +90,7 @@ func encode(frames ...any) []byte {
 	return wire.Bytes()
 }
 
-// In attack 38 the guest violates the protocol. The host must notice it.
+// In attack 38 the guest violates the protocol, and the host must detect it.
 func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
 	ok := &protocol.Exit{}
 	file := func(path string, size int) *protocol.File {
@@ -155,7 +156,7 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 	}
 }
 
-// A bad file name does not end the run: the guest may be hostile, or may apply
+// An invalid file name does not end the run: the guest may be hostile or use
 // another rule. The host skips the file.
 func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// withGuest returns a sandbox whose guest is a function. The guest gets its socket
-// as well as the connection over it.
+// withGuest returns a sandbox with a function as the guest. The guest gets its
+// socket and the connection over it.
 func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	t.Helper()
 	ours, theirs, err := connect("test")
@@ -35,9 +35,8 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	return s
 }
 
-// fileServer returns a guest that sends files of the given size, and adds the bytes
-// to sent. Like the agent, it looks for an abort before each piece. So it sends no
-// further piece after the host has sent an abort.
+// fileServer returns a guest that sends files of the given size, and adds the
+// sent bytes to sent. Like the agent, it checks for an abort before each piece.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {
@@ -46,13 +45,13 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 				return
 			}
 			if kind != protocol.KindGet {
-				continue // A late abort of the last file.
+				continue // A late abort for the last file.
 			}
 			end := protocol.Done{}
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
 				if c.Buffered() || isReadable(socket) {
-					// The host sends nothing but an abort meanwhile.
+					// Meanwhile the host only sends an abort.
 					_, _, _ = c.Receive()
 					end.Failure = "ECANCELED"
 					break
@@ -125,16 +124,16 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
 	t.Parallel()
 	for name, guest := range map[string]func(*protocol.Conn, *os.File){
-		"it never stops": func(c *protocol.Conn, _ *os.File) {
+		"the guest never stops": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 1 << 30})
 			for err := error(nil); err == nil; {
 				err = c.Send(protocol.KindData, make([]byte, 1000))
 			}
 		},
-		"its file is larger than its disk": func(c *protocol.Conn, _ *os.File) {
+		"a file larger than the disk": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 1 << 50})
 		},
-		"it does not report the end": func(c *protocol.Conn, _ *os.File) {
+		"the guest does not report the end": func(c *protocol.Conn, _ *os.File) {
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: 10})
 			_ = c.Send(protocol.KindEnd, nil)
 		},

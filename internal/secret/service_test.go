@@ -28,7 +28,7 @@ type rig struct {
 	now   time.Time
 }
 
-// with returns a Service like the rig's, with another store.
+// with returns a Service like the rig's, but with another store.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
 		Store: store, Vault: r.vault, Clock: func() time.Time { return r.now },
@@ -75,7 +75,7 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// revealed returns the values as NAME=VALUE, or the error's code.
+// revealed returns the values as NAME=VALUE, or the code of the error.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})
@@ -152,18 +152,18 @@ func TestPutSecretRefusesInvalidSecrets(t *testing.T) {
 		code                     pyth.Code
 		at                       string
 	}{
-		"an empty name":               {"", "v", "", pyth.CodeInvalid, "path.name"},
-		"a name with a dash":          {"A-B", "v", "", pyth.CodeInvalid, "path.name"},
-		"a name that is too long":     {strings.Repeat("A", 129), "v", "", pyth.CodeInvalid, "path.name"},
-		"a name of the loader":        {"LD_PRELOAD", "v", "", pyth.CodeReservedName, "path.name"},
-		"PATH":                        {"Path", "v", "", pyth.CodeReservedName, "path.name"},
-		"a name of ours":              {"PYTH_ON_KEY", "v", "", pyth.CodeReservedName, "path.name"},
-		"a reserved one and no value": {"PATH", "", "", pyth.CodeInvalid, "path.name"},
-		"no value":                    {"A", "", "", pyth.CodeInvalid, "body.value"},
-		"a value that is too long":    {"A", strings.Repeat("v", 64<<10+1), "", pyth.CodeInvalid, "body.value"},
-		"a value with NUL":            {"A", "a\x00b", "", pyth.CodeInvalid, "body.value"},
-		"a value that is no text":     {"A", "a\xff", "", pyth.CodeInvalid, "body.value"},
-		"a description too long":      {"A", "v", strings.Repeat("d", 1001), pyth.CodeInvalid, "body.description"},
+		"an empty name":              {"", "v", "", pyth.CodeInvalid, "path.name"},
+		"a name with a dash":         {"A-B", "v", "", pyth.CodeInvalid, "path.name"},
+		"a name that is too long":    {strings.Repeat("A", 129), "v", "", pyth.CodeInvalid, "path.name"},
+		"a name of the loader":       {"LD_PRELOAD", "v", "", pyth.CodeReservedName, "path.name"},
+		"PATH":                       {"Path", "v", "", pyth.CodeReservedName, "path.name"},
+		"reserved name":              {"PYTH_ON_KEY", "v", "", pyth.CodeReservedName, "path.name"},
+		"reserved name and no value": {"PATH", "", "", pyth.CodeInvalid, "path.name"},
+		"no value":                   {"A", "", "", pyth.CodeInvalid, "body.value"},
+		"a value that is too long":   {"A", strings.Repeat("v", 64<<10+1), "", pyth.CodeInvalid, "body.value"},
+		"a value with NUL":           {"A", "a\x00b", "", pyth.CodeInvalid, "body.value"},
+		"value that is not text":     {"A", "a\xff", "", pyth.CodeInvalid, "body.value"},
+		"a description too long":     {"A", "v", strings.Repeat("d", 1001), pyth.CodeInvalid, "body.description"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := r.PutSecret(t.Context(), "ada", tt.name, []byte(tt.value), tt.description)
@@ -182,7 +182,7 @@ func TestPutSecretClearsTheValue(t *testing.T) {
 		value := []byte("canary")
 		_, _, _ = r.PutSecret(t.Context(), "ada", name, value, "")
 		if string(value) != "\x00\x00\x00\x00\x00\x00" {
-			t.Errorf("%s: left is %q", name, value)
+			t.Errorf("%s: remaining: %q", name, value)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	}
 }
 
-// tampered replaces the stored secrets.
+// tampered is a store with replaced secrets.
 type tampered struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)
@@ -229,7 +229,7 @@ func (s tampered) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.
 	return all, err
 }
 
-// Attacks 101 and 102: ciphertexts were swapped or changed in the database.
+// In attacks 101 and 102, ciphertexts in the database were swapped or changed.
 func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "one")
@@ -322,8 +322,8 @@ func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	}
 }
 
-// memory is a store for secrets and one data key. It records writes of last-use
-// times.
+// memory is a store for secrets and one data key. It records the times of last
+// use.
 type memory struct {
 	pyth.SecretStore
 	pyth.KeyStore
@@ -379,7 +379,7 @@ func TestRevealStoresUsesOfOneSecondTogether(t *testing.T) {
 	})
 }
 
-// countingReads counts how often secrets are read.
+// countingReads is a store that counts how often secrets are read.
 type countingReads struct {
 	pyth.SecretStore
 	reads *int
@@ -399,13 +399,13 @@ func TestRevealReadsOnceAndLeavesOutWhatIsNotStored(t *testing.T) {
 		request pyth.SecretRequest
 		want    string
 	}{
-		"all that are named are stored":      {pyth.SecretRequest{Names: []string{"B"}, IfStored: []string{"A", "B"}}, "B=two A=one"},
-		"some are gone":                      {pyth.SecretRequest{Names: []string{"A"}, IfStored: []string{"X", "A", "C"}}, "A=one"},
-		"all are gone":                       {pyth.SecretRequest{IfStored: []string{"X", "C"}}, ""},
-		"one that the run names is gone":     {pyth.SecretRequest{Names: []string{"C"}, IfStored: []string{"A"}}, "invalid_request"},
-		"all, of which some are gone":        {pyth.SecretRequest{All: true, IfStored: []string{"X"}}, "A=one B=two"},
-		"none, which needs no read at all":   {pyth.SecretRequest{}, ""},
-		"the same name more often than once": {pyth.SecretRequest{Names: []string{"A", "A"}, IfStored: []string{"A"}}, "A=one"},
+		"all named secrets exist":                 {pyth.SecretRequest{Names: []string{"B"}, IfStored: []string{"A", "B"}}, "B=two A=one"},
+		"some were deleted":                       {pyth.SecretRequest{Names: []string{"A"}, IfStored: []string{"X", "A", "C"}}, "A=one"},
+		"all were deleted":                        {pyth.SecretRequest{IfStored: []string{"X", "C"}}, ""},
+		"a secret that the run names was deleted": {pyth.SecretRequest{Names: []string{"C"}, IfStored: []string{"A"}}, "invalid_request"},
+		"all secrets, some deleted":               {pyth.SecretRequest{All: true, IfStored: []string{"X"}}, "A=one B=two"},
+		"no secrets need no read":                 {pyth.SecretRequest{}, ""},
+		"duplicate names":                         {pyth.SecretRequest{Names: []string{"A", "A"}, IfStored: []string{"A"}}, "A=one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reads := 0

@@ -36,7 +36,7 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 			s.Error(err)
 		}
 		if err := s.DeleteFile(ctx, "ada", x.ID, "d/a"); err != nil || len(s.host.files) > 0 {
-			s.Errorf("%v, left is %v", err, s.host.files)
+			s.Errorf("%v, remaining: %v", err, s.host.files)
 		}
 	})
 
@@ -71,9 +71,9 @@ func TestFilesAreReadAndWritten(t *testing.T) {
 			content io.Reader
 			want    func(error) bool
 		}{
-			"too large":    {&reader{strings.Repeat("x", 1<<20+1)}, func(err error) bool { return pyth.ErrorCode(err) == pyth.CodeTooLarge }},
-			"just as much": {&reader{strings.Repeat("x", 1<<20)}, func(err error) bool { return err == nil }},
-			"broken off":   {io.MultiReader(&reader{"x"}, failing{broken}), func(err error) bool { return errors.Is(err, broken) }},
+			"too large":         {&reader{strings.Repeat("x", 1<<20+1)}, func(err error) bool { return pyth.ErrorCode(err) == pyth.CodeTooLarge }},
+			"exactly the limit": {&reader{strings.Repeat("x", 1<<20)}, func(err error) bool { return err == nil }},
+			"broken off":        {io.MultiReader(&reader{"x"}, failing{broken}), func(err error) bool { return errors.Is(err, broken) }},
 		} {
 			if _, err := s.WriteFile(s.Context(), "ada", x.ID, "a", c.content); !c.want(err) {
 				s.Errorf("%s: %v", name, err)
@@ -94,7 +94,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestAttack has the numbers of the list of attacks.
+// TestAttack contains attacks by their numbers.
 func TestAttack(t *testing.T) {
 	on(t, "061_paths_out_of_the_directory", nil, func(s *scene) {
 		x := s.open()

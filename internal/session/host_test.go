@@ -21,10 +21,10 @@ const (
 	fileTime  = time.Second
 )
 
-// host is a SessionHost that runs nothing.
+// host is a SessionHost that runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the open sessions, closed the IDs of closed ones.
+	// specs holds the open sessions, closed the IDs of closed sessions.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
 	// files holds the files of all sessions.
@@ -96,7 +96,7 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file takes some time, and fails when ctx ends.
+// file takes some time. It fails if ctx ends.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -127,7 +127,7 @@ type scene struct {
 	host *host
 }
 
-// on runs a test in a bubble, which no goroutine may outlive.
+// on runs a test in a synctest bubble, which fails if a goroutine remains.
 func on(t *testing.T, name string, change func(*session.Config), test func(s *scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func on(t *testing.T, name string, change func(*session.Config), test func(s *sc
 			test(s)
 			s.Close()
 			if len(h.specs) > 0 {
-				s.Errorf("%d sessions are left", len(h.specs))
+				s.Errorf("%d sessions remain", len(h.specs))
 			}
 			slices.Sort(h.closed)
 			if ids := slices.Compact(slices.Clone(h.closed)); len(ids) != len(h.closed) {
@@ -168,15 +168,16 @@ func (s *scene) open() *pyth.Session {
 // run is a run in a session.
 type run struct {
 	cancel context.CancelFunc
-	// begun and ended are when its turn began and ended, measured from the
+	// begun and ended are the times when its turn began and ended, since the
 	// start of the test.
 	begun, ended time.Duration
-	// err is the reason why it had no turn, cause why it was stopped.
+	// err is the error if the run got no turn. cause is the reason why it was
+	// stopped.
 	err, cause error
 	done       chan struct{}
 }
 
-// begin starts a run that takes the given time and has the outcome.
+// begin starts a run with the given duration and outcome.
 func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
 	ctx, cancel := context.WithCancel(s.Context())
 	r := &run{cancel: cancel, done: make(chan struct{})}
@@ -205,7 +206,7 @@ func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *ru
 
 func ok() *pyth.Outcome { return &pyth.Outcome{Status: pyth.StatusSucceeded} }
 
-// expect waits for the run to end and checks its times.
+// expect waits for the end of the run and checks its times.
 func (s *scene) expect(r *run, begun, ended time.Duration) {
 	s.Helper()
 	<-r.done
@@ -223,7 +224,7 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits for a run that is stopped with its session.
+// expectStopped waits for a run that stops because its session ends.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done
@@ -238,7 +239,7 @@ func (s *scene) expectGone(x *pyth.Session) {
 	time.Sleep(closeTime)
 	synctest.Wait()
 	if _, err := s.Session(s.Context(), "ada", x.ID); pyth.ErrorCode(err) != pyth.CodeNotFound {
-		s.Errorf("the session is there: %v", err)
+		s.Errorf("the session exists: %v", err)
 	}
 	if s.host.specs[x.ID] != nil {
 		s.Error("the host still has it")
@@ -253,7 +254,7 @@ func (s *scene) expectThere(x *pyth.Session, executions int, running bool) *pyth
 		s.Fatal(err)
 	}
 	if got.Executions != executions || got.Running != running {
-		s.Errorf("it has had %d runs, running %v; want %d, %v", got.Executions, got.Running, executions, running)
+		s.Errorf("the session had %d runs, running %v; want %d, %v", got.Executions, got.Running, executions, running)
 	}
 	return got
 }

@@ -141,7 +141,7 @@ func TestCloseSession(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// Only runs count that took place.
+				// Runs that did not take place do not count.
 				s.expectThere(x, 0, false)
 			}
 		})

@@ -25,7 +25,7 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		}
 		first := value("first")
 		turn(x.ID, first)
-		pyth.ClearSecrets(first) // The session keeps a copy.
+		pyth.ClearSecrets(first) // The session has a copy.
 		turn(x.ID, value("second"))
 		all := turn(x.ID, value("first"))
 		if len(all) != 2 || string(all[0].Value) != "first" || string(all[1].Value) != "second" {
@@ -34,7 +34,7 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		if all := turn(other.ID, nil); len(all) != 0 {
 			s.Errorf("another session has %q", all)
 		}
-		// A run in progress keeps them until it ends.
+		// A run in progress keeps its values until it ends.
 		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
 			s.Fatal(err)
@@ -45,7 +45,7 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		}
 		release(nil, nil)
 		if strings.Trim(string(all[0].Value)+string(all[1].Value), "\x00") != "" {
-			s.Errorf("%q is left of a session that has ended", all)
+			s.Errorf("%q remains of a session that has ended", all)
 		}
 		if _, err := s.Remember(x.ID, nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			s.Errorf("got %v", err)

@@ -88,7 +88,7 @@ func TestTurnRunsOneAtATime(t *testing.T) {
 		start := time.Now()
 		<-s.begin(x, 0, ok()).done
 		if took := time.Since(start); took > 0 {
-			s.Errorf("the next waited for %v", took)
+			s.Errorf("the next run waited for %v", took)
 		}
 	})
 }
@@ -119,7 +119,7 @@ func TestInterrupt(t *testing.T) {
 		ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 		defer cancel()
 		if err := s.Interrupt(ctx, "ada", x.ID); !errors.Is(err, context.DeadlineExceeded) || turn.Err() == nil {
-			s.Errorf("got %v, the turn's is %v", err, turn.Err())
+			s.Errorf("got %v, the turn has %v", err, turn.Err())
 		}
 		time.AfterFunc(time.Second, func() { release(ok(), nil) })
 		if err := s.Interrupt(s.Context(), "ada", x.ID); err != nil {

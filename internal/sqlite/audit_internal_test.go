@@ -9,8 +9,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// A page must cost the same however many entries are not on it: no query may
-// look at more than one range of an index, or sort.
+// The cost of a page must not depend on entries outside the page: each query may
+// read only one range of an index, and may not sort.
 func TestEachPageOfTheAuditLogIsARangeOfAnIndex(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {

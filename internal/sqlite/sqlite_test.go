@@ -38,10 +38,10 @@ func TestStore(t *testing.T) {
 func TestADatabaseIsReadBesideItsServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if _, err := sqlite.OpenToRead(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("one that is absent: %v", err)
+		t.Errorf("missing database: %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it was made: %v", err)
+		t.Errorf("the database was created: %v", err)
 	}
 	s := open(t, path)
 	defer func() { _ = s.Close() }()
@@ -51,14 +51,14 @@ func TestADatabaseIsReadBesideItsServer(t *testing.T) {
 	}
 	createUser(t, s, "ada")
 	if _, err := reader.User(t.Context(), "ada"); err != nil {
-		t.Errorf("what was written meanwhile is not there: %v", err)
+		t.Errorf("a concurrent write is missing: %v", err)
 	}
 	if err := create(reader, "bob"); pyth.ErrorCode(err) != pyth.CodeUnavailable {
-		t.Errorf("it writes: %v", err)
+		t.Errorf("the read-only store writes: %v", err)
 	}
 	record := &pyth.AuditRecord{Hashes: make([][32]byte, 1), Record: []byte("{}")}
 	if err := reader.AppendAudit(t.Context(), []*pyth.AuditRecord{record}, []byte("checkpoint")); pyth.ErrorCode(err) != pyth.CodeUnavailable {
-		t.Errorf("it writes to the audit log: %v", err)
+		t.Errorf("the read-only store writes to the audit log: %v", err)
 	}
 	if err := reader.Close(); err != nil {
 		t.Error(err)
@@ -132,7 +132,7 @@ func TestWhatIsNoDatabaseIsRefusedByName(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := sqlite.Open(t.Context(), filepath.Join(path, "below")); err == nil {
-		t.Error("a path below a file is a database")
+		t.Error("a path below a file was opened as a database")
 	}
 }
 
@@ -156,8 +156,8 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestWhatWasAcknowledgedSurvivesAKill starts this test again as a process
-// that writes and is killed while it does, over and over on one file.
+// TestWhatWasAcknowledgedSurvivesAKill starts itself repeatedly as a process that
+// writes until it is killed, always to the same file.
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("STORE_TO_WRITE"); path != "" {
 		s := open(t, path)
@@ -171,7 +171,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var stored []string
 	for round := range rounds {
-		// From none, when it is still opening the file, to some.
+		// Kill it after no writes, while it still opens the file, or after some.
 		stored = append(stored, storeUntilKilled(t, path, round, round%20)...)
 	}
 	s := open(t, path)
@@ -186,8 +186,8 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	}
 }
 
-// storeUntilKilled returns what a process said that it had stored, which was
-// killed when it had said so often enough.
+// storeUntilKilled starts a process that stores users, and kills it after it has
+// reported enough of them. It returns the reported users.
 func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -208,7 +208,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 			stored = append(stored, id)
 		}
 		if len(stored) == enough {
-			// It goes on writing; what it says until it ends counts too.
+			// Until it ends it may report more users. They count too.
 			_ = cmd.Process.Kill()
 		}
 	}
@@ -236,7 +236,7 @@ func TestAFullDiskIsToldAndHarmsNothing(t *testing.T) {
 	if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	// What is left of the log's last page may take some.
+	// The last page of the log may still have room for some writes.
 	writes := map[string]func(id string) error{
 		"user": func(id string) error { return create(s, id) },
 		"key": func(id string) error {
@@ -259,14 +259,14 @@ func TestAFullDiskIsToldAndHarmsNothing(t *testing.T) {
 		}
 	}
 	if _, err := s.User(t.Context(), "ada"); err != nil {
-		t.Errorf("what is there cannot be read: %v", err)
+		t.Errorf("existing data cannot be read: %v", err)
 	}
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}
 	for name, write := range writes {
 		if err := write(name + "-again"); err != nil {
-			t.Errorf("%s, when there is room again: %v", name, err)
+			t.Errorf("%s, after space was freed: %v", name, err)
 		}
 	}
 }

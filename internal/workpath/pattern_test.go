@@ -49,7 +49,7 @@ func TestPatternMatch(t *testing.T) {
 		p, err := ParsePattern(pattern)
 		if pattern == "/{" {
 			if err == nil {
-				t.Errorf("%s is taken", pattern)
+				t.Errorf("%s is accepted", pattern)
 			}
 			continue
 		}
@@ -103,7 +103,7 @@ func TestParsePatternRefusesWhatCannotMatch(t *testing.T) {
 		"{/a,{../b,/c}}":          errParent, strings.Repeat("{/a,/b}", 140): errNever,
 	} {
 		p, err := ParsePattern(pattern)
-		if err == nil || (want != nil && err != want) { //nolint:errorlint // They are not wrapped.
+		if err == nil || (want != nil && err != want) { //nolint:errorlint // The errors are not wrapped.
 			t.Errorf("%.40q: got %v, %v, want %v", pattern, p, err, want)
 		}
 	}
@@ -120,7 +120,7 @@ func TestPatternLiteral(t *testing.T) {
 	}
 }
 
-// TestParsePatternMatchesInLinearTime has patterns for which a backtracking
+// TestParsePatternMatchesInLinearTime uses patterns for which a backtracking
 // matcher takes exponential time.
 func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	t.Parallel()
@@ -150,8 +150,8 @@ func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	}
 }
 
-// FuzzPattern compares the matcher with another one, for patterns that mean the
-// same to both.
+// FuzzPattern compares the matcher with another one, for patterns that both
+// interpret equally.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"*.csv", "a.csv"}, {"a/**/b", "a/x/y/b"}, {"{a,b/**}/c", "b/x/c"}, {"[!a-c]?*", "xyz"}, {`\{a`, "{a"}, {"**/*.{a,b}", "x/y.b"}, {"{**/,}a*", "x/ab"},
@@ -176,8 +176,8 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// plain reports whether the other matcher understands the pattern: it must be
-// clean, and have ** only as a whole name.
+// plain reports whether the other matcher supports the pattern. It must be clean,
+// and ** must be a whole name.
 func plain(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false

@@ -22,7 +22,7 @@ func TestLogoutEndsLogins(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	a := s.register(t)
-	t.Run("one by its refresh token", func(t *testing.T) {
+	t.Run("one login by its refresh token", func(t *testing.T) {
 		one, other := a.login(t), a.login(t)
 		s.callWithHeader(t, bearerHeader(one.Token), "POST", "/api/logout", object{"refreshToken": one.RefreshToken}).want(t, 204, nil)
 		s.refresh(t, one.RefreshToken).refused(t, 401, "invalid_credentials")
@@ -30,13 +30,13 @@ func TestLogoutEndsLogins(t *testing.T) {
 		s.callWithHeader(t, bearerHeader(other.Token), "POST", "/api/refresh", nil).want(t, 200, nil)
 		s.refresh(t, other.RefreshToken).want(t, 200, nil)
 	})
-	t.Run("all at once", func(t *testing.T) {
+	t.Run("all logins", func(t *testing.T) {
 		one, other := a.login(t), a.login(t)
 		s.call(t, a, "POST", "/api/logout", nil).want(t, 204, nil)
 		s.refresh(t, one.RefreshToken).refused(t, 401, "invalid_credentials")
 		s.refresh(t, other.RefreshToken).refused(t, 401, "invalid_credentials")
 	})
-	t.Run("all by a new password", func(t *testing.T) {
+	t.Run("all logins by a new password", func(t *testing.T) {
 		g := a.login(t)
 		const replacement = "staple of another kind"
 		change := func(current, replacement string) *answer {
@@ -62,10 +62,10 @@ func TestAuthenticationRefusesCredentialsOfTwoUsers(t *testing.T) {
 		key, token string
 		status     int
 	}{
-		"of one user":   {a.APIKey, a.Token, 200},
-		"of two users":  {a.APIKey, b.Token, 401},
-		"the other way": {b.APIKey, a.Token, 401},
-		"a broken key":  {a.APIKey[:43] + "!", a.Token, 401},
+		"of one user":           {a.APIKey, a.Token, 200},
+		"of two users":          {a.APIKey, b.Token, 401},
+		"of two users, swapped": {b.APIKey, a.Token, 401},
+		"a broken key":          {a.APIKey[:43] + "!", a.Token, 401},
 	} {
 		header := bearerHeader(c.token)
 		header.Set("X-Api-Key", c.key)

@@ -98,15 +98,15 @@ var apiAttacks = []attack{
 		a.run(t, "raise ValueError('"+canary+"')")
 		for _, secret := range []string{password, a.APIKey, a.Token, a.RefreshToken} {
 			if strings.Contains(seen.String(), secret) {
-				t.Errorf("%.12s… is in an answer: %s", secret, seen.String())
+				t.Errorf("an answer contains %.12s…: %s", secret, seen.String())
 			}
 		}
 		for _, secret := range []string{password, canary, a.APIKey, a.Token, a.RefreshToken, strings.Split(a.Token, ".")[2]} {
 			if strings.Contains(s.log.String(), secret) {
-				t.Errorf("%.12s… is in the log", secret)
+				t.Errorf("the log contains %.12s…", secret)
 			}
 		}
-		// Nor values that callers put into the wrong place.
+		// The same applies to values that callers put into the wrong place.
 		s.callWithHeader(t, http.Header{"X-Api-Key": {a.APIKey}, "User-Agent": {"curl " + a.APIKey + " " + a.RefreshToken}}, "DELETE", "/api/v1/keys/"+a.APIKey, nil)
 		entries, _ := runAudit(t, s.data, "export")
 		if !strings.Contains(entries, `"resource":"[credential]"`) || !strings.Contains(entries, `"userAgent":"curl [credential] [credential]"`) {
@@ -114,7 +114,7 @@ var apiAttacks = []attack{
 		}
 		for _, secret := range []string{password, canary, a.APIKey, a.Token, a.RefreshToken, strings.Split(a.Token, ".")[2]} {
 			if strings.Contains(entries, secret) {
-				t.Errorf("%.12s… is in the audit log", secret)
+				t.Errorf("the audit log contains %.12s…", secret)
 			}
 		}
 	}},
@@ -152,7 +152,7 @@ var apiAttacks = []attack{
 				t.Errorf("%s: %d %s", name, res.status, res.body)
 			}
 		}
-		// A megabyte of dots does not fit into a header.
+		// A megabyte of dots exceeds the limit of a header.
 		if res, err := s.tryCall(t.Context(), http.Header{"Authorization": {"Bearer " + strings.Repeat(".", mib)}}, "GET", "/api/v1/keys", nil); err == nil && (res.status < 400 || res.status > 499) {
 			t.Errorf("a megabyte of dots: %d", res.status)
 		}
@@ -165,12 +165,12 @@ var apiAttacks = []attack{
 		}
 		var first, retried authResponse
 		refresh(a.RefreshToken, "mine").want(t, 200, &first)
-		// The answer was lost, and the same client asks again.
+		// The answer was lost, and the same client tries again.
 		refresh(a.RefreshToken, "mine").want(t, 200, &retried)
 		if first.RefreshToken == retried.RefreshToken || retried.RefreshToken == a.RefreshToken {
-			t.Error("a refresh token was given twice")
+			t.Error("the same refresh token was returned twice")
 		}
-		// Another client has the token: all tokens of this login are revoked.
+		// If another client uses the token, all tokens of this login are revoked.
 		refresh(a.RefreshToken, "another").refused(t, 401, "invalid_credentials")
 		refresh(first.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
 		refresh(retried.RefreshToken, "mine").refused(t, 401, "invalid_credentials")
@@ -236,7 +236,7 @@ var apiAttacks = []attack{
 	}},
 }
 
-// endlessBlanks reads as an endless row of blanks.
+// endlessBlanks is a reader that returns blanks without end.
 type endlessBlanks struct{}
 
 func (endlessBlanks) Read(p []byte) (int, error) {

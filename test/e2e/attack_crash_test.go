@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// killCount returns the number of kills of the server: CRASH_KILLS, or a few.
+// killCount returns how often to kill the server: CRASH_KILLS, or the default.
 func killCount(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
@@ -20,8 +20,8 @@ func killCount(t testing.TB) int {
 	return 12
 }
 
-// TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at
-// random moments of writes: of secrets, of keys and, with each, of the audit log.
+// TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random
+// times while it writes secrets, keys and audit log entries.
 func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -32,8 +32,8 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// The acknowledged state of each writer: the latest number of each of its
-	// secrets, and the requests.
+	// stored has the acknowledged state of each writer: the latest number of each
+	// secret. requests has its requests.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {
@@ -51,7 +51,7 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// It is not known whether it is stored.
+						// The write may be stored or not.
 						stored[i][name] = -next[i]
 						return
 					}
@@ -64,7 +64,7 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // A random moment.
+		time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) // Wait until a random time.
 		s.kill(t)
 		cancel()
 		wg.Wait()

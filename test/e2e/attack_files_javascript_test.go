@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// javaScriptFileAttacks repeats fileAttacks with programs for Node.
+// javaScriptFileAttacks repeats fileAttacks with Node programs.
 var javaScriptFileAttacks = []attack{
 	{"061_input_paths_for_node_stay_inside", func(t *testing.T, s *server, a *account) {
 		for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {

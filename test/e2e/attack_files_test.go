@@ -60,7 +60,7 @@ time.sleep(0.05)
 			}
 		}
 	}},
-	programAttack("065_what_is_no_file_is_skipped", object{
+	programAttack("065_other_types_than_files_are_skipped", object{
 		"code":        "import os, socket\nos.mkfifo('fifo')\ns = socket.socket(socket.AF_UNIX)\ns.bind('socket')\nos.mkdir('directory')",
 		"outputFiles": []string{"*"},
 	}, func(t *testing.T, x *execution) {
@@ -77,7 +77,7 @@ time.sleep(0.05)
 	programAttack("066_system_files_cannot_be_linked", object{
 		"code": "import os\nfor f in ('/etc/passwd', '/usr/local/bin/python3', '/usr/bin/env'):\n    try:\n        os.link(f, 'x')\n        print('linked')\n    except OSError as e:\n        print('refused')",
 	}, checkStdout("refused\nrefused\nrefused\n")),
-	programAttack("067_names_that_could_deceive_are_reported_without_harm", object{
+	programAttack("067_deceptive_names_are_reported_escaped", object{
 		"code": `
 import os
 for name in (b'bad\xff', b'new\nline', 'evil\u202egpj.exe'.encode(), b'tab\t', b'esc\x1b[31m', b'n' * 255, b'ok', b'back\\slash', 'caf\u00e9'.encode()):

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// syscallPrelude is a Python prelude that makes raw system calls.
+// syscallPrelude is the start of Python programs that make raw system calls.
 const syscallPrelude = `
 import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,13 +28,13 @@ var isolationAttacks = []attack{
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
-		// No path of the host is shown either.
+		// No path of the host is shown.
 		x := a.execute(t, object{"code": "print(open('/proc/self/mountinfo').read(), open('/proc/mounts').read(), open('/proc/cmdline').read() if __import__('os').path.exists('/proc/cmdline') else '')"})
 		if strings.Contains(x.ends(t, "succeeded").Stdout, s.data) {
 			t.Error(x)
 		}
 	}},
-	programAttack("039_accounts_are_the_sandboxs_own", object{
+	programAttack("039_accounts_belong_to_the_sandbox", object{
 		"code": "import pwd, os\nprint(sorted(p.pw_name for p in pwd.getpwall()), os.getuid(), os.path.expanduser('~'))",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "succeeded"); !strings.Contains(x.Stdout, "'nobody'") || !strings.Contains(x.Stdout, "'root'") ||
@@ -42,7 +42,7 @@ var isolationAttacks = []attack{
 			t.Error(x)
 		}
 	}),
-	programAttack("040_the_agent_shows_nothing_of_itself", object{
+	programAttack("040_the_agent_reveals_nothing", object{
 		"code": `
 import os
 for name in ('environ', 'mem', 'maps', 'fd'):
@@ -120,7 +120,7 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 			t.Error(x)
 		}
 	}},
-	programAttack("043_the_environment_is_what_was_given", object{
+	programAttack("043_the_environment_is_exact", object{
 		"code": "import os\nprint(sorted(os.environ.items()))",
 		"env":  object{"GREETING": "hello"},
 	}, checkStdout("[('GREETING', 'hello'), ('HOME', '/home/sandbox'), ('LANG', 'C.UTF-8'), ('PATH', '/usr/local/bin:/usr/bin:/bin')]\n")),
@@ -134,8 +134,8 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 	programAttack("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
-		// The listing's own descriptor is closed when its link is read. The interpreter
-		// closes main.py before it runs the program.
+		// The listing's descriptor is closed before its link is read. The
+		// interpreter closes main.py before it runs the program.
 		if x.ends(t, "succeeded"); x.Stdout != "0 pipe\n1 pipe\n2 pipe\n" {
 			t.Error(x)
 		}

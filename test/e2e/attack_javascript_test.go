@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// javaScriptRequest turns the request into one for a JavaScript program.
+// javaScriptRequest returns a request with a JavaScript program and the fields of
+// more.
 func javaScriptRequest(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {
@@ -15,7 +16,8 @@ func javaScriptRequest(code string, more object) object {
 	return request
 }
 
-// fillDiskProgramNode writes to the file until a write fails.
+// fillDiskProgramNode returns a program that writes to a file until a write
+// fails.
 func fillDiskProgramNode(path string) string {
 	return fmt.Sprintf(`
 const fs = require('fs');

@@ -17,10 +17,10 @@ var lifecycleAttacks = []attack{
 		"code":      "import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
 		"timeoutMs": 500,
 	}, checkStatus("timed_out")),
-	programAttack("027_killing_everybody_reaches_only_ones_own_run", object{
+	programAttack("027_killing_all_processes_reaches_only_the_run", object{
 		"code": "import os, subprocess, time\np = subprocess.Popen(['sleep', '60'])\nos.kill(-1, 9)\nprint(p.wait())",
 	}, checkStdout("-9\n")),
-	programAttack("027_being_killed_by_a_child_is_answered", object{
+	programAttack("027_being_killed_by_a_child_is_reported", object{
 		"code": "import subprocess, time\nsubprocess.Popen(['sh', '-c', 'kill -9 -1'])\ntime.sleep(20)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "killed"); x.Signal != "SIGKILL" {
@@ -52,7 +52,7 @@ print('parent')
 			t.Error(x)
 		}
 	}),
-	programAttack("031_a_child_that_goes_on_writing_is_stopped_first", object{
+	programAttack("031_a_child_that_continues_to_write_is_stopped_first", object{
 		"code": `
 import os, time
 if os.fork() == 0:
@@ -67,7 +67,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// Nothing moved while the files were read one after the other.
+		// The files must not change while they are read one after another.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
@@ -117,7 +117,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	exclusive(attack{"036_signals_are_exact", func(t *testing.T, s *server, a *account) {
 		forEachInParallel(65, func(n int) {
 			if n == 0 || n == 32 || n == 33 {
-				return // No signal; or the C library reserves it.
+				return // Not a signal, or reserved by the C library.
 			}
 			x := a.execute(t, object{"timeoutMs": 2000, "code": fmt.Sprintf(
 				"import os, signal\ntry: signal.signal(%d, signal.SIG_DFL)\nexcept OSError: pass\nos.kill(os.getpid(), %d)", n, n)})
@@ -158,7 +158,7 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}},
 }
 
-// forEachInParallel calls f for each number below n, some in parallel.
+// forEachInParallel calls f for each number below n, several at once.
 func forEachInParallel(n int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)

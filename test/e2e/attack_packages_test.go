@@ -14,21 +14,21 @@ import (
 	"testing"
 )
 
-// entryWithMode makes an entry of a wheel with the mode.
+// entryWithMode returns a wheel entry with the mode.
 func entryWithMode(name string, mode fs.FileMode) *zip.FileHeader {
 	h := &zip.FileHeader{Name: name}
 	h.SetMode(mode)
 	return h
 }
 
-// TestAttackPackages runs the attacks on packages by number.
+// TestAttackPackages runs attacks on packages by their numbers.
 func TestAttackPackages(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
 	s := startServer(t, x.Flag(), "--max-package-size-per-user=32", "--egress-allow-range=127.0.0.0/8")
 	a := s.register(t)
 	a.setPackages(t, "base-lib==1.0").want(t, "base-lib 1.0")
-	// refused checks a change that must fail without effect.
+	// refused checks that a change fails without effect.
 	refused := func(t *testing.T, status int, code string, packages ...string) *problem {
 		t.Helper()
 		p := s.call(t, a, "PUT", packagesPath, object{"packages": packages}).refused(t, status, code)
@@ -52,11 +52,11 @@ func TestAttackPackages(t *testing.T) {
 		a.listPackages(t).want(t, "base-lib 1.0")
 	}
 
-	t.Run("81 options, files and URLs in place of a name", func(t *testing.T) {
+	t.Run("81 options, files and URLs instead of a name", func(t *testing.T) {
 		invalid(t, "--index-url=http://evil.example/", "-r x", "-rx", "-e .", "git+https://evil.example/x", "file:///etc/passwd", "./x", "../x", "/etc/passwd",
 			"x @ https://evil.example/x.whl", "x@https://evil.example/x.tgz", "x@file:../y", "x@git+ssh://evil.example/y", "x@npm:y@1", "user/repository", "https://evil.example/x.whl")
 	})
-	t.Run("82 what would end a line or a word", func(t *testing.T) {
+	t.Run("82 line breaks and spaces", func(t *testing.T) {
 		invalid(t, "a==1;os", "a; python_version > '3'", "a\n--index-url=http://evil.example/", "a b", " a", "a ", "a\x00", "a\r\nb", "a\tb", "a==1 --pre", "a$(id)", "a`id`", "a&&b", "a|b", "a>b")
 	})
 	t.Run("83 a source distribution that would run code", func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestAttackPackages(t *testing.T) {
 			t.Error("the install reached another host")
 		}
 	})
-	t.Run("85 a wheel with ways out of its directory", func(t *testing.T) {
+	t.Run("85 a wheel with paths outside its directory", func(t *testing.T) {
 		for i, raw := range [][]*zip.FileHeader{
 			{entryWithMode("../evil.py", 0o644)},
 			{entryWithMode("a/../../evil.py", 0o644)},
@@ -115,7 +115,7 @@ func TestAttackPackages(t *testing.T) {
 		for i := range 9000 {
 			many[fmt.Sprintf("many/m%d.py", i)] = ""
 		}
-		// Each file takes a block, in the image and elsewhere.
+		// Each file takes at least one block, in the image and elsewhere.
 		x.add(t, wheel{Name: "many", Version: "1", Files: many})
 		s.call(t, a, "PUT", packagesPath, object{"packages": []string{"many"}}).refused(t, 409, "unsatisfiable")
 		for i := range 3 {
@@ -123,7 +123,7 @@ func TestAttackPackages(t *testing.T) {
 		}
 		refused(t, 413, "too_large", "large0", "large1", "large2")
 	})
-	t.Run("87 names that look like others, or are endless", func(t *testing.T) {
+	t.Run("87 lookalike and endless names", func(t *testing.T) {
 		invalid(t, "rеquests", "ｎumpy", "nump\u200by", "\u202enumpy", "ﬁle", strings.Repeat("a", 10<<10), "")
 	})
 	t.Run("88 code at start and at import", func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestAttackPackages(t *testing.T) {
 		}}, wheel{Name: "evil-hang", Version: "1", Files: map[string]string{"hang.pth": "import time; time.sleep(1000)\n"}})
 		b.setPackages(t, "evil-pth").want(t, "evil-pth 1")
 		b.run(t, "import os, json\nprint(os.environ['STARTED'], json.dumps(1))").prints(t, "True 1\n")
-		// The program's actions are within the limits of the run, and harm nobody else.
+		// The program stays within the limits of the run and affects nobody else.
 		b.setPackages(t, "evil-hang").want(t, "evil-hang 1")
 		b.execute(t, object{"code": "print(1)", "timeoutMs": 500}).ends(t, "timed_out")
 		a.run(t, "import base_lib\nprint(base_lib.VALUE)").prints(t, "one\n")
@@ -153,20 +153,20 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("89 scripts of npm's packages", func(t *testing.T) {
 		b := s.register(t)
-		// The package has, among others, a postinstall script that prints.
+		// The package's scripts include a postinstall script that prints text.
 		var l packageList
 		s.call(t, b, "PUT", packagesPath, object{"language": "javascript", "packages": []string{"core-js@3.30.0"}}).want(t, 200, &l)
 		l.want(t, "core-js 3.30.0")
 		b.execute(t, object{"language": "javascript", "code": "console.log(JSON.parse(require('fs').readFileSync('/node_modules/core-js/package.json')).scripts.postinstall !== undefined, require('core-js/package.json').version)"}).prints(t, "true 3.30.0\n")
 	})
-	t.Run("90 one that passes for another", func(t *testing.T) {
+	t.Run("90 content that differs from the index", func(t *testing.T) {
 		b := s.register(t)
-		// The content differs from the index's description.
+		// The content differs from the description in the index.
 		lie := wheel{Name: "liar", Version: "1", Files: map[string]string{"liar.py": "VALUE = 1\n"}}
 		x.Set(func() { x.Hashes[lie.Filename()] = strings.Repeat("ab", 32) })
 		x.add(t, lie)
 		s.call(t, b, "PUT", packagesPath, object{"packages": []string{"liar"}}).refused(t, 502, "index_unavailable")
-		// The same name with another content, which another user has installed before.
+		// Another user has installed the same name with other content before.
 		one := wheel{Name: "twin", Version: "1", Files: map[string]string{"twin.py": "VALUE = 'first'\n"}}
 		x.add(t, one)
 		b.setPackages(t, "twin").want(t, "twin 1")
@@ -228,7 +228,7 @@ func TestAttackPackages(t *testing.T) {
 		close(done)
 		all.Wait()
 		b.run(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "2 2\n")
-		// A session keeps the packages with which it was opened.
+		// A session keeps the packages from when it was opened.
 		in.runCode(t, "import left, right\nprint(left.VALUE, right.VALUE)").prints(t, "1 1\n")
 	})
 }

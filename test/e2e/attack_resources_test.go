@@ -136,8 +136,8 @@ except OSError:
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
-		// 500 pipes hold at least 31 MiB. The measured memory must show it if the limit
-		// was not reached.
+		// 500 pipes hold at least 31 MiB. If the limit was not reached, the
+		// measured memory must include them.
 		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
 			t.Error(x)
 		}
@@ -191,7 +191,7 @@ except OSError:
 		}
 	}),
 	programAttack("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
-		// The C library's parser calls itself for each parenthesis.
+		// The parser of the C library calls itself for each parenthesis.
 		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
@@ -208,7 +208,7 @@ except OSError:
 	}),
 }
 
-// fillDiskProgram makes a program that writes to a file until the disk is full.
+// fillDiskProgram returns a program that writes to a file until the disk is full.
 func fillDiskProgram(path string) string {
 	return fmt.Sprintf(`
 import os, errno
@@ -222,8 +222,8 @@ except OSError as e:
 `, path)
 }
 
-// floodAttack runs a program that writes without end. The server's memory must not grow
-// with that output.
+// floodAttack runs a program with endless output. The server's memory must not
+// grow with the output.
 func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
 		before := s.peakMemoryBytes(t)
@@ -240,13 +240,14 @@ func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *ac
 	}
 }
 
-// peakMemoryBytes returns the largest memory use of the server so far.
+// peakMemoryBytes returns the server's highest memory use so far.
 func (s *server) peakMemoryBytes(t testing.TB) int {
 	t.Helper()
 	return s.memoryBytes(t, "VmHWM:")
 }
 
-// memoryBytes returns a value of the server's memory by its name in proc(5), in bytes.
+// memoryBytes returns a value of the server's memory in bytes. name is the name
+// in proc(5).
 func (s *server) memoryBytes(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)

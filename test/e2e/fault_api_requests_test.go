@@ -64,7 +64,7 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 		"files are too large: the maximum is 10,485,760 bytes": {"code": "1", "files": files},
 		"code is too large: the maximum is 1,048,576 bytes":    {"code": strings.Repeat("#", 1<<20+1)},
 		"stdin is too large: the maximum is 1,048,576 bytes":   {"code": "1", "language": "javascript", "stdin": strings.Repeat("x", 1<<20+1)},
-		"The body of the request is too large":          {"code": "1", "stdin": strings.Repeat("x", 30<<20)},
+		"The body of the request is too large":                 {"code": "1", "stdin": strings.Repeat("x", 30<<20)},
 	} {
 		for _, in := range []string{"", session.ID} {
 			if in != "" {

@@ -64,7 +64,7 @@ func TestSiteServesEveryPageAndEveryLinkLeads(t *testing.T) {
 				t.Errorf("%s links to %s, which has no such section", name, link)
 			}
 		}
-		// Pages are in the contents, except for single decisions.
+		// The contents list all pages except single decisions.
 		if path.Dir(name) == "." && !strings.Contains(page(t, site, docs.Index), `href="`+name+`"`) {
 			t.Errorf("the contents lack %s", name)
 		}
@@ -101,7 +101,7 @@ func TestSiteEscapesHTML(t *testing.T) {
 		t.Errorf("the page has %q: %s", m, content)
 	}
 	if !strings.Contains(content, "&lt;/code&gt;&lt;script&gt;alert(2)") {
-		t.Errorf("code is not shown as it is: %s", content)
+		t.Errorf("code is changed: %s", content)
 	}
 	found, err := site.Search(`<script>"alert`)
 	if err != nil {
@@ -124,7 +124,7 @@ func TestSiteLeavesOutForeignLinks(t *testing.T) {
 		}
 	}
 	if strings.Contains(content, "not run") || strings.Contains(content, "code.go") {
-		t.Errorf("the page shows a marker or a link that leads nowhere: %s", content)
+		t.Errorf("the page shows a marker or a broken link: %s", content)
 	}
 	content = page(t, site, "sub/b.md")
 	if !strings.Contains(content, `<a href="../README.md#a">up</a> out`) || !strings.Contains(content, `<a href="../README.md">Overview</a>`) {
@@ -158,7 +158,7 @@ func TestSearchFindsSections(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(found), `class="hits"`) && query != strings.Repeat("a ", 1000) {
-			t.Errorf("%q finds something", query)
+			t.Errorf("%q has results", query)
 		}
 	}
 }

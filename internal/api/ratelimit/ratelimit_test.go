@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// clock is a time that moves only when a test moves it.
+// clock is a clock that only tests move.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time          { return c.t }
@@ -32,8 +32,8 @@ func TestLimiterEmptiesAndRefills(t *testing.T) {
 		{"the second is allowed", 0, ratelimit.Decision{Allowed: true, Limit: 2, Remaining: 0, Reset: time.Minute}},
 		{"the third must wait for a token", 0, ratelimit.Decision{Limit: 2, Reset: time.Minute, RetryAfter: 30 * time.Second}},
 		{"half a token is not enough", 15 * time.Second, ratelimit.Decision{Limit: 2, Reset: 45 * time.Second, RetryAfter: 15 * time.Second}},
-		{"a whole one is", 15 * time.Second, ratelimit.Decision{Allowed: true, Limit: 2, Reset: time.Minute}},
-		{"after a long time the bucket is full, not fuller", time.Hour, ratelimit.Decision{Allowed: true, Limit: 2, Remaining: 1, Reset: 30 * time.Second}},
+		{"a whole token is enough", 15 * time.Second, ratelimit.Decision{Allowed: true, Limit: 2, Reset: time.Minute}},
+		{"after a long time the bucket is full", time.Hour, ratelimit.Decision{Allowed: true, Limit: 2, Remaining: 1, Reset: 30 * time.Second}},
 	}
 	for _, s := range steps {
 		c.advance(s.wait)
@@ -59,7 +59,7 @@ func TestLimiterBoundsMemory(t *testing.T) {
 	for i := range 10_000 {
 		l.Allow(strconv.Itoa(i))
 		if n := l.Len(); n > 100 {
-			t.Fatalf("%d keys are held, want at most 100", n)
+			t.Fatalf("%d keys are stored, want at most 100", n)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestLimiterDropsFullBuckets(t *testing.T) {
 		l.Allow("new" + strconv.Itoa(i))
 	}
 	if n := l.Len(); n != 100 {
-		t.Errorf("%d keys are held, want only the 100 that are in use", n)
+		t.Errorf("%d keys are stored, want only the 100 in use", n)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestLimiterKeepsEmptyBucketsWhileThereIsRoom(t *testing.T) {
 		l.Allow(strconv.Itoa(i))
 	}
 	if l.Allow("spent").Allowed {
-		t.Error("other keys gave a spent key its token back")
+		t.Error("other keys reset a limited key")
 	}
 }
 
@@ -131,10 +131,11 @@ func TestLimiterRetryAfterSuffices(t *testing.T) {
 		for d = l.Allow("k"); d.Allowed; d = l.Allow("k") {
 			c.advance(time.Millisecond / 10)
 		}
-		// The bucket computes in floating point: one microsecond is its grain.
+		// The bucket uses floating point numbers. Allow for one microsecond of
+		// rounding.
 		c.advance(d.RetryAfter + time.Microsecond)
 		if !l.Allow("k").Allowed {
-			t.Fatalf("refused after waiting the %v that it asked for", d.RetryAfter)
+			t.Fatalf("refused after waiting for Retry-After (%v)", d.RetryAfter)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// payload is a program as the API has it.
+// payload is a program in the form of the API.
 type payload struct {
 	Version        int
 	Language, Name string
@@ -39,8 +39,8 @@ func (p *payload) box() *lockbox.Box {
 	}
 }
 
-// vectors are docs/zero-knowledge-vectors.json. They were made by another
-// implementation, the one in examples/zk/python.
+// vectors holds docs/zero-knowledge-vectors.json. Another implementation made it:
+// examples/zk/python.
 type vectors struct {
 	Programs []struct {
 		Comment, Code, Password, PasswordHex, AssociatedData, KeyHex string
@@ -141,10 +141,10 @@ func TestWhatIsNoBoxDoesNotOpen(t *testing.T) {
 		return &lockbox.Box{Nonce: make([]byte, lockbox.NonceBytes), KDF: lockbox.KDF{Time: 1, MemoryKiB: 8, Parallelism: 1}}
 	}
 	for name, change := range map[string]func(b *lockbox.Box){
-		"no passes":            func(b *lockbox.Box) { b.KDF.Time = 0 },
-		"no lanes":             func(b *lockbox.Box) { b.KDF.Parallelism = 0 },
-		"a nonce that is none": func(b *lockbox.Box) { b.Nonce = nil },
-		"a nonce of 12 bytes":  func(b *lockbox.Box) { b.Nonce = b.Nonce[:12] },
+		"no passes":           func(b *lockbox.Box) { b.KDF.Time = 0 },
+		"no lanes":            func(b *lockbox.Box) { b.KDF.Parallelism = 0 },
+		"invalid nonce":       func(b *lockbox.Box) { b.Nonce = nil },
+		"a nonce of 12 bytes": func(b *lockbox.Box) { b.Nonce = b.Nonce[:12] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := good()
@@ -159,9 +159,9 @@ func TestWhatIsNoBoxDoesNotOpen(t *testing.T) {
 	}
 }
 
-// TestArgon2id has the vectors of the reference implementation (test.c of
-// github.com/P-H-C/phc-winner-argon2). That of RFC 9106, section 5.3, has a
-// secret, which this library does not take; the examples' tests have it.
+// TestArgon2id checks the vectors of the reference implementation (test.c of
+// github.com/P-H-C/phc-winner-argon2). The vector of RFC 9106, section 5.3, uses
+// a secret, which this library does not support. The examples' tests check it.
 func TestArgon2id(t *testing.T) {
 	for _, v := range []struct {
 		time, memoryKiB uint32
@@ -180,8 +180,8 @@ func TestArgon2id(t *testing.T) {
 	}
 }
 
-// TestXChaCha20Poly1305 has the vector of draft-irtf-cfrg-xchacha-03, appendix
-// A.3.1, and refuses it with any bit flipped.
+// TestXChaCha20Poly1305 checks the vector of draft-irtf-cfrg-xchacha-03, appendix
+// A.3.1. The vector with any bit flipped must be refused.
 func TestXChaCha20Poly1305(t *testing.T) {
 	key := unhex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f")
 	nonce := unhex(t, "404142434445464748494a4b4c4d4e4f5051525354555657")
@@ -206,7 +206,7 @@ func TestXChaCha20Poly1305(t *testing.T) {
 		for i := range len(part) * 8 {
 			part[i/8] ^= 1 << (i % 8)
 			if _, err := aead.Open(nil, nonce, want, data); err == nil {
-				t.Errorf("it opens with bit %d flipped", i)
+				t.Errorf("it was opened with bit %d flipped", i)
 			}
 			part[i/8] ^= 1 << (i % 8)
 		}
@@ -232,7 +232,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		again, err := b.Seal(code, password)
 		if err != nil || !bytes.Equal(again, ciphertext) {
-			t.Errorf("%x opens, and is sealed as %x: %v", ciphertext, again, err)
+			t.Errorf("%x was opened, and sealed again as %x: %v", ciphertext, again, err)
 		}
 	})
 }

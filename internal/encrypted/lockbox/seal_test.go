@@ -73,7 +73,7 @@ func TestASealedPasswordOpensInItsSandboxOnly(t *testing.T) {
 	}
 }
 
-// TestHPKE has the vector of RFC 9180, appendix A.2.1.1.
+// TestHPKE checks the vector of RFC 9180, appendix A.2.1.1.
 func TestHPKE(t *testing.T) {
 	k := parseKey(t, "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb")
 	if got := hex.EncodeToString(k.Public()); got != "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a" {
@@ -89,9 +89,9 @@ func TestHPKE(t *testing.T) {
 	}
 }
 
-// TestPointsOfLowOrderAreRefused has the public keys that make a shared secret of
-// zeros with any private key (RFC 7748, section 6.1; those of Project
-// Wycheproof's tests of X25519).
+// TestPointsOfLowOrderAreRefused checks the public keys that produce a shared
+// secret of zeros with any private key. They come from RFC 7748, section 6.1, and
+// from Project Wycheproof's tests of X25519.
 func TestPointsOfLowOrderAreRefused(t *testing.T) {
 	k := newKey(t)
 	for _, point := range []string{

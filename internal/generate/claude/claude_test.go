@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// way is one of the ways to ask.
+// way is one way to send a request.
 type way struct {
 	form   claude.Form
 	model  string
@@ -55,7 +55,7 @@ func request(name string) *pyth.ModelRequest {
 	return &pyth.ModelRequest{Model: name, System: "rules", Context: `{"language":"python"}`, Task: "print 42", MaxTokens: 1000}
 }
 
-// write asks, and gives what was streamed as well.
+// write sends a request. It also returns the streamed text.
 func (w way) write(ctx context.Context, t *testing.T, s *claudetest.Server, r *pyth.ModelRequest) (pyth.ModelReply, string, error) {
 	t.Helper()
 	var text strings.Builder
@@ -150,21 +150,21 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 		says  string
 		calls int
 	}{
-		"a refusal":                     {[]claudetest.Step{claudetest.Refusal()}, pyth.CodeLLMFailed, "Change the prompt", 1},
-		"an answer that is cut off":     {[]claudetest.Step{claudetest.CutOff(`{"explanation":"x","code":"pr`)}, pyth.CodeLLMFailed, "truncated", 1},
-		"overload that lasts":           {[]claudetest.Step{overloaded}, pyth.CodeLLMFailed, "Wait a minute", 3},
-		"a rate limit that lasts":       {[]claudetest.Step{claudetest.RateLimited(10 * time.Millisecond)}, pyth.CodeLLMFailed, "Wait a minute", 3},
-		"a rate limit of an hour":       {[]claudetest.Step{claudetest.RateLimited(time.Hour)}, pyth.CodeLLMFailed, "Wait a minute", 1},
-		"a fault of the API":            {[]claudetest.Step{claudetest.Failure(500, "api_error", "Internal server error", "Retry-After", "0.01")}, pyth.CodeLLMFailed, "Wait a minute", 3},
-		"a time-out of the API":         {[]claudetest.Step{claudetest.Failure(504, "timeout_error", "Timed out", "Retry-After", "0.01")}, pyth.CodeLLMTimeout, "smaller", 3},
-		"a request that is not allowed": {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Inform the operator", 1},
-		"an empty account":              {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Inform the operator", 1},
-		"a faulty request":              {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
-		"too large a request":           {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
-		"a gateway that is broken":      {[]claudetest.Step{claudetest.Raw(502, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "Wait a minute", 3},
-		"a gateway without the path":    {[]claudetest.Step{claudetest.Raw(404, "text/plain", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
-		"a page in place of an answer":  {[]claudetest.Step{claudetest.Raw(200, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "closed the connection", 1},
-		"a redirect":                    {[]claudetest.Step{claudetest.Redirect("http://192.0.2.1/")}, pyth.CodeLLMFailed, "closed the connection", 1},
+		"a refusal":                      {[]claudetest.Step{claudetest.Refusal()}, pyth.CodeLLMFailed, "Change the prompt", 1},
+		"an answer that is cut off":      {[]claudetest.Step{claudetest.CutOff(`{"explanation":"x","code":"pr`)}, pyth.CodeLLMFailed, "truncated", 1},
+		"permanent overload":             {[]claudetest.Step{overloaded}, pyth.CodeLLMFailed, "Wait a minute", 3},
+		"permanent rate limit":           {[]claudetest.Step{claudetest.RateLimited(10 * time.Millisecond)}, pyth.CodeLLMFailed, "Wait a minute", 3},
+		"rate limit for an hour":         {[]claudetest.Step{claudetest.RateLimited(time.Hour)}, pyth.CodeLLMFailed, "Wait a minute", 1},
+		"a fault of the API":             {[]claudetest.Step{claudetest.Failure(500, "api_error", "Internal server error", "Retry-After", "0.01")}, pyth.CodeLLMFailed, "Wait a minute", 3},
+		"a time-out of the API":          {[]claudetest.Step{claudetest.Failure(504, "timeout_error", "Timed out", "Retry-After", "0.01")}, pyth.CodeLLMTimeout, "smaller", 3},
+		"a request that is not allowed":  {[]claudetest.Step{claudetest.Failure(403, "permission_error", "No")}, pyth.CodeLLMFailed, "Inform the operator", 1},
+		"an empty account":               {[]claudetest.Step{claudetest.Failure(402, "billing_error", "Your credit balance is too low")}, pyth.CodeLLMFailed, "Inform the operator", 1},
+		"a faulty request":               {[]claudetest.Step{claudetest.Failure(400, "invalid_request_error", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
+		"too large a request":            {[]claudetest.Step{claudetest.Failure(413, "request_too_large", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
+		"a gateway that is broken":       {[]claudetest.Step{claudetest.Raw(502, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "Wait a minute", 3},
+		"a gateway without the path":     {[]claudetest.Step{claudetest.Raw(404, "text/plain", "CANARY")}, pyth.CodeLLMFailed, "rejects", 1},
+		"HTML page instead of an answer": {[]claudetest.Step{claudetest.Raw(200, "text/html", "<h1>CANARY</h1>")}, pyth.CodeLLMFailed, "closed the connection", 1},
+		"a redirect":                     {[]claudetest.Step{claudetest.Redirect("http://192.0.2.1/")}, pyth.CodeLLMFailed, "closed the connection", 1},
 	} {
 		for by, w := range ways() {
 			t.Run(name+" "+by, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), claudetest.Key) {
-					t.Errorf("the error tells too much: %v", err)
+					t.Errorf("the error reveals too much: %v", err)
 				}
 				if got := len(s.Requests()); got != c.calls {
 					t.Errorf("%d calls", got)
@@ -237,7 +237,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 			if what == "within it" && !w.stream {
 				continue
 			}
-			t.Run(name+" "+what+" by time", func(t *testing.T) {
+			t.Run(name+" "+what+"  by timeout", func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
 				s := serve(t, step)
@@ -246,7 +246,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 				}
 				gone(t, s)
 			})
-			t.Run(name+" "+what+" by its caller", func(t *testing.T) {
+			t.Run(name+" "+what+"  by its client", func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				s := serve(t, step)
 				go func() {
@@ -264,12 +264,12 @@ func TestACallEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// gone waits until the server has seen that the caller went.
+// gone waits until the server has noticed that the client disconnected.
 func gone(t *testing.T, s *claudetest.Server) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); s.Canceled() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the call goes on")
+			t.Fatal("the call did not end")
 		}
 	}
 }
@@ -292,7 +292,7 @@ func TestAModelThatThereIsNotIsTheCallersFault(t *testing.T) {
 	}
 }
 
-// The key must not go where the base URL does not point.
+// The key must only be sent to the host of the base URL.
 func TestTheKeyIsNotSentToAnotherHost(t *testing.T) {
 	other := serve(t, claudetest.Program("x", "1"))
 	s := serve(t, claudetest.Redirect(other.URL+"/v1/messages"))

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// read takes the answer in pieces of so many characters.
+// read parses the answer in pieces of the given size.
 func read(answer string, size int) string {
 	var f field
 	var text strings.Builder
@@ -55,10 +55,10 @@ func FuzzField(f *testing.F) {
 		}
 		whole := read(answer, max(len(answer), 1))
 		if got := read(answer, size); got != whole {
-			t.Errorf("got %q by %d and %q at once", got, size, whole)
+			t.Errorf("got %q in pieces of %d, and %q at once", got, size, whole)
 		}
 		var object map[string]json.RawMessage
-		// A name that comes twice is told twice.
+		// A duplicate name is reported twice.
 		if json.Unmarshal([]byte(answer), &object) != nil || object == nil || strings.Count(answer, "xplanation")+strings.Count(answer, `\u`) != 1 {
 			return
 		}

@@ -17,7 +17,7 @@ func TestSpaceIsThatOfTheFileSystem(t *testing.T) {
 		t.Errorf("%+v, %v", space, err)
 	}
 	if _, err := disk.SpaceOf(filepath.Join(t.TempDir(), "absent")); err == nil {
-		t.Error("a path that is absent has room")
+		t.Error("a missing path has free space")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a log that several goroutines use.
+// syncBuffer is a log for several goroutines.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -33,7 +33,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until waits for what the monitor finds out by itself.
+// until waits for a condition that the monitor detects in the background.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -62,7 +62,7 @@ func TestAMonitorNoticesThatWritesFailAndThatTheyDoNot(t *testing.T) {
 		if err := m.Check(); err != nil {
 			t.Fatal(err)
 		}
-		// Something in the way of the file is a write that fails.
+		// A directory at the file's path makes the write fail.
 		until(t, "something is in the way", func() bool { return os.Mkdir(probe, 0o700) == nil })
 		m.Failed()
 		until(t, "the fault shows", func() bool { return m.Check() != nil })
@@ -86,7 +86,7 @@ func TestAMonitorOfADirectoryThatHasGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	m := disk.NewMonitor(dir, slog.New(slog.DiscardHandler))
 	if err := m.Check(); err == nil {
-		t.Error("it takes writes")
+		t.Error("the monitor reports that writes work")
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 )
 
-// host answers each program as the function says.
+// host answers each job with the result of the function.
 type host func(*pyth.Job) (*pyth.Outcome, error)
 
 func (h host) Start(_ context.Context, j *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -29,7 +29,7 @@ func (r run) Release(context.Context, []pyth.SecretValue) (*pyth.Outcome, error)
 
 func (run) Abandon() {}
 
-// good is a host on which every limit holds.
+// good is a host on which all limits work.
 func good(j *pyth.Job) (*pyth.Outcome, error) {
 	o := &pyth.Outcome{Status: pyth.StatusSucceeded}
 	code := string(j.Code)
@@ -52,7 +52,7 @@ func good(j *pyth.Job) (*pyth.Outcome, error) {
 	return o, nil
 }
 
-// broken is a host whose Node does not run.
+// broken is a host whose Node does not work.
 func broken(*pyth.Job) (*pyth.Outcome, error) {
 	return &pyth.Outcome{Status: pyth.StatusFailed, Stderr: []byte("version `GLIBC_2.99' not found")}, nil
 }

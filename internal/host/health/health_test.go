@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
-// host answers jobs as it is told to.
+// host answers jobs as the test specifies.
 type host struct {
 	jobs    atomic.Int64
 	outcome *pyth.Outcome
@@ -51,12 +51,12 @@ func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
 		host *host
 		want string
 	}{
-		"a run that answers":             {works(), pyth.CheckOK},
-		"a run with another answer":      {&host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("41\n")}}, pyth.CheckUnavailable},
-		"a run that is killed":           {&host{outcome: &pyth.Outcome{Status: pyth.StatusKilled}}, pyth.CheckUnavailable},
-		"no sandbox":                     {&host{err: pyth.Errorf(pyth.CodeUnavailable, "")}, pyth.CheckUnavailable},
-		"a server that is fully booked":  {&host{err: pyth.Errorf(pyth.CodeOverloaded, "")}, pyth.CheckDegraded},
-		"a fault that nobody has a name": {&host{err: errors.New("x")}, pyth.CheckUnavailable},
+		"a run that answers":        {works(), pyth.CheckOK},
+		"a run with another answer": {&host{outcome: &pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte("41\n")}}, pyth.CheckUnavailable},
+		"a run that is killed":      {&host{outcome: &pyth.Outcome{Status: pyth.StatusKilled}}, pyth.CheckUnavailable},
+		"no sandbox":                {&host{err: pyth.Errorf(pyth.CodeUnavailable, "")}, pyth.CheckUnavailable},
+		"server without capacity":   {&host{err: pyth.Errorf(pyth.CodeOverloaded, "")}, pyth.CheckDegraded},
+		"unknown error":             {&host{err: errors.New("x")}, pyth.CheckUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -77,12 +77,12 @@ func TestAProofCountsForItsTimeOnly(t *testing.T) {
 			m.Health(t.Context())
 		}
 		if n := h.jobs.Load(); n != 1 {
-			t.Errorf("three questions took %d runs", n)
+			t.Errorf("three checks made %d runs", n)
 		}
 		time.Sleep(health.MaxAge)
 		m.Health(t.Context())
 		if n := h.jobs.Load(); n != 2 {
-			t.Errorf("an old proof was taken: %d runs", n)
+			t.Errorf("an old result was used: %d runs", n)
 		}
 	})
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/process"
 )
 
-// parent is set for the process that is killed in the test.
+// parent is set in the environment of the process that the test kills.
 const parent = "PROCESS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(parent) != "" {
-		// The child tells its number, and outlives a parent that does not care.
+		// The child prints its process ID. Without protection it would outlive
+		// its parent.
 		cmd := exec.CommandContext(context.Background(), "sh", "-c", "echo $$; exec sleep 600")
 		cmd.Stdout = os.Stdout
 		fmt.Fprintln(os.Stderr, process.Run(cmd))
@@ -62,7 +63,7 @@ func TestAChildDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// alive is whether there is such a process, and it is not a zombie.
+// alive reports whether the process exists and is not a zombie.
 func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(b), ") ")

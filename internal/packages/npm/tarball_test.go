@@ -73,19 +73,19 @@ func TestReadTarballAcceptsAnyTopDirectory(t *testing.T) {
 func TestReadTarballRefusesStrangeTarballs(t *testing.T) {
 	manifest := file{name: "package/package.json", content: "{}", kind: tar.TypeReg}
 	for name, files := range map[string][]file{
-		"a way out":               {manifest, {name: "package/../../x", kind: tar.TypeReg}},
-		"an absolute path":        {manifest, {name: "/x/y", kind: tar.TypeReg}},
-		"a link":                  {manifest, {name: "package/x", kind: tar.TypeSymlink}},
-		"a hard link":             {manifest, {name: "package/x", kind: tar.TypeLink}},
-		"a device":                {manifest, {name: "package/x", kind: tar.TypeChar}},
-		"a FIFO":                  {manifest, {name: "package/x", kind: tar.TypeFifo}},
-		"a file beside":           {manifest, {name: "x", kind: tar.TypeReg}},
-		"two in one place":        {manifest, {name: "package/x", kind: tar.TypeReg}, {name: "other/x", kind: tar.TypeReg}},
-		"more than there is room": {manifest, {name: "package/x", content: strings.Repeat("x", 1<<20), kind: tar.TypeReg}},
-		"no manifest":             {{name: "package/x", kind: tar.TypeReg}},
+		"path outside the package":       {manifest, {name: "package/../../x", kind: tar.TypeReg}},
+		"an absolute path":               {manifest, {name: "/x/y", kind: tar.TypeReg}},
+		"a link":                         {manifest, {name: "package/x", kind: tar.TypeSymlink}},
+		"a hard link":                    {manifest, {name: "package/x", kind: tar.TypeLink}},
+		"a device":                       {manifest, {name: "package/x", kind: tar.TypeChar}},
+		"a FIFO":                         {manifest, {name: "package/x", kind: tar.TypeFifo}},
+		"file outside the top directory": {manifest, {name: "x", kind: tar.TypeReg}},
+		"two files at one path":          {manifest, {name: "package/x", kind: tar.TypeReg}, {name: "other/x", kind: tar.TypeReg}},
+		"larger than the limit":          {manifest, {name: "package/x", content: strings.Repeat("x", 1<<20), kind: tar.TypeReg}},
+		"no manifest":                    {{name: "package/x", kind: tar.TypeReg}},
 	} {
 		if c, err := tarball(t, tarred(t, files...)); err == nil {
-			t.Errorf("%s: it has %d files", name, len(c.Files))
+			t.Errorf("%s: the package has %d files", name, len(c.Files))
 		}
 	}
 }

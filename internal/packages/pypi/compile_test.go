@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzReadCompiled checks that a sandbox can only make compiled files of the
+// FuzzReadCompiled checks that a sandbox can only return compiled files for the
 // package's sources.
 func FuzzReadCompiled(f *testing.F) {
 	part := func(b []byte, s string) []byte { return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
@@ -32,7 +32,7 @@ func FuzzReadCompiled(f *testing.F) {
 		for _, c := range files {
 			size += c.Size
 			if c.Path != "__pycache__/a.cpython-314.pyc" && c.Path != "d/__pycache__/b.cpython-314.pyc" || seen[c.Path] {
-				t.Errorf("there is %q", c.Path)
+				t.Errorf("unexpected file %q", c.Path)
 			}
 			seen[c.Path] = true
 		}

@@ -79,37 +79,37 @@ func TestReadWheelReturnsInstalledPaths(t *testing.T) {
 	}
 }
 
-// strangeWheels returns files that no wheel may have.
+// strangeWheels returns wheels with files that no wheel may contain.
 func strangeWheels() map[string][]file {
 	return map[string][]file{
-		"a way out":                   {{name: "../x"}},
-		"a way out further in":        {{name: "a/../../x"}},
-		"an absolute path":            {{name: "/x"}},
-		"a backslash":                 {{name: `..\x`}},
-		"a drive":                     {{name: "a//x"}},
-		"a dot":                       {{name: "./x"}},
-		"a control character":         {{name: "a\nb"}},
-		"what is not UTF-8":           {{name: "a\xff"}},
-		"a long name":                 {{name: strings.Repeat("a", 300)}},
-		"a link":                      {{name: "x", mode: fs.ModeSymlink}},
-		"a device":                    {{name: "x", mode: fs.ModeDevice}},
-		"a directory that is a link":  {{name: "x/", mode: fs.ModeSymlink}},
-		"two in one place":            {{name: "x"}, {name: "x"}},
-		"a file where a directory is": {{name: "x/y"}, {name: "x"}},
-		"a directory where a file is": {{name: "x"}, {name: "x/y"}},
-		"two in one place by data":    {{name: "x"}, {name: "Some_Pkg-1.0.data/purelib/x"}},
-		"another package's metadata":  {{name: "other-1.0.dist-info/METADATA"}},
-		"two of metadata":             {{name: "some_pkg-2.0.dist-info/METADATA"}},
-		"data for nothing":            {{name: "Some_Pkg-1.0.data/etc/x"}},
-		"data out of its place":       {{name: "Some_Pkg-1.0.data/data/../../x"}},
-		"more than there is room":     {{name: "x", content: strings.Repeat("x", 1<<20)}},
+		"path outside the directory":          {{name: "../x"}},
+		"path outside a subdirectory":         {{name: "a/../../x"}},
+		"an absolute path":                    {{name: "/x"}},
+		"a backslash":                         {{name: `..\x`}},
+		"a drive":                             {{name: "a//x"}},
+		"a dot":                               {{name: "./x"}},
+		"a control character":                 {{name: "a\nb"}},
+		"invalid UTF-8":                       {{name: "a\xff"}},
+		"a long name":                         {{name: strings.Repeat("a", 300)}},
+		"a link":                              {{name: "x", mode: fs.ModeSymlink}},
+		"a device":                            {{name: "x", mode: fs.ModeDevice}},
+		"a directory that is a link":          {{name: "x/", mode: fs.ModeSymlink}},
+		"two files at one path":               {{name: "x"}, {name: "x"}},
+		"file instead of a directory":         {{name: "x/y"}, {name: "x"}},
+		"directory instead of a file":         {{name: "x"}, {name: "x/y"}},
+		"two files at one path, one in .data": {{name: "x"}, {name: "Some_Pkg-1.0.data/purelib/x"}},
+		"another package's metadata":          {{name: "other-1.0.dist-info/METADATA"}},
+		"two METADATA files":                  {{name: "some_pkg-2.0.dist-info/METADATA"}},
+		"unknown kind of .data":               {{name: "Some_Pkg-1.0.data/etc/x"}},
+		"path outside .data":                  {{name: "Some_Pkg-1.0.data/data/../../x"}},
+		"larger than the limit":               {{name: "x", content: strings.Repeat("x", 1<<20)}},
 	}
 }
 
 func TestReadWheelRefusesStrangeWheels(t *testing.T) {
 	for name, files := range strangeWheels() {
 		if c, err := wheelOf(t, zipped(t, whole(files...)...)); err == nil {
-			t.Errorf("%s: it has %d files", name, len(c.Files))
+			t.Errorf("%s: the wheel has %d files", name, len(c.Files))
 		}
 	}
 	if _, err := wheelOf(t, zipped(t, file{name: "some_pkg/__init__.py"})); err == nil {

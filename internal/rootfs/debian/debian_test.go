@@ -15,7 +15,7 @@ import (
 
 func quiet(string, int, int) {}
 
-// unsigned is an archive with one package, and no signature.
+// unsigned returns an archive with one package and without a signature.
 func unsigned(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -49,7 +49,7 @@ func TestBuildRefusesInvalidOptions(t *testing.T) {
 		"a mirror without a suite":         {t.Context(), debian.Options{Mirror: "file:/"}, "needs a suite"},
 		"options in place of a mirror":     {t.Context(), debian.Options{Suite: "s", Mirror: "[trusted=yes] file:/"}, "is not a mirror"},
 		"lines in place of a suite":        {t.Context(), debian.Options{Suite: "s\ndeb file:/ x y"}, "is not a mirror"},
-		"after its time":                   {canceled, debian.Options{Packages: []string{"evil"}, Suite: "s", Mirror: unsigned(t)}, context.Canceled.Error()},
+		"after the deadline":               {canceled, debian.Options{Packages: []string{"evil"}, Suite: "s", Mirror: unsigned(t)}, context.Canceled.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +59,7 @@ func TestBuildRefusesInvalidOptions(t *testing.T) {
 				t.Errorf("got %v, %v", packages, err)
 			}
 			if left, err := os.ReadDir(c.options.Dir); err != nil || len(left) != 0 {
-				t.Errorf("left are %v, %v", left, err)
+				t.Errorf("remaining files: %v, %v", left, err)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestApplyPostinstLinksLibrariesAndCommands(t *testing.T) {
 		"usr/share/doc/x/changelog.gz": false, "usr/share/man/man1/x.1.gz": false,
 	} {
 		if _, err := files.Lstat(name); (err == nil) != want {
-			t.Errorf("%s is there: %v", name, err == nil)
+			t.Errorf("%s exists: %v", name, err == nil)
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// addition is one call on a tree.
+// addition is one method call on a tree.
 type addition struct {
 	path   string
 	mode   fs.FileMode
@@ -64,7 +64,7 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// expect returns the records that a reader must return for the added files.
+// expect returns the records that readers must return for the additions.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {
@@ -113,7 +113,7 @@ func expect(additions []addition) listing {
 	return all
 }
 
-// many are so many files in one directory.
+// many returns additions of the given number of files in one directory.
 func many(count, nameLength int) []addition {
 	all := make([]addition, 0, count)
 	for i := range count {
@@ -138,10 +138,10 @@ func TestWriteIsReadBack(t *testing.T) {
 			file("more", 0o600, strings.Repeat("m", 4097)),
 			file("blocks", 0o444, strings.Repeat("c", 3*4096)),
 		},
-		"directories, sticky and on the way": {
+		"sticky and implicit directories": {
 			file("a/b/c", 0o644, "c"), dir("a", 0o711), dir("tmp", 0o777|fs.ModeSticky), dir("a/empty", 0o700),
 		},
-		"links short and long, dangling and not": {
+		"short, long and dangling links": {
 			link("short", "a"), link("up", "../../x"), link("long", strings.Repeat("t", 4095)), link("self", "."),
 		},
 		"names that sort before and after the dots": {
@@ -151,10 +151,11 @@ func TestWriteIsReadBack(t *testing.T) {
 		"entries that take many blocks":        many(5000, 20),
 		"entries with the longest names":       many(100, 255),
 		"entries whose last block is one name": many(16*15-1, 255),
-		// The dots take 27 bytes, the others 12 and their names: 4096 in all.
+		// The entries "." and ".." take 27 bytes; the others take 12 bytes and
+		// their names: 4096 in total.
 		"entries that fill a block to its end":      append(many(15, 255), file("many/"+strings.Repeat("x", 52), 0o644, "")),
 		"entries that take one byte more":           append(many(15, 255), file("many/"+strings.Repeat("x", 53), 0o644, "")),
-		"directories deep in one another":           {file(strings.Repeat("d/", 200)+"f", 0o644, "deep")},
+		"deeply nested directories":                 {file(strings.Repeat("d/", 200)+"f", 0o644, "deep")},
 		"one name for a directory, file and a link": {dir("a/x", 0o755), file("b/x", 0o644, "x"), link("c/x", "x")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +167,7 @@ func TestWriteIsReadBack(t *testing.T) {
 			want := expect(additions)
 			for reader, read := range readers() {
 				if diff := cmp.Diff(want, read(t, image)); diff != "" {
-					t.Errorf("%s reads otherwise (-want +got):\n%s", reader, diff)
+					t.Errorf("%s reads a different tree (-want +got):\n%s", reader, diff)
 				}
 			}
 		})
@@ -216,7 +217,7 @@ func TestWriteIsReadBackForAnyTree(t *testing.T) {
 				r.Fatalf("%s reads otherwise (-want +got):\n%s", reader, diff)
 			}
 		}
-		// Neither the order of additions nor anything else matters.
+		// The order of additions must have no effect.
 		shuffled := rapid.Permutation(additions).Draw(r, "order")
 		if again, err := write(shuffled); err != nil || !bytes.Equal(image, again) {
 			r.Fatalf("the same tree gives other bytes, error %v", err)
@@ -236,8 +237,8 @@ func TestWriteReturnsErrorsOfTheTree(t *testing.T) {
 		"a setuid file":                     {file("a", 0o755|fs.ModeSetuid, "")},
 		"a setgid directory":                {dir("a", 0o755|fs.ModeSetgid)},
 		"a device":                          {file("a", 0o644|fs.ModeDevice, "")},
-		"a path from the root":              {file("/a", 0o644, "")},
-		"a path that goes up":               {file("a/../b", 0o644, "")},
+		"absolute path":                     {file("/a", 0o644, "")},
+		"path with ..":                      {file("a/../b", 0o644, "")},
 		"a file as the root":                {file(".", 0o644, "")},
 		"an empty path":                     {file("", 0o644, "")},
 		"a zero byte in a name":             {file("a\x00b", 0o644, "")},
@@ -263,13 +264,13 @@ func TestWriteRefusesContentOfAnotherSize(t *testing.T) {
 		return func() (io.ReadCloser, error) { return io.NopCloser(r), nil }
 	}
 	for name, content := range map[string]erofs.Content{
-		"shorter":               {Size: 3, Open: reader(strings.NewReader("ab"))},
-		"longer":                {Size: 3, Open: reader(strings.NewReader("abcd"))},
-		"not to be opened":      {Size: 3, Open: func() (io.ReadCloser, error) { return nil, broken }},
-		"not to be read":        {Size: 3, Open: reader(io.MultiReader(strings.NewReader("ab"), errorReader{broken}))},
-		"of a negative size":    {Size: -1, Open: reader(strings.NewReader(""))},
-		"larger than can be":    {Size: 1 << 32, Open: reader(strings.NewReader(""))},
-		"longer, a whole block": {Size: 4096, Open: reader(strings.NewReader(strings.Repeat("x", 4097)))},
+		"shorter":                       {Size: 3, Open: reader(strings.NewReader("ab"))},
+		"longer":                        {Size: 3, Open: reader(strings.NewReader("abcd"))},
+		"content that cannot be opened": {Size: 3, Open: func() (io.ReadCloser, error) { return nil, broken }},
+		"content that cannot be read":   {Size: 3, Open: reader(io.MultiReader(strings.NewReader("ab"), errorReader{broken}))},
+		"negative size":                 {Size: -1, Open: reader(strings.NewReader(""))},
+		"too large":                     {Size: 1 << 32, Open: reader(strings.NewReader(""))},
+		"longer, a whole block":         {Size: 4096, Open: reader(strings.NewReader(strings.Repeat("x", 4097)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -320,7 +321,7 @@ func TestWriteReportsTheSizeOfTheImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if size := int64(image.Len()); written != size || total != size {
-		t.Errorf("told %d of %d bytes, the image has %d", written, total, size)
+		t.Errorf("progress was %d of %d bytes, the image has %d", written, total, size)
 	}
 }
 
@@ -330,7 +331,7 @@ func TestWriteChecksumsTheSuperblock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image[1024+128+3] ^= 1 // The checksum is over what follows too.
+	image[1024+128+3] ^= 1 // The checksum also covers the following bytes.
 	if _, err := openWithGVisor(t, image); err == nil {
 		t.Error("gVisor opens it")
 	}

@@ -14,7 +14,7 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 )
 
-// record describes an entry as a reader returns it.
+// record describes an entry as returned by a reader.
 type record struct {
 	// Mode is the mode of stat(2).
 	Mode   uint32
@@ -25,14 +25,14 @@ type record struct {
 	Size   uint64
 	Data   string
 	Target string
-	// Names are the entries of a directory as they come.
+	// Names lists the entries of a directory in the reader's order.
 	Names []string
 }
 
-// listing is a file system by path.
+// listing maps paths to the records of a file system.
 type listing map[string]record
 
-// readers are independent implementations of the format.
+// readers returns independent implementations of the format.
 func readers() map[string]func(*testing.T, []byte) listing {
 	return map[string]func(*testing.T, []byte) listing{
 		"gVisor":   readWithGVisor,
@@ -76,13 +76,13 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 		switch {
 		case inode.IsRegular():
 			r.Size = inode.Size()
-			// What gVisor maps into programs.
+			// gVisor maps these pages into programs.
 			offset, err := inode.DataOffset()
 			if err != nil {
 				t.Fatalf("%s: %v", at, err)
 			}
 			if offset%uint64(i.BlockSize()) != 0 {
-				t.Fatalf("%s starts at %d, within a page", at, offset)
+				t.Fatalf("%s starts at %d, which is not the start of a page", at, offset)
 			}
 			r.Data = string(image[offset : offset+inode.Size()])
 		case inode.IsSymlink():
@@ -92,7 +92,7 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 		default:
 			err := inode.IterDirents(func(name string, _ uint8, child uint64) error {
 				if found, err := inode.Lookup(name); err != nil || found != child {
-					t.Fatalf("looking up %q in %s: %d, %v; it is %d", name, at, found, err, child)
+					t.Fatalf("lookup of %q in %s: got %d, %v; want %d", name, at, found, err, child)
 				}
 				switch name {
 				case ".":
@@ -114,7 +114,7 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 			}
 			for _, absent := range []string{"\x01", "absent", "\xff"} {
 				if _, err := inode.Lookup(absent); err == nil && !slices.Contains(r.Names, absent) {
-					t.Fatalf("%q is found in %s, which does not have it", absent, at)
+					t.Fatalf("%q is found in %s, but does not exist there", absent, at)
 				}
 			}
 		}
@@ -140,7 +140,7 @@ func readWithGoErofs(t *testing.T, image []byte) listing {
 			return err
 		}
 		if d.Type() != info.Mode().Type() {
-			t.Fatalf("%s is %v in its directory and %v itself", at, d.Type(), info.Mode().Type())
+			t.Fatalf("%s has type %v in its directory and type %v in its inode", at, d.Type(), info.Mode().Type())
 		}
 		stat := info.Sys().(*goerofs.Stat)
 		r := record{

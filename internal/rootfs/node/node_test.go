@@ -20,12 +20,12 @@ import (
 	"testing"
 )
 
-// entry is one of a package.
+// entry is one file of a package.
 type entry struct {
 	name, content, link string
 }
 
-// pack makes a package as npm does.
+// pack makes a package like npm.
 func pack(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -54,7 +54,7 @@ func integrityOf(b []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// registry serves a package for any path, and counts.
+// registry serves a package at any path and counts requests.
 type registry struct {
 	*httptest.Server
 	asked []string
@@ -144,16 +144,16 @@ func TestFetchDownloadsOnce(t *testing.T) {
 	got, err := os.ReadFile(b.Path)
 	info, _ := os.Stat(b.Path)
 	if err != nil || string(got) != good[1].content || info.Mode() != 0o755 {
-		t.Errorf("it holds %q, mode %v, %v", got, info.Mode(), err)
+		t.Errorf("the file has content %q, mode %v, %v", got, info.Mode(), err)
 	}
 	if want := []string{"/npm/node-test/-/node-test-99.1.2.tgz"}; !slices.Equal(r.asked, want) {
-		t.Errorf("the registry was asked for %v", r.asked)
+		t.Errorf("the registry got requests for %v", r.asked)
 	}
 	if len(steps) > 1 || len(steps) == 1 && steps[0] != "Downloading Node 99.1.2" {
-		t.Errorf("told was %v", steps)
+		t.Errorf("the reported steps are %v", steps)
 	}
 	if got := names(t, dir); len(got) != 1 {
-		t.Errorf("left are %v", got)
+		t.Errorf("remaining files: %v", got)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestFetchReplacesDamagedAndOtherBinaries(t *testing.T) {
 		t.Fatalf("got %v, %v after %d fetches", again, err, len(r.asked))
 	}
 	if got := names(t, dir); !slices.Equal(got, []string{filepath.Base(b.Path)}) {
-		t.Errorf("left are %v", got)
+		t.Errorf("remaining files: %v", got)
 	}
 }
 
@@ -191,15 +191,15 @@ func TestFetchRefusesOtherPackages(t *testing.T) {
 		status    int
 		want      string
 	}{
-		"another content":         {content, integrityOf([]byte("other")), 200, errIntegrity.Error()},
-		"a truncated package":     {content[:len(content)-9], integrityOf(content), 200, errIntegrity.Error()},
-		"something appended":      {append(bytes.Clone(content), 0), integrityOf(content), 200, errIntegrity.Error()},
-		"no package":              {[]byte("<html>"), integrityOf(content), 200, errIntegrity.Error()},
-		"nothing":                 {nil, integrityOf(content), 200, errIntegrity.Error()},
-		"an error":                {content, integrityOf(content), 404, "404 Not Found"},
-		"a package without it":    {pack(t, good[0]), "", 200, "has no package/bin/node"},
-		"a link in its place":     {pack(t, entry{name: "package/bin/node", link: "/etc/passwd"}), "", 200, "not a regular file"},
-		"a way out of the folder": {pack(t, entry{name: "package/bin/../../../node", content: "x"}), "", 200, "has no package/bin/node"},
+		"another content":            {content, integrityOf([]byte("other")), 200, errIntegrity.Error()},
+		"a truncated package":        {content[:len(content)-9], integrityOf(content), 200, errIntegrity.Error()},
+		"something appended":         {append(bytes.Clone(content), 0), integrityOf(content), 200, errIntegrity.Error()},
+		"no package":                 {[]byte("<html>"), integrityOf(content), 200, errIntegrity.Error()},
+		"nothing":                    {nil, integrityOf(content), 200, errIntegrity.Error()},
+		"an error":                   {content, integrityOf(content), 404, "404 Not Found"},
+		"a package without node":     {pack(t, good[0]), "", 200, "has no package/bin/node"},
+		"a link instead of node":     {pack(t, entry{name: "package/bin/node", link: "/etc/passwd"}), "", 200, "not a regular file"},
+		"path outside the directory": {pack(t, entry{name: "package/bin/../../../node", content: "x"}), "", 200, "has no package/bin/node"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -212,10 +212,10 @@ func TestFetchRefusesOtherPackages(t *testing.T) {
 				t.Errorf("got %v, %v", b, err)
 			}
 			if left := names(t, dir); len(left) > 0 {
-				t.Errorf("left are %v", left)
+				t.Errorf("remaining files: %v", left)
 			}
 			if up := names(t, filepath.Dir(dir)); len(up) > 1 {
-				t.Errorf("outside there are %v", up)
+				t.Errorf("files outside the directory: %v", up)
 			}
 		})
 	}
@@ -228,10 +228,10 @@ func TestFetchLimitsSizes(t *testing.T) {
 	}{{10, 10, nil}, {11, 10, errTooLarge}} {
 		n, err := io.Copy(io.Discard, &limitedReader{r: bytes.NewReader(make([]byte, l.size)), left: l.left})
 		if !errors.Is(err, l.want) || n > l.left {
-			t.Errorf("of %d bytes %d were read: %v", l.size, n, err)
+			t.Errorf("%d bytes were sent and %d read: %v", l.size, n, err)
 		}
 	}
-	// What a small package unpacks to is bounded as well.
+	// The size of the unpacked content is limited as well.
 	bomb := pack(t, entry{name: "package/filler", content: strings.Repeat("\x00", 1<<20)}, good[1])
 	z, err := gzip.NewReader(bytes.NewReader(bomb))
 	if err != nil {
@@ -267,11 +267,11 @@ func TestFetchLeavesNothingWhenInterrupted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if left := names(t, dir); len(left) > 0 {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining files: %v", left)
 	}
 }
 
-// npm puts a program of the name on the path, for one test.
+// npm adds a fake npm to PATH for one test.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -326,7 +326,7 @@ func TestCustomRefusesOldAndOtherPrograms(t *testing.T) {
 	}
 }
 
-// answerVariable has this program say a version, in place of its tests.
+// answerVariable makes this test binary print a version instead of running tests.
 const answerVariable = "NODEJS_TEST_ANSWER"
 
 func TestMain(m *testing.M) {

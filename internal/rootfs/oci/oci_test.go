@@ -22,7 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/oci"
 )
 
-// archive is a tar archive with one file of that name.
+// archive returns a tar archive that contains one file with the name.
 func archive(t *testing.T, name string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -36,7 +36,7 @@ func archive(t *testing.T, name string) []byte {
 	return b.Bytes()
 }
 
-// image has a layer for each name.
+// image returns an image with one layer for each name.
 func image(t *testing.T, architecture string, names ...string) v1.Image {
 	t.Helper()
 	i, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: architecture, OS: "linux"})
@@ -56,7 +56,7 @@ func image(t *testing.T, architecture string, names ...string) v1.Image {
 	return i
 }
 
-// saved returns a tar file in the form of `docker save`.
+// saved returns a tar file in the format of `docker save`.
 func saved(t *testing.T, images ...v1.Image) string {
 	t.Helper()
 	all := make(map[name.Tag]v1.Image)
@@ -74,8 +74,8 @@ func saved(t *testing.T, images ...v1.Image) string {
 	return file
 }
 
-// laidOut returns a tar file with an OCI layout of the images. The function change
-// modifies the layout first.
+// laidOut returns a tar file with an OCI layout of the images. change modifies
+// the layout first.
 func laidOut(t *testing.T, change func(dir string), images ...v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -123,7 +123,7 @@ func write(t *testing.T, content []byte) string {
 	return file
 }
 
-// read returns the names of the files in the layers, one of each.
+// read returns the names of the files in the layers; each layer has one file.
 func read(t *testing.T, file string) ([]string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -145,7 +145,7 @@ func read(t *testing.T, file string) ([]string, error) {
 		t.Error(err)
 	}
 	if left, err := fs.ReadDir(os.DirFS(dir), "."); err != nil || len(left) != 0 {
-		t.Errorf("left are %v, %v", left, err)
+		t.Errorf("remaining files: %v, %v", left, err)
 	}
 	return names, err
 }
@@ -164,11 +164,11 @@ func TestLayersAreInOrder(t *testing.T) {
 		file string
 		want []string
 	}{
-		"of what docker saves":              {saved(t, image(t, "amd64", "a", "b", "c")), []string{"a", "b", "c"}},
-		"of an OCI layout":                  {laidOut(t, unchanged, image(t, "amd64", "a", "b")), []string{"a", "b"}},
-		"of the image for these machines":   {laidOut(t, unchanged, image(t, "arm64", "x"), image(t, "amd64", "a")), []string{"a"}},
-		"of a plain archive":                {write(t, archive(t, "a")), []string{"a"}},
-		"of a plain archive that is packed": {write(t, packed.Bytes()), []string{"a"}},
+		"docker save":                          {saved(t, image(t, "amd64", "a", "b", "c")), []string{"a", "b", "c"}},
+		"OCI layout":                           {laidOut(t, unchanged, image(t, "amd64", "a", "b")), []string{"a", "b"}},
+		"index with an image for this machine": {laidOut(t, unchanged, image(t, "arm64", "x"), image(t, "amd64", "a")), []string{"a"}},
+		"plain archive":                        {write(t, archive(t, "a")), []string{"a"}},
+		"compressed archive":                   {write(t, packed.Bytes()), []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -182,7 +182,7 @@ func TestLayersAreInOrder(t *testing.T) {
 
 func TestOpenRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
-	// damage changes a layer but not its name.
+	// damage changes a layer, but not its name.
 	damage := func(dir string) {
 		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
 		if err != nil {
@@ -217,7 +217,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 		"two images":                  {saved(t, image(t, "amd64", "a"), image(t, "amd64", "b")), "2 images"},
 		"an image for other machines": {saved(t, image(t, "arm64", "a")), "for arm64"},
 		"a layout for other machines": {laidOut(t, unchanged, image(t, "arm64", "a")), "0 images"},
-		"a layer that is another":     {laidOut(t, damage, image(t, "amd64", "a")), "damaged"},
+		"changed layer":               {laidOut(t, damage, image(t, "amd64", "a")), "damaged"},
 		"digests that are paths":      {laidOut(t, outside, image(t, "amd64", "a")), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

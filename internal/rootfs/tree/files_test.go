@@ -29,7 +29,7 @@ func newTree(t testing.TB) *tree.Tree {
 	return files
 }
 
-// archive makes a tar archive of headers; what files hold is in PAXRecords.
+// archive makes a tar archive. PAXRecords holds the content of files.
 func archive(t testing.TB, headers ...tar.Header) *bytes.Buffer {
 	t.Helper()
 	var b bytes.Buffer
@@ -69,8 +69,8 @@ func hard(name, target string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}
 }
 
-// listing is all below the root: "/" for directories, what files hold, and the
-// targets of links behind an arrow.
+// listing maps all paths below the root to "/" for directories, the content of
+// files, or an arrow and the target of links.
 func listing(t testing.TB, files *tree.Tree) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -107,7 +107,7 @@ func TestLayerAppliesWhiteouts(t *testing.T) {
 		layers []layer
 		want   map[string]string
 	}{
-		"replace files": {
+		"replaces files": {
 			[]layer{{file("a", "1"), file("b", "1")}, {file("a", "2")}},
 			map[string]string{"a": "2", "b": "1"},
 		},
@@ -119,22 +119,22 @@ func TestLayerAppliesWhiteouts(t *testing.T) {
 			[]layer{{file("d/a", "1"), file("f", "1")}, {file("d", "2"), dir("f"), file("f/a", "2")}},
 			map[string]string{"d": "2", "f": "/", "f/a": "2"},
 		},
-		"whiten out": {
+		"whiteout": {
 			[]layer{{file("d/a", "1"), file("d/b", "1"), file("e/a", "1")}, {file("d/.wh.a", ""), file(".wh.e", "")}},
 			map[string]string{"d": "/", "d/b": "1"},
 		},
-		"whiten out what is not there": {
+		"whiteout of a missing file": {
 			[]layer{{file("a", "1")}, {file("d/.wh.a", ""), file(".wh.e", "")}},
 			map[string]string{"a": "1"},
 		},
-		"make directories opaque, whatever the order": {
+		"opaque directories in any order": {
 			[]layer{
 				{file("d/a", "1"), file("d/e/a", "1"), file("d/f/a", "1")},
 				{file("d/b", "2"), file("d/f/b", "2"), file("d/.wh..wh..opq", "")},
 			},
 			map[string]string{"d": "/", "d/b": "2", "d/f": "/", "d/f/b": "2"},
 		},
-		"keep what they bring under a name that they whiten out": {
+		"whiteout keeps files of the same layer": {
 			[]layer{{file("a", "1")}, {file("a", "2"), file(".wh.a", "")}},
 			map[string]string{"a": "2"},
 		},
@@ -152,7 +152,7 @@ func TestLayerAppliesWhiteouts(t *testing.T) {
 			[]layer{{file("a/f", "1"), link("l", "a")}, {dir("l"), file("l/g", "2")}},
 			map[string]string{"a": "/", "a/f": "1", "l": "/", "l/g": "2"},
 		},
-		"have hard links": {
+		"hard links": {
 			[]layer{{file("a", "1"), hard("b", "a"), link("l", "a"), hard("m", "/l")}, {file("a", "2")}},
 			map[string]string{"a": "2", "b": "1", "l": "→ a", "m": "→ a"},
 		},
@@ -160,7 +160,7 @@ func TestLayerAppliesWhiteouts(t *testing.T) {
 			[]layer{{file("x", "1"), {Typeflag: tar.TypeChar, Name: "null"}, {Typeflag: tar.TypeBlock, Name: "sda"}, {Typeflag: tar.TypeFifo, Name: "x"}}},
 			map[string]string{},
 		},
-		"have names that begin at the root, or here": {
+		"names that begin with / or ./": {
 			[]layer{{file("/a", "1"), file("./b", "2"), dir("./"), dir("/")}},
 			map[string]string{"a": "1", "b": "2"},
 		},
@@ -184,23 +184,23 @@ func TestTreeRefusesPathsOutOfTheRoot(t *testing.T) {
 	t.Parallel()
 	loop := []tar.Header{link("a", "b"), link("b", "a"), file("a/x", "1")}
 	for name, headers := range map[string][]tar.Header{
-		"a name that leads upwards":  {file("../a", "1")},
-		"one that does within":       {file("d/../../a", "1")},
-		"a hard link upwards":        {hard("a", "../../etc/passwd")},
-		"a hard link to nothing":     {hard("a", "b")},
-		"a hard link to a directory": {dir("d"), hard("a", "d")},
-		"links in a circle":          loop,
-		"a file in a file":           {file("a", "1"), file("a/b", "2")},
-		"a file in a link to a file": {file("a", "1"), link("l", "a"), file("l/b", "2")},
-		"a name that is too long":    {file(strings.Repeat("a", 256), "1")},
-		"a root that is a link":      {link(".", "/etc")},
-		"a type that nobody knows":   {{Typeflag: 'Z', Name: "a"}},
+		"name with ..":                  {file("../a", "1")},
+		".. within a name":              {file("d/../../a", "1")},
+		"a hard link upwards":           {hard("a", "../../etc/passwd")},
+		"a hard link to nothing":        {hard("a", "b")},
+		"a hard link to a directory":    {dir("d"), hard("a", "d")},
+		"links in a circle":             loop,
+		"a file below a file":           {file("a", "1"), file("a/b", "2")},
+		"a file below a link to a file": {file("a", "1"), link("l", "a"), file("l/b", "2")},
+		"a name that is too long":       {file(strings.Repeat("a", 256), "1")},
+		"a root that is a link":         {link(".", "/etc")},
+		"unknown type":                  {{Typeflag: 'Z', Name: "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			files := newTree(t)
 			if err := files.Layer(t.Context(), archive(t, headers...)); err == nil {
-				t.Errorf("it has become %v", listing(t, files))
+				t.Errorf("the tree is %v", listing(t, files))
 			}
 		})
 	}
@@ -264,7 +264,7 @@ func TestDirectoryFollowsNoLinks(t *testing.T) {
 	if diff := cmp.Diff(want, listing(t, files)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// What has become a link since is not read.
+	// A file that was replaced by a link must not be read.
 	if err := errors.Join(os.Remove(filepath.Join(inside, "a")), os.Symlink(outside+"/secret", filepath.Join(inside, "a"))); err != nil {
 		t.Fatal(err)
 	}
@@ -312,8 +312,7 @@ func TestLayerEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// FuzzLayer lays what may be anything over a tree; all that comes of it must be
-// paths within.
+// FuzzLayer adds arbitrary layers to a tree. All paths must stay within the tree.
 func FuzzLayer(f *testing.F) {
 	for _, headers := range [][]tar.Header{
 		{file("a", "1"), dir("d"), link("l", "../.."), hard("h", "a")},
@@ -327,10 +326,10 @@ func FuzzLayer(f *testing.F) {
 		if err := files.Layer(t.Context(), archive(t, file("d/a", "1"), link("l", "d"))); err != nil {
 			t.Fatal(err)
 		}
-		_ = files.Layer(t.Context(), bytes.NewReader(b)) // Most is no archive.
+		_ = files.Layer(t.Context(), bytes.NewReader(b)) // Most inputs are not archives.
 		for path := range listing(t, files) {
 			if !fs.ValidPath(path) {
-				t.Errorf("there is %q", path)
+				t.Errorf("unexpected path %q", path)
 			}
 		}
 		_ = fmt.Sprint(files.Names("d"))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// tree creates a directory with files that imitate those of the kernel.
+// tree creates a directory with files like those of the kernel.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,8 +34,8 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// checkGroup checks the limits and readings of a group. The files of both cgroup
-// versions must contain the same state.
+// checkGroup checks the limits and values of a group. The files of both cgroup
+// versions contain the same state.
 func checkGroup(t *testing.T, g Group, memoryLimit, pidsLimit string) {
 	t.Helper()
 	if err := g.SetMemory(64 << 20); err != nil {
@@ -92,7 +92,7 @@ func TestMissingFilesReadAsZero(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g.open()
 			if g.Memory() != 0 || g.MemoryPeak() != 0 || g.CPU() != 0 || g.OutOfMemory() {
-				t.Error("a missing file has a reading other than 0")
+				t.Error("a missing file has a value other than 0")
 			}
 			if g.SetMemory(1) == nil || g.SetPids(1) == nil {
 				t.Error("setting a limit without a file returned no error")

@@ -96,7 +96,7 @@ func TestAttack070MetadataIsNotReachedWhateverIsAllowed(t *testing.T) {
 			t.Errorf("%s: got %q, %v", addr, reason, ok)
 		}
 		if reason, ok := everything.reachable(a, 80, []netip.Addr{a}); ok {
-			t.Errorf("%s as an own address: got %q", addr, reason)
+			t.Errorf("%s as an address of the host: got %q", addr, reason)
 		}
 	}
 }

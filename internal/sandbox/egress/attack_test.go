@@ -93,7 +93,7 @@ func TestAttack072AnAddressInAnotherFormIsNoTarget(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns is a DNS server that answers with one address first, and then with another.
+// dns is a DNS server that answers first with one address and then with another.
 func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -437,8 +437,8 @@ func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
 	}
 }
 
-// A run cannot change a policy: each proxy has a separate policy, and each run
-// separate rules.
+// A run cannot change a policy: each proxy has its own policy, and each run its
+// own rules.
 func TestAttack080RulesOfOneRunAreNotThoseOfAnother(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)

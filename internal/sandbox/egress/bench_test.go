@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// Measures a connection: CONNECT, the handshake of the stream, and its end.
+// BenchmarkConnect measures a connection: CONNECT, the handshake of the stream,
+// and the close.
 func BenchmarkConnect(b *testing.B) {
 	s := benchServer(b, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	p, run := benchRun(b, s)
@@ -31,7 +32,7 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// Measures a plain HTTP request on a keep-alive connection.
+// BenchmarkRequest measures a plain HTTP request on a keep-alive connection.
 func BenchmarkRequest(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()
@@ -53,7 +54,8 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// Measures the throughput of a tunnel from the server to the client.
+// BenchmarkTunnel measures the throughput of a tunnel from the server to the
+// client.
 func BenchmarkTunnel(b *testing.B) {
 	const chunk = 1 << 20
 	s := benchServer(b, func(c net.Conn) {

@@ -19,7 +19,7 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 	return nil, errors.New("nothing may be dialled")
 }
 
-// fixedDialer dials one fixed address for every target, and records the targets.
+// fixedDialer dials one fixed address for every target. It records the targets.
 type fixedDialer struct {
 	to string
 	// fail lists addresses that do not answer.

@@ -27,7 +27,7 @@ func TestPlainHTTPIsForwarded(t *testing.T) {
 	equal(t, get(t, c, s.URL+"/"), answer{200, "", "GET 127.0.0.1:" + p + " / "})
 	for _, body := range []io.Reader{
 		strings.NewReader("body"),
-		struct{ io.Reader }{strings.NewReader("body")}, // in chunks
+		struct{ io.Reader }{strings.NewReader("body")}, // chunked
 	} {
 		resp, err := c.Post("http://a.test:"+p+"/", "text/plain", body)
 		if err != nil {
@@ -52,7 +52,7 @@ func TestALargeBodyPassesBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := read(t, resp); got.body != string(large) {
-		t.Errorf("%d bytes came back, want %d", len(got.body), len(large))
+		t.Errorf("got %d bytes back, want %d", len(got.body), len(large))
 	}
 	list := r.connections()
 	if len(list) != 1 || list[0].SentBytes < int64(len(large)) || list[0].ReceivedBytes < int64(len(large)) {
@@ -315,7 +315,7 @@ func TestARefusedBodyLeavesTheConnectionUsable(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-// rawServer starts a server that passes each connection to a function, and returns its
+// rawServer starts a server that passes each connection to serve. It returns its
 // port.
 func rawServer(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()

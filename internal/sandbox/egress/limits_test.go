@@ -17,8 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// piped is a network in memory. It passes the server's end of each dialled connection
-// to serve.
+// piped is a network in memory. It passes the server's end of each dialled
+// connection to serve.
 type piped struct{ serve func(net.Conn) }
 
 func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
@@ -135,15 +135,15 @@ func TestCloseEndsAllConnections(t *testing.T) {
 		dialer egress.Dialer
 		says   string
 	}{
-		"while nothing was said":          {silent, ""},
-		"within a head":                   {silent, "GET http://8.8.8.8/"},
-		"within a SOCKS5 handshake":       {silent, "\x05"},
-		"while it is dialled":             {block, connectTo},
-		"while SOCKS5 is dialled":         {block, "\x05\x01\x00"},
-		"in a tunnel":                     {silent, connectTo},
-		"while an answer is waited for":   {silent, "GET http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\n\r\n"},
-		"while a body is sent":            {silent, "POST http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\nContent-Length: 9\r\n\r\n123"},
-		"while a refused body is skipped": {silent, "POST http://b.test/ HTTP/1.1\r\nHost: b.test\r\nContent-Length: 9\r\n\r\n123"},
+		"before the first byte":         {silent, ""},
+		"within a head":                 {silent, "GET http://8.8.8.8/"},
+		"within a SOCKS5 handshake":     {silent, "\x05"},
+		"while dialling":                {block, connectTo},
+		"while dialling for SOCKS5":     {block, "\x05\x01\x00"},
+		"in a tunnel":                   {silent, connectTo},
+		"while waiting for the answer":  {silent, "GET http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\n\r\n"},
+		"while sending a body":          {silent, "POST http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\nContent-Length: 9\r\n\r\n123"},
+		"while skipping a refused body": {silent, "POST http://b.test/ HTTP/1.1\r\nHost: b.test\r\nContent-Length: 9\r\n\r\n123"},
 	} {
 		for _, how := range []string{"by closing", "by its context"} {
 			t.Run(name+", "+how, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 		{"a network without a route", "8.8.8.8", syscall.ENETUNREACH, 3, "the network of host 8.8.8.8:443 cannot be reached"},
 		{"a host without a route", "8.8.8.8", syscall.EHOSTUNREACH, 4, "host 8.8.8.8:443 cannot be reached"},
 		{"a host that is silent", "8.8.8.8", os.ErrDeadlineExceeded, 4, "host 8.8.8.8:443 did not respond in time"},
-		{"something else", "8.8.8.8", errors.New("no buffer on eth7"), 4, "host 8.8.8.8:443 cannot be reached"},
+		{"other error", "8.8.8.8", errors.New("no buffer on eth7"), 4, "host 8.8.8.8:443 cannot be reached"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, egress.Config{Dialer: dialFunc(func(context.Context, string) (net.Conn, error) {

@@ -22,7 +22,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// rig holds one run and a proxy that listens on loopback in place of a relay.
+// rig holds one run, and a proxy that listens on loopback instead of a relay.
 type rig struct {
 	t     *testing.T
 	proxy *egress.Proxy
@@ -31,7 +31,7 @@ type rig struct {
 	names *names
 }
 
-// names is a resolver with fixed addresses. It records the queries.
+// names is a resolver with fixed addresses. It records the queried names.
 type names struct {
 	known map[string][]netip.Addr
 
@@ -118,7 +118,7 @@ func (r *rig) dial() *wire {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { conn.Close() })
-	// Makes a hanging test fail.
+	// With a deadline, a test that hangs fails.
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }
@@ -181,7 +181,7 @@ func (w *wire) hear(n int) string {
 	return string(b)
 }
 
-// rest returns all bytes until the end of the connection.
+// rest returns all further bytes of the connection.
 func (w *wire) rest() string {
 	b, _ := io.ReadAll(w.r)
 	return string(b)
@@ -253,7 +253,7 @@ func server(t *testing.T, h http.HandlerFunc) *httptest.Server {
 func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	// Refused clients would make the server log errors.
+	// Otherwise the server would log errors for refused clients.
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()

@@ -49,8 +49,8 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 	for name, entry := range map[string]string{
 		"nothing":                          "",
 		"a space":                          " ",
-		"a space before":                   " example.org",
-		"a space behind":                   "example.org ",
+		"leading space":                    " example.org",
+		"trailing space":                   "example.org ",
 		"a line break":                     "example.org\n",
 		"NUL":                              "evil.org\x00.example.org",
 		"a scheme":                         "https://example.org",
@@ -58,7 +58,7 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 		"a user":                           "user@example.org",
 		"a query":                          "example.org?x",
 		"two dots at the end":              "example.org..",
-		"a dot in front":                   ".example.org",
+		"leading dot":                      ".example.org",
 		"two dots within":                  "example..org",
 		"a dot alone":                      ".",
 		"everything":                       "*",
@@ -76,11 +76,11 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 		"port 0":                           "example.org:0",
 		"port 65536":                       "example.org:65536",
 		"a port with a sign":               "example.org:+443",
-		"a port with a zero in front":      "example.org:0443",
+		"port with a leading zero":         "example.org:0443",
 		"a port with a name":               "example.org:https",
 		"two ports":                        "example.org:80:443",
-		"a hyphen in front":                "-a.example.org",
-		"a hyphen behind":                  "a-.example.org",
+		"leading hyphen":                   "-a.example.org",
+		"trailing hyphen":                  "a-.example.org",
 		"a label of 64":                    strings.Repeat("a", 64) + ".org",
 		"a name of 254":                    strings.Repeat("a.", 126) + "ab",
 		"10 KB":                            strings.Repeat("a.", 5000) + "org",
@@ -94,7 +94,7 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 		"hexadecimal alone":                "0x7f000001",
 		"hexadecimal at the end":           "127.0.0.0x1",
 		"nothing but 0x":                   "0x",
-		"zeros in front":                   "127.000.000.001",
+		"leading zeros":                    "127.000.000.001",
 		"five numbers":                     "1.2.3.4.5",
 		"a number that is too large":       "256.1.1.1",
 		"an address with a dot at its end": "127.0.0.1.",
@@ -105,7 +105,7 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 		"IPv4 in brackets":                 "[1.2.3.4]",
 		"half of the brackets":             "[2606:4700::1",
 		"the other half":                   "2606:4700::1]",
-		"something after the brackets":     "[2606:4700::1]x",
+		"text after the brackets":          "[2606:4700::1]x",
 		"a name in brackets":               "[example.org]",
 		"a network":                        "10.0.0.0/8",
 		"a percent escape":                 "example%2eorg",
@@ -113,7 +113,7 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 	} {
 		rules, err := ParseRules([]string{"example.com", entry})
 		if err == nil {
-			t.Errorf("%s: %q was taken for %q", name, entry, rules.Strings()[1])
+			t.Errorf("%s: %q was parsed as %q", name, entry, rules.Strings()[1])
 			continue
 		}
 		f := fields(t, err)
@@ -160,19 +160,19 @@ func TestARuleAllows(t *testing.T) {
 		{"no other port", "example.org", "example.org:8443", false, true},
 		{"only its port if it has one", "example.org:8443", "example.org:443", false, false},
 		{"its port", "example.org:8443", "example.org:8443", true, true},
-		{"nothing below", "example.org", "a.example.org:443", false, false},
-		{"nothing above", "a.example.org", "example.org:443", false, false},
-		{"nothing that ends alike", "example.org", "notexample.org:443", false, false},
-		{"all below, with a star", "*.example.org", "a.example.org:443", true, true},
-		{"far below", "*.example.org", "a.b.example.org:443", true, true},
-		{"not the domain itself", "*.example.org", "example.org:443", false, false},
-		{"nothing that ends alike, with a star", "*.example.org", "notexample.org:443", false, false},
-		{"other ports only if it says so", "*.example.org", "a.example.org:8443", false, true},
+		{"no subdomain", "example.org", "a.example.org:443", false, false},
+		{"no parent domain", "a.example.org", "example.org:443", false, false},
+		{"no other name with the same end", "example.org", "notexample.org:443", false, false},
+		{"all subdomains of a wildcard", "*.example.org", "a.example.org:443", true, true},
+		{"deep subdomains of a wildcard", "*.example.org", "a.b.example.org:443", true, true},
+		{"not the domain of a wildcard", "*.example.org", "example.org:443", false, false},
+		{"no other name with the same end as a wildcard", "*.example.org", "notexample.org:443", false, false},
+		{"other ports only with an explicit port", "*.example.org", "a.example.org:8443", false, true},
 		{"a star with a port", "*.example.org:8443", "a.example.org:8443", true, true},
 		{"capitals", "example.org", "EXAMPLE.org:443", true, true},
 		{"a dot at the end", "example.org", "example.org.:443", true, true},
 		{"an address", "93.184.216.34", "93.184.216.34:443", true, true},
-		{"an IPv6 address however it is written", "[2606:4700::1]", "[2606:4700:0:0::1]:443", true, true},
+		{"any spelling of an IPv6 address", "[2606:4700::1]", "[2606:4700:0:0::1]:443", true, true},
 		{"no other address", "93.184.216.34", "93.184.216.35:443", false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestAnOperatorMayDenyAWholeTopLevelDomain(t *testing.T) {
 		t.Error("a subdomain is not denied")
 	}
 	if _, err := ParseDeny([]string{"https://x"}); err == nil || !strings.Contains(err.Error(), `"https://x"`) {
-		t.Errorf("got %v, want an error that names the entry", err)
+		t.Errorf("got %v, want an error that quotes the entry", err)
 	}
 }
 
@@ -218,11 +218,11 @@ func TestAPolicyChecksARequest(t *testing.T) {
 		rules  Rules
 		want   pyth.Code
 	}{
-		{"rules are fine", Policy{}, two, ""},
-		{"as many as there may be are fine", Policy{MaxHosts: 2}, two, ""},
-		{"more are not", Policy{MaxHosts: 1}, two, pyth.CodeInvalid},
-		{"where the network is off none are", Policy{Off: true}, two, pyth.CodeForbidden},
-		{"where it is off none are needed", Policy{Off: true}, Rules{}, ""},
+		{"valid rules", Policy{}, two, ""},
+		{"the maximum number is valid", Policy{MaxHosts: 2}, two, ""},
+		{"more than the maximum is invalid", Policy{MaxHosts: 1}, two, pyth.CodeInvalid},
+		{"no rules if the network is off", Policy{Off: true}, two, pyth.CodeForbidden},
+		{"an empty list if the network is off", Policy{Off: true}, Rules{}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := pyth.ErrorCode(c.policy.Check(c.rules)); got != c.want {
@@ -255,7 +255,7 @@ func FuzzParseRules(f *testing.F) {
 		canonical := rules.Strings()
 		again, err := ParseRules(canonical)
 		if err != nil || !slices.Equal(again.rules, rules.rules) {
-			t.Fatalf("%q became %q, which became %v, %v", entry, canonical, again, err)
+			t.Fatalf("%q was normalized to %q, and that to %v, %v", entry, canonical, again, err)
 		}
 		s := strings.Replace(canonical[0], "*.", "a.", 1)
 		if len(s) > maxName {
@@ -263,7 +263,7 @@ func FuzzParseRules(f *testing.F) {
 		}
 		to, err := parseTarget(s, portHTTPS)
 		if err != nil || !rules.allow(to) || !rules.deny(to) {
-			t.Fatalf("%q does not cover %q: %v, %v", canonical, s, to, err)
+			t.Fatalf("%q does not match %q: %v, %v", canonical, s, to, err)
 		}
 	})
 }
@@ -280,13 +280,13 @@ func FuzzParseTarget(f *testing.F) {
 		}
 		again, err := parseTarget(to.String(), 0)
 		if err != nil || again != to {
-			t.Fatalf("%q became %q, which became %v, %v", s, to, again, err)
+			t.Fatalf("%q was normalized to %q, and that to %v, %v", s, to, again, err)
 		}
 		if to.host.name == "" && to.host.addr.Is4() && !strings.HasPrefix(s, "[") && to.String() != s {
-			t.Fatalf("%q was taken for %q", s, to)
+			t.Fatalf("%q was parsed as %q", s, to)
 		}
 		if to.host.name != "" && !strings.EqualFold(strings.Replace(s, ".:", ":", 1), to.String()) {
-			t.Fatalf("%q was taken for %q", s, to)
+			t.Fatalf("%q was parsed as %q", s, to)
 		}
 	})
 }

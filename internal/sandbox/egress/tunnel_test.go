@@ -27,7 +27,7 @@ func TestHTTPSPassesThroughCONNECT(t *testing.T) {
 	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	equal(t, get(t, c, "https://example.com:"+p), answer{200, "", "HTTP/2.0 example.com:" + p})
 	contains(t, get(t, c, "https://b.test:"+p).body, "Forbidden")
-	// The client refuses a certificate for another name.
+	// The client refuses the certificate, because it is for another name.
 	contains(t, get(t, r.client(nil), "https://example.com:"+p).body, "certificate")
 }
 
@@ -152,7 +152,7 @@ func TestInvalidTLSIsRefused(t *testing.T) {
 		"a ClientHello of SSL 2":    "\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" + strings.Repeat("x", 37),
 		"a change of ciphers first": "\x14\x03\x01\x00\x01\x01\x16\x03\x01",
 		"something else":            "\x16GET / HTTP/1.1\r\n\r\n",
-		"a record that is not":      "\x16\x03\x01\xff\xff" + strings.Repeat("x", 1000),
+		"invalid record":            "\x16\x03\x01\xff\xff" + strings.Repeat("x", 1000),
 	} {
 		w := r.connect("a.test:" + p)
 		w.say(says)
@@ -198,8 +198,8 @@ func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
 	}
 }
 
-// splitting splits the first record of a handshake into records of ten bytes, and
-// sends each record in two parts.
+// splitting splits the first handshake record into records of ten bytes. It sends
+// each record in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {
@@ -218,7 +218,7 @@ func (c splitting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Servers accept more than HTTP allows as a request.
+// Some servers accept requests that HTTP does not allow.
 func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}
@@ -242,7 +242,8 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 			w := r.connect("a.test:" + p)
 			w.say(line[:split])
-			// Bytes may arrive one by one, and the connection may end before the last.
+			// Bytes arrive one by one, and the proxy may close the connection
+			// before the last one.
 			_, _ = io.WriteString(w.Conn, line[split:])
 			_, _ = io.WriteString(w.Conn, rest)
 			_ = w.Conn.(*net.TCPConn).CloseWrite()
@@ -262,7 +263,8 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 	}
 }
 
-// A lenient server interprets these requests differently, even with the target's host.
+// A lenient server interprets these requests differently, even if they name the
+// target's host.
 func TestFaultF19ARequestIsReadInOneWayOnly(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 	p := port(t, s)
@@ -277,7 +279,7 @@ func TestFaultF19ARequestIsReadInOneWayOnly(t *testing.T) {
 		"a second one after junk":  "GET / HTTP/1.1\r\nHost: " + target + "\r\n\r\n\x0cGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
 		"two lengths": "POST / HTTP/1.1\r\nHost: " + target + "\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			"0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
-		"an odd encoding": "POST / HTTP/1.1\r\nHost: " + target + "\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+		"unknown encoding": "POST / HTTP/1.1\r\nHost: " + target + "\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
 		"a chunk's extension": "POST / HTTP/1.1\r\nHost: " + target + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			"0;x\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n\r\n",
 	} {

@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
-// Outside a sandbox Init cannot mount /proc, but does everything else.
+// Outside a sandbox, Init cannot mount /proc, but everything else works.
 func TestInitClosesItsOutputAndStaysUntilItIsKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(path, guest.Init(), 0o755); err != nil {
@@ -37,7 +37,7 @@ func TestInitClosesItsOutputAndStaysUntilItIsKilled(t *testing.T) {
 	if b, err := io.ReadAll(out); err != nil || len(b) != 0 {
 		t.Errorf("got %q, %v", b, err)
 	}
-	// SIGTERM ends an ordinary process, so Init was still running.
+	// SIGTERM ends a normal process, so Init was still running.
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = always })
 		s.begin(isolated(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// The job waits for the recycling while boots of spare sandboxes fail.
+		// The job waits for recycling while boots of spare sandboxes fail.
 		s.sleep(10*time.Second - recycleTime)
 		s.run(job("ann", 0))
 	})
@@ -163,7 +163,7 @@ func TestFailingBoots(t *testing.T) {
 }
 
 func TestSpares(t *testing.T) {
-	// load dispatches n jobs per second for the given seconds. Each job needs a
+	// load dispatches n jobs per second for some seconds. Each job needs a
 	// separate sandbox.
 	load := func(s *scene, n, seconds int) {
 		for range seconds {
@@ -182,7 +182,7 @@ func TestSpares(t *testing.T) {
 		on(t, fmt.Sprintf("at %d jobs per second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
 			s.warm()
 			load(s, c.rate, 120)
-			// Booting sandboxes count as wanted, too.
+			// Booting sandboxes also count as wanted.
 			if got := s.Stats(); got.Warm+got.Booting != c.want {
 				s.Errorf("got %+v", got)
 			}

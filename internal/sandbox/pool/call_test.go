@@ -96,7 +96,7 @@ func (s *scene) run(j *pyth.Job) *call {
 	return c
 }
 
-// start takes the job to a sandbox.
+// start starts the job in a sandbox.
 func (s *scene) start(j *pyth.Job) pyth.Run {
 	s.Helper()
 	r, err := s.Start(s.Context(), j, nil)
@@ -115,8 +115,8 @@ func (s *scene) expect(c *call, want pyth.Status) {
 	}
 }
 
-// expectQueued waits for the call and checks that it succeeds. The job must have
-// waited in the queue for the given time.
+// expectQueued waits for the call and checks that it succeeded after waiting in
+// the queue for the given time.
 func (s *scene) expectQueued(c *call, want time.Duration) {
 	s.Helper()
 	s.expect(c, pyth.StatusSucceeded)

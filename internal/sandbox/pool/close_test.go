@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// TestClose relies on the check after each scene that no sandbox is left.
+// TestClose relies on the check after each scene that no sandbox remains.
 func TestClose(t *testing.T) {
-	// drain closes the pool and returns the time that this takes.
+	// drain closes the pool and returns the duration.
 	drain := func(s *scene) time.Duration {
 		started := time.Now()
 		if err := s.Close(); err != nil {

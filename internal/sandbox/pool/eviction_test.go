@@ -30,7 +30,7 @@ func TestEviction(t *testing.T) {
 
 	on(t, "takes one sandbox for each job without a sandbox", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
-		// Each job evicts one sandbox. Further jobs must not evict more while the
+		// Each job evicts one sandbox. More jobs must not evict others while the
 		// replacements boot.
 		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
 		for range 5 {
@@ -66,7 +66,7 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// cid gets a sandbox in place of the broken one. ann already has one.
+		// cid gets a sandbox that replaces the broken one. ann already has one.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -153,7 +153,7 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// ann's job evicts bob's sandbox after it is recycled.
+		// ann's job evicts bob's sandbox after the sandbox is recycled.
 		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
 

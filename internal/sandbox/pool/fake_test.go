@@ -12,26 +12,27 @@ import (
 // fake simulates a sandbox of the machine.
 type fake struct {
 	machine *machine
-	// runtime is the runtime or custom image that the sandbox was booted for.
+	// runtime is the runtime or custom image of the sandbox.
 	runtime pyth.Runtime
-	// layers are the packages of the sandbox.
+	// layers holds the packages of the sandbox.
 	layers pyth.Layers
 	done   chan struct{}
-	// beforeRecycled is called just before a recycling ends.
+	// beforeRecycled is called just before recycling ends.
 	beforeRecycled func()
 
 	jobs     []*pyth.Job
 	outcomes int
-	// session is the session that the sandbox was opened for.
+	// session is the session of the sandbox.
 	session pyth.SessionID
-	// busy is true during a run or a recycling. dirty is true from a run until the
+	// busy is true during a run or recycling. dirty is true from a run until the
 	// next recycling.
 	busy, dirty, ended, closed bool
-	// abandoned is true if the sandbox has a part of a job.
+	// abandoned is true after the sandbox got only a part of a job.
 	abandoned bool
 }
 
-// enter marks the sandbox busy. It reports a fault if the use is not allowed now.
+// enter marks the sandbox as busy. It reports a fault if the pool may not use the
+// sandbox now.
 func (f *fake) enter(use string, dirty bool) {
 	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
 		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, abandoned: %v, dirty: %v", use, f.busy, f.closed, f.abandoned, f.dirty)
@@ -39,7 +40,8 @@ func (f *fake) enter(use string, dirty bool) {
 	f.busy = true
 }
 
-// Start fails for a job without secrets if the run fails. Otherwise Release does.
+// Start returns the planned error of a job without secrets. For a job with
+// secrets, Release returns it.
 func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()
@@ -115,7 +117,7 @@ func (r *fakeRun) Release(ctx context.Context, _ []pyth.SecretValue) (*pyth.Outc
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
 }
 
-// Abandon makes the sandbox unusable, unless it is a session's.
+// Abandon makes the sandbox unusable, except in a session.
 func (r *fakeRun) Abandon() {
 	r.sandbox.machine.set(func() {
 		r.end()
@@ -135,7 +137,7 @@ func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	return nil
 }
 
-// Files takes as long as a recycling.
+// Files takes as long as recycling.
 func (f *fake) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 	f.machine.set(func() { f.enter("a listing", false) })
 	err := wait(ctx, recycleTime, f.done)
@@ -156,7 +158,7 @@ func (f *fake) DeleteFile(context.Context, string) error {
 	return pyth.Errorf(pyth.CodeNotFound, "The file does not exist in the session.")
 }
 
-// Key takes as long as a recycling.
+// Key takes as long as recycling.
 func (f *fake) Key(ctx context.Context) ([]byte, error) {
 	f.machine.set(func() {
 		if len(f.jobs) > 0 || f.session != "" {
@@ -230,7 +232,7 @@ func (f *fake) endLocked() {
 // die simulates the crash of the sandbox.
 func (f *fake) die() { f.machine.set(f.endLocked) }
 
-// inspect records violated invariants of the pool.
+// inspect records violations of the pool's invariants.
 func (m *machine) inspect() {
 	p := m.pool.Load()
 	if p == nil {
@@ -241,8 +243,7 @@ func (m *machine) inspect() {
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
 	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
-	// Jobs that their sandbox did not start return to the queue and may exceed its
-	// limit.
+	// Jobs that did not start return to the queue and may exceed its limit.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
 		most += m.MaxRunning

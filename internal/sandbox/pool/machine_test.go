@@ -28,16 +28,16 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine simulates a host. Its sandboxes do nothing but take time. It records
-// forbidden actions of the pool as faults and counts the observer's events.
+// machine simulates a host whose operations only take time. It records forbidden
+// actions of the pool as faults and counts the observer's events.
 type machine struct {
 	pool.Config
 	pool atomic.Pointer[pool.Pool]
 	mu   sync.Mutex
-	// booted is called when the pool reports a boot. The pool's lock is held.
+	// booted is called when the pool reports a boot, with the pool's lock held.
 	booted func()
-	// bootFails, runFails and recycleFails report whether the nth operation fails.
-	// If nil, none fails.
+	// bootFails, runFails and recycleFails report whether the nth operation
+	// fails. nil means that none fails.
 	bootFails, runFails, recycleFails func(n int) bool
 	tries, runs, recycled             int
 	all                               []*fake
@@ -108,7 +108,7 @@ func (m *machine) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.La
 
 func (m *machine) count(change int) {
 	m.alive += change
-	if m.alive > m.MaxSandboxes+1 { // The server itself may use one more.
+	if m.alive > m.MaxSandboxes+1 { // A job of the server itself may use one more.
 		m.fault("there are %d sandboxes", m.alive)
 	}
 }
@@ -116,8 +116,8 @@ func (m *machine) count(change int) {
 // wait waits for d. It fails if ctx or the sandbox ends first.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
-		// In a synctest bubble, expired timers that several goroutines read crash
-		// the race detector of Go 1.26.
+		// Read no expired timer: several goroutines would read it, which crashes
+		// the race detector of Go 1.26 in a synctest bubble.
 		return ctx.Err()
 	}
 	select {
@@ -161,7 +161,7 @@ func (m *machine) end(job *pyth.Job) {
 	}
 }
 
-// home returns the sandbox in which the call's job ran, or nil.
+// home returns the sandbox that ran the call's job, or nil.
 func (m *machine) home(c *call) *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -242,8 +242,8 @@ type scene struct {
 	*pool.Pool
 }
 
-// on runs the subtest body with a pool on a machine that setup configures. Then it
-// closes the pool and checks that no sandbox and no goroutine is left.
+// on runs a subtest with a pool on a machine that setup configures. Then it
+// closes the pool and checks that no sandbox and no goroutine remains.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	})
 }
 
-// sleep waits for d and then for all events that are due.
+// sleep waits for d, and then until all due events are handled.
 func (s *scene) sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -275,7 +275,7 @@ func (s *scene) sleep(d time.Duration) {
 // warm waits until the spare sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
-// settle waits until used sandboxes are recycled or removed. This takes less time
+// settle waits until used sandboxes are recycled or removed. It takes less time
 // than a boot.
 func (s *scene) settle() { s.sleep(bootTime / 2) }
 

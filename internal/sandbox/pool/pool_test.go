@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// writer calls the function for each line of a log.
+// writer calls the function for each line of the log.
 type writer func()
 
 func (w writer) Write(line []byte) (int, error) {
@@ -19,7 +19,7 @@ func (w writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestJob tests how the pool runs single jobs, independent of their tenants.
+// TestJob tests how the pool runs single jobs of any tenant.
 func TestJob(t *testing.T) {
 	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
 		s.warm()
@@ -127,7 +127,8 @@ func TestJob(t *testing.T) {
 	on(t, "a retried job needs no room in the queue", func(m *machine) {
 		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
 		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			// Another job takes the place before the retried job is queued again.
+			// Another job gets the capacity before the retried job is queued
+			// again.
 			dispatch(m.pool.Load(), job("bob", time.Minute))
 			time.Sleep(time.Millisecond)
 		}), nil))
@@ -196,8 +197,8 @@ func TestCanceledJob(t *testing.T) {
 
 	on(t, "leaves a just assigned warm sandbox to others", func(m *machine) { m.Warm, m.MaxRunning = 0, 1 }, func(s *scene) {
 		c, next := s.begin(job("ann", time.Hour)), s.begin(job("bob", 0))
-		// Cancel the job just before the pool assigns the sandbox. The job cannot
-		// leave the queue in time.
+		// Cancel the job just before the pool assigns the sandbox, so that the
+		// job cannot leave the queue in time.
 		s.set(func() { s.booted = c.cancel })
 		s.expect(c, pyth.StatusCanceled)
 		s.expectQueued(next, bootTime)
@@ -224,27 +225,27 @@ func TestSandboxThatDies(t *testing.T) {
 		die  func(*scene)
 		left pool.Stats
 	}{
-		{"while it is warm is replaced", func(s *scene) { s.first().die() }, pool.Stats{Warm: 1}},
-		{"while it is idle is removed", func(s *scene) {
+		{"warm sandbox is replaced", func(s *scene) { s.first().die() }, pool.Stats{Warm: 1}},
+		{"idle sandbox is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
 			s.settle()
 			s.home(c).die()
 		}, pool.Stats{Warm: 1}},
-		{"while it runs ends the job", func(s *scene) {
+		{"running sandbox ends the job", func(s *scene) {
 			c := s.begin(job("ann", time.Hour))
 			s.home(c).die()
 			s.expect(c, pyth.StatusKilled)
 		}, pool.Stats{Warm: 1}},
-		{"while it is recycled is removed", func(s *scene) {
+		{"recycling sandbox is removed", func(s *scene) {
 			c := s.run(job("ann", 0))
 			s.sleep(recycleTime / 2)
 			s.home(c).die()
 		}, pool.Stats{Warm: 1}},
-		{"when it has just been recycled is removed", func(s *scene) {
+		{"just recycled sandbox is removed", func(s *scene) {
 			f := s.first()
 			f.beforeRecycled = func() {
 				f.die()
-				// The pool must notice the crash before the end of the recycling.
+				// The pool must notice the crash before recycling ends.
 				time.Sleep(time.Millisecond)
 			}
 			s.run(job("ann", 0))

@@ -33,7 +33,7 @@ type plan struct {
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// The patterns of failing operations repeat.
+	// The patterns of failing operations are repeated.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool
@@ -42,7 +42,8 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// All durations derive from those of the machine, so that events coincide.
+	// All durations are multiples of the machine's durations, so that events
+	// coincide.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
 			0, removeTime, recycleTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
@@ -69,7 +70,7 @@ func plans(t *rapid.T) plan {
 	return p
 }
 
-// machine returns a machine that is configured as planned.
+// machine returns a machine with the configuration of the plan.
 func (p *plan) machine() *machine {
 	m := newMachine()
 	c := &m.Config
@@ -148,7 +149,7 @@ func (p *plan) execute() []string {
 // settle waits until all jobs have ended and the pool is idle.
 func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	for _, c := range calls {
-		// All jobs of a plan take less time than this in sequence.
+		// In sequence, all jobs of a plan take less time than this.
 		forever := time.NewTimer(3 * time.Hour)
 		select {
 		case <-c.done:

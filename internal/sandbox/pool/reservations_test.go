@@ -26,7 +26,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 }
 
-// sealed makes the job run in reservation r.
+// sealed makes the job use reservation r.
 func sealed(j *pyth.Job) *pyth.Job {
 	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j

@@ -52,7 +52,7 @@ func TestRuntimes(t *testing.T) {
 		if python == node {
 			s.Error("both jobs ran in one sandbox")
 		}
-		// Each job uses the matching sandbox, not the last used one.
+		// Each job uses the matching sandbox instead of the last used one.
 		if s.home(s.run(job("ann", 0))) != python || s.home(s.run(javascript("ann", 0))) != node {
 			s.Error("a job ran in the other runtime's sandbox")
 		}

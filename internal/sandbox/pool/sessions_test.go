@@ -31,7 +31,7 @@ func (s *scene) expectGone() {
 		s.Errorf("a run: %v", err)
 	}
 	if _, err := s.SessionFiles(s.Context(), "a"); pyth.ErrorCode(err) != pyth.CodeNotFound {
-		s.Errorf("its files: %v", err)
+		s.Errorf("the files are: %v", err)
 	}
 }
 

@@ -23,19 +23,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documented is a form in the table of docs/secrets.md.
+// documented is a row in the table of docs/secrets.md.
 type documented struct {
 	name string
-	// write writes a value in one of the many variants of the form.
+	// write writes a value in one of many variants of the form.
 	write func(r *rand.Rand, value string) string
-	// window is a number of consecutive characters that must reveal at least
-	// MinBytes of a value.
+	// window is the number of characters from which MinBytes of a value could be
+	// read.
 	window int
-	// around is the set of characters that aligned puts around a value.
+	// around is the set of characters that aligned adds around a value.
 	around string
 }
 
-// forms returns the rows of the table in docs/secrets.md, in its order.
+// forms returns the rows of the table in docs/secrets.md in order.
 func forms() []documented {
 	return []documented{
 		{"the value itself", func(_ *rand.Rand, v string) string { return v }, 6, ""},
@@ -43,7 +43,7 @@ func forms() []documented {
 		{"`repr` and `ascii` of `str`", reprOfStr, 7 * 10, ""},
 		{"`repr` of `bytes`", reprOfBytes, 7 * 4, ""},
 		{"string literals", literal, 7 * 10, ""},
-		{"a form above inside a string", inString, 7 * 20, ""},
+		{"form inside a string", inString, 7 * 20, ""},
 		{"base64", inBase64, 12, "paWlZ="},
 		{"base64 in lines", inLines, 16, "paWlZ= \\rn\r\n"},
 		{"hexadecimal", inHex, 14, ""},
@@ -87,8 +87,8 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON writes a value like some encoder: it escapes the required characters
-// and random others.
+// inJSON writes a value like some encoder: it escapes all required characters,
+// and others at random.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)
@@ -163,7 +163,7 @@ func reprOfBytes(_ *rand.Rand, v string) string {
 	return b.String()
 }
 
-// literal writes a value as a literal of some language.
+// literal writes a value as a literal in some language.
 func literal(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
@@ -304,7 +304,7 @@ func randomValue(r *rand.Rand) string {
 	return b.String()
 }
 
-// around returns text without values but with all beginnings of escapes.
+// around returns text without values, but with the start of every escape.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder
@@ -314,13 +314,12 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns a part of written that text still has, at least window
-// characters long. Characters from around do not count.
+// leaks returns a part of written that text still contains and that has at least
+// window characters. Characters of around do not count.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// Base64 characters of the text around a value do not belong to the
-		// value.
+		// The base64 characters around a value do not belong to it.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -331,7 +330,7 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// property checks a property for random values in every form.
+// property checks a property with random values in every form.
 func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {
@@ -356,9 +355,9 @@ func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Red
 func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// Base64 characters that also depend on other data may remain.
+		// Base64 characters that also encode other data may remain.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
-			t.Fatalf("%q of %q is left in %q", leak, before+written+after, got)
+			t.Fatalf("%q of %q remains in %q", leak, before+written+after, got)
 		}
 	})
 }
@@ -391,11 +390,11 @@ func TestCutFindsValuesThatWereCut(t *testing.T) {
 		head, tail := before+written[:at], written[at:]+after
 		got, _ := all.Cut([]byte(head), false, true)
 		if leak := leaks(string(got), written[:at], before, "", f.around, f.window+2); leak != "" {
-			t.Fatalf("%q of the head %q is left in %q", leak, head, got)
+			t.Fatalf("%q of the head %q remains in %q", leak, head, got)
 		}
 		got, _ = all.Cut([]byte(tail), true, false)
 		if leak := leaks(string(got), written[at:], "", after, f.around, f.window+6); leak != "" {
-			t.Fatalf("%q of the tail %q is left in %q", leak, tail, got)
+			t.Fatalf("%q of the tail %q remains in %q", leak, tail, got)
 		}
 	})
 }
@@ -417,7 +416,7 @@ func FuzzForms(f *testing.F) {
 		}
 		got = append(append(got, s.Write(rest)...), s.Close(false)...)
 		if leak := leaks(string(got), written, "", "", form.around, max(form.window, 12)); leak != "" {
-			t.Errorf("%s: %q of %q is left in %q", form.name, leak, written, got)
+			t.Errorf("%s: %q of %q remains in %q", form.name, leak, written, got)
 		}
 	})
 }

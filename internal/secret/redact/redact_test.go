@@ -135,7 +135,7 @@ func TestStreamFindsSplitValues(t *testing.T) {
 		}
 		for _, v := range values {
 			if bytes.Contains(want, []byte(v)) {
-				t.Fatalf("%q is left in %q", v, want)
+				t.Fatalf("%q remains in %q", v, want)
 			}
 		}
 	})
@@ -178,12 +178,12 @@ func FuzzText(f *testing.F) {
 		got, _ := redact.New([]pyth.SecretValue{{Name: "N", Value: value}}).Text(text)
 		left := bytes.ReplaceAll(got, []byte("[secret:N]"), []byte{0})
 		if len(value) >= redact.MinBytes && len(value) <= 64 && bytes.Contains(left, value) {
-			t.Errorf("%q is left of %q in %q", value, text, got)
+			t.Errorf("%q of %q remains in %q", value, text, got)
 		}
 	})
 }
 
-// random returns secrets like those of users and of an attacker.
+// random returns secrets like those of users and of attackers.
 func random(n int) []pyth.SecretValue {
 	source := rand.New(rand.NewPCG(1, 2))
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -223,10 +223,10 @@ func BenchmarkText(b *testing.B) {
 		secrets []pyth.SecretValue
 		text    []byte
 	}{
-		"200 secrets":                        {random(200), log.Bytes()},
-		"a text of values":                   {random(200), bytes.Repeat(random(200)[7].Value, 1<<20/40)},
-		"200 long ones that differ at last":  {alike, bytes.Repeat([]byte("a"), 1<<20)},
-		"the same, and heads that end early": {alike, bytes.Repeat([]byte(strings.Repeat("a", 63)+"b"), 1<<20/64)},
+		"200 secrets":                            {random(200), log.Bytes()},
+		"text that consists of values":           {random(200), bytes.Repeat(random(200)[7].Value, 1<<20/40)},
+		"200 long values that differ at the end": {alike, bytes.Repeat([]byte("a"), 1<<20)},
+		"the same, with incomplete values":       {alike, bytes.Repeat([]byte(strings.Repeat("a", 63)+"b"), 1<<20/64)},
 	} {
 		r := redact.New(c.secrets)
 		b.Run(name, func(b *testing.B) {

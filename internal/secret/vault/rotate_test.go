@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig holds a store with a root key and users who each have a sealed value.
+// rig holds a store with a root key, and users with one sealed value each.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -75,7 +75,7 @@ func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	return nil
 }
 
-// whole checks that the keeper can open every value.
+// whole checks that the keeper can open all values.
 func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	t.Helper()
 	v := vault.New(k, r.store)
@@ -90,7 +90,7 @@ func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 }
 
 // fragile is a store that fails at one call, as if the process had been killed
-// just before or after it.
+// just before or after the call.
 type fragile struct {
 	pyth.KeyStore
 	left  *int
@@ -126,7 +126,7 @@ func (f fragile) RewrapDataKeys(ctx context.Context, keys []*pyth.DataKey) error
 }
 
 func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
-	const users = 120 // Three transactions.
+	const users = 120 // Rotation needs three transactions.
 	for call := 1; call <= 5; call++ {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("call %d, after it: %v", call, after), func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
 				if err := vault.Rotate(t.Context(), k, fragile{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
 					t.Fatalf("got %v", err)
 				}
-				// The running server, one that starts now, and new users.
+				// Check with the running server, a new server, and new users.
 				r.whole(t, server)
 				started, err := vault.OpenFileKeeper(r.path)
 				if err != nil {
@@ -171,7 +171,7 @@ func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
 				}
 				after, err := os.ReadFile(r.path)
 				if err != nil || !bytes.Equal(after, half[:32]) {
-					t.Errorf("the new key is another: %v", err)
+					t.Errorf("the new key differs: %v", err)
 				}
 				started, err = vault.OpenFileKeeper(r.path)
 				if err != nil {
@@ -252,7 +252,7 @@ func TestRotateUsesTheFirstKeyOfTheSetting(t *testing.T) {
 	}
 	r.whole(t, setting(two))
 	if err := vault.New(setting(one), r.store).Check(t.Context()); !errors.Is(err, vault.ErrDamaged) {
-		t.Errorf("the old one serves still: %v", err)
+		t.Errorf("the old key still works: %v", err)
 	}
 }
 

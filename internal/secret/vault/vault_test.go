@@ -95,12 +95,12 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 		user  pyth.UserID
 		label vault.Label
 	}{
-		"another user":    {"bob", label},
-		"another kind":    {"ada", vault.Label{Kind: "key", Name: "TOKEN", Version: 2}},
-		"another name":    {"ada", vault.Label{Kind: "secret", Name: "TOKEN2", Version: 2}},
-		"another version": {"ada", vault.Label{Kind: "secret", Name: "TOKEN", Version: 1}},
-		"shifted borders": {"ada", vault.Label{Kind: "secre", Name: "tTOKEN", Version: 2}},
-		"an empty label":  {"ada", vault.Label{}},
+		"another user":       {"bob", label},
+		"another kind":       {"ada", vault.Label{Kind: "key", Name: "TOKEN", Version: 2}},
+		"another name":       {"ada", vault.Label{Kind: "secret", Name: "TOKEN2", Version: 2}},
+		"another version":    {"ada", vault.Label{Kind: "secret", Name: "TOKEN", Version: 1}},
+		"shifted boundaries": {"ada", vault.Label{Kind: "secre", Name: "tTOKEN", Version: 2}},
+		"an empty label":     {"ada", vault.Label{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := v.Open(t.Context(), c.user, c.label, sealed); !errors.Is(err, vault.ErrDamaged) || got != nil {
@@ -108,7 +108,7 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 			}
 		})
 	}
-	// Data keys cannot be swapped in the store either.
+	// Swapping data keys in the store is detected too.
 	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)
@@ -188,7 +188,7 @@ func TestOpenOrCreateFileKeeperCreatesOneKey(t *testing.T) {
 	wg.Wait()
 	for _, n := range names {
 		if n != names[0] || len(n) != 16 {
-			t.Error("two keys were made")
+			t.Error("two keys were created")
 		}
 	}
 	info, err := os.Stat(path)
@@ -206,7 +206,7 @@ func TestOpenFileKeeperCreatesNoKey(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a look made one: %v", err)
+		t.Errorf("reading created a key: %v", err)
 	}
 	if _, err := vault.OpenOrCreateFileKeeper(path); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// conforms checks that raw JSON has all required members of the SDK's type and no
+// conforms checks that raw JSON has all required fields of the SDK's type and no
 // unknown ones.
 func conforms(t *testing.T, raw json.RawMessage, of reflect.Type) {
 	t.Helper()

@@ -31,7 +31,7 @@ func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload
 	return k, string(b), nil
 }
 
-// sealed returns the frames of an encrypted program, bound to the sandbox.
+// sealed returns the frames of an encrypted program that is bound to the sandbox.
 func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	t.Helper()
 	box := lockbox.Box{
@@ -70,12 +70,12 @@ func TestAProgramIsDecryptedOrRefused(t *testing.T) {
 		opens   []protocol.Frame
 		want    protocol.Kind
 	}{
-		"a password":            {"", []protocol.Frame{frame(protocol.KindPassword, []byte("password")), start}, protocol.KindCode},
-		"a sealed password":     {"sandbox", []protocol.Frame{frame(protocol.KindSealed, password), frame(protocol.KindPrivate, private), start}, protocol.KindCode},
-		"another password":      {"", []protocol.Frame{frame(protocol.KindPassword, []byte("passwort")), start}, protocol.KindExit},
-		"no password":           {"", []protocol.Frame{start}, protocol.KindExit},
-		"one for another place": {"sandbox2", []protocol.Frame{frame(protocol.KindSealed, password), frame(protocol.KindPrivate, private), start}, protocol.KindExit},
-		"one that is not whole": {"sandbox", []protocol.Frame{frame(protocol.KindSealed, password[:40]), frame(protocol.KindPrivate, private), start}, protocol.KindExit},
+		"a password":                            {"", []protocol.Frame{frame(protocol.KindPassword, []byte("password")), start}, protocol.KindCode},
+		"a sealed password":                     {"sandbox", []protocol.Frame{frame(protocol.KindSealed, password), frame(protocol.KindPrivate, private), start}, protocol.KindCode},
+		"another password":                      {"", []protocol.Frame{frame(protocol.KindPassword, []byte("passwort")), start}, protocol.KindExit},
+		"no password":                           {"", []protocol.Frame{start}, protocol.KindExit},
+		"a password sealed for another sandbox": {"sandbox2", []protocol.Frame{frame(protocol.KindSealed, password), frame(protocol.KindPrivate, private), start}, protocol.KindExit},
+		"truncated sealed password":             {"sandbox", []protocol.Frame{frame(protocol.KindSealed, password[:40]), frame(protocol.KindPrivate, private), start}, protocol.KindExit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, payload, err := answer(t, append(sealed(t, c.sandbox), c.opens...)...)
