@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// leaveCanary leaves the text in every place that a program can write to.
+// leaveCanary is a program that writes the text to all places that it can.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
 canary = sys.argv[1]
@@ -36,8 +36,8 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary searches for the text. The text comes in two parts, so that the
-// program does not find itself.
+// findCanary is a program that searches for the text. It gets the text in two
+// parts, so that it does not find itself.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()
@@ -77,11 +77,12 @@ for size in (4096, 65536, 1 << 20, 16 << 20):
 print(found)
 `
 
-// randomSources prints values that would be equal in copies of one process.
+// randomSources is a program that prints values. Copies of one process would
+// print equal values.
 const randomSources = `import os, random, secrets, uuid
 print(uuid.uuid4(), random.random(), hash('x'), os.urandom(8).hex(), secrets.token_hex(8), id(object()))`
 
-// reuseAttacks try to learn from one run about another.
+// reuseAttacks try to get data of one run in another run.
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -103,7 +104,7 @@ var reuseAttacks = []attack{
 		if x.ends(t, "timed_out"); x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
-		// Processes that were only waiting do not know the text.
+		// Waiting processes do not contain the text.
 		for _, pid := range before {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
@@ -148,8 +149,8 @@ var reuseAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// requireNoCanary alternates between a user who leaves the text and one who searches
-// for it, more often than there are sandboxes.
+// requireNoCanary lets one user leave the text and another search for it, in
+// turn. It does this more often than there are sandboxes.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*defaultWarm + 1 {
@@ -159,8 +160,8 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 	}
 }
 
-// attackByOverload sends ten times the work that the server can do. It checks both the
-// served and the refused requests.
+// attackByOverload sends ten times the requests that the server can handle. It
+// checks the served and the refused requests.
 func attackByOverload(t *testing.T, _ *server, a *account) {
 	s := startServer(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
 	b := s.register(t)

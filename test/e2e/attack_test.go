@@ -5,18 +5,18 @@ import (
 	"testing"
 )
 
-// attack describes a hostile program or request. All attacks share the server,
-// since the effects of one must not harm the next.
+// attack is a hostile program or request. All attacks use the same server, since
+// no attack may affect the next one.
 type attack struct {
 	name string
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// exclusiveAttack is held by the one busy attack that may run. Parallel ones would slow
-// each other down until their time limit.
+// exclusiveAttack is locked by an attack that uses all processors. Parallel ones
+// would delay each other until their time limit.
 var exclusiveAttack sync.Mutex
 
-// exclusive makes an attack wait for others that use all of the processor.
+// exclusive makes an attack wait for other attacks that use all processors.
 func exclusive(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
 		exclusiveAttack.Lock()
@@ -25,8 +25,8 @@ func exclusive(a attack) attack {
 	}}
 }
 
-// programAttacks are the attacks that every sandbox must withstand, however it is
-// made or used.
+// programAttacks returns the attacks that fail in every sandbox, whatever its
+// kind.
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
@@ -34,39 +34,40 @@ func programAttacks() [][]attack {
 	}
 }
 
-// TestAttack runs the cases by number, and checks after each that the server is in
-// its earlier state. The tests below check this after each group. Without -short
-// they check it after each case.
+// TestAttack runs the attacks by number. After each one it checks that the server
+// has returned to its earlier state. The tests below check this after each group;
+// without -short they check it after each attack.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
 	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
 }
 
-// TestAttackWithExecutionIsolation runs each program in its own sandbox.
+// TestAttackWithExecutionIsolation runs each program in a separate sandbox.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
 	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// TestAttackAsOrdinaryUser runs the server without root's rights. It has
-// no cgroups either, unless that user has delegated ones.
+// TestAttackAsOrdinaryUser runs the server without root. Then the server has no
+// cgroups, unless they are delegated to the user.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), programAttacks()...)
 }
 
-// TestAttackWithExecutionIsolationAsOrdinaryUser combines both.
+// TestAttackWithExecutionIsolationAsOrdinaryUser combines the two tests above.
 func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// runAttacks tries the attacks on the server, with programs that request the
-// isolation, or none. After each group it checks that the server is in its earlier
-// state. With settlesEach it checks this after each attack.
+// runAttacks runs the attacks. isolation is the isolation that their programs
+// request, or "". After each group, runAttacks checks that the server has
+// returned to its earlier state. If settlesEach is true, it checks this after
+// each attack.
 func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -88,11 +89,11 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// bootsSandboxPerRun reports whether each program of the account takes a new sandbox, so
-// that repeats are slow. Short tests then repeat less.
+// bootsSandboxPerRun reports whether each program of the account boots a sandbox.
+// Then repetitions are slow, and short tests repeat less.
 func (a *account) bootsSandboxPerRun() bool { return testing.Short() && a.isolation == "execution" }
 
-// programAttack makes an attack from a program and a check of its one answer.
+// programAttack returns an attack that runs one program and checks its result.
 func programAttack(name string, request object, check func(t *testing.T, x *execution)) attack {
 	return attack{name, func(t *testing.T, _ *server, a *account) { check(t, a.execute(t, request)) }}
 }

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // Reads the server's database.
+	_ "modernc.org/sqlite" // The driver of the server's database.
 )
 
-// uniqueText returns a text that occurs nowhere else.
+// uniqueText returns random text after the name.
 func uniqueText(t testing.TB, name string) string {
 	t.Helper()
 	b := make([]byte, 12)
@@ -27,9 +27,9 @@ func uniqueText(t testing.TB, name string) string {
 	return name + hex.EncodeToString(b)
 }
 
-// findText searches for texts in the processes that the kernel and gVisor show, in
-// files, and in its own memory. The texts come in halves, so that the program does
-// not find itself.
+// findText is a program that searches for texts. It searches the processes that
+// the kernel and gVisor show, files, and its own memory. It gets the texts in
+// halves, so that it does not find itself.
 const findText = `
 import os, sys
 texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
@@ -58,8 +58,8 @@ for root, dirs, names in os.walk('/'):
         except OSError: pass
 `
 
-// findInMemory searches the program's own memory for the text. The halves must not
-// lie next to each other there.
+// findInMemory is a program that searches its own memory for the text. The two
+// halves must not be next to each other there.
 const findInMemory = `
 import sys
 found = set()
@@ -80,7 +80,7 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// splitTexts splits texts for a program that searches for them.
+// splitTexts splits texts into halves for a program that searches for them.
 func splitTexts(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
@@ -112,13 +112,14 @@ var zkAttacks = []attack{
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
 			a.startEncrypted(ctx, t, "waits", opens)
-			// During the run: other programs of the user, and programs of others.
+			// During the run, search with other programs of the user and of other
+			// users.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// After the run: the same, and in the sandbox of the run.
+		// After the run, do the same, and search in the sandbox of the run too.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -147,7 +148,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// It stays refused if the record claims the other name.
+		// It must be refused even if the record contains the other name.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
@@ -165,8 +166,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// First with a sealed password: then even the server's memory does not contain
-		// it.
+		// Start with a sealed password: then not even the server's memory
+		// contains it.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -204,7 +205,7 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// startEncrypted runs a stored program and returns after its first output.
+// startEncrypted starts a stored program and returns after its first output.
 func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
 	x := a.openStreamAt(ctx, t, "/api/v1/zk/execute/"+name, a.withIsolation(request))
@@ -218,7 +219,7 @@ func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string,
 	}
 }
 
-// openDatabase opens the server's database while the server runs.
+// openDatabase opens the database while the server runs.
 func (s *server) openDatabase(t testing.TB) *sql.DB {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
@@ -244,12 +245,14 @@ func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	}
 }
 
-// indexOfContained returns the index of a text that the content contains, or -1.
+// indexOfContained returns the index of the first text that content contains, or
+// -1.
 func indexOfContained(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// requireNoProcessShows searches everything that the host shows of every process.
+// requireNoProcessShows checks that /proc shows none of the texts for any
+// process.
 func requireNoProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
@@ -266,18 +269,18 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 		}
 	}
 	if looked < 10 {
-		t.Errorf("%d files were checked", looked)
+		t.Errorf("only %d files were searched", looked)
 	}
 }
 
-// requireNoFileContains searches all files below a directory that were written since the
-// time.
+// requireNoFileContains checks that no file below a directory contains a text. It
+// skips files that were written before the time.
 func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
-			return nil // Not readable, or removed.
+			return nil // The file is not readable, or was removed.
 		}
 		info, err := d.Info()
 		if err != nil || info.ModTime().Before(since) || info.Size() > most {
@@ -294,7 +297,8 @@ func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []st
 	})
 }
 
-// requireNoMemoryContains searches all writable memory of a process, like a core dump of it.
+// requireNoMemoryContains checks that no writable memory of a process contains a
+// text.
 func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -311,7 +315,7 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// A text may cross the border of two blocks.
+			// Read some more bytes, since a text can cross the end of a block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {
@@ -324,6 +328,6 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 	}
 	if looked < 10*mib {
-		t.Errorf("%d bytes were looked at", looked)
+		t.Errorf("only %d bytes were searched", looked)
 	}
 }

@@ -81,7 +81,7 @@ func TestAuditListsActionsOfAccount(t *testing.T) {
 	}
 }
 
-// TestAuditProofIsCheckedByExample checks a proof with the example's program.
+// TestAuditProofIsCheckedByExample checks a proof with the program in examples.
 func TestAuditProofIsCheckedByExample(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -130,8 +130,8 @@ func TestAuditProofIsCheckedByExample(t *testing.T) {
 	}
 }
 
-// runAudit runs `pyth-on audit` on a data directory. failed reports whether it
-// exited with 1.
+// runAudit runs `pyth-on audit` on a data directory. failed is true if the exit
+// code is 1.
 func runAudit(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"audit", args[0], "--data-dir=" + data}, args[1:]...)...)
@@ -194,7 +194,7 @@ func TestAuditRetentionKeepsTree(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "checkpoint")
 	runAudit(t, data, "verify", "--save="+kept)
 	s = startServerIn(t, data, nil, "--audit-retention=1ns")
-	eventually(t, "the entry is dropped", func() bool { return strings.Contains(s.log.String(), "audit log pruned") })
+	eventually(t, "the entry is pruned", func() bool { return strings.Contains(s.log.String(), "audit log pruned") })
 	if out, failed := runAudit(t, data, "verify", "--checkpoint="+kept); failed || !strings.HasPrefix(out, "whole: 2 entries, 1 of them pruned") {
 		t.Errorf("%s", out)
 	}
@@ -203,7 +203,7 @@ func TestAuditRetentionKeepsTree(t *testing.T) {
 	}
 }
 
-// TestAttack104AuditDetectsChangedDatabase changes the log in the database's file.
+// TestAttack104AuditDetectsChangedDatabase changes the log in the database.
 func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -220,8 +220,7 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("more", i)}).want(t, 201, nil)
 	}
 	s.stop(t)
-	// An attacker who has the key and rewrites everything does so with another
-	// server.
+	// An attacker with the key uses another server to write a complete new log.
 	forged := newDataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -266,14 +265,14 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 			}
 			saved := filepath.Join(t.TempDir(), "saved")
 			if out, failed := runAudit(t, copied, "verify", "--checkpoint="+kept, "--save="+saved); !failed || !strings.Contains(out, c.keptSays) {
-				t.Errorf("with one: %s", out)
+				t.Errorf("with a checkpoint: %s", out)
 			}
 			if _, err := os.Stat(saved); err == nil {
 				t.Error("a checkpoint of an incomplete log was saved")
 			}
 		})
 	}
-	t.Run("a_server_does_not_go_on_from_it", func(t *testing.T) {
+	t.Run("a_server_does_not_continue_from_it", func(t *testing.T) {
 		db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)
 		_, err := db.ExecContext(t.Context(), "DELETE FROM audit WHERE sequence >= 4")
 		if err := db.Close(); err != nil {

@@ -18,18 +18,18 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// behaviour holds the end of a program as a user sees it.
+// behaviour is the result of a program that a user can see.
 type behaviour struct {
 	Stdout, Stderr string
 	ExitCode       int
 	Signal         string
 }
 
-// TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the sandbox and with
-// the same interpreter outside, side by side. An archive holds main.py and other
-// files of the working directory. The entries stdin, args (one a line) and env
-// (NAME=VALUE, one a line) are no files: they set the input, the arguments and the
-// environment.
+// TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the
+// sandbox and on the host with the same interpreter, and compares the results. An
+// archive contains main.py and other files of the working directory. Three
+// entries are not files: stdin is the input, args has one argument per line, and
+// env has one NAME=VALUE per line.
 func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
@@ -44,7 +44,7 @@ func pythonOnHost(t *testing.T) language {
 	return language{name: "python", file: "main.py", argv0: "python3", bin: must(outside.GetExePath())(t)}
 }
 
-// language describes a language of programs, and its interpreter outside.
+// language describes a language and its interpreter on the host.
 type language struct{ name, file, argv0, bin string }
 
 func compareWithHost(t *testing.T, archives []string, l language) {
@@ -64,19 +64,19 @@ func compareWithHost(t *testing.T, archives []string, l language) {
 				return
 			}
 			if diff := cmp.Diff(want, p.runInSandbox(t, a, true)); diff != "" {
-				t.Errorf("outside (-) and inside (+) differ when results are wanted:\n%s", diff)
+				t.Errorf("outside (-) and inside (+) differ with results:\n%s", diff)
 			}
 		})
 	}
 }
 
-// programArchive holds a program with all its inputs.
+// programArchive is a program with all its inputs.
 type programArchive struct {
 	language
 	args, env []string
 	stdin     string
-	// seesResults reports whether the program looks for objects that exist only when
-	// rich values are wanted.
+	// seesResults is true if the program looks for objects that exist only with
+	// rich values.
 	seesResults bool
 	files       map[string]string
 }
@@ -112,7 +112,7 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns the request that runs the program.
+// request returns a request that runs the program.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
@@ -149,7 +149,7 @@ func behaviourOf(x *execution) behaviour {
 
 var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
-// withoutPID removes the process number, which Node's warnings contain.
+// withoutPID removes the process ID, which Node's warnings contain.
 func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
 func (p *programArchive) runOnHost(t *testing.T) behaviour {
@@ -174,8 +174,8 @@ func (p *programArchive) runOnHost(t *testing.T) behaviour {
 		t.Fatal(err)
 	}
 	show := func(b []byte) string {
-		// The working directory has another name inside. Bytes that are not UTF-8 are
-		// shown one by one.
+		// The working directory has another name in the sandbox. Invalid UTF-8 is
+		// replaced byte by byte.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
 	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutPID(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}

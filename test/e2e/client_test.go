@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// object is a JSON object of a request.
+// object is a JSON object.
 type object = map[string]any
 
-// account holds a user of a server.
+// account is a user of a server.
 type account struct {
 	server *server
 	email  string
-	// isolation is the isolation that its programs request, or "" for none.
+	// isolation is the isolation in requests for programs, or "" for none.
 	isolation string
 	authResponse
 }
@@ -45,14 +45,14 @@ func (s *server) register(t testing.TB) *account {
 	return a
 }
 
-// answer holds a complete response.
+// answer is a complete response.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// want checks the status and decodes the body.
+// want checks the status and decodes the body into a value, unless it is nil.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -66,14 +66,14 @@ func (a *answer) want(t testing.TB, status int, into any) *answer {
 	return a
 }
 
-// problem holds an error in the form of the Error schema.
+// problem is an error with the fields of the Error schema.
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
 	Errors                                         []struct{ Location, Message string }
 }
 
-// refused checks that the answer is an error with the status and code.
+// refused checks that the answer is an error with the status and the code.
 func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	t.Helper()
 	p := new(problem)
@@ -84,8 +84,8 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	return p
 }
 
-// call sends a request with the account's key, or without credentials if as is
-// nil.
+// call sends a request with the account's API key. If as is nil, it sends no
+// credentials.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}
@@ -104,7 +104,7 @@ func (s *server) callWithHeader(t testing.TB, header http.Header, method, path s
 	return a
 }
 
-// tryCall sends a request like call, and returns an error instead of failing the test.
+// tryCall sends a request and returns an error if the request fails.
 func (s *server) tryCall(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
@@ -139,7 +139,7 @@ func (s *server) tryCall(ctx context.Context, header http.Header, method, path s
 	return &answer{res.StatusCode, res.Header, b}, err
 }
 
-// execution holds the answer to a run.
+// execution is the answer to a run.
 type execution struct {
 	ID, Language, Status, Signal, Stdout, Stderr string
 	ExitCode                                     *int
@@ -166,7 +166,7 @@ type execution struct {
 	}
 }
 
-// execute runs the request.
+// execute runs the program of the request.
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
@@ -184,25 +184,25 @@ func (a *account) withIsolation(request object) object {
 	return request
 }
 
-// run runs the code.
+// run runs Python code.
 func (a *account) run(t testing.TB, code string) *execution {
 	t.Helper()
 	return a.execute(t, object{"code": code})
 }
 
-// ends checks the status of a run.
+// ends checks the status of a run and its exit code.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {
 		t.Fatalf("got %s, want %s: %s", x.Status, status, x)
 	}
 	if (x.ExitCode == nil) != (x.Status != "succeeded" && (x.Status != "failed" || x.Signal != "")) {
-		t.Errorf("the exit code does not fit the status: %s", x)
+		t.Errorf("the exit code does not match the status: %s", x)
 	}
 	return x
 }
 
-// prints checks that a run has succeeded, and its output.
+// prints checks that a run succeeded with the output.
 func (x *execution) prints(t testing.TB, stdout string) *execution {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -212,7 +212,7 @@ func (x *execution) prints(t testing.TB, stdout string) *execution {
 	return x
 }
 
-// String shows a run in the message of a failed test.
+// String describes a run in the message of a failed test.
 func (x *execution) String() string {
 	code := "none"
 	if x.ExitCode != nil {

@@ -17,8 +17,8 @@ import (
 )
 
 // TestOpenAPIClientsWork generates clients from the OpenAPI document with the
-// default settings of each generator, compiles them, and runs the programs of
-// test/clients against the server. With -short it leaves out Hey API.
+// default settings of each generator. It compiles them and runs the programs of
+// test/clients against a server. With -short it omits Hey API.
 func TestOpenAPIClientsWork(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -40,8 +40,8 @@ func TestOpenAPIClientsWork(t *testing.T) {
 	}
 }
 
-// TestOpenAPIPassesLinters checks the document with Redocly (recommended) and Spectral
-// (spectral:oas). Neither may report anything.
+// TestOpenAPIPassesLinters checks the document with Redocly (recommended) and
+// Spectral (spectral:oas). Both must report nothing.
 func TestOpenAPIPassesLinters(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -87,7 +87,7 @@ func commandIn(dir, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// mustRun runs a command that must succeed, and returns its output.
+// mustRun runs a command and returns its output. The command must succeed.
 func mustRun(t *testing.T, c *exec.Cmd) string {
 	t.Helper()
 	out, err := c.CombinedOutput()
@@ -97,8 +97,8 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// runOnce calls do unless an earlier call with the same content succeeded. A
-// file marks the success.
+// runOnce calls do, unless an earlier call with the same content succeeded. The
+// file marker records the success.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
@@ -112,7 +112,7 @@ func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	}
 }
 
-// copySources copies the files below from to a directory and returns their
+// copySources copies the files below one directory to another. It returns their
 // content in a fixed order.
 func copySources(t *testing.T, from, to string) [][]byte {
 	t.Helper()
@@ -144,8 +144,8 @@ func copySources(t *testing.T, from, to string) [][]byte {
 	return content
 }
 
-// testGoClient returns a test that generates a client with a tool of the module
-// test/clients, builds the program of that name, and runs it.
+// testGoClient returns a test that generates a Go client with a tool of the
+// module test/clients. The test builds and runs the program with the name.
 func testGoClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		dir := clientsDir(t, name)
@@ -166,11 +166,11 @@ func testGoClient(name string, generate ...string) func(*testing.T, *server, []b
 	}
 }
 
-// npmMutex keeps one npm at a time from filling its cache.
+// npmMutex prevents two npm processes from filling the cache at the same time.
 var npmMutex sync.Mutex
 
-// installNPMPackage copies a package of npm to bin/clients, installs its dependencies as
-// its lockfile says, and returns the directory.
+// installNPMPackage copies an npm package to bin/clients and installs its
+// dependencies by its lockfile. It returns the directory.
 func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
 	dir := clientsDir(t, name)
@@ -187,8 +187,8 @@ func installNPMPackage(t *testing.T, name, source string) string {
 	return dir
 }
 
-// testTypeScriptClient returns a test that generates a client with a program of a
-// package of npm, compiles the program of that name, and runs it.
+// testTypeScriptClient returns a test that generates a client with a tool from an
+// npm package. The test compiles and runs the program with the name.
 func testTypeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		const source = "../clients/typescript"

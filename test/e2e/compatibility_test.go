@@ -18,17 +18,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibilityVariable names the environment variable for the file of differences. If it
-// is set, all modules run, which takes some minutes. Without it, only the modules
-// that testdata/compatibility/modules marks as quick run.
+// compatibilityVariable is the environment variable with the path of the file of
+// differences. If it is set, all modules run, which takes some minutes. Otherwise
+// only modules that testdata/compatibility/modules marks as quick run.
 const compatibilityVariable = "COMPATIBILITY"
 
 // moduleTime limits the tests of one module.
 const moduleTime = 5 * time.Minute
 
-// TestExecutePassesCPythonTests runs CPython's regression tests, as Debian packages them,
-// in a sandbox and outside with the same files. Each test must have the same
-// result in both. testdata/compatibility/differences lists the exceptions and their reasons.
+// TestExecutePassesCPythonTests runs CPython's regression tests from Debian, in a
+// sandbox and on the host, with the same files. Each test must have the same
+// result in both. testdata/compatibility/differences lists the exceptions and
+// their reasons.
 func TestExecutePassesCPythonTests(t *testing.T) {
 	t.Parallel()
 	report := os.Getenv(compatibilityVariable)
@@ -76,7 +77,7 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	}
 	for pattern, k := range known {
 		if !k.used && !strings.HasPrefix(k.reason, "At times") {
-			t.Errorf("%s does not differ any more", pattern)
+			t.Errorf("%s no longer differs", pattern)
 		}
 	}
 	if err := os.WriteFile(report, renderDifferences(modules, total, all), 0o644); err != nil {
@@ -87,10 +88,10 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 // outcomes maps names of tests to their outcomes.
 type outcomes map[string]string
 
-// difference describes a test with different outcomes inside and outside.
+// difference is a test with different outcomes in the sandbox and on the host.
 type difference struct{ test, outside, inside, reason string }
 
-// outcomeKind removes the details of an outcome.
+// outcomeKind returns an outcome without its details.
 func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
@@ -109,13 +110,14 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference describes a difference with a known reason.
+// knownDifference is a difference with a known reason.
 type knownDifference struct {
 	reason string
 	used   bool
 }
 
-// differences maps names of tests, or prefixes that end in a star.
+// differences maps names of tests, or prefixes before a star, to known
+// differences.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {
@@ -161,7 +163,7 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 	return all
 }
 
-// unpackOnHost unpacks the root file system of the image, with the files that
+// unpackOnHost unpacks the root file system of the image and adds the files that
 // sandboxes add.
 func unpackOnHost(t *testing.T, tar string) string {
 	t.Helper()
@@ -187,8 +189,8 @@ func unpackOnHost(t *testing.T, tar string) string {
 	return dir
 }
 
-// runModuleOnHost runs the program on the host's kernel, with the same files in the
-// same places, as an ordinary user without a network.
+// runModuleOnHost runs the program on the host, with the same files at the same
+// paths, as an ordinary user without a network.
 func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	work := must(os.MkdirTemp(t.TempDir(), ""))(t)
 	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {
@@ -232,7 +234,7 @@ func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	return decodeOutcomes(t, b)
 }
 
-// renderDifferences writes docs/compatibility.md.
+// renderDifferences returns the content of docs/compatibility.md.
 func renderDifferences(modules []string, total int, all map[string][]difference) []byte {
 	var b bytes.Buffer
 	differ := 0

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// requireServeFails starts a server that must refuse to start, and returns its message.
+// requireServeFails starts a server that must refuse to start. It returns the
+// error message.
 func requireServeFails(t *testing.T, data string) string {
 	t.Helper()
 	out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -33,19 +34,19 @@ func TestServeRefusesDatabaseWithoutRootKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out := requireServeFails(t, data); !strings.Contains(out, path+" does not exist") || !strings.Contains(out, "restore it from a backup, or choose another --data-dir") {
-		t.Errorf("without it: %s", out)
+		t.Errorf("without the root key: %s", out)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a key was made: %v", err)
+		t.Errorf("a key was created: %v", err)
 	}
 	for name, c := range map[string]struct {
 		key  []byte
 		mode os.FileMode
 		says string
 	}{
-		"another one":         {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key of the accounts in the database"},
-		"half of it":          {key[:16], 0o600, "it has 16 bytes; expected 32"},
-		"one that others see": {key, 0o644, "run `chmod 600 " + path + "`"},
+		"another root key":     {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key of the accounts in the database"},
+		"half of the root key": {key[:16], 0o600, "it has 16 bytes; expected 32"},
+		"readable by others":   {key, 0o644, "run `chmod 600 " + path + "`"},
 	} {
 		if err := errors.Join(os.WriteFile(path, c.key, c.mode), os.Chmod(path, c.mode)); err != nil {
 			t.Fatal(err)
@@ -87,7 +88,7 @@ func TestServeMakesDataDirectoryPrivate(t *testing.T) {
 		t.Errorf("a warning about a private directory: %s", started.log)
 	}
 	started.stop(t)
-	// All files that the server leaves there are known as its own.
+	// The server recognizes all files that it leaves there as its own.
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}

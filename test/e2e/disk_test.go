@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// dataDirOnSmallDisk returns a data directory on a small disk that a test can fill.
+// dataDirOnSmallDisk returns a data directory on a small disk, which a test can
+// fill.
 func dataDirOnSmallDisk(t *testing.T) string {
 	t.Helper()
 	data := mountDisk(t, 512*mib)
@@ -31,23 +32,23 @@ func dataDirOnSmallDisk(t *testing.T) string {
 // disks holds the directories on which tests mount disks.
 var disks sync.Map
 
-// mountDisk returns a directory on a new disk with this number of bytes.
+// mountDisk mounts a new disk with the size in bytes and returns its directory.
 func mountDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
 	disks.Store(data, true)
 	t.Cleanup(func() { disks.Delete(data) })
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
-		t.Skipf("only root can make a disk to fill: %v", err)
+		t.Skipf("only root can mount a disk: %v", err)
 	}
 	t.Cleanup(func() {
-		// The kernel closes the files of killed processes a little later.
+		// The kernel closes the files of killed processes after a short delay.
 		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
 }
 
-// fillDisk fills the directory's disk with a file, and returns the file's path.
+// fillDisk fills the disk of the directory with one file and returns its path.
 func fillDisk(t *testing.T, dir string) string {
 	t.Helper()
 	fill := filepath.Join(dir, "fill")
@@ -61,7 +62,8 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108ServerRecoversFromFullDisk is separate from the other attacks, because it needs its own disk.
+// TestAttack108ServerRecoversFromFullDisk is separate from the other attacks,
+// since it needs a separate disk.
 func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	t.Parallel()
 	data := dataDirOnSmallDisk(t)
@@ -70,7 +72,7 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	a.storeSecret(t, "TOKEN", "canary-value")
 	fill := fillDisk(t, data)
 	var refused *answer
-	for range 100 { // The log's last page may have room for some more.
+	for range 100 { // The last page of the log may have room for some entries.
 		if res := s.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}); res.status != 200 {
 			refused = res
 			break
@@ -83,11 +85,11 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	if refused.header.Get("Retry-After") == "" {
 		t.Errorf("%v", refused.header)
 	}
-	// The server logs a request once it is answered.
-	eventually(t, "the log tells that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
+	// The server logs a request after it has answered.
+	eventually(t, "the log says that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
-	// The use of its secret cannot be recorded, so the program does not run.
+	// The use of the secret cannot be recorded, so the program does not run.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")

@@ -18,11 +18,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// codeBlock holds a fenced block of a page.
+// codeBlock is a fenced block of a page.
 type codeBlock struct {
 	line           int
 	language, text string
-	// notRun holds the reason from a marker `<!-- not run: … -->` above the block.
+	// notRun is the reason in a marker `<!-- not run: … -->` above the block.
 	notRun string
 }
 

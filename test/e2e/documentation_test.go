@@ -15,8 +15,8 @@ func readFile(t *testing.T, path string) string {
 	return string(must(os.ReadFile(path))(t))
 }
 
-// TestDocumentationIsComplete compares lists in the pages with the listed things:
-// commands, flags, pages, folders.
+// TestDocumentationIsComplete checks that the pages list all commands, flags,
+// pages and directories.
 func TestDocumentationIsComplete(t *testing.T) {
 	t.Parallel()
 	readme, operations := readFile(t, "../../README.md"), readFile(t, "../../docs/operations.md")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestAuthenticationAcceptsAPIKeyAsBearer checks every kind of call with a key in
-// Authorization, and that two headers must name one user (item 10).
+// TestAuthenticationAcceptsAPIKeyAsBearer checks calls of each kind with an API
+// key in Authorization. Two headers must name the same user.
 func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -37,12 +37,12 @@ func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 			s.callWithHeader(t, header, call.method, call.path, call.body).refused(t, 401, "unauthenticated")
 		}
 	}
-	// A key alone cannot renew tokens, in either header.
+	// An API key cannot refresh tokens, in either header.
 	s.callWithHeader(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
 // TestAuthenticationDistinguishesExpiredCredentials checks the messages for an
-// expired token, a bad token, and a used refresh token (item 11).
+// expired token, an invalid token and a used refresh token.
 func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--token-ttl=1s")
@@ -70,6 +70,6 @@ func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	other := http.Header{"User-Agent": {"somebody else"}, "Content-Type": {"application/json"}}
 	p := s.callWithHeader(t, other, "POST", "/api/refresh", object{"refreshToken": a.RefreshToken}).refused(t, 401, "invalid_credentials")
 	if text := p.Title + p.Detail; strings.Contains(text, "mail") || strings.Contains(text, "assword") || !strings.Contains(text, "refresh token") {
-		t.Errorf("a spent refresh token: %+v", p)
+		t.Errorf("a used refresh token: %+v", p)
 	}
 }

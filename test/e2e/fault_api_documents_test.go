@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// documentedResponse holds a response of the OpenAPI document, or a reference to
+// documentedResponse is a response in the OpenAPI document, or a reference to
 // one.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
 }
 
-// TestDocsShowEveryOperationAndMediaType checks the page of a real server: every
-// operation of the document, with each media type of its answers (item 3).
+// TestDocsShowEveryOperationAndMediaType checks that the page of a real server
+// shows all operations, with each media type of their answers.
 func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -52,13 +52,12 @@ func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 		}
 	}
 	if !strings.Contains(page, "<h2>Packages</h2>") || shown < 200 {
-		t.Errorf("%d media types are shown", shown)
+		t.Errorf("only %d media types are shown", shown)
 	}
 }
 
-// TestSessionFilesHaveDocumentedMediaType checks that the document
-// describes the answer to reading a file (item 4). The client compares each answer
-// with the document.
+// TestSessionFilesHaveDocumentedMediaType checks that the document describes the
+// answer to reading a file. The client compares each answer with the document.
 func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -7,7 +7,7 @@ import (
 )
 
 // TestExecuteHintsAtNetworkAndPackages checks the hint of an error, in single
-// runs, streams and sessions of each language (item 15).
+// runs, streams and sessions of each language.
 func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -16,20 +16,20 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 		name, language, code, want string
 	}{
 		{"a package", "python", "import polars", `POST /api/v1/packages {"package": "polars"}`},
-		{"a package of another name", "python", "from PIL import Image", `{"package": "pillow"}`},
+		{"a package with another name", "python", "from PIL import Image", `{"package": "pillow"}`},
 		{"a part of a package", "python", "import sklearn.svm", `{"package": "scikit-learn"}`},
 		{"a package in a function", "python", "def f():\n    import dateutil\nf()", `{"package": "python-dateutil"}`},
 		{"a part of the standard library", "python", "import tkinter.nothing", ""},
-		{"an ordinary error", "python", "1/0", ""},
+		{"another error", "python", "1/0", ""},
 		{"no error", "python", "print(1)", ""},
 		{"a look-up", "python", "import socket\nsocket.getaddrinfo('api.example.org', 443)", `"network": {"allow"`},
 		{"a request", "python", "import urllib.request\nurllib.request.urlopen('http://example.org/')", `"network": {"allow"`},
 		{"an address", "python", "import socket\nsocket.create_connection(('192.0.2.1', 80), 2)", `"network": {"allow"`},
-		{"a server of its own", "python", "import socket\nsocket.create_connection(('127.0.0.1', 1), 2)", ""},
-		{"a package of npm's", "javascript", "require('left-pad')", `{"language": "javascript", "package": "left-pad"}`},
-		{"one with a scope", "javascript", "require('@noble/hashes/sha2.js')", `"package": "@noble/hashes"}`},
-		{"a file that is not there", "javascript", "require('./missing.js')", ""},
-		{"a look-up of Node's", "javascript", "new Promise((_, reject) => require('dns').lookup('api.example.org', reject))", `"network": {"allow"`},
+		{"a local server", "python", "import socket\nsocket.create_connection(('127.0.0.1', 1), 2)", ""},
+		{"an npm package", "javascript", "require('left-pad')", `{"language": "javascript", "package": "left-pad"}`},
+		{"an npm package with a scope", "javascript", "require('@noble/hashes/sha2.js')", `"package": "@noble/hashes"}`},
+		{"a missing file", "javascript", "require('./missing.js')", ""},
+		{"a lookup in Node", "javascript", "new Promise((_, reject) => require('dns').lookup('api.example.org', reject))", `"network": {"allow"`},
 		{"fetch", "javascript", "fetch('http://example.org/')", `"network": {"allow"`},
 		{"a package in TypeScript", "typescript", "import _ from 'underscore'\nconsole.log(_.VERSION)", `"package": "underscore"}`},
 		{"fetch in TypeScript", "typescript", "const r: Response = await fetch('http://example.org/')", `"network": {"allow"`},
@@ -66,11 +66,12 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			got := hint(a.server.call(t, a, "POST", "/api/v1/execute", object{"code": c.code, "sessionId": session.ID}).want(t, 200, nil).body)
 			compare("in a session", got)
 			if strings.Contains(c.want, "package") && !strings.Contains(got, "new session") {
-				t.Errorf("%s: %q does not tell that the session keeps its packages", c.name, got)
+				t.Errorf("%s: %q does not say that the session keeps its packages", c.name, got)
 			}
 		}
 	}
-	// With a network, a denied host is no missing network. A given file is no missing
+	// With a network, a denied host must not cause the hint about a missing
+	// network. A program's own file must not cause the hint about a missing
 	// package.
 	for name, request := range map[string]object{
 		"denied":    {"code": "import urllib.request\nurllib.request.urlopen('http://example.org/')", "network": object{"allow": []string{"api.example.net"}}},
@@ -83,7 +84,7 @@ func TestExecuteHintsAtNetworkAndPackages(t *testing.T) {
 			t.Errorf("%s: %s", name, encoded)
 		}
 	}
-	// The value of a secret is never the name of a package.
+	// A secret value is never taken as the name of a package.
 	a.storeSecret(t, "MODULE", "value_of_a_secret")
 	body := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "import os, importlib\nimportlib.import_module(os.environ['MODULE'])"}).want(t, 200, nil).body
 	if strings.Contains(string(body), "value_of_a_secret") || strings.Contains(string(body), "value-of-a-secret") {

@@ -8,7 +8,7 @@ import (
 )
 
 // TestExecuteReturnsAndRecordsLabels checks labels in the answer, in the end
-// event, in audit log entries, and as a filter (item 9).
+// event, in audit log entries, and as a filter.
 func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

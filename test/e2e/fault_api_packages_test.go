@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestPackagesAnswerInJSON checks the media types of changes (item 2).
+// TestPackagesAnswerInJSON checks the media type of answers to changes.
 func TestPackagesAnswerInJSON(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -33,8 +33,7 @@ func TestPackagesAnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestPackagesDeleteFindsLanguage checks DELETE without a
-// language (item 12).
+// TestPackagesDeleteFindsLanguage checks DELETE without a language.
 func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -60,8 +59,8 @@ func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	}
 }
 
-// TestPackagesFailuresHideHostPaths checks the messages of pip and npm, and
-// their progress (item 13).
+// TestPackagesFailuresHideHostPaths checks the messages and the progress of pip
+// and npm.
 func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -71,13 +70,13 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 		body object
 		says string
 	}{
-		"none in Python":         {object{"package": "no-such-package"}, "no-such-package"},
-		"no version in Python":   {object{"package": "base-lib>=7"}, "base-lib"},
-		"a conflict in Python":   {object{"package": "likes-one"}, "base-lib"},
-		"none in JavaScript":     {object{"language": "javascript", "package": "no-such-package-of-anybody-7f3a"}, "no-such-package-of-anybody-7f3a"},
-		"no version":             {object{"language": "javascript", "package": "zod@>=900"}, "zod"},
-		"none with a scope":      {object{"language": "typescript", "package": "@noble/no-such-package-7f3a"}, "no-such-package-7f3a"},
-		"none after some others": {object{"language": "javascript", "package": "zod-7f3a-no-such-package"}, "zod-7f3a"},
+		"missing in Python":         {object{"package": "no-such-package"}, "no-such-package"},
+		"missing version in Python": {object{"package": "base-lib>=7"}, "base-lib"},
+		"a conflict in Python":      {object{"package": "likes-one"}, "base-lib"},
+		"missing in JavaScript":     {object{"language": "javascript", "package": "no-such-package-of-anybody-7f3a"}, "no-such-package-of-anybody-7f3a"},
+		"missing version":           {object{"language": "javascript", "package": "zod@>=900"}, "zod"},
+		"missing with a scope":      {object{"language": "typescript", "package": "@noble/no-such-package-7f3a"}, "no-such-package-7f3a"},
+		"missing after others":      {object{"language": "javascript", "package": "zod-7f3a-no-such-package"}, "zod-7f3a"},
 	} {
 		if name == "a conflict in Python" {
 			s.call(t, a, "PUT", packagesPath, object{"packages": []string{"likes-two"}}).want(t, 200, nil)
@@ -106,8 +105,8 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	}
 }
 
-// TestPackagesChangeNeedsAuditEntry checks that a change is not
-// answered with 2xx when its audit entry cannot be written (item 16).
+// TestPackagesChangeNeedsAuditEntry checks that the answer to a change is not 2xx
+// if its audit entry cannot be written.
 func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -125,7 +124,7 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 		{"PUT", packagesPath, object{"packages": []string{"no-such-package"}}},
 		{"DELETE", packagesPath + "/space-one", nil},
 		{"DELETE", packagesPath + "/absent", nil},
-		// Like all other routes.
+		// All other routes do the same.
 		{"POST", "/api/v1/keys", object{"name": "ci"}},
 		{"PUT", "/api/v1/secrets/A", object{"value": "x"}},
 	} {
@@ -141,8 +140,8 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestPackagesAuditRefusedChanges checks the audit entries of
-// changes that were denied or failed (F18).
+// TestPackagesAuditRefusedChanges checks the audit entries of changes that were
+// denied or failed.
 func TestPackagesAuditRefusedChanges(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -182,7 +181,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	} {
 		s.callWithHeader(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
-	// Attempts without credentials are recorded in the background.
+	// Attempts without credentials are recorded in the background. Wait for the
+	// entries.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
@@ -195,7 +195,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	}
 }
 
-// setAuditBroken makes the store refuse audit log entries, or accept them again.
+// setAuditBroken makes the database refuse audit log entries, or accept them
+// again.
 func setAuditBroken(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`

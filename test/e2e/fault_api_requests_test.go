@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestListsRefuseForeignCursorsAndUnknownParameters checks lists with cursors of other
-// lists, and calls with unknown parameters (item 5).
+// TestListsRefuseForeignCursorsAndUnknownParameters checks lists with cursors of
+// other lists, and calls with unknown parameters.
 func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -25,7 +25,7 @@ func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 		var page struct{ NextCursor string }
 		a.server.call(t, a, "GET", "/api/v1/"+list+"?limit=1", nil).want(t, 200, &page)
 		if page.NextCursor == "" {
-			t.Fatalf("%s has one page only", list)
+			t.Fatalf("%s has only one page", list)
 		}
 		cursors[list] = page.NextCursor
 		a.server.call(t, a, "GET", "/api/v1/"+list+"?limit=1&cursor="+url.QueryEscape(page.NextCursor), nil).want(t, 200, nil)
@@ -53,7 +53,7 @@ func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	}
 }
 
-// TestRequestsNameWhatIsTooLarge checks the messages of 413 (item 6).
+// TestRequestsNameWhatIsTooLarge checks the messages of status 413.
 func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -84,8 +84,8 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestGenerateWithoutModelIsNoFailure checks that a server without a model neither asks
-// to retry nor logs a failure (item 7).
+// TestGenerateWithoutModelIsNoFailure checks a server without a model: it neither
+// tells clients to retry nor logs a failure.
 func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -99,8 +99,8 @@ func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestRequestsExplainValidationErrors checks the detail of validation errors at any depth
-// (item 11).
+// TestRequestsExplainValidationErrors checks the detail of validation errors at
+// any depth.
 func TestRequestsExplainValidationErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -135,8 +135,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 	}
 }
 
-// TestExecuteNamesUnknownFieldFirst misspells the name of a required field. The
-// detail must name the misspelled field, not the missing one.
+// TestExecuteNamesUnknownFieldFirst sends a required field with a misspelled
+// name. The detail must name the misspelled field instead of the missing one.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -162,8 +162,8 @@ func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	}
 }
 
-// TestListsTakeEmptyCursorAsFirstPage requests pages with an empty cursor, as
-// clients with one loop for all pages do, and with a blank one.
+// TestListsTakeEmptyCursorAsFirstPage requests pages with an empty cursor, like
+// clients with one loop for all pages. It also sends a cursor of blanks.
 func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -180,8 +180,7 @@ func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	}
 }
 
-// TestRequestsRefuseForms sends forms in place of files and of JSON (items 11
-// and F28).
+// TestRequestsRefuseForms sends HTML forms instead of files and of JSON.
 func TestRequestsRefuseForms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -209,7 +208,7 @@ func TestRequestsRefuseForms(t *testing.T) {
 	}
 }
 
-// TestRootRedirectsToDocs checks / (item 14).
+// TestRootRedirectsToDocs checks the path /.
 func TestRootRedirectsToDocs(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

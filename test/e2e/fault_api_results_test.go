@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// jsonResults are programs that show JSON which some readers reject. Each says
-// whether the value is returned as JSON.
+// jsonResults lists programs that show JSON which some parsers reject. kept is
+// true if the server returns the value as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool
@@ -25,9 +25,9 @@ var jsonResults = []struct {
 	{"a value of 400 levels in TypeScript", "typescript", "let v: any = 1\nfor (let i: number = 0; i < 400; i++) v = [v]\ndisplay({[Symbol.for('Jupyter.display')]: () => ({'application/json': v, 'text/plain': 'deep'})})", false},
 }
 
-// TestExecuteReturnsReadableJSONForAnyResult checks that an unusual JSON
-// value loses neither the answer nor the run. Common clients must be able to read
-// the answer (F2, F27).
+// TestExecuteReturnsReadableJSONForAnyResult checks that an unusual JSON value
+// never costs the answer or the run. Common clients must be able to parse the
+// answer.
 func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -52,7 +52,7 @@ func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	}
 }
 
-// readEnd reads to the end of the stream and returns the data of its end event.
+// readEnd reads to the end of the stream. It returns the data of the end event.
 func (s *stream) readEnd(t testing.TB) []byte {
 	t.Helper()
 	for {
@@ -66,7 +66,7 @@ func (s *stream) readEnd(t testing.TB) []byte {
 	}
 }
 
-// requireStrictJSON checks an answer like a client with strict limits.
+// requireStrictJSON parses an answer like a client with strict limits.
 func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {
@@ -97,7 +97,7 @@ func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 		}
 	}
 	if found != kept {
-		t.Errorf("JSON is there: %v, want %v: %.500s", found, kept, body)
+		t.Errorf("the result has JSON: %v, want %v: %.500s", found, kept, body)
 	}
 	if !kept && (len(x.ResultsSkipped) == 0 || !strings.HasSuffix(x.ResultsSkipped[0].MediaType, "json") || x.ResultsSkipped[0].Reason == "") {
 		t.Errorf("no message that JSON is left out: %.500s", body)

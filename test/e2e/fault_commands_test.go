@@ -2,8 +2,8 @@ package e2e_test
 
 import "testing"
 
-// TestExecuteHasCommonCommands runs common commands, each with arguments
-// with which it succeeds and writes nothing to standard error.
+// TestExecuteHasCommonCommands runs common commands. Each must succeed and write
+// nothing to standard error.
 func TestExecuteHasCommonCommands(t *testing.T) {
 	t.Parallel()
 	const code = `

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diskHealth holds the disk's state in /api/health.
+// diskHealth is the state of the disk in /api/health.
 type diskHealth struct {
 	Status string
 	Checks map[string]struct {
@@ -25,7 +25,7 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	if res.status != status {
 		t.Errorf("health is %d: %s", res.status, res.body)
 	}
-	// status is a number in an error, and is not read there.
+	// In an error, status is a number. Do not decode it there.
 	var members struct{ Checks json.RawMessage }
 	if err := json.Unmarshal(res.body, &members); err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func (s *server) diskHealth(t *testing.T, status int) *diskHealth {
 	return h
 }
 
-// requireRefusesWork checks that the server starts nothing whose record could not be
-// written, and that it says why.
+// requireRefusesWork checks that the server refuses all work that it could not
+// record, and explains why.
 func requireRefusesWork(t *testing.T, a *account, session *session, state string) {
 	t.Helper()
 	s := a.server
@@ -45,17 +45,17 @@ func requireRefusesWork(t *testing.T, a *account, session *session, state string
 		method, path string
 		body         object
 	}{
-		"Python":         {"POST", "/api/v1/execute", object{"code": "print(1)"}},
-		"JavaScript":     {"POST", "/api/v1/execute", object{"code": "console.log(1)", "language": "javascript"}},
-		"TypeScript":     {"POST", "/api/v1/execute", object{"code": "console.log(1 as number)", "language": "typescript"}},
-		"a session":      {"POST", "/api/v1/execute", object{"code": "n += 1", "sessionId": session.ID}},
-		"a new session":  {"POST", "/api/v1/sessions", object{"language": "python"}},
-		"another":        {"POST", "/api/v1/sessions", object{"language": "javascript"}},
-		"packages":       {"PUT", "/api/v1/packages", object{"language": "python", "packages": []string{"six"}}},
-		"one package":    {"POST", "/api/v1/packages", object{"language": "python", "package": "six"}},
-		"a generation":   {"POST", "/api/v1/generate", object{"prompt": "print 1"}},
-		"with a secret":  {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{"TOKEN"}}},
-		"without record": {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{}}},
+		"Python":                 {"POST", "/api/v1/execute", object{"code": "print(1)"}},
+		"JavaScript":             {"POST", "/api/v1/execute", object{"code": "console.log(1)", "language": "javascript"}},
+		"TypeScript":             {"POST", "/api/v1/execute", object{"code": "console.log(1 as number)", "language": "typescript"}},
+		"a session":              {"POST", "/api/v1/execute", object{"code": "n += 1", "sessionId": session.ID}},
+		"a new session":          {"POST", "/api/v1/sessions", object{"language": "python"}},
+		"another":                {"POST", "/api/v1/sessions", object{"language": "javascript"}},
+		"packages":               {"PUT", "/api/v1/packages", object{"language": "python", "packages": []string{"six"}}},
+		"one package":            {"POST", "/api/v1/packages", object{"language": "python", "package": "six"}},
+		"a generation":           {"POST", "/api/v1/generate", object{"prompt": "print 1"}},
+		"with a secret":          {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{"TOKEN"}}},
+		"without an audit entry": {"POST", "/api/v1/execute", object{"code": "1", "secrets": []string{}}},
 	} {
 		res := s.call(t, a, r.method, r.path, r.body)
 		var p problem
@@ -77,7 +77,8 @@ func requireRefusesWork(t *testing.T, a *account, session *session, state string
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
 }
 
-// requireWorks checks that the server has recovered, and that nothing ran meanwhile.
+// requireWorks checks that the server has recovered, and that it ran nothing
+// meanwhile.
 func requireWorks(t *testing.T, a *account, session *session) {
 	t.Helper()
 	session.runCode(t, "n += 1\nprint(n)").prints(t, "1\n")
@@ -105,8 +106,8 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 		t.Errorf("free space: %v", free)
 	}
 	for range 3 {
-		// The server must notice at once: nothing has failed yet, and no interval has
-		// passed.
+		// The server must notice immediately: no write has failed yet, and no
+		// interval has passed.
 		fill := fillDisk(t, data)
 		requireRefusesWork(t, a, session, "full")
 		if err := os.Remove(fill); err != nil {
@@ -116,7 +117,7 @@ func TestExecuteRefusesOnFullDisk(t *testing.T) {
 	}
 	log := s.log.String()
 	if strings.Count(log, `msg="disk not writable: programs are refused"`) != 3 || strings.Count(log, `msg="disk writable again"`) != 3 {
-		t.Errorf("the log does not report each time: %s", log)
+		t.Errorf("the log does not report each change: %s", log)
 	}
 }
 

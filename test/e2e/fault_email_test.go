@@ -6,7 +6,7 @@ import (
 )
 
 // TestRegisterNormalizesEmails registers an address in one form. Then it logs in
-// and tries to register with every other form.
+// and tries to register with all other forms.
 func TestRegisterNormalizesEmails(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// dial opens a connection to the server that closes at the end of the test.
+// dial opens a connection to the server. The end of the test closes it.
 func (s *server) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
@@ -19,8 +19,8 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// startUploads starts requests with a large body and sends a part of it. Requests that
-// the server refuses may end early.
+// startUploads starts requests with large bodies and sends only a part of each
+// body. The server may refuse and end some of them early.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
@@ -30,8 +30,8 @@ func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestExecuteServesOthersDespiteLargeBodies lets a user hold the maximum number of large,
-// unfinished bodies. Others must still be able to send theirs.
+// TestExecuteServesOthersDespiteLargeBodies lets a user send the maximum number
+// of large, unfinished bodies. The server must still accept other users' bodies.
 func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-request-memory=128")
@@ -41,13 +41,13 @@ func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	for range 3 {
 		other.execute(t, large).prints(t, "1\n")
 	}
-	eventually(t, "the one who holds them is refused", func() bool {
+	eventually(t, "the user with the unfinished bodies is refused", func() bool {
 		answer := s.call(t, hog, "POST", "/api/v1/execute", object{"code": "1", "stdin": strings.Repeat("y", 1_000_000), "env": object{"A": strings.Repeat("z", 1<<15)}})
 		return answer.status == 429
 	})
 }
 
-// TestExecuteChargesQueuedFiles lets a user's programs with large files wait.
+// TestExecuteChargesQueuedFiles queues a user's programs with large files.
 // Together they must stay within the user's share.
 func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
@@ -85,13 +85,14 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Errorf("%d programs of 9 MiB were taken in with 28 MiB for the user", programs)
+		t.Errorf("%d programs of 9 MiB were accepted with 28 MiB for the user", programs)
 	}
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the server has
-// capacity. The answer is 429 with an instruction, and others are served.
+// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the
+// server has capacity. The answer is 429 and says what to do. Other users are
+// served.
 func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=4", "--max-running-per-user=1", "--max-queued-per-user=1", "--max-sessions-per-user=2")
@@ -129,17 +130,17 @@ func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	other.run(t, "print(2)").prints(t, "2\n")
 }
 
-// TestServeLimitsConnections opens more connections than allowed, in each state in
-// which an idle one can be kept. Others are served.
+// TestServeLimitsConnections opens more connections than allowed, in each state
+// of an idle connection. Other users are served.
 func TestServeLimitsConnections(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-connections=40")
 	a := s.register(t)
 	for name, begin := range map[string]string{
-		"nothing sent":           "",
-		"half a header":          "GET /api HTTP/1.1\r\nHost: x\r\nX-A",
-		"waiting for the next":   "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-		"a body that stays away": "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{",
+		"nothing sent":              "",
+		"half a header":             "GET /api HTTP/1.1\r\nHost: x\r\nX-A",
+		"waiting for the next":      "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"a body that never arrives": "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 120 {
@@ -159,20 +160,20 @@ func TestServeLimitsConnections(t *testing.T) {
 	}
 }
 
-// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous, with
-// another request behind. That second request must never be answered.
+// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous,
+// followed by another request. The server must never answer the second request.
 func TestServeRefusesAmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
 	const second = "GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
 	for name, first := range map[string]string{
-		"length and chunks":         "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"chunks and length":         "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 200\r\nContent-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-		"chunks without a length":   "PUT /api/password HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"chunks of HTTP/1.0":        "POST /api/login HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-		"two lengths":               "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
-		"a coding of another name":  "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
-		"a length that is no digit": "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
+		"length and chunks":       "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks and length":       "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 200\r\nContent-Type: application/json\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"chunks without a length": "PUT /api/password HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunks of HTTP/1.0":      "POST /api/login HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+		"two lengths":             "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
+		"an unknown coding":       "POST /api/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+		"a length with a sign":    "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := s.dial(t)

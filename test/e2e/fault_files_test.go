@@ -53,7 +53,8 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// fileWriters map languages to programs that write a file and its directory.
+// fileWriters maps languages to functions that return a program. The program
+// writes a file and its directory.
 var fileWriters = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
@@ -107,7 +108,7 @@ func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 	}
 }
 
-// unicodeNames are names with special characters that are valid in a text: joiners,
+// unicodeNames lists names with special characters that are valid text: joiners,
 // marks, private and unassigned characters.
 var unicodeNames = []string{
 	"کتاب\u200cخانه.txt",
@@ -123,8 +124,8 @@ var unicodeNames = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// unsafeNames are names that a client must not get: they break a line, change the
-// direction of the text, or are not valid text.
+// unsafeNames lists names that clients must not get: names that break a line,
+// change the direction of the text, or are not valid text.
 var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
 func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
@@ -189,15 +190,15 @@ func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 				s.callFile(t, "DELETE", name, nil).want(t, 204, nil)
 			}
 			if got := s.listFiles(t); len(got) != 0 {
-				t.Errorf("%q is left", got)
+				t.Errorf("%q was not deleted", got)
 			}
 		})
 	}
 }
 
-// TestExecuteSkipsUnsafeFileNames runs programs that write files with names
-// that no answer can contain. The run must end normally, and list the files that
-// it left out.
+// TestExecuteSkipsUnsafeFileNames runs programs that write files whose names no
+// answer can contain. The run must end normally, and the answer must list the
+// skipped files.
 func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -236,8 +237,8 @@ func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	}
 }
 
-// TestSessionFilesReserveNoName uses names that the server once reserved,
-// and puts files beside them.
+// TestSessionFilesReserveNoName uses names that earlier servers reserved, and
+// writes other files next to them.
 func TestSessionFilesReserveNoName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -269,8 +270,8 @@ func TestSessionFilesReserveNoName(t *testing.T) {
 	s.runCode(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
 
-// TestSessionInputFilesFollowNoLink lets a session put links and other
-// entries where the input files of its next run go.
+// TestSessionInputFilesFollowNoLink creates links and other entries in a session,
+// at the paths of the next run's input files.
 func TestSessionInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// processesBelow lists the processes whose executable is below the directory.
+// processesBelow lists processes whose executable is below the directory.
 func processesBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -26,8 +26,8 @@ func processesBelow(dir string) []int {
 	return found
 }
 
-// killFirstStart starts a server that builds its image, and kills it shortly
-// after the compilation has begun.
+// killFirstStart starts a server that builds its image, and kills it after the
+// compilation has started and a pause has passed.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -51,7 +51,7 @@ func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause 
 	if !compiles {
 		t.Fatalf("the server ended before it compiled: %s", log)
 	}
-	time.Sleep(pause) // The kill comes at varying moments of the compilation.
+	time.Sleep(pause) // Kill the server at different times of the compilation.
 	_ = cmd.Process.Kill()
 	<-followed
 	_ = cmd.Wait()
@@ -74,11 +74,11 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// Each start comes at once after the kill, and gets equally far.
+			// Each start follows the kill immediately, and gets equally far.
 			for _, pause := range pauses {
 				killFirstStart(t, data, attr, pause)
 			}
-			eventually(t, "no process of a start is left", func() bool { return len(processesBelow(data)) == 0 })
+			eventually(t, "all processes of the killed start have ended", func() bool { return len(processesBelow(data)) == 0 })
 			s := startServerIn(t, data, attr)
 			s.register(t).run(t, "print(42)").prints(t, "42\n")
 			if left := must(filepath.Glob(filepath.Join(data, ".[rn]*")))(t); len(left) > 0 {
@@ -96,7 +96,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		64 * mib:  {"--node=off"},
 		200 * mib: {"--node=" + node},
 		380 * mib: {"--node=" + node},
-		450 * mib: nil, // There is room for the image, but not for Node beside it.
+		450 * mib: nil, // Enough space for the image, but not for Node as well.
 	} {
 		data := mountDisk(t, size)
 		begun := time.Now()
@@ -110,9 +110,9 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		if took := time.Since(begun); took > 30*time.Second {
 			t.Errorf("%d MiB: it took %v", size/mib, took)
 		}
-		// The lock is empty, and stays.
+		// The lock file is empty and remains.
 		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
-			t.Errorf("%d MiB: left are %v", size/mib, left)
+			t.Errorf("%d MiB: remaining files: %v", size/mib, left)
 		}
 	}
 	// `run` and `doctor` report it too.
@@ -127,7 +127,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	if out, err := runBinary(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
-	// The requested space is enough, and not much too large.
+	// The required space must be sufficient, but not much too large.
 	info := must(os.Stat(node))(t)
 	data := mountDisk(t, (256+16)*mib+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// floods are programs whose processes or threads write without end. Each defines
-// flood(), which returns at once.
+// floods maps names to programs whose processes or threads write without end.
+// Each defines flood(), which returns immediately.
 var floods = map[string]string{
 	"frames that are whole": `
 import os
@@ -61,10 +61,11 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, results := range []bool{true, false} {
-				// The program ends when its first process ends, not by its timeout.
+				// The program ends when its first process ends, not by its
+				// timeout.
 				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
-				// The timeout comes early enough: before the host destroys the sandbox, and
-				// the output with it.
+				// The timeout takes effect before the host destroys the sandbox
+				// together with its output.
 				x := a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" {
 					t.Error(x)
@@ -102,7 +103,7 @@ func TestSessionFloodDelaysNoRun(t *testing.T) {
 			}
 		})
 	}
-	t.Run("values after a flood are whole", func(t *testing.T) {
+	t.Run("values after a flood are complete", func(t *testing.T) {
 		t.Parallel()
 		s := a.openSession(t, object{})
 		for _, junk := range []string{`b"\xff" * 10`, `b"\0\0\1"`, `b"\0\0\1\0abc"`, `(b"\0\0\x40\0" + b"\0" * 16384) * 2000`} {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSessionSparseFileDelaysNothing uses files that are much larger than
-// their content.
+// TestSessionSparseFileDelaysNothing uses sparse files, which are much larger
+// than their content.
 func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -27,7 +27,8 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
-			// A file that is no larger than the disk is sent, as long as the client reads.
+			// A sparse file is sent if it is no larger than the disk and the
+			// client reads it.
 			get := s.callFile(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
@@ -48,7 +49,7 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	}
 }
 
-// readPart reads the beginning of a file and closes the connection.
+// readPart reads the first bytes of a file and closes the connection.
 func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -62,15 +63,15 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server while a client has
-// begun to read a file and has paused.
+// TestServeStopsDuringFileDownload stops the server while a client has read a
+// part of a file and is not reading.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	x := s.register(t).openSession(t, object{"idleTimeoutMs": 1000})
 	x.runCode(t, "import os\nopen('f', 'w').close(); os.truncate('f', 90 << 20); os.truncate('main.bin', 1 << 50) if os.path.exists('main.bin') else None").ends(t, "succeeded")
 	x.readPart(t, "f", 1000)
-	eventually(t, "the session ends unused", func() bool {
+	eventually(t, "the idle session ends", func() bool {
 		return s.call(t, x.account, "GET", "/api/v1/sessions", nil).want(t, 200, nil).status == 200 &&
 			string(s.call(t, x.account, "GET", "/api/v1/sessions", nil).body) == "{\"sessions\":[]}"
 	})

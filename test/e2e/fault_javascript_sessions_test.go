@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguageShared runs the function in a session of each of Node's languages.
+// forEachNodeLanguageShared runs a function in a session of JavaScript and one of
+// TypeScript, on the shared server.
 func forEachNodeLanguageShared(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -17,8 +18,8 @@ func forEachNodeLanguageShared(t *testing.T, do func(t *testing.T, s *session)) 
 	}
 }
 
-// TestSessionNodeEvaluatesObjectLiterals checks the console's rule for programs that begin
-// with a brace.
+// TestSessionNodeEvaluatesObjectLiterals checks programs that begin with a brace.
+// As in Node's console, they may be object literals.
 func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")
@@ -30,13 +31,13 @@ func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 		s.runCode(t, "const display = 6; display").requireResults(t, "6")
 		x := s.runCode(t, "{ a: null.b }").ends(t, "failed")
 		if x.Error == nil || !strings.HasSuffix(strings.TrimSpace(x.Stderr), ":1:11") {
-			t.Errorf("the column is that of a bracket: %s", x)
+			t.Errorf("the column belongs to an added bracket: %s", x)
 		}
 	})
 }
 
-// TestSessionNodeSurvivesDamagedGlobals runs programs that damage everything they can
-// reach in the session.
+// TestSessionNodeSurvivesDamagedGlobals runs programs that damage all objects
+// they can reach in the session.
 func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -94,7 +95,8 @@ func TestSessionInterruptsNodeChildren(t *testing.T) {
 	s.runCode(t, "for (let i = 0; i < 100 && "+sleeps+" > 1; i++) await new Promise((done) => setTimeout(done, 50)); console.log("+sleeps+", server.exitCode)").prints(t, "1 null\n")
 }
 
-// TestSessionNodeOpensInputByName reads a run's input by its names.
+// TestSessionNodeOpensInputByName reads a run's input by names such as
+// /dev/stdin.
 func TestSessionNodeOpensInputByName(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {

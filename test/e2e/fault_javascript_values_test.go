@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sameWithoutResults runs a program of Node with and without results. Both runs
-// must be equal apart from the results. It returns the run with results.
+// sameWithoutResults runs a Node program with and without results. Apart from the
+// results, both runs must be equal. It returns the run with results.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -31,8 +31,8 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 	return with
 }
 
-// TestExecuteJavaScriptShowsHostileValues shows hostile values. None may change the end
-// of the program or its output.
+// TestExecuteJavaScriptShowsHostileValues shows hostile values. They must not
+// change the end of the program or its output.
 func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -88,8 +88,8 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that search their source for the
-// hook's changes.
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that look for changes by
+// the hook in their source.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -112,7 +112,7 @@ func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	} {
 		x := sameWithoutResults(t, a, "javascript", code)
 		if strings.Contains(x.Stderr+x.Stdout, "pyth") {
-			t.Errorf("%q shows something of ours: %s", code, x)
+			t.Errorf("%q shows a part of the hook: %s", code, x)
 		}
 	}
 	x := a.execute(t, javaScriptRequest("const x = null\nx.y\nx > 1 ? 2 : 3", nil)).ends(t, "failed")
@@ -121,7 +121,7 @@ func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptReturnsLastValue checks which value becomes the program's
+// TestExecuteJavaScriptReturnsLastValue checks which value is the program's
 // result.
 func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	t.Parallel()
@@ -163,7 +163,7 @@ func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 		x := a.execute(t, javaScriptRequest(code, nil)).ends(t, "succeeded")
 		x.requireResults(t, want...)
 		if len(x.Results) == 1 && strings.Contains(code, "Proxy") && len(x.Results[0]) != 1 {
-			t.Errorf("%q has made-up forms: %v", code, x.Results)
+			t.Errorf("%q has invented forms: %v", code, x.Results)
 		}
 	}
 	x := a.execute(t, javaScriptRequest("display('kept'); null.x", nil)).ends(t, "failed")
@@ -172,7 +172,7 @@ func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	x.requireResults(t, "1", "2")
 }
 
-// TestExecuteJavaScriptAcceptsAnyFileName gives programs files with unusual names.
+// TestExecuteJavaScriptAcceptsAnyFileName runs programs with unusual file names.
 func TestExecuteJavaScriptAcceptsAnyFileName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -187,8 +187,8 @@ func TestExecuteJavaScriptAcceptsAnyFileName(t *testing.T) {
 	a.execute(t, javaScriptRequest("module.id, __filename", object{"files": files})).ends(t, "succeeded").requireResults(t, "'/work/main.js'")
 }
 
-// TestExecuteJavaScriptRunsLargeSources runs programs that are large in one way
-// each.
+// TestExecuteJavaScriptRunsLargeSources runs programs with many lines, long lines
+// or many names.
 func TestExecuteJavaScriptRunsLargeSources(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// requireJSONLog checks that a log contains only records, with keys in snake_case and
-// durations in milliseconds. It returns the records.
+// requireJSONLog checks that a log contains only records, with keys in snake_case
+// and durations in milliseconds. It returns the records.
 func requireJSONLog(t *testing.T, log string) []object {
 	t.Helper()
 	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -26,18 +26,18 @@ func requireJSONLog(t *testing.T, log string) []object {
 		}
 		records = append(records, r)
 		if level, _ := r["level"].(string); !slices.Contains([]string{"DEBUG", "INFO", "WARN", "ERROR"}, level) {
-			t.Errorf("the level of %q", line)
+			t.Errorf("unexpected level in %q", line)
 		}
 		if r["msg"] == "" || r["time"] == "" {
 			t.Errorf("no message or time in %q", line)
 		}
 		for k, v := range r {
 			if !key.MatchString(k) {
-				t.Errorf("the key %q of %q", k, line)
+				t.Errorf("unexpected key %q in %q", k, line)
 			}
 			_, number := v.(float64)
 			if strings.HasSuffix(k, "_ms") != (number && regexp.MustCompile(`(?i)duration|took|elapsed|_ms$|most`).MatchString(k)) {
-				t.Errorf("the duration %q of %q", k, line)
+				t.Errorf("unexpected duration %q in %q", k, line)
 			}
 		}
 	}
@@ -46,9 +46,9 @@ func requireJSONLog(t *testing.T, log string) []object {
 
 func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	t.Parallel()
-	// A first start, which builds the image.
+	// This is a first start, which builds the image.
 	data := t.TempDir()
-	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes it private, and logs that.
+	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes the directory private and logs that.
 		t.Fatal(err)
 	}
 	s := startServerIn(t, data, nil, append([]string{"--log-format=json", "--node=" + nodeBinary(t)}, defaultStock...)...)
@@ -56,7 +56,7 @@ func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// gVisor's last output does not mix with the records.
+	// The last output of gVisor must not mix with the records.
 	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
 	}
@@ -86,17 +86,17 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/nothing"
 	for name, args := range map[string][]string{
-		"an address that is none": {"--log-format=json", "--addr=nonsense", "--data-dir=" + t.TempDir()},
-		"an unknown flag":         {"--log-format", "json", "--adr=x"},
-		"a missing file":          {"--invites-file=" + file, "--log-format=json", "--data-dir=" + t.TempDir()},
-		"a flag without sense":    {"--log-format=json", "--registration=invite", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
+		"an invalid address":              {"--log-format=json", "--addr=nonsense", "--data-dir=" + t.TempDir()},
+		"an unknown flag":                 {"--log-format", "json", "--adr=x"},
+		"a missing file":                  {"--invites-file=" + file, "--log-format=json", "--data-dir=" + t.TempDir()},
+		"an invalid combination of flags": {"--log-format=json", "--registration=invite", "--data-dir=" + t.TempDir(), "--addr=127.0.0.1:0"},
 	} {
 		code, log := runServeUntilExit(t, args...)
 		if records := requireJSONLog(t, log); code == 0 || len(records) == 0 || records[len(records)-1]["level"] != "ERROR" || records[len(records)-1]["error"] == nil {
 			t.Errorf("%s: exit code %d: %s", name, code, log)
 		}
 	}
-	// A text log is for people, but has the same durations.
+	// A text log is for people, but shows durations in the same way.
 	s := sharedServer(t)
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	eventually(t, "the request is logged", func() bool {
@@ -104,8 +104,8 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	})
 }
 
-// TestServeJSONLogAsOrdinaryUser checks a server of an ordinary user:
-// two processes, which both write to the log.
+// TestServeJSONLogAsOrdinaryUser checks a server of an ordinary user. It has two
+// processes, and both write to the log.
 func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -117,8 +117,8 @@ func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// runServeUntilExit starts a server that must soon exit by itself. It returns the exit
-// code and the standard error output.
+// runServeUntilExit starts a server and waits until it exits by itself. It
+// returns the exit code and the standard error output.
 func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// metricSeries returns the names of all series, with their labels.
+// metricSeries returns all metric series, by name with labels.
 func (s *server) metricSeries(t *testing.T) map[string]string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -60,7 +60,8 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 			t.Errorf("%s is %q", name, value)
 		}
 	}
-	// The use creates no new series: counters for alerts start at 0.
+	// Using the server must create no new series: alerts need counters that start
+	// at 0.
 	a := s.register(t)
 	session := a.openSession(t, object{"language": "python"})
 	session.runCode(t, "print(42)")

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// removeDatabase removes the files of the database, or some of them.
+// removeDatabase removes the files of the database that match the pattern.
 func removeDatabase(t *testing.T, data, pattern string) {
 	t.Helper()
 	for _, path := range must(filepath.Glob(filepath.Join(data, pattern)))(t) {
@@ -43,15 +43,15 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	a := s.register(t)
 	s.stop(t)
 	if exists(filepath.Join(data, "new-server")) {
-		t.Error("the mark of a first start still exists")
+		t.Error("the marker of a first start still exists")
 	}
 	backup := t.TempDir()
 	copyDatabase(t, data, backup)
 	db, key := filepath.Join(data, "pyth-on.db"), filepath.Join(data, "root.key")
 	for name, damage := range map[string]func(){
-		"absent":             func() { removeDatabase(t, data, "pyth-on.db*") },
-		"absent but for log": func() { removeDatabase(t, data, "pyth-on.db"); _ = os.WriteFile(db+"-wal", []byte("the log"), 0o600) },
-		"of no bytes":        func() { removeDatabase(t, data, "pyth-on.db*"); _ = os.WriteFile(db, nil, 0o600) },
+		"absent":                    func() { removeDatabase(t, data, "pyth-on.db*") },
+		"absent except for the log": func() { removeDatabase(t, data, "pyth-on.db"); _ = os.WriteFile(db+"-wal", []byte("the log"), 0o600) },
+		"empty":                     func() { removeDatabase(t, data, "pyth-on.db*"); _ = os.WriteFile(db, nil, 0o600) },
 		"without accounts": func() {
 			removeDatabase(t, data, "pyth-on.db*")
 			made := must(sql.Open("sqlite", db))(t)
@@ -62,7 +62,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 		},
 	} {
 		damage()
-		for range 2 { // A refused start must not let the next one pass.
+		for range 2 { // A refused start must not change the result of the next start.
 			out := requireServeFails(t, data)
 			if !strings.Contains(out, "database") || !strings.Contains(out, key) || !strings.Contains(out, "restore pyth-on.db from the backup") || !strings.Contains(out, "--new-database") {
 				t.Errorf("%s: %s", name, out)
@@ -74,18 +74,18 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 		if log := must(os.ReadFile(key))(t); len(log) != 32 {
 			t.Error("the root key was changed")
 		}
-		if name == "absent but for log" && string(must(os.ReadFile(db+"-wal"))(t)) != "the log" {
+		if name == "absent except for the log" && string(must(os.ReadFile(db+"-wal"))(t)) != "the log" {
 			t.Error("the log was changed")
 		}
 	}
-	// The backup restores the accounts.
+	// Restoring the backup restores the accounts.
 	removeDatabase(t, data, "pyth-on.db*")
 	copyDatabase(t, backup, data)
 	a.server = startServerIn(t, data, nil)
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.server.stop(t)
 
-	// The instruction in the message works.
+	// The instruction in the error message must work.
 	removeDatabase(t, data, "pyth-on.db*")
 	before := must(os.ReadFile(key))(t)
 	anew := startServerIn(t, data, nil, "--new-database")
@@ -100,7 +100,7 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	startServerIn(t, data, nil).register(t).run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestServeAcceptsExternalRootKeyOnFirstStart checks that an external root key may exist
+// TestServeAcceptsExternalRootKeyOnFirstStart checks that a root key may exist
 // before the first start.
 func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
@@ -132,8 +132,9 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	}
 }
 
-// TestServeContinuesKilledFirstStart kills a first start after the key
-// is made, while the database is missing or empty. That is not a lost database.
+// TestServeContinuesKilledFirstStart kills a first start after the root key is
+// written, while the database is missing or empty. The server must not treat that
+// as a lost database.
 func TestServeContinuesKilledFirstStart(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -146,7 +147,7 @@ func TestServeContinuesKilledFirstStart(t *testing.T) {
 	s.register(t)
 	s.stop(t)
 	if exists(filepath.Join(data, "new-server")) {
-		t.Error("the mark still exists")
+		t.Error("the marker still exists")
 	}
 	removeDatabase(t, data, "pyth-on.db*")
 	if out := requireServeFails(t, data); !strings.Contains(out, "no database") {

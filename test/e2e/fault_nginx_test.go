@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// startNginx starts nginx with the configuration in docs/operations.md, with only
-// the server's address changed. It returns a server with nginx's address.
+// startNginx starts nginx with the configuration in docs/operations.md. It only
+// changes the server's address. It returns the URL of nginx.
 func startNginx(t *testing.T, s *server) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
@@ -28,7 +28,7 @@ func startNginx(t *testing.T, s *server) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// The port is free now; nginx accepts no port that the kernel chooses.
+	// Find a free port, since nginx cannot let the kernel choose one.
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	address := listener.Addr().String()
 	listener.Close()
@@ -88,7 +88,7 @@ http {
 	return "http://" + address
 }
 
-// zeros reads as this number of zero bytes.
+// zeros is a reader that returns this number of zero bytes.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -110,14 +110,14 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	viaProxy := *a
 	viaProxy.server = &through
 
-	// The files of a program, at the maximum size.
+	// Send a program with the largest allowed files.
 	content := bytes.Repeat([]byte("\xff"), 10*mib-1)
 	viaProxy.execute(t, object{
 		"code":  "import os\nprint(os.path.getsize('f'))",
 		"files": []object{{"path": "f", "content": content, "encoding": "base64"}}, "limits": object{"memoryBytes": 512 * mib},
 	}).prints(t, fmt.Sprintln(len(content)))
 
-	// Files of a session, in both directions.
+	// Send and read files of a session.
 	session := viaProxy.openSession(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
 	const size = 200 * mib
 	body := zeros(size)
@@ -142,7 +142,7 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 		t.Errorf("%d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// The server must refuse a whole GiB, not nginx.
+	// The server must refuse a file of 1 GiB, not nginx.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
 	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {
@@ -150,7 +150,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	}
 	res.Body.Close()
 
-	// Events arrive while the program runs, and closing the connection ends it.
+	// Events must arrive while the program runs. Closing the connection must end
+	// the program.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSessionTypeScriptAllowsExports runs exports of modules, which scripts may not
-// contain.
+// TestSessionTypeScriptAllowsExports runs programs with export statements, which
+// scripts cannot contain.
 func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
@@ -59,8 +59,7 @@ func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	}
 }
 
-// largeValues are final values that do not fit into memory when they are shown
-// completely.
+// largeValues lists final values whose complete text does not fit into memory.
 var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
@@ -76,8 +75,9 @@ var largeValues = []string{
 	"Array(1e9)",
 }
 
-// TestSessionNodeSurvivesLargeValues shows values that are too large for the session's
-// memory, and code that uses too much of it.
+// TestSessionNodeSurvivesLargeValues shows values that are too large for the
+// session's memory. It also runs code that uses too much memory while a value is
+// shown.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -111,7 +111,8 @@ func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	}
 }
 
-// TestSessionNodeRunsErrorListeners runs programs that handle their own errors.
+// TestSessionNodeRunsErrorListeners runs programs that handle errors with
+// listeners.
 func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -141,8 +142,8 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	}
 }
 
-// TestSessionNodeHidesHookFrames searches everything that a program sees for frames
-// of the hook.
+// TestSessionNodeHidesHookFrames searches all traces that a program can see for
+// frames of the hook.
 func TestSessionNodeHidesHookFrames(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
@@ -190,8 +191,8 @@ func TestSessionNodeHidesHookFrames(t *testing.T) {
 	}
 }
 
-// TestExecuteNodeReportsEvalPosition checks that traces show the place of a call of eval,
-// with and without a final expression.
+// TestExecuteNodeReportsEvalPosition checks that traces show the position of a
+// call of eval, with and without a final expression.
 func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -210,8 +211,8 @@ func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	}
 }
 
-// TestSessionNodeChildrenInheritNoSocket checks that child processes do not inherit the
-// socket of the session.
+// TestSessionNodeChildrenInheritNoSocket checks that child processes do not
+// inherit the session's control socket.
 func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		const open = "const fs = require('fs'), own = fs.readdirSync('/proc/self/fd').filter((f) => { try { return fs.fstatSync(Number(f)).isSocket() } catch { return false } })"
@@ -223,7 +224,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 			"spawnSync('sh', ['-c', '" + list + "'], { stdio: ['ignore', 'pipe', 'ignore'] }).stdout.toString()",
 			"execFileSync('ls', ['/proc/self/fd'], { stdio: ['ignore', 'pipe', 'inherit'] }).toString()",
 		} {
-			s.runCode(t, code).requireResults(t, `'0\n1\n2\n3\n'`) // The last is that of the list.
+			s.runCode(t, code).requireResults(t, `'0\n1\n2\n3\n'`) // The last descriptor belongs to the listing.
 		}
 		s.runCode(t, "const write = (fd) => `require('fs').writeSync(${fd}, Buffer.from([0, 0, 0, 9, 48, 0, 0, 0, 0, 0, 0, 0, 0]))`").ends(t, "succeeded")
 		s.runCode(t, "[...own, '100'].map((fd) => spawnSync(process.execPath, ['-e', write(fd)]).status)").ends(t, "succeeded")
@@ -232,8 +233,8 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 	})
 }
 
-// TestSessionNodeDeclaresNamesInLinearTime and the test below declare so many names that
-// any work beyond linear time exceeds the time limit.
+// TestSessionNodeDeclaresNamesInLinearTime and the test below declare many names.
+// With more than linear work per name, they would exceed the time limit.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
@@ -252,8 +253,8 @@ func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	}
 }
 
-// declarationPrograms are programs with the maximum number of names for one program, or
-// for its memory.
+// declarationPrograms returns programs with the maximum number of names for the
+// size or the memory of a program.
 func declarationPrograms() []string {
 	var programs []string
 	for i, d := range []struct {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestExecuteSendsOutputFilesWithoutCopies returns files that take nearly all of
-// a run's memory limit. Sending them must need no more memory.
+// TestExecuteSendsOutputFilesWithoutCopies returns files that use nearly all
+// memory of a run. Sending them must need no additional memory.
 func TestExecuteSendsOutputFilesWithoutCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// takePorts closes connections from its own side first, so that they wait for a
-// minute by the rules of TCP. It also leaves sockets of each kind.
+// takePorts is a program that closes connections from the server's side first, so
+// that TCP keeps the ports in TIME_WAIT for a minute. It also leaves sockets of
+// each kind.
 const takePorts = `
 import os, socket
 for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
@@ -27,7 +28,8 @@ named.bind('\0taken'); named.listen()
 print(os.ttyname(os.openpty()[1]))
 `
 
-// usePorts needs all these ports, without SO_REUSEADDR, and searches for traces.
+// usePorts is a program that binds all these ports without SO_REUSEADDR, and
+// searches for traces of earlier sockets.
 const usePorts = `
 import os, socket
 for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
@@ -45,8 +47,8 @@ for table in 'tcp', 'tcp6', 'udp', 'unix':
 print(os.ttyname(os.openpty()[1]))
 `
 
-// passSockets makes sockets that hold each other by descriptors that nobody has
-// received. gVisor never frees them.
+// passSockets is a program that sends sockets through each other and receives
+// none. gVisor never frees such sockets.
 const passSockets = `
 import os, socket
 a, b = socket.socketpair()
@@ -56,8 +58,7 @@ socket.send_fds(a, [b'x'], [s.fileno() for s in held])
 if os.fork() == 0: os._exit(0)
 `
 
-// TestExecuteLeavesNoSockets uses the ports of earlier runs in a kept
-// sandbox.
+// TestExecuteLeavesNoSockets binds the ports of earlier runs in the same sandbox.
 func TestExecuteLeavesNoSockets(t *testing.T) {
 	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
@@ -65,7 +66,7 @@ func TestExecuteLeavesNoSockets(t *testing.T) {
 	for range 3 {
 		a.run(t, takePorts).prints(t, unused)
 		a.run(t, usePorts).prints(t, clean)
-		// The port of the proxy, after it had connections.
+		// Use the proxy's port while it has connections.
 		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
 		a.run(t, usePorts).prints(t, clean)
 		a.run(t, passSockets).prints(t, "")
@@ -78,8 +79,8 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFreesPortsOfEndedServers uses the port of an earlier
-// run in a session. A server that still runs keeps its port.
+// TestSessionFreesPortsOfEndedServers binds a port of an earlier run in a
+// session. A server that still runs keeps its port.
 func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

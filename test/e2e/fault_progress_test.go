@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// testRunner returns the test runner of scripts/test with the format that the
-// script uses for tests of the binary, or else for those of packages.
+// testRunner returns the test runner in scripts/test. It has the format for tests
+// of the binary if binaryTests is true, else the format for package tests.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))
@@ -56,7 +56,7 @@ func TestMakeTestShowsProgressAndFailures(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, want, out)
 			}
 		}
-		// Only terminals get colours. The last line shows the result.
+		// Only terminals get colours. The last line is the result.
 		if strings.Contains(string(out), "\033") || !regexp.MustCompile(`\nDONE [0-9]+ tests, 1 failure in [0-9.]+s\n$`).Match(out) {
 			t.Errorf("%s: %q", name, out)
 		}

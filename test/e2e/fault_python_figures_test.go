@@ -9,8 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeMatplotlib returns the files of a fake matplotlib. Its pictures describe what was
-// drawn. Like the real one, it closes its figures in an atexit handler.
+// fakeMatplotlib returns the files of a fake matplotlib. Its pictures are texts
+// that list the drawn values. Like the real one, it closes its figures in an
+// atexit handler.
 func fakeMatplotlib() []object {
 	return []object{
 		{"path": "matplotlib/__init__.py", "content": ""},
@@ -60,7 +61,7 @@ def close(which=None):
 	}
 }
 
-// figureResults returns the results for figures of the fake matplotlib.
+// figureResults returns the expected results for figures of the fake matplotlib.
 func figureResults(drawn ...string) richResults {
 	shown := richResults{}
 	for _, d := range drawn {
@@ -70,7 +71,7 @@ func figureResults(drawn ...string) richResults {
 	return shown
 }
 
-// figurePrograms maps programs to the figures that they show.
+// figurePrograms maps names to programs and the figures that they show.
 var figurePrograms = map[string]struct {
 	code, status string
 	want         []string
@@ -102,7 +103,8 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 			}
 		})
 	}
-	// The current figure stays the same for code that saves it.
+	// Showing a figure must not change the current figure, since the program may
+	// save it later.
 	x := a.execute(t, object{
 		"code":  "import matplotlib.pyplot as p\np.plot(1)\np.show()\np.savefig(open('f.png', 'wb'))",
 		"files": fakeMatplotlib(), "outputFiles": []string{"f.png"},
@@ -110,7 +112,7 @@ func TestExecuteReturnsFiguresAtEnd(t *testing.T) {
 	if got := string(x.fileContent(t, "f.png")); got != "1: [1]" {
 		t.Errorf("the file holds %q: %s", got, x)
 	}
-	// Without results, nothing is drawn.
+	// Without results, no figure is drawn.
 	x = a.execute(t, object{"code": "import charts\ncharts.bars(1)", "files": fakeMatplotlib(), "results": false})
 	if x.prints(t, ""); len(x.Results) != 0 {
 		t.Errorf("got %v", x.Results)

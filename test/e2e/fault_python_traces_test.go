@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hookWords holds words that would reveal the hook.
+// hookWords lists words that would reveal the hook.
 var hookWords = []string{"/pyth-on/", "usercustomize", "<start>", "<show>", "<value>", "capture.py"}
 
 func findHookWord(text string) string {
@@ -19,8 +19,8 @@ func findHookWord(text string) string {
 	return ""
 }
 
-// TestExecuteHidesHook checks the output of programs that look
-// in each place where the hook could be seen.
+// TestExecuteHidesHook runs programs that look for the hook in all places where
+// they could find it.
 func TestExecuteHidesHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -111,8 +111,8 @@ print([n for n in dir(builtins) if not n.isidentifier() and n != "<show>"], sys.
 	}
 }
 
-// TestExecuteTraceSeesOnlyProgram checks that a trace function sees the
-// program's end as in CPython outside.
+// TestExecuteTraceSeesOnlyProgram checks that a trace function sees the end of
+// the program as in CPython on the host.
 func TestExecuteTraceSeesOnlyProgram(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -132,8 +132,8 @@ x + 1`
 	}
 }
 
-// TestExecutePrintsCompilerWarningsOnce checks that the compiler's warnings come
-// once, as from CPython.
+// TestExecutePrintsCompilerWarningsOnce checks that compiler warnings are printed
+// once, as by CPython.
 func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -141,12 +141,12 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 		code  string
 		lines []int
 	}{
-		"of an escape":           {"x = '\\d'\nx", []int{1}},
-		"of a literal":           {"x = 2\nx is 2", []int{2}},
-		"of both":                {"x = '\\d'\nx is ()\nx", []int{1, 2}},
-		"of a finally":           {"import os\ndef f():\n    try:\n        pass\n    finally:\n        return 1\nf()", []int{6}},
-		"without a value":        {"import os\nx = '\\d'\nprint(x)", []int{2}},
-		"without results wanted": {"x = '\\d'\nx", []int{1}},
+		"an escape":       {"x = '\\d'\nx", []int{1}},
+		"of a literal":    {"x = 2\nx is 2", []int{2}},
+		"both":            {"x = '\\d'\nx is ()\nx", []int{1, 2}},
+		"a finally":       {"import os\ndef f():\n    try:\n        pass\n    finally:\n        return 1\nf()", []int{6}},
+		"without a value": {"import os\nx = '\\d'\nprint(x)", []int{2}},
+		"without results": {"x = '\\d'\nx", []int{1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,8 +163,8 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestExecuteAcceptsFilesNamedLikeLibraryModules puts files beside main.py with the
-// names of modules that a report needs.
+// TestExecuteAcceptsFilesNamedLikeLibraryModules adds files next to main.py. They
+// have the names of modules that an error report needs.
 func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -189,7 +189,7 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 			})
 		}
 	}
-	// The program's own import gets the file, before and after the report.
+	// The program's import must get the file, before and after the report.
 	x := a.execute(t, object{
 		"files": []object{{"path": "token.py", "content": "MINE = 1"}, {"path": "json.py", "content": "MINE = 2"}},
 		"code": `
@@ -207,8 +207,8 @@ raise KeyError(1)`,
 	}
 }
 
-// TestExecuteKeepsFilesNamedLikeHook checks that a user's file is kept
-// whatever its name.
+// TestExecuteKeepsFilesNamedLikeHook checks that the hook does not change a
+// user's file, whatever its name.
 func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -233,26 +233,26 @@ func TestExecuteKeepsFilesNamedLikeHook(t *testing.T) {
 
 func quotePython(s string) string { return "'" + s + "'" }
 
-// TestExecuteReportsUnusualExceptions uses exceptions whose methods return
-// anything. Their names and lines are reported all the same.
+// TestExecuteReportsUnusualExceptions raises exceptions whose methods return
+// anything. Their names and lines must still be reported.
 func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ code, name, message string }{
-		"whose text fails":              {"class E(Exception):\n    def __str__(self): raise OSError\nraise E", "E", "<exception str() failed>"},
-		"whose text exits":              {"class E(Exception):\n    def __str__(self): raise SystemExit(4)\nraise E", "E", "<exception str() failed>"},
-		"whose text is a number":        {"class E(Exception):\n    def __str__(self): return 5\nraise E", "E", "<exception str() failed>"},
-		"that refuses attributes":       {"class E(Exception):\n    def __getattribute__(self, n): raise SystemExit(n)\nraise E('x')", "E", "x"},
-		"whose class is a lie":          {"class E(Exception):\n    __class__ = property(lambda self: 1 / 0)\nraise E('x')", "E", "x"},
-		"whose class lies":              {"class M(type):\n    def __getattribute__(c, n): raise SystemExit\nE = M('E', (Exception,), {})\nraise E('x')", "E", "x"},
-		"in a circle":                   {"a, b = KeyError(1), IndexError(2)\na.__cause__, b.__cause__ = b, a\nraise a", "KeyError", "1"},
-		"with notes of no kind":         {"e = ValueError('x')\ne.__notes__ = 5\nraise e", "ValueError", "x"},
-		"with notes that are not text":  {"e = ValueError('x')\ne.__notes__ = [1, object(), None]\nraise e", "ValueError", "x"},
-		"in a group":                    {"raise ExceptionGroup('g', [ValueError(1), ExceptionGroup('h', [KeyError(2)])])", "ExceptionGroup", "g (2 sub-exceptions)"},
-		"after the modules were lost":   {"import sys\nfor n in list(sys.modules):\n    if n not in ('sys', 'builtins', '__main__'): del sys.modules[n]\nsys.meta_path.clear()\nsys.path = None\nraise ValueError('x')", "ValueError", "x"},
-		"after builtins were changed":   {"import builtins\nbuiltins.isinstance = builtins.getattr = builtins.str = None\nraise ValueError('x')", "ValueError", "x"},
-		"after handlers were forgotten": {"import atexit\natexit._clear()\nraise ValueError('x')", "ValueError", "x"},
-		"when its text is printed":      {"class E(Exception):\n    def __str__(self):\n        print('asked')\n        return 'x'\nraise E", "E", "x"},
+		"whose text fails":               {"class E(Exception):\n    def __str__(self): raise OSError\nraise E", "E", "<exception str() failed>"},
+		"whose text exits":               {"class E(Exception):\n    def __str__(self): raise SystemExit(4)\nraise E", "E", "<exception str() failed>"},
+		"whose text is a number":         {"class E(Exception):\n    def __str__(self): return 5\nraise E", "E", "<exception str() failed>"},
+		"that refuses attributes":        {"class E(Exception):\n    def __getattribute__(self, n): raise SystemExit(n)\nraise E('x')", "E", "x"},
+		"with a false class":             {"class E(Exception):\n    __class__ = property(lambda self: 1 / 0)\nraise E('x')", "E", "x"},
+		"with a hostile metaclass":       {"class M(type):\n    def __getattribute__(c, n): raise SystemExit\nE = M('E', (Exception,), {})\nraise E('x')", "E", "x"},
+		"in a circle":                    {"a, b = KeyError(1), IndexError(2)\na.__cause__, b.__cause__ = b, a\nraise a", "KeyError", "1"},
+		"with invalid notes":             {"e = ValueError('x')\ne.__notes__ = 5\nraise e", "ValueError", "x"},
+		"with notes that are not text":   {"e = ValueError('x')\ne.__notes__ = [1, object(), None]\nraise e", "ValueError", "x"},
+		"in a group":                     {"raise ExceptionGroup('g', [ValueError(1), ExceptionGroup('h', [KeyError(2)])])", "ExceptionGroup", "g (2 sub-exceptions)"},
+		"after the modules were deleted": {"import sys\nfor n in list(sys.modules):\n    if n not in ('sys', 'builtins', '__main__'): del sys.modules[n]\nsys.meta_path.clear()\nsys.path = None\nraise ValueError('x')", "ValueError", "x"},
+		"after builtins were changed":    {"import builtins\nbuiltins.isinstance = builtins.getattr = builtins.str = None\nraise ValueError('x')", "ValueError", "x"},
+		"after handlers were cleared":    {"import atexit\natexit._clear()\nraise ValueError('x')", "ValueError", "x"},
+		"when its text is printed":       {"class E(Exception):\n    def __str__(self):\n        print('asked')\n        return 'x'\nraise E", "E", "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -275,9 +275,9 @@ func TestExecuteReportsUnusualExceptions(t *testing.T) {
 	}
 }
 
-// TestExecuteLargeProgramsInLinearTime checks that the work before and after a program
-// grows linearly with its size. Its memory is compared with an interpreter alone
-// that has the same limit.
+// TestExecuteLargeProgramsInLinearTime checks that the work before and after a
+// program grows linearly with its size. It compares the memory with a bare
+// interpreter under the same limit.
 func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -306,8 +306,8 @@ func TestExecuteLargeProgramsInLinearTime(t *testing.T) {
 	}
 }
 
-// TestExecuteFindsSharedLibraries checks that Python finds the image's
-// libraries by their names.
+// TestExecuteFindsSharedLibraries checks that Python finds the image's libraries
+// by name.
 func TestExecuteFindsSharedLibraries(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

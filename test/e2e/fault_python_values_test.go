@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// textResults returns results that have text only.
+// textResults returns expected results that only have text.
 func textResults(texts ...string) richResults {
 	shown := richResults{}
 	for _, text := range texts {
@@ -17,71 +17,71 @@ func textResults(texts ...string) richResults {
 	return shown
 }
 
-// valuePrograms maps successful programs to the values that they show.
+// valuePrograms maps names to successful programs and the values that they show.
 var valuePrograms = map[string]struct {
 	code string
 	want []string
 }{
-	// B: a compiler warning changes nothing.
-	"B of an unknown escape":      {"s = '\\.'\ns", []string{`'\\.'`}},
-	"B of a comparison":           {"x = 1\nx is 1", []string{"True"}},
-	"B of a call of text":         {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
-	"B of an assertion":           {"assert (1, 'x')\n4", []string{"4"}},
-	"B of a large program":        {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
-	"B of a large one, by a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
+	// Compiler warnings must not change the value.
+	"unknown escape":            {"s = '\\.'\ns", []string{`'\\.'`}},
+	"comparison with a warning": {"x = 1\nx is 1", []string{"True"}},
+	"call of a string":          {"try:\n    'a'(1)\nexcept TypeError:\n    pass\n3", []string{"3"}},
+	"assertion":                 {"assert (1, 'x')\n4", []string{"4"}},
+	"large program":             {strings.Repeat("x = 1\n", 30_000) + "[x,\n 2]", []string{"[1, 2]"}},
+	"large program with a call": {"def f(x):\n    return x\n" + strings.Repeat("y = f(1)\n", 20_000) + "f('é')  # end\n", []string{"'é'"}},
 
-	// E: the program succeeds, whatever happens while its value is shown.
-	"E that exits":                  {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
-	"E that exits by exit()":        {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
-	"E that is interrupted":         {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
-	"E that raises what it likes":   {"class X(BaseException): pass\nclass C:\n    def __repr__(self): raise X\nC()", nil},
-	"E that returns no text":        {"class C:\n    def __repr__(self): return 1\nC()", nil},
-	"E that recurs":                 {"class C:\n    def __repr__(self): return repr(self)\nC()", nil},
-	"E that is too deep":            {"x = []\nfor i in range(100_000): x = [x]\nx", nil},
-	"E that is in itself":           {"x = {}\nx['x'] = [x]\nx", []string{"{'x': [{...}]}"}},
-	"E whose class is a lie":        {"class C:\n    __class__ = property(lambda self: 1 / 0)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
-	"E that refuses all attributes": {"class C:\n    def __getattribute__(self, name): raise SystemExit\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
-	"E whose text is a lie":         {"class T(str):\n    def __len__(self): raise SystemExit\n    def encode(self, *a): raise SystemExit\nclass C:\n    def __repr__(self): return T('C')\nC()", []string{"C"}},
-	"E that needs too much memory":  {"class C:\n    def __repr__(self): return 'x' * (1 << 30)\nC()", nil},
-	"E that clears the globals":     {"class C:\n    def __repr__(self):\n        globals().clear()\n        return 'C'\nC()", []string{"C"}},
-	"E of too many digits":          {"7 ** 9999", []string{"<int: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit>"}},
+	// The program succeeds, whatever happens while its value is shown.
+	"repr exits":                {"class C:\n    def __repr__(self): raise SystemExit(3)\nC()", nil},
+	"repr calls exit()":         {"class C:\n    def _repr_html_(self): exit(3)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
+	"repr is interrupted":       {"class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()", nil},
+	"repr raises BaseException": {"class X(BaseException): pass\nclass C:\n    def __repr__(self): raise X\nC()", nil},
+	"repr returns no text":      {"class C:\n    def __repr__(self): return 1\nC()", nil},
+	"endless recursion":         {"class C:\n    def __repr__(self): return repr(self)\nC()", nil},
+	"deep nesting":              {"x = []\nfor i in range(100_000): x = [x]\nx", nil},
+	"recursive value":           {"x = {}\nx['x'] = [x]\nx", []string{"{'x': [{...}]}"}},
+	"false class":               {"class C:\n    __class__ = property(lambda self: 1 / 0)\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
+	"hostile attributes":        {"class C:\n    def __getattribute__(self, name): raise SystemExit\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
+	"hostile string type":       {"class T(str):\n    def __len__(self): raise SystemExit\n    def encode(self, *a): raise SystemExit\nclass C:\n    def __repr__(self): return T('C')\nC()", []string{"C"}},
+	"too much memory":           {"class C:\n    def __repr__(self): return 'x' * (1 << 30)\nC()", nil},
+	"repr clears the globals":   {"class C:\n    def __repr__(self):\n        globals().clear()\n        return 'C'\nC()", []string{"C"}},
+	"too many digits":           {"7 ** 9999", []string{"<int: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit>"}},
 
-	// I: the value that a notebook would show.
-	"I after a semicolon in text":  {"'a;b'", []string{"'a;b'"}},
-	"I after one in a comment":     {"1  # a;\n# b;\n", []string{"1"}},
-	"I behind another statement":   {"x = 1; x + 1", []string{"2"}},
-	"I not before a semicolon":     {"x = 1; x ;  # note", nil},
-	"I not before one, over lines": {"(1 +\n 2  # three\n);\n\n# end", nil},
-	"I not before one, with text":  {"'#';", nil},
-	"I of an assignment":           {"(x := 5)", []string{"5"}},
-	"I of a comparison that ends":  {"x = 5\n1 < x < 3", []string{"False"}},
-	"I of a condition":             {"x = []\nx and 1 or {}", []string{"{}"}},
-	"I of a constant":              {"x = 1\n(1, 'a' 'b', ...)", []string{"(1, 'ab', Ellipsis)"}},
-	"I of a docstring":             {"'''doc'''", []string{"'doc'"}},
-	"I of the globals":             {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
-	"I of several in parentheses":  {"print(1), 5", []string{"(None, 5)"}},
+	// The value must be the one that a notebook would show.
+	"semicolon in a string":                  {"'a;b'", []string{"'a;b'"}},
+	"semicolon in a comment":                 {"1  # a;\n# b;\n", []string{"1"}},
+	"after another statement":                {"x = 1; x + 1", []string{"2"}},
+	"none before a semicolon":                {"x = 1; x ;  # note", nil},
+	"none before a semicolon, several lines": {"(1 +\n 2  # three\n);\n\n# end", nil},
+	"none before a semicolon, string":        {"'#';", nil},
+	"assignment expression":                  {"(x := 5)", []string{"5"}},
+	"chained comparison":                     {"x = 5\n1 < x < 3", []string{"False"}},
+	"condition":                              {"x = []\nx and 1 or {}", []string{"{}"}},
+	"constant":                               {"x = 1\n(1, 'a' 'b', ...)", []string{"(1, 'ab', Ellipsis)"}},
+	"docstring":                              {"'''doc'''", []string{"'doc'"}},
+	"globals":                                {"sorted(k for k in globals() if k[:2] != '__')", []string{"[]"}},
+	"tuple":                                  {"print(1), 5", []string{"(None, 5)"}},
 
-	// J: forms that an object invents are not shown.
-	"J of a mock":             {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
-	"J of a mock by a class":  {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
-	"J of a module":           {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
-	"J of a remote object":    {"from xmlrpc.client import ServerProxy\nServerProxy('http://localhost:1')", []string{"<ServerProxy for localhost:1/RPC2>"}},
-	"J of forms of no kind":   {"class C:\n    def _repr_html_(self): return 5\n    def _repr_png_(self): return 5\n    def _repr_json_(self): return 5\n    def _repr_mimebundle_(self, **k): return 5\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
-	"J of what answers names": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
+	// Forms that an object invents must not be shown.
+	"mock":                      {"from unittest.mock import Mock\nMock(__repr__=lambda self: 'mock')", []string{"mock"}},
+	"mock with a specification": {"from unittest.mock import create_autospec, MagicMock\nclass C:\n    def _repr_html_(self): return 'x'\nm = MagicMock(spec=C)\nm.__repr__ = lambda self: 'mock'\nm", []string{"mock"}},
+	"module":                    {"import types\nm = types.ModuleType('m')\nm.__getattr__ = lambda name: lambda *a, **k: 'made up'\nm.__repr__ = None\ntype(m.x()) and m", []string{"<module 'm' from <function <lambda>.<locals>.<lambda>>"}},
+	"remote object":             {"from xmlrpc.client import ServerProxy\nServerProxy('http://localhost:1')", []string{"<ServerProxy for localhost:1/RPC2>"}},
+	"forms of the wrong type":   {"class C:\n    def _repr_html_(self): return 5\n    def _repr_png_(self): return 5\n    def _repr_json_(self): return 5\n    def _repr_mimebundle_(self, **k): return 5\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
+	"object with any attribute": {"class C:\n    def __getattr__(self, name): return lambda *a, **k: {'text/html': name}\n    def __repr__(self): return 'C'\nC()", []string{"C"}},
 }
 
-// closeSession ends the session, because a user may have only a few.
+// closeSession closes the session, since each user may have only a few.
 func (s *session) closeSession(t testing.TB) {
 	t.Helper()
 	s.server.call(t, s.account, "DELETE", s.path(""), nil).want(t, 204, nil)
 }
 
-// requireValues checks a program's end and the values that it shows.
+// requireValues checks that the program succeeded and showed the values.
 func requireValues(t *testing.T, x *execution, want []string) {
 	t.Helper()
 	x.ends(t, "succeeded")
 	for _, r := range x.Results {
-		// Addresses differ.
+		// Remove addresses, which differ between runs.
 		if text, ok := r["text/plain"].(string); ok {
 			if before, _, found := strings.Cut(text, " at 0x"); found {
 				r["text/plain"] = before + ">"
@@ -108,8 +108,8 @@ func TestSessionReturnsValues(t *testing.T) {
 	t.Parallel()
 	server := sharedServer(t)
 	for name, c := range valuePrograms {
-		if name == "E that needs too much memory" || name == "I of the globals" {
-			continue // A session's limit covers its whole life; its globals use more.
+		if name == "too much memory" || name == "globals" {
+			continue // A session's memory limit covers all its runs, and its globals use more memory.
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,8 +121,8 @@ func TestSessionReturnsValues(t *testing.T) {
 	}
 }
 
-// TestExecuteTruncatesLargeValues checks that a value's text is cut before the whole
-// text is made.
+// TestExecuteTruncatesLargeValues checks that the text of a value is cut before
+// all of it is made.
 func TestExecuteTruncatesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -148,7 +148,7 @@ func TestExecuteTruncatesLargeValues(t *testing.T) {
 			}
 		})
 	}
-	// Short values are shown exactly as repr shows them.
+	// Short values must be shown exactly like repr.
 	const code = `
 class C:
     def __repr__(self): return "C()"
@@ -167,15 +167,15 @@ x`
 	}
 }
 
-// TestExecuteLimitsTimeOfShowing checks that showing a value ends before
-// the run's time.
+// TestExecuteLimitsTimeOfShowing checks that showing a value ends before the
+// run's time limit.
 func TestExecuteLimitsTimeOfShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
-		"a loop":      "while True: pass",
-		"a wait":      "import time; time.sleep(1000)",
-		"a blind one": "\n        while True:\n            try:\n                while True: pass\n            except Exception: pass",
+		"a loop":                          "while True: pass",
+		"a wait":                          "import time; time.sleep(1000)",
+		"one that catches all exceptions": "\n        while True:\n            try:\n                while True: pass\n            except Exception: pass",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,13 +10,14 @@ import (
 	"testing"
 )
 
-// codeRunner runs code in one language, with $S in its environment.
+// codeRunner runs code in one language. The environment contains the secret S.
 type codeRunner struct {
 	name, language string
 	run            func(t testing.TB, code string, more ...object) []byte
 }
 
-// codeRunners returns single runs and sessions in each language, with the secrets.
+// codeRunners returns a runner for single runs and one for a session, in each
+// language. They use all secrets.
 func codeRunners(t *testing.T, a *account) []codeRunner {
 	var all []codeRunner
 	for _, language := range []string{"python", "javascript", "typescript"} {
@@ -48,8 +49,8 @@ func codeRunners(t *testing.T, a *account) []codeRunner {
 	return all
 }
 
-// visiblePart returns the part of a value, with this number of characters, that an
-// answer contains.
+// visiblePart returns a part of the value that the answer contains. The part has
+// length characters.
 func visiblePart(answer []byte, value string, length int) string {
 	for i := 0; i+length <= len(value); i++ {
 		if part := value[i : i+length]; strings.Contains(string(answer), part) {
@@ -59,8 +60,8 @@ func visiblePart(answer []byte, value string, length int) string {
 	return ""
 }
 
-// TestExecuteRedactsTruncatedOutput checks that output is searched for
-// values before it is cut, or at the cut.
+// TestExecuteRedactsTruncatedOutput checks that secret values are redacted in
+// output that is cut, even at the cut.
 func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -97,8 +98,8 @@ func TestExecuteRedactsTruncatedOutput(t *testing.T) {
 	}
 }
 
-// TestSessionRedactsOldValues checks that a session redacts every
-// value that it was ever given.
+// TestSessionRedactsOldValues checks that a session redacts all values that it
+// ever got.
 func TestSessionRedactsOldValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -123,14 +124,14 @@ func TestSessionRedactsOldValues(t *testing.T) {
 					t.Errorf("after %s: %s", change, x)
 				}
 			}
-			// Also if the run gets no secrets.
+			// Also redact if this run gets no secrets.
 			x := a.server.call(t, a, "POST", "/api/v1/execute", object{"code": code[1], "sessionId": s.ID, "secrets": []string{}}).want(t, 200, nil).body
 			if part := visiblePart(x, first, 7); part != "" {
 				t.Errorf("without secrets: %s", x)
 			}
 		})
 	}
-	// The number of kept values is limited.
+	// The number of old values is limited.
 	s := a.openSession(t, object{"language": "python"})
 	for i := range 5 {
 		a.storeSecret(t, "S", strconv.Itoa(i)+strings.Repeat("x", 60<<10))
@@ -146,8 +147,8 @@ func TestSessionRedactsOldValues(t *testing.T) {
 	}
 }
 
-// TestExecuteRedactsEveryEncoding writes values in the forms of
-// docs/secrets.md to every returned output.
+// TestExecuteRedactsEveryEncoding writes values in all forms of docs/secrets.md
+// to all kinds of output.
 func TestExecuteRedactsEveryEncoding(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -204,12 +205,12 @@ raise ValueError('\n'.join(forms))
 			if x.ends(t, "failed"); x.Redactions < 40 {
 				t.Errorf("%s, %s: %d redactions: %s", r.name, name, x.Redactions, answer)
 			}
-			// A rest of any form would be long.
+			// The rest of any form would be long.
 			for _, text := range []string{x.Stdout, x.Stderr, x.Error.Message} {
 				for _, line := range strings.Split(text, "\n") {
 					for _, word := range strings.Split(strings.ReplaceAll(line, "[secret:"+name+"]", " "), " ") {
 						if len(word) > 12 && strings.Contains(withEncodings(value), word) {
-							t.Errorf("%s, %s: %q is left in %.300q", r.name, name, word, line)
+							t.Errorf("%s, %s: %q remains in %.300q", r.name, name, word, line)
 						}
 					}
 				}
@@ -221,14 +222,15 @@ raise ValueError('\n'.join(forms))
 	}
 }
 
-// withEncodings returns a value in forms that could be redacted only in part.
+// withEncodings returns a value together with forms that could be redacted
+// partly.
 func withEncodings(value string) string {
 	encoded, _ := json.Marshal(value)
 	return value + fmt.Sprintf(" %x %q %s", value, value, encoded)
 }
 
-// TestExecuteRedactsSplitStreams checks that a stream shows no more
-// than an answer, however the program splits its writes.
+// TestExecuteRedactsSplitStreams checks that a stream shows no more than an
+// answer, however the program splits its output.
 func TestExecuteRedactsSplitStreams(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -255,14 +257,14 @@ for i in range(60):
 		rest := strings.ReplaceAll(printed["stdout"], "[secret:S]", "")
 		for _, part := range []string{"canary", "63616e617279", "Y2FuYXJ", "NhbmFye", "jYW5hcn", "\\u00e9", "\\xc3"} {
 			if strings.Contains(rest, part) {
-				t.Errorf("%q is left in %q", part, printed["stdout"])
+				t.Errorf("%q remains in %q", part, printed["stdout"])
 			}
 		}
 	}
 }
 
-// TestExecuteRedactsInLinearTime checks that redaction
-// takes linear time in the size of the output.
+// TestExecuteRedactsInLinearTime checks that redaction takes linear time in the
+// length of the output.
 func TestExecuteRedactsInLinearTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -288,15 +290,15 @@ func TestExecuteRedactsInLinearTime(t *testing.T) {
 		if x.ends(t, "succeeded"); x.Redactions != 0 || len(x.Stdout) < 7_999_998 {
 			t.Errorf("%d redactions, %d bytes", x.Redactions, len(x.Stdout))
 		}
-		// It was 4.4 s.
+		// It was 4.4 s before redaction was linear.
 		if took := processor() - before; took > 2.5 {
-			t.Errorf("%q takes the server %.1f s of its processor", text, took)
+			t.Errorf("the server needs %[2].1f s of processor time for %[1]q", text, took)
 		}
 	}
 }
 
-// TestExecuteRedactsFileNamesAndAllMediaTypes checks that all text is redacted,
-// whatever its type.
+// TestExecuteRedactsFileNamesAndAllMediaTypes checks that text is redacted in
+// file names and in all media types.
 func TestExecuteRedactsFileNamesAndAllMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -334,7 +336,7 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 			t.Errorf("%s: %q is shown: %s", r.name, part, answer)
 		}
 		if string(x.fileContent(t, "[secret:S]")) != "content" || string(x.fileContent(t, "x[secret:S].txt")) != "2" || string(x.fileContent(t, "[secret:S]d/f")) != "3" || x.skipReason("link-[secret:S]") == "" {
-			t.Errorf("%s: files are named otherwise: %+v, %+v", r.name, x.Files, x.FilesSkipped)
+			t.Errorf("%s: unexpected file names: %+v, %+v", r.name, x.Files, x.FilesSkipped)
 		}
 		if len(x.Results) < 7 || x.Redactions < 11 {
 			t.Errorf("%s: %d results, %d redactions", r.name, len(x.Results), x.Redactions)
@@ -342,9 +344,8 @@ for (const m of ['application/yaml', 'application/sql', 'application/xml', 'imag
 	}
 }
 
-// TestSessionWithholdsDeletedSecrets deletes a secret that a
-// session names. Its later runs do not get the secret, and still show nothing of
-// the value.
+// TestSessionWithholdsDeletedSecrets deletes a secret that a session uses. Later
+// runs do not get the secret, but still redact its value.
 func TestSessionWithholdsDeletedSecrets(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

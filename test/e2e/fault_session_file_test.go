@@ -13,11 +13,11 @@ func TestSessionSetsFileLikeProgram(t *testing.T) {
 		a.run(t, beside).prints(t, besides)
 	})
 	for name, steps := range map[string][]step{
-		"a file beside it": {
+		"another file": {
 			{code: beside, stdout: besides},
 			{code: "os.mkdir('d')\nos.chdir('d')\nprint(os.path.relpath(__file__), os.path.exists(__file__), os.listdir('..'))", stdout: "../main.py False ['data.csv', 'd']\n"},
 		},
-		"a main.py of the user's": {
+		"the user's main.py": {
 			{code: "class First:\n    one = 1"},
 			{code: "open('main.py', 'w').write('# mine\\ndef g():\\n    return 1 / 0  # mine\\n')\nimport inspect, main\nmain.g()", exit: 1, raises: "ZeroDivisionError", line: 3, stderr: "  File \"/work/main.py\", line 3, in g\n    return 1 / 0  # mine\n"},
 			{code: "print(inspect.getsource(main.g), open(__file__).read())", stdout: "def g():\n    return 1 / 0  # mine\n # mine\ndef g():\n    return 1 / 0  # mine\n\n"},
@@ -36,17 +36,17 @@ func TestSessionSetsFileLikeProgram(t *testing.T) {
 		"runpy": {
 			{code: "import runpy\nopen('part.py', 'w').write('x = __file__')\nprint(runpy.run_path('part.py')['x'], runpy.run_module('part')['x'])", stdout: "part.py /work/part.py\n"},
 		},
-		"a process that is spawned": {
+		"a spawned process": {
 			{code: "import multiprocessing, os\n\ndef where(x): return __file__, os.path.relpath(__file__)\ndef fails(x): return 1 / x"},
 			{code: "with multiprocessing.get_context('spawn').Pool(1) as p:\n    print(p.map(where, [1]))\n    p.map(fails, [0])", request: slow, stdout: "[('/work/main.py', 'main.py')]\n", exit: 1, raises: "ZeroDivisionError", stderr: "  File \"/work/main.py\", line 4, in fails\n    def fails(x): return 1 / x\n"},
 			{code: "with multiprocessing.get_context('forkserver').Pool(1) as p: print(p.map(where, [1]))", request: slow, stdout: "[('/work/main.py', 'main.py')]\n"},
 			{code: "def later(x): return -x\nwith multiprocessing.get_context('forkserver').Pool(1) as p: print(p.map(later, [1]))", request: slow, stdout: "[-1]\n"},
 		},
-		"one that spawns": {
+		"a spawned process that spawns": {
 			{code: "import multiprocessing\nspawn = 'spawn'\ndef inner(q): q.put(__name__)\ndef outer(q):\n    p = multiprocessing.get_context(spawn).Process(target=inner, args=(q,))\n    p.start()\n    p.join()"},
 			{code: "q = multiprocessing.get_context(spawn).Queue()\np = multiprocessing.get_context(spawn).Process(target=outer, args=(q,))\np.start()\nprint(q.get())\np.join()", request: slow, stdout: "__mp_main__\n"},
 		},
-		"one that a module spawns, beside a main.py": {
+		"a process that a module spawns, with a main.py": {
 			{code: "open('main.py', 'w').write('raise SystemError')\nopen('helper.py', 'w').write('''from concurrent.futures import ProcessPoolExecutor as Pool\nimport multiprocessing\ndef f(x): return x + 1\ndef go():\n    with Pool(1, multiprocessing.get_context('spawn')) as p: return list(p.map(f, [1]))\n''')"},
 			{code: "import helper\nprint(helper.go())", request: slow, stdout: "[2]\n"},
 		},

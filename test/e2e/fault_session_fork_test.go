@@ -10,7 +10,7 @@ func TestSessionForkedChildrenEndWithProgram(t *testing.T) {
 			{code: "import os\nkept = 1\nif os.fork() == 0:\n    raise ValueError('child')\nprint(os.waitstatus_to_exitcode(os.wait()[1]))", stdout: "1\n", stderr: "ValueError: child\n"},
 			{code: "print(kept)", stdout: "1\n"},
 		},
-		"handlers, files and a text": {
+		"handlers, files and text": {
 			{
 				code:   "import atexit, os, sys\nif os.fork() == 0:\n    atexit.register(print, 'bye')\n    f = open('f', 'w')\n    f.write('buffered')\n    sys.exit('text')\nprint(os.waitstatus_to_exitcode(os.wait()[1]), open('f').read())",
 				stdout: "bye\n1 buffered\n", stderr: "text\n",

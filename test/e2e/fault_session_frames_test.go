@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestSessionFramesMatchFile checks that each program prints the same
-// in a session as in a file, apart from the file's name. follow checks that
-// nothing of the hook is shown.
+// TestSessionFramesMatchFile checks that each program prints the same in a
+// session and in a file, except for the file's name. runSteps checks that the
+// output does not show the hook.
 func TestSessionFramesMatchFile(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -17,8 +17,9 @@ func TestSessionInterruptsReachChildren(t *testing.T) {
 		"python": {
 			begin: "import os, subprocess, signal, time, threading\nserver = subprocess.Popen(['sleep', '300'])\nkept = 5\ntime.sleep(0.1)",
 			show:  "print(kept)",
-			// The process of the first run is alive. Those of the other runs are dead
-			// or die now: the signal needs a processor.
+			// The process of the first run is alive. The processes of the other
+			// runs are dead or dying: it takes some processor time until a signal
+			// has its effect.
 			left: `
 def names():
     found = []

@@ -12,7 +12,7 @@ func TestSessionAllowsTopLevelAwait(t *testing.T) {
 			{code: "async for n in numbers(): print(n)\nlock = asyncio.Lock()\nasync with lock: print(lock.locked())", stdout: "0\n1\n2\nTrue\n"},
 			{code: "await asyncio.gather(*(asyncio.sleep(0, i) for i in range(2)))", shows: "[0, 1]"},
 		},
-		"tasks go on with the loop": {
+		"tasks continue with the loop": {
 			{code: "import asyncio\nasync def work():\n    for i in range(2):\n        print('work', i)\n        await asyncio.sleep(0.01)\n    return 'done'\nt = asyncio.create_task(work())\nawait asyncio.sleep(0)", stdout: "work 0\n"},
 			{code: "print(t.done())", stdout: "False\n"},
 			{code: "await t", stdout: "work 1\n", shows: "'done'"},

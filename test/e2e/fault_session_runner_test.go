@@ -6,14 +6,14 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, steps := range map[string][]step{
-		"a text that is none": {
+		"invalid text": {
 			{code: "import sys\nclass Text:\n    def __str__(self): return 5\nsys.exit(Text())", exit: 1},
 			{code: "class Code(SystemExit):\n    code = property(lambda self: 1 / 0)\nraise Code('shown')", exit: 1, stderr: "shown\n"},
 			{code: "def deep(n):\n    if n: deep(n - 1)\n    sys.exit(n - 1)\ndeep(50)", exit: 255},
 			{code: "sys.exit(1 << 70)", exit: 255},
 			{code: "sys.exit(True)", exit: 1},
 		},
-		"odd exceptions": {
+		"unusual exceptions": {
 			{code: "class Odd(BaseException):\n    def __getattribute__(self, name): raise RuntimeError(name)\n    __class__ = property(lambda self: int)\nraise Odd('x')", exit: 1, raises: "Odd", line: 4, stderr: "Odd: x\n"},
 			{code: "class Odd(Exception):\n    __traceback__ = property(lambda self: 1 / 0)\n    def __str__(self): raise SystemExit(3)\nraise Odd('x')", exit: 1, raises: "Odd"},
 			{code: "class Meta(type):\n    def __getattribute__(self, name): raise RuntimeError(name)\nclass Odd(Exception, metaclass=Meta): pass\nraise Odd", exit: 1, raises: "Odd"},
@@ -61,7 +61,7 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 			{code: "sys.setrecursionlimit(100_000)\nf(5000)", shows: "0"},
 			{code: "f(5000)", shows: "0"},
 		},
-		"the rest": {
+		"other objects": {
 			{code: "import gc, os, signal\ngc.disable()\nos.environ.clear()\nos.mkdir('d')\nos.chdir('d')\nos.rmdir('../d')"},
 			{code: "print(os.environ['A'])", request: object{"env": object{"A": "1"}}, stdout: "1\n"},
 			{code: "os.getpid = os.write = os.read = None\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"},
@@ -86,8 +86,8 @@ func TestSessionSurvivesHostilePrograms(t *testing.T) {
 	})
 }
 
-// nestedLoops returns the heads of n nested loops, one a line, and the indentation
-// of the innermost body.
+// nestedLoops returns the headers of n nested loops, one per line, and the
+// indentation of the innermost body.
 func nestedLoops(n int) string {
 	code, indent := "", ""
 	for range n {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSessionLimitsShowing checks that showing a value uses only a part
-// of the remaining memory and time, and does not end the session.
+// TestSessionLimitsShowing checks that showing a value uses only a part of the
+// remaining memory and time, and does not end the session.
 func TestSessionLimitsShowing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -37,8 +37,8 @@ func TestSessionLimitsShowing(t *testing.T) {
 	}
 }
 
-// TestSessionCompilesLargePrograms checks that a large program compiles in no more
-// memory than CPython needs, and behaves like a small one.
+// TestSessionCompilesLargePrograms checks that compiling a large program needs no
+// more memory than CPython, and that the program behaves like a small one.
 func TestSessionCompilesLargePrograms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -100,14 +100,14 @@ func TestSessionCompilesLargePrograms(t *testing.T) {
 	})
 }
 
-// TestSessionDestructorsSeeNoHookFrames checks that destructors after a run
-// have the same frames as in a file.
+// TestSessionDestructorsSeeNoHookFrames checks that destructors after a run see
+// the same frames as in a file.
 func TestSessionDestructorsSeeNoHookFrames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	const class = "import sys\nclass Drop:\n    def __init__(self, name): self.name = name\n    def __del__(self):\n        frame = sys._getframe(1)\n        print(self.name, frame.f_code.co_filename, frame.f_lineno, frame.f_back)\n"
 	for name, steps := range map[string][]step{
-		"a coroutine that nobody awaits": {
+		"a coroutine that was never awaited": {
 			{code: "async def never(): pass\n\nnever()", stderr: "<run 1>:3: RuntimeWarning: coroutine 'never' was never awaited\n  never()\n"},
 			{code: "1;\n(never(),\n 1)", stderr: "<run 2>:2: RuntimeWarning: coroutine 'never' was never awaited\n"},
 			{code: "def f(x): 1 / 0\nf(never())", exit: 1, raises: "ZeroDivisionError"},
@@ -125,7 +125,7 @@ func TestSessionDestructorsSeeNoHookFrames(t *testing.T) {
 			{code: "sys.stdin = Drop('stream')"},
 			{code: "print(1)", stdout: "1\nstream <sys> 0 None\n"},
 		},
-		"a module with the name of one that shows errors": {
+		"a module named like a module that prints errors": {
 			{code: "for name in 'traceback', 'linecache': open(name + '.py', 'w').write('raise SystemError')\ndef f():\n    1 / 0\nf()", exit: 1, raises: "ZeroDivisionError", stderr: "    f()\n    ~^^\n  File \"<run 1>\", line 3, in f\n    1 / 0\n    ~~^~~\n"},
 			{code: "import linecache", exit: 1, raises: "SystemError", stderr: "    import linecache\n"},
 			{code: "import os\nos.remove('linecache.py')\nimport linecache\nprint(linecache.getline('<run 1>', 2))", stdout: "def f():\n\n"},

@@ -5,24 +5,25 @@ import (
 	"testing"
 )
 
-// step describes one run of a session and its expected result.
+// step is one run of a session with its expected result.
 type step struct {
 	code string
-	// request has further fields of the request.
+	// request contains additional fields of the request.
 	request object
-	// stdout is the whole output of the run, stderr a part of its error output.
+	// stdout is the complete output of the run. stderr is a part of its error
+	// output.
 	stdout, stderr string
-	// exit is the exit code; 0 means that the run succeeds.
+	// exit is the expected exit code; 0 means success.
 	exit int
-	// raises is the name of the error.
+	// raises is the expected name of the error.
 	raises string
-	// line is the line of the error, or 0 if it is not checked.
+	// line is the expected line of the error; 0 means that it is not checked.
 	line int
 	// shows is the text of the only result.
 	shows string
 }
 
-// runSteps runs the steps in one new session, which must outlive all of them.
+// runSteps runs the steps in a new session. The session must not end.
 func (a *account) runSteps(t *testing.T, steps ...step) {
 	t.Helper()
 	s := a.openSession(t, object{})
@@ -40,7 +41,7 @@ func (a *account) runSteps(t *testing.T, steps ...step) {
 		}
 		for _, own := range []string{"/pyth-on/", "usercustomize", "session.py"} {
 			if strings.Contains(x.Stderr+x.Stdout, own) {
-				t.Errorf("step %d, %q: it shows %s: %s", i, c.code, own, x)
+				t.Errorf("step %d, %q: the output shows %s: %s", i, c.code, own, x)
 			}
 		}
 		switch {

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// TestServeIgnoresReloadSignals sends the signals with which other
-// servers reload or rotate their logs. They must end neither the server nor its
-// programs.
+// TestServeIgnoresReloadSignals sends the signals that make other servers reload
+// or rotate their logs. They must not end the server or its programs.
 func TestServeIgnoresReloadSignals(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -47,8 +46,8 @@ func TestServeIgnoresReloadSignals(t *testing.T) {
 	}
 }
 
-// TestServeSurvivesClosedLog checks that a server still serves
-// when nobody reads its log.
+// TestServeSurvivesClosedLog checks that a server continues to serve if the
+// reader of its log exits.
 func TestServeSurvivesClosedLog(t *testing.T) {
 	t.Parallel()
 	r, w := mustPair(os.Pipe())(t)
@@ -84,9 +83,8 @@ func TestServeSurvivesClosedLog(t *testing.T) {
 	}
 }
 
-// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT, which is for fault
-// reports. It ends the server at once with a failure, and prints what the server
-// was doing. The next start must work.
+// TestServeDumpsGoroutinesOnSIGQUIT sends SIGQUIT. The server must end at once
+// with a failure and print its goroutines. The next start must work.
 func TestServeDumpsGoroutinesOnSIGQUIT(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// namedStreams are programs that open their standard streams by name. Each prints
-// its input in capitals, and "err" to standard error.
+// namedStreams lists programs that open their standard streams by name. Each
+// prints its input in capital letters, and "err" to standard error.
 var namedStreams = map[string]struct{ language, code string }{
 	"Python by /dev/stdin": {"python", `
 with open('/dev/stdin') as f, open('/dev/stdout', 'w') as o, open('/dev/stderr', 'w') as e:
@@ -112,8 +112,8 @@ func TestSessionOpensStreamsByName(t *testing.T) {
 	}
 }
 
-// TestAttackStreamNamesReachOnlyOwnRun runs a program that searches for the
-// streams of other runs by the permitted names.
+// TestAttackStreamNamesReachOnlyOwnRun runs a program that looks for streams of
+// other runs under the names of its own streams.
 func TestAttackStreamNamesReachOnlyOwnRun(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -11,7 +11,8 @@ func typeScriptRequest(code string, more object) object {
 	return request
 }
 
-// legacyDecorators is a tsconfig.json with comments, as is usual for these files.
+// legacyDecorators is a tsconfig.json with comments, which these files often
+// have.
 var legacyDecorators = object{"path": "tsconfig.json", "content": "{\n  // as frameworks want it\n  \"compilerOptions\": {\"experimentalDecorators\": true,},\n}"}
 
 // typeScriptFeatures maps language features to programs that print or show "ok".
@@ -31,11 +32,12 @@ var typeScriptFeatures = map[string]string{
 	"abstract classes":      "abstract class B { abstract m(): string }\nclass D extends B { override m() { return 'ok'; } }\nnew D().m()",
 	"overloads":             "function f(a: number): string; function f(a: string): string; function f(a: any) { return 'ok'; }\nf(1)",
 	"old assertions":        "<any>'ok'",
-	"awaiting at the top":   "import type { Stats } from 'node:fs';\nenum E { A }\nconst v: string = await Promise.resolve('ok');\nv",
+	"top-level await":       "import type { Stats } from 'node:fs';\nenum E { A }\nconst v: string = await Promise.resolve('ok');\nv",
 	"an e-mail in a string": "const mail: string = 'a@b.example';\nmail.length > 3 ? 'ok' : 'no'",
 }
 
-// TestExecuteTypeScriptSupportsAllSyntax runs syntax that Node does not strip.
+// TestExecuteTypeScriptSupportsAllSyntax runs syntax that Node's type stripping
+// does not support.
 func TestExecuteTypeScriptSupportsAllSyntax(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -29,11 +29,11 @@ func runUsersCreate(t *testing.T, password string, args ...string) (stdout, stde
 	return out.String(), errs.String(), err == nil
 }
 
-// createdUser holds the output of --json.
+// createdUser is the output of `users create --json`.
 type createdUser struct{ ID, Email, CreatedAt, APIKey string }
 
-// requireCreatedAccountWorks checks that the account works, and that the audit log says how it
-// was created.
+// requireCreatedAccountWorks checks that the account works, and that the audit
+// log shows how it was created.
 func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, password string) {
 	t.Helper()
 	a := &account{server: s, email: c.Email, authResponse: authResponse{APIKey: c.APIKey}}
@@ -41,7 +41,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 	var login authResponse
 	s.call(t, nil, "POST", "/api/login", object{"email": c.Email, "password": password}).want(t, 200, &login)
 	if login.APIKey != c.APIKey || login.User.ID != c.ID {
-		t.Errorf("%+v is another than %+v", login, c)
+		t.Errorf("%+v differs from %+v", login, c)
 	}
 	var audit struct {
 		Entries []struct{ Action, Outcome, UserAgent string }
@@ -54,7 +54,7 @@ func (s *server) requireCreatedAccountWorks(t *testing.T, c createdUser, passwor
 
 func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	// The directory's path is longer than a socket address may be.
+	// The directory's path is longer than the path of a socket may be.
 	data := filepath.Join(newDataDir(t), strings.Repeat("long", 20), strings.Repeat("path", 20))
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -73,14 +73,15 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 		}
 		return c
 	}
-	// On a new server, before it has ever run.
+	// On a new server, before its first start.
 	first := create("first@example.org", "pässwörd of the first")
 	s := startServerIn(t, data, nil, "--registration=closed")
 	if strings.Contains(s.log.String(), "nobody can use this server") {
 		t.Errorf("the log says that there is no account: %s", s.log)
 	}
 	s.requireCreatedAccountWorks(t, first, "pässwörd of the first")
-	// While the server runs, several in parallel, during writes to its log.
+	// While the server runs: several users in parallel, during writes to the
+	// audit log.
 	all := make([]createdUser, 4)
 	var wg sync.WaitGroup
 	for i := range all {
@@ -101,8 +102,8 @@ func TestUsersCreateWithAndWithoutServer(t *testing.T) {
 	if log := s.log.String(); strings.Contains(log, "a password of some length") || strings.Contains(log, all[0].APIKey) {
 		t.Error("the log contains a password or a key")
 	}
-	// A killed server leaves its socket. The command and the next server must cope
-	// with that.
+	// A killed server does not remove its socket. The command and the next server
+	// must handle that.
 	s.kill(t)
 	last := create("last@example.org", "password of the last")
 	s = startServerIn(t, data, nil, "--registration=closed")
@@ -133,7 +134,7 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 			"no address":          {"nobody", "correct horse battery", "email"},
 			"a short password":    {"b@example.org", "short", "password"},
 			"a common password":   {"b@example.org", "password123", "password"},
-			"its own address":     {"bbbbbb@example.org", "bbbbbb@example.org", "password"},
+			"the e-mail address":  {"bbbbbb@example.org", "bbbbbb@example.org", "password"},
 			"no password at all":  {"b@example.org", "", "password is empty"},
 			"an address with TAB": {"a\tb@example.org", "correct horse battery", "email"},
 		} {
@@ -143,19 +144,19 @@ func TestUsersCreateRefusesInvalidAccounts(t *testing.T) {
 			}
 		}
 	}
-	// The password is no argument, and there is no flag for it.
+	// The password is not an argument, and there is no flag for it.
 	if out, errs, ok := runUsersCreate(t, "", "b@example.org", "a password of some length", "--data-dir="+stopped); ok {
 		t.Errorf("%s%s", out, errs)
 	}
-	// A server that is closed to registration and already has a user prints no hint.
+	// A server with closed registration and a user prints no hint.
 	s.stop(t)
 	if again := startServerIn(t, s.data, nil, "--registration=closed"); strings.Contains(again.log.String(), "nobody can use") {
 		t.Errorf("%s", again.log)
 	}
 }
 
-// TestUsersCreateForServerOfOrdinaryUser checks a server in its own user
-// namespace. The command runs outside of it.
+// TestUsersCreateForServerOfOrdinaryUser checks a server in a user namespace. The
+// command runs outside the namespace.
 func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -172,15 +173,15 @@ func TestUsersCreateForServerOfOrdinaryUser(t *testing.T) {
 	}
 	s.stop(t)
 	if os.Getuid() == 0 {
-		// The server could not use files that root creates now.
+		// The server cannot use files that root creates now.
 		if out, errs, ok := runUsersCreate(t, "correct horse battery", "late@example.org", "--data-dir="+data); ok || !strings.Contains(errs, "run the command as this user") {
 			t.Errorf("%s%s", out, errs)
 		}
 	}
 }
 
-// TestUsersCreatePromptsOnTerminal checks that the command asks twice and
-// shows nothing of the typed password.
+// TestUsersCreatePromptsOnTerminal checks that the command prompts twice and does
+// not show the typed password.
 func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -188,8 +189,8 @@ func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 		ok    bool
 		says  string
 	}{
-		"the same twice":  {[]string{"correct horse battery", "correct horse battery"}, true, "API key"},
-		"two that differ": {[]string{"correct horse battery", "correct horse batterx"}, false, "the two passwords differ"},
+		"equal passwords":     {[]string{"correct horse battery", "correct horse battery"}, true, "API key"},
+		"different passwords": {[]string{"correct horse battery", "correct horse batterx"}, false, "the two passwords differ"},
 	} {
 		terminal, device := pseudoTerminal(t)
 		cmd := exec.CommandContext(t.Context(), binary, "users", "create", "a@example.org", "--data-dir="+t.TempDir())
@@ -230,8 +231,8 @@ func TestUsersCreatePromptsOnTerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal opens a terminal: the person's side, and the device for a
-// program.
+// pseudoTerminal opens a pseudo-terminal. terminal is the user's side, device the
+// program's side.
 func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	t.Helper()
 	terminal = must(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))(t)
@@ -243,8 +244,8 @@ func pseudoTerminal(t *testing.T) (terminal, device *os.File) {
 	return terminal, must(os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0))(t)
 }
 
-// TestUsersCreateSocketIsPrivate checks that only the server's user can
-// enter the socket's directory.
+// TestUsersCreateSocketIsPrivate checks that only the server's user can access
+// the socket's directory.
 func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -254,6 +255,6 @@ func TestUsersCreateSocketIsPrivate(t *testing.T) {
 	if info := must(os.Stat(filepath.Join(s.data, "control.sock")))(t); info.Mode().Type() != os.ModeSocket || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v", info.Mode())
 	}
-	// The network cannot reach it either.
+	// The operation is not available over the network.
 	s.callWithHeader(t, http.Header{}, "POST", "/users", object{"email": "x@example.org", "password": password}).refused(t, 404, "not_found")
 }

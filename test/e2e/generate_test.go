@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// generation holds the server's answer.
+// generation is the answer of the server.
 type generation struct {
 	ID, Language, Code, Explanation, Model string
 	Attempts                               []struct {
@@ -31,7 +31,7 @@ type generation struct {
 	Usage           struct{ InputTokens, CachedInputTokens, OutputTokens int64 }
 }
 
-// startModel starts a server of the Messages API that answers with the steps.
+// startModel starts a server for the Messages API that answers with the steps.
 func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	t.Helper()
 	s := must(claudetest.Start(steps...))(t)
@@ -39,7 +39,8 @@ func startModel(t testing.TB, steps ...claudetest.Step) *claudetest.Server {
 	return s
 }
 
-// writeKeyFile writes a file with the key for the model's server.
+// writeKeyFile writes the key for the model's server to a file and returns its
+// path.
 func writeKeyFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -49,7 +50,7 @@ func writeKeyFile(t testing.TB) string {
 	return path
 }
 
-// modelFlags returns the flags with which a server uses the model.
+// modelFlags returns the flags that make a server use the model.
 func modelFlags(t testing.TB, m *claudetest.Server, more ...string) []string {
 	return append([]string{"--anthropic-base-url=" + m.URL, "--anthropic-key-file=" + writeKeyFile(t)}, more...)
 }
@@ -61,7 +62,7 @@ func (a *account) generate(t testing.TB, request object) *generation {
 	return g
 }
 
-// modelRequests returns all requests that the model received.
+// modelRequests returns all requests that the model has received.
 func modelRequests(m *claudetest.Server) string {
 	var all strings.Builder
 	for _, r := range m.Requests() {
@@ -152,7 +153,7 @@ func TestGenerateRepairsProgramUntilItRuns(t *testing.T) {
 	}
 }
 
-// readMetrics reads the metrics.
+// readMetrics returns the server's metrics as text.
 func (s *server) readMetrics(t testing.TB) string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -190,8 +191,8 @@ func TestGenerateEndsAfterLastAttempt(t *testing.T) {
 	}
 }
 
-// TestGenerateSendsNoSecret checks that no secret value is sent to the model,
-// even if all output contains it.
+// TestGenerateSendsNoSecret checks that the model never gets a secret value, even
+// if all output contains it.
 func TestGenerateSendsNoSecret(t *testing.T) {
 	t.Parallel()
 	m := startModel(t)
@@ -229,7 +230,7 @@ raise ValueError(v)
 		} else {
 			g := a.generate(t, request)
 			if g.Execution.prints(t, "42\n"); !strings.Contains(g.Attempts[0].Execution.Stdout, value) {
-				t.Error("the user did not see the value, although the server is set to show it")
+				t.Error("the user did not get the value, although redaction is off")
 			}
 		}
 	}
@@ -295,9 +296,9 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 		until  string
 		stream bool
 	}{
-		"while the model writes":              {claudetest.HangWithin(`{"explanation":"It`), "text", true},
-		"while the program runs":              {claudetest.Program("x", "print('on', flush=True)\nimport time\ntime.sleep(100)"), "stdout", true},
-		"while the model writes, not streams": {claudetest.Hang(), "", false},
+		"while the model writes":                    {claudetest.HangWithin(`{"explanation":"It`), "text", true},
+		"while the program runs":                    {claudetest.Program("x", "print('on', flush=True)\nimport time\ntime.sleep(100)"), "stdout", true},
+		"while the model writes, without streaming": {claudetest.Hang(), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m.Script(c.step)
@@ -322,9 +323,9 @@ func TestGenerateEndsWhenClientDisconnects(t *testing.T) {
 			}
 			cancel()
 			if c.until != "stdout" {
-				eventually(t, "the call of the model ends", func() bool { return m.Canceled() > canceled })
+				eventually(t, "the call to the model ends", func() bool { return m.Canceled() > canceled })
 			}
-			// The only place in the queue is free again.
+			// The single place in the queue must be free again.
 			a.run(t, "print(42)").prints(t, "42\n")
 			if got := len(m.Requests()); got != before+1 {
 				t.Errorf("%d requests", got-before)
@@ -359,12 +360,12 @@ func TestGenerateDistinguishesModelFailures(t *testing.T) {
 	}
 	m.Script(claudetest.Program("x", "1"))
 	s.call(t, a, "POST", "/api/v1/generate", object{"prompt": "x", "model": "claude-none"}).refused(t, 400, "invalid_request")
-	// A failed program is shown even if the model fails afterwards.
+	// The answer contains the failed program even if the model fails afterwards.
 	m.Script(claudetest.Program("x", "1/0"), claudetest.Refusal())
 	if g := a.generate(t, object{"prompt": "x"}); len(g.Attempts) != 1 || g.Stopped == nil || g.Stopped.Code != "llm_failed" {
 		t.Errorf("got %+v", g)
 	}
-	// A stream that has begun reports it in an event.
+	// A stream that has begun reports the failure in an event.
 	m.Script(claudetest.BreakOff(`{"explanation":"It`, "overloaded_error", "Overloaded"))
 	stream := a.openStreamAt(t.Context(), t, "/api/v1/generate", object{"prompt": "x"})
 	var last event
@@ -394,7 +395,7 @@ func TestGenerateWithoutKeyIsRefused(t *testing.T) {
 		Checks map[string]struct{ Status, Detail string }
 	}
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, &health)
-	// Without a cgroup, the missing limits degrade it.
+	// Without a cgroup, the health is degraded because of the missing limits.
 	if c := health.Checks["generate"]; c.Status != "ok" || c.Detail != "not configured" || health.Status != health.Checks["limits"].Status {
 		t.Errorf("got %+v", health)
 	}
@@ -464,7 +465,7 @@ func TestServeHidesModelKey(t *testing.T) {
 	}
 }
 
-// runGenerate runs `pyth-on generate` and returns what it prints.
+// runGenerate runs `pyth-on generate` and returns its output and exit code.
 func runGenerate(t *testing.T, environ []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"generate"}, args...)...)

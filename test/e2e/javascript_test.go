@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost run programs in the
-// sandbox and with the same Node outside, side by side, as TestExecutePythonBehavesAsOnHost does
-// for Python.
+// TestExecuteJavaScriptBehavesAsOnHost and TestExecuteTypeScriptBehavesAsOnHost
+// run programs in the sandbox and on the host with the same Node, like
+// TestExecutePythonBehavesAsOnHost for Python.
 func TestExecuteJavaScriptBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareNodePrograms(t, language{name: "javascript", file: "main.js"}, 150)
@@ -28,7 +28,7 @@ func compareNodePrograms(t *testing.T, l language, least int) {
 	compareWithHost(t, archives, nodeOnHost(t, l))
 }
 
-// nodeOnHost adds the interpreter outside to a language of Node.
+// nodeOnHost adds the interpreter on the host to a language.
 func nodeOnHost(t *testing.T, l language) language {
 	l.argv0, l.bin = "node", filepath.Join(t.TempDir(), "node")
 	if err := os.Symlink(nodeBinary(t), l.bin); err != nil {
@@ -53,7 +53,7 @@ func TestExecuteJavaScriptReportsErrors(t *testing.T) {
 	} {
 		x := a.execute(t, javaScriptRequest(code, nil)).ends(t, "failed")
 		if x.Error == nil || x.Error.Name != want.name || x.Error.Message != want.message || x.Error.Line != want.line {
-			t.Errorf("%q is told as %+v", code, x.Error)
+			t.Errorf("%q is reported as %+v", code, x.Error)
 		} else if strings.Contains(x.Error.Traceback, "pyth-on") {
 			t.Errorf("%q shows a frame of ours: %s", code, x.Error.Traceback)
 		}
@@ -91,7 +91,7 @@ func TestExecuteJavaScriptWithoutNodeIsRefused(t *testing.T) {
 	}
 }
 
-// nodeBinary returns the path of the Node in the sandboxes.
+// nodeBinary returns the path of the Node binary that sandboxes use.
 func nodeBinary(t testing.TB) string {
 	t.Helper()
 	if own := os.Getenv("PYTH_ON_NODE"); own != "" {
@@ -104,7 +104,7 @@ func nodeBinary(t testing.TB) string {
 	return fetched[0]
 }
 
-// downloadedNode returns the files that the first run has downloaded.
+// downloadedNode returns the files that the first run downloaded.
 func downloadedNode(t testing.TB) []string {
 	t.Helper()
 	return must(filepath.Glob(filepath.Join(imageDir, "node-*")))(t)

@@ -16,7 +16,8 @@ import (
 	_ "modernc.org/sqlite" // The database's driver.
 )
 
-// rotateCommand returns the command that rotates the root key while the server runs.
+// rotateCommand returns a command that rotates the root key while the server
+// runs.
 func (s *server) rotateCommand(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary, "keys", "rotate", "--data-dir="+s.data)
@@ -34,7 +35,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		accounts[i].storeSecret(t, "MINE", fmt.Sprintf("value of %d", i))
 	}
 	before := must(os.ReadFile(filepath.Join(s.data, "root.key")))(t)
-	// Meanwhile users register, store secrets and use them.
+	// Meanwhile, users register, and store and use secrets.
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -66,7 +67,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		}
 	})
 	killed := 0
-	// The moment of the signal differs from kill to kill.
+	// Kill each rotation at another time.
 	for pause := 5 * time.Millisecond; pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		cmd := s.rotateCommand(t)
 		if err := cmd.Start(); err != nil {
@@ -102,7 +103,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		for _, a := range accounts[:2] {
 			s.callWithHeader(t, http.Header{"Authorization": {"Bearer " + a.Token}}, "POST", "/api/verify", nil).want(t, 200, nil)
 			if g := a.login(t); g.APIKey != a.APIKey {
-				t.Error("another API key is returned")
+				t.Error("login returned another API key")
 			}
 		}
 	}
@@ -120,7 +121,7 @@ func TestKeysRotateUnderLoadAndKills(t *testing.T) {
 		a.server = s
 	}
 	check()
-	t.Logf("%d rotations were killed, %d users came meanwhile", killed, len(acknowledged))
+	t.Logf("%d rotations were killed, %d users registered meanwhile", killed, len(acknowledged))
 }
 
 // requireSecret checks that a run of the account gets the value.
@@ -129,8 +130,8 @@ func requireSecret(t testing.TB, a *account, value string) {
 	a.execute(t, object{"code": "import os\nprint(os.environ['MINE'])", "redactSecrets": false}).prints(t, value+"\n")
 }
 
-// TestKeysRotateRemovesLeftovers leaves the temporary files of killed
-// rotations, which hold root keys. The next rotation must remove them.
+// TestKeysRotateRemovesLeftovers creates temporary files as killed rotations
+// leave them. They contain root keys, and the next rotation must remove them.
 func TestKeysRotateRemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -181,10 +182,10 @@ func TestServeHidesRootKeyFromEnvironment(t *testing.T) {
 			a.storeSecret(t, "MINE", "value")
 			requireSecret(t, a, "value")
 			if _, err := os.Stat(filepath.Join(data, "root.key")); err == nil {
-				t.Error("a file of the key exists as well")
+				t.Error("a key file exists as well")
 			}
-			// This process has the variable in its environment, with another value than the
-			// canary. The servers were started with the canary.
+			// The environment of this process has another value than the canary.
+			// Only the servers were started with the canary.
 			for _, pid := range append(s.sandboxPIDs(), s.servingPid(), s.cmd.Process.Pid) {
 				for _, file := range []string{"environ", "cmdline"} {
 					b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
@@ -227,7 +228,7 @@ func TestKeysVerifyFindsDamagedSecret(t *testing.T) {
 	}
 	s = startServerIn(t, s.data, nil)
 	a.server = s
-	// Attack 102: the account is refused, and others work.
+	// Attack 102: this account is refused, and other accounts work.
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1"}).refused(t, 409, "secret_damaged")
 	a.execute(t, object{"code": "import os\nprint('GOOD' in os.environ)", "secrets": []string{"GOOD"}}).prints(t, "True\n")
 	a.storeSecret(t, "BAD", "anew")
@@ -244,12 +245,12 @@ func TestKeysRotateNeedsDatabase(t *testing.T) {
 	}
 }
 
-// changeStoppedDatabase changes the database without the server's knowledge.
+// changeStoppedDatabase changes the database while no server runs.
 func changeStoppedDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", filepath.Join(data, "pyth-on.db")))(t)
 	defer func() { _ = db.Close() }()
 	if n := must(must(db.Exec(statement))(t).RowsAffected())(t); n == 0 {
-		t.Fatalf("%s changes nothing", statement)
+		t.Fatalf("the statement %s changed no row", statement)
 	}
 }

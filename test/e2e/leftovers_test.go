@@ -15,18 +15,18 @@ import (
 	"testing"
 )
 
-// defaultWarm is the number of warm sandboxes of a server with the default settings: two
-// for Python and one for Node.
+// defaultWarm is the default number of warm sandboxes: two for Python and one for
+// Node.
 const defaultWarm = 3
 
-// footprint counts the host resources of a server.
+// footprint counts a server's resources on the host.
 type footprint struct {
 	sandboxes, cgroups, descriptors, mounts, goroutines, files int
 }
 
 func (s *server) footprint(t testing.TB) footprint {
 	t.Helper()
-	// Idle connections of this client are no leak.
+	// Idle connections of this client are not a leak.
 	s.http.CloseIdleConnections()
 	return footprint{
 		sandboxes:   len(s.sandboxPIDs()),
@@ -38,14 +38,13 @@ func (s *server) footprint(t testing.TB) footprint {
 	}
 }
 
-// waitUntilPoolFull waits until the pool is full.
+// waitUntilPoolFull waits until the pool has all its warm sandboxes.
 func (s *server) waitUntilPoolFull(t testing.TB) {
 	t.Helper()
 	eventually(t, "the pool is full", func() bool { return s.isIdle(t) && len(s.sandboxPIDs()) >= defaultWarm })
 }
 
-// isIdle reports whether nothing happens in the pool, and the number of live
-// sandboxes is the number that it knows.
+// isIdle reports whether the pool does nothing and knows all live sandboxes.
 func (s *server) isIdle(t testing.TB) bool {
 	t.Helper()
 	if s.metric(t, "pyth_on_executions_running")+s.metric(t, "pyth_on_sandboxes_booting")+s.metric(t, "pyth_on_sandboxes_renewing") > 0 {
@@ -55,8 +54,8 @@ func (s *server) isIdle(t testing.TB) bool {
 	return ready >= defaultWarm && int(ready+s.metric(t, "pyth_on_sandboxes_idle")+s.metric(t, "pyth_on_sessions_waiting")+s.metric(t, "pyth_on_sandboxes_reserved")) == len(s.sandboxPIDs())
 }
 
-// Resources of the server for each further sandbox. The cgroup's files count only
-// if it has one.
+// Resources that the server needs for each additional sandbox. cgroupDescriptors
+// counts only if the server has a cgroup.
 const (
 	sandboxDescriptors = 5
 	cgroupDescriptors  = 4
@@ -64,8 +63,8 @@ const (
 	sandboxFiles       = 3
 )
 
-// waitForFootprint waits until the server uses no more than before. Sandboxes that wait for
-// their user's next program are excepted.
+// waitForFootprint waits until the server uses no more resources than before. It
+// allows for sandboxes that wait for their user's next program.
 func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	t.Helper()
 	var now footprint
@@ -76,7 +75,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	}()
 	eventually(t, "the server returns to its footprint", func() bool {
 		if !s.isIdle(t) {
-			return false // Skips the costly checks below.
+			return false // Skip the expensive checks below.
 		}
 		now = s.footprint(t)
 		more := now.sandboxes - before.sandboxes
@@ -84,7 +83,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 		if before.cgroups > 0 {
 			each += cgroupDescriptors
 		}
-		// Some goroutines and descriptors come and go with connections.
+		// Connections use a few goroutines and descriptors for a short time.
 		return now.cgroups*before.sandboxes <= before.cgroups*now.sandboxes && now.mounts <= before.mounts &&
 			now.files <= before.files+more*sandboxFiles &&
 			now.descriptors <= before.descriptors+2+more*each &&
@@ -92,7 +91,7 @@ func (s *server) waitForFootprint(t testing.TB, before footprint) {
 	})
 }
 
-// sandboxPIDs lists the processes that contain one sandbox each.
+// sandboxPIDs returns the process ID of each sandbox.
 func (s *server) sandboxPIDs() []int {
 	var found []int
 	for _, pid := range processesMentioning(s.data) {
@@ -104,8 +103,8 @@ func (s *server) sandboxPIDs() []int {
 	return found
 }
 
-// servingPid returns the process that serves: the started one, or, for an ordinary
-// user, its child in a user namespace.
+// servingPid returns the ID of the serving process. For an ordinary user, that is
+// a child of the started process, in a user namespace.
 func (s *server) servingPid() int {
 	pid := s.cmd.Process.Pid
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -118,8 +117,8 @@ func (s *server) servingPid() int {
 	return pid
 }
 
-// processesMentioning lists the processes, except the server, with the text in
-// their arguments.
+// processesMentioning lists processes with the text in their arguments, except
+// the server.
 func processesMentioning(text string) []int {
 	var found []int
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -133,10 +132,10 @@ func processesMentioning(text string) []int {
 	return found
 }
 
-// cgroups lists the groups of the server's sandboxes.
+// cgroups lists the cgroups of the server's sandboxes.
 func (s *server) cgroups() []string {
 	var found []string
-	// The server tells its own groups from others by this name.
+	// The server recognizes its own groups by this name.
 	id := sha256.Sum256([]byte(filepath.Join(s.data, "run")))
 	name := "pyth-on-" + hex.EncodeToString(id[:6])
 	for _, below := range []string{"", "*", "*/*", "*/*/*", "*/*/*/*"} {
@@ -167,9 +166,9 @@ func (s *server) metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// countDescriptors counts the open descriptors of the process, without those of the
-// database. The number of database connections is limited, and they open on first
-// use.
+// countDescriptors counts the open descriptors of the process, except those of
+// the database. Database connections are limited, and open when they are first
+// used.
 func countDescriptors(pid int) int {
 	n := 0
 	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -181,7 +180,7 @@ func countDescriptors(pid int) int {
 	return n
 }
 
-// countMounts counts the mounts of the host, without the disks that tests mount.
+// countMounts counts the mounts of the host, except disks that tests mount.
 func countMounts() int {
 	n := 0
 	b, _ := os.ReadFile("/proc/self/mountinfo")
@@ -193,7 +192,7 @@ func countMounts() int {
 	return n
 }
 
-// countFiles counts the files below the directory, without those of the database.
+// countFiles counts the files below the directory, except those of the database.
 func countFiles(dir string) int {
 	n := 0
 	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// fetchProgram is a program that requests each URL by the proxy and prints the results.
-// Requests to local addresses use the proxy too.
+// fetchProgram requests each URL through the proxy and prints the results. It
+// also uses the proxy for local addresses.
 const fetchProgram = `
 import os, sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
@@ -39,7 +39,7 @@ for (const url of process.argv.slice(2)) {
 }
 `
 
-// fetch runs fetches with the allowlist.
+// fetch runs fetchProgram with the allowlist.
 func (a *account) fetch(t testing.TB, allow []string, urls ...string) *execution {
 	t.Helper()
 	return a.fetchWith(t, "python", allow, urls...)
@@ -58,7 +58,8 @@ func (a *account) fetchWith(t testing.TB, language string, allow []string, urls 
 	return a.execute(t, request)
 }
 
-// startEchoServer starts a web server on this machine that repeats the request.
+// startEchoServer starts a web server on this machine. It answers with the
+// request that it got.
 func startEchoServer(t testing.TB) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := r.URL.Query().Get("to"); to != "" {
@@ -85,7 +86,7 @@ func TestExecuteNetworkAllowsListedHosts(t *testing.T) {
 		t.Errorf("the network usage is %+v", x.Usage.Network)
 	}
 	if metrics := a.server.metric(t, `pyth_on_egress_connections_total{verdict="denied"}`); metrics != 1 {
-		t.Errorf("%v denials are counted", metrics)
+		t.Errorf("the metric counts %v denials", metrics)
 	}
 }
 
@@ -122,7 +123,7 @@ func TestExecuteNetworkPassesSOCKS(t *testing.T) {
 			go func() {
 				defer conn.Close()
 				_, _ = io.WriteString(conn, "ready\n") // The server speaks first.
-				b, _ := io.ReadAll(conn)               // Up to the half-close.
+				b, _ := io.ReadAll(conn)               // Read until the half-close.
 				_, _ = io.WriteString(conn, strings.ToUpper(string(b)))
 			}()
 		}
@@ -160,13 +161,13 @@ func TestAttackNetwork(t *testing.T) {
 			b.fetchWith(t, language, []string{"169.254.169.254", "[fd00:ec2::254]"}, "http://169.254.169.254/latest/", "http://[fd00:ec2::254]/").
 				prints(t, "403 denied\n403 denied\n")
 		})
-		t.Run("071 addresses that are not of the Internet are out of reach unless the operator allows them in "+language, func(t *testing.T) {
+		t.Run("071 private addresses are out of reach unless the operator allows them in"+language, func(t *testing.T) {
 			allow := []string{host, "10.0.0.1", "100.64.0.1", "[::1]:80"}
 			a.fetchWith(t, language, allow, web.URL, "http://10.0.0.1/", "http://100.64.0.1/", "http://[::1]/").
 				prints(t, "403 denied\n403 denied\n403 denied\n403 denied\n")
 			b.fetchWith(t, language, []string{host}, web.URL+"/x").prints(t, "200 hello GET /x\n")
 		})
-		t.Run("072 addresses in odd forms are refused in "+language, func(t *testing.T) {
+		t.Run("072 addresses in unusual forms are refused in"+language, func(t *testing.T) {
 			for _, odd := range []string{"2130706433", "0177.0.0.1", "127.1", "0x7f.1"} {
 				s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{odd}}}).refused(t, 400, "invalid_request")
 				if got := b.fetchWith(t, language, []string{"127.0.0.1:80"}, "http://"+odd+"/").Stdout; strings.HasPrefix(got, "200") {
@@ -178,7 +179,7 @@ func TestAttackNetwork(t *testing.T) {
 			b.fetchWith(t, language, []string{host}, web.URL+"/?to="+url.QueryEscape("http://169.254.169.254/"), web.URL+"/?to=/ok").
 				prints(t, "403 denied\n200 hello GET /ok\n")
 		})
-		t.Run("076 names that look alike are not confused in "+language, func(t *testing.T) {
+		t.Run("076 lookalike names are not confused in"+language, func(t *testing.T) {
 			allow := []string{"allowed.example", "*.wild.example"}
 			x := b.fetchWith(t, language, allow, "http://notallowed.example/", "http://allowed.example.evil.example/", "http://wild.example/", "http://evil%00.allowed.example/")
 			if strings.Contains(x.Stdout, "200") || strings.Contains(x.Stdout, "502") {
@@ -188,7 +189,7 @@ func TestAttackNetwork(t *testing.T) {
 		t.Run("077 ports other than those listed are refused in "+language, func(t *testing.T) {
 			b.fetchWith(t, language, []string{"127.0.0.1"}, web.URL).prints(t, "403 denied\n")
 		})
-		t.Run("080 in a sandbox that is used again each run has its own rules, or none in "+language, func(t *testing.T) {
+		t.Run("080 in a reused sandbox each run has its own rules or none in"+language, func(t *testing.T) {
 			ask := "\nimport socket\ntry:\n    socket.create_connection(('127.0.0.1', 3128))\n    print('open')\nexcept OSError as e:\n    print('closed')"
 			for range 3 {
 				b.fetchWith(t, language, []string{host}, web.URL+"/1").prints(t, "200 hello GET /1\n")
@@ -202,7 +203,7 @@ func TestAttackNetwork(t *testing.T) {
 		x := b.execute(t, object{"network": object{"allow": []string{host}}, "code": "import socket\ntry:\n    socket.getaddrinfo('example.org', 80)\nexcept OSError as e:\n    print('no')"})
 		x.prints(t, "no\n")
 	})
-	t.Run("079 the server's own API and the proxy have nothing for programs", func(t *testing.T) {
+	t.Run("079 the server's API and the proxy serve nothing to programs", func(t *testing.T) {
 		a.fetch(t, []string{strings.TrimPrefix(s.URL, "http://")}, s.URL+"/healthz").prints(t, "403 denied\n")
 		x := a.execute(t, object{"network": object{"allow": []string{host}}, "code": `
 import socket
@@ -215,7 +216,7 @@ for request in b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.0\r\n
 			t.Error(x)
 		}
 	})
-	t.Run("the operator's policy wins", func(t *testing.T) {
+	t.Run("the operator's policy takes precedence", func(t *testing.T) {
 		b.fetch(t, []string{"denied.example"}, "http://denied.example/").prints(t, "403 denied\n")
 		open.call(t, b, "POST", "/api/v1/execute", object{"code": "1", "network": object{"allow": []string{"a.example", "b.example", "c.example", "d.example"}}}).
 			refused(t, 400, "invalid_request")

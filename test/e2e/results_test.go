@@ -7,10 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// richResults holds the rich values of a run.
+// richResults is the list of rich values of a run.
 type richResults = []map[string]any
 
-// pyplot is a module that shows figures like matplotlib's pyplot.
+// pyplot is a module that shows figures like matplotlib.pyplot.
 const pyplot = `
 class Figure:
     def __init__(self, number):
@@ -47,16 +47,16 @@ func TestExecuteReturnsRichResults(t *testing.T) {
 		want   richResults
 		stdout string
 	}{
-		"the value of the final expression": {code: "x = 20\nx + 1", want: richResults{{"text/plain": "21"}}},
-		"an expression over many lines":     {code: "[\n 1,\n 2,\n]\n\n# end\n", want: richResults{{"text/plain": "[1, 2]"}}},
-		"none for None":                     {code: "None"},
-		"none for what print returns":       {code: "print(1)", stdout: "1\n"},
-		"none after a semicolon":            {code: "1 + 1;"},
-		"none for a statement":              {code: "x = 1"},
-		"none for a faulty program":         {code: "1 +"},
-		"none when the expression fails":    {code: "1 / 0"},
-		"the value after a docstring":       {code: "'''doc'''\nfrom __future__ import annotations\n__doc__", want: richResults{{"text/plain": "'doc'"}}},
-		"what display is called with, in order": {
+		"value of the final expression":  {code: "x = 20\nx + 1", want: richResults{{"text/plain": "21"}}},
+		"an expression over many lines":  {code: "[\n 1,\n 2,\n]\n\n# end\n", want: richResults{{"text/plain": "[1, 2]"}}},
+		"none for None":                  {code: "None"},
+		"none for a call of print":       {code: "print(1)", stdout: "1\n"},
+		"none after a semicolon":         {code: "1 + 1;"},
+		"none for a statement":           {code: "x = 1"},
+		"none for a syntax error":        {code: "1 +"},
+		"none when the expression fails": {code: "1 / 0"},
+		"the value after a docstring":    {code: "'''doc'''\nfrom __future__ import annotations\n__doc__", want: richResults{{"text/plain": "'doc'"}}},
+		"values given to display, in order": {
 			code: "for i in range(2):\n    display(i, str(i))\n'end'",
 			want: richResults{{"text/plain": "0"}, {"text/plain": "'0'"}, {"text/plain": "1"}, {"text/plain": "'1'"}, {"text/plain": "'end'"}},
 		},
@@ -89,7 +89,7 @@ Bundle()`,
 			code: "class C:\n    def _repr_html_(self): return 'x'\n    __module__ = 'm'\nC",
 			want: richResults{{"text/plain": "<class 'm.C'>"}},
 		},
-		"what can be shown when repr fails": {
+		"other forms if repr fails": {
 			code: "class C:\n    def _repr_html_(self): return 'x'\n    def __repr__(self): raise ValueError\nC()",
 			want: richResults{{"text/html": "x"}},
 		},
@@ -101,7 +101,7 @@ Bundle()`,
 				{"text/markdown": "# x", "text/plain": "<Markdown object>"},
 			},
 		},
-		"figures that are open at the end, but not again those displayed": {
+		"figures open at the end, except displayed ones": {
 			code:  "from matplotlib import pyplot as plt\nplt.figure(1)\nf = plt.figure(2)\ndisplay(f)\nplt.plot([1])",
 			files: []object{{"path": "matplotlib/pyplot.py", "content": pyplot}, {"path": "matplotlib/__init__.py", "content": ""}},
 			want: richResults{
@@ -111,7 +111,7 @@ Bundle()`,
 				{"image/png": "UE5HIDM=", "text/plain": "<Figure 3>"},
 			},
 		},
-		"those of threads and children": {
+		"values of threads and children": {
 			code: `
 import os, threading
 t = threading.Thread(target=lambda: display("thread")); t.start(); t.join()
@@ -152,17 +152,17 @@ func TestExecuteResultsCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-// TestAttack060ForgedResultsHaveNoEffect checks attack 60: printed text is
-// never taken for a result, and forged results have no effect on anything else.
+// TestAttack060ForgedResultsHaveNoEffect checks attack 60: printed text never
+// becomes a result, and forged results have no other effect.
 func TestAttack060ForgedResultsHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, code := range map[string]string{
-		"a length that cannot be true": `open("/run/results", "wb").write(b"\xff\xff\xff\xff" + b"x" * 100_000)`,
-		"a media type that is none":    `open("/run/results", "wb").write(b"\0\0\0\x10" b"\0\0\0\x04a/\nb" b"\0\0\0\x04data")`,
-		"JSON that is none":            `open("/run/results", "wb").write(b"\0\0\0\x1d" b"\0\0\0\x10application/json" b"\0\0\0\x05{\"a\":")`,
-		"half a value":                 `open("/run/results", "wb").write(b"\0\0\0\x20" b"\0\0\0\x04")`,
-		"the FIFO is removed":          `__import__("os").chmod("/run/results", 0)`,
+		"an impossible length":  `open("/run/results", "wb").write(b"\xff\xff\xff\xff" + b"x" * 100_000)`,
+		"an invalid media type": `open("/run/results", "wb").write(b"\0\0\0\x10" b"\0\0\0\x04a/\nb" b"\0\0\0\x04data")`,
+		"invalid JSON":          `open("/run/results", "wb").write(b"\0\0\0\x1d" b"\0\0\0\x10application/json" b"\0\0\0\x05{\"a\":")`,
+		"half a value":          `open("/run/results", "wb").write(b"\0\0\0\x20" b"\0\0\0\x04")`,
+		"the FIFO is removed":   `__import__("os").chmod("/run/results", 0)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -187,21 +187,21 @@ func TestExecuteReturnsJavaScriptResults(t *testing.T) {
 		want     richResults
 		stdout   string
 	}{
-		"the value of the final expression":   {code: "const x = 20;\nx + 1;\n", want: richResults{{"text/plain": "21"}}},
-		"of a single line":                    {code: "let n = 6; n * 7", want: richResults{{"text/plain": "42"}}},
-		"over many lines":                     {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: richResults{{"text/plain": "2"}}},
-		"as JSON where it is that":            {code: "({ a: [1, null] })", want: richResults{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
-		"of a module":                         {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: richResults{{"text/plain": "'b'"}}},
-		"of a module in TypeScript":           {code: "const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));\nawait wait(1);\nMath.hypot(3, 4)", language: "typescript", want: richResults{{"text/plain": "5"}}},
-		"of TypeScript":                       {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: richResults{{"text/plain": "2"}}},
-		"none for undefined":                  {code: "void 0"},
-		"none for what is logged":             {code: "console.log(1)", stdout: "1\n"},
-		"none for a statement":                {code: "const x = 1"},
-		"none for what goes on over the line": {code: "const f = (x) => x\nconst a = f\n(1)"},
-		"none for a faulty program":           {code: "1 +"},
-		"what display is called with":         {code: "display(1, 'a');\nfor (const x of [2]) display(x);", want: richResults{{"text/plain": "1"}, {"text/plain": "'a'"}, {"text/plain": "2"}}},
-		"pictures by their first bytes":       {code: "Buffer.from('89504e470d0a', 'hex')", want: richResults{{"image/png": "iVBORw0K", "text/plain": "<Buffer 89 50 4e 47 0d 0a>"}}},
-		"what a value says of itself":         {code: "({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>', 'text/plain': 'b' } } })", want: richResults{{"text/html": "<b>", "text/plain": "b"}}},
+		"the value of the final expression":         {code: "const x = 20;\nx + 1;\n", want: richResults{{"text/plain": "21"}}},
+		"of a single line":                          {code: "let n = 6; n * 7", want: richResults{{"text/plain": "42"}}},
+		"over many lines":                           {code: "const s = 'a;b'\ns\n  .split(';')\n  .length // end", want: richResults{{"text/plain": "2"}}},
+		"JSON if possible":                          {code: "({ a: [1, null] })", want: richResults{{"text/plain": "{ a: [ 1, null ] }", "application/json": map[string]any{"a": []any{1.0, nil}}}}},
+		"of a module":                               {code: "import path from 'node:path';\nconst x = await Promise.resolve('/a/b');\npath.basename(x)", want: richResults{{"text/plain": "'b'"}}},
+		"of a module in TypeScript":                 {code: "const wait = (ms: number) => new Promise((done) => setTimeout(done, ms));\nawait wait(1);\nMath.hypot(3, 4)", language: "typescript", want: richResults{{"text/plain": "5"}}},
+		"of TypeScript":                             {code: "interface P { x: number }\nconst p: P = { x: 2 };\np.x as number", language: "typescript", want: richResults{{"text/plain": "2"}}},
+		"none for undefined":                        {code: "void 0"},
+		"none for a call of console.log":            {code: "console.log(1)", stdout: "1\n"},
+		"none for a statement":                      {code: "const x = 1"},
+		"none for an expression over several lines": {code: "const f = (x) => x\nconst a = f\n(1)"},
+		"none for a syntax error":                   {code: "1 +"},
+		"values given to display":                   {code: "display(1, 'a');\nfor (const x of [2]) display(x);", want: richResults{{"text/plain": "1"}, {"text/plain": "'a'"}, {"text/plain": "2"}}},
+		"pictures by their first bytes":             {code: "Buffer.from('89504e470d0a', 'hex')", want: richResults{{"image/png": "iVBORw0K", "text/plain": "<Buffer 89 50 4e 47 0d 0a>"}}},
+		"forms that a value defines":                {code: "({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>', 'text/plain': 'b' } } })", want: richResults{{"text/html": "<b>", "text/plain": "b"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,8 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debianImage is a custom image of Debian's packages. It is built once. If
-// TEST_RUNTIMES names a directory, it is kept there for later test runs.
+// debianImage is a custom image of Debian packages. It is built once. If
+// TEST_RUNTIMES is the path of a directory, the image is kept there for later
+// test runs.
 type debianImage struct {
 	name, packages, exclude string
 
@@ -35,7 +36,7 @@ func newDebianImage(name, packages, exclude string) *debianImage {
 				return "", &failedCommand{err, out}
 			}
 		}
-		// The image is also built once: servers find it beside the others.
+		// Build the EROFS image once too: servers find it in the cache.
 		try := exec.Command(binary, "run", "--node=off", "--cache-dir", imageDir, "--runtime", file, "-")
 		try.Stdin = strings.NewReader("print('ready')")
 		if out, err := try.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -52,17 +53,17 @@ type failedCommand struct {
 
 func (f *failedCommand) Error() string { return f.err.Error() + ": " + string(f.out) }
 
-// flag returns the flag with which a server uses the image.
+// flag returns the flag that makes a server use the image.
 func (r *debianImage) flag(t *testing.T) string {
 	t.Helper()
 	return "--runtime=" + r.name + "=" + must(r.tar())(t)
 }
 
-// plainDebian contains Python with few additions, and CPython's own tests.
+// plainDebian contains Python, few other packages, and CPython's tests.
 var plainDebian = newDebianImage("debian", "python3,python3.11,libpython3.11-testsuite,tzdata,netbase,libstdc++6", "")
 
-// dataScience contains the usual packages for data science, without the compilers
-// that Debian's scipy depends on.
+// dataScience contains common packages for data science. It excludes the
+// compilers that Debian's scipy depends on.
 var dataScience = newDebianImage("data-science", "python3,python3-numpy,python3-pandas,python3-matplotlib",
 	"gcc*,g++*,cpp*,lib*-dev,linux-libc-dev,binutils*,libasan*,libtsan*,liblsan*,libubsan*")
 
@@ -121,7 +122,7 @@ func TestRuntimeRunsProgramsInCustomImage(t *testing.T) {
 
 	p := s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "runtime": "none"}).refused(t, 400, "invalid_request")
 	if len(p.Errors) != 1 || p.Errors[0].Location != "body.runtime" || !strings.Contains(p.Errors[0].Message, `"python", "debian"`) {
-		t.Errorf("the fault is %v", p.Errors)
+		t.Errorf("the error is %v", p.Errors)
 	}
 	s.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "language": "javascript", "runtime": "debian"}).refused(t, 400, "invalid_request")
 	a.execute(t, object{"code": "print(1)", "runtime": "python"}).prints(t, "1\n")
@@ -170,7 +171,7 @@ plt.plot(table.n);
 	encoded, _ := x.Results[1]["image/png"].(string)
 	plot, err := png.Decode(base64.NewDecoder(base64.StdEncoding, strings.NewReader(encoded)))
 	if err != nil || plot.Bounds().Dx() < 100 {
-		t.Errorf("the plot is no picture: %v: %.100v", err, x.Results[1])
+		t.Errorf("the plot is not a picture: %v: %.100v", err, x.Results[1])
 	}
 }
 
@@ -183,7 +184,7 @@ func TestRuntimePreloadSharesNoRandomState(t *testing.T) {
 		x := a.execute(t, object{"runtime": dataScience.name, "code": "import numpy, random\nprint(numpy.random.random(), random.random(), hash('x'))"}).ends(t, "succeeded")
 		for _, number := range strings.Fields(x.Stdout) {
 			if seen[number] {
-				t.Errorf("%s came again", number)
+				t.Errorf("%s was repeated", number)
 			}
 			seen[number] = true
 		}
@@ -221,14 +222,14 @@ func TestServeRefusesInvalidRuntimes(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"no interpreter":        {[]string{"--runtime=x=" + empty}, "it contains neither Python 3 nor Node"},
-		"no such file":          {[]string{"--runtime=x=" + empty + "/none"}, "no such file"},
-		"a file that is no tar": {[]string{"--runtime=x=/etc/passwd"}, "not a tar file"},
-		"a name that is taken":  {[]string{"--runtime=python=" + empty}, "cannot be the name"},
-		"a module that is not":  {[]string{plainDebian.flag(t), "--preload=debian=numpy"}, "No module named 'numpy'"},
-		"modules of none":       {[]string{"--preload=x=numpy"}, "there is no --runtime x"},
-		"modules that are code": {[]string{plainDebian.flag(t), "--preload=debian=os x"}, "is not a list of modules"},
-		"a path for a name":     {[]string{"--runtime=../x=" + empty}, "cannot be the name"},
+		"no interpreter":                {[]string{"--runtime=x=" + empty}, "it contains neither Python 3 nor Node"},
+		"no such file":                  {[]string{"--runtime=x=" + empty + "/none"}, "no such file"},
+		"a file that is not a tar file": {[]string{"--runtime=x=/etc/passwd"}, "not a tar file"},
+		"a name that is taken":          {[]string{"--runtime=python=" + empty}, "cannot be the name"},
+		"a missing module":              {[]string{plainDebian.flag(t), "--preload=debian=numpy"}, "No module named 'numpy'"},
+		"modules of a missing runtime":  {[]string{"--preload=x=numpy"}, "there is no --runtime x"},
+		"code instead of modules":       {[]string{plainDebian.flag(t), "--preload=debian=os x"}, "is not a list of modules"},
+		"a path instead of a name":      {[]string{"--runtime=../x=" + empty}, "cannot be the name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

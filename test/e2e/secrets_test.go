@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// storeSecret stores a secret of the account.
+// storeSecret stores a secret for the account.
 func (a *account) storeSecret(t testing.TB, name, value string) {
 	t.Helper()
 	if s := a.server.call(t, a, "PUT", "/api/v1/secrets/"+name, object{"value": value}).status; s != 200 && s != 201 {
@@ -88,7 +88,7 @@ func TestSecretsReachOnlyRuns(t *testing.T) {
 	}
 	s.call(t, a, "PUT", "/api/v1/secrets/LD_PRELOAD", object{"value": "x"}).refused(t, 400, "reserved_name")
 	s.call(t, a, "PUT", "/api/v1/secrets/A-B", object{"value": "x"}).refused(t, 400, "invalid_request")
-	// Acknowledged secrets survive a crash.
+	// Acknowledged secrets must survive a crash.
 	data := s.data
 	s.kill(t)
 	s = startServerIn(t, data, nil)
@@ -158,8 +158,8 @@ func TestSessionRedactsSecretsOfEarlierRuns(t *testing.T) {
 	a.server.call(t, a, "POST", "/api/v1/execute", object{"code": "1", "sessionId": s.ID, "secrets": []string{"TWO"}}).refused(t, 400, "invalid_request")
 }
 
-// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103: the
-// value of a secret exists only in the run.
+// TestAttack041And103SecretLeavesNoTraceOnHost checks attacks 41 and 103: a
+// secret value exists only in its run.
 func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(*testing.T) *server{
@@ -176,8 +176,8 @@ func TestAttack041And103SecretLeavesNoTraceOnHost(t *testing.T) {
 			a.storeSecret(t, "CANARY", canary)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			// The program waits with the secret, and searches for it in the forbidden
-			// places.
+			// The program has the secret, searches for it in forbidden places,
+			// and waits.
 			run := a.openStream(ctx, t, object{"code": `
 import glob, os, sys
 found = []
@@ -212,9 +212,9 @@ time.sleep(60)
 	}
 }
 
-// requireNoTrace checks that a text is neither in the server's data and log, nor in
-// temporary files. It also checks the arguments and the environment of all
-// processes but this one.
+// requireNoTrace checks that the text is not in the server's data and log, nor in
+// temporary files. It also checks the arguments and the environment of all other
+// processes.
 func requireNoTrace(t *testing.T, s *server, canary string) {
 	t.Helper()
 	forms := [][]byte{[]byte(canary), []byte(base64.StdEncoding.EncodeToString([]byte(canary)))[:16]}
@@ -253,8 +253,8 @@ func requireNoTrace(t *testing.T, s *server, canary string) {
 	}
 }
 
-// writtenBefore reports whether the file was last written before the time. A
-// server that started later has then not written to it.
+// writtenBefore reports whether the file was last written before the time. Then a
+// server that started later has not written to it.
 func writtenBefore(d fs.DirEntry, at time.Time) bool {
 	info, err := d.Info()
 	return err == nil && info.ModTime().Before(at.Add(-time.Second))

@@ -22,13 +22,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/openapitest"
 )
 
-// binary is the program under test, in a directory that every user can read.
-// imageDir is a directory with images that other data directories link to, so
-// that images are built once. Only TestMain sets them.
+// binary is the program under test, in a directory that all users can read.
+// imageDir contains images; other data directories link to them, so that images
+// are built once. Only TestMain sets the variables.
 var binary, imageDir string
 
-// builtInImages holds the images of imageDir before tests of custom images add
-// theirs.
+// builtInImages lists the images in imageDir before tests add custom images.
 var builtInImages []string
 
 func TestMain(m *testing.M) {
@@ -41,8 +40,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	closeDescriptorsOnExec()
-	// Programs must not inherit that these signals are ignored. A shell ignores them
-	// for background commands.
+	// A shell makes background commands ignore these signals, and programs would
+	// inherit that. Handle the signals instead.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGQUIT)
 	go func() {
@@ -56,7 +55,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		// Other users than the owner run tests too.
+		// Some tests run as other users than the owner.
 		_ = os.Chmod(dir, 0o755)
 		binary = filepath.Join(dir, "bin", "pyth-on")
 		if err := copyProgram(built, binary); err != nil {
@@ -64,7 +63,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		imageDir = filepath.Join(dir, "cache")
-		// Node is downloaded as well, unless PYTH_ON_NODE gives its path.
+		// This also downloads Node, unless PYTH_ON_NODE is the path of a Node
+		// binary.
 		warm := exec.Command(binary, "run", "--cache-dir", imageDir, "--language", "javascript", "-")
 		warm.Stdin = strings.NewReader("console.log('ready')")
 		if out, err := warm.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ready")) {
@@ -84,7 +84,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// copyProgram copies the program to a place where ordinary users can start it too.
+// copyProgram copies the program to a directory where ordinary users can execute
+// it.
 func copyProgram(from, to string) error {
 	if err := os.Mkdir(filepath.Dir(to), 0o755); err != nil {
 		return err
@@ -102,8 +103,8 @@ func copyProgram(from, to string) error {
 	return errors.Join(err, target.Close())
 }
 
-// closeDescriptorsOnExec prevents the inheritance of this process's descriptors beyond
-// the standard streams. Programs outside would show them.
+// closeDescriptorsOnExec prevents child processes from inheriting descriptors,
+// except the standard streams. Otherwise programs on the host would list them.
 func closeDescriptorsOnExec() {
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	for _, d := range descriptors {
@@ -125,7 +126,8 @@ type server struct {
 	started time.Time
 }
 
-// logBuffer keeps the server's output and reports its addresses.
+// logBuffer stores the server's output. lines passes each line on until the
+// server's addresses are known.
 type logBuffer struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -151,7 +153,7 @@ func (l *logBuffer) copyFrom(r io.Reader) {
 	}
 }
 
-// newDataDir makes a data directory with a finished image.
+// newDataDir returns a data directory with finished images.
 func newDataDir(t testing.TB) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -163,7 +165,7 @@ func newDataDir(t testing.TB) string {
 	return dir
 }
 
-// linkImages links the images of imageDir into a data directory.
+// linkImages hard-links the images of imageDir into a data directory.
 func linkImages(dir string) error {
 	images, err := filepath.Glob(filepath.Join(imageDir, "rootfs*"))
 	if err != nil || len(images) == 0 {
@@ -198,15 +200,15 @@ func startServerIn(t testing.TB, data string, attr *syscall.SysProcAttr, flags .
 	return s
 }
 
-// noStock makes a server boot a sandbox only when a program needs one. Unused warm
-// sandboxes would cost seconds of processor time for each server.
+// noStock makes a server boot sandboxes only for programs. Unused warm sandboxes
+// would cost each server seconds of processor time.
 var noStock = []string{"--warm=0", "--warm-node=0"}
 
 // defaultStock sets the default number of warm sandboxes.
 var defaultStock = []string{"--warm=2", "--warm-node=1"}
 
-// launch starts a server without warm sandboxes, unless the flags request them,
-// and waits until it serves.
+// launch starts a server and waits until it serves. The server has no warm
+// sandboxes unless flags set them.
 func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, error) {
 	s := &server{started: time.Now(), data: data, log: &logBuffer{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	args := []string{"serve", "--addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--rate-limit=off", "--log-level=debug", "--data-dir=" + data}
@@ -238,8 +240,8 @@ func launch(data string, attr *syscall.SysProcAttr, flags ...string) (*server, e
 	return s, nil
 }
 
-// waitUntilServing waits until the server has printed its addresses, and connects the
-// client.
+// waitUntilServing waits until the server has logged its addresses, and connects
+// the client.
 func (s *server) waitUntilServing() error {
 	deadline := time.After(2 * time.Minute)
 	for s.URL == "" || s.metrics == "" {
@@ -275,18 +277,19 @@ func (s *server) waitUntilServing() error {
 	return nil
 }
 
-// maxValidators limits the validators of a document. One checks a response at a
-// time, so that a single one would make tests wait for each other.
+// maxValidators limits the number of validators for a document. A validator
+// checks one response at a time, so with a single one tests would wait for each
+// other.
 const maxValidators = 3
 
-// validators holds the validators of each document that a server sent.
+// validators holds the validators for each OpenAPI document that a server sent.
 var validators struct {
 	mu         sync.Mutex
 	ofDocument map[string][]*openapitest.Validator
 	served     int
 }
 
-// validatorFor returns the validator of a document, and makes it once.
+// validatorFor returns a validator for a document. It makes up to maxValidators.
 func validatorFor(document []byte) (*openapitest.Validator, error) {
 	validators.mu.Lock()
 	defer validators.mu.Unlock()
@@ -305,7 +308,7 @@ func validatorFor(document []byte) (*openapitest.Validator, error) {
 	return v, nil
 }
 
-// stop shuts the server down gracefully.
+// stop shuts the server down gracefully and checks that it exits cleanly.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -317,7 +320,8 @@ func (s *server) stop(t testing.TB) {
 	s.requireCleanExit(t)
 }
 
-// requireCleanExit waits for a stopping server, and checks that it leaves nothing.
+// requireCleanExit waits until the server has stopped, and checks that it leaves
+// no processes or cgroups.
 func (s *server) requireCleanExit(t testing.TB) {
 	t.Helper()
 	if err := s.waitForCleanExit(); err != nil {
@@ -325,8 +329,8 @@ func (s *server) requireCleanExit(t testing.TB) {
 	}
 }
 
-// waitForCleanExit waits for a stopping server, and returns an error that lists what remains
-// of it.
+// waitForCleanExit waits until the server has stopped. Its error lists remaining
+// processes and cgroups.
 func (s *server) waitForCleanExit() error {
 	var errs []error
 	select {
@@ -347,7 +351,7 @@ func (s *server) waitForCleanExit() error {
 	return errors.Join(errs...)
 }
 
-// kill ends the server as a crash would.
+// kill ends the server like a crash.
 func (s *server) kill(t testing.TB) {
 	t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
@@ -356,8 +360,8 @@ func (s *server) kill(t testing.TB) {
 	<-s.exited
 }
 
-// must returns a function that fails the test on an error, and otherwise returns
-// v.
+// must returns a function that fails the test if err is not nil, and returns v
+// otherwise.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -368,14 +372,15 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// eventually polls a condition that has no event.
+// eventually waits until ok returns true. It polls, for conditions without an
+// event.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	// The checks become rarer, so that they do not delay the condition.
+	// The pauses grow, so that polling does not slow the server down.
 	for pause := time.Millisecond; !ok(); pause = min(2*pause, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 seconds: %s", what)
+			t.Fatalf("timed out after 20 seconds: %s", what)
 		}
 		time.Sleep(pause)
 	}

@@ -20,25 +20,26 @@ import (
 
 var updateDifferences = flag.Bool("update-differences", false, "write what differs in sessions to testdata/session")
 
-// Reasons with an effect on the comparison.
+// Reasons that change the comparison.
 const (
-	// A program with this reason may end with any exit code.
+	// reasonAnyEnd allows any exit code.
 	reasonAnyEnd = "any-end"
-	// A program with this reason may also behave equally.
+	// reasonAtTimes allows equal behaviour as well.
 	reasonAtTimes = "at-times"
-	// A program with this reason may differ in any way.
+	// reasonFault allows any difference.
 	reasonFault = "fault"
 )
 
-// TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour program as
-// the first run of a new session and compare it with the interpreter outside.
+// TestSessionPythonBehavesAsOnHost and the two tests below run each behaviour
+// program as the first run of a new session. They compare it with the interpreter
+// on the host.
 //
-// Differences must be listed in testdata/session/LANGUAGE.txtar. Its head explains
-// the reasons, one a line ("name: explanation"). Each file has the name of a
-// program. Its first line names the reasons, and the rest is the difference. The
-// test fails for a difference that is not listed, and for a listed one that is not
-// found. The flag -update-differences writes the differences to the list. Fill in
-// the reasons of new entries then.
+// Differences must be listed in testdata/session/LANGUAGE.txtar. The head of that
+// file explains the reasons, one per line ("name: explanation"). Each entry has
+// the name of a program. Its first line lists the reasons, and the rest is the
+// difference. The test fails for a difference that is not listed, and for a
+// listed difference that does not occur. The flag -update-differences writes the
+// differences to the list. Then add the reasons of new entries.
 func TestSessionPythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	compareInSessions(t, "behaviour", pythonOnHost(t))
@@ -103,9 +104,9 @@ func compareInSessions(t *testing.T, directory string, l language) {
 	}
 }
 
-// compareInSession runs the program in a new session. The output of timers and threads
-// after a run comes with the next run. So empty runs follow until the behaviour is
-// the expected one.
+// compareInSession runs the program in a new session. Output of timers and
+// threads after a run is returned with the next run. So empty runs follow until
+// the behaviour is as expected.
 func (p *programArchive) compareInSession(t *testing.T, a *account, expected func(behaviour) bool) {
 	s := a.openSession(t, object{"language": p.name})
 	request := p.request(!p.seesResults)
@@ -136,25 +137,26 @@ func (p *programArchive) compareInSession(t *testing.T, a *account, expected fun
 }
 
 var (
-	// frameOfMain matches a frame of the function that Node makes of a file.
+	// frameOfMain matches a frame of the function into which Node wraps a file.
 	frameOfMain = regexp.MustCompile(`(?m)^( *at )(?:async )?Object\.<anonymous> \((/work/main\.[^)]*)\)`)
-	// frameOfNode matches a frame in a file of Node's own.
+	// frameOfNode matches a frame in a file of Node.
 	frameOfNode = regexp.MustCompile(`(?m)\n *at (?:[^\n]*\()?node:[^\n]*?\)?( \{|,)?$`)
-	// sourceOfError matches the place that Node prints before an uncaught error.
+	// sourceOfError matches the position that Node prints before an uncaught
+	// error.
 	sourceOfError = regexp.MustCompile(`(?m)^\n?(?:/work/|node:|<anonymous_script>|\[worker eval\])\S*:\d+\n.*\n *\^+\n\n?`)
-	// interruption matches the error of an interrupted run, with the frames of the
-	// place where it was. Most programs wait at that time and have no frames.
+	// interruption matches the error of an interrupted run, with the frames of
+	// the interrupted code. Most programs wait at that time and have no frames.
 	interruption = regexp.MustCompile("(?m)^Uncaught Error: (Script execution was interrupted by `SIGINT`)(?:\\n +at [^\\n]*?)* \\{$")
 	// endOfNode matches the text that Node prints after an uncaught error.
 	endOfNode = regexp.MustCompile(`(?:\(Use .node --trace-uncaught \.\.\.. to show where the exception was thrown\)\n)?\nNode\.js v[0-9.]+\n$`)
 )
 
-// normalizeOutputs converts Node's output for an uncaught error into the form of a
+// normalizeOutputs converts Node's output for an uncaught error to the form in a
 // session. That is the form of Node's console: "Uncaught" and the error, without
-// its source line and Node's version. A session names its first run where the
-// program outside has a file. Frames of Node itself are removed on both sides,
-// since they depend on how the program was loaded. Frames by which a session calls
-// its runs are kept.
+// the source line and Node's version. A session shows the name of the first run
+// where a program on the host shows a file. Frames of Node itself are removed on
+// both sides, since they depend on how the program was loaded. Frames with which
+// a session calls its runs are kept.
 func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behaviour) {
 	names := strings.NewReplacer("<run 1>", file, "<run-1>", file, "file://"+file, file)
 	addresses := regexp.MustCompile(`\b0x[0-9a-f]{8,}\b`)
@@ -181,8 +183,8 @@ func normalizeOutputs(outside, inside behaviour, file string) (behaviour, behavi
 	return outside, inside
 }
 
-// compareBehaviour describes the difference between a program in a session (+) and
-// in the interpreter outside (-). It returns "" if there is none.
+// compareBehaviour describes the difference between a program in a session (+)
+// and on the host (-). It returns "" if there is none.
 func compareBehaviour(outside, inside behaviour) string {
 	var b strings.Builder
 	if outside.ExitCode != inside.ExitCode || outside.Signal != inside.Signal {
@@ -204,7 +206,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	for line := range strings.Lines(body) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" || !strings.ContainsRune("-+\\", rune(line[0])) {
-			continue // Context.
+			continue // A line of context.
 		}
 		if quoted := strconv.QuoteToGraphic(line); quoted != `"`+line+`"` && strings.ContainsFunc(line, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			line = line[:1] + strconv.QuoteToGraphic(line[1:])
@@ -216,7 +218,7 @@ func compareStream(b *strings.Builder, stream, outside, inside string) {
 	}
 }
 
-// sessionDifferences holds a list of testdata/session.
+// sessionDifferences is a list of differences in testdata/session.
 type sessionDifferences struct {
 	path        string
 	header      []byte
@@ -252,7 +254,7 @@ func readDifferences(t *testing.T, path string) *sessionDifferences {
 	return list
 }
 
-// update replaces the list by the found differences and keeps the reasons.
+// update replaces the list with the found differences and keeps the reasons.
 func (l *sessionDifferences) update(found map[string]string) {
 	for name, text := range found {
 		switch d := l.differences[name]; {

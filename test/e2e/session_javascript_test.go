@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguage runs the function in a session of each of Node's languages.
+// forEachNodeLanguage runs a function in a session of JavaScript and one of
+// TypeScript.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
 	a := startServer(t).register(t)
@@ -92,7 +93,7 @@ func TestSessionNodeReturnsValues(t *testing.T) {
 	})
 }
 
-// requireResults checks the results as text.
+// requireResults checks the texts of the results.
 func (x *execution) requireResults(t testing.TB, want ...string) {
 	t.Helper()
 	var got []string
@@ -105,7 +106,8 @@ func (x *execution) requireResults(t testing.TB, want ...string) {
 	}
 }
 
-// requireError checks the error.
+// requireError checks the error of a run, and that its trace does not show the
+// hook.
 func (x *execution) requireError(t testing.TB, name, message string, line int) {
 	t.Helper()
 	if x.Error == nil || x.Error.Name != name || x.Error.Message != message || x.Error.Line != line {
@@ -175,8 +177,8 @@ func TestSessionNodeExitEndsRun(t *testing.T) {
 	})
 }
 
-// TestSessionNodeInterruptsBusyCallback starts a loop after its
-// run has ended. So the next run is interrupted before it can begin.
+// TestSessionNodeInterruptsBusyCallback starts an endless loop after its run has
+// ended. The next run is interrupted before it can begin.
 func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript"})
@@ -187,7 +189,8 @@ func TestSessionNodeInterruptsBusyCallback(t *testing.T) {
 	s.runCode(t, "console.log(x)").prints(t, "42\n")
 }
 
-// TestSessionNodeRestartsForMoreMemory makes the session restart Node.
+// TestSessionNodeRestartsForMoreMemory opens a session with so much memory that
+// Node must restart.
 func TestSessionNodeRestartsForMoreMemory(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t).register(t).openSession(t, object{"language": "javascript", "limits": object{"memoryBytes": 768 * mib}})
@@ -208,8 +211,8 @@ func TestSessionNodeReachesListedHosts(t *testing.T) {
 	s.runCode(t, "console.log(await fetch('http://169.254.169.254/').catch((e) => e.cause.cause.message))").prints(t, "Proxy response (403) !== 200 when HTTP Tunneling\n")
 }
 
-// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs just after their output,
-// while Node switches between tasks.
+// TestSessionNodeInterruptWorksAtAnyPoint interrupts runs just after their
+// output, while Node switches between tasks.
 func TestSessionNodeInterruptWorksAtAnyPoint(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "let x = 42").prints(t, "")

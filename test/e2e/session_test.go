@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// session holds an open session.
+// session is an open session.
 type session struct {
 	*account
 	ID, Language string
@@ -106,18 +106,18 @@ func TestSessionReportsEnd(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
 	for name, c := range map[string]struct{ language, code, status, signal string }{
-		"by a crash":                      {"python", "import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
-		"by leaving at once":              {"python", "import os; os._exit(7)", "failed", ""},
-		"by a kill":                       {"python", "import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"},
-		"by too much memory":              {"python", "x = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1", "out_of_memory", "SIGKILL"},
-		"by not heeding its time":         {"python", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timed_out", "SIGKILL"},
-		"by closing what it listens on":   {"python", "import os; os.closerange(3, 2000)", "failed", ""},
-		"by a crash of Node":              {"javascript", "process.kill(process.pid, 'SIGSEGV'); for (;;);", "failed", "SIGSEGV"},
-		"by abort in Node":                {"javascript", "process.abort()", "failed", "SIGABRT"},
-		"by leaving Node at once":         {"javascript", "process.reallyExit(7)", "failed", ""},
-		"by a kill of Node":               {"javascript", "process.kill(process.pid, 'SIGKILL'); for (;;);", "killed", "SIGKILL"},
-		"by too much memory in Node":      {"javascript", "const b = []; for (;;) b.push(Buffer.alloc(1 << 20, 1))", "out_of_memory", "SIGKILL"},
-		"by closing what Node listens on": {"javascript", "for (let f = 3; f < 200; f++) try { require('fs').closeSync(f) } catch {}", "", ""},
+		"crash":                         {"python", "import ctypes; ctypes.string_at(0)", "failed", "SIGSEGV"},
+		"immediate exit":                {"python", "import os; os._exit(7)", "failed", ""},
+		"kill":                          {"python", "import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"},
+		"too much memory":               {"python", "x = bytearray(1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1", "out_of_memory", "SIGKILL"},
+		"ignored timeout":               {"python", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", "timed_out", "SIGKILL"},
+		"closed control socket":         {"python", "import os; os.closerange(3, 2000)", "failed", ""},
+		"crash of Node":                 {"javascript", "process.kill(process.pid, 'SIGSEGV'); for (;;);", "failed", "SIGSEGV"},
+		"abort of Node":                 {"javascript", "process.abort()", "failed", "SIGABRT"},
+		"immediate exit of Node":        {"javascript", "process.reallyExit(7)", "failed", ""},
+		"kill of Node":                  {"javascript", "process.kill(process.pid, 'SIGKILL'); for (;;);", "killed", "SIGKILL"},
+		"too much memory in Node":       {"javascript", "const b = []; for (;;) b.push(Buffer.alloc(1 << 20, 1))", "out_of_memory", "SIGKILL"},
+		"closed control socket of Node": {"javascript", "for (let f = 3; f < 200; f++) try { require('fs').closeSync(f) } catch {}", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +127,7 @@ func TestSessionReportsEnd(t *testing.T) {
 				t.Errorf("got %s", x)
 			}
 			if !x.SessionEnded {
-				// It ends with the next run at the latest.
+				// The session ends with the next run at the latest.
 				if x = s.runCode(t, "1"); !x.SessionEnded {
 					t.Errorf("the end is not reported: %s", x)
 				}
@@ -203,7 +203,7 @@ func TestSessionInterruptKeepsSession(t *testing.T) {
 					t.Error(end)
 				}
 			})
-			t.Run("by a client that goes away", func(t *testing.T) {
+			t.Run("by a client that disconnects", func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				begun(ctx)
 				cancel()
@@ -300,7 +300,7 @@ func TestSessionFiles(t *testing.T) {
 	file("GET", "d", nil).refused(t, 409, "conflict")
 	file("PUT", "d", "x").refused(t, 409, "conflict")
 
-	t.Run("a disk that is full keeps what was there", func(t *testing.T) {
+	t.Run("a full disk keeps existing files", func(t *testing.T) {
 		file("PUT", "large.bin", bytes.NewReader(make([]byte, 9<<20))).refused(t, 413, "too_large")
 		if got := file("GET", "large.bin", nil).want(t, 200, nil); string(got.body) != large {
 			t.Errorf("%d bytes", len(got.body))
@@ -359,7 +359,7 @@ func TestSessionLeaksNothing(t *testing.T) {
 			}
 			s.runCode(t, c.count).prints(t, c.want)
 			t.Logf("%d MiB after 50 runs, %d MiB after all", first/mib, last/mib)
-			// Node's space for new objects grows by up to 24 MiB.
+			// The size of Node's space for new objects can grow by 24 MiB.
 			if last > first+32*mib {
 				t.Errorf("the session had %d MiB at first and %d MiB at the end", first/mib, last/mib)
 			}

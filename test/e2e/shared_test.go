@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// shared holds the server of tests that need no flags and leave no harm behind. It
-// starts at the first use and stops after the last test.
+// shared is the server for tests that need no flags and change nothing
+// permanently. It starts at the first use and stops after the last test.
 var shared struct {
 	once   sync.Once
 	server *server
 	err    error
 }
 
-// sharedServer returns a running server with default settings. Tests that use it
-// register their own accounts. A test that checks resources of the whole server
-// (processes, memory, metrics) starts its own server instead.
+// sharedServer returns a running server with default settings. Tests register
+// their own accounts. A test that checks resources of the whole server
+// (processes, memory, metrics) starts a separate server instead.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() {
@@ -36,8 +36,8 @@ func sharedServer(t testing.TB) *server {
 	return shared.server
 }
 
-// stopSharedServer stops the shared server, if a test has used it, and returns
-// an error if the server does not stop cleanly.
+// stopSharedServer stops the shared server if a test has used it. It returns an
+// error if the server does not stop cleanly.
 func stopSharedServer() error {
 	s := shared.server
 	if s == nil {

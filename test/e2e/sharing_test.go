@@ -16,8 +16,8 @@ import (
 // defaultSharers is the number of users if PACKAGE_USERS is not set.
 const defaultSharers = 8
 
-// TestPackagesShareFilesBetweenUsers checks the disk use of several users'
-// lists. The files of all lists are stored once, with a little more for each list.
+// TestPackagesShareFilesBetweenUsers checks the disk use of several users' lists.
+// Files must be stored once for all lists; each list adds only a little.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
@@ -69,7 +69,7 @@ func randomText(seed, size int) string {
 	return string(b)
 }
 
-// diskUsage returns the disk use of files. Files with several names count once.
+// diskUsage returns the disk use of files. Hard links count once.
 func diskUsage(t *testing.T, dir string) int64 {
 	t.Helper()
 	var total int64

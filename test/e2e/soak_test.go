@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// The number of runs of a soak test without SOAK_RUNS; with -short there are
-// fewer.
+// The number of runs of a soak test without SOAK_RUNS. With -short it is smaller.
 const (
 	defaultSoak = 1000
 	shortSoak   = 200
 )
 
-// TestServeSoak runs programs of many users that end in all ways. It cancels some,
-// kills sandboxes, and checks that the server then returns to its earlier state.
+// TestServeSoak runs programs of many users that end in all possible ways. It
+// cancels some of them and kills sandboxes. Then it checks that the server has
+// returned to its earlier state.
 func TestServeSoak(t *testing.T) {
 	t.Parallel()
 	runs, users, idle := defaultSoak, 50, "8s"
@@ -39,7 +39,7 @@ func TestServeSoak(t *testing.T) {
 	for i := range accounts {
 		accounts[i] = s.register(t)
 	}
-	// The baseline is taken after the server was busy, not before.
+	// Measure the baseline after the server was busy.
 	s.runSoak(t, accounts, clients, runs/5)
 	before, memoryBefore := s.waitUntilIdle(t)
 	started := time.Now()
@@ -55,7 +55,7 @@ func TestServeSoak(t *testing.T) {
 	s.waitForFootprint(t, before)
 }
 
-// runSoak has the clients run programs of random users.
+// runSoak lets the clients run programs of random users.
 func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	t.Helper()
 	var left atomic.Int64
@@ -72,7 +72,7 @@ func (s *server) runSoak(t *testing.T, accounts []*account, clients, runs int) {
 	wg.Wait()
 }
 
-// runSoakProgram runs one program, usually to its end.
+// runSoakProgram runs one random program. Some programs are canceled or killed.
 func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	header := http.Header{"X-Api-Key": {a.APIKey}}
 	ctx := t.Context()
@@ -103,7 +103,7 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 		defer cancel()
 		request["code"], want = "import time\ntime.sleep(5)", ""
 	default:
-		// A sandbox is killed, whichever user it runs for.
+		// Kill the sandbox of any user.
 		request["code"], want = "print(42)", ""
 		if all := s.sandboxPIDs(); len(all) > 0 {
 			_ = syscall.Kill(all[random.IntN(len(all))], syscall.SIGKILL)
@@ -119,18 +119,18 @@ func (s *server) runSoakProgram(t *testing.T, a *account, random *rand.Rand) {
 	}
 	var x execution
 	res.want(t, 200, &x)
-	// This sandbox may be the one that was killed above.
+	// This sandbox may be the one killed above.
 	if x.Status != want && x.Status != "killed" {
 		t.Errorf("got %s, want %s: %s", x.Status, want, &x)
 	}
 }
 
-// waitUntilIdle waits until users' sandboxes are gone. It returns the server's resources,
-// and its memory.
+// waitUntilIdle waits until users' sandboxes are gone. It returns the server's
+// resources and its memory in bytes.
 func (s *server) waitUntilIdle(t *testing.T) (footprint, int) {
 	t.Helper()
 	eventually(t, "users' sandboxes are gone", func() bool { return s.metric(t, "pyth_on_sandboxes_idle") == 0 })
-	eventually(t, "fresh ones are as few as at first", func() bool {
+	eventually(t, "the number of warm sandboxes is the default", func() bool {
 		return s.metric(t, "pyth_on_sandboxes_ready") == defaultWarm && s.isIdle(t)
 	})
 	return s.footprint(t), s.memoryBytes(t, "VmRSS:")

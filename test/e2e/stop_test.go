@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// startProgram starts a program of two seconds and returns when it has begun. The
+// startProgram starts a program of two seconds and returns when it runs. The
 // returned function waits for its answer.
 func (a *account) startProgram(t *testing.T) (answered func()) {
 	t.Helper()
@@ -30,7 +30,8 @@ func (a *account) startProgram(t *testing.T) (answered func()) {
 	}
 }
 
-// terminate sends SIGTERM to the process, or to the group if pid is negative.
+// terminate sends SIGTERM to the process, or to its process group if pid is
+// negative.
 func (s *server) terminate(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
@@ -91,9 +92,10 @@ func TestServeDrainDelayGivesLoadBalancersTime(t *testing.T) {
 	}
 }
 
-// TestServeTakesGroupSignalOnce checks signals to all processes of a
-// group. A terminal sends Ctrl-C that way, and supervisors may send SIGTERM so. An
-// ordinary user's server has two processes, and one forwards signals to the other.
+// TestServeTakesGroupSignalOnce checks signals to all processes of a group. A
+// terminal sends Ctrl-C that way, and some supervisors send SIGTERM that way. An
+// ordinary user's server has two processes, and one forwards signals to the
+// other.
 func TestServeTakesGroupSignalOnce(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{
@@ -131,7 +133,7 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 	}()
 	eventually(t, "the program runs", func() bool { return s.metric(t, "pyth_on_executions_running") == 1 })
 	s.terminate(t, s.cmd.Process.Pid)
-	time.Sleep(time.Second) // An earlier signal counts as part of the first.
+	time.Sleep(time.Second) // A second signal within a second counts as the first one.
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -141,5 +143,5 @@ func TestServeEndsAtOnceOnSecondSignal(t *testing.T) {
 		t.Error("the server still runs")
 	}
 	<-gone
-	startServerIn(t, s.data, nil) // Removes the leftovers.
+	startServerIn(t, s.data, nil) // This start removes the leftovers.
 }

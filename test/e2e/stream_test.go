@@ -13,30 +13,31 @@ import (
 	"time"
 )
 
-// stream reads the events of a run.
+// stream is the event stream of a run.
 type stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 }
 
-// event holds one server-sent event.
+// event is a server-sent event.
 type event struct {
 	name string
 	data []byte
 }
 
-// streamHeader returns the headers of the account's requests for a stream.
+// streamHeader returns the headers for a streamed request of the account.
 func (a *account) streamHeader() http.Header {
 	return http.Header{"X-Api-Key": {a.APIKey}, "Accept": {"text/event-stream"}}
 }
 
-// openStream runs the request and returns when the server answers.
+// openStream starts the run and returns when the server begins its answer.
 func (a *account) openStream(ctx context.Context, t testing.TB, request object) *stream {
 	t.Helper()
 	return a.openStreamAt(ctx, t, "/api/v1/execute", a.withIsolation(request))
 }
 
-// openStreamAt sends the request to the path and returns when the server answers.
+// openStreamAt sends the request to the path and returns when the server begins
+// its answer.
 func (a *account) openStreamAt(ctx context.Context, t testing.TB, path string, request object) *stream {
 	t.Helper()
 	body := must(json.Marshal(request))(t)
@@ -88,7 +89,8 @@ func (e event) text(t testing.TB) string {
 	return data.Text
 }
 
-// readAll reads to the end. It returns the output and the end of the run.
+// readAll reads to the end of the stream. It returns the output, the names of all
+// events, and the result of the run.
 func (s *stream) readAll(t testing.TB) (printed map[string]string, names []string, end *execution) {
 	t.Helper()
 	text := map[string]*strings.Builder{"stdout": new(strings.Builder), "stderr": new(strings.Builder)}
@@ -155,7 +157,7 @@ func TestStreamSendsOutputDuringRun(t *testing.T) {
 			break
 		}
 	}
-	// Closing the connection ends the run, which holds the only place.
+	// Closing the connection ends the run, which uses the only slot.
 	cancel()
 	a.run(t, "print(42)").prints(t, "42\n")
 }
@@ -188,13 +190,13 @@ for i in range(1024):
 		e := <-ends
 		e.x.ends(t, "succeeded")
 		if e.printed != want.String() {
-			t.Errorf("%d bytes came, not in order or not all of %d", len(e.printed), want.Len())
+			t.Errorf("%d bytes arrived, out of order or fewer than %d", len(e.printed), want.Len())
 		}
 	}
 }
 
-// TestAttack016UnreadStreamEnds checks attack 16: a client that opens a
-// stream and does not read it.
+// TestAttack016UnreadStreamEnds checks attack 16: a client opens a stream and
+// does not read it.
 func TestAttack016UnreadStreamEnds(t *testing.T) {
 	t.Parallel()
 	for language, code := range map[string]string{
@@ -210,7 +212,8 @@ func TestAttack016UnreadStreamEnds(t *testing.T) {
 			if e, ok := stream.next(t); !ok || e.name != "start" {
 				t.Fatalf("got %v", e)
 			}
-			// Nothing is read from here on; the place is freed all the same.
+			// The client reads nothing from now on, but the slot must become
+			// free.
 			a.execute(t, object{"code": "print(42)"}).prints(t, "42\n")
 			if after := s.peakMemoryBytes(t); after > before+48*mib {
 				t.Errorf("the server had %d MiB before and %d MiB after", before/mib, after/mib)
@@ -250,6 +253,6 @@ for i in range(20):
 			slowest = max(slowest, time.Since(time.UnixMicro(int64(written*1e6))))
 		}
 	}
-	// There is no assertion on time: the figure is for readers of the log.
-	t.Logf("a line came at most %v after it was written", slowest)
+	// No assertion on time: the log only shows the value.
+	t.Logf("a line arrived at most %v after it was written", slowest)
 }

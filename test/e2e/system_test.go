@@ -79,7 +79,7 @@ func TestLoginLimitsRate(t *testing.T) {
 		res.refused(t, 401, "invalid_credentials")
 	}
 	if limited == nil {
-		t.Fatal("a hundred guesses of a password were answered")
+		t.Fatal("a hundred wrong passwords were not limited")
 	}
 	limited.refused(t, 429, "rate_limited")
 	if limited.header.Get("Retry-After") == "" || limited.header.Get("RateLimit") == "" || limited.header.Get("RateLimit-Policy") == "" {
@@ -122,7 +122,7 @@ func TestServeKeepsAccountsAcrossRestarts(t *testing.T) {
 	var again authResponse
 	next.call(t, nil, "POST", "/api/login", object{"email": strings.ToUpper(a.email), "password": password}).want(t, 200, &again)
 	if again.APIKey != a.APIKey {
-		t.Error("login returns another key than registration")
+		t.Error("login and registration returned different keys")
 	}
 	next.call(t, nil, "POST", "/api/register", object{"email": a.email, "password": password}).refused(t, 409, "email_taken")
 }

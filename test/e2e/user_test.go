@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// ordinaryUser returns the process attributes and a data directory of a user
-// without rights. A test starts servers as that user. If such a user runs the
-// tests already, it is that user.
+// ordinaryUser returns process attributes and a data directory for an ordinary
+// user. Tests start servers with them as that user. If an ordinary user runs the
+// tests, the servers run as the same user.
 func ordinaryUser(t *testing.T) (*syscall.SysProcAttr, string) {
 	t.Helper()
 	data := newDataDir(t)

@@ -13,7 +13,7 @@ import (
 
 type wheel = indextest.Wheel
 
-// index serves packages to a test.
+// index is a package index for a test.
 type index struct{ *indextest.Index }
 
 func newIndex(t testing.TB) *index {
@@ -35,7 +35,7 @@ func (x *index) putFile(filename string, content []byte) {
 	x.Set(func() { x.Files[filename] = content })
 }
 
-// addDebianWheels adds the wheels that scripts/prerequisites fetched.
+// addDebianWheels adds the wheels that scripts/prerequisites downloaded.
 func (x *index) addDebianWheels(t testing.TB) {
 	t.Helper()
 	found := must(fs.Glob(os.DirFS("../../bin/wheels"), "*.whl"))(t)
@@ -47,8 +47,9 @@ func (x *index) addDebianWheels(t testing.TB) {
 	}
 }
 
-// buildExtension compiles an extension module whose answer() is 42. It declares the
-// needed parts of CPython's stable ABI itself, since there are no headers here.
+// buildExtension compiles an extension module with a function answer() that
+// returns 42. The source declares the needed parts of CPython's stable ABI, since
+// this machine may lack the headers.
 func buildExtension(t testing.TB, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -14,16 +14,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// encryptedProgram holds a program and the parameters of its encryption.
+// encryptedProgram is a program with the parameters of its encryption.
 type encryptedProgram struct {
 	language, name, code, password string
 	kdf                            lockbox.KDF
 }
 
-// fastKDF are key parameters that take almost no time.
+// fastKDF has parameters with which the key derivation takes almost no time.
 var fastKDF = lockbox.KDF{Salt: []byte("sixteen bytes of"), Time: 1, MemoryKiB: 64, Parallelism: 1}
 
-// payload encrypts the program like a client.
+// payload encrypts the program like a client and returns the request.
 func (l encryptedProgram) payload(t testing.TB) object {
 	t.Helper()
 	if l.language == "" {
@@ -89,7 +89,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 	s := startServer(t)
 	a, b := s.register(t), s.register(t)
 
-	t.Run("programs run in every language, by either kind of password", func(t *testing.T) {
+	t.Run("programs run in every language with both kinds of password", func(t *testing.T) {
 		for language, code := range map[string]string{
 			"python":     "import sys\nprint(__file__, *sys.argv[1:], input())",
 			"javascript": "console.log(__filename, ...process.argv.slice(2), require('fs').readFileSync(0, 'utf8'))",
@@ -105,7 +105,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		}
 	})
 
-	t.Run("what is encrypted by the server runs as well", func(t *testing.T) {
+	t.Run("a program that the server encrypted runs", func(t *testing.T) {
 		p := object{}
 		x := s.call(t, a, "POST", "/api/v1/zk/encrypt", object{"code": "print(6 * 7)\n43", "masterPassword": "pw"})
 		x.want(t, 200, &p)
@@ -118,11 +118,11 @@ func TestEncryptedProgramsRun(t *testing.T) {
 			t.Errorf("results: %v", got.Results)
 		}
 		if got.Usage.MemoryPeakBytes < 64<<20 {
-			t.Errorf("the key's memory does not count: %s", got)
+			t.Errorf("the memory of the key derivation does not count: %s", got)
 		}
 	})
 
-	t.Run("a wrong password is a run that fails", func(t *testing.T) {
+	t.Run("a wrong password fails the run", func(t *testing.T) {
 		a.storeEncrypted(t, "wrong", encryptedProgram{code: "print(1)", password: "right"})
 		a.executeEncrypted(t, "wrong", object{"masterPassword": "left"}).requireDecryptionError(t)
 		a.executeEncrypted(t, "wrong", a.sealPassword(t, "left")).requireDecryptionError(t)
@@ -142,7 +142,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		a.executeEncrypted(t, "once", opens).requireDecryptionError(t)
 	})
 
-	t.Run("programs of others are as absent", func(t *testing.T) {
+	t.Run("programs of others are not found", func(t *testing.T) {
 		a.storeEncrypted(t, "mine", encryptedProgram{code: "1", password: "pw"})
 		for _, c := range []struct{ method, path string }{
 			{"GET", "/api/v1/zk/code/mine"}, {"DELETE", "/api/v1/zk/code/mine"}, {"POST", "/api/v1/zk/execute/mine"},
@@ -162,7 +162,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		s.call(t, a, "GET", "/api/v1/zk/code/mine", nil).refused(t, 404, "not_found")
 	})
 
-	t.Run("the key's memory counts against the limit", func(t *testing.T) {
+	t.Run("key derivation counts towards the memory limit", func(t *testing.T) {
 		kdf := fastKDF
 		kdf.MemoryKiB = 256 << 10
 		a.storeEncrypted(t, "large", encryptedProgram{code: "print(1)", password: "pw", kdf: kdf})
@@ -173,7 +173,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		a.executeEncrypted(t, "large", object{"masterPassword": "pw", "limits": object{"memoryBytes": 301989888}}).prints(t, "1\n")
 	})
 
-	t.Run("the key's derivation counts against the time-out, and ends with it", func(t *testing.T) {
+	t.Run("key derivation counts towards the timeout", func(t *testing.T) {
 		kdf := fastKDF
 		kdf.MemoryKiB, kdf.Time = 256<<10, 10
 		a.storeEncrypted(t, "slow", encryptedProgram{code: "print(1)", password: "pw", kdf: kdf})
@@ -182,7 +182,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		a.run(t, "print(1)").prints(t, "1\n")
 	})
 
-	t.Run("it streams", func(t *testing.T) {
+	t.Run("the run streams", func(t *testing.T) {
 		a.storeEncrypted(t, "streams", encryptedProgram{code: "print(1)", password: "pw"})
 		x := s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/zk/execute/streams", object{"masterPassword": "pw"})
 		if x.status != 200 || !strings.Contains(string(x.body), "event: stdout\ndata: {\"text\":\"1\\n\"}") {
@@ -190,7 +190,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		}
 	})
 
-	t.Run("it runs in a session", func(t *testing.T) {
+	t.Run("the program runs in a session", func(t *testing.T) {
 		var session struct{ ID string }
 		s.call(t, a, "POST", "/api/v1/sessions", object{}).want(t, 201, &session)
 		a.storeEncrypted(t, "sets", encryptedProgram{code: "x = 41\nprint('set')", password: "pw"})
@@ -201,7 +201,7 @@ func TestEncryptedProgramsRun(t *testing.T) {
 		a.execute(t, object{"code": "print(x)", "sessionId": session.ID}).prints(t, "41\n")
 	})
 
-	t.Run("its execution is noted", func(t *testing.T) {
+	t.Run("its execution is recorded", func(t *testing.T) {
 		a.storeEncrypted(t, "noted", encryptedProgram{code: "1", password: "pw"})
 		a.executeEncrypted(t, "noted", object{"masterPassword": "pw"}).ends(t, "succeeded")
 		eventually(t, "lastExecutedAt is set", func() bool {
@@ -219,13 +219,13 @@ func TestEncryptedProgramsRun(t *testing.T) {
 	})
 }
 
-// exampleClients returns the published clients: the commands that check the vectors, and
-// those that run them.
+// exampleClients returns the example clients: the commands that check the
+// vectors, and the commands that run them.
 func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	t.Helper()
 	dir := must(filepath.Abs("../../examples/zk"))(t)
 	vectors := must(filepath.Abs("../../docs/zero-knowledge-vectors.json"))(t)
-	// npm puts packages beside the program.
+	// npm installs packages in the program's directory.
 	javaScript := t.TempDir()
 	for _, file := range must(filepath.Glob(filepath.Join(dir, "javascript", "*.js*")))(t) {
 		if err := os.WriteFile(filepath.Join(javaScript, filepath.Base(file)), must(os.ReadFile(file))(t), 0o600); err != nil {
@@ -250,7 +250,7 @@ func exampleClients(t *testing.T) map[string]struct{ check, run []string } {
 	return map[string]struct{ check, run []string }{
 		"python":     {python("check.py", vectors), python("run.py")},
 		"javascript": {node("check.js", vectors), node("run.js")},
-		// The other tests of this module check its vectors.
+		// Other tests of this module check the vectors.
 		"go": {nil, []string{client}},
 	}
 }
@@ -271,7 +271,7 @@ func TestEncryptedProgramsRunWithExampleClients(t *testing.T) {
 					t.Errorf("%v: %s", err, out)
 				}
 			}
-			// The parameters are small, since one client is slow with others.
+			// Use cheap parameters, since some clients are slow with others.
 			args := append(slices.Clone(example.run[1:]), "--memory-kib", "64", "--time", "1", "from-"+name, program)
 			cmd := exec.Command(example.run[0], args...)
 			cmd.Env = append(os.Environ(), "PYTH_ON_URL="+s.URL, "PYTH_ON_API_KEY="+a.APIKey, "PYTHONDONTWRITEBYTECODE=1")

@@ -26,7 +26,7 @@ func TestSubjectsTakeTurnsAndEveryOtherRoundBackwards(t *testing.T) {
 		t.Errorf("the order is %v, want %v", order, want)
 	}
 	if len(a.into.rounds) != 3 || len(b.into.rounds) != 3 || !lacking.into.empty() {
-		t.Error("not every subject has a round of each")
+		t.Error("a subject misses a round")
 	}
 }
 
@@ -66,7 +66,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// working returns an operation that takes d by the synctest clock.
+// working returns an operation that takes d on the synctest clock.
 func working(d time.Duration) operation {
 	return func(context.Context) (time.Duration, error) {
 		time.Sleep(d)

@@ -24,14 +24,14 @@ func TestArrivalsAreSpreadEvenly(t *testing.T) {
 		{0, time.Second, nil},
 	} {
 		if got := schedule(c.rate, c.d); !slices.Equal(got, c.want) {
-			t.Errorf("at %v a second for %v they arrive at %v, want %v", c.rate, c.d, got, c.want)
+			t.Errorf("with %v requests per second for %v, arrivals are %v, want %v", c.rate, c.d, got, c.want)
 		}
 	}
 }
 
 func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// It serves one at a time, takes 10 ms for each, and stalls once.
+		// The server handles one request at a time in 10 ms, and stalls once.
 		turn := make(chan struct{}, 1)
 		served := 0
 		send := func(context.Context) error {
@@ -48,8 +48,8 @@ func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Requests arrive every 50 ms. The second is answered at 260 ms. The queued ones
-		// follow every 10 ms, in any order.
+		// Requests arrive every 50 ms. The second one is answered at 260 ms. The
+		// queued ones follow every 10 ms in any order.
 		slices.Sort(latencies)
 		var sum float64
 		for _, l := range latencies {
@@ -63,7 +63,7 @@ func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 
 func TestARequestThatIsLateIsTimedFromItsSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second request is due before the generator can start.
+		// The second request is due before the generator has started.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)

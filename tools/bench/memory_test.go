@@ -23,10 +23,10 @@ Pss_Anon:             17 kB
 func TestAnAddressSpaceCountsOnce(t *testing.T) {
 	pid := os.Getpid()
 	if !sameMemory(pid, pid) {
-		t.Skip("this kernel does not tell")
+		t.Skip("this kernel does not support kcmp")
 	}
 	if sameMemory(pid, os.Getppid()) {
-		t.Error("two processes have one address space")
+		t.Error("two processes share an address space")
 	}
 	once, err := memoryOf([]int{pid})
 	if err != nil {
@@ -55,7 +55,7 @@ func TestTheCgroupThatCountsMemoryIsFound(t *testing.T) {
 }
 
 func TestSandboxesAreToldFromTheServer(t *testing.T) {
-	// A process with gVisor's process name, which has a child.
+	// A process with the name of gVisor and a child.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "sleep 60 & echo; wait")
 	cmd.Args[0] = "runsc-launch"
 	out, err := cmd.StdoutPipe()
@@ -80,9 +80,9 @@ func TestSandboxesAreToldFromTheServer(t *testing.T) {
 		_ = cmd.Wait()
 	})
 	if !slices.Contains(found.server, os.Getpid()) || slices.Contains(found.server, cmd.Process.Pid) {
-		t.Errorf("the server's are %v", found.server)
+		t.Errorf("the server's processes are %v", found.server)
 	}
 	if len(found.sandboxes) != 1 || len(found.sandboxes[0]) != 2 || found.sandboxes[0][0] != cmd.Process.Pid {
-		t.Errorf("the sandboxes' are %v, want two of %d", found.sandboxes, cmd.Process.Pid)
+		t.Errorf("the sandboxes' processes are %v, want two of %d", found.sandboxes, cmd.Process.Pid)
 	}
 }

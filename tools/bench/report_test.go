@@ -60,7 +60,7 @@ func TestATerminalShowsVerdictsInColour(t *testing.T) {
 		t.Errorf("plain:\n%s\ncoloured:\n%s", &plain, &coloured)
 	}
 	if !strings.Contains(plain.String(), "not measured: absent: there is none\n") {
-		t.Errorf("what is missing is not told:\n%s", &plain)
+		t.Errorf("missing measurements are not reported:\n%s", &plain)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestThePageTellsOnWhatAndHowItWasMeasured(t *testing.T) {
 		}
 	}
 	if strings.Contains(b.String(), "there is none") {
-		t.Error("the reason may name paths of this machine, which are nobody's business")
+		t.Error("the reason must not be in the report, since it may contain paths")
 	}
 }
 
@@ -108,7 +108,7 @@ func TestAGoalIsOfTheRatioOrOfTheFigure(t *testing.T) {
 func TestOnlyWhatWasMeasuredHasARow(t *testing.T) {
 	r := newResults(python{label: "bare"}, python{label: "embedded"})
 	if rows := r.rows(2); len(rows) != 0 {
-		t.Errorf("%d rows of nothing", len(rows))
+		t.Errorf("got %d rows without measurements", len(rows))
 	}
 	r.bare.add([]float64{0.01})
 	r.eightClients.add([]float64{128})

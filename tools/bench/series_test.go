@@ -30,7 +30,7 @@ func TestAQuantileIsTheNearestRank(t *testing.T) {
 		}
 	}
 	if !math.IsNaN(quantile(nil, 0.5)) {
-		t.Error("nothing has a median")
+		t.Error("an empty series has a median")
 	}
 }
 
@@ -58,7 +58,7 @@ func TestARatioIsOfAllValuesAndItsBoundsOfRounds(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if !pairwise(s, reference) || pairwise(s, &series{rounds: [][]float64{{1}}}) {
-		t.Error("rounds are compared where both have as many")
+		t.Error("series with equal rounds are not pairwise")
 	}
 }
 
