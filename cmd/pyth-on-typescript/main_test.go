@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTypeScriptThatNodeCannotStripIsCompiled(t *testing.T) {
+func TestCompileSupportsAllSyntax(t *testing.T) {
 	for name, c := range map[string]struct{ tsconfig, source, want string }{
 		"enum":                {"", "enum E { A }\nE.A", "E2[E2[\"A\"] = 0]"},
 		"standard decorators": {"", "class A { @d m() {} }", "__decorateElement"},

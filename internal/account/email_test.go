@@ -104,7 +104,7 @@ func FuzzEmail(f *testing.F) {
 }
 
 // An older server may have stored an address in another form.
-func TestStoredFormsIncludesTheFormerOne(t *testing.T) {
+func TestStoredFormsIncludesOldForm(t *testing.T) {
 	for _, c := range []struct{ raw, former string }{
 		{"rene\u0301@example.org", "rene\u0301@example.org"},
 		{" Ada@XN--BCHER-KVA.example\n", "Ada@xn--bcher-kva.example"},

@@ -127,7 +127,7 @@ func TestAuditProofIsComplete(t *testing.T) {
 	}
 }
 
-func TestAuditIsNotImplementedWithoutLog(t *testing.T) {
+func TestAuditWithoutLogIsNotImplemented(t *testing.T) {
 	s := newServer(t, func(c *api.Config) { c.Audit, c.Denials = nil, nil })
 	for _, path := range []string{"", "/checkpoint", "/entry_1/proof"} {
 		if res := s.send(request("GET", "/api/v1/audit"+path, "")); res.StatusCode != 400 || res.problem(t).Code != "not_implemented" {

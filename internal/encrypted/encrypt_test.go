@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-func TestAProgramIsEncryptedAsRecommendedAndThePasswordWiped(t *testing.T) {
+func TestEncryptUsesDefaultsAndWipesPassword(t *testing.T) {
 	e := newEncrypter(1)
 	var box *lockbox.Box
 	e.seal = func(b *lockbox.Box, code, password []byte) ([]byte, error) {
@@ -42,7 +42,7 @@ func TestAProgramIsEncryptedAsRecommendedAndThePasswordWiped(t *testing.T) {
 	}
 }
 
-func TestProgramsAreEncryptedABoundedNumberAtOnce(t *testing.T) {
+func TestEncryptLimitsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound, each = 2, 4 * time.Second
 		e := newEncrypter(bound)

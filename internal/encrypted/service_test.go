@@ -64,7 +64,7 @@ func code() *pyth.EncryptedProgram {
 	}
 }
 
-func TestWhatCannotBeEncryptedIsRefused(t *testing.T) {
+func TestEncryptRefusesInvalidPrograms(t *testing.T) {
 	s := service(t)
 	for name, c := range map[string]struct {
 		language       pyth.Language
@@ -101,7 +101,7 @@ func expectFaults(t *testing.T, err error, want ...string) {
 	}
 }
 
-func TestOnlyWhatCanBeOpenedSomeTimeIsStored(t *testing.T) {
+func TestStoreRefusesUnusableParameters(t *testing.T) {
 	s := service(t)
 	for name, c := range map[string]struct {
 		under  string
@@ -159,7 +159,7 @@ func most(c *pyth.EncryptedProgram) {
 	c.Ciphertext = make([]byte, 1<<20+16)
 }
 
-func TestWhatIsStoredCanBeListedAndDeleted(t *testing.T) {
+func TestStoreListsAndDeletes(t *testing.T) {
 	s := service(t, func(c *encrypted.Config) { c.MaxPerUser = 1 })
 	if _, created, err := s.StoreCode(t.Context(), "ada", "a", code()); err != nil || !created {
 		t.Errorf("%v, %v", created, err)
@@ -182,7 +182,7 @@ func TestWhatIsStoredCanBeListedAndDeleted(t *testing.T) {
 	}
 }
 
-func TestReservationsHaveIDsOfTheirOwn(t *testing.T) {
+func TestReservationsHaveUniqueIDs(t *testing.T) {
 	h := new(host)
 	s := service(t, func(c *encrypted.Config) { c.Host = h })
 	for range 2 {

@@ -34,7 +34,7 @@ func traces(value string) []string {
 	return append(all, value[:12])
 }
 
-func TestNoValueOfASecretIsSentToTheModel(t *testing.T) {
+func TestGenerateSendsNoSecretValues(t *testing.T) {
 	values := secretStore{"TOKEN": "tok/en+of-the.canary", "QUOTED": "a \"quoted\"\nvälue", "LONG": strings.Repeat("0123456789abcdefg!", 30)}
 	var shown strings.Builder
 	for _, value := range values {

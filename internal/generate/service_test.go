@@ -23,7 +23,7 @@ var once = pyth.TokenUsage{
 	CachedInput: claudetest.CacheReadTokens, Output: claudetest.OutputTokens,
 }
 
-func TestAProgramThatSucceedsIsTheAnswer(t *testing.T) {
+func TestGenerateReturnsSuccessfulProgram(t *testing.T) {
 	r := newRig(t, claudetest.Program("Prints 42.", "print(42)"))
 	r.config.TokensPerDay = 100_000
 	g := r.executed(pyth.GenerateRequest{Files: []pyth.File{{Path: "a.csv", Content: []byte("x,y\n1,2\n")}}, Network: []string{"example.org"}})
@@ -56,7 +56,7 @@ func TestAProgramThatSucceedsIsTheAnswer(t *testing.T) {
 	}
 }
 
-func TestAProgramThatFailsIsMended(t *testing.T) {
+func TestGenerateRepairsFailingProgram(t *testing.T) {
 	for name, c := range map[string]struct {
 		code string
 		told []string
@@ -83,7 +83,7 @@ func TestAProgramThatFailsIsMended(t *testing.T) {
 	}
 }
 
-func TestEndlessFailureEndsAtTheBoundWithEveryAttemptShown(t *testing.T) {
+func TestGenerateEndsAtMaximumAttempts(t *testing.T) {
 	for asked, want := range map[int]int{0: 3, 1: 1, 5: 5} {
 		steps := make([]claudetest.Step, 0, want)
 		for i := range want {
@@ -105,7 +105,7 @@ func TestEndlessFailureEndsAtTheBoundWithEveryAttemptShown(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOfNoFormIsAskedForAgain(t *testing.T) {
+func TestWriteRetriesMalformedAnswer(t *testing.T) {
 	r := newRig(t, claudetest.Content("```python\nprint(42)\n```"), claudetest.Program("x", "good"))
 	if g := r.executed(pyth.GenerateRequest{}); len(g.Attempts) != 1 || g.Last().Code != "good" || g.Usage.Output != 2*once.Output {
 		t.Errorf("got %+v", g)
@@ -119,7 +119,7 @@ func TestAnAnswerOfNoFormIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestWithoutExecutionNothingRuns(t *testing.T) {
+func TestGenerateWithoutExecutionRunsNothing(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
 	g, err := r.generate(pyth.GenerateRequest{}, nil)
 	if err != nil || len(g.Attempts) != 1 || g.Last().Execution != nil || len(r.programs) != 0 {
@@ -130,7 +130,7 @@ func TestWithoutExecutionNothingRuns(t *testing.T) {
 	}
 }
 
-func TestAFailureOfTheModelIsAnErrorOnlyWhenThereIsNoProgram(t *testing.T) {
+func TestGenerateReturnsModelErrorOnlyWithoutProgram(t *testing.T) {
 	for name, c := range map[string]struct {
 		step claudetest.Step
 		code pyth.Code
@@ -163,7 +163,7 @@ func TestAFailureOfTheModelIsAnErrorOnlyWhenThereIsNoProgram(t *testing.T) {
 	}
 }
 
-func TestAProgramForWhichThereIsNoRoomIsNotLost(t *testing.T) {
+func TestGenerateKeepsProgramWhenOverloaded(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", "good"))
 	r.run = func(*pyth.Program) (*pyth.Execution, error) { return nil, pyth.Errorf(pyth.CodeOverloaded, "full") }
 	if g := r.executed(pyth.GenerateRequest{}); g.Last().Code != "good" || g.Last().Execution != nil || g.Stopped.Code != pyth.CodeOverloaded {
@@ -177,7 +177,7 @@ func TestAProgramForWhichThereIsNoRoomIsNotLost(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDoneIsRefusedBeforeTheModelIsAsked(t *testing.T) {
+func TestGenerateRefusesInvalidRequestsFirst(t *testing.T) {
 	long := strings.Repeat("é", 32_001)
 	for name, c := range map[string]struct {
 		request pyth.GenerateRequest
@@ -220,7 +220,7 @@ func TestWhatCannotBeDoneIsRefusedBeforeTheModelIsAsked(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutAModelSaysSo(t *testing.T) {
+func TestServerWithoutModelReportsIt(t *testing.T) {
 	r := newRig(t)
 	r.config.Model = nil
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMNotConfigured {
@@ -228,7 +228,7 @@ func TestAServerWithoutAModelSaysSo(t *testing.T) {
 	}
 }
 
-func TestAModelCanBeNamed(t *testing.T) {
+func TestGenerateUsesRequestedModel(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", "good"))
 	if g := r.executed(pyth.GenerateRequest{Model: claudetest.OldModel}); g.Model != claudetest.OldModel {
 		t.Errorf("got %s", g.Model)
@@ -244,7 +244,7 @@ func TestAModelCanBeNamed(t *testing.T) {
 	}
 }
 
-func TestTheBudgetIsNotExceeded(t *testing.T) {
+func TestGenerateKeepsTokenBudget(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
 	// A call needs at least about 3,000 tokens: rules, form and answer.
 	r.config.TokensPerDay = 7_000
@@ -261,7 +261,7 @@ func TestTheBudgetIsNotExceeded(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatTheBudgetCutsOffIsToldAsThat(t *testing.T) {
+func TestGenerateReportsTokenBudgetCutoff(t *testing.T) {
 	r := newRig(t, claudetest.CutOff(`{"expl`))
 	r.config.TokensPerDay = 100_000
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMFailed {
@@ -281,7 +281,7 @@ func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error
 	return pyth.ModelReply{Usage: pyth.TokenUsage{Output: r.MaxTokens}}, pyth.Errorf(pyth.CodeLLMFailed, "cut off")
 }
 
-func TestACallThatDoesNotEndKeepsItsTokens(t *testing.T) {
+func TestBudgetKeepsTokensOfUnfinishedCalls(t *testing.T) {
 	r := newRig(t, claudetest.Hang())
 	r.config.TokensPerDay, r.config.Timeout = 100_000, 50*time.Millisecond
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMTimeout || r.budget.used < 20_000 {
@@ -294,7 +294,7 @@ func TestACallThatDoesNotEndKeepsItsTokens(t *testing.T) {
 	}
 }
 
-func TestAnEndOfTheContextEndsModelAndRun(t *testing.T) {
+func TestGenerateEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := newRig(t, claudetest.Hang())
 	go func() {
@@ -317,7 +317,7 @@ func TestAnEndOfTheContextEndsModelAndRun(t *testing.T) {
 	}
 }
 
-func TestWhoListensHearsAllInOrder(t *testing.T) {
+func TestGenerateReportsEventsInOrder(t *testing.T) {
 	r := newRig(t, claudetest.Program("First \"é\".", failing("ValueError", "no")), claudetest.Program("Second.", "good"))
 	l := &listener{}
 	g, err := r.generate(pyth.GenerateRequest{Execute: true}, l)
@@ -336,7 +336,7 @@ func TestWhoListensHearsAllInOrder(t *testing.T) {
 	}
 }
 
-func TestAListenerWhoHasGoneEndsIt(t *testing.T) {
+func TestGenerateEndsWhenListenerFails(t *testing.T) {
 	for _, at := range []string{"attempt", "text", "code", "started", "stdout"} {
 		r := newRig(t, claudetest.Program("First.", failing("ValueError", "no")))
 		if _, err := r.generate(pyth.GenerateRequest{Execute: true}, &listener{fails: at}); err == nil || err.Error() != "gone" {
@@ -348,7 +348,7 @@ func TestAListenerWhoHasGoneEndsIt(t *testing.T) {
 	}
 }
 
-func TestTheAuditEntryHasNoText(t *testing.T) {
+func TestGenerateAuditEntryHasNoText(t *testing.T) {
 	r := newRig(t, claudetest.Program("explained", "code-of-it"))
 	g := r.executed(pyth.GenerateRequest{Prompt: "words-of-it"})
 	want := []*pyth.AuditEvent{{
@@ -370,7 +370,7 @@ func TestTheAuditEntryHasNoText(t *testing.T) {
 	}
 }
 
-func TestPackagesAreInstalledIfThatIsAllowed(t *testing.T) {
+func TestGenerateInstallsAllowedPackages(t *testing.T) {
 	lacks := func(name string) string { return failing("ModuleNotFoundError", "No module named '"+name+"'") }
 	for name, c := range map[string]struct {
 		code         string
@@ -409,7 +409,7 @@ func TestPackagesAreInstalledIfThatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestPackagesOfNodeAreKnownByWhatItSays(t *testing.T) {
+func TestMissingPackagesAreFoundInNodeErrors(t *testing.T) {
 	for message, want := range map[string][]string{
 		"Cannot find module 'lodash'\nRequire stack:\n- /work/main.js":     {"lodash"},
 		"Cannot find package '@scope/name' imported from /work/main.mjs":   {"@scope/name"},
@@ -427,7 +427,7 @@ func TestPackagesOfNodeAreKnownByWhatItSays(t *testing.T) {
 	}
 }
 
-func TestInASessionTheModelSeesWhatIsDefined(t *testing.T) {
+func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", "good"))
 	r.config.Sessions = sessions{pyth.Python}
 	r.run = func(p *pyth.Program) (*pyth.Execution, error) {

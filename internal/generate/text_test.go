@@ -19,7 +19,7 @@ func hiding() *redact.Redactor {
 	return redact.New([]pyth.SecretValue{{Name: "CANARY", Value: []byte(hidden)}})
 }
 
-func TestAnExcerptHasBothEndsAndNoValueHoweverItWasWritten(t *testing.T) {
+func TestExcerptHasBothEndsAndNoSecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		piece := rapid.OneOf(rapid.Just(hidden), rapid.Just("\xff"), rapid.StringMatching(`[a-z]{0,9}`), rapid.Map(rapid.IntRange(0, 5000), func(n int) string { return strings.Repeat(".", n) }))
 		output := []byte("head" + strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(t, "output"), "") + "tail")
@@ -44,7 +44,7 @@ func TestAnExcerptHasBothEndsAndNoValueHoweverItWasWritten(t *testing.T) {
 	})
 }
 
-func FuzzWhatASessionPrints(f *testing.F) {
+func FuzzSessionDefinitions(f *testing.F) {
 	for _, seed := range []string{`[["a","int"]]`, `[]`, `{}`, `[[1,2]]`, `[["` + hidden + `","x"]]`, `[["` + strings.Repeat("é", 300) + `","x"]]`, `[["a"],["b","c","d"]]`, "\xff"} {
 		f.Add([]byte(seed))
 	}
@@ -62,7 +62,7 @@ func FuzzWhatASessionPrints(f *testing.F) {
 	})
 }
 
-func FuzzWhatAProgramLacks(f *testing.F) {
+func FuzzMissingPackages(f *testing.F) {
 	for _, seed := range []string{
 		"No module named 'a.b'", "No module named '" + hidden + "'", "No module named '" + strings.ReplaceAll(hidden, "-", "_") + "'", "Cannot find module 'a/b'", "Cannot find package '@a/b/c'", "Cannot find module '../a'", "Cannot find module '@/'", "",
 	} {
@@ -82,7 +82,7 @@ func FuzzWhatAProgramLacks(f *testing.F) {
 	})
 }
 
-func TestThePromptIsWhole(t *testing.T) {
+func TestWriteSendsCompletePrompt(t *testing.T) {
 	text := System()
 	if Version() == "" || strings.Contains(text, "<!--") || strings.Contains(text, "-->") || !strings.HasPrefix(text, "You write programs") {
 		t.Errorf("version %q: %s", Version(), text)

@@ -179,7 +179,7 @@ func TestImageHasTheAgent(t *testing.T) {
 	}
 }
 
-func TestImageHasThePythonOfPythonVersion(t *testing.T) {
+func TestImageHasPythonVersion(t *testing.T) {
 	t.Parallel()
 	var details struct {
 		Implementation struct {
@@ -222,7 +222,7 @@ func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 	}
 }
 
-func TestImageLacksUselessFiles(t *testing.T) {
+func TestImageOmitsUnneededFiles(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{
 		"usr/local/include", "usr/local/lib/*.so*", "usr/local/lib/*.a",

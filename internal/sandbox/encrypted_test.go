@@ -49,7 +49,7 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	}
 }
 
-func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
+func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	header := protocol.Encrypted{
 		// The name must come from the job, not from the program's record.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
@@ -85,7 +85,7 @@ func TestSendKeepsAProgramEncryptedAndWipesThePassword(t *testing.T) {
 
 // The password must survive a failed send, because the pool retries the job in
 // another sandbox.
-func TestAFailedSendKeepsThePassword(t *testing.T) {
+func TestSendKeepsPasswordAfterFailure(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestAFailedSendKeepsThePassword(t *testing.T) {
 	}
 }
 
-func TestAProgramThatCannotBeDecryptedIsADecryptionError(t *testing.T) {
+func TestRunReportsDecryptionError(t *testing.T) {
 	wire := encode(protocol.KindExit, &protocol.Exit{DecryptionFailed: true})
 	for name, c := range map[string]struct {
 		job  *pyth.Job

@@ -91,7 +91,7 @@ func encode(frames ...any) []byte {
 }
 
 // In attack 38 the guest violates the protocol, and the host must detect it.
-func TestAttack038AGuestThatLiesIsNoticed(t *testing.T) {
+func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	ok := &protocol.Exit{}
 	file := func(path string, size int) *protocol.File {
 		return &protocol.File{Path: path, Content: make([]byte, size)}
@@ -158,7 +158,7 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 
 // An invalid file name does not end the run: the guest may be hostile or use
 // another rule. The host skips the file.
-func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
+func TestAttack038InvalidFileNameIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
 		o, err := receiveAll(t, false, encode(protocol.KindFile, &protocol.File{Path: name, Content: []byte("x")}, protocol.KindEnd, []byte{}, protocol.KindExit, &protocol.Exit{}))
 		if err != nil || o.Status != pyth.StatusSucceeded || len(o.Files) != 0 || len(o.FilesSkipped) != 1 {
@@ -171,7 +171,7 @@ func TestAttack038AFileWithANameThatIsNoneIsSkipped(t *testing.T) {
 	}
 }
 
-func TestTheKernelsDetermineTheStatus(t *testing.T) {
+func TestFinishUsesKernelStatus(t *testing.T) {
 	code := func(n int) *int { return &n }
 	report := &protocol.Report{Name: "ValueError", Message: strings.Repeat("m", 1<<20), Line: -3}
 	for name, c := range map[string]struct {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestProcessesAreFound(t *testing.T) {
+func TestDescendantsAreFound(t *testing.T) {
 	const mark = "12345.678901"
 	child := exec.Command("sh", "-c", "sleep "+mark+" & wait", "--root=proc-test")
 	if err := child.Start(); err != nil {
@@ -42,7 +42,7 @@ func TestProcessesAreFound(t *testing.T) {
 	}
 }
 
-func TestAnonymousMemoryGrowsWithMemory(t *testing.T) {
+func TestAnonymousMemoryGrows(t *testing.T) {
 	const size = 64 << 20
 	before := anonymousMemory(os.Getpid())
 	memory := make([]byte, size)

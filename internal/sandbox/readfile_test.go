@@ -80,7 +80,7 @@ func isReadable(socket *os.File) bool {
 	return fds[0].Revents != 0
 }
 
-func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
+func TestReadFileStopsEarly(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 28
 	var sent int64
@@ -121,7 +121,7 @@ func TestFaultF04AFileIsReadNoFurtherThanIsWanted(t *testing.T) {
 	}
 }
 
-func TestFaultF04AGuestThatDoesNotStopIsNotHeard(t *testing.T) {
+func TestReadFileIgnoresGuestThatDoesNotStop(t *testing.T) {
 	t.Parallel()
 	for name, guest := range map[string]func(*protocol.Conn, *os.File){
 		"the guest never stops": func(c *protocol.Conn, _ *os.File) {

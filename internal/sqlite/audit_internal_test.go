@@ -11,7 +11,7 @@ import (
 
 // The cost of a page must not depend on entries outside the page: each query may
 // read only one range of an index, and may not sort.
-func TestEachPageOfTheAuditLogIsARangeOfAnIndex(t *testing.T) {
+func TestAuditPagesUseIndexRanges(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) pyth.Store { return open(t, filepath.Join(t.TempDir(), "db")) })
 }
 
-func TestADatabaseIsReadBesideItsServer(t *testing.T) {
+func TestOpenReadsDatabaseOfRunningServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if _, err := sqlite.OpenToRead(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing database: %v", err)
@@ -66,7 +66,7 @@ func TestADatabaseIsReadBesideItsServer(t *testing.T) {
 	createUser(t, s, "bob")
 }
 
-func TestADatabaseOfAnotherVersionIsNotRead(t *testing.T) {
+func TestOpenReadOnlyRefusesOtherVersions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if err := open(t, path).Close(); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestADatabaseOfAnotherVersionIsNotRead(t *testing.T) {
 	}
 }
 
-func TestOnlyItsOwnerCanReadTheDatabase(t *testing.T) {
+func TestOpenMakesDatabasePrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s := open(t, path)
 	defer func() { _ = s.Close() }()
@@ -102,7 +102,7 @@ func TestOnlyItsOwnerCanReadTheDatabase(t *testing.T) {
 	}
 }
 
-func TestAnyPathIsAFileOfThatName(t *testing.T) {
+func TestPathsAreFiles(t *testing.T) {
 	for _, name := range []string{"a b", "a?mode=memory", "a#b", "a%20b", "ü", "a&b=c;d", ":memory:", "file:x"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), name)
@@ -123,7 +123,7 @@ func TestAnyPathIsAFileOfThatName(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDatabaseIsRefusedByName(t *testing.T) {
+func TestOpenNamesInvalidDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestWhatIsNoDatabaseIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
+func TestOpenRefusesNewerDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	if err := open(t, path).Close(); err != nil {
 		t.Fatal(err)
@@ -156,9 +156,9 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestWhatWasAcknowledgedSurvivesAKill starts itself repeatedly as a process that
+// TestAcknowledgedWritesSurviveKill starts itself repeatedly as a process that
 // writes until it is killed, always to the same file.
-func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if path := os.Getenv("STORE_TO_WRITE"); path != "" {
 		s := open(t, path)
 		for i := 0; ; i++ {
@@ -219,7 +219,7 @@ func storeUntilKilled(t *testing.T, path string, round, enough int) (stored []st
 	return stored
 }
 
-func TestAFullDiskIsToldAndHarmsNothing(t *testing.T) {
+func TestFullDiskIsReportedAndHarmsNothing(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("only root can make a disk to fill: %v", err)

@@ -57,30 +57,31 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 	return blocks
 }
 
-// commandPage says how the commands of a page are run and what they print.
+// commandPage describes how to run the commands of a page, and their expected
+// output.
 type commandPage struct {
-	// registers is set for a page whose own commands create the account.
+	// registers is true if the page's commands create the account.
 	registers bool
-	// flags returns the flags of the page's server; nil means the shared server.
+	// flags returns the flags of the page's server. If it is nil, the page uses
+	// the shared server.
 	flags func(t *testing.T) []string
-	// starts is set for a page whose own commands start the server.
+	// starts is true if the page's commands start the server.
 	starts bool
-	// account is set for such a page if it needs an account.
+	// account is true if such a page needs an account.
 	account bool
-	// ownData is set for a page whose commands read the server's directory data.
+	// ownData is true if the page's commands read the server's data directory.
 	ownData bool
-	// folder is copied to where the commands run.
+	// folder is copied to the working directory of the commands.
 	folder string
-	// env and files are there before the commands run.
+	// env and files are set up before the commands run.
 	env   func(t *testing.T) []string
 	files map[string]string
 	want  []string
-	// notRun are the reasons of blocks that need what a test machine lacks.
+	// notRun lists the reasons for blocks that cannot run on a test machine.
 	notRun []string
 }
 
-// commandPages are all pages with commands. A page of docs that is not listed
-// must have none.
+// commandPages lists all pages with commands. Other pages of docs must have none.
 func commandPages(t *testing.T) map[string]commandPage {
 	// The model answers every prompt with the same program.
 	m := startModel(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
@@ -105,8 +106,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
 		"docs/packages.md": {
-			// The index has a package that is enough for the example, the registry is the
-			// machine's.
+			// The Python index contains a package for the example. npm uses the
+			// registry of this machine.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
 					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
@@ -140,9 +141,9 @@ func commandPages(t *testing.T) map[string]commandPage {
 	}
 }
 
-// TestDocumentationCommandsRun runs every command of the README and of the pages
-// as printed, but for the server's port, the domain of e-mail addresses and
-// those with a marker that says what they need.
+// TestDocumentationCommandsRun runs all commands of the README and the pages. It
+// only changes the server's port and the domain of e-mail addresses. Blocks with
+// a marker that says what they need are skipped.
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
@@ -169,8 +170,8 @@ func TestDocumentationCommandsRun(t *testing.T) {
 	}
 }
 
-// programs are the languages of blocks that are run, texts those of blocks that
-// are shown.
+// runLanguages are the languages of blocks to run; shownLanguages are the
+// languages of other blocks.
 var (
 	runLanguages   = []string{"sh", "python", "javascript"}
 	shownLanguages = []string{"", "json", "ini", "nginx"}
@@ -189,7 +190,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		case block.notRun != "":
 			notRun = append(notRun, block.notRun)
 		case block.language == "sh":
-			// Output of commands ends with a line end, so that it can be compared.
+			// End the output of each block with a line break, so that it can be
+			// compared.
 			script += block.text + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
@@ -206,7 +208,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		t.Errorf("blocks are not run for the reasons %q, want %q", notRun, p.notRun)
 	}
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port)
-	// Without a library the client in Python takes minutes for real parameters.
+	// Without a native library, the Python client needs minutes with real
+	// parameters.
 	script = strings.ReplaceAll(script, "python/run.py report", "python/run.py --memory-kib 64 --time 1 report")
 	script = strings.ReplaceAll(script, "@example.org", "@port"+port+".example.org")
 
@@ -240,7 +243,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	p.writeTools(t, dir)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
-	// A server in the background keeps no pipe of this test open.
+	// Write the output to a file: a pipe would stay open while a background
+	// server runs.
 	output := must(os.Create(filepath.Join(dir, "output")))(t)
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
@@ -256,7 +260,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-// startServer returns the server that a page's commands talk to.
+// startServer starts the server for a page's commands, or returns the shared one.
 func (p commandPage) startServer(t *testing.T, data string) *server {
 	switch {
 	case p.ownData:
@@ -268,7 +272,7 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	}
 }
 
-// saveProgram writes a program to the file that its first line names.
+// saveProgram writes a program to the file named in its first line.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
@@ -281,7 +285,7 @@ func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	}
 }
 
-// writeTools puts the commands that pages use and the page's files into the
+// writeTools writes the page's files, and the commands that pages use, to the
 // directory.
 func (p commandPage) writeTools(t *testing.T, dir string) {
 	t.Helper()
@@ -314,9 +318,9 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 	}
 }
 
-// pythOnOfPages runs the binary. A server goes to the background and replaces
-// the one before; the command ends when the server can run programs. The
-// password of a new account is typed.
+// pythOnOfPages is a script in place of the binary. It starts a server in the
+// background, ends the earlier server, and waits until programs can run. For a
+// new account it types the password.
 const pythOnOfPages = `#!/usr/bin/env bash
 set -eu
 lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
@@ -343,18 +347,20 @@ users)
 esac
 `
 
-// registerOfPages creates the account of a page that starts the server itself.
+// registerOfPages is a script that creates the account for a page that starts the
+// server.
 const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
-// makeOfPages shows what make would do, which fails if the Makefile lacks the
-// target: a test that ran `make test` would run itself.
+// makeOfPages is a script in place of make. It prints the commands for a target,
+// and fails if the Makefile lacks the target. It does not run them, since `make
+// test` would run this test.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `
 
-// stopServerOfPage stops the server that the commands of a page have started.
+// stopServerOfPage stops the server that the page's commands have started.
 func stopServerOfPage(t *testing.T, dir string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "server.pid"))
@@ -374,13 +380,13 @@ func stopServerOfPage(t *testing.T, dir string) {
 	}
 }
 
-// isRunning returns whether the process exists and is no zombie.
+// isRunning reports whether the process exists and is not a zombie.
 func isRunning(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// freePort returns a port of loopback on which nothing listens.
+// freePort returns a free port on loopback.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

@@ -71,8 +71,8 @@ func TestDocumentationIsComplete(t *testing.T) {
 	}
 }
 
-// TestDocumentationNamesLogMessages looks for the messages that operators should
-// act on in the source.
+// TestDocumentationNamesLogMessages checks that the source contains the log
+// messages that the pages explain to operators.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n| message | meaning |\n")
@@ -94,7 +94,7 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 		for _, m := range regexp.MustCompile("`([a-z][^`]* [^`]*)`").FindAllStringSubmatch(cell, -1) {
 			messages++
-			// SQLite has this one.
+			// This message comes from SQLite.
 			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
 				t.Errorf("docs/operations.md names the log message %q, which no package has", m[1])
 			}
@@ -105,8 +105,8 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 	}
 }
 
-// TestDocumentationLinksAreValid follows the links of each page to files
-// and to sections.
+// TestDocumentationLinksAreValid checks links from each page to files and
+// sections.
 func TestDocumentationLinksAreValid(t *testing.T) {
 	t.Parallel()
 	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)
@@ -133,7 +133,7 @@ func TestDocumentationLinksAreValid(t *testing.T) {
 	}
 }
 
-// hasSection tells whether a page has a heading with the anchor.
+// hasSection reports whether a page has a heading for the anchor.
 func hasSection(page, anchor string) bool {
 	unwanted := regexp.MustCompile(`[^\pL\pN _-]`)
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestSubjectsTakeTurnsAndEveryOtherRoundBackwards(t *testing.T) {
+func TestAlternateReversesEverySecondRound(t *testing.T) {
 	var order []string
 	one := func(name string) subject {
 		return subject{&series{name: name}, func(context.Context) ([]float64, error) {
@@ -30,7 +30,7 @@ func TestSubjectsTakeTurnsAndEveryOtherRoundBackwards(t *testing.T) {
 	}
 }
 
-func TestAFailureNamesItsSubject(t *testing.T) {
+func TestAlternateNamesFailedSubject(t *testing.T) {
 	broken := errors.New("broken")
 	err := alternate(t.Context(), 1, func(int) {}, subject{
 		&series{name: "it"}, func(context.Context) ([]float64, error) { return nil, broken },
@@ -40,7 +40,7 @@ func TestAFailureNamesItsSubject(t *testing.T) {
 	}
 }
 
-func TestPausesAreNotCounted(t *testing.T) {
+func TestPausesDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		values, err := repeatWithPause(2, time.Second, working(10*time.Millisecond))(t.Context())
 		if err != nil || !slices.Equal(values, []float64{0.01, 0.01}) {
@@ -49,7 +49,7 @@ func TestPausesAreNotCounted(t *testing.T) {
 	})
 }
 
-func TestSomethingIsRepeatedForAsLongAsAsked(t *testing.T) {
+func TestRepeatForRunsForDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		values, err := repeatFor(100*time.Millisecond, working(30*time.Millisecond))(t.Context())
 		if err != nil || len(values) != 4 {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestArrivalsAreSpreadEvenly(t *testing.T) {
+func TestScheduleSpreadsArrivalsEvenly(t *testing.T) {
 	ms := time.Millisecond
 	for _, c := range []struct {
 		rate float64
@@ -29,7 +29,7 @@ func TestArrivalsAreSpreadEvenly(t *testing.T) {
 	}
 }
 
-func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
+func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The server handles one request at a time in 10 ms, and stalls once.
 		turn := make(chan struct{}, 1)
@@ -61,7 +61,7 @@ func TestAStallShowsInEveryRequestThatItDelays(t *testing.T) {
 	})
 }
 
-func TestARequestThatIsLateIsTimedFromItsSchedule(t *testing.T) {
+func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The second request is due before the generator has started.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
@@ -71,7 +71,7 @@ func TestARequestThatIsLateIsTimedFromItsSchedule(t *testing.T) {
 	})
 }
 
-func TestARequestThatFailsTakesForever(t *testing.T) {
+func TestOpenLoopCountsFailuresAsInfinite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		latencies, err := openLoop(t.Context(), schedule(1, time.Second), func(context.Context) error { return errors.New("overloaded") })
 		if err != nil || len(latencies) != 1 || !math.IsInf(latencies[0], 1) {
@@ -80,7 +80,7 @@ func TestARequestThatFailsTakesForever(t *testing.T) {
 	})
 }
 
-func TestAnInterruptedScheduleIsNoResult(t *testing.T) {
+func TestOpenLoopFailsWhenInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second+time.Millisecond)
 		defer cancel()
@@ -92,7 +92,7 @@ func TestAnInterruptedScheduleIsNoResult(t *testing.T) {
 	})
 }
 
-func TestClientsInAClosedLoopAskWithoutAPause(t *testing.T) {
+func TestClosedLoopHasNoPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rates, err := closedLoop(4, time.Second, working(100*time.Millisecond))(t.Context())
 		if err != nil || !slices.Equal(rates, []float64{40}) {
@@ -101,7 +101,7 @@ func TestClientsInAClosedLoopAskWithoutAPause(t *testing.T) {
 	})
 }
 
-func TestAFailureEndsALoad(t *testing.T) {
+func TestClosedLoopEndsOnFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		_, err := closedLoop(4, time.Hour, func(context.Context) (time.Duration, error) { return 0, broken })(t.Context())
@@ -111,7 +111,7 @@ func TestAFailureEndsALoad(t *testing.T) {
 	})
 }
 
-func TestALoadEndsWhenThereIsNothingMoreToDo(t *testing.T) {
+func TestRateEndsWithoutMoreWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 20
 		taken := 0

@@ -20,7 +20,7 @@ Pss_Anon:             17 kB
 	}
 }
 
-func TestAnAddressSpaceCountsOnce(t *testing.T) {
+func TestMemoryCountsAddressSpaceOnce(t *testing.T) {
 	pid := os.Getpid()
 	if !sameMemory(pid, pid) {
 		t.Skip("this kernel does not support kcmp")
@@ -41,7 +41,7 @@ func TestAnAddressSpaceCountsOnce(t *testing.T) {
 	}
 }
 
-func TestTheCgroupThatCountsMemoryIsFound(t *testing.T) {
+func TestMemoryFileFindsCgroup(t *testing.T) {
 	for cgroups, want := range map[string]string{
 		"0::/user/px-1\n":                           "/sys/fs/cgroup/user/px-1/memory.current",
 		"5:memory:/a/px-1\n2:cpu:/b\n0::/\n":        "/sys/fs/cgroup/memory/a/px-1/memory.usage_in_bytes",
@@ -54,7 +54,7 @@ func TestTheCgroupThatCountsMemoryIsFound(t *testing.T) {
 	}
 }
 
-func TestSandboxesAreToldFromTheServer(t *testing.T) {
+func TestProcessesSeparatesSandboxesFromServer(t *testing.T) {
 	// A process with the name of gVisor and a child.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "sleep 60 & echo; wait")
 	cmd.Args[0] = "runsc-launch"

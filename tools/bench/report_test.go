@@ -33,7 +33,7 @@ func example() report {
 	}
 }
 
-func TestATableAlignsWhatWasMeasured(t *testing.T) {
+func TestTableAlignsColumns(t *testing.T) {
 	want := `| what       | figure                      | compared with | ratio                   | goal      |        |
 |------------|-----------------------------|---------------|-------------------------|-----------|--------|
 | bare       | 10.0 ms (10.0 ms – 10.0 ms) |               |                         |           |        |
@@ -47,7 +47,7 @@ func TestATableAlignsWhatWasMeasured(t *testing.T) {
 	}
 }
 
-func TestATerminalShowsVerdictsInColour(t *testing.T) {
+func TestTableColoursVerdicts(t *testing.T) {
 	var plain, coloured bytes.Buffer
 	r := example()
 	if err := r.table(&plain, false); err != nil {
@@ -64,7 +64,7 @@ func TestATerminalShowsVerdictsInColour(t *testing.T) {
 	}
 }
 
-func TestThePageTellsOnWhatAndHowItWasMeasured(t *testing.T) {
+func TestMarkdownDescribesMachineAndMethod(t *testing.T) {
 	var b bytes.Buffer
 	r := example()
 	if err := r.markdown(&b); err != nil {
@@ -83,7 +83,7 @@ func TestThePageTellsOnWhatAndHowItWasMeasured(t *testing.T) {
 	}
 }
 
-func TestAGoalIsOfTheRatioOrOfTheFigure(t *testing.T) {
+func TestGoalLimitsRatioOrFigure(t *testing.T) {
 	two, four := &series{rounds: [][]float64{{2}}}, &series{rounds: [][]float64{{4}}}
 	for _, c := range []struct {
 		row  row
@@ -105,7 +105,7 @@ func TestAGoalIsOfTheRatioOrOfTheFigure(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatWasMeasuredHasARow(t *testing.T) {
+func TestRowsNeedMeasurements(t *testing.T) {
 	r := newResults(python{label: "bare"}, python{label: "embedded"})
 	if rows := r.rows(2); len(rows) != 0 {
 		t.Errorf("got %d rows without measurements", len(rows))

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAQuantileIsTheNearestRank(t *testing.T) {
+func TestQuantileIsNearestRank(t *testing.T) {
 	hundred := make([]float64, 100)
 	for i := range hundred {
 		hundred[i] = float64(i + 1)
@@ -34,7 +34,7 @@ func TestAQuantileIsTheNearestRank(t *testing.T) {
 	}
 }
 
-func TestAtLeastTheShareOfAQuantileIsNotAboveIt(t *testing.T) {
+func TestQuantileBoundsShareOfValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := series{rounds: rapid.SliceOfN(rapid.SliceOfN(rapid.Float64Range(0, 10), 1, 20), 1, 5).Draw(t, "rounds")}
 		q := rapid.Float64Range(0, 1).Draw(t, "q")
@@ -51,7 +51,7 @@ func TestAtLeastTheShareOfAQuantileIsNotAboveIt(t *testing.T) {
 	})
 }
 
-func TestARatioIsOfAllValuesAndItsBoundsOfRounds(t *testing.T) {
+func TestRatioUsesAllValuesAndRounds(t *testing.T) {
 	s := &series{rounds: [][]float64{{2, 4, 6}, {10, 20, 30}}}
 	reference := &series{rounds: [][]float64{{2}, {4}}}
 	if got, want := ratioOf(s, 0.5, reference), (ratio{overall: 3, low: 2, high: 5}); got != want {
@@ -62,7 +62,7 @@ func TestARatioIsOfAllValuesAndItsBoundsOfRounds(t *testing.T) {
 	}
 }
 
-func TestASeriesOfNothingIsEmpty(t *testing.T) {
+func TestSeriesWithoutValuesIsEmpty(t *testing.T) {
 	var none *series
 	unfilled := new(series)
 	unfilled.add(nil)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheAddressIsFoundInALogThatComesInPieces(t *testing.T) {
+func TestServerLogFindsAddressInPieces(t *testing.T) {
 	l := &serverLog{url: make(chan string, 1)}
 	for _, piece := range []string{"==> Unpacking\n{\"msg\":\"serv", "ing\",\"url\":\"http://127.0.0.1:1\"}\n", "{\"msg\":\"serving\",\"url\":\"again\"}\n"} {
 		if n, err := l.Write([]byte(piece)); n != len(piece) || err != nil {
@@ -18,7 +18,7 @@ func TestTheAddressIsFoundInALogThatComesInPieces(t *testing.T) {
 	}
 }
 
-func TestOnlyTheLastLinesOfALogAreKept(t *testing.T) {
+func TestServerLogKeepsLastLines(t *testing.T) {
 	l := &serverLog{url: make(chan string, 1)}
 	for i := range 100 {
 		fmt.Fprintf(l, "line %d\n", i)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNumbersHaveThreeDigits(t *testing.T) {
+func TestFormatHasThreeDigits(t *testing.T) {
 	for _, c := range []struct {
 		unit unit
 		v    float64

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestThePublishedVectors(t *testing.T) {
+func TestVectors(t *testing.T) {
 	b, err := os.ReadFile("../../../docs/zero-knowledge-vectors.json")
 	if err != nil {
 		t.Fatal(err)

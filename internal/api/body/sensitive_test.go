@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-func TestConcealTakesTextOutOfBody(t *testing.T) {
+func TestConcealRemovesTextFromBody(t *testing.T) {
 	for name, c := range map[string]struct{ body, left, text string }{
 		"a text":                     {`{"p":"secret"}`, `{"p":"xxxxxx"}`, "secret"},
 		"with escapes":               {`{"p":"a\"\u00e4\n"}`, `{"p":"xxxxxxxxxxx"}`, "a\"ä\n"},

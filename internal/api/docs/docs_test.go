@@ -33,7 +33,7 @@ func page(t *testing.T, site *docs.Site, name string) string {
 
 var href = regexp.MustCompile(`href="([^"]*)"`)
 
-func TestSiteServesEveryPageAndEveryLinkLeads(t *testing.T) {
+func TestSiteServesEveryPageAndLink(t *testing.T) {
 	files := documentation.Files()
 	site := newSite(t, files)
 	pages := 0

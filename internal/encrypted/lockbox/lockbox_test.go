@@ -81,7 +81,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-func TestPublishedProgramsOpenAndAreMadeAgain(t *testing.T) {
+func TestVectorProgramsOpenAndSealEqually(t *testing.T) {
 	for _, v := range read(t).Programs {
 		t.Run(v.Comment, func(t *testing.T) {
 			b := v.Payload.box()
@@ -103,7 +103,7 @@ func TestPublishedProgramsOpenAndAreMadeAgain(t *testing.T) {
 	}
 }
 
-func TestPublishedProgramsThatAreLockedDoNotOpen(t *testing.T) {
+func TestVectorProgramsWithWrongPasswordsDoNotOpen(t *testing.T) {
 	for _, v := range read(t).Locked {
 		t.Run(v.Comment, func(t *testing.T) {
 			if code, err := v.Payload.box().Open(v.Payload.Ciphertext, []byte(v.Password)); !errors.Is(err, lockbox.ErrDecryption) {
@@ -113,7 +113,7 @@ func TestPublishedProgramsThatAreLockedDoNotOpen(t *testing.T) {
 	}
 }
 
-func TestNoBitOfABoxCanBeFlipped(t *testing.T) {
+func TestOpenDetectsFlippedBits(t *testing.T) {
 	box := lockbox.Box{
 		Language: "python", Name: "n", Nonce: make([]byte, lockbox.NonceBytes),
 		KDF: lockbox.KDF{Salt: make([]byte, lockbox.SaltBytes), Time: 1, MemoryKiB: 8, Parallelism: 1},
@@ -136,7 +136,7 @@ func TestNoBitOfABoxCanBeFlipped(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoBoxDoesNotOpen(t *testing.T) {
+func TestOpenRefusesInvalidBoxes(t *testing.T) {
 	good := func() *lockbox.Box {
 		return &lockbox.Box{Nonce: make([]byte, lockbox.NonceBytes), KDF: lockbox.KDF{Time: 1, MemoryKiB: 8, Parallelism: 1}}
 	}

@@ -27,7 +27,7 @@ func parseKey(t testing.TB, private string) *lockbox.Key {
 	return k
 }
 
-func TestPublishedPasswordsOpen(t *testing.T) {
+func TestVectorPasswordsOpen(t *testing.T) {
 	for _, v := range read(t).Sealed {
 		t.Run(v.Comment, func(t *testing.T) {
 			k := parseKey(t, v.PrivateKeyHex)
@@ -42,7 +42,7 @@ func TestPublishedPasswordsOpen(t *testing.T) {
 	}
 }
 
-func TestASealedPasswordOpensInItsSandboxOnly(t *testing.T) {
+func TestSealedPasswordIsBoundToSandbox(t *testing.T) {
 	k := newKey(t)
 	sealed, err := lockbox.SealPassword(k.Public(), []byte("pässword"), "sandbox")
 	if err != nil {

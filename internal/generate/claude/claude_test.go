@@ -75,7 +75,7 @@ var used = pyth.TokenUsage{
 	CachedInput: claudetest.CacheReadTokens, Output: claudetest.OutputTokens,
 }
 
-func TestAProgramIsHadInEveryWay(t *testing.T) {
+func TestWriteReturnsProgramInEveryWay(t *testing.T) {
 	const explanation = "Says \"42\" – 🐍\n\\u."
 	const code = "print(\"42\")\n# é 🐍\n"
 	for name, w := range ways() {
@@ -97,7 +97,7 @@ func TestAProgramIsHadInEveryWay(t *testing.T) {
 	}
 }
 
-func TestAMendedProgramIsAskedForWithWhatBecameOfTheOthers(t *testing.T) {
+func TestGenerateSendsEarlierAttempts(t *testing.T) {
 	for name, w := range ways() {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, claudetest.Program("second", "2"))
@@ -120,7 +120,7 @@ func TestAMendedProgramIsAskedForWithWhatBecameOfTheOthers(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoProgramHasNoCode(t *testing.T) {
+func TestWriteRefusesInvalidPrograms(t *testing.T) {
 	for name, content := range map[string]string{
 		"prose":               "Here it is: ```python\nprint(42)\n```",
 		"half of it":          `{"explanation":"x","cod`,
@@ -142,7 +142,7 @@ func TestWhatIsNoProgramHasNoCode(t *testing.T) {
 	}
 }
 
-func TestEveryFailureSaysWhatToDo(t *testing.T) {
+func TestWriteExplainsEveryFailure(t *testing.T) {
 	overloaded := claudetest.Overloaded()
 	for name, c := range map[string]struct {
 		steps []claudetest.Step
@@ -185,7 +185,7 @@ func TestEveryFailureSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestWhatPassesIsTriedAgain(t *testing.T) {
+func TestGenerateRetriesTemporaryFailures(t *testing.T) {
 	for name, w := range ways() {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, claudetest.Overloaded(), claudetest.RateLimited(time.Millisecond), claudetest.Program("x", "1"))
@@ -196,7 +196,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAStreamThatBreaksOffFails(t *testing.T) {
+func TestWriteFailsOnBrokenStream(t *testing.T) {
 	begun := `{"explanation":"It prints`
 	for name, c := range map[string]struct {
 		step claudetest.Step
@@ -224,14 +224,14 @@ func TestAStreamThatBreaksOffFails(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatBreaksIsTriedAgain(t *testing.T) {
+func TestWriteRetriesBrokenConnections(t *testing.T) {
 	s := serve(t, claudetest.Drop(""), claudetest.Program("x", "1"))
 	if reply, err := model(t, s.URL, claude.FormSchema).Write(t.Context(), request(claudetest.Model), nil); err != nil || reply.Code != "1" {
 		t.Errorf("got %v, %v", reply, err)
 	}
 }
 
-func TestACallEndsWithItsContext(t *testing.T) {
+func TestWriteEndsWithContext(t *testing.T) {
 	for name, w := range ways() {
 		for what, step := range map[string]claudetest.Step{"before an answer": claudetest.Hang(), "within it": claudetest.HangWithin(`{"explanation":"It`)} {
 			if what == "within it" && !w.stream {
@@ -274,7 +274,7 @@ func gone(t *testing.T, s *claudetest.Server) {
 	}
 }
 
-func TestWhoListensCanEndTheCall(t *testing.T) {
+func TestWriteEndsWhenListenerFails(t *testing.T) {
 	s := serve(t, claudetest.HangWithin(`{"explanation":"It`))
 	gave := errors.New("nobody reads")
 	_, err := model(t, s.URL, claude.FormSchema).Write(t.Context(), request(claudetest.Model), func(string) error { return gave })
@@ -284,7 +284,7 @@ func TestWhoListensCanEndTheCall(t *testing.T) {
 	gone(t, s)
 }
 
-func TestAModelThatThereIsNotIsTheCallersFault(t *testing.T) {
+func TestGenerateRefusesUnknownModel(t *testing.T) {
 	_, err := model(t, serve(t, claudetest.Refusal()).URL, claude.FormSchema).Write(t.Context(), request("claude-none"), nil)
 	e, ok := errors.AsType[*pyth.Error](err)
 	if !ok || e.Code != pyth.CodeInvalid || e.Fields[0].Location != "body.model" {
@@ -293,7 +293,7 @@ func TestAModelThatThereIsNotIsTheCallersFault(t *testing.T) {
 }
 
 // The key must only be sent to the host of the base URL.
-func TestTheKeyIsNotSentToAnotherHost(t *testing.T) {
+func TestWriteSendsKeyOnlyToBaseURL(t *testing.T) {
 	other := serve(t, claudetest.Program("x", "1"))
 	s := serve(t, claudetest.Redirect(other.URL+"/v1/messages"))
 	if _, err := model(t, s.URL, claude.FormSchema).Write(t.Context(), request(claudetest.Model), nil); err == nil {
@@ -304,7 +304,7 @@ func TestTheKeyIsNotSentToAnotherHost(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentSaysNothingOfTheAPI(t *testing.T) {
+func TestNewIgnoresEnvironment(t *testing.T) {
 	other := serve(t, claudetest.Program("x", "other"))
 	t.Setenv("ANTHROPIC_BASE_URL", other.URL)
 	t.Setenv("ANTHROPIC_API_KEY", "sk-of-the-environment")
@@ -319,7 +319,7 @@ func TestTheEnvironmentSaysNothingOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestFaultySettingsAreRefused(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	for name, c := range map[string]claude.Config{
 		"no key":           {},
 		"a key in lines":   {Key: "a\nb"},
@@ -336,7 +336,7 @@ func TestFaultySettingsAreRefused(t *testing.T) {
 	}
 }
 
-func TestABaseURLCanHaveAPath(t *testing.T) {
+func TestNewAcceptsBaseURLWithPath(t *testing.T) {
 	path := ""
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.Path

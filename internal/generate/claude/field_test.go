@@ -20,7 +20,7 @@ func read(answer string, size int) string {
 	return text.String()
 }
 
-func TestTheExplanationIsReadOutOfWhatHasCome(t *testing.T) {
+func TestFieldReadsPartialAnswer(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"explanation":"plain","code":"x"}`:                           "plain",
 		`{ "code" : "explanation" , "explanation" : "second" }`:        "second",

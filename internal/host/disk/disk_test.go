@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-func TestSpaceIsThatOfTheFileSystem(t *testing.T) {
+func TestSpaceMatchesFileSystem(t *testing.T) {
 	t.Parallel()
 	space, err := disk.SpaceOf(t.TempDir())
 	if err != nil || space.FreeBytes <= 0 || space.FreeBytes > space.TotalBytes || space.ReadOnly {
@@ -21,7 +21,7 @@ func TestSpaceIsThatOfTheFileSystem(t *testing.T) {
 	}
 }
 
-func TestNeedTellsHowMuchRoomThereIs(t *testing.T) {
+func TestNeedReportsFreeSpace(t *testing.T) {
 	t.Parallel()
 	for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "not", "there", "yet")} {
 		if err := disk.Need(dir, 1, "a byte"); err != nil {

@@ -43,7 +43,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestAMonitorNoticesThatWritesFailAndThatTheyDoNot(t *testing.T) {
+func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 	t.Parallel()
 	dir, log := t.TempDir(), new(syncBuffer)
 	m := disk.NewMonitor(dir, slog.New(slog.NewTextHandler(log, nil)))
@@ -81,7 +81,7 @@ func TestAMonitorNoticesThatWritesFailAndThatTheyDoNot(t *testing.T) {
 	})
 }
 
-func TestAMonitorOfADirectoryThatHasGone(t *testing.T) {
+func TestMonitorReportsMissingDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	m := disk.NewMonitor(dir, slog.New(slog.DiscardHandler))

@@ -65,7 +65,7 @@ func levels(findings []doctor.Finding) map[string]doctor.Level {
 	return m
 }
 
-func TestAHostOnWhichEveryLimitHoldsIsSound(t *testing.T) {
+func TestCheckAcceptsWorkingLimits(t *testing.T) {
 	findings := doctor.Sandboxes(t.Context(), host(good), true)
 	if len(findings) != 8 || doctor.Failed(findings) {
 		t.Errorf("got %+v", findings)
@@ -77,14 +77,14 @@ func TestAHostOnWhichEveryLimitHoldsIsSound(t *testing.T) {
 	}
 }
 
-func TestMemoryThatOnlyTheServerWatchesIsAWarning(t *testing.T) {
+func TestCheckWarnsWithoutCgroup(t *testing.T) {
 	findings := doctor.Sandboxes(t.Context(), host(good), false)
 	if got := levels(findings); got["memory"] != doctor.Warning || got["disk"] != doctor.OK || doctor.Failed(findings) {
 		t.Errorf("got %v", got)
 	}
 }
 
-func TestALimitThatDoesNotHoldIsAFailure(t *testing.T) {
+func TestCheckReportsBrokenLimits(t *testing.T) {
 	for name, marker := range map[string]string{
 		"memory": "bytearray(512", "processes": "fork", "disk": "/tmp/b", "output": "100_000",
 		"time": "while True", "network": "connect",
@@ -108,7 +108,7 @@ func TestALimitThatDoesNotHoldIsAFailure(t *testing.T) {
 	}
 }
 
-func TestWithoutSandboxesNothingElseIsTried(t *testing.T) {
+func TestCheckStopsWithoutSandboxes(t *testing.T) {
 	tries := 0
 	findings := doctor.Sandboxes(t.Context(), host(func(*pyth.Job) (*pyth.Outcome, error) {
 		tries++
@@ -119,7 +119,7 @@ func TestWithoutSandboxesNothingElseIsTried(t *testing.T) {
 	}
 }
 
-func TestWhatTheHostLacksIsSaid(t *testing.T) {
+func TestCheckReportsMissingFeatures(t *testing.T) {
 	for name, c := range map[string]struct {
 		got   doctor.Finding
 		level doctor.Level

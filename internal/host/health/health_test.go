@@ -46,7 +46,7 @@ func monitor(h *host) *health.Monitor {
 	})
 }
 
-func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
+func TestSandboxCheckReportsTrialRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		host *host
 		want string
@@ -69,7 +69,7 @@ func TestTheSandboxCheckTellsWhatATrialRunSays(t *testing.T) {
 	}
 }
 
-func TestAProofCountsForItsTimeOnly(t *testing.T) {
+func TestHealthReusesResultForLimitedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := works()
 		m := monitor(h)
@@ -87,7 +87,7 @@ func TestAProofCountsForItsTimeOnly(t *testing.T) {
 	})
 }
 
-func TestManyWhoAskAtOnceShareOneRun(t *testing.T) {
+func TestHealthSharesRunBetweenCallers(t *testing.T) {
 	for want, h := range map[string]*host{
 		pyth.CheckOK:          works(),
 		pyth.CheckUnavailable: {err: errors.New("x")},
@@ -112,7 +112,7 @@ func TestManyWhoAskAtOnceShareOneRun(t *testing.T) {
 	}
 }
 
-func TestAFailureIsLookedAtAgainSoon(t *testing.T) {
+func TestHealthRechecksFailuresSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{err: errors.New("x")}
 		m := monitor(h)
@@ -125,7 +125,7 @@ func TestAFailureIsLookedAtAgainSoon(t *testing.T) {
 	})
 }
 
-func TestWhoeverAsksNeedNotWaitLongerThanTheyWant(t *testing.T) {
+func TestHealthRespectsCallersContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := monitor(works())
 		go m.Health(t.Context())
@@ -139,7 +139,7 @@ func TestWhoeverAsksNeedNotWaitLongerThanTheyWant(t *testing.T) {
 	})
 }
 
-func TestAUsersRunIsProofToo(t *testing.T) {
+func TestHealthCountsRunsOfUsers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := works()
 		m := monitor(h)
@@ -153,7 +153,7 @@ func TestAUsersRunIsProofToo(t *testing.T) {
 	})
 }
 
-func TestAllChecksAreShown(t *testing.T) {
+func TestHealthListsAllChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := health.New(health.Config{
 			Dispatcher: works(),

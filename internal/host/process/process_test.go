@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestAChildDiesWithItsParent(t *testing.T) {
+func TestChildDiesWithParent(t *testing.T) {
 	t.Parallel()
 	for range 5 {
 		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
@@ -70,7 +70,7 @@ func alive(pid int) bool {
 	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
-func TestOutputAndFailureAreTheCommands(t *testing.T) {
+func TestCommandReturnsOutputAndFailure(t *testing.T) {
 	t.Parallel()
 	out, err := process.Output(exec.CommandContext(t.Context(), "sh", "-c", "echo said; exit 3"))
 	if string(out) != "said\n" || err == nil || err.Error() != "exit status 3" {

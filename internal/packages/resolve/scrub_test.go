@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestScrubRemovesWhatTellsAboutTheServer(t *testing.T) {
+func TestScrubHidesServer(t *testing.T) {
 	for line, want := range map[string]string{
 		"ERROR: Could not find a version that satisfies the requirement nosuch>=2 (from versions: 1.0, 1.1)": "",
 		"ERROR: No matching distribution found for nosuch>=2":                                                "",

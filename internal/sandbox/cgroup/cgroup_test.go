@@ -56,7 +56,7 @@ func checkGroup(t *testing.T, g Group, memoryLimit, pidsLimit string) {
 	}
 }
 
-func TestAGroupOfVersion2SetsAndReadsItsFiles(t *testing.T) {
+func TestV2GroupWritesAndReadsFiles(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"memory.max": "max", "pids.max": "max", "memory.current": "1000\n", "memory.peak": "2000\n",
 		"cpu.stat": "usage_usec 3000000\nuser_usec 1\n", "memory.events": "low 0\noom 1\noom_kill 1\n",
@@ -66,7 +66,7 @@ func TestAGroupOfVersion2SetsAndReadsItsFiles(t *testing.T) {
 	checkGroup(t, g, filepath.Join(dir, "memory.max"), filepath.Join(dir, "pids.max"))
 }
 
-func TestAGroupOfVersion1SetsAndReadsItsFiles(t *testing.T) {
+func TestV1GroupWritesAndReadsFiles(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"memory/memory.limit_in_bytes": "", "pids/pids.max": "max", "memory/memory.usage_in_bytes": "1000\n",
 		"memory/memory.max_usage_in_bytes": "2000\n", "cpuacct/cpuacct.usage": "3000000000\n",
@@ -101,7 +101,7 @@ func TestMissingFilesReadAsZero(t *testing.T) {
 	}
 }
 
-func TestAStatFileStaysOpenUntilClosed(t *testing.T) {
+func TestStatStaysOpenUntilClosed(t *testing.T) {
 	dir := tree(t, map[string]string{"peak": "17\n"})
 	s := openStat(dir, "peak")
 	if got := s.int(); got != 17 {
@@ -130,7 +130,7 @@ func TestControllersAreDelegated(t *testing.T) {
 	}
 }
 
-func TestAMissingControllerIsNamed(t *testing.T) {
+func TestFindNamesMissingController(t *testing.T) {
 	dir := tree(t, map[string]string{"cgroup.controllers": "cpu memory\n", "cgroup.subtree_control": ""})
 	if err := delegate(dir); err == nil || !strings.Contains(err.Error(), "pids") {
 		t.Errorf("got %v", err)

@@ -35,7 +35,7 @@ func TestAttack070MetadataIsNotReachedEvenIfListed(t *testing.T) {
 	}
 }
 
-func TestAttack071NoSpecialAddressIsReachedByNameOrNumber(t *testing.T) {
+func TestAttack071SpecialAddressesAreRefused(t *testing.T) {
 	bad := []string{
 		"127.0.0.1", "10.0.0.1", "169.254.1.1", "100.64.0.1", "224.0.0.1", "0.0.0.0",
 		"[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:1::1]",
@@ -60,7 +60,7 @@ func TestAttack071NoSpecialAddressIsReachedByNameOrNumber(t *testing.T) {
 	}
 }
 
-func TestAttack071OfANameThatLeadsToBothOnlyTheGoodAddressIsDialled(t *testing.T) {
+func TestAttack071OnlyPublicAddressesOfNameAreDialled(t *testing.T) {
 	s := server(t, echo)
 	dialer := &fixedDialer{to: s.Listener.Addr().String()}
 	r := newRig(t, egress.Config{Dialer: dialer}, "mixed.test")
@@ -71,7 +71,7 @@ func TestAttack071OfANameThatLeadsToBothOnlyTheGoodAddressIsDialled(t *testing.T
 	equal(t, dialer.dialled(), []string{"93.184.216.34:80"})
 }
 
-func TestAttack072AnAddressInAnotherFormIsNoTarget(t *testing.T) {
+func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	r := newRig(t, egress.Config{Policy: loopback(), Dialer: noDialer{t}}, "127.0.0.1")
 	for _, host := range []string{
 		"2130706433", "0177.0.0.1", "127.1", "0x7f.1", "0x7f000001", "127.0.0.1.", "127.000.000.001", "127.0.1", "0",
@@ -136,7 +136,7 @@ func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int3
 	}}, asked
 }
 
-func TestAttack073TheAddressThatWasCheckedIsTheOneThatIsDialled(t *testing.T) {
+func TestAttack073CheckedAddressIsDialled(t *testing.T) {
 	s := server(t, echo)
 	resolver, asked := dns(t, [4]byte{93, 184, 216, 34}, [4]byte{127, 0, 0, 1})
 	dialer := &fixedDialer{to: s.Listener.Addr().String()}
@@ -153,7 +153,7 @@ func TestAttack073TheAddressThatWasCheckedIsTheOneThatIsDialled(t *testing.T) {
 	equal(t, dialer.dialled(), []string{"93.184.216.34:80"})
 }
 
-func TestAttack074ARedirectIsCheckedLikeAnyRequest(t *testing.T) {
+func TestAttack074RedirectsAreChecked(t *testing.T) {
 	var to string
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
@@ -193,7 +193,7 @@ func TestAttack074EachRequestOfAConnectionIsChecked(t *testing.T) {
 	}
 }
 
-func TestAttack075AHostHeaderIsThatOfTheTarget(t *testing.T) {
+func TestAttack075HostHeaderMustMatchTarget(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p, "127.0.0.1:"+p)
@@ -254,7 +254,7 @@ func TestAttack075AHostHeaderIsThatOfTheTarget(t *testing.T) {
 	}
 }
 
-func TestAttack075TheNameInTLSIsThatOfTheTarget(t *testing.T) {
+func TestAttack075SNIMustMatchTarget(t *testing.T) {
 	s := tlsServer(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p, "www.a.test:"+p, "127.0.0.1:"+p)
@@ -298,7 +298,7 @@ func TestAttack075TheNameInTLSIsThatOfTheTarget(t *testing.T) {
 	}
 }
 
-func TestAttack076NoNameIsTakenForAnother(t *testing.T) {
+func TestAttack076LookalikeNamesAreDistinct(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p, "*.b.test:"+p)
@@ -355,7 +355,7 @@ func TestAttack076NoNameIsTakenForAnother(t *testing.T) {
 	}
 }
 
-func TestAttack077NoOtherPortIsReached(t *testing.T) {
+func TestAttack077OtherPortsAreRefused(t *testing.T) {
 	r := newRig(t, egress.Config{Policy: loopback(), Dialer: noDialer{t}}, "a.test", "b.test:8443")
 	for _, target := range []string{"a.test:22", "a.test:25", "a.test:8443", "a.test:6379", "b.test:443", "b.test:80"} {
 		w := r.dial()
@@ -375,7 +375,7 @@ func TestAttack077NoOtherPortIsReached(t *testing.T) {
 	}
 }
 
-func TestAttack078ANameThatIsNotAllowedIsNotLookedUp(t *testing.T) {
+func TestAttack078RefusedNamesAreNotResolved(t *testing.T) {
 	r := newRig(t, egress.Config{Dialer: noDialer{t}}, "a.test")
 	secret := strings.Repeat("deadbeef", 7) + ".tunnel.evil.org"
 	equal(t, get(t, r.client(nil), "http://"+secret+"/").status, 403)
@@ -397,7 +397,7 @@ func TestAttack078ANameThatIsNotAllowedIsNotLookedUp(t *testing.T) {
 	}
 }
 
-func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
+func TestAttack079ServerIsNotReached(t *testing.T) {
 	api := server(t, echo)
 	p := port(t, api)
 	own := netip.MustParseAddr("93.184.216.34")
@@ -439,7 +439,7 @@ func TestAttack079NothingOfTheServerIsReached(t *testing.T) {
 
 // A run cannot change a policy: each proxy has its own policy, and each run its
 // own rules.
-func TestAttack080RulesOfOneRunAreNotThoseOfAnother(t *testing.T) {
+func TestAttack080RulesBelongToOneRun(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)

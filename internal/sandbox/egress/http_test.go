@@ -42,7 +42,7 @@ func TestPlainHTTPIsForwarded(t *testing.T) {
 	equal(t, read(t, resp), answer{200, "", ""})
 }
 
-func TestALargeBodyPassesBothWays(t *testing.T) {
+func TestRequestForwardsLargeBodies(t *testing.T) {
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<17)
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	p := port(t, s)
@@ -60,7 +60,7 @@ func TestALargeBodyPassesBothWays(t *testing.T) {
 	}
 }
 
-func TestBodyPartsAreForwardedAtOnce(t *testing.T) {
+func TestRequestForwardsBodyWithoutDelay(t *testing.T) {
 	more := make(chan struct{})
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "one\n")
@@ -109,7 +109,7 @@ func TestHopByHopHeadersAreNotForwarded(t *testing.T) {
 	equal(t, read(t, resp).body, "ok")
 }
 
-func TestABodyIsSentWhenTheServerAgrees(t *testing.T) {
+func TestRequestSendsBodyAfter100Continue(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -159,7 +159,7 @@ func TestEarlyHintsAreForwarded(t *testing.T) {
 	equal(t, hints, []string{"</style.css>"})
 }
 
-func TestAResponseBeforeTheEndOfTheBodyEndsTheConnection(t *testing.T) {
+func TestRequestEndsConnectionOnEarlyResponse(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 	})
@@ -171,7 +171,7 @@ func TestAResponseBeforeTheEndOfTheBodyEndsTheConnection(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-func TestAnHTTP10ClientGetsNoChunks(t *testing.T) {
+func TestResponseToHTTP10HasNoChunks(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "one ")
 		_ = http.NewResponseController(w).Flush()
@@ -187,7 +187,7 @@ func TestAnHTTP10ClientGetsNoChunks(t *testing.T) {
 	}
 }
 
-func TestAnAnswerWithoutLengthKeepsTheConnection(t *testing.T) {
+func TestResponseWithoutLengthKeepsConnection(t *testing.T) {
 	raw := rawServer(t, func(c net.Conn) {
 		_, _ = http.ReadRequest(bufio.NewReader(c))
 		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nuntil the end")
@@ -200,7 +200,7 @@ func TestAnAnswerWithoutLengthKeepsTheConnection(t *testing.T) {
 	}
 }
 
-func TestAnAmbiguousRequestIsRefused(t *testing.T) {
+func TestRequestRefusesAmbiguousMessages(t *testing.T) {
 	r := newRig(t, egress.Config{Policy: loopback(), Dialer: noDialer{t}}, "a.test")
 	const head = "POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\n"
 	for name, request := range map[string]string{
@@ -237,7 +237,7 @@ func TestAnAmbiguousRequestIsRefused(t *testing.T) {
 	}
 }
 
-func TestAHeadIsBounded(t *testing.T) {
+func TestRequestHeadIsLimited(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -253,7 +253,7 @@ func TestAHeadIsBounded(t *testing.T) {
 	equal(t, w.answer("GET"), answer{431, "denied", "pyth-on: the head of the request is larger than 64 KiB\n"})
 }
 
-func TestAnInvalidResponseIsReported(t *testing.T) {
+func TestResponseInvalidIsReported(t *testing.T) {
 	for name, says := range map[string]string{
 		"another protocol":   "SSH-2.0-x\r\n\r\n",
 		"nothing":            "",
@@ -276,7 +276,7 @@ func TestAnInvalidResponseIsReported(t *testing.T) {
 	}
 }
 
-func TestATruncatedResponseStaysTruncated(t *testing.T) {
+func TestResponseStaysTruncated(t *testing.T) {
 	for name, says := range map[string]string{
 		"within its length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
 		"within a chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc",
@@ -299,7 +299,7 @@ func TestATruncatedResponseStaysTruncated(t *testing.T) {
 	}
 }
 
-func TestARefusedBodyLeavesTheConnectionUsable(t *testing.T) {
+func TestRequestWithRefusedBodyKeepsConnection(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -344,7 +344,7 @@ func rawServer(t *testing.T, serve func(net.Conn)) string {
 	return p
 }
 
-func TestFaultF24AnOriginCannotSpeakForTheProxy(t *testing.T) {
+func TestResponseHidesOriginVerdictHeader(t *testing.T) {
 	p := rawServer(t, func(c net.Conn) {
 		req, err := http.ReadRequest(bufio.NewReader(c))
 		if err != nil {

@@ -55,7 +55,7 @@ func rules(t *testing.T, allow ...string) egress.Rules {
 
 const connectTo = "CONNECT 8.8.8.8:443 HTTP/1.1\r\nHost: 8.8.8.8:443\r\n\r\n"
 
-func TestAnIdleConnectionEnds(t *testing.T) {
+func TestIdleConnectionEnds(t *testing.T) {
 	serve := func(c net.Conn) { _, _ = io.Copy(c, c) }
 	bubble(t, egress.Config{Dialer: piped{serve}}, func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire) {
 		run := p.NewRun(rules(t, "8.8.8.8"))
@@ -80,7 +80,7 @@ func TestAnIdleConnectionEnds(t *testing.T) {
 	})
 }
 
-func TestASlowHandshakeEnds(t *testing.T) {
+func TestHandshakeTimesOut(t *testing.T) {
 	for name, says := range map[string]string{
 		"a slow head":             "GET http://8.8.8.8/ HTTP/1.1\r\nHost: 8.8.8.8\r\nX-And-So-On: and so on and so on",
 		"a slow SOCKS5 handshake": "\x05\xff" + string(make([]byte, 90)),
@@ -103,7 +103,7 @@ func TestASlowHandshakeEnds(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatDoesNotAnswerLeavesTimeForOthers(t *testing.T) {
+func TestDialSharesTimeBetweenAddresses(t *testing.T) {
 	bubble(t, egress.Config{
 		Resolver: &names{known: map[string][]netip.Addr{"a.test.": {netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("9.9.9.9")}}},
 		Dialer: dialFunc(func(ctx context.Context, address string) (net.Conn, error) {
@@ -182,7 +182,7 @@ func TestCloseEndsAllConnections(t *testing.T) {
 	}
 }
 
-func TestAClosedRunRefusesConnections(t *testing.T) {
+func TestRunRefusesConnectionsAfterClose(t *testing.T) {
 	bubble(t, egress.Config{Dialer: noDialer{t}}, func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire) {
 		run := p.NewRun(rules(t, "8.8.8.8"))
 		run.Close()
@@ -235,7 +235,7 @@ func TestSimilarConnectionsShareARecord(t *testing.T) {
 	})
 }
 
-func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
+func TestRefusalsRevealNothingAboutHost(t *testing.T) {
 	for _, c := range []struct {
 		name, host string
 		err        error
@@ -265,7 +265,7 @@ func TestFailuresRevealNothingAboutTheHost(t *testing.T) {
 	}
 }
 
-func TestUnknownOwnAddressesPreventDialling(t *testing.T) {
+func TestDialNeedsAddressesOfHost(t *testing.T) {
 	r := newRig(t, egress.Config{
 		Dialer:        noDialer{t},
 		HostAddresses: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") },
@@ -273,7 +273,7 @@ func TestUnknownOwnAddressesPreventDialling(t *testing.T) {
 	equal(t, get(t, r.client(nil), "http://8.8.8.8/").status, 502)
 }
 
-func TestThisHostsOwnAddressesAreNotReached(t *testing.T) {
+func TestDialRefusesAddressesOfHost(t *testing.T) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)

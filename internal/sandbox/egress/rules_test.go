@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-func TestARuleHasOneSpelling(t *testing.T) {
+func TestParseRulesNormalizes(t *testing.T) {
 	for entry, want := range map[string]string{
 		"api.github.com":            "api.github.com",
 		"API.GitHub.Com":            "api.github.com",
@@ -45,7 +45,7 @@ func TestARuleHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestAnInvalidRuleIsRefused(t *testing.T) {
+func TestParseRulesRefusesInvalidRules(t *testing.T) {
 	for name, entry := range map[string]string{
 		"nothing":                          "",
 		"a space":                          " ",
@@ -129,7 +129,7 @@ func TestAnInvalidRuleIsRefused(t *testing.T) {
 	}
 }
 
-func TestAllInvalidRulesAreReported(t *testing.T) {
+func TestParseRulesReportsAllErrors(t *testing.T) {
 	_, err := ParseRules([]string{"*", "example.org", "127.1"})
 	want := []pyth.FieldError{
 		{Location: "body.network.allow[0]", Message: errAll.Error()},
@@ -150,7 +150,7 @@ func TestRulesAreLimited(t *testing.T) {
 	}
 }
 
-func TestARuleAllows(t *testing.T) {
+func TestRuleAllows(t *testing.T) {
 	for _, c := range []struct {
 		name, rule, target string
 		allow, deny        bool
@@ -194,7 +194,7 @@ func TestARuleAllows(t *testing.T) {
 	}
 }
 
-func TestAnOperatorMayDenyAWholeTopLevelDomain(t *testing.T) {
+func TestParseDenyAcceptsTopLevelDomain(t *testing.T) {
 	rules, err := ParseDeny([]string{"*.internal"})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestAnOperatorMayDenyAWholeTopLevelDomain(t *testing.T) {
 	}
 }
 
-func TestAPolicyChecksARequest(t *testing.T) {
+func TestPolicyChecksRequests(t *testing.T) {
 	two, err := ParseRules([]string{"a.example", "b.example"})
 	if err != nil {
 		t.Fatal(err)

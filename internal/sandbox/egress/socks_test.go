@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestASOCKS5HandshakeIsRead(t *testing.T) {
+func TestSOCKS5Handshake(t *testing.T) {
 	const greeting = "\x05\x01\x00"
 	for _, c := range []struct {
 		name, says, want string

@@ -58,7 +58,7 @@ func TestHTTPSPassesThroughSOCKS5(t *testing.T) {
 	contains(t, get(t, c, "https://b.test:"+p).body, "not allowed by ruleset")
 }
 
-func TestAServerMaySpeakFirst(t *testing.T) {
+func TestTunnelAllowsServerToSpeakFirst(t *testing.T) {
 	p := rawServer(t, func(c net.Conn) {
 		_, _ = io.WriteString(c, "220 welcome\r\n")
 		_, _ = io.Copy(c, c)
@@ -77,7 +77,7 @@ func TestAServerMaySpeakFirst(t *testing.T) {
 	}
 }
 
-func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
+func TestTunnelAllowsOtherProtocols(t *testing.T) {
 	p := rawServer(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	for name, says := range map[string]string{
 		"a line":               "PING\r\n",
@@ -121,7 +121,7 @@ func TestAClientMaySpeakAnotherProtocol(t *testing.T) {
 	}
 }
 
-func TestAHalfCloseIsForwarded(t *testing.T) {
+func TestTunnelForwardsHalfClose(t *testing.T) {
 	heard := make(chan string, 1)
 	p := rawServer(t, func(c net.Conn) {
 		b, _ := io.ReadAll(c)
@@ -167,7 +167,7 @@ func TestInvalidTLSIsRefused(t *testing.T) {
 	}})
 }
 
-func TestAClientHelloInManyRecordsIsRead(t *testing.T) {
+func TestTunnelReadsFragmentedClientHello(t *testing.T) {
 	s := tlsServer(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -180,7 +180,7 @@ func TestAClientHelloInManyRecordsIsRead(t *testing.T) {
 	}
 }
 
-func TestAttack075AnAlertBeforeTheClientHelloDoesNotHideIt(t *testing.T) {
+func TestAttack075AlertDoesNotHideClientHello(t *testing.T) {
 	s := tlsServer(t, echo)
 	p := port(t, s)
 	r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
@@ -219,7 +219,7 @@ func (c splitting) Write(p []byte) (int, error) {
 }
 
 // Some servers accept requests that HTTP does not allow.
-func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
+func TestTunnelChecksLenientRequests(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}
 	p := rawServer(t, func(c net.Conn) {
@@ -265,7 +265,7 @@ func TestFaultF19WhatSomeServersTakeForARequestIsChecked(t *testing.T) {
 
 // A lenient server interprets these requests differently, even if they name the
 // target's host.
-func TestFaultF19ARequestIsReadInOneWayOnly(t *testing.T) {
+func TestTunnelRefusesAmbiguousRequests(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 	p := port(t, s)
 	target := "a.test:" + p

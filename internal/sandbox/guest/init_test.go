@@ -12,7 +12,7 @@ import (
 )
 
 // Outside a sandbox, Init cannot mount /proc, but everything else works.
-func TestInitClosesItsOutputAndStaysUntilItIsKilled(t *testing.T) {
+func TestInitClosesOutputAndWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(path, guest.Init(), 0o755); err != nil {
 		t.Fatal(err)

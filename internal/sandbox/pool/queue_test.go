@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	const server, user = "The server runs the maximum number", "You have reached the maximum number"
 	for _, c := range []struct {
 		name  string

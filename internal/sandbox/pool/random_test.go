@@ -171,7 +171,7 @@ func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	}
 }
 
-func TestWhateverHappensTheBoundsHoldAndNothingIsLeft(t *testing.T) {
+func TestRandomPlansKeepLimits(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := rapid.Custom(plans).Draw(rt, "plan")
 		var faults []string

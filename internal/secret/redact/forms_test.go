@@ -190,8 +190,8 @@ func literal(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// inString writes a string inside a string: JSON in JSON, in a repr, or in a
-// literal that spans lines.
+// inString writes a value in a string within a string: JSON in JSON, in a repr,
+// or in a literal of several lines.
 func inString(r *rand.Rand, v string) string {
 	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
 	switch r.IntN(3) {
@@ -213,7 +213,7 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// aligned returns the value alone or with other data around it.
+// aligned returns the value, alone or with other data around it.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }
@@ -287,8 +287,8 @@ func inHTML(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// randomValue returns a typical value: a token, a password, a key in lines, or
-// text in any script.
+// randomValue returns a typical value: a token, a password, a key of several
+// lines, or text in any script.
 func randomValue(r *rand.Rand) string {
 	alphabet := [][]rune{
 		[]rune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),

@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/firstprocess"
 )
 
-func TestExecutableIsTheOneThatIsEmbedded(t *testing.T) {
+func TestExecutableMatchesEmbedded(t *testing.T) {
 	want, err := firstprocess.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func frames(r *protocol.Reader) (all []protocol.Frame, err error) {
 	}
 }
 
-func TestFramesArriveAsTheyWereSent(t *testing.T) {
+func TestConnReceivesFramesAsSent(t *testing.T) {
 	var wire bytes.Buffer
 	want := []protocol.Frame{
 		{Kind: protocol.KindStdout, Payload: []byte("hello")},
@@ -51,7 +51,7 @@ func TestFramesArriveAsTheyWereSent(t *testing.T) {
 	}
 }
 
-func TestATooLargeFrameIsRefusedBeforeAllocation(t *testing.T) {
+func TestReceiveRefusesLargeFrameBeforeAllocation(t *testing.T) {
 	for _, limit := range []int{0, 100, protocol.MaxPayload} {
 		wire := binary.BigEndian.AppendUint32([]byte{'o'}, uint32(limit)+1)
 		wire = append(wire, make([]byte, limit+1)...)
@@ -74,7 +74,7 @@ func TestATooLargeFrameIsRefusedBeforeAllocation(t *testing.T) {
 	}
 }
 
-func TestATruncatedFrameIsAnError(t *testing.T) {
+func TestReceiveReportsTruncatedFrame(t *testing.T) {
 	for name, wire := range map[string][]byte{
 		"in the header":      {'o', 0, 0},
 		"before the payload": {'o', 0, 0, 0, 9},

@@ -45,7 +45,7 @@ func newMessage(m protocol.Message) protocol.Message {
 	return n
 }
 
-func TestAMessageArrivesAsItWasSent(t *testing.T) {
+func TestConnReceivesMessagesAsSent(t *testing.T) {
 	for _, want := range messages() {
 		t.Run(reflect.TypeOf(want).Elem().Name(), func(t *testing.T) {
 			value := reflect.ValueOf(want).Elem()
@@ -79,7 +79,7 @@ func TestAMessageArrivesAsItWasSent(t *testing.T) {
 	}
 }
 
-func TestAnInvalidFieldIsRefused(t *testing.T) {
+func TestRecordRefusesInvalidFields(t *testing.T) {
 	field := func(text string) []byte { return append([]byte{0, 0, 0, byte(len(text))}, text...) }
 	whole := func(created, size string) []byte {
 		return bytes.Join([][]byte{field(created), field(size), field("")}, nil)
@@ -135,7 +135,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestAResultKeepsItsForms(t *testing.T) {
+func TestResultKeepsForms(t *testing.T) {
 	want := map[string][]byte{"text/plain": []byte("42"), "image/png": {0, 255}, "x/y": {}}
 	if diff := cmp.Diff(want, maps.Collect(protocol.DecodeResult(protocol.EncodeResult(want)))); diff != "" {
 		t.Error(diff)

@@ -48,7 +48,7 @@ func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	return []protocol.Frame{header, {Kind: protocol.KindCipher, Payload: ciphertext}}
 }
 
-func TestAProgramIsDecryptedOrRefused(t *testing.T) {
+func TestRunDecryptsOrRefuses(t *testing.T) {
 	key, err := lockbox.NewKey()
 	if err != nil {
 		t.Fatal(err)
