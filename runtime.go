@@ -129,9 +129,10 @@ func Languages() []Language {
 // AnyOfLanguages returns a text with all languages for an error message, in the form
 // "a", "b" or "c".
 func AnyOfLanguages() string {
-	var names []string
-	for _, l := range Languages() {
-		names = append(names, fmt.Sprintf("%q", l))
+	all := Languages()
+	names := make([]string, len(all))
+	for i, l := range all {
+		names[i] = fmt.Sprintf("%q", l)
 	}
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]

@@ -30,9 +30,9 @@ const (
 	TypeScriptPath = "/pyth-on/typescript"
 )
 
+// ToolPath is the mount point of the package resolver. It is mounted only in
+// sandboxes that resolve packages. PipPath is the path of pip in every image.
 const (
-	// ToolPath is the mount point of the package resolver. It is mounted only in
-	// sandboxes that resolve packages. PipPath is the path of pip in every image.
 	ToolPath = "/opt/pyth-on/tool"
 	PipPath  = "/pyth-on/pip"
 )
