@@ -5,10 +5,10 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 const (
@@ -36,7 +36,7 @@ func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*py
 // is stored.
 func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	name = strings.TrimSpace(name)
-	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || strings.IndexFunc(name, unicode.IsControl) >= 0 {
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || !printable.Text(name) {
 		return nil, "", pyth.Invalid("body.name", "must have 1 to %d characters and no control characters", maxKeyName)
 	}
 	if !expiresAt.IsZero() && !expiresAt.After(s.config.Clock()) {

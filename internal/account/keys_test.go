@@ -146,15 +146,17 @@ func TestCreateKeyRefusesInvalidRequests(t *testing.T) {
 		expires  time.Time
 		location string
 	}{
-		"without a name":           {"", time.Time{}, "body.name"},
-		"with a name of blanks":    {" \t", time.Time{}, "body.name"},
-		"with a name too long":     {strings.Repeat("é", 101), time.Time{}, "body.name"},
-		"with a line break":        {"a\nb", time.Time{}, "body.name"},
-		"with an escape":           {"a\x1b[31m", time.Time{}, "body.name"},
-		"expired":                  {"a", s.clock.Now().Add(-time.Hour), "body.expiresAt"},
-		"expires now":              {"a", s.clock.Now(), "body.expiresAt"},
-		"expired long ago":         {"a", time.Unix(0, 0), "body.expiresAt"},
-		"expires in the year zero": {"a", time.Time{}.Add(time.Second), "body.expiresAt"},
+		"without a name":             {"", time.Time{}, "body.name"},
+		"with a name of blanks":      {" \t", time.Time{}, "body.name"},
+		"with a name too long":       {strings.Repeat("é", 101), time.Time{}, "body.name"},
+		"with a line break":          {"a\nb", time.Time{}, "body.name"},
+		"with an escape":             {"a\x1b[31m", time.Time{}, "body.name"},
+		"with a line separator":      {"a\u2028b", time.Time{}, "body.name"},
+		"with a change of direction": {"a\u202eb", time.Time{}, "body.name"},
+		"expired":                    {"a", s.clock.Now().Add(-time.Hour), "body.expiresAt"},
+		"expires now":                {"a", s.clock.Now(), "body.expiresAt"},
+		"expired long ago":           {"a", time.Unix(0, 0), "body.expiresAt"},
+		"expires in the year zero":   {"a", time.Time{}.Add(time.Second), "body.expiresAt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, key, err := s.CreateKey(t.Context(), p, c.name, c.expires)

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 const (
@@ -26,12 +27,7 @@ func clean(s string) string {
 	if strings.Contains(s, "py") || strings.Contains(s, "eyJ") {
 		s = credential.ReplaceAllString(s, "[credential]")
 	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
+	s = printable.Clean(s)
 	if len(s) <= maxText {
 		return s
 	}

@@ -92,3 +92,11 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+// A label that a run may have is in its entry as it was given.
+func TestCleanKeepsJoinedEmoji(t *testing.T) {
+	const label = "\U0001f469\u200d\U0001f4bb \u0646\u200c\u0647"
+	if got := clean(label); got != label {
+		t.Errorf("%q becomes %q", label, got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/printable"
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
@@ -131,7 +132,7 @@ func checkLabels(f *pyth.FieldErrors, labels []string) {
 		f.Add("body.labels", "must be at most %d", maxLabels)
 	}
 	for i, label := range labels {
-		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || strings.ContainsFunc(label, func(r rune) bool { return !workpath.Printable(r) }) {
+		if n := utf8.RuneCountInString(label); n == 0 || n > maxLabelBytes || !printable.Text(label) {
 			f.Add(fmt.Sprintf("body.labels[%d]", i), "must have 1 to %d printable characters", maxLabelBytes)
 		}
 	}

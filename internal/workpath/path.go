@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 // Limits of a path. Linux has the same limit for names, and a higher limit for the
@@ -48,51 +49,20 @@ func Fault(p string) string {
 			return fmt.Sprintf("must have names of at most %d bytes", MaxNameBytes)
 		}
 	}
-	if at := strings.IndexFunc(p, func(r rune) bool { return !Printable(r) }); at >= 0 {
-		r, _ := utf8.DecodeRuneInString(p[at:])
-		return "must not contain " + described(r)
+	for _, r := range p {
+		if fault := printable.Fault(r); fault != "" {
+			return fmt.Sprintf("must not contain %s (%U)", fault, r)
+		}
 	}
 	return ""
-}
-
-// Printable reports whether a path may contain the character. Control characters,
-// line and paragraph separators, and bidirectional controls are not allowed.
-// Bidirectional controls can make one name look like another.
-func Printable(r rune) bool {
-	return !unicode.IsControl(r) && !separator(r) && !bidirectional(r)
 }
 
 // Display returns a path for display. Unprintable characters and invalid UTF-8 become
 // U+FFFD. Paths longer than MaxBytes are truncated.
 func Display(p string) string {
-	p = strings.Map(func(r rune) rune {
-		if !Printable(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(p, "\ufffd"))
+	p = printable.Clean(p)
 	if len(p) > MaxBytes {
 		p = strings.ToValidUTF8(p[:MaxBytes], "") + "…"
 	}
 	return p
-}
-
-// separator reports whether a character ends a line (Unicode, section 5.8).
-func separator(r rune) bool { return r == 0x2028 || r == 0x2029 }
-
-// bidirectional reports whether a character is an explicit directional embedding,
-// override or isolate (UAX #9, section 2). It returns false for the marks that Arabic
-// and Hebrew text needs.
-func bidirectional(r rune) bool {
-	return (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
-}
-
-func described(r rune) string {
-	switch {
-	case separator(r):
-		return fmt.Sprintf("line separators (%U)", r)
-	case bidirectional(r):
-		return fmt.Sprintf("controls of text direction (%U)", r)
-	}
-	return fmt.Sprintf("control characters (%U)", r)
 }

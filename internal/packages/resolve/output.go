@@ -2,9 +2,9 @@ package resolve
 
 import (
 	"strings"
-	"unicode"
 
 	pyth "github.com/pyth-on/pyth-on"
+	"github.com/pyth-on/pyth-on/internal/printable"
 )
 
 const (
@@ -49,7 +49,7 @@ func (o *output) Output(_ pyth.Stream, b []byte) error {
 // endLine reports the current line and begins the next one.
 func (o *output) endLine() {
 	line := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !printable.Rune(r) {
 			return -1
 		}
 		return r
