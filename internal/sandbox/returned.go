@@ -92,6 +92,9 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 	}
 }
 
+// bounded truncates a text of the guest, and replaces NUL and bytes that are not
+// UTF-8.
 func bounded(s string) string {
-	return strings.ToValidUTF8(s[:min(len(s), maxReported)], "\ufffd")
+	const replacement = "\ufffd"
+	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxReported)], replacement), "\x00", replacement)
 }

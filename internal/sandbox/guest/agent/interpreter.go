@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,9 +29,9 @@ type interpreter struct {
 	replacesControl bool
 	// interruptsOnce is true if one interrupt ends any run of a session.
 	interruptsOnce bool
-	// arguments returns the first part of the message to the hook. The
-	// environment follows it.
-	arguments func(*protocol.Job) []string
+	// options returns the options for a job with the memory in bytes, or "" if the
+	// waiting interpreter has started with these.
+	options func(memory int64) string
 }
 
 // nodeControl is high enough not to collide with Node's own descriptors or the
@@ -62,21 +61,13 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeArguments returns the program's file, Node options, the job's memory in
-// bytes, and the program's arguments. The options are "" if the waiting
-// interpreter has enough memory for the job.
-func nodeArguments(j *protocol.Job) []string {
-	options := ""
-	if j.MemoryBytes > defaultMemory {
-		options = nodeOptions(j.MemoryBytes)
+// nodeOptionsForMore returns the Node options for a job that needs more memory than
+// the waiting interpreter is configured for, and "" for other jobs.
+func nodeOptionsForMore(memory int64) string {
+	if memory <= defaultMemory {
+		return ""
 	}
-	return append([]string{path.Join(workDir, j.Program), options, fmt.Sprint(j.MemoryBytes)}, j.Args...)
-}
-
-// pythonArguments returns the time-out in milliseconds, the memory in bytes, and
-// the program's arguments. The hook needs the limits to show values at the end.
-func pythonArguments(j *protocol.Job) []string {
-	return append([]string{fmt.Sprint(j.TimeoutMs), fmt.Sprint(j.MemoryBytes)}, j.Args...)
+	return nodeOptions(memory)
 }
 
 // path returns the path of the interpreter. It searches directories in the order
@@ -102,7 +93,7 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		sessionThreads:  nodeSessionThreads,
 		replacesControl: true,
 		interruptsOnce:  true,
-		arguments:       nodeArguments,
+		options:         nodeOptionsForMore,
 	}
 	switch wanted.Language {
 	case "javascript":
@@ -117,7 +108,7 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 			env:         []string{"PYTHONPATH=" + protocol.PythonHookDir},
 			control:     3,
 			inputByPipe: true,
-			arguments:   pythonArguments,
+			options:     func(int64) string { return "" },
 		}
 		if len(wanted.Preload) > 0 {
 			python.env = append(python.env, "PYTH_ON_PRELOAD="+strings.Join(wanted.Preload, ","))

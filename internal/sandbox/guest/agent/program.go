@@ -1,11 +1,10 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -83,11 +82,9 @@ func (p *program) startInterpreter() error {
 // ready waits until the interpreter is ready for a job. Then it sets the limits
 // that all jobs share.
 func (p *program) ready() error {
-	var b [1]byte
-	if n, err := unix.Read(p.control, b[:]); n == 1 {
+	hello, err := protocol.NewReader(descriptor(p.control), 0).Next()
+	if err == nil && hello.Kind == protocol.KindHello {
 		return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0), p.countThreads())
-	} else if err != nil {
-		return err
 	}
 	message := make([]byte, 4096)
 	n, _ := unix.Read(p.stderr, message)
@@ -130,25 +127,23 @@ func (p *program) start(j *job) error {
 	if err := p.limitProcesses(j); err != nil {
 		return err
 	}
-	args := p.interpreter.arguments(&j.Job)
-	var fields bytes.Buffer
-	mode, env := "plain", j.Env
+	launch := protocol.Launch{
+		Mode:        protocol.ModePlain,
+		Program:     path.Join(workDir, j.Program),
+		Options:     p.interpreter.options(j.MemoryBytes),
+		TimeoutMs:   j.TimeoutMs,
+		MemoryBytes: j.MemoryBytes,
+		Args:        j.Args,
+		Env:         j.Env,
+	}
 	switch {
 	case j.Session:
 		// The job's environment applies only to its run, so begin sends it.
-		mode, env = "session", defaultEnvironment()
+		launch.Mode, launch.Env = protocol.ModeSession, defaultEnvironment()
 	case j.Results:
-		mode = "results"
+		launch.Mode = protocol.ModeResults
 	}
-	fmt.Fprintf(&fields, "%s\x00%d\x00", mode, len(args))
-	for _, list := range [][]string{args, env} {
-		for _, s := range list {
-			fields.WriteString(s)
-			fields.WriteByte(0)
-		}
-	}
-	message := binary.BigEndian.AppendUint32(nil, uint32(fields.Len()))
-	err := writeAll(p.control, append(message, fields.Bytes()...))
+	err := sendHook(p.control, protocol.NewFrame(protocol.KindLaunch, &launch), nil)
 	if !j.Session {
 		return errors.Join(err, closeOnce(&p.control))
 	}
@@ -168,7 +163,7 @@ func (p *program) replaceControl() error {
 		return fmt.Errorf("create control socket: %w", err)
 	}
 	defer unix.Close(pair[1])
-	_, err = unix.SendmsgN(p.control, []byte{0}, unix.UnixRights(pair[1]), nil, 0)
+	err = sendHook(p.control, protocol.Frame{Kind: protocol.KindSocket}, unix.UnixRights(pair[1]))
 	err = errors.Join(err, closeOnce(&p.control))
 	p.control = pair[0]
 	return err

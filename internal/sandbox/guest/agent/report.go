@@ -1,18 +1,15 @@
 package agent
 
 import (
-	"bytes"
-	"io"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// maxReport limits how much of the report is read, in bytes. The program can write
-// to the report file.
+// maxReport limits the size of the report, in bytes. The program can write to the
+// report file.
 const maxReport = 512 << 10
 
 // makeReport creates the report file, which the interpreter's hook writes.
@@ -34,22 +31,10 @@ func (p *program) readReport() *protocol.Report {
 	}
 	f := os.NewFile(uintptr(fd), reportName)
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxReport))
-	if err != nil {
+	frame, err := protocol.NewReader(f, maxReport).Next()
+	report := new(protocol.Report)
+	if err != nil || frame.Kind != protocol.KindReport || protocol.Decode(frame.Payload, report) != nil {
 		return nil
 	}
-	fields := bytes.Split(b, []byte{0})
-	if len(fields) != 4 {
-		return nil
-	}
-	line, err := strconv.Atoi(string(fields[3]))
-	if err != nil {
-		return nil
-	}
-	return &protocol.Report{
-		Name:      string(fields[0]),
-		Message:   string(fields[1]),
-		Traceback: string(fields[2]),
-		Line:      line,
-	}
+	return report
 }

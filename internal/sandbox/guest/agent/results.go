@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -37,42 +36,38 @@ const (
 	maxShownValues = 1000
 )
 
-// relayResults reads at most limit bytes and sends the complete rich values. A
-// value follows its length in four bytes, big endian. After an invalid length or
-// too many values, relayResults drops the rest, so that no process blocks on the
-// FIFO.
+// relayResults reads at most limit bytes from the FIFO and sends the complete rich
+// values. After an invalid frame or too many values, it discards the rest, so that
+// no process blocks on the FIFO.
 func (r *run) relayResults(limit int) error {
-	for limit > 0 && r.program.results >= 0 {
-		n, err := unix.Read(r.program.results, r.buffer[:min(limit, len(r.buffer))])
-		if errors.Is(err, unix.EINTR) {
-			continue
+	if r.program.results < 0 || limit <= 0 {
+		return nil
+	}
+	r.fifo.fd, r.fifo.left = r.program.results, limit
+	if r.values == nil {
+		r.values = protocol.NewReader(&r.fifo, protocol.MaxResult)
+		r.dropped = !r.job.Results
+	}
+	for !r.dropped {
+		f, err := r.values.Next()
+		if errors.Is(err, errNoData) {
+			return nil // Nothing more to read for now.
 		}
-		if n <= 0 {
-			return nil // No more bytes for now.
+		r.shownBytes += len(f.Payload)
+		r.shownValues++
+		if err != nil || f.Kind != protocol.KindResult || r.shownValues > maxShownValues || r.shownBytes > maxShown {
+			r.dropped = true
+			break
 		}
-		limit -= n
-		if r.dropped {
-			continue
-		}
-		r.shown = append(r.shown, r.buffer[:n]...)
-		for len(r.shown) >= 4 {
-			size := int(binary.BigEndian.Uint32(r.shown))
-			if r.shownValues >= maxShownValues || r.shownBytes+size > maxShown || size > protocol.MaxResult || !r.job.Results {
-				r.dropped, r.shown = true, nil
-				break
-			}
-			if len(r.shown) < 4+size {
-				break
-			}
-			if err := r.conn.Send(protocol.KindResult, r.shown[4:4+size]); err != nil {
-				return err
-			}
-			r.shown = r.shown[4+size:]
-			r.shownBytes += 4 + size
-			r.shownValues++
+		if err := r.conn.Send(protocol.KindResult, f.Payload); err != nil {
+			return err
 		}
 	}
-	return nil
+	for {
+		if _, err := r.fifo.Read(r.buffer[:]); err != nil {
+			return nil
+		}
+	}
 }
 
 // relayLastResults sends the values that are in the FIFO when the program has
@@ -84,7 +79,7 @@ func (r *run) relayLastResults() error { return r.relayResults(readable(r.progra
 // a length.
 func (r *run) resetResults() error {
 	p := r.program
-	if !r.dropped && len(r.shown) == 0 && readable(p.results) == 0 {
+	if !r.dropped && (r.values == nil || !r.values.Buffered()) && readable(p.results) == 0 {
 		return nil
 	}
 	_ = closeOnce(&p.results)

@@ -21,9 +21,12 @@ type run struct {
 	deadline time.Time
 	// over is true if all processes of the run are dead.
 	over bool
-	// shown holds the first part of an incomplete rich value. reply holds the
-	// received part of a session's answer.
-	shown, reply []byte
+	// values reads the rich values from fifo, and replies the answer of a session's
+	// interpreter. Both are nil until there is something to read.
+	values, replies *protocol.Reader
+	fifo            fifo
+	// reply is the answer of a session's interpreter; nil until it is complete.
+	reply *protocol.Frame
 	// shownBytes and shownValues count the rich values sent. If dropped is true,
 	// further values are dropped.
 	shownBytes, shownValues int

@@ -1,10 +1,7 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -102,9 +99,8 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. Without inputByPipe, the message
-// contains the whole standard input. With inputByPipe, it contains the time-out
-// in milliseconds instead, and the reading end of a pipe comes with it.
+// begin sends the job to the interpreter. With inputByPipe, the read end of a pipe
+// for the standard input comes with the message, which then contains no input.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -121,73 +117,42 @@ func (r *run) begin() error {
 		if err := errors.Join(unix.Fchown(pipe[0], userID, userID), unix.SetNonblock(p.stdin, true)); err != nil {
 			return err
 		}
-		rights, input = unix.UnixRights(pipe[0]), []byte(strconv.FormatInt(j.TimeoutMs, 10))
+		rights, input = unix.UnixRights(pipe[0]), nil
 		if len(j.stdin) == 0 {
 			_ = closeOnce(&p.stdin)
 		}
 	}
-	message := j.message(input)
 	// Clear the code, because it may be a decrypted program.
-	defer clear(message)
 	defer clear(j.code)
-	// Ignore write errors: they mean that the interpreter is dead, which untilEnded
+	message := protocol.Run{Results: j.Results, TimeoutMs: j.TimeoutMs, Code: j.code, Stdin: input, Args: j.Args, Env: j.Env}
+	// Ignore errors: they mean that the interpreter is dead, which untilEnded
 	// detects.
-	n, err := unix.SendmsgN(p.control, message, rights, nil, 0)
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.SendmsgN(p.control, message, rights, nil, 0)
-	}
-	if err == nil {
-		_ = writeAll(p.control, message[n:])
-	}
+	_ = sendHook(p.control, protocol.NewFrame(protocol.KindRun, &message), rights)
 	return nil
-}
-
-// message encodes the job for the interpreter of a session: the total length,
-// then each part after its length. Lengths have four bytes, big endian.
-func (j *job) message(input []byte) []byte {
-	results := "0"
-	if j.Results {
-		results = "1"
-	}
-	parts := [][]byte{[]byte(results), j.code, input, []byte(strconv.Itoa(len(j.Args)))}
-	for _, list := range [][]string{j.Args, j.Env} {
-		for _, s := range list {
-			parts = append(parts, []byte(s))
-		}
-	}
-	message := make([]byte, 4)
-	for _, part := range parts {
-		message = binary.BigEndian.AppendUint32(message, uint32(len(part)))
-		message = append(message, part...)
-	}
-	binary.BigEndian.PutUint32(message, uint32(len(message)-4))
-	return message
 }
 
 // readReply reads available bytes of the interpreter's answer. It returns true if
 // the answer is complete or too large.
 func (r *run) readReply() bool {
-	n, err := unix.Read(r.program.control, r.buffer[:])
-	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-		return false
+	if r.replies == nil {
+		r.replies = protocol.NewReader(socket(r.program.control), maxReply)
 	}
-	if n <= 0 {
+	f, err := r.replies.Next()
+	switch {
+	case err == nil:
+		r.reply = &f
+		return true
+	case errors.Is(err, protocol.ErrTooLarge):
+		return true
+	case !errors.Is(err, errNoData):
 		// The program has closed the socket, so the session ends with this run.
 		_ = closeOnce(&r.program.control)
-		return false
 	}
-	if len(r.reply) > maxReply {
-		r.reply = nil
-		return true
-	}
-	r.reply = append(r.reply, r.buffer[:n]...)
-	return r.replied()
+	return false
 }
 
 // replied reports whether the interpreter's answer is complete.
-func (r *run) replied() bool {
-	return len(r.reply) >= 4 && len(r.reply)-4 >= int(binary.BigEndian.Uint32(r.reply))
-}
+func (r *run) replied() bool { return r.reply != nil }
 
 // parseReply sets the exit code from the interpreter's answer. It returns the
 // report of an uncaught exception, or nil if there was none. The answer is not
@@ -197,15 +162,14 @@ func (r *run) parseReply(exit *protocol.Exit) *protocol.Report {
 	if !r.replied() {
 		return nil
 	}
-	fields := bytes.Split(r.reply[4:], []byte{0})
-	if len(fields) != 5 {
+	var ended protocol.Ended
+	if r.reply.Kind != protocol.KindEnded || protocol.Decode(r.reply.Payload, &ended) != nil {
 		exit.Code = 1
 		return nil
 	}
-	exit.Code, _ = strconv.Atoi(string(fields[0]))
-	if len(fields[1]) == 0 {
+	exit.Code = ended.Code
+	if ended.Report.Name == "" {
 		return nil
 	}
-	line, _ := strconv.Atoi(string(fields[4]))
-	return &protocol.Report{Name: string(fields[1]), Message: string(fields[2]), Traceback: string(fields[3]), Line: line}
+	return &ended.Report
 }

@@ -50,3 +50,12 @@ const (
 	KindEntry   Kind = 'y'
 	KindDone    Kind = 'q'
 )
+
+// Frames between the agent and a hook. The hook also sends an empty Hello, Result and
+// Report.
+const (
+	KindLaunch Kind = 'l'
+	KindSocket Kind = 'c' // empty: carries a descriptor, which replaces the control socket
+	KindRun    Kind = 'r'
+	KindEnded  Kind = 'x'
+)

@@ -1,6 +1,6 @@
 // Package protocol defines the messages between the host and the guest agent over
-// the control socket of a sandbox, and those between the agent and the decrypting
-// process. All of them use the codec of this package.
+// the control socket of a sandbox, and those between the agent, the decrypting
+// process and the hooks of interpreters. All of them use the codec of this package.
 //
 // # Codec
 //
@@ -11,7 +11,11 @@
 // "0" for true or false, or a list, which is again a sequence of fields. The fields
 // of a message have a fixed order; none is left out. A Result has any number of them.
 //
-// Reader is the only decoder of frames, and AppendFrames the only encoder.
+// Reader is the only decoder of frames, and AppendFrames the only encoder. The hooks
+// have the same codec in python/protocol.py and javascript/protocol.cjs. Three
+// streams do not use it. yamux multiplexes the network connections. The standard
+// streams of programs carry plain bytes. Node and the TypeScript compiler, which is
+// a child process of Node, exchange JSON.
 //
 // # Host and agent
 //
@@ -25,10 +29,18 @@
 // Password. The agent forwards these frames over another socket to a decrypting
 // process.
 //
+// # Agent and hooks
+//
+// The hook of an interpreter sends Hello when it waits for a job. The agent answers
+// with Launch. The interpreter of a session then gets a Run for each job and answers
+// with Ended. Rich values arrive as Result frames over a FIFO. The report of an
+// uncaught exception outside a session is a Report frame in a file.
+//
 // # Trust
 //
-// The host treats all frames of the guest as hostile. The receiver checks each length
-// before it allocates memory. The host enforces limits outside the sandbox as well.
+// The host treats all frames of the guest as hostile, and the agent those of hooks.
+// The receiver checks each length before it allocates memory. The host enforces
+// limits outside the sandbox as well.
 package protocol
 
 import "time"

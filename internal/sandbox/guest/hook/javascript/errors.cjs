@@ -11,7 +11,6 @@ const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const indexOf = uncurry(String.prototype.indexOf);
 const slice = uncurry(String.prototype.slice);
 const startsWith = uncurry(String.prototype.startsWith);
-const replaceNul = uncurry(String.prototype.replaceAll);
 const { parseInt } = Number;
 
 /** Returns the result of the function, or `other` if it throws. */
@@ -52,10 +51,9 @@ function describe(error, file) {
   return [error === null ? 'null' : typeof error, shown, shown, '0'];
 }
 
-/** Joins the fields in the agent's format. */
-function join(fields) {
-  const clean = (field) => replaceNul(field, '\0', '\ufffd');
-  return `${clean(slice(fields[0], 0, 1024))}\0${clean(slice(fields[1], 0, 16384))}\0${clean(slice(fields[2], -65536))}\0${fields[3]}`;
+/** Returns the fields with texts that the agent accepts. */
+function shortened(fields) {
+  return [slice(fields[0], 0, 1024), slice(fields[1], 0, 16384), slice(fields[2], -65536), fields[3]];
 }
 
-module.exports = { describe, join };
+module.exports = { describe, shortened };

@@ -19,6 +19,7 @@ const { fileURLToPath, pathToFileURL } = require('url');
 const { capture, handOver, warm } = require('./capture.cjs');
 const errors = require('./errors.cjs');
 const { internals } = require('./internals.cjs');
+const { HEADER, fieldsOf, frame, frameSize, kinds } = require('./protocol.cjs');
 const { placeOf, setBounds, show } = require('./results.cjs');
 const types = require('./types.cjs');
 
@@ -48,20 +49,16 @@ function receive(size) {
   return buffer;
 }
 
-/**
- * Waits for the job: the program's path, the Node options that it needs if these
- * differ, its memory in bytes, its arguments and its environment.
- */
+/** Waits for the job. */
 function wait() {
-  fs.writeSync(control, 'R');
-  const message = receive(receive(4).readUInt32BE()).toString();
-  const fields = message.split('\0');
-  const [mode] = fields;
+  fs.writeSync(control, frame(kinds.hello, []));
+  const header = receive(HEADER);
+  const [mode, program, options, , memory, args, env] = fieldsOf(receive(frameSize(header) - HEADER));
+  const list = (field) => fieldsOf(field).map(String);
+  const job = { mode: `${mode}`, program: `${program}`, options: `${options}`, memory: `${memory}`, args: list(args), env: list(env) };
   // A session receives its programs over this socket.
-  if (mode !== 'session') fs.closeSync(control);
-  const count = Number(fields[1]);
-  const [program, options, memory, ...args] = fields.slice(2, 2 + count);
-  return { mode, program, options, memory, args, env: fields.slice(2 + count, -1) };
+  if (job.mode !== 'session') fs.closeSync(control);
+  return job;
 }
 
 /** Runs in advance what is slow the first time. */
@@ -170,11 +167,11 @@ function showPlace(error) {
 /** Reports uncaught errors after the program's own handlers have run. */
 function reportErrors() {
   const { openSync, writeSync, closeSync } = fs;
-  const { describe, join } = errors;
+  const { describe, shortened } = errors;
   const uncaught = process._fatalException;
 
   const report = (error) => {
-    const data = Buffer.from(join(describe(error, process.argv[1])));
+    const data = frame(kinds.report, shortened(describe(error, process.argv[1])));
     const fd = openSync('/run/report', 'r+');
     writeSync(fd, data);
     closeSync(fd);

@@ -12,6 +12,7 @@ const fs = require('fs');
 const { inspect, types } = require('util');
 const { isStringOneByteRepresentation: isOneByte } = require('v8');
 const { internals } = require('./internals.cjs');
+const { frame, kinds } = require('./protocol.cjs');
 const { hideFrames } = require('./traces.cjs');
 
 const { Error, RangeError, TypeError, process } = globalThis;
@@ -24,7 +25,7 @@ const { isFinite } = Number;
 const { stringify } = JSON;
 const { isProxy, isUint8Array, isDate, isBoxedPrimitive, isMap, isSet, isNativeError, isStringObject } = types;
 const { isView } = ArrayBuffer;
-const { from: bufferFrom, alloc, concat } = Buffer;
+const { from: bufferFrom } = Buffer;
 const objectPrototype = Object.prototype;
 const uncurry = (method) => (self, ...list) => apply(method, self, list);
 const slice = uncurry(String.prototype.slice);
@@ -34,7 +35,6 @@ const getTime = uncurry(Date.prototype.getTime);
 const dateToJSON = Date.prototype.toJSON;
 const bufferToJSON = Buffer.prototype.toJSON;
 const bufferToString = uncurry(Buffer.prototype.toString);
-const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
 const mapSize = uncurry(getOwnPropertyDescriptor(Map.prototype, 'size').get);
 const setSize = uncurry(getOwnPropertyDescriptor(Set.prototype, 'size').get);
 const mapEntries = uncurry(Map.prototype.entries);
@@ -425,25 +425,20 @@ function encode(form) {
   return bufferFrom(toJSON(form) ?? '');
 }
 
-function part(bytes) {
-  const size = alloc(4);
-  writeUInt32BE(size, bytes.length);
-  return concat([size, bytes]);
-}
-
 function send(forms) {
-  const parts = [];
+  const fields = [];
   const names = keys(forms);
   let size = 0;
   for (let i = 0; i < names.length; i++) {
     const bytes = attempt(() => encode(forms[names[i]]));
     if (bytes === undefined) continue;
-    size += names[i].length + bytes.length;
+    const name = bufferFrom(names[i]);
+    size += 8 + name.length + bytes.length;
     if (size > MAX_MESSAGE) return;
-    parts[parts.length] = part(bufferFrom(names[i]));
-    parts[parts.length] = part(bytes);
+    fields[fields.length] = name;
+    fields[fields.length] = bytes;
   }
-  const message = part(concat(parts));
+  const message = frame(kinds.result, fields);
   const fd = openSync('/run/results', O_WRONLY);
   try {
     for (let sent = 0; sent < message.length;) sent += writeSync(fd, message, sent);

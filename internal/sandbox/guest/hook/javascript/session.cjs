@@ -27,6 +27,7 @@ const imports = require('./imports.cjs');
 const { internals } = require('./internals.cjs');
 const { fits, setBounds, show, toText, weight } = require('./results.cjs');
 const { finalExpression } = require('./scan.cjs');
+const { fieldsOf, frame, frameSize, kinds, open } = require('./protocol.cjs');
 const { hideFrames, withAllFrames } = require('./traces.cjs');
 const { isCompiled, originOf, strip } = require('./types.cjs');
 
@@ -47,9 +48,6 @@ const includes = uncurry(String.prototype.includes);
 const endsWith = uncurry(String.prototype.endsWith);
 const startsWith = uncurry(String.prototype.startsWith);
 const split = uncurry(String.prototype.split);
-const subarray = uncurry(Buffer.prototype.subarray);
-const readUInt32BE = uncurry(Buffer.prototype.readUInt32BE);
-const writeUInt32BE = uncurry(Buffer.prototype.writeUInt32BE);
 const bufferToString = uncurry(Buffer.prototype.toString);
 const getFrom = uncurry(Map.prototype.get);
 const setIn = uncurry(Map.prototype.set);
@@ -207,30 +205,25 @@ class Session {
   receive(chunk) {
     this.received = concat([this.received, chunk]);
     const { received } = this;
-    if (received.length < 4 || received.length - 4 < readUInt32BE(received)) return;
-    const parts = [];
-    for (let at = 4; at < received.length;) {
-      const size = readUInt32BE(received, at);
-      parts[parts.length] = subarray(received, at + 4, at + 4 + size);
-      at += 4 + size;
-    }
+    if (received.length < frameSize(received)) return;
     this.received = Buffer.alloc(0);
-    this.begins(parts);
+    this.begins(open(received));
   }
 
   /**
-   * Begins one program. Its message has: whether it shows values, its source, its
-   * input, the number of its arguments, the arguments, and its environment.
+   * Begins one program. Its message has: whether it shows values, its time-out, its
+   * source, its input, its arguments, and its environment.
    */
-  begins(parts) {
-    const run = new Run(++this.number, bufferToString(parts[1]), bufferToString(parts[0]) === '1');
-    const count = Number(bufferToString(parts[3]));
+  begins([results, , source, input, args, variables]) {
+    const run = new Run(++this.number, bufferToString(source), bufferToString(results) === '1');
     const argv = [process.execPath, this.program];
     const env = [];
-    for (let i = 4; i < parts.length; i++) {
-      const list = i - 4 < count ? argv : env;
-      list[list.length] = bufferToString(parts[i]);
-    }
+    const decode = (field, list) => {
+      const fields = fieldsOf(field);
+      for (let i = 0; i < fields.length; i++) list[list.length] = bufferToString(fields[i]);
+    };
+    decode(args, argv);
+    decode(variables, env);
     this.run = run;
     this.restore = () => {};
     if (this.late) {
@@ -242,7 +235,7 @@ class Session {
       attempt(() => { process.exitCode = undefined; });
       attempt(() => { process.argv = argv; });
       this.restore = setEnvironment(env);
-      setInput(parts[2]);
+      setInput(input);
       if (endsWith(this.program, '.ts')) run.source = withoutTypes(run);
     } catch (error) {
       attempt(() => {
@@ -590,8 +583,8 @@ class Session {
     }
     this.stopper = undefined;
     const { outcome } = run;
-    const reply = Buffer.from(`    ${outcome[0]}\0${errors.join(sliceArray(outcome, 1))}`);
-    writeUInt32BE(reply, reply.length - 4);
+    const [name, message, trace, line] = errors.shortened(sliceArray(outcome, 1));
+    const reply = frame(kinds.ended, [outcome[0], name, message, trace, line]);
     flush(this.outputs, () => this.socket.write(reply));
   }
 }

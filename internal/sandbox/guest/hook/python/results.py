@@ -39,9 +39,11 @@ class Results:
         ("application/javascript", "_repr_javascript_", str),
     )
 
-    def __init__(self, library):
+    def __init__(self, library, codec):
         """library returns the import system from before the program began."""
         self.library = library
+        # The names of protocol.py.
+        self.codec = codec
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)
         self.is_wanted = True
@@ -154,19 +156,20 @@ class Results:
     def send(self, bundle):
         if not self.wanted or not bundle:
             return
-        message = bytearray(4)
+        fields, size = [], 0
         for media, data in bundle.items():
             try:
-                parts = str.encode(media, "utf-8", "replace"), self.encode(media, data)
+                form = str.encode(media, "utf-8", "replace"), self.encode(media, data)
             except (Exception, SystemExit):
                 continue
-            if len(message) + 8 + len(parts[0]) + len(parts[1]) > MAX_MESSAGE:
+            needed = sum(4 + len(part) for part in form)
+            if size + needed > MAX_MESSAGE:
                 continue  # The other forms are shown.
-            for part in parts:
-                message += len(part).to_bytes(4, "big") + part
-        if len(message) == 4:
+            fields += form
+            size += needed
+        if not fields:
             return
-        message[:4] = (len(message) - 4).to_bytes(4, "big")
+        message = self.codec["frame"](self.codec["RESULT"], *fields)
         try:
             with self.lock:
                 fd = open_file("/run/results", os.O_WRONLY)

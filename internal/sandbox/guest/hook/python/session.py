@@ -62,6 +62,7 @@ class Session:
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, control)
         self.library = library
         self.hook = hook
+        self.codec = hook["load"]("protocol")
         self.results = hook["Results"](library)
         self.ending = hook["load"]("ending")["Ending"](None, lambda: self.results, 0, memory)
         self.number = 0
@@ -127,13 +128,13 @@ class Session:
         """Yield the arguments for eval(), without end."""
         self.enter()
         while True:
-            (results, code, milliseconds, count, *fields), stdin = self.receive()
+            (results, milliseconds, code, _, *lists), stdin = self.receive()
             self.ending.deadline = monotonic() + int(milliseconds) / 1000
             self.interrupted = False
             self.number += 1
             name = f"<run {self.number}>"
             self.results.wanted = results == b"1"
-            restore = self.guarded(self.prepare, code, stdin, int(count), fields)
+            restore = self.guarded(self.prepare, code, stdin, *map(self.codec["fields"], lists))
             for program in self.programs(name, code):
                 self.release()
                 yield program, self.main
@@ -206,33 +207,14 @@ class Session:
     def receive(self):
         """Return the parts of a message and the descriptor that came with it."""
         try:
-            head, received, *_ = self.socket.recvmsg(4, _socket.CMSG_SPACE(4))
-            head += self.read(4 - len(head))
-            message = self.read(int.from_bytes(head, "big"))
+            header, received, *_ = self.socket.recvmsg(self.codec["HEADER"], _socket.CMSG_SPACE(4))
+            parts = self.codec["receive"](self.control, header)
         except OSError:
             self.lost()
-        stdin = int.from_bytes(received[0][2], sys.byteorder) if received else None
-        parts = []
-        at = 0
-        while at < len(message):
-            size = int.from_bytes(message[at : at + 4], "big")
-            parts.append(message[at + 4 : at + 4 + size])
-            at += 4 + size
-        return parts, stdin
-
-    def read(self, size):
-        data = bytearray()
-        while len(data) < size:
-            part = os.read(self.control, size - len(data))
-            if not part:
-                os._exit(0)  # The agent has ended, so end the sandbox.
-            data += part
-        return bytes(data)
+        return parts, int.from_bytes(received[0][2], sys.byteorder) if received else None
 
     def reply(self, outcome):
-        fields = (f.replace("\0", "\ufffd") if type(f) is str else "" for f in outcome)
-        reply = "\0".join(fields).encode("utf-8", "replace")
-        reply = len(reply).to_bytes(4, "big") + reply
+        reply = self.codec["frame"](self.codec["ENDED"], *(f if type(f) is str else "" for f in outcome))
         try:
             while reply:
                 reply = reply[os.write(self.control, reply) :]
@@ -338,21 +320,20 @@ class Session:
             self.modules.update(before)
             sys.path = path
 
-    def prepare(self, code, stdin, count, fields):
+    def prepare(self, code, stdin, args, env):
         """Apply the settings of the run; return a function that restores the old ones."""
         self.hook["thaw"](code)
         self.main.setdefault("__name__", "__main__")
         self.main["__builtins__"] = builtins
-        fields = [os.fsdecode(f) for f in fields]
-        sys.argv = ["main.py", *fields[:count]]
+        sys.argv = ["main.py", *(os.fsdecode(a) for a in args)]
         self.set_input(stdin)
         if self.results.wanted and b"import" in code:
             self.results.watch()
         self.prefer_fork(code)
         self.watch()
         before = dict(environ)
-        for variable in fields[count:]:
-            key, _, value = variable.partition("=")
+        for variable in env:
+            key, _, value = os.fsdecode(variable).partition("=")
             environ[key] = value
         given = dict(environ)
         if given.get("TZ") != before.get("TZ"):

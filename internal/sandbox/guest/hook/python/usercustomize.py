@@ -61,19 +61,18 @@ def wait():
     control = 3
 
     packages = find_packages()
-    ending = load("ending")
+    codec, ending = load("protocol"), load("ending")
     prepare()
     freeze()
-    os.write(control, b"R")
-    mode, count, seconds, memory, *fields = receive(control).split(b"\0")[:-1]
+    os.write(control, codec["frame"](codec["HELLO"]))
+    mode, _, _, milliseconds, memory, args, env = codec["receive"](control)
     if mode == b"session":
         import fcntl
 
         # Some programs close all low descriptors. Most stop below this number.
         kept = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 1000)
     os.close(control)
-    fields = [os.fsdecode(f) for f in fields]
-    args, env = fields[: int(count) - 2], fields[int(count) - 2 :]
+    args, env = ([os.fsdecode(f) for f in codec["fields"](part)] for part in (args, env))
 
     os.chdir("/work")
     os.environ.clear()
@@ -103,7 +102,7 @@ def wait():
 
         shown = results
         builtins.display = display
-    end = ending["Ending"](report, shown, int(seconds) / 1000, int(memory))
+    end = ending["Ending"](report, shown, int(milliseconds) / 1000, int(memory))
     if not capture_end(source, end, shown is not None):
         end.begin()
     if sys.version_info < (3, 10):
@@ -253,7 +252,8 @@ def describe(error, trace, name):
 
 
 def report(error):
-    return join(*describe(error, load("report")["trace_of"](error), "/work/main.py"))
+    codec = load("protocol")
+    return codec["frame"](codec["REPORT"], *describe(error, load("report")["trace_of"](error), "/work/main.py"))
 
 
 def Results(path):
@@ -261,7 +261,7 @@ def Results(path):
     if capture["ISA"] is not None:
         code_calling, untraced = capture["code_calling"], load("ending")["untraced"]
         module["Figures"].code_calling = staticmethod(lambda code, function: code_calling(code, untraced(function, again=True)))
-    return module["Results"](library)
+    return module["Results"](library, load("protocol"))
 
 
 def shows(value, source):
@@ -342,28 +342,6 @@ def add_packages(packages):
         site.addpackage(directory, name, known)
     # Modules that these files imported belong to the program.
     loaded.update(set(sys.modules) - before)
-
-
-def receive(control):
-    """Return a message. Its length precedes it."""
-    import os
-
-    def exactly(size):
-        parts = []
-        while size:
-            part = os.read(control, size)
-            if not part:
-                os._exit(0)  # The agent has ended, so end the sandbox.
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    return exactly(int.from_bytes(exactly(4), "big"))
-
-
-def join(*fields):
-    """Return the strings in the agent's format."""
-    return "\0".join(f.replace("\0", "\ufffd") for f in fields).encode("utf-8", "replace")
 
 
 def prepare():

@@ -1,0 +1,55 @@
+"""The codec for frames between the agent and the hooks of Python.
+
+It is the one of the agent's package protocol: a frame has one byte for the kind, four
+bytes for the length of its payload, and the payload. The payload is a sequence of
+fields, each after its length in four bytes. Lengths are big endian.
+"""
+
+import os
+
+# The size of a frame's kind and length, in bytes.
+HEADER = 5
+
+HELLO, RESULT, REPORT, ENDED = b"H", b"D", b"R", b"x"
+
+# The program may replace these.
+read, leave = os.read, os._exit
+
+
+def frame(kind, *fields):
+    """Return a frame. Its fields are texts or bytes."""
+    message = bytearray(HEADER)
+    message[:1] = kind
+    for field in fields:
+        if isinstance(field, str):
+            field = str.encode(field, "utf-8", "replace")
+        message += len(field).to_bytes(4, "big")
+        message += field
+    message[1:HEADER] = (len(message) - HEADER).to_bytes(4, "big")
+    return message
+
+
+def fields(payload):
+    """Return the fields of a message, or the elements of a list."""
+    found, at = [], 0
+    while at < len(payload):
+        size = int.from_bytes(payload[at : at + 4], "big")
+        found.append(payload[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found
+
+
+def receive(control, header=b""):
+    """Return the fields of a frame. The beginning of its header may be known."""
+    header += exactly(control, HEADER - len(header))
+    return fields(exactly(control, int.from_bytes(header[1:], "big")))
+
+
+def exactly(control, size):
+    data = bytearray()
+    while len(data) < size:
+        part = read(control, size - len(data))
+        if not part:
+            leave(0)  # The agent has ended, so the sandbox ends.
+        data += part
+    return bytes(data)

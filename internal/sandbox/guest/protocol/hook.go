@@ -1,0 +1,67 @@
+package protocol
+
+// The modes of Launch.
+const (
+	ModePlain   = "plain"
+	ModeResults = "results" // the program's rich values are wanted
+	ModeSession = "session" // the interpreter waits for Run after Run
+)
+
+// Launch tells a waiting interpreter to run its program, or to begin a session.
+type Launch struct {
+	Mode string
+	// Program is the path of the program's file.
+	Program string
+	// Options are the options that the interpreter needs, if it has started with
+	// others; "" otherwise.
+	Options     string
+	TimeoutMs   int64
+	MemoryBytes int64
+	Args        []string
+	// Env is the environment as NAME=VALUE.
+	Env []string
+}
+
+func (m *Launch) visit(f *fields) {
+	f.text(&m.Mode)
+	f.text(&m.Program)
+	f.text(&m.Options)
+	number(f, &m.TimeoutMs)
+	number(f, &m.MemoryBytes)
+	f.list(&m.Args)
+	f.list(&m.Env)
+}
+
+// Run tells the interpreter of a session to run a program.
+type Run struct {
+	// Results requests rich values.
+	Results   bool
+	TimeoutMs int64
+	Code      []byte
+	// Stdin is the whole standard input, unless a descriptor for it comes with the
+	// frame.
+	Stdin []byte
+	Args  []string
+	Env   []string
+}
+
+func (m *Run) visit(f *fields) {
+	f.bool(&m.Results)
+	number(f, &m.TimeoutMs)
+	f.bytes(&m.Code)
+	f.bytes(&m.Stdin)
+	f.list(&m.Args)
+	f.list(&m.Env)
+}
+
+// Ended is the answer to Run.
+type Ended struct {
+	Code int
+	// Report describes the uncaught exception. Its name is "" if there was none.
+	Report Report
+}
+
+func (m *Ended) visit(f *fields) {
+	number(f, &m.Code)
+	m.Report.visit(f)
+}
