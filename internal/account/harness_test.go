@@ -40,7 +40,8 @@ func (c *clock) move(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// service is a Service with a separate store and clock.
+// service is a Service with a separate store and clock. Its password hashes are
+// cheap; the tests of the hasher check real ones.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -68,7 +69,7 @@ func newService(t testing.TB, change ...func(*account.Config)) *service {
 	for _, c := range change {
 		c(&config)
 	}
-	if s.Service, err = account.New(config); err != nil {
+	if s.Service, err = account.NewWithCheapHashes(config); err != nil {
 		t.Fatal(err)
 	}
 	return s

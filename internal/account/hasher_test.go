@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/argon2"
 
 	pyth "github.com/pyth-on/pyth-on"
 )
 
 func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
-	h := newHasher(1)
+	h := newHasher(1, argon2.IDKey)
 	for _, password := range []string{"correct horse battery", "", "a\x00b", strings.Repeat("é", 128)} {
 		encoded, err := h.hash(t.Context(), password)
 		if err != nil {
@@ -38,14 +39,14 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 // reference implementation.
 func TestVerifyReadsHashesOfOtherImplementations(t *testing.T) {
 	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
-	ok, stale, err := newHasher(1).verify(t.Context(), vector, "password")
+	ok, stale, err := newHasher(1, argon2.IDKey).verify(t.Context(), vector, "password")
 	if !ok || !stale || err != nil {
 		t.Errorf("%v, stale %v, %v", ok, stale, err)
 	}
 }
 
 func TestHashUsesTheOWASPParameters(t *testing.T) {
-	encoded, err := newHasher(1).hash(t.Context(), "password")
+	encoded, err := newHasher(1, argon2.IDKey).hash(t.Context(), "password")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ type slow struct {
 }
 
 func newSlow(concurrent int) *slow {
-	s := &slow{hasher: newHasher(concurrent)}
+	s := &slow{hasher: newHasher(concurrent, nil)}
 	s.derive = func(_, _ []byte, costs, memoryKiB uint32, parallelism uint8, size uint32) []byte {
 		s.mu.Lock()
 		s.now++
@@ -169,11 +170,11 @@ func (a accounts) UserByEmail(_ context.Context, email string) (*pyth.User, erro
 // TestLoginHashesOnceForMissingAccounts counts hashes instead of measuring time,
 // which would prove little.
 func TestLoginHashesOnceForMissingAccounts(t *testing.T) {
-	encoded, err := newHasher(1).hash(t.Context(), "correct horse battery")
+	encoded, err := newHasher(1, argon2.IDKey).hash(t.Context(), "correct horse battery")
 	if err != nil {
 		t.Fatal(err)
 	}
-	absent, err := newHasher(1).hash(t.Context(), "the password of nobody")
+	absent, err := newHasher(1, argon2.IDKey).hash(t.Context(), "the password of nobody")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/crypto/argon2"
+
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
@@ -62,7 +64,9 @@ var _ pyth.AccountService = (*Service)(nil)
 
 // New returns a Service. It fails if a required field of the configuration is
 // missing.
-func New(config Config) (*Service, error) {
+func New(config Config) (*Service, error) { return newService(config, argon2.IDKey) }
+
+func newService(config Config, derive deriveFunc) (*Service, error) {
 	if config.Store == nil || config.Vault == nil || config.Issuer == "" || config.Audience == "" || config.Clock == nil {
 		return nil, errors.New("account: the configuration has no store, vault, issuer, audience or clock")
 	}
@@ -81,7 +85,7 @@ func New(config Config) (*Service, error) {
 	if config.MaxConcurrentHashes <= 0 {
 		config.MaxConcurrentHashes = runtime.NumCPU()
 	}
-	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes)}
+	s := &Service{config: config, hasher: newHasher(config.MaxConcurrentHashes, derive)}
 	var err error
 	s.absent, err = s.hasher.hash(context.Background(), "the password of nobody")
 	return s, err

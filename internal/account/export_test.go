@@ -1,0 +1,11 @@
+package account
+
+import "golang.org/x/crypto/argon2"
+
+// NewWithCheapHashes returns a Service that derives hashes with at most 64 KiB of
+// memory and one pass. The hashes name the usual parameters.
+func NewWithCheapHashes(config Config) (*Service, error) {
+	return newService(config, func(password, salt []byte, _, memoryKiB uint32, parallelism uint8, size uint32) []byte {
+		return argon2.IDKey(password, salt, 1, min(memoryKiB, 64), parallelism, size)
+	})
+}
