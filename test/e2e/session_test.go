@@ -18,11 +18,17 @@ type session struct {
 	Executions   int
 }
 
-// openSession opens a session.
+// openSession opens a session and closes it at the end of the test. Threads and
+// timers of a session that stays open would slow down the tests after it.
 func (a *account) openSession(t testing.TB, request object) *session {
 	t.Helper()
 	s := &session{account: a}
-	a.server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
+	server := a.server
+	server.call(t, a, "POST", "/api/v1/sessions", request).want(t, 201, s)
+	t.Cleanup(func() {
+		// The session or the server may be gone already.
+		_, _ = server.tryCall(context.Background(), http.Header{"X-Api-Key": {a.APIKey}}, "DELETE", s.path(""), nil)
+	})
 	return s
 }
 
