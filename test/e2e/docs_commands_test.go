@@ -216,6 +216,10 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	env := append(os.Environ(),
 		"PATH="+dir+"/bin:"+os.Getenv("PATH"), "PYTH_ON_CACHE_DIR="+imageDir, "PYTH_ON_NODE="+nodeBinary(t),
 		"REPOSITORY="+must(filepath.Abs("../.."))(t), "PYTHONDONTWRITEBYTECODE=1")
+	var pageEnv []string
+	if p.env != nil {
+		pageEnv = p.env(t) // May build an image, which is linked below.
+	}
 	data := filepath.Join(dir, "data")
 	if p.starts || p.ownData {
 		if err := os.Mkdir(data, 0o700); err != nil {
@@ -226,7 +230,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		}
 	}
 	if p.starts {
-		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off", "URL=http://127.0.0.1:"+port)
+		env = append(env, "PYTH_ON_ADDR=127.0.0.1:"+port, "PYTH_ON_RATE_LIMIT=off", "PYTH_ON_WARM=0", "PYTH_ON_WARM_NODE=0", "URL=http://127.0.0.1:"+port)
 		t.Cleanup(func() { stopServerOfPage(t, dir) })
 	} else {
 		s := p.startServer(t, data)
@@ -237,9 +241,7 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 			env = append(env, "KEY="+a.APIKey)
 		}
 	}
-	if p.env != nil {
-		env = append(env, p.env(t)...)
-	}
+	env = append(env, pageEnv...)
 	p.writeTools(t, dir)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
