@@ -60,6 +60,7 @@ if os.fork() == 0: os._exit(0)
 
 // TestExecuteLeavesNoSockets binds the ports of earlier runs in the same sandbox.
 func TestExecuteLeavesNoSockets(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
 	a := s.register(t)
 	const unused, clean = "/dev/pts/0\n", "['0', '0']\n/dev/pts/0\n"
