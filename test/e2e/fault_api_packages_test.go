@@ -82,7 +82,11 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 			s.call(t, a, "PUT", packagesPath, object{"packages": []string{"likes-two"}}).want(t, 200, nil)
 			c.body = object{"packages": []string{"likes-two", "likes-one"}}
 		}
-		for _, streamed := range []bool{false, true} {
+		streams := []bool{false, true}
+		if testing.Short() && !strings.HasPrefix(name, "none in ") {
+			streams = streams[:1] // A stream has the same error as an answer.
+		}
+		for _, streamed := range streams {
 			header := http.Header{"X-Api-Key": {a.APIKey}}
 			if streamed {
 				header = a.streamHeader()
