@@ -16,7 +16,8 @@ import marshal
 import os
 import sys
 
-NAME = "/work/main.py"
+# load() sets MAIN, the path of the program.
+
 # Names by which the compiled code finds the hook's objects. No program can use them.
 START, SHOW, END, VALUE = "<start>", "<show>", "<end>", "<value>"
 # Limits for the search at the end of a large source: lines to try, and bytes to
@@ -123,7 +124,7 @@ def final_value(function):
 def compiled(source, shows_values, said, tree):
     """Return the code for main.py, and a function that makes the object to report its end."""
     if ISA is not None and tree is None:
-        code = compile(source, NAME, "exec", dont_inherit=True)
+        code = compile(source, MAIN, "exec", dont_inherit=True)
         text = said.text
         appending = appends_value(code, source) if shows_values else None
         said.text = text
@@ -131,16 +132,16 @@ def compiled(source, shows_values, said, tree):
             return with_guard(appending), appending_guard
         return with_guard(code), guard
     if tree is None:
-        tree = compile(source, NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree = compile(source, MAIN, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     if shows_values:
         names_value(tree, source)
     if ISA is None:
         add_calls(tree)
-    code = compile(tree, NAME, "exec", dont_inherit=True)
+    code = compile(tree, MAIN, "exec", dont_inherit=True)
     if said.text:
         # Both steps can give the same warnings.
         said.text = ""
-        compile(source, NAME, "exec", dont_inherit=True)
+        compile(source, MAIN, "exec", dont_inherit=True)
     return (code, calls) if ISA is None else (with_guard(code), guard)
 
 
@@ -154,22 +155,22 @@ def place(code, begin):
         number += 1
 
     def start():
-        os.rename(aside, NAME)
+        os.rename(aside, MAIN)
         del vars(builtins)[START]
-        sys.modules["__main__"].__loader__ = _frozen_importlib_external.SourceFileLoader("__main__", NAME)
+        sys.modules["__main__"].__loader__ = _frozen_importlib_external.SourceFileLoader("__main__", MAIN)
         return begin()
 
     data = _frozen_importlib_external.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
-    os.rename(NAME, aside)
+    os.rename(MAIN, aside)
     try:
-        fd = os.open(NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             while data:
                 data = data[os.write(fd, data) :]
         finally:
             os.close(fd)
     except OSError:
-        os.rename(aside, NAME)  # The disk is full.
+        os.rename(aside, MAIN)  # The disk is full.
         return False
     setattr(builtins, START, start)
     return True
@@ -458,7 +459,7 @@ def last_statement(source):
             continue
         tries += 1
         try:
-            tree = compile(text[begin:], NAME, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+            tree = compile(text[begin:], MAIN, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
         except Exception:
             continue
         if tree.body and shows_last(tree.body[-1], text[begin:]):

@@ -12,13 +12,11 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# MAIN is the file of __main__ that programs see. SPAWNED is the file that is
-# executed.
-MAIN = "/work/main.py"
+# SPAWNED is the file of __main__ that is executed. Programs see MAIN, which load()
+# sets, as it does HIDDEN.
 SPAWNED = "/run/main.py"
 # Maximum size of the source and of the file of definitions, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10
-HIDDEN = "<frozen importlib._bootstrap>"
 
 # The first statement of the file, and the code that it executes. CODE and TEXT are
 # placeholders for the session's code and source.

@@ -48,9 +48,8 @@ LAST = "last_type", "last_value", "last_traceback", "last_exc"
 # The program gets a lower recursion limit than this module.
 LIMIT = 1000
 
-# The file of the module __main__. inspect looks there for the source of its
-# classes. The file does not exist unless the program creates it.
-MAIN = "/work/main.py"
+# load() sets MAIN, the file of the module __main__. inspect looks there for the
+# source of its classes. The file does not exist unless the program creates it.
 
 
 class Session:
@@ -107,7 +106,7 @@ class Session:
         start = type("Start", (), {"__str__": staticmethod(start)})()
         # A function in C that takes any arguments and calls start.
         sys.excepthook = _functools.partial("{0!s}".format, start)
-        fd = os.open("/work/main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = os.open(MAIN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, b"raise")
         os.close(fd)
 
@@ -115,7 +114,7 @@ class Session:
         sys.excepthook = excepthook
         for name in LAST:
             vars(sys).pop(name, None)
-        os.remove("/work/main.py")
+        os.remove(MAIN)
         builtins.display = self.results.display
         self.original = dict(self.shared)
         self.loaded = dict(self.modules)

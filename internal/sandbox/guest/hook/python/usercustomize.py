@@ -18,6 +18,11 @@ import sys
 # A private copy, since programs may change the dictionary that all modules share.
 __builtins__ = dict(__builtins__)
 
+# The path of the program, and the file name of this directory's code. load() gives
+# both to the modules of this directory.
+MAIN = "/work/main.py"
+HIDDEN = "<frozen importlib._bootstrap>"
+
 
 def remove(hook_dir="/pyth-on/python"):
     import sys
@@ -132,7 +137,7 @@ def capture_end(source, end, shows_values):
     if shows_values and len(source) <= LARGE:
         stderr, sys.stderr = sys.stderr, said
         try:
-            tree = compile(source, "/work/main.py", "exec", 0x400, dont_inherit=True)
+            tree = compile(source, MAIN, "exec", 0x400, dont_inherit=True)
         except BaseException:
             return False
         finally:
@@ -206,13 +211,14 @@ beside = {}
 def load(name, directory="/pyth-on/python/"):
     """Return the names of a module of this directory, which is never in sys.modules.
 
-    Its functions have the file name of the import system. So warnings are attributed to
-    their callers, and nothing shows the path of this file.
+    It has the names MAIN and HIDDEN from the start. Its functions have the file name of
+    the import system. So warnings are attributed to their callers, and nothing shows the
+    path of this file.
     """
     if name not in beside:
         code = read_code(name, directory)
         _imp._fix_co_filename(code, HIDDEN)
-        names = {"__name__": "importlib._bootstrap", "__file__": HIDDEN}
+        names = {"__name__": "importlib._bootstrap", "__file__": HIDDEN, "MAIN": MAIN, "HIDDEN": HIDDEN}
         names["__builtins__"] = {**__builtins__, "__import__": find_module}
         exec(code, names)
         beside[name] = names
@@ -239,9 +245,6 @@ def find_module(name, *rest):
     return modules[name] if name in modules and "." not in name else importer(name, *rest)
 
 
-HIDDEN = "<frozen importlib._bootstrap>"
-
-
 def library():
     return load("report")["Library"](*before)
 
@@ -253,7 +256,7 @@ def describe(error, trace, name):
 
 def report(error):
     codec = load("protocol")
-    return codec["frame"](codec["REPORT"], *describe(error, load("report")["trace_of"](error), "/work/main.py"))
+    return codec["frame"](codec["REPORT"], *describe(error, load("report")["trace_of"](error), MAIN))
 
 
 def Results(path):
@@ -300,7 +303,7 @@ def thaw(source):
 def read_program():
     import os
 
-    fd = os.open("/work/main.py", os.O_RDONLY)
+    fd = os.open(MAIN, os.O_RDONLY)
     try:
         source = b""
         while part := os.read(fd, 1 << 20):
@@ -355,7 +358,7 @@ def prepare():
         if finder is not None:
             finder.find_spec("usercustomize")
     # The interpreter checks whether main.py is an archive, and caches the answer.
-    sys.path_importer_cache["/work/main.py"] = None
+    sys.path_importer_cache[MAIN] = None
     # The first execution is slow, since it loads memory pages. Do it now.
     source = "def f(x):\n    return [x]\nfor i in 0, 1:\n    f(str(i))\n"
     exec(compile(compile(source, "main.py", "exec", 0x400), "main.py", "exec"), {})
