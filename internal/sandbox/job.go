@@ -126,10 +126,7 @@ func (r *run) Abandon() {
 
 // jobFrames returns the frames of the job without its secrets.
 func jobFrames(job *pyth.Job) []protocol.Frame {
-	env := make([]string, len(job.Env))
-	for i, v := range job.Env {
-		env[i] = v.Name + "=" + v.Value
-	}
+	env := environ(job.Env)
 	if !job.Network.None() {
 		env = withProxy(env, job.Language.Runtime())
 	}
@@ -158,4 +155,13 @@ func jobFrames(job *pyth.Job) []protocol.Frame {
 		frames = append(frames, protocol.Frame{Kind: protocol.KindStdin, Payload: job.Stdin})
 	}
 	return frames
+}
+
+// environ returns the variables in the form of environ(7).
+func environ(variables []pyth.EnvVar) []string {
+	env := make([]string, len(variables))
+	for i, v := range variables {
+		env[i] = v.Name + "=" + v.Value
+	}
+	return env
 }

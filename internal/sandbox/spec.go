@@ -7,6 +7,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest"
 )
 
@@ -41,8 +42,9 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		Root:     &specs.Root{Path: empty, Readonly: true},
 		Process: &specs.Process{
 			Args: []string{guest.AgentPath},
-			Env:  []string{"PATH=/usr/local/bin:/usr/bin:/bin", "GOMAXPROCS=2", "GOGC=50"},
-			Cwd:  "/",
+			// The agent starts programs with its own variables, except those of Go.
+			Env: append(environ(pyth.BaseEnv()), "GOMAXPROCS=2", "GOGC=50"),
+			Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{
 				Bounding: agentCapabilities, Effective: agentCapabilities, Permitted: agentCapabilities,
 			},

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -123,9 +125,10 @@ func (i interpreter) environment() []string {
 }
 
 // defaultEnvironment returns the environment of a program without variables in its
-// job.
+// job. The host gives it to the agent, together with the variables that configure
+// the agent's Go runtime.
 func defaultEnvironment() []string {
-	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/sandbox", "LANG=C.UTF-8"}
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GO") })
 }
 
 // files returns the descriptors for the new process: the standard streams, and the
