@@ -52,11 +52,11 @@ type Generation struct {
 	// MissingPackages lists packages that a program imported but that are not
 	// installed.
 	MissingPackages []string
-	// Calls is the number of requests to the model, including those without a program
-	// in the answer.
+	// Calls is the number of requests to the model. It includes requests in which the
+	// model returned no program.
 	Calls int
 	Usage TokenUsage
-	// Stopped is the reason for which the last failing program was not corrected. It
+	// Stopped is the reason why the model did not correct the last failing program. It
 	// is nil if MaxAttempts was reached.
 	Stopped *Error
 }

@@ -29,7 +29,7 @@ func (l Layers) With(r Runtime, layer LayerID) Layers {
 	return l
 }
 
-// Package is an installed package of a user.
+// Package describes an installed package of a user.
 type Package struct {
 	Name    string
 	Version string

@@ -32,7 +32,7 @@ type UserStore interface {
 	// UserByEmail finds a user by e-mail address. It ignores case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
 	// SetPasswordHash replaces the hash if it still equals old, and otherwise fails
-	// with CodeConflict. A rehash of the same password thus cannot overwrite a
+	// with CodeConflict. So a rehash of the same password cannot overwrite a
 	// concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
 	// ChangePassword replaces the hash if it still equals old, and otherwise fails

@@ -35,7 +35,7 @@ type attemptResponse struct {
 	}
 }
 
-// runRemote generates the program on a server.
+// runRemote sends the request to a server, which generates and runs the program.
 func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
 	key, err := secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file")
 	if err != nil {

@@ -21,7 +21,7 @@ type modelFlags struct {
 // generateFlags selects and limits the models of a server.
 type generateFlags struct {
 	modelFlags
-	Models               []string `help:"Models that a request may select besides --model (default: all)."`
+	Models               []string `help:"Models that a request may select in addition to --model (default: all models)."`
 	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, input and output together; 0 for no limit."`
 }
 

@@ -168,7 +168,7 @@ type requestConnection struct {
 	conn        net.Conn
 }
 
-// context returns a context whose requests can call keepConnection.
+// context stores the connection in the context of its requests, for keepConnection.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }

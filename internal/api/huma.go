@@ -45,7 +45,7 @@ func humaError(status int, msg string, errs []error) error {
 	if err := fieldErrors(errs).Err(); err != nil {
 		return err
 	}
-	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid. Compare it with /docs."}
+	return &pyth.Error{Code: pyth.CodeInvalid, Message: "The request is not valid. Compare it with the API reference at /docs."}
 }
 
 func fieldErrors(errs []error) pyth.FieldErrors {

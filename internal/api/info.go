@@ -48,8 +48,8 @@ type ServerLimits struct {
 	MaxFilesBytes    int64     `json:"maxFilesBytes" doc:"The maximum total size of all files in a request." example:"10485760"`
 	MaxFiles         int       `json:"maxFiles" doc:"The maximum number of files of a request." example:"64"`
 	MaxArgs          int       `json:"maxArgs" doc:"The maximum number of arguments." example:"64"`
-	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The default of timeoutMs." example:"30000"`
-	MaxTimeoutMs     int64     `json:"maxTimeoutMs" doc:"The maximum of timeoutMs." example:"300000"`
+	DefaultTimeoutMs int64     `json:"defaultTimeoutMs" doc:"The value of timeoutMs if a request sets none." example:"30000"`
+	MaxTimeoutMs     int64     `json:"maxTimeoutMs" doc:"The maximum value of timeoutMs in a request." example:"300000"`
 	Default          RunLimits `json:"default" doc:"The limits of a run if the request sets none."`
 	Max              RunLimits `json:"max" doc:"The maximum limits that a request may set."`
 }

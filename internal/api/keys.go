@@ -20,7 +20,7 @@ type KeyRequest struct {
 
 // KeyInfo describes an API key without the key itself.
 type KeyInfo struct {
-	_ struct{} `doc:"An API key without the key itself."`
+	_ struct{} `doc:"Information about an API key. It does not contain the key itself."`
 
 	ID        string    `json:"id" doc:"The ID of the key." example:"key_01k7"`
 	Name      string    `json:"name" doc:"A name that describes the purpose of the key." example:"ci"`
@@ -31,7 +31,7 @@ type KeyInfo struct {
 
 // KeyCreated is a new API key.
 type KeyCreated struct {
-	_ struct{} `doc:"A new API key with the key itself."`
+	_ struct{} `doc:"A new API key."`
 
 	KeyInfo
 	Key string `json:"key" doc:"The key itself. No other response contains it." example:"pyapi_x7Qd0000000000000000000000000000"`

@@ -160,8 +160,8 @@ func (h *Handler) listSessions(ctx context.Context, in *sessionsInput) (*session
 		return nil, err
 	}
 	out := SessionList{Sessions: []Session{}}
-	// IDs are in the order of creation. Do not search for the ID in the cursor,
-	// because this session may have ended.
+	// IDs are in the order of creation. Search for the first greater ID, because the
+	// session in the cursor may have ended.
 	start := slices.IndexFunc(all, func(s *pyth.Session) bool { return string(s.ID) > after })
 	if start < 0 {
 		return &sessionsOutput{Body: out}, nil

@@ -78,8 +78,8 @@ type ModelConfig struct {
 	Form string
 	// Timeout is the time-out of one answer.
 	Timeout time.Duration
-	// Others lists the models that requests may select besides the default. If it is
-	// empty, they may select any model.
+	// Others lists the models that requests may select in addition to the default. If
+	// it is empty, they may select any model.
 	Others []string
 	// TokensPerDay is the maximum number of tokens per user and day; 0 means no limit.
 	TokensPerDay int64

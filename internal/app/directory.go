@@ -74,8 +74,8 @@ func openSlot(path string) (*Directory, error) {
 	return nil, fmt.Errorf("all %d directories in %s are in use", maxSlots, path)
 }
 
-// cacheDir returns the directory for data that can be created again. Commands that
-// work without a server use it.
+// cacheDir returns the directory for data that can be created again. Only commands
+// that run without a server use it.
 func cacheDir(given string) (string, error) {
 	if given != "" {
 		return given, nil

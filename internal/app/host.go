@@ -21,8 +21,7 @@ type host struct {
 	*sandbox.Launcher
 	images customImages
 	cgroup cgroup.Parent
-	// noCgroup is the reason for which there is no usable cgroup. It is nil if there
-	// is one.
+	// noCgroup is the reason why there is no usable cgroup. It is nil if there is one.
 	noCgroup error
 }
 

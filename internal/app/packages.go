@@ -88,7 +88,8 @@ func npmRegistry(ctx context.Context, c PackageConfig, parts *packageParts) (*in
 	return index.New(index.Config{URL: url, Credentials: c.NPMCredentials}, parts.dial)
 }
 
-// mounter returns a function that returns the mounts of package layers.
+// mounter returns a function for the launcher. The function returns the mounts of
+// package layers.
 func mounter(images *imagestore.Store) func(pyth.Layers) ([]sandbox.Mount, error) {
 	return func(layers pyth.Layers) ([]sandbox.Mount, error) {
 		found, err := images.Mounts(layers)

@@ -46,8 +46,8 @@ func (t *tree) addLeaf(leaf tlog.Hash) [][32]byte {
 	if err != nil {
 		panic(err) // All hashes that tlog reads are in the edge.
 	}
-	// Remove the hashes inside the largest new complete subtree, which are not needed
-	// again.
+	// Remove the hashes inside the largest new complete subtree, because they are not
+	// needed again.
 	n := t.size
 	for level := range len(hashes) - 1 {
 		delete(t.edge, tlog.StoredHashIndex(level, n>>level-1))

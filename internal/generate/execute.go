@@ -30,7 +30,7 @@ type ran struct {
 	*pyth.Execution
 	stdout, stderr string
 	// missing is the package that the program could not import. notInstalled is the
-	// reason for which it was not installed.
+	// reason why it was not installed.
 	missing, notInstalled string
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// saveDelay is the time for which times of last use are collected before one write
-	// stores them. Runs do not wait for the write. A crash loses only these times,
-	// which are also in the audit log.
+	// saveDelay is the maximum time between a use of a secret and the write that
+	// stores its time. One write stores the times of all secrets. Runs do not wait for
+	// the write. A crash loses only these times, which are also in the audit log.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )

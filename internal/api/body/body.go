@@ -49,7 +49,7 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	case len(data) == 0:
 		return nil
 	}
-	// A chunked body may be empty, which is known only now.
+	// Check the media type now, because a chunked body may be empty.
 	if err := checkMediaType(r.Header, true); err != nil {
 		return err
 	}

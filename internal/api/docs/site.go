@@ -46,7 +46,7 @@ type view struct {
 
 type link struct{ Path, Title string }
 
-// document is a parsed page that is not yet rendered.
+// document is a parsed page before it is rendered.
 type document struct {
 	path, title string
 	source      []byte

@@ -98,8 +98,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError checks that a body is an Error. It checks the body like the response of
-// /readyz with status 503, which is an Error.
+// isError checks that a body is an Error. It compares the body with the documented
+// response of /readyz with status 503, because this response is an Error.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {

@@ -72,7 +72,7 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 
 // Open decrypts the program. It returns ErrDecryption if that fails.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
-	// Argon2 would panic at these values.
+	// Check the parameters first, because Argon2 panics if they are zero.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {
 		return nil, ErrDecryption
 	}

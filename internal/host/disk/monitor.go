@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// lowBytes is the free space that is enough without a trial write. With less, only
-	// a trial write proves that files can be written, because some space may be
-	// reserved for other users.
+	// lowBytes is the minimum free space at which a check needs no trial write. With
+	// less, only a trial write proves that files can be written, because some space
+	// may be reserved for other users.
 	lowBytes = 8 << 20
 	// recordBytes is the maximum disk space that the record of one run needs. It
 	// includes the growth of the database files.

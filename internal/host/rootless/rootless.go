@@ -55,8 +55,8 @@ func Inside() (uid int, inside bool) {
 // environment, and returns its exit code. It forwards signals to the child. The child
 // inherits the files, with descriptors from 3.
 func Run(files ...*os.File) (int, error) {
-	// The kernel kills the child when the thread that started it ends, which is at the
-	// latest with this process. Keep the thread until the child has ended.
+	// The kernel kills the child when the thread that started it ends. So the child
+	// cannot outlive this process. Keep the thread until the child has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
