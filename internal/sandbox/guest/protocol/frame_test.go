@@ -107,7 +107,7 @@ func (s *slow) Read(b []byte) (int, error) {
 	return 1, nil
 }
 
-func TestReaderContinuesWhereTheStreamHadNoData(t *testing.T) {
+func TestNextContinuesAfterNoData(t *testing.T) {
 	want := []protocol.Frame{{Kind: 'a', Payload: []byte("one")}, {Kind: 'b', Payload: []byte{}}, {Kind: 'c', Payload: []byte("two")}}
 	wire, err := protocol.AppendFrames(nil, want...)
 	if err != nil {
