@@ -34,6 +34,20 @@ func programAttacks() [][]attack {
 	}
 }
 
+// attacksUnlessShort returns all attacks on programs. With -short it returns the
+// given groups only.
+//
+// The four tests below combine two settings: the isolation and the server's user.
+// With -short, the first and the last run all attacks, so that each attack meets
+// both values of each setting. The others run the groups whose effect depends on
+// the combination.
+func attacksUnlessShort(groups ...[]attack) [][]attack {
+	if testing.Short() {
+		return groups
+	}
+	return programAttacks()
+}
+
 // TestAttack runs the attacks by number. After each one it checks that the server
 // has returned to its earlier state. The tests below check this after each group;
 // without -short they check it after each attack.
@@ -43,18 +57,20 @@ func TestAttack(t *testing.T) {
 	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
 }
 
-// TestAttackWithExecutionIsolation runs each program in a separate sandbox.
+// TestAttackWithExecutionIsolation runs each program in a separate sandbox. With
+// -short it runs the attacks on the reuse of sandboxes.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
-	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
+	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), attacksUnlessShort(reuseAttacks)...)
 }
 
 // TestAttackAsOrdinaryUser runs the server without root. Then the server has no
-// cgroups, unless they are delegated to the user.
+// cgroups, unless they are delegated to the user. With -short it runs the attacks
+// on resources and on the reuse of sandboxes, which meet other limits there.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
-	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), programAttacks()...)
+	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), attacksUnlessShort(resourceAttacks, reuseAttacks)...)
 }
 
 // TestAttackWithExecutionIsolationAsOrdinaryUser combines the two tests above.
