@@ -5,23 +5,10 @@ import (
 	"testing"
 )
 
-// forEachNodeLanguageShared runs a function in a session of JavaScript and one of
-// TypeScript, on the shared server.
-func forEachNodeLanguageShared(t *testing.T, do func(t *testing.T, s *session)) {
-	t.Parallel()
-	a := sharedServer(t).register(t)
-	for _, language := range []string{"javascript", "typescript"} {
-		t.Run(language, func(t *testing.T) {
-			t.Parallel()
-			do(t, a.openSession(t, object{"language": language}))
-		})
-	}
-}
-
 // TestSessionNodeEvaluatesObjectLiterals checks programs that begin with a brace.
 // As in Node's console, they may be object literals.
 func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "{ a: [1], 'b': 2 }").requireResults(t, "{ a: [ 1 ], b: 2 }")
 		s.runCode(t, "{ n: { m: 5 } }.n.m").requireResults(t, "5")
 		s.runCode(t, "{}").requireResults(t, "{}")
@@ -39,7 +26,7 @@ func TestSessionNodeEvaluatesObjectLiterals(t *testing.T) {
 // TestSessionNodeSurvivesDamagedGlobals runs programs that damage all objects
 // they can reach in the session.
 func TestSessionNodeSurvivesDamagedGlobals(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range []string{
 			"throw null",
@@ -98,7 +85,7 @@ func TestSessionInterruptsNodeChildren(t *testing.T) {
 // TestSessionNodeOpensInputByName reads a run's input by names such as
 // /dev/stdin.
 func TestSessionNodeOpensInputByName(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, name := range []string{"'/dev/stdin'", "0", "'/proc/self/fd/0'"} {
 			s.runCode(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))", object{"stdin": "a\nb"}).prints(t, "a\nb\n")
 			s.runCode(t, "console.log(require('fs').readFileSync("+name+", 'utf8'))").prints(t, "\n")
@@ -108,7 +95,7 @@ func TestSessionNodeOpensInputByName(t *testing.T) {
 
 // TestSessionNodeShowsHostileValues shows hostile values in sessions.
 func TestSessionNodeShowsHostileValues(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "const h = Proxy.revocable({}, {}); h.revoke(); h.proxy").ends(t, "succeeded").requireResults(t, "<Revoked Proxy>")
 		s.runCode(t, "new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })").ends(t, "succeeded").requireResults(t, "{}")
 		s.runCode(t, "({ [require('util').inspect.custom]() { process.exit(3) } }) && 5").ends(t, "succeeded").requireResults(t, "5")

@@ -9,7 +9,7 @@ import (
 // TestSessionTypeScriptAllowsExports runs programs with export statements, which
 // scripts cannot contain.
 func TestSessionTypeScriptAllowsExports(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
 			"const x = 5; export { x }; x":                                  {"5"},
 			"const y = 6\nexport {}\ny":                                     {"6"},
@@ -79,7 +79,7 @@ var largeValues = []string{
 // session's memory. It also runs code that uses too much memory while a value is
 // shown.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
 		for _, code := range append([]string{
 			"'x'.repeat(2e8)",
@@ -145,7 +145,7 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 // TestSessionNodeHidesHookFrames searches all traces that a program can see for
 // frames of the hook.
 func TestSessionNodeHidesHookFrames(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
 			"console.log(new Error('x').stack)",
 			"function f() { throw new Error('outer', { cause: new Error('inner') }) }; f()",
@@ -214,7 +214,7 @@ func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 // TestSessionNodeChildrenInheritNoSocket checks that child processes do not
 // inherit the session's control socket.
 func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		const open = "const fs = require('fs'), own = fs.readdirSync('/proc/self/fd').filter((f) => { try { return fs.fstatSync(Number(f)).isSocket() } catch { return false } })"
 		s.runCode(t, open+"\nown.includes('100')").requireResults(t, "false")
 		const list = "ls /proc/self/fd"
@@ -236,7 +236,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 // TestSessionNodeDeclaresNamesInLinearTime and the test below declare many names.
 // With more than linear work per name, they would exceed the time limit.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
-	forEachNodeLanguageShared(t, func(t *testing.T, s *session) {
+	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
 			s.runCode(t, code, object{"timeoutMs": 20_000}).ends(t, "succeeded").requireResults(t, fmt.Sprint(i))
 		}

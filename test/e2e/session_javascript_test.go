@@ -9,7 +9,7 @@ import (
 // TypeScript.
 func forEachNodeLanguage(t *testing.T, do func(t *testing.T, s *session)) {
 	t.Parallel()
-	a := startServer(t).register(t)
+	a := sharedServer(t).register(t)
 	for _, language := range []string{"javascript", "typescript"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
