@@ -18,6 +18,17 @@ func DefaultLimits() Limits {
 	}
 }
 
+// Limits of the API that several packages enforce.
+const (
+	// MaxCodeBytes is the maximum size of a program.
+	MaxCodeBytes = 1 << 20
+	// MaxSecretBytes is the maximum size of the value of a secret.
+	MaxSecretBytes = 64 << 10
+)
+
+// APIKeyPrefix is the beginning of each API key.
+const APIKeyPrefix = "pyapi_"
+
 // Statuses of a Check.
 const (
 	CheckOK          = "ok"

@@ -5,24 +5,25 @@ import (
 	"crypto/sha256"
 	"hash/crc32"
 	"strings"
+
+	pyth "github.com/pyth-on/pyth-on"
 )
 
 // An API key consists of pyapi_, 32 random base62 characters (190 bits) and 6
 // characters with their CRC-32 (IEEE 802.3).
 const (
-	keyStart    = "pyapi_"
 	keyRandom   = 32
 	keyChecksum = 6
-	keyLength   = len(keyStart) + keyRandom + keyChecksum
+	keyLength   = len(pyth.APIKeyPrefix) + keyRandom + keyChecksum
 	// keyShown is the length of the prefix that the API shows, so that users recognize
 	// a key.
-	keyShown = len(keyStart) + 4
+	keyShown = len(pyth.APIKeyPrefix) + 4
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 func newKey() (string, error) {
-	b := append(make([]byte, 0, keyLength), keyStart...)
+	b := append(make([]byte, 0, keyLength), pyth.APIKeyPrefix...)
 	var random [1]byte
 	for len(b) < keyLength-keyChecksum {
 		if _, err := rand.Read(random[:]); err != nil {
@@ -39,10 +40,10 @@ func newKey() (string, error) {
 
 // wellFormedKey reports whether the key has the right format and checksum.
 func wellFormedKey(key string) bool {
-	if len(key) != keyLength || !strings.HasPrefix(key, keyStart) {
+	if len(key) != keyLength || !strings.HasPrefix(key, pyth.APIKeyPrefix) {
 		return false
 	}
-	for _, c := range key[len(keyStart):] {
+	for _, c := range key[len(pyth.APIKeyPrefix):] {
 		if !strings.ContainsRune(base62, c) {
 			return false
 		}

@@ -112,7 +112,7 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 // byBearer authenticates the credential of an Authorization: Bearer header. It may be
 // a JWT or an API key.
 func (s *Service) byBearer(ctx context.Context, credential string) (*pyth.Principal, error) {
-	if strings.HasPrefix(credential, keyStart) {
+	if strings.HasPrefix(credential, pyth.APIKeyPrefix) {
 		return s.byKey(ctx, credential)
 	}
 	return s.byToken(ctx, credential)

@@ -55,7 +55,7 @@ func safePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		// Keys have a prefix; a JWT starts with the base64 of {".
-		if strings.Contains(s, keyPrefix) || strings.HasPrefix(s, "eyJ") {
+		if strings.Contains(s, pyth.APIKeyPrefix) || strings.HasPrefix(s, "eyJ") {
 			segments[i] = "[credential]"
 		}
 	}

@@ -186,7 +186,7 @@ func (h *Handler) login(ctx context.Context, in *authInput) (*authOutput, error)
 func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {
 	if token := in.Value.Token; token != "" {
 		c := pyth.Credentials{Bearer: token}
-		if strings.HasPrefix(token, keyPrefix) {
+		if strings.HasPrefix(token, pyth.APIKeyPrefix) {
 			c = pyth.Credentials{APIKey: token}
 		}
 		p, err := h.cfg.Accounts.Authenticate(ctx, c)

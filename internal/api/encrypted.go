@@ -147,10 +147,10 @@ const (
 	zkByNamePath = zkCodePath + "/{name}"
 	// payloadBytes is the maximum body size of an encrypted program: 1 MiB and its tag
 	// in base64, and 64 KiB for the other fields.
-	payloadBytes = (1<<20+16)*4/3 + 64<<10
+	payloadBytes = (pyth.MaxCodeBytes+16)*4/3 + 64<<10
 	// encryptBytes is the maximum body size of a program to encrypt, if every byte of
 	// the program is escaped.
-	encryptBytes = 6<<20 + 64<<10
+	encryptBytes = 6*pyth.MaxCodeBytes + 64<<10
 )
 
 func (h *Handler) registerZK() {

@@ -126,7 +126,7 @@ func hasCredential(query string) bool {
 		return false
 	}
 	// If the query is invalid, search its text.
-	if strings.Contains(query, keyPrefix) {
+	if strings.Contains(query, pyth.APIKeyPrefix) {
 		return true
 	}
 	values, _ := url.ParseQuery(query)
@@ -136,16 +136,13 @@ func hasCredential(query string) bool {
 			return true
 		}
 		for _, v := range vs {
-			if strings.Contains(v, keyPrefix) || strings.Contains(name, keyPrefix) {
+			if strings.Contains(v, pyth.APIKeyPrefix) || strings.Contains(name, pyth.APIKeyPrefix) {
 				return true
 			}
 		}
 	}
 	return false
 }
-
-// keyPrefix is the start of every API key.
-const keyPrefix = "pyapi_"
 
 // recovered responds with an internal error after a panic in the handler, if nothing
 // was sent yet.

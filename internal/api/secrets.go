@@ -66,7 +66,7 @@ const (
 	secretPath  = secretsPath + "/{name}"
 	// secretBodyBytes is the maximum body size: a value with every byte escaped, and a
 	// description.
-	secretBodyBytes = 6*(64<<10) + 16<<10
+	secretBodyBytes = 6*pyth.MaxSecretBytes + 16<<10
 )
 
 func (h *Handler) registerSecrets() {

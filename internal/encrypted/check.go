@@ -15,8 +15,7 @@ const (
 	maxMemoryKiB   = 256 << 10
 	maxParallelism = 16
 	// minLaneKiB is the minimum memory per lane (RFC 9106, section 3.1).
-	minLaneKiB   = 8
-	maxCodeBytes = 1 << 20
+	minLaneKiB = 8
 )
 
 // name matches valid names of stored programs.
@@ -57,8 +56,8 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 		f.Add("body.kdf.memoryKiB", "must be at least %d for each of the %d lanes", minLaneKiB, lanes)
 	}
 	f.sized("body.cipher.nonce", c.Nonce, lockbox.NonceBytes)
-	if n := len(c.Ciphertext) - lockbox.Overhead; n < 1 || n > maxCodeBytes {
-		f.Add("body.ciphertext", "must have %d to %d bytes", 1+lockbox.Overhead, maxCodeBytes+lockbox.Overhead)
+	if n := len(c.Ciphertext) - lockbox.Overhead; n < 1 || n > pyth.MaxCodeBytes {
+		f.Add("body.ciphertext", "must have %d to %d bytes", 1+lockbox.Overhead, pyth.MaxCodeBytes+lockbox.Overhead)
 	}
 	return f.Err()
 }
@@ -67,8 +66,8 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 func checkProgram(language pyth.Language, code, password []byte) error {
 	var f faults
 	f.checkLanguage(language)
-	if len(code) < 1 || len(code) > maxCodeBytes {
-		f.Add("body.code", "must have 1 to %d bytes", maxCodeBytes)
+	if len(code) < 1 || len(code) > pyth.MaxCodeBytes {
+		f.Add("body.code", "must have 1 to %d bytes", pyth.MaxCodeBytes)
 	}
 	if len(password) < 1 || len(password) > pyth.MaxMasterPassword {
 		f.Add("body.masterPassword", "must have 1 to %d bytes in UTF-8", pyth.MaxMasterPassword)

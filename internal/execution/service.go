@@ -53,7 +53,7 @@ func New(config Config) *Service { return &Service{config} }
 // server.
 func DefaultLimits() pyth.ExecutionLimits {
 	return pyth.ExecutionLimits{
-		MaxCodeBytes:   1 << 20,
+		MaxCodeBytes:   pyth.MaxCodeBytes,
 		MaxStdinBytes:  1 << 20,
 		MaxFilesBytes:  10 << 20,
 		MaxFiles:       64,

@@ -9,9 +9,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// maxCodeBytes is the maximum size of a program, which the API documents.
-const maxCodeBytes = 1 << 20
-
 // work holds the state of one generation.
 type work struct {
 	*Service
@@ -46,7 +43,7 @@ func (w *work) run(ctx context.Context) error {
 		if err != nil {
 			return w.stop(ctx, err)
 		}
-		if draft.Code == "" || len(draft.Code) > maxCodeBytes {
+		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
 			// Try again, because the next answer will be different.
 			continue
 		}

@@ -19,7 +19,6 @@ import (
 
 // Limits that the API documents.
 const (
-	maxValueBytes       = 64 << 10
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
@@ -167,7 +166,7 @@ func check(name string, value []byte, description string) error {
 	switch {
 	case len(value) == 0:
 		faults.Add("body.value", "must not be empty")
-	case len(value) > maxValueBytes:
+	case len(value) > pyth.MaxSecretBytes:
 		faults.Add("body.value", "must have at most 65,536 bytes")
 	case !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0:
 		faults.Add("body.value", "must be text without NUL")
