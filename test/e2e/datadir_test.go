@@ -45,7 +45,7 @@ func TestServeRefusesDatabaseWithoutRootKey(t *testing.T) {
 		says string
 	}{
 		"another root key":     {bytes.Repeat([]byte("k"), 32), 0o600, "is not the root key of the accounts in the database"},
-		"half of the root key": {key[:16], 0o600, "it has 16 bytes; expected 32"},
+		"half of the root key": {key[:16], 0o600, "the file has 16 bytes; expected 32"},
 		"readable by others":   {key, 0o644, "run `chmod 600 " + path + "`"},
 	} {
 		if err := errors.Join(os.WriteFile(path, c.key, c.mode), os.Chmod(path, c.mode)); err != nil {

@@ -121,7 +121,7 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	}
 	// `run` and `doctor` report it too.
 	cache := mountDisk(t, 100*mib)
-	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk in "+cache) {
+	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk space in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
 	}
 	program := filepath.Join(t.TempDir(), "p.py")

@@ -204,7 +204,7 @@ func TestServeHidesRootKeyFromEnvironment(t *testing.T) {
 				t.Error(out)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", two+","+one)
-			if out, err := runBinary(t, "keys", "rotate", "--data-dir="+data); err != nil || !strings.Contains(out, "Take the old key out of PYTH_ON_ROOT_KEY") {
+			if out, err := runBinary(t, "keys", "rotate", "--data-dir="+data); err != nil || !strings.Contains(out, "Remove the old key from PYTH_ON_ROOT_KEY") {
 				t.Errorf("%v: %s", err, out)
 			}
 			t.Setenv("PYTH_ON_ROOT_KEY", two)
