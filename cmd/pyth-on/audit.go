@@ -51,7 +51,7 @@ func (c *auditVerifyCommand) Run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	v := audit.Verification{Key: c.Key, Store: store, Progress: slowly(newProgress(os.Stderr))}
+	v := audit.Verification{Key: c.Key, Store: store, Progress: delayProgress(newProgress(os.Stderr))}
 	if v.Key == "" {
 		if v.Key, err = c.verifierKey(ctx, c.DataDir, store); err != nil {
 			return fmt.Errorf("%w; give the verifier key with --key, or the root key with --root-key-file", err)
@@ -86,14 +86,14 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// slowTask is the time after which a task reports its progress.
-const slowTask = 2 * time.Second
+// progressDelay is the time after which a task reports its progress.
+const progressDelay = 2 * time.Second
 
-// slowly returns a function that reports progress, but only after slowTask.
-func slowly(p *progress) func(done, total int64) {
+// delayProgress returns a function that reports progress, but only after progressDelay.
+func delayProgress(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {
-		if time.Since(started) > slowTask {
+		if time.Since(started) > progressDelay {
 			p.step("Checking entries", int(done), int(total))
 		}
 	}

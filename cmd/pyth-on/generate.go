@@ -120,7 +120,7 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 // returns the program's exit code.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
-		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), because(a.Execution))
+		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), exceptionText(a.Execution))
 	}
 	last := g.Last()
 	fmt.Fprintf(os.Stderr, "%s\n\n", last.Explanation)
@@ -149,8 +149,8 @@ func showGeneration(g *pyth.Generation) int {
 	return exit
 }
 
-// because returns a text about the exception that ended a run; "" for none.
-func because(e *pyth.Execution) string {
+// exceptionText returns a text about the exception that ended a run; "" for none.
+func exceptionText(e *pyth.Execution) string {
 	if e.Error == nil {
 		return ""
 	}

@@ -23,7 +23,7 @@ func keepPrivate(path string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	foreign, err := foreignIn(path)
+	foreign, err := foreignFile(path)
 	if err != nil {
 		return err
 	}
@@ -38,9 +38,9 @@ func keepPrivate(path string, logger *slog.Logger) error {
 	return nil
 }
 
-// foreignIn returns the name of a file in the directory that is not from a server; ""
+// foreignFile returns the name of a file in the directory that is not from a server; ""
 // for none.
-func foreignIn(path string) (string, error) {
+func foreignFile(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return "", err

@@ -45,7 +45,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	if err != nil {
 		return nil, err
 	}
-	if !s.alive(seen) {
+	if !s.isValid(seen) {
 		return nil, invalidRefreshToken(pyth.CredentialError{User: seen.UserID})
 	}
 	user, err := s.config.Store.User(ctx, seen.UserID)
@@ -69,10 +69,10 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// alive reports whether the token is valid now. It rejects tokens that were issued
+// isValid reports whether the token is valid now. It rejects tokens that were issued
 // far in the future. The clock was wrong then, and such tokens would be valid for too
 // long.
-func (s *Service) alive(t *pyth.RefreshToken) bool {
+func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }

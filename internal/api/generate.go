@@ -74,8 +74,8 @@ type (
 	generateOutput struct{ Body func(huma.Context) }
 )
 
-// mostAttempts is the maximum of maxAttempts in the schema.
-const mostAttempts = 5
+// maxAttempts is the maximum of maxAttempts in the schema.
+const maxAttempts = 5
 
 // maxPromptBytes is the maximum size of a prompt in a body. A character has at most
 // four bytes, or twelve as a pair of \uXXXX escapes.
@@ -99,7 +99,7 @@ func (h *Handler) registerGenerate() {
 			},
 		},
 		maxBytes: executeBodyBytes(h.cfg.Limits) + maxPromptBytes,
-		timeout:  mostAttempts * (h.cfg.GenerateTimeout + h.cfg.Limits.MaxTimeout + queueAllowance),
+		timeout:  maxAttempts * (h.cfg.GenerateTimeout + h.cfg.Limits.MaxTimeout + queueAllowance),
 		example:  map[string]any{"prompt": "Print the first ten primes."},
 		answer: map[string]any{
 			"id": "<generation id>", "language": "python", "model": "<model>",

@@ -87,7 +87,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	// paths intentionally.
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
-	case !clean && namesSessionFile(r.URL.Path):
+	case !clean && isSessionFilePath(r.URL.Path):
 		h.writeError(w, r, pyth.Invalid("path.path", "must be a relative path without ., .., // and a final /"))
 	case !clean || pattern == "":
 		h.refuse(w, r, refused)

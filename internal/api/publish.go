@@ -378,10 +378,10 @@ func sharedParameters(api *huma.OpenAPI) map[string]string {
 				if names[key] != "" {
 					continue
 				}
-				name := capital(p.Name)
+				name := capitalize(p.Name)
 				if p.In == "path" {
 					before, _, _ := strings.Cut(path, "/{"+p.Name+"}")
-					name = capital(strings.TrimSuffix(before[strings.LastIndexByte(before, '/')+1:], "s")) + name
+					name = capitalize(strings.TrimSuffix(before[strings.LastIndexByte(before, '/')+1:], "s")) + name
 				}
 				names[key] = name + "Parameter"
 			}
@@ -395,4 +395,4 @@ func sharedParameters(api *huma.OpenAPI) map[string]string {
 	return names
 }
 
-func capital(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+func capitalize(name string) string { return strings.ToUpper(name[:1]) + name[1:] }

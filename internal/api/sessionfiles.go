@@ -184,9 +184,9 @@ func (h *Handler) deleteSessionFile(ctx context.Context, in *SessionFileRef) (*n
 	return nil, h.cfg.Sessions.DeleteFile(ctx, caller(ctx).User.ID, in.id(), in.Path)
 }
 
-// namesSessionFile reports whether the path is a path of a file in a session. If such
+// isSessionFilePath reports whether the path is a path of a file in a session. If such
 // a path is not clean, the file name is invalid.
-func namesSessionFile(path string) bool {
+func isSessionFilePath(path string) bool {
 	rest, ok := strings.CutPrefix(path, sessionsPath+"/")
 	id, rest, _ := strings.Cut(rest, "/")
 	return ok && id != "" && id != "." && id != ".." && strings.HasPrefix(rest, "files/")

@@ -65,7 +65,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 		version = h.cgroup.Version()
 	}
 	add(doctor.Cgroup(version, h.noCgroup))
-	pool := h.pool(single(1, slog.New(slog.DiscardHandler)))
+	pool := h.pool(singleProgramPool(1, slog.New(slog.DiscardHandler)))
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
 	if node != nil {

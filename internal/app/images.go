@@ -224,7 +224,7 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 	}
 	if language != pyth.Python {
 		job.OutputFiles = []string{t.Output}
-		o, err := succeed(ctx, s, job)
+		o, err := runSuccessfully(ctx, s, job)
 		if err != nil {
 			return err
 		}
@@ -238,14 +238,14 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: language, Limits: job.Limits}); err != nil {
 		return err
 	}
-	if _, err := succeed(ctx, s, job); err != nil {
+	if _, err := runSuccessfully(ctx, s, job); err != nil {
 		return err
 	}
 	return s.ReadFile(ctx, t.Output, func(_ int64, content io.Reader) error { return t.Read(content) })
 }
 
-// succeed runs a job. It returns an error if the program fails.
-func succeed(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
+// runSuccessfully runs a job. It returns an error if the program fails.
+func runSuccessfully(ctx context.Context, s *sandbox.Sandbox, job *pyth.Job) (*pyth.Outcome, error) {
 	o, err := pyth.Dispatch(ctx, s, job, nil)
 	if err != nil {
 		return nil, err
@@ -279,6 +279,6 @@ func (r customImage) tryPreload(ctx context.Context, h *host) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	_, err = succeed(ctx, s, trialJob(pyth.Python, []byte("import "+strings.Join(r.preload, ", "))))
+	_, err = runSuccessfully(ctx, s, trialJob(pyth.Python, []byte("import "+strings.Join(r.preload, ", "))))
 	return err
 }

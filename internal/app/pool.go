@@ -72,9 +72,9 @@ func MachineMemory() int64 {
 	return int64(info.Totalram) * int64(info.Unit)
 }
 
-// single returns the configuration for commands that run one program at a time.
+// singleProgramPool returns the configuration for commands that run one program at a time.
 // Each program gets a new sandbox.
-func single(warm int, logger *slog.Logger) pool.Config {
+func singleProgramPool(warm int, logger *slog.Logger) pool.Config {
 	return pool.Config{
 		Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
 		MaxQueued: 1, MaxQueuedPerTenant: 1, Observer: discardPoolEvents{}, Logger: logger,

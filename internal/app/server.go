@@ -262,16 +262,16 @@ func (s *Server) Node() string { return versionOf(s.node) }
 func (s *Server) Maintain(ctx context.Context) {
 	c := s.config
 	go c.Disk.Watch(ctx)
-	go every(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
+	go runPeriodically(ctx, purgeInterval, c.Logger, "expired tokens not deleted", c.Accounts.service.PurgeExpired)
 	if c.AuditRetention > 0 {
 		prune := func(ctx context.Context) error { return pruneAudit(ctx, c.Accounts.log, c.AuditRetention, c.Logger) }
-		go every(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)
+		go runPeriodically(ctx, purgeInterval, c.Logger, "audit log not pruned", prune)
 	}
 }
 
-// every calls f now and after each interval, until the context ends. It logs
+// runPeriodically calls f now and after each interval, until the context ends. It logs
 // errors with the message.
-func every(ctx context.Context, interval time.Duration, logger *slog.Logger, message string, f func(context.Context) error) {
+func runPeriodically(ctx context.Context, interval time.Duration, logger *slog.Logger, message string, f func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

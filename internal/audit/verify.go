@@ -66,7 +66,7 @@ func Verify(ctx context.Context, v Verification) (*Report, error) {
 	if err := c.all(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.removed(ctx); err != nil {
+	if err := c.checkPruned(ctx); err != nil {
 		return nil, err
 	}
 	c.heads()
@@ -198,8 +198,8 @@ func (c *check) allow(e *pyth.AuditEntry) {
 	}
 }
 
-// removed reports entries that lost their content although no entry permits it.
-func (c *check) removed(ctx context.Context) error {
+// checkPruned reports entries that lost their content although no entry permits it.
+func (c *check) checkPruned(ctx context.Context) error {
 	if n := len(c.pruned); n == 0 || c.pruned[n-1].to <= c.allowed {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	checkPatterns(&f, job.OutputFiles)
 	checkLabels(&f, p.Labels)
 	f.Within("body.timeoutMs", job.Timeout.Milliseconds(), minTime.Milliseconds(), s.config.Limits.MaxTimeout.Milliseconds())
-	given := givenBytes(job)
+	given := requestBytes(job)
 	if session != nil {
 		checkSession(&f, p, session, given)
 		given = 0
@@ -138,9 +138,9 @@ func checkLabels(f *pyth.FieldErrors, labels []string) {
 	}
 }
 
-// givenBytes returns the size of the files that the request puts on the disk,
+// requestBytes returns the size of the files that the request puts on the disk,
 // including the program.
-func givenBytes(job *pyth.Job) int64 {
+func requestBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
 	if job.Encrypted != nil {
 		given += int64(len(job.Encrypted.Code.Ciphertext))

@@ -47,7 +47,7 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 		return ""
 	}
 	module := pyth.MissingModule(job.Language, e)
-	if module == "" || len(module) > maxModule || given(job.Files, module) || slices.Contains(strings.Fields(standardLibrary), module) {
+	if module == "" || len(module) > maxModule || providesModule(job.Files, module) || slices.Contains(strings.Fields(standardLibrary), module) {
 		return ""
 	}
 	body := `"package": "` + pyth.PackageOf(job.Language, module) + `"`
@@ -71,8 +71,8 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// given reports whether the files of the request contain the module.
-func given(files []pyth.File, module string) bool {
+// providesModule reports whether the files of the request contain the module.
+func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")
 		name, _, _ = strings.Cut(name, ".")

@@ -177,7 +177,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 		Network:     pyth.Network{Rules: p.Network},
 	}
 	if session != nil {
-		inSession(job, p, session)
+		applySession(job, p, session)
 	}
 	if err := s.check(job, p, session); err != nil {
 		return nil, err

@@ -47,8 +47,8 @@ func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyt
 	}, nil
 }
 
-// inSession copies the session's settings into the job.
-func inSession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
+// applySession copies the session's settings into the job.
+func applySession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	job.Session = session.ID
 	job.Language = session.Language
 	job.Runtime = session.Runtime

@@ -25,8 +25,8 @@ func (w *work) program(code string) *pyth.Program {
 	}
 }
 
-// ran is a run together with the excerpts of its output for the model.
-type ran struct {
+// runExcerpts is a run together with the excerpts of its output for the model.
+type runExcerpts struct {
 	*pyth.Execution
 	stdout, stderr string
 	// missing is the package that the program could not import. notInstalled is the
@@ -36,7 +36,7 @@ type ran struct {
 
 // execute runs the program. If a package is missing and may be installed, it installs
 // the package and runs the program again.
-func (w *work) execute(ctx context.Context, code string) (*ran, error) {
+func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {
 		run, err := w.once(ctx, code)
 		if err != nil || run.Status != pyth.StatusFailed {
@@ -54,7 +54,7 @@ func (w *work) execute(ctx context.Context, code string) (*ran, error) {
 	}
 }
 
-func (w *work) once(ctx context.Context, code string) (*ran, error) {
+func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	stdout, stderr := newExcerpt(w.hiding), newExcerpt(w.hiding)
 	var events pyth.Events
 	if w.events != nil {
@@ -67,7 +67,7 @@ func (w *work) once(ctx context.Context, code string) (*ran, error) {
 	// Both are empty if there are events.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
-	return &ran{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
+	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
 // install installs a package. If it does not, it returns the reason.
@@ -102,7 +102,7 @@ type programError struct {
 	Traceback string `json:"traceback"`
 }
 
-func (w *work) outcome(run *ran) string {
+func (w *work) outcome(run *runExcerpts) string {
 	o := outcome{
 		Status: run.Status, What: w.explanation(run), ExitCode: run.ExitCode, Signal: run.Signal,
 		Stdout: run.stdout, Stderr: run.stderr,
@@ -133,7 +133,7 @@ func (w *work) excerpt(text string, head, tail bool) string {
 }
 
 // explanation describes why the run ended, if the status does not say it.
-func (w *work) explanation(run *ran) string {
+func (w *work) explanation(run *runExcerpts) string {
 	limits := w.config.Limits
 	switch {
 	case run.missing != "":

@@ -13,9 +13,9 @@ const (
 	maxName      = 100
 )
 
-// tellState is a Python program that prints the names and types of a session's
+// stateProgram is a Python program that prints the names and types of a session's
 // variables. It creates no variables.
-const tellState = `__import__("sys").stdout.write(__import__("json").dumps([` +
+const stateProgram = `__import__("sys").stdout.write(__import__("json").dumps([` +
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
@@ -23,7 +23,7 @@ const tellState = `__import__("sys").stdout.write(__import__("json").dumps([` +
 // something else. An error means that the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
-		Language: pyth.Python, Code: tellState, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},
+		Language: pyth.Python, Code: stateProgram, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (w *work) state(ctx context.Context) ([]variable, error) {
 	return w.variables(run.Stdout), nil
 }
 
-// variables parses the output of tellState. The session may have changed the output,
+// variables parses the output of stateProgram. The session may have changed the output,
 // so it is not trusted.
 func (w *work) variables(printed []byte) []variable {
 	var pairs [][2]string

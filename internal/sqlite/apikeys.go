@@ -26,7 +26,7 @@ type executor interface {
 
 func insertKey(ctx context.Context, to executor, k *pyth.APIKey) error {
 	_, err := to.ExecContext(ctx, "INSERT INTO api_keys (id, user_id, name, prefix, hash, sealed, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, instant(k.CreatedAt), instant(k.ExpiresAt))
+		k.ID, k.UserID, k.Name, k.Prefix, k.Hash[:], k.Sealed, timeValue(k.CreatedAt), timeValue(k.ExpiresAt))
 	return err
 }
 

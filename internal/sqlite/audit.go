@@ -47,7 +47,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []*pyth.AuditRecord, ch
 
 // appendRecord stores a record. checkpoint is nil unless it is the last one.
 func appendRecord(ctx context.Context, insert *sql.Stmt, r *pyth.AuditRecord, checkpoint []byte) error {
-	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, instant(r.Timestamp), r.Record, checkpoint)
+	_, err := insert.ExecContext(ctx, r.Sequence, joined(r.Hashes), r.User, r.Action, r.Outcome, timeValue(r.Timestamp), r.Record, checkpoint)
 	if hasCode(err, sqlite3.SQLITE_CONSTRAINT_TRIGGER) {
 		return pyth.Errorf(pyth.CodeConflict, "The audit log was extended by another process.")
 	}

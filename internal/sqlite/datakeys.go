@@ -19,12 +19,12 @@ func insertDataKey(ctx context.Context, to executor, k *pyth.DataKey) error {
 	stored, err := affected(to.ExecContext(ctx, "INSERT INTO data_keys (user_id, version, root_key, wrapped) SELECT ?1, ?2, ?3, ?4"+unlessRetired+"?3)",
 		k.UserID, k.Version, k.Wrapped.RootKey, k.Wrapped.Bytes))
 	if err == nil && !stored {
-		err = rotated()
+		err = errRootKeyRetired()
 	}
 	return err
 }
 
-func rotated() error {
+func errRootKeyRetired() error {
 	return pyth.Errorf(pyth.CodeConflict, "The server's root key was changed at the same time.")
 }
 

@@ -37,7 +37,7 @@ func (s *Store) StoreCode(ctx context.Context, user pyth.UserID, name string, c 
 			return pyth.Errorf(pyth.CodeConflict, "You have reached the maximum of %d encrypted programs. Delete a program first.", others)
 		}
 		if _, err := tx.ExecContext(ctx, upsertCode, user, name, c.Language, c.Name, c.KDF.Salt, c.KDF.Time, c.KDF.MemoryKiB,
-			c.KDF.Parallelism, c.Nonce, c.Ciphertext, instant(at), instant(at)); err != nil {
+			c.KDF.Parallelism, c.Nonce, c.Ciphertext, timeValue(at), timeValue(at)); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, "SELECT "+storedColumns+" FROM encrypted_code WHERE user_id = ? AND name = ?", user, name).
@@ -91,6 +91,6 @@ func (s *Store) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.
 
 // NoteExecuted sets the time of the last execution.
 func (s *Store) NoteExecuted(ctx context.Context, user pyth.UserID, name string, at time.Time) error {
-	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", instant(at), user, name)
+	_, err := s.write(ctx, "UPDATE encrypted_code SET executed_at = ? WHERE user_id = ? AND name = ?", timeValue(at), user, name)
 	return err
 }

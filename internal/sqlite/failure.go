@@ -32,14 +32,14 @@ func failure(err error) error {
 // writeFailure is like failure, for statements that write. It also calls diskFailed
 // if the disk is the cause.
 func (s *Store) writeFailure(err error) error {
-	if s.diskFailed != nil && ofDisk(err) {
+	if s.diskFailed != nil && isDiskFailure(err) {
 		s.diskFailed()
 	}
 	return failure(err)
 }
 
-// ofDisk reports whether the cause of err is a full, read-only or faulty disk.
-func ofDisk(err error) bool {
+// isDiskFailure reports whether the cause of err is a full, read-only or faulty disk.
+func isDiskFailure(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false

@@ -97,7 +97,7 @@ func (s *Store) PutPackageList(ctx context.Context, user pyth.UserID, list *pyth
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, insertPackage, user, list.Runtime, p.Place, p.Name, p.Version, p.Requirement, p.Language,
-				p.Direct, p.SizeBytes, instant(p.InstalledAt), p.URL, p.Hash, string(requires)); err != nil {
+				p.Direct, p.SizeBytes, timeValue(p.InstalledAt), p.URL, p.Hash, string(requires)); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ func tokenValues(t *pyth.RefreshToken) []any {
 	if t.ClientHash != [32]byte{} {
 		client = t.ClientHash[:]
 	}
-	return []any{t.Hash[:], t.FamilyID, t.UserID, instant(t.IssuedAt), instant(t.ExpiresAt), instant(t.SpentAt), client}
+	return []any{t.Hash[:], t.FamilyID, t.UserID, timeValue(t.IssuedAt), timeValue(t.ExpiresAt), timeValue(t.SpentAt), client}
 }
 
 // CreateRefreshToken stores the first token of a family.
@@ -39,7 +39,7 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (*pyth.RefreshT
 func (s *Store) RotateRefreshToken(ctx context.Context, spent, client [32]byte, at time.Time, next *pyth.RefreshToken) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		changed, err := affected(tx.ExecContext(ctx, "UPDATE refresh_tokens SET spent_at = ?, client_hash = ? WHERE hash = ? AND spent_at IS NULL",
-			instant(at), client[:], spent[:]))
+			timeValue(at), client[:], spent[:]))
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func tokenExists(ctx context.Context, tx *sql.Tx, hash [32]byte) error {
 func (s *Store) FamilyActive(ctx context.Context, user pyth.UserID, family string, at time.Time) (bool, error) {
 	var active bool
 	err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE user_id = ? AND family_id = ? AND expires_at > ?)",
-		user, family, instant(at)).Scan(&active)
+		user, family, timeValue(at)).Scan(&active)
 	return active, failure(err)
 }
 
@@ -93,6 +93,6 @@ func (s *Store) RevokeAll(ctx context.Context, user pyth.UserID) error {
 
 // DeleteExpiredRefreshTokens deletes tokens that expired before the time.
 func (s *Store) DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error {
-	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", instant(before))
+	_, err := s.write(ctx, "DELETE FROM refresh_tokens WHERE expires_at < ?", timeValue(before))
 	return err
 }

@@ -55,10 +55,10 @@ func (s *Store) PutSecret(ctx context.Context, user pyth.UserID, secret *pyth.Se
 	var err error
 	if secret.Version == 1 {
 		stored, err = s.write(ctx, insertSecret, user, secret.Name, secret.Description, secret.Version,
-			instant(secret.CreatedAt), instant(secret.UpdatedAt), secret.Sealed, limit)
+			timeValue(secret.CreatedAt), timeValue(secret.UpdatedAt), secret.Sealed, limit)
 	} else {
 		stored, err = s.write(ctx, updateSecret, user, secret.Name, secret.Description, secret.Version,
-			instant(secret.UpdatedAt), secret.Sealed)
+			timeValue(secret.UpdatedAt), secret.Sealed)
 	}
 	if duplicate(err) || err == nil && !stored {
 		return pyth.Errorf(pyth.CodeConflict, "The secret was changed at the same time, or you have too many secrets.")
@@ -81,7 +81,7 @@ func (s *Store) SetSecretsUsed(ctx context.Context, used map[pyth.UserID]map[str
 		var errs []error
 		for user, names := range used {
 			for name, at := range names {
-				_, err := tx.ExecContext(ctx, "UPDATE secrets SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE user_id = ? AND name = ?", instant(at), user, name)
+				_, err := tx.ExecContext(ctx, "UPDATE secrets SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE user_id = ? AND name = ?", timeValue(at), user, name)
 				errs = append(errs, err)
 			}
 		}

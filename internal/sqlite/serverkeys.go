@@ -49,7 +49,7 @@ func (s *Store) CreateServerKey(ctx context.Context, k *pyth.ServerKey) error {
 	case duplicate(err):
 		return pyth.Errorf(pyth.CodeConflict, "The key exists already.")
 	case err == nil && !stored:
-		return rotated()
+		return errRootKeyRetired()
 	}
 	return err
 }

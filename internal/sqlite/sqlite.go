@@ -257,8 +257,8 @@ func hasCode(err error, code int) bool {
 	return ok && e.Code() == code
 }
 
-// instant returns the value of a time in a column. It returns NULL for the zero time.
-func instant(t time.Time) any {
+// timeValue returns the value of a time in a column. It returns NULL for the zero time.
+func timeValue(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 func (s *Store) CreateUser(ctx context.Context, u *pyth.User, key *pyth.APIKey, dataKey *pyth.DataKey) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
-			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, instant(u.CreatedAt))
+			u.ID, u.Email, pyth.EmailKey(u.Email), u.PasswordHash, timeValue(u.CreatedAt))
 		if duplicate(err) {
 			return pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 		}

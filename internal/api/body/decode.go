@@ -46,7 +46,7 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	if err := json.Unmarshal(data, &tree); err != nil {
 		return syntaxError(err)
 	}
-	faults := nulls(b.Schema.Check(tree), "body", tree)
+	faults := addNulls(b.Schema.Check(tree), "body", tree)
 	if len(faults) == 0 {
 		err := json.Unmarshal(data, v, json.RejectUnknownMembers(true))
 		if err == nil {
@@ -100,9 +100,9 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// nulls adds an error for each null. No field of the API accepts null; clients must
+// addNulls adds an error for each null. No field of the API accepts null; clients must
 // omit absent fields.
-func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
+func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
 		reported := slices.ContainsFunc(faults, func(f pyth.FieldError) bool { return f.Location == location })
@@ -115,13 +115,13 @@ func nulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 			// Build a location only for a value that is null or may contain
 			// null.
 			if !scalar(e) {
-				faults = nulls(faults, location+"["+strconv.Itoa(i)+"]", e)
+				faults = addNulls(faults, location+"["+strconv.Itoa(i)+"]", e)
 			}
 		}
 	case map[string]any:
 		for name, e := range v {
 			if !scalar(e) {
-				faults = nulls(faults, location+"."+name, e)
+				faults = addNulls(faults, location+"."+name, e)
 			}
 		}
 	}

@@ -148,7 +148,7 @@ const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptr
 // Sandboxes checks each limit with a program that exceeds it. kernel reports that a
 // cgroup enforces the memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
-	first := boots(ctx, d)
+	first := tryBoot(ctx, d)
 	findings := []Finding{first}
 	if first.Level == Failure {
 		return findings

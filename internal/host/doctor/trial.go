@@ -103,8 +103,8 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	return f
 }
 
-// boots checks that a sandbox starts and runs a program.
-func boots(ctx context.Context, d pyth.Dispatcher) Finding {
+// tryBoot checks that a sandbox starts and runs a program.
+func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
 	o, err := pyth.Dispatch(ctx, d, job("print(6 * 7)"), nil)
 	switch {

@@ -397,7 +397,7 @@ func (in *input) readReference(i int) (s symbols, next int) {
 	for end < len(b) && (alphanumeric(b[end]) || end == 1 && b[end] == '#') {
 		end++
 	}
-	if end == len(b) && end < maxReference && couldRefer(string(b)) {
+	if end == len(b) && end < maxReference && mayBeReference(string(b)) {
 		return s, more
 	}
 	if end == len(b) || b[end] != ';' {
@@ -433,8 +433,8 @@ func entities() []entity {
 	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
 }
 
-// couldRefer reports whether the text may be the beginning of a character reference.
-func couldRefer(text string) bool {
+// mayBeReference reports whether the text may be the beginning of a character reference.
+func mayBeReference(text string) bool {
 	if len(text) == 1 || text[1] == '#' {
 		return true
 	}
