@@ -18,7 +18,7 @@ type KeyRequest struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty" nullable:"false" doc:"When the key expires. If absent, the key does not expire." example:"2027-04-04T08:23:21Z"`
 }
 
-// KeyInfo describes an API key without the key itself.
+// KeyInfo describes an API key. It does not contain the key itself.
 type KeyInfo struct {
 	_ struct{} `doc:"Information about an API key. It does not contain the key itself."`
 

@@ -45,7 +45,7 @@ func (s *Store) user(ctx context.Context, column, value string) (*pyth.User, err
 	return u, nil
 }
 
-// SetPasswordHash replaces the hash if it is still the old one.
+// SetPasswordHash replaces the hash if it still equals old.
 func (s *Store) SetPasswordHash(ctx context.Context, id pyth.UserID, old, replacement string) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error { return replaceHash(ctx, tx, id, old, replacement) })
 }

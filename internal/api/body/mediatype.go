@@ -58,7 +58,8 @@ func CheckWhole(h http.Header) error {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
 	}
 	for _, value := range h.Values("Content-Type") {
-		// curl --data-binary sends this Content-Type for all files.
+		// Accept application/x-www-form-urlencoded, because curl --data-binary sends it
+		// for all files.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
 			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE instead of -F.")
 		}

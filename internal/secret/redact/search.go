@@ -352,8 +352,8 @@ func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure says where the search continues after a mismatch at a node. The next offset
-// at which a form may begin is shift bytes later.
+// failure says where the search continues after a mismatch at a node. It continues
+// shift bytes later, at the next offset at which a form may begin.
 type failure struct {
 	shift   int
 	walking bool

@@ -257,7 +257,7 @@ func publish(path string, content []byte, put func(made string) error) error {
 	if err := removeTemporaryKeys(dir); err != nil {
 		return err
 	}
-	// CreateTemp uses mode 0600.
+	// CreateTemp creates the file with mode 0600, so that only the owner can read it.
 	f, err := os.CreateTemp(dir, temporaryKeys)
 	if err != nil {
 		return err
