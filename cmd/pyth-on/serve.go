@@ -127,8 +127,9 @@ func (c *serveCommand) serve() (err error) {
 	}
 	defer stopMetrics()
 	server.Maintain(ctx)
-	logger.Info("serving", "url", "http://"+listener.Addr().String(), "docs", "http://"+listener.Addr().String()+"/docs",
-		"version", version, "python", server.Python(), "node", server.Node(), "data", data.Path)
+	address := "http://" + listener.Addr().String()
+	logger.Info("serving", slog.String("url", address), slog.String("docs", address+"/docs"), slog.String("version", version),
+		server.Versions(), slog.String("data", data.Path))
 	return c.untilStopped(ctx, stop, listener, server.Handler, logger)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/host/doctor"
 	"github.com/pyth-on/pyth-on/internal/host/rootless"
 	"github.com/pyth-on/pyth-on/internal/rootfs"
@@ -65,7 +66,7 @@ func Examine(ctx context.Context, c *ExamineConfig) (findings []doctor.Finding, 
 		version = h.cgroup.Version()
 	}
 	add(doctor.Cgroup(version, h.noCgroup))
-	pool := h.pool(singleProgramPool(1, slog.New(slog.DiscardHandler)))
+	pool := h.pool(singleProgramPool(slog.New(slog.DiscardHandler)), warmMinimums{runtimes: map[pyth.Runtime]int{pyth.PythonRuntime: 1}})
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	add(doctor.Sandboxes(ctx, pool, version != 0)...)
 	if node != nil {

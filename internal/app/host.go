@@ -46,7 +46,7 @@ func openHost(c *hostConfig) (*host, error) {
 	_, inside := rootless.Inside()
 	h := &host{images: c.images}
 	config := sandbox.Config{
-		Image: c.image, Runtimes: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+		Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
 	}
 	// The name of the cgroup is a hash of the state directory. So a restarted server
 	// finds and removes only the cgroups of its previous run.
@@ -64,21 +64,20 @@ func openHost(c *hostConfig) (*host, error) {
 
 // pool starts a pool of sandboxes. It sets the fields Boot and Runtimes of the
 // configuration.
-func (h *host) pool(c pool.Config) *pool.Pool {
-	c.Boot, c.Runtimes = h.boot, h.images.names()
+func (h *host) pool(c pool.Config, warm warmMinimums) *pool.Pool {
+	c.Boot, c.Runtimes = h.boot, warm.list(h.images.names())
 	return pool.New(c)
 }
 
-// boot starts a sandbox for the pool. Warm sandboxes of Node are started for
-// JavaScript, because they can also run TypeScript and need less memory than those
-// started for it.
+// boot starts a sandbox for the pool. It starts the interpreter of the runtime for
+// the main language. A warm sandbox of Node can also run TypeScript, and needs less
+// memory than one started for it.
 func (h *host) boot(ctx context.Context, runtime pyth.Runtime, layers pyth.Layers) (pool.Sandbox, error) {
-	language, own := pyth.Python, pyth.Runtime("")
-	switch runtime {
-	case pyth.PythonRuntime:
-	case pyth.NodeRuntime:
-		language = pyth.JavaScript
-	default:
+	var language pyth.Language
+	var own pyth.Runtime
+	if runtime.BuiltIn() {
+		language = runtime.Languages()[0]
+	} else {
 		language, own = h.images.language(runtime), runtime
 	}
 	s, err := h.Boot(ctx, language, own, layers)

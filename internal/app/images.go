@@ -9,6 +9,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 
 // customImage is a custom image.
 type customImage struct {
-	*rootfs.Runtime
+	*rootfs.CustomImage
 	name    pyth.Runtime
 	preload []string
 }
@@ -28,21 +29,23 @@ type customImage struct {
 // String lists the interpreters of the image.
 func (r customImage) String() string {
 	var all []string
-	if r.Python != "" {
-		all = append(all, "Python "+r.Python)
-	}
-	if r.Node != "" {
-		all = append(all, "Node "+r.Node)
+	for _, runtime := range r.runtimes() {
+		all = append(all, runtime.Title()+" "+r.Versions[runtime])
 	}
 	return strings.Join(all, " and ")
 }
 
 // language returns the language for which warm sandboxes of the image are started.
 func (r customImage) language() pyth.Language {
-	if r.Python == "" {
-		return pyth.JavaScript
+	if all := r.runtimes(); len(all) > 0 {
+		return all[0].Languages()[0]
 	}
-	return pyth.Python
+	return pyth.Python // The boot fails.
+}
+
+// runtimes returns the runtimes of the image.
+func (r customImage) runtimes() []pyth.Runtime {
+	return slices.DeleteFunc(pyth.Runtimes(), func(runtime pyth.Runtime) bool { return r.Versions[runtime] == "" })
 }
 
 // customImages lists custom images, sorted by name.
@@ -66,16 +69,16 @@ func (c ImageConfig) build(ctx context.Context, dir, stateDir string, progress f
 }
 
 func (c ImageConfig) buildOne(ctx context.Context, name, dir, stateDir string, progress func(string, int, int), logger *slog.Logger) (*customImage, error) {
-	built, err := rootfs.BuildRuntime(ctx, dir, c.Runtime[name], rootfs.RuntimeOptions{
+	built, err := rootfs.BuildCustom(ctx, dir, c.Runtime[name], rootfs.CustomOptions{
 		Progress: progress, Logger: logger,
 		Try: func(ctx context.Context, t rootfs.Trial) error { return runTrial(ctx, stateDir, t) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &customImage{Runtime: built, name: pyth.Runtime(name)}
+	r := &customImage{CustomImage: built, name: pyth.Runtime(name)}
 	if modules := c.Preload[name]; modules != "" {
-		if r.Python == "" {
+		if r.Versions[pyth.PythonRuntime] == "" {
 			return nil, errors.New("--preload needs Python, but the image has none; remove --preload for this image")
 		}
 		r.preload = strings.Split(modules, ",")
@@ -88,8 +91,8 @@ func (c ImageConfig) check() error {
 	names := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	for name := range c.Runtime {
 		if pyth.Runtime(name).BuiltIn() || !names.MatchString(name) {
-			return fmt.Errorf("--runtime: %q cannot be the name of an image: use lower-case letters, digits, dots, dashes and underscores; %q and %q are built in",
-				name, pyth.PythonRuntime, pyth.NodeRuntime)
+			return fmt.Errorf("--runtime: %q cannot be the name of an image: use lower-case letters, digits, dots, dashes and underscores; %s are built in",
+				name, quoted(pyth.Runtimes()))
 		}
 	}
 	modules := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(,[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)*$`)
@@ -102,6 +105,15 @@ func (c ImageConfig) check() error {
 		}
 	}
 	return nil
+}
+
+// quoted returns the names for an error message.
+func quoted(runtimes []pyth.Runtime) string {
+	names := make([]string, len(runtimes))
+	for i, r := range runtimes {
+		names[i] = strconv.Quote(string(r))
+	}
+	return strings.Join(names, " and ")
 }
 
 // try returns the images, and builds missing ones. It returns a finding for each
@@ -129,19 +141,19 @@ func (all customImages) names() []pyth.Runtime {
 	return names
 }
 
-func (all customImages) built() []*rootfs.Runtime {
-	built := make([]*rootfs.Runtime, len(all))
+func (all customImages) built() []*rootfs.CustomImage {
+	built := make([]*rootfs.CustomImage, len(all))
 	for i, r := range all {
-		built[i] = r.Runtime
+		built[i] = r.CustomImage
 	}
 	return built
 }
 
 // images returns the images in the form that the launcher needs.
-func (all customImages) images() map[pyth.Runtime]sandbox.Runtime {
-	images := make(map[pyth.Runtime]sandbox.Runtime, len(all))
+func (all customImages) images() map[pyth.Runtime]sandbox.Image {
+	images := make(map[pyth.Runtime]sandbox.Image, len(all))
 	for _, r := range all {
-		images[r.name] = sandbox.Runtime{Image: r.Path, Preload: r.preload}
+		images[r.name] = sandbox.Image{Path: r.Path, Preload: r.preload}
 	}
 	return images
 }
@@ -155,12 +167,12 @@ func (all customImages) language(name pyth.Runtime) pyth.Language {
 	return all[i].language()
 }
 
-// python returns the images that have Python. Their Node is omitted.
-func (all customImages) python() customImages {
+// only returns the images that have the runtime. Their other runtimes are omitted.
+func (all customImages) only(runtime pyth.Runtime) customImages {
 	var some customImages
 	for _, r := range all {
-		if r.Python != "" {
-			r.Runtime = &rootfs.Runtime{Path: r.Path, Python: r.Python}
+		if version := r.Versions[runtime]; version != "" {
+			r.CustomImage = &rootfs.CustomImage{Path: r.Path, Versions: map[pyth.Runtime]string{runtime: version}}
 			some = append(some, r)
 		}
 	}
@@ -169,21 +181,17 @@ func (all customImages) python() customImages {
 
 // addTo returns the languages with the images that run them.
 func (all customImages) addTo(offered []pyth.LanguageInfo) []pyth.LanguageInfo {
-	add := func(language pyth.Language, name pyth.Runtime, version string) {
-		if version == "" {
-			return
-		}
-		i := slices.IndexFunc(offered, func(l pyth.LanguageInfo) bool { return l.Name == language })
-		if i < 0 {
-			i = len(offered)
-			offered = append(offered, pyth.LanguageInfo{Name: language})
-		}
-		offered[i].Runtimes = append(offered[i].Runtimes, pyth.RuntimeInfo{Name: name, Version: version})
-	}
 	for _, r := range all {
-		add(pyth.Python, r.name, r.Python)
-		add(pyth.JavaScript, r.name, r.Node)
-		add(pyth.TypeScript, r.name, r.Node)
+		for _, runtime := range r.runtimes() {
+			for _, language := range runtime.Languages() {
+				i := slices.IndexFunc(offered, func(l pyth.LanguageInfo) bool { return l.Name == language })
+				if i < 0 {
+					i = len(offered)
+					offered = append(offered, pyth.LanguageInfo{Name: language})
+				}
+				offered[i].Runtimes = append(offered[i].Runtimes, pyth.RuntimeInfo{Name: r.name, Version: r.Versions[runtime]})
+			}
+		}
 	}
 	return offered
 }
@@ -212,17 +220,16 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	language := pyth.Language(t.Language)
-	s, err := h.Boot(ctx, language, "", pyth.Layers{})
+	s, err := h.Boot(ctx, t.Language, "", pyth.Layers{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	job := trialJob(language, t.Program)
+	job := trialJob(t.Language, t.Program)
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
 		job.Files = append(job.Files, pyth.File{Path: name, Content: t.Files[name]})
 	}
-	if language != pyth.Python {
+	if !t.Large {
 		job.OutputFiles = []string{t.Output}
 		o, err := runSuccessfully(ctx, s, job)
 		if err != nil {
@@ -235,7 +242,7 @@ func runTrial(ctx context.Context, stateDir string, t rootfs.Trial) (err error) 
 	}
 	// Run the program in a session, because only sessions return files of any size.
 	job.Session = "trial"
-	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: language, Limits: job.Limits}); err != nil {
+	if err := s.Open(ctx, &pyth.SessionSpec{ID: job.Session, Language: t.Language, Limits: job.Limits}); err != nil {
 		return err
 	}
 	if _, err := runSuccessfully(ctx, s, job); err != nil {

@@ -80,7 +80,7 @@ func NewLocal(ctx context.Context, c *LocalConfig) (_ *Local, err error) {
 	l.closers = append(l.closers, slot.Close)
 	m, err := openMachine(ctx, &machineConfig{
 		dir: cache, stateDir: slot.Join("state"), node: node, images: c.Images, network: open,
-		progress: c.Progress, pool: singleProgramPool(0, c.Logger), logger: c.Logger,
+		progress: c.Progress, pool: singleProgramPool(c.Logger), logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -12,13 +12,26 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
+// versions maps runtimes to versions. Runtimes that are not available have none.
+type versions map[pyth.Runtime]string
+
+// builtInVersions returns the versions of the built-in image; node is nil if there is
+// no Node.
+func builtInVersions(image *rootfs.Image, node *node.Binary) versions {
+	all := versions{pyth.PythonRuntime: image.PythonVersion}
+	if node != nil {
+		all[pyth.NodeRuntime] = node.Version
+	}
+	return all
+}
+
 // machine runs programs on this host. It contains the images and a pool of sandboxes.
 type machine struct {
-	python string
-	node   *node.Binary
-	images customImages
-	host   *host
-	pool   *pool.Pool
+	// versions are those of the built-in runtimes.
+	versions versions
+	images   customImages
+	host     *host
+	pool     *pool.Pool
 }
 
 // machineConfig configures a machine.
@@ -39,7 +52,9 @@ type machineConfig struct {
 	// progress receives the progress of the build of images.
 	progress Progress
 	// pool is the configuration without the fields that the host sets.
-	pool   pool.Config
+	pool pool.Config
+	// warm holds the minimum numbers of warm sandboxes.
+	warm   warmMinimums
 	logger *slog.Logger
 }
 
@@ -63,7 +78,7 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	if err := custom.tryPreloads(ctx, h); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	return &machine{python: image.PythonVersion, node: c.node, images: custom, host: h, pool: h.pool(c.pool)}, nil
+	return &machine{versions: builtInVersions(image, c.node), images: custom, host: h, pool: h.pool(c.pool, c.warm)}, nil
 }
 
 // removeOutdated removes images of earlier versions. It only logs errors, because
@@ -77,13 +92,15 @@ func removeOutdated(image *rootfs.Image, custom customImages, logger *slog.Logge
 }
 
 // languages returns the languages of the built-in image and the custom ones. The
-// version of TypeScript is the version of Node.
+// version of a language is the version of its runtime.
 func (m *machine) languages(custom customImages) []pyth.LanguageInfo {
-	all := []pyth.LanguageInfo{{Name: pyth.Python, Version: m.python}}
-	if m.node != nil {
-		all = append(all,
-			pyth.LanguageInfo{Name: pyth.JavaScript, Version: m.node.Version},
-			pyth.LanguageInfo{Name: pyth.TypeScript, Version: m.node.Version})
+	var all []pyth.LanguageInfo
+	for _, r := range pyth.Runtimes() {
+		if version := m.versions[r]; version != "" {
+			for _, l := range r.Languages() {
+				all = append(all, pyth.LanguageInfo{Name: l, Version: version})
+			}
+		}
 	}
 	return custom.addTo(all)
 }

@@ -60,11 +60,3 @@ func pathOf(b *node.Binary) string {
 	}
 	return b.Path
 }
-
-// versionOf returns the version of the binary, for the log.
-func versionOf(b *node.Binary) string {
-	if b == nil {
-		return "none"
-	}
-	return b.Version
-}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // pool returns the configuration of a server's pool, with defaults for this
 // machine.
-func (c PoolConfig) pool(withNode bool, warmRuntimes int, observer pool.Observer, logger *slog.Logger) pool.Config {
+func (c PoolConfig) pool(warm warmMinimums, observer pool.Observer, logger *slog.Logger) pool.Config {
 	memory := MachineMemory()
 	orDefault := func(value, otherwise int) int {
 		if value > 0 {
@@ -37,15 +38,8 @@ func (c PoolConfig) pool(withNode bool, warmRuntimes int, observer pool.Observer
 	if total == 0 {
 		total = memory / 2
 	}
-	warmNode := 0
-	if withNode {
-		warmNode = c.WarmNode
-	}
 	return pool.Config{
-		Warm:               c.Warm,
-		WarmNode:           warmNode,
-		WarmRuntimes:       warmRuntimes,
-		MaxWarm:            max(c.Warm+warmNode, min(4*runtime.NumCPU(), sandboxes/4)),
+		MaxWarm:            max(warm.sum(), min(4*runtime.NumCPU(), sandboxes/4)),
 		MaxBoots:           runtime.NumCPU(),
 		MaxSandboxes:       sandboxes,
 		MaxReservations:    reservationsOfUser,
@@ -63,6 +57,43 @@ func (c PoolConfig) pool(withNode bool, warmRuntimes int, observer pool.Observer
 	}
 }
 
+// warmMinimums are minimum numbers of warm sandboxes.
+type warmMinimums struct {
+	runtimes map[pyth.Runtime]int
+	// image is the number for each custom image.
+	image int
+}
+
+// warm returns the minimum numbers of a server.
+func (c PoolConfig) warm(withNode bool, images ImageConfig) warmMinimums {
+	all := map[pyth.Runtime]int{pyth.PythonRuntime: c.Warm}
+	if withNode {
+		all[pyth.NodeRuntime] = c.WarmNode
+	}
+	return warmMinimums{runtimes: all, image: images.WarmRuntimes}
+}
+
+// sum returns the sum for the built-in runtimes.
+func (w warmMinimums) sum() int {
+	sum := 0
+	for _, n := range w.runtimes {
+		sum += n
+	}
+	return sum
+}
+
+// list returns the built-in runtimes and the images with their minimum numbers.
+func (w warmMinimums) list(images []pyth.Runtime) []pool.Runtime {
+	var all []pool.Runtime
+	for _, r := range pyth.Runtimes() {
+		all = append(all, pool.Runtime{Name: r, Warm: w.runtimes[r]})
+	}
+	for _, r := range images {
+		all = append(all, pool.Runtime{Name: r, Warm: w.image})
+	}
+	return all
+}
+
 // MachineMemory returns the memory of this machine in bytes.
 func MachineMemory() int64 {
 	var info unix.Sysinfo_t
@@ -74,9 +105,9 @@ func MachineMemory() int64 {
 
 // singleProgramPool returns the configuration for commands that run one program at a time.
 // Each program gets a new sandbox.
-func singleProgramPool(warm int, logger *slog.Logger) pool.Config {
+func singleProgramPool(logger *slog.Logger) pool.Config {
 	return pool.Config{
-		Warm: warm, MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
+		MaxBoots: 1, MaxSandboxes: 2, MaxRunning: 1, MaxPerTenant: 1,
 		MaxQueued: 1, MaxQueuedPerTenant: 1, Observer: discardPoolEvents{}, Logger: logger,
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -140,10 +141,11 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 		return err
 	}
 	s.packageImages, s.network.packages = images, gateway.New()
+	warm := c.Pool.warm(s.node != nil, c.Images)
 	s.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
 		network: s.network.open, layers: mounter(images), progress: c.Progress,
-		pool: c.Pool.pool(s.node != nil, c.Images.WarmRuntimes, s.metrics.pool, c.Logger), logger: c.Logger,
+		pool: c.Pool.pool(warm, s.metrics.pool, c.Logger), warm: warm, logger: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -159,7 +161,7 @@ func (s *Server) openPackages(ctx context.Context) (err error) {
 	c := s.config
 	s.installed, err = newPackages(ctx, c.Packages, &packageParts{
 		store: c.Accounts.store, dispatcher: s.machine.pool, images: s.packageImages, gateway: s.network.packages,
-		dial: s.network.proxy.DialContext, pythonVersion: s.machine.python,
+		dial: s.network.proxy.DialContext, pythonVersion: s.machine.versions[pyth.PythonRuntime],
 		registry: c.Node.NPMRegistry, withNode: s.node != nil, logger: c.Logger,
 	})
 	if err != nil {
@@ -175,7 +177,7 @@ func (s *Server) openSessions() {
 	c, m := s.config, s.machine
 	s.sessions = session.New(session.Config{
 		// Sessions of Node work only with the built-in release.
-		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.python()), Network: s.network, Secrets: s.secrets,
+		Host: m.pool, Limits: c.Limits, Languages: m.languages(m.images.only(pyth.PythonRuntime)), Network: s.network, Secrets: s.secrets,
 		Packages: s.installed, Clock: now,
 		MaxPerUser: c.Pool.MaxSessionsOfUser, DefaultIdle: c.Pool.SessionIdle,
 	})
@@ -252,11 +254,15 @@ func features(generate bool) []string {
 	return all
 }
 
-// Python returns the version of the built-in Python.
-func (s *Server) Python() string { return s.machine.python }
-
-// Node returns the version of Node, or "none".
-func (s *Server) Node() string { return versionOf(s.node) }
+// Versions returns the runtimes with their versions for the log. A runtime that is
+// not available has the version "none".
+func (s *Server) Versions() slog.Attr {
+	var all []any
+	for _, r := range pyth.Runtimes() {
+		all = append(all, slog.String(string(r), cmp.Or(s.machine.versions[r], "none")))
+	}
+	return slog.Group("", all...) // Without a name its attributes are inline.
+}
 
 // Maintain monitors the disk and deletes expired data until the context ends.
 func (s *Server) Maintain(ctx context.Context) {

@@ -18,33 +18,53 @@ import (
 	"strconv"
 	"strings"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
 //go:embed compile.py
 var compileProgram string
 
-// interpreters tells which interpreters a root file system contains.
-type interpreters struct{ python, node bool }
+// interpreter is an interpreter that a custom image may contain.
+type interpreter struct {
+	runtime pyth.Runtime
+	// title is its name for operators, and program its file name.
+	title, program string
+	// examine runs it in a sandbox of the first image and stores its version.
+	examine func(r *customBuilder, ctx context.Context, first string) error
+}
 
-// findInterpreters finds Python and Node in the common directories of images. If
-// one is not where the guest agent looks, it adds a link there.
-func findInterpreters(t *tree.Tree) (interpreters, error) {
-	var found interpreters
+// interpreters lists the interpreters of custom images.
+func interpreters() []interpreter {
+	return []interpreter{
+		{pyth.PythonRuntime, "Python 3", "python3", (*customBuilder).compile},
+		{pyth.NodeRuntime, "Node", "node", (*customBuilder).examineNode},
+	}
+}
+
+// findInterpreters finds interpreters in the common directories of images. If one
+// is not where the guest agent looks, it adds a link there.
+func findInterpreters(t *tree.Tree) ([]interpreter, error) {
+	var found []interpreter
+	var titles []string
 	var why error
-	for name, is := range map[string]*bool{"python3": &found.python, "node": &found.node} {
-		at, err := findInterpreter(t, name)
+	for _, i := range interpreters() {
+		titles = append(titles, i.title)
+		at, err := findInterpreter(t, i.program)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil && at != "usr/local/bin/"+name && at != "usr/bin/"+name {
-			err = t.Link("usr/local/bin/"+name, "/"+at)
+		if err == nil && at != "usr/local/bin/"+i.program && at != "usr/bin/"+i.program {
+			err = t.Link("usr/local/bin/"+i.program, "/"+at)
 		}
-		*is = err == nil
+		if err == nil {
+			found = append(found, i)
+		}
 		why = errors.Join(why, err)
 	}
-	if !found.python && !found.node {
-		return found, errors.Join(errors.New("it contains neither Python 3 nor Node in /usr/local/bin, /usr/bin, /bin or /opt/conda/bin"), why)
+	if len(found) == 0 {
+		none := fmt.Errorf("it contains neither %s in /usr/local/bin, /usr/bin, /bin or /opt/conda/bin", strings.Join(titles, " nor "))
+		return nil, errors.Join(none, why)
 	}
 	return found, nil
 }
@@ -114,7 +134,7 @@ const (
 
 // compile runs Python in a sandbox of the image first to compile all modules. It
 // adds the compiled files to the tree.
-func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
+func (r *customBuilder) compile(ctx context.Context, first string) error {
 	sources, err := moduleSources()
 	if err != nil {
 		return err
@@ -122,7 +142,7 @@ func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
 	const step = "Compiling the modules of the image's Python"
 	r.Progress(step, 0, 1)
 	err = r.try(ctx, Trial{
-		Image: first, Language: "python", Program: []byte(compileProgram), Files: sources,
+		Image: first, Language: pyth.Python, Program: []byte(compileProgram), Files: sources, Large: true,
 		Output: "compiled.tar.gz", Read: func(out io.Reader) error { return r.addCompiled(out, sources) },
 	})
 	if err != nil {
@@ -134,7 +154,7 @@ func (r *runtimeBuilder) compile(ctx context.Context, first string) error {
 
 // addCompiled adds the compiled files that a sandbox returns in out, which is
 // hostile.
-func (r *runtimeBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
+func (r *customBuilder) addCompiled(out io.Reader, sources map[string][]byte) error {
 	unpacked, err := gzip.NewReader(out)
 	if err != nil {
 		return err
@@ -177,7 +197,7 @@ func reserved(name string) bool {
 
 // readInfo reads the version of Python and the directory of its packages from
 // info.json.
-func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
+func (r *customBuilder) readInfo(name string, content io.Reader) (packages string, err error) {
 	var info struct{ Version, Packages string }
 	if err := json.NewDecoder(io.LimitReader(content, 1<<16)).Decode(&info); err != nil {
 		return "", fmt.Errorf("it returned %q: %w", name, err)
@@ -185,12 +205,12 @@ func (r *runtimeBuilder) readInfo(name string, content io.Reader) (packages stri
 	if !isVersion(info.Version) || !path.IsAbs(info.Packages) || reserved(info.Packages) {
 		return "", fmt.Errorf("it returned version %q and packages at %q", info.Version, info.Packages)
 	}
-	r.info.Python = info.Version
+	r.versions[pyth.PythonRuntime] = info.Version
 	return info.Packages, nil
 }
 
 // addModules adds Pyth-On's own Python modules.
-func (r *runtimeBuilder) addModules(packages string, sources map[string][]byte) error {
+func (r *customBuilder) addModules(packages string, sources map[string][]byte) error {
 	for name, source := range sources {
 		if at, own := strings.CutPrefix(name, ownDir+"/"); own {
 			if err := r.tree.File(path.Join(packages, at), 0o644, source); err != nil {
@@ -207,16 +227,16 @@ func isVersion(s string) bool {
 }
 
 // examineNode runs Node in a sandbox of the image first and stores its version.
-func (r *runtimeBuilder) examineNode(ctx context.Context, first string) error {
+func (r *customBuilder) examineNode(ctx context.Context, first string) error {
 	const program = `require("fs").writeFileSync("version", process.versions.node)`
 	err := r.try(ctx, Trial{
-		Image: first, Language: "javascript", Program: []byte(program), Output: "version",
+		Image: first, Language: pyth.JavaScript, Program: []byte(program), Output: "version",
 		Read: func(out io.Reader) error {
 			b, err := io.ReadAll(io.LimitReader(out, 64))
 			if err == nil && !isVersion(string(b)) {
 				err = fmt.Errorf("it returned version %q", b)
 			}
-			r.info.Node = string(b)
+			r.versions[pyth.NodeRuntime] = string(b)
 			return err
 		},
 	})

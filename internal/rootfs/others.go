@@ -10,13 +10,13 @@ import (
 )
 
 // RemoveOthers removes unfinished builds and all other images from the directory,
-// such as those of earlier releases. It keeps the images of runtimes. It returns
+// such as those of earlier releases. It keeps the given custom images. It returns
 // the number of removed files. The caller must ensure that no other process boots
 // from these images. While another process builds, RemoveOthers removes nothing.
-func (i *Image) RemoveOthers(runtimes ...*Runtime) (removed int, err error) {
+func (i *Image) RemoveOthers(custom ...*CustomImage) (removed int, err error) {
 	kept := map[string]bool{filepath.Base(i.Path): true}
-	for _, r := range runtimes {
-		kept[filepath.Base(r.Path)] = true
+	for _, c := range custom {
+		kept[filepath.Base(c.Path)] = true
 	}
 	dir := filepath.Dir(i.Path)
 	lock := flock.New(filepath.Join(dir, lockName))

@@ -13,7 +13,7 @@ import (
 )
 
 // fillPlans plans the files to add to a custom image.
-func (r *runtimeBuilder) fillPlans() error {
+func (r *customBuilder) fillPlans() error {
 	settings(r.plan)
 	certificates(r.extra)
 	if err := zoneinfo(r.extra); err != nil {
@@ -40,7 +40,7 @@ func (r *runtimeBuilder) fillPlans() error {
 }
 
 // overlay adds the plans to the tree.
-func (r *runtimeBuilder) overlay() error {
+func (r *customBuilder) overlay() error {
 	// Remove existing entries where sandboxes mount file systems, or where only
 	// Pyth-On may add files. They could be links to elsewhere.
 	for _, dir := range []string{

@@ -37,8 +37,8 @@ const bootTimeout = 30 * time.Second
 type Config struct {
 	// Image is the path of the EROFS image with the built-in root file system.
 	Image string
-	// Runtimes maps the names of custom images to the images.
-	Runtimes map[pyth.Runtime]Runtime
+	// Images maps the names of custom images to the images.
+	Images map[pyth.Runtime]Image
 	// StateDir holds the state of running sandboxes. New deletes its content. No
 	// other process may use it.
 	StateDir string
@@ -53,10 +53,10 @@ type Config struct {
 	Rootless bool
 }
 
-// Runtime describes a custom image, which replaces the built-in one.
-type Runtime struct {
-	// Image is the path of the EROFS image with the root file system.
-	Image string
+// Image describes a custom image, which replaces the built-in one.
+type Image struct {
+	// Path is the path of the EROFS image with the root file system.
+	Path string
 	// Preload lists the modules that the interpreter imports before a job arrives.
 	Preload []string
 }
@@ -95,8 +95,8 @@ func New(config Config) (*Launcher, error) {
 	if err := writeBundle(l.bundle, config.Image, nil); err != nil {
 		return nil, err
 	}
-	for name, r := range config.Runtimes {
-		image, err := filepath.Abs(r.Image)
+	for name, i := range config.Images {
+		image, err := filepath.Abs(i.Path)
 		if err == nil {
 			err = writeBundle(l.imageBundle(name), image, nil)
 		}
@@ -133,7 +133,7 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
-	s := &Sandbox{launcher: l, language: language, preload: l.config.Runtimes[runtime].Preload, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
+	s := &Sandbox{launcher: l, language: language, preload: l.config.Images[runtime].Preload, id: "px-" + hex.EncodeToString(random[:]), exited: make(chan struct{})}
 	bundle, err := l.bundleFor(s.id, runtime, layers)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (l *Launcher) Boot(ctx context.Context, language pyth.Language, runtime pyt
 // it writes a separate bundle, which removeBundle deletes.
 func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers) (string, error) {
 	if runtime != "" {
-		if _, ok := l.config.Runtimes[runtime]; !ok || layers != (pyth.Layers{}) {
+		if _, ok := l.config.Images[runtime]; !ok || layers != (pyth.Layers{}) {
 			return "", fmt.Errorf("sandbox: no custom image %q with these packages", runtime)
 		}
 		return l.imageBundle(runtime), nil
@@ -180,7 +180,7 @@ func (l *Launcher) bundleFor(id string, runtime pyth.Runtime, layers pyth.Layers
 
 // imageBundle returns the bundle directory of a custom image.
 func (l *Launcher) imageBundle(name pyth.Runtime) string {
-	return filepath.Join(l.config.StateDir, "runtimes", string(name))
+	return filepath.Join(l.config.StateDir, "images", string(name))
 }
 
 // layerBundle returns the bundle directory of a sandbox with layers.

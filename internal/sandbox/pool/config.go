@@ -13,13 +13,11 @@ type Config struct {
 	// Boot starts a sandbox that is ready for a job of the runtime with these
 	// packages.
 	Boot func(context.Context, pyth.Runtime, pyth.Layers) (Sandbox, error)
-	// Warm is the minimum number of warm sandboxes for Python, WarmNode for Node.
-	// MaxWarm is the maximum for all runtimes together.
-	Warm, WarmNode, MaxWarm int
-	// Runtimes lists the custom images. WarmRuntimes is the minimum number of
-	// warm sandboxes for each of them.
-	Runtimes     []pyth.Runtime
-	WarmRuntimes int
+	// Runtimes lists the built-in runtimes and the custom images, in the order in
+	// which their warm sandboxes boot.
+	Runtimes []Runtime
+	// MaxWarm is the maximum number of warm sandboxes of all runtimes together.
+	MaxWarm int
 	// MaxBoots limits concurrent boots, and separately concurrent recycling.
 	MaxBoots int
 	// MaxSandboxes limits the number of all sandboxes. Idle ones are evicted to
@@ -48,6 +46,13 @@ type Config struct {
 	// Observer receives events.
 	Observer Observer
 	Logger   *slog.Logger
+}
+
+// Runtime is a built-in runtime or a custom image.
+type Runtime struct {
+	Name pyth.Runtime
+	// Warm is the minimum number of warm sandboxes.
+	Warm int
 }
 
 // Observer receives the events of a pool. Its methods must not block.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCustomImages(t *testing.T) {
-	on(t, "have separate spares", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "have separate spares", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
 		s.warm()
 		s.expectStats(pool.Stats{Warm: 3})
 		s.expectQueued(s.begin(onImage("science", job("ann", 0))), 0)
@@ -21,7 +21,7 @@ func TestCustomImages(t *testing.T) {
 		s.expectQueued(s.begin(onImage("science", job("ann", 0))), bootTime)
 	})
 
-	on(t, "are kept for a tenant together with other sandboxes", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "are kept for a tenant together with other sandboxes", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
 		s.warm()
 		science, python := s.home(s.run(onImage("science", job("ann", 0)))), s.home(s.run(job("ann", 0)))
 		s.settle()
@@ -30,7 +30,7 @@ func TestCustomImages(t *testing.T) {
 		}
 	})
 
-	on(t, "run jobs in each of their languages", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "run jobs in each of their languages", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
 		s.warm()
 		home := s.home(s.run(onImage("science", job("ann", 0))))
 		s.settle()
@@ -54,7 +54,7 @@ func TestCustomImages(t *testing.T) {
 		}
 	})
 
-	on(t, "stay in a session until it ends", func(m *machine) { m.WarmRuntimes = 1 }, func(s *scene) {
+	on(t, "stay in a session until it ends", func(m *machine) { m.WarmImages = 1 }, func(s *scene) {
 		s.warm()
 		err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: "x", Tenant: "ann", Runtime: "old"})
 		if err != nil {

@@ -43,13 +43,11 @@ func (d *demand) booted(took time.Duration) {
 // of jobs find enough. If the sum exceeds MaxWarm, runtimes share MaxWarm in
 // proportion to their demand.
 func (s *stock) wanted() map[pyth.Runtime]int {
-	wanted := map[pyth.Runtime]int{pyth.PythonRuntime: s.config.Warm, pyth.NodeRuntime: s.config.WarmNode}
-	for _, runtime := range s.config.Runtimes {
-		wanted[runtime] = s.config.WarmRuntimes
-	}
+	wanted := make(map[pyth.Runtime]int)
 	room := s.config.MaxWarm
-	for _, n := range wanted {
-		room = max(room-n, 0)
+	for _, r := range s.config.Runtimes {
+		wanted[r.Name] = r.Warm
+		room = max(room-r.Warm, 0)
 	}
 	expected, total := make(map[pyth.Runtime]int), 0
 	for runtime, d := range s.demand {
@@ -79,8 +77,8 @@ func (s *stock) nextBoot(lacking []*waiter) (kind, bool) {
 		}
 	}
 	wanted := s.wanted()
-	for _, runtime := range s.runtimes {
-		if k := (kind{runtime: runtime}); have[k] < wanted[runtime] {
+	for _, r := range s.config.Runtimes {
+		if k := (kind{runtime: r.Name}); have[k] < wanted[r.Name] {
 			return k, true
 		}
 	}

@@ -32,8 +32,11 @@ var errFake = errors.New("broken pipe")
 // actions of the pool as faults and counts the observer's events.
 type machine struct {
 	pool.Config
-	pool atomic.Pointer[pool.Pool]
-	mu   sync.Mutex
+	// Warm and WarmNode are the minimum numbers of warm sandboxes for Python and
+	// Node, and WarmImages the number for each custom image.
+	Warm, WarmNode, WarmImages int
+	pool                       atomic.Pointer[pool.Pool]
+	mu                         sync.Mutex
 	// booted is called when the pool reports a boot, with the pool's lock held.
 	booted func()
 	// bootFails, runFails and recycleFails report whether the nth operation
@@ -55,13 +58,26 @@ type machine struct {
 }
 
 func newMachine() *machine {
-	m := &machine{running: make(map[pyth.UserID]int), removed: make(map[pool.Reason]int)}
+	m := &machine{Warm: 1, running: make(map[pyth.UserID]int), removed: make(map[pool.Reason]int)}
 	m.Config = pool.Config{
-		Boot: m.boot, Warm: 1, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3, MaxReservations: 2, ReservationTTL: reservationTTL,
+		Boot: m.boot, MaxBoots: 2, MaxSandboxes: 10, MaxSessions: 3, MaxReservations: 2, ReservationTTL: reservationTTL,
 		MaxRunning: 4, MaxPerTenant: 4, MaxQueued: 10, MaxQueuedPerTenant: 10,
-		Runtimes: []pyth.Runtime{"science", "old"}, IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
+		IdleTimeout: time.Hour, Observer: m, Logger: slog.New(slog.DiscardHandler),
 	}
 	return m
+}
+
+// newPool starts a pool on the machine.
+func (m *machine) newPool() *pool.Pool {
+	m.Runtimes = []pool.Runtime{
+		{Name: pyth.PythonRuntime, Warm: m.Warm},
+		{Name: pyth.NodeRuntime, Warm: m.WarmNode},
+		{Name: "science", Warm: m.WarmImages},
+		{Name: "old", Warm: m.WarmImages},
+	}
+	p := pool.New(m.Config)
+	m.pool.Store(p)
+	return p
 }
 
 func (m *machine) fault(format string, args ...any) {
@@ -252,8 +268,7 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 			if setup != nil {
 				setup(m)
 			}
-			s := &scene{T: t, machine: m, Pool: pool.New(m.Config)}
-			m.pool.Store(s.Pool)
+			s := &scene{T: t, machine: m, Pool: m.newPool()}
 			body(s)
 			if err := s.Close(); err != nil {
 				t.Errorf("close: %v", err)

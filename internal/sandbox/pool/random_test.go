@@ -74,8 +74,8 @@ func plans(t *rapid.T) plan {
 func (p *plan) machine() *machine {
 	m := newMachine()
 	c := &m.Config
-	c.WarmNode = p.WarmNode
-	c.Warm, c.MaxWarm, c.MaxBoots, c.MaxSandboxes = p.Warm, p.MaxWarm, p.MaxBoots, p.MaxSandboxes
+	m.Warm, m.WarmNode = p.Warm, p.WarmNode
+	c.MaxWarm, c.MaxBoots, c.MaxSandboxes = p.MaxWarm, p.MaxBoots, p.MaxSandboxes
 	c.MaxRunning, c.MaxPerTenant, c.MaxQueued, c.MaxQueuedPerTenant = p.MaxRunning, p.MaxPerTenant, p.MaxQueued, p.MaxQueuedPerTenant
 	c.MemoryBytes, c.IdleTimeout, c.MaxRuns = p.MemoryBytes, p.IdleTimeout, p.MaxRuns
 	repeat := func(fails []bool) func(int) bool {
@@ -91,8 +91,7 @@ func (p *plan) machine() *machine {
 // execute runs the plan and returns all faults.
 func (p *plan) execute() []string {
 	m := p.machine()
-	pool := pool.New(m.Config)
-	m.pool.Store(pool)
+	pool := m.newPool()
 	var calls []*call
 	for _, a := range p.Arrivals {
 		time.Sleep(a.After)

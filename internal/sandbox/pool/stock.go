@@ -24,9 +24,7 @@ type stock struct {
 	// bootingFor counts the boots of each kind.
 	bootingFor map[kind]int
 	demand     map[pyth.Runtime]*demand
-	// runtimes lists all runtimes in boot order.
-	runtimes []pyth.Runtime
-	backoff  backoff
+	backoff    backoff
 }
 
 // holding lists the sandboxes of a tenant in the stock.
@@ -51,12 +49,9 @@ func (h *holding) byRoot() map[root]int {
 }
 
 func newStock(config *Config) stock {
-	s := stock{
-		config: config, bootingFor: make(map[kind]int), demand: make(map[pyth.Runtime]*demand),
-		runtimes: append(pyth.Runtimes(), config.Runtimes...),
-	}
-	for _, runtime := range s.runtimes {
-		s.demand[runtime] = new(demand)
+	s := stock{config: config, bootingFor: make(map[kind]int), demand: make(map[pyth.Runtime]*demand)}
+	for _, r := range config.Runtimes {
+		s.demand[r.Name] = new(demand)
 	}
 	return s
 }

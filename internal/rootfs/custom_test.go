@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	goerofs "github.com/erofs/go-erofs"
 	"github.com/google/go-cmp/cmp"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
@@ -87,12 +89,12 @@ func returned(t *testing.T, info string, names ...string) func(context.Context, 
 
 const debianInfo = `{"version": "3.11.2", "packages": "/usr/lib/python3/dist-packages"}`
 
-func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
+func TestBuildCustomMakesAnImageOnce(t *testing.T) {
 	t.Parallel()
 	dir, from := t.TempDir(), python(t)
 	tried := 0
-	build := func() *rootfs.Runtime {
-		r, err := rootfs.BuildRuntime(t.Context(), dir, from, rootfs.RuntimeOptions{Try: func(ctx context.Context, trial rootfs.Trial) error {
+	build := func() *rootfs.CustomImage {
+		r, err := rootfs.BuildCustom(t.Context(), dir, from, rootfs.CustomOptions{Try: func(ctx context.Context, trial rootfs.Trial) error {
 			tried++
 			return returned(t, debianInfo, "usr/lib/python3.11/__pycache__/os.cpython-311.pyc", "pyth-on/python/__pycache__/usercustomize.cpython-311.pyc")(ctx, trial)
 		}})
@@ -102,8 +104,8 @@ func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 		return r
 	}
 	r := build()
-	if r.Python != "3.11.2" || r.Node != "" {
-		t.Errorf("the image has Python %q and Node %q", r.Python, r.Node)
+	if !maps.Equal(r.Versions, map[pyth.Runtime]string{pyth.PythonRuntime: "3.11.2"}) {
+		t.Errorf("the image has %v", r.Versions)
 	}
 	if diff := cmp.Diff(r, build()); diff != "" || tried != 1 {
 		t.Errorf("the image was built %d times: %s", tried, diff)
@@ -156,7 +158,7 @@ func TestBuildRuntimeMakesAnImageOnce(t *testing.T) {
 	}
 }
 
-func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
+func TestBuildCustomLinksPythonsWithOtherNames(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -168,7 +170,7 @@ func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := rootfs.BuildRuntime(t.Context(), t.TempDir(), source(t, c.files), rootfs.RuntimeOptions{Try: returned(t, debianInfo)})
+			r, err := rootfs.BuildCustom(t.Context(), t.TempDir(), source(t, c.files), rootfs.CustomOptions{Try: returned(t, debianInfo)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +190,7 @@ func TestBuildRuntimeLinksPythonsWithOtherNames(t *testing.T) {
 	}
 }
 
-func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
+func TestBuildCustomRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
 	// The results of a sandbox are untrusted.
@@ -212,7 +214,7 @@ func TestBuildRuntimeRefusesOtherSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r, err := rootfs.BuildRuntime(t.Context(), dir, c.source, rootfs.RuntimeOptions{Try: c.try})
+			r, err := rootfs.BuildCustom(t.Context(), dir, c.source, rootfs.CustomOptions{Try: c.try})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, %v", r, err)
 			}

@@ -14,25 +14,25 @@ import (
 	"os"
 	"path/filepath"
 
+	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 	"github.com/pyth-on/pyth-on/internal/rootfs/oci"
 	"github.com/pyth-on/pyth-on/internal/rootfs/tree"
 )
 
-// runtimeRecipe has the role of recipe for custom images.
-const runtimeRecipe = "runtime 1"
+// customRecipe has the role of recipe for custom images.
+const customRecipe = "runtime 1"
 
-// Runtime is a custom image: an operator's root file system with an interpreter.
-type Runtime struct {
+// CustomImage is an operator's root file system with an interpreter.
+type CustomImage struct {
 	// Path is the path of the EROFS image.
-	Path string `json:"-"`
-	// Python and Node are the versions of the interpreters; "" for a missing one.
-	Python string `json:"python,omitempty"`
-	Node   string `json:"node,omitempty"`
+	Path string
+	// Versions holds the versions of its runtimes. It has at least one.
+	Versions map[pyth.Runtime]string
 }
 
-// RuntimeOptions configure BuildRuntime.
-type RuntimeOptions struct {
+// CustomOptions configure BuildCustom.
+type CustomOptions struct {
 	// Progress and Logger are as in Options.
 	Progress func(step string, done, total int)
 	Logger   *slog.Logger
@@ -43,9 +43,8 @@ type RuntimeOptions struct {
 
 // Trial is a program to run in a sandbox of an image.
 type Trial struct {
-	Image string
-	// Language is "python" or "javascript".
-	Language string
+	Image    string
+	Language pyth.Language
 	Program  []byte
 	// Files contains more files for the working directory, by path.
 	Files map[string][]byte
@@ -53,11 +52,13 @@ type Trial struct {
 	// content.
 	Output string
 	Read   func(io.Reader) error
+	// Large means that the file may be larger than the files that a run returns.
+	Large bool
 }
 
-// BuildRuntime returns a custom image of the source: a directory or a file with a
+// BuildCustom returns a custom image of the source: a directory or a file with a
 // root file system (see package oci). It makes the image unless dir contains it.
-// The image's name depends on the content of the source, which BuildRuntime reads
+// The image's name depends on the content of the source, which BuildCustom reads
 // each time. It adds the agent, mount points and accounts.
 //
 // It compiles all modules that Python can import. With numpy and pandas that
@@ -65,7 +66,7 @@ type Trial struct {
 //
 // If the source can run neither Python nor Node, the error names the missing
 // parts.
-func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOptions) (*Runtime, error) {
+func BuildCustom(ctx context.Context, dir, source string, options CustomOptions) (*CustomImage, error) {
 	b := &builder{Options: Options{Progress: options.Progress, Logger: options.Logger}, dir: dir, plan: make(plan)}
 	b.fillIn()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -77,11 +78,11 @@ func BuildRuntime(ctx context.Context, dir, source string, options RuntimeOption
 		return nil, fmt.Errorf("rootfs: read %s: %w", source, err)
 	}
 	b.Progress("Reading "+source, 1, 1)
-	r := &runtimeBuilder{builder: b, try: options.Try, extra: make(plan)}
+	r := &customBuilder{builder: b, try: options.Try, extra: make(plan)}
 	if err := r.fillPlans(); err != nil {
 		return nil, err
 	}
-	b.prefix = imagePrefix + b.plan.key(r.extra.key(runtimeRecipe+" "+compileProgram+" "+digest)) + "-"
+	b.prefix = imagePrefix + b.plan.key(r.extra.key(customRecipe+" "+compileProgram+" "+digest)) + "-"
 	path, err := b.findOrMake(ctx, func(ctx context.Context, work string) (string, error) {
 		r.work = work
 		return r.make(ctx, source)
@@ -139,20 +140,21 @@ func digest(ctx context.Context, source string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// runtimeBuilder makes a custom image.
-type runtimeBuilder struct {
+// customBuilder makes a custom image.
+type customBuilder struct {
 	*builder
 	// extra contains files to add only where the source has none.
 	extra plan
 	work  string
 	try   func(context.Context, Trial) error
 	tree  *tree.Tree
-	info  Runtime
+	// versions holds the versions of the interpreters examined so far.
+	versions map[pyth.Runtime]string
 }
 
 // make makes two images. In the first one, Python compiles all modules. The
 // second one contains the compiled files.
-func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, err error) {
+func (r *customBuilder) make(ctx context.Context, source string) (path string, err error) {
 	if r.tree, err = tree.New(r.work); err != nil {
 		return "", err
 	}
@@ -170,16 +172,13 @@ func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, 
 	if _, err := r.writeFile(ctx, r.erofs(), first, nil); err != nil {
 		return "", err
 	}
-	if found.python {
-		err = r.compile(ctx, first)
+	r.versions = make(map[pyth.Runtime]string)
+	for _, i := range found {
+		if err := i.examine(r, ctx, first); err != nil {
+			return "", err
+		}
 	}
-	if err == nil && found.node {
-		err = r.examineNode(ctx, first)
-	}
-	if err != nil {
-		return "", err
-	}
-	trailer, err := r.info.trailer()
+	trailer, err := trailer(r.versions)
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +187,7 @@ func (r *runtimeBuilder) make(ctx context.Context, source string) (path string, 
 
 // read reads the source into the tree. The tree reads the source later too, so
 // close it last.
-func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func(), err error) {
+func (r *customBuilder) read(ctx context.Context, source string) (closed func(), err error) {
 	info, err := os.Stat(source)
 	if err != nil {
 		return nil, err
@@ -215,7 +214,7 @@ func (r *runtimeBuilder) read(ctx context.Context, source string) (closed func()
 }
 
 // prepare adds Pyth-On's files to the tree.
-func (r *runtimeBuilder) prepare() (interpreters, error) {
+func (r *customBuilder) prepare() ([]interpreter, error) {
 	// Remove compiled files, since they no longer match the times of their
 	// sources.
 	var stale []string
@@ -226,21 +225,21 @@ func (r *runtimeBuilder) prepare() (interpreters, error) {
 		return nil
 	})
 	if err != nil {
-		return interpreters{}, err
+		return nil, err
 	}
 	for _, path := range stale {
 		if err := r.tree.Remove(path); err != nil {
-			return interpreters{}, err
+			return nil, err
 		}
 	}
 	if err := r.overlay(); err != nil {
-		return interpreters{}, err
+		return nil, err
 	}
 	return findInterpreters(r.tree)
 }
 
 // erofs converts the tree for the image writer.
-func (r *runtimeBuilder) erofs() *erofs.Tree {
+func (r *customBuilder) erofs() *erofs.Tree {
 	t := erofs.NewTree(imageTime())
 	_ = r.tree.Walk(func(path string, e tree.Entry) error {
 		switch e.Mode.Type() {
@@ -260,9 +259,9 @@ func (r *runtimeBuilder) erofs() *erofs.Tree {
 // follows the file system.
 const trailerSize = 4096
 
-// trailer returns the trailer of the image.
-func (r Runtime) trailer() ([]byte, error) {
-	b, err := json.Marshal(r)
+// trailer returns the trailer of an image with these versions.
+func trailer(versions map[pyth.Runtime]string) ([]byte, error) {
+	b, err := json.Marshal(versions)
 	if err != nil || len(b) > trailerSize {
 		return nil, errors.Join(errors.New("rootfs: the trailer is too long"), err)
 	}
@@ -270,7 +269,7 @@ func (r Runtime) trailer() ([]byte, error) {
 }
 
 // readTrailer reads the trailer of an image.
-func readTrailer(path string) (*Runtime, error) {
+func readTrailer(path string) (*CustomImage, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -279,6 +278,6 @@ func readTrailer(path string) (*Runtime, error) {
 	if _, err := f.Seek(-trailerSize, io.SeekEnd); err != nil {
 		return nil, err
 	}
-	r := &Runtime{Path: path}
-	return r, json.NewDecoder(f).Decode(r)
+	i := &CustomImage{Path: path}
+	return i, json.NewDecoder(f).Decode(&i.Versions)
 }
