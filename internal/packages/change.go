@@ -138,7 +138,7 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 		}
 		next := without(list, at)
 		// Usually the images exist. install makes missing ones again.
-		if err := s.install(ctx, user, r, next, r.Archive, silent); err != nil {
+		if err := s.install(ctx, user, r, next, r.Archive, discardProgress); err != nil {
 			return err
 		}
 		change = changeOf(r, list, next)

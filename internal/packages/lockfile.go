@@ -147,11 +147,11 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 	case err == nil:
 		return nil
 	case errors.Is(err, imagestore.ErrTooLarge) && pyth.ErrorCode(err) == pyth.CodeInternal:
-		return resolve.Faulty(p.Name, p.Version, imagestore.ErrTooLarge)
+		return resolve.InvalidArchive(p.Name, p.Version, imagestore.ErrTooLarge)
 	case pyth.ErrorCode(err) != pyth.CodeInternal || ctx.Err() != nil:
 		return err
 	case errors.Is(err, imagestore.ErrHash):
-		return resolve.Faulty(p.Name, p.Version, errors.New("does not match the hash in the index"))
+		return resolve.InvalidArchive(p.Name, p.Version, errors.New("does not match the hash in the index"))
 	}
 	return index.Unavailable(fmt.Errorf("%s %s: %w", p.Name, p.Version, err))
 }
@@ -162,7 +162,7 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
 		s.config.Logger.Info("restoring packages", "user", user, "runtime", runtime, "packages", len(list.Packages))
 		before := list.Layer
-		err := s.install(ctx, user, r, list, r.Archive, silent)
+		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer
 		if err == nil && layer != before {
 			// This release of the server makes other files from the same
@@ -175,5 +175,5 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 	return layer, err
 }
 
-// silent discards progress.
-func silent(string, string) error { return nil }
+// discardProgress discards progress.
+func discardProgress(string, string) error { return nil }

@@ -168,7 +168,7 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	s.config.Images.Use(layers[:]...)
 	for _, r := range s.config.Resolvers {
 		runtime := r.Language().Runtime()
-		if layer := layers.Of(runtime); layer == "" || s.config.Images.Whole(layer) {
+		if layer := layers.Of(runtime); layer == "" || s.config.Images.Complete(layer) {
 			continue
 		}
 		restored, err := s.restore(ctx, user, r)

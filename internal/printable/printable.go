@@ -1,9 +1,9 @@
-// Package printable defines which characters texts may have that callers or
-// programs choose and others read: paths, labels, names of keys, audit entries.
+// Package printable defines the characters that are allowed in texts that some
+// users choose and others read: paths, labels, names of keys, audit entries.
 //
-// All characters are printable except those that break or reverse a line of text.
-// So letters of every script, their joiners, emoji, private and unassigned
-// characters are printable. All functions are safe for hostile input.
+// All characters are printable, except those that break a line of text or change
+// its direction. So letters of every script, joiners, emoji, private and
+// unassigned characters are printable. All functions are safe for hostile input.
 package printable
 
 import (
@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// Fault returns what an unprintable character is one of, such as "control
-// characters"; "" for a printable one.
+// Fault returns the kind of an unprintable character, such as "control
+// characters"; "" if the character is printable.
 func Fault(r rune) string {
 	switch {
 	case unicode.IsControl(r):

@@ -12,12 +12,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errAbandoned is the reason why a sandbox with a part of a job is unusable.
+// errAbandoned makes a sandbox unusable that got only a part of a job.
 var errAbandoned = errors.New("the secrets of the job were not released")
 
-// Start gives the sandbox the job. An error means that the job did not start. After
-// the run, call Recycle before the next job. Jobs of one session need no Recycle in
-// between. Events may be nil.
+// Start gives the job to the sandbox. An error means that the job did not start.
+// After the run, call Recycle before the next job, except between jobs of one
+// session. events may be nil.
 func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	if err := s.grant(job.Limits.MemoryBytes, job.Limits.Processes); err != nil {
 		s.broken = err
@@ -44,9 +44,9 @@ func (s *Sandbox) Start(_ context.Context, job *pyth.Job, events pyth.Events) (p
 	return r, nil
 }
 
-// send sends the job to the guest, and starts the program unless its secrets follow.
-// Then it sends nothing of a job in a session: the guest cannot give a part of a job
-// back, but the session must survive Abandon.
+// send sends the job to the guest, and starts the program unless its secrets
+// follow. For a job of a session with secrets it sends nothing: the guest cannot
+// discard a part of a job, and the session must survive Abandon.
 func (r *run) send() error {
 	frames := jobFrames(r.job)
 	switch {
@@ -56,7 +56,8 @@ func (r *run) send() error {
 		r.unsent = frames
 		return nil
 	default:
-		// The guest processes these frames while the use of the secrets is recorded.
+		// The guest processes these frames while the use of the secrets is
+		// recorded.
 		return r.sandbox.conn.SendAll(frames...)
 	}
 }
@@ -66,7 +67,7 @@ func (r *run) sendSecrets(secrets []pyth.SecretValue) error {
 	frames := r.unsent
 	r.unsent = nil
 	for _, v := range secrets {
-		// Each value gets a separate frame, which can be cleared.
+		// Send each value in a separate frame, which can be cleared.
 		variable := slices.Concat([]byte(v.Name), []byte("="), v.Value)
 		defer clear(variable)
 		frames = append(frames, protocol.Frame{Kind: protocol.KindSecret, Payload: variable})
@@ -84,9 +85,9 @@ func (r *run) sendStart(frames []protocol.Frame) error {
 	return nil
 }
 
-// Release starts the program if it waits for its secrets, and returns the outcome.
-// If ctx ends, Release stops the program and the status is StatusCanceled. An error
-// means that the program did not start.
+// Release starts the program if it waits for its secrets, and returns the
+// outcome. If ctx ends, Release stops the program and returns StatusCanceled. An
+// error means that the program did not start.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	s := r.sandbox
 	if r.job.SecretsFollow {
@@ -115,8 +116,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return outcome, nil
 }
 
-// Abandon ends the run before its program starts. The sandbox is unusable then,
-// unless nothing was sent.
+// Abandon ends the run before its program starts. Afterwards the sandbox is
+// unusable, unless nothing was sent.
 func (r *run) Abandon() {
 	r.disconnect()
 	if r.unsent == nil {

@@ -113,9 +113,9 @@ func processCPU(pid int) time.Duration {
 }
 
 // statFields returns the fields of /proc/pid/stat after the process name: state,
-// parent, …. The name may contain spaces and parentheses. procfs converts all 44
-// fields, which makes a look at every process of the host half as slow again. A
-// run without a cgroup looks twice.
+// parent, …. The name may contain spaces and parentheses. The package procfs
+// converts all 44 fields, which makes reading all processes of the host half as
+// slow again. Without a cgroup, each run reads them twice.
 func statFields(pid int) []string {
 	b, err := os.ReadFile(procPath(pid, "stat"))
 	if err != nil {

@@ -92,8 +92,7 @@ func programError(r *protocol.Report) *pyth.ProgramError {
 	}
 }
 
-// bounded truncates a text of the guest, and replaces NUL and bytes that are not
-// UTF-8.
+// bounded truncates a text from the guest. It replaces NUL and invalid UTF-8.
 func bounded(s string) string {
 	const replacement = "\ufffd"
 	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxReported)], replacement), "\x00", replacement)

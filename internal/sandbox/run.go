@@ -45,9 +45,10 @@ type run struct {
 	incoming  *pyth.File
 	started   time.Time
 	cpuBefore time.Duration
-	// unsent holds the frames of the job that Release sends with the secrets.
+	// unsent holds the frames that Release sends together with the secrets.
 	unsent []protocol.Frame
-	// disconnect closes the network of the run and returns its connections.
+	// disconnect closes the network of the run and returns a record of each
+	// connection.
 	disconnect func() []pyth.Connection
 	// cause is the first reason why the host ended the run.
 	cause atomic.Pointer[error]
@@ -310,7 +311,7 @@ func signalName(n int) string {
 	return "SIGRTMIN+" + strconv.Itoa(n-firstRealTime)
 }
 
-// decode decodes a message of the guest.
+// decode decodes a message from the guest.
 func decode(payload []byte, m protocol.Message) error {
 	if protocol.Decode(payload, m) != nil {
 		return errGuest

@@ -37,7 +37,7 @@ func TestAttackPackages(t *testing.T) {
 	}
 	invalid := func(t *testing.T, requirements ...string) {
 		t.Helper()
-		x.Set(func() { x.Asked = nil })
+		x.Set(func() { x.Requests = nil })
 		for _, language := range []string{"python", "javascript"} {
 			for _, r := range requirements {
 				s.call(t, a, "POST", packagesPath, object{"language": language, "package": r}).refused(t, 400, "invalid_requirement")
@@ -45,8 +45,8 @@ func TestAttackPackages(t *testing.T) {
 			}
 		}
 		x.Set(func() {
-			if len(x.Asked) > 0 {
-				t.Errorf("the index got requests for %v", x.Asked)
+			if len(x.Requests) > 0 {
+				t.Errorf("the index got requests for %v", x.Requests)
 			}
 		})
 		a.listPackages(t).want(t, "base-lib 1.0")
@@ -61,10 +61,10 @@ func TestAttackPackages(t *testing.T) {
 	})
 	t.Run("83 a source distribution that would run code", func(t *testing.T) {
 		x.putFile("evil-sdist-1.0.tar.gz", []byte("not looked at"))
-		x.Set(func() { x.Asked = nil })
+		x.Set(func() { x.Requests = nil })
 		refused(t, 409, "unsatisfiable", "evil-sdist")
 		x.Set(func() {
-			for _, path := range x.Asked {
+			for _, path := range x.Requests {
 				if strings.HasPrefix(path, "GET /files/") {
 					t.Errorf("the request was for %s", path)
 				}

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground reports whether the terminal sends its signals to this process.
+// inForeground reports whether this process is in the foreground of its terminal,
+// and gets the terminal's signals.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

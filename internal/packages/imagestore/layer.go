@@ -53,7 +53,7 @@ func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Pack
 	}
 	s.Use(id)
 	return id, s.making.Do(ctx, string(id), func() error {
-		if s.Whole(id) {
+		if s.Complete(id) {
 			return nil
 		}
 		return s.makeLayer(ctx, runtime, id, packages)

@@ -53,8 +53,8 @@ func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	return all, nil
 }
 
-// Whole reports whether all files of the layer exist.
-func (s *Store) Whole(layer pyth.LayerID) bool {
+// Complete reports whether all files of the layer exist.
+func (s *Store) Complete(layer pyth.LayerID) bool {
 	mounts, err := s.mounts(layer)
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }

@@ -30,8 +30,8 @@ type Index struct {
 	Credentials string
 	// Broken makes all requests fail.
 	Broken bool
-	// Asked lists the methods and paths of all requests.
-	Asked []string
+	// Requests lists the methods and paths of all requests.
+	Requests []string
 	// Hold delays downloads of files until it is closed; nil for no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
@@ -73,7 +73,7 @@ func (x *Index) Set(change func()) {
 func (x *Index) serve(w http.ResponseWriter, q *http.Request) {
 	x.mu.Lock()
 	user, pass, given := q.BasicAuth()
-	x.Asked = append(x.Asked, q.Method+" "+q.URL.Path)
+	x.Requests = append(x.Requests, q.Method+" "+q.URL.Path)
 	broken, denied := x.Broken, x.Credentials != "" && (!given || user+":"+pass != x.Credentials)
 	x.mu.Unlock()
 	project, simple := strings.CutPrefix(q.URL.Path, "/simple/")

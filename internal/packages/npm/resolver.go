@@ -133,7 +133,7 @@ func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, erro
 	case err == nil:
 		return r.config.Images.ImagePath(key), nil
 	case errors.Is(err, imagestore.ErrTooLarge):
-		return "", resolve.Faulty(p.Name, p.Version, err)
+		return "", resolve.InvalidArchive(p.Name, p.Version, err)
 	case pyth.ErrorCode(err) == pyth.CodeInternal && ctx.Err() == nil:
 		return "", index.Unavailable(fmt.Errorf("download npm %s: %w", npmVersion, err))
 	}
@@ -171,11 +171,11 @@ func (r *Resolver) BuildImage(ctx context.Context, _ pyth.UserID, p *pyth.Pinned
 		_ = os.Remove(inflated.Name())
 	}()
 	if err := inflate(inflated, compressed, room); err != nil {
-		return resolve.Faulty(p.Name, p.Version, err)
+		return resolve.InvalidArchive(p.Name, p.Version, err)
 	}
 	c, err := readTarball(inflated, room)
 	if err != nil {
-		return resolve.Faulty(p.Name, p.Version, err)
+		return resolve.InvalidArchive(p.Name, p.Version, err)
 	}
 	return imagestore.WriteImage(ctx, to, c.Files)
 }

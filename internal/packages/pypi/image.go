@@ -16,19 +16,19 @@ import (
 func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error {
 	z, err := zip.OpenReader(archive)
 	if err != nil {
-		return resolve.Faulty(p.Name, p.Version, errZip)
+		return resolve.InvalidArchive(p.Name, p.Version, errZip)
 	}
 	defer func() { _ = z.Close() }()
 	c, err := readWheel(&z.Reader, p.Name, room)
 	if err != nil {
-		return resolve.Faulty(p.Name, p.Version, err)
+		return resolve.InvalidArchive(p.Name, p.Version, err)
 	}
 	if err := imagestore.WriteImage(ctx, to, c.Files); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		// The content of a file does not match its checksum in the header.
-		return resolve.Faulty(p.Name, p.Version, fmt.Errorf("cannot be unpacked: %w", err))
+		return resolve.InvalidArchive(p.Name, p.Version, fmt.Errorf("cannot be unpacked: %w", err))
 	}
 	compiled, err := r.compile(ctx, user, to.Name(), c)
 	if err != nil {

@@ -73,9 +73,9 @@ type Candidate struct {
 // ErrResult means that a sandbox returned packages that the index does not have.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
-// Faulty returns the error that users get for an archive that cannot be
+// InvalidArchive returns the error that users get for an archive that cannot be
 // installed. cause completes the sentence "its archive …".
-func Faulty(name, version string, cause error) error {
+func InvalidArchive(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,
 		Message: fmt.Sprintf("%s %s cannot be installed: its archive %v.", name, version, cause),

@@ -12,7 +12,8 @@ import (
 // while it waits, but several in a row mean that the host has a problem.
 const attempts = 3
 
-// errAbandoned is the reason why a sandbox with a part of a job is removed.
+// errAbandoned is the reason for removing a sandbox that got only a part of a
+// job.
 var errAbandoned = errors.New("the job was abandoned")
 
 // run is a job in a sandbox of its tenant.
@@ -20,20 +21,21 @@ type run struct {
 	pool   *Pool
 	job    *pyth.Job
 	events pyth.Events
-	// arrived is the time of Start, queued the wait until the sandbox was assigned.
+	// arrived is the time of Start. queued is how long the job waited for a
+	// sandbox.
 	arrived time.Time
 	queued  time.Duration
 	// attempt counts the sandboxes in which the job was tried.
 	attempt int
-	// entry is the sandbox, and started the run in it.
+	// entry is the sandbox; started is the run in it.
 	entry   *entry
 	started pyth.Run
 	// outcome is set if the job has ended without a sandbox.
 	outcome *pyth.Outcome
 }
 
-// Start takes the job to a sandbox of its tenant. A job without a tenant belongs to
-// the server itself and needs no capacity.
+// Start starts the job in a sandbox of its tenant. A job without a tenant belongs
+// to the server itself and needs no capacity.
 func (p *Pool) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	r := &run{pool: p, job: job, events: events, arrived: time.Now()}
 	if err := r.start(ctx); err != nil {
@@ -42,7 +44,7 @@ func (p *Pool) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (py
 	return r, nil
 }
 
-// start tries sandboxes until one has the job or the run has ended.
+// start tries sandboxes until one accepts the job or the run has ended.
 func (r *run) start(ctx context.Context) error {
 	for r.outcome == nil {
 		r.attempt++
@@ -64,8 +66,8 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// Release runs the program to its end. If the sandbox has died before the program
-// started, it tries others. After the end of ctx it sends no secrets.
+// Release runs the program to its end. If the sandbox dies before the program
+// starts, Release tries others. After ctx has ended it sends no secrets.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	for r.outcome == nil {
 		if r.job.SecretsFollow && ctx.Err() != nil {
@@ -89,8 +91,8 @@ func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Ou
 	return r.outcome, nil
 }
 
-// failed handles a sandbox that did not start the program. The job may be tried in
-// another one if failed returns nil and there is no outcome.
+// failed handles a sandbox that did not start the program. If it returns nil and
+// sets no outcome, the job may be tried in another sandbox.
 func (r *run) failed(ctx context.Context, err error) error {
 	logger := r.pool.config.Logger
 	if r.job.Session != "" {
@@ -106,8 +108,8 @@ func (r *run) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// Abandon ends the run before its program starts. It removes the sandbox, which has
-// a part of the job. A session's sandbox has none, and stays.
+// Abandon ends the run before its program starts. It removes the sandbox, which
+// got a part of the job. It keeps the sandbox of a session, which got nothing.
 func (r *run) Abandon() {
 	if r.outcome != nil {
 		return

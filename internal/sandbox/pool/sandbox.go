@@ -11,8 +11,9 @@ import (
 
 // Runner runs jobs in a sandbox, one at a time.
 type Runner interface {
-	// Start gives the sandbox the job. It and Release fail only if the program did not
-	// start. After Abandon only the sandbox of a session is usable.
+	// Start gives the job to the sandbox. Start and Release return an error only
+	// if the program did not start. After Abandon, only the sandbox of a session
+	// is usable.
 	Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error)
 	// Recycle makes the sandbox ready for the next job of the same tenant. After an
 	// error the sandbox is unusable.

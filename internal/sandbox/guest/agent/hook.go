@@ -12,7 +12,7 @@ import (
 // errNoData says that a descriptor has no data for now.
 var errNoData = errors.New("no data to read for now")
 
-// descriptor reads from a descriptor of the agent.
+// descriptor is a reader of one of the agent's descriptors.
 type descriptor int
 
 func (d descriptor) Read(b []byte) (int, error) {
@@ -29,8 +29,8 @@ func (d descriptor) Read(b []byte) (int, error) {
 	}
 }
 
-// socket reads from a socket to a hook. It never blocks, because the program at the
-// other end may send half a frame.
+// socket is a reader of a socket to a hook. It never blocks, since the program at
+// the other end may send half a frame.
 type socket int
 
 func (s socket) Read(b []byte) (int, error) {
@@ -49,7 +49,7 @@ func (s socket) Read(b []byte) (int, error) {
 	}
 }
 
-// fifo reads from the FIFO of rich values, up to a number of bytes.
+// fifo is a reader of the FIFO of rich values. It reads at most left bytes.
 type fifo struct{ fd, left int }
 
 func (f *fifo) Read(b []byte) (int, error) {
@@ -67,8 +67,9 @@ func (f *fifo) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// sendHook sends a frame to a hook, with descriptors if rights is not nil. It clears
-// its copies of the message, because the code may be a decrypted program.
+// sendHook sends a frame to a hook. rights contains descriptors to send with it,
+// or is nil. sendHook clears its copies of the message, since they may contain a
+// decrypted program.
 func sendHook(control int, frame protocol.Frame, rights []byte) error {
 	defer clear(frame.Payload)
 	wire, err := protocol.AppendFrames(nil, frame)

@@ -31,8 +31,8 @@ type interpreter struct {
 	replacesControl bool
 	// interruptsOnce is true if one interrupt ends any run of a session.
 	interruptsOnce bool
-	// options returns the options for a job with the memory in bytes, or "" if the
-	// waiting interpreter has started with these.
+	// options returns the Node options for a job with the memory in bytes, or ""
+	// if the waiting interpreter already has them.
 	options func(memory int64) string
 }
 
@@ -63,8 +63,8 @@ func nodeOptions(memory int64) string {
 	return options
 }
 
-// nodeOptionsForMore returns the Node options for a job that needs more memory than
-// the waiting interpreter is configured for, and "" for other jobs.
+// nodeOptionsForMore returns the Node options for a job that needs more memory
+// than the waiting interpreter has; "" for other jobs.
 func nodeOptionsForMore(memory int64) string {
 	if memory <= defaultMemory {
 		return ""

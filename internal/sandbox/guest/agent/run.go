@@ -21,8 +21,8 @@ type run struct {
 	deadline time.Time
 	// over is true if all processes of the run are dead.
 	over bool
-	// values reads the rich values from fifo, and replies the answer of a session's
-	// interpreter. Both are nil until there is something to read.
+	// values reads the rich values from fifo. replies reads the answers of a
+	// session's interpreter. Each is nil until there is something to read.
 	values, replies *protocol.Reader
 	fifo            fifo
 	// reply is the answer of a session's interpreter; nil until it is complete.

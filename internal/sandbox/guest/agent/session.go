@@ -99,8 +99,8 @@ func (p *program) makeMain() error {
 	return unix.Fchown(fd, userID, userID)
 }
 
-// begin sends the job to the interpreter. With inputByPipe, the read end of a pipe
-// for the standard input comes with the message, which then contains no input.
+// begin sends the job to the interpreter. With inputByPipe, the message contains
+// no standard input, and the reading end of a pipe comes with it.
 func (r *run) begin() error {
 	p, j := r.program, r.job
 	r.interruption.began = clock()
@@ -125,7 +125,7 @@ func (r *run) begin() error {
 	// Clear the code, because it may be a decrypted program.
 	defer clear(j.code)
 	message := protocol.Run{Results: j.Results, TimeoutMs: j.TimeoutMs, Code: j.code, Stdin: input, Args: j.Args, Env: j.Env}
-	// Ignore errors: they mean that the interpreter is dead, which untilEnded
+	// Ignore the error: it means that the interpreter is dead, which untilEnded
 	// detects.
 	_ = sendHook(p.control, protocol.NewFrame(protocol.KindRun, &message), rights)
 	return nil

@@ -1,4 +1,4 @@
-// Package firstprocess assembles the first process of each run's namespaces. The
-// server does not import it: package guest embeds the executable that
-// firstprocess/generate writes.
+// Package firstprocess assembles the program of the first process in each run's
+// namespaces. The server does not import it. Package guest embeds the executable
+// that firstprocess/generate writes.
 package firstprocess

@@ -8,12 +8,13 @@ import (
 	"unsafe"
 )
 
-// bounds returns the address and the size in bytes of the code in code_amd64.s. The
-// linker keeps the order of the file, so the code ends where the next symbol begins.
+// bounds returns the address and the size in bytes of the code in code_amd64.s.
+// The linker keeps the symbols of a file in order, so the code ends where the
+// next symbol begins.
 func bounds() (start unsafe.Pointer, size uintptr)
 
-// maxCode limits the size of the code in bytes. Another size means that the linker
-// has moved a symbol.
+// maxCode limits the size of the code in bytes. A larger size means that the
+// linker has moved a symbol.
 const maxCode = 256
 
 // Executable returns a static ELF file with the code of the first process.
@@ -25,8 +26,9 @@ func Executable() ([]byte, error) {
 	return wrap(unsafe.Slice((*byte)(start), size)), nil
 }
 
-// wrap returns an ELF file with one segment, which holds the ELF header, a program
-// header and the code (System V ABI, chapters 4 and 5).
+// wrap returns an ELF file with the code. The file has one segment, which
+// contains the ELF header, a program header and the code (System V ABI, chapters
+// 4 and 5).
 func wrap(code []byte) []byte {
 	const base, fileHeader, programHeader = 0x400000, 64, 56
 	const headers = fileHeader + programHeader

@@ -9,13 +9,13 @@ import (
 // lengthSize is the size of the length before a field, in bytes.
 const lengthSize = 4
 
-// ErrMalformed reports a payload that does not have the fields of its message.
+// ErrMalformed means that a payload does not have the fields of its message.
 var ErrMalformed = errors.New("protocol: malformed message")
 
 // Message is a payload that consists of fields.
 type Message interface {
-	// visit passes each field to a method of f, in the order of the wire. One method
-	// for both directions keeps encoder and decoder of a message alike.
+	// visit passes each field to a method of f, in the order on the wire.
+	// Encoding and decoding use the same method, so that they always match.
 	visit(f *fields)
 }
 
@@ -135,8 +135,9 @@ func number[T int | int64 | uint32 | uint8](f *fields, value *T) {
 	f.malformed = f.malformed || err != nil || int64(*value) != n
 }
 
-// list visits a list of texts. No message from a sandbox to the host has a list, as a
-// list takes several times as much memory as its encoding.
+// list visits a list of texts. Only messages to the sandbox have lists: decoded
+// lists take several times the memory of their encoding, which a hostile guest
+// could use.
 func (f *fields) list(values *[]string) {
 	switch f.mode {
 	case measure:

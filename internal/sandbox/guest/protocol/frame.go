@@ -10,7 +10,7 @@ import (
 // headerSize is the size of a frame's kind and length, in bytes.
 const headerSize = 1 + lengthSize
 
-// ErrTooLarge reports a frame over the maximum size.
+// ErrTooLarge means that a frame exceeds the maximum size.
 var ErrTooLarge = errors.New("protocol: frame too large")
 
 // Frame is one unit of a stream.
@@ -47,23 +47,23 @@ func AppendFrames(wire []byte, frames ...Frame) ([]byte, error) {
 type Reader struct {
 	stream *bufio.Reader
 	limit  int
-	// frame is the frame whose payload is incomplete, if partial is set. have is the
-	// number of its bytes that have been read.
+	// frame is the current frame. If partial is true, its payload is incomplete,
+	// and have counts the bytes read so far.
 	frame   Frame
 	partial bool
 	have    int
 }
 
-// NewReader returns a Reader that refuses payloads over limit bytes. It reads ahead, so
-// nothing else may read from the stream.
+// NewReader returns a Reader that refuses payloads over limit bytes. It reads
+// ahead, so nothing else may read from the stream.
 func NewReader(stream io.Reader, limit int) *Reader {
 	return &Reader{stream: bufio.NewReader(stream), limit: limit}
 }
 
-// Next returns the next frame. The caller owns the payload. At the end of the stream
-// Next returns io.EOF, or io.ErrUnexpectedEOF within a frame. After another error of
-// the stream, which may have no data for now, the next call continues where this one
-// has stopped.
+// Next returns the next frame. The caller owns the payload. At the end of the
+// stream Next returns io.EOF; within a frame it returns io.ErrUnexpectedEOF.
+// After another error, such as no data for now, the next call continues at the
+// same point.
 func (r *Reader) Next() (Frame, error) {
 	if !r.partial {
 		header, err := r.stream.Peek(headerSize)
@@ -79,7 +79,7 @@ func (r *Reader) Next() (Frame, error) {
 		}
 		r.frame = Frame{Kind: Kind(header[0]), Payload: make([]byte, size)}
 		r.partial, r.have = true, 0
-		_, _ = r.stream.Discard(headerSize) // Peek has buffered these bytes.
+		_, _ = r.stream.Discard(headerSize) // Peek has already buffered these bytes.
 	}
 	for r.have < len(r.frame.Payload) {
 		n, err := r.stream.Read(r.frame.Payload[r.have:])

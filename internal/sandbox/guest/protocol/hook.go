@@ -1,10 +1,10 @@
 package protocol
 
-// The modes of Launch.
+// Modes of Launch.
 const (
 	ModePlain   = "plain"
-	ModeResults = "results" // the program's rich values are wanted
-	ModeSession = "session" // the interpreter waits for Run after Run
+	ModeResults = "results" // the interpreter sends rich values
+	ModeSession = "session" // the interpreter runs many programs, one for each Run
 )
 
 // Launch tells a waiting interpreter to run its program, or to begin a session.
@@ -12,7 +12,7 @@ type Launch struct {
 	Mode string
 	// Program is the path of the program's file.
 	Program string
-	// Options are the options that the interpreter needs, if it has started with
+	// Options contains the options for the interpreter if it must restart with
 	// others; "" otherwise.
 	Options     string
 	TimeoutMs   int64
@@ -38,8 +38,8 @@ type Run struct {
 	Results   bool
 	TimeoutMs int64
 	Code      []byte
-	// Stdin is the whole standard input, unless a descriptor for it comes with the
-	// frame.
+	// Stdin is the complete standard input. It is empty if a descriptor comes
+	// with the frame.
 	Stdin []byte
 	Args  []string
 	Env   []string

@@ -1,7 +1,7 @@
 package protocol
 
-// Kind identifies the content of a frame. Its payload is the message of the same
-// name, unless its comment says otherwise.
+// Kind identifies the content of a frame. The payload is the message with the
+// same name, unless the comment of the kind says otherwise.
 type Kind byte
 
 // Frames from the host.

@@ -1,46 +1,49 @@
 // Package protocol defines the messages between the host and the guest agent over
-// the control socket of a sandbox, and those between the agent, the decrypting
-// process and the hooks of interpreters. All of them use the codec of this package.
+// the control socket of a sandbox. It also defines the messages between the
+// agent, the decrypting process and the hooks of interpreters.
 //
 // # Codec
 //
-// A stream is a sequence of frames. Each has one byte for the kind, four bytes for
-// the payload length (big endian), and the payload. The payload is either raw bytes
-// or a message. A message is a sequence of fields, each after its length in four
-// bytes (big endian). A field holds bytes, text in UTF-8, a decimal number, "1" or
-// "0" for true or false, or a list, which is again a sequence of fields. The fields
-// of a message have a fixed order; none is left out. A Result has any number of them.
+// A stream is a sequence of frames. A frame has one byte for the kind, four bytes
+// for the payload length (big endian), and the payload. The payload is either raw
+// bytes or a message. A message is a sequence of fields, each after its length in
+// four bytes (big endian). A field is bytes, text in UTF-8, a decimal number, "1"
+// or "0" for true or false, or a list. A list is a sequence of fields too. The
+// fields of a message have a fixed order, and none is optional. Only a Result can
+// have any number of fields.
 //
-// Reader is the only decoder of frames, and AppendFrames the only encoder. The hooks
-// have the same codec in python/protocol.py and javascript/protocol.cjs. Three
-// streams do not use it. yamux multiplexes the network connections. The standard
-// streams of programs carry plain bytes. Node and the TypeScript compiler, which is
-// a child process of Node, exchange JSON.
+// Reader is the only decoder of frames, and AppendFrames the only encoder. The
+// hooks have the same codec in python/protocol.py and javascript/protocol.cjs.
+// Three streams do not use it. yamux multiplexes the network connections. The
+// standard streams of programs carry plain bytes. Node and the TypeScript
+// compiler, which is a child process of Node, exchange JSON.
 //
 // # Host and agent
 //
 // The host starts with Prepare. The guest starts an interpreter and answers with
 // Hello, whose version must match. The host then sends the parts of one job (Job,
-// Code, Stdin, File …) and Start. The guest sends output as it appears, then Report,
-// File and Skipped frames, and Exit. After that the host may send the next Prepare.
+// Code, Stdin, File …) and Start. The guest sends output as it appears, then
+// Report, File and Skipped frames, and Exit. After that the host may send the
+// next Prepare.
 //
-// For an encrypted program the host sends Encrypted, Cipher and Password instead of
-// Code. If the host requested a key with Key before, it sends Sealed instead of
-// Password. The agent forwards these frames over another socket to a decrypting
-// process.
+// For an encrypted program the host sends Encrypted, Cipher and Password instead
+// of Code. If the host requested a key with Key before, it sends Sealed instead
+// of Password. The agent forwards these frames over another socket to a
+// decrypting process.
 //
 // # Agent and hooks
 //
-// The hook of an interpreter sends Hello when it waits for a job. The agent answers
-// with Launch. The interpreter of a session then gets a Run for each job and answers
-// with Ended. Rich values arrive as Result frames over a FIFO. The report of an
-// uncaught exception outside a session is a Report frame in a file.
+// The hook of an interpreter sends Hello when it waits for a job. The agent
+// answers with Launch. The interpreter of a session then gets a Run for each job
+// and answers with Ended. Rich values arrive as Result frames over a FIFO.
+// Outside a session, a file contains the Report frame about an uncaught
+// exception.
 //
 // # Trust
 //
-// The host treats all frames of the guest as hostile, and the agent those of hooks.
-// The receiver checks each length before it allocates memory. The host enforces
-// limits outside the sandbox as well.
+// The host treats all frames of the guest as hostile, and the agent all frames of
+// hooks. The receiver checks each length before it allocates memory. The host
+// enforces limits outside the sandbox as well.
 package protocol
 
 import "time"

@@ -1,10 +1,10 @@
 'use strict';
-// The codec for frames between the agent and the hooks of Node.
+// The codec for frames between the agent and Node's hooks.
 //
-// It is the one of the agent's package protocol: a frame has one byte for the kind,
-// four bytes for the length of its payload, and the payload. The payload is a
-// sequence of fields, each after its length in four bytes. Lengths are big endian.
-// Nothing here calls a function that a program may have replaced.
+// It is the same codec as in the agent's package protocol. A frame has one byte
+// for the kind, four bytes for the length of the payload, and the payload. The
+// payload is a sequence of fields, each after its length in four bytes. Lengths
+// are big endian. This module calls no function that a program may have replaced.
 
 const { Buffer } = require('buffer');
 

@@ -12,8 +12,8 @@ import _frozen_importlib_external
 import marshal
 import os
 
-# SPAWNED is the file of __main__ that is executed. Programs see MAIN, which load()
-# sets, as it does HIDDEN.
+# SPAWNED is the file of __main__ that is executed. Programs see the name MAIN.
+# load() sets MAIN and HIDDEN.
 SPAWNED = "/run/main.py"
 # Maximum size of the source and of the file of definitions, in bytes.
 MAX_SOURCE, MAX_FILE = 512 << 10, 768 << 10

@@ -1,8 +1,8 @@
 """The codec for frames between the agent and the hooks of Python.
 
-It is the one of the agent's package protocol: a frame has one byte for the kind, four
-bytes for the length of its payload, and the payload. The payload is a sequence of
-fields, each after its length in four bytes. Lengths are big endian.
+It is the same codec as in the agent's package protocol. A frame has one byte for the
+kind, four bytes for the length of the payload, and the payload. The payload is a
+sequence of fields, each after its length in four bytes. Lengths are big endian.
 """
 
 import os
@@ -17,7 +17,7 @@ read, leave = os.read, os._exit
 
 
 def frame(kind, *fields):
-    """Return a frame. Its fields are texts or bytes."""
+    """Return a frame. Its fields may be str or bytes."""
     message = bytearray(HEADER)
     message[:1] = kind
     for field in fields:
@@ -40,7 +40,7 @@ def fields(payload):
 
 
 def receive(control, header=b""):
-    """Return the fields of a frame. The beginning of its header may be known."""
+    """Return the fields of a frame. The caller may have read the start of its header."""
     header += exactly(control, HEADER - len(header))
     return fields(exactly(control, int.from_bytes(header[1:], "big")))
 

@@ -42,7 +42,7 @@ class Results:
     def __init__(self, library, codec):
         """library returns the import system from before the program began."""
         self.library = library
-        # The names of protocol.py.
+        # The functions of protocol.py.
         self.codec = codec
         self.lock = _thread.allocate_lock()
         self.figures = Figures(self)

@@ -49,7 +49,7 @@ LAST = "last_type", "last_value", "last_traceback", "last_exc"
 LIMIT = 1000
 
 # load() sets MAIN, the file of the module __main__. inspect looks there for the
-# source of its classes. The file does not exist unless the program creates it.
+# source of its classes. The file exists only if the program creates it.
 
 
 class Session:

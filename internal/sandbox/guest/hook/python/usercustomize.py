@@ -18,8 +18,8 @@ import sys
 # A private copy, since programs may change the dictionary that all modules share.
 __builtins__ = dict(__builtins__)
 
-# The path of the program, and the file name of this directory's code. load() gives
-# both to the modules of this directory.
+# The path of the program, and the file name for the code of this directory.
+# load() gives both to the modules of this directory.
 MAIN = "/work/main.py"
 HIDDEN = "<frozen importlib._bootstrap>"
 
