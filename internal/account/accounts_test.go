@@ -280,7 +280,7 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)
-	// Keys, and tokens until their expiry, stay valid, as docs/security.md says.
+	// Keys stay valid, and tokens until they expire, as docs/security.md says.
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key is no longer valid")
 	}

@@ -158,7 +158,7 @@ func TestExecuteRefusesInvalidSecrets(t *testing.T) {
 			}
 			for _, v := range from.given {
 				if strings.Trim(string(v.Value), "\x00") != "" {
-					t.Error("values are left")
+					t.Error("some values remain")
 				}
 			}
 		})

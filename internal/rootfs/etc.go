@@ -8,8 +8,8 @@ import (
 )
 
 // settings plans the system configuration. It is the same on all machines,
-// because this machine's configuration would reveal facts about it. The account
-// is the one for which the guest agent runs programs.
+// because this machine's configuration would reveal facts about it. The guest
+// agent runs programs as the account that is defined here.
 func settings(p plan) {
 	for path, text := range map[string]string{
 		"etc/passwd": `root:x:0:0:root:/root:/bin/sh

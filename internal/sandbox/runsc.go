@@ -21,8 +21,7 @@ func RunsGVisor(argv0 string) bool {
 	return argv0 == "/proc/self/exe" || strings.HasPrefix(filepath.Base(argv0), "runsc")
 }
 
-// GVisorMain runs gVisor in a process for which RunsGVisor is true. It does not
-// return.
+// GVisorMain runs gVisor. Call it only if RunsGVisor is true. It does not return.
 func GVisorMain() {
 	if os.Args[0] == launchName {
 		os.Args[0] = "runsc"

@@ -42,7 +42,8 @@ func writeBundle(dir, image string, mounts []Mount) error {
 		Root:     &specs.Root{Path: empty, Readonly: true},
 		Process: &specs.Process{
 			Args: []string{guest.AgentPath},
-			// The agent starts programs with its own variables, except those of Go.
+			// The agent passes its own variables to programs, except those for
+			// Go.
 			Env: append(environ(pyth.BaseEnv()), "GOMAXPROCS=2", "GOGC=50"),
 			Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{

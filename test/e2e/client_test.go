@@ -21,7 +21,7 @@ type object = map[string]any
 type account struct {
 	server *server
 	email  string
-	// isolation is the isolation in requests for programs, or "" for none.
+	// isolation is added to requests that run programs, unless it is "".
 	isolation string
 	authResponse
 }

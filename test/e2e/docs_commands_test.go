@@ -320,7 +320,7 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 	}
 }
 
-// pythOnOfPages is a script in place of the binary. It starts a server in the
+// pythOnOfPages is a script that replaces the binary. It starts a server in the
 // background, ends the earlier server, and waits until programs can run. For a
 // new account it types the password.
 const pythOnOfPages = `#!/usr/bin/env bash
@@ -355,9 +355,9 @@ const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: appl
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
-// makeOfPages is a script in place of make. It prints the commands for a target,
-// and fails if the Makefile lacks the target. It does not run them, since `make
-// test` would run this test.
+// makeOfPages is a script that replaces make. It prints the commands for a
+// target, and fails if the Makefile lacks the target. It does not run them, since
+// `make test` would run this test.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes lists the processes of a server and those of each sandbox.
+// processes lists the processes of a server and of each sandbox.
 type processes struct {
 	server    []int
 	sandboxes [][]int

@@ -43,7 +43,7 @@ func TestBudgetBoundsBodiesInMemory(t *testing.T) {
 		r.Release()
 	}
 	if b.sum != 0 || len(b.held) != 0 {
-		t.Errorf("not all was given back: %d, %v", b.sum, b.held)
+		t.Errorf("not everything was released: %d, %v", b.sum, b.held)
 	}
 }
 

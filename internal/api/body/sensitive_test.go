@@ -27,7 +27,7 @@ func TestConcealRemovesTextFromBody(t *testing.T) {
 			body := []byte(c.body)
 			text := conceal(body, "p")
 			if string(text) != c.text || string(body) != c.left {
-				t.Errorf("got %q, and %s is left", text, body)
+				t.Errorf("got %q, and %s remains", text, body)
 			}
 		})
 	}
@@ -56,10 +56,10 @@ func FuzzConceal(f *testing.F) {
 			P any `json:"p"`
 		}
 		if err := json.Unmarshal(left, &after); err != nil || string(text) != want {
-			t.Fatalf("%q: %q, %v, and %q is left", body, text, err, left)
+			t.Fatalf("%q: %q, %v, and %q remains", body, text, err, left)
 		}
 		if s, _ := after.P.(string); strings.Trim(s, "x") != "" {
-			t.Fatalf("%q is left of %q", s, body)
+			t.Fatalf("%q of %q remains", s, body)
 		}
 	})
 }

@@ -87,7 +87,7 @@ type imageList struct {
 
 type listedImage struct {
 	Key string `json:"key"`
-	// Path is the mount point, relative to that of the layer.
+	// Path is the mount point, relative to the mount point of the layer.
 	Path string `json:"path"`
 }
 

@@ -13,8 +13,8 @@ type Locks struct {
 	held map[string]chan struct{}
 }
 
-// Do waits for the lock of the key and calls f. It returns the error of f, or
-// that of ctx if ctx ends first.
+// Do waits for the lock of the key and calls f. It returns the error of f, or the
+// error of ctx if ctx ends first.
 func (l *Locks) Do(ctx context.Context, key string, f func() error) error {
 	for {
 		l.mu.Lock()

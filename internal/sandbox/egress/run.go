@@ -32,7 +32,7 @@ type Connection struct {
 	// SentBytes went to the host; ReceivedBytes came from it.
 	SentBytes, ReceivedBytes int64
 	Verdict                  Verdict
-	// Reason says why the connection was denied, failed or was cut off.
+	// Reason explains why the connection was denied, failed or was cut off.
 	Reason string
 	// Count is the number of connections that this record represents.
 	Count int

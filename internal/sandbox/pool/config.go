@@ -67,7 +67,7 @@ type Observer interface {
 	Removed(reason Reason)
 }
 
-// Reason says why a sandbox is destroyed.
+// Reason is the reason why a sandbox is destroyed.
 type Reason string
 
 // Reasons to destroy a sandbox.

@@ -220,7 +220,7 @@ func (q *queue) lacking() []*waiter {
 			alone := w.job.Isolation == pyth.IsolationExecution
 			if full = full || !q.fits(running, promised, w.job); full {
 				// A tenant without any sandbox gets one before its turn.
-				// Otherwise it would have no sandbox at each of its turns.
+				// Otherwise it would still have no sandbox when its turn comes.
 				if i > 0 || t.sandboxes > 0 && !alone || len(lacking) >= q.config.MaxRunning {
 					break
 				}

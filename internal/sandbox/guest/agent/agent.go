@@ -150,8 +150,8 @@ func (r *run) serve() error {
 	return conn.SendMessage(protocol.KindExit, exit)
 }
 
-// withNetwork calls do. If the job has a network, the network is available
-// meanwhile.
+// withNetwork calls do. During the call, programs can use the network of the job,
+// if it has one.
 func (r *run) withNetwork(do func() (*protocol.Exit, error)) (*protocol.Exit, error) {
 	if !r.job.Network {
 		return do()

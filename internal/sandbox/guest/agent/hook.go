@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// errNoData says that a descriptor has no data for now.
+// errNoData means that a descriptor has no data for now.
 var errNoData = errors.New("no data to read for now")
 
 // descriptor is a reader of one of the agent's descriptors.

@@ -43,7 +43,7 @@ func Decode(payload []byte, m Message) error {
 	return nil
 }
 
-// mode is the purpose for which a message passes its fields.
+// mode says what to do with the fields of a message.
 type mode int
 
 const (
@@ -57,9 +57,10 @@ type fields struct {
 	mode mode
 	// size is the size of the fields in bytes, to measure them.
 	size int
-	// wire holds the encoded fields, or those that are not decoded yet.
+	// wire holds the encoded fields. When decoding, it holds the remaining ones.
 	wire []byte
-	// malformed says that the fields cannot be decoded. Further fields are then empty.
+	// malformed is true if the fields cannot be decoded. Further fields are then
+	// empty.
 	malformed bool
 }
 

@@ -275,7 +275,8 @@ class Session {
       session = undefined;
     };
     const program = {
-      // Node calls this just before it calls V8. Other code makes promises too.
+      // Node calls this just before it calls V8. Start recording only now, since
+      // other code makes promises too.
       toJSON() {
         unhook = promiseHooks.onInit((first) => {
           unhook();
