@@ -28,7 +28,7 @@ func (s *service) refresh(t testing.TB, token string) *pyth.Grant {
 	return g
 }
 
-// ended fails if one of the tokens is still valid.
+// ended fails the test if one of the tokens is still valid.
 func (s *service) ended(t testing.TB, tokens ...string) {
 	t.Helper()
 	for _, token := range tokens {

@@ -403,7 +403,7 @@ func TestGenerateInstallsAllowedPackages(t *testing.T) {
 			}
 			all := strings.Join(r.bodies(), "\n")
 			if !strings.Contains(all, "numpy 2.4.1") || !strings.Contains(all, c.told) || strings.Contains(strings.TrimPrefix(all, generate.System()), c.untold) {
-				t.Errorf("got events %s", all)
+				t.Errorf("the model got %s", all)
 			}
 		})
 	}
@@ -438,7 +438,7 @@ func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 	}
 	r.executed(pyth.GenerateRequest{Session: "ses", AllSecrets: true})
 	if body := r.bodies()[0]; !strings.Contains(body, `{\"name\":\"frame\",\"type\":\"pandas.DataFrame\"}`) || !strings.Contains(body, "total") {
-		t.Errorf("got events %s", body)
+		t.Errorf("the model got %s", body)
 	}
 	if len(r.programs) != 2 || r.programs[0].AllSecrets || r.programs[0].Secrets == nil || r.programs[1].Session != "ses" {
 		t.Errorf("ran %+v", r.programs)

@@ -16,7 +16,7 @@ func TestFaultNamesCharactersThatBreakOrReverseLines(t *testing.T) {
 	} {
 		for _, r := range all {
 			if got := printable.Fault(r); got != want || printable.Rune(r) != (want == "") || printable.Text("a"+string(r)) != (want == "") {
-				t.Errorf("%U is one of %q, want %q", r, got, want)
+				t.Errorf("%U is of kind %q, want %q", r, got, want)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readInto reads a body of unknown length and of size bytes.
+// readInto reads a body of the size without a Content-Length.
 func readInto(r *Reservation, size int) error { return readBounded(r, size, 1<<40) }
 
 func readBounded(r *Reservation, size int, limit int64) error {
@@ -30,10 +30,10 @@ func TestBudgetBoundsBodiesInMemory(t *testing.T) {
 	}
 	last := b.Reserve("last")
 	if err := readInto(last, SmallBytes+1); pyth.ErrorCode(err) != pyth.CodeOverloaded {
-		t.Errorf("a large body beside them: %v", err)
+		t.Errorf("a large body at the same time: %v", err)
 	}
 	if err := readInto(last, SmallBytes-1); err != nil {
-		t.Errorf("a small body beside them: %v", err)
+		t.Errorf("a small body at the same time: %v", err)
 	}
 	held[0].Release()
 	if err := readInto(last, SmallBytes+1); err != nil {
@@ -68,7 +68,7 @@ func TestBudgetHasSharesOfCallers(t *testing.T) {
 	}
 }
 
-// The largest body that the API takes fits, however small the budget is.
+// The largest allowed body fits, even if the budget is smaller.
 func TestBudgetHoldsTheLargestBody(t *testing.T) {
 	r := NewBudget(1<<20, 3<<20).Reserve("ada")
 	if err := readBounded(r, 3<<20, 3<<20); err != nil {
