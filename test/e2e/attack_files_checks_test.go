@@ -1,0 +1,104 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+)
+
+// refusesPathsOutside checks that a request with an input file outside the working
+// directory, or with an unclean path, is refused.
+func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
+	t.Helper()
+	for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {
+		request["files"] = []object{{"path": path, "content": ""}}
+		p := s.call(t, a, "POST", "/api/v1/execute", request).refused(t, 400, "invalid_request")
+		if len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Location, "body.files[0].path") {
+			t.Errorf("%q: %+v", path, p)
+		}
+	}
+}
+
+// refusesContradictions checks that a request is refused if one of its input files
+// replaces another one, or the program.
+func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
+	t.Helper()
+	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {
+		var files []object
+		for _, p := range paths {
+			files = append(files, object{"path": p, "content": ""})
+		}
+		request["files"] = files
+		s.call(t, a, "POST", "/api/v1/execute", request).refused(t, 400, "invalid_request")
+	}
+}
+
+// checkLinksSkipped checks that the links of a program are skipped, and the file real is returned.
+func checkLinksSkipped(t *testing.T, x *execution) {
+	t.Helper()
+	x.ends(t, "succeeded")
+	if len(x.Files) != 1 || string(x.fileContent(t, "real")) != "real" {
+		t.Errorf("%+v", x.Files)
+	}
+	for _, name := range []string{"a", "b", "c", "dir"} {
+		if !strings.Contains(x.skipReason(name), "link") {
+			t.Errorf("%s is skipped because %q", name, x.skipReason(name))
+		}
+	}
+}
+
+// checkSpecialFilesSkipped checks that a FIFO and a socket are skipped, and a directory is not returned.
+func checkSpecialFilesSkipped(t *testing.T, x *execution) {
+	t.Helper()
+	x.ends(t, "succeeded")
+	for _, name := range []string{"fifo", "socket"} {
+		if !strings.Contains(x.skipReason(name), "not a regular file") {
+			t.Errorf("%s is skipped because %q", name, x.skipReason(name))
+		}
+	}
+	if len(x.Files) != 0 {
+		t.Errorf("%+v", x.Files)
+	}
+}
+
+// checkDeceptiveNames checks that of nine files, those whose names could deceive a reader are skipped.
+func checkDeceptiveNames(t *testing.T, x *execution) {
+	t.Helper()
+	x.ends(t, "succeeded")
+	for _, name := range []string{strings.Repeat("n", 255), "ok", "back\\slash", "café"} {
+		if string(x.fileContent(t, name)) != "x" {
+			t.Errorf("%q is not returned", name)
+		}
+	}
+	if len(x.Files) != 4 || len(x.FilesSkipped) != 5 {
+		t.Errorf("%+v %+v", x.Files, x.FilesSkipped)
+	}
+	for _, f := range x.FilesSkipped {
+		if strings.ContainsAny(f.Path, "\n\t\x1b\u202e") {
+			t.Errorf("%q", f.Path)
+		}
+	}
+}
+
+// checkLinkedFilesCounted checks that each link to one file counts as a file.
+func checkLinkedFilesCounted(t *testing.T, x *execution) {
+	t.Helper()
+	x.ends(t, "succeeded")
+	total := 0
+	for _, f := range x.Files {
+		total += len(must(base64.StdEncoding.DecodeString(f.Content))(t))
+	}
+	if total > 10*mib || len(x.Files) != 10 || len(x.FilesSkipped) != 91 {
+		t.Errorf("%d files of %d bytes, %d skipped", len(x.Files), total, len(x.FilesSkipped))
+	}
+}
+
+// checkHonest checks that a program that swaps files for links gets only the files.
+func checkHonest(t *testing.T, x *execution) {
+	t.Helper()
+	for _, f := range x.Files {
+		if f.Content != "honest" && f.Content != "" {
+			t.Errorf("%s holds %q", f.Path, f.Content)
+		}
+	}
+}
