@@ -28,9 +28,10 @@ type customImage struct {
 
 // String lists the interpreters of the image.
 func (r customImage) String() string {
-	var all []string
-	for _, runtime := range r.runtimes() {
-		all = append(all, runtime.Title()+" "+r.Versions[runtime])
+	runtimes := r.runtimes()
+	all := make([]string, len(runtimes))
+	for i, runtime := range runtimes {
+		all[i] = runtime.Title() + " " + r.Versions[runtime]
 	}
 	return strings.Join(all, " and ")
 }

@@ -84,8 +84,9 @@ func (w warmMinimums) sum() int {
 
 // list returns the built-in runtimes and the images with their minimum numbers.
 func (w warmMinimums) list(images []pyth.Runtime) []pool.Runtime {
-	var all []pool.Runtime
-	for _, r := range pyth.Runtimes() {
+	builtIn := pyth.Runtimes()
+	all := make([]pool.Runtime, 0, len(builtIn)+len(images))
+	for _, r := range builtIn {
 		all = append(all, pool.Runtime{Name: r, Warm: w.runtimes[r]})
 	}
 	for _, r := range images {

@@ -257,9 +257,10 @@ func features(generate bool) []string {
 // Versions returns the runtimes with their versions for the log. A runtime that is
 // not available has the version "none".
 func (s *Server) Versions() slog.Attr {
-	var all []any
-	for _, r := range pyth.Runtimes() {
-		all = append(all, slog.String(string(r), cmp.Or(s.machine.versions[r], "none")))
+	runtimes := pyth.Runtimes()
+	all := make([]any, len(runtimes))
+	for i, r := range runtimes {
+		all[i] = slog.String(string(r), cmp.Or(s.machine.versions[r], "none"))
 	}
 	return slog.Group("", all...) // Without a name its attributes are inline.
 }
