@@ -3,8 +3,11 @@ package sandbox
 import (
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDescendantsAreFound(t *testing.T) {
@@ -44,16 +47,19 @@ func TestDescendantsAreFound(t *testing.T) {
 
 func TestAnonymousMemoryGrows(t *testing.T) {
 	const size = 64 << 20
+	// The heap may hold memory of earlier tests, or return it meanwhile.
+	debug.FreeOSMemory()
 	before := anonymousMemory(os.Getpid())
-	memory := make([]byte, size)
+	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(memory) }()
 	for i := 0; i < size; i += 4096 {
 		memory[i] = 1
 	}
 	if grown := anonymousMemory(os.Getpid()) - before; before <= 0 || grown < size/2 {
 		t.Errorf("%d bytes at first, and %d more after %d were written", before, grown, size)
-	}
-	if memory[0] != 1 {
-		t.Error("the memory was lost")
 	}
 	if got := anonymousMemory(-1); got != 0 {
 		t.Errorf("no process has %d bytes", got)
