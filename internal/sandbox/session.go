@@ -15,9 +15,6 @@ import (
 // operation.
 const fileTimeout = 30 * time.Second
 
-// maxListed limits the number of listed files. The guest enforces it as well.
-const maxListed = 10_000
-
 // Open prepares a warm sandbox for a session. All later jobs in the sandbox must
 // belong to that session.
 func (s *Sandbox) Open(ctx context.Context, spec *pyth.SessionSpec) error {
@@ -53,7 +50,7 @@ func (s *Sandbox) Files(ctx context.Context) ([]pyth.FileInfo, error) {
 				return failure(payload, new(protocol.Done))
 			}
 			var e protocol.Entry
-			if kind != protocol.KindEntry || decode(payload, &e) != nil || len(files) >= maxListed {
+			if kind != protocol.KindEntry || decode(payload, &e) != nil || len(files) >= protocol.MaxListed {
 				return errGuest
 			}
 			if workpath.Fault(e.Path) == "" {

@@ -14,9 +14,6 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// maxListed limits the number of files in a list.
-const maxListed = 10_000
-
 // files performs one operation on the files of a session. Threads of the session
 // may run at the same time. Therefore it opens each directory by name, relative
 // to its parent, and follows no link. An error means that the host has closed the
@@ -228,12 +225,12 @@ type lister struct {
 func (l *lister) directory(fd int, prefix string, depth int) error {
 	dir := os.NewFile(uintptr(fd), prefix)
 	defer dir.Close()
-	entries, err := dir.ReadDir(maxListed)
+	entries, err := dir.ReadDir(protocol.MaxListed)
 	if err != nil {
 		return nil // The directory is empty or was removed.
 	}
 	for _, e := range entries {
-		if l.visited++; l.visited > maxListed {
+		if l.visited++; l.visited > protocol.MaxListed {
 			return nil
 		}
 		if err := l.entry(fd, e, path.Join(prefix, e.Name()), depth); err != nil {

@@ -66,6 +66,10 @@ const Version = 6
 // file of a job and its path.
 const MaxPayload = 12 << 20
 
+// MaxListed is the maximum number of files in the list of a session. Guest and host
+// enforce it.
+const MaxListed = 10_000
+
 // MaxData is the maximum size of a Data frame's payload, in bytes.
 const MaxData = 256 << 10
 
