@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,8 +49,7 @@ func pythonOnHost(t *testing.T) language {
 type language struct{ name, file, argv0, bin string }
 
 func compareWithHost(t *testing.T, archives []string, l language) {
-	s := startServer(t)
-	a := s.register(t)
+	a := sharedServer(t).register(t)
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +73,7 @@ func compareWithHost(t *testing.T, archives []string, l language) {
 // programArchive is a program with all its inputs.
 type programArchive struct {
 	language
+	path      string
 	args, env []string
 	stdin     string
 	// seesResults is true if the program looks for objects that exist only with
@@ -84,7 +85,7 @@ type programArchive struct {
 func parseProgram(t *testing.T, name string, l language) *programArchive {
 	t.Helper()
 	archive := must(txtar.ParseFile(name))(t)
-	p := &programArchive{language: l, files: make(map[string]string)}
+	p := &programArchive{language: l, path: name, files: make(map[string]string)}
 	for _, f := range archive.Files {
 		switch text := string(f.Data); f.Name {
 		case "args":
@@ -152,7 +153,43 @@ var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 // withoutPID removes the process ID, which Node's warnings contain.
 func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
+// hostRuns holds the behaviour of each program on the host. Two tests compare with
+// it.
+var hostRuns struct {
+	mu      sync.Mutex
+	outcome map[string]func(*testing.T) behaviour
+}
+
+// runOnHost runs the program on the host, unless another test has done so, and
+// returns its behaviour.
 func (p *programArchive) runOnHost(t *testing.T) behaviour {
+	t.Helper()
+	hostRuns.mu.Lock()
+	outcome := hostRuns.outcome[p.path]
+	if outcome == nil {
+		if hostRuns.outcome == nil {
+			hostRuns.outcome = make(map[string]func(*testing.T) behaviour)
+		}
+		var once sync.Once
+		var b *behaviour
+		outcome = func(t *testing.T) behaviour {
+			t.Helper()
+			once.Do(func() {
+				first := p.runNewOnHost(t)
+				b = &first
+			})
+			if b == nil {
+				t.Fatal("the program could not be run on the host by another test")
+			}
+			return *b
+		}
+		hostRuns.outcome[p.path] = outcome
+	}
+	hostRuns.mu.Unlock()
+	return outcome(t)
+}
+
+func (p *programArchive) runNewOnHost(t *testing.T) behaviour {
 	dir := must(filepath.EvalSymlinks(t.TempDir()))(t)
 	for name, content := range p.files {
 		path := filepath.Join(dir, name)
