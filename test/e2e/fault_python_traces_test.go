@@ -172,8 +172,12 @@ func TestExecuteAcceptsFilesNamedLikeLibraryModules(t *testing.T) {
 		"token", "tokenize", "linecache", "json", "traceback", "binascii", "io", "re", "codeop", "os", "sys", "ast",
 		"types", "enum", "functools", "collections", "keyword", "operator", "textwrap", "contextlib", "atexit", "signal", "resource", "marshal",
 	}
-	for _, content := range []string{"raise RuntimeError('mine')", "MINE = 1", "import sys\nsys.exit(9)"} {
-		for _, name := range names {
+	contents := []string{"raise RuntimeError('mine')", "MINE = 1", "import sys\nsys.exit(9)"}
+	for i, content := range contents {
+		for j, name := range names {
+			if testing.Short() && j%len(contents) != i {
+				continue // Each file has one of the contents.
+			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				files := []object{{"path": name + ".py", "content": content}}

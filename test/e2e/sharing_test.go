@@ -13,14 +13,20 @@ import (
 	"testing"
 )
 
-// defaultSharers is the number of users if PACKAGE_USERS is not set.
-const defaultSharers = 8
+// The number of users if PACKAGE_USERS is not set; with -short there are fewer.
+const (
+	defaultSharers = 8
+	shortSharers   = 4
+)
 
 // TestPackagesShareFilesBetweenUsers checks the disk use of several users' lists.
 // Files must be stored once for all lists; each list adds only a little.
 func TestPackagesShareFilesBetweenUsers(t *testing.T) {
 	t.Parallel()
 	users := defaultSharers
+	if testing.Short() {
+		users = shortSharers
+	}
 	if s := os.Getenv("PACKAGE_USERS"); s != "" {
 		users = must(strconv.Atoi(s))(t)
 	}
