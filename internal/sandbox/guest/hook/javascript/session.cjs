@@ -214,7 +214,9 @@ class Session {
    * Begins one program. Its message has: whether it shows values, its time-out, its
    * source, its input, its arguments, and its environment.
    */
-  begins([results, , source, input, args, variables]) {
+  begins(fields) {
+    // A pattern of an array would use its iterator, which a program may have replaced.
+    const { 0: results, 2: source, 3: input, 4: args, 5: variables } = fields;
     const run = new Run(++this.number, bufferToString(source), bufferToString(results) === '1');
     const argv = [process.execPath, this.program];
     const env = [];
@@ -584,7 +586,7 @@ class Session {
     }
     this.stopper = undefined;
     const { outcome } = run;
-    const [name, message, trace, line] = errors.shortened(sliceArray(outcome, 1));
+    const { 0: name, 1: message, 2: trace, 3: line } = errors.shortened(sliceArray(outcome, 1));
     const reply = frame(kinds.ended, [outcome[0], name, message, trace, line]);
     flush(this.outputs, () => this.socket.write(reply));
   }
