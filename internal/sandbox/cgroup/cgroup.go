@@ -122,10 +122,14 @@ func pids(dir string) []int {
 	return all
 }
 
-// remove deletes a group's directory. It retries for a second, because a killed
+// removeTimeout limits the wait for killed processes. They need a processor to
+// end, which takes seconds on a loaded machine.
+const removeTimeout = 10 * time.Second
+
+// remove deletes a group's directory. It retries for removeTimeout, because a killed
 // process may still be exiting.
 func remove(dir string) error {
-	deadline := time.Now().Add(time.Second)
+	deadline := time.Now().Add(removeTimeout)
 	for {
 		err := os.Remove(dir)
 		if err == nil || os.IsNotExist(err) {
