@@ -1,0 +1,80 @@
+// Package abi defines the system calls by which the guest agent and the hook of an
+// interpreter ask the sandbox's kernel to keep the interpreter.
+package abi
+
+// Number is the number of the agent's system call. Linux does not use it. Programs
+// get ENOSYS. Its first argument is an operation.
+const Number = 1900
+
+// The operations of the agent's system call.
+const (
+	// Watch permits a process to make a checkpoint. Arguments: process ID, write end
+	// of a pipe for notices, maximum number of runs, maximum processor time in
+	// milliseconds. It replaces the process that was watched before.
+	Watch = 1
+	// Give installs descriptors 0 to 3 of a process that was put back, and lets it
+	// continue. Arguments: process ID and four descriptors of the caller.
+	Give = 2
+	// Forget drops the checkpoint. The process then ends as usual.
+	Forget = 3
+)
+
+// Advice is the value of fadvise64(2) by which a watched process makes its
+// checkpoint. It is a value that Linux does not define.
+const Advice = 0x706f
+
+// NoticeSize is the size of a notice in bytes: its kind, the exit status and the
+// reason.
+const NoticeSize = 3
+
+// The kinds of notices.
+const (
+	// Ended says that the process has ended with the exit status, and is being put
+	// back. If that fails, an Exits notice follows.
+	Ended = 'B'
+	// Waits says that the process was put back and waits for Give.
+	Waits = 'W'
+	// Exits says that the process exits, and for which reason it is not put back.
+	Exits = 'X'
+)
+
+// Given is the number of descriptors that Give installs: the standard streams and
+// the control socket.
+const Given = 4
+
+// Reason says why a process was not put back. The zero value means that there is no
+// reason.
+type Reason byte
+
+// The reasons.
+const (
+	_          Reason = iota
+	Off               // The process has no checkpoint, or it was killed.
+	Worn              // The process has run too often or too long.
+	Threads           // It started a thread.
+	Processes         // It started a process or another program.
+	Sockets           // It used a socket.
+	Signals           // It sent itself a signal, or a signal was pending.
+	Files             // It changed a file in a way that outlives it.
+	Mappings          // It changed a mapping of the checkpoint.
+	Attributes        // It changed an attribute that is not restored.
+	Other             // It made a system call that is not on the list.
+	Failed            // It could not be put back.
+)
+
+// Reasons returns the names of all reasons.
+func Reasons() []string {
+	return []string{
+		Off: "off", Worn: "worn", Threads: "threads", Processes: "processes", Sockets: "sockets", Signals: "signals",
+		Files: "files", Mappings: "mappings", Attributes: "attributes", Other: "other", Failed: "failed",
+	}[1:]
+}
+
+// String returns the name of the reason.
+func (r Reason) String() string {
+	names := Reasons()
+	if r == 0 || int(r) > len(names) {
+		return ""
+	}
+	return names[r-1]
+}

@@ -1,0 +1,238 @@
+package rollback
+
+import (
+	"gvisor.dev/gvisor/pkg/abi/linux"
+	"gvisor.dev/gvisor/pkg/hostarch"
+	"gvisor.dev/gvisor/pkg/sentry/arch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
+	"gvisor.dev/gvisor/pkg/sentry/vfs"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+// rule decides whether a system call makes the interpreter unusable. A rule without
+// functions always allows the call.
+type rule struct {
+	// before examines the arguments.
+	before func(*checkpoint, arch.SyscallArguments) abi.Reason
+	// after examines the result of a successful call.
+	after func(*kernel.Task, uintptr) abi.Reason
+}
+
+// allowed returns the rules of all allowed system calls. Every other call makes the
+// interpreter unusable. A call is allowed for one of the reasons that the groups
+// state.
+func allowed() map[string]rule {
+	all := make(map[string]rule)
+	add := func(r rule, names ...string) {
+		for _, name := range names {
+			all[name] = r
+		}
+	}
+	// They only read, and change nothing.
+	add(rule{}, "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
+		"readlink", "readlinkat", "getcwd", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+		"clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom", "uname", "sysinfo",
+		"getpid", "getppid", "gettid", "getpgid", "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
+		"getresuid", "getresgid", "getcpu", "getpriority", "getrlimit", "getitimer", "sched_getaffinity", "sched_getparam",
+		"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "sched_getattr", "sched_rr_get_interval",
+		"ioprio_get", "rt_sigpending", "mincore", "get_mempolicy", "get_robust_list", "capget")
+	// They wait. The process has no child, and no other thread.
+	add(rule{}, "nanosleep", "clock_nanosleep", "pause", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait",
+		"epoll_pwait2", "wait4", "waitid", "restart_syscall", "rt_sigsuspend", "rt_sigtimedwait")
+	// They act on descriptors. All descriptors are closed, which also releases locks.
+	// The agent replaces the pipes of the standard streams for each run.
+	add(rule{}, "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev", "pwritev2", "lseek",
+		"close", "close_range", "dup", "dup2", "dup3", "getdents", "getdents64", "fsync", "fdatasync", "sync", "syncfs",
+		"sync_file_range", "readahead", "sendfile", "copy_file_range", "flock", "ftruncate", "fallocate", "msync")
+	// They make descriptors.
+	add(rule{}, "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "timerfd_create",
+		"timerfd_settime", "timerfd_gettime", "memfd_create")
+	add(rule{after: opened}, "open", "openat", "openat2", "creat")
+	add(rule{before: fcntl}, "fcntl")
+	add(rule{before: ioctl}, "ioctl")
+	// They change names. A program can only change names on file systems that the
+	// agent mounts for each run.
+	add(rule{}, "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat",
+		"symlink", "symlinkat", "truncate")
+	// The working directory, the mask, signal handling, and timers are restored.
+	add(rule{}, "chdir", "fchdir", "umask", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "setitimer", "alarm")
+	add(rule{before: limit(0)}, "setrlimit")
+	add(rule{before: prlimit}, "prlimit64")
+	// Memory is restored, unless a mapping of the checkpoint is replaced that cannot
+	// be mapped again.
+	add(rule{}, "brk")
+	add(rule{before: mmap}, "mmap")
+	add(rule{before: munmap}, "munmap")
+	add(rule{before: mprotect}, "mprotect")
+	add(rule{before: mremap}, "mremap")
+	add(rule{before: madvise}, "madvise")
+	// Waiting for a word in memory leaves nothing without threads.
+	add(rule{before: futex}, "futex")
+	add(rule{before: prctl}, "prctl")
+	// These have their own wrappers.
+	add(rule{}, "fadvise64", "exit_group")
+	return all
+}
+
+// denied returns the reasons of system calls that make the interpreter unusable. A
+// call that is in neither list has the reason abi.Other.
+func denied() map[string]abi.Reason {
+	all := make(map[string]abi.Reason)
+	add := func(why abi.Reason, names ...string) {
+		for _, name := range names {
+			all[name] = why
+		}
+	}
+	// The new thread or process may outlive the program, share its memory, or take a
+	// process ID. A program that is executed has other memory.
+	add(abi.Processes, "clone", "clone3", "fork", "vfork", "execve", "execveat", "exit", "pidfd_open", "pidfd_getfd",
+		"pidfd_send_signal", "kcmp", "ptrace", "process_vm_readv", "process_vm_writev", "setsid", "setpgid", "unshare", "setns")
+	// A socket can hold descriptors and outlive its descriptor.
+	add(abi.Sockets, "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "getpeername", "getsockname",
+		"getsockopt", "setsockopt", "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "shutdown")
+	add(abi.Signals, "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "signalfd", "signalfd4", "timer_create",
+		"timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime")
+	// They can change files outside the file systems of the run, such as those of
+	// /proc, or their descriptors act on other objects.
+	add(abi.Files, "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "futimesat", "utime", "utimes",
+		"utimensat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
+		"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "fanotify_init", "fanotify_mark", "chroot",
+		"pivot_root", "mount", "umount2", "move_mount", "open_tree", "fsconfig", "fsmount", "fsopen", "fspick",
+		"name_to_handle_at", "open_by_handle_at", "splice", "tee", "vmsplice", "quotactl", "swapon", "swapoff", "ustat",
+		"acct", "vhangup", "lookup_dcookie", "nfsservctl", "sysfs", "uselib")
+	add(abi.Mappings, "mlock", "mlock2", "mlockall", "munlock", "munlockall", "mbind", "set_mempolicy", "migrate_pages",
+		"move_pages", "pkey_alloc", "pkey_free", "pkey_mprotect", "remap_file_pages", "userfaultfd", "membarrier",
+		"shmat", "shmctl", "shmdt", "shmget", "semctl", "semget", "semop", "semtimedop", "msgctl", "msgget", "msgrcv", "msgsnd",
+		"mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink")
+	add(abi.Attributes, "arch_prctl", "capset", "ioperm", "iopl", "ioprio_set", "modify_ldt", "personality", "rseq",
+		"sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "sched_yield", "seccomp",
+		"set_robust_list", "set_thread_area", "get_thread_area", "set_tid_address", "setdomainname", "setfsgid", "setfsuid",
+		"setgid", "setgroups", "sethostname", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "settimeofday",
+		"setuid", "clock_settime", "clock_adjtime", "adjtimex", "add_key", "request_key", "keyctl")
+	// Most of them are not implemented, and a program has no use for them.
+	add(abi.Other, "afs_syscall", "bpf", "create_module", "delete_module", "epoll_ctl_old", "epoll_wait_old", "finit_module",
+		"get_kernel_syms", "getpmsg", "init_module", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
+		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "kexec_file_load", "kexec_load",
+		"perf_event_open", "putpmsg", "query_module", "reboot", "security", "sysctl", "syslog", "tuxcall", "vserver")
+	return all
+}
+
+// allow returns no reason if the condition holds, and why otherwise.
+func allow(condition bool, why abi.Reason) abi.Reason {
+	if condition {
+		return 0
+	}
+	return why
+}
+
+// opened examines the file that an open call has returned. A file may be read on the
+// file systems that never change, and written on those of the run.
+func opened(t *kernel.Task, result uintptr) abi.Reason {
+	file := t.GetFile(int32(result))
+	if file == nil {
+		return abi.Files
+	}
+	defer file.DecRef(t)
+	switch file.Mount().Filesystem().FilesystemType().Name() {
+	case "tmpfs", "pipefs":
+		return 0
+	case "erofs", "proc", "sysfs":
+		return allow(!file.IsWritable(), abi.Files)
+	case "dev":
+		return allow(!file.IsWritable() || isMemoryDevice(t, file), abi.Files)
+	}
+	return abi.Files
+}
+
+// isMemoryDevice reports whether a file is a device like /dev/null, which stores
+// nothing. See mem(4).
+func isMemoryDevice(t *kernel.Task, file *vfs.FileDescription) bool {
+	stat, err := file.Stat(t, vfs.StatOptions{Mask: linux.STATX_TYPE})
+	return err == nil && stat.Mode&linux.S_IFMT == linux.S_IFCHR && stat.RdevMajor == linux.MEM_MAJOR
+}
+
+func fcntl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	switch args[1].Int() {
+	case linux.F_DUPFD, linux.F_DUPFD_CLOEXEC, linux.F_GETFD, linux.F_SETFD, linux.F_GETFL, linux.F_SETFL,
+		linux.F_GETLK, linux.F_SETLK, linux.F_SETLKW, linux.F_GETPIPE_SZ, linux.F_SETPIPE_SZ:
+		return 0
+	}
+	return abi.Files
+}
+
+func ioctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	switch args[1].Uint() {
+	case linux.TCGETS, linux.TIOCGWINSZ, linux.FIONREAD, linux.FIOCLEX, linux.FIONCLEX, linux.FIONBIO:
+		return 0
+	}
+	return abi.Files
+}
+
+// limit returns a rule for a call that sets the resource limit named by an argument.
+func limit(at int) func(*checkpoint, arch.SyscallArguments) abi.Reason {
+	return func(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+		switch args[at].Int() {
+		case linux.RLIMIT_AS, linux.RLIMIT_DATA, linux.RLIMIT_NOFILE, linux.RLIMIT_FSIZE, linux.RLIMIT_CORE, linux.RLIMIT_STACK:
+			return 0
+		}
+		return abi.Attributes
+	}
+}
+
+func prlimit(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	if args[2].Pointer() == 0 {
+		return 0 // It only reads.
+	}
+	return limit(1)(c, args)
+}
+
+func futex(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	switch args[1].Int() &^ (linux.FUTEX_PRIVATE_FLAG | linux.FUTEX_CLOCK_REALTIME) {
+	case linux.FUTEX_WAIT, linux.FUTEX_WAKE, linux.FUTEX_WAIT_BITSET, linux.FUTEX_WAKE_BITSET:
+		return 0
+	}
+	return abi.Threads
+}
+
+func prctl(_ *checkpoint, args arch.SyscallArguments) abi.Reason {
+	switch args[0].Int() {
+	case linux.PR_GET_NAME, linux.PR_GET_DUMPABLE, linux.PR_GET_NO_NEW_PRIVS, linux.PR_GET_PDEATHSIG, linux.PR_CAPBSET_READ:
+		return 0
+	}
+	return abi.Attributes
+}
+
+func mmap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	const fixed = linux.MAP_FIXED | linux.MAP_FIXED_NOREPLACE
+	if args[3].Int()&fixed != linux.MAP_FIXED {
+		return 0 // It replaces nothing.
+	}
+	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+}
+
+func munmap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+}
+
+func mprotect(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	return allow(!c.contains(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+}
+
+func mremap(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	if args[3].Int()&^linux.MREMAP_MAYMOVE != 0 {
+		return abi.Mappings
+	}
+	return allow(c.canMapAgain(args[0].Pointer(), max(args[1].Uint64(), hostarch.PageSize)), abi.Mappings)
+}
+
+func madvise(c *checkpoint, args arch.SyscallArguments) abi.Reason {
+	switch args[2].Int() {
+	case linux.MADV_NORMAL, linux.MADV_RANDOM, linux.MADV_SEQUENTIAL, linux.MADV_WILLNEED:
+		return 0
+	case linux.MADV_DONTNEED:
+		// The content of writable mappings is restored.
+		return allow(c.canMapAgain(args[0].Pointer(), args[1].Uint64()), abi.Mappings)
+	}
+	return abi.Mappings
+}

@@ -1,0 +1,186 @@
+package rollback
+
+import (
+	"errors"
+
+	"gvisor.dev/gvisor/pkg/abi/linux"
+	"gvisor.dev/gvisor/pkg/sentry/arch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
+	"gvisor.dev/gvisor/pkg/sentry/kernel/auth"
+	"gvisor.dev/gvisor/pkg/sentry/ktime"
+	"gvisor.dev/gvisor/pkg/sentry/limits"
+	"gvisor.dev/gvisor/pkg/sentry/usage"
+	"gvisor.dev/gvisor/pkg/sentry/vfs"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+// checkpoint is the state of a waiting interpreter. It does not change.
+type checkpoint struct {
+	memory
+	registers  *arch.Context64
+	umask      uint
+	actions    [linux.SignalMaximum + 1]linux.SigAction
+	mask       linux.SignalSet
+	stack      linux.SignalStack
+	limits     map[limits.LimitType]limits.Limit
+	attributes attributes
+	// descriptors is the size of the descriptor table, which cannot shrink.
+	descriptors int
+	// The counters that a process can read about itself.
+	io         usage.IO
+	taskClocks [2]ktime.Time
+	clocks     [2]ktime.Time
+}
+
+// attributes are the parts of a task that no allowed call can change.
+type attributes struct {
+	credentials *auth.Credentials
+	name        string
+	personality uint32
+	oomScore    int32
+	deathSignal linux.Signal
+	noNewPrivs  bool
+	subreaper   bool
+}
+
+func attributesOf(t *kernel.Task) attributes {
+	return attributes{
+		credentials: t.Credentials(),
+		name:        t.Name(),
+		personality: t.Personality(),
+		oomScore:    t.OOMScoreAdj(),
+		deathSignal: t.ParentDeathSignal(),
+		noNewPrivs:  t.GetNoNewPrivs(),
+		subreaper:   t.ThreadGroup().IsChildSubreaper(),
+	}
+}
+
+// newCheckpoint saves the state of the calling task, which must be the only one of
+// its process. The process may have no other descriptors than the agent gives it.
+func newCheckpoint(t *kernel.Task) (*checkpoint, error) {
+	if t.ThreadGroup().Count() != 1 || t.PIDNamespace().NumTasks() != ownTasks {
+		return nil, errors.New("the process is not alone")
+	}
+	if t.PendingSignals() != 0 {
+		return nil, errors.New("a signal is pending")
+	}
+	for _, fd := range t.FDTable().GetFDs(t) {
+		if fd >= abi.Given {
+			return nil, errors.New("the process has other descriptors")
+		}
+	}
+	for id := range int32(linux.ITIMER_PROF + 1) {
+		if timer, err := t.Getitimer(id); err != nil || timer.Value != (linux.Timeval{}) {
+			return nil, errors.New("a timer is set")
+		}
+	}
+	c := &checkpoint{
+		umask: t.FSContext().Umask(),
+		mask:  t.SignalMask(), stack: t.SignalStack(),
+		limits: make(map[limits.LimitType]limits.Limit), attributes: attributesOf(t),
+		descriptors: t.FDTable().CurrentMaxFDs(),
+	}
+	for _, kind := range limits.AllLimitTypes {
+		c.limits[kind] = t.Limits().Get(kind)
+	}
+	for signal := linux.Signal(1); signal.IsValid(); signal++ {
+		action, err := t.ThreadGroup().SetSigAction(signal, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.actions[signal] = action
+	}
+	// The registers of the floating-point unit are still with the platform.
+	if err := platformOf(t).PullFullState(t.MemoryManager().AddressSpace(), t.Arch()); err != nil {
+		return nil, err
+	}
+	c.registers = t.Arch().Fork()
+	if err := c.save(t); err != nil {
+		return nil, err
+	}
+	t.IOUsage().Clone(&c.io)
+	for i, clock := range taskClocks(t) {
+		c.taskClocks[i] = clock.Now()
+	}
+	for i, clock := range groupClocks(t) {
+		c.clocks[i] = clock.Now()
+	}
+	return c, nil
+}
+
+func taskClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
+	return [2]*ktime.SyntheticClock{t.UserCPUClock().(*ktime.SyntheticClock), t.CPUClock().(*ktime.SyntheticClock)}
+}
+
+func groupClocks(t *kernel.Task) [2]*ktime.SyntheticClock {
+	g := t.ThreadGroup()
+	return [2]*ktime.SyntheticClock{g.UserCPUClock().(*ktime.SyntheticClock), g.CPUClock().(*ktime.SyntheticClock)}
+}
+
+// restore puts the process back to its checkpoint. If it returns a reason, the
+// process must exit.
+func (i *interpreter) restore(t *kernel.Task) abi.Reason {
+	c := i.saved.Load()
+	for id := range int32(linux.ITIMER_PROF + 1) {
+		if _, err := t.Setitimer(id, linux.ItimerVal{}); err != nil {
+			return abi.Failed
+		}
+	}
+	for signal := linux.Signal(1); signal.IsValid(); signal++ {
+		if signal == linux.SIGKILL || signal == linux.SIGSTOP {
+			continue
+		}
+		if _, err := t.ThreadGroup().SetSigAction(signal, &c.actions[signal]); err != nil {
+			return abi.Failed
+		}
+	}
+	if t.PendingSignals() != 0 {
+		return abi.Signals
+	}
+	if attributesOf(t) != c.attributes {
+		return abi.Attributes
+	}
+	if t.FDTable().CurrentMaxFDs() != c.descriptors {
+		return abi.Files
+	}
+	t.SetSignalMask(c.mask)
+	for kind, limit := range c.limits {
+		t.Limits().SetUnchecked(kind, limit)
+	}
+	c.restoreFiles(t)
+	if why := c.restore(t); why != 0 {
+		return why
+	}
+	*t.Arch() = *c.registers.Fork()
+	platformOf(t).FullStateChanged()
+	t.SetSyscallRestartBlock(nil)
+	if !t.SetSignalStack(c.stack) {
+		return abi.Failed
+	}
+	c.restoreCounters(t)
+	return 0
+}
+
+// restoreFiles closes all descriptors. The agent gives the process new ones.
+func (c *checkpoint) restoreFiles(t *kernel.Task) {
+	t.FDTable().RemoveIf(t, func(*vfs.FileDescription, kernel.FDFlags) bool { return true })
+	// The agent mounts other file systems for the next run. The working directory
+	// would keep the old one; the hook sets it when the job comes.
+	root := t.FSContext().RootDirectory()
+	t.FSContext().SetWorkingDirectory(t, root)
+	root.DecRef(t)
+	t.FSContext().SwapUmask(c.umask)
+}
+
+// restoreCounters resets what the process can read about its own use of resources.
+func (c *checkpoint) restoreCounters(t *kernel.Task) {
+	for i, clock := range taskClocks(t) {
+		clock.Store(c.taskClocks[i])
+	}
+	for i, clock := range groupClocks(t) {
+		clock.Store(c.clocks[i])
+	}
+	c.io.Clone(t.IOUsage())
+	setPeak(t.MemoryManager(), t.MemoryManager().ResidentSetSize())
+}

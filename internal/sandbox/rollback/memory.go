@@ -1,0 +1,249 @@
+package rollback
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/hostarch"
+	"gvisor.dev/gvisor/pkg/sentry/kernel"
+	"gvisor.dev/gvisor/pkg/sentry/memmap"
+	"gvisor.dev/gvisor/pkg/usermem"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+const (
+	// maxContent limits the size of the saved memory in bytes.
+	maxContent = 64 << 20
+	// maxRegions limits the mappings of a process that is put back. To remove more
+	// takes longer than to start another.
+	maxRegions = 4096
+)
+
+// Distances below the stack pointer in bytes. The red zone may hold data of the
+// current function. Everything deeper is unused at the checkpoint.
+const (
+	redZone = 128
+	// stackWindow is the part of the unused stack that is overwritten with zeros.
+	// Most programs use no more. The rest is given back to the host.
+	stackWindow = 128 << 10
+)
+
+// trapRange is where gVisor maps its table of patched system calls. It adds the
+// table when it patches the first call of a process, which may be after the
+// checkpoint.
+var trapRange = hostarch.AddrRange{Start: 0x60000, End: 0x70000}
+
+// region is a mapping as /proc/self/maps describes it.
+type region struct {
+	hostarch.AddrRange
+	perms        hostarch.AccessType
+	shared       bool
+	offset       uint64
+	major, minor uint32
+	inode        uint64
+	name         string
+}
+
+// isAnonymous reports whether an unnamed mapping can be mapped again.
+func (r *region) isAnonymous() bool {
+	return !r.shared && r.inode == 0 && r.name == "" && r.perms == hostarch.ReadWrite
+}
+
+// isTrapTable reports whether gVisor made the mapping for itself.
+func (r *region) isTrapTable() bool {
+	return r.name == "[usertrap]" && r.inode == 0 && !r.perms.Write && trapRange.IsSupersetOf(r.AddrRange)
+}
+
+// regions returns the mappings of a process without gVisor's own.
+func regions(t *kernel.Task) []region {
+	var all []region
+	t.MemoryManager().ReadMapsDataInto(t, func(start, end hostarch.Addr, perms hostarch.AccessType, private string, offset uint64, major, minor uint32, inode uint64, path string) {
+		r := region{hostarch.AddrRange{Start: start, End: end}, perms, private != "p", offset, major, minor, inode, path}
+		if !r.isTrapTable() && path != "[vsyscall]" {
+			all = append(all, r)
+		}
+	})
+	return all
+}
+
+// memory is the saved memory of a process.
+type memory struct {
+	regions []region
+	brk     hostarch.Addr
+	content []content
+	// unused is the part of the stack that the process does not use.
+	unused hostarch.AddrRange
+}
+
+// content is the saved content of a range. A nil content is all zeros.
+type content struct {
+	at   hostarch.AddrRange
+	data []byte
+}
+
+// contains reports whether a range touches the checkpoint.
+func (m *memory) contains(start hostarch.Addr, size uint64) bool {
+	return m.touches(start, size, func(*region) bool { return true })
+}
+
+// canMapAgain reports whether a range touches no mapping of the checkpoint, or only
+// such that can be mapped again.
+func (m *memory) canMapAgain(start hostarch.Addr, size uint64) bool {
+	return !m.touches(start, size, func(r *region) bool { return !r.isAnonymous() })
+}
+
+func (m *memory) touches(start hostarch.Addr, size uint64, matches func(*region) bool) bool {
+	wanted, ok := hostarch.UntaggedUserAddr(start).ToRange(size)
+	if !ok {
+		return true
+	}
+	if wanted.End, ok = wanted.End.RoundUp(); !ok {
+		return true
+	}
+	wanted.Start = wanted.Start.RoundDown()
+	if wanted.Overlaps(trapRange) {
+		return true
+	}
+	for i := range m.regions {
+		if r := &m.regions[i]; r.Overlaps(wanted) && matches(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// save saves the mappings of the process and the content of those it can write.
+func (m *memory) save(t *kernel.Task) error {
+	mm := t.MemoryManager()
+	var err error
+	if m.brk, err = mm.Brk(t, 0); err != nil && m.brk == 0 {
+		return fmt.Errorf("read break: %w", err)
+	}
+	m.regions = regions(t)
+	size := 0
+	for _, r := range m.regions {
+		if !r.perms.Write {
+			continue
+		}
+		if r.shared {
+			return errors.New("the process has a shared mapping")
+		}
+		at := r.AddrRange
+		if sp := hostarch.Addr(t.Arch().Stack()); at.Contains(sp) {
+			used := (sp - redZone).RoundDown() - stackWindow
+			m.unused = hostarch.AddrRange{Start: at.Start, End: max(used, at.Start)}
+			at.Start = m.unused.End
+			if err := mm.Decommit(m.unused.Start, uint64(m.unused.Length())); err != nil {
+				return fmt.Errorf("release unused stack: %w", err)
+			}
+			if _, err := mm.ZeroOut(t, at.Start, stackWindow, usermem.IOOpts{}); err != nil {
+				return fmt.Errorf("clear unused stack: %w", err)
+			}
+		}
+		if size += int(at.Length()); size > maxContent {
+			return errors.New("the process has too much memory")
+		}
+		data := make([]byte, at.Length())
+		if _, err := mm.CopyIn(t, at.Start, data, usermem.IOOpts{}); err != nil {
+			return fmt.Errorf("save %v: %w", at, err)
+		}
+		m.content = append(m.content, split(at.Start, data)...)
+	}
+	if m.unused.Length() == 0 {
+		return errors.New("the process has no stack")
+	}
+	return nil
+}
+
+// split splits the content into runs of pages that are zero or not.
+func split(start hostarch.Addr, data []byte) []content {
+	var all []content
+	var zero [hostarch.PageSize]byte
+	isZero := func(at int) bool { return bytes.Equal(data[at:at+hostarch.PageSize], zero[:]) }
+	for at := 0; at < len(data); {
+		end, zeros := at+hostarch.PageSize, isZero(at)
+		for end < len(data) && isZero(end) == zeros {
+			end += hostarch.PageSize
+		}
+		c := content{at: hostarch.AddrRange{Start: start + hostarch.Addr(at), End: start + hostarch.Addr(end)}}
+		if !zeros {
+			c.data = slices.Clone(data[at:end])
+		}
+		all = append(all, c)
+		at = end
+	}
+	return all
+}
+
+// restore restores mappings and content. It returns a reason if a mapping is not as
+// it was.
+func (m *memory) restore(t *kernel.Task) abi.Reason {
+	mm := t.MemoryManager()
+	if brk, err := mm.Brk(t, m.brk); err != nil || brk != m.brk {
+		return abi.Mappings
+	}
+	now := regions(t)
+	if len(now) > maxRegions {
+		return abi.Mappings
+	}
+	for _, extra := range subtract(now, m.regions) {
+		if mm.MUnmap(t, extra.Start, uint64(extra.Length())) != nil {
+			return abi.Failed
+		}
+	}
+	for _, missing := range subtract(m.regions, now) {
+		if !missing.isAnonymous() {
+			return abi.Mappings
+		}
+		if _, err := mm.MMap(t, memmap.MMapOpts{
+			Addr: missing.Start, Length: uint64(missing.Length()), Fixed: true, Private: true,
+			Perms: hostarch.ReadWrite, MaxPerms: hostarch.AnyAccess, NameMut: memmap.NameMutAnon,
+		}); err != nil {
+			return abi.Failed
+		}
+	}
+	if !slices.Equal(regions(t), m.regions) {
+		return abi.Mappings
+	}
+	if mm.Decommit(m.unused.Start, uint64(m.unused.Length())) != nil {
+		return abi.Failed
+	}
+	for _, c := range m.content {
+		var err error
+		if c.data == nil {
+			_, err = mm.ZeroOut(t, c.at.Start, int64(c.at.Length()), usermem.IOOpts{})
+		} else {
+			_, err = mm.CopyOut(t, c.at.Start, c.data, usermem.IOOpts{})
+		}
+		if err != nil {
+			return abi.Failed
+		}
+	}
+	return 0
+}
+
+// subtract returns the parts of the regions a that no region of b covers. Both are
+// sorted.
+func subtract(a, b []region) []region {
+	var rest []region
+	for _, r := range a {
+		for _, s := range b {
+			if !r.Overlaps(s.AddrRange) {
+				continue
+			}
+			if r.Start < s.Start {
+				before := r
+				before.End = s.Start
+				rest = append(rest, before)
+			}
+			r.Start = min(s.End, r.End)
+		}
+		if r.Length() > 0 {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}

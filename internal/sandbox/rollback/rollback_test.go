@@ -1,0 +1,148 @@
+package rollback
+
+import (
+	"testing"
+
+	"gvisor.dev/gvisor/pkg/hostarch"
+	"gvisor.dev/gvisor/pkg/sentry/arch"
+	syscalls "gvisor.dev/gvisor/pkg/sentry/syscalls/linux"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+// TestCallsCoverGVisor fails if gVisor has a system call that nobody has judged, or
+// no longer has one of the lists.
+func TestCallsCoverGVisor(t *testing.T) {
+	allowed, denied := allowed(), denied()
+	there := make(map[string]bool)
+	for number, call := range syscalls.AMD64.Table {
+		there[call.Name] = true
+		_, may := allowed[call.Name]
+		_, mayNot := denied[call.Name]
+		if may == mayNot {
+			t.Errorf("system call %d, %s: allowed is %v and denied is %v", number, call.Name, may, mayNot)
+		}
+	}
+	for name := range allowed {
+		if !there[name] {
+			t.Errorf("gVisor has no allowed system call %s", name)
+		}
+	}
+	for name := range denied {
+		if !there[name] {
+			t.Errorf("gVisor has no denied system call %s", name)
+		}
+	}
+}
+
+func TestCheckFields(t *testing.T) {
+	if err := checkFields(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReasonsHaveNames(t *testing.T) {
+	for r := abi.Off; r <= abi.Failed; r++ {
+		if r.String() == "" {
+			t.Errorf("reason %d has no name", r)
+		}
+	}
+	if abi.Reason(0).String() != "" || abi.Reason(200).String() != "" {
+		t.Error("a reason that does not exist has a name")
+	}
+}
+
+func addresses(start, end hostarch.Addr) hostarch.AddrRange {
+	return hostarch.AddrRange{Start: start, End: end}
+}
+
+const page = hostarch.PageSize
+
+// testMemory has writable anonymous memory, code of a file, and a gap between them.
+func testMemory() *memory {
+	return &memory{regions: []region{
+		{AddrRange: addresses(1000*page, 1010*page), perms: hostarch.ReadWrite},
+		{AddrRange: addresses(1020*page, 1030*page), perms: hostarch.ReadExecute, inode: 7, name: "/usr/lib/code"},
+	}}
+}
+
+func TestRulesOfMemory(t *testing.T) {
+	c := &checkpoint{memory: *testMemory()}
+	arg := func(values ...uint64) (args arch.SyscallArguments) {
+		for i, v := range values {
+			args[i].Value = uintptr(v)
+		}
+		return args
+	}
+	const anonymous, code, gap, fixed, remapFixed, dontNeed, dontFork = 1000 * page, 1020 * page, 1012 * page, 0x10, 2, 4, 10
+	for _, test := range []struct {
+		name string
+		rule func(*checkpoint, arch.SyscallArguments) abi.Reason
+		args arch.SyscallArguments
+		want abi.Reason
+	}{
+		{"map anywhere", mmap, arg(code, page, 0, 0x22), 0},
+		{"map over the gap", mmap, arg(gap, page, 0, fixed), 0},
+		{"map over memory", mmap, arg(anonymous, page, 0, fixed), abi.Mappings},
+		{"map up to the code", mmap, arg(gap, 8*page, 0, fixed), 0},
+		{"map into the code", mmap, arg(gap, 8*page+1, 0, fixed), abi.Mappings},
+		{"map over gVisor's table", mmap, arg(uint64(trapRange.Start), page, 0, fixed), abi.Mappings},
+		{"map a size that overflows", mmap, arg(gap, 1<<64-1, 0, fixed), abi.Mappings},
+		{"unmap memory", munmap, arg(anonymous, page), 0},
+		{"unmap the code", munmap, arg(code+5*page, page), abi.Mappings},
+		{"unmap everything", munmap, arg(0x1000, 1<<46), abi.Mappings},
+		{"protect memory", mprotect, arg(anonymous, page, 1), abi.Mappings},
+		{"protect the gap", mprotect, arg(gap, page, 1), 0},
+		{"move memory", mremap, arg(anonymous, page, 2*page, 1), 0},
+		{"move the code", mremap, arg(code, page, 2*page, 1), abi.Mappings},
+		{"copy the code", mremap, arg(code, 0, 2*page, 1), abi.Mappings},
+		{"move to a place", mremap, arg(gap, page, page, 1|remapFixed), abi.Mappings},
+		{"drop memory", madvise, arg(anonymous, page, dontNeed), 0},
+		{"drop the code", madvise, arg(code, page, dontNeed), abi.Mappings},
+		{"not to children", madvise, arg(anonymous, page, dontFork), abi.Mappings},
+	} {
+		if got := test.rule(c, test.args); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestSubtract(t *testing.T) {
+	of := func(ranges ...hostarch.AddrRange) (all []region) {
+		for _, r := range ranges {
+			all = append(all, region{AddrRange: r})
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name       string
+		a, b, want []region
+	}{
+		{"nothing from nothing", nil, nil, nil},
+		{"equal", of(addresses(1, 5)), of(addresses(1, 5)), nil},
+		{"both ends", of(addresses(1, 9)), of(addresses(3, 5)), of(addresses(1, 3), addresses(5, 9))},
+		{"two holes", of(addresses(1, 9)), of(addresses(2, 3), addresses(5, 6)), of(addresses(1, 2), addresses(3, 5), addresses(6, 9))},
+		{"apart", of(addresses(1, 3), addresses(7, 9)), of(addresses(3, 7)), of(addresses(1, 3), addresses(7, 9))},
+		{"merged", of(addresses(1, 9)), of(addresses(1, 4), addresses(4, 9)), nil},
+	} {
+		got := subtract(test.a, test.b)
+		if len(got) != len(test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+			continue
+		}
+		for i := range got {
+			if got[i] != test.want[i] {
+				t.Errorf("%s: %v, want %v", test.name, got, test.want)
+			}
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	data := make([]byte, 5*page)
+	data[2*page+5] = 1
+	got := split(page, data)
+	if len(got) != 3 || got[0].data != nil || got[2].data != nil || got[1].at != addresses(3*page, 4*page) || got[1].data[5] != 1 {
+		t.Errorf("%v", got)
+	}
+}
