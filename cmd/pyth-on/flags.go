@@ -38,6 +38,9 @@ type poolFlags struct {
 	SessionIdle       time.Duration `default:"10m" help:"Default idle time-out of sessions."`
 	SandboxIdle       time.Duration `default:"2m" help:"Time after which a user's idle sandbox is destroyed; 0 destroys it after each program."`
 	SandboxRuns       int           `default:"1000" help:"Maximum number of programs that a user's sandbox runs before it is replaced."`
+	Rollback          string        `default:"off" enum:"on,off" help:"Whether a Python interpreter is put back after a program and runs the user's next one, in place of a new interpreter: ${enum}."`
+	RollbackRuns      int           `default:"100" help:"Number of programs after which an interpreter is replaced, with --rollback."`
+	RollbackCPU       time.Duration `name:"rollback-cpu" default:"10s" help:"Processor time after which an interpreter is replaced, with --rollback."`
 }
 
 // networkFlags limits the connections of programs.

@@ -3,6 +3,8 @@ package app
 import (
 	"net/netip"
 	"time"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
 // NodeConfig selects the source of Node.
@@ -38,6 +40,19 @@ type PoolConfig struct {
 	MaxSessions, MaxSessionsOfUser int
 	SessionIdle, SandboxIdle       time.Duration
 	SandboxRuns                    int
+	// Rollback is "on" or "off". RollbackRuns and RollbackCPU limit the use of an
+	// interpreter.
+	Rollback     string
+	RollbackRuns int
+	RollbackCPU  time.Duration
+}
+
+// rollback returns the configuration of the launcher. recycled counts the reasons.
+func (c PoolConfig) rollback(recycled func(reason string)) sandbox.Rollback {
+	if c.Rollback != "on" {
+		return sandbox.Rollback{}
+	}
+	return sandbox.Rollback{Runs: c.RollbackRuns, CPU: c.RollbackCPU, Recycled: recycled}
 }
 
 // NetworkConfig limits the connections of programs.

@@ -34,6 +34,8 @@ type hostConfig struct {
 	// network and layers may be nil. Then programs have none.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+	// rollback may be the zero value.
+	rollback sandbox.Rollback
 }
 
 // openHost returns a host that can start sandboxes. It removes all files in the state
@@ -47,6 +49,7 @@ func openHost(c *hostConfig) (*host, error) {
 	h := &host{images: c.images}
 	config := sandbox.Config{
 		Image: c.image, Images: c.images.images(), StateDir: stateDir, Rootless: inside, Network: c.network, Layers: c.layers,
+		Rollback: c.rollback,
 	}
 	// The name of the cgroup is a hash of the state directory. So a restarted server
 	// finds and removes only the cgroups of its previous run.

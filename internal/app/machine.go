@@ -49,6 +49,8 @@ type machineConfig struct {
 	// network and layers may be nil. Then programs have none.
 	network func(pyth.Network) (sandbox.Network, error)
 	layers  func(pyth.Layers) ([]sandbox.Mount, error)
+	// rollback may be the zero value.
+	rollback sandbox.Rollback
 	// progress receives the progress of the build of images.
 	progress Progress
 	// pool is the configuration without the fields that the host sets.
@@ -71,7 +73,7 @@ func openMachine(ctx context.Context, c *machineConfig) (_ *machine, err error) 
 	if c.sole {
 		removeOutdated(image, custom, c.logger)
 	}
-	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: c.stateDir, network: c.network, layers: c.layers})
+	h, err := openHost(&hostConfig{image: image.Path, images: custom, stateDir: c.stateDir, network: c.network, layers: c.layers, rollback: c.rollback})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,6 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/audit"
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
 // poolMetrics measures the pool. It implements pool.Observer.
@@ -17,6 +19,8 @@ type poolMetrics struct {
 	wall    prometheus.Histogram
 	refused prometheus.Counter
 	removed *prometheus.CounterVec
+	// interpreters counts what follows a program's interpreter.
+	interpreters *prometheus.CounterVec
 }
 
 var _ pool.Observer = (*poolMetrics)(nil)
@@ -40,6 +44,9 @@ func newPoolMetrics() *poolMetrics {
 		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pyth_on_sandboxes_removed_total", Help: "Sandboxes destroyed, by reason.",
 		}, []string{"reason"}),
+		interpreters: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pyth_on_interpreters_total", Help: "Interpreters after a program, with rollback: put back, or replaced by a new one, by reason.",
+		}, []string{"reason"}),
 	}
 	// Create all series at the start, with 0.
 	for _, result := range []string{bootOK, bootFailed} {
@@ -48,8 +55,14 @@ func newPoolMetrics() *poolMetrics {
 	for _, reason := range pool.Reasons() {
 		m.removed.WithLabelValues(string(reason))
 	}
+	for _, reason := range append(abi.Reasons(), putBack) {
+		m.interpreters.WithLabelValues(reason)
+	}
 	return m
 }
+
+// putBack is the value of the label reason for an interpreter that was put back.
+const putBack = "none"
 
 // Values of the label result.
 const (
@@ -80,6 +93,11 @@ func (m *poolMetrics) Removed(reason pool.Reason) {
 	m.removed.WithLabelValues(string(reason)).Inc()
 }
 
+// Recycled counts an interpreter after a program. The reason is "" if it was put back.
+func (m *poolMetrics) Recycled(reason string) {
+	m.interpreters.WithLabelValues(cmp.Or(reason, putBack)).Inc()
+}
+
 // collectors returns the metrics, including the state of the pool.
 func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 	gauge := func(name, help string, value func(pool.Stats) int64) prometheus.Collector {
@@ -88,7 +106,7 @@ func (m *poolMetrics) collectors(p *pool.Pool) []prometheus.Collector {
 		})
 	}
 	return []prometheus.Collector{
-		m.boots, m.queued, m.wall, m.refused, m.removed,
+		m.boots, m.queued, m.wall, m.refused, m.removed, m.interpreters,
 		gauge("pyth_on_sandboxes_ready", "Warm sandboxes that have not run a program.", func(s pool.Stats) int64 { return int64(s.Warm) }),
 		gauge("pyth_on_sandboxes_idle", "Sandboxes that wait for the next program of their user.", func(s pool.Stats) int64 { return int64(s.Idle) }),
 		gauge("pyth_on_sandboxes_renewing", "Sandboxes that are being recycled for the next program of their user.", func(s pool.Stats) int64 { return int64(s.Recycling) }),

@@ -145,7 +145,8 @@ func (s *Server) startMachine(ctx context.Context) (err error) {
 	s.machine, err = openMachine(ctx, &machineConfig{
 		dir: c.Data.Path, sole: true, stateDir: c.Data.Join("run"), node: s.node, images: c.Images,
 		network: s.network.open, layers: mounter(images), progress: c.Progress,
-		pool: c.Pool.pool(warm, s.metrics.pool, c.Logger), warm: warm, logger: c.Logger,
+		rollback: c.Pool.rollback(s.metrics.pool.Recycled),
+		pool:     c.Pool.pool(warm, s.metrics.pool, c.Logger), warm: warm, logger: c.Logger,
 	})
 	if err != nil {
 		return err

@@ -49,8 +49,22 @@ type Config struct {
 	// Layers returns the mounts for packages. If it is nil, runs have no
 	// packages.
 	Layers func(pyth.Layers) ([]Mount, error)
+	// Rollback permits to put interpreters back after a run. The zero value starts an
+	// interpreter for each run.
+	Rollback Rollback
 	// Rootless must be true if the process is root only in a user namespace.
 	Rootless bool
+}
+
+// Rollback configures the use of an interpreter for several runs of one tenant.
+type Rollback struct {
+	// Runs is the maximum number of runs of an interpreter; 0 disables rollback. CPU
+	// is its maximum processor time.
+	Runs int
+	CPU  time.Duration
+	// Recycled is called after each recycling of a sandbox. The reason is "" if the
+	// interpreter was put back. It must not block. It may be nil.
+	Recycled func(reason string)
 }
 
 // Image describes a custom image, which replaces the built-in one.

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"syscall"
 
+	syscalls "gvisor.dev/gvisor/pkg/sentry/syscalls/linux"
 	"gvisor.dev/gvisor/runsc/cli/maincli"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback"
 )
 
 // launchName is the argv[0] of a gVisor process that waits for its cgroup before
@@ -28,6 +31,8 @@ func GVisorMain() {
 		awaitCgroup()
 	}
 	restrictPrograms()
+	// Without it, an interpreter is started for each run. TestInstall reports why.
+	_ = rollback.Install(syscalls.AMD64)
 	maincli.Main()
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 	"github.com/pyth-on/pyth-on/internal/sandbox/cgroup"
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
 // stopGrace limits how long the guest may take to stop a run. After that the
@@ -126,6 +128,9 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 		return err
 	}
 	wanted := &protocol.Prepare{Language: string(s.language), DiskBytes: disk, Preload: s.preload}
+	if r := s.launcher.config.Rollback; r.Runs > 0 {
+		wanted.RollbackRuns, wanted.RollbackCPUMs = r.Runs, r.CPU.Milliseconds()
+	}
 	if err := s.conn.SendMessage(protocol.KindPrepare, wanted); err != nil {
 		return err
 	}
@@ -144,7 +149,25 @@ func (s *Sandbox) prepare(ctx context.Context, disk int64) error {
 	if hello.Version != protocol.Version {
 		return fmt.Errorf("the guest uses protocol version %d; the server needs %d", hello.Version, protocol.Version)
 	}
+	s.recycled(&hello)
 	return s.socket.SetDeadline(time.Time{})
+}
+
+// recycled reports whether the interpreter of the last job is used again. The guest
+// is not trusted, so an unknown reason counts as the reason "off".
+func (s *Sandbox) recycled(hello *protocol.Hello) {
+	report := s.launcher.config.Rollback.Recycled
+	if report == nil || !hello.Kept && hello.Spent == "" {
+		return
+	}
+	reason := hello.Spent
+	switch {
+	case hello.Kept:
+		reason = ""
+	case !slices.Contains(abi.Reasons(), reason):
+		reason = abi.Off.String()
+	}
+	report(reason)
 }
 
 // Close destroys the sandbox and returns when its processes, cgroup and files

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
 // Paths and names inside the sandbox.
@@ -53,8 +54,10 @@ func Run(control *os.File, networkFD int) error {
 	if err := removeDevices(); err != nil {
 		return err
 	}
+	var last *program
 	for {
-		switch err := next(conn, int(control.Fd()), egress); {
+		var err error
+		switch last, err = next(conn, int(control.Fd()), egress, last); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -63,27 +66,29 @@ func Run(control *os.File, networkFD int) error {
 	}
 }
 
-// next prepares an interpreter and serves the next job or session.
-func next(conn *protocol.Conn, control int, egress *network) error {
+// next prepares an interpreter and serves the next job or session. last is the
+// interpreter of the last job, or nil. next returns the interpreter of its job.
+func next(conn *protocol.Conn, control int, egress *network, last *program) (*program, error) {
 	wanted, err := receivePrepare(conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkSockets(); err != nil {
-		return err
+		return nil, err
 	}
-	p, err := prepare(wanted)
+	p, why, err := last.next(wanted)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := greet(conn); err != nil {
-		return err
+	if err := greet(conn, p == last, why); err != nil {
+		return nil, err
 	}
 	return serve(conn, control, p, egress)
 }
 
-func greet(conn *protocol.Conn) error {
-	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version})
+// greet says that an interpreter is ready.
+func greet(conn *protocol.Conn, kept bool, why abi.Reason) error {
+	return conn.SendMessage(protocol.KindHello, &protocol.Hello{Version: protocol.Version, Kept: kept, Spent: why.String()})
 }
 
 // receivePrepare waits for a Prepare frame. The host sends it when it has processor
@@ -102,12 +107,13 @@ func receivePrepare(conn *protocol.Conn) (*protocol.Prepare, error) {
 	}
 }
 
-// serve runs one job in the waiting interpreter, or all jobs of a session.
-func serve(conn *protocol.Conn, control int, p *program, egress *network) error {
+// serve runs one job in the waiting interpreter, or all jobs of a session. It
+// returns the interpreter, or nil after a session.
+func serve(conn *protocol.Conn, control int, p *program, egress *network) (*program, error) {
 	for {
 		j, next, err := receiveJob(conn, control, p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p = next
 		r := &run{
@@ -115,10 +121,10 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network) error 
 			deadline: time.Now().Add(time.Duration(j.TimeoutMs) * time.Millisecond),
 		}
 		if !j.Session {
-			return r.serve()
+			return p, r.serve()
 		}
 		if ended, err := r.serveInSession(); ended || err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -126,14 +132,24 @@ func serve(conn *protocol.Conn, control int, p *program, egress *network) error 
 // serve runs a job outside a session and removes everything after it.
 func (r *run) serve() error {
 	conn, p, j := r.conn, r.program, r.job
-	defer p.close()
+	defer func() {
+		if p.kept {
+			p.release()
+		} else {
+			p.close()
+		}
+	}()
 	exit, err := r.withNetwork(r.run)
 	if err != nil {
 		return err
 	}
 	// Wait for killed processes after the answer is sent. If there are files to
 	// collect, wait before, because the processes could still change them.
-	defer p.end()
+	defer func() {
+		if !p.kept {
+			p.end()
+		}
+	}()
 	if exit.Signal != 0 || exit.Code != 0 {
 		if report := p.readReport(); report != nil {
 			if err := conn.SendMessage(protocol.KindReport, report); err != nil {
@@ -142,7 +158,9 @@ func (r *run) serve() error {
 		}
 	}
 	if len(j.OutputFiles) > 0 {
-		p.end()
+		if !p.kept {
+			p.end()
+		}
 		if err := r.collect(); err != nil {
 			return err
 		}
@@ -204,7 +222,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 		switch kind {
 		case protocol.KindJob:
 			if err = protocol.Decode(payload, &j.Job); err == nil && !p.canRun(&j.Job) {
-				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload})
+				p, err = p.replace(&protocol.Prepare{Language: j.Language, DiskBytes: j.DiskBytes, Preload: p.prepared.Preload, RollbackRuns: p.prepared.RollbackRuns, RollbackCPUMs: p.prepared.RollbackCPUMs})
 			}
 		case protocol.KindCode:
 			if j.Session {
@@ -245,7 +263,7 @@ func receiveJob(conn *protocol.Conn, control int, p *program) (*job, *program, e
 				p, err = p.replace(wanted)
 			}
 			if err == nil {
-				err = greet(conn)
+				err = greet(conn, false, 0)
 			}
 		case protocol.KindPut, protocol.KindGet, protocol.KindRemove, protocol.KindList:
 			err = p.files(conn, control, kind, string(payload))

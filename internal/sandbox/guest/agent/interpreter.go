@@ -31,6 +31,8 @@ type interpreter struct {
 	replacesControl bool
 	// interruptsOnce is true if one interrupt ends any run of a session.
 	interruptsOnce bool
+	// makesCheckpoint is true if the hook makes a checkpoint when it is ready.
+	makesCheckpoint bool
 	// options returns the Node options for a job with the memory in bytes, or ""
 	// if the waiting interpreter already has them.
 	options func(memory int64) string
@@ -106,11 +108,12 @@ func interpreterOf(wanted *protocol.Prepare) interpreter {
 		return node
 	default:
 		python := interpreter{
-			args:        []string{"python3", "main.py"},
-			env:         []string{"PYTHONPATH=" + protocol.PythonHookDir},
-			control:     3,
-			inputByPipe: true,
-			options:     func(int64) string { return "" },
+			args:            []string{"python3", "main.py"},
+			env:             []string{"PYTHONPATH=" + protocol.PythonHookDir},
+			control:         3,
+			inputByPipe:     true,
+			options:         func(int64) string { return "" },
+			makesCheckpoint: true,
 		}
 		if len(wanted.Preload) > 0 {
 			python.env = append(python.env, "PYTH_ON_PRELOAD="+strings.Join(wanted.Preload, ","))

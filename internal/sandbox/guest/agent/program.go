@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
 )
 
 // program is an interpreter in separate namespaces that waits for its job.
@@ -27,6 +28,16 @@ type program struct {
 	work, reports, staging int
 	// control is the socket to the interpreter; results is the FIFO for rich values.
 	control, results int
+	// notices is the pipe through which the kernel says that it puts the interpreter
+	// back; -1 if it never does.
+	notices int
+	// kept says that the interpreter is put back after its run. killed says that it
+	// was killed. spent is the reason why it was not put back.
+	kept, killed bool
+	spent        abi.Reason
+	// inside receives functions for a thread in the program's namespaces. Closing it
+	// ends the thread.
+	inside chan func()
 	// inSession is true if the interpreter has started a session.
 	inSession bool
 	// The agent's ends of the standard streams, or -1 if closed.
@@ -36,30 +47,14 @@ type program struct {
 // startInterpreter starts the interpreter as the unprivileged user. The calling
 // thread must be in the program's namespaces.
 func (p *program) startInterpreter() error {
-	var stdin, stdout, stderr [2]int
-	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
-		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-			return err
-		}
-		// A program may open its standard streams by name, such as /dev/stdin.
-		// Only the owner can open a pipe by name, so the program's user must be
-		// the owner.
-		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
-			return fmt.Errorf("change owner of standard streams: %w", err)
-		}
-	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	streams, err := p.makeStreams()
 	if err != nil {
 		return err
 	}
-	p.stdin, p.stdout, p.stderr, p.control = stdin[1], stdout[0], stderr[0], pair[0]
-	// The agent must not block if the program does not read or write.
-	for _, fd := range []int{p.stdin, p.stdout, p.stderr} {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return err
-		}
+	theirs := make([]uintptr, 0, len(streams))
+	for _, fd := range streams {
+		theirs = append(theirs, uintptr(fd))
 	}
-	theirs := []uintptr{uintptr(stdin[0]), uintptr(stdout[1]), uintptr(stderr[1]), uintptr(pair[1])}
 	p.pid, err = syscall.ForkExec(p.interpreter.path(), p.interpreter.args, &syscall.ProcAttr{
 		Dir:   workDir,
 		Env:   p.interpreter.environment(),
@@ -76,7 +71,33 @@ func (p *program) startInterpreter() error {
 		return fmt.Errorf("start interpreter: %w", err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.pid, 0)
-	return err
+	return errors.Join(err, p.watch())
+}
+
+// makeStreams makes pipes for the standard streams and the control socket. It returns
+// the program's ends.
+func (p *program) makeStreams() (theirs [abi.Given]int, err error) {
+	var stdin, stdout, stderr [2]int
+	for _, pipe := range []*[2]int{&stdin, &stdout, &stderr} {
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+			return theirs, err
+		}
+		// A program may also open its streams by name, as /dev/stdin. Only the owner
+		// can open a pipe by name, so make the program's user the owner.
+		if err := unix.Fchown(pipe[0], userID, userID); err != nil {
+			return theirs, fmt.Errorf("change owner of standard streams: %w", err)
+		}
+	}
+	p.stdin, p.stdout, p.stderr = stdin[1], stdout[0], stderr[0]
+	// The agent must not block if the program does not read or write.
+	for _, fd := range []int{p.stdin, p.stdout, p.stderr} {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return theirs, err
+		}
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	p.control = pair[0]
+	return [abi.Given]int{stdin[0], stdout[1], stderr[1], pair[1]}, err
 }
 
 // ready waits until the interpreter is ready for a job. Then it sets the limits
@@ -84,11 +105,16 @@ func (p *program) startInterpreter() error {
 func (p *program) ready() error {
 	hello, err := protocol.NewReader(descriptor(p.control), 0).Next()
 	if err == nil && hello.Kind == protocol.KindHello {
-		return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0), p.countThreads())
+		return errors.Join(p.limitAll(), p.countThreads())
 	}
 	message := make([]byte, 4096)
 	n, _ := unix.Read(p.stderr, message)
 	return fmt.Errorf("the interpreter did not start: %s", message[:max(n, 0)])
+}
+
+// limitAll sets the limits that are the same for all jobs.
+func (p *program) limitAll() error {
+	return errors.Join(p.limit(unix.RLIMIT_NOFILE, 1024), p.limit(unix.RLIMIT_CORE, 0))
 }
 
 // countThreads adds the threads of preloaded modules to the interpreter's own
@@ -147,6 +173,7 @@ func (p *program) start(j *job) error {
 	if !j.Session {
 		return errors.Join(err, closeOnce(&p.control))
 	}
+	p.forget()
 	p.inSession = true
 	if err == nil && p.interpreter.replacesControl {
 		err = p.replaceControl()
@@ -169,11 +196,14 @@ func (p *program) replaceControl() error {
 	return err
 }
 
-// close closes all open descriptors.
+// close closes all open descriptors and ends the thread in the namespaces.
 func (p *program) close() {
-	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.control, &p.results, &p.stdin, &p.stdout, &p.stderr, &p.pidfd} {
+	p.release()
+	p.forget()
+	for _, fd := range []*int{&p.control, &p.pidfd} {
 		_ = closeOnce(fd)
 	}
+	close(p.inside)
 }
 
 // closeOnce closes a descriptor and sets it to -1. It does nothing if the descriptor

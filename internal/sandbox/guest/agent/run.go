@@ -55,10 +55,14 @@ func (r *run) run() (*protocol.Exit, error) {
 	if err := r.untilEnded(); err != nil {
 		return nil, err
 	}
-	r.reap()
-	// The run ends when the interpreter ends. Kill all other processes now, so
-	// that none can change a file while files are collected.
-	p.kill()
+	if p.kept {
+		r.over = true // There is no other process.
+	} else {
+		r.reap()
+		// The run ends with the interpreter. Kill all other processes now, so that
+		// none can change a file before the files are collected.
+		p.kill()
+	}
 	if err := r.relayLastResults(); err != nil {
 		return nil, err
 	}
@@ -154,6 +158,7 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		{Fd: int32(p.stdin), Events: unix.POLLOUT},
 		{Fd: int32(p.results), Events: unix.POLLIN},
 		{Fd: int32(p.control), Events: unix.POLLIN},
+		{Fd: int32(p.notices), Events: unix.POLLIN},
 	}
 	wait := time.Until(deadline)
 	switch {
@@ -200,6 +205,9 @@ func (r *run) step(deadline time.Time) (ended bool, err error) {
 		}
 	}
 	if fds[6].Revents != 0 && r.readReply() {
+		return true, nil
+	}
+	if fds[7].Revents != 0 && r.readNotice() {
 		return true, nil
 	}
 	return fds[0].Revents != 0, nil

@@ -18,16 +18,25 @@ import (
 // returns when the interpreter is ready for a job. After an error it removes
 // nothing, because the sandbox is unusable then.
 func prepare(wanted *protocol.Prepare) (*program, error) {
-	p := &program{interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes}
+	p := &program{
+		interpreter: interpreterOf(wanted), prepared: *wanted, disk: wanted.DiskBytes,
+		notices: -1, inside: make(chan func()),
+	}
 	if p.disk == 0 {
 		p.disk = protocol.DefaultDiskBytes
 	}
 	entered := make(chan error)
 	go func() {
-		// The goroutine never unlocks the thread, so the thread ends with it.
-		// Only the processes started here remain in the namespaces.
+		// The thread ends with this goroutine, because it stays locked. Then only the
+		// processes started here remain in the namespaces.
 		runtime.LockOSThread()
 		entered <- p.enter()
+		if !p.canPutBack() {
+			return
+		}
+		for do := range p.inside {
+			do()
+		}
 	}()
 	if err := <-entered; err != nil {
 		return nil, err
@@ -58,16 +67,22 @@ func (p *program) enter() error {
 	if after, err := device("/proc"); err != nil || after == before {
 		return errors.Join(errors.New("the first process did not mount /proc"), err)
 	}
+	if err := p.mount(); err != nil {
+		return err
+	}
+	return p.startInterpreter()
+}
+
+// mount mounts the file systems of a run. The calling thread must be in the
+// program's namespaces.
+func (p *program) mount() (err error) {
 	if p.work, p.staging, err = mountScratch(p.disk); err != nil {
 		return err
 	}
 	if p.reports, err = openDirectory(runDir); err != nil {
 		return err
 	}
-	if err := errors.Join(p.makeReport(), p.makeResults()); err != nil {
-		return err
-	}
-	return p.startInterpreter()
+	return errors.Join(p.makeReport(), p.makeResults())
 }
 
 // namespaces lists the namespaces that each run gets. Runs share the host name of
@@ -112,7 +127,10 @@ func (p *program) join() error {
 
 // kill kills every process except the agent. Processes that are being created die
 // with the first process of their namespaces.
-func (p *program) kill() { _ = unix.Kill(-1, unix.SIGKILL) }
+func (p *program) kill() {
+	p.killed = true
+	_ = unix.Kill(-1, unix.SIGKILL)
+}
 
 // end kills all processes except the agent, and returns when they are gone.
 func (p *program) end() {

@@ -8,21 +8,33 @@ type Prepare struct {
 	DiskBytes int64
 	// Preload lists modules that the interpreter imports before the job.
 	Preload []string
+	// RollbackRuns is the maximum number of jobs of an interpreter; 0 starts another
+	// one for each job. RollbackCPUMs is its maximum processor time in milliseconds.
+	RollbackRuns  int
+	RollbackCPUMs int64
 }
 
 func (m *Prepare) visit(f *fields) {
 	f.text(&m.Language)
 	number(f, &m.DiskBytes)
 	f.list(&m.Preload)
+	number(f, &m.RollbackRuns)
+	number(f, &m.RollbackCPUMs)
 }
 
 // Hello announces that the guest is ready for a job.
 type Hello struct {
 	Version int
+	// Kept is true if the interpreter is the one of the last job. Spent is the reason
+	// why it is not, as named by rollback/abi; "" before the first job.
+	Kept  bool
+	Spent string
 }
 
 func (m *Hello) visit(f *fields) {
 	number(f, &m.Version)
+	f.bool(&m.Kept)
+	f.text(&m.Spent)
 }
 
 // Job describes a job without its code, input and files.

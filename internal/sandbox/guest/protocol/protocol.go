@@ -60,7 +60,7 @@ const (
 )
 
 // Version is increased with every incompatible change of the protocol.
-const Version = 6
+const Version = 7
 
 // MaxPayload is the maximum payload of a frame, in bytes. It has room for the largest
 // file of a job and its path.

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
+	"github.com/pyth-on/pyth-on/internal/sandbox/rollback/abi"
+)
+
+// canPutBack reports whether the interpreter may be put back after a run. Preloaded
+// modules may hold state that must differ between runs, such as seeds.
+func (p *program) canPutBack() bool {
+	return p.prepared.RollbackRuns > 0 && p.interpreter.makesCheckpoint && len(p.prepared.Preload) == 0
+}
+
+// watch permits the interpreter to make a checkpoint. The kernel reports the end of
+// each run through a pipe that no program can open. If the kernel refuses, the
+// interpreter ends with its first run.
+func (p *program) watch() error {
+	if !p.canPutBack() {
+		return nil
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return err
+	}
+	defer unix.Close(pipe[1])
+	_, _, errno := unix.RawSyscall6(abi.Number, abi.Watch, uintptr(p.pid), uintptr(pipe[1]),
+		uintptr(p.prepared.RollbackRuns), uintptr(p.prepared.RollbackCPUMs), 0)
+	if errno != 0 {
+		return unix.Close(pipe[0])
+	}
+	p.notices = pipe[0]
+	return nil
+}
+
+// forget drops the checkpoint. The interpreter then ends as usual.
+func (p *program) forget() {
+	if p.notices >= 0 {
+		_, _, _ = unix.RawSyscall(abi.Number, abi.Forget, 0, 0)
+	}
+	_ = closeOnce(&p.notices)
+}
+
+// readNotice reads a notice of the kernel. It reports whether the interpreter has
+// ended and is being put back. An interpreter that was killed cannot be put back.
+func (r *run) readNotice() bool {
+	p := r.program
+	notice, ok := p.nextNotice()
+	if !ok || notice.kind != abi.Ended || p.killed {
+		return false
+	}
+	p.kept = true
+	r.exit.Code = int(notice.status)
+	return true
+}
+
+// notice is a message of the kernel.
+type notice struct{ kind, status byte }
+
+// nextNotice reads a notice without waiting, and stores its reason.
+func (p *program) nextNotice() (notice, bool) {
+	if p.notices < 0 {
+		return notice{}, false
+	}
+	var b [abi.NoticeSize]byte
+	n, err := unix.Read(p.notices, b[:])
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return notice{}, false
+	}
+	if n != len(b) {
+		_ = closeOnce(&p.notices) // The interpreter has ended.
+		return notice{}, false
+	}
+	if b[0] == abi.Exits {
+		p.spent = abi.Reason(b[2])
+	}
+	return notice{b[0], b[1]}, true
+}
+
+// release closes what belongs to the last run only.
+func (p *program) release() {
+	for more := !p.kept; more; {
+		_, more = p.nextNotice() // The reason may have come after the end.
+	}
+	for _, fd := range []*int{&p.work, &p.reports, &p.staging, &p.results, &p.stdin, &p.stdout, &p.stderr} {
+		_ = closeOnce(fd)
+	}
+}
+
+// next returns an interpreter for the next job: the one of the last job if the
+// kernel has put it back, and else a new one. It returns the reason for a new one. p
+// is nil before the first job.
+func (p *program) next(wanted *protocol.Prepare) (*program, abi.Reason, error) {
+	switch {
+	case p == nil, !p.kept && !p.canPutBack():
+		next, err := prepare(wanted)
+		return next, 0, err
+	case !p.kept:
+		next, err := prepare(wanted)
+		return next, cmp.Or(p.spent, abi.Off), err
+	case wanted.RollbackRuns == 0, wanted.Language != p.prepared.Language, !slices.Equal(wanted.Preload, p.prepared.Preload):
+		next, err := p.replace(wanted)
+		return next, abi.Off, err
+	}
+	switch err := p.renew(wanted); {
+	case errors.Is(err, io.EOF):
+		next, err := p.replace(wanted)
+		return next, cmp.Or(p.spent, abi.Failed), err
+	default:
+		return p, 0, err
+	}
+}
+
+// renew gives an interpreter that was put back an empty disk and new standard
+// streams. It returns io.EOF if the interpreter has ended instead.
+func (p *program) renew(wanted *protocol.Prepare) error {
+	p.prepared, p.disk = *wanted, wanted.DiskBytes
+	if p.disk == 0 {
+		p.disk = protocol.DefaultDiskBytes
+	}
+	p.kept = false
+	if !p.waits() {
+		return io.EOF
+	}
+	if err := p.within(p.remount); err != nil {
+		return err
+	}
+	theirs, err := p.makeStreams()
+	if err != nil {
+		return err
+	}
+	_, _, errno := unix.RawSyscall6(abi.Number, abi.Give, uintptr(p.pid), uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2]), uintptr(theirs[3]))
+	for _, fd := range theirs {
+		unix.Close(fd)
+	}
+	if errno != 0 {
+		return fmt.Errorf("give descriptors to the interpreter: %w", errno)
+	}
+	return p.ready()
+}
+
+// waits returns when the interpreter was put back, or has ended. It reports which.
+func (p *program) waits() bool {
+	for {
+		fds := [...]unix.PollFd{{Fd: int32(p.notices), Events: unix.POLLIN}, {Fd: int32(p.pidfd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds[:], -1); errors.Is(err, unix.EINTR) {
+			continue
+		}
+		switch n, ok := p.nextNotice(); {
+		case ok && n.kind == abi.Waits:
+			return true
+		case !ok:
+			return false
+		}
+	}
+}
+
+// remount replaces the file systems of the last run by empty ones. The calling
+// thread must be in the program's namespaces.
+func (p *program) remount() error {
+	for _, target := range []string{runDir, "/dev/pts", "/dev/shm", "/tmp", "/home/sandbox", workDir} {
+		if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", target, err)
+		}
+	}
+	return p.mount()
+}
+
+// within calls do in the thread that is in the program's namespaces.
+func (p *program) within(do func() error) error {
+	result := make(chan error)
+	p.inside <- func() { result <- do() }
+	return <-result
+}
