@@ -292,7 +292,7 @@ func TestPasswordsAreNotInErrorsOrLogs(t *testing.T) {
 			"in another field":           `{"masterPassword":"pw","timeoutMs":"%s"}`,
 		} {
 			res := s.zk("POST", path, strings.ReplaceAll(fmt.Sprintf(body, canary), "%!(EXTRA string="+canary+")", ""))
-			if name != "as a name" && name != "in an object" && strings.Contains(res.body, canary) {
+			if name != "as a field name" && name != "in an object" && strings.Contains(res.body, canary) {
 				t.Errorf("%s, %s: the answer contains the password: %s", path, name, res.body)
 			}
 		}

@@ -85,7 +85,7 @@ func TestPackagesRefuseFaultyRequests(t *testing.T) {
 	} {
 		s := newServer(t, func(c *api.Config) { c.Packages = &packageStore{err: pyth.Errorf(code, "Reason.")} })
 		res := s.send(request(http.MethodPut, "/api/v1/packages", `{"packages":["a"]}`))
-		if p := res.problem(t); res.StatusCode != status || p.Code != string(code) || p.Detail != "Why it is so." {
+		if p := res.problem(t); res.StatusCode != status || p.Code != string(code) || p.Detail != "Reason." {
 			t.Errorf("status %d: %s", res.StatusCode, res.body)
 		}
 	}
