@@ -150,7 +150,7 @@ func TestExecutePrintsCompilerWarningsOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			x := a.execute(t, object{"code": c.code, "results": name != "without results wanted"}).ends(t, "succeeded")
+			x := a.execute(t, object{"code": c.code, "results": name != "without results"}).ends(t, "succeeded")
 			if got := strings.Count(x.Stderr, "SyntaxWarning"); got != len(c.lines) {
 				t.Errorf("%d warnings: %s", got, x)
 			}
