@@ -83,7 +83,7 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 			c.body = object{"packages": []string{"likes-two", "likes-one"}}
 		}
 		streams := []bool{false, true}
-		if testing.Short() && !strings.HasPrefix(name, "none in ") {
+		if testing.Short() && !strings.HasPrefix(name, "missing in ") {
 			streams = streams[:1] // A stream has the same error as an answer.
 		}
 		for _, streamed := range streams {
