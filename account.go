@@ -10,22 +10,22 @@ import (
 // one user and are never shared with another.
 type UserID string
 
-// User is an account.
+// User is the stored record of an account.
 type User struct {
 	ID UserID
 	// Email is trimmed and has its domain in lower case. The rest is as the user
 	// wrote it.
 	Email string
-	// PasswordHash is in PHC string format.
+	// PasswordHash is the Argon2id hash of the password, in PHC string format.
 	PasswordHash string
 	CreatedAt    time.Time
 }
 
-// EmailKey returns the lower-case form of an e-mail address. Accounts are looked up
-// by it, because case does not matter in addresses.
+// EmailKey returns an e-mail address in lower case. The store finds accounts by this
+// form, because case does not matter in addresses.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
-// Credential is the kind of credential that a caller authenticated with.
+// Credential names a kind of credential. It says how a caller authenticated.
 type Credential string
 
 // Kinds of credentials.
@@ -35,7 +35,7 @@ const (
 	CredentialAPIKey Credential = "api_key"
 )
 
-// Principal is an authenticated caller.
+// Principal describes an authenticated caller.
 type Principal struct {
 	User       User
 	Credential Credential
@@ -60,8 +60,8 @@ type APIKey struct {
 	// Hash is the SHA-256 of the whole key. The store finds a key by its hash. A hash
 	// without salt is enough, because the key holds 190 bits of randomness.
 	Hash [32]byte
-	// Sealed is the key itself, with envelope encryption. It is stored only for the
-	// account's first key, because each login returns that key again.
+	// Sealed is the whole key, encrypted with the user's data key. It is stored only
+	// for the account's first key, because each login returns that key again.
 	Sealed    []byte
 	CreatedAt time.Time
 	// ExpiresAt is zero if the key does not expire.
@@ -79,16 +79,16 @@ type RefreshToken struct {
 	IssuedAt time.Time
 	// ExpiresAt is the time at which the token expires if it is not used.
 	ExpiresAt time.Time
-	// SpentAt is the time at which the token was exchanged for a new one; zero if it
-	// was not.
+	// SpentAt is the time at which the token was exchanged for a new one. It is zero
+	// for a token that was not used.
 	SpentAt time.Time
 	// ClientHash identifies the client that exchanged the token. For a short time, the
 	// same client may repeat the exchange.
 	ClientHash [32]byte
 }
 
-// CredentialError is the cause of an Error about an invalid credential. The audit log
-// records it. Callers never receive it.
+// CredentialError says why a credential is invalid. It is the Err of an Error. The
+// audit log records it, and callers never receive it.
 type CredentialError struct {
 	// User is the owner of the password or token; "" if it belongs to nobody.
 	User UserID
@@ -110,8 +110,9 @@ type Credentials struct {
 	Bearer string
 }
 
-// Client describes the caller's program, to recognize its retries. It is no proof of
-// identity, because the caller can forge both fields.
+// Client describes the program that sent a request. The server uses it to recognize a
+// retry of the same client. It does not prove identity, because callers can forge
+// both fields.
 type Client struct {
 	IP        string
 	UserAgent string
@@ -125,7 +126,7 @@ type Grant struct {
 	ExpiresAt time.Time
 	// APIKey is the account's first key; "" if it was revoked.
 	APIKey string
-	// RefreshToken is "" if the caller renewed a JWT and sent no refresh token.
+	// RefreshToken is the new refresh token. It is "" if Renew issued the Grant.
 	RefreshToken string
 }
 
@@ -144,19 +145,19 @@ type AccountService interface {
 	Authenticate(ctx context.Context, c Credentials) (*Principal, error)
 	// Refresh exchanges a refresh token for a new grant.
 	Refresh(ctx context.Context, refreshToken string, client Client) (*Grant, error)
-	// Renew issues a new JWT to a caller with a valid one, unless the login that
-	// issued it was revoked.
+	// Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login
+	// that issued the old JWT was revoked.
 	Renew(ctx context.Context, p *Principal) (*Grant, error)
 	// Logout revokes the family of the refresh token. Without a token it revokes
 	// all families of the user.
 	Logout(ctx context.Context, p *Principal, refreshToken string) error
 	// ChangePassword replaces the password and revokes all refresh tokens of the user.
 	ChangePassword(ctx context.Context, p *Principal, current, replacement string) error
-	// CreateKey returns the record of the new key and the key itself, which is not
-	// stored. A zero expiresAt means that the key does not expire.
+	// CreateKey creates an API key. It returns the stored record and the key itself,
+	// which is not stored. A zero expiresAt means that the key does not expire.
 	CreateKey(ctx context.Context, p *Principal, name string, expiresAt time.Time) (*APIKey, string, error)
-	// Keys returns at most limit keys after the cursor, and the cursor of the next
-	// page. The cursor is "" on the last page.
+	// Keys returns at most limit keys of the caller after the cursor, and the cursor
+	// of the next page. The returned cursor is "" on the last page.
 	Keys(ctx context.Context, p *Principal, cursor string, limit int) ([]*APIKey, string, error)
 	DeleteKey(ctx context.Context, p *Principal, id KeyID) error
 }

@@ -2,7 +2,8 @@ package pyth
 
 import "time"
 
-// Limits of a program that sets none. The API documents them.
+// Default limits of a program. They apply if a request sets no limits. The API
+// documents them.
 const (
 	DefaultTimeout           = 30 * time.Second
 	DefaultMemoryBytes int64 = 256 << 20
@@ -11,7 +12,8 @@ const (
 	DefaultProcesses         = 64
 )
 
-// DefaultLimits returns the limits of a program that sets none.
+// DefaultLimits returns the default limits without the time-out, which is not a field
+// of Limits. CPU is 0, so that only the time-out limits CPU time.
 func DefaultLimits() Limits {
 	return Limits{
 		MemoryBytes: DefaultMemoryBytes, OutputBytes: DefaultOutputBytes, DiskBytes: DefaultDiskBytes, Processes: DefaultProcesses,
@@ -20,9 +22,9 @@ func DefaultLimits() Limits {
 
 // Limits of the API that several packages enforce.
 const (
-	// MaxCodeBytes is the maximum size of a program.
+	// MaxCodeBytes is the maximum size of the code of a program.
 	MaxCodeBytes = 1 << 20
-	// MaxSecretBytes is the maximum size of the value of a secret.
+	// MaxSecretBytes is the maximum size of one secret value.
 	MaxSecretBytes = 64 << 10
 )
 

@@ -9,8 +9,8 @@ import (
 // The server can check the format but cannot read the content.
 type EncryptedProgram struct {
 	Language Language
-	// Name is part of the authenticated data; "" for none. A program with a name can
-	// be stored only under this name.
+	// Name is the name of the program, "" for none. It is authenticated with the
+	// code, so a program with a name can be stored only under this name.
 	Name       string
 	KDF        KDF
 	Nonce      []byte
@@ -45,12 +45,12 @@ type EncryptedJob struct {
 	// Name is the name of the stored program.
 	Name string
 	Code *EncryptedProgram
-	// Password is the master password. It is overwritten with zeros after a sandbox
-	// has received it.
+	// Password is the master password. The server overwrites it with zeros after a
+	// sandbox has received it.
 	Password []byte
 	// Sealed is the password, encrypted with the public key of a reservation (RFC
-	// 9180). It is empty if Password is set. Sandbox names the reservation; the
-	// program runs in its sandbox.
+	// 9180). It is empty if Password is set. Sandbox is the ID of the reservation.
+	// The program runs in the sandbox of the reservation.
 	Sealed  []byte
 	Sandbox ReservationID
 }
@@ -73,25 +73,26 @@ type EncryptedService interface {
 	// Encrypt encrypts a program for clients that cannot do it themselves. The result
 	// has no name. The password is not stored.
 	Encrypt(ctx context.Context, language Language, code, password []byte) (*EncryptedProgram, error)
-	// StoreCode creates or replaces the program with the name. It fails with
-	// CodeConflict if the user has reached the maximum.
+	// StoreCode creates or replaces the user's program with the name. It fails with
+	// CodeConflict if the user has the maximum number of programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
-	// Codes lists the user's programs, sorted by name.
+	// Codes lists the user's encrypted programs, sorted by name.
 	Codes(ctx context.Context, user UserID) ([]*StoredProgram, error)
 	Code(ctx context.Context, user UserID, name string) (*EncryptedProgram, error)
 	// NoteExecuted records the current time as the time of the program's last
 	// execution. It stores the time in the background.
 	NoteExecuted(user UserID, name string)
-	// Reserve fails with CodeOverloaded if there is no capacity, and with
-	// CodeConflict if the user has reached the maximum.
+	// Reserve reserves a sandbox for one encrypted program. It fails with
+	// CodeOverloaded if there is no capacity, and with CodeConflict if the user has
+	// the maximum number of reservations.
 	Reserve(ctx context.Context, user UserID) (*Reservation, error)
 }
 
 // ReservationHost holds the sandboxes of reservations. It may be another process or
-// machine. Dispatch runs a Job that names a reservation in its sandbox, which ends
-// the reservation. It fails with CodeNotFound if the job's user has no such
-// reservation.
+// machine. If a Job names a reservation, Start runs the Job in the sandbox of the
+// reservation and ends the reservation. Start fails with CodeNotFound if the job's
+// user has no such reservation.
 type ReservationHost interface {
 	Dispatcher
 	// Reserve takes a sandbox, mounts the layers and returns when the sandbox has

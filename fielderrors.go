@@ -69,8 +69,8 @@ func Digits(n int64) string {
 	return text
 }
 
-// Unit returns " ms" for a field whose name ends in Ms, " bytes" for one in Bytes,
-// and "" for other fields.
+// Unit returns the unit of a field for messages. It returns " ms" if the field's name
+// ends in Ms, " bytes" if the name ends in Bytes, and otherwise "".
 func Unit(location string) string {
 	switch {
 	case strings.HasSuffix(location, "Ms"):

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// GenerationID identifies one request for a program.
+// GenerationID identifies one request to generate a program.
 type GenerationID string
 
-// GenerateRequest describes a program to generate. A zero value means the default.
+// GenerateRequest describes a program to generate. A field with its zero value has
+// the default.
 type GenerateRequest struct {
 	// Prompt describes what the program does, in 1 to 32,000 characters.
 	Prompt   string
@@ -24,19 +25,19 @@ type GenerateRequest struct {
 	// user does not have.
 	InstallPackages bool
 
-	// The other fields are as in Program. The model receives the names and first lines
-	// of files, and the names and descriptions of secrets.
+	// The following fields have the same meaning as in Program. The model receives
+	// the names and first lines of files, and the names and descriptions of secrets.
 	Files      []File
 	Secrets    []string
 	AllSecrets bool
-	// KeepSecrets disables redaction in the output for the user. The model never
-	// receives secret values.
+	// KeepSecrets disables redaction of secret values in the output that the user
+	// receives. The model never receives secret values.
 	KeepSecrets bool
 	Timeout     time.Duration
 	Limits      Limits
 	Network     []string
 	Session     SessionID
-	// Labels are added to each run.
+	// Labels are added to the audit entry of each run.
 	Labels []string
 }
 
@@ -61,7 +62,8 @@ type Generation struct {
 	Stopped *Error
 }
 
-// Attempt is a generated program and its run. Execution is nil if it did not run.
+// Attempt is a generated program and its run. Execution is nil if the program was not
+// run.
 type Attempt struct {
 	Draft
 	Execution *Execution
@@ -78,39 +80,41 @@ type TokenUsage struct {
 	Output      int64
 }
 
-// Add adds the tokens of another request.
+// Add adds the tokens of another request to u.
 func (u *TokenUsage) Add(more TokenUsage) {
 	u.Input += more.Input
 	u.CachedInput += more.CachedInput
 	u.Output += more.Output
 }
 
-// GenerateEvents receives the progress of a generation. The rules of Events apply.
+// GenerateEvents receives the progress of a generation. The rules for Events also
+// apply to its methods.
 type GenerateEvents interface {
-	// Attempt is called before the model writes a program. Numbers start at 1 and also
-	// count attempts in which the model returned no program.
+	// Attempt is called before each attempt of the model to write a program. number
+	// starts at 1. It also counts attempts in which the model returned no program.
 	Attempt(number int) error
-	// Text passes the next part of the explanation.
+	// Text passes the next part of the model's explanation.
 	Text(text string) error
-	// Code passes the whole program. The events of its run come next.
+	// Code passes the whole program. The events of the program's run follow.
 	Code(code string) error
 	Events
 }
 
-// GenerateService generates programs with a model. Invalid requests fail with
-// CodeInvalid or CodeTooLarge, with locations such as "body.prompt".
-// CodeLLMNotConfigured, CodeLLMFailed, CodeLLMTimeout and CodeTokenBudget mean that
-// there was no attempt. If events is not nil, it receives the output, and stdout and
-// stderr of the executions are empty. It is safe for concurrent use.
+// GenerateService generates programs with a model. It is safe for concurrent use.
 //
-// Together with an error, it may return a Generation that describes the work done
-// before the error, for example the tokens used. The audit log records it. It has no
-// attempts if the model wrote no program.
+// Generate fails with CodeInvalid or CodeTooLarge for an invalid request, with
+// locations such as "body.prompt". It fails with CodeLLMNotConfigured, CodeLLMFailed,
+// CodeLLMTimeout or CodeTokenBudget if no attempt was made. If events is not nil, it
+// receives the output, and Stdout and Stderr of the executions are empty.
+//
+// Generate may return both an error and a Generation. The Generation describes the
+// work before the error, for example the tokens used, so that the audit log can
+// record it. Its Attempts are empty if the model wrote no program.
 type GenerateService interface {
 	Generate(ctx context.Context, user UserID, r *GenerateRequest, events GenerateEvents) (*Generation, error)
 }
 
-// Draft is a program from a model.
+// Draft is a program that a model wrote, with the model's explanation.
 type Draft struct {
 	Code        string
 	Explanation string
@@ -119,14 +123,15 @@ type Draft struct {
 // ModelRequest is a request to a model. It contains no secret values.
 type ModelRequest struct {
 	Model string
-	// System contains the rules. They are the same for all requests.
+	// System contains the instructions to the model. They are the same for all
+	// requests.
 	System string
 	// Context describes the sandbox of the program, in JSON. Task is the user's
 	// prompt.
 	Context, Task string
-	// Turns lists the previous programs and how their runs ended.
+	// Turns lists the previous programs and the outcomes of their runs.
 	Turns []ModelTurn
-	// MaxTokens limits the length of the answer.
+	// MaxTokens limits the length of the reply.
 	MaxTokens int64
 }
 
@@ -136,8 +141,8 @@ type ModelTurn struct {
 	Outcome string
 }
 
-// ModelReply is the answer of a model. Code is empty if the answer contains no
-// program in the required form.
+// ModelReply is the reply of a model. Code is empty if the reply contains no program
+// in the required form.
 type ModelReply struct {
 	Draft
 	// Model is the name of the model that was used.

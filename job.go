@@ -15,8 +15,8 @@ const (
 	Stderr Stream = "stderr"
 )
 
-// Result is a rich value that a program displayed, in one or more media types. Images
-// are in base64. Text and JSON are not encoded.
+// Result is a rich value that a program displayed. It maps each media type of the
+// value to the data. Images are in base64. Text and JSON are not encoded.
 type Result map[string]string
 
 // IsJSON reports whether data of the media type is JSON (RFC 6839, section 3.1).
@@ -30,7 +30,7 @@ type SkippedFile struct {
 	Reason string
 }
 
-// SkippedResult is one media type of a rich value that was not returned.
+// SkippedResult names a media type of a rich value that was not returned.
 type SkippedResult struct {
 	MediaType string
 	Reason    string
@@ -38,10 +38,10 @@ type SkippedResult struct {
 
 // Network says what a job may connect to: the hosts in Rules, or a gateway.
 type Network struct {
-	// Rules lists the allowed hosts. The rules are valid.
+	// Rules lists the allowed hosts. The rules were checked and are valid.
 	Rules []string
-	// Gateway is a service of this server, the only one that the job can connect to;
-	// "" for none. Requests cannot select a gateway.
+	// Gateway identifies a service of this server. The job can connect only to this
+	// service. It is "" for no gateway. Requests cannot select a gateway.
 	Gateway GatewayID
 }
 
@@ -51,9 +51,9 @@ type GatewayID string
 // None reports whether the job has no network.
 func (n Network) None() bool { return len(n.Rules) == 0 && n.Gateway == "" }
 
-// Job is a program that is ready to run: all names are resolved, all values are
-// checked, nothing is optional. It is plain data, so that it can be sent to another
-// machine.
+// Job is a program that is ready to run. All names in it are resolved, all values are
+// checked and all defaults are set. It is plain data, so that it can be sent to
+// another machine.
 type Job struct {
 	ID       ExecutionID
 	Tenant   UserID
@@ -76,7 +76,8 @@ type Job struct {
 	Session SessionID
 	// Network says what the job may connect to. The zero value allows nothing.
 	Network Network
-	// SecretsFollow delays the program until Run.Release sends its secrets.
+	// SecretsFollow delays the start of the program until Run.Release sends the
+	// secrets.
 	SecretsFollow bool
 	// Encrypted is set if the program is encrypted; Code is empty then.
 	Encrypted *EncryptedJob
@@ -84,7 +85,8 @@ type Job struct {
 	Layers Layers
 }
 
-// RunsOn returns the runtime of the job, which is built in or a custom image.
+// RunsOn returns the runtime of the job: a custom image, or the built-in runtime of
+// the language.
 func (j *Job) RunsOn() Runtime {
 	if j.Runtime != "" {
 		return j.Runtime
@@ -121,7 +123,8 @@ type ProgramError struct {
 	// Hint tells the user what to do; "" for none. It comes from the host and is
 	// trusted.
 	Hint string
-	// Line is the number of the line in the user's program; 0 if unknown.
+	// Line is the line of the user's program at which the exception occurred; 0 if
+	// unknown.
 	Line int
 }
 
@@ -136,17 +139,19 @@ type Usage struct {
 	Network []Connection
 }
 
-// Connection describes one outgoing connection, or several with the same fields.
+// Connection describes the outgoing connections of a run that have the same host,
+// port, verdict and reason.
 type Connection struct {
-	// Host is a name or an IP address; "" if the program sent none.
+	// Host is a name or an IP address. It is "" if the program named no host.
 	Host string
 	Port int
-	// SentBytes counts the bytes to the host, ReceivedBytes the bytes from the host.
+	// SentBytes counts the bytes to the host. ReceivedBytes counts the bytes from the
+	// host.
 	SentBytes, ReceivedBytes int64
 	// Verdict is "allowed", "denied" or "failed". Reason explains it.
 	Verdict string
 	Reason  string
-	// Count is the number of connections.
+	// Count is the number of connections that this record describes.
 	Count int
 }
 
@@ -170,7 +175,7 @@ type Outcome struct {
 	ResultsSkipped []SkippedResult
 	Files          []File
 	FilesSkipped   []SkippedFile
-	// SessionEnded reports that the session of the run no longer exists.
+	// SessionEnded reports that the session ended during the run or with it.
 	SessionEnded bool
 	// Redactions counts the secret values that were replaced in the output.
 	Redactions int
@@ -178,8 +183,8 @@ type Outcome struct {
 }
 
 // Events receives the progress of a run. Calls come one at a time and in order. A
-// slow call blocks the program's output, so that output cannot fill memory. An error
-// stops the run, like the end of its context.
+// slow call blocks the program's output, so that output cannot fill memory. If a call
+// returns an error, the run stops as if its context had ended.
 type Events interface {
 	// Started is called once, before all other events, when a sandbox has received the
 	// job.
@@ -191,9 +196,9 @@ type Events interface {
 	File(f File) error
 }
 
-// Dispatcher runs jobs. They may run in another process or on another machine,
-// because only a Job, its secrets, its Events and its Outcome are exchanged. It is
-// safe for concurrent use.
+// Dispatcher runs jobs. It may run them in another process or on another machine,
+// because it exchanges only a Job, its secrets, its Events and its Outcome with the
+// caller. It is safe for concurrent use.
 type Dispatcher interface {
 	// Start sends the job to a sandbox. It waits for a free sandbox if necessary. An
 	// error means that the job did not run; its code is CodeOverloaded or
@@ -202,9 +207,10 @@ type Dispatcher interface {
 	Start(ctx context.Context, job *Job, events Events) (Run, error)
 }
 
-// Run is a job in its sandbox. The caller must call either Release or Abandon,
-// exactly once, because the run occupies its sandbox until then. Jobs with
-// SecretsFollow wait for Release; other programs start before it.
+// Run is a job that was sent to a sandbox. The caller must call Release or Abandon
+// exactly once, because the run occupies its sandbox until then. A job with
+// SecretsFollow starts its program when Release is called. Other jobs may start
+// before that.
 type Run interface {
 	// Release sends the secrets, which the program receives as environment variables.
 	// It returns when the run has ended and its processes and files are gone. The
@@ -215,13 +221,13 @@ type Run interface {
 	// StatusCanceled. A program that fails is an Outcome, not an error. An error means
 	// that the job did not run, as in Start.
 	Release(ctx context.Context, secrets []SecretValue) (*Outcome, error)
-	// Abandon ends a run without starting its program, because its secrets must not be
-	// sent. The session of the run continues.
+	// Abandon ends a run without starting its program. Callers use it if the secrets
+	// must not be sent. The session of the run continues.
 	Abandon()
 }
 
-// Dispatch runs a job without secrets and returns its outcome. Errors, and the effect
-// of the end of ctx, are as in Run.Release.
+// Dispatch runs a job without secrets and returns its outcome. It returns errors, and
+// reacts to the end of ctx, like Run.Release.
 func Dispatch(ctx context.Context, d Dispatcher, job *Job, events Events) (*Outcome, error) {
 	run, err := d.Start(ctx, job, events)
 	if err != nil {

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-// importError describes the error of a runtime for a missing module.
+// importError matches the error of a runtime about a missing module.
 type importError struct {
-	// name is the name of the error; "" for any.
+	// name is the name of the exception; "" matches every name.
 	name string
-	// message matches its message. The first group is the module.
+	// message matches the message of the exception. The first group captures the
+	// module name.
 	message *regexp.Regexp
 }
 
 var importErrors = map[Runtime]importError{
 	PythonRuntime: {"ModuleNotFoundError", regexp.MustCompile(`^No module named '([A-Za-z0-9_]+)`)},
-	// Node writes "module" for import and require of modules, and "package" for
-	// imported packages.
+	// Node writes "module" for files and for require, and "package" for imported
+	// packages.
 	NodeRuntime: {"", regexp.MustCompile(`^Cannot find (?:module|package) '((?:@[A-Za-z0-9._-]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*)(?:/[^']*)?'`)},
 }
 
-// distributions maps module names to package names, for widely used packages where
-// both differ.
+// distributions maps the names of Python modules to names of packages. It lists
+// widely used packages whose name differs from the name of the module.
 func distributions() map[string]string {
 	return map[string]string{
 		"attr": "attrs", "bs4": "beautifulsoup4", "Bio": "biopython", "cairo": "pycairo", "Crypto": "pycryptodome", "cv2": "opencv-python",
@@ -34,9 +35,9 @@ func distributions() map[string]string {
 	}
 }
 
-// MissingModule reads the name of the missing module from an import error; "" for
-// other errors. For Node it returns the package that contains the module. The error
-// comes from the program, so the name may be wrong.
+// MissingModule returns the name of the missing module in an import error. It returns
+// "" for other errors. For Node it returns the package that contains the module. The
+// error comes from the program, so the name may be wrong.
 func MissingModule(language Language, e *ProgramError) string {
 	expected := importErrors[language.Runtime()]
 	if e == nil || expected.message == nil || expected.name != "" && e.Name != expected.name {

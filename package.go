@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// LayerID identifies a layer, an image that contains packages of one runtime. Layers
-// with the same ID contain the same files.
+// LayerID identifies a layer. A layer is an image that contains packages of one
+// runtime. Layers with the same ID contain the same files.
 type LayerID string
 
-// Layers are the layers that a sandbox mounts: one for each built-in runtime, in the
-// order of Runtimes; "" for none. Layers can be compared with ==.
+// Layers holds the layers that a sandbox mounts. It has one element for each built-in
+// runtime, in the order of Runtimes. An element is "" if there is no layer. Layers
+// can be compared with ==.
 type Layers [len(runtimes)]LayerID
 
-// Of returns the layer of the runtime. Custom images have none.
+// Of returns the layer of the runtime. It returns "" for a custom image.
 func (l Layers) Of(r Runtime) LayerID {
 	if i := r.index(); i >= 0 {
 		return l[i]
@@ -21,7 +22,7 @@ func (l Layers) Of(r Runtime) LayerID {
 	return ""
 }
 
-// With returns a copy in which the layer of a built-in runtime is replaced.
+// With returns a copy in which the built-in runtime r has the given layer.
 func (l Layers) With(r Runtime, layer LayerID) Layers {
 	if i := r.index(); i >= 0 {
 		l[i] = layer
@@ -40,7 +41,7 @@ type Package struct {
 	// Direct reports that the user requested the package. Otherwise it is a
 	// dependency.
 	Direct bool
-	// SizeBytes is the total size of its files.
+	// SizeBytes is the total size of the package's files.
 	SizeBytes   int64
 	InstalledAt time.Time
 }
@@ -48,12 +49,12 @@ type Package struct {
 // PinnedPackage is an entry of a lockfile: a package, its version and its archive.
 type PinnedPackage struct {
 	Package
-	// Place identifies the package within a lockfile. Node may have several versions
-	// of one package, each in a separate directory.
+	// Place identifies the package within a lockfile. A Node lockfile may contain
+	// several versions of one package, each in a separate directory.
 	Place string
-	// URL is the address of the archive. Hash is the hash that the archive must have,
-	// in the format of Subresource Integrity, for example "sha256-" and the hash in
-	// base64.
+	// URL is the address of the archive. Hash is the expected hash of the archive, in
+	// the format of Subresource Integrity: the algorithm, "-" and the hash in base64,
+	// for example "sha256-…".
 	URL, Hash string
 	// Requires lists the Place of each dependency.
 	Requires []string
@@ -64,7 +65,7 @@ type PackageList struct {
 	Runtime Runtime
 	// Revision counts the changes of the lockfile, from 1.
 	Revision int
-	// Layer holds the files of all packages; "" for none.
+	// Layer is the layer with the files of all packages; "" if there are no packages.
 	Layer    LayerID
 	Packages []*PinnedPackage
 }
@@ -77,26 +78,28 @@ type PackageProgress func(step, detail string) error
 type PackageChange struct {
 	// Language is the language of the changed packages: Python or JavaScript.
 	Language Language
-	// Packages is the new list.
+	// Packages lists all packages of the language after the change.
 	Packages []*Package
-	// Package is the package that AddPackage added or replaced. Created reports that
-	// the user did not have it before. Other methods set neither field.
+	// Package is the package that AddPackage added or changed. Created reports that
+	// the user did not have the package before. Other methods set neither field.
 	Package *Package
 	Created bool
 	// Added and Removed name packages with their versions, such as "numpy 2.4.1".
 	Added, Removed []string
 }
 
-// PackageService manages the packages of users. A change is atomic, and each user's
-// changes for one runtime run one after another. It fails with
+// PackageService manages the packages of users. Each change is atomic. Changes of one
+// user for one runtime run one after another. Changes fail with
 // CodeInvalidRequirement, CodeUnsatisfiable, CodeIndexUnavailable, CodeTooLarge or an
-// error of Dispatch. It is safe for concurrent use. Progress may be nil.
+// error of Dispatch. progress may be nil. A PackageService is safe for concurrent
+// use.
 type PackageService interface {
-	// Packages lists the user's packages for the language, or for all languages if
-	// it is "".
+	// Packages lists the user's packages for the language. If language is "", it
+	// lists the packages for all languages.
 	Packages(ctx context.Context, user UserID, language Language) ([]*Package, error)
 	// SetPackages replaces all packages of the language. It installs the newest
-	// versions that satisfy the requirements, and their dependencies.
+	// versions that satisfy the requirements, and the packages that these versions
+	// need.
 	SetPackages(ctx context.Context, user UserID, language Language, requirements []string, progress PackageProgress) (*PackageChange, error)
 	// AddPackage adds a package, or changes its requirement. Other packages keep their
 	// versions if possible.
@@ -110,6 +113,6 @@ type PackageService interface {
 
 // PackageSource returns the package layers for new runs.
 type PackageSource interface {
-	// Layers returns the user's layers. It downloads or builds missing files first.
+	// Layers returns the user's layers. It first downloads or builds missing files.
 	Layers(ctx context.Context, user UserID) (Layers, error)
 }

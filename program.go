@@ -15,8 +15,8 @@ const (
 	IsolationExecution Isolation = "execution"
 )
 
-// Limits bound one run. All limits are enforced. In a Job only CPU may be zero: then
-// only the time-out limits CPU time.
+// Limits are the limits of one run. All limits are enforced. In a Job only CPU may be
+// zero. In this case only the time-out limits CPU time.
 type Limits struct {
 	MemoryBytes int64
 	CPU         time.Duration
@@ -35,8 +35,8 @@ type EnvVar struct {
 	Value string
 }
 
-// BaseEnv returns the environment variables of each program: the paths of executables
-// and of the home directory, and the text encoding.
+// BaseEnv returns the environment variables that every program has: the search path
+// for executables, the home directory and the text encoding.
 func BaseEnv() []EnvVar {
 	return []EnvVar{
 		{Name: "PATH", Value: "/usr/local/bin:/usr/bin:/bin"},
@@ -52,7 +52,7 @@ type File struct {
 	Content []byte
 }
 
-// Program is a request to run code. A zero value means the default.
+// Program is a request to run code. A field with its zero value has the default.
 type Program struct {
 	Language Language
 	// Runtime is a custom image or a built-in runtime; "" for the built-in runtime of
@@ -70,7 +70,7 @@ type Program struct {
 	Labels      []string
 	// Network lists the hosts that the program may connect to.
 	Network []string
-	// Results enables rich values.
+	// Results enables rich values, as in Job.
 	Results bool
 	// Session is the session to run in; "" for none.
 	Session SessionID
@@ -129,12 +129,12 @@ type RuntimeInfo struct {
 	Version string
 }
 
-// Check is the state of a dependency of the server, such as the database.
+// Check is the state of one dependency of the server, for example the database.
 type Check struct {
 	// Status is CheckOK, CheckDegraded or CheckUnavailable.
 	Status string
 	Detail string
-	// FreeBytes and TotalBytes describe a file system; TotalBytes is 0 for other
-	// checks.
+	// FreeBytes and TotalBytes describe a file system. TotalBytes is 0 if the check
+	// does not concern a file system.
 	FreeBytes, TotalBytes int64
 }

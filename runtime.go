@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Language is a programming language of a program.
+// Language is the programming language of a program.
 type Language string
 
 // Supported languages. Python is the default.
@@ -17,8 +17,8 @@ const (
 	TypeScript Language = "typescript"
 )
 
-// Runtime names an interpreter with its libraries. One runtime may run several
-// languages. It also names the custom images that operators add.
+// Runtime names an interpreter with its libraries: a built-in runtime, or a custom
+// image that the operator added. One runtime may run several languages.
 type Runtime string
 
 // Built-in runtimes.
@@ -27,12 +27,12 @@ const (
 	NodeRuntime   Runtime = "node"
 )
 
-// runtimes is the table of the built-in runtimes. Lists of the API have the same
-// order. The first language is the default. To add a runtime, add a line here, an
-// interpreter in guest/agent, and its files to an image.
+// runtimes is the table of the built-in runtimes. Lists in the API have the same
+// order. The first language in the table is the default. To add a runtime, add a line
+// here, an interpreter in guest/agent, and the interpreter's files to an image.
 var runtimes = [...]runtimeEntry{
 	{PythonRuntime, "Python", "/opt/pyth-on/python-packages", []languageEntry{{Python, "main.py", nil}}},
-	// Node searches its mount point for every import.
+	// Node looks for packages in /node_modules, whatever directory a program is in.
 	{NodeRuntime, "Node", "/node_modules", []languageEntry{
 		{JavaScript, "main.js", []string{".mjs", ".cjs"}}, {TypeScript, "main.ts", []string{".mts", ".cts"}},
 	}},
@@ -42,7 +42,7 @@ var runtimes = [...]runtimeEntry{
 type runtimeEntry struct {
 	name  Runtime
 	title string
-	// layer is the mount point of packages.
+	// layer is the path at which sandboxes mount the layer with packages.
 	layer string
 	// languages lists the languages that the runtime runs, the main language first.
 	languages []languageEntry
@@ -51,13 +51,14 @@ type runtimeEntry struct {
 // languageEntry describes a language.
 type languageEntry struct {
 	name Language
-	// file is the file name of a program. extensions lists other extensions that files
-	// of the language may have.
+	// file is the file name of a program in the working directory. extensions lists
+	// other file extensions of the language.
 	file       string
 	extensions []string
 }
 
-// index returns the index of a built-in runtime in the table; -1 for others.
+// index returns the index of a built-in runtime in the table runtimes. It returns -1
+// for a custom image.
 func (r Runtime) index() int {
 	return slices.IndexFunc(runtimes[:], func(e runtimeEntry) bool { return e.name == r })
 }
@@ -95,7 +96,8 @@ func (r Runtime) Title() string {
 	return string(r)
 }
 
-// LayerPath returns the mount point of packages; "" for a custom image.
+// LayerPath returns the path at which sandboxes mount the layer with packages. It
+// returns "" for a custom image.
 func (r Runtime) LayerPath() string {
 	if i := r.index(); i >= 0 {
 		return runtimes[i].layer
@@ -103,8 +105,9 @@ func (r Runtime) LayerPath() string {
 	return ""
 }
 
-// Languages returns the languages of a built-in runtime. The first is the main
-// language. Warm interpreters are started for it, and packages are listed under it.
+// Languages returns the languages of a built-in runtime, the main language first.
+// Warm interpreters are started for the main language, and the API lists packages
+// under it.
 func (r Runtime) Languages() []Language {
 	i := r.index()
 	if i < 0 {
@@ -126,8 +129,8 @@ func Languages() []Language {
 	return all
 }
 
-// AnyOfLanguages returns a text with all languages for an error message, in the form
-// "a", "b" or "c".
+// AnyOfLanguages lists all languages for an error message, in the form "a", "b" or
+// "c".
 func AnyOfLanguages() string {
 	all := Languages()
 	names := make([]string, len(all))
@@ -154,7 +157,7 @@ func LanguageOf(file string) Language {
 	return ""
 }
 
-// Known reports whether the language is one of Languages.
+// Known reports whether the server supports the language.
 func (l Language) Known() bool {
 	_, e := l.entry()
 	return e.name == l

@@ -11,7 +11,7 @@ import (
 type Secret struct {
 	Name        string
 	Description string
-	// Version counts the values of the secret, from 1.
+	// Version is 1 for the first value of the secret. Each new value increments it.
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -35,18 +35,19 @@ func ClearSecrets(values []SecretValue) {
 
 // SecretGrant holds the secrets for a run. It stays in the server's process. The
 // values must not leave the process before the audit log has recorded their use. The
-// job can be sent to its sandbox before that, so that the record adds little latency.
+// server can send the job to its sandbox earlier, so that recording adds little
+// latency.
 type SecretGrant struct {
 	// Values are the secrets. The caller owns and clears them.
 	Values []SecretValue
-	// Recorded waits until the audit log has recorded the use. It returns an error if
-	// that failed. It may be called several times. It is nil if there is nothing to
-	// record.
+	// Recorded waits until the audit log has recorded the use of the secrets. It
+	// returns an error if the log failed. It may be called several times. Recorded is
+	// nil if there is nothing to record.
 	Recorded func() error
 }
 
-// Await waits until Run.Release may send the values. After an error they must not
-// be sent.
+// Await waits until the audit log has recorded the use of the secrets. Then
+// Run.Release may send the values. After an error, the values must not be sent.
 func (g SecretGrant) Await() error {
 	if g.Recorded == nil {
 		return nil
@@ -54,14 +55,15 @@ func (g SecretGrant) Await() error {
 	return g.Recorded()
 }
 
-// SecretService manages the secrets of users. Only runs can read the values. It is
-// safe for concurrent use.
+// SecretService manages the secrets of users. It never returns values; only runs
+// receive them. It is safe for concurrent use.
 type SecretService interface {
 	// PutSecret creates the secret or gives it a new value. The callee owns the value
-	// and clears it. It fails with CodeReservedName if the runtime uses the name, and
-	// with CodeConflict if the user has too many secrets.
+	// and clears it. PutSecret fails with CodeReservedName if the name is reserved,
+	// and with CodeConflict if the user has the maximum number of secrets.
 	PutSecret(ctx context.Context, user UserID, name string, value []byte, description string) (s *Secret, created bool, err error)
-	// DeleteSecret fails with CodeNotFound if the secret does not exist.
+	// DeleteSecret deletes the secret. It fails with CodeNotFound if the secret does
+	// not exist.
 	DeleteSecret(ctx context.Context, user UserID, name string) error
 	// Secrets lists the user's secrets, sorted by name.
 	Secrets(ctx context.Context, user UserID) ([]*Secret, error)

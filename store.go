@@ -6,8 +6,8 @@ import (
 )
 
 // Store holds the persistent data. When a write returns nil, the change survives kill
-// -9 and power loss. Methods fail with CodeNotFound if an object does not exist. They
-// are safe for concurrent use.
+// -9 and power loss. Methods fail with CodeNotFound if an object does not exist. A
+// Store is safe for concurrent use.
 type Store interface {
 	UserStore
 	APIKeyStore
@@ -31,12 +31,13 @@ type UserStore interface {
 	User(ctx context.Context, id UserID) (*User, error)
 	// UserByEmail finds a user by e-mail address. It ignores case.
 	UserByEmail(ctx context.Context, email string) (*User, error)
-	// SetPasswordHash replaces the hash if it still equals old, and otherwise fails
-	// with CodeConflict. So a rehash of the same password cannot overwrite a
+	// SetPasswordHash replaces the hash if the stored hash equals old. Otherwise it
+	// fails with CodeConflict. So a new hash of the same password cannot overwrite a
 	// concurrent change of the password.
 	SetPasswordHash(ctx context.Context, id UserID, old, replacement string) error
-	// ChangePassword replaces the hash if it still equals old, and otherwise fails
-	// with CodeConflict. It revokes all refresh tokens in the same transaction.
+	// ChangePassword replaces the hash if the stored hash equals old. Otherwise it
+	// fails with CodeConflict. It revokes all refresh tokens of the user in the same
+	// transaction.
 	ChangePassword(ctx context.Context, id UserID, old, replacement string) error
 }
 
@@ -45,12 +46,13 @@ type APIKeyStore interface {
 	CreateAPIKey(ctx context.Context, key *APIKey) error
 	// APIKeyByHash returns the key and its user.
 	APIKeyByHash(ctx context.Context, hash [32]byte) (*APIKey, *User, error)
-	// APIKeys lists at most limit keys of the user with an ID greater than after,
-	// oldest first.
+	// APIKeys lists at most limit keys of the user, oldest first. It starts after the
+	// key ID after.
 	APIKeys(ctx context.Context, user UserID, after KeyID, limit int) ([]*APIKey, error)
-	// DeleteAPIKey fails with CodeNotFound for another user's key.
+	// DeleteAPIKey deletes a key of the user. It fails with CodeNotFound if the user
+	// has no key with this ID.
 	DeleteAPIKey(ctx context.Context, user UserID, id KeyID) error
-	// PrimaryAPIKey returns the user's oldest key with a sealed copy.
+	// PrimaryAPIKey returns the oldest of the user's keys that have a Sealed copy.
 	PrimaryAPIKey(ctx context.Context, user UserID) (*APIKey, error)
 }
 
@@ -62,17 +64,20 @@ type RefreshTokenStore interface {
 	// transaction. It fails with CodeConflict if the token was used before, and with
 	// CodeNotFound if its family is revoked.
 	RotateRefreshToken(ctx context.Context, spent [32]byte, client [32]byte, at time.Time, next *RefreshToken) error
-	// AddSuccessor stores another new token for a used one, for a client that did not
-	// receive the first. It fails with CodeNotFound if the family is revoked.
+	// AddSuccessor stores a second new token for a used token. It serves a client
+	// that did not receive the first new token. It fails with CodeNotFound if the
+	// family is revoked.
 	AddSuccessor(ctx context.Context, spent [32]byte, next *RefreshToken) error
-	// FamilyActive reports whether the family has a token that is valid at the time.
+	// FamilyActive reports whether the family has a token that is valid at the time
+	// at.
 	FamilyActive(ctx context.Context, user UserID, family string, at time.Time) (bool, error)
 	// RevokeFamily deletes the tokens of the family. It does nothing if there are
 	// none.
 	RevokeFamily(ctx context.Context, user UserID, family string) error
 	// RevokeAll deletes all of the user's refresh tokens.
 	RevokeAll(ctx context.Context, user UserID) error
-	// DeleteExpiredRefreshTokens deletes all tokens with an expiry before the time.
+	// DeleteExpiredRefreshTokens deletes all tokens that expired before the given
+	// time.
 	DeleteExpiredRefreshTokens(ctx context.Context, before time.Time) error
 }
 
@@ -90,30 +95,31 @@ type DataKey struct {
 	Wrapped WrappedKey
 }
 
-// ServerKey is a key of the server, such as the key that signs tokens.
+// ServerKey is a key of the server itself, for example the key that signs JWTs.
 type ServerKey struct {
 	Name    string
 	Wrapped WrappedKey
 }
 
-// KeyStore stores keys that are encrypted with a root key. It fails with CodeConflict
-// if a new key uses a retired root key. This ensures that a rotation of the root key
-// includes keys that are created during the rotation.
+// KeyStore stores keys that are encrypted with a root key. Methods that store a key
+// fail with CodeConflict if the key is encrypted with a retired root key. So a
+// rotation of the root key cannot miss keys that are created during the rotation.
 type KeyStore interface {
 	DataKey(ctx context.Context, user UserID) (*DataKey, error)
-	// DataKeys lists at most limit keys with a user ID greater than after, sorted by
-	// user ID.
+	// DataKeys lists at most limit data keys, sorted by user ID. It starts after the
+	// user ID after.
 	DataKeys(ctx context.Context, after UserID, limit int) ([]*DataKey, error)
 	// ServerKey returns the key with the name.
 	ServerKey(ctx context.Context, name string) (*ServerKey, error)
 	ServerKeys(ctx context.Context) ([]*ServerKey, error)
-	// CreateServerKey fails with CodeConflict if a key with the name exists.
+	// CreateServerKey stores a new key. It fails with CodeConflict if a key with the
+	// same name exists.
 	CreateServerKey(ctx context.Context, key *ServerKey) error
-	// RetireRootKeys makes the store refuse new keys under these root keys. It may be
-	// called twice for the same key.
+	// RetireRootKeys makes the store reject new keys that are encrypted with these
+	// root keys. A root key may be retired more than once.
 	RetireRootKeys(ctx context.Context, ids []string) error
-	// DataKeysNotUnder lists at most limit data keys that are encrypted with a root
-	// key other than rootKey.
+	// DataKeysNotUnder lists at most limit data keys that are not encrypted with the
+	// root key rootKey.
 	DataKeysNotUnder(ctx context.Context, rootKey string, limit int) ([]*DataKey, error)
 	// RewrapDataKeys replaces the encrypted form of the keys in one transaction. It
 	// skips keys whose version has changed.
@@ -121,8 +127,9 @@ type KeyStore interface {
 	RewrapServerKey(ctx context.Context, key *ServerKey) error
 }
 
-// SealedSecret is a secret with its encrypted value. The user, the name and the
-// version are authenticated with it, so that no value can take the place of another.
+// SealedSecret is a secret with its encrypted value. The encryption authenticates the
+// user, the name and the version. So an attacker cannot exchange the values of two
+// secrets.
 type SealedSecret struct {
 	Secret
 	Sealed []byte
@@ -134,18 +141,19 @@ type SecretStore interface {
 	// SealedSecrets lists the user's secrets, sorted by name.
 	SealedSecrets(ctx context.Context, user UserID) ([]*SealedSecret, error)
 	// PutSecret stores version 1 of a new secret, or the next version of an existing
-	// one. An existing secret keeps its times of creation and last use. It fails with
-	// CodeConflict if the secret is new and the user has limit secrets, or if the
-	// version is not the next one.
+	// one. An existing secret keeps its times of creation and last use. PutSecret
+	// fails with CodeConflict in two cases: the secret is new and the user already
+	// has limit secrets, or the version is not the next one.
 	PutSecret(ctx context.Context, user UserID, s *SealedSecret, limit int) error
 	DeleteSecret(ctx context.Context, user UserID, name string) error
-	// SetSecretsUsed stores the times of last use. It ignores secrets that do not
-	// exist.
+	// SetSecretsUsed stores the time of last use of each secret. It ignores secrets
+	// that do not exist.
 	SetSecretsUsed(ctx context.Context, used map[UserID]map[string]time.Time) error
 }
 
-// AuditRecord is the stored form of an audit entry: the record, the indexed fields,
-// and hashes of the Merkle tree. A pruned record has only Sequence and Hashes.
+// AuditRecord is the stored form of an audit entry. It contains the record, the
+// indexed fields, and hashes of the Merkle tree. A pruned record has only Sequence
+// and Hashes.
 type AuditRecord struct {
 	Sequence int64
 	// User is "" if the caller was unknown.
@@ -154,7 +162,7 @@ type AuditRecord struct {
 	Outcome   AuditOutcome
 	Timestamp time.Time
 	Record    []byte
-	// Hashes are the hashes of the full subtrees whose last leaf is this record, the
+	// Hashes are the hashes of all complete subtrees that end with this record, the
 	// smallest subtree first. If Sequence ends in n one bits, there are n+1 hashes.
 	Hashes [][32]byte
 }
@@ -176,11 +184,11 @@ type AuditStore interface {
 	// AuditHead returns the size of the log and the last checkpoint, which is nil if
 	// there is none. The size is the sequence of the next record.
 	AuditHead(ctx context.Context) (size int64, checkpoint []byte, err error)
-	// AuditPage lists at most limit records of the user before the position, latest
-	// first, without hashes. The zero position means the end of the log.
+	// AuditPage lists at most limit records of the user that are before the position,
+	// newest first, without Hashes. The zero position means the end of the log.
 	AuditPage(ctx context.Context, user UserID, f AuditFilter, before AuditPosition, limit int) ([]*AuditRecord, error)
-	// AuditRecords lists at most limit records, including pruned ones. It starts at
-	// the sequence from and is sorted by sequence.
+	// AuditRecords lists at most limit records in the order of their sequences. It
+	// starts at the sequence from and includes pruned records.
 	AuditRecords(ctx context.Context, from int64, limit int) ([]*AuditRecord, error)
 	// AuditHashes returns the Hashes of each record. It fails with CodeNotFound if a
 	// record is missing.
@@ -191,9 +199,9 @@ type AuditStore interface {
 
 // EncryptedProgramStore stores encrypted programs.
 type EncryptedProgramStore interface {
-	// StoreCode creates or replaces the program with the name. A replaced program
-	// keeps its times of creation and last execution. StoreCode fails with
-	// CodeConflict if the user would have more than most programs.
+	// StoreCode creates or replaces the user's program with the name. A replaced
+	// program keeps its times of creation and last execution. StoreCode fails with
+	// CodeConflict if the program is new and the user already has most programs.
 	StoreCode(ctx context.Context, user UserID, name string, c *EncryptedProgram, at time.Time, most int) (s *StoredProgram, created bool, err error)
 	DeleteCode(ctx context.Context, user UserID, name string) error
 	// Codes lists the user's programs, sorted by the bytes of their names.
@@ -209,23 +217,26 @@ type PackageStore interface {
 	// PackageList returns the user's lockfile. If there is none, it returns an empty
 	// list with revision 0.
 	PackageList(ctx context.Context, user UserID, runtime Runtime) (*PackageList, error)
-	// PackageLayers returns the layers for the user's runs. It needs one indexed
-	// query, because each run calls it.
+	// PackageLayers returns the layers for the user's runs. Each run calls it, so it
+	// uses only one indexed query.
 	PackageLayers(ctx context.Context, user UserID) (Layers, error)
 	// PutPackageList replaces the user's lockfile if the stored revision is
-	// list.Revision-1, and otherwise fails with CodeConflict.
+	// list.Revision-1. Otherwise it fails with CodeConflict.
 	PutPackageList(ctx context.Context, user UserID, list *PackageList) error
-	// UsedLayers returns the layers of all lockfiles, each once.
+	// UsedLayers returns the layers of all lockfiles of all users, without
+	// duplicates.
 	UsedLayers(ctx context.Context) ([]LayerID, error)
 }
 
-// TokenBudgetStore counts the model tokens of users for each day. Days are in UTC.
-// Only the latest day of a user is stored.
+// TokenBudgetStore counts the model tokens that each user used on a day. Days are in
+// UTC. The store keeps only the latest day of each user.
 type TokenBudgetStore interface {
-	// TakeTokens takes the tokens that are left of the day's limit, but at most most.
-	// If fewer than least are left it takes nothing and fails with CodeTokenBudget.
+	// TakeTokens takes up to most tokens from the user's budget of the day and
+	// returns the number taken. The budget is limit tokens. If fewer than least
+	// tokens are left, TakeTokens takes none and fails with CodeTokenBudget.
 	TakeTokens(ctx context.Context, user UserID, day time.Time, least, most, limit int64) (taken int64, err error)
-	// ReturnTokens returns unused tokens to the day's budget. A negative number takes
-	// more tokens. It does not change past days.
+	// ReturnTokens returns unused tokens to the user's budget of the day. If tokens
+	// is negative, it takes more tokens instead. It does nothing if the day is not
+	// the user's latest day.
 	ReturnTokens(ctx context.Context, user UserID, day time.Time, tokens int64) error
 }

@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// variable matches valid names of variables (docs/api.md).
+// variable matches valid names of environment variables and secrets (docs/api.md).
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 // ValidVariable reports whether the name is valid for an environment variable or a
 // secret.
 func ValidVariable(name string) bool { return variable.MatchString(name) }
 
-// ReservedVariable reports whether the name is reserved. The server sets some
-// reserved names. Others configure the dynamic loader or the interpreter, where a
-// wrong value breaks runs with errors that are hard to understand.
+// ReservedVariable reports whether requests must not set the variable. The server
+// sets some reserved variables itself. Others configure the dynamic loader or the
+// interpreter. A wrong value of these breaks runs with errors that are hard to
+// understand.
 func ReservedVariable(name string) bool {
 	upper := strings.ToUpper(name)
 	switch upper {
