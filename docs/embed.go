@@ -11,5 +11,6 @@ import (
 //go:embed *.md zero-knowledge-vectors.json decisions/*.md
 var files embed.FS
 
-// Files returns the pages in Markdown and the files that they link to.
+// Files returns the Markdown pages of the documentation and the files that they link
+// to.
 func Files() fs.FS { return files }

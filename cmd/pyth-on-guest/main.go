@@ -18,7 +18,7 @@ func main() {
 }
 
 func run() error {
-	// The parent process passes the sockets at fixed descriptors.
+	// In both cases the parent process passes the sockets at fixed descriptors.
 	if os.Args[0] == unlock.Name {
 		return unlock.Run(os.Stdin)
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// request holds a file to compile.
+// request describes a file to compile.
 type request struct {
-	// File is the file name for the source map.
+	// File is the file name that error messages and the source map contain.
 	File string `json:"file"`
-	// Source is the content of the file.
+	// Source is the TypeScript code of the file.
 	Source string `json:"source"`
-	// Tsconfig is the content of the tsconfig.json, or "" for none.
+	// Tsconfig is the content of tsconfig.json; "" if there is no such file.
 	Tsconfig string `json:"tsconfig"`
 	// JSX allows JSX in the file.
 	JSX bool `json:"jsx"`
@@ -41,7 +41,8 @@ type fault struct {
 }
 
 func main() {
-	// The process is so short that garbage collection would only cost time.
+	// Disable garbage collection, because this process ends before it would free
+	// anything useful.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(128 << 20)
 	if err := run(os.Stdin, os.Stdout); err != nil {

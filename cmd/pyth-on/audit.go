@@ -21,7 +21,8 @@ type auditCommand struct {
 	Key    auditKeyCommand    `cmd:"" help:"Print the key that verifies the signatures of checkpoints."`
 }
 
-// verifierKey returns the key that verifies checkpoints. It needs the root key.
+// verifierKey returns the key that verifies checkpoints of the server. It decrypts
+// the signing key with the root key.
 func (k *rootKeyFlags) verifierKey(ctx context.Context, dataDir string, store *sqlite.Store) (string, error) {
 	keeper, err := k.keeper(ctx, dataDir, store)
 	if err != nil {
@@ -86,10 +87,11 @@ func (c *auditVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// progressDelay is the time after which a task reports its progress.
+// progressDelay is the time after which a command begins to report its progress.
 const progressDelay = 2 * time.Second
 
-// delayProgress returns a function that reports progress, but only after progressDelay.
+// delayProgress returns a function that prints the progress of a command with p. The
+// function prints nothing until progressDelay has passed.
 func delayProgress(p *progress) func(done, total int64) {
 	started := time.Now()
 	return func(done, total int64) {

@@ -6,11 +6,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// minRequestMemory is enough for nine requests of the maximum size.
+// minRequestMemory is the minimum of the default memory for request bodies, in bytes.
+// It is enough for nine bodies of the maximum size.
 const minRequestMemory = 256 << 20
 
 // maxConnections returns the maximum number of open connections. The default is half
-// of the process's file descriptors, and at most 10,000. Sandboxes, the database and
+// of the process's file descriptors, but at most 10,000. Sandboxes, the database and
 // outgoing connections need the other half.
 func (c *serveCommand) maxConnections() int {
 	if c.MaxConnections > 0 {
@@ -23,7 +24,7 @@ func (c *serveCommand) maxConnections() int {
 	return int(max(min(limit.Cur/2, 10_000), 1))
 }
 
-// requestMemory returns the maximum size of all request bodies together.
+// requestMemory returns the maximum memory for all request bodies together, in bytes.
 func (c *serveCommand) requestMemory() int64 {
 	if c.MaxRequestMemory > 0 {
 		return c.MaxRequestMemory << 20

@@ -21,9 +21,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// controlName is the socket in the data directory. Commands send requests to the
-// running server through it, because only one process may write the audit log. The
-// directory has mode 0700, so other users cannot open the socket.
+// controlName is the name of the socket in the data directory. Commands send requests
+// to the running server through this socket, because only one process may write the
+// audit log. The directory has mode 0700, so other users cannot open the socket.
 const controlName = "control.sock"
 
 const (
@@ -37,7 +37,7 @@ type userRequest struct {
 	Password string `json:"password"`
 }
 
-// createdUser is a new account.
+// createdUser is the response to a userRequest. It describes the new account.
 type createdUser struct {
 	ID        string    `json:"id"`
 	Email     string    `json:"email"`
@@ -63,7 +63,7 @@ func createUser(ctx context.Context, accounts pyth.AccountService, r userRequest
 // serveControl accepts commands on the socket in the data directory until stop is
 // called. The caller must hold the lock of the directory.
 func serveControl(dataDir string, accounts pyth.AccountService, logger *slog.Logger) (stop func() error, err error) {
-	// A server that was killed did not remove its socket.
+	// A server that was killed leaves its socket behind.
 	path := filepath.Join(dataDir, controlName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -117,8 +117,8 @@ func answerControl(w http.ResponseWriter, status int, body any) {
 // directory.
 var errNoControl = errors.New("no server accepts commands in the data directory")
 
-// askServer makes the server that uses the data directory create an account. The
-// error is errNoControl if no server is running.
+// askServer asks the server that uses the data directory to create an account. It
+// returns errNoControl if no server is running.
 func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -159,9 +159,9 @@ func askServer(ctx context.Context, dataDir string, r userRequest) (*createdUser
 	return user, answer.Decode(user)
 }
 
-// controlPath is a short path of the socket, through a descriptor of its directory.
-// The address of a socket has at most 107 bytes (unix(7)), and the real path can be
-// longer.
+// controlPath provides a short path to the socket, through a descriptor of its
+// directory. A socket address has at most 107 bytes (unix(7)), and the path in the
+// data directory can be longer.
 type controlPath struct {
 	directory *os.File
 	name      string
@@ -175,5 +175,5 @@ func shortPath(dataDir string) (*controlPath, error) {
 	return &controlPath{directory, filepath.Join("/proc/self/fd", strconv.Itoa(int(directory.Fd())), controlName)}, nil
 }
 
-// Close closes the directory. The path is invalid afterwards.
+// Close closes the descriptor of the directory. Afterwards the path is invalid.
 func (p *controlPath) Close() error { return p.directory.Close() }

@@ -19,8 +19,8 @@ type dataFlags struct {
 	DataDir string `default:"./data" type:"path" help:"The server's data directory."`
 }
 
-// database opens the database of a server with sqlite.Open or sqlite.OpenToRead. A
-// server may have it open at the same time.
+// database opens the existing database in the data directory. open is sqlite.Open or
+// sqlite.OpenToRead. A server may use the database at the same time.
 func (f dataFlags) database(ctx context.Context, open func(context.Context, string) (*sqlite.Store, error)) (*sqlite.Store, error) {
 	path := filepath.Join(f.DataDir, databaseName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -11,9 +11,9 @@ import (
 // settingPrefix is the prefix of all environment variables that hold settings.
 const settingPrefix = "PYTH_ON_"
 
-// checkEnvironment returns an error if a variable with settingPrefix matches no
-// setting. Without the error, a mistyped setting would silently keep its default. The
-// error contains only names, because values may be secret.
+// checkEnvironment returns an error if a variable that begins with settingPrefix is
+// not a known setting. Without this check, the server would ignore a misspelled
+// setting. The error contains only names, because values may be secret.
 func checkEnvironment(node *kong.Node, environ []string) error {
 	known := append(settings(node), rootKeyVariable, apiKeyVariable)
 	for _, variable := range environ {
@@ -27,7 +27,8 @@ func checkEnvironment(node *kong.Node, environ []string) error {
 	return nil
 }
 
-// settings returns the environment variables of a command and its subcommands.
+// settings returns the names of the environment variables for the flags of a command
+// and its subcommands.
 func settings(node *kong.Node) []string {
 	var names []string
 	for _, flag := range node.Flags {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// lines returns the non-empty lines of a file. It returns nil if path is "".
+// lines returns the non-empty lines of a file. It returns no lines if path is "".
 func lines(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
@@ -27,8 +27,9 @@ func lines(path string) ([]string, error) {
 	return found, nil
 }
 
-// onlyLine returns the content of a file that must have one line. It returns "" if
-// path is "".
+// onlyLine returns the only non-empty line of a file. It returns an error if the file
+// does not have exactly one such line, and "" if path is "". content names the kind
+// of content for the error.
 func onlyLine(path, content string) (string, error) {
 	all, err := lines(path)
 	if err != nil || path == "" {
@@ -40,7 +41,8 @@ func onlyLine(path, content string) (string, error) {
 	return all[0], nil
 }
 
-// replaceFile replaces a file atomically.
+// replaceFile writes a file and moves it to path, so that readers see either the old
+// or the new content.
 func replaceFile(path string, mode os.FileMode, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {

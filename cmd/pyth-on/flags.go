@@ -7,10 +7,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/app"
 )
 
-// This file declares flags that several commands share, and flags for one part of a
-// server. Each type has the same fields as its configuration in package app.
+// Flags that several commands share, and flags for one part of a server. Each type
+// has the same fields as its configuration in package app.
 
-// nodeFlags selects the source of Node.
+// nodeFlags selects the Node binary for sandboxes.
 type nodeFlags struct {
 	Node        string `placeholder:"PATH" help:"Path of a Node binary, version 24 or later, for JavaScript and TypeScript; off disables both languages (default: download Node once from the npm registry)."`
 	NPMRegistry string `name:"npm-registry" placeholder:"URL" help:"URL of the npm registry for Node and for users' packages (default: the registry in npm's configuration)."`
@@ -23,7 +23,7 @@ type imageFlags struct {
 	WarmRuntimes int               `default:"1" help:"Minimum number of warm sandboxes for each custom image."`
 }
 
-// poolFlags limits sandboxes and programs.
+// poolFlags limits the numbers of sandboxes, sessions and programs.
 type poolFlags struct {
 	Warm              int           `default:"2" help:"Minimum number of warm sandboxes for Python. The server keeps more under load."`
 	WarmNode          int           `default:"1" help:"Minimum number of warm sandboxes for JavaScript and TypeScript."`
@@ -51,7 +51,7 @@ type networkFlags struct {
 	EgressAllowRange []netip.Prefix `help:"Private address ranges that programs may connect to, for example 10.1.0.0/16."`
 }
 
-// packageFlags selects the sources of users' packages and limits the packages.
+// packageFlags selects where users' packages come from, and limits the packages.
 type packageFlags struct {
 	PythonIndex            string        `placeholder:"URL" default:"https://pypi.org/simple/" help:"URL of the index of Python packages (PEP 503 or 691); off disables Python packages."`
 	PythonIndexCredentials string        `name:"python-index-credentials-file" type:"existingfile" help:"File with the credentials for the index in one line: user:password or Bearer TOKEN. Sandboxes never receive them."`

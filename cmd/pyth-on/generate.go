@@ -65,7 +65,8 @@ func (c *generateCommand) run() (int, error) {
 	return showGeneration(g), nil
 }
 
-// request reads the prompt and the files.
+// request returns the request that the flags describe. It reads the prompt and the
+// files.
 func (c *generateCommand) request() (*pyth.GenerateRequest, error) {
 	r := &pyth.GenerateRequest{
 		Prompt: c.Prompt, Language: pyth.Language(c.Language), Execute: c.Execute, MaxAttempts: c.Attempts, AllSecrets: true,
@@ -115,9 +116,9 @@ func (c *generateCommand) runLocal(ctx context.Context, r *pyth.GenerateRequest)
 	return service.Generate(ctx, "local", r, nil)
 }
 
-// showGeneration writes the output of the program to standard output, or the program
-// itself if it was not run. It writes all other information to standard error, and
-// returns the program's exit code.
+// showGeneration writes the output of the last program to standard output, or the
+// program itself if it was not run. It writes all other information to standard
+// error. It returns the exit code for this process.
 func showGeneration(g *pyth.Generation) int {
 	for i, a := range g.Attempts[:len(g.Attempts)-1] {
 		fmt.Fprintf(os.Stderr, "pyth-on: attempt %d %s%s\n", i+1, strings.ReplaceAll(string(a.Execution.Status), "_", " "), exceptionText(a.Execution))
@@ -149,7 +150,7 @@ func showGeneration(g *pyth.Generation) int {
 	return exit
 }
 
-// exceptionText returns a text about the exception that ended a run; "" for none.
+// exceptionText describes the exception that ended a run; "" if there was none.
 func exceptionText(e *pyth.Execution) string {
 	if e.Error == nil {
 		return ""

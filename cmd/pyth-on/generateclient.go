@@ -14,10 +14,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxResponse is the maximum size of a server's response, in bytes.
+// maxResponse is the maximum number of bytes that the client reads from a response.
 const maxResponse = 256 << 20
 
-// generateResponse is the response of a server.
+// generateResponse contains the fields that this command reads from the response.
 type generateResponse struct {
 	Model           string
 	Attempts        []attemptResponse
@@ -35,7 +35,8 @@ type attemptResponse struct {
 	}
 }
 
-// runRemote sends the request to a server, which generates and runs the program.
+// runRemote sends the request to the server in --server. The server generates and
+// runs the program.
 func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest) (*pyth.Generation, error) {
 	key, err := secretSetting(apiKeyVariable, c.APIKeyFile, "--api-key-file")
 	if err != nil {
@@ -74,8 +75,8 @@ func (c *generateCommand) runRemote(ctx context.Context, r *pyth.GenerateRequest
 	return a.generation(), nil
 }
 
-// body returns the body of the API request. It contains no language and limits if
-// there is a session, which has both already.
+// body returns the body of the API request. For a session it contains no language and
+// no limits, because the session already has both.
 func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	body := map[string]any{"prompt": r.Prompt, "execute": r.Execute, "maxAttempts": r.MaxAttempts}
 	if r.Session == "" {
@@ -96,7 +97,7 @@ func (c *generateCommand) body(r *pyth.GenerateRequest) map[string]any {
 	return body
 }
 
-// problem returns the error in a server's response.
+// problem converts the response of a failed request to an error.
 func problem(status string, body []byte) error {
 	var p struct {
 		Code, Title, Detail string

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Environment variables that contain secrets: the root key, the API key for the
-// model, and the API key for a Pyth-On server. A value is the secret itself, or "fd:"
-// and the number of a descriptor that contains it.
+// Environment variables with secrets: the root key, the API key for the model, and
+// the API key for a Pyth-On server. The value of a variable is the secret itself. It
+// may also be "fd:" and the number of a file descriptor from which the secret can be
+// read.
 const (
 	rootKeyVariable      = settingPrefix + "ROOT_KEY"
 	anthropicKeyVariable = "ANTHROPIC_API_KEY"
@@ -28,8 +29,8 @@ func hiddenVariables() []string {
 }
 
 // hideSettings removes secrets from the environment, because all processes of this
-// user can read it. It executes this program again and passes the secrets in
-// anonymous memory.
+// user can read it. It moves the secrets to anonymous memory and executes this
+// program again.
 func hideSettings() error {
 	environ := os.Environ()
 	moved := false
@@ -66,7 +67,7 @@ func hideSettings() error {
 	return nil
 }
 
-// anonymousFile returns a descriptor of anonymous memory with the value.
+// anonymousFile writes the value to a new file in memory and returns its descriptor.
 func anonymousFile(value string) (int, error) {
 	fd, err := unix.MemfdCreate("", 0)
 	if err != nil {
@@ -79,15 +80,17 @@ func anonymousFile(value string) (int, error) {
 	return fd, err
 }
 
-// hiddenDescriptor returns the descriptor that contains the secret of a variable.
+// hiddenDescriptor returns the descriptor for the secret in a variable. It returns
+// false if the variable does not name a descriptor.
 func hiddenDescriptor(name string) (int, bool) {
 	number, given := strings.CutPrefix(os.Getenv(name), descriptorPrefix)
 	fd, err := strconv.Atoi(number)
 	return fd, given && err == nil
 }
 
-// passHidden returns the files with secrets for a child process. It sets the
-// environment variables to their descriptors in the child, which start at 3.
+// passHidden returns the files with secrets, for exec.Cmd.ExtraFiles. In the child
+// their descriptors start at 3. passHidden sets the environment variables to these
+// descriptors.
 func passHidden() ([]*os.File, error) {
 	var files []*os.File
 	for _, name := range hiddenVariables() {
@@ -106,8 +109,8 @@ func passHidden() ([]*os.File, error) {
 // maxHiddenSetting is the maximum length of a secret, in bytes.
 const maxHiddenSetting = 4 << 10
 
-// hiddenSetting reads a secret setting. A second call fails, because the descriptor
-// is closed.
+// hiddenSetting reads the secret in a variable. given is false if the variable is not
+// set. A second call fails, because the first call closes the descriptor.
 func hiddenSetting(name string) (setting []byte, given bool, err error) {
 	fd, given := hiddenDescriptor(name)
 	if !given {

@@ -100,7 +100,8 @@ func (c *keysVerifyCommand) Run() (err error) {
 	return nil
 }
 
-// verification decrypts all encrypted values.
+// verification checks that the root key decrypts all encrypted values in the
+// database. It counts the values, and those that it cannot decrypt.
 type verification struct {
 	store    *sqlite.Store
 	vault    *vault.Vault

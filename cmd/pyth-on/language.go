@@ -6,8 +6,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// language returns the language from the flag, otherwise from the file name,
-// otherwise Python. It does not check the name; the execution service does.
+// language returns the language in the flag, or the language of the file's extension,
+// or Python. It does not check the flag, because the execution service does.
 func (c *runCommand) language() pyth.Language {
 	if c.Language != "" {
 		return pyth.Language(c.Language)

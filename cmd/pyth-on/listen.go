@@ -11,11 +11,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// signalWindow is the time in which a second signal counts as a copy of the first.
+// signalWindow is the time after a stop signal in which a second signal is ignored.
 const signalWindow = time.Second / 2
 
-// untilStopped serves requests until a stop signal arrives. Then it waits for running
-// programs.
+// untilStopped serves requests until a stop signal arrives. Then it waits until
+// running programs have ended.
 func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener net.Listener, handler *api.Handler, logger *slog.Logger) error {
 	server := api.NewServer(handler, api.ServerConfig{DrainDelay: c.DrainDelay, MaxConnections: c.maxConnections(), Logger: logger})
 	served := make(chan error, 1)
@@ -25,9 +25,9 @@ func (c *serveCommand) untilStopped(ctx context.Context, stop func(), listener n
 		return err
 	case <-ctx.Done():
 	}
-	// A second signal ends the process at once, but only after signalWindow. A
-	// signal to the process group arrives twice: directly, and through the parent
-	// process, which forwards it.
+	// A second signal ends the process at once, but only after signalWindow. Until
+	// then it may be a copy of the first signal. A process that receives a signal
+	// with its process group also receives the copy that its parent forwards.
 	time.AfterFunc(signalWindow, stop)
 	atMost := c.DrainDelay + c.DrainTimeout
 	logger.Info("stopping: waiting for running programs", "timeout_ms", atMost.Milliseconds())

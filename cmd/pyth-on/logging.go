@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// jsonFormat is the value of --log-format for JSON, one object per line.
+// jsonFormat is the value of --log-format for a log with one JSON object per line.
 const jsonFormat = "json"
 
 // logFlags configure the log.
@@ -26,8 +26,9 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// progress returns a function that reports the progress of a long step. It writes log
-// records if the log format is JSON, otherwise text for the terminal.
+// progress returns a function that reports the progress of a long step. The function
+// writes log records if the log format is JSON. Otherwise it prints text for the
+// terminal.
 func (f logFlags) progress(logger *slog.Logger) func(step string, done, total int) {
 	if f.LogFormat == jsonFormat {
 		return (&progressLog{logger: logger}).step

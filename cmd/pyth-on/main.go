@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox"
 )
 
-// version is set by the build.
+// version is the version of this program. The linker sets it (see Makefile).
 var version = "unknown"
 
 // commands declares the subcommands and their flags.
@@ -32,13 +32,15 @@ type commands struct {
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
-// exitCode is an error without a message. It ends the process with this exit code.
+// exitCode is an error that ends the process with this exit code and without a
+// message.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	// This binary also contains gVisor. The name of the program selects it.
+	// This binary also contains gVisor. It runs as gVisor if it is started under
+	// another name.
 	if sandbox.RunsGVisor(os.Args[0]) {
 		sandbox.GVisorMain()
 	}
@@ -75,8 +77,8 @@ func run(args []string) int {
 	return fail(context.Run(), args)
 }
 
-// fail prints the error, if any, and returns the exit code. A server with a JSON
-// log prints a log record.
+// fail prints the error, if there is one, and returns the exit code. If the command
+// is a server with a JSON log, fail prints the error as a log record.
 func fail(err error, args []string) int {
 	if err == nil {
 		return 0

@@ -25,7 +25,7 @@ type generateFlags struct {
 	GenerateTokensPerDay int64    `default:"500000" help:"Maximum number of model tokens per user and day, input and output together; 0 for no limit."`
 }
 
-// config returns the configuration. Its key is empty if no key is set.
+// config returns the configuration of the model. Key is empty if no key is set.
 func (f *modelFlags) config() (app.ModelConfig, error) {
 	key, err := secretSetting(anthropicKeyVariable, f.AnthropicKeyFile, "--anthropic-key-file")
 	return app.ModelConfig{
@@ -33,15 +33,15 @@ func (f *modelFlags) config() (app.ModelConfig, error) {
 	}, err
 }
 
-// config returns the configuration.
+// config returns the configuration of the models of a server.
 func (f *generateFlags) config() (app.ModelConfig, error) {
 	c, err := f.modelFlags.config()
 	c.Others, c.TokensPerDay = f.Models, f.GenerateTokensPerDay
 	return c, err
 }
 
-// secretSetting reads a key from an environment variable or a file. It returns nil if
-// neither is set.
+// secretSetting reads a key from an environment variable or a file. The key is empty
+// if neither is set. It returns an error if both are set.
 func secretSetting(variable, path, flag string) ([]byte, error) {
 	setting, given, err := hiddenSetting(variable)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 // maxPasswordLine is the maximum length of a line with a password, in bytes.
 const maxPasswordLine = 4 << 10
 
-// readPassword asks twice for a password on the terminal, without echo. Without a
-// terminal it reads one line of standard input. Passwords are not arguments, because
-// all users of the machine can read the arguments of a process.
+// readPassword reads a password twice from the terminal, without echo. Without a
+// terminal it reads one line of standard input. A password cannot be an argument,
+// because all users of the machine can read the arguments of a process.
 func readPassword(ctx context.Context) (string, error) {
 	in := bufio.NewReader(io.LimitReader(os.Stdin, maxPasswordLine))
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
@@ -77,7 +77,8 @@ func readLine(in *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// hideInput disables the echo of the terminal until show is called.
+// hideInput disables the echo of the terminal. The returned function enables it
+// again.
 func hideInput(terminal int) (show func(), err error) {
 	before, err := unix.IoctlGetTermios(terminal, unix.TCGETS)
 	if err != nil {

@@ -38,8 +38,8 @@ func keepPrivate(path string, logger *slog.Logger) error {
 	return nil
 }
 
-// foreignFile returns the name of a file in the directory that is not from a server; ""
-// for none.
+// foreignFile returns the name of a file in the directory that a server does not
+// create. It returns "" if there is none.
 func foreignFile(path string) (string, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {

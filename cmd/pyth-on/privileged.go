@@ -7,8 +7,8 @@ import (
 )
 
 // privileged returns nil if this process may start sandboxes. Otherwise it runs this
-// program again in a user namespace that allows it, and returns the exit code of the
-// child as an error.
+// program again in a user namespace in which it may start sandboxes. Then it returns
+// the exit code of the child as an error.
 func privileged() error {
 	if rootless.Privileged() {
 		return nil

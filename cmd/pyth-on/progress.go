@@ -9,11 +9,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progressEvery is the time between two reports of the same step if the output is not
-// a terminal.
+// progressEvery is the minimum time between two lines about the same step. It does
+// not apply to a terminal.
 const progressEvery = 5 * time.Second
 
-// progress prints the progress of a long task.
+// progress prints the progress of a long task. On a terminal it updates one line.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -25,7 +25,8 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: isatty.IsTerminal(f.Fd())}
 }
 
-// step reports that done of total parts are complete. total is 0 if it is unknown.
+// step prints that done of total parts of a step are complete. total is 0 if the
+// number of parts is unknown.
 func (p *progress) step(name string, done, total int) {
 	finished := done == total
 	if p.terminal {

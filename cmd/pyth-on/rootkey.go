@@ -11,8 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// rootKeyFlags selects the root key. PYTH_ON_ROOT_KEY has no flag, because all users
-// of the machine can read the arguments of a process.
+// rootKeyFlags selects the root key. A flag cannot contain the key itself, because
+// all users of the machine can read the arguments of a process. The key is in a file
+// or in PYTH_ON_ROOT_KEY.
 type rootKeyFlags struct {
 	RootKeyFile string `type:"path" help:"File with the 32-byte root key (default: root.key in the data directory, created at the first start). Alternatively, set PYTH_ON_ROOT_KEY to the key in base64."`
 }

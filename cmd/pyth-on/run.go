@@ -80,7 +80,8 @@ func (c *runCommand) run() (code int, err error) {
 	return show(run), nil
 }
 
-// program reads the program and its standard input.
+// program returns the program that the arguments describe. It reads the code and the
+// program's standard input.
 func (c *runCommand) program() (*pyth.Program, error) {
 	p := &pyth.Program{Language: c.language(), Runtime: c.runtime(), Args: c.Args, Timeout: c.Timeout, Limits: pyth.Limits{MemoryBytes: c.Memory << 20}}
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
@@ -134,11 +135,11 @@ func show(run *pyth.Execution) int {
 	return code
 }
 
-// imageName is the internal name of the custom image in --runtime.
+// imageName is the name that this command gives to the custom image in --runtime.
 const imageName = "own"
 
-// images returns the configuration of the custom image in --runtime; empty if there
-// is none.
+// images returns the configuration of the custom image in --runtime. The
+// configuration is empty if the flag is not set.
 func (c *runCommand) images() app.ImageConfig {
 	var config app.ImageConfig
 	if c.Runtime != "" {
@@ -150,8 +151,8 @@ func (c *runCommand) images() app.ImageConfig {
 	return config
 }
 
-// runtime returns the runtime for the program: the custom image, or "" for the
-// built-in one.
+// runtime returns the runtime for the program. It is the custom image, or "" for the
+// built-in runtime of the language.
 func (c *runCommand) runtime() pyth.Runtime {
 	if c.Runtime == "" {
 		return ""
@@ -159,7 +160,8 @@ func (c *runCommand) runtime() pyth.Runtime {
 	return imageName
 }
 
-// localLogger returns a logger for warnings of commands without a server.
+// localLogger returns a logger that prints warnings, for commands that do not start a
+// server.
 func localLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/debian"
 )
 
-// runtimeCommands declares the commands for custom images.
+// runtimeCommands declares the subcommands of `pyth-on runtime`, which build custom
+// images.
 type runtimeCommands struct {
 	Build runtimeBuildCommand `cmd:"" help:"Build a root file system for serve --runtime."`
 }

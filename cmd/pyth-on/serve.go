@@ -62,15 +62,15 @@ func (c *serveCommand) Run() error {
 	return c.serve()
 }
 
-// serve opens the data directory, starts the server and serves the API until a
-// signal comes.
+// serve opens the data directory, starts the server and serves the API until a stop
+// signal arrives.
 func (c *serveCommand) serve() (err error) {
 	started := time.Now()
 	ctx, stop := untilStopSignal()
 	defer stop()
 	logger := c.logger(os.Stderr)
 	defer ignoreSignals(logger)()
-	// Other packages may write to the standard loggers.
+	// Dependencies may write to the standard loggers.
 	slog.SetDefault(logger)
 
 	data, err := c.openData(logger)
@@ -78,8 +78,8 @@ func (c *serveCommand) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	// Listen first, so that an error about the port appears before images are built,
-	// which takes long.
+	// Listen first, so that an error about the port appears before images are built.
+	// Building images takes long.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)

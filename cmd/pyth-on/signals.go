@@ -13,13 +13,14 @@ func untilSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// untilStopSignal is untilSignal without SIGHUP, for a server.
+// untilStopSignal returns a context that ends with SIGINT or SIGTERM. A server
+// ignores SIGHUP.
 func untilStopSignal() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// ignoreSignals ignores SIGHUP, SIGUSR1 and SIGUSR2 and logs them. Other servers
-// reload or rotate logs on these signals. stop restores the defaults.
+// ignoreSignals makes the server log and ignore SIGHUP, SIGUSR1 and SIGUSR2, which
+// make other servers reload or rotate logs. stop restores the default actions.
 //
 // It also ignores SIGPIPE. Otherwise the server would end when the reader of its log
 // closes the pipe.
@@ -36,7 +37,8 @@ func ignoreSignals(logger *slog.Logger) (stop func()) {
 			case syscall.SIGUSR2:
 				logger.Warn("signal ignored: the server does not use it", "signal", "SIGUSR2")
 			}
-			// A log line about SIGPIPE could cause the next SIGPIPE.
+			// Do not log SIGPIPE, because writing the log line could cause the next
+			// SIGPIPE.
 		}
 	}()
 	return func() {

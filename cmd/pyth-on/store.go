@@ -12,11 +12,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// newServerMark is a file that exists in the data directory until the first start has
-// stored its keys. If the first start is killed, the next start continues it.
+// newServerMark is the name of a file in the data directory. It exists from the
+// beginning of the first start until the keys of the server are stored. If the first
+// start is killed, the file tells the next start to continue it.
 const newServerMark = "new-server"
 
-// storeFlags are the flags of commands that may create the store.
+// storeFlags are the flags of commands that may create the database.
 type storeFlags struct {
 	rootKeyFlags
 
@@ -27,13 +28,13 @@ type storeFlags struct {
 type accountStore struct {
 	*sqlite.Store
 	vault *vault.Vault
-	// mark is the path of newServerMark.
+	// mark is the path of the file newServerMark.
 	mark string
 }
 
-// openStore opens the database and the root key in the data directory, and creates
-// them for a new server. It returns an error if an earlier database is missing. A new
-// database would hide that its accounts are lost.
+// openStore opens the database and the root key of a server. For a new server it
+// creates them. It returns an error if an earlier database is missing. A new database
+// would hide the loss of the earlier accounts.
 func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountStore, err error) {
 	path := filepath.Join(dataDir, databaseName)
 	mark := filepath.Join(dataDir, newServerMark)
@@ -75,8 +76,8 @@ func (f *storeFlags) openStore(ctx context.Context, dataDir string) (_ *accountS
 	return &accountStore{Store: store, vault: vault.New(keeper, store), mark: mark}, nil
 }
 
-// removeMark removes the mark after the server's keys are stored. After that, an empty
-// database is an error.
+// removeMark removes the file newServerMark, after the server's keys are stored. From
+// then on, an empty database is an error.
 func (s *accountStore) removeMark() error {
 	if err := os.Remove(s.mark); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -84,8 +85,9 @@ func (s *accountStore) removeMark() error {
 	return nil
 }
 
-// markNew marks the data directory as new, unless there is evidence of an earlier
-// database.
+// markNew creates the file newServerMark, which says that the server is new. It
+// returns an error if there is evidence of an earlier database. has says what the
+// directory contains instead, for the error.
 func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	if _, err := os.Stat(mark); err == nil {
 		return nil // An earlier first start was interrupted.
@@ -102,7 +104,7 @@ func (f *storeFlags) markNew(dataDir, mark, has string) error {
 	return made.Close()
 }
 
-// evidence returns a description of the evidence of an earlier database, or "".
+// evidence describes the evidence of an earlier database; "" if there is none.
 func (f *storeFlags) evidence(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "it contains the root key " + path
@@ -111,7 +113,8 @@ func (f *storeFlags) evidence(dataDir string) string {
 	if _, err := os.Stat(f.path(dataDir)); err != nil && !given {
 		return ""
 	}
-	// A root key in another place may be new, so look for other data.
+	// A root key outside the data directory may belong to a new server, so look for
+	// other data.
 	for _, name := range []string{"run", "packages"} {
 		if _, err := os.Stat(filepath.Join(dataDir, name)); err == nil {
 			return "a server used it before"
@@ -133,7 +136,8 @@ func (f *storeFlags) rootKeyInDataDir(dataDir string) string {
 	return path
 }
 
-// optionsWithoutAccounts explains how to start without the earlier accounts.
+// optionsWithoutAccounts describes how to start without the earlier accounts, for an
+// error message.
 func (f *storeFlags) optionsWithoutAccounts(dataDir string) string {
 	if path := f.rootKeyInDataDir(dataDir); path != "" {
 		return "removing " + path + " (or with --new-database, which keeps it)"
@@ -141,7 +145,7 @@ func (f *storeFlags) optionsWithoutAccounts(dataDir string) string {
 	return "passing --new-database once"
 }
 
-// isAbsent reports whether the file is missing or empty.
+// isAbsent reports whether the file does not exist or is empty.
 func isAbsent(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

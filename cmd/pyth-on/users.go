@@ -28,7 +28,7 @@ type usersCreateCommand struct {
 	storeFlags
 }
 
-// Help explains how to give the password.
+// Help explains how to pass the password.
 func (*usersCreateCommand) Help() string {
 	return "The command asks for the password on the terminal. Without a terminal it reads the password as one line from standard input. " +
 		"It prints the account's API key, which is shown only once."
@@ -53,14 +53,14 @@ func (c *usersCreateCommand) Run() error {
 }
 
 const (
-	// controlWait is the maximum time to wait until a starting server accepts
+	// controlWait is the maximum time to wait for a starting server to accept
 	// commands.
 	controlWait = 10 * time.Second
 	controlPoll = 100 * time.Millisecond
 )
 
-// create creates the account in the database. If a server uses the data directory, it
-// sends the request to the server.
+// create creates the account. If a server uses the data directory, create sends the
+// request to this server. Otherwise it creates the account in the database.
 func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*createdUser, error) {
 	if err := c.checkOwner(); err != nil {
 		return nil, err
@@ -93,12 +93,12 @@ func (c *usersCreateCommand) create(ctx context.Context, r userRequest) (*create
 	}
 }
 
-// checkOwner returns an error if the server's user could not open the files that this
-// command creates.
+// checkOwner returns an error if this command would create files that the server's
+// user cannot open.
 func (c *usersCreateCommand) checkOwner() error {
 	info, err := os.Stat(c.DataDir)
 	if err != nil {
-		return nil // It does not exist yet.
+		return nil // The data directory does not exist yet.
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
@@ -110,8 +110,8 @@ func (c *usersCreateCommand) checkOwner() error {
 	return fmt.Errorf("the data directory %s belongs to user %d; run the command as this user, or start the server first", c.DataDir, owner.Uid)
 }
 
-// createWithoutServer creates the account in the database. The caller must hold the lock of
-// the directory.
+// createWithoutServer creates the account in the database. The caller must hold the
+// lock of the data directory.
 func (c *usersCreateCommand) createWithoutServer(ctx context.Context, data *app.Directory, r userRequest) (user *createdUser, err error) {
 	store, err := c.openStore(ctx, data.Path)
 	if err != nil {

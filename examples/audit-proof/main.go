@@ -42,8 +42,8 @@ func main() {
 	fmt.Fprintf(os.Stdout, "entry %d of %d is in the log:\n%s\n", p.Index, p.TreeSize, p.Record)
 }
 
-// check verifies that the hashes lead from the record to the root, and that the key
-// signed this root.
+// check verifies the proof. The hashes must lead from the record to the root, and the
+// key must have signed this root.
 func (p *proof) check(key string) error {
 	text, signature, ok := strings.Cut(p.Checkpoint, "\n\n")
 	if !ok {
@@ -71,7 +71,7 @@ func (p *proof) check(key string) error {
 	if p.Index < 0 || p.Index >= p.TreeSize {
 		return errors.New("the entry is outside the tree")
 	}
-	// RFC 9162, section 2.1.3.2: from the leaf to the root.
+	// Compute the hashes from the leaf to the root (RFC 9162, section 2.1.3.2).
 	hash := sha256.Sum256(append([]byte{0}, p.Record...))
 	fn, sn := p.Index, p.TreeSize-1
 	for _, h := range p.Hashes {

@@ -28,8 +28,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	if password, err = newPassword("body.password", password, email); err != nil {
 		return nil, err
 	}
-	// Check this before the expensive hash. If two requests arrive at once, the store
-	// rejects one.
+	// Look for the account before the expensive hash is computed. If two requests for
+	// one address arrive at once, the store rejects the second.
 	if _, err := s.userByEmail(ctx, given); err == nil {
 		return nil, pyth.Errorf(pyth.CodeEmailTaken, "An account with this e-mail address exists already. Log in instead.")
 	} else if !absent(err) {
@@ -46,8 +46,8 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	user := &pyth.User{ID: pyth.UserID(id), Email: email, PasswordHash: hash, CreatedAt: s.now()}
 	key, err := s.create(ctx, user)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		// The root key was rotated after the user's key was wrapped and before it was
-		// stored. Try again with the new root key.
+		// The root key was rotated after the user's data key was encrypted and before
+		// it was stored. Try again with the new root key.
 		key, err = s.create(ctx, user)
 	}
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Register(ctx context.Context, email, password, invite string) 
 	return s.grant(ctx, user, key)
 }
 
-// create stores the user with the first API key and returns this key.
+// create stores the user, the first API key and the data key. It returns the API key.
 func (s *Service) create(ctx context.Context, user *pyth.User) (string, error) {
 	dataKey, err := s.config.Vault.NewDataKey(ctx, user.ID)
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *Service) mayRegister(invite string) error {
 		given := sha256.Sum256([]byte(invite))
 		valid := 0
 		for _, i := range s.config.Invites {
-			// Compare the hashes with all invites in constant time. Otherwise the time would
-			// reveal parts of an invite.
+			// Compare the hashes of all invites in constant time. Otherwise the
+			// duration would reveal parts of an invite.
 			h := sha256.Sum256([]byte(i))
 			valid |= subtle.ConstantTimeCompare(given[:], h[:])
 		}
@@ -93,7 +93,7 @@ func (s *Service) mayRegister(invite string) error {
 	return pyth.Errorf(pyth.CodeRegistrationClosed, "Registration is closed. Ask the operator for an account.")
 }
 
-// Login authenticates a caller by password.
+// Login returns a grant if the password is correct.
 func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Grant, error) {
 	password = normalizePassword(password)
 	user, err := s.userByEmail(ctx, email)
@@ -133,22 +133,24 @@ func (s *Service) Login(ctx context.Context, email, password string) (*pyth.Gran
 	return grant, nil
 }
 
-// wrongPassword returns the same error whether or not the account exists.
+// wrongPassword returns the error for a wrong password. Callers see the same error if
+// the account does not exist. user is "" in that case.
 func wrongPassword(user pyth.UserID) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 	e.Err = &pyth.CredentialError{User: user}
 	return e
 }
 
-// confirm checks the password again after the grant was stored, and revokes the grant
-// if the password has changed. A concurrent change of the password revokes only the
-// grants that exist at that time.
+// confirm verifies the password again after the grant was stored. If the password has
+// changed in the meantime, confirm revokes the grant. The change itself revoked only
+// the grants that existed at that time.
 func (s *Service) confirm(ctx context.Context, proved *pyth.User, password string, grant *pyth.Grant) error {
 	user, err := s.config.Store.User(ctx, proved.ID)
 	if err != nil || user.PasswordHash == proved.PasswordHash {
 		return err
 	}
-	// Do not compare the hashes: another login may have rehashed the same password.
+	// Do not compare the hashes, because another login may have replaced the hash of
+	// the same password.
 	ok, _, err := s.hasher.verify(ctx, user.PasswordHash, password)
 	if err != nil || ok {
 		return err
@@ -159,9 +161,9 @@ func (s *Service) confirm(ctx context.Context, proved *pyth.User, password strin
 	return wrongPassword(user.ID)
 }
 
-// userByEmail returns the account with the e-mail address, in any of its stored
-// forms. absent(err) is true if there is none. The lookup takes the same time for an
-// invalid address.
+// userByEmail returns the account with the e-mail address, which may be stored in any
+// of its forms. If there is no account, absent(err) is true. The lookup also takes
+// place for an invalid address, so that it takes the same time.
 func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, error) {
 	forms := storedForms(email)
 	if len(forms) == 0 {
@@ -177,8 +179,8 @@ func (s *Service) userByEmail(ctx context.Context, email string) (*pyth.User, er
 	return nil, err
 }
 
-// rehash replaces the hash of a password by a hash with the current parameters. The
-// caller has verified the password.
+// rehash hashes the password with the current parameters and stores the new hash. The
+// caller must have verified the password.
 func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) error {
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
@@ -186,7 +188,7 @@ func (s *Service) rehash(ctx context.Context, user *pyth.User, password string) 
 	}
 	err = s.config.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 	if pyth.ErrorCode(err) == pyth.CodeConflict {
-		return nil // Another login replaced it.
+		return nil // Another login replaced the hash.
 	}
 	return err
 }
@@ -210,7 +212,8 @@ func KeyLabel(id pyth.KeyID) vault.Label {
 	return vault.Label{Kind: "api key", Name: string(id), Version: 1}
 }
 
-// ChangePassword replaces the password. current must be the current password.
+// ChangePassword replaces the password of the caller. It fails with
+// CodeInvalidCredentials if current is not the current password.
 func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current, replacement string) error {
 	ok, _, err := s.hasher.verify(ctx, p.User.PasswordHash, normalizePassword(current))
 	if err != nil {
@@ -229,7 +232,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *pyth.Principal, current
 	return s.config.Store.ChangePassword(ctx, p.User.ID, p.User.PasswordHash, hash)
 }
 
-// grant issues a token and the first refresh token of a new family.
+// grant issues a JWT and the first refresh token of a new family.
 func (s *Service) grant(ctx context.Context, user *pyth.User, key string) (*pyth.Grant, error) {
 	family, err := newID("fam_")
 	if err != nil {
@@ -250,12 +253,12 @@ func (s *Service) grantWith(user *pyth.User, key, family, refresh string) (*pyth
 	return &pyth.Grant{User: *user, Token: token, ExpiresAt: expires, APIKey: key, RefreshToken: refresh}, nil
 }
 
-// newID returns an identifier: start and a UUID version 7 (RFC 9562). Identifiers are
-// in the order of creation.
+// newID returns a new identifier: start followed by a UUID of version 7 (RFC 9562).
+// New identifiers are greater than earlier ones.
 func newID(start string) (string, error) {
 	id, err := uuid.NewV7()
 	return start + id.String(), err
 }
 
-// now returns the current time, truncated to the precision of the store.
+// now returns the current time in UTC, truncated to the precision of the store.
 func (s *Service) now() time.Time { return s.config.Clock().UTC().Truncate(time.Microsecond) }

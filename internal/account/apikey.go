@@ -9,14 +9,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// An API key consists of pyapi_, 32 random base62 characters (190 bits) and 6
-// characters with their CRC-32 (IEEE 802.3).
+// An API key consists of pyapi_, 32 random base62 characters (190 bits) and 6 base62
+// characters that encode the CRC-32 (IEEE 802.3) of the preceding characters.
 const (
 	keyRandom   = 32
 	keyChecksum = 6
 	keyLength   = len(pyth.APIKeyPrefix) + keyRandom + keyChecksum
-	// keyShown is the length of the prefix that the API shows, so that users recognize
-	// a key.
+	// keyShown is the length of the visible prefix of a key. Users recognize a key by
+	// it.
 	keyShown = len(pyth.APIKeyPrefix) + 4
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -29,8 +29,8 @@ func newKey() (string, error) {
 		if _, err := rand.Read(random[:]); err != nil {
 			return "", err
 		}
-		// 248 is the greatest multiple of 62 that a byte can represent. Larger values
-		// would make some characters more likely than others.
+		// 248 is the greatest multiple of 62 that fits in a byte. Skip larger values,
+		// because they would make some characters more likely than others.
 		if random[0] < 248 {
 			b = append(b, base62[random[0]%62])
 		}

@@ -14,16 +14,16 @@ import (
 // maxEmail is the maximum length of an address in octets (RFC 5321, 4.5.3.1.3).
 const maxEmail = 254
 
-// domains converts a domain to its canonical form, as browsers do (UTS #46,
-// non-transitional). It allows underscores, because names in local networks may have
-// them.
+// domains converts a domain to its canonical form in the same way as browsers (UTS
+// #46, non-transitional). It allows underscores, because names in local networks may
+// contain them.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// normalizeEmail returns the canonical form of an address: trimmed, in NFC (UAX #15),
-// with the domain in lower case and in Unicode. So one mailbox has one account, even
-// if its address is typed with other Unicode characters or with a domain in Punycode
-// (RFC 5891). It returns CodeInvalid for an invalid address. It does not check that
-// the mailbox exists.
+// normalizeEmail returns the canonical form of an address: without surrounding
+// spaces, in NFC (UAX #15), with the domain in lower case and in Unicode. So one
+// mailbox has one account, even if users type other Unicode characters or a domain in
+// Punycode (RFC 5891). normalizeEmail returns CodeInvalid for an invalid address. It
+// does not check that the mailbox exists.
 func normalizeEmail(raw string) (string, error) {
 	email := norm.NFC.String(strings.TrimSpace(raw))
 	at := strings.LastIndexByte(email, '@')
@@ -46,7 +46,7 @@ func notAnEmail() error {
 	return pyth.Invalid("body.email", "must be an e-mail address, for example ada@example.org")
 }
 
-// canonicalDomain returns the domain in lower case and in Unicode.
+// canonicalDomain returns the domain in lower case, with Punycode decoded to Unicode.
 func canonicalDomain(domain string) (string, error) {
 	ascii, err := domains.ToASCII(domain)
 	if err != nil {
@@ -58,8 +58,9 @@ func canonicalDomain(domain string) (string, error) {
 	return domains.ToUnicode(ascii)
 }
 
-// storedForms returns the forms in which the address may be stored: the canonical
-// form, and the form that older servers stored.
+// storedForms returns the forms in which the store may contain the address: the
+// canonical form, and the form that older servers stored. It returns none for an
+// invalid address.
 func storedForms(raw string) []string {
 	normal, err := normalizeEmail(raw)
 	if err != nil {
@@ -74,8 +75,8 @@ func storedForms(raw string) []string {
 	return forms
 }
 
-// notInEmail reports whether an address must not contain the character: spaces,
-// control and format characters. They could mislead a reader or forge log lines.
+// notInEmail reports whether addresses must not contain r. Spaces, control characters
+// and format characters could mislead a reader or forge log lines.
 func notInEmail(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.C, r) || strings.ContainsRune(`"(),:;<>[\]`, r)
 }

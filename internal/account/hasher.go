@@ -12,11 +12,11 @@ import (
 )
 
 // current contains the Argon2id parameters (RFC 9106) for new hashes. OWASP's
-// Password Storage Cheat Sheet recommends them if memory is limited. It is limited
-// here, because many users may log in at the same time.
+// Password Storage Cheat Sheet recommends these values for servers with limited
+// memory. Memory is limited, because many users may log in at the same time.
 var current = parameters{memoryKiB: 19 * 1024, time: 2, parallelism: 1}
 
-// maxHashWait is the maximum time that a hash waits for a free slot.
+// maxHashWait is the maximum time to wait for a slot of the hasher.
 const maxHashWait = 10 * time.Second
 
 // hasher hashes passwords. It limits the number of concurrent hashes, because each
@@ -26,7 +26,8 @@ type hasher struct {
 	derive deriveFunc
 }
 
-// deriveFunc computes Argon2id. Tests that check no hashes use a cheaper one.
+// deriveFunc computes Argon2id. Tests use a cheaper function if the hash does not
+// matter.
 type deriveFunc func(password, salt []byte, time, memoryKiB uint32, parallelism uint8, size uint32) []byte
 
 func newHasher(concurrent int, derive deriveFunc) *hasher {
@@ -46,7 +47,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 }
 
 // verify reports whether the password matches the hash. stale reports that the hash
-// has other parameters than current.
+// was not computed with the current parameters.
 func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stale bool, err error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
@@ -59,7 +60,9 @@ func (h *hasher) verify(ctx context.Context, encoded, password string) (ok, stal
 	return subtle.ConstantTimeCompare(got.hash, want.hash) == 1, want.parameters != current || len(want.hash) != hashBytes, nil
 }
 
-// compute waits for a slot and computes the hash with the parameters of p.
+// compute waits for a slot. Then it computes the hash of the password with the
+// parameters and the salt in p, and stores the hash in p. size is the length of the
+// hash in bytes. It fails with CodeOverloaded if no slot is free within maxHashWait.
 func (h *hasher) compute(ctx context.Context, p *phc, password string, size int) error {
 	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()

@@ -16,7 +16,7 @@ const (
 	maxKeyName = 100
 )
 
-// makeKey generates an API key and its record. It stores neither.
+// makeKey generates an API key and its record. The caller stores the record.
 func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*pyth.APIKey, string, error) {
 	key, err := newKey()
 	if err != nil {
@@ -32,8 +32,8 @@ func (s *Service) makeKey(user pyth.UserID, name string, expires time.Time) (*py
 	}, key, nil
 }
 
-// CreateKey creates an API key. The key is returned only here, because only its hash
-// is stored.
+// CreateKey creates an API key. Only its hash is stored, so no other method returns
+// the key.
 func (s *Service) CreateKey(ctx context.Context, p *pyth.Principal, name string, expiresAt time.Time) (*pyth.APIKey, string, error) {
 	name = strings.TrimSpace(name)
 	if n := utf8.RuneCountInString(name); n < 1 || n > maxKeyName || !printable.Text(name) {

@@ -10,8 +10,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of a password's length in characters. The minimum is from NIST SP 800-63B
-// (5.1.1). The maximum limits the time for hashing.
+// Minimum and maximum length of a password in characters. The minimum is from NIST SP
+// 800-63B (5.1.1). The maximum limits the time for hashing.
 const (
 	minPassword = 8
 	maxPassword = 128
@@ -20,12 +20,13 @@ const (
 //go:embed common_passwords.txt
 var commonPasswords string
 
-// normalizePassword returns the password in NFC, because keyboards may send different
-// code points for the same text.
+// normalizePassword returns the password in NFC, because keyboards may produce
+// different code points for the same text.
 func normalizePassword(password string) string { return norm.NFC.String(password) }
 
-// newPassword returns the normalized form of a new password. It fails if the password
-// is too short, too long or easy to guess.
+// newPassword checks a new password and returns its normalized form. It fails if the
+// password is too short, too long or easy to guess. location names the field for the
+// error.
 func newPassword(location, raw, email string) (string, error) {
 	password := normalizePassword(raw)
 	n := utf8.RuneCountInString(password)
@@ -42,8 +43,8 @@ func newPassword(location, raw, email string) (string, error) {
 	return password, nil
 }
 
-// common reports whether the password is in the list of common passwords. Attackers
-// try these first.
+// common reports whether the password is in the list of common passwords, which
+// attackers try first.
 func common(password string) bool {
 	for line := range strings.Lines(commonPasswords) {
 		if strings.EqualFold(strings.TrimSpace(line), password) {

@@ -21,8 +21,8 @@ type parameters struct {
 	parallelism     uint8
 }
 
-// phc is a hash in PHC string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash,
-// in base64 without padding.
+// phc is a password hash with its parameters and salt. Its string form is the PHC
+// string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, in base64 without padding.
 type phc struct {
 	parameters
 	salt, hash []byte
@@ -36,8 +36,8 @@ func (p phc) String() string {
 		argon2.Version, p.memoryKiB, p.time, p.parallelism, b64.EncodeToString(p.salt), b64.EncodeToString(p.hash))
 }
 
-// parsePHC parses a hash. It rejects high cost parameters. Otherwise an attacker with
-// write access to the database could make the server use all memory.
+// parsePHC parses the PHC string format. It rejects high cost parameters. Otherwise
+// an attacker with write access to the database could make the server use all memory.
 func parsePHC(s string) (*phc, error) {
 	fields := strings.Split(s, "$")
 	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != "v="+strconv.Itoa(argon2.Version) {
@@ -57,7 +57,8 @@ func parsePHC(s string) (*phc, error) {
 	}
 	p := &phc{parameters{memory, time, uint8(parallelism)}, salt, hash}
 	if p.String() != s {
-		// Reject other spellings of the same hash, such as line breaks or leading zeros.
+		// Reject strings that differ from the output of String, for example by line
+		// breaks or leading zeros.
 		return nil, errPHC
 	}
 	return p, nil

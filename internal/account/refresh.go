@@ -11,12 +11,13 @@ import (
 
 const (
 	refreshStart = "pyrt_"
-	// retryGrace is the time in which a client may repeat an exchange, because it may
-	// not have received the response with the new token.
+	// retryGrace is the time during which a client may exchange the same token again.
+	// The client may not have received the first response.
 	retryGrace = 10 * time.Second
 )
 
-// newRefreshToken generates a refresh token and its record. It stores neither.
+// newRefreshToken generates a refresh token and its record. The caller stores the
+// record.
 func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyth.RefreshToken) {
 	token := refreshStart + rand.Text() + rand.Text() // 260 bits
 	now := s.now()
@@ -25,17 +26,17 @@ func (s *Service) newRefreshToken(user pyth.UserID, family string) (string, *pyt
 	}
 }
 
-// invalidRefreshToken returns the error for invalid refresh tokens. Callers always
-// see the same message; the audit log records the cause.
+// invalidRefreshToken returns the error for an invalid refresh token. Its message is
+// the same for all causes. The audit log records the cause of.
 func invalidRefreshToken(of pyth.CredentialError) error {
 	e := pyth.Errorf(pyth.CodeInvalidCredentials, "The refresh token is unknown, expired or already used. Log in again.")
 	e.Err = &of
 	return e
 }
 
-// Refresh exchanges a refresh token for a new one and a JWT. If a token is used
-// twice, it may have been stolen, so Refresh revokes the whole family (RFC 9700,
-// 4.14.2).
+// Refresh exchanges a refresh token for a new refresh token and a JWT. A token that
+// is used twice may have been stolen. In this case Refresh revokes its whole family
+// (RFC 9700, 4.14.2).
 func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.Client) (*pyth.Grant, error) {
 	hash := hashOf(refreshToken)
 	seen, err := s.config.Store.RefreshToken(ctx, hash)
@@ -69,15 +70,17 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, client pyth.
 	return s.grantWith(user, key, seen.FamilyID, token)
 }
 
-// isValid reports whether the token is valid now. It rejects tokens that were issued
-// far in the future. The clock was wrong then, and such tokens would be valid for too
-// long.
+// isValid reports whether the token is valid now. It rejects tokens with an issue
+// time far in the future. Such tokens were issued while the clock was wrong, and
+// would be valid for too long.
 func (s *Service) isValid(t *pyth.RefreshToken) bool {
 	now := s.config.Clock()
 	return now.Before(t.ExpiresAt) && t.IssuedAt.Sub(now) <= s.config.RefreshTTL
 }
 
-// rotate stores the new token if the client may exchange the old one.
+// rotate marks the token seen as used and stores the token next. If seen was used
+// before, it stores next only for the same client within retryGrace. Otherwise it
+// revokes the family.
 func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [32]byte, next *pyth.RefreshToken) error {
 	if seen.SpentAt.IsZero() {
 		err := s.config.Store.RotateRefreshToken(ctx, seen.Hash, client, s.now(), next)
@@ -89,8 +92,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 			return err
 		}
 	}
-	// Use the absolute difference, because the clock may have been set back. That must
-	// not extend the grace period.
+	// Use the absolute difference, so that setting the clock back does not extend the
+	// grace period.
 	if seen.ClientHash == client && s.config.Clock().Sub(seen.SpentAt).Abs() <= retryGrace {
 		return s.config.Store.AddSuccessor(ctx, seen.Hash, next)
 	}
@@ -102,8 +105,8 @@ func (s *Service) rotate(ctx context.Context, seen *pyth.RefreshToken, client [3
 
 func clientHash(c pyth.Client) [32]byte { return sha256.Sum256([]byte(c.IP + "\x00" + c.UserAgent)) }
 
-// Renew issues a new JWT to a caller with a valid one. It fails if the login was
-// revoked. Otherwise a stolen JWT could be renewed forever.
+// Renew issues a new JWT to a caller who sent a valid JWT. It fails if the login was
+// revoked. Otherwise a thief could renew a stolen JWT forever.
 func (s *Service) Renew(ctx context.Context, p *pyth.Principal) (*pyth.Grant, error) {
 	active, err := s.config.Store.FamilyActive(ctx, p.User.ID, p.FamilyID, s.config.Clock())
 	if err != nil {

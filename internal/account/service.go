@@ -1,10 +1,11 @@
-// Package account authenticates callers by password, JWT, API key and refresh
-// token. It implements pyth.AccountService.
+// Package account authenticates callers by password, JWT, API key and refresh token.
+// It implements pyth.AccountService.
 //
-// Passwords, keys and refresh tokens are stored only as hashes. The account's first
-// key is also stored encrypted, because login returns it. Responses and their timing
-// do not reveal whether an account exists; only registration does. The memory for
-// password hashing is limited, for any number of logins.
+// The store contains passwords, keys and refresh tokens only as hashes. It also
+// contains an encrypted copy of the account's first key, because login returns this
+// key. The response and the time of a login do not reveal whether an account exists.
+// Only registration reveals it. The memory for password hashing is limited, whatever
+// the number of logins.
 package account
 
 import (
@@ -19,10 +20,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Registration says who may create an account.
+// Registration names the rule for creating accounts.
 type Registration string
 
-// The registration modes.
+// Registration modes. RegistrationOpen allows everyone to create an account.
+// RegistrationInvite requires an invite. RegistrationClosed allows nobody.
 const (
 	RegistrationOpen   Registration = "open"
 	RegistrationInvite Registration = "invite"
@@ -55,8 +57,8 @@ type Config struct {
 type Service struct {
 	config Config
 	hasher *hasher
-	// absent is a hash to verify a password against if the account does not exist. So
-	// login takes the same time in both cases.
+	// absent is the hash that Login verifies the password against if the account does
+	// not exist. So a login takes the same time whether or not the account exists.
 	absent string
 }
 
@@ -96,13 +98,13 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 	return s.config.Store.DeleteExpiredRefreshTokens(ctx, s.config.Clock())
 }
 
-// unauthenticated returns the error for invalid credentials. It is always the same,
-// so that it reveals nothing about them.
+// unauthenticated returns the error for missing or invalid credentials. It is the
+// same for all causes, so that it reveals nothing about the credentials.
 func unauthenticated() error {
 	return pyth.Errorf(pyth.CodeUnauthenticated, "The credentials are missing or invalid. Send an API key in the header x-api-key, or an API key or a token in Authorization: Bearer.")
 }
 
-// expired returns the error for a credential that was valid before.
+// expired returns the error for a credential that has expired.
 func expired(message string) error { return pyth.Errorf(pyth.CodeUnauthenticated, "%s", message) }
 
 // absent reports whether err means that an object is not in the store.

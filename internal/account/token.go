@@ -15,14 +15,14 @@ import (
 // maxToken is the maximum length of a JWT in bytes.
 const maxToken = 4 << 10
 
-// claims are the claims of a JWT.
+// claims are the claims in a JWT of this server.
 type claims struct {
 	jwt.RegisteredClaims
 	// FamilyID identifies the login that the token belongs to.
 	FamilyID string `json:"sid"`
 }
 
-// issue signs a JWT for the user.
+// issue signs a JWT for the user. family identifies the login.
 func (s *Service) issue(user pyth.UserID, family string) (token string, expires time.Time, err error) {
 	now := s.config.Clock()
 	expires = now.Add(s.config.TokenTTL).UTC().Truncate(time.Second)
@@ -38,8 +38,9 @@ func (s *Service) issue(user pyth.UserID, family string) (token string, expires 
 	return token, expires, err
 }
 
-// verifyToken returns the claims of a JWT that this server issued. It follows RFC
-// 8725: it accepts only one algorithm, and requires and checks every claim.
+// verifyToken verifies a JWT that this server issued and returns its claims. It
+// follows RFC 8725: it accepts only one algorithm, and requires and checks every
+// claim.
 func (s *Service) verifyToken(token string) (*claims, error) {
 	if len(token) > maxToken {
 		return nil, unauthenticated()
@@ -55,8 +56,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	)
 	c := new(claims)
 	parsed, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return s.config.JWTKey, nil })
-	// Accept only the header that issue writes. Other parameters, such as a key URL,
-	// could change how a token is verified.
+	// Accept only the two header parameters that issue writes. Others, for example a
+	// key URL, could change how a token is verified.
 	if err != nil || len(parsed.Header) != 2 || parsed.Header["typ"] != "JWT" || c.Subject == "" || c.ID == "" ||
 		c.IssuedAt == nil || c.NotBefore == nil || len(c.Audience) != 1 || c.FamilyID == "" {
 		if onlyExpired(err) {
@@ -67,8 +68,8 @@ func (s *Service) verifyToken(token string) (*claims, error) {
 	return c, nil
 }
 
-// onlyExpired reports whether expiry is the only error of the token. The signature is
-// valid then, because it is verified before the claims.
+// onlyExpired reports whether expiry is the only fault of the token. The signature is
+// valid in this case, because the signature is verified before the claims.
 func onlyExpired(err error) bool {
 	if !errors.Is(err, jwt.ErrTokenExpired) {
 		return false
@@ -104,8 +105,8 @@ func (s *Service) Authenticate(ctx context.Context, c pyth.Credentials) (*pyth.P
 	case byToken == nil:
 		return byKey, nil
 	}
-	// If there are both credentials, return the principal of the JWT, because only a
-	// JWT can be renewed.
+	// If both credentials are present, return the principal of the JWT, because only
+	// a JWT can be renewed.
 	return byToken, nil
 }
 
@@ -136,7 +137,7 @@ func (s *Service) byToken(ctx context.Context, token string) (*pyth.Principal, e
 }
 
 func (s *Service) byKey(ctx context.Context, key string) (*pyth.Principal, error) {
-	// Reject mistyped keys without a query to the store.
+	// Reject misspelled keys without a query to the store.
 	if !wellFormedKey(key) {
 		return nil, unauthenticated()
 	}

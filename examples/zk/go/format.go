@@ -37,8 +37,8 @@ type cipher struct {
 	Nonce []byte `json:"nonce"`
 }
 
-// encrypt encrypts a program. The server stores and runs the program only under this
-// name. If name is "", any name is accepted.
+// encrypt encrypts a program. The server stores and runs it only under the given
+// name. If name is "", the server accepts it under every name.
 func encrypt(code, password []byte, language, name string, c cost) (*payload, error) {
 	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
 	_, _ = rand.Read(salt) // rand.Read never fails.
@@ -66,7 +66,7 @@ func encryptWith(code, password []byte, language, name string, c cost, salt, non
 	}, nil
 }
 
-// seal encrypts a password with the public key of one sandbox.
+// seal encrypts a password with the public key of a reserved sandbox.
 func seal(password, publicKey []byte, sandboxID string) ([]byte, error) {
 	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(publicKey)
 	if err != nil {

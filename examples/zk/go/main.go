@@ -1,11 +1,11 @@
-// Command go encrypts a program on this machine, stores it on a Pyth-On server,
-// and runs it there.
+// Command go encrypts a program on this machine, stores it on a Pyth-On server, and
+// runs it there.
 //
 // Usage: go run . [-memory-kib N] [-time N] NAME FILE
 //
-// The master password is the first line of standard input. This process sends it only
-// encrypted for the sandbox in which the program runs. Set PYTH_ON_URL to the address
-// of the server and PYTH_ON_API_KEY to an API key.
+// The master password is the first line of standard input. Only the sandbox in which
+// the program runs can decrypt the password that this command sends. Set PYTH_ON_URL
+// to the address of the server and PYTH_ON_API_KEY to an API key.
 package main
 
 import (
@@ -88,7 +88,8 @@ func run(name, file string, c cost) (exitCode int, err error) {
 	return result.ExitCode, nil
 }
 
-// call sends a request. It decodes the response into into, unless into is nil.
+// call sends a request with the body in JSON. It decodes the response into into,
+// unless into is nil.
 func call(method, path string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
