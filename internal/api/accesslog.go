@@ -10,8 +10,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// logAccess writes one line for a request. It omits the query, and writes the path
-// only if no route matched, because users put keys into URLs.
+// logAccess writes one log line for a request. It omits the query. It writes the path
+// only if no route matched. The reason is that users put keys into URLs.
 func (h *Handler) logAccess(r *http.Request, req *request, w *response, took time.Duration) {
 	credential := pyth.CredentialNone
 	attrs := make([]slog.Attr, 0, 11)
@@ -40,7 +40,8 @@ func (h *Handler) logAccess(r *http.Request, req *request, w *response, took tim
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// levelOf returns the log level for a response with status 500 or higher.
+// levelOf returns the log level for a response with status 500 or higher and this
+// error code.
 func levelOf(code pyth.Code) slog.Level {
 	switch code {
 	case pyth.CodeLLMNotConfigured, pyth.CodeDraining:
@@ -50,11 +51,11 @@ func levelOf(code pyth.Code) slog.Level {
 	}
 }
 
-// safePath replaces path segments that look like credentials.
+// safePath returns the path without segments that look like credentials.
 func safePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
-		// Keys have a prefix; a JWT starts with the base64 of {".
+		// API keys have a prefix. A JWT starts with the base64 of {".
 		if strings.Contains(s, pyth.APIKeyPrefix) || strings.HasPrefix(s, "eyJ") {
 			segments[i] = "[credential]"
 		}

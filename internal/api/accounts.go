@@ -19,7 +19,7 @@ type AuthRequest struct {
 	Invite   string `json:"invite,omitempty" maxLength:"256" doc:"The invite, if registration requires one. logIn ignores it." example:"inv_4f2c9a"`
 }
 
-// AuthResponse contains an account and its credentials.
+// AuthResponse describes an account and contains its credentials.
 type AuthResponse struct {
 	_ struct{} `doc:"An account with its tokens."`
 
@@ -30,7 +30,7 @@ type AuthResponse struct {
 	RefreshToken string    `json:"refreshToken,omitzero" doc:"A token for one call of refreshToken. Absent if the request was authenticated with a JWT." example:"rt_9b1c"`
 }
 
-// UserInfo is an account.
+// UserInfo describes an account.
 type UserInfo struct {
 	_ struct{} `doc:"An account."`
 
@@ -39,14 +39,15 @@ type UserInfo struct {
 	CreatedAt Timestamp `json:"createdAt" doc:"When the account was created."`
 }
 
-// VerifyRequest contains the credential to verify.
+// VerifyRequest is the body of verifyCredentials. It contains the credential to
+// verify.
 type VerifyRequest struct {
 	_ struct{} `doc:"A credential to verify."`
 
 	Token string `json:"token,omitempty" minLength:"1" maxLength:"8192" doc:"A JWT or an API key. If it is present, the server ignores the credentials in the headers." example:"pyapi_x7Qd"`
 }
 
-// VerifyResponse contains the account that valid credentials belong to.
+// VerifyResponse describes the account of valid credentials.
 type VerifyResponse struct {
 	_ struct{} `doc:"The account that valid credentials belong to."`
 
@@ -55,7 +56,7 @@ type VerifyResponse struct {
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the credential expires. Absent if it does not expire."`
 }
 
-// RefreshRequest contains a refresh token.
+// RefreshRequest is the body of refreshToken and logOut. It contains a refresh token.
 type RefreshRequest struct {
 	_ struct{} `doc:"A refresh token."`
 
@@ -70,7 +71,7 @@ type PasswordRequest struct {
 	NewPassword     string `json:"newPassword" minLength:"1" maxLength:"1024" format:"password" doc:"The new password: 8 to 128 characters. All characters are allowed. The server rejects very common passwords and the e-mail address." example:"staple of another kind"`
 }
 
-// IDs of the operations with special rate limits.
+// IDs of operations that have special rate limits.
 const (
 	opRegister = "registerAccount"
 	opLogin    = "logIn"
@@ -116,7 +117,8 @@ func (h *Handler) registerAccounts() {
 			OperationID: opVerify, Method: http.MethodPost, Path: "/api/verify",
 			Summary: "Verify credentials", Tags: []string{tagAuth},
 			Description: "Checks the credentials in the headers, or the token in the body, and returns their account.",
-			// {} makes the headers optional, because the body may contain a token.
+			// The empty element makes the credentials in headers optional, because
+			// the body may contain a token.
 			Security: append(credentialsRequired(), map[string][]string{}),
 			Errors:   []int{http.StatusUnauthorized, http.StatusTooManyRequests},
 		},
@@ -202,8 +204,8 @@ func (h *Handler) verify(ctx context.Context, in *verifyInput) (*verifyOutput, e
 }
 
 func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, error) {
-	// Check the body first, because clients often send the expired JWT together with
-	// the refresh token.
+	// Check the body before the headers. Clients often send an expired JWT together
+	// with the refresh token.
 	if token := in.Value.RefreshToken; token != "" {
 		req := requestOf(ctx)
 		client := pyth.Client{IP: req.ip, UserAgent: req.r.UserAgent()}
@@ -213,7 +215,8 @@ func (h *Handler) refresh(ctx context.Context, in *refreshInput) (*authOutput, e
 		return nil, err
 	}
 	p := caller(ctx)
-	// Do not exchange an API key. The token would stay valid after the key is deleted.
+	// Do not exchange an API key for a JWT, because the JWT would stay valid after
+	// the key is deleted.
 	if p.Credential != pyth.CredentialJWT {
 		return nil, &pyth.Error{Code: pyth.CodeUnauthenticated, Message: "An API key cannot be refreshed. Send refreshToken in the body, or a valid JWT as Authorization: Bearer."}
 	}
@@ -229,7 +232,7 @@ func (h *Handler) logout(ctx context.Context, in *logoutInput) (*noOutput, error
 
 func (h *Handler) changePassword(ctx context.Context, in *passwordInput) (*noOutput, error) {
 	p := caller(ctx)
-	// Limit the rate, so that the thief of a token cannot guess the password.
+	// Limit the rate, so that a caller with a stolen token cannot guess the password.
 	if err := h.allow(ctx, h.limits.loginAccount, accountKey(p.User.Email)); err != nil {
 		return nil, err
 	}

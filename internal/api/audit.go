@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// AuditEntry describes an action that the audit log recorded.
+// AuditEntry describes an entry of the audit log.
 type AuditEntry struct {
 	_ struct{} `doc:"The record of an action."`
 

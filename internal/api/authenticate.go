@@ -8,7 +8,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// identify authenticates the caller with the credentials in the headers.
+// identify authenticates the caller by the credentials in the headers. It stores the
+// caller in the request, and records a failure in the audit log.
 func (h *Handler) identify(ctx context.Context) error {
 	err := h.lookUp(ctx)
 	if err != nil {
@@ -37,8 +38,9 @@ func (h *Handler) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// credentials returns the credentials in the headers. It returns an error for a
-// repeated header, because a proxy may have checked only one of the values.
+// credentials returns the credentials in the headers. It returns an error if a header
+// with credentials is repeated, because a proxy may have checked only one of the
+// values.
 func credentials(h http.Header) (pyth.Credentials, error) {
 	var c pyth.Credentials
 	keys, auth := h.Values("X-Api-Key"), h.Values("Authorization")

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientIP returns the IP address of the caller. This is the address of the peer or,
-// if the peer is a trusted proxy, an address from X-Forwarded-For. It reads the
-// header from the right, because callers can forge all values to the left of the
-// first untrusted address. The result is "" if the peer has no address.
+// clientIP returns the IP address of the caller; "" if the peer has no IP address.
+// The caller is the peer, unless the peer is a trusted proxy. In that case clientIP
+// reads X-Forwarded-For from the right and returns the first address that is not
+// trusted. Callers can forge all values to the left of this address.
 func clientIP(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -38,9 +38,9 @@ func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// network returns the key for rate limits on an address. For IPv6 it is the /64
-// network, the smallest block of one customer (RFC 6177). So other addresses in this
-// network have the same limit.
+// network returns the key for rate limits on an IP address. For IPv6 the key is the
+// /64 network, because this is the smallest block that a customer gets (RFC 6177). So
+// all addresses of a customer share one limit.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Is4() {

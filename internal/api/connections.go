@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// connections limits the number of open connections. It tracks which of them have a
+// connections limits the number of open connections, and tracks which of them have a
 // request.
 //
 // At the limit, a new connection replaces a connection without an authenticated
 // request. Such a connection has sent no complete header, waits for its next request,
-// or has a request without valid credentials. The address with most such connections
-// loses its oldest one. So one address with many connections cannot block others. If
-// all connections have authenticated requests, the new connection is closed.
+// or has a request without valid credentials. The connection to replace is the oldest
+// of the address that has most such connections. So one address with many connections
+// cannot block others. If all connections have authenticated requests, the new
+// connection is closed.
 type connections struct {
 	// max is the maximum number of open connections; 0 means no limit.
 	max int
@@ -23,7 +24,7 @@ type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]*connection
 	busy int
-	// quiet is a channel that is closed while no connection has a request.
+	// quiet is closed while no connection has a request.
 	quiet chan struct{}
 }
 
@@ -32,7 +33,7 @@ type connection struct {
 	address string
 	since   time.Time
 	// active reports that at least one byte of a request has arrived. authenticated
-	// reports that this request has valid credentials.
+	// reports that the current request has valid credentials.
 	active, authenticated bool
 }
 
@@ -42,7 +43,8 @@ func newConnections(most int) *connections {
 	return c
 }
 
-// note is called by net/http when the state of a connection changes.
+// note updates the state of a connection. net/http calls it for each change
+// (ConnState).
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +62,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// activeLocked stores whether the connection has a request.
+// activeLocked records whether the connection has a request.
 func (c *connections) activeLocked(conn net.Conn, active bool) {
 	x := c.open[conn]
 	if x == nil || x.active == active {
@@ -79,8 +81,8 @@ func (c *connections) activeLocked(conn net.Conn, active bool) {
 	}
 }
 
-// keep stores that the request has valid credentials. The connection is not replaced
-// until the request ends.
+// keep records that the current request has valid credentials. The connection cannot
+// be replaced until the request ends.
 func (c *connections) keep(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,9 +91,9 @@ func (c *connections) keep(conn net.Conn) {
 	}
 }
 
-// makeRoomLocked closes a connection if the limit is reached. It closes the new
-// connection if no other can be replaced. net/http reports the closed connection to
-// note later.
+// makeRoomLocked closes a connection if the limit is reached. If no connection can be
+// replaced, it closes the added connection. Afterwards net/http calls note for the
+// closed connection.
 func (c *connections) makeRoomLocked(added net.Conn) {
 	if c.max == 0 || len(c.open) < c.max {
 		return
@@ -103,16 +105,16 @@ func (c *connections) makeRoomLocked(added net.Conn) {
 		c.activeLocked(victim, false)
 		delete(c.open, victim)
 	}
-	// Close without waiting for unsent data. Otherwise a peer that reads nothing would
-	// block the lock.
+	// Close the connection without waiting for unsent data. Otherwise a peer that
+	// reads nothing would delay the close while the lock is held.
 	if tcp, ok := victim.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = victim.Close()
 }
 
-// victimLocked returns the connection to replace. It returns nil if all connections
-// have authenticated requests.
+// victimLocked returns the connection to replace. It returns nil if all open
+// connections have authenticated requests.
 func (c *connections) victimLocked() net.Conn {
 	spare := map[string]int{}
 	for _, x := range c.open {
@@ -146,8 +148,8 @@ func host(conn net.Conn) string {
 	return address
 }
 
-// wait returns nil when no connection has a request, or the error of ctx if it ends
-// first.
+// wait waits until no connection has a request. It returns the error of ctx if ctx
+// ends first.
 func (c *connections) wait(ctx context.Context) error {
 	c.mu.Lock()
 	quiet := c.quiet
@@ -162,19 +164,20 @@ func (c *connections) wait(ctx context.Context) error {
 
 type connKey struct{}
 
-// requestConnection is the connection of a request, stored in its context.
+// requestConnection is a context value: the connection on which a request arrived.
 type requestConnection struct {
 	connections *connections
 	conn        net.Conn
 }
 
-// context stores the connection in the context of its requests, for keepConnection.
+// context returns a context with the connection, for keepConnection. All requests on
+// the connection use this context.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, requestConnection{c, conn})
 }
 
-// keepConnection stores that the request of the context has valid credentials. It
-// does nothing if the context has no connection, as in tests.
+// keepConnection calls keep for the connection in ctx. It does nothing if ctx has no
+// connection, for example in tests.
 func keepConnection(ctx context.Context) {
 	if own, ok := ctx.Value(connKey{}).(requestConnection); ok {
 		own.connections.keep(own.conn)

@@ -19,8 +19,8 @@ const (
 // cursorSum is the length of the checksum in a cursor, in bytes.
 const cursorSum = 6
 
-// newCursor returns the cursor for the position at the end of a page. It returns ""
-// for the position "".
+// newCursor returns the cursor for the position of the last item on a page. It
+// returns "" if position is "".
 func newCursor(list string, user pyth.UserID, position string) string {
 	if position == "" {
 		return ""
@@ -28,9 +28,9 @@ func newCursor(list string, user pyth.UserID, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sumOfCursor(list, user, position), position...))
 }
 
-// position returns the position in a cursor. It returns an error for a cursor of
-// another list or user. The checksum only detects mistakes; it does not prevent
-// forgery.
+// position returns the position in a cursor. It returns an error if the cursor is
+// invalid or belongs to another list or user. The checksum detects mistakes, but does
+// not prevent forgery.
 func position(list string, user pyth.UserID, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -51,5 +51,5 @@ func sumOfCursor(list string, user pyth.UserID, position string) []byte {
 	return sum[:cursorSum]
 }
 
-// badCursor is the message for an invalid cursor.
+// badCursor is the error message for an invalid cursor.
 const badCursor = "must be the nextCursor of the previous page of the same list and account; omit it for the first page"

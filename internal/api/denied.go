@@ -11,21 +11,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// Denials records denied requests. Note does not wait, and may drop an event.
+// Denials records denied requests in the audit log. Note returns at once, and may
+// drop an event.
 type Denials interface {
 	Note(ctx context.Context, e *pyth.AuditEvent)
 }
 
-// denied records requests that the API denied before it called a service, because of
-// missing or invalid credentials or a rate limit. Callers can repeat such requests
-// without limit. So the number of entries is limited for each caller, and for all
-// unknown callers together. The next entry of an unknown caller contains the number
-// of omitted entries.
+// denied records requests that the API denied before it called a service. The causes
+// are missing or invalid credentials and rate limits. Callers can repeat such
+// requests without limit. So the number of entries is limited for each caller, and
+// for all unknown callers together. The next entry of an unknown caller contains the
+// number of omitted entries.
 type denied struct {
 	to        Denials
 	perCaller *ratelimit.Limiter
 	unknown   *ratelimit.Limiter
-	// omitted counts the requests without an entry since the last entry.
+	// omitted counts the requests that got no entry. An entry with this number sets
+	// it to 0.
 	omitted    atomic.Int64
 	suppressed prometheus.Counter
 }
@@ -42,8 +44,8 @@ func newDenied(to Denials, now func() time.Time) *denied {
 	}
 }
 
-// noteDenied records a denied request. It does nothing if the error is of another
-// kind, or if the audit log does not record the operation.
+// noteDenied records a denied request in the audit log. It does nothing for errors
+// other than a denial, and for operations that the log does not record.
 func (h *Handler) noteDenied(ctx context.Context, err error) {
 	req, d := requestOf(ctx), h.denied
 	switch pyth.ErrorCode(err) {

@@ -26,8 +26,9 @@ var docsStyle string
 //go:embed docs.html.tmpl
 var docsTemplate string
 
-// contentSecurityPolicy allows only the style sheet of the pages, by its hash, and
-// the search form. It forbids scripts, pictures, other hosts and frames.
+// contentSecurityPolicy returns the policy for the documentation pages. It allows
+// only the search form and the style sheet of the pages, which it identifies by hash.
+// It forbids scripts, pictures, frames and content from other hosts.
 func contentSecurityPolicy() string {
 	sum := sha256.Sum256([]byte(docsStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -56,14 +57,14 @@ type docsOperation struct {
 	Responses                                           []docsBody
 }
 
-// docsBody is the body of a request or of a response, in all its media types.
+// docsBody describes the body of a request or a response in all its media types.
 type docsBody struct {
 	Status, Description string
 	Optional            bool
 	Forms               []docsContent
 }
 
-// docsContent is a body in one media type.
+// docsContent describes a body in one media type.
 type docsContent struct {
 	MediaType, Schema, Description, Example string
 }
@@ -91,7 +92,7 @@ func errorsPage(version string) ([]byte, error) {
 	return page.render()
 }
 
-// referencePage shows every operation and schema of the document.
+// referencePage renders a page that describes every operation and schema.
 func referencePage(api *huma.OpenAPI) ([]byte, error) {
 	page := docsPage{
 		Title: api.Info.Title, Version: api.Info.Version, Intro: api.Info.Description, Style: template.CSS(docsStyle),
@@ -167,7 +168,7 @@ func docsOperationOf(op *huma.Operation) (docsOperation, error) {
 	return out, nil
 }
 
-// docsForms returns the forms of a body by media type, always in the same order.
+// docsForms returns the forms of a body, sorted by media type.
 func docsForms(content map[string]*huma.MediaType) ([]docsContent, error) {
 	var forms []docsContent
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
@@ -224,7 +225,7 @@ func docsSchemaOf(name string, s *huma.Schema) docsSchema {
 	for _, value := range s.Enum {
 		out.Fields = append(out.Fields, docsField{Name: fmt.Sprint(value), Type: s.Type})
 	}
-	// Required fields come first.
+	// List required fields first.
 	slices.SortStableFunc(out.Fields, func(a, b docsField) int {
 		switch {
 		case a.Required == b.Required:
@@ -245,7 +246,7 @@ func docsFieldOf(name string, s *huma.Schema, required bool) docsField {
 	return f
 }
 
-// docsType returns a text about the type, and the name of the schema to link to.
+// docsType describes a type. link is the name of the schema to link to; "" for none.
 func docsType(s *huma.Schema) (name, link string) {
 	switch {
 	case s.Ref != "":

@@ -2,8 +2,8 @@
 // framework.
 //
 // It is strict: a body must be one JSON text in UTF-8 without duplicate keys, unknown
-// fields and nulls. A response lists all errors in a body. It contains no values from
-// the body.
+// fields or nulls. The error lists all faults in a body, and it contains no values
+// from the body.
 package body
 
 import (
@@ -16,7 +16,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SmallBytes is the maximum size of bodies without a program.
+// SmallBytes is the maximum size of bodies that contain no program or file.
 const SmallBytes = 64 << 10
 
 // Reader reads the bodies of one operation.
@@ -28,14 +28,15 @@ type Reader struct {
 
 // Schema describes the fields of a body.
 type Schema interface {
-	// Check returns the errors in a JSON value.
+	// Check returns the errors in a decoded JSON value.
 	Check(value any) pyth.FieldErrors
-	// Suggest adds the most similar known name to each error about an unknown name.
+	// Suggest extends the messages about unknown names. It adds the most similar
+	// known name, or all known names.
 	Suggest(faults pyth.FieldErrors, value any)
 }
 
-// Read decodes the body of the request into v. It does not change v if there is no
-// body and the body is optional.
+// Read decodes the body of the request into v. If the body is optional and absent,
+// Read does not change v. It reserves memory for a large body.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservation, v any) error {
 	if err := checkMediaType(r.Header, r.ContentLength > 0); err != nil {
 		return err
@@ -49,23 +50,24 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request, memory *Reservatio
 	case len(data) == 0:
 		return nil
 	}
-	// Check the media type now, because a chunked body may be empty.
+	// Check the media type here, because before the body was read it was unknown
+	// whether a chunked body is empty.
 	if err := checkMediaType(r.Header, true); err != nil {
 		return err
 	}
 	return b.decode(data, v)
 }
 
-// readAll reads the whole body, because net/http detects a disconnected client only
-// after that. It reserves memory when bytes arrive and not according to
-// Content-Length, so that slow clients reserve little.
+// readAll reads the whole body. Only after that net/http detects a disconnected
+// client. readAll reserves memory when bytes arrive, and not according to
+// Content-Length. So slow clients reserve little memory.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reservation) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// One byte more than the limit, so that the last read returns io.EOF and the
-	// buffer need not grow.
+	// Read one byte more than the limit. So the last read returns io.EOF and the
+	// buffer does not have to grow.
 	most := limit + 1
 	if r.ContentLength >= 0 {
 		most = r.ContentLength + 1
@@ -89,8 +91,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err == io.EOF {
-			// Remove the deadline of the body, because a run may take longer. Ignore the
-			// error: a writer in a test may not support deadlines.
+			// Remove the deadline for the body, because a run may take longer. Ignore
+			// the error, because the writer in a test may not support deadlines.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return data, nil
 		}
@@ -100,8 +102,8 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64, memory *Reserv
 	}
 }
 
-// ReadError returns the error for the caller if a body could not be read. limit is
-// the maximum size of the body in bytes.
+// ReadError converts an error from reading a body to an error for the caller. limit
+// is the maximum size of the body in bytes.
 func ReadError(err error, limit int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return TooLarge(limit)

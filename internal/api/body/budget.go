@@ -7,9 +7,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Budget limits the memory of all request bodies. It counts a body from its first
-// byte to the end of the request, because a program in the queue still needs its
-// body. It does not count bodies of up to SmallBytes, because the limit on
+// Budget limits the memory of all request bodies together. It counts a body from its
+// first byte to the end of the request, because a program in the queue still needs
+// its body. It does not count bodies of up to SmallBytes, because the limit on
 // connections also limits their number.
 //
 // Each caller can use only a share of the budget, so that one caller cannot block the
@@ -25,36 +25,38 @@ type Budget struct {
 // DefaultMemory is the default budget for the bodies of all requests, in bytes.
 const DefaultMemory = 256 << 20
 
-// sharesOfBudget is the number of shares in the budget.
+// sharesOfBudget is the number of callers that can use their whole share at the same
+// time.
 const sharesOfBudget = 4
 
-// NewBudget returns a budget of total bytes. The largest body always fits
-// into a share.
+// NewBudget returns a budget of total bytes. A share has at least the size of the
+// largest body, and the budget at least the size of a share.
 func NewBudget(total, largest int64) *Budget {
 	share := max(total/sharesOfBudget, largest+1)
 	return &Budget{total: max(total, share), share: share, held: map[string]int64{}}
 }
 
-// retryBody is the value of Retry-After. A large body is usually received in this
-// time.
+// retryBody is the value of Retry-After if there is no memory for a body. Most large
+// bodies are received in this time.
 const retryBody = time.Second
 
-// Reservation is the part of the budget that one request uses.
+// Reservation is the part of the budget that one request holds.
 type Reservation struct {
 	budget *Budget
-	// caller is the user or the IP address whose share is used.
+	// caller is the user ID or the IP address whose share the reservation counts for.
 	caller string
 	bytes  int64
 }
 
-// Reserve returns the reservation of a request. Its size is 0 at first.
+// Reserve returns an empty reservation for a request of the caller.
 func (b *Budget) Reserve(caller string) *Reservation {
 	return &Reservation{budget: b, caller: caller}
 }
 
 // grow increases the reservation to size bytes. It fails with CodeQuotaExceeded if
-// the share of the caller is used up, and with CodeOverloaded if the whole budget is.
-// It does not wait, because waiting uploads would only occupy connections.
+// the caller's share is too small, and with CodeOverloaded if the budget is too
+// small. It does not wait for memory, because waiting uploads would occupy
+// connections.
 func (r *Reservation) grow(size int64) error {
 	if size <= SmallBytes {
 		return nil

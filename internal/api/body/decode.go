@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// maxDepth is the maximum nesting of a body. The deepest valid body has
+	// maxDepth is the maximum nesting depth of a body. The deepest valid body has
 	// four levels.
 	maxDepth = 16
-	// maxValues is the maximum number of values in a body. It limits memory, because a
-	// value of two bytes needs a hundred bytes when decoded. The largest valid body
-	// has some hundreds of values.
+	// maxValues is the maximum number of values in a body. It limits memory, because
+	// a value of two bytes needs a hundred bytes after decoding. The largest valid
+	// body has some hundreds of values.
 	maxValues = 10_000
 )
 
-// decode checks the body against the schema and decodes it into v. The check comes
-// first, so that the response lists all errors.
+// decode checks the body against the schema and decodes it into v. It checks the
+// whole body first, so that the response lists all errors. It overwrites data if v
+// has a confidential field.
 func (b *Reader) decode(data []byte, v any) (err error) {
 	if c, ok := v.(Confidential); ok {
 		field, to := c.Confidential()
@@ -38,7 +39,8 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 			}
 		}()
 	}
-	// Count first, because decoding takes far more time and memory.
+	// Check the number of values first, because decoding takes far more time and
+	// memory.
 	if err := checkShape(data); err != nil {
 		return err
 	}
@@ -60,8 +62,8 @@ func (b *Reader) decode(data []byte, v any) (err error) {
 	return faults.Err()
 }
 
-// compareFaults sorts errors by location, with unknown fields first. If a name is
-// misspelled, the user sees the wrong name before the error about the missing field.
+// compareFaults sorts errors by location, but errors about unknown fields come first.
+// So the user sees a misspelled name before the error about the missing field.
 func compareFaults(a, b pyth.FieldError) int {
 	switch unknown := a.Message == problem.UnknownField; {
 	case unknown == (b.Message == problem.UnknownField):
@@ -73,8 +75,8 @@ func compareFaults(a, b pyth.FieldError) int {
 	}
 }
 
-// checkShape limits nesting and number of values. It counts brackets and commas
-// outside strings. It does not check that the text is JSON.
+// checkShape returns an error if the body has too many levels or values. It counts
+// brackets and commas outside strings. It does not check that the body is JSON.
 func checkShape(data []byte) error {
 	depth, values := 0, 1
 	inString := false
@@ -100,8 +102,8 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// addNulls adds an error for each null. No field of the API accepts null; clients must
-// omit absent fields.
+// addNulls adds an error for each null in v. No field of the API accepts null.
+// Clients must omit absent fields.
 func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors {
 	switch v := v.(type) {
 	case nil:
@@ -112,8 +114,8 @@ func addNulls(faults pyth.FieldErrors, location string, v any) pyth.FieldErrors 
 		}
 	case []any:
 		for i, e := range v {
-			// Build a location only for a value that is null or may contain
-			// null.
+			// Build the location only for null, lists and objects, because it costs
+			// time.
 			if !scalar(e) {
 				faults = addNulls(faults, location+"["+strconv.Itoa(i)+"]", e)
 			}
@@ -137,8 +139,9 @@ func scalar(v any) bool {
 	}
 }
 
-// syntaxError returns an error with the position at which the text is not valid JSON.
-// The message contains field names, but no other part of the text.
+// syntaxError converts an error of the JSON parser to an error for the caller. The
+// message contains the position of the fault and names of fields, but no other part
+// of the body.
 func syntaxError(err error) error {
 	e, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
@@ -156,8 +159,8 @@ func syntaxError(err error) error {
 	}
 }
 
-// semanticFault returns the error about a value with the wrong type. It does not use
-// the message of the decoder, because this contains the value.
+// semanticFault describes a value of the wrong type. It does not use the message of
+// the decoder, because that message contains the value.
 func semanticFault(err error) pyth.FieldError {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
@@ -175,8 +178,8 @@ func semanticFault(err error) pyth.FieldError {
 	return f
 }
 
-// locationOf converts a JSON pointer (RFC 6901) to a location of the API:
-// /files/0/path is body.files[0].path.
+// locationOf converts a JSON pointer (RFC 6901) to a location in the API. For
+// example, /files/0/path becomes body.files[0].path.
 func locationOf(p jsontext.Pointer) string {
 	var b strings.Builder
 	b.WriteString("body")

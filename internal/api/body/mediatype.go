@@ -8,8 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkMediaType accepts JSON in UTF-8 without a content encoding. The server never
-// decompresses bodies, because a small body could become very large.
+// checkMediaType returns an error unless the body is JSON in UTF-8 without a content
+// encoding. The server does not decompress bodies, because a small body could become
+// very large.
 func checkMediaType(h http.Header, hasBody bool) error {
 	if err := CheckCoding(h); err != nil {
 		return err
@@ -39,8 +40,8 @@ func checkMediaType(h http.Header, hasBody bool) error {
 	}
 }
 
-// CheckCoding returns an error if the request has a content encoding. The server does
-// not decode bodies.
+// CheckCoding returns an error if the body has a content encoding, for example gzip.
+// The server does not decode bodies.
 func CheckCoding(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(strings.TrimSpace(coding), "identity") {
@@ -50,16 +51,16 @@ func CheckCoding(h http.Header) error {
 	return nil
 }
 
-// CheckWhole returns an error if the body is not the content of a file, but a range
-// (RFC 9110, section 14.5) or an HTML form. The server would store the form instead
-// of the file.
+// CheckWhole returns an error if the body of an upload is not the whole file. It
+// rejects a range (RFC 9110, section 14.5) and an HTML form. Otherwise the server
+// would store the form as the file.
 func CheckWhole(h http.Header) error {
 	if len(h.Values("Content-Range")) > 0 {
 		return pyth.Invalid("header.Content-Range", "is not supported: send the whole file")
 	}
 	for _, value := range h.Values("Content-Type") {
-		// Accept application/x-www-form-urlencoded, because curl --data-binary sends it
-		// for all files.
+		// Accept application/x-www-form-urlencoded, because curl --data-binary sends
+		// this type for every file.
 		if isForm(value) && !strings.Contains(strings.ToLower(value), "urlencoded") {
 			return unsupported("The body must be the bytes of the file, not a form. With curl use -T FILE instead of -F.")
 		}
@@ -67,7 +68,7 @@ func CheckWhole(h http.Header) error {
 	return nil
 }
 
-// isForm reports whether the media type is that of an HTML form.
+// isForm reports whether the content type is one that HTML forms use.
 func isForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))

@@ -6,26 +6,27 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Sensitive is a secret text in a body. It is not a string, because strings cannot be
-// overwritten. The receiver clears it.
+// Sensitive is a secret text from a body. It is a byte slice, because a string cannot
+// be overwritten. The handler must clear it after use.
 type Sensitive []byte
 
-// UnmarshalJSONFrom skips the value, because conceal has removed the text already.
+// UnmarshalJSONFrom skips the value, because conceal has already set the field and
+// overwritten the value.
 func (*Sensitive) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// Confidential is a body with a sensitive field.
+// Confidential is a type of body with one sensitive field.
 type Confidential interface {
-	// Confidential returns the name of the field and a pointer to its value.
+	// Confidential returns the JSON name of the field and a pointer to the field.
 	Confidential() (field string, to *Sensitive)
 }
 
-// conceal returns the text of a field of a JSON object and overwrites it in data with
-// the letter x. So later users of data cannot read it. It does not change values that
-// are not strings; the decoder rejects them.
+// conceal returns the text of a field of a JSON object. In data it overwrites the
+// text with the letter x, so that later readers of data cannot see it. It does not
+// change values other than strings, because the decoder rejects them.
 func conceal(data []byte, field string) Sensitive {
 	var text Sensitive
-	// A decoder of a bytes.Buffer returns parts of the same bytes, so that they can be
-	// overwritten. Errors are ignored here, because the next decoder finds them too.
+	// A decoder of a bytes.Buffer does not copy the bytes, so its offsets are offsets
+	// in data. Ignore errors here, because the next decoder reports them.
 	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil
@@ -49,7 +50,7 @@ func conceal(data []byte, field string) Sensitive {
 			continue
 		}
 		clear(text)
-		// The decoder has checked the value.
+		// Ignore the error, because the decoder has checked the syntax of the value.
 		text, _ = jsontext.AppendUnquote(make([]byte, 0, len(value)), value)
 		end := int(d.InputOffset())
 		for i := end - len(value) + 1; i < end-1; i++ {

@@ -12,28 +12,29 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// Limits of one search.
+// Limits of one search. excerptBytes is the length of the excerpt of a hit.
 const (
 	maxQueryWords = 10
 	maxHits       = 20
 	excerptBytes  = 240
 )
 
-// Weights of a word. A word in a title or a heading counts more than in the text.
+// Weights of a word in a title and in a heading. A word in the text has weight 1.
 const (
 	titleWeight   = 20
 	headingWeight = 10
 )
 
-// index finds the sections that contain words.
+// index finds the sections of the documentation that contain given words.
 type index struct {
 	sections []section
-	// words is sorted. postings contains the sections of each word.
+	// words lists all words, sorted. postings maps each word to its sections, and
+	// each section to the weight of the word in it.
 	words    []string
 	postings map[string]map[int]int
 }
 
-// section is a heading and the text below it.
+// section is a part of a page: a heading and the text below it.
 type section struct {
 	path, title, heading, anchor, text string
 }
@@ -66,8 +67,8 @@ func (x index) count(section int, text string, weight int) {
 	}
 }
 
-// find returns the sections that match all words of the query, best first. A section
-// matches if one of its words begins with the word of the query.
+// find returns the sections that match all words of the query, best match first. A
+// section matches a query word if one of its words begins with the query word.
 func (x index) find(query string) []hit {
 	words := wordsOf(query)
 	if len(words) == 0 {
@@ -103,8 +104,8 @@ func (x index) find(query string) []hit {
 	return hits
 }
 
-// beginning returns the weight of a prefix in each section. A match of the whole word
-// counts twice.
+// beginning returns the sections with words that begin with prefix, and their
+// weights. A word that equals prefix counts twice.
 func (x index) beginning(prefix string) map[int]int {
 	weights := make(map[int]int)
 	first, _ := slices.BinarySearch(x.words, prefix)
@@ -122,7 +123,8 @@ func (x index) beginning(prefix string) map[int]int {
 	return weights
 }
 
-// excerpt returns the part of a text around the first match of one of the words.
+// excerpt returns the part of the text around the first occurrence of any of the
+// words.
 func excerpt(text string, words []string) string {
 	lower := strings.ToLower(text)
 	at := len(lower)
@@ -131,7 +133,8 @@ func excerpt(text string, words []string) string {
 			at = min(at, i)
 		}
 	}
-	// ToLower may change the length of a text, so the offset may be wrong.
+	// ToLower may change the length of the text. So the offset may be outside the
+	// text.
 	if at >= len(text) {
 		at = 0
 	}
@@ -153,8 +156,8 @@ func excerpt(text string, words []string) string {
 	return out
 }
 
-// wordsOf returns the words of a text in lower case. A name such as max-queued
-// has several words.
+// wordsOf splits a text into words in lower case. It splits a name such as max-queued
+// into several words.
 func wordsOf(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r)
@@ -182,7 +185,7 @@ func sectionsOf(d *document) []section {
 	return sections
 }
 
-// plainText returns the text of a node and all below it, on one line.
+// plainText returns the text of a node and its descendants, on one line.
 func plainText(node ast.Node, source []byte) string {
 	var out bytes.Buffer
 	_ = ast.Walk(node, func(n ast.Node, entering bool) (ast.WalkStatus, error) {

@@ -1,4 +1,4 @@
-// Package docs renders the documentation as HTML pages and searches them.
+// Package docs renders the documentation as HTML pages and searches these pages.
 package docs
 
 import (
@@ -31,7 +31,7 @@ type Site struct {
 	view  view
 }
 
-// File is an HTML page or a file that pages link to.
+// File is an HTML page, or a file to which pages link.
 type File struct {
 	MediaType string
 	Content   []byte
@@ -53,9 +53,9 @@ type document struct {
 	root        ast.Node
 }
 
-// New renders every Markdown file of a file system. Links between pages stay
-// relative, so all pages must be served below one common prefix. Links to files
-// outside the file system become plain text. Raw HTML is removed.
+// New renders every Markdown file in files. Links between pages stay relative, so all
+// pages must be served below one common prefix. Links to files outside files become
+// plain text, and raw HTML is removed. style is the style sheet of all pages.
 func New(files fs.FS, style string) (*Site, error) {
 	t, err := template.New("page").Parse(pageTemplate)
 	if err != nil {
@@ -108,13 +108,15 @@ func New(files fs.FS, style string) (*Site, error) {
 	return s, nil
 }
 
-// File returns the page or file at a path such as "api.md".
+// File returns the page or file at a path such as "api.md". It returns false if there
+// is none.
 func (s *Site) File(name string) (File, bool) {
 	f, ok := s.files[name]
 	return f, ok
 }
 
-// Search returns a page with the sections that match all words of the query.
+// Search returns an HTML page that lists the sections that match all words of the
+// query.
 func (s *Site) Search(query string) ([]byte, error) {
 	return s.view.page(pageData{Title: "Search", Searched: true, Query: query, Hits: s.index.find(query)})
 }
@@ -136,7 +138,8 @@ func (v view) page(data pageData) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// contents returns the pages in the order in which the index links to them.
+// contents returns links to the pages, in the order in which the index page links to
+// them.
 func contents(documents map[string]*document) []link {
 	index := documents[Index]
 	if index == nil {
@@ -156,7 +159,8 @@ func contents(documents map[string]*document) []link {
 	return links
 }
 
-// dropForeignLinks replaces links to files that are not in the site by their text.
+// dropForeignLinks replaces each link to a file outside the site by the text of the
+// link.
 func dropForeignLinks(d *document, known func(string) bool) {
 	var foreign []*ast.Link
 	_ = ast.Walk(d.root, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -186,16 +190,16 @@ func titleOf(d *document) string {
 
 var commentLine = regexp.MustCompile(`(?m)^<!--.*-->\n`)
 
-// withoutComments removes comments from a page. Only tests use them.
+// withoutComments removes HTML comments from a page. Only tests read the comments.
 func withoutComments(source []byte) []byte { return commentLine.ReplaceAll(source, nil) }
 
 var notInID = regexp.MustCompile(`[^\pL\pN _-]`)
 
-// headingIDs generates the anchors of headings in the same way as GitHub. So links to
-// sections work in both places.
+// headingIDs generates the anchors of headings like GitHub does. So links to sections
+// work here and on GitHub. The keys are the anchors in use on a page.
 type headingIDs map[string]bool
 
-// Generate returns the anchor of a heading.
+// Generate returns an unused anchor for a heading.
 func (ids headingIDs) Generate(value []byte, _ ast.NodeKind) []byte {
 	base := strings.ReplaceAll(notInID.ReplaceAllString(strings.ToLower(strings.TrimSpace(string(value))), ""), " ", "-")
 	id := base
