@@ -24,7 +24,7 @@ type ZKPayload struct {
 	Ciphertext string   `json:"ciphertext" minLength:"1" doc:"The encrypted program with its tag, at most 1 MiB and 16 bytes, in standard base64 with padding." example:"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA=="`
 }
 
-// ZKKDF contains the parameters of Argon2id (RFC 9106).
+// ZKKDF contains the parameters of the key derivation with Argon2id (RFC 9106).
 type ZKKDF struct {
 	_ struct{} `doc:"The parameters of Argon2id (RFC 9106)."`
 
@@ -35,7 +35,7 @@ type ZKKDF struct {
 	Parallelism int    `json:"parallelism" minimum:"1" maximum:"16" doc:"The number of lanes." example:"4"`
 }
 
-// ZKCipher is a cipher and its nonce.
+// ZKCipher names a cipher and contains its nonce.
 type ZKCipher struct {
 	_ struct{} `doc:"A cipher and its nonce."`
 
@@ -62,7 +62,8 @@ type EncryptedCodeList struct {
 	Code []EncryptedCodeMetadata `json:"code" doc:"The programs, sorted by name."`
 }
 
-// ZKEncryptRequest is a program to encrypt.
+// ZKEncryptRequest is the body of encryptProgram. It contains a program and a
+// password.
 type ZKEncryptRequest struct {
 	_ struct{} `doc:"A program to encrypt."`
 
@@ -71,8 +72,9 @@ type ZKEncryptRequest struct {
 	Language       Language       `json:"language,omitempty" default:"python" doc:"The language of the program."`
 }
 
-// ZKExecuteRequest runs an encrypted program. It has the fields of
-// ExecuteRequest except code and language, which come from the program.
+// ZKExecuteRequest is the body of a request that runs an encrypted program. It has
+// the fields of ExecuteRequest except code and language, which are stored with the
+// program.
 type ZKExecuteRequest struct {
 	_ struct{} `doc:"The settings of a run of an encrypted program, with masterPassword or with sealedPassword and sandboxId."`
 
@@ -82,7 +84,8 @@ type ZKExecuteRequest struct {
 	RunOptions
 }
 
-// ZKPasswordExecuteRequest is the form of ZKExecuteRequest with the password.
+// ZKPasswordExecuteRequest is the variant of ZKExecuteRequest that contains the
+// password.
 type ZKPasswordExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program with the password in the request."`
 
@@ -90,8 +93,9 @@ type ZKPasswordExecuteRequest struct {
 	RunOptions
 }
 
-// ZKSealedExecuteRequest is the form of ZKExecuteRequest with the encrypted password.
-// Only a reserved sandbox can decrypt it, so the server cannot read it.
+// ZKSealedExecuteRequest is the variant of ZKExecuteRequest that contains the
+// encrypted password. Only a reserved sandbox can decrypt it, so the server cannot
+// read it.
 type ZKSealedExecuteRequest struct {
 	_ struct{} `doc:"A run of an encrypted program. The password is encrypted with the public key of a reserved sandbox."`
 
@@ -100,12 +104,14 @@ type ZKSealedExecuteRequest struct {
 	RunOptions
 }
 
-// oneOf returns the types of the forms. A request has one of these forms.
+// oneOf returns the types of both variants. The OpenAPI document describes the
+// request as one of them.
 func (ZKExecuteRequest) oneOf() []reflect.Type {
 	return []reflect.Type{reflect.TypeFor[ZKPasswordExecuteRequest](), reflect.TypeFor[ZKSealedExecuteRequest]()}
 }
 
-// ZKSandbox is a reservation: a sandbox that waits for a sealed password.
+// ZKSandbox describes a reservation, which is a sandbox that waits for a sealed
+// password.
 type ZKSandbox struct {
 	_ struct{} `doc:"A sandbox that waits for an encrypted password."`
 
@@ -145,11 +151,11 @@ const (
 	zkPath       = "/api/v1/zk"
 	zkCodePath   = zkPath + "/code"
 	zkByNamePath = zkCodePath + "/{name}"
-	// payloadBytes is the maximum body size of an encrypted program: 1 MiB and its tag
-	// in base64, and 64 KiB for the other fields.
+	// payloadBytes is the maximum body size of an encrypted program. 1 MiB of code
+	// and the authentication tag are in base64, and 64 KiB are for the other fields.
 	payloadBytes = (pyth.MaxCodeBytes+16)*4/3 + 64<<10
-	// encryptBytes is the maximum body size of a program to encrypt, if every byte of
-	// the program is escaped.
+	// encryptBytes is the maximum body size of encryptProgram. Each byte of the
+	// program may need six bytes, as \u00XX.
 	encryptBytes = 6*pyth.MaxCodeBytes + 64<<10
 )
 
@@ -243,18 +249,18 @@ func (h *Handler) createdResponse(body reflect.Type) *huma.Response {
 	return &huma.Response{Description: "Created", Content: map[string]*huma.MediaType{applicationJSON: {Schema: schema}}}
 }
 
-// ifZK returns the handler if this server stores encrypted programs. Otherwise it
+// ifZK returns the handler if this server supports encrypted programs. Otherwise it
 // returns a handler that responds with not_implemented.
 func ifZK[I, O any](h *Handler, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	return ifEnabled(h.cfg.ZK != nil, "encrypted programs", handle)
 }
 
-// Confidential returns the password.
+// Confidential returns the field with the password. It implements body.Confidential.
 func (r *ZKEncryptRequest) Confidential() (field string, to *body.Sensitive) {
 	return "masterPassword", &r.MasterPassword
 }
 
-// Confidential returns the password.
+// Confidential returns the field with the password. It implements body.Confidential.
 func (r *ZKExecuteRequest) Confidential() (field string, to *body.Sensitive) {
 	return "masterPassword", &r.MasterPassword
 }
@@ -344,7 +350,7 @@ func (h *Handler) executeCode(ctx context.Context, in *executeCodeInput) (*execu
 }
 
 // encryptedJob returns a job with the password or the sealed password of the request.
-// The caller adds the program.
+// The caller of encryptedJob sets the program in the job.
 func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 	fault := func(location, message string) error { return pyth.Invalid(location, "%s", message) }
 	switch {
@@ -369,7 +375,8 @@ func (r *ZKExecuteRequest) encryptedJob() (*pyth.EncryptedJob, error) {
 
 const notBase64 = "is not standard base64 with padding"
 
-// program returns the encrypted program of the payload.
+// program converts the payload to an encrypted program. It returns an error for
+// invalid base64.
 func (p *ZKPayload) program() (*pyth.EncryptedProgram, error) {
 	c := &pyth.EncryptedProgram{
 		Language: pyth.Language(p.Language),

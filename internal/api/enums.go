@@ -7,8 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// The enumerations of the API. Each is a component of the OpenAPI document, so that a
-// generated client has one type for it.
+// Enumerations of the API. Each enumeration is a component of the OpenAPI document,
+// so that a generated client has only one type for it.
 type (
 	// Language is a programming language.
 	Language string
@@ -24,7 +24,7 @@ type (
 	Outcome string
 	// AuditAction names an audited action.
 	AuditAction string
-	// CredentialType is the kind of credential that a caller used.
+	// CredentialType names a kind of credential.
 	CredentialType string
 	// HealthStatus is the state of the server or of one of its parts.
 	HealthStatus string
@@ -32,7 +32,7 @@ type (
 	ErrorCode string
 )
 
-// Values of the enumerations that the root package does not define.
+// Enumeration values that the root package does not define.
 const (
 	encodingUTF8   Encoding = "utf8"
 	encodingBase64 Encoding = "base64"
@@ -42,8 +42,8 @@ const (
 	statusUnavailable HealthStatus = pyth.CheckUnavailable
 )
 
-// enumSchema returns a reference to the component of an enumeration. It adds the
-// component to the registry if necessary.
+// enumSchema returns a schema that refers to the component of an enumeration. It
+// creates the component if the registry does not contain it.
 func enumSchema[T ~string](registry huma.Registry, name, description string, values ...T) *huma.Schema {
 	components := registry.Map()
 	if components[name] == nil {
@@ -57,12 +57,12 @@ func enumSchema[T ~string](registry huma.Registry, name, description string, val
 	return &huma.Schema{Ref: schemaPrefix + name}
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component Language.
 func (Language) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Language", "A programming language.", pyth.Languages()...)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component ExecutionStatus.
 func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "ExecutionStatus",
 		"How a run ended. `succeeded`: the program exited with 0. `failed`: it exited with another code, ended with an uncaught exception, or was ended by a signal that it caused itself. "+
@@ -70,52 +70,52 @@ func (ExecutionStatus) Schema(r huma.Registry) *huma.Schema {
 		pyth.Statuses()...)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component Isolation.
 func (Isolation) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Isolation",
 		"Whether the sandbox is used again. `tenant`: later runs of the same user may use it. `execution`: the server destroys it after the run.",
 		pyth.IsolationTenant, pyth.IsolationExecution)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component Encoding.
 func (Encoding) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Encoding",
 		"How the content of a file is encoded. `utf8`: as text. `base64`: in standard base64 with padding (RFC 4648, section 4).",
 		encodingUTF8, encodingBase64)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component Verdict.
 func (Verdict) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Verdict",
 		"What happened to a connection. `allowed`: it was established. `denied`: the rules of the run or of the server forbid it. `failed`: it could not be established.",
 		"allowed", "denied", "failed")
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component Outcome.
 func (Outcome) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "Outcome",
 		"How an action ended. `success`: it was done. `denied`: the caller was not allowed to do it. `failure`: it failed for another reason.",
 		pyth.AuditOutcomes()...)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component AuditAction.
 func (AuditAction) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "AuditAction", "An action that the audit log records.", pyth.Actions()...)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component CredentialType.
 func (CredentialType) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "CredentialType", "How the caller authenticated.", pyth.CredentialJWT, pyth.CredentialAPIKey, pyth.CredentialNone)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component HealthStatus.
 func (HealthStatus) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "HealthStatus",
 		"The state of the server or a dependency. `ok`: it works. `degraded`: it works with restrictions. `unavailable`: it does not work.",
 		statusOK, statusDegraded, statusUnavailable)
 }
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component ErrorCode.
 func (ErrorCode) Schema(r huma.Registry) *huma.Schema {
 	all := problem.Catalog()
 	codes := make([]pyth.Code, len(all))

@@ -9,15 +9,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// Types that huma writes as a response.
+// problem.Error implements the interfaces that huma uses to write an error.
 var (
 	_ huma.StatusError       = (*problem.Error)(nil)
 	_ huma.HeadersError      = (*problem.Error)(nil)
 	_ huma.ContentTypeFilter = (*problem.Error)(nil)
 )
 
-// newProblem returns the response for err and stores err in the request for the
-// log.
+// newProblem converts err to the body of the response. It also stores err in the
+// request, so that the access log can contain it.
 func newProblem(req *request, err error) *problem.Error {
 	if e, ok := errors.AsType[*problem.Error](err); ok {
 		return e
@@ -31,7 +31,7 @@ func newProblem(req *request, err error) *problem.Error {
 }
 
 // challenge returns the value of the header WWW-Authenticate (RFC 6750, section 3).
-// If the caller sent a token, it says that the token is invalid.
+// If the caller sent a bearer token, the value says that the token is invalid.
 func challenge(req *request) string {
 	if req.sentBearer {
 		return `Bearer realm="pyth-on", error="invalid_token"`
@@ -39,7 +39,7 @@ func challenge(req *request) string {
 	return `Bearer realm="pyth-on"`
 }
 
-// writeError writes an error as the response. It is for code that huma does not call.
+// writeError writes an error response. Code outside huma's handlers uses it.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := newProblem(requestOf(r.Context()), err)
 	for name, values := range e.GetHeaders() {
@@ -49,7 +49,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	data, encodeErr := encode(e)
 	if encodeErr != nil {
-		// Error contains only strings and numbers, so this is a bug.
+		// Only a bug can cause this error, because Error contains only strings and
+		// numbers.
 		panic(encodeErr)
 	}
 	w.Header().Set("Content-Type", problem.MediaType)

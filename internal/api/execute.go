@@ -17,8 +17,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// RunSettings contains the settings that are common to all operations that run a
-// program.
+// RunSettings contains the fields that all requests that run a program have in
+// common.
 type RunSettings struct {
 	_ struct{} `doc:"The settings that are common to all operations that run a program."`
 
@@ -32,8 +32,8 @@ type RunSettings struct {
 	RedactSecrets *bool           `json:"redactSecrets,omitempty" default:"true" doc:"Whether the server replaces the values of secrets by [secret:NAME] in stdout, stderr, error and text results. It replaces values of at least 6 bytes, also if they are encoded in base64, hexadecimal or percent-encoding, or escaped in JSON."`
 }
 
-// RunOptions contains the settings of a run of a given program. They make no sense
-// for a program that a model will write.
+// RunOptions contains the fields of requests that run a given program. A generation
+// request has only RunSettings, because the model writes the program.
 type RunOptions struct {
 	_ struct{} `doc:"The settings of a run of a given program."`
 
@@ -48,7 +48,7 @@ type RunOptions struct {
 	Results     *bool             `json:"results,omitempty" default:"true" doc:"Whether the response contains rich values: the value of a final expression, the arguments of display(), and figures that are open at the end."`
 }
 
-// ExecuteRequest is a program to run.
+// ExecuteRequest is the body of runProgram.
 type ExecuteRequest struct {
 	_ struct{} `doc:"A program to run."`
 
@@ -58,7 +58,7 @@ type ExecuteRequest struct {
 	Language Language `json:"language,omitempty" doc:"The language of the program. The default is the language of the session, or python if there is no session. GET /api returns the languages of this server." example:"python"`
 }
 
-// InputFile is a file for a run.
+// InputFile is a file that the server writes to the working directory before a run.
 type InputFile struct {
 	_ struct{} `doc:"A file for a run."`
 
@@ -112,10 +112,10 @@ type ExecuteResponse struct {
 	CreatedAt        Timestamp       `json:"createdAt" doc:"When the server accepted the run."`
 }
 
-// ResultValue is a rich value in one or more forms.
+// ResultValue is a rich value. It maps each media type of the value to the data.
 type ResultValue map[string]any
 
-// Schema returns a reference to the component.
+// Schema returns a schema that refers to the component ResultValue.
 func (ResultValue) Schema(r huma.Registry) *huma.Schema {
 	const name = "ResultValue"
 	components := r.Map()
@@ -130,7 +130,7 @@ func (ResultValue) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{Ref: schemaPrefix + name}
 }
 
-// ExecutionError is an exception that the program did not catch.
+// ExecutionError describes an exception that the program did not catch.
 type ExecutionError struct {
 	_ struct{} `doc:"An exception that the program did not catch."`
 
@@ -141,7 +141,7 @@ type ExecutionError struct {
 	Line      int    `json:"line,omitzero" doc:"The line of the program in which the error occurred. Absent if unknown." example:"1"`
 }
 
-// OutputFile is a file that a run created.
+// OutputFile is a file that the response returns after a run.
 type OutputFile struct {
 	_ struct{} `doc:"A file that a run created."`
 
@@ -152,7 +152,7 @@ type OutputFile struct {
 	MediaType string   `json:"mediaType" doc:"The media type, from the name of the file or its content." example:"text/csv"`
 }
 
-// SkippedFile is a file that is not returned.
+// SkippedFile names an output file that is not returned.
 type SkippedFile struct {
 	_ struct{} `doc:"A file that is not returned."`
 
@@ -160,7 +160,7 @@ type SkippedFile struct {
 	Reason string `json:"reason" doc:"Why the file is not returned." example:"it is too large"`
 }
 
-// SkippedResult is one media type of a rich value that is not returned.
+// SkippedResult names a media type of a rich value that is not returned.
 type SkippedResult struct {
 	_ struct{} `doc:"One media type of a rich value that is not returned."`
 
@@ -195,17 +195,18 @@ type Connection struct {
 
 type (
 	executeInput struct{ jsonBody[ExecuteRequest] }
-	// executeOutput writes the response as JSON or as a stream.
+	// executeOutput has a Body that writes the response as JSON or as a stream of
+	// events.
 	executeOutput struct{ Body func(huma.Context) }
 )
 
-// queueAllowance is the additional time for a request that runs a program. The
-// program may wait in the queue, and its sandbox must be cleaned up.
+// queueAllowance is the time that a request may take in addition to the time-out of
+// its program. The program may wait in the queue, and its sandbox must be cleaned up.
 const queueAllowance = 90 * time.Second
 
-// executeBodyBytes returns the maximum body size of an execution. Files in base64
-// need four bytes for three. Code and standard input may need six bytes for one, if
-// every byte is escaped as \u00XX. The other fields have a megabyte.
+// executeBodyBytes returns the maximum body size of runProgram. Files in base64 need
+// four bytes for three bytes. Code and standard input may need six bytes for one
+// byte, as \u00XX. The other fields have 1 MiB.
 func executeBodyBytes(l pyth.ExecutionLimits) int64 {
 	return l.MaxFilesBytes*4/3 + 6*(l.MaxCodeBytes+l.MaxStdinBytes) + 1<<20
 }
@@ -240,8 +241,8 @@ func exampleExecution() map[string]any {
 // opRun is the ID of the operation that runs a program.
 const opRun = "runProgram"
 
-// boundSchemas sets the limits and defaults of this server in the schemas, which
-// document and check them.
+// boundSchemas sets the limits and defaults of this server in the schemas. The
+// schemas document the limits, and the server checks requests with the schemas.
 func (h *Handler) boundSchemas() {
 	l := h.cfg.Limits
 	schemas := h.api.OpenAPI().Components.Schemas.Map()
@@ -300,7 +301,7 @@ func (h *Handler) execute(ctx context.Context, in *executeInput) (*executeOutput
 	return h.run(ctx, program)
 }
 
-// run runs the program and responds with JSON or a stream.
+// run runs the program and responds with JSON or a stream of events.
 func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutput, error) {
 	run := func(events pyth.Events) (*pyth.Execution, error) {
 		e, err := h.cfg.Executions.Execute(ctx, caller(ctx).User.ID, program, events)
@@ -319,7 +320,7 @@ func (h *Handler) run(ctx context.Context, program *pyth.Program) (*executeOutpu
 	return &executeOutput{Body: h.inJSON(http.StatusOK, executeResponse(e))}, nil
 }
 
-// program returns the program of the request.
+// program converts the request to a program.
 func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	p, err := r.RunOptions.program()
 	if err != nil {
@@ -329,7 +330,7 @@ func (r *ExecuteRequest) program() (*pyth.Program, error) {
 	return p, nil
 }
 
-// program returns the program that the options describe, without language and code.
+// program converts the options to a program without language and code.
 func (r *RunOptions) program() (*pyth.Program, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -366,7 +367,8 @@ func (r *NetworkRequest) hosts() []string {
 	return r.Allow
 }
 
-// limits returns the limits of the request. Absent limits are zero.
+// limits returns the limits in the request. A limit that the request does not set is
+// zero.
 func (l *LimitsRequest) limits() pyth.Limits {
 	if l == nil {
 		return pyth.Limits{}
@@ -400,8 +402,8 @@ func inputFiles(in []InputFile) ([]pyth.File, error) {
 	return files, faults.Err()
 }
 
-// decodeBase64 decodes standard base64. It returns an error for line breaks, which
-// the decoder of Go skips.
+// decodeBase64 decodes standard base64. Go's decoder ignores line breaks, but
+// decodeBase64 returns an error for them.
 func decodeBase64(s string) ([]byte, error) {
 	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
 		return nil, base64.CorruptInputError(i)

@@ -11,8 +11,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// outputFile returns the file for a response. Text is not encoded, all other content
-// is in base64. A file that contains NUL is binary, as in git and grep.
+// outputFile converts a file to the form in the response. Text is returned unchanged,
+// and all other content in base64. A file that contains NUL is not text, as in git
+// and grep.
 func outputFile(f pyth.File) OutputFile {
 	out := OutputFile{
 		Path:      f.Path,
@@ -29,19 +30,21 @@ func outputFile(f pyth.File) OutputFile {
 	return out
 }
 
-// mediaType returns the media type of a file according to its extension, otherwise
-// according to its content. It does not use package mime, because its table depends
-// on the host.
+// mediaType returns the media type of a file. It depends on the extension or, if the
+// extension is unknown, on the content. It does not use package mime, because the
+// table of that package depends on the host.
 func mediaType(name string, content []byte) string {
 	if known := mediaTypeOf(strings.ToLower(path.Ext(name))); known != "" {
 		return known
 	}
-	// Remove "; charset=utf-8", because the encoding is a separate field.
+	// Remove "; charset=utf-8", because the response has a separate field for the
+	// encoding.
 	detected, _, _ := strings.Cut(http.DetectContentType(content), ";")
 	return detected
 }
 
-// mediaTypeOf returns the media type of an extension; "" if unknown.
+// mediaTypeOf returns the media type for a file extension; "" if the extension is
+// unknown.
 func mediaTypeOf(extension string) string {
 	return map[string]string{
 		".txt":     "text/plain",

@@ -11,7 +11,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// GenerateRequest describes a program that a model will write.
+// GenerateRequest is the body of generateProgram. It describes a program that a model
+// will write.
 type GenerateRequest struct {
 	_ struct{} `doc:"A description of a program that a model will write."`
 
@@ -25,7 +26,7 @@ type GenerateRequest struct {
 	InstallPackages bool     `json:"installPackages,omitempty" default:"false" doc:"Whether the server may install packages that a program imports but that are not installed."`
 }
 
-// GenerateResponse is a generated program and its run.
+// GenerateResponse contains a generated program and the result of its run.
 type GenerateResponse struct {
 	_ struct{} `doc:"A generated program and its run."`
 
@@ -42,7 +43,7 @@ type GenerateResponse struct {
 	CreatedAt       Timestamp        `json:"createdAt" doc:"When the server accepted the request."`
 }
 
-// Attempt is one program of a generation.
+// Attempt contains one program that the model wrote, and the result of its run.
 type Attempt struct {
 	_ struct{} `doc:"One program of a generation."`
 
@@ -70,15 +71,16 @@ type TokenUsage struct {
 
 type (
 	generateInput struct{ jsonBody[GenerateRequest] }
-	// generateOutput writes the response as JSON or as a stream.
+	// generateOutput has a Body that writes the response as JSON or as a stream of
+	// events.
 	generateOutput struct{ Body func(huma.Context) }
 )
 
-// maxAttempts is the maximum of maxAttempts in the schema.
+// maxAttempts is the maximum of the field maxAttempts in the request.
 const maxAttempts = 5
 
 // maxPromptBytes is the maximum size of a prompt in a body. A character has at most
-// four bytes, or twelve as a pair of \uXXXX escapes.
+// four bytes in UTF-8, or twelve bytes as two \uXXXX escapes.
 const maxPromptBytes = 12 * 32_000
 
 func (h *Handler) registerGenerate() {
@@ -142,7 +144,7 @@ func (h *Handler) generate(ctx context.Context, in *generateInput) (*generateOut
 	return &generateOutput{Body: h.inJSON(http.StatusOK, response)}, nil
 }
 
-// request returns the request for the service.
+// request converts the body to a request for the service.
 func (r *GenerateRequest) request() (*pyth.GenerateRequest, error) {
 	files, err := inputFiles(r.Files)
 	if err != nil {
@@ -201,10 +203,11 @@ func executionOf(a *pyth.Attempt) *ExecuteResponse {
 	return &e
 }
 
-// generateStream is a pyth.GenerateEvents.
+// generateStream sends the progress of a generation as server-sent events. It
+// implements pyth.GenerateEvents.
 type generateStream struct{ *stream }
 
-// Data of the events.
+// Types of the JSON data in events.
 type (
 	attemptEvent struct {
 		Number int `json:"number"`
@@ -214,16 +217,18 @@ type (
 	}
 )
 
-// Attempt sends an event when the model begins to write a program.
+// Attempt sends the number of the attempt. The service calls it before the model
+// writes a program.
 func (s *generateStream) Attempt(number int) error { return s.send("attempt", attemptEvent{number}) }
 
-// Text sends the next part of the explanation.
+// Text sends the next part of the model's explanation.
 func (s *generateStream) Text(text string) error { return s.send("text", textEvent{text}) }
 
 // Code sends the program.
 func (s *generateStream) Code(code string) error { return s.send("code", codeEvent{code}) }
 
-// Started sends the ID of the next run, after all output of the previous run.
+// Started sends the ID of a new run. Before that, it sends the remaining output of
+// the previous run.
 func (s *generateStream) Started(id pyth.ExecutionID) error {
 	if err := s.flush(); err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 // HealthChecker checks the dependencies of the server.
 type HealthChecker interface {
 	// Health returns the state of each dependency by name. The check "sandbox" says
-	// whether programs can run. Health must return quickly, so slow checks must run in
-	// the background.
+	// whether programs can run. Health must return quickly, so slow checks must run
+	// in the background.
 	Health(ctx context.Context) map[string]pyth.Check
 }
 
@@ -33,25 +33,26 @@ type Config struct {
 	Accounts   pyth.AccountService
 	Executions pyth.ExecutionService
 	Health     HealthChecker
-	// The following services are optional. Operations of a nil service respond with
+	// Optional services. If a service is nil, its operations respond with
 	// not_implemented.
 	Sessions pyth.SessionService
 	Secrets  pyth.SecretService
 	Packages pyth.PackageService
 	// Audit is nil if there is no audit log.
 	Audit pyth.AuditService
-	// Denials records requests for audited actions that the API denied before it
-	// called a service; nil discards them.
+	// Denials records denied requests in the audit log. These are requests for
+	// audited actions that the API denied before it called a service. nil means that
+	// they are not recorded.
 	Denials Denials
 	// ZK is nil if the server does not support encrypted programs.
 	ZK pyth.EncryptedService
-	// Generations is nil if there is no model. GenerateTimeout is the time-out of one
-	// answer of the model.
+	// Generations is nil if no model is configured. GenerateTimeout is the time-out
+	// of one reply of the model.
 	Generations     pyth.GenerateService
 	GenerateTimeout time.Duration
 
-	// Languages, Limits and Features are returned to clients. Limits also determines
-	// the maximum size of a body and the limits in the schemas.
+	// Languages, Limits and Features are part of the response of GET /api. Limits
+	// also determines the maximum size of bodies and the limits in the schemas.
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
 	Features  []string
@@ -61,24 +62,27 @@ type Config struct {
 
 	// Logger receives the access log and internal errors; nil discards them.
 	Logger *slog.Logger
-	// RateLimits limits the requests of callers. A zero rate means no limit.
+	// RateLimits limits how often callers may send requests. A zero rate means no
+	// limit.
 	RateLimits RateLimits
-	// TrustedProxies lists address ranges of proxies. The server trusts their
-	// X-Forwarded-For header.
+	// TrustedProxies lists the address ranges of proxies whose X-Forwarded-For header
+	// the server trusts.
 	TrustedProxies []netip.Prefix
-	// MetricsToken is the bearer token for GET /metrics; "" disables the path.
+	// MetricsToken is the bearer token for GET /metrics. If it is "", the server does
+	// not serve this path.
 	MetricsToken string
-	// Collectors are additional metrics.
+	// Collectors lists metrics that the server exports in addition to those of the
+	// API.
 	Collectors []prometheus.Collector
-	// RequestMemoryBytes is the maximum memory for the bodies of all current requests.
-	// One user can use a quarter of it. Zero means 256 MiB.
+	// RequestMemoryBytes is the maximum memory for the bodies of all current
+	// requests. One caller can use a quarter of this memory. Zero means 256 MiB.
 	RequestMemoryBytes int64
 	// BodyTimeout is the time-out for receiving a body; zero means 30 seconds.
 	BodyTimeout time.Duration
 	// ResponseTimeout is the time-out for sending a response; zero means 60 seconds.
 	ResponseTimeout time.Duration
-	// HandlerTimeout is the time-out of requests that run no program; zero means 30
-	// seconds.
+	// HandlerTimeout is the time-out of requests without a longer time-out; zero
+	// means 30 seconds. Requests that run programs have a longer one.
 	HandlerTimeout time.Duration
 	// Now returns the current time; nil means time.Now.
 	Now func() time.Time
@@ -130,7 +134,7 @@ func New(cfg Config) (*Handler, error) {
 		bodies: body.NewBudget(cfg.RequestMemoryBytes, executeBodyBytes(cfg.Limits)),
 	}
 	h.metrics = newMetrics(append(cfg.Collectors, h.denied.suppressed))
-	// Each operation has a separate adapter, so the API has none.
+	// Each operation has its own adapter, so the API needs none.
 	h.api = huma.NewAPI(huma.Config{OpenAPI: newOpenAPI()}, nil)
 	h.registerAccounts()
 	h.registerKeys()
@@ -159,16 +163,16 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Drain makes the handler refuse new requests. Current requests continue. Health,
-// probes and metrics stay available.
+// Drain makes the handler refuse new requests. Current requests continue. Health
+// checks, probes and metrics remain available.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
-// MetricsHandler serves the metrics without a token. Serve it on a separate
-// listener.
+// MetricsHandler returns a handler that serves the metrics without a token. Use it
+// only on a separate listener.
 func (h *Handler) MetricsHandler() http.Handler { return h.metrics.handler() }
 
-// encode returns v as JSON. It replaces invalid UTF-8, for example in the output of a
-// program, by U+FFFD.
+// encode returns v as JSON. It replaces invalid UTF-8 by U+FFFD. Output of a program
+// can contain invalid UTF-8.
 func encode(v any) ([]byte, error) {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// HealthResponse is the state of the server.
+// HealthResponse describes the state of the server.
 type HealthResponse struct {
 	_ struct{} `doc:"The state of the server."`
 
@@ -23,7 +23,7 @@ type HealthResponse struct {
 	ServerState
 }
 
-// ServerState contains the checks of the server.
+// ServerState contains the version, the uptime and the checks of the server.
 type ServerState struct {
 	_ struct{} `doc:"The version, the uptime and the checks of the server."`
 
@@ -32,20 +32,20 @@ type ServerState struct {
 	Checks   map[string]HealthCheck `json:"checks" doc:"The state of each dependency by name."`
 }
 
-// HealthCheck is the state of one dependency.
+// HealthCheck describes the state of one dependency.
 type HealthCheck struct {
 	_ struct{} `doc:"The state of one dependency."`
 
 	Status HealthStatus `json:"status" doc:"The state." example:"ok"`
 	Detail string       `json:"detail,omitzero" doc:"Details of the state." example:"9.3 GiB free"`
-	// FreeBytes is a pointer, because 0 is the value for a full disk and not an absent
-	// field.
+	// FreeBytes is a pointer, so that the response contains 0 for a full disk. nil
+	// means that the dependency is not a disk.
 	FreeBytes  *int64 `json:"freeBytes,omitzero" nullable:"false" minimum:"0" doc:"The free space of a disk." example:"10000000000"`
 	TotalBytes int64  `json:"totalBytes,omitzero" minimum:"0" doc:"The size of a disk." example:"20000000000"`
 }
 
-// HealthProblem is the error of a server that cannot run programs. It has the fields
-// of Error and of ServerState (RFC 9457, section 3.2).
+// HealthProblem is the error response of a server that cannot run programs. It has
+// the fields of Error and of ServerState (RFC 9457, section 3.2).
 type HealthProblem struct {
 	_ struct{} `doc:"The error of a server that cannot run programs, with its state."`
 
@@ -53,7 +53,7 @@ type HealthProblem struct {
 	ServerState
 }
 
-// ProbeResponse is the response to a probe.
+// ProbeResponse is the response to a successful probe.
 type ProbeResponse struct {
 	_ struct{} `doc:"The response to a probe."`
 
@@ -66,7 +66,8 @@ type (
 	noInput      struct{}
 )
 
-// unhealthy is an error. Its response is a HealthProblem.
+// unhealthy is the error of a server that cannot run programs. huma writes it as a
+// HealthProblem.
 type unhealthy struct {
 	problem *problem.Error
 	state   ServerState
@@ -83,7 +84,7 @@ func (u *unhealthy) GetStatus() int               { return u.problem.GetStatus()
 func (u *unhealthy) GetHeaders() http.Header      { return u.problem.GetHeaders() }
 func (u *unhealthy) ContentType(ct string) string { return u.problem.ContentType(ct) }
 
-// MarshalJSON writes the HealthProblem.
+// MarshalJSON encodes the error as a HealthProblem.
 func (u *unhealthy) MarshalJSON() ([]byte, error) {
 	return json.Marshal(HealthProblem{Error: *u.problem, ServerState: u.state}, json.Deterministic(true))
 }
@@ -160,8 +161,9 @@ func (h *Handler) ready(ctx context.Context, _ *noInput) (*probeOutput, error) {
 	return &probeOutput{ProbeResponse{Status: statusOK}}, nil
 }
 
-// state returns the checks and the worst of their states. If the check "sandbox" is
-// degraded, the server cannot run programs, so its state is unavailable.
+// state returns the checks and the state of the server, which is the worst state of a
+// check. If the check "sandbox" is degraded, the state is unavailable, because
+// programs cannot run.
 func (h *Handler) state(ctx context.Context) HealthResponse {
 	out := HealthResponse{Status: statusOK, ServerState: ServerState{
 		Version:  h.cfg.Version,

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// init sets the hooks of huma for errors and schemas. In huma these are package
-// variables. They have no state, so all Handlers of a process can use the same hooks.
+// init sets huma's hooks for errors and schemas. These hooks are package variables of
+// huma. They hold no state, so all Handlers in a process can share them.
 func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		e := newProblem(requestOf(ctx.Context()), humaError(status, msg, errs))
@@ -25,19 +25,19 @@ func init() {
 		}
 		return e
 	}
-	// huma uses only the type of the result.
+	// huma calls NewError only to find the type of error responses.
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return newProblem(&request{}, humaError(status, msg, errs))
 	}
-	// Lists are never null (docs/api.md).
+	// Lists in the API are never null (docs/api.md).
 	huma.DefaultArrayNullable = false
-	// {"CODE": …} contains an unknown field.
+	// Names of fields are case-sensitive, so {"CODE": …} has an unknown field.
 	huma.ValidateStrictCasing = true
 	setMessages()
 }
 
-// humaError converts an error of huma, which checks only parameters. It removes the
-// values from its messages.
+// humaError converts an error from huma to an error for the caller. huma checks only
+// parameters of the path and the query. The new messages do not contain the values.
 func humaError(status int, msg string, errs []error) error {
 	if status >= http.StatusInternalServerError {
 		return errors.Join(append([]error{errors.New(msg)}, errs...)...)
@@ -58,8 +58,8 @@ func fieldErrors(errs []error) pyth.FieldErrors {
 	return fields
 }
 
-// newRegistry returns a registry of schemas. For types of packages that do not use
-// huma, it uses the schemas of types in this package.
+// newRegistry returns a registry of schemas. It maps types of packages that do not
+// import huma to types of this package that define a schema.
 func newRegistry() huma.Registry {
 	r := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	r.RegisterTypeAlias(reflect.TypeFor[pyth.Code](), reflect.TypeFor[ErrorCode]())
@@ -67,10 +67,10 @@ func newRegistry() huma.Registry {
 	return r
 }
 
-// secretText is the type of the schema of secret texts, which occur only in requests.
+// secretText defines the schema of secret text in requests.
 type secretText string
 
-// Schema returns the schema of a password.
+// Schema returns a schema with the format password.
 func (secretText) Schema(huma.Registry) *huma.Schema {
 	least := 1
 	s := &huma.Schema{Type: huma.TypeString, Format: "password", MinLength: &least}
@@ -78,9 +78,9 @@ func (secretText) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// registration is the huma.API of one operation. huma documents parameters and
-// responses, parses parameters and writes responses. This package does everything
-// else before it calls huma.
+// registration is the huma.API of one operation. huma generates documentation of
+// parameters and responses, parses parameters and writes responses. This package does
+// the rest before it calls huma.
 type registration struct {
 	huma.API
 
@@ -93,16 +93,16 @@ var (
 	_ huma.OperationDocumenter = registration{}
 )
 
-// Adapter returns the registration, which adds the operation to the mux.
+// Adapter returns the registration itself, so that huma calls its Handle method.
 func (r registration) Adapter() huma.Adapter { return r }
 
-// DocumentOperation adds the operation to the document.
+// DocumentOperation adds the operation to the OpenAPI document.
 func (r registration) DocumentOperation(doc *huma.Operation) {
 	r.op.document(r.OpenAPI().Components.Schemas, doc)
 	r.OpenAPI().AddOperation(doc)
 }
 
-// Handle adds the operation to the mux. next is the handler of huma.
+// Handle adds the operation to the mux. next is huma's handler for the operation.
 func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	r.handler.mux.HandleFunc(doc.Method+" "+muxPattern(doc.Path), func(w http.ResponseWriter, req *http.Request) {
 		r.handler.serve(w, req, r.op, func(w http.ResponseWriter, req *http.Request) {
@@ -111,13 +111,13 @@ func (r registration) Handle(doc *huma.Operation, next func(huma.Context)) {
 	})
 }
 
-// ServeHTTP handles a request.
+// ServeHTTP passes the request to the Handler.
 func (r registration) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.handler.ServeHTTP(w, req)
 }
 
-// Negotiate always returns JSON, even if the caller does not accept it, because JSON
-// is more useful than status 406.
+// Negotiate always selects JSON, even if the caller does not accept it. JSON is more
+// useful to callers than status 406.
 func (registration) Negotiate(string) (string, error) { return applicationJSON, nil }
 
 // Marshal writes v as JSON.

@@ -9,7 +9,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ServerInfo describes the server.
+// ServerInfo is the response of GET /api. It describes the server.
 type ServerInfo struct {
 	_ struct{} `doc:"The features of the server."`
 
@@ -22,7 +22,7 @@ type ServerInfo struct {
 	Features      []string       `json:"features" doc:"The parts of the API that this server offers." example:"[\"execute\"]"`
 }
 
-// LanguageInfo is a language of the server.
+// LanguageInfo describes a language that the server runs.
 type LanguageInfo struct {
 	_ struct{} `doc:"A language of the server."`
 
@@ -31,7 +31,7 @@ type LanguageInfo struct {
 	Runtimes []RuntimeInfo `json:"runtimes" doc:"The runtimes of the language. The first is the default."`
 }
 
-// RuntimeInfo is a runtime of a language.
+// RuntimeInfo describes a runtime that runs a language.
 type RuntimeInfo struct {
 	_ struct{} `doc:"A runtime of a language."`
 
@@ -39,7 +39,7 @@ type RuntimeInfo struct {
 	Version string `json:"version" doc:"The version of the interpreter." example:"3.14.6"`
 }
 
-// ServerLimits contains the limits of all requests.
+// ServerLimits contains the limits that apply to requests.
 type ServerLimits struct {
 	_ struct{} `doc:"The limits of all requests."`
 
@@ -54,7 +54,7 @@ type ServerLimits struct {
 	Max              RunLimits `json:"max" doc:"The maximum limits that a request may set."`
 }
 
-// RunLimits contains the limits of a run.
+// RunLimits contains the default or maximum limits of a run.
 type RunLimits struct {
 	_ struct{} `doc:"The limits of a run."`
 

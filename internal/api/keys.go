@@ -29,7 +29,8 @@ type KeyInfo struct {
 	ExpiresAt Timestamp `json:"expiresAt,omitzero" doc:"When the key expires. Absent if it does not expire."`
 }
 
-// KeyCreated is a new API key.
+// KeyCreated is the response to createApiKey. Only this response contains the key
+// itself.
 type KeyCreated struct {
 	_ struct{} `doc:"A new API key."`
 
@@ -37,7 +38,7 @@ type KeyCreated struct {
 	Key string `json:"key" doc:"The key itself. No other response contains it." example:"pyapi_x7Qd0000000000000000000000000000"`
 }
 
-// KeyList is a page of keys.
+// KeyList is a page of API keys.
 type KeyList struct {
 	_ struct{} `doc:"A page of API keys."`
 
@@ -45,15 +46,15 @@ type KeyList struct {
 	ListPage
 }
 
-// ListPage is the part of a list with the cursor of the next page.
+// ListPage contains the fields that all pages of lists have.
 type ListPage struct {
 	_ struct{} `doc:"The part of a list with the cursor of the next page."`
 
 	NextCursor string `json:"nextCursor,omitzero" doc:"The cursor of the next page. Absent on the last page." example:"c2Vjb25kIHBhZ2U"`
 }
 
-// Page selects a page of a list. It is exported because huma ignores unexported
-// types.
+// Page contains the query parameters that select a page of a list. It is exported
+// because huma ignores unexported types.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items on the page."`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page. Omit it for the first page."`
@@ -123,8 +124,8 @@ func (h *Handler) createKey(ctx context.Context, in *keyInput) (*keyOutput, erro
 	var expires time.Time
 	if e := in.Value.ExpiresAt; e != nil {
 		if expires = *e; expires.IsZero() {
-			// Reject the zero time, because the service would create a key that does not
-			// expire.
+			// Reject the zero time. For the service it would mean that the key does
+			// not expire.
 			return nil, pyth.Invalid("body.expiresAt", "must be in the future")
 		}
 	}

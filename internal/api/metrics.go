@@ -15,8 +15,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// metrics has a separate registry, so that one process can have several Handlers.
-// Labels have few values: they contain routes and known methods, but not paths.
+// metrics holds the metrics of one Handler. It has a separate registry, so that one
+// process can have several Handlers. The number of series is limited, because labels
+// contain routes and known methods instead of paths.
 type metrics struct {
 	registry   *prometheus.Registry
 	requests   *prometheus.CounterVec
@@ -52,8 +53,8 @@ func newMetrics(more []prometheus.Collector) *metrics {
 	return m
 }
 
-// prepare creates the series for all documented responses and for runs, with the
-// value 0. So rates and alerts work from the first request on.
+// prepare creates the series for all documented responses and for all statuses of
+// runs, with the value 0. So rates and alerts include the first request.
 func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	for path, item := range api.Paths {
 		route := muxPattern(path)
@@ -82,7 +83,7 @@ func (m *metrics) prepare(api *huma.OpenAPI, languages []pyth.LanguageInfo) {
 	}
 }
 
-// unmatched is the route of requests without a handler.
+// unmatched is the route label of requests that match no route.
 const unmatched = "unmatched"
 
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
@@ -102,13 +103,13 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true})
 }
 
-// serveMetrics adds GET /metrics if Config has a token for it.
+// serveMetrics adds the route GET /metrics if Config.MetricsToken is set.
 func (h *Handler) serveMetrics() {
 	if h.cfg.MetricsToken == "" {
 		return
 	}
-	// Compare hashes, so that the time of the comparison does not depend on the
-	// length.
+	// Compare hashes, so that the duration of the comparison does not reveal the
+	// length of the token.
 	want := sha256.Sum256([]byte(h.cfg.MetricsToken))
 	metrics := h.metrics.handler()
 	h.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// ServeHTTP handles one request.
+// ServeHTTP handles one request, measures it and writes it to the access log.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	req := &request{id: requestID(r.Header), ip: clientIP(r, h.cfg.TrustedProxies)}
@@ -25,8 +25,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}}
 	req.r, req.w = r, rw
 	control := http.NewResponseController(w)
-	// Remove the deadline of the previous response on this connection. Ignore the
-	// error: a writer in a test may not support deadlines.
+	// Remove the deadline that the previous request on this connection set. Ignore
+	// the error, because the writer in a test may not support deadlines.
 	_ = control.SetWriteDeadline(time.Time{})
 	if r.ContentLength != 0 {
 		_ = control.SetReadDeadline(time.Now().Add(h.cfg.BodyTimeout))
@@ -56,16 +56,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.route(rw, r, req)
 }
 
-// ambiguousFraming reports whether a proxy may see the end of this request at another
-// position than this server (request smuggling). A connection must not be reused
-// after a request with both Transfer-Encoding and Content-Length, or with
-// Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1). net/http removes the header
-// that it ignores, so the result is true for all requests that may have had it.
+// ambiguousFraming reports whether a proxy may disagree with this server about where
+// this request ends (request smuggling). After such a request the connection must not
+// be used again. These are requests with both Transfer-Encoding and Content-Length,
+// and requests with Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1). net/http
+// removes the header that it ignores. So the result is true for all requests that may
+// have had this header.
 func ambiguousFraming(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0)
 }
 
-// route calls the handler of the path.
+// route calls the handler for the path and method of the request.
 func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	refused, pattern := h.mux.Handler(r)
 	if _, p, ok := strings.Cut(pattern, " "); ok {
@@ -83,8 +84,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 		})
 		return
 	}
-	// The mux would redirect a path that is not clean. API clients do not send such
-	// paths intentionally.
+	// For a path that is not clean, the mux would respond with a redirect. Respond
+	// with an error instead, because API clients do not send such paths
+	// intentionally.
 	clean := r.URL.Path == path.Clean(r.URL.Path)
 	switch {
 	case !clean && isSessionFilePath(r.URL.Path):
@@ -96,8 +98,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 }
 
-// refuse responds to a request without a handler. The response of the mux says
-// whether the method or the path is wrong.
+// refuse responds with an error to a request that matches no route. refused is the
+// mux's handler for the request. Its status says whether the path or the method is
+// wrong.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Handler) {
 	answer := &statusOnly{header: http.Header{}}
 	refused.ServeHTTP(answer, r)
@@ -110,7 +113,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused http.Ha
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeMethodNotAllowed, Message: "This path does not support the method. Use " + allow + "."})
 }
 
-// servedWhileDraining reports whether the route is for monitoring.
+// servedWhileDraining reports whether the server still serves the route after Drain.
+// Monitoring uses these routes.
 func servedWhileDraining(route string) bool {
 	switch route {
 	case "/api/health", "/health", "/healthz", "/readyz", "/metrics":
@@ -120,12 +124,12 @@ func servedWhileDraining(route string) bool {
 	}
 }
 
-// hasCredential reports whether a query seems to contain a credential.
+// hasCredential reports whether the query string seems to contain a credential.
 func hasCredential(query string) bool {
 	if query == "" {
 		return false
 	}
-	// If the query is invalid, search its text.
+	// Search the raw text too, because the query may not be parsable.
 	if strings.Contains(query, pyth.APIKeyPrefix) {
 		return true
 	}
@@ -144,8 +148,8 @@ func hasCredential(query string) bool {
 	return false
 }
 
-// recovered responds with an internal error after a panic in the handler, if nothing
-// was sent yet.
+// recovered handles a panic of a handler. It responds with an internal error if no
+// part of a response was sent. Otherwise it closes the connection.
 func (h *Handler) recovered(w *response, r *http.Request, req *request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
@@ -153,7 +157,8 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.log.ErrorContext(r.Context(), "panic",
 		"request_id", req.id, "route", req.route, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if w.wrote != 0 {
-		// Close the connection, so that an incomplete response does not look complete.
+		// Close the connection, so that the client does not take the incomplete
+		// response for a complete one.
 		w.Header().Set("Connection", "close")
 		panic(http.ErrAbortHandler)
 	}
@@ -161,14 +166,15 @@ func (h *Handler) recovered(w *response, r *http.Request, req *request, cause an
 	h.writeError(w, r, &pyth.Error{Code: pyth.CodeInternal})
 }
 
-// response is a ResponseWriter that records status and size, and limits the time for
-// sending.
+// response is a ResponseWriter that records the status and the size of the response.
+// It also limits the time for sending the response.
 type response struct {
 	http.ResponseWriter
 	timeout time.Duration
-	// isLast reports whether to close the connection after this response.
+	// isLast reports whether the server must close the connection after this
+	// response.
 	isLast func() bool
-	// wrote is the status that was sent; 0 if none was.
+	// wrote is the status that was sent; 0 if no status was sent.
 	wrote int
 	bytes int64
 }
@@ -198,7 +204,8 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.bytes == 0 {
-		// Set the deadline again, because the time until the first write does not count.
+		// Set the deadline again, because the time between the header and the first
+		// write does not count.
 		w.bindTime()
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -206,13 +213,14 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// bindTime sets the deadline for sending.
+// bindTime sets the deadline for sending the response. It begins now.
 func (w *response) bindTime() {
-	// Ignore the error: a writer in a test may not support deadlines.
+	// Ignore the error, because the writer in a test may not support deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
 }
 
-// statusOnly records the status and the headers of a handler.
+// statusOnly is a ResponseWriter that records the status and the headers, and
+// discards the body.
 type statusOnly struct {
 	header http.Header
 	status int

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// maxSuggested is the maximum length of a name to compare, in bytes.
+// maxSuggested is the maximum length of a name, in bytes, for which nearest searches.
 const maxSuggested = 64
 
-// nearest returns the most similar known name; "" if none is similar. Names are
-// similar if they differ only in case, hyphens and underscores, or by a few edits.
-// They are also similar if one is a prefix of the other.
+// nearest returns the known name that is most similar to name; "" if none is similar.
+// Two names are similar if they differ by a few edits, or if one is a prefix of the
+// other. Case, hyphens, underscores and spaces do not count.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxSuggested {
 		return ""
@@ -33,13 +33,13 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// foldName returns the name in lower case without separators.
+// foldName returns the name in lower case without hyphens, underscores and spaces.
 func foldName(name string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
 }
 
-// editDistance returns the number of edits between two names: insert, delete,
-// replace, or swap with the next character.
+// editDistance returns the minimum number of edits that convert a to b. An edit
+// inserts, deletes or replaces a byte, or swaps two adjacent bytes.
 func editDistance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
@@ -63,8 +63,8 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-// suggestion returns the end of a message about an unknown name. It contains the most
-// similar known name, or all known names.
+// suggestion returns the last part of an error message about an unknown name. It
+// contains the most similar known name or, if none is similar, all known names.
 func suggestion(name string, known []string) string {
 	if near := nearest(name, known); near != "" {
 		return "; did you mean " + near + "?"

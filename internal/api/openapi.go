@@ -15,7 +15,7 @@ import (
 const (
 	apiName = "Pyth-On API"
 	// apiVersion is the version of the API (semantic versioning). It changes when the
-	// OpenAPI document changes, and does not depend on the version of the server.
+	// OpenAPI document changes. The version of the server is separate.
 	apiVersion = "1.0.0"
 
 	openAPIPath = "/openapi"
@@ -24,7 +24,7 @@ const (
 	schemaPrefix = "#/components/schemas/"
 )
 
-// newOpenAPI returns a document without operations.
+// newOpenAPI returns an OpenAPI document without operations.
 func newOpenAPI() *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -60,7 +60,7 @@ func newOpenAPI() *huma.OpenAPI {
 }
 
 // serveDocuments adds the routes of the OpenAPI document and of the reference pages.
-// They do not change while the server runs, so each is rendered only once.
+// The documents do not change while the server runs, so each is rendered only once.
 func (h *Handler) serveDocuments() {
 	api := h.api.OpenAPI()
 	published := sync.OnceValue(func() *huma.OpenAPI { return publish(api) })
@@ -78,8 +78,8 @@ func (h *Handler) serveDocuments() {
 	h.servePages()
 }
 
-// serveStatic serves a document. It renders the document at the first request, so
-// that the server starts faster.
+// serveStatic adds a route that serves a document. It calls document at the first
+// request and not before, so that the server starts faster.
 func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, error)) {
 	once := sync.OnceValues(document)
 	h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +96,7 @@ func (h *Handler) serveStatic(path, mediaType string, document func() ([]byte, e
 	})
 }
 
-// componentName returns the name of the schema of a reference.
+// componentName returns the name of the schema to which ref refers.
 func componentName(ref string) string {
 	return strings.TrimPrefix(ref, schemaPrefix)
 }

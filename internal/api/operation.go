@@ -14,18 +14,20 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/body"
 )
 
-// operation is a huma.Operation with settings that huma does not have.
+// operation is a huma.Operation with additional settings.
 type operation struct {
 	huma.Operation
-	// example is a request body for the documentation, and answer a response body.
+	// example is an example of the request body for the documentation. answer is an
+	// example of the response body.
 	example, answer any
 	// bodyOptional allows requests without a body.
 	bodyOptional bool
-	// maxBytes is the maximum size of the body; zero means body.SmallBytes.
+	// maxBytes is the maximum size of the body in bytes; zero means body.SmallBytes.
 	maxBytes int64
 	// public reports that the operation needs no credentials.
 	public bool
-	// optionalCredentials reports that the handler authenticates the caller itself.
+	// optionalCredentials reports that requests may have no credentials in headers.
+	// The handler authenticates the caller.
 	optionalCredentials bool
 	// timeout is the time-out of the handler; zero means Config.HandlerTimeout.
 	timeout time.Duration
@@ -33,27 +35,28 @@ type operation struct {
 	// operation.
 	action pyth.Action
 
-	// register sets the following fields.
+	// The following fields are set by register and document.
 
-	// body reads the JSON body. newBody returns a new value for it. Both are nil if
-	// there is no body.
+	// body reads the JSON body of a request. newBody returns a pointer for the
+	// decoded body. Both are nil if requests have no body.
 	body    *body.Reader
 	newBody func() any
 	// schema is the schema of the body.
 	schema *huma.Schema
-	// query maps the names of query parameters to their allowed values; nil means all
-	// values.
+	// query maps the names of query parameters to their allowed values. An empty list
+	// means that all values are allowed.
 	query map[string][]string
 }
 
-// jsonBody is the JSON body of an input. Inputs embed it. huma ignores it, because it
-// is not exported.
+// jsonBody holds the decoded JSON body of a request. The input type of an operation
+// embeds it. huma ignores it, because it is not exported.
 type jsonBody[T any] struct {
-	// Value is zero if there is no body.
+	// Value is the decoded body. If the request has no body, all fields of Value are
+	// zero.
 	Value *T
 }
 
-// bodyInput is implemented by inputs that embed a jsonBody.
+// bodyInput is the interface of input types that embed a jsonBody.
 type bodyInput interface {
 	newBody() any
 	setBody(v any)
@@ -63,7 +66,7 @@ func (*jsonBody[T]) newBody() any { return new(T) }
 
 func (b *jsonBody[T]) setBody(v any) { b.Value = v.(*T) }
 
-// register adds an operation. It adds its documentation, and its handler with the
+// register adds an operation to the document and to the mux. Its handler applies the
 // documented authentication and limits.
 func register[I, O any](h *Handler, op operation, handle func(context.Context, *I) (*O, error)) {
 	if op.timeout == 0 {
@@ -71,7 +74,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	}
 	switch {
 	case op.public:
-		// An empty list means that no credentials are needed.
+		// An empty list says in the document that the operation needs no credentials.
 		op.Security = []map[string][]string{}
 	case op.optionalCredentials:
 	default:
@@ -108,9 +111,9 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	})
 }
 
-// serve limits the time, authenticates the caller and reads the body. Then it calls
-// next, which is huma. huma does not read the body, because its errors contain values
-// and its pool of buffers would keep passwords.
+// serve limits the time of a request, authenticates the caller and reads the body.
+// Then it calls next, which is huma's handler. huma must not read the body. Its
+// errors contain values, and its pool of buffers would keep passwords.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, next http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), op.timeout)
 	defer cancel()
@@ -122,7 +125,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	if op.body != nil {
 		req := requestOf(ctx)
 		memory := h.bodies.Reserve(req.caller())
-		// Release the memory at the end, because a program in the queue needs its body.
+		// Release the memory only at the end of the request, because a program in the
+		// queue still needs its body.
 		defer memory.Release()
 		req.body = op.newBody()
 		if err := op.body.Read(w, r, memory, req.body); err != nil {
@@ -133,8 +137,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, op *operation, n
 	next(w, r)
 }
 
-// admit authenticates the caller, takes one request from the quota and checks the
-// query. It runs before the body is read.
+// admit authenticates the caller, applies the rate limit and checks the query. It
+// runs before the body is read.
 func (h *Handler) admit(r *http.Request, op *operation) error {
 	requestOf(r.Context()).action = op.action
 	if !op.public && !op.optionalCredentials {
@@ -151,10 +155,10 @@ func (h *Handler) admit(r *http.Request, op *operation) error {
 	return queryFaults(r.URL.RawQuery, op.query)
 }
 
-// document completes the documentation that huma generated from the types.
+// document completes the documentation that huma generated from the Go types.
 func (op *operation) document(registry huma.Registry, doc *huma.Operation) {
 	op.query = queryEnums(registry, doc)
-	// huma documents status 422 for invalid input, but this API uses 400.
+	// huma documents status 422 for invalid input, but this API responds with 400.
 	delete(doc.Responses, "422")
 	if op.body != nil {
 		doc.RequestBody = &huma.RequestBody{
@@ -187,7 +191,7 @@ func stringHeader(description string) *huma.Param {
 	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
-// Names of the security schemes in the document.
+// Names of the security schemes in the OpenAPI document.
 const (
 	schemeAPIKey = "apiKey"
 	schemeBearer = "bearer"
@@ -197,14 +201,16 @@ func credentialsRequired() []map[string][]string {
 	return []map[string][]string{{schemeAPIKey: {}}, {schemeBearer: {}}}
 }
 
-// filePath is the parameter for the path of a file in the patterns of operations.
+// filePath is the path parameter for the path of a file.
 const filePath = "{path}"
 
-// packageName is the parameter for the name of a package. The name may have a scope.
+// packageName is the path parameter for the name of a package. The name may contain a
+// slash after an npm scope.
 const packageName = "{package}"
 
-// muxPattern converts a path of OpenAPI to a pattern of http.ServeMux. Paths of files
-// and names of packages may contain slashes, which OpenAPI cannot express.
+// muxPattern converts an OpenAPI path to a pattern of http.ServeMux. In the pattern,
+// paths of files and names of packages may contain slashes. OpenAPI cannot express
+// this.
 func muxPattern(pattern string) string {
 	if before, ok := strings.CutSuffix(pattern, "/"+filePath); ok {
 		return before + "/{path...}"

@@ -28,7 +28,7 @@ type PackageRequest struct {
 	Package  string   `json:"package" doc:"The name of a package with an optional version constraint." example:"numpy>=2"`
 }
 
-// PackageInfo is an installed package.
+// PackageInfo describes an installed package.
 type PackageInfo struct {
 	_ struct{} `doc:"An installed package."`
 
@@ -48,13 +48,13 @@ type PackageList struct {
 	Packages []PackageInfo `json:"packages" doc:"The packages, sorted by name."`
 }
 
-// PackageQuery selects a language. It is exported because huma ignores
-// unexported types.
+// PackageQuery contains the query parameter that selects a language. It is exported
+// because huma ignores unexported types.
 type PackageQuery struct {
 	Language Language `query:"language" doc:"The language of the packages."`
 }
 
-// PackageRef contains the name of a package.
+// PackageRef contains the path parameter with the name of a package.
 type PackageRef struct {
 	Name string `path:"package" maxLength:"256" doc:"The name of the package. A slash in the name, as in @types/node, may be percent-encoded." example:"numpy"`
 	PackageQuery
@@ -66,7 +66,8 @@ type (
 	setInput       struct{ jsonBody[PackagesRequest] }
 	addInput       struct{ jsonBody[PackageRequest] }
 	removeInput    struct{ PackageRef }
-	// packageOutput writes the response as JSON or as a stream.
+	// packageOutput has a Body that writes the response as JSON or as a stream of
+	// events.
 	packageOutput struct{ Body func(huma.Context) }
 )
 
@@ -74,11 +75,12 @@ const (
 	packagesPath = "/api/v1/packages"
 	packagePath  = packagesPath + "/" + packageName
 	tagPackages  = "Packages"
-	// packagesTimeout is longer than the time-out of a change, so that the error of
-	// the service is returned.
+	// packagesTimeout is the time-out of requests that change packages. It is longer
+	// than the time-out of the service, so that callers receive the error of the
+	// service.
 	packagesTimeout = 30 * time.Minute
-	// packagesBytes is the maximum body size: 500 requirements with every byte
-	// escaped.
+	// packagesBytes is the maximum body size. It is enough for 500 requirements in
+	// which every byte is escaped.
 	packagesBytes = 500*(6*512+8) + 1<<10
 )
 
@@ -175,8 +177,8 @@ func (h *Handler) removePackage(ctx context.Context, in *removeInput) (*noOutput
 	return nil, err
 }
 
-// changePackages responds with the result of a change, or with a stream of its
-// progress that ends with the result.
+// changePackages calls change and responds with its result. If the caller accepts
+// events, it sends the progress of the change first.
 func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackageProgress) (int, any, error)) (*packageOutput, error) {
 	if !acceptsEvents(ctx) {
 		status, result, err := change(nil)
@@ -191,13 +193,13 @@ func (h *Handler) changePackages(ctx context.Context, change func(pyth.PackagePr
 	})
 }
 
-// progressEvent is the data of an event.
+// progressEvent is the JSON data of a progress event.
 type progressEvent struct {
 	Step   string `json:"step"`
 	Detail string `json:"detail"`
 }
 
-// languageOf returns the language of a request. The default is Python.
+// languageOf converts the language in a request. The default is Python.
 func languageOf(name Language) pyth.Language {
 	return cmp.Or(pyth.Language(name), pyth.Python)
 }

@@ -17,8 +17,8 @@ const (
 	maxSearchBytes = 200
 )
 
-// servePages adds the routes of the documentation and its search. The pages are
-// rendered at the first request.
+// servePages adds the routes of the documentation pages and of their search. The
+// pages are rendered at the first request.
 func (h *Handler) servePages() {
 	site := sync.OnceValues(func() (*docs.Site, error) { return docs.New(documentation.Files(), docsStyle) })
 	known := map[string][]string{"q": nil}
@@ -64,13 +64,13 @@ func (h *Handler) servePages() {
 	})
 }
 
-// writeDocument writes a page or a file of the documentation. It contains no data of
-// users, so browsers may store it.
+// writeDocument writes a documentation page or file. Browsers may store it, because
+// it contains no data of users.
 func writeDocument(w http.ResponseWriter, mediaType string, content []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Security-Policy", contentSecurityPolicy())
-	// Browsers must check for changes, because the next version of the server may have
-	// another document.
+	// Browsers must check for a new version at each use. After an update the server
+	// may have another document.
 	w.Header().Set("Cache-Control", "no-cache")
 	_, _ = w.Write(content)
 }

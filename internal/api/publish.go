@@ -14,17 +14,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/problem"
 )
 
-// publish returns the OpenAPI document for callers. huma uses its own document to
-// check requests, so each schema there has all fields and allows no others. The
-// published document uses references to components instead:
+// publish returns the OpenAPI document for callers. It differs from api, with which
+// huma checks requests. In api, each schema lists all fields and allows no others. In
+// the published document:
 //
-//   - if a Go type embeds others, its schema is an allOf of their schemas;
-//   - if a Go type has several forms, its schema is a oneOf of the forms;
-//   - error responses, their headers and parameters of several operations are
+//   - the schema of a Go type that embeds other types is an allOf of their schemas;
+//   - the schema of a request type with several variants is a oneOf of the variants;
+//   - error responses, their headers, and parameters that several operations have are
 //     components;
 //   - schemas of responses allow additional properties, schemas of requests do not;
-//   - defaults in requests are in an allOf, so that generators treat the property as
-//     optional.
+//   - defaults in requests are in an allOf, so that client generators treat the
+//     property as optional.
 func publish(api *huma.OpenAPI) *huma.OpenAPI {
 	registry := api.Components.Schemas
 	schemas := map[string]*huma.Schema{}

@@ -10,8 +10,8 @@ import (
 	"github.com/pb33f/libopenapi"
 )
 
-// mediaTypes contains the media types of all documented responses, by path, method in
-// lower case, and status.
+// mediaTypes contains the documented media types of responses. The keys are the path,
+// the method in lower case, and the status.
 type mediaTypes map[string]map[string]map[string][]string
 
 func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
@@ -36,8 +36,8 @@ func newMediaTypes(doc libopenapi.Document) (mediaTypes, error) {
 	return all, nil
 }
 
-// check returns an error for a response with an undocumented media type. It
-// ignores undocumented operations and statuses.
+// check returns an error if the media type of the response is not documented. It
+// ignores responses of undocumented operations and with undocumented statuses.
 func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	method := strings.ToLower(req.Method)
 	if method == "head" {
@@ -66,8 +66,8 @@ func (m mediaTypes) check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// matches reports whether the path matches the template. A path or package parameter
-// at the end may contain slashes.
+// matches reports whether the path matches the template. A parameter {path} or
+// {package} at the end may contain slashes.
 func matches(template, path string) bool {
 	want, have := strings.Split(template, "/"), strings.Split(path, "/")
 	for i, segment := range want {

@@ -1,5 +1,5 @@
-// Package openapitest checks the responses of a server against its OpenAPI
-// document, in tests.
+// Package openapitest checks in tests whether the responses of a server match its
+// OpenAPI document.
 package openapitest
 
 import (
@@ -19,7 +19,8 @@ import (
 	validatorerrors "github.com/pb33f/libopenapi-validator/errors"
 )
 
-// Validator checks responses. It is safe for concurrent use.
+// Validator checks responses against an OpenAPI document. It is safe for concurrent
+// use.
 type Validator struct {
 	// mu allows only one check at a time, because the validator modifies schemas
 	// during a check.
@@ -50,8 +51,8 @@ func New(document []byte) (*Validator, error) {
 }
 
 // Check returns an error if the status, the media type or the body of the response is
-// not documented. The response to an unknown operation must be an Error. The body of
-// the response can still be read afterwards.
+// not documented. The response to an unknown operation must be an Error. Check
+// replaces res.Body, so that the caller can still read the body.
 func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -73,18 +74,18 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 		return err
 	}
 	if !strings.Contains(mediaType, "json") || res.Header.Get("Content-Disposition") != "" {
-		// Skip pages and files of users, which the validator would parse as API
-		// responses.
+		// Skip documentation pages and files of users. The validator would check them
+		// as API responses.
 		return nil
 	}
 	if req.URL.Path == "/openapi.json" && res.StatusCode == http.StatusOK {
-		// Skip the OpenAPI document, because it does not describe itself.
+		// Skip the OpenAPI document, because it does not contain a schema of itself.
 		return nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// Skip paths that are not clean, because the validator cleans them and the server
-	// does not.
+	// Skip the validator if the path is not clean, because the validator would clean
+	// the path and the server does not.
 	if req.URL.Path != path.Clean(req.URL.Path) && res.StatusCode >= 400 {
 		return v.isError(res, body)
 	}
@@ -98,8 +99,8 @@ func (v *Validator) Check(req *http.Request, res *http.Response) error {
 	return nil
 }
 
-// isError checks that a body is an Error. It compares the body with the documented
-// response of /readyz with status 503, because this response is an Error.
+// isError returns an error unless the body is an Error. It validates the body as the
+// documented response of /readyz with status 503, because this response is an Error.
 func (v *Validator) isError(res *http.Response, body []byte) error {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", http.NoBody)
 	if err != nil {
@@ -127,11 +128,11 @@ func join(faults []*validatorerrors.ValidationError) error {
 	return errors.Join(errs...)
 }
 
-// Transport is a RoundTripper that checks every response. It fails the request
-// if the response does not conform.
+// Transport is a RoundTripper that checks every response. A request fails if its
+// response does not match the document.
 type Transport struct {
 	Validator *Validator
-	// Base sends the requests; nil means http.DefaultTransport.
+	// Base sends the requests. nil means http.DefaultTransport.
 	Base http.RoundTripper
 }
 
@@ -157,7 +158,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Do not check a stream, because reading it would delay the caller.
+	// Check only the media type of a stream. Reading the whole stream would delay the
+	// caller.
 	if res.Header.Get("Content-Type") == "text/event-stream" {
 		return res, t.Validator.mediaTypes.check(req, res)
 	}

@@ -7,17 +7,18 @@ type Type struct {
 	Code   pyth.Code
 	Status int
 	Title  string
-	// Advice says what the caller can do.
+	// Advice says what the caller can do about the error.
 	Advice string
 }
 
-// URI returns the reference of the description of the code.
+// URI returns the relative URL of the description of the code.
 func (t Type) URI() string { return Path + "#" + string(t.Code) }
 
 // Path is the path of the page that describes all codes.
 const Path = "/docs/errors"
 
-// Catalog returns all codes that callers can receive, in the order of docs/errors.md.
+// Catalog describes all codes that callers can receive, in the order of
+// docs/errors.md.
 func Catalog() []Type {
 	return []Type{
 		{pyth.CodeInvalid, 400, "The request is not valid", "Correct the fields that `errors` lists. The same request will fail again."},
@@ -52,8 +53,8 @@ func Catalog() []Type {
 	}
 }
 
-// Find returns the description of a code. A code that is not in the
-// catalog is an internal error.
+// Find returns the description of a code. For a code that is not in the catalog, it
+// returns the description of an internal error.
 func Find(code pyth.Code) Type {
 	var internal Type
 	for _, t := range Catalog() {

@@ -1,5 +1,5 @@
-// Package problem defines the errors of the API: problem details (RFC 9457) with a
-// stable code, and the catalog of codes.
+// Package problem defines the error responses of the API. It contains the body of the
+// responses, which are problem details (RFC 9457), and the catalog of error codes.
 package problem
 
 import (
@@ -15,8 +15,8 @@ import (
 // MediaType is the media type of problem details.
 const MediaType = "application/problem+json"
 
-// Error is the body of every 4xx and 5xx response: problem details (RFC 9457)
-// with a stable code.
+// Error is the body of every 4xx and 5xx response. It is a problem detail (RFC 9457)
+// with an error code.
 type Error struct {
 	_ struct{} `doc:"A problem detail (RFC 9457) with a stable code."`
 
@@ -45,17 +45,18 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
 // GetStatus returns the HTTP status.
 func (e *Error) GetStatus() int { return e.Status }
 
-// GetHeaders returns the headers of the response. The caller may add more.
+// GetHeaders returns the headers of the error response. The caller may add headers.
 func (e *Error) GetHeaders() http.Header { return e.headers }
 
 // ContentType returns the media type of problem details.
 func (e *Error) ContentType(string) string { return MediaType }
 
-// defaultRetryAfter is the value of Retry-After if the error contains none.
+// defaultRetryAfter is the value of Retry-After if the error has no RetryAfter.
 const defaultRetryAfter = 2 * time.Second
 
-// New returns the response for err. requestID is the ID of the request. An error that
-// is not a *pyth.Error becomes an internal error without details.
+// New converts err to the body of an error response. requestID is the ID of the
+// request. An error that is not a *pyth.Error becomes an internal error without
+// details. If a context ended, the code is CodeUnavailable.
 func New(requestID string, err error) *Error {
 	e, ok := errors.AsType[*pyth.Error](err)
 	switch {
@@ -100,7 +101,8 @@ func New(requestID string, err error) *Error {
 	return out
 }
 
-// CeilSeconds returns a duration in seconds, rounded up, for a header.
+// CeilSeconds returns the number of seconds in d, rounded up, as the value of a
+// header.
 func CeilSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
