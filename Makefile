@@ -6,7 +6,7 @@
 .PHONY: run test test-deep build bench lint fmt
 
 # All builds, tests and checks use the same compiler settings, so that they share
-# Go's cache. Only the race detector needs C.
+# Go's build cache. CGO is off; only the race detector needs a C compiler.
 export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath
 
@@ -19,7 +19,7 @@ endif
 
 build: bin/pyth-on
 
-# Build the guest agent first: bin/pyth-on embeds it.
+# bin/pyth-on embeds the guest agent, so build the agent first.
 internal/sandbox/guest/bin/pyth-on-guest: $(wildcard internal/sandbox/guest/agent/*.go internal/sandbox/guest/protocol/*.go internal/sandbox/guest/unlock/*.go internal/encrypted/lockbox/*.go cmd/pyth-on-guest/*.go) go.mod
 	$(call say,'Building the guest agent (the first build downloads modules)')
 	@go build -ldflags '-s -w' -o $@ ./cmd/pyth-on-guest

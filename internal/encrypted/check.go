@@ -7,21 +7,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Limits of encrypted programs (docs/zero-knowledge.md). The key derivation must fit
-// into the memory limit of a usual run.
+// Limits of the parameters of encrypted programs (docs/zero-knowledge.md).
+// maxMemoryKiB is within the default memory limit of a run, so that a sandbox can
+// derive the key.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8
 	maxMemoryKiB   = 256 << 10
 	maxParallelism = 16
-	// minLaneKiB is the minimum memory per lane (RFC 9106, section 3.1).
+	// minLaneKiB is the minimum memory of Argon2 per lane (RFC 9106, section 3.1).
 	minLaneKiB = 8
 )
 
-// name matches valid names of stored programs.
+// name matches the valid names of stored programs.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// faults collects the errors in a request.
+// faults collects the errors in the fields of a request.
 type faults struct{ pyth.FieldErrors }
 
 func (f *faults) sized(location string, b []byte, size int) {
@@ -30,15 +31,16 @@ func (f *faults) sized(location string, b []byte, size int) {
 	}
 }
 
-// checkLanguage checks the language. It accepts languages that this server cannot run
-// now, because it may run them later.
+// checkLanguage adds an error if the language is unknown. It accepts known languages
+// that this server does not offer, because it may offer them later.
 func (f *faults) checkLanguage(l pyth.Language) {
 	if !l.Known() {
 		f.Add("body.language", "must be %s", pyth.AnyOfLanguages())
 	}
 }
 
-// checkCode checks an encrypted program to be stored under the name.
+// checkCode checks an encrypted program that a user wants to store. under is the
+// name for the stored program.
 func checkCode(under string, c *pyth.EncryptedProgram) error {
 	var f faults
 	if !name.MatchString(under) {
@@ -62,7 +64,7 @@ func checkCode(under string, c *pyth.EncryptedProgram) error {
 	return f.Err()
 }
 
-// checkProgram checks a program to be encrypted.
+// checkProgram checks a program that the server is asked to encrypt.
 func checkProgram(language pyth.Language, code, password []byte) error {
 	var f faults
 	f.checkLanguage(language)

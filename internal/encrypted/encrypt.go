@@ -11,18 +11,19 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Parameters of programs encrypted by the server: the second recommendation of
-// RFC 9106, section 4.
+// Parameters of Argon2id for programs that the server encrypts. They are the second
+// recommendation of RFC 9106, section 4.
 const (
 	kdfTime        = 3
 	kdfMemoryKiB   = 64 << 10
 	kdfParallelism = 4
 )
 
-// maxEncryptWait is the maximum time that an encryption waits for a free slot.
+// maxEncryptWait is the maximum time that Encrypt waits until it may begin.
 const maxEncryptWait = 10 * time.Second
 
-// encrypter encrypts programs. It limits the number of concurrent encryptions.
+// encrypter encrypts programs for clients. It limits the number of concurrent
+// encryptions.
 type encrypter struct {
 	turns *semaphore.Weighted
 	seal  func(b *lockbox.Box, code, password []byte) ([]byte, error)
@@ -32,7 +33,8 @@ func newEncrypter(concurrent int) encrypter {
 	return encrypter{turns: semaphore.NewWeighted(int64(concurrent)), seal: (*lockbox.Box).Seal}
 }
 
-// Encrypt encrypts the program and clears the password.
+// Encrypt encrypts the program with the password and then clears the password. It
+// returns CodeOverloaded if too many encryptions are running.
 func (e *encrypter) Encrypt(ctx context.Context, language pyth.Language, code, password []byte) (*pyth.EncryptedProgram, error) {
 	defer clear(password)
 	if err := checkProgram(language, code, password); err != nil {

@@ -1,10 +1,10 @@
-// Package encrypted stores programs that their authors encrypted. The server can
-// check their format but not read them.
+// Package encrypted stores programs that clients have encrypted. The server can
+// check the format of these programs but cannot read them.
 //
-// It checks that the parameters of a program are within the limits, so that a sandbox
-// can decrypt it. It checks that the program was encrypted for the name under which
-// it is stored. It does not store passwords or return them in errors. It limits the
-// number of concurrent key derivations.
+// The package checks that the parameters of a program are within the limits, so that
+// a sandbox can decrypt it. It checks that the program was encrypted for the name
+// under which it is stored. It does not store passwords or return them in errors.
+// For clients that cannot encrypt, it encrypts programs, a limited number at a time.
 package encrypted
 
 import (
@@ -23,7 +23,8 @@ import (
 type Config struct {
 	Store pyth.EncryptedProgramStore
 	Host  pyth.ReservationHost
-	// Packages provides the user's packages. Nil means that there are none.
+	// Packages provides the user's packages. If it is nil, programs have no
+	// packages.
 	Packages pyth.PackageSource
 	Clock    func() time.Time
 	// MaxPerUser is the maximum number of programs per user. The default is 1,000.
@@ -34,7 +35,8 @@ type Config struct {
 	Logger        *slog.Logger
 }
 
-// noteTimeout is the time-out for storing an execution time in the background.
+// noteTimeout is the time-out for storing the time of an execution in the
+// background.
 const noteTimeout = 30 * time.Second
 
 // Service implements pyth.EncryptedService. It is safe for concurrent use.
@@ -46,16 +48,17 @@ type Service struct {
 
 var _ pyth.EncryptedService = (*Service)(nil)
 
-// New returns a Service.
+// New returns a Service. Call Close before the store is closed.
 func New(config Config) *Service {
 	config.MaxPerUser = cmp.Or(config.MaxPerUser, 1000)
 	return &Service{config: config, encrypter: newEncrypter(cmp.Or(config.MaxConcurrent, 2))}
 }
 
-// Close waits until NoteExecuted has stored all times.
+// Close waits until the times passed to NoteExecuted are stored.
 func (s *Service) Close() { s.notes.Wait() }
 
-// StoreCode creates or replaces a program.
+// StoreCode checks and stores an encrypted program. It replaces a program that has
+// the same name.
 func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, c *pyth.EncryptedProgram) (*pyth.StoredProgram, bool, error) {
 	if err := checkCode(name, c); err != nil {
 		return nil, false, err
@@ -63,22 +66,23 @@ func (s *Service) StoreCode(ctx context.Context, user pyth.UserID, name string, 
 	return s.config.Store.StoreCode(ctx, user, name, c, s.config.Clock(), s.config.MaxPerUser)
 }
 
-// DeleteCode deletes a program.
+// DeleteCode deletes a stored program.
 func (s *Service) DeleteCode(ctx context.Context, user pyth.UserID, name string) error {
 	return s.config.Store.DeleteCode(ctx, user, name)
 }
 
-// Codes lists the user's programs.
+// Codes lists the user's stored programs.
 func (s *Service) Codes(ctx context.Context, user pyth.UserID) ([]*pyth.StoredProgram, error) {
 	return s.config.Store.Codes(ctx, user)
 }
 
-// Code returns a program of the user.
+// Code returns a stored program with its ciphertext.
 func (s *Service) Code(ctx context.Context, user pyth.UserID, name string) (*pyth.EncryptedProgram, error) {
 	return s.config.Store.Code(ctx, user, name)
 }
 
-// NoteExecuted stores the time of the execution in the background.
+// NoteExecuted stores the current time as the program's last execution. It does not
+// wait for the store.
 func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	at := s.config.Clock()
 	s.notes.Go(func() {
@@ -90,7 +94,7 @@ func (s *Service) NoteExecuted(user pyth.UserID, name string) {
 	})
 }
 
-// Reserve reserves a sandbox for a sealed password.
+// Reserve reserves a sandbox for a run whose password is sealed for this sandbox.
 func (s *Service) Reserve(ctx context.Context, user pyth.UserID) (*pyth.Reservation, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

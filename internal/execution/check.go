@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// Limits of parts of a program. They are not configurable.
+// Limits of the parts of a program, in addition to the configurable limits.
 const (
 	maxArgBytes   = 128 << 10 // Linux's MAX_ARG_STRLEN
 	maxEnv        = 256
@@ -19,11 +19,11 @@ const (
 	maxPatterns   = 64
 	maxLabels     = 16
 	maxLabelBytes = 64
-	// maxExecBytes is the maximum size of arguments and environment together. Linux
-	// allows a quarter of the stack, 2 MiB. The lower limit leaves room for programs
-	// that start other programs with more variables.
+	// maxExecBytes is the maximum size of the arguments, and of env with secrets.
+	// Linux allows 2 MiB for both, a quarter of the stack. The lower limit leaves
+	// room for programs that start other programs with more variables.
 	maxExecBytes = 1 << 20
-	// minMemory is enough to start an interpreter.
+	// minMemory is the minimum memory limit. An interpreter can start with it.
 	minMemory = 32 << 20
 	minDisk   = 1 << 20
 	minTime   = time.Millisecond
@@ -66,8 +66,8 @@ func (s *Service) check(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpe
 	return f.Err()
 }
 
-// checkSizes returns an error if a part is too large. It runs before the other
-// checks, so that they process only small input.
+// checkSizes returns an error if the code, stdin or the files are too large. It runs
+// before the other checks, so that they process only small input.
 func (s *Service) checkSizes(job *pyth.Job) error {
 	l := s.config.Limits
 	var files int64
@@ -138,8 +138,8 @@ func checkLabels(f *pyth.FieldErrors, labels []string) {
 	}
 }
 
-// requestBytes returns the size of the files that the request puts on the disk,
-// including the program.
+// requestBytes returns the number of bytes that the sandbox writes to its disk
+// before the run: the files of the request and the code.
 func requestBytes(job *pyth.Job) int64 {
 	given := int64(len(job.Code))
 	if job.Encrypted != nil {

@@ -2,12 +2,13 @@ package execution
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// sealedBytes is the overhead of a sealed password (RFC 9180): a public key and
-// a tag.
+// sealedBytes is the length of a sealed password minus the length of the password: a
+// public key and a tag (RFC 9180).
 const sealedBytes = 32 + 16
 
-// checkEncrypted checks an encrypted program. The memory limit of the program also
-// applies to the key derivation, so the derivation must fit into it.
+// checkEncrypted checks an encrypted program. The memory limit of the run also
+// applies to the key derivation, so the memory of the derivation must be below this
+// limit.
 func checkEncrypted(f *pyth.FieldErrors, job *pyth.Job) {
 	l := job.Encrypted
 	if l == nil {

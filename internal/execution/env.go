@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// checkEnv checks the user's variables. It reports whether a name is reserved.
+// checkEnv checks the environment variables of the request. It returns true if a
+// name is reserved.
 func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	if len(env) > maxEnv {
 		f.Add("body.env", "must be at most %d variables", maxEnv)
@@ -16,7 +17,7 @@ func checkEnv(f *pyth.FieldErrors, env []pyth.EnvVar) (reserved bool) {
 	seen := make(map[string]bool)
 	for _, v := range env {
 		total += len(v.Name) + len(v.Value) + 2
-		// Do not repeat the invalid name, because it may contain secrets or control
+		// Do not quote the invalid name, because it may contain a secret or control
 		// characters.
 		if !pyth.ValidVariable(v.Name) {
 			f.Add("body.env", "names must have 1 to 128 letters, digits and underscores, and must not begin with a digit")

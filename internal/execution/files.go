@@ -9,7 +9,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// checkFiles checks the paths of the files. program is the file with the code.
+// checkFiles checks the paths of the request's files. program is the path of the
+// file that contains the code.
 func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	given := make(map[string]bool, len(files))
 	for i, file := range files {
@@ -33,8 +34,8 @@ func checkFiles(f *pyth.FieldErrors, files []pyth.File, program string) {
 	}
 }
 
-// PathFault returns a message about an invalid path of a file; "" if the path is
-// valid. program is the file with the code. The path must differ from it.
+// PathFault returns a message if the path of a file is invalid; "" if it is valid.
+// program is the path of the file that contains the code; no other file may have it.
 func PathFault(p, program string) string {
 	if fault := workpath.Fault(p); fault != "" {
 		return fault

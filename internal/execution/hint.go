@@ -9,26 +9,27 @@ import (
 )
 
 const (
-	// maxHintSearch is the maximum number of bytes of each text that hint searches.
+	// maxHintSearch is the length of the parts of a text that are searched for
+	// network errors: its first and its last bytes.
 	maxHintSearch = 16 << 10
 	// maxModule is the maximum length of a module name in a hint, in bytes.
 	maxModule = 128
 )
 
-// noNetwork matches errors of Python and Node libraries about a name that cannot be
-// resolved or a host that cannot be reached.
+// noNetwork matches messages of Python and Node libraries: a name cannot be
+// resolved, or a host cannot be reached.
 var noNetwork = regexp.MustCompile(`gaierror|Name or service not known|Temporary failure in name resolution|NameResolutionError|` +
 	`\[Errno 101\]|Network is unreachable|getaddrinfo E[A-Z_]+|ENETUNREACH|EAI_AGAIN|ENOTFOUND`)
 
-// addHint adds a hint to the error that ended a run.
+// addHint adds a hint to the error if the program failed.
 func (s *Service) addHint(job *pyth.Job, o *pyth.Outcome) {
 	if o.Error != nil {
 		o.Error.Hint = s.hint(job, o)
 	}
 }
 
-// hint returns an advice about the error that ended a run; "" for none. The error
-// must be redacted already.
+// hint returns a hint for the user that says how to fix the error; "" for none. It
+// quotes the error, so secrets must be redacted before the call.
 func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	e := o.Error
 	if e == nil {
@@ -61,7 +62,7 @@ func (s *Service) hint(job *pyth.Job, o *pyth.Outcome) string {
 	return text + "."
 }
 
-// lacksNetwork reports whether the program failed because it has no network.
+// lacksNetwork reports whether the error looks like a failed network access.
 func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	for _, text := range []string{e.Name, e.Message, e.Traceback, string(stderr[max(0, len(stderr)-maxHintSearch):])} {
 		if noNetwork.MatchString(text[:min(len(text), maxHintSearch)]) || noNetwork.MatchString(text[max(0, len(text)-maxHintSearch):]) {
@@ -71,7 +72,8 @@ func lacksNetwork(e *pyth.ProgramError, stderr []byte) bool {
 	return e.Name == "TypeError" && e.Message == "fetch failed" && !strings.Contains(e.Traceback, "ECONNREFUSED")
 }
 
-// providesModule reports whether the files of the request contain the module.
+// providesModule reports whether the user's files contain the module. Then a package
+// would not help.
 func providesModule(files []pyth.File, module string) bool {
 	return slices.ContainsFunc(files, func(f pyth.File) bool {
 		name, _, _ := strings.Cut(f.Path, "/")
@@ -80,8 +82,9 @@ func providesModule(files []pyth.File, module string) bool {
 	})
 }
 
-// standardLibrary lists the modules of Python 3.14 that no package contains
-// (sys.stdlib_module_names). Node's built-in modules are never missing.
+// standardLibrary lists the modules of Python 3.14 (sys.stdlib_module_names). There
+// is no package to install for them. Node never reports a built-in module as
+// missing.
 const standardLibrary = `
 	abc annotationlib antigravity argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2
 	cProfile calendar cmath cmd code codecs codeop collections colorsys compileall compression concurrent

@@ -9,10 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Package session also uses the functions of this file.
+// Package session also uses the exported functions of this file.
 
-// CheckLanguage returns an error for a language that this server does not
-// offer.
+// CheckLanguage returns an error if this server does not offer the language.
 func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	if slices.ContainsFunc(offered, func(i pyth.LanguageInfo) bool { return i.Name == l && (i.Version != "" || len(i.Runtimes) == 0) }) {
 		return nil
@@ -23,8 +22,9 @@ func CheckLanguage(l pyth.Language, offered []pyth.LanguageInfo) error {
 	return pyth.Invalid("body.language", "must be %s", pyth.AnyOfLanguages())
 }
 
-// FindRuntime returns the custom image with the name, or "" for the built-in runtime
-// of the language. It returns an error if the server does not have the image.
+// FindRuntime returns the custom image with the name. It returns "" if the name is
+// empty or names the built-in runtime of the language. It returns an error if the
+// server does not offer the image or the language.
 func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo) (pyth.Runtime, error) {
 	if name == "" || name == l.Runtime() {
 		return "", CheckLanguage(l, offered)
@@ -52,8 +52,8 @@ func FindRuntime(name pyth.Runtime, l pyth.Language, offered []pyth.LanguageInfo
 	return "", pyth.Invalid("body.runtime", "%s", message)
 }
 
-// CheckNetwork returns an error if programs may not connect to one of the hosts. If
-// policy is nil, programs have no network.
+// CheckNetwork returns an error if programs may not connect to all of the hosts. If
+// policy is nil, they may not connect to any.
 func CheckNetwork(hosts []string, policy NetworkPolicy) error {
 	if len(hosts) == 0 {
 		return nil
@@ -76,7 +76,7 @@ func WithDefaults(asked, defaults pyth.Limits) pyth.Limits {
 	}
 }
 
-// LimitFaults returns an error for each limit that is too small or greater than its
+// LimitFaults returns an error for each limit that is below its minimum or above its
 // maximum.
 func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	var f pyth.FieldErrors
@@ -84,8 +84,8 @@ func LimitFaults(l, most pyth.Limits) pyth.FieldErrors {
 	return f
 }
 
-// checkLimits checks the limits. given is the size of the files in the request, which
-// must fit into the disk limit.
+// checkLimits adds an error for each invalid limit. given is the size of the
+// request's files in bytes, which count towards the disk limit.
 func checkLimits(f *pyth.FieldErrors, l, most pyth.Limits, given int64) {
 	f.Within("body.limits.memoryBytes", l.MemoryBytes, minMemory, most.MemoryBytes)
 	if l.CPU != 0 {

@@ -11,21 +11,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/workpath"
 )
 
-// redaction removes secret values from the output, the results and the error of one
+// redaction replaces secret values in the output, the results and the error of one
 // run.
 type redaction struct {
 	redactor *redact.Redactor
 	count    int
-	// hidden holds the values to remove.
+	// hidden holds the secret values to replace.
 	hidden []pyth.SecretValue
-	// paths maps the paths of files to the redacted paths.
+	// paths maps the path of each output file to its redacted path.
 	paths map[string]string
-	// streamed reports that results and files were sent as events, and were redacted
-	// there.
+	// streamed reports that results were sent as events. Their redactions are
+	// counted already.
 	streamed bool
 }
 
-// redaction returns a redaction for one run; nil if there are no values to remove.
+// redaction returns a redaction for one run. It returns nil if redaction is disabled
+// or there are no values to replace.
 func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redaction {
 	if p.KeepSecrets || s.config.KeepSecrets || len(hidden) == 0 {
 		return nil
@@ -33,7 +34,7 @@ func (s *Service) redaction(hidden []pyth.SecretValue, p *pyth.Program) *redacti
 	return &redaction{redactor: redact.New(hidden), hidden: hidden, paths: map[string]string{}}
 }
 
-// clear overwrites the values and releases them.
+// clear overwrites the redactor's derived data and releases its values.
 func (r *redaction) clear() { r.redactor.Clear() }
 
 // events returns events that pass redacted data to next. It returns nil if next
@@ -45,7 +46,7 @@ func (r *redaction) events(next pyth.Events) *redactedEvents {
 	return &redactedEvents{redaction: r, next: next}
 }
 
-// outcome removes the values from an outcome.
+// outcome replaces the values in all parts of an outcome.
 func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Stdout = r.output(o.Stdout, o.StdoutTruncated)
 	o.Stderr = r.output(o.Stderr, o.StderrTruncated)
@@ -72,8 +73,8 @@ func (r *redaction) outcome(o *pyth.Outcome) {
 	o.Redactions = r.count
 }
 
-// error removes the values from an exception. The interpreter's hook may have
-// truncated each text, and with it a value.
+// error replaces the values in an exception. The interpreter's hook may have
+// truncated its texts, so a value may be incomplete at the end of a text.
 func (r *redaction) error(e *pyth.ProgramError) {
 	if e == nil {
 		return
@@ -83,8 +84,8 @@ func (r *redaction) error(e *pyth.ProgramError) {
 	e.Traceback = r.cut(e.Traceback, len(e.Traceback) >= maxErrorTraceback, false)
 }
 
-// cut redacts a text. head and tail report that the beginning or the end may be
-// missing, and with it a part of a value.
+// cut redacts a text that may be truncated. head reports that its beginning may be
+// missing; tail, that its end may be missing. A value there may be incomplete.
 func (r *redaction) cut(text string, head, tail bool) string {
 	var before, after string
 	if head {
@@ -98,8 +99,8 @@ func (r *redaction) cut(text string, head, tail bool) string {
 	return before + string(out) + after
 }
 
-// path returns the redacted path of a file. It returns different paths for different
-// files.
+// path returns the redacted path of a file. If two paths became equal, it adds a
+// number to one of them.
 func (r *redaction) path(name string) string {
 	if shown, ok := r.paths[name]; ok {
 		return shown
@@ -122,9 +123,10 @@ func (r *redaction) isShown(path string) bool {
 	return false
 }
 
-// skipped removes the values from the paths of files that were not returned. In these
-// paths, unprintable characters were replaced and the end may be missing. The same is
-// true for values in them.
+// skipped replaces the values in the paths of files that were not returned. These
+// paths are prepared for display: unprintable characters are replaced, and long
+// paths are truncated. So skipped also searches for each value as it looks after
+// that.
 func (r *redaction) skipped(files []pyth.SkippedFile) {
 	if len(files) == 0 {
 		return
@@ -148,7 +150,8 @@ func (r *redaction) skipped(files []pyth.SkippedFile) {
 	}
 }
 
-// output redacts a complete stream.
+// output redacts the complete standard output or standard error. cut reports that it
+// was truncated.
 func (r *redaction) output(b []byte, cut bool) []byte {
 	if len(b) == 0 {
 		return b
@@ -165,7 +168,8 @@ func (r *redaction) text(t string) string {
 	return string(out)
 }
 
-// result redacts all text in a result.
+// result redacts the media types and the text of a result. It does not change binary
+// data.
 func (r *redaction) result(from pyth.Result) pyth.Result {
 	to := make(pyth.Result, len(from))
 	for media, data := range from {
@@ -186,7 +190,7 @@ func (r *redaction) result(from pyth.Result) pyth.Result {
 // returns the whole text as a JSON string.
 func (r *redaction) json(data string) string {
 	out := r.text(data)
-	// The syntax may be invalid now, or two members may have the same name.
+	// The replacement may have made the syntax invalid, or two member names equal.
 	if _, err := results.JSON([]byte(out)); err != nil {
 		quoted, _ := json.Marshal(out) // A string can always be marshaled.
 		return string(quoted)
@@ -194,7 +198,7 @@ func (r *redaction) json(data string) string {
 	return out
 }
 
-// redactedEvents redacts events and passes them to next.
+// redactedEvents redacts events and passes them to the next receiver.
 type redactedEvents struct {
 	redaction *redaction
 	next      pyth.Events
@@ -217,8 +221,8 @@ func (e *redactedEvents) File(f pyth.File) error {
 	return e.next.File(f)
 }
 
-// end passes the output that was held back for redaction. It ignores errors, because
-// the receiver may have disconnected.
+// end redacts and passes the held-back end of both streams. It ignores errors,
+// because the receiver may have disconnected.
 func (e *redactedEvents) end(o *pyth.Outcome) {
 	e.endStream(pyth.Stdout, o.StdoutTruncated)
 	e.endStream(pyth.Stderr, o.StderrTruncated)

@@ -8,21 +8,22 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// secrets holds the secret values of a run and all values to redact in its output.
+// secrets holds the secret values for a run: those that the program receives, and
+// those to redact in its output.
 type secrets struct {
 	// grant holds all values that were decrypted for the run.
 	grant pyth.SecretGrant
 	// injected holds the values that the program receives.
 	injected []pyth.SecretValue
-	// hidden holds the values of grant and of earlier runs in the session, because the
-	// interpreter may still hold those.
+	// hidden holds the values to redact: the values of grant, and those of earlier
+	// runs in the session, which the interpreter may still hold.
 	hidden []pyth.SecretValue
 }
 
 func (s *secrets) clear() { pyth.ClearSecrets(s.grant.Values) }
 
-// follow reports whether the program must wait for secret values, or for the audit
-// log to record their use.
+// follow reports whether the program must wait after its sandbox is ready: for its
+// secret values, or until the audit log has recorded their use.
 func (s *secrets) follow() bool { return len(s.injected) > 0 || s.grant.Recorded != nil }
 
 // reveal decrypts the secrets of a run. session is nil if the run has no session.
@@ -37,8 +38,8 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 		request = sessionSecrets(p, session)
 	}
 	if s.config.Secrets == nil {
-		// Without a secret service every named secret is unknown, so refuse it. A program
-		// must not run without the secrets that it names.
+		// No secret service means that no secret exists. Refuse a program that names
+		// one, because it must not run without it.
 		_, err := selectNamed(nil, slices.Concat(request.Names, request.IfStored))
 		return new(secrets), err
 	}
@@ -57,9 +58,9 @@ func (s *Service) reveal(ctx context.Context, job *pyth.Job, p *pyth.Program, se
 	return some, nil
 }
 
-// sessionSecrets requests the secrets that the program names and all other secrets of
-// the session, because their values must be redacted. It ignores deleted secrets,
-// unless the program names them.
+// sessionSecrets returns the request for a run in a session. It covers the secrets
+// that the program names, and all other secrets of the session, whose values must be
+// redacted. A deleted secret is an error only if the program names it.
 func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretRequest {
 	request := pyth.SecretRequest{All: session.AllSecrets, IfStored: session.Secrets}
 	if !p.AllSecrets {
@@ -68,8 +69,8 @@ func sessionSecrets(p *pyth.Program, session *pyth.SessionSpec) pyth.SecretReque
 	return request
 }
 
-// remember adds the values of the session's earlier runs to hidden, because
-// their secrets may have changed or been deleted since.
+// remember stores the injected values in the session until it ends. It adds the
+// values of earlier runs to hidden, because their secrets may have changed since.
 func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	if s.config.KeepSecrets {
 		return nil
@@ -87,7 +88,8 @@ func (s *Service) remember(some *secrets, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// injectedVariables returns the values that the program receives in its environment.
+// injectedVariables selects the secrets that the program receives as environment
+// variables.
 func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth.SessionSpec) (some []pyth.SecretValue, err error) {
 	if session != nil && !p.AllSecrets {
 		if values, err = selectNamed(values, p.Secrets); err != nil {
@@ -97,8 +99,8 @@ func injectedVariables(values []pyth.SecretValue, p *pyth.Program, session *pyth
 	return withoutEnv(values, p)
 }
 
-// checkSessionSecrets returns an error if a secret is not among the secrets of the
-// session.
+// checkSessionSecrets returns an error if the session was opened without one of the
+// named secrets.
 func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	for _, name := range names {
 		if !slices.Contains(session.Secrets, name) {
@@ -108,7 +110,8 @@ func checkSessionSecrets(names []string, session *pyth.SessionSpec) error {
 	return nil
 }
 
-// selectNamed returns the values with the given names.
+// selectNamed returns the secrets with the given names. It returns an error if one
+// of them is missing.
 func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue, error) {
 	some := []pyth.SecretValue{}
 	for _, name := range names {
@@ -121,8 +124,9 @@ func selectNamed(values []pyth.SecretValue, names []string) ([]pyth.SecretValue,
 	return some, nil
 }
 
-// withoutEnv removes values with the name of a variable in env. It returns an error
-// if the program also lists such a secret by name.
+// withoutEnv returns the secrets without those that have the name of a variable in
+// env: the variable wins. It returns an error if the program lists such a secret by
+// name.
 func withoutEnv(values []pyth.SecretValue, p *pyth.Program) ([]pyth.SecretValue, error) {
 	var f pyth.FieldErrors
 	total := 0

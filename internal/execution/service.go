@@ -1,9 +1,10 @@
 // Package execution creates a job from a user's program, dispatches it and returns
 // the outcome.
 //
-// Every dispatched job is complete and within the server's limits: paths are clean
-// and relative, variable names are allowed, and defaults are set. If a program is
-// invalid, Execute runs nothing and returns the location of each error.
+// Every dispatched job is complete and within the server's limits: its paths are
+// clean and relative, its variable names are allowed, and its defaults are set. If a
+// program is invalid, Execute runs nothing and returns an error for each wrong
+// field.
 package execution
 
 import (
@@ -20,26 +21,27 @@ import (
 // Config configures a Service.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Sessions schedules runs in sessions. Nil means that there are no sessions.
+	// Sessions schedules the runs in sessions. If it is nil, the server has no
+	// sessions.
 	Sessions pyth.SessionTurns
 	Limits   pyth.ExecutionLimits
-	// Languages lists the languages of this server.
+	// Languages lists the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts that programs request. Nil means that programs have no
+	// Network checks the hosts that programs request. If it is nil, programs have no
 	// network.
 	Network NetworkPolicy
-	// Secrets decrypts the user's secrets. Nil means that there are none.
+	// Secrets decrypts the user's secrets. If it is nil, there are no secrets.
 	Secrets pyth.SecretSource
-	// Packages provides the user's packages. Nil means that there are none.
+	// Packages provides the user's packages. If it is nil, there are no packages.
 	Packages pyth.PackageSource
-	// KeepSecrets disables redaction.
+	// KeepSecrets disables the redaction of secrets for all runs.
 	KeepSecrets bool
 	Clock       func() time.Time
 }
 
 // NetworkPolicy decides which hosts programs may connect to.
 type NetworkPolicy interface {
-	// Check returns an error if programs may not connect to one of the hosts.
+	// Check returns an error unless programs may connect to all of the hosts.
 	Check(hosts []string) error
 }
 
@@ -49,8 +51,8 @@ type Service struct{ config Config }
 // New returns a Service.
 func New(config Config) *Service { return &Service{config} }
 
-// DefaultLimits returns the default limits of the API, and maximum limits for a small
-// server.
+// DefaultLimits returns the default limits that the API documents, and maximum
+// limits that suit a small server.
 func DefaultLimits() pyth.ExecutionLimits {
 	return pyth.ExecutionLimits{
 		MaxCodeBytes:   pyth.MaxCodeBytes,
@@ -81,7 +83,7 @@ func (s *Service) Execute(ctx context.Context, user pyth.UserID, p *pyth.Program
 		return nil, err
 	}
 	created := s.config.Clock()
-	// Packages exist only for the built-in runtimes.
+	// The user's packages work only with built-in runtimes, not with custom images.
 	if s.config.Packages != nil && job.Runtime == "" {
 		if job.Layers, err = s.config.Packages.Layers(ctx, user); err != nil {
 			return nil, err
@@ -135,8 +137,8 @@ func (s *Service) dispatch(ctx context.Context, job *pyth.Job, p *pyth.Program, 
 	return outcome, nil
 }
 
-// run starts the job and releases its secrets when their use is recorded. Otherwise
-// it abandons the run.
+// run starts the job. It releases the secrets to the program after their use is
+// recorded. If recording fails, it abandons the run.
 func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events pyth.Events) (*pyth.Outcome, error) {
 	run, err := s.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
@@ -149,12 +151,14 @@ func (s *Service) run(ctx context.Context, job *pyth.Job, given *secrets, events
 	return run.Release(ctx, given.injected)
 }
 
-// Job checks a program without a session and applies the defaults.
+// Job returns the job of a program without a session, with all defaults. It returns
+// an error if the program is invalid.
 func (s *Service) Job(user pyth.UserID, p *pyth.Program) (*pyth.Job, error) {
 	return s.job(user, p, nil)
 }
 
-// job returns the job of a program. session is nil if the run has no session.
+// job returns the job of a program, with all defaults. session is nil if the run has
+// no session. The error lists all invalid fields.
 func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSpec) (*pyth.Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -191,7 +195,7 @@ func (s *Service) job(user pyth.UserID, p *pyth.Program, session *pyth.SessionSp
 	return job, nil
 }
 
-// environment returns the base environment with the user's variables.
+// environment returns the base environment with the user's variables added.
 func environment(given []pyth.EnvVar) []pyth.EnvVar {
 	env := pyth.BaseEnv()
 	base := len(env)

@@ -7,7 +7,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// executeInSession waits for the program's turn in the session and runs it.
+// executeInSession waits until the session is free and runs the program in it.
 func (s *Service) executeInSession(ctx context.Context, user pyth.UserID, p *pyth.Program, events pyth.Events) (e *pyth.Execution, err error) {
 	if s.config.Sessions == nil {
 		return nil, &pyth.Error{
@@ -63,8 +63,8 @@ func applySession(job *pyth.Job, p *pyth.Program, session *pyth.SessionSpec) {
 	}, session.Limits)
 }
 
-// checkSession returns errors for settings that differ from the settings of the
-// session.
+// checkSession adds an error for each setting of the program that differs from the
+// session. given is the size of the request's files in bytes.
 func checkSession(f *pyth.FieldErrors, p *pyth.Program, session *pyth.SessionSpec, given int64) {
 	if p.Language != "" && p.Language != session.Language {
 		if p.Encrypted != nil {

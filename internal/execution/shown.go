@@ -8,14 +8,16 @@ import (
 )
 
 // Maximum lengths of the texts of an exception, in bytes. The hooks in the
-// interpreters truncate texts too, to limits that are not lower.
+// interpreters also truncate these texts. The limits of the hooks are at least as
+// high.
 const (
 	maxErrorName      = 256
 	maxErrorMessage   = 16 << 10
 	maxErrorTraceback = 64 << 10
 )
 
-// maxHookResult is the number of characters to which the hooks truncate a text value.
+// maxHookResult is the number of characters to which the hooks truncate a text in a
+// result.
 const maxHookResult = 100_000
 
 // cutError truncates the texts of an exception. It keeps the beginning of names and
@@ -48,17 +50,17 @@ func ending(text string, most int) string {
 	return text
 }
 
-// cutMarks are the characters at a truncated end: the mark of the hooks, and the
-// replacement for an incomplete character.
+// cutMarks holds the characters that may stand at a truncated end. The hooks append
+// "…". An incomplete character becomes U+FFFD.
 const cutMarks = "\u2026\ufffd"
 
-// trimTail separates the marks of a truncation from the end of a text.
+// trimTail splits a text before the truncation marks at its end.
 func trimTail(text string) (rest, mark string) {
 	rest = strings.TrimRight(text, cutMarks)
 	return rest, text[len(rest):]
 }
 
-// trimHead separates the marks of a truncation from the beginning of a text.
+// trimHead splits a text after the truncation marks at its beginning.
 func trimHead(text string) (mark, rest string) {
 	rest = strings.TrimLeft(text, cutMarks)
 	return text[:len(text)-len(rest)], rest

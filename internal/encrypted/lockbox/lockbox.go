@@ -1,9 +1,10 @@
 // Package lockbox implements the format of encrypted programs. It derives a key from
-// a password, encrypts and decrypts programs, and encrypts passwords for one sandbox.
-// docs/zero-knowledge.md describes the format for authors of clients.
+// a password, encrypts and decrypts programs, and encrypts passwords for one
+// sandbox. docs/zero-knowledge.md describes the format for authors of clients.
 //
-// The guest uses it to decrypt programs. The server uses it to encrypt programs for
-// clients that cannot do so. The package depends on neither.
+// The guest decrypts programs with this package. The server encrypts programs with
+// it for clients that cannot do so. The package imports neither the guest nor the
+// server.
 package lockbox
 
 import (
@@ -14,12 +15,11 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Sizes in bytes.
+// Sizes of the parts of an encrypted program, in bytes.
 const (
 	SaltBytes  = 16
 	NonceBytes = chacha20poly1305.NonceSizeX
-	// Overhead is the difference in length between a ciphertext and its
-	// program.
+	// Overhead is the length of a ciphertext minus the length of its program.
 	Overhead = chacha20poly1305.Overhead
 
 	keyBytes = chacha20poly1305.KeySize
@@ -33,21 +33,22 @@ type KDF struct {
 	Parallelism uint8  `json:"parallelism"`
 }
 
-// ErrDecryption reports that the program cannot be decrypted. The password is wrong,
-// or the program, its name or its language was changed.
+// ErrDecryption reports that a program cannot be decrypted. The password is wrong,
+// or the ciphertext, the name or the language was changed.
 var ErrDecryption = errors.New("lockbox: wrong password, or changed program")
 
-// Box is an encrypted program without its ciphertext.
+// Box holds the metadata of an encrypted program: everything except its ciphertext.
 type Box struct {
 	Language string `json:"language"`
-	// Name is part of the authenticated data; "" for none.
+	// Name is the name that the program was encrypted for; "" if it was encrypted
+	// without a name.
 	Name  string `json:"name,omitempty"`
 	KDF   KDF    `json:"kdf"`
 	Nonce []byte `json:"nonce"`
 }
 
-// associatedData returns the data that the encryption authenticates: language and
-// name. A slash separates them, which no language contains.
+// associatedData returns the language and the name, which the encryption
+// authenticates. A slash separates them, because no language contains a slash.
 func (b *Box) associatedData() []byte {
 	ad := append([]byte("pyth-on/zk/1/"), b.Language...)
 	if b.Name != "" {
@@ -56,7 +57,8 @@ func (b *Box) associatedData() []byte {
 	return ad
 }
 
-// Seal encrypts the program. It uses the bytes of the password unchanged.
+// Seal encrypts the program and returns the ciphertext. It uses the bytes of the
+// password without any normalization.
 func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	if len(b.Nonce) != NonceBytes {
 		return nil, errors.New("lockbox: the nonce has the wrong size")
@@ -70,7 +72,8 @@ func (b *Box) Seal(code, password []byte) ([]byte, error) {
 	return aead.Seal(nil, b.Nonce, code, b.associatedData()), nil
 }
 
-// Open decrypts the program. It returns ErrDecryption if that fails.
+// Open decrypts a ciphertext and returns the program. It returns ErrDecryption if
+// the password is wrong or the data was changed.
 func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	// Check the parameters first, because Argon2 panics if they are zero.
 	if len(b.Nonce) != NonceBytes || len(ciphertext) < Overhead || b.KDF.Time == 0 || b.KDF.Parallelism == 0 {
@@ -89,7 +92,7 @@ func (b *Box) Open(ciphertext, password []byte) ([]byte, error) {
 	return code, nil
 }
 
-// newAEAD returns XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03).
+// newAEAD returns XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with the key.
 func newAEAD(key []byte) (cipher.AEAD, error) { return chacha20poly1305.NewX(key) }
 
 func (k *KDF) key(password []byte) []byte {

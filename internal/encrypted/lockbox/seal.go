@@ -6,19 +6,19 @@ import (
 	"errors"
 )
 
-// sealInfo is part of the HPKE context. It prevents that a key pair is used for other
-// purposes.
+// sealInfo is the info parameter of HPKE. A ciphertext that was made with other info
+// cannot be decrypted as a password.
 const sealInfo = "pyth-on/zk/sealed/1"
 
-// Key is a key pair for sealed passwords. It uses HPKE (RFC 9180) in base mode with
-// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
+// Key is the key pair of a sandbox for sealed passwords. It uses HPKE (RFC 9180) in
+// base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20Poly1305.
 type Key struct{ private hpke.PrivateKey }
 
-// encapsulatedBytes is the size of the X25519 public key at the beginning of a sealed
-// password.
+// encapsulatedBytes is the size of the encapsulated key (an X25519 public key), with
+// which a sealed password begins.
 const encapsulatedBytes = 32
 
-// NewKey creates a key pair.
+// NewKey creates a random key pair.
 func NewKey() (*Key, error) {
 	private, err := hpke.DHKEM(ecdh.X25519()).GenerateKey()
 	if err != nil {
@@ -27,7 +27,8 @@ func NewKey() (*Key, error) {
 	return &Key{private}, nil
 }
 
-// ParseKey parses the result of Key.Private.
+// ParseKey returns the key pair of a private key. private is a result of
+// Key.Private.
 func ParseKey(private []byte) (*Key, error) {
 	k, err := hpke.DHKEM(ecdh.X25519()).NewPrivateKey(private)
 	if err != nil {
