@@ -7,9 +7,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// Limits of the parameters of encrypted programs (docs/zero-knowledge.md).
-// maxMemoryKiB is within the default memory limit of a run, so that a sandbox can
-// derive the key.
+// Limits of the parameters of encrypted programs (docs/zero-knowledge.md). They
+// limit the time and the memory that a sandbox needs to derive the key.
 const (
 	maxTime        = 10
 	minMemoryKiB   = 8

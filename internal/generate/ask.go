@@ -8,14 +8,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxAnswerTokens is enough for a program of a thousand lines and for thinking. The
-// SDK allows at most 21,333 without streaming.
+// maxAnswerTokens is the maximum number of tokens of an answer, including thinking.
+// It suffices for a program of a thousand lines. Without streaming, the SDK allows
+// 21,333.
 const maxAnswerTokens = 20_000
 
 func asError(err error) (*pyth.Error, bool) { return errors.AsType[*pyth.Error](err) }
 
-// write sends one request to the model. The draft has no code if the answer contains
-// no program.
+// write sends one request to the model and returns its program. If the answer
+// contains no program, the draft has no code.
 func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	w.result.Calls++
 	taken, err := w.reserveTokens(ctx)
@@ -45,7 +46,8 @@ func (w *work) write(ctx context.Context) (pyth.Draft, error) {
 	return reply.Draft, nil
 }
 
-// explain returns the error for the caller that corresponds to an error of the model.
+// explain converts an error of the model into the error for the caller. taken and
+// used are the tokens that were reserved for the request and used by it.
 func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 	switch code := pyth.ErrorCode(err); {
 	case code == pyth.CodeInvalid && w.request.Model == "":
@@ -55,7 +57,8 @@ func (w *work) explain(err error, taken tokens, used pyth.TokenUsage) error {
 			Err:     err,
 		}
 	case code == pyth.CodeLLMFailed && taken.answer < maxAnswerTokens && used.Output >= taken.answer:
-		// The answer was truncated because the token budget is exhausted.
+		// The answer was truncated because the user's remaining token budget was
+		// small.
 		return w.exhausted()
 	}
 	return err

@@ -8,27 +8,29 @@ import (
 )
 
 const (
-	// bytesPerToken is the estimated length of a token. It is low, as in code, so that
-	// the number of tokens is overestimated and not underestimated.
+	// bytesPerToken is the estimated length of a token. The estimate is low, as in
+	// code, so that the number of tokens is rather too high than too low.
 	bytesPerToken = 3
-	// formTokens is the estimated number of tokens that the API adds to a request.
+	// formTokens is the estimated number of tokens that the API adds to a request,
+	// for example for the required format of the answer.
 	formTokens = 1_000
-	// minAnswerTokens is enough for a short program.
+	// minAnswerTokens is the minimum number of tokens to reserve for an answer. It
+	// suffices for a short program.
 	minAnswerTokens = 1_024
-	// settleTimeout is the time-out for returning tokens. Tokens are returned even if
-	// the caller has disconnected.
+	// settleTimeout is the time-out for returning unused tokens to the budget. They
+	// are returned even if the caller has disconnected.
 	settleTimeout = 10 * time.Second
 )
 
-// tokens holds the number of tokens that are reserved for a request, and how many of
-// them are for the answer.
+// tokens describes a reservation in the token budget. taken is the number of
+// reserved tokens, 0 without a budget; answer is the maximum number for the answer.
 type tokens struct {
 	day           time.Time
 	taken, answer int64
 }
 
-// reserveTokens takes the tokens of a request from the budget. It does so before the
-// request, so that concurrent requests cannot exceed the budget.
+// reserveTokens takes the maximum number of tokens of the request from the budget.
+// It runs before the request, so that concurrent requests cannot exceed the budget.
 func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	t := tokens{day: w.config.Clock(), answer: maxAnswerTokens}
 	if w.config.Budget == nil || w.config.TokensPerDay <= 0 {
@@ -48,8 +50,8 @@ func (w *work) reserveTokens(ctx context.Context) (tokens, error) {
 	return t, err
 }
 
-// settle returns unused tokens to the budget. If the request was aborted it returns
-// none, because the usage is unknown.
+// settle returns the unused tokens of a request to the budget. It returns none after
+// an aborted request, because the usage is unknown.
 func (w *work) settle(ctx context.Context, t tokens, used pyth.TokenUsage, err error) error {
 	if t.taken == 0 || err != nil && pyth.ErrorCode(err) != pyth.CodeLLMFailed && pyth.ErrorCode(err) != pyth.CodeInvalid {
 		return nil

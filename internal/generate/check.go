@@ -11,14 +11,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits that the API documents.
+// Limits of requests that the API documents. maxPrompt is a number of characters.
 const (
 	maxPrompt       = 32_000
 	maxAttempts     = 5
 	defaultAttempts = 3
 )
 
-// modelName matches names of models, including the prefixes of gateways.
+// modelName matches names of models, also those with the prefix of a gateway.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$`)
 
 func (s *Service) check(r *pyth.GenerateRequest) error {
@@ -49,7 +49,8 @@ func unavailable(location, message string) error {
 	}
 }
 
-// language returns the language of the request or of its session.
+// language returns the language of the program to write. In a session, it is the
+// language of the session.
 func (s *Service) language(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest) (pyth.Language, error) {
 	if r.Session == "" {
 		return cmp.Or(r.Language, pyth.Python), nil

@@ -8,15 +8,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// The model receives the beginning and the end of an output. Errors are usually at
-// the end.
+// Lengths of the beginning and the end of an output that the model receives. The end
+// is longer, because errors are usually there.
 const (
 	headBytes = 2 << 10
 	tailBytes = 6 << 10
 )
 
-// excerpt keeps the beginning and the end of a stream. It redacts secret values
-// before it truncates the stream.
+// excerpt keeps the beginning and the end of an output stream. It redacts secret
+// values before it truncates, so that no part of a value remains.
 type excerpt struct {
 	stream     *redact.Stream
 	head, tail []byte
@@ -37,20 +37,20 @@ func (x *excerpt) keep(b []byte) {
 	}
 }
 
-// close returns the excerpt. cut reports that the program wrote more than the excerpt
-// received.
+// close ends the stream and returns the excerpt. cut reports that the server had
+// already truncated the output.
 func (x *excerpt) close(cut bool) string {
 	x.keep(x.stream.Close(cut))
 	between := ""
 	if x.left > 0 {
 		between = fmt.Sprintf("\n[%d bytes omitted]\n", x.left)
 	}
-	// Replace invalid UTF-8. If it were removed, two parts of a secret value could
-	// become adjacent.
+	// Replace invalid UTF-8. Removing it could join two parts of a secret value.
 	return strings.ToValidUTF8(string(x.head)+between+string(x.tail), "\uFFFD")
 }
 
-// recorder passes the events of a run to the caller and keeps excerpts of the output.
+// recorder passes the events of a run to the caller, and writes the output to
+// excerpts.
 type recorder struct {
 	pyth.Events
 	stdout, stderr *excerpt

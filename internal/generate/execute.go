@@ -11,11 +11,10 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// maxInstalls is the maximum number of installations of packages per generation.
+// maxInstalls is the maximum number of packages that one generation installs.
 const maxInstalls = 5
 
-// program returns the program to run: the code with the settings of the
-// request.
+// program returns a program with the given code and the settings of the request.
 func (w *work) program(code string) *pyth.Program {
 	r := w.request
 	return &pyth.Program{
@@ -25,17 +24,17 @@ func (w *work) program(code string) *pyth.Program {
 	}
 }
 
-// runExcerpts is a run together with the excerpts of its output for the model.
+// runExcerpts is a finished run, with excerpts of its output for the model.
 type runExcerpts struct {
 	*pyth.Execution
 	stdout, stderr string
-	// missing is the package that the program could not import. notInstalled is the
-	// reason why it was not installed.
+	// missing is the package that the program could not import; "" for none.
+	// notInstalled is the reason why the server did not install it.
 	missing, notInstalled string
 }
 
-// execute runs the program. If a package is missing and may be installed, it installs
-// the package and runs the program again.
+// execute runs the program. If the program lacks a package that may be installed,
+// execute installs it and runs the program again.
 func (w *work) execute(ctx context.Context, code string) (*runExcerpts, error) {
 	for {
 		run, err := w.once(ctx, code)
@@ -64,13 +63,14 @@ func (w *work) once(ctx context.Context, code string) (*runExcerpts, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Both are empty if there are events.
+	// With events, e has no output: the recorder has written it already.
 	stdout.write(e.Stdout)
 	stderr.write(e.Stderr)
 	return &runExcerpts{Execution: e, stdout: stdout.close(e.StdoutTruncated), stderr: stderr.close(e.StderrTruncated)}, nil
 }
 
-// install installs a package. If it does not, it returns the reason.
+// install installs a package. It returns "" on success, otherwise the reason why the
+// package was not installed.
 func (w *work) install(ctx context.Context, name string) (reason string) {
 	if !w.request.InstallPackages {
 		return "is not installed, and the user did not allow installing it"
@@ -84,7 +84,7 @@ func (w *work) install(ctx context.Context, name string) (reason string) {
 	return ""
 }
 
-// outcome describes a failed run for the model, in JSON.
+// outcome tells the model in JSON how a program failed.
 type outcome struct {
 	Status   pyth.Status   `json:"status"`
 	What     string        `json:"what,omitempty"`
@@ -109,7 +109,8 @@ func (w *work) outcome(run *runExcerpts) string {
 	}
 	if e := run.Error; e != nil {
 		o.Error = &programError{Name: w.excerpt(e.Name, false, true), Message: w.excerpt(e.Message, false, true), Line: e.Line, Traceback: w.excerpt(e.Traceback, true, false)}
-		// Python also prints the traceback to stderr. Remove it there.
+		// Python prints the traceback to stderr too. Remove it there, because Error
+		// has it.
 		if rest, ok := strings.CutSuffix(strings.TrimRight(o.Stderr, "\n"), strings.TrimRight(o.Error.Traceback, "\n")); ok {
 			o.Stderr = rest
 		}
@@ -118,12 +119,12 @@ func (w *work) outcome(run *runExcerpts) string {
 	return string(b)
 }
 
-// minCut is the minimum length of an exception text that may be truncated. It is the
-// lowest limit of any such text.
+// minCut is the length from which a text of an exception may be truncated. It is the
+// lowest limit for such texts, in bytes.
 const minCut = 250
 
-// excerpt returns an excerpt of a text. head and tail report that the beginning or
-// the end may be missing.
+// excerpt returns a redacted excerpt of a text of an exception. head and tail report
+// that the beginning or the end of a long text may be missing.
 func (w *work) excerpt(text string, head, tail bool) string {
 	long := len(text) >= minCut
 	out, _ := w.hiding.Cut([]byte(text), head && long, tail && long)
@@ -132,7 +133,7 @@ func (w *work) excerpt(text string, head, tail bool) string {
 	return x.close(false)
 }
 
-// explanation describes why the run ended, if the status does not say it.
+// explanation tells the model why the run failed; "" if status and error suffice.
 func (w *work) explanation(run *runExcerpts) string {
 	limits := w.config.Limits
 	switch {

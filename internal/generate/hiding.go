@@ -7,9 +7,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// hiding returns a redactor for all of the user's secrets, because files and the
-// prompt may contain secrets that the program does not receive. The caller must call
-// forget.
+// hiding returns a redactor for all of the user's secrets. Files and the prompt may
+// contain even secrets that the program does not receive. The caller must call
+// forget to clear the values.
 func (s *Service) hiding(ctx context.Context, user pyth.UserID) (_ *redact.Redactor, forget func(), _ error) {
 	if s.config.Secrets == nil {
 		return redact.New(nil), func() {}, nil

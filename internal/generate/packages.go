@@ -2,13 +2,14 @@ package generate
 
 import pyth "github.com/pyth-on/pyth-on"
 
-// missingPackage returns the package that the program could not import; "" for none.
+// missingPackage returns the package that the program lacks; "" if the error is not
+// a failed import.
 func (w *work) missingPackage(e *pyth.ProgramError) string {
 	if e == nil {
 		return ""
 	}
 	name := pyth.PackageOf(w.result.Language, pyth.MissingModule(w.result.Language, e))
-	// The program controls the message, so it may contain a secret value.
+	// The program controls the message. Ignore it if it contains a secret value.
 	if w.hide(e.Message) != e.Message || w.hide(name) != name {
 		return ""
 	}

@@ -10,8 +10,8 @@ import (
 //go:embed prompt.md
 var prompt string
 
-// Comments in the prompt contain its version and the reason for each rule. They are
-// removed before the prompt is sent to the model.
+// The comments in the prompt give its version and the reason for each rule. The
+// model does not receive them.
 var (
 	versionComment = regexp.MustCompile(`^<!-- version (\d+)`)
 	comment        = regexp.MustCompile(`(?s)\s*<!--.*?-->`)

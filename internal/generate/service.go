@@ -1,8 +1,8 @@
-// Package generate lets a model write a program from a prompt. It runs the program
-// and lets the model correct it.
+// Package generate lets a model write a program from a user's prompt. It runs the
+// program and lets the model correct it.
 //
-// Requests to the model never contain secret values of the user, even if the prompt,
-// a file or the output of a program does. The output of programs is truncated and is
+// Requests to the model never contain a user's secret values, even if the prompt, a
+// file or the output of a program contains them. Output of programs is truncated and
 // sent as delimited data. The number of attempts is limited, and each attempt is
 // reported. No user can exceed the daily token budget. A generation stops when its
 // context ends.
@@ -18,52 +18,56 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Model writes programs.
+// Model is a language model that writes programs.
 type Model interface {
-	// Write lets the model answer a request. If text is not nil, Write calls it with
-	// each part of the explanation; an error of text aborts the request. If Write
-	// fails, the reply contains the known part of the usage. Errors are CodeLLMFailed,
-	// CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx and text.
+	// Write sends a request to the model and returns its program with the token
+	// usage. If text is not nil, Write streams the explanation to it in parts; an
+	// error of text aborts the request. If Write fails, the reply contains the usage
+	// as far as it is known. Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid
+	// for an unknown model, and errors of ctx and text.
 	Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error)
 }
 
-// Sessions returns sessions. The language of a session determines the language of the
+// Sessions looks up sessions. The language of a session is the language of the
 // program.
 type Sessions interface {
 	Session(ctx context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error)
 }
 
-// Secrets returns the secrets of a user.
+// Secrets looks up the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
-	// Values returns the values of all secrets that can be decrypted. Use them only
-	// for redaction. The caller clears them.
+	// Values returns the values of all secrets that can be decrypted. They are only
+	// for redaction. The caller must clear them.
 	Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error)
 }
 
 // Packages lists and installs the packages of a user.
 type Packages interface {
-	// Installed lists the packages with their versions, for example "numpy 2.4.1".
+	// Installed lists the user's packages with their versions, for example "numpy
+	// 2.4.1".
 	Installed(ctx context.Context, user pyth.UserID, language pyth.Language) ([]string, error)
-	// Install installs all packages, or none if one fails.
+	// Install adds the named packages to the user's packages: all of them, or none
+	// if one fails.
 	Install(ctx context.Context, user pyth.UserID, language pyth.Language, names []string) error
 }
 
-// Observer receives the results of requests to the model. Its methods must not block.
+// Observer is informed about requests to the model, for metrics. Its methods must
+// not block.
 type Observer interface {
-	// Requested reports a request to the model with its duration. The result is
-	// "answered", "malformed", "canceled" or an error code.
+	// Requested is called after each request to the model, with its duration and
+	// usage. The result is "answered", "malformed", "canceled" or an error code.
 	Requested(result string, took time.Duration, usage pyth.TokenUsage)
 }
 
-// Results of a request to the model, in addition to error codes.
+// Results for Observer.Requested. After other failures, the result is an error code.
 const (
 	resultAnswered  = "answered"
 	resultMalformed = "malformed"
 	resultCanceled  = "canceled"
 )
 
-// Results returns all results that an Observer can receive.
+// Results returns all results that Observer.Requested can receive.
 func Results() []string {
 	return []string{
 		resultAnswered, resultMalformed, resultCanceled,
@@ -76,15 +80,17 @@ func Results() []string {
 type Config struct {
 	// Model is nil if no model is configured.
 	Model Model
-	// Default is the model for requests that name none. Others lists the models
-	// that a request may name; an empty list allows any.
+	// Default is the model for requests that name none. Others lists the other
+	// models that a request may name. If Others is empty, a request may name any
+	// model.
 	Default string
 	Others  []string
 	// Timeout is the time-out of one request to the model.
 	Timeout time.Duration
 
 	Executions pyth.ExecutionService
-	// Check returns an error if a program without a session is invalid.
+	// Check returns an error if the program is invalid. It is called only for
+	// programs without a session.
 	Check     func(user pyth.UserID, p *pyth.Program) error
 	Languages []pyth.LanguageInfo
 	Limits    pyth.ExecutionLimits
@@ -104,11 +110,11 @@ type Service struct{ config Config }
 
 var _ pyth.GenerateService = (*Service)(nil)
 
-// New returns a Service.
+// New returns a Service. It sets no defaults.
 func New(config Config) *Service { return &Service{config} }
 
-// Generate lets the model write programs and runs them, until one succeeds or the
-// maximum number of attempts is reached.
+// Generate lets the model write a program and runs it. It repeats this until a
+// program succeeds or the maximum number of attempts is reached.
 func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (*pyth.Generation, error) {
 	if s.config.Model == nil {
 		return nil, pyth.Errorf(pyth.CodeLLMNotConfigured, "This server has no model. Operators: set ANTHROPIC_API_KEY.")
@@ -121,7 +127,7 @@ func (s *Service) Generate(ctx context.Context, user pyth.UserID, r *pyth.Genera
 	return w.result, w.run(ctx)
 }
 
-// prepare checks the request and collects the context for the model.
+// prepare checks the request and builds the first question for the model.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.GenerateRequest, events pyth.GenerateEvents) (_ *work, err error) {
 	if err := s.check(r); err != nil {
 		return nil, err
@@ -136,7 +142,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r *pyth.Generat
 	if w.result.Language, err = s.language(ctx, user, r); err != nil {
 		return nil, err
 	}
-	// Check the settings of the program before the model uses tokens.
+	// Check the settings of the request with a trivial program, before the model
+	// uses tokens.
 	if r.Session == "" {
 		if err := s.config.Check(user, w.program("0")); err != nil {
 			return nil, err

@@ -14,13 +14,13 @@ const (
 )
 
 // stateProgram is a Python program that prints the names and types of a session's
-// variables. It creates no variables.
+// variables as JSON. It adds no variables to the session.
 const stateProgram = `__import__("sys").stdout.write(__import__("json").dumps([` +
 	`[n, (type(v).__module__ + "." + type(v).__qualname__).removeprefix("builtins.")] ` +
 	`for n, v in list(globals().items()) if isinstance(n, str) and not n.startswith("_")][-200:]))` + "\n"
 
-// state returns the variables of the session. It returns nil if the session prints
-// something else. An error means that the session cannot run programs.
+// state returns the variables of the session. It returns nil if the session does not
+// print valid JSON. An error means that the session cannot run programs.
 func (w *work) state(ctx context.Context) ([]variable, error) {
 	run, err := w.config.Executions.Execute(ctx, w.user, &pyth.Program{
 		Language: pyth.Python, Code: stateProgram, Session: w.request.Session, Timeout: stateTimeout, Secrets: []string{},
@@ -31,8 +31,8 @@ func (w *work) state(ctx context.Context) ([]variable, error) {
 	return w.variables(run.Stdout), nil
 }
 
-// variables parses the output of stateProgram. The session may have changed the output,
-// so it is not trusted.
+// variables parses the output of stateProgram. Code in the session can fake this
+// output, so its length is limited and secrets are redacted.
 func (w *work) variables(printed []byte) []variable {
 	var pairs [][2]string
 	if json.Unmarshal(printed, &pairs) != nil {

@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the parts of the context.
+// Limits of the parts of the description that the model receives.
 const (
 	maxFileHead    = 1 << 10
 	maxFileHeads   = 16 << 10
@@ -19,13 +19,13 @@ const (
 	maxListed      = 200
 )
 
-// surroundings describes for the model the sandbox in which the program will run. It
-// is sent as JSON, so that text in it does not look like instructions.
+// surroundings describes the sandbox in which the program will run. The model
+// receives it as JSON, so that text in it does not look like instructions.
 type surroundings struct {
 	Language string `json:"language"`
 	Version  string `json:"version,omitempty"`
 	File     string `json:"file"`
-	// Executed reports that the server runs the program.
+	// Executed reports that the server will run the program.
 	Executed    bool       `json:"executed"`
 	TimeoutMs   int64      `json:"timeoutMs"`
 	MemoryBytes int64      `json:"memoryBytes"`
@@ -52,7 +52,8 @@ type (
 	}
 )
 
-// surroundings collects the description. It contains no secret values.
+// surroundings returns the description of the sandbox in JSON, without secret
+// values.
 func (w *work) surroundings(ctx context.Context) (string, error) {
 	r, limits := w.request, w.config.Limits
 	all := surroundings{
@@ -90,7 +91,8 @@ func (w *work) surroundings(ctx context.Context) (string, error) {
 	return string(b), err
 }
 
-// secrets returns the names and descriptions of the program's secrets.
+// secrets returns the names and descriptions of the secrets that the program
+// receives.
 func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	if !w.request.AllSecrets && len(w.request.Secrets) == 0 {
 		return nil, nil
@@ -115,12 +117,12 @@ func (w *work) secrets(ctx context.Context) ([]secret, error) {
 	return told, nil
 }
 
-// files returns the names of the files and the first lines of text files.
+// files returns the path and size of each file, and the beginning of text files.
 func (w *work) files() []file {
 	files := make([]file, 0, len(w.request.Files))
 	room := maxFileHeads
 	for _, f := range w.request.Files {
-		// The stream also redacts a value that is truncated at the end of the excerpt.
+		// A stream also redacts a secret value of which n cuts off the end.
 		stream := w.hiding.Stream()
 		n := min(len(f.Content), maxFileHead, room)
 		head := append(stream.Write(f.Content[:n]), stream.Close(n < len(f.Content))...)
@@ -136,7 +138,7 @@ func (w *work) files() []file {
 	return files
 }
 
-// cut truncates a text to at most most characters.
+// cut truncates a text to the given number of characters.
 func cut(text string, most int) string {
 	runes := []rune(text)
 	return string(runes[:min(len(runes), most)])

@@ -9,29 +9,29 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// work holds the state of one generation.
+// work holds the state of one call of Generate.
 type work struct {
 	*Service
 	user    pyth.UserID
 	request *pyth.GenerateRequest
 	events  pyth.GenerateEvents
-	// hiding redacts secret values in texts for the model. It is valid until forget is
-	// called.
+	// hiding redacts secret values in all texts for the model. It must not be used
+	// after forget, which clears the values.
 	hiding   *redact.Redactor
 	forget   func()
 	question *pyth.ModelRequest
-	// installs counts the installations of packages.
+	// installs counts the attempts to install a package.
 	installs int
 	result   *pyth.Generation
 }
 
-// hide returns the text without secret values.
+// hide replaces the secret values in the text.
 func (w *work) hide(text string) string {
 	out, _ := w.hiding.Text([]byte(text))
 	return string(out)
 }
 
-// run makes attempts until one succeeds.
+// run makes attempts until one succeeds or the maximum number is reached.
 func (w *work) run(ctx context.Context) error {
 	for n := range cmp.Or(w.request.MaxAttempts, defaultAttempts) {
 		if w.events != nil {
@@ -44,7 +44,8 @@ func (w *work) run(ctx context.Context) error {
 			return w.stop(ctx, err)
 		}
 		if draft.Code == "" || len(draft.Code) > pyth.MaxCodeBytes {
-			// Try again, because the next answer will be different.
+			// The answer contains no program, or one that is too large. The next may
+			// be valid.
 			continue
 		}
 		done, err := w.attempt(ctx, draft)
@@ -61,7 +62,8 @@ func (w *work) run(ctx context.Context) error {
 	return nil
 }
 
-// attempt runs a program. done reports that no correction is needed.
+// attempt records the draft as an attempt and runs it if the request asks for that.
+// done reports that no correction is needed.
 func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err error) {
 	w.result.Attempts = append(w.result.Attempts, pyth.Attempt{Draft: draft})
 	if w.events != nil {
@@ -90,8 +92,9 @@ func (w *work) attempt(ctx context.Context, draft pyth.Draft) (done bool, err er
 	return false, nil
 }
 
-// stop ends a generation after an error. If there is a program and the request is not
-// the cause of the error, it returns nil and the program is the result.
+// stop ends a generation after an error. After a temporary failure, it returns nil
+// if there is at least one attempt: its program is then the result. Otherwise it
+// returns the error.
 func (w *work) stop(ctx context.Context, err error) error {
 	passing := []pyth.Code{
 		pyth.CodeLLMFailed, pyth.CodeLLMTimeout, pyth.CodeTokenBudget,

@@ -3,8 +3,8 @@
 //
 // A JSON schema or a forced tool call enforces the format of the answer. So the
 // package need not find the program in free text. The API key is sent only to the
-// base URL. The SDK retries temporary failures. Errors say what to do. They contain
-// no text of the request or the answer.
+// base URL. The SDK retries temporary failures. Error messages tell the user what to
+// do, and quote neither the request nor the answer.
 package claude
 
 import (
@@ -21,14 +21,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// DefaultModel is the model if a request and the configuration name none. It writes
-// good code quickly and at a moderate price.
+// DefaultModel is the model if neither the request nor the configuration names one.
+// It writes good code quickly and at a moderate price.
 const DefaultModel = anthropic.ModelClaudeSonnet5_5
 
-// DefaultBaseURL is the address of Anthropic's API.
+// DefaultBaseURL is the URL of Anthropic's API.
 const DefaultBaseURL = "https://api.anthropic.com"
 
-// Form selects how the format of the answer is enforced.
+// Form selects the feature of the API that enforces the format of the answer.
 type Form string
 
 // FormSchema uses a JSON schema. It works with Claude 4.5 and later. FormTool forces
@@ -44,17 +44,18 @@ type Config struct {
 	Key string
 	// BaseURL is the URL of the API. The default is DefaultBaseURL.
 	BaseURL string
-	// Form is FormSchema by default.
+	// Form is the way to enforce the answer's format. The default is FormSchema.
 	Form Form
 }
 
-// Model calls the API. It is safe for concurrent use.
+// Model sends requests to the API. It is safe for concurrent use.
 type Model struct {
 	messages anthropic.MessageService
 	form     Form
 }
 
-// New returns a Model. It ignores the environment except for proxy settings.
+// New returns a Model, or an error if the URL or the key is invalid. It reads no
+// environment variables except the proxy settings.
 func New(config Config) (*Model, error) {
 	base, err := url.Parse(cmp.Or(config.BaseURL, DefaultBaseURL))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
@@ -75,10 +76,11 @@ func New(config Config) (*Model, error) {
 	}, nil
 }
 
-// Write asks the model for a program. If text is not nil, Write calls it with each
-// part of the explanation; an error of text aborts the request. If Write fails, the
-// reply contains the known part of the usage. Errors are CodeLLMFailed,
-// CodeLLMTimeout, CodeInvalid for an unknown model, and errors of ctx and text.
+// Write asks the model for a program and returns it with the token usage. If text is
+// not nil, Write streams the explanation to it in parts; an error of text aborts the
+// request. If Write fails, the reply contains the usage as far as it is known.
+// Errors are CodeLLMFailed, CodeLLMTimeout, CodeInvalid for an unknown model, and
+// errors of ctx and text.
 func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(string) error) (pyth.ModelReply, error) {
 	params := m.params(r)
 	var message *anthropic.Message
@@ -99,7 +101,8 @@ func (m *Model) Write(ctx context.Context, r *pyth.ModelRequest, text func(strin
 	return reply, err
 }
 
-// stream sends the request with streaming.
+// stream sends the request with streaming. It calls text with each new part of the
+// explanation, and returns the message as far as it was received.
 func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, text func(string) error) (*anthropic.Message, error) {
 	stream := m.messages.NewStreaming(ctx, params)
 	defer func() { _ = stream.Close() }()
@@ -112,7 +115,7 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 			return message, err
 		}
 		whole = event.Type == "message_stop"
-		// Only one of the two is set.
+		// Text is set for a schema, PartialJSON for a tool call.
 		more := explanation.write(event.Delta.Text + event.Delta.PartialJSON)
 		if more == "" {
 			continue
@@ -133,8 +136,8 @@ func (m *Model) stream(ctx context.Context, params anthropic.MessageNewParams, t
 // errCutOff reports that the connection ended before the end of the answer.
 var errCutOff = errors.New("the answer stream ended early")
 
-// listenerError wraps an error of the function text, to distinguish it from errors of
-// the API.
+// listenerError wraps an error of Write's parameter text, to distinguish it from
+// errors of the API.
 type listenerError struct{ error }
 
 func (e listenerError) Unwrap() error { return e.error }
@@ -151,7 +154,7 @@ func usage(u *anthropic.Usage) pyth.TokenUsage {
 // send the key to other hosts.
 func client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// All requests are for one host.
+	// All requests go to one host, so all idle connections may belong to it.
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	return &http.Client{
 		Transport:     bounded{transport},

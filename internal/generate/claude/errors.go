@@ -11,7 +11,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// failure returns the error for the caller that corresponds to an error of a request.
+// failure converts an error of a request into the error for the caller.
 func failure(ctx context.Context, err error) error {
 	if own, ok := errors.AsType[listenerError](err); ok {
 		return own.error
@@ -40,10 +40,10 @@ func timeout(err error) *pyth.Error {
 	}
 }
 
-// refusal returns the error for the caller that corresponds to an error response of
-// the API. The SDK has retried the request already.
-// https://docs.anthropic.com/en/api/errors lists the types of errors. The text of the
-// response is not used, because it may contain parts of the request.
+// refusal converts an error response of the API into the error for the caller. The
+// SDK has already retried the request. It does not quote the response, which may
+// contain parts of the request. https://docs.anthropic.com/en/api/errors lists the
+// error types.
 func refusal(e *anthropic.Error) error {
 	cause := fmt.Errorf("the Messages API responded with %d %s (request %s)", e.StatusCode, e.Type(), e.RequestID)
 	failed := func(message string) error {
@@ -66,8 +66,8 @@ func refusal(e *anthropic.Error) error {
 	return failed("The model's provider rejects the request. Select another model, or inform the operator.")
 }
 
-// kind returns the type of the error. If a gateway returned no type, the HTTP
-// status decides.
+// kind returns the type of an error response. If the response has no type, as with
+// some gateways, kind derives the type from the HTTP status.
 func kind(e *anthropic.Error) anthropic.ErrorType {
 	if e.Type() != "" {
 		return e.Type()

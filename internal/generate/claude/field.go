@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// field extracts the explanation from an incomplete answer. It decodes the string
-// member "explanation" of the outermost JSON object. It stops at invalid JSON.
+// field extracts the explanation from the part of an answer that has arrived. The
+// explanation is the string member "explanation" of the outermost JSON object.
 type field struct {
 	depth int
-	// key is the current or last member name in the outermost object.
+	// key is the member name that was read last in the outermost object.
 	key     strings.Builder
 	isKey   bool
 	quoted  bool
@@ -22,8 +22,8 @@ type field struct {
 
 const explanationKey = "explanation"
 
-// write processes the next part of the answer and returns the new part of the
-// explanation.
+// write processes the next part of the answer. It returns the text by which the
+// explanation has grown.
 func (f *field) write(more string) string {
 	var text strings.Builder
 	for _, c := range more {
@@ -49,7 +49,8 @@ func (f *field) write(more string) string {
 	return text.String()
 }
 
-// character processes a character of a string.
+// character processes a character inside a string. It appends to text if the string
+// is the explanation.
 func (f *field) character(c rune, text *strings.Builder) {
 	if f.escape == "" && c == '"' {
 		f.half(text)
@@ -72,8 +73,8 @@ func (f *field) character(c rune, text *strings.Builder) {
 		return
 	}
 	r, _ := utf8.DecodeRuneInString(unit)
-	// json decodes half of a surrogate pair as U+FFFD, so check the escape sequence
-	// again.
+	// The JSON decoder turns half of a surrogate pair into U+FFFD, so parse the
+	// escape sequence here.
 	if code, ok := surrogate(escape); ok {
 		if f.high != 0 && code >= 0xDC00 {
 			r, f.high = utf16.DecodeRune(f.high, code), 0
@@ -90,7 +91,7 @@ func (f *field) character(c rune, text *strings.Builder) {
 	f.add(r, text)
 }
 
-// half adds the first half of a surrogate pair if the second half is missing.
+// half appends U+FFFD if the second half of a surrogate pair is missing.
 func (f *field) half(text *strings.Builder) {
 	if f.high != 0 {
 		f.high = 0
@@ -107,8 +108,8 @@ func (f *field) add(c rune, text *strings.Builder) {
 	}
 }
 
-// surrogate returns the UTF-16 code unit of an escape sequence that encodes half of a
-// surrogate pair.
+// surrogate parses an escape sequence such as \ud83d. It returns false if the
+// sequence does not encode half of a surrogate pair.
 func surrogate(escape string) (rune, bool) {
 	var code rune
 	if !strings.HasPrefix(escape, `\u`) {

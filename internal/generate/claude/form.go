@@ -11,8 +11,9 @@ import (
 
 const (
 	toolName = "submit_program"
-	// properties is text and not a map, to keep the order. The explanation is first,
-	// so that users can read it while the model writes the program.
+	// properties are the members of the answer in a JSON schema. It is text, because
+	// a map would lose the order. The explanation is first, so that users can read
+	// it while the model writes the program.
 	properties = `{
 		"explanation": {"type": "string", "description": "What the program does and what to know about it, in one to four sentences for the user."},
 		"code": {"type": "string", "description": "The whole source of the program, ready to be run."}
@@ -22,13 +23,13 @@ const (
 	taskNote    = "What the user asks for:"
 )
 
-// params returns the API request.
+// params returns the API request that corresponds to r.
 func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	p := anthropic.MessageNewParams{
 		Model:     r.Model,
 		MaxTokens: r.MaxTokens,
-		// Cache the rules, because they are the same for all requests. Cache the first
-		// question, because later attempts repeat it.
+		// Mark two parts for the provider's prompt cache: the rules, which all
+		// requests share, and the first question, which later attempts repeat.
 		System:       []anthropic.TextBlockParam{{Text: r.System, CacheControl: anthropic.NewCacheControlEphemeralParam()}},
 		CacheControl: anthropic.NewCacheControlEphemeralParam(),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(
@@ -62,7 +63,8 @@ func (m *Model) params(r *pyth.ModelRequest) anthropic.MessageNewParams {
 	return p
 }
 
-// turn returns the messages for a program and its outcome.
+// turn returns the messages for an earlier attempt: the program of the model and its
+// outcome. i is the number of the attempt.
 func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	answer := answer{&turn.Explanation, &turn.Code}
 	if m.form == FormTool {
@@ -79,14 +81,14 @@ func (m *Model) turn(i int, turn pyth.ModelTurn) []anthropic.MessageParam {
 	}
 }
 
-// answer has the enforced format.
+// answer is the JSON object in the required format.
 type answer struct {
 	Explanation *string `json:"explanation"`
 	Code        *string `json:"code"`
 }
 
-// draft parses the program in a message. The draft has no code if the message does
-// not have the enforced format.
+// draft parses the program in a message. If the message does not have the required
+// format, the draft has no code.
 func draft(m *anthropic.Message) (pyth.Draft, error) {
 	switch m.StopReason {
 	case anthropic.StopReasonRefusal:

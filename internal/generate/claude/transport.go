@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	// maxAnswerBytes is the maximum size of a response. It is far more than the
-	// maximum number of tokens needs.
+	// maxAnswerBytes is the maximum size of a response in bytes. An answer with the
+	// maximum number of tokens is far smaller.
 	maxAnswerBytes = 16 << 20
-	// maxRetryDelay is the maximum delay before a retry. If the API asks for a longer
-	// delay, the request fails, because it would exceed its time-out.
+	// maxRetryDelay is the maximum delay before a retry. If the API asks for a
+	// longer delay, the request fails at once, because it would exceed its time-out
+	// anyway.
 	maxRetryDelay = 15 * time.Second
 )
 
@@ -30,7 +31,8 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// limitRetryDelay prevents the SDK from waiting longer than maxRetryDelay.
+// limitRetryDelay is a middleware of the SDK. It prevents retries that would wait
+// longer than maxRetryDelay.
 func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	res, err := next(r)
 	if err == nil && retryAfter(res) > maxRetryDelay {
@@ -39,7 +41,8 @@ func limitRetryDelay(r *http.Request, next func(*http.Request) (*http.Response, 
 	return res, err
 }
 
-// retryAfter returns the delay in the header Retry-After; zero if there is none.
+// retryAfter returns the delay in the response header Retry-After; 0 if there is
+// none.
 func retryAfter(res *http.Response) time.Duration {
 	if res == nil {
 		return 0

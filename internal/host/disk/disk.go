@@ -1,5 +1,5 @@
-// Package disk reports the free space of a file system and whether it can be
-// written.
+// Package disk determines the free space of a file system, and whether files in it
+// can be written.
 package disk
 
 import (
@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Space describes the space of a file system.
+// Space describes the disk space of a file system in bytes.
 type Space struct {
-	// FreeBytes is the space that this user can write. TotalBytes is the size of the
-	// file system.
+	// FreeBytes is the free space without blocks that are reserved for root.
+	// TotalBytes is the size of the file system.
 	FreeBytes, TotalBytes int64
 	// ReadOnly reports that the file system is mounted read-only.
 	ReadOnly bool
@@ -34,11 +34,11 @@ func SpaceOf(path string) (Space, error) {
 	}, nil
 }
 
-// NoRoomError reports that a file system has too little space.
+// NoRoomError reports that a file system has too little free space.
 type NoRoomError struct {
 	Dir                    string
 	NeededBytes, FreeBytes int64
-	// For is the purpose of the space, for the error text.
+	// For says what needs the space. The error text begins with it.
 	For string
 }
 
@@ -48,8 +48,8 @@ func (e *NoRoomError) Error() string {
 }
 
 // Need returns a NoRoomError if the file system of the directory has less free space
-// than bytes. The directory need not exist. Need returns nil if the free space is
-// unknown.
+// than bytes. The directory need not exist. If the free space is unknown, Need
+// returns nil.
 func Need(dir string, bytes int64, purpose string) error {
 	space, err := SpaceOf(dir)
 	for at := dir; errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at; {

@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// lowBytes is the minimum free space at which a check needs no trial write. With
-	// less, only a trial write proves that files can be written, because some space
-	// may be reserved for other users.
+	// lowBytes is the free space below which each check makes a trial write. With so
+	// little space, free blocks do not prove that files can be written.
 	lowBytes = 8 << 20
-	// recordBytes is the maximum disk space that the record of one run needs. It
-	// includes the growth of the database files.
+	// recordBytes is the maximum disk space that the audit record of one run needs,
+	// including the growth of the database files. It is the size of a trial write
+	// when space is low.
 	recordBytes = 256 << 10
-	// probeBytes is the size of a trial write on a disk with enough space.
+	// probeBytes is the size of a trial write when there is enough space.
 	probeBytes = 4 << 10
-	// probeInterval is the time between two trial writes.
+	// probeInterval is the time between the trial writes of Watch.
 	probeInterval = 10 * time.Second
-	// repeatAfter is the maximum age of a failed trial write. After that, the next
-	// check tries again.
+	// repeatAfter is the minimum time between two trial writes of Check. In between,
+	// Check returns the last result.
 	repeatAfter = 100 * time.Millisecond
 )
 
-// ProbeName is the name of the file that a trial write creates and removes.
+// ProbeName is the name of the file that each trial write creates and removes.
 const ProbeName = ".disk-probe"
 
 // FullError reports that files in a directory cannot be written: the disk is full,
@@ -67,13 +67,14 @@ type Monitor struct {
 	logged bool
 }
 
-// NewMonitor returns a Monitor for the directory. Call Watch to keep it up to date.
+// NewMonitor returns a Monitor for the directory. Run Watch in the background to
+// detect failures that Check cannot see.
 func NewMonitor(dir string, logger *slog.Logger) *Monitor {
 	return &Monitor{dir: dir, logger: logger, wake: make(chan struct{}, 1)}
 }
 
-// Check returns a *FullError if the directory cannot be written. It makes only one
-// system call if there is space and the last trial write succeeded.
+// Check returns a *FullError if files in the directory cannot be written. If there
+// is enough space and the last trial write succeeded, it costs one system call.
 func (m *Monitor) Check() error {
 	_, err := m.state()
 	return err
@@ -95,8 +96,8 @@ func (m *Monitor) state() (Space, error) {
 	return space, nil
 }
 
-// retry makes a trial write, unless the last one was less than repeatAfter ago and
-// nothing has changed.
+// retry makes a trial write and returns its result. It returns the last result if
+// that is newer than repeatAfter and the free space is the same.
 func (m *Monitor) retry(space Space) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,7 +107,7 @@ func (m *Monitor) retry(space Space) error {
 	return m.probeLocked(space, false)
 }
 
-// record stores a failure that is known without a trial write.
+// record stores a failure that was found without a trial write, and returns it.
 func (m *Monitor) record(space Space, fault error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -114,8 +115,8 @@ func (m *Monitor) record(space Space, fault error) error {
 	return fault
 }
 
-// probeLocked makes a trial write. If sync is true, it waits until the data is on the
-// disk.
+// probeLocked makes a trial write and stores its result. If sync is true, it waits
+// until the data is on the disk.
 func (m *Monitor) probeLocked(space Space, sync bool) error {
 	size := probeBytes
 	if space.FreeBytes < lowBytes {
@@ -129,7 +130,8 @@ func (m *Monitor) probeLocked(space Space, sync bool) error {
 	return fault
 }
 
-// recordLocked stores the result of a check and logs a change.
+// recordLocked stores the result of a check. It logs a message if the directory has
+// become full or writable.
 func (m *Monitor) recordLocked(space Space, fault error) {
 	m.at, m.space, m.fault = time.Now(), space, fault
 	m.faulty.Store(fault != nil)
@@ -143,8 +145,8 @@ func (m *Monitor) recordLocked(space Space, fault error) {
 	m.logged = fault != nil
 }
 
-// Failed tells the Monitor that a write of another component failed. Watch then makes
-// a trial write at once.
+// Failed informs the Monitor that another component could not write. Watch then
+// makes a trial write at once.
 func (m *Monitor) Failed() {
 	select {
 	case m.wake <- struct{}{}:
@@ -152,7 +154,8 @@ func (m *Monitor) Failed() {
 	}
 }
 
-// Watch makes trial writes periodically until the context ends.
+// Watch makes a trial write every probeInterval, and after each call of Failed. It
+// returns when the context ends.
 func (m *Monitor) Watch(ctx context.Context) {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
@@ -173,7 +176,7 @@ func (m *Monitor) Watch(ctx context.Context) {
 	}
 }
 
-// write creates a file of the given size and removes it.
+// write makes a trial write: it creates a file of the given size and removes it.
 func write(path string, size int, sync bool) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package doctor checks whether a host can run programs safely.
 //
-// It tries everything that it reports. A limit is reported as enforced only if a
-// program that exceeded it was stopped. Each finding that is not OK says how to fix
-// it.
+// It tests everything that it reports. For example, it reports a limit as enforced
+// only after it stopped a program that exceeded the limit. Each finding that is not
+// OK says how to fix it.
 package doctor
 
 import (
@@ -28,7 +28,7 @@ const (
 	Failure Level = "failure"
 )
 
-// Finding is the result of one check.
+// Finding is the result of one check, for the operator.
 type Finding struct {
 	Name   string `json:"name"`
 	Level  Level  `json:"level"`
@@ -64,8 +64,9 @@ func System() Finding {
 	return f
 }
 
-// Identity reports the user that starts sandboxes. If namespaced is true, the
-// process is root in a user namespace, and hostUID is its user ID on the host.
+// Identity returns a finding about the user that starts sandboxes. If namespaced is
+// true, the process is root of a user namespace, and hostUID is its user ID on the
+// host.
 func Identity(hostUID int, namespaced bool) Finding {
 	f := Finding{Name: "identity", Level: OK, Detail: "root"}
 	if namespaced {
@@ -74,12 +75,13 @@ func Identity(hostUID int, namespaced bool) Finding {
 	return f
 }
 
-// NoIdentity reports that this user cannot start sandboxes, and why.
+// NoIdentity returns the finding that this user cannot start sandboxes. err says how
+// to fix it.
 func NoIdentity(err error) Finding {
 	return Finding{Name: "identity", Level: Failure, Detail: "this user cannot start sandboxes", Fix: err.Error()}
 }
 
-// minFree is the free disk space that the images and the database need.
+// minFree is the free disk space in bytes below which Disk warns.
 const minFree = 1 << 30
 
 // Disk checks the free space in the file system of the directory.
@@ -96,17 +98,17 @@ func Disk(dir string) Finding {
 	return f
 }
 
-// Python reports the version of Python in sandboxes.
+// Python returns a finding with the version of the built-in Python.
 func Python(version string) Finding {
 	return Finding{Name: "python", Level: OK, Detail: "Python " + version + " is built in"}
 }
 
-// NoNode reports that there is no Node, and why.
+// NoNode returns the finding that Node is not available, with the reason.
 func NoNode(reason error, fix string) Finding {
 	return Finding{Name: "node", Level: Warning, Detail: "JavaScript and TypeScript are not available: " + reason.Error(), Fix: fix}
 }
 
-// Tools reports which common commands are missing in sandboxes.
+// Tools returns a finding about the common commands that sandboxes lack.
 func Tools(missing []string) Finding {
 	if len(missing) == 0 {
 		return Finding{Name: "tools", Level: OK, Detail: "sandboxes have a shell and the common commands"}
@@ -118,13 +120,13 @@ func Tools(missing []string) Finding {
 	}
 }
 
-// NoImage reports that the image could not be built.
+// NoImage returns the finding that the built-in image could not be built.
 func NoImage(err error) Finding {
 	return Finding{Name: "python", Level: Failure, Detail: err.Error(), Fix: "fix the cause in the message, then run doctor again"}
 }
 
-// Cgroup reports the version of the cgroup that enforces limits. If there is no
-// usable cgroup, version is 0 and reason says why.
+// Cgroup returns a finding with the version of the cgroups that enforce limits. If
+// the server cannot use cgroups, version is 0 and reason says why.
 func Cgroup(version int, reason error) Finding {
 	if version != 0 {
 		return Finding{Name: "cgroup", Level: OK, Detail: fmt.Sprintf("version %d", version)}
@@ -137,7 +139,7 @@ func Cgroup(version int, reason error) Finding {
 	}
 }
 
-// NoSandbox reports that no sandbox could be prepared.
+// NoSandbox returns the finding that no sandbox could be prepared.
 func NoSandbox(err error) Finding {
 	return Finding{Name: "sandbox", Level: Failure, Detail: err.Error(), Fix: sandboxFix}
 }
@@ -145,8 +147,8 @@ func NoSandbox(err error) Finding {
 const sandboxFix = "gVisor needs user, PID, network and mount namespaces and ptrace or seccomp user notification; " +
 	"containers often forbid them: run outside a container, or start the container with `--security-opt seccomp=unconfined`"
 
-// Sandboxes checks each limit with a program that exceeds it. kernel reports that a
-// cgroup enforces the memory limit.
+// Sandboxes runs a program that exceeds a limit, for each limit, and returns the
+// findings. kernel reports that a cgroup enforces the memory limit.
 func Sandboxes(ctx context.Context, d pyth.Dispatcher, kernel bool) []Finding {
 	first := tryBoot(ctx, d)
 	findings := []Finding{first}

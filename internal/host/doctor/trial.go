@@ -17,7 +17,7 @@ type trial struct {
 	// status and stdout are the expected status and output.
 	status pyth.Status
 	stdout string
-	// how is a text about the part that enforces the limit.
+	// how says which component enforces the limit, for the operator.
 	how   string
 	level Level
 	fix   string
@@ -52,8 +52,8 @@ func trials(kernel bool) []trial {
 		},
 		{
 			name: "disk",
-			// Write two files, so that the limit of the total space is reached and not the
-			// limit of one file.
+			// Write two files, so that the program reaches the limit of all files
+			// together, not the limit of one file.
 			code: "import errno, os\nos.write(os.open('a', os.O_CREAT | os.O_WRONLY), bytes(400 << 10))\n" +
 				"f = os.open('/tmp/b', os.O_CREAT | os.O_WRONLY)\ntry:\n    for _ in range(100):\n        os.write(f, bytes(4 << 10))\n" +
 				"except OSError as e:\n    print(errno.errorcode[e.errno])\n",
@@ -103,7 +103,7 @@ func (t trial) run(ctx context.Context, d pyth.Dispatcher) Finding {
 	return f
 }
 
-// tryBoot checks that a sandbox starts and runs a program.
+// tryBoot runs a program in a new sandbox and returns the finding.
 func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	started := time.Now()
 	o, err := pyth.Dispatch(ctx, d, job("print(6 * 7)"), nil)
@@ -119,8 +119,8 @@ func tryBoot(ctx context.Context, d pyth.Dispatcher) Finding {
 	}
 }
 
-// Node checks that Node runs programs. The binary may come from the operator and not
-// work in a sandbox.
+// Node runs a program with Node and returns the finding. Node may be a binary of the
+// operator that does not work in a sandbox.
 func Node(ctx context.Context, d pyth.Dispatcher, version string) Finding {
 	j := job("const answer: number = 6 * 7; console.log(answer);")
 	j.Language = pyth.TypeScript

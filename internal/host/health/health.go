@@ -1,7 +1,8 @@
 // Package health checks whether the server works.
 //
-// The sandbox is "ok" only if a program ran successfully in the last MaxAge. For any
-// number of clients, the package starts at most one trial run in that time.
+// The check "sandbox" is OK only if a program ran successfully within the last
+// MaxAge. The package starts at most one trial run in that time, for any number of
+// clients.
 package health
 
 import (
@@ -14,38 +15,38 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxAge is the maximum age of a successful run that proves that sandboxes work.
-// After a failure the check is repeated after RetryAge, so that a recovery is
-// reported soon.
+// MaxAge is the time for which a successful run proves that sandboxes work. RetryAge
+// is the time for which a failure is reported without a new trial run. It is short,
+// so that a recovery is reported soon.
 const (
 	MaxAge   = 5 * time.Second
 	RetryAge = time.Second
 )
 
-// probe is the program of a trial run. An interpreter must compute its output.
+// probe is the program of a trial run. It prints 42 only if an interpreter runs it.
 const probe = "print(6 * 7)"
 
 // Config configures a Monitor.
 type Config struct {
 	Dispatcher pyth.Dispatcher
-	// Limits are the limits of the probe.
+	// Limits are the limits of trial runs.
 	Limits pyth.Limits
-	// Database checks the store.
+	// Database returns an error if the database does not work.
 	Database func(context.Context) error
-	// More contains further checks by name.
+	// More maps the names of further checks to their functions.
 	More map[string]func(context.Context) pyth.Check
-	// Fixed contains the results of checks that do not change while the server runs.
+	// Fixed maps names to results that do not change while the server runs.
 	Fixed map[string]pyth.Check
 	Clock func() time.Time
 }
 
-// Monitor checks the server's health. It is also a pyth.Dispatcher that passes jobs
-// to the next Dispatcher. Their runs prove that sandboxes work, which saves trial
-// runs. It is safe for concurrent use.
+// Monitor checks the server's health. It is also a pyth.Dispatcher that wraps
+// another one. A successful run of a user proves that sandboxes work and saves a
+// trial run. Monitor is safe for concurrent use.
 type Monitor struct {
 	config Config
 
-	// probing is a lock with capacity 1. A trial run holds it.
+	// probing is a semaphore. It contains a value during a trial run.
 	probing chan struct{}
 
 	mu   sync.Mutex
@@ -58,7 +59,7 @@ func New(config Config) *Monitor {
 	return &Monitor{config: config, probing: make(chan struct{}, 1)}
 }
 
-// Start passes the job to the next Dispatcher.
+// Start passes the job to the wrapped Dispatcher.
 func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) (pyth.Run, error) {
 	r, err := m.config.Dispatcher.Start(ctx, job, events)
 	if err != nil {
@@ -67,13 +68,14 @@ func (m *Monitor) Start(ctx context.Context, job *pyth.Job, events pyth.Events) 
 	return &run{Run: r, monitor: m}, nil
 }
 
-// run is a job that was passed to the next Dispatcher.
+// run wraps a run of the other Dispatcher.
 type run struct {
 	pyth.Run
 	monitor *Monitor
 }
 
-// Release records that the sandbox works if the program ended by itself.
+// Release waits for the outcome. If the program ended by itself, it records that
+// sandboxes work.
 func (r *run) Release(ctx context.Context, secrets []pyth.SecretValue) (*pyth.Outcome, error) {
 	outcome, err := r.Run.Release(ctx, secrets)
 	if err == nil && outcome.ExitCode != nil {
@@ -108,7 +110,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	if check, ok := m.recent(); ok {
 		return check
 	}
-	// Only one trial run takes place at a time. Other callers wait for its result.
+	// Make only one trial run at a time. Other callers wait for its result.
 	select {
 	case m.probing <- struct{}{}:
 		defer func() { <-m.probing }()
@@ -123,7 +125,7 @@ func (m *Monitor) sandbox(ctx context.Context) pyth.Check {
 	return check
 }
 
-// try makes a trial run.
+// try makes a trial run and returns the result of the check.
 func (m *Monitor) try(ctx context.Context) pyth.Check {
 	ctx, cancel := context.WithTimeout(ctx, MaxAge)
 	defer cancel()
@@ -152,7 +154,8 @@ func (m *Monitor) record(check pyth.Check) {
 	m.last, m.at = check, m.config.Clock()
 }
 
-// recent returns the result of the last run. ok is false if it is too old.
+// recent returns the result of the last run. It returns false if that result is too
+// old.
 func (m *Monitor) recent() (pyth.Check, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package process runs child processes that end with this process.
+// Package process runs child processes that cannot outlive this process.
 //
 // The kernel kills a child when this process ends, even by kill -9. It does not kill
 // the children of the child.
@@ -11,11 +11,12 @@ import (
 	"syscall"
 )
 
-// Run runs the command like exec.Cmd.Run.
+// Run runs the command like exec.Cmd.Run, and lets the kernel kill it if this
+// process ends.
 //
-// The kernel kills the child when the thread that started it ends
-// (PR_SET_PDEATHSIG, prctl(2)), and the Go runtime may end threads at any time.
-// Therefore Run locks the goroutine to its thread until the child has ended.
+// The kernel kills the child when the thread that started it ends (PR_SET_PDEATHSIG,
+// prctl(2)), and the Go runtime may end threads at any time. Therefore Run locks the
+// goroutine to its thread until the child has ended.
 func Run(cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -1,6 +1,6 @@
 // Package rootless lets an ordinary user run sandboxes. It starts this program again
-// as root of a new user namespace. There gVisor can create the namespaces that it
-// needs. Outside this namespace, the process has only the permissions of the user.
+// as root of a new user namespace, in which gVisor can create the namespaces that it
+// needs. On the host, the process keeps only the permissions of the user.
 package rootless
 
 import (
@@ -35,8 +35,8 @@ func Privileged() bool {
 	return err == nil && have&needed == needed
 }
 
-// Inside reports whether this process is root only in a user namespace. It returns
-// the user ID of the process outside this namespace.
+// Inside reports whether this process is root only in a user namespace. If it is,
+// uid is the user ID of the process on the host.
 func Inside() (uid int, inside bool) {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -47,16 +47,17 @@ func Inside() (uid int, inside bool) {
 		return 0, false
 	}
 	outside, err := strconv.Atoi(fields[1])
-	// Only the initial namespace maps all users.
+	// The initial namespace maps all users; a namespace made by Run maps only one.
 	return outside, err == nil && fields[2] == "1"
 }
 
 // Run starts this program again in a new user namespace, with the same arguments and
-// environment, and returns its exit code. It forwards signals to the child. The child
-// inherits the files, with descriptors from 3.
+// environment. It forwards signals to the child, waits for it, and returns its exit
+// code. The child inherits the files as descriptors 3, 4 and so on.
 func Run(files ...*os.File) (int, error) {
-	// The kernel kills the child when the thread that started it ends. So the child
-	// cannot outlive this process. Keep the thread until the child has ended.
+	// The kernel kills the child when the thread that started it ends. Lock the
+	// thread until the child has ended, because the Go runtime may end other threads
+	// at any time.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
@@ -80,7 +81,8 @@ func Run(files ...*os.File) (int, error) {
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
-			// The terminal sends its signals to both processes, so do not forward them.
+			// In the foreground, the terminal sends these signals to both processes,
+			// so do not forward them.
 			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
 				continue
 			}

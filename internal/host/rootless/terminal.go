@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground reports whether this process is in the foreground of its terminal,
-// and gets the terminal's signals.
+// inForeground reports whether this process belongs to the foreground group of its
+// terminal. Then it receives the signals of the terminal.
 func inForeground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// call is a request body with the fields that the server knows.
+// call holds the fields of a request body that the fake server knows.
 type call struct {
 	Model        string                 `json:"model"`
 	MaxTokens    int64                  `json:"max_tokens"`
@@ -67,8 +67,8 @@ type (
 	}
 )
 
-// check returns the error that the API returns for an invalid request. status is 0 if
-// the request is valid.
+// check validates a request. It returns the status, type and message of the error
+// that the real API returns. status is 0 if the request is valid.
 func check(r *http.Request, body []byte) (status int, kind, message string) {
 	invalid := func(message string) (int, string, string) {
 		return http.StatusBadRequest, "invalid_request_error", message

@@ -1,9 +1,9 @@
-// Package claudetest provides a fake server of Anthropic's Messages API for tests and
-// benchmarks. A script determines its answers. It supports JSON, server-sent events,
-// schemas, tools and realistic failures.
+// Package claudetest provides a fake server of Anthropic's Messages API for tests
+// and benchmarks. The caller scripts its answers. It supports JSON, server-sent
+// events, schemas, tools and realistic failures.
 //
-// The server rejects invalid requests like the real API, for all requests that this
-// module can send. It stores every request.
+// The server rejects invalid requests with the errors of the real API. It checks all
+// parts of the API that this module uses. It stores every request.
 package claudetest
 
 import (
@@ -21,13 +21,14 @@ import (
 // Key is the API key that the server accepts.
 const Key = "sk-ant-api03-test"
 
-// Model rejects forced tool calls. OldModel accepts them.
+// Model is a model that rejects forced tool calls. OldModel is one that accepts
+// them.
 const (
 	Model    = "claude-sonnet-5-5"
 	OldModel = "claude-haiku-4-5"
 )
 
-// Server is a fake server that is running.
+// Server is a running fake server. It is safe for concurrent use.
 type Server struct {
 	URL    string
 	server *http.Server
@@ -38,14 +39,14 @@ type Server struct {
 	canceled int
 }
 
-// Request is a request that the server received.
+// Request is a request that the server has stored.
 type Request struct {
 	Header http.Header
 	Body   []byte
 }
 
-// Start starts a server. The server answers each request with the next step, and
-// repeats the last step.
+// Start starts a server with a script. The server answers each request with the next
+// step. When one step is left, it repeats this step.
 func Start(steps ...Step) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,7 +61,7 @@ func Start(steps ...Step) (*Server, error) {
 // Close stops the server.
 func (s *Server) Close() error { return s.server.Close() }
 
-// Script replaces the remaining steps.
+// Script replaces the steps that have not been used yet.
 func (s *Server) Script(steps ...Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +75,8 @@ func (s *Server) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-// Canceled returns the number of requests that the client canceled.
+// Canceled returns the number of requests that clients canceled while the server
+// hung.
 func (s *Server) Canceled() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +86,7 @@ func (s *Server) Canceled() int {
 // Step answers one request.
 type Step func(*exchange)
 
-// exchange holds one request and the writer for its response.
+// exchange holds one valid request and the writer for its response.
 type exchange struct {
 	server *Server
 	w      http.ResponseWriter
@@ -113,7 +115,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	step(x)
 }
 
-// next stores a request and returns its step and its number.
+// next stores a request and returns its step and its number, starting with 1.
 func (s *Server) next(r Request) (Step, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +128,7 @@ func (s *Server) next(r Request) (Step, int) {
 	return step, len(s.requests)
 }
 
-// fail sends an API error.
+// fail sends an error response in the format of the API.
 func (x *exchange) fail(status int, kind, message string) {
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.WriteHeader(status)
@@ -147,7 +149,7 @@ func errorBody(kind, message, id string) any {
 	}
 }
 
-// hang waits until the client cancels the call.
+// hang waits until the client cancels the request.
 func (x *exchange) hang() {
 	<-x.r.Context().Done()
 	x.server.mu.Lock()

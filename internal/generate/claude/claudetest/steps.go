@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The token usage that each response reports.
+// The token usage that the server reports in each response.
 const (
 	InputTokens      = 300
 	CacheReadTokens  = 1200
@@ -27,16 +27,18 @@ func Program(explanation, code string) Step {
 	return Content(string(b))
 }
 
-// Content answers with content, even if it does not have the required format.
+// Content answers with the content as it is, even if its format is wrong.
 func Content(content string) Step { return func(x *exchange) { x.answer(content, x.reason()) } }
 
 // Refusal answers with the stop reason "refusal".
 func Refusal() Step { return func(x *exchange) { x.answer("", "refusal") } }
 
-// CutOff answers with content that was truncated at the token limit.
+// CutOff answers with content that the model did not complete, because it reached
+// the token limit.
 func CutOff(content string) Step { return func(x *exchange) { x.answer(content, "max_tokens") } }
 
-// Failure answers with an API error. headers are pairs of name and value.
+// Failure answers with an API error of the given type. headers are names and values
+// in turn.
 func Failure(status int, kind, message string, headers ...string) Step {
 	return func(x *exchange) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -46,10 +48,10 @@ func Failure(status int, kind, message string, headers ...string) Step {
 	}
 }
 
-// Overloaded answers with the error of an overloaded API.
+// Overloaded answers with the API's error for overload.
 func Overloaded() Step { return Failure(529, "overloaded_error", "Overloaded", "Retry-After", "0.01") }
 
-// RateLimited answers with a rate limit error. Retry-After has the value of wait.
+// RateLimited answers with a rate limit error, with wait in the header Retry-After.
 func RateLimited(wait time.Duration) Step {
 	return Failure(http.StatusTooManyRequests, "rate_limit_error",
 		"This request would exceed the rate limit for your organization", "Retry-After", fmt.Sprint(wait.Seconds()))
@@ -72,8 +74,7 @@ func Redirect(to string) Step {
 // Hang sends no answer and waits until the client cancels the request.
 func Hang() Step { return func(x *exchange) { x.hang() } }
 
-// HangWithin streams content. Then it sends nothing until the client cancels the
-// request.
+// HangWithin streams content and then hangs until the client cancels the request.
 func HangWithin(content string) Step {
 	return func(x *exchange) {
 		x.begin()
@@ -82,7 +83,8 @@ func HangWithin(content string) Step {
 	}
 }
 
-// Drop closes the connection in the middle of a response.
+// Drop closes the connection before the end of the response. With streaming, it
+// sends content first.
 func Drop(content string) Step {
 	return func(x *exchange) {
 		if x.call.Stream {
@@ -97,7 +99,8 @@ func Drop(content string) Step {
 	}
 }
 
-// BreakOff streams content and then sends an error.
+// BreakOff streams content and then sends an error event instead of the end. Without
+// streaming, it responds with status 500.
 func BreakOff(content, kind, message string) Step {
 	return func(x *exchange) {
 		if !x.call.Stream {
@@ -110,7 +113,7 @@ func BreakOff(content, kind, message string) Step {
 	}
 }
 
-// reason returns the stop reason of a complete answer.
+// reason returns the stop reason of a complete answer in the required format.
 func (x *exchange) reason() string {
 	if x.byTool() {
 		return "tool_use"
@@ -131,7 +134,7 @@ func (x *exchange) answer(content, reason string) {
 	x.end(reason)
 }
 
-// message returns the complete response without streaming.
+// message returns the body of a response without streaming.
 func (x *exchange) message(content, reason string) any {
 	blocks := []any{}
 	switch {
@@ -172,7 +175,7 @@ func details(reason any) any {
 	return map[string]any{"type": "refusal", "category": "cyber", "explanation": "This request was declined."}
 }
 
-// begin starts a stream, up to the start of the content block.
+// begin sends the events of a stream until the start of its content block.
 func (x *exchange) begin() {
 	x.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	x.event("message_start", map[string]any{"type": "message_start", "message": x.envelope([]any{}, nil, 1)})
@@ -189,7 +192,7 @@ func (x *exchange) begin() {
 	x.event("content_block_start", map[string]any{"type": "content_block_start", "index": x.index(), "content_block": block})
 }
 
-// index returns the index of the content block.
+// index returns the index of the content block in the message.
 func (x *exchange) index() int {
 	if x.byTool() {
 		return 0
@@ -197,10 +200,10 @@ func (x *exchange) index() int {
 	return 1
 }
 
-// deltaCharacters is the number of characters in each delta of a stream.
+// deltaCharacters is the number of characters in each delta event of a stream.
 const deltaCharacters = 7
 
-// delta streams content in small pieces.
+// delta streams content in delta events of deltaCharacters each.
 func (x *exchange) delta(content string) {
 	runes := []rune(content)
 	for len(runes) > 0 {
