@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// SetPackages replaces all packages of a lockfile.
+// SetPackages replaces the user's list of packages for a language. All requirements
+// are resolved again, to the newest versions.
 func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language pyth.Language, requirements []string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -27,8 +28,8 @@ func (s *Service) SetPackages(ctx context.Context, user pyth.UserID, language py
 	})
 }
 
-// parseAll parses the requirements. It refuses two requirements with the same
-// name.
+// parseAll parses the requirements. It returns an error if two of them name the same
+// package.
 func (s *Service) parseAll(r Resolver, requirements []string) ([]resolve.Requirement, error) {
 	if len(requirements) > s.config.MaxPackages {
 		return nil, invalid("body.packages", fmt.Errorf("must have at most %d packages", s.config.MaxPackages))
@@ -56,11 +57,12 @@ func invalid(location string, err error) error {
 	return pyth.FieldErrors{{Location: location, Message: err.Error()}}.As(pyth.CodeInvalidRequirement)
 }
 
-// errUnchanged means that a change has no effect. It ends the change without an
-// error for the caller.
+// errUnchanged reports that a change would have no effect. It stops the change; the
+// caller receives no error.
 var errUnchanged = errors.New("packages: nothing to change")
 
-// AddPackage adds a package, or replaces its requirement.
+// AddPackage adds a package to the user's list. If the list already requires the
+// package, AddPackage replaces this requirement.
 func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyth.Language, text string, progress pyth.PackageProgress) (*pyth.PackageChange, error) {
 	r, err := s.resolver(language.Runtime())
 	if err != nil {
@@ -94,8 +96,8 @@ func (s *Service) AddPackage(ctx context.Context, user pyth.UserID, language pyt
 	return nil, resolve.ErrResult
 }
 
-// requestWith returns a request for the packages of a lockfile and one added
-// requirement. All packages keep their versions, except the added one.
+// requestWith returns a request for the packages in list and the added requirement.
+// It asks the resolver to keep the versions of all packages except the added one.
 func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) (resolve.Request, error) {
 	var request resolve.Request
 	for _, p := range list.Packages {
@@ -116,7 +118,8 @@ func requestWith(r Resolver, list *pyth.PackageList, added resolve.Requirement) 
 	return request, nil
 }
 
-// RemovePackage removes a package. It does not resolve versions again.
+// RemovePackage removes a package and the dependencies that only it needs. The
+// versions of the other packages do not change.
 func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language pyth.Language, name string) (change *pyth.PackageChange, err error) {
 	r, err := s.resolver(language.Runtime())
 	if language == "" {
@@ -137,7 +140,7 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 			return pyth.Errorf(pyth.CodeNotFound, "This package is not installed.")
 		}
 		next := without(list, at)
-		// Usually the images exist. install makes missing ones again.
+		// Usually all images exist. install makes the missing ones.
 		if err := s.install(ctx, user, r, next, r.Archive, discardProgress); err != nil {
 			return err
 		}
@@ -148,8 +151,9 @@ func (s *Service) RemovePackage(ctx context.Context, user pyth.UserID, language 
 }
 
 // resolverWith returns the resolver of the runtime whose lockfile contains the
-// package. A lockfile that requires it directly comes first, then one that has it
-// as a dependency. Otherwise it returns the first resolver.
+// package. A lockfile that requires the package directly takes precedence over one
+// that has it as a dependency. If no lockfile contains it, it returns the first
+// resolver.
 func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name string) (Resolver, error) {
 	var needs Resolver
 	for _, r := range s.config.Resolvers {
@@ -170,8 +174,9 @@ func (s *Service) resolverWith(ctx context.Context, user pyth.UserID, name strin
 	return cmp.Or(needs, s.config.Resolvers[0]), nil
 }
 
-// withLockfile calls f with a lockfile. No other change of this lockfile runs at
-// the same time.
+// withLockfile reads the user's lockfile for the runtime and calls f with it. It
+// holds the lock of this lockfile until f returns, so that changes do not run
+// concurrently.
 func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime pyth.Runtime, f func(context.Context, *pyth.PackageList) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -184,8 +189,8 @@ func (s *Service) withLockfile(ctx context.Context, user pyth.UserID, runtime py
 	})
 }
 
-// inSlot waits for a free slot for changes and calls f. Each user has at most one
-// slot, so that no user can block the others.
+// inSlot waits for one of the server's slots for changes and calls f. Each user can
+// use only one slot, so that no user can block the others.
 func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) error {
 	return s.changing.Do(ctx, string(user), func() error {
 		select {
@@ -198,8 +203,8 @@ func (s *Service) inSlot(ctx context.Context, user pyth.UserID, f func() error) 
 	})
 }
 
-// change replaces a lockfile. plan makes the request from the current lockfile;
-// the new lockfile satisfies it.
+// change replaces a lockfile. It calls plan with the current lockfile to get the
+// request, resolves and installs the packages, and stores the new lockfile.
 func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, progress pyth.PackageProgress,
 	plan func(*pyth.PackageList) (resolve.Request, error),
 ) (change *pyth.PackageChange, err error) {
@@ -230,7 +235,7 @@ func (s *Service) change(ctx context.Context, user pyth.UserID, r Resolver, prog
 	return change, err
 }
 
-// changeOf describes the change from one lockfile to the next.
+// changeOf describes the difference between two lockfiles for the user.
 func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 	return &pyth.PackageChange{
 		Language: r.Language(), Packages: packagesOf(after),
@@ -238,7 +243,8 @@ func changeOf(r Resolver, before, after *pyth.PackageList) *pyth.PackageChange {
 	}
 }
 
-// prepare resolves the request and installs the packages.
+// prepare resolves the request, installs the packages, and returns the new lockfile.
+// If the kept versions conflict with the request, it resolves again without them.
 func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList, request resolve.Request, report pyth.PackageProgress) (*pyth.PackageList, error) {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	if len(request.Direct) == 0 {
@@ -249,7 +255,7 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	}
 	resolved, err := r.Resolve(ctx, user, request, report)
 	if pyth.ErrorCode(err) == pyth.CodeUnsatisfiable && len(request.Keep) > 0 {
-		// Allow other versions of the installed packages.
+		// Try again, and allow other versions of the installed packages.
 		if err := report("resolve", "Searching for other versions of the installed packages"); err != nil {
 			return nil, err
 		}
@@ -274,7 +280,8 @@ func (s *Service) prepare(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return next, s.install(ctx, user, r, next, func(p *pyth.PinnedPackage) resolve.Archive { return archives[p.Place] }, report)
 }
 
-// commit stores the new lockfile. Later runs use its layer.
+// commit stores the new lockfile, so that later runs use its layer. It then removes
+// unused files.
 func (s *Service) commit(ctx context.Context, user pyth.UserID, next *pyth.PackageList) error {
 	err := s.config.Store.PutPackageList(ctx, user, next)
 	s.invalidate(user)

@@ -16,11 +16,13 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxDownloads limits the concurrent downloads of one change.
+// maxDownloads is the maximum number of packages that one change downloads at the
+// same time.
 const maxDownloads = 4
 
-// pin adds the resolved packages to the lockfile, sorted by place. Packages that
-// were installed before keep their time of installation.
+// pin adds the resolved packages to next, sorted by place. A package that before
+// already contains keeps its time of installation. pin returns ErrResult if the
+// resolver left out a required package.
 func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*resolve.Candidate, direct []resolve.Requirement) error {
 	now := s.config.Clock()
 	required := map[string]resolve.Requirement{}
@@ -48,8 +50,8 @@ func (s *Service) pin(r Resolver, next, before *pyth.PackageList, resolved []*re
 	return nil
 }
 
-// without returns the lockfile without the direct package at the index removed.
-// It also removes dependencies that no other package needs.
+// without returns a copy of the lockfile without the direct package at the index
+// removed. It also leaves out dependencies that no other package needs.
 func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	next := &pyth.PackageList{Runtime: list.Runtime, Revision: list.Revision + 1}
 	for i, p := range list.Packages {
@@ -63,7 +65,7 @@ func without(list *pyth.PackageList, removed int) *pyth.PackageList {
 	return next
 }
 
-// needed returns the direct packages and their dependencies.
+// needed returns the direct packages and all of their dependencies.
 func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	byPlace := map[string]*pyth.PinnedPackage{}
 	var pending []string
@@ -85,7 +87,8 @@ func needed(packages []*pyth.PinnedPackage) []*pyth.PinnedPackage {
 	return slices.DeleteFunc(slices.Clone(packages), func(p *pyth.PinnedPackage) bool { return !kept[p.Place] })
 }
 
-// difference returns the packages in of that are not in other.
+// difference returns the names and versions of the packages that are in of and not
+// in other.
 func difference(of, other *pyth.PackageList) []string {
 	has := map[string]bool{}
 	for _, p := range other.Packages {
@@ -101,8 +104,8 @@ func difference(of, other *pyth.PackageList) []string {
 	return names
 }
 
-// install makes the images of all packages of a lockfile and their layer. It
-// stores the sizes and the layer in the lockfile.
+// install makes the missing images of a lockfile's packages, and their layer. It
+// sets the sizes and the layer in list. archive returns the archive of a package.
 func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, list *pyth.PackageList,
 	archive func(*pyth.PinnedPackage) resolve.Archive, report pyth.PackageProgress,
 ) error {
@@ -132,8 +135,8 @@ func (s *Service) install(ctx context.Context, user pyth.UserID, r Resolver, lis
 	return err
 }
 
-// makeImage makes the image of a package and stores its size in the package. Its
-// errors are shown to the user.
+// makeImage makes the image of a package if it is missing, and sets the package's
+// size. Its errors are for users.
 func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p *pyth.PinnedPackage, archive resolve.Archive) error {
 	size, err := s.config.Images.Image(ctx, r.ImageKey(p), s.config.MaxBytes, func(to *os.File) error {
 		path, err := archive(ctx)
@@ -156,7 +159,7 @@ func (s *Service) makeImage(ctx context.Context, user pyth.UserID, r Resolver, p
 	return index.Unavailable(fmt.Errorf("%s %s: %w", p.Name, p.Version, err))
 }
 
-// restore makes the missing files of a lockfile again, and returns its layer.
+// restore makes the missing files of a lockfile and returns the ID of its layer.
 func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (layer pyth.LayerID, err error) {
 	runtime := r.Language().Runtime()
 	err = s.withLockfile(ctx, user, runtime, func(ctx context.Context, list *pyth.PackageList) error {
@@ -165,8 +168,8 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 		err := s.install(ctx, user, r, list, r.Archive, discardProgress)
 		layer = list.Layer
 		if err == nil && layer != before {
-			// This release of the server makes other files from the same
-			// packages.
+			// This release of the server makes other files from the same archives,
+			// so the layer has another ID.
 			list.Revision++
 			err = s.config.Store.PutPackageList(ctx, user, list)
 		}
@@ -175,5 +178,5 @@ func (s *Service) restore(ctx context.Context, user pyth.UserID, r Resolver) (la
 	return layer, err
 }
 
-// discardProgress discards progress.
+// discardProgress is a pyth.PackageProgress that does nothing.
 func discardProgress(string, string) error { return nil }

@@ -16,26 +16,28 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// Resolver manages the packages of one runtime. It is safe for concurrent use.
+// Resolver resolves and unpacks the packages of one runtime. It is safe for
+// concurrent use.
 type Resolver interface {
 	// Language returns the language of the packages.
 	Language() pyth.Language
-	// Parse parses a requirement. Its error completes the sentence "the
-	// requirement …".
+	// Parse parses a requirement. Its error is a message for the user, such as "must
+	// be at most 512 bytes".
 	Parse(text string) (resolve.Requirement, error)
-	// Normalize returns the name of a package as it is in lockfiles.
+	// Normalize returns the name of a package in the form that lockfiles contain.
 	Normalize(name string) string
-	// Importable reports whether programs can import the package. Other packages
-	// can be imported by one package only.
+	// Importable reports whether programs can import the package. If not, only one
+	// other package can import it.
 	Importable(p *pyth.PinnedPackage) bool
-	// Resolve returns the newest packages that satisfy the request, with their
-	// dependencies.
+	// Resolve returns the newest packages that satisfy the request, with all of
+	// their dependencies.
 	Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error)
-	// Archive returns the archive of a pinned package.
+	// Archive returns a function that downloads the archive of a pinned package.
 	Archive(p *pyth.PinnedPackage) resolve.Archive
-	// ImageKey returns the key of the image of a pinned package.
+	// ImageKey returns the key of the package's image in the image store.
 	ImageKey(p *pyth.PinnedPackage) string
-	// BuildImage writes the image of a package. room limits the size of its files.
+	// BuildImage writes the image of a package to the file to. archive is the path
+	// of its archive. room is the maximum size of its files in bytes.
 	BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error
 }
 
@@ -43,37 +45,40 @@ type Resolver interface {
 type Config struct {
 	Store  pyth.PackageStore
 	Images *imagestore.Store
-	// Resolvers has one resolver for each runtime. Package lists are sorted in
-	// this order.
+	// Resolvers contains one resolver for each runtime. Lists of packages are in
+	// this order of runtimes.
 	Resolvers []Resolver
-	// MaxPackages is the largest number of packages in a lockfile; 0 means 500.
-	// MaxBytes is the largest size of their files; 0 means 1 GiB.
+	// MaxPackages is the maximum number of packages in a lockfile; 0 means 500.
+	// MaxBytes is the maximum size of their images in bytes; 0 means 1 GiB.
 	MaxPackages int
 	MaxBytes    int64
-	// CacheBytes limits the size of files that no lockfile needs; 0 means 2 GiB.
+	// CacheBytes is the maximum size of files that no lockfile needs; 0 means 2 GiB.
 	CacheBytes int64
-	// Timeout limits the duration of one change. 0 means 15 minutes.
+	// Timeout is the time-out of one change of a lockfile; 0 means 15 minutes.
 	Timeout time.Duration
-	// MaxChanges limits the number of concurrent changes; 0 means 4. Each user
-	// can have one.
+	// MaxChanges is the maximum number of concurrent changes by all users; 0 means
+	// 4. A user can run one change at a time.
 	MaxChanges int
 	Clock      func() time.Time
 	Logger     *slog.Logger
 }
 
-// Service is a pyth.PackageService and a pyth.PackageSource.
+// Service implements pyth.PackageService and pyth.PackageSource. It is safe for
+// concurrent use.
 type Service struct {
 	config Config
 
-	// changing serializes the changes of a lockfile, and the changes of a user.
+	// changing holds a lock for each lockfile and for each user. The holder may
+	// change the lockfile, or use a slot.
 	changing keylock.Locks
-	// slots limits the concurrent changes of all users.
+	// slots limits the number of concurrent changes of all users. A running change
+	// holds a value in the channel.
 	slots chan struct{}
 
 	mu sync.Mutex
-	// known caches the layers of users who had runs.
+	// known caches the layers of users who recently ran programs.
 	known map[pyth.UserID]pyth.Layers
-	// changes counts the changes of all lockfiles.
+	// changes counts the changes of all lockfiles since the start.
 	changes int
 }
 
@@ -82,7 +87,7 @@ var (
 	_ pyth.PackageSource  = (*Service)(nil)
 )
 
-// New makes a Service, and removes files that no lockfile needs.
+// New returns a Service. It removes files that no lockfile needs.
 func New(ctx context.Context, config Config) (*Service, error) {
 	setDefault(&config.MaxPackages, 500)
 	setDefault(&config.MaxBytes, 1<<30)
@@ -102,7 +107,7 @@ func setDefault[T int | int64 | time.Duration](value *T, otherwise T) {
 	}
 }
 
-// resolver returns the resolver of the runtime. It fails if the runtime has none.
+// resolver returns the resolver of the runtime, or an error if the runtime has none.
 func (s *Service) resolver(runtime pyth.Runtime) (Resolver, error) {
 	for _, r := range s.config.Resolvers {
 		if r.Language().Runtime() == runtime {
@@ -117,7 +122,8 @@ func (s *Service) collect(ctx context.Context) error {
 	return s.config.Images.Collect(s.config.CacheBytes, func() ([]pyth.LayerID, error) { return s.config.Store.UsedLayers(ctx) })
 }
 
-// Packages lists the user's packages, by runtime and name.
+// Packages lists the user's packages, sorted by runtime and name. If language is not
+// "", it lists only the packages of this language.
 func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.Language) ([]*pyth.Package, error) {
 	all := []*pyth.Package{}
 	for _, r := range s.config.Resolvers {
@@ -134,7 +140,7 @@ func (s *Service) Packages(ctx context.Context, user pyth.UserID, language pyth.
 	return all, nil
 }
 
-// packagesOf returns the packages of a lockfile, by name.
+// packagesOf returns the packages of a lockfile, sorted by name.
 func packagesOf(list *pyth.PackageList) []*pyth.Package {
 	all := make([]*pyth.Package, len(list.Packages))
 	for i, p := range list.Packages {
@@ -145,11 +151,11 @@ func packagesOf(list *pyth.PackageList) []*pyth.Package {
 	return all
 }
 
-// maxKnown limits the number of users whose layers are cached.
+// maxKnown is the maximum number of users whose layers are cached.
 const maxKnown = 100_000
 
-// Layers returns the layers of the user's lockfiles, usually from memory. It
-// makes missing files again.
+// Layers returns the layers of the user's lockfiles, usually from the cache. If
+// files of a layer are missing, it makes them again.
 func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, error) {
 	s.mu.Lock()
 	layers, known := s.known[user]
@@ -181,8 +187,8 @@ func (s *Service) Layers(ctx context.Context, user pyth.UserID) (pyth.Layers, er
 	return layers, nil
 }
 
-// remember caches the layers of a user. It does nothing if any lockfile changed
-// after the caller read changes.
+// remember caches the layers of a user. changes is the value of s.changes before
+// they were read. If any lockfile has changed since then, remember does nothing.
 func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +201,7 @@ func (s *Service) remember(user pyth.UserID, layers pyth.Layers, changes int) {
 	s.known[user] = layers
 }
 
-// invalidate removes a user's layers from the cache after a change.
+// invalidate removes a user's layers from the cache, because a lockfile has changed.
 func (s *Service) invalidate(user pyth.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

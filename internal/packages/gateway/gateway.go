@@ -1,8 +1,8 @@
 // Package gateway gives a sandbox access to a package index and to nothing else.
 //
-// A job that resolves packages sends its requests to Host. The server requests
-// the pages from the index and answers the job. So the sandbox sees neither the
-// index nor the operator's credentials.
+// A job that resolves packages sends its requests to Host. The server requests the
+// pages from the index and answers the job. So the job learns neither the address of
+// the index nor the operator's credentials.
 package gateway
 
 import (
@@ -18,22 +18,22 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// Host is the name of the index inside a sandbox.
+// Host is the host name under which a sandbox reaches the index.
 const Host = "packages.internal"
 
-// Gateway holds the routes of jobs in progress. It is safe for concurrent use.
+// Gateway holds the routes of running jobs. It is safe for concurrent use.
 type Gateway struct {
 	mu     sync.Mutex
 	routes map[pyth.GatewayID]*Route
 }
 
-// New makes a Gateway without routes.
+// New returns a Gateway without routes.
 func New() *Gateway { return &Gateway{routes: make(map[pyth.GatewayID]*Route)} }
 
-// Handler answers one request of the job that uses the route.
+// Handler answers one request that a job sent through a route.
 type Handler func(*Route, http.ResponseWriter, *http.Request)
 
-// Route connects one job with a handler.
+// Route connects one job with the handler of its requests.
 type Route struct {
 	gateway *Gateway
 	id      pyth.GatewayID
@@ -47,8 +47,8 @@ type Route struct {
 	failed error
 }
 
-// Open adds a route. Remove removes it. If ctx ends, the requests of the route
-// are canceled.
+// Open creates a route. The caller must call Remove. When ctx ends, the requests of
+// the route are canceled.
 func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	r := &Route{gateway: g, id: pyth.GatewayID(rand.Text()), conns: make(chan net.Conn)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
@@ -75,8 +75,8 @@ func (g *Gateway) Open(ctx context.Context, handle Handler) *Route {
 	return r
 }
 
-// Network returns the network of the job that uses the route. After Remove it
-// refuses all connections.
+// Network returns the network of the job that has the route's ID. After Remove, it
+// returns a network that closes every connection.
 func (g *Gateway) Network(id pyth.GatewayID) Network {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -86,22 +86,22 @@ func (g *Gateway) Network(id pyth.GatewayID) Network {
 	return removed{}
 }
 
-// Network serves the connections of one job.
+// Network handles the connections of one job.
 type Network interface {
 	Serve(ctx context.Context, conn net.Conn)
 	Close() []pyth.Connection
 }
 
-// removed is the network of a job whose route was removed.
+// removed is the network of a job whose route does not exist.
 type removed struct{}
 
 func (removed) Serve(_ context.Context, conn net.Conn) { _ = conn.Close() }
 func (removed) Close() []pyth.Connection               { return nil }
 
-// ID identifies the route in the Network of a job.
+// ID returns the ID of the route, for pyth.Network.Gateway.
 func (r *Route) ID() pyth.GatewayID { return r.id }
 
-// Remove removes the route and closes its connections.
+// Remove removes the route from its Gateway and closes its connections.
 func (r *Route) Remove() {
 	r.gateway.mu.Lock()
 	delete(r.gateway.routes, r.id)
@@ -128,8 +128,9 @@ func (r *Route) fail(err error) {
 	}
 }
 
-// Reply answers a failed request. A missing page does not count as a failure of
-// the index: a resolver may ask for packages that do not exist.
+// Reply sends the response for a request of the job that could not be answered. It
+// stores err as a failure of the index, unless the page is missing: a resolver may
+// ask for packages that do not exist.
 func (r *Route) Reply(w http.ResponseWriter, err error) {
 	if e, ok := errors.AsType[*index.StatusError](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) {
 		http.Error(w, "not found", http.StatusNotFound)
@@ -139,7 +140,8 @@ func (r *Route) Reply(w http.ResponseWriter, err error) {
 	http.Error(w, "the package index failed", http.StatusBadGateway)
 }
 
-// Serve answers requests on the connection until it is closed.
+// Serve answers the requests on the connection. It returns when the connection is
+// closed or ctx ends.
 func (r *Route) Serve(ctx context.Context, conn net.Conn) {
 	ended := make(chan struct{})
 	c := &notifyingConn{Conn: conn, closed: sync.OnceFunc(func() { close(ended) })}
@@ -159,15 +161,15 @@ func (r *Route) Serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// Close closes all connections. It returns no connections for the report of the
-// run, since they reached only this gateway.
+// Close closes the route's connections. It returns nil, because the report of a run
+// does not list connections to the gateway.
 func (r *Route) Close() []pyth.Connection {
 	r.cancel() // Ends Accept and all requests to the index.
 	_ = r.server.Close()
 	return nil
 }
 
-// notifyingConn calls closed when it is closed.
+// notifyingConn is a connection that calls closed when it is closed.
 type notifyingConn struct {
 	net.Conn
 	closed func()
@@ -178,7 +180,7 @@ func (c *notifyingConn) Close() error {
 	return c.Conn.Close()
 }
 
-// listener accepts the connections of a route.
+// listener is a net.Listener that accepts the connections passed to Serve.
 type listener struct{ *Route }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -192,7 +194,7 @@ func (l listener) Accept() (net.Conn, error) {
 
 func (listener) Close() error { return nil }
 
-// Addr returns the address of the index inside a sandbox.
+// Addr returns the address under which a sandbox reaches the index.
 func (listener) Addr() net.Addr { return address{} }
 
 type address struct{}

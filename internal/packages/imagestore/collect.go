@@ -11,12 +11,13 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// gracePeriod is how long Collect keeps an unreferenced layer after its last use.
-// A queued job may still need the layer. A booted sandbox does not: it keeps the
-// files open.
+// gracePeriod is how long Collect keeps an unreferenced layer after its last use,
+// for jobs that still wait for a sandbox. A booted sandbox keeps its files open, so
+// they can be removed.
 const gracePeriod = 10 * time.Minute
 
-// Use protects the layers from Collect for the grace period.
+// Use records that a run uses the layers now. Collect keeps them for the grace
+// period.
 func (s *Store) Use(layers ...pyth.LayerID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,17 +28,17 @@ func (s *Store) Use(layers ...pyth.LayerID) {
 	}
 }
 
-// Hold prevents Collect from removing files until release is called. Hold new
-// files until a lockfile references their layer.
+// Hold prevents Collect from removing files until release is called. Call it before
+// new files are made, and release after a lockfile references their layer.
 func (s *Store) Hold() (release func()) {
 	s.collecting.RLock()
 	return s.collecting.RUnlock
 }
 
-// Collect removes unreferenced layers. Then it removes archives, and images
-// without a layer, until they take at most cacheBytes; the least recently used go
-// first. It does nothing while files are held. The holder then calls Collect
-// after release.
+// Collect removes the layers that referenced does not return and that are not in
+// use. Then it removes archives, and images that no layer needs, until the rest
+// takes at most cacheBytes. It removes the least recently used first. While files
+// are held, it does nothing; the holder must call Collect after release.
 func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, error)) error {
 	if !s.collecting.TryLock() {
 		return nil
@@ -58,8 +59,8 @@ func (s *Store) Collect(cacheBytes int64, referenced func() ([]pyth.LayerID, err
 	return s.removeExcess(images, cacheBytes)
 }
 
-// recentlyUsed returns the layers within their grace period, and deletes the
-// others from used.
+// recentlyUsed returns the layers within their grace period. It removes the other
+// layers from used.
 func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,8 +75,8 @@ func (s *Store) recentlyUsed() map[pyth.LayerID]bool {
 	return recent
 }
 
-// removeLayers removes all layers except the wanted ones. It returns the keys of
-// the images that the remaining layers need.
+// removeLayers removes all layers except the wanted ones. It returns the keys of the
+// images that the wanted layers need.
 func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, error) {
 	entries, err := os.ReadDir(s.sets)
 	if err != nil {
@@ -93,7 +94,8 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 		}
 		list, failed := s.readList(layer)
 		if failed != nil {
-			// The next run with this layer makes it again.
+			// The list is damaged, so remove it. The next run with this layer makes
+			// it again.
 			err = errors.Join(err, os.Remove(filepath.Join(s.sets, e.Name())))
 			continue
 		}
@@ -104,9 +106,9 @@ func (s *Store) removeLayers(wanted map[pyth.LayerID]bool) (map[string]bool, err
 	return images, err
 }
 
-// removeExcess removes archives, and images without a layer, until they take at
-// most cacheBytes. npm's image is kept as long as it is used: each use makes it
-// the most recent.
+// removeExcess removes archives, and images that are not wanted, until they take at
+// most cacheBytes. No layer contains npm's image, but each use makes it the most
+// recently used file.
 func (s *Store) removeExcess(wanted map[string]bool, cacheBytes int64) error {
 	type spareFile struct {
 		path string

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of one package.
+// Limits of the files of one package, and of their paths in bytes.
 const (
 	MaxFiles = 50_000
 	MaxPath  = 1024
@@ -18,7 +18,7 @@ const (
 	maxDepth     = 64
 )
 
-// Errors about archives. They complete the sentence "its archive …".
+// Errors about archives. Messages to users put "its archive" before them.
 var (
 	ErrTooManyFiles = errors.New("has too many files")
 	ErrTooLarge     = errors.New("exceeds the size limit of packages")
@@ -27,30 +27,31 @@ var (
 
 // File is a file of a package.
 type File struct {
-	// Path is relative to the directory of packages, and clean.
+	// Path is clean and relative to the root of the package's image.
 	Path       string
 	Size       int64
 	Executable bool
 	Open       func() (io.ReadCloser, error)
 }
 
-// Contents collects the files of a package.
+// Contents collects the files of a package and checks their limits.
 type Contents struct {
 	Files []File
-	// Size is the size of the files in an image, Room its limit, both in bytes.
+	// Size is the space that the files take in an image. Room is the maximum of
+	// Size. Both are in bytes.
 	Size, Room int64
-	// names holds the used paths: true for files, false for directories.
+	// names maps each used path to true for a file, or false for a directory.
 	names map[string]bool
 }
 
-// NewContents makes empty Contents with a limit on their size.
+// NewContents returns empty Contents. room is the maximum size in bytes.
 func NewContents(room int64) *Contents { return &Contents{Room: room, names: map[string]bool{}} }
 
 // Has reports whether there is a file at the path.
 func (c *Contents) Has(path string) bool { return c.names[path] }
 
-// Add adds a file. The caller has checked the path with CheckPath. Add fails if
-// the path is used or a limit is exceeded.
+// Add adds a file. The caller must have checked the path with CheckPath. Add returns
+// an error if the path is already used or if a limit is exceeded.
 func (c *Contents) Add(f File) error {
 	if len(c.Files) >= MaxFiles {
 		return ErrTooManyFiles
@@ -75,11 +76,13 @@ func (c *Contents) Add(f File) error {
 	return nil
 }
 
-// InBlocks returns the size of a file in an image. An empty file counts as one
-// block, so that the size limit also limits the number of files.
+// InBlocks returns the space that a file of the given size takes in an image. An
+// empty file counts as one block, so that the size limit also limits the number of
+// files.
 func InBlocks(size int64) int64 { return max(size+4095, 4096) &^ 4095 }
 
-// CheckPath refuses a path in an archive unless it is relative and clean.
+// CheckPath returns an error if the path of a file in an archive is not relative and
+// clean, or exceeds a limit.
 func CheckPath(name string) error {
 	bad := func(why string) error { return fmt.Errorf("has a file whose path %s", why) }
 	switch {

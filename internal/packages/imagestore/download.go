@@ -13,16 +13,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// MaxArchive is the largest accepted archive in bytes. All wheels on PyPI are
+// MaxArchive is the maximum size of an archive in bytes. All wheels on PyPI are
 // smaller.
 const MaxArchive = 1 << 30
 
-// ErrArchiveTooLarge means that an archive exceeds MaxArchive.
+// ErrArchiveTooLarge reports that an archive exceeds MaxArchive.
 var ErrArchiveTooLarge = errors.New("packages: the archive is too large")
 
-// Download returns the path of the archive with the hash want. It downloads the
-// archive unless the store has it. Without a hash it always downloads. It also
-// returns the SHA-256 hash.
+// Download returns the path of an archive and its hash. want is the expected hash:
+// an archive in the store that has it is not downloaded. If want is "", Download
+// always downloads, and returns the SHA-256 hash.
 func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, want string) (path, hash string, err error) {
 	if want != "" {
 		if path, err := s.downloaded(want); path != "" || err != nil {
@@ -67,15 +67,16 @@ func (s *Store) Download(ctx context.Context, from *index.Client, u *url.URL, wa
 		return "", "", ErrHash
 	}
 	path = s.downloadPath(hash)
-	// The file need not be durable: its hash is verified before each use.
+	// The file need not be synced to the disk: downloaded verifies its hash before
+	// each use.
 	return path, hash, os.Rename(f.Name(), path)
 }
 
-// downloadPath returns the path of the archive with the hash.
+// downloadPath returns the path at which the archive with the hash is stored.
 func (s *Store) downloadPath(hash string) string { return filepath.Join(s.downloads, fileName(hash)) }
 
-// downloaded returns the path of an archive in the store; "" if it is missing or
-// damaged.
+// downloaded returns the path of the archive if the store has it with the right
+// hash; otherwise "". It removes a damaged archive.
 func (s *Store) downloaded(hash string) (string, error) {
 	path := s.downloadPath(hash)
 	f, err := os.Open(path)

@@ -10,16 +10,17 @@ import (
 	"strings"
 )
 
-// ErrHash means that an archive does not have its pinned hash.
+// ErrHash reports that an archive does not have its pinned hash.
 var ErrHash = errors.New("packages: the hash of the archive differs from the pinned one")
 
-// SRI formats a hash as Subresource Integrity: algorithm, hyphen, base64.
+// SRI returns a hash in the format of Subresource Integrity: algorithm, hyphen,
+// base64.
 func SRI(algorithm string, sum []byte) string {
 	return algorithm + "-" + base64.StdEncoding.EncodeToString(sum)
 }
 
-// SRIFromHex formats a hexadecimal hash as SRI; "" if it is invalid or its
-// algorithm is unknown.
+// SRIFromHex converts a hexadecimal hash to SRI. It returns "" if the hash is
+// invalid or the algorithm is unknown.
 func SRIFromHex(algorithm, digits string) string {
 	sum, err := hex.DecodeString(digits)
 	h := SRI(algorithm, sum)
@@ -29,13 +30,13 @@ func SRIFromHex(algorithm, digits string) string {
 	return h
 }
 
-// Strongest returns the strongest known hash of an integrity attribute, "" for
-// none.
+// Strongest returns the strongest hash in an integrity attribute. It returns "" if
+// all algorithms are unknown.
 func Strongest(integrity string) string {
 	best := ""
 	for field := range strings.FieldsSeq(integrity) {
 		field, _, _ = strings.Cut(field, "?")
-		// SHA-256, SHA-384 and SHA-512: the alphabetical order is the order of
+		// The alphabetical order of sha256, sha384 and sha512 is the order of
 		// strength.
 		if _, ok := newHash(field); ok && (best == "" || field[:len("sha256")] > best[:len("sha256")]) {
 			best = field
@@ -44,7 +45,7 @@ func Strongest(integrity string) string {
 	return best
 }
 
-// HasHash reports whether the content has the hash sri.
+// HasHash reports whether the SRI hash of the content is sri.
 func HasHash(content []byte, sri string) bool {
 	h, ok := newHash(sri)
 	if !ok {
@@ -55,8 +56,8 @@ func HasHash(content []byte, sri string) bool {
 	return SRI(algorithm, h.Sum(nil)) == sri
 }
 
-// newHash returns the hash function of an SRI hash. It returns false if the
-// algorithm is unknown or weak, or the hash has the wrong length.
+// newHash returns a new hash.Hash for the algorithm of an SRI hash. It returns false
+// if the algorithm is unknown or weak, or the SRI hash has the wrong length.
 func newHash(sri string) (hash.Hash, bool) {
 	algorithm, encoded, _ := strings.Cut(sri, "-")
 	sum, err := base64.StdEncoding.DecodeString(encoded)
@@ -74,7 +75,7 @@ func newHash(sri string) (hash.Hash, bool) {
 	return h, err == nil && len(sum) == h.Size()
 }
 
-// fileName returns a file name that hashes the parts.
+// fileName returns a file name for the parts: a hash of all of them.
 func fileName(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

@@ -13,23 +13,25 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 )
 
-// recipe is part of all keys. Change it when this code makes other images of the
-// same archives; then all images are made again.
+// recipe is the version of the code that makes images and layers. It is part of all
+// keys. Change it when the same archives give other images; then all images are made
+// again.
 const recipe = "1"
 
-// imageTime is the modification time of all files. It is constant, so that equal
-// files make equal images.
+// imageTime is the modification time of all files in images. It is constant, so that
+// the same files always give the same image.
 func imageTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// ImageKey returns the key of an image. parts must contain everything that
-// affects the image's files.
+// ImageKey returns the key of an image. parts must identify everything that affects
+// the content of the image.
 func ImageKey(parts ...string) string {
 	return fileName(append([]string{"image", recipe}, parts...)...)
 }
 
-// Image returns the size of the image with the key. If it does not exist, Image
-// calls build to write it to the file. Concurrent calls for one key build it
-// once. Image fails with ErrTooLarge if the image is larger than room.
+// Image returns the size of the image with the key. If the image does not exist,
+// Image calls build to write it to the file to. Concurrent calls with the same key
+// build it only once. Image returns ErrTooLarge if the image has more than room
+// bytes.
 func (s *Store) Image(ctx context.Context, key string, room int64, build func(to *os.File) error) (size int64, err error) {
 	err = s.making.Do(ctx, key, func() error {
 		path := s.ImagePath(key)
@@ -64,7 +66,7 @@ func sizeWithin(path string, room int64) (int64, error) {
 	return info.Size(), nil
 }
 
-// WriteImage writes the files as an EROFS image.
+// WriteImage writes an EROFS image that contains the files.
 func WriteImage(ctx context.Context, to *os.File, files []File) error {
 	tree := erofs.NewTree(imageTime())
 	tree.Dir(".", 0o755)
@@ -78,7 +80,7 @@ func WriteImage(ctx context.Context, to *os.File, files []File) error {
 	return tree.Write(ctx, to, func(int64, int64) {})
 }
 
-// openImage opens the image with the key for reading.
+// openImage opens the image with the key as a file system. The caller must close it.
 func (s *Store) openImage(key string) (fs.FS, io.Closer, error) {
 	f, err := os.Open(s.ImagePath(key))
 	if err != nil {

@@ -16,22 +16,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 )
 
-// maxMounts is the largest number of mounted images in a layer. Further packages,
-// the smallest ones, are copied into the image of links. gVisor numbers the
-// descriptors of images from 0; it uses numbers from 253 for other descriptors.
+// maxMounts is the maximum number of images that a layer mounts. The files of
+// further packages, the smallest ones, are copied into the image of links. gVisor
+// numbers the descriptors of images from 0, and uses numbers from 253 for other
+// descriptors.
 const maxMounts = 96
 
 // storeDir is the directory in a layer where images are mounted.
 const storeDir = ".store"
 
-// Package is a package with the key of its image.
+// Package is a pinned package with the key of its image.
 type Package struct {
 	*pyth.PinnedPackage
 	Key string
 }
 
-// LayerID returns the id of the layer with the packages, which must be sorted by
-// place. Without packages it returns "".
+// LayerID returns the ID of the layer that contains the packages; "" if there are
+// none. The packages must be sorted by place.
 func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	if len(packages) == 0 {
 		return ""
@@ -44,8 +45,9 @@ func LayerID(runtime pyth.Runtime, packages []Package) pyth.LayerID {
 	return pyth.LayerID(fileName(parts...))
 }
 
-// Layer returns the id of the layer with the packages, and makes it unless it
-// exists. The packages must be sorted by place, and their images must exist.
+// Layer returns the ID of the layer that contains the packages. It makes the layer
+// if it does not exist. The packages must be sorted by place, and their images must
+// exist.
 func (s *Store) Layer(ctx context.Context, runtime pyth.Runtime, packages []Package) (pyth.LayerID, error) {
 	id := LayerID(runtime, packages)
 	if id == "" {
@@ -71,11 +73,11 @@ func (s *Store) makeLayer(ctx context.Context, runtime pyth.Runtime, id pyth.Lay
 	}); err != nil {
 		return err
 	}
-	// Write the list last: it marks the layer as complete.
+	// Write the list last, because its existence marks the layer as complete.
 	return s.write(s.listPath(id), func(f *os.File) error { return json.MarshalWrite(f, b.list) })
 }
 
-// write writes a file with content and publishes it.
+// write lets content write an unfinished file, and then publishes the file at path.
 func (s *Store) write(path string, content func(*os.File) error) error {
 	f, err := s.TempFile()
 	if err != nil {
@@ -87,8 +89,8 @@ func (s *Store) write(path string, content func(*os.File) error) error {
 	return publish(f, path)
 }
 
-// layerBuilder builds the image of links. The interpreter finds packages through
-// these links, which lead to the mount points of their images.
+// layerBuilder builds a layer's image of links. The interpreter finds packages
+// through these links. Each link leads to the mount point of a package's image.
 type layerBuilder struct {
 	layout layout
 	tree   *erofs.Tree
@@ -102,7 +104,8 @@ func (b *layerBuilder) close() {
 	}
 }
 
-// add adds the mount points or files of all packages, and the links to them.
+// add adds all packages to the layer: a mount point or a copy of the files for each
+// package, and the links.
 func (b *layerBuilder) add(s *Store, packages []Package) error {
 	b.tree.Dir(".", 0o755)
 	mounted := largest(packages, maxMounts)
@@ -136,7 +139,7 @@ func largest(packages []Package, n int) map[string]bool {
 	return places
 }
 
-// copy copies the files of a package into the image of links.
+// copy copies the files of a package into the image of links, at the path at.
 func (b *layerBuilder) copy(files fs.FS, at string) error {
 	b.tree.Dir(at, 0o755)
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {

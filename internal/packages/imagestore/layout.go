@@ -10,17 +10,18 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs/erofs"
 )
 
-// layout describes where the interpreter of a runtime finds packages.
+// layout determines the places of packages in a layer, so that the interpreter finds
+// them.
 type layout struct {
-	// directory returns the directory of the package with the index, relative to
-	// the layer.
+	// directory returns the directory for the files of a package, relative to the
+	// layer. index is the index of the package in the layer.
 	directory func(index int, p Package) string
-	// link adds the links to the directories of all packages. images holds the
-	// files of each package.
+	// link adds the links through which the interpreter finds the packages. images
+	// contains the file system of each package.
 	link func(tree *erofs.Tree, packages []Package, images []fs.FS) error
 }
 
-// layoutOf returns the layout of a runtime's layers.
+// layoutOf returns the layout of the layers for a runtime.
 func layoutOf(runtime pyth.Runtime) layout {
 	return map[pyth.Runtime]layout{
 		pyth.PythonRuntime: {directory: storeDirectory, link: linkMerged},
@@ -30,15 +31,15 @@ func layoutOf(runtime pyth.Runtime) layout {
 
 func storeDirectory(index int, _ Package) string { return fmt.Sprintf("%s/%d", storeDir, index) }
 
-// moduleDirectory returns a directory below node_modules. Each package has its
-// own node_modules, where Node looks for its dependencies.
+// moduleDirectory returns the directory of a package. It is below a node_modules
+// directory of this package, in which Node looks for the package's dependencies.
 func moduleDirectory(index int, p Package) string {
 	return fmt.Sprintf("%s/%d/node_modules/%s", storeDir, index, p.Name)
 }
 
-// linkModules links each package to its dependencies, and the top packages of the
-// lockfile to the program. Node resolves links before it looks for the imports of
-// a module.
+// linkModules adds two kinds of links: from each package to its dependencies, and
+// from the root of the layer to the packages that programs may import. Node resolves
+// a link before it looks for the imports of a module.
 func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
 	indexes := map[string]int{}
 	for i, p := range packages {
@@ -62,7 +63,8 @@ func linkModules(tree *erofs.Tree, packages []Package, _ []fs.FS) error {
 	return nil
 }
 
-// linkMerged merges all packages into one directory, as pip installs them.
+// linkMerged adds the links that merge all packages into one directory, like the
+// site-packages of pip.
 func linkMerged(tree *erofs.Tree, packages []Package, images []fs.FS) error {
 	root := &mergedEntry{children: map[string]*mergedEntry{}}
 	for i, p := range packages {
@@ -74,22 +76,22 @@ func linkMerged(tree *erofs.Tree, packages []Package, images []fs.FS) error {
 	return nil
 }
 
-// mergedEntry is an entry of the merged directory. It is a link to the file or
-// directory of one package. If several packages have the directory, it is a
-// directory.
+// mergedEntry is a file or directory in the merged directory. If it comes from one
+// package, it is a link. If several packages have the directory, it is a directory
+// with the entries of all.
 type mergedEntry struct {
-	// target is the path of the entry in the layer.
+	// target is the path in the layer to which the entry links.
 	target string
-	// files and name locate the directory in the package's image. files is nil
-	// for a file.
+	// files and name locate a linked directory in the image of its package. files is
+	// nil if the entry is a file.
 	files fs.FS
 	name  string
-	// children holds the entries of a directory that several packages have.
+	// children holds the entries of a merged directory; nil for a link.
 	children map[string]*mergedEntry
 }
 
-// merge adds the entries of a package's directory. The package's image is mounted
-// at the path at. If several packages have the same file, the first one wins.
+// merge adds the entries of the directory dir of a package. at is the path of dir in
+// the layer. If several packages have the same file, the first package wins.
 func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
@@ -121,7 +123,7 @@ func (m *mergedEntry) merge(files fs.FS, dir, at string) error {
 	return nil
 }
 
-// addTo adds the links to the tree.
+// addTo adds the entry to the tree at the path at, with all of its children.
 func (m *mergedEntry) addTo(tree *erofs.Tree, at string) {
 	if m.children == nil {
 		tree.Symlink(at, strings.Repeat("../", strings.Count(at, "/"))+m.target)

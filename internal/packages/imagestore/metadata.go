@@ -5,13 +5,14 @@ import (
 	"os"
 )
 
-// metadataPath returns the path of an archive's metadata, next to the archive.
+// metadataPath returns the path for an archive's metadata. hash is the hash of the
+// archive.
 func (s *Store) metadataPath(hash string) string { return s.downloadPath(hash) + ".metadata" }
 
 // HasMetadata reports whether the store has the metadata of the archive.
 func (s *Store) HasMetadata(hash string) bool { return exists(s.metadataPath(hash)) }
 
-// Metadata returns the metadata of the archive, or nil.
+// Metadata returns the metadata of the archive; nil if the store does not have it.
 func (s *Store) Metadata(hash string) []byte {
 	b, err := os.ReadFile(s.metadataPath(hash))
 	if err != nil {

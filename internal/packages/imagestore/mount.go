@@ -14,14 +14,15 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Mount is an image and its mount point in a sandbox.
+// Mount describes an image and where to mount it in a sandbox.
 type Mount struct {
-	// Image is the path of an EROFS image on the host. Path is the mount point.
+	// Image is the path of an EROFS image on the host. Path is the mount point in
+	// the sandbox.
 	Image, Path string
 }
 
-// AddTemporary makes a layer with one image for one job. RemoveTemporary removes
-// it.
+// AddTemporary adds a layer that exists only in memory and contains one image. The
+// caller must call RemoveTemporary after the job.
 func (s *Store) AddTemporary(m Mount) pyth.LayerID {
 	layer := pyth.LayerID(rand.Text())
 	s.mu.Lock()
@@ -37,7 +38,7 @@ func (s *Store) RemoveTemporary(layer pyth.LayerID) {
 	delete(s.temporary, layer)
 }
 
-// Mounts returns the images of the layers, in mount order.
+// Mounts returns the images of all layers in the order in which to mount them.
 func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	var all []Mount
 	for _, layer := range layers {
@@ -53,13 +54,13 @@ func (s *Store) Mounts(layers pyth.Layers) ([]Mount, error) {
 	return all, nil
 }
 
-// Complete reports whether all files of the layer exist.
+// Complete reports whether all images of the layer exist.
 func (s *Store) Complete(layer pyth.LayerID) bool {
 	mounts, err := s.mounts(layer)
 	return err == nil && !slices.ContainsFunc(mounts, func(m Mount) bool { return !exists(m.Image) })
 }
 
-// mounts returns the images of one layer, in mount order.
+// mounts returns the images of one layer in the order in which to mount them.
 func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	s.mu.Lock()
 	temporary, ok := s.temporary[layer]
@@ -79,7 +80,7 @@ func (s *Store) mounts(layer pyth.LayerID) ([]Mount, error) {
 	return mounts, nil
 }
 
-// imageList is the file that lists a layer's images.
+// imageList is the content of LAYER.json, the file that lists a layer's images.
 type imageList struct {
 	Runtime pyth.Runtime  `json:"runtime"`
 	Images  []listedImage `json:"images"`
@@ -91,7 +92,7 @@ type listedImage struct {
 	Path string `json:"path"`
 }
 
-// readList reads the list of a layer's images.
+// readList reads the file that lists the layer's images.
 func (s *Store) readList(layer pyth.LayerID) (*imageList, error) {
 	if string(layer) != filepath.Base(string(layer)) {
 		return nil, fs.ErrNotExist

@@ -1,9 +1,9 @@
-// Package imagestore stores the files of packages: archives, images, and layers
-// that combine images.
+// Package imagestore stores the files of packages: archives, images, and layers that
+// combine images.
 //
-// A file gets its final name when it is complete, and then never changes. It can
-// be made again from an archive. Users share files: an archive always makes the
-// same image.
+// A file gets its final name when it is complete, and then never changes. The store
+// can make an image or a layer again from archives. Users share files, because the
+// same archive always gives the same image.
 package imagestore
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/keylock"
 )
 
-// Store is a directory of files. It needs no sandbox, so that it can be opened
-// before the pool. It is safe for concurrent use.
+// Store keeps archives, images and layers in a directory. It is safe for concurrent
+// use. It needs no sandbox, so that it can be opened before the pool.
 //
-//	downloads/HASH        an archive, by its hash
+//	downloads/HASH        an archive; HASH is its hash
 //	images/KEY.erofs      the files of a package
 //	sets/LAYER.erofs      links between the images of a layer
 //	sets/LAYER.json       the images of a layer, with their mount points
@@ -32,21 +32,22 @@ type Store struct {
 	downloads, images, sets, tmp string
 
 	clock func() time.Time
-	// making serializes the work on each image and layer.
+	// making prevents concurrent work on the same image or layer. Its keys are image
+	// keys and layer IDs.
 	making keylock.Locks
-	// collecting is locked for reading while callers of Hold use unreferenced
-	// files.
+	// collecting is locked for reading by callers of Hold, and for writing by
+	// Collect.
 	collecting sync.RWMutex
 
 	mu sync.Mutex
-	// temporary holds the layers of AddTemporary.
+	// temporary holds the layers that AddTemporary added.
 	temporary map[pyth.LayerID][]Mount
-	// used holds the time when each layer was last given to a run.
+	// used maps each layer to the time when a run last used it.
 	used map[pyth.LayerID]time.Time
 }
 
-// Open opens the store in the directory. No other process may use the directory.
-// Open removes unfinished files of an earlier process.
+// Open opens or creates the store in the directory. No other process may use the
+// directory. Open removes unfinished files that an earlier process left.
 func Open(dir string, clock func() time.Time) (*Store, error) {
 	s := &Store{
 		downloads: filepath.Join(dir, "downloads"), images: filepath.Join(dir, "images"),
@@ -64,11 +65,12 @@ func Open(dir string, clock func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// TempFile creates an unfinished file. The caller must close and remove it.
+// TempFile creates an unfinished file in the store. The caller must close and remove
+// it.
 func (s *Store) TempFile() (*os.File, error) { return os.CreateTemp(s.tmp, "") }
 
-// publish closes a complete file, syncs it to disk and renames it to path. If
-// that fails, it removes the file.
+// publish closes a complete file, syncs it to disk and renames it to path. After an
+// error before the rename, it removes the file.
 func publish(f *os.File, path string) error {
 	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -83,8 +85,8 @@ func publish(f *os.File, path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// discard closes and removes an unfinished file after an error, and returns all
-// errors.
+// discard closes and removes an unfinished file. It returns err together with any
+// error of its own.
 func discard(f *os.File, err error) error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
@@ -94,8 +96,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// touch sets a file's time of use. Collect removes files in the order of these
-// times.
+// touch sets the modification time of a file to now. Collect removes the files with
+// the oldest times first.
 func touch(path string) {
 	now := time.Now()
 	_ = os.Chtimes(path, now, now)
@@ -109,17 +111,17 @@ const (
 // ImagePath returns the path of the image with the key.
 func (s *Store) ImagePath(key string) string { return filepath.Join(s.images, key+imageSuffix) }
 
-// listPath returns the path of the list of a layer's images.
+// listPath returns the path of the file that lists the layer's images.
 func (s *Store) listPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+listSuffix)
 }
 
-// linksPath returns the path of the image with a layer's links.
+// linksPath returns the path of the layer's image of links.
 func (s *Store) linksPath(layer pyth.LayerID) string {
 	return filepath.Join(s.sets, string(layer)+imageSuffix)
 }
 
-// layerOf returns the layer of a file in the directory sets.
+// layerOf returns the ID of the layer to which a file in the directory sets belongs.
 func layerOf(name string) pyth.LayerID {
 	return pyth.LayerID(strings.TrimSuffix(strings.TrimSuffix(name, listSuffix), imageSuffix))
 }

@@ -1,7 +1,7 @@
-// Package index is the HTTP client of a package index.
+// Package index is the HTTP client for a package index.
 //
-// It sends the operator's credentials only to the index. It follows no redirect
-// from https to http, and ends requests that stall.
+// It sends the operator's credentials only to the index. It follows no redirect from
+// https to http, and aborts requests that stall.
 package index
 
 import (
@@ -23,47 +23,48 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPage is the largest accepted page in bytes, ten times the longest page of
-// PyPI.
+// MaxPage is the maximum size of a page in bytes. It is ten times the size of the
+// longest page of PyPI.
 const MaxPage = 128 << 20
 
 const (
 	maxRedirects = 5
-	// stallTimeout ends a request after this time without a byte from the index.
+	// stallTimeout is the maximum time without a byte from the index. After that,
+	// the request is aborted.
 	stallTimeout = 30 * time.Second
 )
 
-// ErrNone means that a runtime has no index.
+// ErrNone reports that no index is configured for a runtime.
 var ErrNone = errors.New("packages: no index is configured for this runtime")
 
-// Config is the address of an index.
+// Config holds the address of an index and the credentials for it.
 type Config struct {
-	// URL is an http or https URL. Its user and password are used if Credentials
-	// is "".
+	// URL is an http or https URL. If Credentials is "", the client uses the user
+	// and password in URL.
 	URL string
 	// Credentials are "user:password" or "Bearer token"; "" for none.
 	Credentials string
 }
 
-// Dial connects to a host that the index named. It refuses addresses that the
-// index must not reach through the server, such as private ones.
+// Dial connects to a host other than the index, such as the target of a link. It
+// must refuse addresses that the index must not reach through this server, such as
+// private ones.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Client requests pages and archives of one index. It is safe for concurrent
-// use.
+// Client downloads pages and archives from one index. It is safe for concurrent use.
 type Client struct {
 	base          *url.URL
 	authorization string
 	http          *http.Client
 }
 
-// New makes a Client. The index may have any address, even a private one. dial
-// connects to all other hosts, such as targets of redirects; nil allows all of
-// them.
+// New returns a Client. The index itself may have any address, even a private one.
+// The client connects to all other hosts with dial. If dial is nil, they may have
+// any address too.
 func New(config Config, dial Dial) (*Client, error) {
 	base, err := url.Parse(config.URL)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		// The URL may contain a password, so the error does not quote it.
+		// Do not quote the URL in the error, because it may contain a password.
 		return nil, errors.New("packages: the URL of the index must be an http or https URL")
 	}
 	c := &Client{base: base.JoinPath("/")}
@@ -93,8 +94,8 @@ func New(config Config, dial Dial) (*Client, error) {
 	return c, nil
 }
 
-// newTransport makes a transport that connects to the index and to the
-// operator's proxies directly, and to other hosts with dial.
+// newTransport returns a transport. It connects directly to the index, whose address
+// is index, and to the operator's proxies. It connects to other hosts with dial.
 func newTransport(index string, dial Dial) *http.Transport {
 	var proxies sync.Map
 	return &http.Transport{
@@ -119,7 +120,8 @@ func newTransport(index string, dial Dial) *http.Transport {
 	}
 }
 
-// hostPort returns the address of the URL's host, with its port.
+// hostPort returns the host and the port of the URL, with the default port of its
+// scheme if it has none.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -148,14 +150,15 @@ func (c *Client) authorized(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// Base returns the URL of the index, without credentials and with a slash at the
-// end.
+// Base returns a copy of the URL of the index, without credentials and with a slash
+// at the end.
 func (c *Client) Base() *url.URL {
 	base := *c.base
 	return &base
 }
 
-// Resolve returns the absolute URL of a reference on a page of the index.
+// Resolve returns the absolute URL of a link on a page of the index. It returns an
+// error if the link leads from https to http or is not an http or https URL.
 func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
 	u, err := page.Parse(reference)
 	switch {
@@ -167,15 +170,15 @@ func (c *Client) Resolve(page *url.URL, reference string) (*url.URL, error) {
 	return u, nil
 }
 
-// StatusError is a response with a status other than 200.
+// StatusError reports that the index responded with a status other than 200.
 type StatusError struct{ Status int }
 
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("the index responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Open requests a URL. The caller closes the body. Reads fail when the index
-// stalls. For a status other than 200, the error is a StatusError.
+// Open requests a URL. The caller must close the body. Reading the body fails if the
+// index stalls. If the status is not 200, Open returns a StatusError.
 func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -194,7 +197,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 	}
 	if err != nil {
 		cancel(nil)
-		// A url.Error quotes the URL, whose query may be secret.
+		// Return only the cause, because a url.Error quotes the URL and its query
+		// may be secret.
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
 		}
@@ -205,8 +209,8 @@ func (c *Client) Open(ctx context.Context, u *url.URL, accept string) (*http.Res
 	return response, nil
 }
 
-// Page requests a whole page. It returns the body, its media type and the URL
-// after redirects.
+// Page downloads a page of at most MaxPage bytes. It returns the body, its media
+// type, and the URL of the page after redirects.
 func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []byte, media string, at *url.URL, err error) {
 	response, err := c.Open(ctx, u, accept)
 	if err != nil {
@@ -220,7 +224,7 @@ func (c *Client) Page(ctx context.Context, u *url.URL, accept string) (body []by
 	return body, response.Header.Get("Content-Type"), response.Request.URL, err
 }
 
-// watchedBody restarts the stall timer with each read.
+// watchedBody is a response body that restarts the stall timer at each read.
 type watchedBody struct {
 	io.ReadCloser
 	stalled *time.Timer
@@ -239,7 +243,7 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Unavailable returns the error that users get when the index fails.
+// Unavailable returns the error for users when the index fails. err is the cause.
 func Unavailable(err error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeIndexUnavailable,
@@ -248,8 +252,8 @@ func Unavailable(err error) error {
 	}
 }
 
-// Unmarshal parses JSON of an index. It accepts duplicate names and invalid UTF-8,
-// which some indexes send.
+// Unmarshal parses JSON from an index. Some indexes send duplicate member names or
+// invalid UTF-8, so it accepts both.
 func Unmarshal(b []byte, v any) error {
 	return json.Unmarshal(b, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

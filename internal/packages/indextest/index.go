@@ -1,8 +1,8 @@
-// Package indextest serves an index of Python packages and makes wheels, for
-// tests and benchmarks.
+// Package indextest provides an index of Python packages, and makes wheels for it,
+// for tests and benchmarks.
 //
-// The index serves pages of PEP 503 over HTTP on loopback. Links are relative and
-// contain SHA-256 hashes.
+// The index serves pages according to PEP 503 over HTTP on loopback. Links are
+// relative and contain SHA-256 hashes.
 package indextest
 
 import (
@@ -18,27 +18,31 @@ import (
 	"sync"
 )
 
-// Index is a running index. Use Set to change its fields.
+// Index is a running index. Call Set to change its fields while requests are
+// possible.
 type Index struct {
 	*httptest.Server
 	mu sync.Mutex
 	// Files maps file names to wheels.
 	Files map[string][]byte
-	// Hashes maps file names to false hashes.
+	// Hashes maps file names to wrong hashes, which pages contain instead of the
+	// real ones.
 	Hashes map[string]string
-	// Credentials must be sent as user:password; "" for none.
+	// Credentials is the "user:password" that requests must send; "" if they need
+	// none.
 	Credentials string
-	// Broken makes all requests fail.
+	// Broken makes all requests fail with status 500.
 	Broken bool
-	// Requests lists the methods and paths of all requests.
+	// Requests lists all requests so far, such as "GET /simple/numpy/".
 	Requests []string
-	// Hold delays downloads of files until it is closed; nil for no delay.
+	// Hold is a channel that delays downloads of files until it is closed; nil for
+	// no delay.
 	Hold chan struct{}
 	// Holding receives a value for each delayed request.
 	Holding chan struct{}
 }
 
-// Start starts an index with the wheels. Close stops it.
+// Start starts an index that contains the wheels. Call Close to stop it.
 func Start(wheels ...Wheel) (*Index, error) {
 	x := &Index{Files: map[string][]byte{}, Hashes: map[string]string{}, Holding: make(chan struct{}, 100)}
 	if err := x.Add(wheels...); err != nil {
@@ -48,10 +52,10 @@ func Start(wheels ...Wheel) (*Index, error) {
 	return x, nil
 }
 
-// Flag returns the flag that makes a server use the index.
+// Flag returns the command-line flag of `pyth-on serve` that selects this index.
 func (x *Index) Flag() string { return "--python-index=" + x.URL + "/simple/" }
 
-// Add adds wheels.
+// Add adds wheels to the index.
 func (x *Index) Add(wheels ...Wheel) error {
 	for _, w := range wheels {
 		content, err := w.Pack()
@@ -63,7 +67,7 @@ func (x *Index) Add(wheels ...Wheel) error {
 	return nil
 }
 
-// Set calls change to change fields while no request reads them.
+// Set calls change while no request reads or writes the fields of the index.
 func (x *Index) Set(change func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -112,8 +116,7 @@ func (x *Index) file(w http.ResponseWriter, q *http.Request, name string) {
 	_, _ = w.Write(content)
 }
 
-// page answers with the page of a project (PEP 503). The name of the project is
-// normalized.
+// page sends the page of a project (PEP 503). project is a normalized name.
 func (x *Index) page(w http.ResponseWriter, q *http.Request, project string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,23 +10,24 @@ import (
 	"strings"
 )
 
-// Wheel describes a wheel.
+// Wheel describes a Python wheel for a test.
 type Wheel struct {
 	Name, Version string
-	// Requires are the dependencies, as in METADATA.
+	// Requires lists the dependencies in the syntax of METADATA.
 	Requires []string
-	// Tag is the tag in the file name; "" for "py3-none-any".
+	// Tag is the compatibility tag in the file name; "" means "py3-none-any".
 	Tag string
-	// Files maps paths to contents, without metadata.
+	// Files maps paths to contents. Pack adds the metadata files.
 	Files map[string]string
-	// Raw holds unusual entries. Their content is Hostile.
+	// Raw lists headers of additional zip entries, for example with hostile paths.
+	// The content of each is Hostile.
 	Raw []*zip.FileHeader
 }
 
-// Hostile is the content of raw entries.
+// Hostile is the content of the entries in Wheel.Raw.
 const Hostile = "/etc/passwd"
 
-// Filename returns the file name in an index.
+// Filename returns the file name of the wheel.
 func (w Wheel) Filename() string {
 	tag := w.Tag
 	if tag == "" {
@@ -37,7 +38,7 @@ func (w Wheel) Filename() string {
 
 func (w Wheel) stem() string { return strings.ReplaceAll(w.Name, "-", "_") + "-" + w.Version }
 
-// Pack returns the wheel as a zip file. Equal wheels make equal files.
+// Pack returns the wheel as a zip file. Equal wheels give equal bytes.
 func (w Wheel) Pack() ([]byte, error) {
 	files := maps.Clone(w.Files)
 	if files == nil {

@@ -1,4 +1,4 @@
-// Package keylock serializes work by key.
+// Package keylock provides locks that are identified by a key.
 package keylock
 
 import (
@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// Locks runs one function at a time for each key. The zero value is ready to
-// use. It is safe for concurrent use.
+// Locks is a set of locks, one for each key. The zero value is ready to use. It is
+// safe for concurrent use.
 type Locks struct {
 	mu   sync.Mutex
 	held map[string]chan struct{}
 }
 
-// Do waits for the lock of the key and calls f. It returns the error of f, or the
-// error of ctx if ctx ends first.
+// Do waits for the lock of the key, calls f and releases the lock. It returns the
+// error of f. If ctx ends before f is called, it returns the error of ctx.
 func (l *Locks) Do(ctx context.Context, key string, f func() error) error {
 	for {
 		l.mu.Lock()

@@ -17,7 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// lockfile is npm's package-lock.json, version 3.
+// lockfile is the part of npm's package-lock.json (version 3) that this package
+// reads.
 type lockfile struct {
 	Packages map[string]*lockEntry `json:"packages"`
 }
@@ -38,7 +39,7 @@ type lockEntry struct {
 	Libc list `json:"libc"`
 }
 
-// list is a JSON list of strings, or a single string.
+// list is a list of strings. In JSON, it may also be a single string.
 type list []string
 
 func (l *list) UnmarshalJSON(b []byte) error {
@@ -49,7 +50,8 @@ func (l *list) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// allows reports whether a platform list includes the value.
+// allows reports whether a list of platforms allows the platform value. An empty
+// list allows all platforms; "!value" excludes one.
 func (l list) allows(value string) bool {
 	if len(l) == 0 || slices.Contains(l, "any") {
 		return true
@@ -64,10 +66,9 @@ func (l list) allows(value string) bool {
 	return !positive || slices.Contains(l, value)
 }
 
-// candidates converts the lockfile. The lockfile comes from the sandbox and is
-// hostile: it can only choose versions from pages that npm requested. candidates
-// leaves out packages for other platforms, and the dependencies that only they
-// need.
+// candidates returns the packages in npm's lockfile that the request needs on this
+// platform. The lockfile comes from the sandbox and may be hostile. So it can only
+// choose versions from pages that npm requested.
 func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile, request resolve.Request) ([]*resolve.Candidate, error) {
 	reached, err := lock.reachable(request.Direct)
 	if err != nil {
@@ -80,7 +81,7 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		if scope := path.Base(path.Dir(place)); strings.HasPrefix(scope, "@") {
 			name = scope + "/" + name
 		}
-		// For an alias, the name in the place differs from the package's name.
+		// For an alias, the entry has the real name, and the place has the alias.
 		release, u, err := pages.release(cmp.Or(e.Name, name), e.Version)
 		if err != nil {
 			return nil, err
@@ -89,8 +90,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 		c.Name, c.Version, c.Place, c.Language, c.Requires = name, e.Version, place, pyth.JavaScript, reached[place]
 		c.URL, c.Hash = u.String(), imagestore.Strongest(release.Dist.Integrity)
 		if c.Hash == "" {
-			// Old releases have no hash. Pin the archive that the registry serves
-			// now.
+			// The registry has no hash for an old release. Pin the hash of the
+			// archive that it serves now.
 			if _, c.Hash, err = r.config.Images.Download(ctx, r.config.Index, u, ""); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -101,8 +102,8 @@ func (r *Resolver) candidates(ctx context.Context, pages *pages, lock *lockfile,
 	return chosen, nil
 }
 
-// reachable returns, by place, the packages that the requirements need, each with
-// its dependencies.
+// reachable returns the packages that the requirements need. It maps the place of
+// each package to the places of its dependencies.
 func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string, error) {
 	reached := map[string][]string{}
 	var pending []string
@@ -125,7 +126,7 @@ func (l *lockfile) reachable(direct []resolve.Requirement) (map[string][]string,
 	return reached, nil
 }
 
-// dependencies returns the places of the dependencies of the package at a place.
+// dependencies returns the places of the dependencies of the package at place.
 func (l *lockfile) dependencies(place string) []string {
 	e := l.Packages[place]
 	var places []string
@@ -140,16 +141,16 @@ func (l *lockfile) dependencies(place string) []string {
 	return slices.Compact(places)
 }
 
-// fits reports whether there is a package at the place that supports the
-// platform.
+// fits reports whether there is a valid package at the place that supports the
+// platform of sandboxes.
 func (l *lockfile) fits(place string) bool {
 	e := l.Packages[place]
 	return e != nil && !e.Link && !e.InBundle && e.Version != "" && validPlace(place) &&
 		e.OS.allows("linux") && e.CPU.allows("x64") && e.Libc.allows("glibc")
 }
 
-// find returns the place at which Node finds an import of the package at from; ""
-// if Node finds none.
+// find returns the place at which Node finds a package that the package at from
+// imports; "" if there is none.
 func (l *lockfile) find(from, name string) string {
 	for dir := from; ; {
 		if at := path.Join(dir, "node_modules", name); l.fits(at) {
@@ -163,8 +164,8 @@ func (l *lockfile) find(from, name string) string {
 	}
 }
 
-// validPlace reports whether the path consists of node_modules and a valid name,
-// in turn.
+// validPlace reports whether the path alternates between node_modules and a valid
+// package name, such as node_modules/a/node_modules/b.
 func validPlace(place string) bool {
 	if len(place) > imagestore.MaxPath || path.Clean(place) != place {
 		return false

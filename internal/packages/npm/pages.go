@@ -11,11 +11,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// abbreviated is the media type of a registry's short pages.
+// abbreviated is the media type of registry pages that contain only what npm needs
+// to resolve and install packages.
 const abbreviated = "application/vnd.npm.install-v1+json"
 
-// pages answers npm's requests with pages of a registry, and keeps them. Each
-// change has its own pages.
+// pages answers npm's requests with pages of the registry and stores these pages.
+// Each change of a lockfile uses a new pages.
 type pages struct {
 	index *index.Client
 
@@ -40,8 +41,7 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 	if !known {
 		var err error
-		// The slash after a scope is escaped in the path, as npm's registry API
-		// requires.
+		// The registry API requires an escaped slash after the scope of a package.
 		at := x.index.Base()
 		at.RawPath = at.EscapedPath() + strings.Replace(name, "/", "%2f", 1)
 		at.Path += name
@@ -58,7 +58,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	_, _ = w.Write(body) // Writing fails if the job has ended.
 }
 
-// release is a version of a package on a page.
+// release is the part of a package version on a registry page that this package
+// reads.
 type release struct {
 	Dist struct {
 		Tarball   string `json:"tarball"`
@@ -66,8 +67,8 @@ type release struct {
 	} `json:"dist"`
 }
 
-// release returns a version on a page that npm requested, with the URL of its
-// tarball.
+// release returns a version of a package and the URL of its tarball. It returns an
+// error if the version is not on a page that npm requested.
 func (x *pages) release(name, version string) (*release, *url.URL, error) {
 	x.mu.Lock()
 	body := x.bodies[name]

@@ -8,7 +8,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxName is the longest package name in bytes, as in npm.
+// maxName is the maximum length of a package name in bytes, the same as in npm.
 const maxName = 214
 
 var (
@@ -17,14 +17,14 @@ var (
 )
 
 var (
-	// namePattern matches names like validate-npm-package-name. It also allows
-	// the capital letters of old packages.
+	// namePattern matches the names that validate-npm-package-name accepts. It also
+	// matches old names with capital letters.
 	namePattern = regexp.MustCompile(`^(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
 	// comparator matches a comparator of node-semver: an operator and a version.
-	// Parts of the version may be missing or x.
+	// Parts of the version may be missing or x, as in ">=1.x".
 	comparator = regexp.MustCompile(`^(?:[<>]=?|=|~>?|\^)?` + partial + `$`)
 	version    = regexp.MustCompile(`^` + partial + `$`)
-	// gap matches spaces after an operator.
+	// gap matches an operator that is followed by spaces.
 	gap = regexp.MustCompile(`(^|[ |])([<>]=?|=|~>?|\^) +`)
 )
 
@@ -34,9 +34,9 @@ const (
 	partial = `v?` + part + `(?:\.` + part + `(?:\.` + part + `(?:-` + labels + `)?(?:\+` + labels + `)?)?)?`
 )
 
-// parse parses a package name with a range of versions (node-semver). The tag
-// latest means no range. Other tags are refused, since they do not limit the
-// versions.
+// parse parses a package name with a range of versions (node-semver). It accepts the
+// tag latest, which means any version. It refuses other tags, because they are no
+// ranges.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
 		return resolve.Requirement{}, err

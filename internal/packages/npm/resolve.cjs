@@ -1,6 +1,6 @@
 'use strict';
-// Resolves package.json with npm to the newest versions that fit together, and
-// writes package-lock.json. npm installs nothing and runs no code of a package.
+// Resolves package.json with npm to the newest compatible versions, and writes
+// package-lock.json. npm installs nothing and runs no code of a package.
 
 const [registry] = process.argv.slice(2);
 process.argv.splice(

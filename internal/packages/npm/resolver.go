@@ -1,7 +1,8 @@
-// Package npm resolves JavaScript packages with npm and makes images of tarballs.
+// Package npm resolves JavaScript packages with npm and makes images of their
+// tarballs.
 //
-// No code of a package runs. npm resolves in a sandbox without scripts, and the
-// host only unpacks tarballs.
+// No code of a package runs. npm resolves packages in a sandbox and runs no install
+// scripts. The host only unpacks tarballs.
 package npm
 
 import (
@@ -26,14 +27,14 @@ import (
 //go:embed resolve.cjs
 var resolveProgram []byte
 
-// The release of npm that resolves packages. `npm view npm@VERSION
-// dist.integrity` prints its hash.
+// The version of npm that resolves packages. To update it, print the hash with `npm
+// view npm@VERSION dist.integrity`.
 const (
 	npmVersion = "11.21.2"
 	npmHash    = "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A=="
 )
 
-// maxNPM limits the size of npm's image in bytes. The image is much smaller.
+// maxNPM is the maximum size of npm's image in bytes. The image is much smaller.
 const maxNPM = 256 << 20
 
 // Config configures a Resolver.
@@ -41,34 +42,35 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is nil if no registry is configured.
+	// Index is the client of the registry. Nil means that no registry is configured.
 	Index *index.Client
 }
 
-// Resolver resolves JavaScript packages. It is safe for concurrent use.
+// Resolver implements packages.Resolver for JavaScript. It is safe for concurrent
+// use.
 type Resolver struct{ config Config }
 
-// New makes a Resolver.
+// New returns a Resolver.
 func New(config Config) *Resolver { return &Resolver{config} }
 
-// Language returns the language of the packages.
+// Language returns JavaScript.
 func (*Resolver) Language() pyth.Language { return pyth.JavaScript }
 
-// Parse parses a requirement.
+// Parse parses a package name with an optional range of versions.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name as it is in lockfiles.
+// Normalize returns the name unchanged, because lockfiles contain it in this form.
 func (*Resolver) Normalize(name string) string { return name }
 
-// Importable reports whether programs can import the package. Other packages are
-// in the node_modules of one package, and only that package can import them.
+// Importable reports whether programs can import the package. A package in another
+// package's node_modules can be imported only from there.
 func (*Resolver) Importable(p *pyth.PinnedPackage) bool { return p.Place == "node_modules/"+p.Name }
 
-// ImageKey returns the key of the package's image.
+// ImageKey returns the key of the package's image. It depends only on the archive.
 func (*Resolver) ImageKey(p *pyth.PinnedPackage) string { return imagestore.ImageKey(p.Hash) }
 
-// Resolve returns the newest packages that satisfy the request, with their
-// dependencies.
+// Resolve runs npm in a sandbox. It returns the newest packages that satisfy the
+// request, with their dependencies.
 func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error) {
 	if r.config.Index == nil {
 		return nil, index.Unavailable(index.ErrNone)
@@ -101,7 +103,7 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 	return r.candidates(ctx, pages, &lock, request)
 }
 
-// manifestOf returns the package.json of a request.
+// manifestOf returns a package.json that requires the packages of the request.
 func manifestOf(request resolve.Request) ([]byte, error) {
 	dependencies := map[string]string{}
 	for _, d := range request.Direct {
@@ -115,8 +117,8 @@ func manifestOf(request resolve.Request) ([]byte, error) {
 	return json.Marshal(map[string]any{"name": "packages", "version": "1.0.0", "private": true, "dependencies": dependencies})
 }
 
-// npmImage returns the path of npm's image. It downloads and verifies npm like
-// any other package.
+// npmImage returns the path of an image that contains npm. It downloads npm from the
+// registry and verifies the hash, as for any other package.
 func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, error) {
 	p := new(pyth.PinnedPackage)
 	p.Name, p.Version, p.Hash, p.Language = "npm", npmVersion, npmHash, pyth.JavaScript
@@ -140,7 +142,8 @@ func (r *Resolver) npmImage(ctx context.Context, user pyth.UserID) (string, erro
 	return "", err
 }
 
-// Archive returns the archive of a pinned package.
+// Archive returns a function that downloads the package's archive, unless the store
+// has it.
 func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	return func(ctx context.Context) (string, error) {
 		if r.config.Index == nil {
@@ -155,7 +158,7 @@ func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	}
 }
 
-// BuildImage writes the image of a tarball.
+// BuildImage unpacks the package's tarball and writes the image to the file to.
 func (r *Resolver) BuildImage(ctx context.Context, _ pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error {
 	compressed, err := os.Open(archive)
 	if err != nil {

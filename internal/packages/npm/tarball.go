@@ -13,14 +13,14 @@ import (
 
 var errTarball = errors.New("is not a readable tarball")
 
-// inflate decompresses a tarball to a file, so that its parts can be read in any
-// order.
+// inflate decompresses a tarball, so that its files can be read in any order. room
+// is the maximum size of its content in bytes.
 func inflate(to io.Writer, from io.Reader, room int64) error {
 	z, err := gzip.NewReader(from)
 	if err != nil {
 		return errTarball
 	}
-	// Headers and padding of many small files can exceed the content.
+	// The headers and padding of many small files can be larger than their content.
 	most := 2*room + 64<<20
 	n, err := io.Copy(to, io.LimitReader(z, most+1))
 	switch {
@@ -32,8 +32,9 @@ func inflate(to io.Writer, from io.Reader, room int64) error {
 	return err
 }
 
-// readTarball returns the files of a package: all files below its top directory,
-// whatever its name. The file f must stay open while they are read.
+// readTarball returns the files of a package: all files below the tarball's top
+// directory, which may have any name. They are read from f later, so f must stay
+// open.
 func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 		if name == "" {
 			continue
 		}
-		// The tar reader has read the header, but no content.
+		// The reader is at the beginning of the file's content.
 		start, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
@@ -76,8 +77,8 @@ func readTarball(f *os.File, room int64) (*imagestore.Contents, error) {
 	return c, nil
 }
 
-// destination returns the installed path of an entry; "" for a directory or a
-// header without a file.
+// destination returns the path of an entry in the image. It returns "" for an entry
+// that is no file: a directory or a global header.
 func destination(h *tar.Header) (string, error) {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:

@@ -17,10 +17,11 @@ import (
 //go:embed compile.py
 var compileProgram []byte
 
-// compiled holds the compiled files of a package.
+// compiled holds the compiled .pyc files of a package.
 type compiled struct {
 	files []imagestore.File
-	// spool holds their content; nil if there are none.
+	// spool is the temporary file that contains the content of files; nil if there
+	// are none.
 	spool *os.File
 }
 
@@ -31,9 +32,9 @@ func (c *compiled) close() {
 	}
 }
 
-// compile compiles the sources of one package in a sandbox without other
-// packages. So a hostile package that attacks the compiler harms only its own
-// files. If the time is not enough, the package has no compiled files.
+// compile compiles the Python sources of a package in a sandbox that contains no
+// other package. If a hostile package attacks the compiler, it can change only its
+// own compiled files. After a time-out, the files that are complete are used.
 func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, c *imagestore.Contents) (*compiled, error) {
 	sources := sourcesOf(c)
 	if len(sources) == 0 {
@@ -50,8 +51,8 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	job.Args = []string{pyth.PythonRuntime.LayerPath()}
 	job.Layers = job.Layers.With(pyth.PythonRuntime, layer)
 	job.Timeout = r.config.CompileTimeout
-	// Compiled code is about as large as its source. Cut off output beyond four
-	// times the size, so that a hostile package cannot fill the disk.
+	// Compiled code is about as large as its source. Limit the output to four times
+	// the size of the sources, so that a hostile package cannot fill the disk.
 	job.Limits.OutputBytes = min(c.Room, 4*c.Size+1<<20)
 	outcome, err := pyth.Dispatch(ctx, r.config.Runner.Dispatcher, job, &stdoutWriter{to: spool})
 	if err == nil && outcome.Status == pyth.StatusCanceled {
@@ -69,7 +70,7 @@ func (r *Resolver) compile(ctx context.Context, user pyth.UserID, image string, 
 	return result, nil
 }
 
-// sourcesOf returns the paths of the Python sources.
+// sourcesOf returns the set of paths of the package's Python sources.
 func sourcesOf(c *imagestore.Contents) map[string]bool {
 	sources := map[string]bool{}
 	for _, f := range c.Files {
@@ -80,9 +81,9 @@ func sourcesOf(c *imagestore.Contents) map[string]bool {
 	return sources
 }
 
-// readCompiled reads the output of compile.py, which is hostile. It accepts one
-// file for each known source until room is used up. It stops at the first invalid
-// part.
+// readCompiled parses the output of compile.py and returns the compiled files. The
+// output may be hostile: readCompiled accepts one file for each source, and room
+// bytes in all. It stops at the first invalid part.
 func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) ([]imagestore.File, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -131,8 +132,8 @@ func readCompiled(f *os.File, sources map[string]bool, tag string, room int64) (
 	}
 }
 
-// stdoutWriter writes the standard output of a job to a writer, and discards
-// other events.
+// stdoutWriter is a pyth.Events that writes the standard output of a job to a
+// writer. It discards all other events.
 type stdoutWriter struct{ to io.Writer }
 
 func (*stdoutWriter) Started(pyth.ExecutionID) error { return nil }

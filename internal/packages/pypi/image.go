@@ -12,7 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// BuildImage writes the image of a wheel. The image includes compiled files.
+// BuildImage writes the image of a package to the file to: the files of its wheel,
+// and the compiled files.
 func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.PinnedPackage, archive string, to *os.File, room int64) error {
 	z, err := zip.OpenReader(archive)
 	if err != nil {
@@ -27,7 +28,8 @@ func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.Pin
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// The content of a file does not match its checksum in the header.
+		// The wheel is damaged, for example because a file does not match its
+		// checksum.
 		return resolve.InvalidArchive(p.Name, p.Version, fmt.Errorf("cannot be unpacked: %w", err))
 	}
 	compiled, err := r.compile(ctx, user, to.Name(), c)
@@ -38,7 +40,7 @@ func (r *Resolver) BuildImage(ctx context.Context, user pyth.UserID, p *pyth.Pin
 	if len(compiled.files) == 0 {
 		return nil
 	}
-	// Write the image again, now with the compiled files.
+	// Write the image again, together with the compiled files.
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

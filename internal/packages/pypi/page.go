@@ -19,7 +19,8 @@ import (
 
 const (
 	simpleJSON = "application/vnd.pypi.simple.v1+json"
-	// acceptSimple lists the formats of PEP 691, the preferred one first.
+	// acceptSimple is the Accept header for index pages. It lists the formats of PEP
+	// 691, the preferred one first.
 	acceptSimple = simpleJSON + ", application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 )
 
@@ -27,23 +28,25 @@ const (
 // Python, ABI and platform.
 var wheelName = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-([A-Za-z0-9_.!+]+)(?:-([0-9][A-Za-z0-9_.]*))?-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)\.whl$`)
 
-// wheelFile is a wheel on a page of an index.
+// wheelFile is a wheel that a page of the index lists.
 type wheelFile struct {
 	filename, project, version string
 
 	url *url.URL
-	// hash is the hash of the wheel; "" if the index has none.
+	// hash is the SRI hash of the wheel; "" if the index does not give one.
 	hash string
-	// metadata is the hash of the METADATA file; "" if the index has none.
+	// metadata is the SRI hash of the METADATA file; "" if the index does not give
+	// one.
 	metadata string
-	// hasMetadata reports whether the index has a separate METADATA file.
+	// hasMetadata reports whether the index serves METADATA as a separate file.
 	hasMetadata    bool
 	requiresPython string
 	yanked         any
 }
 
-// parsePage returns the wheels of a project on a page (PEP 691, PEP 503). It skips
-// other files.
+// parsePage returns the wheels of a project that a page lists (PEP 691, PEP 503). It
+// skips other files, such as source archives. media is the media type of the page,
+// at its URL.
 func parsePage(from *index.Client, project string, body []byte, media string, at *url.URL) ([]*wheelFile, error) {
 	kind, _, err := mime.ParseMediaType(media)
 	if err != nil && media != "" {
@@ -75,7 +78,8 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 		if parts == nil || len(f.filename) > 255 || normalize(parts[1]) != project {
 			continue
 		}
-		// File names have underscores instead of hyphens.
+		// In the file name of a wheel, underscores replace the hyphens of the
+		// version.
 		if f.version = strings.ReplaceAll(parts[2], "_", "-"); versionPattern.MatchString(f.version) {
 			files = append(files, f)
 		}
@@ -83,7 +87,7 @@ func parsePage(from *index.Client, project string, body []byte, media string, at
 	return files, nil
 }
 
-// anchor is a link to a file on a page.
+// anchor is a link to a file on an index page, with its attributes.
 type anchor struct {
 	href, hash, metadata string
 	hasMetadata          bool
@@ -91,13 +95,15 @@ type anchor struct {
 	yanked               any
 }
 
-// fragmentHash returns the hash in the fragment of a URL (PEP 503); "" for none.
+// fragmentHash returns the hash in the fragment of a link (PEP 503) in SRI form; ""
+// if there is none.
 func fragmentHash(fragment string) string {
 	algorithm, digits, _ := strings.Cut(fragment, "=")
 	return imagestore.SRIFromHex(algorithm, digits)
 }
 
-// hashOfMap returns the strongest hash of a file; "" for none.
+// hashOfMap returns one of the hashes in SRI form, SHA-256 if possible; "" if none
+// has a known algorithm.
 func hashOfMap(hashes map[string]string) string {
 	for _, algorithm := range []string{"sha256", "sha512", "sha384"} {
 		if h := imagestore.SRIFromHex(algorithm, hashes[algorithm]); h != "" {
@@ -107,7 +113,7 @@ func hashOfMap(hashes map[string]string) string {
 	return ""
 }
 
-// parseJSON returns the files of a page in JSON (PEP 691).
+// parseJSON returns the links of a page in JSON format (PEP 691).
 func parseJSON(body []byte) ([]anchor, error) {
 	var page struct {
 		Files []struct {
@@ -146,7 +152,7 @@ func parseJSON(body []byte) ([]anchor, error) {
 	return links, nil
 }
 
-// parseHTML returns the links of a page in HTML (PEP 503).
+// parseHTML returns the links of a page in HTML format (PEP 503).
 func parseHTML(body []byte) ([]anchor, error) {
 	var links []anchor
 	tokens := html.NewTokenizer(bytes.NewReader(body))

@@ -21,11 +21,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/resolve"
 )
 
-// maxMetadata is the largest accepted METADATA file in bytes.
+// maxMetadata is the maximum size of a METADATA file in bytes.
 const maxMetadata = 16 << 20
 
-// pages answers pip's requests with pages of an index, and keeps the wheels on
-// them. Each change has its own pages.
+// pages answers pip's requests with pages of the index, and stores the wheels that
+// they list. Each change of a lockfile uses a new pages.
 type pages struct {
 	index  *index.Client
 	images *imagestore.Store
@@ -35,7 +35,8 @@ type pages struct {
 	files    []*wheelFile
 }
 
-// handle answers a request for a page, a wheel, or the metadata of a wheel.
+// handle answers a request of pip for a project's page, a wheel, or the metadata of
+// a wheel.
 func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request) {
 	switch parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/"); {
 	case len(parts) == 2 && parts[0] == "simple" && namePattern.MatchString(parts[1]):
@@ -54,7 +55,8 @@ func (x *pages) handle(r *gateway.Route, w http.ResponseWriter, q *http.Request)
 	}
 }
 
-// find returns the wheel for a URL of the gateway, or nil.
+// find returns the wheel to which a URL on a rewritten page leads; nil if there is
+// none.
 func (x *pages) find(address string) *wheelFile {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != gateway.Host {
@@ -77,7 +79,7 @@ func (x *pages) file(number string) *wheelFile {
 	return x.files[n]
 }
 
-// page answers with the wheels of a project. Their URLs lead to the gateway.
+// page sends the page of a project. The URLs on it lead to the gateway.
 func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWriter, project string) {
 	x.mu.Lock()
 	x.requests++
@@ -101,7 +103,8 @@ func (x *pages) page(ctx context.Context, r *gateway.Route, w http.ResponseWrite
 	_ = json.MarshalWrite(w, x.rewritten(project, files)) // Writing fails if the job has ended.
 }
 
-// rewritten returns a project's page for the sandbox.
+// rewritten returns the page of a project for the sandbox, and stores its wheels.
+// The URLs on the page contain the numbers of the wheels in x.files.
 func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -109,7 +112,7 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	for _, f := range files {
 		entry := map[string]any{
 			"filename": f.filename, "url": fmt.Sprintf("http://%s/files/%d/%s", gateway.Host, len(x.files), f.filename),
-			// No hashes: the host verifies them, and pip does not support all
+			// Pass no hashes: the host verifies them, and pip does not support all
 			// algorithms.
 			"hashes": map[string]string{},
 		}
@@ -128,8 +131,8 @@ func (x *pages) rewritten(project string, files []*wheelFile) map[string]any {
 	return map[string]any{"meta": map[string]string{"api-version": "1.0"}, "name": project, "files": list}
 }
 
-// metadata answers with the METADATA of a wheel. With it, pip need not download
-// the wheel.
+// metadata sends the METADATA of a wheel. With METADATA, pip can resolve the
+// dependencies without the wheel.
 func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	if f.hash != "" {
 		if b := x.images.Metadata(f.hash); b != nil {
@@ -164,8 +167,8 @@ func (x *pages) metadata(ctx context.Context, r *gateway.Route, w http.ResponseW
 	_, _ = w.Write(b)
 }
 
-// wheel answers with a wheel and keeps it in the store. So making its image needs
-// no second download.
+// wheel sends a wheel. It stores the wheel, so that its image can be made without a
+// second download.
 func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWriter, f *wheelFile) {
 	path, err := x.download(ctx, f)
 	if err != nil {
@@ -182,7 +185,8 @@ func (x *pages) wheel(ctx context.Context, r *gateway.Route, w http.ResponseWrit
 	_, _ = io.Copy(w, wheel)
 }
 
-// download downloads the wheel, sets its hash, and stores its metadata for later
+// download returns the path of the wheel in the store and sets its hash. It
+// downloads the wheel if the store lacks it, and stores its metadata for later
 // requests.
 func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	x.mu.Lock()
@@ -199,8 +203,8 @@ func (x *pages) download(ctx context.Context, f *wheelFile) (string, error) {
 	return path, nil
 }
 
-// storeMetadata stores the METADATA of a wheel. Errors are ignored: without the
-// metadata the next change only takes longer.
+// storeMetadata stores the METADATA of a wheel. It ignores errors, because METADATA
+// only saves a later download of the wheel.
 func (x *pages) storeMetadata(wheel, hash string) {
 	if x.images.HasMetadata(hash) {
 		return

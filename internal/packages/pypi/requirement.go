@@ -16,19 +16,21 @@ var (
 	errConstraint = errors.New("must have version limits as in PEP 440 after the name, such as >=2,<3")
 )
 
-// maxName is the longest package name in bytes. All names on PyPI are shorter.
+// maxName is the maximum length of a package name in bytes. All names on PyPI are
+// shorter.
 const maxName = 128
 
-// maxExtras is the largest number of extras of one requirement.
+// maxExtras is the maximum number of extras in one requirement.
 const maxExtras = 16
 
 var (
-	// namePattern matches an identifier of PEP 508.
+	// namePattern matches the name of a package or of an extra (PEP 508).
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	// separators matches characters that are equal in names (PEP 503).
+	// separators matches the characters between the parts of a name. PEP 503 treats
+	// any sequence of them as one hyphen.
 	separators = regexp.MustCompile(`[-_.]+`)
-	// versionPattern matches a version of PEP 440, appendix B. It accepts
-	// alternative spellings of pre-releases, but no others.
+	// versionPattern matches a version (PEP 440, appendix B). It accepts the
+	// alternative spellings of pre-releases, but no other alternative spellings.
 	versionPattern = regexp.MustCompile(`(?i)^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*` +
 		`(?:[-_.]?(?:alpha|a|beta|b|preview|pre|c|rc)[-_.]?[0-9]{0,20})?` +
 		`(?:-[0-9]{1,20}|[-_.]?(?:post|rev|r)[-_.]?[0-9]{0,20})?` +
@@ -37,17 +39,17 @@ var (
 	prefixPattern = regexp.MustCompile(`^v?(?:[0-9]{1,20}!)?[0-9]{1,20}(?:\.[0-9]{1,20})*\.\*$`)
 )
 
-// operators returns the operators of PEP 440, the longer ones first. It leaves
-// out ===, which compares text.
+// operators returns the comparison operators of PEP 440, the longer ones first. It
+// omits ===, which compares versions as text.
 func operators() []string { return []string{"~=", "==", "!=", "<=", ">=", "<", ">"} }
 
-// normalize returns the name of a package in the form of PEP 503.
+// normalize returns the name of a package in the normalized form of PEP 503.
 func normalize(name string) string {
 	return strings.ToLower(separators.ReplaceAllString(name, "-"))
 }
 
-// parse parses a name with extras and version constraints (PEP 508 without URLs
-// and markers).
+// parse parses a package name with extras and version constraints (PEP 508). It
+// refuses URLs and markers.
 func parse(s string) (resolve.Requirement, error) {
 	if err := resolve.CheckText(s); err != nil {
 		return resolve.Requirement{}, err
@@ -82,8 +84,8 @@ func parse(s string) (resolve.Requirement, error) {
 	return r, nil
 }
 
-// parseExtras parses a list such as [one,two] at the start of s, if there is one,
-// and returns the rest.
+// parseExtras parses a list such as [one,two] at the start of s. It returns the
+// extras and the rest of s. Without a list, rest is s.
 func parseExtras(s string) (extras []string, rest string, err error) {
 	if !strings.HasPrefix(s, "[") {
 		return nil, s, nil
@@ -103,7 +105,8 @@ func parseExtras(s string) (extras []string, rest string, err error) {
 	return slices.Compact(extras), strings.TrimLeft(rest, " "), nil
 }
 
-// parseConstraint parses comparisons, with or without parentheses; "" for none.
+// parseConstraint parses version comparisons, with or without parentheses, and
+// returns them in normalized form; "" if there are none.
 func parseConstraint(s string) (string, error) {
 	if inner, ok := strings.CutPrefix(s, "("); ok {
 		if s, ok = strings.CutSuffix(inner, ")"); !ok || strings.Trim(s, " ") == "" {
@@ -124,7 +127,8 @@ func parseConstraint(s string) (string, error) {
 	return strings.Join(clauses, ","), nil
 }
 
-// parseClause parses one comparison.
+// parseClause parses one comparison, such as >=1.2, and returns it in normalized
+// form.
 func parseClause(s string) (string, error) {
 	for _, operator := range operators() {
 		version, ok := strings.CutPrefix(s, operator)

@@ -1,8 +1,8 @@
-// Package pypi resolves Python packages with pip and makes images of wheels.
+// Package pypi resolves Python packages with pip and makes images of their wheels.
 //
-// No code of a package runs on the host or next to user data. pip resolves in a
-// sandbox, and the host only unpacks wheels. Each package is compiled in a
-// sandbox without other packages.
+// No code of a package runs on the host or near user data. pip resolves packages in
+// a sandbox, and the host only unpacks wheels. A sandbox without other packages
+// compiles the sources of each package.
 package pypi
 
 import (
@@ -30,41 +30,41 @@ type Config struct {
 	Runner  resolve.Runner
 	Gateway *gateway.Gateway
 	Images  *imagestore.Store
-	// Index is nil if no index is configured.
+	// Index is the client of the index. Nil means that no index is configured.
 	Index *index.Client
-	// PythonVersion is the version of Python in sandboxes, such as "3.14.6".
+	// PythonVersion is the version of the built-in Python, such as "3.14.6".
 	PythonVersion string
-	// CompileTimeout limits the compilation of one package.
+	// CompileTimeout is the time-out for compiling one package.
 	CompileTimeout time.Duration
 }
 
-// Resolver resolves Python packages. It is safe for concurrent use.
+// Resolver implements packages.Resolver for Python. It is safe for concurrent use.
 type Resolver struct{ config Config }
 
-// New makes a Resolver.
+// New returns a Resolver.
 func New(config Config) *Resolver { return &Resolver{config} }
 
-// Language returns the language of the packages.
+// Language returns Python.
 func (*Resolver) Language() pyth.Language { return pyth.Python }
 
-// Parse parses a requirement.
+// Parse parses a package name with optional extras and version constraints.
 func (*Resolver) Parse(text string) (resolve.Requirement, error) { return parse(text) }
 
-// Normalize returns the name as it is in lockfiles.
+// Normalize returns the name in the form that lockfiles contain (PEP 503).
 func (*Resolver) Normalize(name string) string { return normalize(name) }
 
-// Importable returns true: Python has one version of each package, which all
-// programs can import.
+// Importable returns true. A Python lockfile has one version of each package, and
+// all programs can import it.
 func (*Resolver) Importable(*pyth.PinnedPackage) bool { return true }
 
-// ImageKey returns the key of the package's image. The key includes the version
-// of Python, since the image contains compiled files.
+// ImageKey returns the key of the package's image. The key depends on the archive
+// and on the version of Python, which affects the compiled files.
 func (r *Resolver) ImageKey(p *pyth.PinnedPackage) string {
 	return imagestore.ImageKey(r.config.PythonVersion, p.Hash)
 }
 
-// Resolve returns the newest packages that satisfy the request, with their
-// dependencies.
+// Resolve runs pip in a sandbox. It returns the newest packages that satisfy the
+// request, with their dependencies.
 func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolve.Request, progress pyth.PackageProgress) ([]*resolve.Candidate, error) {
 	if r.config.Index == nil {
 		return nil, index.Unavailable(index.ErrNone)
@@ -93,14 +93,15 @@ func (r *Resolver) Resolve(ctx context.Context, user pyth.UserID, request resolv
 	return candidates(ctx, pages, result)
 }
 
-// resolved is a package in the sandbox's result.
+// resolved is a package in the result of resolve.py.
 type resolved struct {
 	URL      string   `json:"url"`
 	Requires []string `json:"requires"`
 }
 
-// candidates converts the result of the sandbox. The result is hostile: it can
-// only choose wheels from pages that pip requested.
+// candidates converts the result of resolve.py into candidates. The result comes
+// from the sandbox and may be hostile. So it can only choose wheels from pages that
+// pip requested.
 func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Candidate, error) {
 	var all []resolved
 	if json.Unmarshal(result, &all) != nil {
@@ -115,7 +116,8 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 		}
 		names[wheel.project] = true
 		if wheel.hash == "" {
-			// The index has no hash. Pin the archive that it serves now.
+			// The index gives no hash. Pin the hash of the archive that it serves
+			// now.
 			if _, err := pages.download(ctx, wheel); err != nil {
 				return nil, index.Unavailable(err)
 			}
@@ -133,7 +135,8 @@ func candidates(ctx context.Context, pages *pages, result []byte) ([]*resolve.Ca
 	return chosen, nil
 }
 
-// Archive returns the archive of a pinned package.
+// Archive returns a function that downloads the package's archive, unless the store
+// has it.
 func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	return func(ctx context.Context) (string, error) {
 		if r.config.Index == nil {
@@ -148,8 +151,8 @@ func (r *Resolver) Archive(p *pyth.PinnedPackage) resolve.Archive {
 	}
 }
 
-// tag returns the tag in the names of compiled files, such as "cpython-314" for
-// the version "3.14.6".
+// tag returns the tag in the names of .pyc files. For the version "3.14.6", it is
+// "cpython-314".
 func tag(version string) string {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")

@@ -16,9 +16,9 @@ var (
 	errZip      = errors.New("is not a readable zip file")
 )
 
-// readWheel returns the files that a wheel installs (PEP 427). It checks paths
-// and types. Sizes and checksums are checked later, when files are read. It skips
-// scripts and headers, since sandboxes cannot use them.
+// readWheel returns the files that a wheel installs (PEP 427). It checks their paths
+// and types. Sizes and checksums are checked later, when the files are read. It
+// skips scripts and headers, because sandboxes cannot use them.
 func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents, error) {
 	if len(z.File) > imagestore.MaxFiles {
 		return nil, imagestore.ErrTooManyFiles
@@ -30,7 +30,7 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 		if err != nil {
 			return nil, err
 		}
-		// Skip bytecode: it is compiled from the sources instead.
+		// Skip compiled files: the server compiles the sources itself.
 		if name == "" || strings.HasSuffix(name, ".pyc") {
 			continue
 		}
@@ -50,18 +50,19 @@ func readWheel(z *zip.Reader, project string, room int64) (*imagestore.Contents,
 	return c, nil
 }
 
-// wheelReader checks the entries of a wheel in order.
+// wheelReader checks the entries of a wheel, one after the other.
 type wheelReader struct {
 	project string
-	// info and data are the texts before .dist-info and .data: name and version.
-	// All entries must have the same.
+	// info and data are the "NAME-VERSION" of the directories NAME-VERSION.dist-info
+	// and NAME-VERSION.data; "" until an entry of the directory is read. A wheel may
+	// have only one directory of each kind.
 	info, data string
 }
 
-// destination returns the installed path of an entry; "" if the entry is not
+// destination returns the path of an entry in the image; "" if the entry is not
 // installed.
 func (w *wheelReader) destination(f *zip.File) (string, error) {
-	// Skip directories: files create their parents.
+	// Skip entries for directories, because files create their parent directories.
 	name, directory := strings.CutSuffix(f.Name, "/")
 	if err := imagestore.CheckPath(name); err != nil {
 		return "", err
@@ -106,7 +107,7 @@ func isDist(dist, project string) bool {
 	return ok && normalize(name) == project
 }
 
-// compiledPath returns the path of a source's compiled file (PEP 3147).
+// compiledPath returns the path of the .pyc file for a source file (PEP 3147).
 func compiledPath(source, tag string) string {
 	dir, name := path.Split(source)
 	return dir + "__pycache__/" + strings.TrimSuffix(name, ".py") + "." + tag + ".pyc"

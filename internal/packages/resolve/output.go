@@ -8,15 +8,17 @@ import (
 )
 
 const (
-	// maxLines limits the number of last output lines in an error.
+	// maxLines is the number of the last output lines that an error quotes.
 	maxLines     = 20
 	maxLineBytes = 500
-	// maxProgress limits the number of lines reported as progress.
+	// maxProgress is the maximum number of output lines that are reported as
+	// progress.
 	maxProgress = 2000
 )
 
-// output receives a resolver's events. It splits the output into lines, shortens
-// them and removes facts about the server.
+// output receives the events of a resolver's job. It splits the output into lines,
+// truncates them, removes facts about the server, and reports them as progress. It
+// also keeps the last lines and the output files.
 type output struct {
 	progress pyth.PackageProgress
 	line     []byte
@@ -46,7 +48,7 @@ func (o *output) Output(_ pyth.Stream, b []byte) error {
 	return o.err
 }
 
-// endLine reports the current line and begins the next one.
+// endLine reports the current line as progress and begins the next one.
 func (o *output) endLine() {
 	line := strings.Map(func(r rune) rune {
 		if !printable.Rune(r) {

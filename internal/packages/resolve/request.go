@@ -1,9 +1,8 @@
-// Package resolve runs package managers in sandboxes to find versions that fit
-// together.
+// Package resolve runs package managers in sandboxes to find compatible versions.
 //
-// The sandbox contains no user data and reaches only the index. Its output and
-// its results are hostile. The output is shortened and cleaned. Results can only
-// choose from the archives that the index offered.
+// The sandbox contains no user data and can reach only the index. Its output and its
+// results may be hostile. So the output is truncated and cleaned, and results can
+// only choose archives that the index offered.
 package resolve
 
 import (
@@ -15,13 +14,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// MaxPages limits the number of index pages that one change may request.
+// MaxPages is the maximum number of index pages that one change may request.
 const MaxPages = 2000
 
-// maxRequirement is the largest requirement in bytes.
+// maxRequirement is the maximum length of a requirement in bytes.
 const maxRequirement = 512
 
-// These errors complete the sentence "the requirement …".
+// Errors about a requirement. Each is a message for the user about the field that
+// contains the requirement.
 var (
 	ErrURL = errors.New("must be the name of a package in the index: URLs, paths and options are not supported")
 
@@ -29,19 +29,21 @@ var (
 	errCharacters = errors.New("must be ASCII text without control characters, and without spaces at the beginning or end")
 )
 
-// Requirement is a package that a user requires.
+// Requirement is a package that a user requires directly.
 type Requirement struct {
-	// Name is the normalized name.
+	// Name is the normalized name of the package.
 	Name string
-	// Constraint limits the versions; "" for any.
+	// Constraint limits the versions of the package; "" allows any version.
 	Constraint string
-	// Extras lists optional parts of a Python package, sorted.
+	// Extras lists the required extras (optional features) of a Python package,
+	// sorted.
 	Extras []string
 	// Text is the whole requirement in normalized form.
 	Text string
 }
 
-// CheckText refuses text that must not reach a package manager.
+// CheckText returns an error if a text must not be passed to a package manager: it
+// is too long, or contains characters other than printable ASCII.
 func CheckText(s string) error {
 	switch {
 	case len(s) > maxRequirement:
@@ -56,25 +58,27 @@ func CheckText(s string) error {
 type Request struct {
 	// Direct lists the user's requirements, one for each name.
 	Direct []Requirement
-	// Keep lists installed packages that should keep their versions; nil for
+	// Keep lists the installed packages whose versions should not change; nil for
 	// none.
 	Keep []*pyth.PinnedPackage
 }
 
-// Archive returns the path of a downloaded archive.
+// Archive downloads the archive of a package if necessary, and returns its path.
 type Archive func(context.Context) (path string, err error)
 
-// Candidate is a resolved package. Its size is not known yet.
+// Candidate is a package that a resolver chose. Its size is not known until its
+// image is made.
 type Candidate struct {
 	pyth.PinnedPackage
 	Archive Archive
 }
 
-// ErrResult means that a sandbox returned packages that the index does not have.
+// ErrResult reports that the result of a sandbox contains packages that the index
+// does not have.
 var ErrResult = errors.New("packages: the resolved packages are not in the index")
 
-// InvalidArchive returns the error that users get for an archive that cannot be
-// installed. cause completes the sentence "its archive …".
+// InvalidArchive returns the error for users when an archive cannot be installed.
+// The message puts "its archive" before cause.
 func InvalidArchive(name, version string, cause error) error {
 	return &pyth.Error{
 		Code:    pyth.CodeUnsatisfiable,

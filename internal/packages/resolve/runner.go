@@ -13,24 +13,24 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/index"
 )
 
-// Limits of one job.
+// Limits of the job of a resolver. Sizes are in bytes.
 const (
 	jobDisk      = 1 << 30
 	jobOutput    = 1 << 20
 	jobProcesses = 64
 )
 
-// Runner runs the jobs of resolvers.
+// Runner runs the jobs of resolvers in sandboxes.
 type Runner struct {
 	Dispatcher pyth.Dispatcher
-	// Timeout limits the search for versions.
+	// Timeout is the time-out of a job.
 	Timeout time.Duration
-	// MemoryBytes limits the memory of a job.
+	// MemoryBytes is the memory limit of a job.
 	MemoryBytes int64
 }
 
-// Job makes a job that runs the program in a new sandbox. It counts towards the
-// user's limits, but gets none of the user's data.
+// Job returns a job that runs the program in a new sandbox. The job counts towards
+// the user's limits, but contains none of the user's data.
 func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *pyth.Job {
 	return &pyth.Job{
 		ID:        pyth.ExecutionID(uuid.NewString()),
@@ -44,9 +44,9 @@ func (r Runner) Job(user pyth.UserID, language pyth.Language, program []byte) *p
 	}
 }
 
-// Resolve runs a job with access to the index, and returns the content of its
-// result file. If the program fails, the error has CodeUnsatisfiable and quotes
-// the last lines of output.
+// Resolve runs a job that can reach the index through the route. It returns the
+// content of the output file named result. If the program fails, the error has
+// CodeUnsatisfiable and quotes the last lines of its output.
 func (r Runner) Resolve(ctx context.Context, job *pyth.Job, route *gateway.Route, result string, progress pyth.PackageProgress) ([]byte, error) {
 	job.Network = pyth.Network{Gateway: route.ID()}
 	job.OutputFiles = []string{result}

@@ -7,23 +7,23 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/gateway"
 )
 
-// Patterns for parts of the output of pip and npm that reveal facts about this
+// Patterns for the parts of the output of pip and npm that reveal facts about this
 // server.
 var (
-	// indexURL is a URL of the gateway.
+	// indexURL matches a URL of the gateway.
 	indexURL = regexp.MustCompile(`\b[a-z+]+://(?:[^\s/@]*@)?` + regexp.QuoteMeta(gateway.Host) + `(?::\d+)?(/[^\s'"<>()]*)?`)
-	// otherURL is a URL of another host, such as a proxy.
+	// otherURL matches a URL of another host, such as a proxy.
 	otherURL = regexp.MustCompile(`\b(?:https?|git\+[a-z]+|socks5h?)://[^\s'"<>()]+`)
 	address  = regexp.MustCompile(`\b(?:` + regexp.QuoteMeta(gateway.Host) + `|localhost|127\.\d+\.\d+\.\d+|10\.\d+\.\d+\.\d+)(?::\d+)?`)
-	// directory is a path in the sandbox.
+	// directory matches a path in the sandbox.
 	directory = regexp.MustCompile(`(^|[\s'"(=:])(?:/(?:home|opt|work|root|tmp|usr|var|etc|node_modules|pyth-on|run|proc|dev)(?:/[^\s'"():,]*)?)`)
-	// irrelevant matches lines that are only about the server.
+	// irrelevant matches lines that say nothing about the packages.
 	irrelevant = regexp.MustCompile(`^(?:Looking in indexes:|npm error A complete log of this run|npm error (?:path|cwd|Log files)\b|WARNING: (?:The directory|Location) )`)
 )
 
-// scrub removes the gateway's name, addresses and directories from a resolver's
-// output line. It keeps package names and the resolver's message. It returns ""
-// for a line that is only about the server.
+// scrub replaces URLs, addresses and directories in an output line of a resolver. It
+// keeps the names of packages. It returns "" for a line that says nothing about the
+// packages.
 func scrub(line string) string {
 	if irrelevant.MatchString(line) {
 		return ""

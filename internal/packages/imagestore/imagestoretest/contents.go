@@ -1,4 +1,4 @@
-// Package imagestoretest checks the contents of packages in tests.
+// Package imagestoretest provides a check of package contents for tests.
 package imagestoretest
 
 import (
