@@ -8,9 +8,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Reveal decrypts the requested secrets for a run and records the time of use. It
-// fails with CodeInvalid for an unknown name, and with CodeSecretDamaged for a
-// damaged secret. The caller clears the values.
+// Reveal decrypts the requested secrets for a run, and notes the current time as
+// their last use. It returns CodeInvalid for an unknown name, and CodeSecretDamaged
+// for a value that was changed. The caller must clear the values.
 func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.ExecutionID, request pyth.SecretRequest) (pyth.SecretGrant, error) {
 	var none pyth.SecretGrant
 	if len(request.Names) == 0 && len(request.IfStored) == 0 && !request.All {
@@ -45,8 +45,9 @@ func (s *Service) Reveal(ctx context.Context, user pyth.UserID, _ pyth.Execution
 	return pyth.SecretGrant{Values: values}, nil
 }
 
-// Values decrypts all of the user's secrets that are not damaged. Use them only for
-// redaction: the call does not change the time of last use.
+// Values decrypts all of the user's secrets, except damaged ones. The values are
+// only for redaction: Values does not change the times of last use. The caller must
+// clear them.
 func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretValue, error) {
 	sealed, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil || len(sealed) == 0 {
@@ -65,8 +66,9 @@ func (s *Service) Values(ctx context.Context, user pyth.UserID) ([]pyth.SecretVa
 	return values, nil
 }
 
-// selectNamed returns the secrets that the request names, each once. It returns an
-// error for unknown names, except for names in IfStored.
+// selectNamed returns the secrets that the request names, each of them once. It
+// returns an error if a name in Names is unknown. It ignores unknown names in
+// IfStored.
 func selectNamed(all []*pyth.SealedSecret, request pyth.SecretRequest) ([]*pyth.SealedSecret, error) {
 	var some []*pyth.SealedSecret
 	var faults pyth.FieldErrors

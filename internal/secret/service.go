@@ -1,9 +1,9 @@
-// Package secret stores users' secrets, encrypted by the vault, and decrypts them for
-// runs.
+// Package secret stores users' secrets, which the vault encrypts, and decrypts them
+// for runs.
 //
-// The package returns values only for runs and for redaction. The encryption
-// authenticates the user, the name and the version of a value. If a stored value was
-// changed, it cannot be used; other secrets still work. Errors never contain values.
+// Only runs and redaction receive the values. The encryption authenticates the user,
+// the name and the version of a value. So a stored value that was changed or moved
+// cannot be used; other secrets still work. Errors never contain values.
 package secret
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// Limits that the API documents.
+// Limits of secrets that the API documents.
 const (
 	maxDescriptionBytes = 1000
 	maxSecrets          = 200
 )
 
-// maxPutAttempts is the maximum number of attempts of PutSecret after concurrent
-// changes.
+// maxPutAttempts is the maximum number of times that PutSecret tries to store a
+// value while other requests change the same secret.
 const maxPutAttempts = 8
 
-// Vault encrypts and decrypts values.
+// Vault encrypts and decrypts values. vault.Vault implements it.
 type Vault interface {
 	Seal(ctx context.Context, user pyth.UserID, label vault.Label, plaintext []byte) ([]byte, error)
 	Opener(ctx context.Context, user pyth.UserID) (*vault.Opener, error)
@@ -38,7 +38,7 @@ type Config struct {
 	Store pyth.SecretStore
 	Vault Vault
 	Clock func() time.Time
-	// Failed is called with the error if times of last use could not be stored.
+	// Failed is called with the error when times of last use could not be stored.
 	Failed func(error)
 }
 
@@ -54,7 +54,7 @@ var (
 	_ pyth.SecretSource  = (*Service)(nil)
 )
 
-// New returns a Service. Call Close to store pending times of last use.
+// New returns a Service. Call Close at the end, to store times of last use.
 func New(config Config) *Service {
 	return &Service{config: config, uses: newUses(config.Store, config.Failed)}
 }
@@ -62,8 +62,8 @@ func New(config Config) *Service {
 // Close stores the times of last use that are still in memory.
 func (s *Service) Close() { s.uses.close() }
 
-// PutSecret creates the secret or replaces its value, and clears value. It tries
-// again if another request changes the secret at the same time.
+// PutSecret creates the secret or replaces its value and description. It clears
+// value. It tries again if another request changes the secret at the same time.
 func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, value []byte, description string) (*pyth.Secret, bool, error) {
 	defer clear(value)
 	if err := check(name, value, description); err != nil {
@@ -92,8 +92,8 @@ func (s *Service) PutSecret(ctx context.Context, user pyth.UserID, name string, 
 	return nil, false, pyth.Errorf(pyth.CodeConflict, "Other requests are changing this secret at the same time. Try again.")
 }
 
-// nextVersion returns the secret with its next version number and times. The
-// caller sets the description and the sealed value.
+// nextVersion returns the metadata for the next version of a secret, or for the
+// first version of a new one. The caller sets the description and the sealed value.
 func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string) (*pyth.SealedSecret, error) {
 	now := s.config.Clock()
 	secret, err := s.config.Store.SealedSecret(ctx, user, name)
@@ -109,8 +109,8 @@ func (s *Service) nextVersion(ctx context.Context, user pyth.UserID, name string
 	return secret, nil
 }
 
-// checkQuota fails if the secret does not exist and the user has the maximum
-// number of secrets.
+// checkQuota returns an error if the secret would be new and the user already has
+// the maximum number of secrets.
 func (s *Service) checkQuota(ctx context.Context, user pyth.UserID, name string) error {
 	all, err := s.config.Store.SealedSecrets(ctx, user)
 	if err != nil {
@@ -146,8 +146,7 @@ func (s *Service) Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret
 	return all, nil
 }
 
-// Label returns the label under which the vault encrypts the value. It contains the
-// secret's name and version.
+// Label returns the label for the encryption of a version of a secret.
 func Label(name string, version int) vault.Label {
 	return vault.Label{Kind: "secret", Name: name, Version: version}
 }
@@ -180,8 +179,8 @@ func check(name string, value []byte, description string) error {
 	return faults.As(code)
 }
 
-// damagedError returns an error for the user if the stored value cannot be decrypted.
-// It returns other errors unchanged.
+// damagedError returns the error for the user if err is vault.ErrDamaged. It returns
+// other errors unchanged.
 func damagedError(name string, err error) error {
 	if !errors.Is(err, vault.ErrDamaged) {
 		return err

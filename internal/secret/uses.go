@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// saveDelay is the maximum time between a use of a secret and the write that
-	// stores its time. One write stores the times of all secrets. Runs do not wait for
-	// the write. A crash loses only these times, which are also in the audit log.
+	// saveDelay is the maximum time from the use of a secret until its time is
+	// stored. One write stores the times of all secrets. Runs do not wait for it. A
+	// crash loses only these times, which the audit log also contains.
 	saveDelay    = time.Second
 	storeTimeout = 10 * time.Second
 )
 
-// uses holds times of last use in memory until they are stored. It is safe for
-// concurrent use.
+// uses keeps the times of last use of secrets in memory until they are stored. It is
+// safe for concurrent use.
 type uses struct {
 	store  pyth.SecretStore
 	failed func(error)
@@ -27,7 +27,7 @@ type uses struct {
 	closed  bool
 	pending map[pyth.UserID]map[string]time.Time
 	timer   *time.Timer
-	// storing is locked while pending is being stored.
+	// storing is held while save writes to the store.
 	storing sync.Mutex
 }
 
@@ -52,7 +52,7 @@ func (u *uses) note(user pyth.UserID, secrets []pyth.SecretValue, at time.Time) 
 	}
 }
 
-// last returns the later of the stored time and the time in memory.
+// last returns the time of last use of a secret: stored, or a later time in memory.
 func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -62,7 +62,7 @@ func (u *uses) last(user pyth.UserID, name string, stored time.Time) time.Time {
 	return stored
 }
 
-// save stores the pending times. If that fails, it discards them.
+// save writes the pending times to the store. If that fails, it discards them.
 func (u *uses) save() {
 	u.storing.Lock()
 	defer u.storing.Unlock()
@@ -78,8 +78,8 @@ func (u *uses) save() {
 	u.dropStored(times)
 }
 
-// snapshot returns a copy of the pending times. They stay in memory until they are
-// stored, because last needs them.
+// snapshot returns a copy of the pending times. They also stay in memory until they
+// are stored, because last returns them.
 func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -91,8 +91,8 @@ func (u *uses) snapshot() map[pyth.UserID]map[string]time.Time {
 	return times
 }
 
-// dropStored removes the stored times from memory, except where a later use has
-// replaced them.
+// dropStored removes times that were stored from memory. It keeps the time of a
+// secret that was used again in the meantime.
 func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -104,7 +104,8 @@ func (u *uses) dropStored(stored map[pyth.UserID]map[string]time.Time) {
 	}
 }
 
-// close stops the timer and stores the pending times before it returns.
+// close stores the pending times and returns when they are stored. Later uses are
+// ignored.
 func (u *uses) close() {
 	u.mu.Lock()
 	u.closed = true

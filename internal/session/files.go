@@ -9,7 +9,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// Files lists the files of the session.
+// Files lists the files in the session's working directory.
 func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID) (files []pyth.FileInfo, err error) {
 	err = s.withFiles(ctx, user, id, func(ctx context.Context, _ *session) error {
 		files, err = s.config.Host.SessionFiles(ctx, id)
@@ -18,7 +18,7 @@ func (s *Service) Files(ctx context.Context, user pyth.UserID, id pyth.SessionID
 	return files, err
 }
 
-// WriteFile writes a file atomically.
+// WriteFile creates or replaces a file of the session atomically.
 func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, content io.Reader) (created bool, err error) {
 	if err := s.checkPath(user, id, path); err != nil {
 		return false, err
@@ -27,7 +27,8 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 		from := &source{content: content, size: x.spec.Limits.DiskBytes, left: x.spec.Limits.DiskBytes}
 		created, err = s.config.Host.WriteSessionFile(ctx, id, path, from)
 		if err != nil && from.err != nil {
-			// Return the error of the reader, because a remote host does not know it.
+			// Prefer the error of source: a remote host only knows that reading
+			// failed.
 			return from.err
 		}
 		return err
@@ -35,7 +36,7 @@ func (s *Service) WriteFile(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return created, err
 }
 
-// ReadFile calls to with the size and the content of a file.
+// ReadFile calls the function to with the size and the content of a file.
 func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string, to func(size int64, content io.Reader) error) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -45,7 +46,7 @@ func (s *Service) ReadFile(ctx context.Context, user pyth.UserID, id pyth.Sessio
 	})
 }
 
-// DeleteFile deletes a file.
+// DeleteFile deletes a file of the session.
 func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.SessionID, path string) error {
 	if err := s.checkPath(user, id, path); err != nil {
 		return err
@@ -55,7 +56,7 @@ func (s *Service) DeleteFile(ctx context.Context, user pyth.UserID, id pyth.Sess
 	})
 }
 
-// withFiles calls do during a turn of the session.
+// withFiles waits for a turn of the session and calls do during the turn.
 func (s *Service) withFiles(ctx context.Context, user pyth.UserID, id pyth.SessionID, do func(context.Context, *session) error) error {
 	x, t, err := s.turn(ctx, user, id, false)
 	if err != nil {
@@ -83,13 +84,14 @@ func (s *Service) checkPath(user pyth.UserID, id pyth.SessionID, path string) er
 	return nil
 }
 
-// source is the content of a file for the host. It returns an error after more bytes
+// source reads the content of a file for the host. Reading fails after more bytes
 // than the session's disk limit.
 type source struct {
 	content io.Reader
-	// size is the disk limit. left is the number of bytes that may still be read.
+	// size is the session's disk limit in bytes. left is the number of bytes that
+	// may still be read.
 	size, left int64
-	// err is the error of a failed read.
+	// err is the error of a failed Read; nil before.
 	err error
 }
 

@@ -6,24 +6,27 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// session is an open session. Service.mu guards its variable fields.
+// session is an open session. Service.mu guards the fields that change.
 type session struct {
 	spec    *pyth.SessionSpec
 	created time.Time
 	// idleFor is the idle time-out.
 	idleFor time.Duration
-	// gone is a channel that is closed after the host has closed the session.
+	// gone is closed when the host has closed the session.
 	gone chan struct{}
 
 	ended      bool
 	executions int
-	// current is the active turn. If it is nil, the queue is empty.
+	// current is the active turn; nil if the session is idle. An idle session has no
+	// waiting turns.
 	current *turn
 	waiting []*turn
-	// uses counts the turns that have begun. unused is the end of the last turn.
+	// uses counts the turns that have begun. unused is the time at which the last
+	// turn ended.
 	uses   int
 	unused time.Time
-	// remembered holds the secret values that runs of the session received.
+	// remembered holds the secret values that the runs of the session received, for
+	// redaction.
 	remembered []pyth.SecretValue
 	// idle fires after the idle time-out. age fires at the maximum age.
 	idle, age *time.Timer
@@ -33,13 +36,14 @@ func newSession(spec *pyth.SessionSpec, idleFor time.Duration, now time.Time) *s
 	return &session{spec: spec, idleFor: idleFor, created: now, unused: now, gone: make(chan struct{})}
 }
 
-// startIdleLocked starts the timer for the idle time-out.
+// startIdleLocked marks the session as idle and starts the timer for the idle
+// time-out.
 func (s *Service) startIdleLocked(x *session) {
 	x.current = nil
 	x.unused = s.config.Clock()
 	uses := x.uses
 	x.idle = time.AfterFunc(x.idleFor, func() {
-		// Check uses, because the session may have been used while the timer fired.
+		// Compare uses, because a turn may have begun while the timer fired.
 		s.expire(x, func() bool { return x.uses == uses })
 	})
 }
@@ -59,7 +63,8 @@ func (s *Service) expire(x *session, due func() bool) {
 	}
 }
 
-// endLocked removes the session, cancels its turns and closes it at the host.
+// endLocked removes the session, cancels its turns with cause, and starts to close
+// it at the host.
 func (s *Service) endLocked(x *session, cause error) {
 	delete(s.sessions, x.spec.ID)
 	x.idle.Stop()
@@ -76,8 +81,8 @@ func (s *Service) endLocked(x *session, cause error) {
 	s.disposeLocked(x)
 }
 
-// disposeLocked closes the session at the host in the background. A program that runs
-// in it is stopped.
+// disposeLocked closes the session at the host in the background. The host stops a
+// program that is running in it.
 func (s *Service) disposeLocked(x *session) {
 	x.ended = true
 	s.busy.Go(func() {
@@ -89,7 +94,7 @@ func (s *Service) disposeLocked(x *session) {
 	})
 }
 
-// viewLocked returns the description of the session for its user.
+// viewLocked returns the session as its user sees it.
 func (s *Service) viewLocked(x *session) *pyth.Session {
 	unused := x.unused
 	if x.current != nil {

@@ -7,15 +7,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Limits of the secret values that are kept for one session. One run can receive up
-// to 1 MiB.
+// Limits of the secret values that are kept for one session: their number, and their
+// size in bytes. One run can receive up to 1 MiB.
 const (
 	maxRemembered      = 1000
 	maxRememberedBytes = 4 << 20
 )
 
-// Remember keeps copies of the secret values of a run until the session ends.
-// It returns all values that are kept.
+// Remember keeps copies of a run's secret values until the session ends. It returns
+// the values of all runs. The caller must not change them. It returns an error if
+// the session would keep too many values.
 func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth.SecretValue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +46,8 @@ func (s *Service) Remember(id pyth.SessionID, values []pyth.SecretValue) ([]pyth
 	return slices.Clip(x.remembered), nil
 }
 
-// forgetLocked clears the kept values. No program may be running in the session.
+// forgetLocked clears the kept values. No program may be running in the session,
+// because its output could contain them.
 func (x *session) forgetLocked() {
 	pyth.ClearSecrets(x.remembered)
 	x.remembered = nil

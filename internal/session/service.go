@@ -1,11 +1,11 @@
-// Package session manages users' sessions. It checks their owners, schedules runs and
-// ends sessions when they expire.
+// Package session manages users' sessions. It checks who owns a session, schedules
+// runs, and ends sessions when they expire.
 //
 // A session executes one run or file operation at a time, in the order of the
-// requests. A session ends after its idle time-out, which starts when a turn ends, or
-// at its maximum age. When it ends, its current run and all waiting requests end too.
-// Users cannot find out about sessions of others. When Close returns, the host has no
-// sessions.
+// requests. A session ends after its idle time-out, which starts when a turn ends,
+// or at its maximum age. When it ends, its current run and all waiting requests end
+// too. Users cannot find out whether another user's session exists. When Close
+// returns, the host has no sessions.
 package session
 
 import (
@@ -24,57 +24,58 @@ import (
 // Config configures a Service. Optional fields have defaults.
 type Config struct {
 	Host pyth.SessionHost
-	// Limits are the default and maximum limits. They are the same as for programs
-	// without a session.
+	// Limits contains the default and maximum limits of sessions, which are the same
+	// as for programs without a session.
 	Limits pyth.ExecutionLimits
-	// Languages lists the languages of this server.
+	// Languages lists the languages that this server offers, with their runtimes.
 	Languages []pyth.LanguageInfo
-	// Network checks the hosts that programs request. Nil means that programs have no
+	// Network checks the hosts that sessions request. If it is nil, programs have no
 	// network.
 	Network execution.NetworkPolicy
-	// Secrets lists the user's secrets. Nil means that there are none.
+	// Secrets lists the user's secrets. If it is nil, there are no secrets.
 	Secrets Secrets
-	// Packages provides the user's packages. Nil means that there are none.
+	// Packages provides the user's packages. If it is nil, there are no packages.
 	Packages pyth.PackageSource
 	// Clock returns the current time. The default is time.Now.
 	Clock func() time.Time
 	// MaxPerUser is the maximum number of sessions per user. The default is 20.
 	MaxPerUser int
-	// Max is the maximum number of sessions of the server; 0 means that only the host
+	// Max is the maximum number of sessions of all users. With 0, only the host
 	// limits it.
 	Max int
-	// DefaultIdle is the idle time-out if a request sets none; MaxIdle is the maximum.
-	// Their defaults are 10 minutes and 24 hours.
-	DefaultIdle, MaxIdle time.Duration
-	// MaxAge is the maximum age of a session, even if it is in use. The default is 24
+	// DefaultIdle is the idle time-out if a request sets none. The default is 10
+	// minutes. MaxIdle is the maximum idle time-out of a session. The default is 24
 	// hours.
+	DefaultIdle, MaxIdle time.Duration
+	// MaxAge is the time after which a session ends even if it is in use. The
+	// default is 24 hours.
 	MaxAge time.Duration
-	// MaxWaiting is the maximum number of requests that wait in one session. The
-	// default is 32.
+	// MaxWaiting is the maximum number of requests that wait for a turn of one
+	// session. The default is 32.
 	MaxWaiting int
 }
 
-// Secrets lists the secrets of users.
+// Secrets lists the secrets of a user.
 type Secrets interface {
 	Secrets(ctx context.Context, user pyth.UserID) ([]*pyth.Secret, error)
 }
 
-// minIdle is the minimum idle time-out, so that a client has time to use a new
-// session.
+// minIdle is the minimum idle time-out. A shorter one could end a new session before
+// its first use.
 const minIdle = time.Second
 
 // Service implements pyth.SessionService and pyth.SessionTurns. It is safe for
 // concurrent use.
 type Service struct {
 	config Config
-	// busy counts sessions that are being opened or closed at the host.
+	// busy counts the calls that are opening or closing a session at the host.
 	busy sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	sessions map[pyth.SessionID]*session
-	// places counts the sessions of each user, including sessions that are being
-	// opened or closed. total is the sum for all users.
+	// places counts the sessions of each user, including those that are being opened
+	// or closed at the host. total is the number for all users.
 	places map[pyth.UserID]int
 	total  int
 }
@@ -84,7 +85,7 @@ var (
 	_ pyth.SessionTurns   = (*Service)(nil)
 )
 
-// New returns a Service. Call Close to end its sessions.
+// New returns a Service. Call Close to end all sessions.
 func New(config Config) *Service {
 	if config.Clock == nil {
 		config.Clock = time.Now
@@ -102,8 +103,8 @@ func New(config Config) *Service {
 	}
 }
 
-// OpenSession opens a session at the host. The session has the current packages of
-// the user.
+// OpenSession opens a session at the host. Its programs have the user's current
+// packages; later changes of the packages do not affect the session.
 func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.SessionRequest) (*pyth.Session, error) {
 	spec, idle, err := s.spec(user, r)
 	if err != nil {
@@ -125,8 +126,7 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := newSession(spec, idle, s.config.Clock())
-	// Close the session if the client has disconnected, because it does not know the
-	// ID.
+	// If the client has disconnected, it does not learn the ID. Close the session.
 	if err := ctx.Err(); err != nil {
 		s.disposeLocked(x)
 		return nil, err
@@ -141,9 +141,9 @@ func (s *Service) OpenSession(ctx context.Context, user pyth.UserID, r *pyth.Ses
 	return s.viewLocked(x), nil
 }
 
-// open opens the session at the host.
+// open adds the user's packages to spec and opens the session at the host.
 func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) {
-	// Packages exist only for the built-in runtimes.
+	// The user's packages work only with built-in runtimes, not with custom images.
 	if s.config.Packages != nil && spec.Runtime == "" {
 		if spec.Layers, err = s.config.Packages.Layers(ctx, spec.Tenant); err != nil {
 			return err
@@ -152,7 +152,8 @@ func (s *Service) open(ctx context.Context, spec *pyth.SessionSpec) (err error) 
 	return s.config.Host.OpenSession(ctx, spec)
 }
 
-// spec checks the request and applies defaults.
+// spec checks the request. It returns the settings of the session with all defaults,
+// and the idle time-out.
 func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionSpec, time.Duration, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -185,8 +186,8 @@ func (s *Service) spec(user pyth.UserID, r *pyth.SessionRequest) (*pyth.SessionS
 	return spec, idle, nil
 }
 
-// checkSecrets returns an error if a secret does not exist, because no run could use
-// it.
+// checkSecrets returns an error if the user has no secret with one of the names.
+// Runs in the session could not use it.
 func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -201,7 +202,7 @@ func (s *Service) checkSecrets(ctx context.Context, user pyth.UserID, names []st
 	return pyth.CheckSecretNames(names, all)
 }
 
-// takePlace counts a new session of the user and marks the Service as busy. It fails
+// takePlace counts a new session of the user and adds 1 to busy. It returns an error
 // if the user or the server has reached the maximum.
 func (s *Service) takePlace(user pyth.UserID) error {
 	s.mu.Lock()
@@ -220,7 +221,7 @@ func (s *Service) takePlace(user pyth.UserID) error {
 	return nil
 }
 
-// leavePlaceLocked reverses takePlace.
+// leavePlaceLocked removes a session of the user from the counts of takePlace.
 func (s *Service) leavePlaceLocked(user pyth.UserID) {
 	s.total--
 	if s.places[user]--; s.places[user] == 0 {
@@ -238,12 +239,12 @@ func (s *Service) Sessions(_ context.Context, user pyth.UserID) ([]*pyth.Session
 			all = append(all, s.viewLocked(x))
 		}
 	}
-	// UUIDs of version 7 are in the order of creation.
+	// Version 7 UUIDs sort by the time of creation.
 	slices.SortFunc(all, func(a, b *pyth.Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
 
-// Session returns one session of the user.
+// Session returns the session, or CodeNotFound if it is not the user's.
 func (s *Service) Session(_ context.Context, user pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,7 +269,8 @@ func (s *Service) CloseSession(ctx context.Context, user pyth.UserID, id pyth.Se
 	return wait(ctx, x.gone)
 }
 
-// Interrupt cancels the current run and returns when it has ended.
+// Interrupt cancels the current run and returns when it has ended. It does nothing
+// if no program is running.
 func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.SessionID) error {
 	s.mu.Lock()
 	x, err := s.findLocked(user, id)
@@ -285,8 +287,8 @@ func (s *Service) Interrupt(ctx context.Context, user pyth.UserID, id pyth.Sessi
 	return wait(ctx, t.released)
 }
 
-// Close ends all sessions and returns when the host has closed them. Later
-// requests fail.
+// Close ends all sessions and returns when the host has closed them. OpenSession
+// then returns CodeDraining.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -297,7 +299,8 @@ func (s *Service) Close() {
 	s.busy.Wait()
 }
 
-// findLocked returns the user's session.
+// findLocked returns the session, or CodeNotFound if it does not exist or belongs to
+// another user.
 func (s *Service) findLocked(user pyth.UserID, id pyth.SessionID) (*session, error) {
 	if x := s.sessions[id]; x != nil && x.spec.Tenant == user {
 		return x, nil

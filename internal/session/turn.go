@@ -9,22 +9,25 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// errInterrupted is the cause of a turn's context after an interrupt.
+// errInterrupted is the cause with which Interrupt cancels the context of a turn.
 var errInterrupted = errors.New("session: interrupted")
 
-// turn is a request for exclusive use of a session. It waits in a queue until it
-// begins.
+// turn is a request for exclusive use of a session. It waits in the session's queue
+// until it begins.
 type turn struct {
-	// runs is true for a run and false for a file operation.
+	// runs is true for a run, false for a file operation.
 	runs bool
-	// context ends with the caller's context, an interrupt, or the session.
+	// context ends when the caller's context or the session ends, or after an
+	// interrupt.
 	context context.Context
 	cancel  context.CancelCauseFunc
-	// begun is closed when the turn starts, released when it ends.
+	// begun is closed when the turn begins. released is closed when the turn ends.
 	begun, released chan struct{}
 }
 
-// Turn waits until the caller may run a program in the session.
+// Turn waits until the caller may run a program in the session. It returns the
+// context for the run, the settings of the session, and a function that the caller
+// must call after the run.
 func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID) (context.Context, *pyth.SessionSpec, func(*pyth.Outcome, error), error) {
 	x, t, err := s.turn(ctx, user, id, true)
 	if err != nil {
@@ -37,7 +40,8 @@ func (s *Service) Turn(ctx context.Context, user pyth.UserID, id pyth.SessionID)
 	return t.context, x.spec, release, nil
 }
 
-// turn waits until the caller may use the session. The caller must call release.
+// turn waits until the caller may use the session. If it succeeds, the caller must
+// call release.
 func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID, runs bool) (*session, *turn, error) {
 	t := &turn{runs: runs, begun: make(chan struct{}), released: make(chan struct{})}
 	t.context, t.cancel = context.WithCancelCause(ctx)
@@ -54,13 +58,13 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x.current == t {
-		// The turn began at the same moment.
+		// The turn began at the same moment as its context ended.
 		return x, t, nil
 	}
 	x.waiting = slices.DeleteFunc(x.waiting, func(other *turn) bool { return other == t })
 	err = context.Cause(t.context)
 	if ctx.Err() != nil {
-		// Report the end of the caller's context, not its cause.
+		// Return the error of the caller's context, not the cause of its end.
 		err = ctx.Err()
 	}
 	t.cancel(nil)
@@ -68,7 +72,7 @@ func (s *Service) turn(ctx context.Context, user pyth.UserID, id pyth.SessionID,
 }
 
 // enqueue begins the turn if the session is idle. Otherwise it adds the turn to the
-// queue.
+// queue. It returns an error if the queue is full.
 func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,15 +91,16 @@ func (s *Service) enqueue(user pyth.UserID, id pyth.SessionID, t *turn) (*sessio
 	return x, nil
 }
 
-// beginLocked begins the turn.
+// beginLocked makes t the current turn and wakes its caller.
 func (x *session) beginLocked(t *turn) {
 	x.current = t
 	x.uses++
 	close(t.begun)
 }
 
-// release ends the turn and begins the next one. If the run has ended the session, it
-// removes the session.
+// release ends the turn and begins the next one. o and err are the results of a run;
+// nil for file operations. If they show that the session has ended, release removes
+// it.
 func (s *Service) release(x *session, t *turn, o *pyth.Outcome, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// decoded is the result of decoding a text that begins inside an encoded value. ends
-// holds the offset in the text at which each byte ends.
+// decoded is the result of decoding a text. ends[i] is the offset in the text after
+// the characters that encode bytes[i].
 type decoded struct {
 	bytes []byte
 	ends  []int
 }
 
-// findCutHead searches for the end of a value at the beginning of text, if the
-// beginning of the value was truncated. It returns the length of this part and the
-// name of the secret. The length is 0 if less than MinBytes of the value were found.
+// findCutHead searches for a value at the beginning of text of which the beginning
+// was cut off. It returns the length of the remaining part of the value in the text,
+// and the name of the secret. The length is 0 if this part has less than MinBytes of
+// the value.
 func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	longest := 0
 	for _, s := range r.secrets {
@@ -45,8 +46,9 @@ func (r *Redactor) findCutHead(text []byte) (length int, name string) {
 	return length, name
 }
 
-// decoding describes where in a value a truncated text may begin: in which escape of
-// a view, and in which group of an encoding.
+// decoding is a way to decode a text that begins inside an encoded value. It reads
+// the text in a view and decodes it with an encoding. offset is the number of
+// characters to skip: the rest of an incomplete escape or group.
 type decoding struct {
 	view   view
 	enc    encoding
@@ -56,8 +58,8 @@ type decoding struct {
 // maxEscapes is the length of the longest escape of one character.
 const maxEscapes = len(`\ud83d\ude00`)
 
-// decodings returns all possible positions. A truncation may leave any part of an
-// escape, so all offsets are tried.
+// decodings returns all ways to decode. It includes all offsets, because the text
+// may begin at any character of an escape.
 func decodings() []decoding {
 	longest := [views]int{escaped: maxEscapes, escapedRunes: maxEscapes, escapedTwice: 2 * maxEscapes, escapedTwiceRunes: 2 * maxEscapes, percent: len("%00"), form: len("%00"), references: maxReference}
 	all := make([]decoding, 0, 64)
@@ -79,7 +81,7 @@ func decodings() []decoding {
 	return all
 }
 
-// decode decodes at most most bytes.
+// decode decodes the beginning of text to at most most bytes.
 func (d decoding) decode(text []byte, most int) (out decoded) {
 	in := &input{b: text, run: minJoined, last: true}
 	bits, have := 0, 0
@@ -120,9 +122,9 @@ func (d decoding) decode(text []byte, most int) (out decoded) {
 	return out
 }
 
-// overlap returns the length of the longest prefix of text that is a suffix of value.
-// It returns len(text) if value contains text. The time is linear (Knuth, Morris and
-// Pratt, 1977).
+// overlap returns the length of the longest prefix of text that is also a suffix of
+// value. If value contains the whole text, it returns len(text). The time is linear
+// (Knuth, Morris and Pratt, 1977).
 func overlap(value, text []byte) int {
 	if len(text) > 0 && bytes.Contains(value, text) {
 		return len(text)

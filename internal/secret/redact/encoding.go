@@ -1,13 +1,13 @@
 package redact
 
-// encoding is a way to encode a value. Symbols are the characters of the encoded
-// text.
+// encoding is an encoding of values, such as hexadecimal. The symbols of an encoded
+// value are the characters of its encoded text.
 type encoding int
 
-// The encodings. Base64 (RFC 4648) encodes groups of three bytes, so the text depends
-// on the offset of the value in its group. Its symbols here are the characters that
-// depend only on the value. At offset 0, they include the last character and the
-// padding, as if nothing follows the value.
+// The encodings. Base64 (RFC 4648) encodes groups of three bytes, so the text
+// depends on the offset of the value in a group: 0, 1 or 2. Only the characters that
+// do not depend on neighboring data are symbols. At offset 0, the symbols also
+// include the last character and the padding of a value without data after it.
 const (
 	plain encoding = iota
 	hexLower
@@ -29,10 +29,11 @@ const (
 	padding     = '='
 )
 
-// before returns the offset of the value in its group of three bytes.
+// before returns the number of bytes that precede the value in its group of three
+// bytes.
 func (e encoding) before() int { return int(e-base64At0) % 3 }
 
-// length returns the number of symbols of a value of n bytes.
+// length returns the number of symbols that encode n bytes.
 func (e encoding) length(n int) int {
 	switch e {
 	case plain:
@@ -47,8 +48,7 @@ func (e encoding) length(n int) int {
 }
 
 // ends reports whether the encoding of n bytes may end after k symbols. Base64 may
-// end with or without padding. It may end without its last character if other data
-// follows the value.
+// have no padding. If other data follows the value, its last character is different.
 func (e encoding) ends(n, k int) bool {
 	switch e {
 	case base64At0, base64URLAt0:
@@ -58,8 +58,8 @@ func (e encoding) ends(n, k int) bool {
 	}
 }
 
-// symbol returns the symbol at index k. k must be less than the length of the encoded
-// value.
+// symbol returns the symbol of the encoded value at index k. k must be less than the
+// number of symbols.
 func (e encoding) symbol(value []byte, k int) byte {
 	switch e {
 	case plain:
@@ -82,7 +82,7 @@ func (e encoding) symbol(value []byte, k int) byte {
 
 func nibble(value []byte, k int) int { return int(value[k/2]>>(4*(1-k%2))) & 15 }
 
-// sextet returns the value of the base64 symbol at index k; -1 for padding.
+// sextet returns the 6-bit number of the base64 symbol at index k; -1 for padding.
 func (e encoding) sextet(value []byte, k int) int {
 	before := e.before()
 	bit := 6*((8*before+5)/6+k) - 8*before
@@ -97,9 +97,10 @@ func (e encoding) sextet(value []byte, k int) int {
 	return pair >> (10 - bit%8) & 63
 }
 
-// rank returns a number for the symbol at index k; -1 after the end. Ranks do not
-// depend on the case of digits or on the alphabet. They have the same order as the
-// values. Padding has the lowest rank.
+// rank returns a number for the symbol at index k; -1 after the last symbol. Lower
+// and upper case digits have the same rank, and so have the digits of both base64
+// alphabets. Ranks sort symbols in the order of the values. Padding has the lowest
+// rank.
 func (e encoding) rank(value []byte, k int) int {
 	switch {
 	case k >= e.length(len(value)):
@@ -113,7 +114,8 @@ func (e encoding) rank(value []byte, k int) int {
 	}
 }
 
-// rankOf returns the rank of a symbol in a text; -2 if the character is not a symbol.
+// rankOf returns the rank of a character in the output; -2 if it is not a symbol of
+// this encoding.
 func (e encoding) rankOf(c byte) int {
 	switch e {
 	case plain:
@@ -132,7 +134,7 @@ func (e encoding) rankOf(c byte) int {
 	}
 }
 
-// hexDigit returns the value of a hexadecimal digit; -2 for other characters.
+// hexDigit returns the number of a hexadecimal digit; -2 for other characters.
 func hexDigit(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
@@ -146,8 +148,8 @@ func hexDigit(c byte) int {
 	}
 }
 
-// base64Digit returns the value of a character of the standard or the URL base64
-// alphabet; -2 for other characters.
+// base64Digit returns the number of a character of the standard or the URL alphabet
+// of base64; -2 for other characters.
 func base64Digit(c byte) int {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -165,8 +167,9 @@ func base64Digit(c byte) int {
 	}
 }
 
-// startOf returns the first MinBytes symbols of an encoded value. ok is false if the
-// value is too short, or if another encoding has the same start.
+// startOf returns the first MinBytes symbols of an encoded value as a number. ok is
+// false if the value has fewer symbols, or if another encoding gives the same
+// symbols.
 func startOf(e encoding, value []byte) (begin uint64, ok bool) {
 	if e.length(len(value)) < MinBytes {
 		return 0, false

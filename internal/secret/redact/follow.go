@@ -5,31 +5,33 @@ import (
 	"sort"
 )
 
-// follower continues the match of long values after their head. It compares the input
-// with the values from low to high. Their encodings have the first symbols in common.
+// follower compares the output after a matched head with the rest of long values:
+// those in Redactor.secrets from low to high, without high. The first symbols of
+// their encoded forms are equal.
 type follower struct {
 	enc       encoding
 	low, high int
 	symbols   int
-	// at is the offset of the next symbol in the input. It may be part of an escape of
-	// any view.
+	// at is the offset in the input of the next symbol to compare. In some views, an
+	// escape may begin there.
 	at int
 }
 
-// maxFollowers is the maximum number of followers. There is more than one only if an
-// escape can be read in several views.
+// maxFollowers is the maximum number of followers at a time. More than one is needed
+// only if an escape can be read in several views. In reduced mode, reducedFollowers
+// applies instead.
 const maxFollowers, reducedFollowers = 8, 2
 
-// beginFollowing creates a follower for each form whose head matched completely.
+// beginFollowing creates the followers for long values of which the head matched.
 func (s *Stream) beginFollowing(forms []longForm) {
 	s.followers = s.followers[:0]
 	for _, f := range forms {
 		var first []byte // First byte of the values of each follower.
 		before := len(s.followers)
 		for _, h := range s.redactor.trie().all[f.node.low:f.node.high] {
-			// Values with the same head and the same first byte are a contiguous range.
-			// Compare the first byte too, because the symbols of base64 may not contain all
-			// bits of it.
+			// Use one follower for all values with the same head and first byte,
+			// which are a contiguous range. Compare the first byte, because a base64
+			// symbol may lack some of its bits.
 			begin := s.redactor.secrets[h.secret].Value[0]
 			i := slices.IndexFunc(s.followers[before:], func(o follower) bool { return o.enc == h.enc })
 			for i >= 0 && first[i] != begin {
@@ -51,15 +53,16 @@ func (s *Stream) beginFollowing(forms []longForm) {
 	}
 }
 
-// advanceFollowers advances all followers. done is the end of the input that belongs
-// to a value, at least before. incomplete reports that the input ends inside an
-// escape that may belong to a value.
+// advanceFollowers compares the input with the values until all followers have
+// failed or need more input. It returns the end of the matched input, which is at
+// least before. incomplete reports that the input ends inside an escape that may
+// belong to a value.
 func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete bool) {
 	done = before
 	var waiting []follower
 	for len(s.followers) > 0 {
-		// Always advance the follower with the lowest offset. So two followers that reach
-		// the same offset are recognized as equal.
+		// Advance the follower with the lowest offset first. So followers that reach
+		// the same offset and values are recognized as equal.
 		i := 0
 		for k, f := range s.followers {
 			if f.at < s.followers[i].at {
@@ -81,7 +84,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 		for _, o := range s.followers {
 			until = min(until, o.at)
 		}
-		// This byte is not part of an escape, so it is the next symbol in all views.
+		// If no escape can begin at this byte, the byte is the next symbol in all
+		// views.
 		alive := true
 		for alive && f.at < len(in.b) && f.at <= until && viewsOf(in.b[f.at]) == 0 {
 			if alive = s.narrow(&f, in.b[f.at]); alive {
@@ -104,8 +108,8 @@ func (s *Stream) advanceFollowers(in *input, before int) (done int, incomplete b
 	return done, incomplete
 }
 
-// fork advances a follower in each view in which the next byte may be an escape. It
-// reports whether the follower must wait for more input.
+// fork replaces a follower by one for each view in which an escape may begin at the
+// next byte. It reports whether the original follower must wait for more input.
 func (s *Stream) fork(in *input, f follower, done *int) (waits bool) {
 	possible := viewsOf(in.b[f.at])
 	if s.reduced() {
@@ -145,8 +149,8 @@ func (s *Stream) addFollower(f follower) {
 	}
 }
 
-// viewsOf returns the set of views to try for a byte that may begin an escape. It
-// returns 0 if the byte never begins an escape.
+// viewsOf returns the set of views to try at the byte c. It returns 0 if no escape
+// begins with c, so that all views are equal.
 func viewsOf(c byte) uint {
 	switch c {
 	case '\n', '\r':
@@ -165,7 +169,7 @@ func viewsOf(c byte) uint {
 	return 0
 }
 
-// narrow removes the values whose next symbol is not c. It reports whether any are
+// narrow keeps only the values whose next symbol is c. It reports whether any are
 // left.
 func (s *Stream) narrow(f *follower, c byte) bool {
 	want := f.enc.rankOf(c)

@@ -7,26 +7,26 @@ import (
 	"sort"
 )
 
-// maxHead is the maximum length of a head: headBytes, and the rest of an escaped
+// maxHead is the maximum length of a head: headBytes, plus the rest of a UTF-8
 // character that begins within them.
 const maxHead = headBytes + 3
 
-// head is the beginning of a form, at most maxHead symbols. A form is a value in one
-// encoding.
+// head is the beginning of a form: at most maxHead symbols. A form is the text of a
+// value in one encoding.
 type head struct {
 	text   []byte
 	secret int // Index in Redactor.secrets.
 	enc    encoding
 }
 
-// heads holds all heads, sorted by text and then by secret. They are searched like a
-// trie: the heads below a node are a contiguous range.
+// heads holds the heads of all forms, sorted by text and then by secret. It works
+// like a trie: all heads with the same prefix are a contiguous range.
 type heads struct {
 	all    []head
 	starts []uint64 // The start of each head, in the same order.
 }
 
-// trie returns the heads. The first call creates them.
+// trie returns the heads of all forms. The first call creates them.
 func (r *Redactor) trie() *heads {
 	r.making.Do(r.makeHeads)
 	return &r.heads
@@ -52,8 +52,8 @@ func (r *Redactor) makeHeads() {
 	slices.SortFunc(all, func(a, b head) int {
 		return cmp.Or(bytes.Compare(a.text, b.text), a.secret-b.secret, int(a.enc-b.enc))
 	})
-	// The text is often the same in several encodings, for example in both base64
-	// alphabets.
+	// A value often has the same text in several encodings, for example in both
+	// base64 alphabets. Keep one head.
 	all = slices.CompactFunc(all, func(a, b head) bool { return a.secret == b.secret && bytes.Equal(a.text, b.text) })
 	r.heads.all = all
 	r.heads.starts = make([]uint64, len(all))
@@ -69,23 +69,24 @@ func (h *heads) clear() {
 	clear(h.starts)
 }
 
-// node is a node of the trie. The heads from low to high have the first depth symbols
-// in common.
+// node is a node of the trie. It represents the heads from low to high, without
+// high. Their first depth symbols are equal.
 type node struct{ low, high, depth int }
 
 func (n node) empty() bool { return n.low >= n.high }
 
-// below returns the node of all heads with the start.
+// below returns the node of all heads that begin with start.
 func (h *heads) below(start uint64) node {
 	low, _ := slices.BinarySearch(h.starts, start)
 	high, _ := slices.BinarySearch(h.starts[low:], start+1)
 	return node{low, low + high, MinBytes}
 }
 
-// next returns the child of a node for the symbol c.
+// next returns the child of the node n for the symbol c. It is empty if no head
+// continues with c.
 func (h *heads) next(n node, c byte) node {
 	heads := h.all[n.low:n.high]
-	// Skip heads that end here, which are first in the order.
+	// Skip the heads that end at this node. They are sorted before the others.
 	for len(heads) > 0 && len(heads[0].text) == n.depth {
 		heads = heads[1:]
 		n.low++

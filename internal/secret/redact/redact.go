@@ -1,8 +1,8 @@
 // Package redact replaces the values of secrets in the output of programs.
 //
-// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The redactor
-// also finds hexadecimal and base64 encodings of the value (encoding.go). It finds
-// all of these even if they are escaped for JSON, URLs, HTML and other notations
+// Each occurrence of a value of at least MinBytes becomes [secret:NAME]. The package
+// also finds hexadecimal and base64 encodings of a value (encoding.go). It finds all
+// of these even if they are escaped for JSON, URLs, HTML and other notations
 // (view.go). It searches the output in one pass, and finds a value even if it is
 // split between chunks of the stream. A value longer than 64 bytes is found by its
 // first 64 bytes, and replaced as far as the output matches. The time is linear in
@@ -27,13 +27,13 @@ import (
 // match unrelated output.
 const MinBytes = 6
 
-// headBytes is the number of bytes of a long value that must match. It limits the
-// part of a stream that is held back. A longer value is replaced even if only its
-// first headBytes are printed.
+// headBytes is the number of symbols by which a long value is found. It limits the
+// part of a stream that is held back. So a longer value is replaced even if the
+// output contains only its first headBytes symbols.
 const headBytes = 64
 
-// filterBits is the binary logarithm of the filter's size in bits. The filter has 8
-// KiB, to fit into the first-level cache of a processor.
+// filterBits is the binary logarithm of the filter's size in bits. The size is 8
+// KiB, so that the filter fits into the first-level cache of a processor.
 const filterBits = 16
 
 // Redactor replaces the values of a set of secrets. It is safe for concurrent use
@@ -41,21 +41,22 @@ const filterBits = 16
 type Redactor struct {
 	// secrets are sorted by value, then by name.
 	secrets []pyth.SecretValue
-	// starts holds the first MinBytes symbols of all forms as numbers, sorted.
+	// starts holds the first MinBytes symbols of each form as a number, sorted.
 	starts []uint64
-	// filter has one bit for the hash of each start. It quickly rejects offsets at
-	// which no form begins, which are most offsets of an output.
+	// filter is a set of hashes of starts, with one bit for each hash. It quickly
+	// rejects most offsets of an output, because no form begins there.
 	filter [1 << filterBits / 64]uint64
-	// pairs has one bit for the first two bytes of each start.
+	// pairs is the set of the first two bytes of all starts, with one bit for each
+	// pair.
 	pairs [1 << 16 / 64]uint64
-	// heads are created when a start is found in the output for the first time, which
-	// is rare.
+	// heads is created when the output contains a start for the first time, which is
+	// rare.
 	heads  heads
 	making sync.Once
 }
 
-// New returns a Redactor. It keeps references to the values and no copies, so the
-// caller must not change them before Clear.
+// New returns a Redactor for the values. It does not copy them, so the caller must
+// not change them before Clear.
 func New(secrets []pyth.SecretValue) *Redactor {
 	r := new(Redactor)
 	for _, s := range secrets {
@@ -84,8 +85,8 @@ func New(secrets []pyth.SecretValue) *Redactor {
 	return r
 }
 
-// Clear releases the references to the values and overwrites the data derived from
-// them. The caller clears the values.
+// Clear releases the values and overwrites the data derived from them. The caller
+// must clear the values themselves.
 func (r *Redactor) Clear() {
 	r.heads.clear()
 	clear(r.starts)
@@ -94,13 +95,13 @@ func (r *Redactor) Clear() {
 	clear(r.pairs[:])
 }
 
-// Text replaces the values in a complete text. It returns the result and the number
-// of replacements. If there are none, the result is text itself.
+// Text replaces the values in a complete text. It returns the new text and the
+// number of replacements. Without replacements, it returns text itself.
 func (r *Redactor) Text(text []byte) ([]byte, int) { return r.Cut(text, false, false) }
 
-// Cut replaces the values in a text that was truncated at its head, its tail or both.
-// It also replaces a part of a value at a truncated end, if the part has at least
-// MinBytes.
+// Cut is like Text for a truncated text. head reports that its beginning is missing;
+// tail, that its end is missing. There, Cut also replaces an incomplete value of
+// which at least MinBytes remain.
 func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	s := r.Stream()
 	if head {
@@ -114,31 +115,31 @@ func (r *Redactor) Cut(text []byte, head, tail bool) ([]byte, int) {
 	return out, s.count
 }
 
-// appendMark appends the replacement of a value.
+// appendMark appends [secret:NAME], which replaces a value.
 func appendMark(out []byte, name string) []byte {
 	return append(append(append(out, "[secret:"...), name...), ']')
 }
 
-// start returns the first MinBytes of b as a number. Numbers have the same order as
-// the bytes.
+// start returns the first MinBytes bytes of b as a number. These numbers sort in the
+// same order as the bytes.
 func start(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
 }
 
-// hash returns the hash of a start for the filter. It is a multiplicative hash
+// hash returns the index of a start in the filter. It is a multiplicative hash
 // (Knuth, The Art of Computer Programming, section 6.4).
 func hash(start uint64) uint64 {
 	return start * 0x9E3779B97F4A7C15 >> (64 - filterBits)
 }
 
-// passes reports whether a form may begin with the start, according to the filter.
-// False positives are possible.
+// passes returns false if the filter excludes that a form begins with start. It may
+// return true even if no form does.
 func (r *Redactor) passes(start uint64) bool {
 	h := hash(start)
 	return r.filter[h/64]&(1<<(h%64)) != 0
 }
 
-// begins reports whether a form begins with the start.
+// begins reports whether a form begins with start.
 func (r *Redactor) begins(start uint64) bool {
 	if !r.passes(start) {
 		return false
@@ -147,19 +148,19 @@ func (r *Redactor) begins(start uint64) bool {
 	return found
 }
 
-// mayBeginPair reports whether a form begins with the first two bytes of b.
+// mayBeginPair reports whether a form begins with the first two bytes of b, so that
+// b may begin a form.
 func (r *Redactor) mayBeginPair(b []byte) bool {
 	pair := uint(b[0])<<8 | uint(b[1])
 	return r.pairs[pair/64]&(1<<(pair%64)) != 0
 }
 
-// mayBegin reports whether a form begins with b, which must be shorter than
-// MinBytes.
+// mayBegin reports whether a form begins with b. b must be shorter than MinBytes.
 func (r *Redactor) mayBegin(b []byte) bool {
 	var low [MinBytes]byte
 	copy(low[:], b)
-	// The starts are sorted. So if any start has the prefix b, the first start that is
-	// not less than b has it.
+	// If a start has the prefix b, then the first start that is not less than b has
+	// it, because starts is sorted.
 	first := start(low[:])
 	i, _ := slices.BinarySearch(r.starts, first)
 	more := 8 * (MinBytes - len(b))

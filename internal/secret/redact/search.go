@@ -6,30 +6,30 @@ import (
 	"slices"
 )
 
-// found describes the forms that begin at an offset of an input.
+// found describes the matches of forms at one offset of an input.
 type found struct {
-	// end is the end of the longest form; 0 if there is none. head is the index of its
-	// head.
+	// end is the offset after the longest matching form; 0 if none matches. head is
+	// the index of this form's head.
 	end, head int
-	// long holds the nodes of forms whose heads matched completely. The input after
-	// the head may match too.
+	// long describes the matched heads of long values. The input after a head may
+	// match the rest of the value.
 	long []longForm
-	// open reports that the input ended after depth symbols of a form. The rest of the
-	// stream decides whether a form follows. begun is the index of the head of one
-	// candidate.
+	// open reports that the input ended after depth symbols of a form, so that only
+	// the rest of the stream shows whether the form matches. begun is the index of
+	// one such form's head.
 	open         bool
 	depth, begun int
 }
 
-// longForm is a node of the trie that the search reached in a view. The input matched
-// up to end.
+// longForm is a node of the trie at which the heads of long values have matched.
+// view is the view of the match; end is the offset after it.
 type longForm struct {
 	view view
 	node node
 	end  int
 }
 
-// merge adds g to f. It keeps the longer form, and the long and open forms of both.
+// merge adds the matches g, found in another view at the same offset, to f.
 func (f *found) merge(g found) {
 	open, depth, begun := f.open, f.depth, f.begun
 	if g.open && (!open || g.depth > depth) {
@@ -42,33 +42,36 @@ func (f *found) merge(g found) {
 	f.long, f.open, f.depth, f.begun = long, open, depth, begun
 }
 
-// nameOf returns the name of the secret of the longest form in f.
+// nameOf returns the name of the secret whose form is the longest match in f.
 func (r *Redactor) nameOf(f found) string { return r.secrets[r.heads.all[f.head].secret].Name }
 
-// search holds the state of the search in one input.
+// search searches one input for forms.
 type search struct {
 	*Stream
 	in       *input
 	marks    [markCount]string
 	readings [views - 1]reading
-	// next holds the next offset of each mark. For each reading, begins is the next
-	// offset of a mark in reading.begins, and needs is the next offset of a mark in
-	// reading.needs. nearest is the minimum of begins. passed is the minimum of next.
+	// next holds the next offset of each mark; passed is the minimum of these
+	// offsets. For each reading, begins holds the next offset of a mark in
+	// reading.begins, and needs that of a mark in reading.needs. nearest is the
+	// minimum of begins.
 	next            [markCount]int
 	begins, needs   [views - 1]int
 	nearest, passed int
 	cursor          cursor
 }
 
-// cursor is the position of the search in the unescaped text. No form begins before
-// start.
+// cursor is the state of the search in the view asIs. No form begins before start,
+// unless it was already reported.
 type cursor struct {
 	start int
-	// walking reports that the symbols from start to at lead to node in the trie.
+	// walking reports that the symbols from start to at match, and lead to node in
+	// the trie.
 	walking bool
 	node    node
 	at      int
-	// have is the longest form so far. closed reports that there is no longer form.
+	// have is the longest match at start so far. closed reports that no longer form
+	// can match.
 	have   found
 	closed bool
 }
@@ -82,7 +85,7 @@ func (s *Stream) search(in *input) *search {
 	return x
 }
 
-// advance updates the next offset of each mark, from i on.
+// advance finds the next offset, at or after i, of each mark that lies before i.
 func (x *search) advance(i int) {
 	x.passed = len(x.in.b)
 	for k, mark := range x.marks {
@@ -97,7 +100,8 @@ func (x *search) advance(i int) {
 	x.nearest = slices.Min(x.begins[:])
 }
 
-// partialMark returns the length of the mark's prefix at the end of the input.
+// partialMark returns the length of the longest prefix of the mark with which the
+// input ends after i. The rest of such a mark may follow in the stream.
 func (x *search) partialMark(mark string, i int) int {
 	for n := min(len(mark)-1, len(x.in.b)-i); n > 0 && !x.in.last; n-- {
 		if bytes.HasSuffix(x.in.b, []byte(mark[:n])) {
@@ -107,7 +111,8 @@ func (x *search) partialMark(mark string, i int) int {
 	return 0
 }
 
-// nextOf returns the lowest next offset of the marks in a set.
+// nextOf returns the lowest next offset of the marks in a set. Without marks, it
+// returns the length of the input.
 func (x *search) nextOf(marks uint) int {
 	at := len(x.in.b)
 	for ; marks != 0; marks &= marks - 1 {
@@ -116,8 +121,8 @@ func (x *search) nextOf(marks uint) int {
 	return at
 }
 
-// findMark returns the next offset of a mark. If line is true, the mark is a line
-// end, and only line ends at which lines are joined count.
+// findMark returns the next offset of a mark, at or after i. If line is true, the
+// mark is a line end, and findMark skips line ends at which lines are not joined.
 func (x *search) findMark(mark string, i int, line bool) int {
 	for {
 		at := bytes.Index(x.in.b[i:], []byte(mark))
@@ -132,7 +137,7 @@ func (x *search) findMark(mark string, i int, line bool) int {
 	}
 }
 
-// matchAt returns the forms that begin at offset i.
+// matchAt returns the matches at offset i in all views.
 func (x *search) matchAt(i int) (f found) {
 	if i > x.passed {
 		x.advance(i)
@@ -150,8 +155,8 @@ func (x *search) matchAt(i int) (f found) {
 	case x.redactor.mayBegin(b):
 		f.open, f.depth = true, len(b)
 	}
-	// Before the first mark there are no escapes, so a form can only be in the
-	// unescaped text.
+	// All views are equal until the next mark. So if no mark is near, a match in
+	// another view would also be a match in the view asIs.
 	within := MinBytes
 	if begins {
 		within = headBytes
@@ -170,7 +175,7 @@ func (x *search) matchAt(i int) (f found) {
 	return f
 }
 
-// matchInView returns the forms that begin at offset i in one view.
+// matchInView returns the matches at offset i in one view, which must not be asIs.
 func (x *search) matchInView(v view, i int) (f found) {
 	var buffer [MinBytes + 3]byte
 	first, at := buffer[:0], i
@@ -211,8 +216,8 @@ func (x *search) matchInView(v view, i int) (f found) {
 	return f
 }
 
-// matchAsIs returns the forms that begin at offset i in the unescaped text. It moves
-// the cursor.
+// matchAsIs returns the matches at offset i in the view asIs. It advances the
+// cursor.
 func (x *search) matchAsIs(i int) found {
 	c := &x.cursor
 	if !c.walking || c.start != i {
@@ -228,8 +233,8 @@ func (x *search) matchAsIs(i int) found {
 		*c = cursor{start: i + 1}
 		return have
 	}
-	// The input from i to at was read already, so continue at the next possible start
-	// without reading it again.
+	// No form matches. Continue at the next offset at which one may begin, without
+	// comparing the input from i to at again.
 	fail := x.failAt(n, at)
 	*c = cursor{start: i + fail.shift, walking: fail.walking, node: fail.node, at: at, have: fail.have, closed: fail.closed}
 	if c.have.end > 0 {
@@ -238,8 +243,8 @@ func (x *search) matchAsIs(i int) found {
 	return have
 }
 
-// skip returns the next offset from i on at which a form or an escape may begin. It
-// is a fast path for the simple cases of matchAt.
+// skip returns the next offset, at or after i, at which a form or an escape may
+// begin. It is faster than matchAt and handles the simple cases.
 func (x *search) skip(i int) int {
 	b := x.in.b
 	for i+MinBytes <= len(b) && i <= x.passed {
@@ -265,8 +270,9 @@ func (x *search) skip(i int) int {
 	return i
 }
 
-// moveCursor moves the cursor to the next offset at which a form may begin, until it
-// finds a form. It reports whether the cursor has moved.
+// moveCursor advances the cursor to the next offset at which a form may begin. It
+// stops when a form matches or when an escape is near. It reports whether the cursor
+// has moved.
 func (x *search) moveCursor() (moved bool) {
 	c, b, heads := &x.cursor, x.in.b, x.redactor.trie()
 	n, at := c.node, c.at
@@ -291,8 +297,9 @@ func (x *search) moveCursor() (moved bool) {
 	return moved
 }
 
-// walk descends the trie from a node as long as the input matches. It returns the
-// forms found, and the node and the offset at which it stopped.
+// walk compares the input from the offset at with the children of the node n, and so
+// on. It returns the longest match, and the last node and offset that matched. have
+// is the longest match before the call.
 func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	heads := x.redactor.trie()
 	limit := headBytes
@@ -333,8 +340,8 @@ func (x *search) walk(v view, n node, at int, have found) (found, node, int) {
 	}
 }
 
-// limit returns the maximum number of symbols that are compared in a view other than
-// asIs.
+// limit returns the number of symbols after which a long value counts as found in a
+// view other than asIs.
 func (x *search) limit() int {
 	if x.reduced() {
 		return reducedHead
@@ -342,18 +349,19 @@ func (x *search) limit() int {
 	return headBytes
 }
 
-// rareViews are the views that a search omits if it takes too long.
+// rareViews is the set of views that are not searched in reduced mode.
 const rareViews = 1<<joined | 1<<escapedRunes | 1<<escapedTwice | 1<<escapedTwiceRunes
 
-// reduced reports whether the search takes too many steps, as in an output that was
-// made to slow it down. Then shorter matches in escaped text are enough for a
-// replacement, and rare views are omitted.
+// reduced reports whether the search is in reduced mode, because it took too many
+// steps. A program can cause this with output that is slow to search. In reduced
+// mode, the search replaces long escaped values after fewer symbols and skips rare
+// views.
 func (s *Stream) reduced() bool { return s.steps > 1<<16+s.taken }
 
 const reducedHead = 16
 
-// failure says where the search continues after a mismatch at a node. It continues
-// shift bytes later, at the next offset at which a form may begin.
+// failure describes how the search continues after a mismatch at a node: shift bytes
+// after the start of the failed match, with the other fields as the cursor's fields.
 type failure struct {
 	shift   int
 	walking bool
@@ -362,10 +370,11 @@ type failure struct {
 	closed  bool
 }
 
-// failures caches failures by node.
+// failures caches the results of fail and failAt.
 type failures struct {
 	nodes map[nodeKey]failure
-	// recent caches failures by the hash of the node and the mismatched symbol.
+	// recent caches results of failAt. The index is a hash of the node and the
+	// symbol that did not match.
 	recent [256]recentFailure
 }
 
@@ -380,8 +389,8 @@ type recentFailure struct {
 // maxFailures is the maximum number of entries in failures.nodes.
 const maxFailures = 1 << 14
 
-// failAt returns the failure of a node for the symbol at an offset. It skips failures
-// whose node has no child for this symbol either.
+// failAt returns the failure of the node n for the symbol at the offset at. It skips
+// nodes at which this symbol does not match either.
 func (x *search) failAt(n node, at int) failure {
 	if x.failures == nil {
 		x.failures = new(failures)
@@ -401,8 +410,8 @@ func (x *search) failAt(n node, at int) failure {
 	return f
 }
 
-// fail returns the failure of a node. It is the failure function of Aho and Corasick
-// (1975), computed on demand.
+// fail returns the failure of a node for any symbol. It is the failure function of
+// Aho and Corasick (1975), computed when it is needed.
 func (x *search) fail(n node) failure {
 	key := nodeKey{n.low, n.depth}
 	if f, ok := x.failures.nodes[key]; ok {

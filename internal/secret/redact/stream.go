@@ -1,41 +1,44 @@
 package redact
 
-// Stream replaces values in a stream of output. It is not safe for concurrent
-// use.
+// Stream replaces the values of secrets in a stream of output. It is not safe for
+// concurrent use.
 type Stream struct {
 	redactor *Redactor
-	// rest holds bytes that may be the beginning of a value. Its first covered bytes
-	// belong to a value that was already replaced.
+	// rest holds the held-back end of the output, which may be the beginning of a
+	// value. Its first covered bytes belong to a value that is already replaced.
 	rest    []byte
 	covered int
-	// run is the number of base64 characters before rest, at most minJoined.
+	// run is the number of consecutive base64 characters before rest, at most
+	// minJoined.
 	run int
-	// followers continue the match of a long value that was replaced.
+	// followers compare the output with the rest of a long value that is already
+	// replaced.
 	followers []follower
-	// steps is the number of comparisons in views other than asIs. taken is the number
-	// of bytes of output.
+	// steps counts the comparisons in views other than asIs. taken is the length of
+	// the output so far in bytes.
 	steps, taken int
 	failures     *failures
 	count        int
-	// cutHead is the length of a truncated value at the beginning of the output;
-	// cutName is the name of its secret.
+	// cutHead is the length of an incomplete value at the beginning of the output; 0
+	// if there is none. cutName is the name of its secret.
 	cutHead int
 	cutName string
 }
 
-// Stream returns a new Stream.
+// Stream returns a new Stream for one stream of output.
 func (r *Redactor) Stream() *Stream { return &Stream{redactor: r} }
 
 // Count returns the number of values replaced so far.
 func (s *Stream) Count() int { return s.count }
 
-// Write adds output and returns the redacted output that is ready. It holds back the
-// end of the output if it may be the beginning of a value. It does not keep b.
+// Write takes the next output and returns the redacted output that is complete. It
+// holds back an end of the output that may be the beginning of a value. It does not
+// retain b.
 func (s *Stream) Write(b []byte) []byte { return s.take(b, false, false) }
 
-// Close returns the rest of the redacted output. cut reports that the output was
-// truncated. Then Close also replaces the beginning of a value at its end, if this
-// has at least MinBytes.
+// Close ends the stream and returns the rest of the redacted output. cut reports
+// that the output was truncated. In this case, Close also replaces an incomplete
+// value of at least MinBytes at the end.
 func (s *Stream) Close(cut bool) []byte { return s.take(nil, true, cut) }
 
 func (s *Stream) take(b []byte, last, cut bool) []byte {
@@ -43,8 +46,8 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	if len(s.rest) > 0 {
 		b = append(s.rest, b...)
 	}
-	// In a truncated output, the end of the last escape may be missing, as in the
-	// middle of a stream.
+	// The last escape of a truncated output may be incomplete. Treat the end of b
+	// like the middle of a stream.
 	in := &input{b: b, run: s.run, last: last && !cut}
 	done := s.covered // The part of b before done was copied or replaced.
 	s.rest, s.covered = nil, 0
@@ -93,8 +96,9 @@ func (s *Stream) take(b []byte, last, cut bool) []byte {
 	return out
 }
 
-// follow removes the rest of a long value. It returns the end of the value. It holds
-// back input that may belong to the value.
+// follow compares the input with the rest of a long value and returns the offset
+// after the match. before is the end of the part that matched already. follow holds
+// back input that may still match.
 func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	done, incomplete := s.advanceFollowers(in, before)
 	if last {
@@ -114,7 +118,7 @@ func (s *Stream) follow(in *input, before int, last bool) (done int) {
 	return done
 }
 
-// keep holds back the input from the offset from.
+// keep holds back the input after the offset from, until the next call of Write.
 func (s *Stream) keep(in *input, from int) {
 	s.run = in.runBefore(from)
 	if from < len(in.b) {

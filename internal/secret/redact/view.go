@@ -6,44 +6,46 @@ import (
 	"unicode/utf8"
 )
 
-// view is a way to read text. asIs reads it unchanged; other views replace the
-// escapes of a notation. The redactor searches for forms in each view.
+// view is a way to read the output. The view asIs reads it unchanged. Each other
+// view decodes the escapes of one notation. The search runs in all views.
 type view int
 
 const (
-	// asIs leaves the text unchanged.
+	// asIs reads the text unchanged.
 	asIs view = iota
-	// joined joins lines, for example of base64 text with 64 or 76 characters per
-	// line. A line ends with CR, LF or both, or with their escapes \r and \n. Spaces
-	// at the beginning of the next line are part of the line end.
+	// joined skips line ends, for example in base64 text with 64 or 76 characters
+	// per line. A line end is CR, LF or both, or their escapes \r and \n. Spaces
+	// after a line end belong to it.
 	joined
-	// escaped replaces backslash escapes, as in JSON (RFC 8259), in string literals of
-	// programming languages, and in the output of Python's repr and Node's inspect.
-	// \xHH and octal escapes are bytes. It joins literals on consecutive lines,
-	// because pprint and inspect split long strings.
+	// escaped decodes backslash escapes, as in JSON (RFC 8259), in string literals
+	// of programming languages, and in the output of Python's repr and Node's
+	// inspect. \xHH and octal escapes are bytes. The view also joins literals on
+	// consecutive lines, because pprint and inspect split long strings.
 	escaped
 	// escapedRunes is like escaped, but \xHH and octal escapes are characters,
 	// as in Python's repr of str.
 	escapedRunes
-	// escapedTwice applies escaped twice, for JSON in a JSON string.
+	// escapedTwice decodes the escapes of escaped twice, as for JSON in a JSON
+	// string.
 	escapedTwice
-	// escapedTwiceRunes applies escapedRunes twice.
+	// escapedTwiceRunes decodes the escapes of escapedRunes twice.
 	escapedTwiceRunes
-	// percent replaces %HH, as in URLs (RFC 3986).
+	// percent decodes %HH, as in URLs (RFC 3986).
 	percent
-	// form is like percent, and + is a space, as in HTML forms.
+	// form is like percent, but + is a space, as in HTML forms.
 	form
-	// references replaces character references, as in HTML and XML.
+	// references decodes character references, as in HTML and XML.
 	references
 	views // Number of views.
 )
 
-// minJoined is the minimum number of base64 characters before a line end at which
-// lines are joined. Without this minimum, the end of each line would be held back
+// minJoined is the number of base64 characters that must precede a line end so that
+// the view joined skips it. Otherwise, the end of every line would be held back
 // until the next line arrives.
 const minJoined = 16
 
-// marks returns the texts that begin escapes.
+// marks returns the texts that begin escapes, in any view. Other code refers to a
+// mark by its index.
 func marks() [markCount]string {
 	return [...]string{
 		"\n", "\r", `\n`, `\r`, `\`, `\x`, `\2`, `\3`, "%", "+", "&", `\\`,
@@ -53,18 +55,18 @@ func marks() [markCount]string {
 
 const markCount = 19
 
-// Sets of indices of marks that end lines, and of marks between literals.
+// Sets of marks, with one bit for the index of each mark. linesMarks are line ends.
+// literalsMarks stand between literals on consecutive lines.
 const (
 	linesMarks    = 0xf
 	literalsMarks = 0x7f000
 )
 
-// reading says which marks begin escapes in a view.
+// reading lists the marks of a view, as sets of indices.
 type reading struct {
 	view view
-	// begins is the set of marks that begin an escape. Without a mark in needs, the
-	// text is the same in another view, and this view can be skipped. Both are sets of
-	// indices of marks.
+	// begins contains the marks that begin an escape in the view. If the text
+	// contains no mark in needs, the view equals another view and can be skipped.
 	needs, begins uint
 }
 
@@ -82,16 +84,17 @@ func readings() [views - 1]reading {
 	}
 }
 
-// input is a part of a text.
+// input is the part of an output that is searched.
 type input struct {
 	b []byte
-	// run is the number of base64 characters before b, at most minJoined.
+	// run is the number of consecutive base64 characters before b, at most
+	// minJoined.
 	run int
-	// last reports that b is the end of the output.
+	// last reports that the output ends with b.
 	last bool
 }
 
-// symbols holds the bytes that an escape or a single byte represents.
+// symbols holds the n bytes that an escape or an unescaped byte stands for.
 type symbols struct {
 	bytes [utf8.UTFMax]byte
 	n     int
@@ -104,12 +107,12 @@ func oneRune(c rune) (s symbols) {
 	return s
 }
 
-// more is returned as the next offset if the symbols depend on input that has not
-// arrived.
+// more, as the next offset or a number of digits, means that the result depends on
+// input that has not arrived.
 const more = -1
 
-// read returns the symbols at offset i in a view, and the offset of the next
-// ones.
+// read returns the symbols at offset i in a view, and the offset after them. The
+// offset is more if the input ends inside an escape.
 func (in *input) read(v view, i int) (s symbols, next int) {
 	c := in.b[i]
 	switch {
@@ -141,9 +144,9 @@ func (in *input) read(v view, i int) (s symbols, next int) {
 	return s, next
 }
 
-// readLineEnd skips line ends and the spaces after them. An escaped line end may have
-// several backslashes, because the text may be escaped more than once. next is 0 if
-// there is no line end.
+// readLineEnd returns the offset after the line ends at i and the spaces that follow
+// them; 0 if there is no line end. An escaped line end may have several backslashes,
+// because the text may be escaped more than once.
 func (in *input) readLineEnd(i int) (next int) {
 	if !in.isJoined(i) {
 		return 0
@@ -175,10 +178,10 @@ scan:
 	}
 }
 
-// isJoined reports whether enough characters of base64 precede i.
+// isJoined reports whether the view joined skips a line end at i.
 func (in *input) isJoined(i int) bool { return in.runBefore(i) >= minJoined }
 
-// runBefore returns the number of base64 characters before i, at most
+// runBefore returns the number of consecutive base64 characters before i, at most
 // minJoined.
 func (in *input) runBefore(i int) int {
 	n := 0
@@ -194,8 +197,8 @@ func (in *input) runBefore(i int) int {
 	return n
 }
 
-// number reads a number with least to most digits. digits is 0 if there is no number.
-// It is more if the input ends inside the number.
+// number parses a number at the beginning of b, which has least to most digits.
+// digits is 0 if there is no such number, and more if the input ends inside it.
 func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	for _, c := range b {
 		d := rune(hexDigit(c))
@@ -214,7 +217,8 @@ func number(b []byte, base rune, least, most int) (n rune, digits int) {
 	return n, digits
 }
 
-// readBackslash reads a backslash escape. next is 0 if there is none.
+// readBackslash reads a backslash escape at i. next is 0 if there is none. If runes
+// is true, \xHH and octal escapes are characters.
 func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	b := in.b[i+1:]
 	if len(b) == 0 {
@@ -246,7 +250,8 @@ func (in *input) readBackslash(i int, runes bool) (s symbols, next int) {
 	return s, 0
 }
 
-// readTwice reads an escape in text that was escaped twice.
+// readTwice reads an escape at i in text that was escaped twice. v is escaped or
+// escapedRunes.
 func (in *input) readTwice(i int, v view) (s symbols, next int) {
 	var inner [maxEscapes]byte
 	var ends [maxEscapes]int
@@ -262,7 +267,8 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 		if read.n > 1 && n == 0 {
 			return read, at
 		}
-		// An escape contains only characters of one byte, so ignore the others.
+		// The inner escape contains only ASCII characters. Of a longer character,
+		// the first byte suffices.
 		inner[n], ends[n] = read.bytes[0], at
 		if n++; inner[0] != '\\' {
 			return read, at
@@ -283,8 +289,8 @@ func (in *input) readTwice(i int, v view) (s symbols, next int) {
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 
-// readBreak reads the text between literals on two lines: a quote, an optional
-// +, a line end and another quote. It has no symbols. next is 0 if there is no
+// readBreak returns the offset after the text between two literals on consecutive
+// lines: a quote, an optional +, a line end and a quote. next is 0 if there is no
 // such text.
 func (in *input) readBreak(i int) (next int) {
 	at := i + 1
@@ -297,7 +303,7 @@ func (in *input) readBreak(i int) (next int) {
 	skip("\r")
 	line := at
 	if skip("\n"); at == line {
-		// The rest of the break may not have arrived yet.
+		// The input may end inside the text between the literals.
 		for _, begun := range []string{"", " ", " +", " +\r", "\r"} {
 			if string(in.b[i+1:min(len(in.b), i+1+len(" +\r")+1)]) == begun {
 				return more
@@ -319,8 +325,8 @@ func (in *input) readBreak(i int) (next int) {
 	}
 }
 
-// numbered returns the symbols of an escape that contains the number of a byte or of
-// a character.
+// numbered returns the symbols for the number n in an escape. n is a character if
+// runes is true, otherwise a byte.
 func numbered(n rune, runes bool) symbols {
 	if runes {
 		return oneRune(n)
@@ -328,7 +334,8 @@ func numbered(n rune, runes bool) symbols {
 	return one(byte(n))
 }
 
-// after returns the offset after a number at i.
+// after returns the offset after a number at i; 0 if the number is missing or too
+// short. digits and least are as in number.
 func after(i, digits int, last bool, least int) int {
 	switch {
 	case digits == 0, digits == more && last, digits > 0 && digits < least:
@@ -340,7 +347,7 @@ func after(i, digits int, last bool, least int) int {
 	}
 }
 
-// readBraces reads \u{…}.
+// readBraces reads an escape of the form \u{…} at i.
 func (in *input) readBraces(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+3:], 16, 1, 6)
 	if next = after(i+3, digits, in.last, 1); next <= 0 {
@@ -355,7 +362,8 @@ func (in *input) readBraces(i int) (s symbols, next int) {
 	return oneRune(n), next + 1
 }
 
-// readUTF16 reads \uHHHH, or a surrogate pair of two.
+// readUTF16 reads an escape of the form \uHHHH at i, or two that are a surrogate
+// pair.
 func (in *input) readUTF16(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+2:], 16, 4, 4)
 	if next = after(i+2, digits, in.last, 4); next <= 0 || !utf16.IsSurrogate(n) {
@@ -380,17 +388,17 @@ func (in *input) readUTF16(i int) (s symbols, next int) {
 	}
 }
 
-// readPercent reads %HH. next is 0 if there is no escape.
+// readPercent reads an escape of the form %HH at i. next is 0 if there is none.
 func (in *input) readPercent(i int) (s symbols, next int) {
 	n, digits := number(in.b[i+1:], 16, 2, 2)
 	return one(byte(n)), after(i+1, digits, in.last, 2)
 }
 
-// maxReference is the length of the longest character reference that is
-// recognized.
+// maxReference is the maximum length of a character reference in bytes.
 const maxReference = len("&#x0010FFFF;")
 
-// readReference reads a character reference. next is 0 if there is none.
+// readReference reads a character reference, such as &amp;, at i. next is 0 if there
+// is none.
 func (in *input) readReference(i int) (s symbols, next int) {
 	b := in.b[i:min(len(in.b), i+maxReference)]
 	end := 1
@@ -433,7 +441,7 @@ func entities() []entity {
 	return []entity{{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", '\u00a0'}}
 }
 
-// mayBeReference reports whether the text may be the beginning of a character reference.
+// mayBeReference reports whether a known character reference begins with the text.
 func mayBeReference(text string) bool {
 	if len(text) == 1 || text[1] == '#' {
 		return true

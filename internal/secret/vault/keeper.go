@@ -25,15 +25,15 @@ type FileKeeper struct {
 
 	mu   sync.Mutex
 	ring keyring
-	// read describes the file at the time when the keys were read.
+	// read describes the file from which the keys were read, to detect changes.
 	read os.FileInfo
 }
 
 var _ Rotator = (*FileKeeper)(nil)
 
-// OpenFileKeeper reads the root keys. It fails if other users can access the file,
-// because they may have read the keys. The error is fs.ErrNotExist if the file does
-// not exist.
+// OpenFileKeeper reads the root keys from the file. It returns an error if other
+// users can access the file, because they may have read the keys. It returns
+// fs.ErrNotExist if the file does not exist.
 func OpenFileKeeper(path string) (*FileKeeper, error) {
 	k := &FileKeeper{path: path}
 	if err := k.load(); err != nil {
@@ -42,8 +42,8 @@ func OpenFileKeeper(path string) (*FileKeeper, error) {
 	return k, nil
 }
 
-// OpenOrCreateFileKeeper reads the root keys. If the file does not exist, it creates
-// the file with a new root key.
+// OpenOrCreateFileKeeper is like OpenFileKeeper. If the file does not exist, it
+// first creates the file with a new root key.
 func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	if err := createRootKey(path); err != nil {
 		return nil, fmt.Errorf("vault: root key %s: %w", path, err)
@@ -51,7 +51,7 @@ func OpenOrCreateFileKeeper(path string) (*FileKeeper, error) {
 	return OpenFileKeeper(path)
 }
 
-// Wrap encrypts the key with the newest root key.
+// Wrap encrypts a key with the newest root key in the file.
 func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -61,7 +61,8 @@ func (k *FileKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.Wrapp
 	return k.ring.wrap(key, associated)
 }
 
-// Unwrap decrypts the key. It reads the file again if the root key is unknown.
+// Unwrap decrypts a key. It reads the file again if the key was encrypted with an
+// unknown root key.
 func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,7 +74,7 @@ func (k *FileKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associat
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// refresh reads the file again if it has changed. The caller must hold the lock.
+// refresh reads the file again if it has changed. The caller must hold k.mu.
 func (k *FileKeeper) refresh() error {
 	info, err := os.Stat(k.path)
 	if err != nil {
@@ -85,8 +86,9 @@ func (k *FileKeeper) refresh() error {
 	return k.load()
 }
 
-// load reads the file. It keeps the keys that were read before. The store may have
-// returned a key just before a rotation encrypted it with the new root key.
+// load reads the file. It also keeps root keys that are no longer in the file: a
+// caller may still hold a wrapped key that it read from the store before the
+// rotation.
 func (k *FileKeeper) load() error {
 	keys, info, err := readRootKeys(k.path)
 	if err != nil {
@@ -105,8 +107,8 @@ func (k *FileKeeper) load() error {
 	return nil
 }
 
-// Begin adds a new root key as the first key, unless a rotation has begun already.
-// The caller ensures that only one rotation runs at a time.
+// Begin adds a new root key to the file as the first key, unless a rotation has
+// already begun. The caller must ensure that only one rotation runs at a time.
 func (k *FileKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -138,13 +140,13 @@ func (k *FileKeeper) Finish(context.Context) error {
 	return writeRootKeys(k.path, keys[:1])
 }
 
-// Rotating reports whether a rotation has begun and not finished.
+// Rotating reports whether a rotation has begun but not finished.
 func (k *FileKeeper) Rotating() (bool, error) {
 	keys, _, err := readRootKeys(k.path)
 	return len(keys) > 1, err
 }
 
-// maxRootKeys is the maximum number of keys in the file.
+// maxRootKeys is the maximum number of root keys in the file.
 const maxRootKeys = 2
 
 func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
@@ -170,8 +172,9 @@ func readRootKeys(path string) ([][]byte, os.FileInfo, error) {
 	return slices.Collect(slices.Chunk(all, keyBytes)), info, nil
 }
 
-// createRootKey creates the file atomically and never replaces an existing file. So
-// two servers that start at the same time use the same key.
+// createRootKey creates the file with a random root key, unless the file exists. It
+// never replaces a file, so that two servers that start at the same time use the
+// same key.
 func createRootKey(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -189,16 +192,17 @@ func createRootKey(path string) error {
 	})
 }
 
-// writeRootKeys replaces the file atomically.
+// writeRootKeys replaces the file atomically by one with these keys.
 func writeRootKeys(path string, keys [][]byte) error {
 	return publish(path, slices.Concat(keys...), func(made string) error { return os.Rename(made, path) })
 }
 
-// temporaryKeys matches the names of temporary files with root keys.
+// temporaryKeys is the pattern for names of temporary files, which contain root
+// keys.
 const temporaryKeys = ".root-key-*"
 
-// RemoveTemporaryKeys removes temporary files from the directory of the root key
-// file. A killed process may have left them. They contain root keys.
+// RemoveTemporaryKeys removes temporary files that a killed process left in the
+// directory of the file path. They contain root keys.
 func RemoveTemporaryKeys(path string) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -209,8 +213,8 @@ func RemoveTemporaryKeys(path string) error {
 	return removeTemporaryKeys(dir)
 }
 
-// removeTemporaryKeys removes the temporary files in a directory. It holds the lock
-// of the directory, so that no other process uses the files.
+// removeTemporaryKeys removes the temporary files in a directory. The caller must
+// hold the lock of the directory, so that no other process uses the files.
 func removeTemporaryKeys(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -226,8 +230,8 @@ func removeTemporaryKeys(dir string) error {
 	return nil
 }
 
-// lockDirectory locks the directory against other processes that write root keys. It
-// waits until no other process holds the lock.
+// lockDirectory waits for the lock of the directory. The lock excludes other
+// processes that write root keys.
 func lockDirectory(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -244,9 +248,9 @@ func lockDirectory(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// publish writes a temporary file in the directory of path, syncs it to the disk and
-// calls put to rename it. The sync comes first, because a key must be durable before
-// data is encrypted with it.
+// publish writes a temporary file in the directory of path, syncs it to the disk,
+// and calls put to give it its name. It syncs first, because a key must be durable
+// before it encrypts data.
 func publish(path string, content []byte, put func(made string) error) error {
 	dir := filepath.Dir(path)
 	unlock, err := lockDirectory(dir)
@@ -257,7 +261,7 @@ func publish(path string, content []byte, put func(made string) error) error {
 	if err := removeTemporaryKeys(dir); err != nil {
 		return err
 	}
-	// CreateTemp creates the file with mode 0600, so that only the owner can read it.
+	// CreateTemp sets the mode 0600, so that only the owner can read the file.
 	f, err := os.CreateTemp(dir, temporaryKeys)
 	if err != nil {
 		return err

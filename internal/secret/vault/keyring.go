@@ -11,29 +11,29 @@ import (
 )
 
 // KeyKeeper encrypts keys with root keys. The root keys may be in another process or
-// device.
+// device, and need not be readable.
 type KeyKeeper interface {
-	// Wrap encrypts a key with the newest root key. Unwrap requires the same
+	// Wrap encrypts a key with the newest root key. Unwrap must get the same
 	// associated data.
 	Wrap(ctx context.Context, key, associated []byte) (pyth.WrappedKey, error)
-	// Unwrap decrypts a key. It returns ErrDamaged for input that Wrap did not
-	// produce.
+	// Unwrap decrypts a key. It returns ErrDamaged if wrapped or associated was
+	// changed, or the root key is missing.
 	Unwrap(ctx context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error)
 }
 
-// Labels for the derivation of keys from a root key with HKDF-SHA256 (RFC 5869). The
-// root key itself encrypts nothing. Its name is also derived, so that it reveals
-// nothing about the key.
+// Labels for HKDF-SHA256 (RFC 5869), which derives two values from a root key: the
+// key that encrypts other keys, and the ID. The root key itself encrypts nothing.
+// The ID reveals nothing about the root key.
 const (
 	wrapping = "pyth-on/wrap/1"
 	naming   = "pyth-on/root-key-id/1"
 )
 
-// idBytes is the size of a root key's name in bytes. It is enough to distinguish the
+// idBytes is the size of a root key's ID in bytes. It suffices to distinguish the
 // root keys of one server.
 const idBytes = 8
 
-// rootKey is a root key with its name. Its wrapping key is derived from it.
+// rootKey is a root key with its ID and its wrapping key, which encrypts other keys.
 type rootKey struct {
 	id            string
 	key, wrapping []byte
@@ -78,9 +78,9 @@ func (r keyring) names() []string {
 	return names
 }
 
-// canUnwrap reports whether the keyring has the root key that encrypted the key.
-// Older versions stored no name of the root key. Then any root key may be the right
-// one.
+// canUnwrap reports whether the keyring may have the root key that encrypted the
+// key. It returns true for keys of older versions, which did not store the ID of the
+// root key.
 func (r keyring) canUnwrap(wrapped pyth.WrappedKey) bool {
 	return slices.ContainsFunc(r, func(k *rootKey) bool { return k.wraps(wrapped) })
 }

@@ -7,28 +7,29 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Rotator is a KeyKeeper whose root key can be replaced.
+// Rotator is a KeyKeeper that supports the rotation of its root key.
 type Rotator interface {
 	KeyKeeper
-	// Begin adds a new root key as the newest. It returns its name and the names of
-	// the others. If a rotation has begun and not finished, it adds no key.
+	// Begin adds a new root key as the newest one. It returns the ID of the new key,
+	// and the IDs of the other root keys. If a rotation has begun and not finished,
+	// it adds no key.
 	Begin(ctx context.Context) (newest string, others []string, err error)
-	// Finish removes all root keys except the newest. No stored key is encrypted with
-	// them any more.
+	// Finish removes all root keys except the newest. Rotate calls it when no stored
+	// key is encrypted with them.
 	Finish(ctx context.Context) error
 }
 
 // rewrapBatch is the number of keys that one transaction replaces. It is small, so
-// that a running server does not wait long for its own writes.
+// that the writes of a running server do not wait long.
 const rewrapBatch = 50
 
-// Rotate encrypts all keys with a new root key. A server may be running. If Rotate is
-// killed, the next call continues. It calls progress with the number of keys done so
-// far.
+// Rotate adds a new root key and encrypts all stored keys with it. A server may run
+// at the same time. If Rotate was killed, the next call continues its work. Rotate
+// calls progress with the number of keys done so far.
 //
-// After RetireRootKeys, the store refuses keys that are encrypted with old root keys.
-// So a server that still uses the old root key cannot store a key that the rotation
-// would miss.
+// After RetireRootKeys, the store refuses keys that are encrypted with old root
+// keys. So a server that still uses an old root key cannot store a key that the
+// rotation would miss.
 func Rotate(ctx context.Context, keeper Rotator, store pyth.KeyStore, progress func(done int)) error {
 	id, others, err := keeper.Begin(ctx)
 	if err != nil {

@@ -10,16 +10,16 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// keyBytes is the size of every key (AES-256).
+// keyBytes is the size of each key in bytes (AES-256).
 const keyBytes = 32
 
 // format is the first byte of a sealed value. It means AES-256-GCM with a random
-// nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 values per key
-// with random nonces; a key encrypts far fewer.
+// nonce of 96 bits before the ciphertext. NIST SP 800-38D allows 2^32 random nonces
+// per key. A key of this server encrypts far fewer values.
 const format = 1
 
-// ErrDamaged reports a value that was changed, or that was encrypted under another
-// label.
+// ErrDamaged reports that a sealed value cannot be decrypted. The value was changed,
+// or it was encrypted under another label.
 var ErrDamaged = errors.New("vault: the value was changed or sealed under another label")
 
 func seal(key, plaintext, associated []byte) ([]byte, error) {
@@ -57,8 +57,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// associatedData returns the associated data for the user's value with the
-// label.
+// associatedData returns the associated data for the encryption of a user's value.
 func (l Label) associatedData(user pyth.UserID) []byte {
 	return associated("value", string(user), l.Kind, l.Name, strconv.Itoa(l.Version))
 }
@@ -69,8 +68,8 @@ func dataKeyLabel(user pyth.UserID, version int) []byte {
 
 func serverKeyLabel(name string) []byte { return associated("server key", name) }
 
-// associated joins parts. It writes the length before each part, so that different
-// parts never give the same result.
+// associated joins the parts to associated data. It writes the length of each part,
+// so that different parts always give different results.
 func associated(parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {

@@ -10,14 +10,14 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// SettingKeeper is a KeyKeeper with root keys from a setting. The operator stores
-// them and passes them to each process.
+// SettingKeeper is a KeyKeeper whose root keys come from a setting. The operator
+// stores the keys and passes them to each process.
 type SettingKeeper struct{ ring keyring }
 
 var _ Rotator = (*SettingKeeper)(nil)
 
-// NewSettingKeeper parses root keys: 32 bytes each in base64 (RFC 4648, section 4),
-// separated by commas, newest first. Its errors contain no key.
+// NewSettingKeeper parses the setting: root keys of 32 bytes each in base64 (RFC
+// 4648, section 4), separated by commas, newest first. Its errors contain no key.
 func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	var keys [][]byte
 	for part := range strings.SplitSeq(string(setting), ",") {
@@ -31,17 +31,18 @@ func NewSettingKeeper(setting []byte) (*SettingKeeper, error) {
 	return &SettingKeeper{ring}, err
 }
 
-// Wrap encrypts the key with the first root key.
+// Wrap encrypts a key with the first root key.
 func (k *SettingKeeper) Wrap(_ context.Context, key, associated []byte) (pyth.WrappedKey, error) {
 	return k.ring.wrap(key, associated)
 }
 
-// Unwrap decrypts the key.
+// Unwrap decrypts a key with the root key that encrypted it.
 func (k *SettingKeeper) Unwrap(_ context.Context, wrapped pyth.WrappedKey, associated []byte) ([]byte, error) {
 	return k.ring.unwrap(wrapped, associated)
 }
 
-// Begin uses the first key as the new root key. It fails if there is only one.
+// Begin returns the IDs of the root keys; the first key is the new one. It returns
+// an error if the setting has only one key.
 func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, err error) {
 	if len(k.ring) < 2 {
 		return "", nil, errors.New("the setting has only one root key; write the new key and a comma before it, here and in the setting of the server, and try again")
@@ -49,5 +50,6 @@ func (k *SettingKeeper) Begin(context.Context) (newest string, others []string, 
 	return k.ring[0].id, k.ring[1:].names(), nil
 }
 
-// Finish does nothing: the operator removes the other keys from the setting.
+// Finish does nothing, because the operator must remove the old keys from the
+// setting.
 func (*SettingKeeper) Finish(context.Context) error { return nil }

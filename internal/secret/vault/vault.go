@@ -1,10 +1,10 @@
-// Package vault encrypts data that the server stores for users (envelope encryption).
-// Each user has a data key, which encrypts the user's values. The root key encrypts
-// the data keys.
+// Package vault encrypts data that the server stores for users (envelope
+// encryption). Each user has a data key, which encrypts the user's values. A root
+// key encrypts the data keys.
 //
-// A value can be decrypted only with the user, kind, name and version that it was
-// encrypted with, and every change of it is detected. User and label are the
-// associated data of AES-256-GCM (NIST SP 800-38D).
+// A value can be decrypted only with the same user, kind, name and version with
+// which it was encrypted. Every change of an encrypted value is detected. User and
+// label are the associated data of AES-256-GCM (NIST SP 800-38D).
 package vault
 
 import (
@@ -15,8 +15,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Label identifies a value of a user. Each value of a user must have a different
-// label.
+// Label identifies a value of a user. All values of a user must have different
+// labels.
 type Label struct {
 	Kind    string
 	Name    string
@@ -32,12 +32,14 @@ type Vault struct {
 	keys   pyth.KeyStore
 }
 
-// New returns a Vault. The store holds the data keys, which the keeper encrypts.
+// New returns a Vault. The store keys holds the data keys and server keys, which the
+// keeper encrypts.
 func New(keeper KeyKeeper, keys pyth.KeyStore) *Vault {
 	return &Vault{keeper: keeper, keys: keys}
 }
 
-// NewDataKey creates a data key for a new user. The caller stores it.
+// NewDataKey creates and encrypts a data key for a new user. The caller must store
+// it.
 func (v *Vault) NewDataKey(ctx context.Context, user pyth.UserID) (*pyth.DataKey, error) {
 	key := make([]byte, keyBytes)
 	if _, err := rand.Read(key); err != nil {
@@ -60,7 +62,7 @@ func (v *Vault) Seal(ctx context.Context, user pyth.UserID, label Label, plainte
 	return v.SealWith(ctx, key, label, plaintext)
 }
 
-// SealWith encrypts a value with the given data key, which need not be stored yet.
+// SealWith encrypts a value with the given data key, which need not be in the store.
 func (v *Vault) SealWith(ctx context.Context, key *pyth.DataKey, label Label, plaintext []byte) ([]byte, error) {
 	opened, err := v.unwrap(ctx, key)
 	if err != nil {
@@ -80,7 +82,7 @@ func (v *Vault) Open(ctx context.Context, user pyth.UserID, label Label, sealed 
 	return o.Open(label, sealed)
 }
 
-// Opener decrypts values of one user. It reads the data key only once.
+// Opener decrypts several values of one user. It decrypts the data key only once.
 type Opener struct {
 	user pyth.UserID
 	aead cipher.AEAD
@@ -109,15 +111,15 @@ func (o *Opener) Open(label Label, sealed []byte) ([]byte, error) {
 	return openWith(o.aead, sealed, label.associatedData(o.user))
 }
 
-// ServerKey returns the server's key with the given name. The first call
-// creates it with the given length in bytes.
+// ServerKey returns the key of the server with the given name. The first call
+// creates a random key of length bytes.
 func (v *Vault) ServerKey(ctx context.Context, name string, length int) ([]byte, error) {
 	stored, err := v.keys.ServerKey(ctx, name)
 	if pyth.ErrorCode(err) == pyth.CodeNotFound {
 		if err := v.createServerKey(ctx, name, length); err != nil && pyth.ErrorCode(err) != pyth.CodeConflict {
 			return nil, err
 		}
-		// Another process may have created it first.
+		// Read the key again, because another process may have created it first.
 		stored, err = v.keys.ServerKey(ctx, name)
 	}
 	if err != nil {
@@ -139,8 +141,8 @@ func (v *Vault) createServerKey(ctx context.Context, name string, length int) er
 	return v.keys.CreateServerKey(ctx, &pyth.ServerKey{Name: name, Wrapped: wrapped})
 }
 
-// Empty reports whether the store has no encrypted keys. Then a new root key can be
-// used.
+// Empty reports whether the store contains no encrypted keys. In this case, the
+// server may create a new root key.
 func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	data, err := keys.DataKeys(ctx, "", 1)
 	if err != nil {
@@ -150,8 +152,9 @@ func Empty(ctx context.Context, keys pyth.KeyStore) (bool, error) {
 	return len(data)+len(server) == 0, err
 }
 
-// Check returns ErrDamaged if the keeper does not have the root key that encrypted
-// the stored keys. It accepts any root key if the store is empty.
+// Check decrypts the server keys and one data key. It returns ErrDamaged if the
+// keeper does not have their root key. If the store is empty, it accepts any root
+// key.
 func (v *Vault) Check(ctx context.Context) error {
 	server, err := v.keys.ServerKeys(ctx)
 	if err != nil {
