@@ -198,7 +198,8 @@ func TestLoginAnswersAllFailuresAlike(t *testing.T) {
 	}
 }
 
-// phc returns a hash with outdated parameters.
+// phc returns a password hash in PHC format, with parameters that the server no
+// longer uses.
 func phc(salt, hash string) string {
 	return "$argon2id$v=19$m=64,t=1,p=2$" + salt + "$" + hash
 }
@@ -229,7 +230,7 @@ func TestLoginRehashesStaleHashes(t *testing.T) {
 	if got := s.hashOf(t, g); got != renewed {
 		t.Error("an up-to-date hash was computed again")
 	}
-	// Earlier grants stay valid.
+	// The new hash does not end earlier logins: the refresh token is still valid.
 	if _, err := s.Refresh(t.Context(), g.RefreshToken, pyth.Client{}); err != nil {
 		t.Error(err)
 	}
@@ -280,11 +281,12 @@ func TestChangePasswordEndsAllLogins(t *testing.T) {
 	want(t, err, pyth.CodeInvalidCredentials)
 	s.login(t, email, replacement)
 	s.refresh(t, other.RefreshToken)
-	// Keys stay valid, and tokens until they expire, as docs/security.md says.
+	// API keys stay valid. Access tokens stay valid until they expire, as
+	// docs/security.md says.
 	if !s.accepts(t, pyth.Credentials{Bearer: first.Token, APIKey: first.APIKey}) {
 		t.Error("the token or key is no longer valid")
 	}
-	// The caller was authenticated before the change.
+	// p was authenticated with the old password, so another change must fail.
 	want(t, s.ChangePassword(t.Context(), p, password, "yet another password"), pyth.CodeConflict)
 }
 

@@ -32,8 +32,8 @@ func TestNewKeyIsWellFormedAndUnique(t *testing.T) {
 	}
 }
 
-// TestWellFormedKeyChecksCRC32 tests the format of keys, which clients may check
-// too. The checksum of the digits is the check value in the catalogue of CRCs.
+// TestWellFormedKeyChecksCRC32 checks the checksum of API keys, since clients may
+// check it too. 0xcbf43926 is the published CRC-32 of "123456789".
 func TestWellFormedKeyChecksCRC32(t *testing.T) {
 	if got := checksum("123456789"); got != decimalInBase62(0xcbf43926) {
 		t.Errorf("got %s", got)

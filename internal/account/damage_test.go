@@ -11,7 +11,7 @@ import (
 
 const mallory = "mallory@example.org"
 
-// tamper changes the database directly.
+// tamper executes an SQL statement directly in the service's database.
 func (s *service) tamper(t testing.TB, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(s.dir, "db"))
@@ -28,8 +28,8 @@ func (s *service) tamper(t testing.TB, statement string) {
 	}
 }
 
-// set returns a statement that changes a column of one user's row. The user is
-// the attacker.
+// set returns an SQL statement that changes one column in the attacker's rows. The
+// attacker is the user mallory.
 func set(table, column, value string) string {
 	return "UPDATE " + table + " SET " + column + " = " + value + " WHERE user_id = " + idOf(mallory)
 }
@@ -40,8 +40,8 @@ func adas(table, column string) string {
 	return "(SELECT " + column + " FROM " + table + " WHERE user_id = " + idOf(email) + ")"
 }
 
-// another returns an expression for the value with one byte changed. place counts
-// from 1, or from the end if negative.
+// another returns an SQL expression for the column's value with one byte changed.
+// place is the byte's position: it counts from 1, or from the end if negative.
 func another(column, place string) string {
 	zero := "substr(" + column + ", " + place + ", 1) = X'00'"
 	rest := "substr(" + column + ", " + place + " + 1)"
@@ -72,7 +72,7 @@ func TestLoginRefusesChangedDatabaseRows(t *testing.T) {
 			if g != nil || err != nil && strings.Contains(err.Error(), ada.APIKey) {
 				t.Errorf("got %+v, %v", g, err)
 			}
-			// The change does not affect other accounts.
+			// The damaged row must not affect other accounts.
 			if again := s.login(t, email, password); again.APIKey != ada.APIKey {
 				t.Errorf("got %+v", again)
 			}

@@ -103,7 +103,8 @@ func FuzzEmail(f *testing.F) {
 	})
 }
 
-// An older server may have stored an address in another form.
+// TestStoredFormsIncludesOldForm checks addresses that an older server stored in
+// another form.
 func TestStoredFormsIncludesOldForm(t *testing.T) {
 	for _, c := range []struct{ raw, former string }{
 		{"rene\u0301@example.org", "rene\u0301@example.org"},

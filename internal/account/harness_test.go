@@ -21,7 +21,7 @@ const (
 	jwtKey   = "a key of 32 bytes to sign tokens"
 )
 
-// clock is a clock that tests control.
+// clock is a fake clock. Its time changes only when a test calls move.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -33,15 +33,15 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// move moves the clock forwards or backwards.
+// move adds d to the clock's time. d may be negative.
 func (c *clock) move(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// service is a Service with a separate store and clock. Its password hashes are
-// cheap; the tests of the hasher check real ones.
+// service is a Service for one test, with its own store and clock. Its password
+// hashes are cheap; the tests of the hasher check real ones.
 type service struct {
 	*account.Service
 	store pyth.Store
@@ -103,7 +103,7 @@ func (s *service) principal(t testing.TB, g *pyth.Grant) *pyth.Principal {
 	return p
 }
 
-// accepts reports whether the credentials are valid.
+// accepts reports whether Authenticate accepts the credentials.
 func (s *service) accepts(t testing.TB, c pyth.Credentials) bool {
 	t.Helper()
 	p, err := s.Authenticate(t.Context(), c)
@@ -121,8 +121,8 @@ func want(t testing.TB, err error, code pyth.Code) {
 	}
 }
 
-// invalid fails the test unless err has exactly one field error, at the location,
-// which does not repeat the value.
+// invalid fails the test unless err has exactly one field error. The error must name
+// the location and must not contain the value.
 func invalid(t testing.TB, err error, location, value string) {
 	t.Helper()
 	e, ok := errors.AsType[*pyth.Error](err)
@@ -134,7 +134,8 @@ func invalid(t testing.TB, err error, location, value string) {
 	}
 }
 
-// race makes n concurrent calls of f and counts the errors by code.
+// race calls f n times concurrently. It returns the number of calls by error code;
+// the key "" counts successful calls.
 func race(n int, f func(i int) error) map[pyth.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -151,7 +152,7 @@ func race(n int, f func(i int) error) map[pyth.Code]int {
 	return codes
 }
 
-// stored returns all data on disk.
+// stored returns the content of all files of the database.
 func (s *service) stored(t testing.TB) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "*"))

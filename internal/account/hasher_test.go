@@ -35,8 +35,8 @@ func TestVerifyAcceptsOnlyTheHashedPassword(t *testing.T) {
 	}
 }
 
-// TestVerifyReadsHashesOfOtherImplementations checks a test vector of the
-// reference implementation.
+// TestVerifyReadsHashesOfOtherImplementations verifies a hash from the test vectors
+// of Argon2's reference implementation.
 func TestVerifyReadsHashesOfOtherImplementations(t *testing.T) {
 	const vector = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	ok, stale, err := newHasher(1, argon2.IDKey).verify(t.Context(), vector, "password")
@@ -59,8 +59,8 @@ func TestHashUsesTheOWASPParameters(t *testing.T) {
 	}
 }
 
-// slow is a hasher that takes a second for each hash. It counts concurrent
-// hashes.
+// slow is a hasher that takes one second for each hash. It counts the hashes that
+// are computed concurrently.
 type slow struct {
 	*hasher
 	mu        sync.Mutex
@@ -154,7 +154,7 @@ func TestHashLeavesTheQueueWhenTheCallerGoes(t *testing.T) {
 	})
 }
 
-// accounts is a store with one account.
+// accounts is a store that contains only the account of user.
 type accounts struct {
 	pyth.Store
 	user *pyth.User

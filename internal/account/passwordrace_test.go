@@ -8,7 +8,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/account"
 )
 
-// meanwhile is a store that calls a function just before it stores a login.
+// meanwhile is a store that calls happens once, just before it stores a refresh
+// token.
 type meanwhile struct {
 	pyth.Store
 	happens func()

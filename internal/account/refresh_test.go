@@ -28,7 +28,7 @@ func (s *service) refresh(t testing.TB, token string) *pyth.Grant {
 	return g
 }
 
-// ended fails the test if one of the tokens is still valid.
+// ended fails the test if one of the refresh tokens is still valid.
 func (s *service) ended(t testing.TB, tokens ...string) {
 	t.Helper()
 	for _, token := range tokens {
@@ -84,7 +84,8 @@ func TestRefreshRevokesTheFamilyOfAReusedToken(t *testing.T) {
 				if retried.RefreshToken == second.RefreshToken {
 					t.Error("the same token was returned twice")
 				}
-				// The lost answer may still arrive.
+				// The client may still receive the first answer late. So both new
+				// tokens must be valid.
 				s.refresh(t, second.RefreshToken)
 				s.refresh(t, retried.RefreshToken)
 				return
@@ -245,7 +246,7 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 			} else {
 				want(t, err, pyth.CodeUnauthenticated)
 			}
-			// The last JWT stays valid until it expires.
+			// The last access token stays valid until it expires.
 			if !s.accepts(t, pyth.Credentials{Bearer: renewed.Token}) {
 				t.Error("a valid token is refused")
 			}
@@ -253,7 +254,8 @@ func TestRenewEndsWithTheLogin(t *testing.T) {
 	}
 }
 
-// FuzzRefresh sends arbitrary tokens. Only the issued token is valid.
+// FuzzRefresh calls Refresh with arbitrary tokens. Only the issued token may be
+// accepted.
 func FuzzRefresh(f *testing.F) {
 	s := newService(f)
 	given := s.register(f, email).RefreshToken

@@ -25,7 +25,7 @@ type object = map[string]any
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
 
-// part encodes one part of a token.
+// part encodes v as one part of a JWT: base64url without padding, of JSON.
 func part(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -35,7 +35,7 @@ func part(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// sign returns a token with any header and claims.
+// sign returns a JWT with the header and the claims, which may be invalid.
 func sign(t testing.TB, newHash func() hash.Hash, key string, header, claims any) string {
 	t.Helper()
 	text := part(t, header) + "." + part(t, claims)
@@ -279,7 +279,8 @@ func TestAuthenticateRefusesATokenWithOneChangedByte(t *testing.T) {
 	})
 }
 
-// FuzzToken sends arbitrary tokens. Only the issued token is valid.
+// FuzzToken authenticates with arbitrary tokens. Only the issued token may be
+// accepted.
 func FuzzToken(f *testing.F) {
 	s := newService(f)
 	g := s.register(f, email)
@@ -366,7 +367,8 @@ func TestAuthenticateAnswersBadCredentialsAlike(t *testing.T) {
 	}
 }
 
-// Only the holder of a token from this server learns that it has expired.
+// TestAuthenticateReportsExpiredTokens checks that the error says that a credential
+// has expired, but only for a credential that this server issued.
 func TestAuthenticateReportsExpiredTokens(t *testing.T) {
 	s := newService(t)
 	g := s.register(t, email)
