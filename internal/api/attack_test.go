@@ -23,8 +23,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// TestAttack contains the attacks on the API that this package can test, by their
-// numbers.
+// TestAttack runs the attacks on the API that need only this package. Subtests have
+// the number of the attack.
 func TestAttack(t *testing.T) {
 	t.Run("061_paths_out_of_the_directory", attackFilePaths)
 	t.Run("092_bombs_and_slow_requests_are_bounded", func(t *testing.T) {
@@ -92,8 +92,8 @@ func attackManyValues(t *testing.T) {
 		if res.StatusCode != 400 {
 			t.Errorf("%.30s: status %d: %.300s", body, res.StatusCode, res.body)
 		}
-		// The body's buffer doubles while it grows. Allow for that and a little
-		// more.
+		// Doubling the body's buffer allocates up to three times the body. Allow 8
+		// MiB more for the rest.
 		if took := allocated() - before; took > 3*uint64(len(body))+(8<<20) {
 			t.Errorf("%.30s: %d MB allocated for a body of %d MB", body, took>>20, len(body)>>20)
 		}
@@ -113,7 +113,7 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// spaces is a body that never ends.
+// spaces is an endless body of blanks. It counts the bytes that were read.
 type spaces struct{ read atomic.Int64 }
 
 func (s *spaces) Read(p []byte) (int, error) {
@@ -144,7 +144,8 @@ func attackHugeBody(t *testing.T) {
 					t.Errorf("%s: status %d", path, res.StatusCode)
 				}
 			}
-			// A client that keeps writing may get a reset instead of the answer.
+			// The server may close the connection early. Then a client that still
+			// writes gets a connection reset instead of the answer.
 			if body.read.Load() > 200<<20 {
 				t.Errorf("%s: the server read %d MB", path, body.read.Load()>>20)
 			}
@@ -182,7 +183,7 @@ func attackGzipBomb(t *testing.T) {
 func attackHugeHeader(t *testing.T) {
 	l := listen(t, api.ServerConfig{})
 	c := l.dial()
-	// The server may close the connection before everything is written.
+	// The server may close the connection during the write, so ignore the error.
 	_, _ = io.WriteString(c, "GET /api HTTP/1.1\r\nHost: x\r\nX-A: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
 	status, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && !strings.Contains(status, "431") {
@@ -193,7 +194,7 @@ func attackHugeHeader(t *testing.T) {
 	}
 }
 
-// closed reports whether the other side ended the connection.
+// closed reports whether err means that the other side closed the connection.
 func closed(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())
@@ -245,13 +246,13 @@ func attackSlowUnreadBody(t *testing.T) {
 func attackSlowReader(t *testing.T) {
 	l := listen(t, api.ServerConfig{}, func(c *api.Config) { c.ResponseTimeout = 200 * time.Millisecond })
 	l.executions.run = func(context.Context, *pyth.Program, pyth.Events) (*pyth.Execution, error) {
-		// Write more than the kernel's buffers can hold.
+		// The answer exceeds the kernel's socket buffers, so writing it blocks.
 		return succeeded(strings.Repeat("a", 32<<20)), nil
 	}
 	c := l.dial()
 	l.write(c, executeHead+"Content-Length: 12\r\n\r\n"+`{"code":"x"}`)
-	// Shutdown waits for all requests. So it returns when the server has given up
-	// this request, whose answer the client does not read.
+	// The client reads only the first line. Shutdown waits for all requests, so it
+	// returns only if the server gives up writing this answer.
 	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +309,8 @@ func attackSloppyJSON(t *testing.T) {
 	}
 }
 
-// canaries are values that must never be repeated.
+// canaries are secret values that the server must never repeat in an answer or in
+// the log.
 const (
 	canaryKey      = "pyapi_CanaryCanaryCanaryCanaryCanary"
 	canaryToken    = "eyJhbGciOiJIUzI1NiJ9.CANARYTOKEN.sig"

@@ -189,8 +189,8 @@ func TestDeniedAttemptsAreRecorded(t *testing.T) {
 			[]*http.Request{anonymous("POST", "/api/login", loginJSON), anonymous("POST", "/api/login", loginJSON)},
 			[]noted{{AuditEvent: pyth.AuditEvent{Action: pyth.ActionUserLogin}}},
 		},
-		// These actions are not in the log, are malformed, or are recorded by the
-		// service.
+		// The API must not record these requests. They read data, match no audited
+		// action, or are recorded by the service.
 		"actions that the log does not contain": {[]*http.Request{bad("GET", "/api/v1/keys", ""), bad("POST", "/api/verify", ""), bad("GET", "/api/v1/audit", "")}, nil},
 		"with a fault":                          {[]*http.Request{anonymous("POST", "/api/login", `{}`), anonymous("POST", "/api/nothing", "")}, nil},
 	} {
@@ -233,7 +233,8 @@ func TestDeniedFloodIsBoundedAndCounted(t *testing.T) {
 	if n := len(s.audit.noted); n > 600 {
 		t.Errorf("%d in all", n)
 	}
-	// The next entry counts the omitted entries, once.
+	// The next entry contains the number of omitted entries. Later entries do not
+	// repeat it.
 	before := len(s.audit.noted)
 	total := before
 	for _, n := range s.audit.noted {

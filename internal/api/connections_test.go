@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// testConn is a connection from an address. It records that it was closed.
+// testConn is a connection from a given address. It records whether it was closed.
 type testConn struct {
 	net.Conn
 	address string

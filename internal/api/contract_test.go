@@ -80,8 +80,8 @@ func TestAuthenticateCoversAllButPublicOperations(t *testing.T) {
 	if diff := cmp.Diff(want, public); diff != "" {
 		t.Errorf("public (-want +got):\n%s", diff)
 	}
-	// These operations also accept credentials in the body, and require one of
-	// the two.
+	// These operations accept credentials in a header or in the body, and require
+	// one of them.
 	if diff := cmp.Diff([]string{"POST /api/refresh", "POST /api/verify"}, optional); diff != "" {
 		t.Errorf("operations with optional credentials (-want +got):\n%s", diff)
 	}
@@ -98,7 +98,7 @@ func TestBodyIsStrictInEveryOperation(t *testing.T) {
 			return
 		}
 		bodies++
-		// Without an example in the document, no field is required.
+		// If the document has no example for the body, no field is required.
 		good := "{"
 		for field, value := range op.RequestBody.Content["application/json"].Example {
 			if text, ok := value.(string); ok {
@@ -221,8 +221,8 @@ func TestPageLimitsAreChecked(t *testing.T) {
 	}
 }
 
-// Inside the server a zero time means no expiry. In a request it is just a time
-// long ago.
+// TestKeysRefuseZeroExpiry checks an expiry of year 1, Go's zero time. The services
+// treat a zero time as "no expiry", so a request must not contain it.
 func TestKeysRefuseZeroExpiry(t *testing.T) {
 	s := newServer(t)
 	res := s.send(request("POST", "/api/v1/keys", `{"name":"ci","expiresAt":"0001-01-01T00:00:00Z"}`))
@@ -234,15 +234,15 @@ func TestKeysRefuseZeroExpiry(t *testing.T) {
 	}
 }
 
-// notAudited lists the mutating operations that the audit log does not contain
+// notAudited lists the operations that change data without an audit log entry
 // (docs/audit.md).
 var notAudited = []string{
 	"DELETE /api/v1/sessions/{id}/files/{path}", "PUT /api/v1/sessions/{id}/files/{path}", "POST /api/v1/sessions/{id}/interrupt",
 	"POST /api/logout", "POST /api/verify", "POST /api/v1/zk/encrypt", "POST /api/v1/zk/sandboxes",
 }
 
-// All other mutating operations are recorded when the key is invalid, and when
-// the caller's quota is used up.
+// TestDeniedChangesAreRecorded sends each audited operation with an invalid key and
+// with a used-up quota. Both refusals must be in the audit log.
 func TestDeniedChangesAreRecorded(t *testing.T) {
 	changes := 0
 	newFullServer(t).document().each(func(name string, op operation, ask func(string) *http.Request) {

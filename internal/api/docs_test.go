@@ -20,7 +20,8 @@ func newFullServer(t *testing.T, change ...func(*api.Config)) *server {
 	return newServer(t, append(change, func(c *api.Config) { c.Packages, c.ZK = &packageStore{}, new(encrypted) })...)
 }
 
-// documentedResponse is a response of the document, or a reference to one.
+// documentedResponse is a response in the OpenAPI document, or a reference to a
+// shared response.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
@@ -54,8 +55,8 @@ func (s *server) responses() map[string]map[string][]string {
 	return all
 }
 
-// The test calls each operation with its example and each accepted media type.
-// send compares the answers with the document.
+// TestOperationsAnswerInDocumentedMediaTypes calls each operation with its example
+// and each accepted media type. send compares the answers with the document.
 func TestOperationsAnswerInDocumentedMediaTypes(t *testing.T) {
 	s := newFullServer(t)
 	documented := s.responses()

@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// encrypted is a ZKService of the user ada. It records its requests.
+// encrypted is a fake ZKService for the user ada. It records its calls.
 type encrypted struct {
 	mu       sync.Mutex
 	err      error
@@ -182,7 +182,7 @@ func TestPayloadsAreChecked(t *testing.T) {
 	}
 }
 
-// ran returns the program that the server received.
+// ran returns the program that the execution service received.
 func (s *server) ran() *pyth.Program {
 	s.executions.mu.Lock()
 	defer s.executions.mu.Unlock()
@@ -302,7 +302,8 @@ func TestPasswordsAreNotInErrorsOrLogs(t *testing.T) {
 	}
 }
 
-// FuzzPayload sends arbitrary payloads. Accepted ones must be within the limits.
+// FuzzPayload sends arbitrary encrypted programs. The fields of accepted programs
+// must be within the limits.
 func FuzzPayload(f *testing.F) {
 	f.Add([]byte(oneCodeJSON))
 	f.Add([]byte(`{"version":1}`))

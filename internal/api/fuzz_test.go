@@ -12,8 +12,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// FuzzExecute sends arbitrary bodies. The server must never fail. An accepted
-// body must mean the same to a strict decoder, and a refused one must have
+// FuzzExecute sends arbitrary bodies. The answer must never be a server error. A
+// strict decoder must read an accepted body in the same way. A refusal must list
 // errors.
 func FuzzExecute(f *testing.F) {
 	for _, seed := range []string{
@@ -60,8 +60,8 @@ func FuzzExecute(f *testing.F) {
 	})
 }
 
-// FuzzHandler sends arbitrary requests. The server must never fail, and each
-// answer must have a request id.
+// FuzzHandler sends arbitrary requests. The answer must never be a server error and
+// must have a request ID.
 func FuzzHandler(f *testing.F) {
 	f.Add("GET", "/api", "", "", "", "")
 	f.Add("POST", "/api/login", "", "application/json", loginJSON, "")

@@ -31,7 +31,7 @@ func ada() pyth.User {
 	return pyth.User{ID: "usr_ada", Email: "ada@example.org", PasswordHash: "HASH", CreatedAt: created}
 }
 
-// accounts is an AccountService. Tests can replace its answers.
+// accounts is a fake AccountService. Tests can replace its results.
 type accounts struct {
 	mu       sync.Mutex
 	err      error
@@ -163,12 +163,12 @@ func succeeded(stdout string) *pyth.Execution {
 	}
 }
 
-// checks is a HealthChecker with fixed answers.
+// checks is a HealthChecker with fixed results.
 type checks map[string]pyth.Check
 
 func (c checks) Health(context.Context) map[string]pyth.Check { return c }
 
-// server is a Handler with fake services. Every response is checked against the
+// server is a Handler with fake services. send checks every response against the
 // handler's OpenAPI document.
 type server struct {
 	*testing.T
@@ -183,7 +183,7 @@ type server struct {
 	log         *lockedBuffer
 }
 
-// lockedBuffer is a log that can be read and written concurrently.
+// lockedBuffer is a buffer for a log. It may be read and written concurrently.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -249,8 +249,8 @@ func newServer(t *testing.T, change ...func(*api.Config)) *server {
 	return s
 }
 
-// validators keeps a validator for each document, because making one takes longer
-// than most tests.
+// validators caches a validator for each OpenAPI document, since creating one takes
+// longer than most tests.
 var validators sync.Map
 
 func validatorOf(t *testing.T, document []byte) *openapitest.Validator {

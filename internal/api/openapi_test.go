@@ -33,7 +33,7 @@ func openAPI(t *testing.T) node {
 	return d
 }
 
-// at returns the object at a path of keys; an empty one if there is none.
+// at returns the object at a path of keys, or an empty object if there is none.
 func at(n node, keys ...string) node {
 	for _, key := range keys {
 		n, _ = n[key].(node)
@@ -41,7 +41,7 @@ func at(n node, keys ...string) node {
 	return n
 }
 
-// resolve returns the object that a reference points to, or n.
+// resolve returns the object that n refers to, or n if it is no reference.
 func resolve(d, n node) node {
 	ref, ok := n["$ref"].(string)
 	if !ok {
@@ -50,7 +50,7 @@ func resolve(d, n node) node {
 	return at(d, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
 }
 
-// eachOperation calls f for every operation.
+// eachOperation calls f for every operation of the document.
 func eachOperation(d node, f func(name string, op node)) {
 	for path, item := range at(d, "paths") {
 		for method, op := range item.(node) {
@@ -178,8 +178,8 @@ func TestOpenAPIErrorsAreComponents(t *testing.T) {
 	})
 }
 
-// Two schemas that share many properties must reference a common part. Some share
-// a few by chance: an id, a name, a time.
+// TestOpenAPISchemasAreNoCopies checks that two schemas with many equal properties
+// reference a common schema. A few equal properties are allowed: id, name and times.
 func TestOpenAPISchemasAreNoCopies(t *testing.T) {
 	const most = 3
 	schemas := at(openAPI(t), "components", "schemas")
@@ -237,7 +237,8 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 			}
 			for _, form := range forms {
 				ref, _ := form.(node)["$ref"].(string)
-				// An encrypted program is part of both requests and answers.
+				// All schemas of requests must refuse unknown fields, except
+				// ZKPayload: answers contain it too.
 				if ref != "" && ref != "#/components/schemas/ZKPayload" && !closed(resolve(d, form.(node))) {
 					t.Errorf("%s: %s allows unknown fields", name, ref)
 				}
@@ -258,7 +259,8 @@ func TestOpenAPIAnswersAreOpenAndRequestsClosed(t *testing.T) {
 
 func TestOpenAPINamesSuitGenerators(t *testing.T) {
 	d := openAPI(t)
-	// Generators put all components into one package, so names must be unique.
+	// Code generators put all components into one package, so names must be unique
+	// across sections.
 	owner := map[string]string{}
 	for section, components := range at(d, "components") {
 		for name := range components.(node) {

@@ -29,7 +29,7 @@ func TestDocsServesEveryPage(t *testing.T) {
 		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Fatalf("%s: status %d, %v", name, res.StatusCode, res.Header)
 		}
-		// The policy contains the hash of this style.
+		// The Content-Security-Policy allows only the style with this hash.
 		if style.FindString(res.body) != reference {
 			t.Errorf("%s has another style than the reference", name)
 		}

@@ -115,8 +115,8 @@ func TestBodySizeDepthAndTimeAreLimited(t *testing.T) {
 	if res := s.send(anonymous("POST", "/api/login", loginJSON+pad[len(loginJSON):])); res.StatusCode != 200 {
 		t.Errorf("login with exactly 64 KiB: status %d: %s", res.StatusCode, res.body)
 	}
-	// The largest valid request must fit: ten megabytes of files in base64, and
-	// code and input with every byte escaped.
+	// The largest valid request must fit: 10 MB of files in base64, and code and
+	// input with every byte escaped.
 	body := `{"code":"` + strings.Repeat(`\u0001`, 1<<20) + `","stdin":"` + strings.Repeat(`\u0001`, 1<<20) +
 		`","files":[{"path":"a","encoding":"base64","content":"` + strings.Repeat("AAAA", (10<<20)/3) + `"}]}`
 	if res := s.execute(body); res.StatusCode != 200 {
@@ -180,7 +180,7 @@ func TestHandlerTimeoutIs503(t *testing.T) {
 	}
 }
 
-// slowHealth answers only when its context ends.
+// slowHealth returns only when its context ends.
 type slowHealth struct{}
 
 func (slowHealth) Health(ctx context.Context) map[string]pyth.Check {
@@ -432,7 +432,8 @@ func TestDocsLoadNothingFromOtherHosts(t *testing.T) {
 		if !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-") {
 			t.Errorf("%s: the policy is %q", path, res.Header.Get("Content-Security-Policy"))
 		}
-		// If a style does not match the policy, browsers silently ignore it.
+		// The policy must contain the hash of the style. Otherwise browsers silently
+		// ignore the style.
 		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(res.body)
 		if style == nil {
 			t.Fatalf("%s has no style", path)

@@ -108,7 +108,8 @@ func TestSecretsClearBody(t *testing.T) {
 	}
 }
 
-// remembering is a body that keeps the buffers into which it was read.
+// remembering is a body that keeps all buffers into which the server has read it. So
+// the test can check that the server wipes them.
 type remembering struct {
 	from interface {
 		Read([]byte) (int, error)

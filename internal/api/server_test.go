@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// listening is a Server that listens on a separate port.
+// listening is a Server that listens on a free port.
 type listening struct {
 	*server
 	http *api.Server
@@ -35,7 +35,7 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		// Requests that a test leaves running need not finish.
+		// Some tests leave requests running, so ignore an error of Shutdown.
 		_ = out.http.Shutdown(ctx)
 		if err := <-out.done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -44,7 +44,7 @@ func listen(t *testing.T, cfg api.ServerConfig, change ...func(*api.Config)) *li
 	return out
 }
 
-// dial opens a connection with a deadline.
+// dial opens a connection to the server. The connection has a deadline.
 func (l *listening) dial() net.Conn {
 	l.Helper()
 	c, err := net.Dial("tcp", l.addr)
@@ -60,7 +60,7 @@ func (l *listening) dial() net.Conn {
 
 const executeHead = "POST /api/v1/execute HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + goodKey + "\r\nContent-Type: application/json\r\n"
 
-// write sends raw bytes.
+// write sends raw bytes on the connection.
 func (l *listening) write(c net.Conn, raw string) {
 	l.Helper()
 	if _, err := io.WriteString(c, raw); err != nil {
@@ -68,8 +68,9 @@ func (l *listening) write(c net.Conn, raw string) {
 	}
 }
 
-// blocking makes each run report its start. The run then waits until its context
-// ends or release is closed.
+// blocking replaces the run function of e. Each run sends to started and waits until
+// release is closed or its context ends. Then it sends the context's error, or nil,
+// to ended.
 func blocking(e *executions) (started chan struct{}, release chan struct{}, ended chan error) {
 	started, release, ended = make(chan struct{}, 8), make(chan struct{}), make(chan error, 8)
 	e.run = func(ctx context.Context, _ *pyth.Program, _ pyth.Events) (*pyth.Execution, error) {
@@ -136,7 +137,7 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 	<-started
 	down := make(chan error, 1)
 	go func() { down <- l.http.Shutdown(context.Background()) }()
-	// Serve returns when it no longer accepts connections.
+	// Serve returns as soon as the server accepts no new connections.
 	if err := <-l.done; err != nil {
 		t.Fatal(err)
 	}
@@ -290,8 +291,8 @@ func TestServeFailsAfterShutdown(t *testing.T) {
 
 func TestShutdownLogsNoListenerError(t *testing.T) {
 	handler := newServer(t).handler
-	// Either Shutdown or net/http closes the connection first, at random. Try
-	// often.
+	// Either Shutdown or net/http closes the connection first. The order is random,
+	// so try it often.
 	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

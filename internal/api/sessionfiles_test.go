@@ -153,7 +153,7 @@ func TestSessionFilesRefuseEncodedBodies(t *testing.T) {
 	}
 }
 
-// endless is a body that never ends. It keeps no bytes.
+// endless is a body that never ends. It counts the bytes that were read.
 type endless struct{ sent int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -161,7 +161,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// discarding is a SessionService that discards the content of files.
+// discarding is a SessionService that reads the content of files and discards it.
 type discarding struct{ pyth.SessionService }
 
 func (discarding) WriteFile(_ context.Context, _ pyth.UserID, _ pyth.SessionID, _ string, content io.Reader) (bool, error) {
@@ -198,8 +198,8 @@ func TestSessionFilesCutShortCloseConnection(t *testing.T) {
 	}
 }
 
-// line simulates a slow connection in a synctest bubble: it passes a part of the
-// bytes after each pause, until the deadline.
+// line simulates a slow connection in a synctest bubble. It transfers part bytes in
+// the time every, and fails after the deadline.
 type line struct {
 	every    time.Duration
 	part     int
@@ -235,7 +235,7 @@ func (s *slowSender) Read(p []byte) (int, error) {
 	return n, s.pass(n)
 }
 
-// slowReceiver receives its response slowly.
+// slowReceiver is a response writer for a client that reads slowly.
 type slowReceiver struct {
 	*httptest.ResponseRecorder
 	line
@@ -292,15 +292,15 @@ func TestSessionFilesAllowSlowLargeUploads(t *testing.T) {
 	}
 }
 
-// attackFilePaths is part of TestAttack. The tests of the service check that it
-// refuses the paths that it gets.
+// attackFilePaths is part of TestAttack. It checks the paths that the API refuses.
+// The tests of the session service check the paths that the API passes on.
 func attackFilePaths(t *testing.T) {
 	s := newServer(t)
 	refused := []string{
 		"", ".", "..", "../x", "/x", "a/../../b", "a/..", "a//b", "a/", "./a", "a/./b", "../../ses_2/files/x", "../files/x",
 		"%2e", "%2e%2e", "%2e%2e/x", "..%2fx", "%2e%2e%2fx", "%2Fx", "a/%2e%2e/%2e%2e/b", "a%2f..%2f..%2fb", "a%2f%2fb", "a%2f", "%2e/a",
 	}
-	// These paths are clean, so the service gets them unchanged.
+	// The API passes these paths on unchanged, because they are clean.
 	passed := map[string]string{
 		"a%00b": "a\x00b", "%252e%252e/x": "%2e%2e/x", "a%2fb": "a/b", "a%0ab": "a\nb", "%ff": "\xff", "..a": "..a", `..%5cx`: `..\x`,
 	}
@@ -324,7 +324,7 @@ func attackFilePaths(t *testing.T) {
 			t.Errorf("%q was read as %q", sent, s.sessions.files)
 		}
 	}
-	// Paths outside of a file's name get no special treatment.
+	// ".." and "//" outside of the file path lead to no route, as for any other URL.
 	for _, path := range []string{"/api/v1/sessions/../files/x/..", "/api/v1/sessions//files/x/..", "/api/v1/sessions/x/filesx/..", "/api/v1/x/.."} {
 		if res := s.send(fileRequest("GET", path, nil)); res.StatusCode != 404 {
 			t.Errorf("%q: status %d: %s", path, res.StatusCode, res.body)

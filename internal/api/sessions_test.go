@@ -17,7 +17,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api"
 )
 
-// sessions is a SessionService of the user ada. It records its requests.
+// sessions is a fake SessionService for the user ada. It records its calls.
 type sessions struct {
 	mu      sync.Mutex
 	err     error
@@ -238,7 +238,7 @@ func TestSessionsListPages(t *testing.T) {
 	expect("?limit=2&cursor="+cursor("d"), []string{"e"}, "")
 	expect("?limit=5", []string{"a", "b", "c", "d", "e"}, "")
 	expect("?cursor="+cursor("e"), nil, "")
-	// The session in the cursor has ended.
+	// The session that the cursor names has ended.
 	all("a", "c")
 	expect("?cursor="+cursor("b"), []string{"c"}, "")
 }

@@ -17,7 +17,7 @@ import (
 // event is one server-sent event.
 type event struct{ Name, Data string }
 
-// readEvents reads events up to the end of the stream.
+// readEvents reads all events until the stream ends.
 func readEvents(t *testing.T, s *bufio.Scanner) []event {
 	t.Helper()
 	var events []event
@@ -39,7 +39,8 @@ func readEvents(t *testing.T, s *bufio.Scanner) []event {
 	return events
 }
 
-// streamed requests a run as a stream.
+// streamed sends an execute request with the given Accept header and returns the
+// response.
 func (s *server) streamed(accept string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/execute", strings.NewReader(`{"code": "x"}`))
 	r.Header.Set("Content-Type", "application/json")
@@ -139,8 +140,8 @@ func TestStreamNeedsAccept(t *testing.T) {
 	}
 }
 
-// An answer that cannot be encoded is an error of the server. It must not look
-// like a success, nor like a client that has disconnected.
+// TestAnswerThatCannotBeEncodedIs500 checks that an encoding error is a server
+// error. It must look neither like a success nor like a client disconnect.
 func TestAnswerThatCannotBeEncodedIs500(t *testing.T) {
 	for name, value := range map[string]string{
 		"equal names": `{"a":1,"a":2}`, "no JSON": `{"a":`, "too deep": strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),

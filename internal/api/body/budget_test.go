@@ -8,7 +8,7 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// readInto reads a body of the size without a Content-Length.
+// readInto reads a body of size bytes without a Content-Length into the reservation.
 func readInto(r *Reservation, size int) error { return readBounded(r, size, 1<<40) }
 
 func readBounded(r *Reservation, size int, limit int64) error {
@@ -68,7 +68,8 @@ func TestBudgetHasSharesOfCallers(t *testing.T) {
 	}
 }
 
-// The largest allowed body fits, even if the budget is smaller.
+// TestBudgetHoldsTheLargestBody reads the largest allowed body with a budget that is
+// smaller. The read must succeed.
 func TestBudgetHoldsTheLargestBody(t *testing.T) {
 	r := NewBudget(1<<20, 3<<20).Reserve("ada")
 	if err := readBounded(r, 3<<20, 3<<20); err != nil {

@@ -33,7 +33,7 @@ func TestConcealRemovesTextFromBody(t *testing.T) {
 	}
 }
 
-// FuzzConceal compares Conceal with a JSON decoder.
+// FuzzConceal checks that Conceal agrees with a JSON decoder.
 func FuzzConceal(f *testing.F) {
 	for _, seed := range []string{`{"p":"secret"}`, `{"p":"\ud83d\ude00","a":[{}]}`, `{"p":"a","p":"b"}`, `{"p":1}`, `{"p":"`, `[]`, ``} {
 		f.Add([]byte(seed))

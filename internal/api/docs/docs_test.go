@@ -64,7 +64,8 @@ func TestSiteServesEveryPageAndLink(t *testing.T) {
 				t.Errorf("%s links to %s, which has no such section", name, link)
 			}
 		}
-		// The contents list all pages except single decisions.
+		// The index must link to all pages, except the pages in folders, such as
+		// single decisions.
 		if path.Dir(name) == "." && !strings.Contains(page(t, site, docs.Index), `href="`+name+`"`) {
 			t.Errorf("the contents lack %s", name)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/api/ratelimit"
 )
 
-// clock is a clock that only tests move.
+// clock is a fake clock. Its time changes only when a test calls advance.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time          { return c.t }
