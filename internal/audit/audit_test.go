@@ -31,7 +31,7 @@ func TestRecordSharesTransactions(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range events {
 			wg.Go(func() { record(t, l, event("ada", i)) })
-			// Wait until the first transaction is being written.
+			// Wait until the log writes the first transaction.
 			synctest.Wait()
 		}
 		if commits != 1 {
@@ -260,8 +260,8 @@ func TestOpenNeedsTheKeyOfTheLog(t *testing.T) {
 	}
 }
 
-// TestRecordSurvivesAKill starts itself again as a process that records entries
-// until it is killed. It does so several times with one file.
+// TestRecordSurvivesAKill starts this test binary again as a child process, which
+// records entries until it is killed. It does so several times with one file.
 func TestRecordSurvivesAKill(t *testing.T) {
 	if path := os.Getenv("LOG_TO_WRITE"); path != "" {
 		l := openLog(t, openStore(t, path))

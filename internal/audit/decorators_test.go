@@ -18,7 +18,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// recorder is an Auditor that stores events or fails.
+// recorder is an Auditor that stores events, or fails.
 type recorder struct {
 	events []pyth.AuditEvent
 	err    error
@@ -36,7 +36,7 @@ func (r *recorder) Begin(ctx context.Context, e *pyth.AuditEvent) func() error {
 	return func() error { return r.Record(ctx, e) }
 }
 
-// take returns the events since the last call.
+// take returns the recorded events and removes them from the recorder.
 func (r *recorder) take() []pyth.AuditEvent {
 	events := r.events
 	r.events = nil
@@ -137,7 +137,8 @@ func TestAccountsRecordsActions(t *testing.T) {
 	r.wants(t)
 }
 
-// The caller must not learn the result of an action that is not in the log.
+// TestDecoratorsReturnNoResultWithoutAnEntry checks that a call fails if its audit
+// entry cannot be written. The caller must not get the result.
 func TestDecoratorsReturnNoResultWithoutAnEntry(t *testing.T) {
 	r := new(recorder)
 	s := newAccounts(t, r)

@@ -45,8 +45,9 @@ func TestRecordHasTheDocumentedForm(t *testing.T) {
 	}
 }
 
-// Whatever a caller sends, a record has the form of RFC 8785. It is printable,
-// limited in size, and can be parsed.
+// TestAttack100RecordCannotForgeALine records events with arbitrary texts. Each
+// record must be one line of canonical JSON (RFC 8785), printable and limited in
+// size.
 func TestAttack100RecordCannotForgeALine(t *testing.T) {
 	store := newStore(t)
 	l := openLog(t, store)

@@ -93,7 +93,8 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// A label that a run may have is in its entry as it was given.
+// TestCleanKeepsJoinedEmoji checks that clean does not change a label with
+// zero-width joiners. Runs may have such labels.
 func TestCleanKeepsJoinedEmoji(t *testing.T) {
 	const label = "\U0001f469\u200d\U0001f4bb \u0646\u200c\u0647"
 	if got := clean(label); got != label {

@@ -68,7 +68,7 @@ func record(t testing.TB, l pyth.Auditor, events ...*pyth.AuditEvent) {
 	}
 }
 
-// exported returns all entries of the log, the oldest first.
+// exported returns all entries of the log, from the oldest to the newest.
 func exported(t testing.TB, store pyth.AuditStore) []string {
 	t.Helper()
 	var b bytes.Buffer
@@ -100,7 +100,7 @@ func whole(t testing.TB, store pyth.AuditStore, kept []byte) *audit.Report {
 	return r
 }
 
-// tamper changes the database directly.
+// tamper executes SQL statements directly in the database.
 func tamper(t testing.TB, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -115,8 +115,8 @@ func tamper(t testing.TB, path string, statements ...string) {
 	}
 }
 
-// storeWith is a store with a replaced AppendAudit. The replacement gets the
-// store's method as an argument.
+// storeWith is a store that calls append instead of AppendAudit. The argument own
+// calls the real AppendAudit.
 type storeWith struct {
 	pyth.AuditStore
 	append func(own func() error) error

@@ -14,8 +14,8 @@ import (
 
 func base64Of(h [32]byte) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-// logOf creates a log of nine entries in a file and returns a checkpoint of the
-// first seven.
+// logOf creates a file with a log of nine entries and returns its path. kept is a
+// checkpoint of the first seven entries.
 func logOf(t testing.TB, user string) (path string, kept []byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "db")
@@ -210,7 +210,7 @@ func TestPruneKeepsTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	// More than one batch.
+	// Write more entries than one batch of retention removes.
 	for i := range 1500 {
 		at = start.Add(time.Duration(i) * time.Second)
 		if i%2 == 0 {
@@ -246,7 +246,7 @@ func TestPruneKeepsTheTree(t *testing.T) {
 	if _, err := l.Proof(t.Context(), "ada", entries[144].ID); err != nil {
 		t.Errorf("the oldest remaining entry: %v", err)
 	}
-	// The entries that retention writes expire too.
+	// Retention writes entries too. They also expire.
 	at = start.Add(time.Hour)
 	prune(3000, 292)
 	whole(t, store, kept)
