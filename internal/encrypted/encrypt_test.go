@@ -63,7 +63,8 @@ func TestEncryptLimitsConcurrency(t *testing.T) {
 			_, err := e.Encrypt(ctx, pyth.Python, []byte("1"), []byte("pw"))
 			return err
 		}
-		// Callers wait long enough for three rounds to begin.
+		// A caller waits up to ten seconds, so three rounds of two callers can
+		// begin. The last two of the eight callers are refused.
 		results := make(chan error, 10)
 		for range 8 {
 			go func() { results <- encrypt(t.Context()) }()

@@ -19,7 +19,7 @@ import (
 
 var now = time.Date(2026, 4, 4, 8, 23, 21, 0, time.UTC)
 
-// host is a ReservationHost that only records its requests.
+// host is a fake ReservationHost that records its calls.
 type host struct {
 	pyth.Dispatcher
 	user pyth.UserID
@@ -54,7 +54,7 @@ func service(t *testing.T, change ...func(*encrypted.Config)) *encrypted.Service
 	return s
 }
 
-// code returns a program that may be stored under any name.
+// code returns an encrypted program that is not bound to a name.
 func code() *pyth.EncryptedProgram {
 	return &pyth.EncryptedProgram{
 		Language:   pyth.Python,

@@ -11,8 +11,8 @@ func (b *Box) AssociatedData() []byte { return b.associatedData() }
 // NewAEAD returns the cipher for programs.
 var NewAEAD = newAEAD
 
-// Recipient opens messages that were sealed with other information than a
-// password's.
+// Recipient returns an HPKE recipient for the key. Tests use it with info that does
+// not belong to a password.
 func (k *Key) Recipient(encapsulated, info []byte) (*hpke.Recipient, error) {
 	return k.recipient(encapsulated, info)
 }

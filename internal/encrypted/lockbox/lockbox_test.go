@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/encrypted/lockbox"
 )
 
-// payload is a program in the form of the API.
+// payload is an encrypted program in the JSON form of the API.
 type payload struct {
 	Version        int
 	Language, Name string
@@ -39,8 +39,8 @@ func (p *payload) box() *lockbox.Box {
 	}
 }
 
-// vectors holds docs/zero-knowledge-vectors.json. Another implementation made it:
-// examples/zk/python.
+// vectors holds the test vectors of docs/zero-knowledge-vectors.json. The Python
+// client in examples/zk generated them.
 type vectors struct {
 	Programs []struct {
 		Comment, Code, Password, PasswordHex, AssociatedData, KeyHex string
