@@ -13,12 +13,12 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// source is a SecretSource with a few secrets.
+// source is a SecretSource with a few fixed secrets.
 type source struct {
 	secrets []pyth.EnvVar
 	asked   []string
 	given   []pyth.SecretValue
-	// recorded is the Recorded function of the grants.
+	// recorded is returned as the field Recorded of each grant.
 	recorded func() error
 }
 
@@ -38,7 +38,8 @@ func (s *source) Reveal(_ context.Context, user pyth.UserID, _ pyth.ExecutionID,
 	return pyth.SecretGrant{Values: s.given, Recorded: s.recorded}, nil
 }
 
-// printing is a dispatcher whose programs print their secrets in pieces.
+// printing is a fake dispatcher. Each run prints the given pieces as separate
+// outputs. given lists the secrets that the run received.
 type printing struct {
 	job     *pyth.Job
 	run     *run
@@ -75,7 +76,7 @@ func (p *printing) release(secrets []pyth.SecretValue, events pyth.Events) (*pyt
 	return &o, nil
 }
 
-// heard stores the events that it receives.
+// heard records the output and the results that it receives as events.
 type heard struct {
 	output  []string
 	results []pyth.Result

@@ -14,7 +14,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// recorder is a dispatcher that stores the job.
+// recorder is a fake dispatcher that stores the last job.
 type recorder struct{ job *pyth.Job }
 
 func (r *recorder) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
@@ -174,7 +174,8 @@ func TestExecuteReportsAllFaults(t *testing.T) {
 	}
 }
 
-// TestAttack contains attacks by their numbers.
+// TestAttack runs attacks on the execution service. Subtests have the number of the
+// attack.
 func TestAttack(t *testing.T) {
 	long := strings.Repeat("a", 256)
 	cases := map[string][][]pyth.File{

@@ -14,15 +14,15 @@ import (
 	"github.com/pyth-on/pyth-on/internal/execution"
 )
 
-// turns is a session service with one JavaScript session. The server does not
-// offer JavaScript for single programs.
+// turns is a fake session service with one JavaScript session. The server in these
+// tests offers JavaScript only in sessions.
 type turns struct {
 	spec pyth.SessionSpec
-	// cause is the reason why the turn ends before the program runs.
+	// cause is the error with which the turn's context ends before the program runs.
 	cause error
 	// released lists the arguments of release.
 	released []released
-	// given lists the secret values that runs got.
+	// given lists the secret values that the runs received.
 	given []pyth.SecretValue
 }
 
@@ -52,15 +52,15 @@ func (s *turns) Remember(_ pyth.SessionID, values []pyth.SecretValue) ([]pyth.Se
 	return s.given, nil
 }
 
-// dispatcher adapts a function to a Dispatcher.
+// dispatcher is a function that implements Dispatcher.
 type dispatcher func(*pyth.Job) (*pyth.Outcome, error)
 
 func (d dispatcher) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	return &run{release: func([]pyth.SecretValue) (*pyth.Outcome, error) { return d(job) }}, nil
 }
 
-// withSession returns a service. Its clock advances by a second each time it is
-// read.
+// withSession returns an execution service with one session. The service's clock
+// advances by one second at each reading.
 func withSession(d dispatcher) (*execution.Service, *turns) {
 	s := &turns{spec: pyth.SessionSpec{
 		ID: "ses", Tenant: "ada", Language: pyth.JavaScript,
@@ -118,7 +118,8 @@ func TestExecuteUsesTheSettingsOfTheSession(t *testing.T) {
 			}
 			want := &pyth.Execution{
 				ID: job.ID, Language: pyth.JavaScript, CreatedAt: now.Add(time.Second), Session: "ses",
-				// The run had to wait for its turn too.
+				// The run waited one second for its turn in the session and 1 ms in
+				// the dispatcher's queue.
 				Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Usage: pyth.Usage{Queued: time.Second + time.Millisecond}},
 			}
 			if diff := cmp.Diff(want, e); diff != "" {
