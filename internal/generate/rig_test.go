@@ -18,8 +18,8 @@ import (
 
 var now = time.Date(2026, 4, 4, 18, 0, 0, 0, time.UTC)
 
-// rig is a service with a scripted server for the model, over HTTP and with the
-// SDK. A function runs the programs.
+// rig is a service with a fake model server, which it calls over HTTP with the SDK.
+// The function run replaces the execution of programs.
 type rig struct {
 	*testing.T
 	server *claudetest.Server
@@ -73,7 +73,7 @@ func (r *rig) Execute(_ context.Context, user pyth.UserID, p *pyth.Program, even
 	return e, nil
 }
 
-// service returns a service whose calls are recorded in r.audit.
+// service returns a GenerateService that records its calls in the audit log r.audit.
 func (r *rig) service() pyth.GenerateService {
 	return audit.Generations(generate.New(r.config), r.audit, generate.Version())
 }
@@ -85,7 +85,7 @@ func (r *rig) generate(request pyth.GenerateRequest, events pyth.GenerateEvents)
 	return r.service().Generate(r.Context(), "ada", &request, events)
 }
 
-// executed requests a program that also runs.
+// executed requests a program and runs it. It fails the test on an error.
 func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
 	r.Helper()
 	request.Execute = true
@@ -96,7 +96,7 @@ func (r *rig) executed(request pyth.GenerateRequest) *pyth.Generation {
 	return g
 }
 
-// bodies returns all request bodies that the model received.
+// bodies returns the bodies of all requests that the model server received.
 func (r *rig) bodies() []string {
 	var all []string
 	for _, request := range r.server.Requests() {
@@ -105,8 +105,8 @@ func (r *rig) bodies() []string {
 	return all
 }
 
-// runs returns an execution whose end depends on the code: a status, or a failure
-// with a message.
+// runs fakes the run of a program. The code selects the end: a status, or a failure
+// with a name and a message.
 func runs(p *pyth.Program) (*pyth.Execution, error) {
 	e := &pyth.Execution{ID: "exe", Language: p.Language, Session: p.Session, Outcome: pyth.Outcome{Status: pyth.StatusSucceeded}}
 	kind, rest, _ := strings.Cut(p.Code, ":")
@@ -126,10 +126,11 @@ func runs(p *pyth.Program) (*pyth.Execution, error) {
 	return e, nil
 }
 
-// failing returns the code of a program that fails with a message.
+// failing returns code that runs turns into a failure with the name and the message.
 func failing(name, message string) string { return "failed:" + name + ":" + message }
 
-// budget is a TokenBudgetStore for one user and one day.
+// budget is a TokenBudgetStore that counts all tokens together, for one user on one
+// day.
 type budget struct {
 	mu   sync.Mutex
 	used int64
@@ -169,7 +170,7 @@ func (o *observer) Requested(result string, _ time.Duration, _ pyth.TokenUsage) 
 // listener records the events that it receives.
 type listener struct {
 	heard []string
-	// fails is the event that it can no longer receive.
+	// fails is the name of the event for which the listener returns an error.
 	fails string
 }
 
@@ -177,7 +178,7 @@ func (l *listener) hear(event, what string) error {
 	if l.fails == event {
 		return errors.New("gone")
 	}
-	// Join pieces of text into one.
+	// Join consecutive text events into one entry.
 	if n := len(l.heard); n > 0 && event == "text" && strings.HasPrefix(l.heard[n-1], "text ") {
 		l.heard[n-1] += what
 		return nil
@@ -213,7 +214,7 @@ func (s secretStore) Values(context.Context, pyth.UserID) ([]pyth.SecretValue, e
 	return all, nil
 }
 
-// sessions has one session.
+// sessions is a fake session service with one session in this language.
 type sessions struct{ language pyth.Language }
 
 func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (*pyth.Session, error) {
@@ -223,7 +224,8 @@ func (s sessions) Session(_ context.Context, _ pyth.UserID, id pyth.SessionID) (
 	return &pyth.Session{ID: id, Language: s.language}, nil
 }
 
-// packages installs packages whose names begin with "good".
+// packages is a fake package service. It installs only packages whose names begin
+// with "good".
 type packages struct{ installed []string }
 
 func (p *packages) Installed(context.Context, pyth.UserID, pyth.Language) ([]string, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// encoded returns the forms in which programs may print a value, with base64 at
-// each offset.
+// encoded returns the value in the encodings that programs may print. It has base64
+// at each of the three possible offsets.
 func encoded(value string) []string {
 	escaped, _ := json.Marshal(value)
 	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -24,8 +24,8 @@ func encoded(value string) []string {
 	}
 }
 
-// traces returns texts that must not be sent: the value, or the part of an
-// encoded form that depends only on the value.
+// traces returns texts that must not be sent to the model: the value, and the part
+// of each encoding that depends only on the value.
 func traces(value string) []string {
 	all := encoded(value)
 	for i := len(all) - 2; i < len(all); i++ {
@@ -47,7 +47,8 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 			t.Run("in "+where+name, func(t *testing.T) {
 				r := newRig(t, claudetest.Program("explained", "first"), claudetest.Program("explained", "good"))
 				r.config.Secrets, r.config.Sessions = values, sessions{pyth.Python}
-				// The program gets no secret, so nothing else redacts the values.
+				// The run gets no secrets, so it redacts nothing. Only the generate
+				// service can redact the values.
 				request := pyth.GenerateRequest{Prompt: "print 42", Execute: true}
 				failed := pyth.Outcome{Status: pyth.StatusFailed}
 				switch where {
@@ -55,7 +56,7 @@ func TestGenerateSendsNoSecretValues(t *testing.T) {
 					failed.Stdout, failed.Stderr = []byte(shown.String()), []byte("x"+shown.String())
 					failed.Error = &pyth.ProgramError{Name: values["TOKEN"], Message: shown.String(), Traceback: shown.String()}
 				case "cut output":
-					// Cut the excerpt at each position within a value.
+					// Make the excerpt of the output end or begin inside a value.
 					failed.Stdout = []byte(strings.Repeat(".", 2<<10-9) + values["TOKEN"] + strings.Repeat(".", 9000) + values["TOKEN"] + strings.Repeat(".", 6<<10-10))
 					failed.Stderr = []byte(strings.Repeat(".", 7000) + values["TOKEN"][:12])
 					failed.StderrTruncated = true

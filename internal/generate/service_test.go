@@ -237,7 +237,8 @@ func TestGenerateUsesRequestedModel(t *testing.T) {
 	if e, ok := errors.AsType[*pyth.Error](err); !ok || e.Code != pyth.CodeInvalid || e.Fields[0].Location != "body.model" {
 		t.Errorf("got %v", err)
 	}
-	// The caller must not get the operator's mistake as an own error.
+	// An unknown default model is the operator's mistake. The caller must get
+	// CodeLLMFailed instead of an error about the request.
 	r.config.Default = "claude-none"
 	if _, err := r.generate(pyth.GenerateRequest{}, nil); pyth.ErrorCode(err) != pyth.CodeLLMFailed {
 		t.Errorf("got %v", err)
@@ -246,7 +247,8 @@ func TestGenerateUsesRequestedModel(t *testing.T) {
 
 func TestGenerateKeepsTokenBudget(t *testing.T) {
 	r := newRig(t, claudetest.Program("x", failing("ValueError", "no")))
-	// A call needs at least about 3,000 tokens: rules, form and answer.
+	// One call reserves about 3,000 tokens for the rules, the schema and the answer.
+	// So the budget suffices for about two calls.
 	r.config.TokensPerDay = 7_000
 	g := r.executed(pyth.GenerateRequest{MaxAttempts: 5})
 	if len(g.Attempts) == 0 || len(g.Attempts) == 5 || g.Stopped == nil || g.Stopped.Code != pyth.CodeTokenBudget || r.budget.used > 7_000 {
@@ -274,7 +276,7 @@ func TestGenerateReportsTokenBudgetCutoff(t *testing.T) {
 	}
 }
 
-// short is a model whose answer is cut off before its end.
+// short is a model whose answer ends before it is complete.
 type short struct{}
 
 func (short) Write(_ context.Context, r *pyth.ModelRequest, _ func(string) error) (pyth.ModelReply, error) {
@@ -310,7 +312,7 @@ func TestGenerateEndsWithContext(t *testing.T) {
 	if e := r.audit.events[0]; e.Outcome != pyth.AuditFailure || e.Details["status"] != "canceled" {
 		t.Errorf("recorded %+v", e)
 	}
-	// A canceled run is not repaired.
+	// The service does not ask the model to repair a canceled run.
 	r = newRig(t, claudetest.Program("x", "canceled:"))
 	if g := r.executed(pyth.GenerateRequest{}); len(g.Attempts) != 1 || len(r.bodies()) != 1 {
 		t.Errorf("got %+v", g)
@@ -443,7 +445,7 @@ func TestGenerateInSessionSendsDefinitions(t *testing.T) {
 	if len(r.programs) != 2 || r.programs[0].AllSecrets || r.programs[0].Secrets == nil || r.programs[1].Session != "ses" {
 		t.Errorf("ran %+v", r.programs)
 	}
-	// A session can print anything.
+	// The output of code in a session is untrusted. Any output must be accepted.
 	for _, printed := range []string{"", "{}", "[[1]]", "[\"a\"]", strings.Repeat("[", 10_000), `[["a"]]`, "\xff"} {
 		r.run = func(p *pyth.Program) (*pyth.Execution, error) {
 			return &pyth.Execution{Outcome: pyth.Outcome{Status: pyth.StatusSucceeded, Stdout: []byte(printed)}}, nil

@@ -33,7 +33,7 @@ func TestExcerptHasBothEndsAndNoSecret(t *testing.T) {
 		if strings.Contains(got, hidden) || !strings.HasPrefix(got, "head") || !strings.HasSuffix(got, "tail") || !utf8.ValidString(got) {
 			t.Fatalf("got %q", got)
 		}
-		// U+FFFD takes three bytes for each invalid byte.
+		// U+FFFD, which replaces each invalid byte, takes three bytes.
 		if len(got) > 3*(headBytes+tailBytes)+100 {
 			t.Fatalf("%d bytes", len(got))
 		}

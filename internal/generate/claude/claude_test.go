@@ -16,7 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// way is one way to send a request.
+// way describes how to call the model: the form of the answer, the model, and with
+// or without streaming.
 type way struct {
 	form   claude.Form
 	model  string
@@ -55,7 +56,8 @@ func request(name string) *pyth.ModelRequest {
 	return &pyth.ModelRequest{Model: name, System: "rules", Context: `{"language":"python"}`, Task: "print 42", MaxTokens: 1000}
 }
 
-// write sends a request. It also returns the streamed text.
+// write sends the request r to the model's server. It returns the reply and the text
+// that was streamed.
 func (w way) write(ctx context.Context, t *testing.T, s *claudetest.Server, r *pyth.ModelRequest) (pyth.ModelReply, string, error) {
 	t.Helper()
 	var text strings.Builder
@@ -292,7 +294,8 @@ func TestGenerateRefusesUnknownModel(t *testing.T) {
 	}
 }
 
-// The key must only be sent to the host of the base URL.
+// TestWriteSendsKeyOnlyToBaseURL checks that a redirect fails: the API key may be
+// sent only to the host of the base URL.
 func TestWriteSendsKeyOnlyToBaseURL(t *testing.T) {
 	other := serve(t, claudetest.Program("x", "1"))
 	s := serve(t, claudetest.Redirect(other.URL+"/v1/messages"))

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// read parses the answer in pieces of the given size.
+// read parses the answer in pieces of size bytes and returns the text of the field.
 func read(answer string, size int) string {
 	var f field
 	var text strings.Builder
@@ -58,7 +58,8 @@ func FuzzField(f *testing.F) {
 			t.Errorf("got %q in pieces of %d, and %q at once", got, size, whole)
 		}
 		var object map[string]json.RawMessage
-		// A duplicate name is reported twice.
+		// Skip answers in which the field may occur twice: the parser returns both
+		// values, but json.Unmarshal keeps only the last.
 		if json.Unmarshal([]byte(answer), &object) != nil || object == nil || strings.Count(answer, "xplanation")+strings.Count(answer, `\u`) != 1 {
 			return
 		}
