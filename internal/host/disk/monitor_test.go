@@ -15,7 +15,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/disk"
 )
 
-// syncBuffer is a log for several goroutines.
+// syncBuffer is a log buffer that several goroutines may use.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -33,7 +33,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// until waits for a condition that the monitor detects in the background.
+// until waits until ok returns true. The monitor works in the background, so ok is
+// polled.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -62,7 +63,8 @@ func TestMonitorNoticesFailureAndRecovery(t *testing.T) {
 		if err := m.Check(); err != nil {
 			t.Fatal(err)
 		}
-		// A directory at the file's path makes the write fail.
+		// Put a directory at the path of the probe file. Then the monitor cannot
+		// write the file.
 		until(t, "something is in the way", func() bool { return os.Mkdir(probe, 0o700) == nil })
 		m.Failed()
 		until(t, "the fault shows", func() bool { return m.Check() != nil })

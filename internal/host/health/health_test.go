@@ -15,7 +15,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/host/health"
 )
 
-// host answers jobs as the test specifies.
+// host is a dispatcher that returns outcome and err for each job. It counts the
+// jobs.
 type host struct {
 	jobs    atomic.Int64
 	outcome *pyth.Outcome
