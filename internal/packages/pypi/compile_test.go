@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzReadCompiled checks that a sandbox can only return compiled files for the
-// package's sources.
+// FuzzReadCompiled reads arbitrary output of a sandbox. The result may contain only
+// compiled files of the package's sources.
 func FuzzReadCompiled(f *testing.F) {
 	part := func(b []byte, s string) []byte { return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
 	f.Add(part(part(nil, "a.py"), "code"))

@@ -16,7 +16,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/packages/imagestore/imagestoretest"
 )
 
-// file is an entry of a wheel.
+// file is one entry of a test wheel.
 type file struct {
 	name, content string
 	mode          fs.FileMode
@@ -79,7 +79,7 @@ func TestReadWheelReturnsInstalledPaths(t *testing.T) {
 	}
 }
 
-// strangeWheels returns wheels with files that no wheel may contain.
+// strangeWheels returns the entries of invalid wheels, by the name of the fault.
 func strangeWheels() map[string][]file {
 	return map[string][]file{
 		"path outside the directory":          {{name: "../x"}},
