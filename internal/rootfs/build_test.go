@@ -82,7 +82,7 @@ func TestBuildReplacesADamagedImage(t *testing.T) {
 	}
 	name := filepath.Base(shared(t).Path)
 	dir := filepath.Join(t.TempDir(), "a directory * with [1] odd name")
-	// Leftovers of a killed build are removed. Other files stay.
+	// The build removes the leftovers of a killed build, but keeps all other files.
 	if err := os.MkdirAll(filepath.Join(dir, ".rootfs-build-123", "python"), 0o755); err != nil {
 		t.Fatal(err)
 	}

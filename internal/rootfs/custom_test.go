@@ -21,11 +21,11 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// program is the start of an x86-64 program (System V ABI, chapter 4).
+// program is an ELF header for x86-64 (System V ABI, chapter 4) with padding.
 var program = append([]byte("\x7fELF\x02\x01\x01"), append(make([]byte, 11), append([]byte{62, 0}, make([]byte, 64)...)...)...)
 
-// source makes a directory of files. A content that begins with "→" is the target
-// of a link.
+// source creates a directory with the files and returns its path. A content that
+// begins with "→" makes a symbolic link to the rest of the content.
 func source(t *testing.T, all map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,7 +44,8 @@ func source(t *testing.T, all map[string]string) string {
 	return dir
 }
 
-// python makes a root file system with a file that looks like Python.
+// python creates a root file system with a file that looks like a Python
+// interpreter. It returns the path.
 func python(t *testing.T) string {
 	return source(t, map[string]string{
 		"usr/bin/python3.11": string(program), "usr/bin/python3": "→python3.11", "bin": "→usr/bin",
@@ -54,7 +55,8 @@ func python(t *testing.T) string {
 	})
 }
 
-// returned returns a function that acts as a sandbox and returns compiled files.
+// returned returns a fake for the trial run in a sandbox. The fake returns an
+// archive with info and with compiled files of the given names.
 func returned(t *testing.T, info string, names ...string) func(context.Context, rootfs.Trial) error {
 	t.Helper()
 	var b bytes.Buffer
@@ -193,7 +195,7 @@ func TestBuildCustomLinksPythonsWithOtherNames(t *testing.T) {
 func TestBuildCustomRefusesOtherSources(t *testing.T) {
 	t.Parallel()
 	fails := func(context.Context, rootfs.Trial) error { return errors.New("it does not start") }
-	// The results of a sandbox are untrusted.
+	// The output of a sandbox is untrusted: these archives contain invalid files.
 	evil := func(info string, names ...string) func(context.Context, rootfs.Trial) error {
 		return returned(t, info, names...)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// place copies files of this machine into a new directory, by name.
+// place creates a directory with copies of files from this machine and returns its
+// path. files maps names in the directory to source paths.
 func place(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -135,7 +136,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	// The directory contains programs, but no libraries.
+	// The directory contains the program bash without its libraries.
 	bash := place(t, map[string]string{"bash": "/bin/bash"})
 	c := &collector{host: host{programs: []string{dir, bash}}, plan: make(plan)}
 	for _, name := range []string{"perl", "bashy", "env", "empty", "text", "elf", "directory", "dangling", "absent", "bash"} {
@@ -148,7 +149,7 @@ func TestToolSkipsProgramsThatCannotRun(t *testing.T) {
 	}
 }
 
-// hostLibrary returns the path of a library on this machine.
+// hostLibrary returns the path of a shared library on this machine.
 func hostLibrary(t *testing.T, name string) string {
 	t.Helper()
 	for _, dir := range thisHost().libraries {

@@ -63,7 +63,7 @@ func TestImageHasTheExpectedLinks(t *testing.T) {
 		"usr/share/zoneinfo/Asia/Tokyo": "usr/share/zoneinfo/Asia/Tokyo",
 	} {
 		if name == "bin/sh" {
-			// The shell differs between machines.
+			// /bin/sh is another shell on some machines.
 			host, err := filepath.EvalSymlinks("/bin/sh")
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestImageHasNoBrokenLinks(t *testing.T) {
 	fsys := open(t)
 	links := 0
 	walk(t, fsys, func(name string, stat *goerofs.Stat) {
-		// Targets in /proc exist only while /proc is mounted.
+		// Skip etc/mtab: it points into /proc, which is not mounted here.
 		if stat.Mode.Type() != fs.ModeSymlink || name == "etc/mtab" {
 			return
 		}
@@ -123,7 +123,8 @@ func TestImageBelongsToRootWithoutSetuid(t *testing.T) {
 	})
 }
 
-// A file in /etc that is not in this list could come from this machine.
+// TestImageHasOnlyFixedFilesInEtc compares the files in /etc with a fixed list.
+// Other files could be copies from this machine.
 func TestImageHasOnlyFixedFilesInEtc(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
@@ -209,7 +210,8 @@ func TestImageHasTheCompiledStandardLibrary(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		// PEP 552: the value 1 means that the file has a hash and is not checked.
+		// The flags 1 mean that the file contains a hash of the source, and that
+		// Python does not check it (PEP 552).
 		if !bytes.Equal(compiled[4:8], []byte{1, 0, 0, 0}) {
 			t.Errorf("%s has flags %v", name, compiled[4:8])
 		}
@@ -236,7 +238,8 @@ func TestImageOmitsUnneededFiles(t *testing.T) {
 	}
 }
 
-// Directories that Debian's loader searches, then those of other distributions.
+// loaderDirs lists the directories with shared libraries: first those of Debian's
+// loader, then those of other distributions.
 var loaderDirs = []string{
 	"lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib",
 }
@@ -372,7 +375,7 @@ func TestImageHasTimeZones(t *testing.T) {
 	t.Parallel()
 	fsys := open(t)
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"} {
-		// RFC 9636, section 3.1.
+		// Files of time zones begin with "TZif" (RFC 9636, section 3.1).
 		if !bytes.HasPrefix(read(t, fsys, "usr/share/zoneinfo/"+zone), []byte("TZif")) {
 			t.Errorf("%s is not a time zone", zone)
 		}

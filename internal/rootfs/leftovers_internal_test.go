@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A process of a killed build continues to write into its directory.
+// TestRemoveLeftoversRemovesDirectoriesInUse removes a directory while a process of
+// a killed build still writes into it.
 func TestRemoveLeftoversRemovesDirectoriesInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -16,8 +16,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/rootfs"
 )
 
-// sharedDir contains an image that tests read and never change. Making an image
-// takes seconds.
+// sharedDir contains an image that the tests share and never change, since building
+// an image takes seconds.
 var sharedDir string
 
 func TestMain(m *testing.M) {
@@ -32,10 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the result of one of several concurrent builders.
+// built is the result of one builder. Several builders run concurrently for the same
+// image.
 type built struct {
 	image *rootfs.Image
-	// steps lists the steps that the builder finished.
+	// steps lists the steps that this builder reported as finished.
 	steps []string
 }
 
@@ -109,7 +110,8 @@ func walk(t *testing.T, fsys fs.FS, visit func(name string, stat *goerofs.Stat))
 	}
 }
 
-// resolve follows all links in a path like a process in the sandbox.
+// resolve follows all symbolic links in a path, as for a process in the sandbox. It
+// returns the final path.
 func resolve(fsys fs.FS, name string) (string, error) {
 	done, left := ".", strings.Split(name, "/")
 	for range 1000 {

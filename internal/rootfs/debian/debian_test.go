@@ -15,7 +15,8 @@ import (
 
 func quiet(string, int, int) {}
 
-// unsigned returns an archive with one package and without a signature.
+// unsigned creates a Debian archive with one package and no signature. It returns
+// the path.
 func unsigned(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

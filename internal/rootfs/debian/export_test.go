@@ -2,7 +2,7 @@ package debian
 
 import "github.com/pyth-on/pyth-on/internal/rootfs/tree"
 
-// ApplyPostinst calls addSkeleton and applyPostinst.
+// ApplyPostinst calls addSkeleton, then applyPostinst.
 func ApplyPostinst(t *tree.Tree) error {
 	if err := addSkeleton(t); err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 
 var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// addition is one method call on a tree.
+// addition is one call of a method that adds an entry to a tree.
 type addition struct {
 	path   string
 	mode   fs.FileMode
@@ -64,7 +64,8 @@ func write(additions []addition) ([]byte, error) {
 	return image.Bytes(), err
 }
 
-// expect returns the records that readers must return for the additions.
+// expect returns the records that a reader must return for a tree with the
+// additions.
 func expect(additions []addition) listing {
 	base := record{Nlink: 1, Mtime: uint64(epoch.Unix())}
 	directory := func(mode fs.FileMode) record {
@@ -113,7 +114,8 @@ func expect(additions []addition) listing {
 	return all
 }
 
-// many returns additions of the given number of files in one directory.
+// many returns additions of count files to the directory "many". Each file name has
+// nameLength bytes.
 func many(count, nameLength int) []addition {
 	all := make([]addition, 0, count)
 	for i := range count {
@@ -217,7 +219,7 @@ func TestWriteIsReadBackForAnyTree(t *testing.T) {
 				r.Fatalf("%s reads otherwise (-want +got):\n%s", reader, diff)
 			}
 		}
-		// The order of additions must have no effect.
+		// The order of the additions must not change the image.
 		shuffled := rapid.Permutation(additions).Draw(r, "order")
 		if again, err := write(shuffled); err != nil || !bytes.Equal(image, again) {
 			r.Fatalf("the same tree gives other bytes, error %v", err)

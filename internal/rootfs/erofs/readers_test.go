@@ -14,9 +14,9 @@ import (
 	gvisor "gvisor.dev/gvisor/pkg/erofs"
 )
 
-// record describes an entry as returned by a reader.
+// record contains what a reader returned for one entry of the file system.
 type record struct {
-	// Mode is the mode of stat(2).
+	// Mode is st_mode as in stat(2): the type and the permissions.
 	Mode   uint32
 	Nlink  uint32
 	UID    uint32
@@ -29,10 +29,10 @@ type record struct {
 	Names []string
 }
 
-// listing maps paths to the records of a file system.
+// listing maps each path of a file system to the record of its entry.
 type listing map[string]record
 
-// readers returns independent implementations of the format.
+// readers returns independent implementations of EROFS readers, by name.
 func readers() map[string]func(*testing.T, []byte) listing {
 	return map[string]func(*testing.T, []byte) listing{
 		"gVisor":   readWithGVisor,
@@ -76,7 +76,8 @@ func readWithGVisor(t *testing.T, image []byte) listing {
 		switch {
 		case inode.IsRegular():
 			r.Size = inode.Size()
-			// gVisor maps these pages into programs.
+			// gVisor maps the content into the memory of programs, so it must begin
+			// at the start of a page.
 			offset, err := inode.DataOffset()
 			if err != nil {
 				t.Fatalf("%s: %v", at, err)

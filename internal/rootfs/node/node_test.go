@@ -20,12 +20,12 @@ import (
 	"testing"
 )
 
-// entry is one file of a package.
+// entry is one file of a test package.
 type entry struct {
 	name, content, link string
 }
 
-// pack makes a package like npm.
+// pack returns a compressed package in npm's format with the entries.
 func pack(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -54,7 +54,8 @@ func integrityOf(b []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// registry serves a package at any path and counts requests.
+// registry is a server that returns the same package for every path. It records the
+// requested paths.
 type registry struct {
 	*httptest.Server
 	asked []string
@@ -231,7 +232,7 @@ func TestFetchLimitsSizes(t *testing.T) {
 			t.Errorf("%d bytes were sent and %d read: %v", l.size, n, err)
 		}
 	}
-	// The size of the unpacked content is limited as well.
+	// The size of the unpacked package is limited too.
 	bomb := pack(t, entry{name: "package/filler", content: strings.Repeat("\x00", 1<<20)}, good[1])
 	z, err := gzip.NewReader(bytes.NewReader(bomb))
 	if err != nil {
@@ -271,7 +272,8 @@ func TestFetchLeavesNothingWhenInterrupted(t *testing.T) {
 	}
 }
 
-// npm adds a fake npm to PATH for one test.
+// npm creates a fake npm, the given shell script. For one test, PATH contains only
+// its directory. If script is "", there is no npm.
 func npm(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -326,7 +328,8 @@ func TestCustomRefusesOldAndOtherPrograms(t *testing.T) {
 	}
 }
 
-// answerVariable makes this test binary print a version instead of running tests.
+// answerVariable is an environment variable. If it is set, this test binary prints
+// the variable's value and runs no tests.
 const answerVariable = "NODEJS_TEST_ANSWER"
 
 func TestMain(m *testing.M) {

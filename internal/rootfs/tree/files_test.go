@@ -29,7 +29,8 @@ func newTree(t testing.TB) *tree.Tree {
 	return files
 }
 
-// archive makes a tar archive. PAXRecords holds the content of files.
+// archive returns a tar archive with the headers. In PAXRecords, a header holds the
+// content of its file.
 func archive(t testing.TB, headers ...tar.Header) *bytes.Buffer {
 	t.Helper()
 	var b bytes.Buffer
@@ -69,8 +70,8 @@ func hard(name, target string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}
 }
 
-// listing maps all paths below the root to "/" for directories, the content of
-// files, or an arrow and the target of links.
+// listing maps each path below the root to a text. The text is "/" for a directory,
+// the content for a file, and an arrow with the target for a link.
 func listing(t testing.TB, files *tree.Tree) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -264,7 +265,7 @@ func TestDirectoryFollowsNoLinks(t *testing.T) {
 	if diff := cmp.Diff(want, listing(t, files)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// A file that was replaced by a link must not be read.
+	// Replace the file by a link to a secret. The link's target must not be read.
 	if err := errors.Join(os.Remove(filepath.Join(inside, "a")), os.Symlink(outside+"/secret", filepath.Join(inside, "a"))); err != nil {
 		t.Fatal(err)
 	}
