@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// tree creates a directory with files like those of the kernel.
+// tree creates a directory with the given files, which replace the kernel's cgroup
+// files.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,8 +35,8 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// checkGroup checks the limits and values of a group. The files of both cgroup
-// versions contain the same state.
+// checkGroup sets limits and checks the written files. Then it checks the values
+// that g reads. The test files of both cgroup versions contain the same values.
 func checkGroup(t *testing.T, g Group, memoryLimit, pidsLimit string) {
 	t.Helper()
 	if err := g.SetMemory(64 << 20); err != nil {
