@@ -93,7 +93,8 @@ func TestAttack072UnusualAddressFormsAreRefused(t *testing.T) {
 	equal(t, r.names.questions(), []string{})
 }
 
-// dns is a DNS server that answers first with one address and then with another.
+// dns starts a DNS server that answers the first query with the address first and
+// all later ones with then. asked counts the queries.
 func dns(t *testing.T, first, then [4]byte) (_ *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -385,7 +386,8 @@ func TestAttack078RefusedNamesAreNotResolved(t *testing.T) {
 		t.Errorf("got reply %d", reply)
 	}
 	equal(t, r.names.questions(), []string{})
-	// Neither UDP nor BIND can carry a DNS query.
+	// The SOCKS commands BIND (2), UDP ASSOCIATE (3) and the unknown 9 are refused,
+	// so they cannot carry a DNS query.
 	for command, want := range map[byte]byte{2: 7, 3: 7, 9: 7} {
 		w := r.dial()
 		w.say("\x05\x01\x00")
@@ -437,8 +439,8 @@ func TestAttack079ServerIsNotReached(t *testing.T) {
 	}
 }
 
-// A run cannot change a policy: each proxy has its own policy, and each run its
-// own rules.
+// TestAttack080RulesBelongToOneRun checks that runs with one proxy have separate
+// rules, and that a run cannot change the proxy's policy.
 func TestAttack080RulesBelongToOneRun(t *testing.T) {
 	s := server(t, echo)
 	p := port(t, s)

@@ -10,8 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// BenchmarkConnect measures a connection: CONNECT, the handshake of the stream,
-// and the close.
+// BenchmarkConnect measures one tunnel: CONNECT, the TLS handshake, and the close.
 func BenchmarkConnect(b *testing.B) {
 	s := benchServer(b, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	p, run := benchRun(b, s)

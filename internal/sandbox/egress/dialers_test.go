@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// noDialer fails the test if the proxy dials.
+// noDialer is a dialer that fails the test when it is called.
 type noDialer struct{ t *testing.T }
 
 func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, error) {
@@ -19,10 +19,11 @@ func (d noDialer) DialContext(_ context.Context, _, address string) (net.Conn, e
 	return nil, errors.New("nothing may be dialled")
 }
 
-// fixedDialer dials one fixed address for every target. It records the targets.
+// fixedDialer connects to one fixed address instead of the target. It records the
+// targets.
 type fixedDialer struct {
 	to string
-	// fail lists addresses that do not answer.
+	// fail maps addresses that cannot be dialled to the error of the dial.
 	fail map[string]error
 
 	mu      sync.Mutex

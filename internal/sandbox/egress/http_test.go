@@ -315,7 +315,7 @@ func TestRequestWithRefusedBodyKeepsConnection(t *testing.T) {
 	equal(t, w.rest(), "")
 }
 
-// rawServer starts a server that passes each connection to serve. It returns its
+// rawServer starts a TCP server that calls serve for each connection. It returns the
 // port.
 func rawServer(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()

@@ -17,8 +17,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// piped is a network in memory. It passes the server's end of each dialled
-// connection to serve.
+// piped is a dialer that makes connections in memory. It calls serve with the
+// server's end of each connection.
 type piped struct{ serve func(net.Conn) }
 
 func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
@@ -30,7 +30,8 @@ func (p piped) DialContext(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
-// bubble runs a test with a fake clock. It fails if a goroutine remains.
+// bubble runs a test in a synctest bubble, which has a fake clock. The test fails if
+// a goroutine remains.
 func bubble(t *testing.T, config egress.Config, test func(t *testing.T, p *egress.Proxy, dial func(*egress.Run) *wire)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/egress"
 )
 
-// rig holds one run, and a proxy that listens on loopback instead of a relay.
+// rig is one run with a proxy. The proxy listens on loopback instead of behind the
+// sandbox's relay.
 type rig struct {
 	t     *testing.T
 	proxy *egress.Proxy
@@ -31,7 +32,7 @@ type rig struct {
 	names *names
 }
 
-// names is a resolver with fixed addresses. It records the queried names.
+// names is a resolver with fixed addresses. It records the names that it resolves.
 type names struct {
 	known map[string][]netip.Addr
 
@@ -55,7 +56,8 @@ func (n *names) questions() []string {
 	return append([]string{}, n.queried...)
 }
 
-// loopback allows programs to reach the test servers on loopback.
+// loopback returns a policy that allows loopback addresses, where the test servers
+// listen.
 func loopback() egress.Policy {
 	return egress.Policy{AllowRanges: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }
@@ -110,7 +112,7 @@ func (r *rig) client(server *httptest.Server) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// dial connects to the proxy.
+// dial opens a raw connection to the proxy.
 func (r *rig) dial() *wire {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.addr)
@@ -118,12 +120,12 @@ func (r *rig) dial() *wire {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { conn.Close() })
-	// With a deadline, a test that hangs fails.
+	// The deadline makes a test fail instead of hanging.
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	return &wire{t: r.t, Conn: conn, r: bufio.NewReader(conn)}
 }
 
-// connect opens a tunnel to the target.
+// connect opens a tunnel to the target with CONNECT.
 func (r *rig) connect(target string) *wire {
 	r.t.Helper()
 	w := r.dial()
@@ -134,7 +136,8 @@ func (r *rig) connect(target string) *wire {
 	return w
 }
 
-// socks requests a connection to the target by name and returns the reply.
+// socks sends a SOCKS5 request for the host name and the port. It returns the
+// connection and the reply code.
 func (r *rig) socks(host string, port int) (*wire, byte) {
 	r.t.Helper()
 	w := r.dial()
@@ -147,7 +150,8 @@ func (r *rig) socks(host string, port int) (*wire, byte) {
 	return w, reply[1]
 }
 
-// connections waits until all connections have ended and returns their records.
+// connections waits until all connections of the run have ended. It returns the
+// records about them.
 func (r *rig) connections() []egress.Connection {
 	r.t.Helper()
 	r.run.Close()
@@ -187,7 +191,7 @@ func (w *wire) rest() string {
 	return string(b)
 }
 
-// answer holds the checked parts of an HTTP response.
+// answer holds those parts of an HTTP response that tests compare.
 type answer struct {
 	status  int
 	verdict string
@@ -225,7 +229,8 @@ func get(t *testing.T, c *http.Client, url string) answer {
 	return read(t, resp)
 }
 
-// refusal returns the proxy's response with status 403.
+// refusal returns the response that the proxy sends for a denied request: status 403
+// with the reason.
 func refusal(reason string) answer { return answer{403, "denied", "pyth-on: " + reason + "\n"} }
 
 func port(t *testing.T, s *httptest.Server) string {
@@ -237,7 +242,7 @@ func port(t *testing.T, s *httptest.Server) string {
 	return p
 }
 
-// echo answers with the request that it received.
+// echo answers with a description of the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL, b)
@@ -253,7 +258,7 @@ func server(t *testing.T, h http.HandlerFunc) *httptest.Server {
 func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	// Otherwise the server would log errors for refused clients.
+	// Discard the server's errors about clients that refuse its certificate.
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -261,7 +266,7 @@ func tlsServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// handshake performs a TLS handshake in a tunnel.
+// handshake performs a TLS handshake with the server name in the tunnel.
 func (w *wire) handshake(name string) error {
 	c := tls.Client(w.Conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	return c.Handshake()

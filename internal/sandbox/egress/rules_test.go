@@ -241,7 +241,8 @@ func fields(t *testing.T, err error) []pyth.FieldError {
 	return e.Fields
 }
 
-// Every valid rule has one canonical spelling and matches some target.
+// FuzzParseRules checks that every valid rule has one canonical spelling and matches
+// some target.
 func FuzzParseRules(f *testing.F) {
 	for _, s := range []string{"example.org", "*.example.org:8443", "[::1]:80", "127.0.0.1", "0x7f.1", "bücher.example", "例え。テスト"} {
 		f.Add(s)
@@ -268,7 +269,8 @@ func FuzzParseRules(f *testing.F) {
 	})
 }
 
-// Every valid target has one canonical spelling with the same meaning.
+// FuzzParseTarget checks that every valid target has one canonical spelling with the
+// same meaning.
 func FuzzParseTarget(f *testing.F) {
 	for _, s := range []string{"example.org:443", "[::1]:80", "127.0.0.1:1", "127.1:80", "a:b:1", "EXAMPLE.org.:80"} {
 		f.Add(s)

@@ -27,7 +27,8 @@ func TestHTTPSPassesThroughCONNECT(t *testing.T) {
 	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	equal(t, get(t, c, "https://example.com:"+p), answer{200, "", "HTTP/2.0 example.com:" + p})
 	contains(t, get(t, c, "https://b.test:"+p).body, "Forbidden")
-	// The client refuses the certificate, because it is for another name.
+	// This client does not trust the test CA. It must refuse the certificate of the
+	// server, which the proxy passes on unchanged.
 	contains(t, get(t, r.client(nil), "https://example.com:"+p).body, "certificate")
 }
 
@@ -110,7 +111,8 @@ func TestTunnelAllowsOtherProtocols(t *testing.T) {
 			w := r.connect("a.test:" + p)
 			w.say(says)
 			equal(t, w.hear(len(says)), says)
-			// The proxy does not inspect bytes after the first line.
+			// The proxy inspects only the first line. End that line, so that any
+			// bytes may follow.
 			if !strings.Contains(says, "\n") {
 				w.say("x\n")
 				equal(t, w.hear(2), "x\n")
@@ -198,8 +200,8 @@ func TestAttack075AlertDoesNotHideClientHello(t *testing.T) {
 	}
 }
 
-// splitting splits the first handshake record into records of ten bytes. It sends
-// each record in two parts.
+// splitting is a connection that splits the TLS handshake record into records of up
+// to ten bytes. It sends each record in two parts.
 type splitting struct{ net.Conn }
 
 func (c splitting) Write(p []byte) (int, error) {
@@ -218,7 +220,8 @@ func (c splitting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Some servers accept requests that HTTP does not allow.
+// TestTunnelChecksLenientRequests sends requests that HTTP does not allow, but that
+// some servers accept. The proxy must check them too.
 func TestTunnelChecksLenientRequests(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]string{}
@@ -242,8 +245,8 @@ func TestTunnelChecksLenientRequests(t *testing.T) {
 			r := newRig(t, egress.Config{Policy: loopback()}, "a.test:"+p)
 			w := r.connect("a.test:" + p)
 			w.say(line[:split])
-			// Bytes arrive one by one, and the proxy may close the connection
-			// before the last one.
+			// Ignore errors: the proxy may close the connection before the last
+			// bytes arrive.
 			_, _ = io.WriteString(w.Conn, line[split:])
 			_, _ = io.WriteString(w.Conn, rest)
 			_ = w.Conn.(*net.TCPConn).CloseWrite()
@@ -263,8 +266,8 @@ func TestTunnelChecksLenientRequests(t *testing.T) {
 	}
 }
 
-// A lenient server interprets these requests differently, even if they name the
-// target's host.
+// TestTunnelRefusesAmbiguousRequests sends requests that some servers interpret
+// differently, although they name the target's host.
 func TestTunnelRefusesAmbiguousRequests(t *testing.T) {
 	s := server(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) })
 	p := port(t, s)
