@@ -49,7 +49,7 @@ func TestFailingBoots(t *testing.T) {
 	}, func(s *scene) {
 		s.sleep(time.Minute)
 		before := s.tries
-		// Jobs that arrive during the backoff must not cause boots.
+		// Jobs that arrive during the backoff must not cause further boots.
 		for range 60 {
 			c := s.begin(job("ann", 0))
 			s.sleep(time.Second)
@@ -69,7 +69,7 @@ func TestFailingBoots(t *testing.T) {
 		s.sleep(time.Minute)
 		s.set(func() { s.bootFails = nil })
 		s.warm()
-		// The next failure causes only a short backoff.
+		// After a successful boot, the backoff is short again.
 		next := s.tries + 1
 		s.set(func() { s.bootFails = func(n int) bool { return n == next } })
 		s.first().die()
@@ -115,7 +115,8 @@ func TestFailingBoots(t *testing.T) {
 		s.set(func() { s.bootFails = always })
 		s.begin(isolated(job("ann", time.Hour)))
 		s.begin(job("ann", 10*time.Second))
-		// The job waits for recycling while boots of spare sandboxes fail.
+		// The boots of warm sandboxes fail, but the job can wait for a sandbox that
+		// is being recycled.
 		s.sleep(10*time.Second - recycleTime)
 		s.run(job("ann", 0))
 	})
@@ -163,8 +164,8 @@ func TestFailingBoots(t *testing.T) {
 }
 
 func TestSpares(t *testing.T) {
-	// load dispatches n jobs per second for some seconds. Each job needs a
-	// separate sandbox.
+	// load dispatches n jobs per second for the given number of seconds. Each job
+	// needs a separate sandbox.
 	load := func(s *scene, n, seconds int) {
 		for range seconds {
 			for range n {
@@ -182,7 +183,7 @@ func TestSpares(t *testing.T) {
 		on(t, fmt.Sprintf("at %d jobs per second %d are kept", c.rate, c.want), adaptive, func(s *scene) {
 			s.warm()
 			load(s, c.rate, 120)
-			// Booting sandboxes also count as wanted.
+			// Sandboxes that are still booting count too.
 			if got := s.Stats(); got.Warm+got.Booting != c.want {
 				s.Errorf("got %+v", got)
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// call holds a dispatched job and its result.
+// call is one dispatched job and, after done is closed, its result.
 type call struct {
 	job     *pyth.Job
 	cancel  context.CancelFunc
@@ -25,7 +25,7 @@ func job(tenant pyth.UserID, d time.Duration) *pyth.Job {
 	return &pyth.Job{Tenant: tenant, Timeout: d, Isolation: pyth.IsolationTenant}
 }
 
-// isolated makes the job need a separate sandbox.
+// isolated returns j, changed so that it needs a sandbox for this job only.
 func isolated(j *pyth.Job) *pyth.Job {
 	j.Isolation = pyth.IsolationExecution
 	return j
@@ -36,19 +36,20 @@ func in(language pyth.Language, j *pyth.Job) *pyth.Job {
 	return j
 }
 
-// with adds packages to the job.
+// with returns j, changed so that it needs the packages of the layer.
 func with(layer pyth.LayerID, j *pyth.Job) *pyth.Job {
 	j.Layers = j.Layers.With(pyth.PythonRuntime, layer)
 	return j
 }
 
-// onImage makes the job run on a custom image; "" selects the built-in image.
+// onImage returns j, changed so that it runs on a custom image. "" selects the
+// built-in image.
 func onImage(runtime pyth.Runtime, j *pyth.Job) *pyth.Job {
 	j.Runtime = runtime
 	return j
 }
 
-// withSecrets makes the job wait for secrets.
+// withSecrets returns j, changed so that it waits for secrets after its start.
 func withSecrets(j *pyth.Job) *pyth.Job {
 	j.SecretsFollow = true
 	return j
@@ -59,7 +60,7 @@ func sized(j *pyth.Job, bytes int64) *pyth.Job {
 	return j
 }
 
-// dispatch dispatches the job to the pool and returns at once.
+// dispatch passes the job to the pool and returns without waiting for the result.
 func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &call{job: j, cancel: cancel, done: make(chan struct{})}
@@ -73,7 +74,7 @@ func dispatch(p *pool.Pool, j *pyth.Job) *call {
 	return c
 }
 
-// begin dispatches the job and returns when the job runs or is queued.
+// begin dispatches the job. It returns when the job runs or is queued.
 func (s *scene) begin(j *pyth.Job) *call {
 	c := dispatch(s.Pool, j)
 	synctest.Wait()
@@ -88,7 +89,7 @@ func (s *scene) beginAll(n int, next func() *pyth.Job) []*call {
 	return calls
 }
 
-// run dispatches the job and checks that it succeeds.
+// run dispatches the job, waits for it, and checks that it succeeds.
 func (s *scene) run(j *pyth.Job) *call {
 	s.Helper()
 	c := s.begin(j)
@@ -96,7 +97,8 @@ func (s *scene) run(j *pyth.Job) *call {
 	return c
 }
 
-// start starts the job in a sandbox.
+// start starts the job in a sandbox and returns the run. It does not wait for the
+// outcome.
 func (s *scene) start(j *pyth.Job) pyth.Run {
 	s.Helper()
 	r, err := s.Start(s.Context(), j, nil)
@@ -106,7 +108,7 @@ func (s *scene) start(j *pyth.Job) pyth.Run {
 	return r
 }
 
-// expect waits for the call and checks its status.
+// expect waits until the call has ended and checks the job's status.
 func (s *scene) expect(c *call, want pyth.Status) {
 	s.Helper()
 	<-c.done
@@ -115,8 +117,8 @@ func (s *scene) expect(c *call, want pyth.Status) {
 	}
 }
 
-// expectQueued waits for the call and checks that it succeeded after waiting in
-// the queue for the given time.
+// expectQueued waits until the call has ended. The job must have succeeded, and must
+// have waited in the queue for the given time.
 func (s *scene) expectQueued(c *call, want time.Duration) {
 	s.Helper()
 	s.expect(c, pyth.StatusSucceeded)
@@ -125,8 +127,8 @@ func (s *scene) expectQueued(c *call, want time.Duration) {
 	}
 }
 
-// expectError waits for the call and checks its error code. The error must have a
-// retry time.
+// expectError waits until the call has ended. The error must have the code and a
+// time after which to retry.
 func (s *scene) expectError(c *call, want pyth.Code) {
 	s.Helper()
 	<-c.done

@@ -9,9 +9,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// TestClose relies on the check after each scene that no sandbox remains.
+// TestClose does not check for remaining sandboxes: on does so after each subtest.
 func TestClose(t *testing.T) {
-	// drain closes the pool and returns the duration.
+	// drain closes the pool and returns how long that took.
 	drain := func(s *scene) time.Duration {
 		started := time.Now()
 		if err := s.Close(); err != nil {

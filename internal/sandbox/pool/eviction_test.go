@@ -9,7 +9,7 @@ import (
 )
 
 func TestEviction(t *testing.T) {
-	// visit creates an idle sandbox for each tenant.
+	// visit runs one job of each tenant, so that each tenant has an idle sandbox.
 	visit := func(s *scene, tenants ...pyth.UserID) {
 		for _, tenant := range tenants {
 			s.run(job(tenant, 0))
@@ -30,8 +30,8 @@ func TestEviction(t *testing.T) {
 
 	on(t, "takes one sandbox for each job without a sandbox", few, func(s *scene) {
 		visit(s, "ann", "bob", "cid")
-		// Each job evicts one sandbox. More jobs must not evict others while the
-		// replacements boot.
+		// dan's and eve's jobs evict one sandbox each. Further jobs must not evict
+		// more sandboxes while the replacements boot.
 		calls := []*call{s.begin(job("dan", time.Minute)), s.begin(job("eve", time.Minute))}
 		for range 5 {
 			s.sleep(bootTime / 10)
@@ -66,7 +66,8 @@ func TestEviction(t *testing.T) {
 		running := s.begin(sized(job("cid", time.Hour), 10))
 		s.sleep(2 * bootTime)
 		calls := []*call{s.begin(sized(job("cid", 0), 5)), s.begin(sized(job("ann", 0), 5))}
-		// cid gets a sandbox that replaces the broken one. ann already has one.
+		// The broken sandbox is removed, and a new one boots for cid. ann's job uses
+		// the sandbox that ann already has.
 		s.home(running).die()
 		for _, c := range calls {
 			s.expect(c, pyth.StatusSucceeded)
@@ -153,7 +154,8 @@ func TestEviction(t *testing.T) {
 		other := s.begin(job("bob", 0))
 		own := s.begin(job("ann", 0))
 		s.expectQueued(other, removeTime+bootTime)
-		// ann's job evicts bob's sandbox after the sandbox is recycled.
+		// bob's sandbox is recycled after the job. Then ann's job evicts it and
+		// boots another one.
 		s.expectQueued(own, 2*(removeTime+bootTime)+recycleTime)
 	})
 
@@ -165,7 +167,7 @@ func TestEviction(t *testing.T) {
 		s.begin(job("bob", time.Hour))
 		s.sleep(2 * bootTime)
 		s.begin(isolated(job("bob", time.Hour)))
-		// This job evicts ann's sandbox and boots another.
+		// The second job evicts ann's sandbox and boots another one.
 		s.begin(isolated(job("bob", time.Hour)))
 		s.expectQueued(s.begin(job("", 0)), bootTime)
 		s.settle()

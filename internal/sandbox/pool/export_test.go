@@ -7,7 +7,8 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// Faults checks the invariants of the pool's state and returns all violations.
+// Faults checks the invariants of the pool's state. It returns a description of each
+// violation.
 func (p *Pool) Faults() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +52,8 @@ func (p *Pool) Faults() []string {
 		expect(!own || len(withRoot(t.ready, rootOf(job))) == 0, "a job of %q waits although the tenant's sandbox is ready", t.id)
 	}
 	lacking := min(len(p.stock.unmet(p.queue.lacking())), p.config.MaxBoots)
-	// While sandboxes are being removed, the pool waits until they are gone.
+	// The pool may boot no sandbox for a waiting job while other sandboxes are still
+	// being removed.
 	stuck := lacking > p.stock.booting && p.stock.removing == 0 && (len(p.stock.idle) > 0 || p.stock.total < p.config.MaxSandboxes)
 	expect(!stuck || p.stock.backoff.active() || p.closed, "%d jobs lack a sandbox, %d boot", lacking, p.stock.booting)
 	return faults

@@ -9,30 +9,30 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// fake simulates a sandbox of the machine.
+// fake is a sandbox of the fake machine.
 type fake struct {
 	machine *machine
 	// runtime is the runtime or custom image of the sandbox.
 	runtime pyth.Runtime
-	// layers holds the packages of the sandbox.
+	// layers names the packages of the sandbox.
 	layers pyth.Layers
 	done   chan struct{}
-	// beforeRecycled is called just before recycling ends.
+	// beforeRecycled, if it is not nil, is called just before recycling ends.
 	beforeRecycled func()
 
 	jobs     []*pyth.Job
 	outcomes int
-	// session is the session of the sandbox.
+	// session is the session that is open in the sandbox, or "".
 	session pyth.SessionID
 	// busy is true during a run or recycling. dirty is true from a run until the
 	// next recycling.
 	busy, dirty, ended, closed bool
-	// abandoned is true after the sandbox got only a part of a job.
+	// abandoned is true after Abandon: the sandbox got only a part of a job.
 	abandoned bool
 }
 
-// enter marks the sandbox as busy. It reports a fault if the pool may not use the
-// sandbox now.
+// enter marks the sandbox as busy for a use. It records a fault if the sandbox is in
+// a state in which the pool must not use it.
 func (f *fake) enter(use string, dirty bool) {
 	if f.busy || f.closed || f.abandoned || f.dirty != dirty {
 		f.machine.fault("%s of a sandbox that is busy: %v, closed: %v, abandoned: %v, dirty: %v", use, f.busy, f.closed, f.abandoned, f.dirty)
@@ -40,8 +40,8 @@ func (f *fake) enter(use string, dirty bool) {
 	f.busy = true
 }
 
-// Start returns the planned error of a job without secrets. For a job with
-// secrets, Release returns it.
+// Start fails if the machine's runFails says so. For a job whose secrets follow,
+// Release returns that error instead.
 func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run, error) {
 	m := f.machine
 	m.inspect()
@@ -77,14 +77,14 @@ func (f *fake) Start(_ context.Context, job *pyth.Job, _ pyth.Events) (pyth.Run,
 	return r, nil
 }
 
-// fakeRun is a job in a fake sandbox.
+// fakeRun is one run in a fake sandbox.
 type fakeRun struct {
 	sandbox      *fake
 	job          *pyth.Job
 	fails, ended bool
 }
 
-// end ends the run. It needs the machine's lock.
+// end ends the run. The caller must hold the machine's lock.
 func (r *fakeRun) end() {
 	f := r.sandbox
 	if r.ended {
@@ -117,7 +117,8 @@ func (r *fakeRun) Release(ctx context.Context, _ []pyth.SecretValue) (*pyth.Outc
 	return &pyth.Outcome{Status: pyth.StatusSucceeded}, nil
 }
 
-// Abandon makes the sandbox unusable, except in a session.
+// Abandon ends the run. Outside of sessions, the pool must not use the sandbox
+// again.
 func (r *fakeRun) Abandon() {
 	r.sandbox.machine.set(func() {
 		r.end()
@@ -125,7 +126,7 @@ func (r *fakeRun) Abandon() {
 	})
 }
 
-// Open takes no time. It fails for a disk of one byte.
+// Open takes no time. It fails if the session's disk has one byte.
 func (f *fake) Open(_ context.Context, spec *pyth.SessionSpec) error {
 	if f.session != "" || len(f.jobs) > 0 {
 		f.machine.set(func() { f.machine.fault("a session is opened in a used sandbox") })
@@ -221,7 +222,8 @@ func (f *fake) Close() error {
 	return nil
 }
 
-// endLocked closes done. It needs the machine's lock.
+// endLocked closes done, so that the sandbox has ended. The caller must hold the
+// machine's lock.
 func (f *fake) endLocked() {
 	if !f.ended {
 		f.ended = true
@@ -232,7 +234,7 @@ func (f *fake) endLocked() {
 // die simulates the crash of the sandbox.
 func (f *fake) die() { f.machine.set(f.endLocked) }
 
-// inspect records violations of the pool's invariants.
+// inspect records all violations of the pool's invariants as faults.
 func (m *machine) inspect() {
 	p := m.pool.Load()
 	if p == nil {
@@ -243,7 +245,8 @@ func (m *machine) inspect() {
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, faults...)
 	sandboxes := s.Warm + s.Idle + s.Recycling + s.Booting + s.Running + s.Sessions + s.Reserved
-	// Jobs that did not start return to the queue and may exceed its limit.
+	// If runs fail, their jobs return to the queue. Then the queue may exceed its
+	// limit.
 	most := m.MaxRunning + m.MaxQueued
 	if m.runFails != nil {
 		most += m.MaxRunning

@@ -28,16 +28,17 @@ const (
 
 var errFake = errors.New("broken pipe")
 
-// machine simulates a host whose operations only take time. It records forbidden
-// actions of the pool as faults and counts the observer's events.
+// machine is a fake host. Its operations only take time. It records as faults what
+// the pool must not do, and counts the observer's events.
 type machine struct {
 	pool.Config
-	// Warm and WarmNode are the minimum numbers of warm sandboxes for Python and
-	// Node, and WarmImages the number for each custom image.
+	// Warm and WarmNode are the pool's minimum numbers of warm sandboxes for Python
+	// and Node. WarmImages is the minimum for each custom image.
 	Warm, WarmNode, WarmImages int
 	pool                       atomic.Pointer[pool.Pool]
 	mu                         sync.Mutex
-	// booted is called when the pool reports a boot, with the pool's lock held.
+	// booted, if it is not nil, is called when the pool reports a boot. The pool's
+	// lock is held then.
 	booted func()
 	// bootFails, runFails and recycleFails report whether the nth operation
 	// fails. nil means that none fails.
@@ -51,7 +52,7 @@ type machine struct {
 	memory                                 int64
 	faults                                 []string
 
-	// The fields below count or store the observer's events.
+	// The following fields count or store the observer's events.
 	reportedBoots, reportedFailures, refused int
 	ran                                      []*pyth.Outcome
 	removed                                  map[pool.Reason]int
@@ -84,7 +85,7 @@ func (m *machine) fault(format string, args ...any) {
 	m.faults = append(m.faults, fmt.Sprintf(format, args...))
 }
 
-// set calls change with the machine's lock held.
+// set calls change while it holds the machine's lock.
 func (m *machine) set(change func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,7 +130,7 @@ func (m *machine) count(change int) {
 	}
 }
 
-// wait waits for d. It fails if ctx or the sandbox ends first.
+// wait waits for d. It fails early if ctx ends or done is closed.
 func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	if d == 0 {
 		// Read no expired timer: several goroutines would read it, which crashes
@@ -146,7 +147,7 @@ func wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	}
 }
 
-// start adds a running job to the counters and checks the limits.
+// start counts a started job and checks the pool's limits.
 func (m *machine) start(job *pyth.Job) {
 	m.running[job.Tenant]++
 	if job.Tenant != "" {
@@ -169,7 +170,7 @@ func (m *machine) start(job *pyth.Job) {
 	}
 }
 
-// end removes a job from the counters.
+// end removes an ended job from the counters.
 func (m *machine) end(job *pyth.Job) {
 	m.running[job.Tenant]--
 	if job.Tenant != "" {
@@ -177,7 +178,7 @@ func (m *machine) end(job *pyth.Job) {
 	}
 }
 
-// home returns the sandbox that ran the call's job, or nil.
+// home returns the sandbox in which the call's job ran, or nil.
 func (m *machine) home(c *call) *fake {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -222,7 +223,8 @@ func (m *machine) Refused() { m.set(func() { m.refused++ }) }
 
 func (m *machine) Removed(r pool.Reason) { m.set(func() { m.removed[r]++ }) }
 
-// check returns all faults after the pool was closed.
+// check returns all recorded faults. It also checks that the closed pool has removed
+// and reported everything.
 func (m *machine) check() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,15 +253,16 @@ func (m *machine) check() []string {
 	return m.faults
 }
 
-// scene holds a test with a pool on a machine.
+// scene is one subtest with a pool on a fake machine.
 type scene struct {
 	*testing.T
 	*machine
 	*pool.Pool
 }
 
-// on runs a subtest with a pool on a machine that setup configures. Then it
-// closes the pool and checks that no sandbox and no goroutine remains.
+// on runs a subtest with a pool on a fake machine. setup changes the machine first;
+// it may be nil. After body, on closes the pool. No sandbox and no goroutine may
+// remain.
 func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -281,13 +284,13 @@ func on(t *testing.T, name string, setup func(*machine), body func(*scene)) {
 	})
 }
 
-// sleep waits for d, and then until all due events are handled.
+// sleep waits for d, and then until the pool has handled all events.
 func (s *scene) sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// warm waits until the spare sandboxes have booted.
+// warm waits until all warm sandboxes have booted.
 func (s *scene) warm() { s.sleep(10 * bootTime) }
 
 // settle waits until used sandboxes are recycled or removed. It takes less time

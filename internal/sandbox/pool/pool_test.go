@@ -11,7 +11,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// writer calls the function for each line of the log.
+// writer is a log output that calls a function for each line.
 type writer func()
 
 func (w writer) Write(line []byte) (int, error) {
@@ -19,7 +19,7 @@ func (w writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestJob tests how the pool runs single jobs of any tenant.
+// TestJob tests single jobs, without regard to their tenants.
 func TestJob(t *testing.T) {
 	on(t, "a job does not wait when a sandbox is ready", nil, func(s *scene) {
 		s.warm()
@@ -115,7 +115,7 @@ func TestJob(t *testing.T) {
 		first := s.begin(job("ann", time.Minute))
 		others := []*call{s.begin(job("bob", time.Minute)), s.begin(job("cid", time.Minute)), s.begin(job("ann", time.Minute))}
 		s.expect(first, pyth.StatusSucceeded)
-		// At most one other job may run before the retried job is queued again.
+		// At most one other job may end before the retried job.
 		for _, c := range others {
 			s.expect(c, pyth.StatusSucceeded)
 		}
@@ -127,8 +127,8 @@ func TestJob(t *testing.T) {
 	on(t, "a retried job needs no room in the queue", func(m *machine) {
 		m.Warm, m.MaxRunning, m.MaxQueued = 2, 1, 0
 		m.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			// Another job gets the capacity before the retried job is queued
-			// again.
+			// The log line says that a job is retried. At this moment, another job
+			// takes the free capacity.
 			dispatch(m.pool.Load(), job("bob", time.Minute))
 			time.Sleep(time.Millisecond)
 		}), nil))
@@ -245,7 +245,7 @@ func TestSandboxThatDies(t *testing.T) {
 			f := s.first()
 			f.beforeRecycled = func() {
 				f.die()
-				// The pool must notice the crash before recycling ends.
+				// The crash must be noticed before recycling ends.
 				time.Sleep(time.Millisecond)
 			}
 			s.run(job("ann", 0))

@@ -15,7 +15,8 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bound func(*machine)
-		// jobs lists the tenants of earlier jobs. Then a job of ann arrives.
+		// jobs lists the tenants whose jobs are already running or queued when a job
+		// of ann arrives. refused is the reason for refusing ann's job, or "".
 		jobs, refused string
 	}{
 		{"a job is refused when the queue is full", func(m *machine) { m.MaxRunning, m.MaxQueued = 1, 2 }, "bob bob cid", server},
@@ -121,7 +122,8 @@ func TestFairness(t *testing.T) {
 		for range 8 {
 			order = append(order, <-ended)
 		}
-		// ann's first job ran at once, so ann is first in the turn list.
+		// ann's first job runs at once. Then ann's second job is the first in the
+		// queue, so ann is first in the turn list.
 		if got := strings.Join(order, " "); got != "ann ann bob cid ann bob cid ann" {
 			s.Errorf("the jobs ran in the order %s", got)
 		}

@@ -12,28 +12,33 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// arrival describes one job of a plan.
+// arrival is one job that arrives during a plan.
 type arrival struct {
-	// After is the time since the previous arrival.
+	// After is the time since the previous arrival, Runs the duration of the run.
+	// The job is canceled after CanceledAfter, if that is not zero.
 	After, Runs, CanceledAfter time.Duration
 	Tenant                     pyth.UserID
 	Isolated, Node, Secrets    bool
 	Memory                     int64
-	// Layers are the current packages of the tenant; "" means none.
+	// Layers names the packages that the tenant has installed at this time; "" means
+	// none.
 	Layers pyth.LayerID
-	// Runtime names a custom image, which has no packages; "" means built-in.
+	// Runtime names a custom image, which has no packages. "" means the built-in
+	// image.
 	Runtime pyth.Runtime
 	// Kills makes the newest sandbox crash when the job arrives.
 	Kills bool
 }
 
-// plan holds a configuration of the pool and the events of a test.
+// plan is a random test case: the configuration of a pool, the failures, and the
+// jobs.
 type plan struct {
 	Warm, WarmNode, MaxWarm, MaxBoots, MaxSandboxes, MaxRunning, MaxPerTenant int
 	MaxQueued, MaxQueuedPerTenant, MaxRuns                                    int
 	MemoryBytes                                                               int64
 	IdleTimeout                                                               time.Duration
-	// The patterns of failing operations are repeated.
+	// Each list is a pattern that repeats: the nth element says whether the nth
+	// operation fails.
 	BootFails, RunFails, RecycleFails []bool
 	Arrivals                          []arrival
 	ClosesEarly                       bool
@@ -42,8 +47,8 @@ type plan struct {
 func plans(t *rapid.T) plan {
 	number := func(name string, least, most int) int { return rapid.IntRange(least, most).Draw(t, name) }
 	fails := func(name string) []bool { return rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, name) }
-	// All durations are multiples of the machine's durations, so that events
-	// coincide.
+	// All durations are multiples of the machine's durations, so that several events
+	// occur at the same time.
 	moment := func(name string) time.Duration {
 		return rapid.SampledFrom([]time.Duration{
 			0, removeTime, recycleTime, bootTime / 2, bootTime, bootTime + removeTime, 2 * bootTime, time.Minute,
@@ -88,7 +93,7 @@ func (p *plan) machine() *machine {
 	return m
 }
 
-// execute runs the plan and returns all faults.
+// execute runs the plan on a fake machine and returns all faults.
 func (p *plan) execute() []string {
 	m := p.machine()
 	pool := m.newPool()
@@ -145,10 +150,12 @@ func (p *plan) execute() []string {
 	return m.check()
 }
 
-// settle waits until all jobs have ended and the pool is idle.
+// settle waits until all jobs have ended, and checks that the pool then becomes
+// idle.
 func (p *plan) settle(m *machine, pool *pool.Pool, calls []*call) {
 	for _, c := range calls {
-		// In sequence, all jobs of a plan take less time than this.
+		// Three hours suffice for all jobs of a plan, even if they run one after
+		// another.
 		forever := time.NewTimer(3 * time.Hour)
 		select {
 		case <-c.done:

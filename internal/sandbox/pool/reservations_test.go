@@ -12,7 +12,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// reserve reserves a sandbox for ann and checks that this succeeds.
+// reserve reserves a sandbox for ann under the ID and checks that this succeeds.
 func (s *scene) reserve(id pyth.ReservationID) {
 	s.Helper()
 	before := time.Now()
@@ -26,7 +26,7 @@ func (s *scene) reserve(id pyth.ReservationID) {
 	}
 }
 
-// sealed makes the job use reservation r.
+// sealed returns j, changed so that it uses reservation "r".
 func sealed(j *pyth.Job) *pyth.Job {
 	j.Encrypted = &pyth.EncryptedJob{Sandbox: "r"}
 	return j

@@ -52,7 +52,8 @@ func TestRuntimes(t *testing.T) {
 		if python == node {
 			s.Error("both jobs ran in one sandbox")
 		}
-		// Each job uses the matching sandbox instead of the last used one.
+		// Each job must use the sandbox of its runtime, although the other sandbox
+		// was used last.
 		if s.home(s.run(job("ann", 0))) != python || s.home(s.run(javascript("ann", 0))) != node {
 			s.Error("a job ran in the other runtime's sandbox")
 		}
@@ -89,7 +90,7 @@ func TestRuntimes(t *testing.T) {
 	})
 }
 
-// bootedFor returns the number of booted sandboxes by runtime.
+// bootedFor counts the sandboxes that have booted, by runtime.
 func (m *machine) bootedFor() map[pyth.Runtime]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

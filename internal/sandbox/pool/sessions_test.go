@@ -10,7 +10,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/pool"
 )
 
-// open opens a session and checks that this succeeds.
+// open opens a session for the tenant and checks that this succeeds.
 func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	s.Helper()
 	if err := s.OpenSession(s.Context(), &pyth.SessionSpec{ID: id, Tenant: tenant}); err != nil {
@@ -18,13 +18,13 @@ func (s *scene) open(tenant pyth.UserID, id pyth.SessionID) {
 	}
 }
 
-// within makes the job run in session a.
+// within returns j, changed so that it runs in session "a".
 func within(j *pyth.Job) *pyth.Job {
 	j.Session = "a"
 	return j
 }
 
-// expectGone checks that session a does not exist.
+// expectGone checks that session "a" does not exist.
 func (s *scene) expectGone() {
 	s.Helper()
 	if _, err := pyth.Dispatch(s.Context(), s, within(job("ann", 0)), nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
