@@ -20,7 +20,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig holds a Service with a real store and two users.
+// rig is a Service with a real store and two users.
 type rig struct {
 	*secret.Service
 	store *sqlite.Store
@@ -28,7 +28,8 @@ type rig struct {
 	now   time.Time
 }
 
-// with returns a Service like the rig's, but with another store.
+// with returns another Service with the rig's vault and clock, but with the given
+// store.
 func (r *rig) with(t testing.TB, store pyth.SecretStore) *secret.Service {
 	s := secret.New(secret.Config{
 		Store: store, Vault: r.vault, Clock: func() time.Time { return r.now },
@@ -75,7 +76,8 @@ func (r *rig) put(t testing.TB, user pyth.UserID, name, value string) *pyth.Secr
 	return s
 }
 
-// revealed returns the values as NAME=VALUE, or the code of the error.
+// revealed returns the secrets that a run gets, as NAME=VALUE, or the code of the
+// error.
 func (r *rig) revealed(t testing.TB, user pyth.UserID, names ...string) []string {
 	t.Helper()
 	grant, err := r.Reveal(t.Context(), user, "run", pyth.SecretRequest{Names: names, All: names == nil})
@@ -217,7 +219,7 @@ func TestPutSecretLosesNoConcurrentChange(t *testing.T) {
 	}
 }
 
-// tampered is a store with replaced secrets.
+// tampered is a store that passes all secrets to change before it returns them.
 type tampered struct {
 	pyth.SecretStore
 	change func([]*pyth.SealedSecret)
@@ -229,7 +231,8 @@ func (s tampered) SealedSecrets(ctx context.Context, user pyth.UserID) ([]*pyth.
 	return all, err
 }
 
-// In attacks 101 and 102, ciphertexts in the database were swapped or changed.
+// TestAttack101And102RevealRefusesOnlyDamagedSecrets swaps or changes ciphertexts in
+// the database (attacks 101 and 102). Undamaged secrets must stay usable.
 func TestAttack101And102RevealRefusesOnlyDamagedSecrets(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "ada", "A", "one")
@@ -322,8 +325,8 @@ func TestSecretsShowsTheLastUseBeforeItIsStored(t *testing.T) {
 	}
 }
 
-// memory is a store for secrets and one data key. It records the times of last
-// use.
+// memory is a store that holds secrets and one data key in memory. It records the
+// times at which secrets were used.
 type memory struct {
 	pyth.SecretStore
 	pyth.KeyStore
@@ -379,7 +382,7 @@ func TestRevealStoresUsesOfOneSecondTogether(t *testing.T) {
 	})
 }
 
-// countingReads is a store that counts how often secrets are read.
+// countingReads is a store that counts the calls of SealedSecrets.
 type countingReads struct {
 	pyth.SecretStore
 	reads *int

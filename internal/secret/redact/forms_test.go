@@ -23,15 +23,17 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/redact"
 )
 
-// documented is a row in the table of docs/secrets.md.
+// documented is one form of a value: a row in the table of docs/secrets.md.
 type documented struct {
 	name string
-	// write writes a value in one of many variants of the form.
+	// write encodes a value in this form. Forms have many variants, of which write
+	// uses a random one.
 	write func(r *rand.Rand, value string) string
-	// window is the number of characters from which MinBytes of a value could be
-	// read.
+	// window is the number of encoded characters that must not remain, since they
+	// would reveal at least MinBytes of the value.
 	window int
-	// around is the set of characters that aligned adds around a value.
+	// around contains the characters that encode the data which aligned adds around
+	// a value.
 	around string
 }
 
@@ -87,8 +89,8 @@ func utf16Escapes(r *rand.Rand, c rune) string {
 	return b.String()
 }
 
-// inJSON writes a value like some encoder: it escapes all required characters,
-// and others at random.
+// inJSON encodes a value as JSON. It escapes all characters that need it, and others
+// at random.
 func inJSON(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted, _ := json.Marshal(v)
@@ -115,7 +117,7 @@ func inJSON(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// reprOfStr writes a value like Python's repr or ascii.
+// reprOfStr encodes a value like Python's repr or ascii of a str.
 func reprOfStr(r *rand.Rand, v string) string {
 	quote := "'"
 	if strings.Contains(v, "'") && !strings.Contains(v, `"`) {
@@ -163,7 +165,7 @@ func reprOfBytes(_ *rand.Rand, v string) string {
 	return b.String()
 }
 
-// literal writes a value as a literal in some language.
+// literal encodes a value like a string literal of some programming language.
 func literal(r *rand.Rand, v string) string {
 	if r.IntN(3) == 0 {
 		quoted := fmt.Sprintf([]string{"%q", "%+q"}[r.IntN(2)], v)
@@ -190,8 +192,8 @@ func literal(r *rand.Rand, v string) string {
 	return b.String()
 }
 
-// inString writes a value in a string within a string: JSON in JSON, in a repr,
-// or in a literal of several lines.
+// inString encodes a value in a string that is inside another string. The outer one
+// is JSON, a repr, or a literal of several lines.
 func inString(r *rand.Rand, v string) string {
 	once := []func(*rand.Rand, string) string{inJSON, reprOfStr, reprOfBytes, func(_ *rand.Rand, v string) string { return v }}[r.IntN(4)](r, v)
 	switch r.IntN(3) {
@@ -213,7 +215,8 @@ func encodings() []*base64.Encoding {
 	return []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}
 }
 
-// aligned returns the value, alone or with other data around it.
+// aligned returns the value with up to three other bytes before and after it. They
+// shift the value within the encoding.
 func aligned(r *rand.Rand, v string) []byte {
 	return []byte(strings.Repeat("\xa5", r.IntN(4)) + v + strings.Repeat("\x5a", r.IntN(4)))
 }
@@ -304,7 +307,8 @@ func randomValue(r *rand.Rand) string {
 	return b.String()
 }
 
-// around returns text without values, but with the start of every escape.
+// around returns text to put before or after an encoded value. It contains no
+// values, but beginnings of escapes.
 func around(r *rand.Rand) string {
 	parts := []string{"", " ", "\n", "x", "%", "%4", `\`, `\u`, `\u00`, "&", "&#", "&a", "+", "=", "0", "A", "é", "\r\n", "\x00", "the output of a program "}
 	var b strings.Builder
@@ -314,12 +318,14 @@ func around(r *rand.Rand) string {
 	return b.String()
 }
 
-// leaks returns a part of written that text still contains and that has at least
-// window characters. Characters of around do not count.
+// leaks returns a part of written with window characters that text still contains,
+// or "". It ignores parts that before or after contain, and parts that mostly
+// consist of characters of around.
 func leaks(text, written, before, after, around string, window int) string {
 	for i := 0; i+window <= len(written); i++ {
 		part := written[i : i+window]
-		// The base64 characters around a value do not belong to it.
+		// Skip a part with few characters of the value: most of it encodes the data
+		// around the value.
 		if around != "" && len(strings.Trim(part, around)) < 10 {
 			continue
 		}
@@ -330,7 +336,8 @@ func leaks(text, written, before, after, around string, window int) string {
 	return ""
 }
 
-// property checks a property with random values in every form.
+// property calls check many times for each form. written is a random value in that
+// form; before and after are random texts.
 func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Redactor, f documented, written, before, after string)) {
 	for _, f := range forms() {
 		t.Run(f.name, func(t *testing.T) {
@@ -355,7 +362,8 @@ func property(t *testing.T, check func(t *rapid.T, r *rand.Rand, all *redact.Red
 func TestTextFindsValuesInAllDocumentedForms(t *testing.T) {
 	property(t, func(t *rapid.T, _ *rand.Rand, all *redact.Redactor, f documented, written, before, after string) {
 		got, n := all.Text([]byte(before + written + after))
-		// Base64 characters that also encode other data may remain.
+		// Base64 characters at the edges of the value may remain: they also encode
+		// the data around it.
 		if leak := leaks(string(got), written, before, after, f.around, max(f.window, 12)); n == 0 || leak != "" {
 			t.Fatalf("%q of %q remains in %q", leak, before+written+after, got)
 		}

@@ -183,7 +183,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// random returns secrets like those of users and of attackers.
+// random returns n secrets that look like API keys.
 func random(n int) []pyth.SecretValue {
 	source := rand.New(rand.NewPCG(1, 2))
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -18,7 +18,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sqlite"
 )
 
-// rig holds a store with a root key, and users with one sealed value each.
+// rig is a store with a root key in the file path. Each user has one sealed value in
+// sealed.
 type rig struct {
 	store  *sqlite.Store
 	path   string
@@ -50,7 +51,7 @@ func newRig(t *testing.T, users int) *rig {
 	return r
 }
 
-// add stores a user with a sealed value.
+// add creates a user with a data key and a sealed value.
 func (r *rig) add(ctx context.Context, k vault.KeyKeeper, id string) error {
 	v := vault.New(k, r.store)
 	user := pyth.UserID(id)
@@ -89,8 +90,8 @@ func (r *rig) whole(t *testing.T, k vault.KeyKeeper) {
 	}
 }
 
-// fragile is a store that fails at one call, as if the process had been killed
-// just before or after the call.
+// fragile is a store that fails at one call, as if the process was killed. The call
+// has no effect, unless after is true. left is the number of calls until then.
 type fragile struct {
 	pyth.KeyStore
 	left  *int
@@ -147,7 +148,8 @@ func TestRotateContinuesAfterAKillAnywhere(t *testing.T) {
 				if err := vault.Rotate(t.Context(), k, fragile{r.store, &left, after}, func(int) {}); !errors.Is(err, errKilled) {
 					t.Fatalf("got %v", err)
 				}
-				// Check with the running server, a new server, and new users.
+				// After the failure, the running server, a restarted server and a
+				// new user must all work.
 				r.whole(t, server)
 				started, err := vault.OpenFileKeeper(r.path)
 				if err != nil {

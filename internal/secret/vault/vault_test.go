@@ -19,7 +19,7 @@ import (
 	"github.com/pyth-on/pyth-on/internal/secret/vault"
 )
 
-// keys is a store for data keys.
+// keys is a store of data keys, by user.
 type keys map[pyth.UserID]*pyth.DataKey
 
 func (k keys) DataKey(_ context.Context, user pyth.UserID) (*pyth.DataKey, error) {
@@ -35,7 +35,7 @@ func (k keys) DataKeys(context.Context, pyth.UserID, int) ([]*pyth.DataKey, erro
 
 func (keys) ServerKeys(context.Context) ([]*pyth.ServerKey, error) { return nil, nil }
 
-// stored is a KeyStore that holds only data keys.
+// stored is a KeyStore that implements only the methods for data keys.
 type stored struct {
 	pyth.KeyStore
 	keys
@@ -108,7 +108,7 @@ func TestOpenNeedsTheLabelOfSeal(t *testing.T) {
 			}
 		})
 	}
-	// Swapping data keys in the store is detected too.
+	// A data key of another user must be detected too.
 	all["bob"] = &pyth.DataKey{UserID: "bob", Version: 1, Wrapped: all["ada"].Wrapped}
 	if _, err := v.Open(t.Context(), "bob", label, sealed); !errors.Is(err, vault.ErrDamaged) {
 		t.Errorf("got %v", err)
