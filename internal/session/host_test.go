@@ -21,15 +21,16 @@ const (
 	fileTime  = time.Second
 )
 
-// host is a SessionHost that runs no programs.
+// host is a fake SessionHost. It runs no programs.
 type host struct {
 	mu sync.Mutex
-	// specs holds the open sessions, closed the IDs of closed sessions.
+	// specs holds the settings of all open sessions. closed lists the IDs of closed
+	// sessions.
 	specs  map[pyth.SessionID]*pyth.SessionSpec
 	closed []pyth.SessionID
-	// files holds the files of all sessions.
+	// files maps paths to contents. All sessions share them.
 	files map[string]string
-	// openFails is the error of OpenSession.
+	// openFails is the error that OpenSession returns, or nil.
 	openFails error
 }
 
@@ -96,7 +97,7 @@ func (h *host) DeleteSessionFile(ctx context.Context, _ pyth.SessionID, path str
 	})
 }
 
-// file takes some time. It fails if ctx ends.
+// file waits for fileTime and calls do. It fails if ctx ends first.
 func (h *host) file(ctx context.Context, do func() error) error {
 	select {
 	case <-time.After(fileTime):
@@ -108,7 +109,7 @@ func (h *host) file(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// reader implements only io.Reader.
+// reader hides the other methods of a string's reader. It implements only io.Reader.
 type reader struct{ left string }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -120,7 +121,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// scene is a service with a fake host in a synctest bubble.
+// scene is one subtest with a session service and a fake host.
 type scene struct {
 	*testing.T
 	*session.Service
@@ -165,19 +166,20 @@ func (s *scene) open() *pyth.Session {
 	return x
 }
 
-// run is a run in a session.
+// run is one run in a session, with its result.
 type run struct {
 	cancel context.CancelFunc
 	// begun and ended are the times when its turn began and ended, since the
 	// start of the test.
 	begun, ended time.Duration
-	// err is the error if the run got no turn. cause is the reason why it was
-	// stopped.
+	// err is the error if the run got no turn. cause is the reason why the run's
+	// context ended.
 	err, cause error
 	done       chan struct{}
 }
 
-// begin starts a run with the given duration and outcome.
+// begin starts a run in the session. The run takes the given time and has the given
+// outcome.
 func (s *scene) begin(x *pyth.Session, takes time.Duration, o *pyth.Outcome) *run {
 	ctx, cancel := context.WithCancel(s.Context())
 	r := &run{cancel: cancel, done: make(chan struct{})}
@@ -215,7 +217,8 @@ func (s *scene) expect(r *run, begun, ended time.Duration) {
 	}
 }
 
-// expectRefused waits for a run that gets no turn.
+// expectRefused waits until the run is refused a turn, and checks the error code and
+// the time.
 func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	s.Helper()
 	<-r.done
@@ -224,7 +227,8 @@ func (s *scene) expectRefused(r *run, code pyth.Code, at time.Duration) {
 	}
 }
 
-// expectStopped waits for a run that stops because its session ends.
+// expectStopped waits until the run is stopped because its session ends, and checks
+// the time.
 func (s *scene) expectStopped(r *run, at time.Duration) {
 	s.Helper()
 	<-r.done

@@ -141,7 +141,7 @@ func TestCloseSession(t *testing.T) {
 			if gone {
 				s.expectGone(x)
 			} else {
-				// Runs that did not take place do not count.
+				// Runs that got no turn do not count as executions.
 				s.expectThere(x, 0, false)
 			}
 		})
@@ -156,7 +156,8 @@ func TestCloseSession(t *testing.T) {
 			opening <- err
 		}()
 		go func() {
-			// Close waits for sessions that are being opened.
+			// Close waits for the call that is opening a session. The call must
+			// fail.
 			if err := <-opening; pyth.ErrorCode(err) != pyth.CodeDraining {
 				s.Errorf("got %v", err)
 			}

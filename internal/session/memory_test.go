@@ -34,7 +34,8 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		if all := turn(other.ID, nil); len(all) != 0 {
 			s.Errorf("another session has %q", all)
 		}
-		// A run in progress keeps its values until it ends.
+		// If the session is closed during a run, the run's values stay intact until
+		// it ends.
 		_, _, release, err := s.Turn(s.Context(), "ada", x.ID)
 		if err != nil {
 			s.Fatal(err)
@@ -50,7 +51,7 @@ func TestRememberKeepsValuesUntilTheSessionEnds(t *testing.T) {
 		if _, err := s.Remember(x.ID, nil); pyth.ErrorCode(err) != pyth.CodeNotFound {
 			s.Errorf("got %v", err)
 		}
-		// The number of values is limited.
+		// The total size of a session's values is limited.
 		for i := range 5 {
 			_, err = s.Remember(other.ID, value(string(rune('a'+i))+strings.Repeat("x", 1<<20-1)))
 		}

@@ -112,7 +112,7 @@ func TestOpenSession(t *testing.T) {
 		first := s.open()
 		go func() { s.open() }()
 		synctest.Wait()
-		// A session that is being opened counts too.
+		// A session that is still being opened counts for the quota.
 		if _, err := s.OpenSession(s.Context(), "ada", &pyth.SessionRequest{}); pyth.ErrorCode(err) != pyth.CodeQuotaExceeded {
 			s.Errorf("got %v", err)
 		}
@@ -133,7 +133,7 @@ func TestOpenSession(t *testing.T) {
 	})
 }
 
-// policy is a network policy that allows one host.
+// policy is a fake network policy that allows only one host.
 type policy struct{ host string }
 
 func (p policy) Check(hosts []string) error {
