@@ -9,8 +9,9 @@ import (
 	pyth "github.com/pyth-on/pyth-on"
 )
 
-// The cost of a page must not depend on entries outside the page: each query may
-// read only one range of an index, and may not sort.
+// TestAuditPagesUseIndexRanges checks the query plans. The cost of a page must not
+// depend on entries outside the page. So each query may read only one range of an
+// index, and may not sort.
 func TestAuditPagesUseIndexRanges(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {
