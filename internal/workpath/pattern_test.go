@@ -120,8 +120,8 @@ func TestPatternLiteral(t *testing.T) {
 	}
 }
 
-// TestParsePatternMatchesInLinearTime uses patterns for which a backtracking
-// matcher takes exponential time.
+// TestParsePatternMatchesInLinearTime uses patterns that take exponential time with
+// backtracking.
 func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("a", 1000)
@@ -150,8 +150,8 @@ func TestParsePatternMatchesInLinearTime(t *testing.T) {
 	}
 }
 
-// FuzzPattern compares the matcher with another one, for patterns that both
-// interpret equally.
+// FuzzPattern compares the matcher with the library doublestar, for patterns with
+// the same meaning in both.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"*.csv", "a.csv"}, {"a/**/b", "a/x/y/b"}, {"{a,b/**}/c", "b/x/c"}, {"[!a-c]?*", "xyz"}, {`\{a`, "{a"}, {"**/*.{a,b}", "x/y.b"}, {"{**/,}a*", "x/ab"},
@@ -176,8 +176,8 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// plain reports whether the other matcher supports the pattern. It must be clean,
-// and ** must be a whole name.
+// plain reports whether the pattern has the same meaning for doublestar. Then it is
+// a clean path, and ** is a whole name.
 func plain(pattern string) bool {
 	if pattern == "." || strings.ContainsAny(pattern, "[\\") || path.Clean(pattern) != pattern || strings.Contains(pattern, "***") {
 		return false
@@ -187,7 +187,7 @@ func plain(pattern string) bool {
 			return false
 		}
 	}
-	// A file is not below itself.
+	// For doublestar, "a/**" also matches "a" itself. Here it does not.
 	return !strings.Contains(pattern, "/**") || strings.Contains(pattern, "/**/")
 }
 
