@@ -27,7 +27,8 @@ func encryptedJob() *pyth.Job {
 	}
 }
 
-// sent returns the frames that the guest gets for the job, except the job header.
+// sent returns the payloads of the frames that the host sends to the guest for the
+// job, by kind. It omits the frame with the job itself.
 func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 	t.Helper()
 	var wire bytes.Buffer
@@ -51,7 +52,8 @@ func sent(t *testing.T, job *pyth.Job) map[protocol.Kind]string {
 
 func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	header := protocol.Encrypted{
-		// The name must come from the job, not from the program's record.
+		// The frame must contain the name from the job. The program's record may
+		// contain another name.
 		Language: "javascript", Name: "stored", Salt: []byte("salt"), Time: 10, MemoryKiB: 262144, Parallelism: 16, Nonce: []byte("nonce"),
 	}
 	unbound, reserved := header, header
@@ -83,8 +85,8 @@ func TestSendKeepsProgramEncryptedAndWipesPassword(t *testing.T) {
 	}
 }
 
-// The password must survive a failed send, because the pool retries the job in
-// another sandbox.
+// TestSendKeepsPasswordAfterFailure checks that a failed send does not wipe the
+// password. The pool needs it to retry the job in another sandbox.
 func TestSendKeepsPasswordAfterFailure(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -137,7 +139,7 @@ func TestKeyDetectsAnInvalidAnswer(t *testing.T) {
 	}
 }
 
-// requestKey requests the key of a guest that answers with the given bytes.
+// requestKey calls Key for a sandbox whose guest answers with the bytes of wire.
 func requestKey(t *testing.T, wire []byte) ([]byte, error) {
 	t.Helper()
 	ours, theirs, err := connect("guest")

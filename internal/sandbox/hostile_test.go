@@ -20,7 +20,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// fakeCgroup reads zero and never kills.
+// fakeCgroup is a cgroup whose usage is always zero. It reports an out-of-memory
+// kill if oom is true.
 type fakeCgroup struct {
 	cgroup.Group
 	oom bool
@@ -37,15 +38,16 @@ type readWriter struct {
 	io.Writer
 }
 
-// scripted returns a sandbox whose guest sends the given bytes. The guest ignores
-// the host's messages, which are written to sent.
+// scripted returns a sandbox whose guest sends the bytes of wire. The host's
+// messages are written to sent, and nothing answers them.
 func scripted(wire []byte, sent io.Writer) *Sandbox {
 	s := &Sandbox{conn: protocol.NewConn(readWriter{bytes.NewReader(wire), sent}), group: fakeCgroup{}}
 	s.meter = &meter{sandbox: s}
 	return s
 }
 
-// receiveAll runs a job. The guest sends the given bytes and then nothing more.
+// receiveAll runs a job with a guest that sends the bytes of wire and then nothing
+// more. It returns the outcome and the error of receive.
 func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -64,8 +66,8 @@ func receiveAll(t testing.TB, oom bool, wire []byte) (*pyth.Outcome, error) {
 	return r.finish(exit, err), err
 }
 
-// encode returns the bytes of the frames. Arguments are kinds and payloads in
-// turn.
+// encode returns the bytes of frames. The arguments alternate between a kind and its
+// payload.
 func encode(frames ...any) []byte {
 	var wire bytes.Buffer
 	c := protocol.NewConn(&wire)
@@ -90,7 +92,8 @@ func encode(frames ...any) []byte {
 	return wire.Bytes()
 }
 
-// In attack 38 the guest violates the protocol, and the host must detect it.
+// TestAttack038HostileGuestIsDetected sends messages that violate the protocol. The
+// host must report each violation as an error.
 func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	ok := &protocol.Exit{}
 	file := func(path string, size int) *protocol.File {
@@ -131,7 +134,8 @@ func TestAttack038HostileGuestIsDetected(t *testing.T) {
 	}
 }
 
-// The host must not return a file that the guest did not send completely.
+// TestReceiveOmitsIncompleteFiles checks that the host does not return a file that
+// the guest has not sent completely.
 func TestReceiveOmitsIncompleteFiles(t *testing.T) {
 	whole := []any{protocol.KindFile, &protocol.File{Path: "a"}, protocol.KindData, []byte("1"), protocol.KindData, []byte("2"), protocol.KindEnd, []byte{}}
 	for name, last := range map[string][]any{
@@ -156,8 +160,8 @@ func TestReceiveLimitsTheMediaTypesOfAResult(t *testing.T) {
 	}
 }
 
-// An invalid file name does not end the run: the guest may be hostile or use
-// another rule. The host skips the file.
+// TestAttack038InvalidFileNameIsSkipped sends an invalid file name. The host must
+// skip the file but not end the run, since the guest may also just use another rule.
 func TestAttack038InvalidFileNameIsSkipped(t *testing.T) {
 	for _, name := range []string{"", ".", "/x", "../x", "a//b", "a\nb", "a\xff", "a\u202eb", strings.Repeat("a/", 64) + "f", strings.Repeat("n", 1<<15)} {
 		o, err := receiveAll(t, false, encode(protocol.KindFile, &protocol.File{Path: name, Content: []byte("x")}, protocol.KindEnd, []byte{}, protocol.KindExit, &protocol.Exit{}))

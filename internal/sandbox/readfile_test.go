@@ -13,8 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// withGuest returns a sandbox with a function as the guest. The guest gets its
-// socket and the connection over it.
+// withGuest returns a sandbox whose guest is a function. The function gets its end
+// of the socket, both as a connection and as a file.
 func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	t.Helper()
 	ours, theirs, err := connect("test")
@@ -35,8 +35,9 @@ func withGuest(t *testing.T, guest func(*protocol.Conn, *os.File)) *Sandbox {
 	return s
 }
 
-// fileServer returns a guest that sends files of the given size, and adds the
-// sent bytes to sent. Like the agent, it checks for an abort before each piece.
+// fileServer returns a guest that answers each request with a file of size bytes. It
+// adds the bytes that it sends to sent. Like the agent, it checks for an abort
+// before each piece.
 func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 	return func(c *protocol.Conn, socket *os.File) {
 		for {
@@ -51,7 +52,7 @@ func fileServer(size int64, sent *int64) func(*protocol.Conn, *os.File) {
 			_ = c.SendMessage(protocol.KindDone, &protocol.Done{SizeBytes: size})
 			for left := size; left > 0; left -= protocol.MaxData {
 				if c.Buffered() || isReadable(socket) {
-					// Meanwhile the host only sends an abort.
+					// During a transfer, the only message of the host is an abort.
 					_, _, _ = c.Receive()
 					end.Failure = "ECANCELED"
 					break

@@ -15,7 +15,7 @@ func TestStartSendsNoSecretsBeforeRelease(t *testing.T) {
 	values := []pyth.SecretValue{{Name: "TOKEN", Value: []byte("canary")}}
 	for name, tt := range map[string]struct {
 		session pyth.SessionID
-		// before is true if the guest gets the job's other frames before the
+		// before is true if the host sends the job's other frames before the
 		// secrets.
 		before bool
 	}{

@@ -11,8 +11,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// These programs read a Launch frame with the codec of a hook, and answer with a
-// Report frame whose message is the arguments of the Launch, one after the other.
+// The programs below read a Launch frame with a hook's codec. They answer with a
+// Report frame: its message contains the arguments of the Launch frame, joined with
+// "|".
 const (
 	pythonCodec = `
 import runpy, sys, os

@@ -13,7 +13,8 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// frames reads all frames of a stream, and returns the error at its end.
+// frames reads all frames of a stream. It also returns the error that ends the
+// stream.
 func frames(r *protocol.Reader) (all []protocol.Frame, err error) {
 	for {
 		f, err := r.Next()
@@ -59,7 +60,7 @@ func TestReceiveRefusesLargeFrameBeforeAllocation(t *testing.T) {
 			t.Errorf("maximum %d: got %v", limit, err)
 		}
 	}
-	// The header alone must not allocate the payload.
+	// A header with a large size must be refused before the payload is allocated.
 	huge := []byte{'o', 255, 255, 255, 255}
 	if n := testing.AllocsPerRun(1, func() {
 		if _, err := protocol.NewReader(bytes.NewReader(huge), protocol.MaxPayload).Next(); !errors.Is(err, protocol.ErrTooLarge) {
@@ -90,7 +91,8 @@ func TestReceiveReportsTruncatedFrame(t *testing.T) {
 
 var errNothing = errors.New("nothing to read for now")
 
-// slow returns one byte at each second call, and errNothing at the others.
+// slow is a reader that alternates: one call returns errNothing, the next one
+// returns one byte.
 type slow struct {
 	rest []byte
 	due  bool
@@ -125,8 +127,9 @@ func TestNextContinuesAfterNoData(t *testing.T) {
 	}
 }
 
-// FuzzReader reads hostile bytes in pieces of several sizes. All readers must see the
-// same frames, and these must be encoded as the same bytes.
+// FuzzReader reads arbitrary bytes in pieces of several sizes. All readers must
+// return the same frames. When the frames are encoded again, the bytes must be the
+// same.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte{'o', 0, 0, 0, 1, 'x', 'X', 0, 0, 0, 2, '{', '}'}, 1000)
 	f.Add([]byte{'o', 255, 255, 255, 255}, protocol.MaxPayload)

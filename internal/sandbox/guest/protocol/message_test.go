@@ -14,8 +14,9 @@ import (
 	"github.com/pyth-on/pyth-on/internal/sandbox/guest/protocol"
 )
 
-// messages returns one message of each type. Each field has another value than the
-// zero value and, within a message, than other fields of its type, except booleans.
+// messages returns one message of each type. No field is zero. Within a message,
+// fields of the same type have different values, except booleans. So a swapped or
+// missing field is detected.
 func messages() []protocol.Message {
 	return []protocol.Message{
 		&protocol.Prepare{Language: "python", DiskBytes: 1 << 40, Preload: []string{"numpy", "", "ü"}, RollbackRuns: 2, RollbackCPUMs: 3},
@@ -39,7 +40,7 @@ func messages() []protocol.Message {
 	}
 }
 
-// newMessage returns an empty message of the same type.
+// newMessage returns an empty message of the same type as m.
 func newMessage(m protocol.Message) protocol.Message {
 	n, ok := reflect.New(reflect.TypeOf(m).Elem()).Interface().(protocol.Message)
 	if !ok {
@@ -112,8 +113,8 @@ func TestRecordRefusesInvalidFields(t *testing.T) {
 	}
 }
 
-// FuzzDecode decodes hostile bytes as each type of message. What is accepted must be
-// the same after it was encoded and decoded again.
+// FuzzDecode decodes arbitrary bytes as each type of message. An accepted message
+// must be the same after it is encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	for i, m := range messages() {
 		f.Add(i, protocol.Encode(m))

@@ -14,7 +14,8 @@ type readWriter struct {
 	io.Writer
 }
 
-// answer sends the frames and returns the response.
+// answer sends the frames to serve. It returns the kind and the payload of the
+// response.
 func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload string, err error) {
 	t.Helper()
 	var asked, answered bytes.Buffer
@@ -31,7 +32,8 @@ func answer(t *testing.T, frames ...protocol.Frame) (kind protocol.Kind, payload
 	return k, string(b), nil
 }
 
-// sealed returns the frames of an encrypted program that is bound to the sandbox.
+// sealed returns the frames of an encrypted program. Its password is sealed for the
+// sandbox with the given ID.
 func sealed(t *testing.T, sandbox string) []protocol.Frame {
 	t.Helper()
 	box := lockbox.Box{
