@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// killCount returns how often to kill the server: CRASH_KILLS, or the default.
+// killCount returns the number of times to kill the server: the environment variable
+// CRASH_KILLS, or a default.
 func killCount(t testing.TB) int {
 	if text, ok := os.LookupEnv("CRASH_KILLS"); ok {
 		return must(strconv.Atoi(text))(t)
@@ -20,8 +21,9 @@ func killCount(t testing.TB) int {
 	return 12
 }
 
-// TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random
-// times while it writes secrets, keys and audit log entries.
+// TestAttack107KilledServerKeepsAcknowledgedWrites kills the server at random times
+// while clients store secrets. Each acknowledged write must be stored and in the
+// audit log.
 func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -32,8 +34,9 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	for range writers {
 		accounts = append(accounts, s.register(t))
 	}
-	// stored has the acknowledged state of each writer: the latest number of each
-	// secret. requests has its requests.
+	// stored maps, for each writer, the name of a secret to its last acknowledged
+	// number. A negative number was not acknowledged. requests lists the IDs of the
+	// acknowledged requests.
 	stored := make([]map[string]int, writers)
 	requests := make([][]string, writers)
 	for i := range stored {
@@ -51,7 +54,8 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 					header := map[string][]string{"X-Api-Key": {a.APIKey}}
 					answer, err := s.tryCall(ctx, header, "PUT", "/api/v1/secrets/"+name, object{"value": value})
 					if err != nil {
-						// The write may be stored or not.
+						// The server may have stored this write before it was
+						// killed.
 						stored[i][name] = -next[i]
 						return
 					}
@@ -91,7 +95,8 @@ func TestAttack107KilledServerKeepsAcknowledgedWrites(t *testing.T) {
 	t.Logf("%d kills, %d writes acknowledged", killCount(t), total)
 }
 
-// requireAllStored checks that all acknowledged writes are stored and in the audit log.
+// requireAllStored checks that the database and the audit log contain all
+// acknowledged writes.
 func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int, requests [][]string) {
 	t.Helper()
 	for i, a := range accounts {
@@ -99,7 +104,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 		for n, line := range strings.Fields(x.Stdout) {
 			got := must(strconv.Atoi(line))(t)
 			want := stored[i][fmt.Sprintf("S%d", n)]
-			// A write without an answer may be stored or not, but earlier ones must be.
+			// If the last write has no answer, the secret has its value or an
+			// earlier one.
 			if want > 0 && got != want || want < 0 && got > -want {
 				t.Errorf("secret S%d of account %d is %d, not %d", n, i, got, want)
 			}
@@ -113,8 +119,8 @@ func requireAllStored(t *testing.T, accounts []*account, stored []map[string]int
 	}
 }
 
-// auditedRequests returns the requests that stored secrets, as recorded in the
-// audit log.
+// auditedRequests returns the IDs of the requests for which the audit log has an
+// entry about a stored secret.
 func (a *account) auditedRequests(t testing.TB) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}

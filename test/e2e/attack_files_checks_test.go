@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// refusesPathsOutside checks that a request with an input file outside the working
-// directory, or with an unclean path, is refused.
+// refusesPathsOutside sends requests with an input file outside the working
+// directory, or with an unclean path. The server must refuse them.
 func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	t.Helper()
 	for _, path := range []string{"../x", "/x", "a\x00b", "a/../../b", "", ".", "..", "a/./b", "a//b", "a/", "./a", strings.Repeat("d/", 600) + "f"} {
@@ -19,8 +19,8 @@ func (s *server) refusesPathsOutside(t *testing.T, a *account, request object) {
 	}
 }
 
-// refusesContradictions checks that a request is refused if one of its input files
-// replaces another one, or the program.
+// refusesContradictions sends requests in which two input files have the same path,
+// or one has the path of the program. The server must refuse them.
 func (s *server) refusesContradictions(t *testing.T, a *account, request object, program string) {
 	t.Helper()
 	for _, paths := range [][]string{{"d", "d/f"}, {"d/f", "d"}, {"x", "x"}, {program, "y"}} {
@@ -33,7 +33,7 @@ func (s *server) refusesContradictions(t *testing.T, a *account, request object,
 	}
 }
 
-// checkLinksSkipped checks that the links of a program are skipped, and the file real is returned.
+// checkLinksSkipped checks that the answer contains the file "real" and no links.
 func checkLinksSkipped(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -47,7 +47,8 @@ func checkLinksSkipped(t *testing.T, x *execution) {
 	}
 }
 
-// checkSpecialFilesSkipped checks that a FIFO and a socket are skipped, and a directory is not returned.
+// checkSpecialFilesSkipped checks that the answer lists a FIFO and a socket as
+// skipped, and omits a directory.
 func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -61,7 +62,8 @@ func checkSpecialFilesSkipped(t *testing.T, x *execution) {
 	}
 }
 
-// checkDeceptiveNames checks that of nine files, those whose names could deceive a reader are skipped.
+// checkDeceptiveNames checks that files are skipped if their names could deceive a
+// reader, for example by a line break. Unusual but harmless names are returned.
 func checkDeceptiveNames(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -80,7 +82,8 @@ func checkDeceptiveNames(t *testing.T, x *execution) {
 	}
 }
 
-// checkLinkedFilesCounted checks that each link to one file counts as a file.
+// checkLinkedFilesCounted checks that each hard link to a file counts as a separate
+// file for the limits.
 func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -93,7 +96,8 @@ func checkLinkedFilesCounted(t *testing.T, x *execution) {
 	}
 }
 
-// checkHonest checks that a program that swaps files for links gets only the files.
+// checkHonest checks an attack that replaces files by links while they are
+// collected. Only the content of the real files may be returned.
 func checkHonest(t *testing.T, x *execution) {
 	t.Helper()
 	for _, f := range x.Files {

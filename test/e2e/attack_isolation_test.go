@@ -28,7 +28,7 @@ var isolationAttacks = []attack{
 		a.execute(t, object{
 			"code": "import os, sys\nprint([p for p in sys.argv[1:] if os.path.lexists(p)])", "args": secrets,
 		}).prints(t, "[]\n")
-		// No path of the host is shown.
+		// The sandbox must not see any path of the host in these files.
 		x := a.execute(t, object{"code": "print(open('/proc/self/mountinfo').read(), open('/proc/mounts').read(), open('/proc/cmdline').read() if __import__('os').path.exists('/proc/cmdline') else '')"})
 		if strings.Contains(x.ends(t, "succeeded").Stdout, s.data) {
 			t.Error(x)
@@ -134,8 +134,9 @@ print(os.path.exists('/sys/class/dmi'), os.listdir('/sys/firmware') != [], open(
 	programAttack("044_no_descriptor_is_inherited", object{
 		"code": "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    try: print(fd, os.readlink('/proc/self/fd/' + fd).split(':')[0])\n    except OSError: pass",
 	}, func(t *testing.T, x *execution) {
-		// The listing's descriptor is closed before its link is read. The
-		// interpreter closes main.py before it runs the program.
+		// The program has only its standard streams. listdir closes its own
+		// descriptor before readlink, so that descriptor is not printed. The
+		// interpreter closes main.py before the program runs.
 		if x.ends(t, "succeeded"); x.Stdout != "0 pipe\n1 pipe\n2 pipe\n" {
 			t.Error(x)
 		}

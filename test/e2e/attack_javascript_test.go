@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// javaScriptRequest returns a request with a JavaScript program and the fields of
-// more.
+// javaScriptRequest returns a request that runs the JavaScript code. It also
+// contains the fields of more.
 func javaScriptRequest(code string, more object) object {
 	request := object{"language": "javascript", "code": code}
 	for name, value := range more {
@@ -16,8 +16,7 @@ func javaScriptRequest(code string, more object) object {
 	return request
 }
 
-// fillDiskProgramNode returns a program that writes to a file until a write
-// fails.
+// fillDiskProgramNode returns a program that writes to the file until a write fails.
 func fillDiskProgramNode(path string) string {
 	return fmt.Sprintf(`
 const fs = require('fs');

@@ -67,7 +67,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 `,
 		"outputFiles": []string{"first", "second"},
 	}, func(t *testing.T, x *execution) {
-		// The files must not change while they are read one after another.
+		// A process changes both files all the time. The server must read them as
+		// they were at one moment.
 		var first, second int
 		must(fmt.Sscan(string(x.fileContent(t, "first")), &first))(t)
 		must(fmt.Sscan(string(x.fileContent(t, "second")), &second))(t)
@@ -158,7 +159,8 @@ while not os.path.exists('second'): time.sleep(0.01)
 	}},
 }
 
-// forEachInParallel calls f for each number below n, several at once.
+// forEachInParallel calls f for each number from 0 to n-1. Several calls run in
+// parallel.
 func forEachInParallel(n int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -176,8 +178,9 @@ func forEachInParallel(n int, f func(int)) {
 	wg.Wait()
 }
 
-// killAndRestart kills a server while programs run and sandboxes wait and boot. It
-// checks that the next server finds nothing left of it.
+// killAndRestart kills a server while it runs programs and boots sandboxes. Then it
+// starts a server in the same data directory, which must remove everything that is
+// left.
 func killAndRestart(t *testing.T, data string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	s := startServerIn(t, data, attr, defaultStock...)

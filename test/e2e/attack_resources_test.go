@@ -136,8 +136,8 @@ except OSError:
 `,
 		"limits": object{"memoryBytes": 64 * mib},
 	}, func(t *testing.T, x *execution) {
-		// 500 pipes hold at least 31 MiB. If the limit was not reached, the
-		// measured memory must include them.
+		// 500 pipes hold at least 31 MiB. Either the run exceeds its memory limit,
+		// or the measured memory includes the pipes.
 		if x.Status != "out_of_memory" && x.Usage.MemoryPeakBytes < 30*mib {
 			t.Error(x)
 		}
@@ -191,7 +191,8 @@ except OSError:
 		}
 	}),
 	programAttack("024_a_stack_that_overflows_is_a_failure_by_SIGSEGV", object{
-		// The parser of the C library calls itself for each parenthesis.
+		// The C library's parser of regular expressions recurses for each
+		// parenthesis.
 		"code": "import ctypes\nctypes.CDLL(None).regcomp(ctypes.create_string_buffer(256), b'(' * 10_000_000, 1)",
 	}, func(t *testing.T, x *execution) {
 		if x.ends(t, "failed"); x.Signal != "SIGSEGV" {
@@ -222,8 +223,9 @@ except OSError as e:
 `, path)
 }
 
-// floodAttack runs a program with endless output. The server's memory must not
-// grow with the output.
+// floodAttack returns an attack that runs a program with endless output. stdout and
+// stderr say which streams the program floods. The server's memory must not grow
+// with the output.
 func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *account) {
 	return func(t *testing.T, s *server, a *account) {
 		before := s.peakMemoryBytes(t)
@@ -240,14 +242,15 @@ func floodAttack(code string, stdout, stderr bool) func(*testing.T, *server, *ac
 	}
 }
 
-// peakMemoryBytes returns the server's highest memory use so far.
+// peakMemoryBytes returns the maximum memory that the server process has used so
+// far.
 func (s *server) peakMemoryBytes(t testing.TB) int {
 	t.Helper()
 	return s.memoryBytes(t, "VmHWM:")
 }
 
-// memoryBytes returns a value of the server's memory in bytes. name is the name
-// in proc(5).
+// memoryBytes returns one value about the server's memory, in bytes. name is a field
+// of /proc/PID/status, see proc(5).
 func (s *server) memoryBytes(t testing.TB, name string) int {
 	t.Helper()
 	b := must(os.ReadFile(fmt.Sprintf("/proc/%d/status", s.servingPid())))(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// leaveCanary is a program that writes the text to all places that it can.
+// leaveCanary is a program that writes the text to as many places as possible.
 const leaveCanary = `
 import ctypes, mmap, multiprocessing.shared_memory as shm, os, socket, subprocess, sys, tempfile
 canary = sys.argv[1]
@@ -36,8 +36,8 @@ except OSError: pass
 os._exit(0)
 `
 
-// findCanary is a program that searches for the text. It gets the text in two
-// parts, so that it does not find itself.
+// findCanary is a program that searches for the text and prints where it found it.
+// It gets the text in two parts, so that it does not find itself.
 const findCanary = `
 import ctypes, os, socket, sys
 canary = (sys.argv[1] + sys.argv[2]).encode()
@@ -77,12 +77,12 @@ for size in (4096, 65536, 1 << 20, 16 << 20):
 print(found)
 `
 
-// randomSources is a program that prints values. Copies of one process would
-// print equal values.
+// randomSources is a program that prints random values. If two sandboxes were copies
+// of one process, they would print the same values.
 const randomSources = `import os, random, secrets, uuid
 print(uuid.uuid4(), random.random(), hash('x'), os.urandom(8).hex(), secrets.token_hex(8), id(object()))`
 
-// reuseAttacks try to get data of one run in another run.
+// reuseAttacks try to get data that an earlier run left in the sandbox.
 var reuseAttacks = []attack{
 	exclusive(attack{"035_many_runs_leave_nothing", func(t *testing.T, s *server, a *account) {
 		runs := 200
@@ -104,7 +104,7 @@ var reuseAttacks = []attack{
 		if x.ends(t, "timed_out"); x.Usage.WallMs > 10_000 {
 			t.Error(x)
 		}
-		// Waiting processes do not contain the text.
+		// Continue the stopped sandboxes, so that later attacks can use them.
 		for _, pid := range before {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
@@ -149,8 +149,8 @@ var reuseAttacks = []attack{
 	exclusive(attack{"105_ten_times_what_it_can_do_leaves_the_server_well", attackByOverload}),
 }
 
-// requireNoCanary lets one user leave the text and another search for it, in
-// turn. It does this more often than there are sandboxes.
+// requireNoCanary runs leaveCanary as one user and findCanary as another, in turn.
+// It does so more often than there are warm sandboxes.
 func requireNoCanary(t *testing.T, leaves, looks *account) {
 	t.Helper()
 	for i := range 3*defaultWarm + 1 {
@@ -160,8 +160,8 @@ func requireNoCanary(t *testing.T, leaves, looks *account) {
 	}
 }
 
-// attackByOverload sends ten times the requests that the server can handle. It
-// checks the served and the refused requests.
+// attackByOverload sends ten times as many requests as the server can run. It checks
+// the answers to the accepted and the refused requests.
 func attackByOverload(t *testing.T, _ *server, a *account) {
 	s := startServer(t, "--max-running=2", "--max-queued=8", "--max-queued-per-user=8")
 	b := s.register(t)
@@ -195,7 +195,7 @@ func attackByOverload(t *testing.T, _ *server, a *account) {
 	if grown := s.peakMemoryBytes(t) - before; grown > 64*mib {
 		t.Errorf("the server's memory grew by %d MiB", grown/mib)
 	}
-	// Health does not depend on free capacity.
+	// The server is healthy even without free capacity.
 	s.call(t, nil, "GET", "/api/health", nil).want(t, 200, nil)
 	b.run(t, "print(42)").prints(t, "42\n")
 }

@@ -5,18 +5,19 @@ import (
 	"testing"
 )
 
-// attack is a hostile program or request. All attacks use the same server, since
-// no attack may affect the next one.
+// attack is a hostile program or request. The attacks of a test share one server,
+// since no attack may affect the next one.
 type attack struct {
 	name string
 	try  func(t *testing.T, s *server, a *account)
 }
 
-// exclusiveAttack is locked by an attack that uses all processors. Parallel ones
-// would delay each other until their time limit.
+// exclusiveAttack is held by an attack that uses all processors. Two such attacks at
+// once would exceed their time limits.
 var exclusiveAttack sync.Mutex
 
-// exclusive makes an attack wait for other attacks that use all processors.
+// exclusive returns the attack, changed so that it does not run together with other
+// exclusive attacks.
 func exclusive(a attack) attack {
 	return attack{a.name, func(t *testing.T, s *server, as *account) {
 		exclusiveAttack.Lock()
@@ -25,8 +26,8 @@ func exclusive(a attack) attack {
 	}}
 }
 
-// programAttacks returns the attacks that fail in every sandbox, whatever its
-// kind.
+// programAttacks returns the groups of attacks whose programs must fail in every
+// kind of sandbox.
 func programAttacks() [][]attack {
 	return [][]attack{
 		resourceAttacks, lifecycleAttacks, isolationAttacks, fileAttacks, networkAttacks, reuseAttacks, zkAttacks,
@@ -34,13 +35,13 @@ func programAttacks() [][]attack {
 	}
 }
 
-// attacksUnlessShort returns all attacks on programs. With -short it returns the
-// given groups only.
+// attacksUnlessShort returns all groups of attacks on programs. With -short it
+// returns only the given groups.
 //
 // The four tests below combine two settings: the isolation and the server's user.
-// With -short, the first and the last run all attacks, so that each attack meets
-// both values of each setting. The others run the groups whose effect depends on
-// the combination.
+// With -short, the first and the last test run all attacks. So each attack meets
+// both values of each setting. The other tests run the groups whose effect depends
+// on the combination.
 func attacksUnlessShort(groups ...[]attack) [][]attack {
 	if testing.Short() {
 		return groups
@@ -48,42 +49,43 @@ func attacksUnlessShort(groups ...[]attack) [][]attack {
 	return programAttacks()
 }
 
-// TestAttack runs the attacks by number. After each one it checks that the server
-// has returned to its earlier state. The tests below check this after each group;
-// without -short they check it after each attack.
+// TestAttack runs all attacks on one server. Subtests have the number of the attack.
+// After each attack it checks that the server has returned to its earlier state. The
+// tests below check this after each group; without -short they check it after each
+// attack.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, defaultStock...)
 	s.runAttacks(t, "", true, append(programAttacks(), apiAttacks)...)
 }
 
-// TestAttackWithExecutionIsolation runs each program in a separate sandbox. With
-// -short it runs the attacks on the reuse of sandboxes.
+// TestAttackWithExecutionIsolation runs each program in a new sandbox. With -short
+// it runs only the attacks on the reuse of sandboxes.
 func TestAttackWithExecutionIsolation(t *testing.T) {
 	t.Parallel()
 	startServer(t, defaultStock...).runAttacks(t, "execution", !testing.Short(), attacksUnlessShort(reuseAttacks)...)
 }
 
-// TestAttackAsOrdinaryUser runs the server without root. Then the server has no
-// cgroups, unless they are delegated to the user. With -short it runs the attacks
-// on resources and on the reuse of sandboxes, which meet other limits there.
+// TestAttackAsOrdinaryUser runs the server without root. Such a server has cgroups
+// only if they are delegated to the user. With -short it runs only the attacks on
+// resources and on the reuse of sandboxes, since other limits apply to them.
 func TestAttackAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "", !testing.Short(), attacksUnlessShort(resourceAttacks, reuseAttacks)...)
 }
 
-// TestAttackWithExecutionIsolationAsOrdinaryUser combines the two tests above.
+// TestAttackWithExecutionIsolationAsOrdinaryUser combines the settings of the two
+// tests above.
 func TestAttackWithExecutionIsolationAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
 	startServerIn(t, data, attr, defaultStock...).runAttacks(t, "execution", !testing.Short(), programAttacks()...)
 }
 
-// runAttacks runs the attacks. isolation is the isolation that their programs
-// request, or "". After each group, runAttacks checks that the server has
-// returned to its earlier state. If settlesEach is true, it checks this after
-// each attack.
+// runAttacks runs the groups of attacks. Their programs request the isolation,
+// unless it is "". After each group it checks that the server has returned to its
+// earlier state. If settlesEach is true, it checks this after each attack.
 func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, groups ...[]attack) {
 	t.Helper()
 	a := s.register(t)
@@ -105,8 +107,8 @@ func (s *server) runAttacks(t *testing.T, isolation string, settlesEach bool, gr
 	}
 }
 
-// bootsSandboxPerRun reports whether each program of the account boots a sandbox.
-// Then repetitions are slow, and short tests repeat less.
+// bootsSandboxPerRun reports whether each program of the account boots a sandbox and
+// -short is set. Then attacks repeat less, since each repetition is slow.
 func (a *account) bootsSandboxPerRun() bool { return testing.Short() && a.isolation == "execution" }
 
 // programAttack returns an attack that runs one program and checks its result.

@@ -19,7 +19,7 @@ import (
 	_ "modernc.org/sqlite" // The driver of the server's database.
 )
 
-// uniqueText returns random text after the name.
+// uniqueText returns the name with random text after it.
 func uniqueText(t testing.TB, name string) string {
 	t.Helper()
 	b := make([]byte, 12)
@@ -27,9 +27,8 @@ func uniqueText(t testing.TB, name string) string {
 	return name + hex.EncodeToString(b)
 }
 
-// findText is a program that searches for texts. It searches the processes that
-// the kernel and gVisor show, files, and its own memory. It gets the texts in
-// halves, so that it does not find itself.
+// findText is a program that searches for texts. It searches /proc, all files and
+// its own memory. It gets each text in two halves, so that it does not find itself.
 const findText = `
 import os, sys
 texts = [(sys.argv[i] + sys.argv[i + 1]).encode() for i in range(1, len(sys.argv), 2)]
@@ -58,8 +57,8 @@ for root, dirs, names in os.walk('/'):
         except OSError: pass
 `
 
-// findInMemory is a program that searches its own memory for the text. The two
-// halves must not be next to each other there.
+// findInMemory is a program that searches its own memory for a text. It gets the
+// text in two halves. They must not be next to each other in the memory.
 const findInMemory = `
 import sys
 found = set()
@@ -80,7 +79,8 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
                 i = block.find(half, i + 1)
 `
 
-// splitTexts splits texts into halves for a program that searches for them.
+// splitTexts splits each text into two halves, as arguments for a program that
+// searches for them.
 func splitTexts(texts ...string) []string {
 	var parts []string
 	for _, text := range texts {
@@ -112,14 +112,15 @@ var zkAttacks = []attack{
 			ctx, cancel := context.WithCancel(t.Context())
 			opens["timeoutMs"] = 250_000
 			a.startEncrypted(ctx, t, "waits", opens)
-			// During the run, search with other programs of the user and of other
-			// users.
+			// During the run, search in other sandboxes, of the same user and of
+			// another user.
 			a.execute(t, look).prints(t, "[]\n")
 			b.execute(t, look).prints(t, "[]\n")
 			cancel()
 			eventually(t, "the run has ended", func() bool { return s.metric(t, "pyth_on_executions_running") == 0 })
 		}
-		// After the run, do the same, and search in the sandbox of the run too.
+		// After the run, search in all sandboxes of the user, including the one of
+		// the run.
 		for range 4 {
 			a.execute(t, look).prints(t, "[]\n")
 		}
@@ -148,7 +149,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
 		}
-		// It must be refused even if the record contains the other name.
+		// The program must be refused even if the database record names the other
+		// program too.
 		s.execSQL(t, `UPDATE encrypted_code SET bound_name = name WHERE user_id = ?`, a.User.ID)
 		for _, name := range []string{"one", "swapped"} {
 			a.executeEncrypted(t, name, object{"masterPassword": "pw"}).requireDecryptionError(t)
@@ -166,8 +168,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 	{"103_a_master_password_and_its_program_are_nowhere_on_the_host", func(t *testing.T, s *server, a *account) {
 		started := time.Now().Add(-time.Second)
-		// Start with a sealed password: then not even the server's memory
-		// contains it.
+		// Begin with the sealed password. In this case even the server's memory must
+		// not contain it.
 		for _, how := range []string{"sealed", "master"} {
 			code, password, wrong := uniqueText(t, "code"), uniqueText(t, "password"), uniqueText(t, "wrong")
 			texts := []string{code, password, wrong, base64.StdEncoding.EncodeToString([]byte(password))}
@@ -205,7 +207,8 @@ for name in ('pyth-on/unlock', 'pyth-on/guest'):
 	}},
 }
 
-// startEncrypted starts a stored program and returns after its first output.
+// startEncrypted starts a stored program. It returns after the program's first
+// output. The program runs until ctx ends.
 func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string, request object) {
 	t.Helper()
 	x := a.openStreamAt(ctx, t, "/api/v1/zk/execute/"+name, a.withIsolation(request))
@@ -219,7 +222,7 @@ func (a *account) startEncrypted(ctx context.Context, t testing.TB, name string,
 	}
 }
 
-// openDatabase opens the database while the server runs.
+// openDatabase opens the server's database while the server runs.
 func (s *server) openDatabase(t testing.TB) *sql.DB {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(s.data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)
@@ -245,14 +248,14 @@ func (s *server) queryRow(t testing.TB, into any, query string, args ...any) {
 	}
 }
 
-// indexOfContained returns the index of the first text that content contains, or
+// indexOfContained returns the index of the first text that occurs in content, or
 // -1.
 func indexOfContained(content []byte, texts []string) int {
 	return slices.IndexFunc(texts, func(text string) bool { return bytes.Contains(content, []byte(text)) })
 }
 
-// requireNoProcessShows checks that /proc shows none of the texts for any
-// process.
+// requireNoProcessShows checks that no file of a process in /proc shows one of the
+// texts.
 func requireNoProcessShows(t testing.TB, texts []string) {
 	t.Helper()
 	looked := 0
@@ -273,8 +276,8 @@ func requireNoProcessShows(t testing.TB, texts []string) {
 	}
 }
 
-// requireNoFileContains checks that no file below a directory contains a text. It
-// skips files that were written before the time.
+// requireNoFileContains checks that no file below dir contains one of the texts. It
+// skips files that were last written before since.
 func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []string) {
 	t.Helper()
 	const most = 256 * mib
@@ -297,8 +300,8 @@ func requireNoFileContains(t testing.TB, dir string, since time.Time, texts []st
 	})
 }
 
-// requireNoMemoryContains checks that no writable memory of a process contains a
-// text.
+// requireNoMemoryContains checks that no writable memory of the process contains one
+// of the texts.
 func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -315,7 +318,8 @@ func requireNoMemoryContains(t testing.TB, pid int, texts []string) {
 		}
 		const block = 4 * mib
 		for at := start; at < end; at += block {
-			// Read some more bytes, since a text can cross the end of a block.
+			// A text may cross the end of a block. So also read the beginning of the
+			// next block.
 			content := make([]byte, min(block+64, end-at))
 			n, err := memory.ReadAt(content, at)
 			if err != nil && n == 0 {

@@ -25,7 +25,7 @@ type auditEntry struct {
 	Details                                        map[string]any
 }
 
-// auditLog lists the account's entries, the newest first.
+// auditLog returns the account's audit log entries for the query, the newest first.
 func (a *account) auditLog(t testing.TB, query string) (entries []auditEntry) {
 	t.Helper()
 	for cursor := ""; ; {
@@ -81,7 +81,8 @@ func TestAuditListsActionsOfAccount(t *testing.T) {
 	}
 }
 
-// TestAuditProofIsCheckedByExample checks a proof with the program in examples.
+// TestAuditProofIsCheckedByExample checks the proof of an entry with the example
+// program for auditors.
 func TestAuditProofIsCheckedByExample(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -130,8 +131,8 @@ func TestAuditProofIsCheckedByExample(t *testing.T) {
 	}
 }
 
-// runAudit runs `pyth-on audit` on a data directory. failed is true if the exit
-// code is 1.
+// runAudit runs `pyth-on audit` on a data directory and returns its output. failed
+// is true if the exit code is 1.
 func runAudit(t *testing.T, data string, args ...string) (out string, failed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"audit", args[0], "--data-dir=" + data}, args[1:]...)...)
@@ -203,7 +204,8 @@ func TestAuditRetentionKeepsTree(t *testing.T) {
 	}
 }
 
-// TestAttack104AuditDetectsChangedDatabase changes the log in the database.
+// TestAttack104AuditDetectsChangedDatabase changes audit log entries in the
+// database. `pyth-on audit verify` must report each change.
 func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)
@@ -220,7 +222,8 @@ func TestAttack104AuditDetectsChangedDatabase(t *testing.T) {
 		s.call(t, a, "POST", "/api/v1/keys", object{"name": fmt.Sprint("more", i)}).want(t, 201, nil)
 	}
 	s.stop(t)
-	// An attacker with the key uses another server to write a complete new log.
+	// Simulate an attacker who has the signing key: another server with the key
+	// writes a complete new log.
 	forged := newDataDir(t)
 	if err := os.WriteFile(filepath.Join(forged, "root.key"), must(os.ReadFile(filepath.Join(data, "root.key")))(t), 0o600); err != nil {
 		t.Fatal(err)

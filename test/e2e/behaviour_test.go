@@ -19,7 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// behaviour is the result of a program that a user can see.
+// behaviour contains everything about the end of a program that its user can see.
 type behaviour struct {
 	Stdout, Stderr string
 	ExitCode       int
@@ -27,10 +27,12 @@ type behaviour struct {
 }
 
 // TestExecutePythonBehavesAsOnHost runs each program of testdata/behaviour in the
-// sandbox and on the host with the same interpreter, and compares the results. An
-// archive contains main.py and other files of the working directory. Three
-// entries are not files: stdin is the input, args has one argument per line, and
-// env has one NAME=VALUE per line.
+// sandbox and on the host, with the same interpreter. The results must be equal.
+//
+// Each archive contains main.py and the other files of the working directory. Some
+// entries are not files: stdin is the standard input, args has one argument per
+// line, and env has one NAME=VALUE per line. The entry sees-results sets
+// seesResults.
 func TestExecutePythonBehavesAsOnHost(t *testing.T) {
 	t.Parallel()
 	archives := must(filepath.Glob("testdata/behaviour/*.txtar"))(t)
@@ -70,14 +72,14 @@ func compareWithHost(t *testing.T, archives []string, l language) {
 	}
 }
 
-// programArchive is a program with all its inputs.
+// programArchive is a program of testdata/behaviour with all its inputs.
 type programArchive struct {
 	language
 	path      string
 	args, env []string
 	stdin     string
-	// seesResults is true if the program looks for objects that exist only with
-	// rich values.
+	// seesResults is true if the program behaves differently with rich results,
+	// because it lists objects of the hook.
 	seesResults bool
 	files       map[string]string
 }
@@ -113,7 +115,8 @@ func splitLines(text string) []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// request returns a request that runs the program.
+// request returns the request that runs the program. results says whether it asks
+// for rich results.
 func (p *programArchive) request(results bool) object {
 	env := object{}
 	for _, variable := range p.env {
@@ -150,18 +153,19 @@ func behaviourOf(x *execution) behaviour {
 
 var nodeProcess = regexp.MustCompile(`\(node:\d+\)`)
 
-// withoutPID removes the process ID, which Node's warnings contain.
+// withoutPID removes the process ID from Node's warnings, since it differs between
+// runs.
 func withoutPID(stderr string) string { return nodeProcess.ReplaceAllString(stderr, "(node)") }
 
-// hostRuns holds the behaviour of each program on the host. Two tests compare with
+// hostRuns caches the behaviour of each program on the host, since two tests need
 // it.
 var hostRuns struct {
 	mu      sync.Mutex
 	outcome map[string]func(*testing.T) behaviour
 }
 
-// runOnHost runs the program on the host, unless another test has done so, and
-// returns its behaviour.
+// runOnHost returns the behaviour of the program on the host. It runs the program
+// once, even if several tests call it.
 func (p *programArchive) runOnHost(t *testing.T) behaviour {
 	t.Helper()
 	hostRuns.mu.Lock()
@@ -211,8 +215,8 @@ func (p *programArchive) runNewOnHost(t *testing.T) behaviour {
 		t.Fatal(err)
 	}
 	show := func(b []byte) string {
-		// The working directory has another name in the sandbox. Invalid UTF-8 is
-		// replaced byte by byte.
+		// Replace the name of the working directory by its name in the sandbox, and
+		// each invalid byte by U+FFFD as the server does.
 		return string([]rune(strings.ReplaceAll(string(b), dir, "/work")))
 	}
 	b := behaviour{Stdout: show(stdout.Bytes()), Stderr: withoutPID(show(stderr.Bytes())), ExitCode: cmd.ProcessState.ExitCode()}

@@ -17,7 +17,7 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// account is a user of a server.
+// account is a registered user of a server, with credentials.
 type account struct {
 	server *server
 	email  string
@@ -45,14 +45,15 @@ func (s *server) register(t testing.TB) *account {
 	return a
 }
 
-// answer is a complete response.
+// answer is an HTTP response with its whole body.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// want checks the status and decodes the body into a value, unless it is nil.
+// want checks the status code and decodes the JSON body into the variable, unless it
+// is nil.
 func (a *answer) want(t testing.TB, status int, into any) *answer {
 	t.Helper()
 	if a.status != status {
@@ -66,14 +67,15 @@ func (a *answer) want(t testing.TB, status int, into any) *answer {
 	return a
 }
 
-// problem is an error with the fields of the Error schema.
+// problem is an error answer, as described by the schema Error.
 type problem struct {
 	Type, Title, Detail, Instance, Code, RequestID string
 	Status                                         int
 	Errors                                         []struct{ Location, Message string }
 }
 
-// refused checks that the answer is an error with the status and the code.
+// refused checks that the answer is an error with the status code and the error
+// code.
 func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	t.Helper()
 	p := new(problem)
@@ -84,8 +86,8 @@ func (a *answer) refused(t testing.TB, status int, code string) *problem {
 	return p
 }
 
-// call sends a request with the account's API key. If as is nil, it sends no
-// credentials.
+// call sends a request and returns the answer. It uses the API key of the account,
+// or no credentials if the account is nil.
 func (s *server) call(t testing.TB, as *account, method, path string, body any) *answer {
 	t.Helper()
 	header := http.Header{}
@@ -104,7 +106,8 @@ func (s *server) callWithHeader(t testing.TB, header http.Header, method, path s
 	return a
 }
 
-// tryCall sends a request and returns an error if the request fails.
+// tryCall sends a request with the headers. Unlike callWithHeader, it returns an
+// error if the request fails.
 func (s *server) tryCall(ctx context.Context, header http.Header, method, path string, body any) (*answer, error) {
 	var reader io.Reader
 	switch b := body.(type) {
@@ -139,7 +142,7 @@ func (s *server) tryCall(ctx context.Context, header http.Header, method, path s
 	return &answer{res.StatusCode, res.Header, b}, err
 }
 
-// execution is the answer to a run.
+// execution is the server's answer to a run.
 type execution struct {
 	ID, Language, Status, Signal, Stdout, Stderr string
 	ExitCode                                     *int
@@ -166,7 +169,7 @@ type execution struct {
 	}
 }
 
-// execute runs the program of the request.
+// execute sends the request to run a program and returns the execution.
 func (a *account) execute(t testing.TB, request object) *execution {
 	t.Helper()
 	x := new(execution)
@@ -174,7 +177,7 @@ func (a *account) execute(t testing.TB, request object) *execution {
 	return x
 }
 
-// withIsolation adds the account's isolation to the request.
+// withIsolation adds the account's isolation to the request, unless it is "".
 func (a *account) withIsolation(request object) object {
 	if a.isolation == "" || request["isolation"] != nil {
 		return request
@@ -184,13 +187,13 @@ func (a *account) withIsolation(request object) object {
 	return request
 }
 
-// run runs Python code.
+// run executes Python code with default settings.
 func (a *account) run(t testing.TB, code string) *execution {
 	t.Helper()
 	return a.execute(t, object{"code": code})
 }
 
-// ends checks the status of a run and its exit code.
+// ends checks the status of a run. The exit code must fit the status.
 func (x *execution) ends(t testing.TB, status string) *execution {
 	t.Helper()
 	if x.Status != status {
@@ -202,7 +205,8 @@ func (x *execution) ends(t testing.TB, status string) *execution {
 	return x
 }
 
-// prints checks that a run succeeded with the output.
+// prints checks that a run succeeded and that its standard output is exactly this
+// text.
 func (x *execution) prints(t testing.TB, stdout string) *execution {
 	t.Helper()
 	x.ends(t, "succeeded")
@@ -212,7 +216,7 @@ func (x *execution) prints(t testing.TB, stdout string) *execution {
 	return x
 }
 
-// String describes a run in the message of a failed test.
+// String describes a run for the message of a failed test.
 func (x *execution) String() string {
 	code := "none"
 	if x.ExitCode != nil {
@@ -222,7 +226,8 @@ func (x *execution) String() string {
 		x.Status, code, x.Signal, x.Stdout, x.Stderr, x.FilesSkipped, x.Usage)
 }
 
-// fileContent returns the content of a returned file, or nil.
+// fileContent returns the content of an output file, or nil if the answer does not
+// contain the file.
 func (x *execution) fileContent(t testing.TB, path string) []byte {
 	t.Helper()
 	for _, f := range x.Files {
@@ -237,7 +242,7 @@ func (x *execution) fileContent(t testing.TB, path string) []byte {
 	return nil
 }
 
-// skipReason returns the reason why the file was not returned, or "".
+// skipReason returns the reason why the answer lists the file as skipped, or "".
 func (x *execution) skipReason(path string) string {
 	for _, f := range x.FilesSkipped {
 		if f.Path == path {

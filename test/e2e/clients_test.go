@@ -65,8 +65,8 @@ func TestOpenAPIPassesLinters(t *testing.T) {
 	}
 }
 
-// clientsDir returns a directory below bin/clients. Its content is kept for later
-// test runs.
+// clientsDir returns a directory below bin/clients. Later test runs reuse its
+// content.
 func clientsDir(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("../../bin/clients", name))
@@ -79,7 +79,7 @@ func clientsDir(t *testing.T, name string) string {
 	return dir
 }
 
-// commandIn returns a command that runs in a directory.
+// commandIn returns a command that runs in the directory.
 func commandIn(dir, name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir = dir
@@ -97,8 +97,8 @@ func mustRun(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// runOnce calls do, unless an earlier call with the same content succeeded. The
-// file marker records the success.
+// runOnce calls do, unless an earlier call with the same marker and content
+// succeeded. The marker is a file that records the success.
 func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	t.Helper()
 	sum := sha256.Sum256(bytes.Join(content, []byte{0}))
@@ -112,8 +112,8 @@ func runOnce(t *testing.T, marker string, content [][]byte, do func()) {
 	}
 }
 
-// copySources copies the files below one directory to another. It returns their
-// content in a fixed order.
+// copySources copies all files below from to the directory to. It returns their
+// contents in a fixed order.
 func copySources(t *testing.T, from, to string) [][]byte {
 	t.Helper()
 	var content [][]byte
@@ -144,8 +144,9 @@ func copySources(t *testing.T, from, to string) [][]byte {
 	return content
 }
 
-// testGoClient returns a test that generates a Go client with a tool of the
-// module test/clients. The test builds and runs the program with the name.
+// testGoClient returns a test of a Go client. The test generates the client with a
+// tool of the module test/clients. Then it builds and runs the program with the
+// name.
 func testGoClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		dir := clientsDir(t, name)
@@ -166,11 +167,12 @@ func testGoClient(name string, generate ...string) func(*testing.T, *server, []b
 	}
 }
 
-// npmMutex prevents two npm processes from filling the cache at the same time.
+// npmMutex is held while npm runs, because two npm processes must not fill the cache
+// at the same time.
 var npmMutex sync.Mutex
 
-// installNPMPackage copies an npm package to bin/clients and installs its
-// dependencies by its lockfile. It returns the directory.
+// installNPMPackage copies an npm package to bin/clients and installs the
+// dependencies in its lockfile. It returns the package's directory.
 func installNPMPackage(t *testing.T, name, source string) string {
 	t.Helper()
 	dir := clientsDir(t, name)
@@ -187,8 +189,9 @@ func installNPMPackage(t *testing.T, name, source string) string {
 	return dir
 }
 
-// testTypeScriptClient returns a test that generates a client with a tool from an
-// npm package. The test compiles and runs the program with the name.
+// testTypeScriptClient returns a test of a TypeScript client. The test generates the
+// client with a tool of an npm package. Then it compiles and runs the program with
+// the name.
 func testTypeScriptClient(name string, generate ...string) func(*testing.T, *server, []byte) {
 	return func(t *testing.T, s *server, document []byte) {
 		const source = "../clients/typescript"

@@ -18,12 +18,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compatibilityVariable is the environment variable with the path of the file of
-// differences. If it is set, all modules run, which takes some minutes. Otherwise
-// only modules that testdata/compatibility/modules marks as quick run.
+// compatibilityVariable is the environment variable for a complete comparison, which
+// takes some minutes. Its value is the path to which the test writes the page of
+// differences. Without it, only the modules run that testdata/compatibility/modules
+// marks as quick.
 const compatibilityVariable = "COMPATIBILITY"
 
-// moduleTime limits the tests of one module.
+// moduleTime is the time limit for the tests of one module.
 const moduleTime = 5 * time.Minute
 
 // TestExecutePassesCPythonTests runs CPython's regression tests from Debian, in a
@@ -85,13 +86,13 @@ func TestExecutePassesCPythonTests(t *testing.T) {
 	}
 }
 
-// outcomes maps names of tests to their outcomes.
+// outcomes maps the name of each test to its outcome.
 type outcomes map[string]string
 
-// difference is a test with different outcomes in the sandbox and on the host.
+// difference is a test that has different outcomes in the sandbox and on the host.
 type difference struct{ test, outside, inside, reason string }
 
-// outcomeKind returns an outcome without its details.
+// outcomeKind returns the part of an outcome before the details.
 func outcomeKind(outcome string) string {
 	kind, _, _ := strings.Cut(outcome, ":")
 	return kind
@@ -110,14 +111,14 @@ func compareOutcomes(want, got outcomes) []difference {
 	return all
 }
 
-// knownDifference is a difference with a known reason.
+// knownDifference is an entry of the list of known differences, with its reason.
 type knownDifference struct {
 	reason string
 	used   bool
 }
 
-// differences maps names of tests, or prefixes before a star, to known
-// differences.
+// differences maps names of tests to known differences. A name that ends in * stands
+// for all tests that begin with it.
 type differences map[string]*knownDifference
 
 func knownDifferences(t *testing.T) differences {
@@ -163,8 +164,8 @@ func decodeOutcomes(t *testing.T, b []byte) outcomes {
 	return all
 }
 
-// unpackOnHost unpacks the root file system of the image and adds the files that
-// sandboxes add.
+// unpackOnHost unpacks the image's root file system into a directory and returns its
+// path. It adds the files that each sandbox has.
 func unpackOnHost(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -189,8 +190,8 @@ func unpackOnHost(t *testing.T, tar string) string {
 	return dir
 }
 
-// runModuleOnHost runs the program on the host, with the same files at the same
-// paths, as an ordinary user without a network.
+// runModuleOnHost runs the tests of a module on the host. As in the sandbox, they
+// run without root and network, with the same files at the same paths.
 func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	work := must(os.MkdirTemp(t.TempDir(), ""))(t)
 	if err := os.WriteFile(filepath.Join(work, "main.py"), []byte(program), 0o644); err != nil {
@@ -234,7 +235,7 @@ func runModuleOnHost(t *testing.T, root, program, module string) outcomes {
 	return decodeOutcomes(t, b)
 }
 
-// renderDifferences returns the content of docs/compatibility.md.
+// renderDifferences returns the Markdown text of docs/compatibility.md.
 func renderDifferences(modules []string, total int, all map[string][]difference) []byte {
 	var b bytes.Buffer
 	differ := 0

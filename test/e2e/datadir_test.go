@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// requireServeFails starts a server that must refuse to start. It returns the
-// error message.
+// requireServeFails starts a server, which must refuse to start. It returns the
+// server's error message.
 func requireServeFails(t *testing.T, data string) string {
 	t.Helper()
 	out, err := runBinary(t, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -88,7 +88,8 @@ func TestServeMakesDataDirectoryPrivate(t *testing.T) {
 		t.Errorf("a warning about a private directory: %s", started.log)
 	}
 	started.stop(t)
-	// The server recognizes all files that it leaves there as its own.
+	// After a stop, the directory contains only files that the server knows. So the
+	// server must accept the directory and make it private again.
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}

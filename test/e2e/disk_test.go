@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// dataDirOnSmallDisk returns a data directory on a small disk, which a test can
-// fill.
+// dataDirOnSmallDisk returns a data directory on a separate small disk, so that a
+// test can fill the disk.
 func dataDirOnSmallDisk(t *testing.T) string {
 	t.Helper()
 	data := mountDisk(t, 512*mib)
@@ -29,10 +29,10 @@ func dataDirOnSmallDisk(t *testing.T) string {
 	return data
 }
 
-// disks holds the directories on which tests mount disks.
+// disks contains the mount points of all disks that tests have mounted.
 var disks sync.Map
 
-// mountDisk mounts a new disk with the size in bytes and returns its directory.
+// mountDisk mounts a new disk of the given size and returns its mount point.
 func mountDisk(t *testing.T, bytes int64) string {
 	t.Helper()
 	data := t.TempDir()
@@ -42,7 +42,8 @@ func mountDisk(t *testing.T, bytes int64) string {
 		t.Skipf("only root can mount a disk: %v", err)
 	}
 	t.Cleanup(func() {
-		// The kernel closes the files of killed processes after a short delay.
+		// The disk is busy until the kernel has closed the files of killed
+		// processes.
 		eventually(t, "the disk is free", func() bool { return syscall.Unmount(data, 0) == nil })
 	})
 	return data
@@ -62,8 +63,8 @@ func fillDisk(t *testing.T, dir string) string {
 	}
 }
 
-// TestAttack108ServerRecoversFromFullDisk is separate from the other attacks,
-// since it needs a separate disk.
+// TestAttack108ServerRecoversFromFullDisk fills the server's disk. It is no part of
+// TestAttack, since it needs a separate disk.
 func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	t.Parallel()
 	data := dataDirOnSmallDisk(t)
@@ -85,11 +86,12 @@ func TestAttack108ServerRecoversFromFullDisk(t *testing.T) {
 	if refused.header.Get("Retry-After") == "" {
 		t.Errorf("%v", refused.header)
 	}
-	// The server logs a request after it has answered.
+	// The server writes the log record after the answer, so wait for it.
 	eventually(t, "the log says that the disk is full", func() bool { return strings.Contains(s.log.String(), "database or disk is full") })
 	s.call(t, a, "POST", "/api/v1/keys", object{"name": "another"}).refused(t, 503, "unavailable")
 	s.call(t, a, "GET", "/api/v1/keys", nil).want(t, 200, nil)
-	// The use of the secret cannot be recorded, so the program does not run.
+	// A run with secrets must be recorded in the audit log. That is impossible, so
+	// the server must not run the program.
 	leak := object{"code": "import os; print(len(os.environ['TOKEN']), flush=True)"}
 	s.callWithHeader(t, a.streamHeader(), "POST", "/api/v1/execute", leak).refused(t, 503, "unavailable")
 	s.call(t, nil, "GET", "/readyz", nil).refused(t, 503, "unavailable")
