@@ -18,15 +18,16 @@ import (
 	"github.com/pyth-on/pyth-on/internal/generate/claude/claudetest"
 )
 
-// codeBlock is a fenced block of a page.
+// codeBlock is a fenced code block of a documentation page.
 type codeBlock struct {
 	line           int
 	language, text string
-	// notRun is the reason in a marker `<!-- not run: … -->` above the block.
+	// notRun is the reason why the block does not run. A marker `<!-- not run: …
+	// -->` above the block contains it.
 	notRun string
 }
 
-// codeBlocks returns the fenced blocks of a page in order.
+// codeBlocks returns the fenced code blocks of a page in order.
 func codeBlocks(t *testing.T, page string) []codeBlock {
 	t.Helper()
 	marker := regexp.MustCompile(`^<!-- not run: (.+) -->$`)
@@ -57,33 +58,37 @@ func codeBlocks(t *testing.T, page string) []codeBlock {
 	return blocks
 }
 
-// commandPage describes how to run the commands of a page, and their expected
-// output.
+// commandPage describes how to run the commands of a page and what they must print.
 type commandPage struct {
-	// registers is true if the page's commands create the account.
+	// registers is true if the commands of the page create the account that they
+	// use.
 	registers bool
-	// flags returns the flags of the page's server. If it is nil, the page uses
-	// the shared server.
+	// flags returns the flags for the page's own server. If flags is nil, the
+	// commands use the shared server.
 	flags func(t *testing.T) []string
-	// starts is true if the page's commands start the server.
+	// starts is true if the commands of the page start the server themselves.
 	starts bool
-	// account is true if such a page needs an account.
+	// account is true if the test creates an account after the commands have started
+	// the server.
 	account bool
-	// ownData is true if the page's commands read the server's data directory.
+	// ownData is true if the commands read the data directory of the server.
 	ownData bool
-	// folder is copied to the working directory of the commands.
+	// folder is copied to the working directory of the commands, unless it is "".
 	folder string
-	// env and files are set up before the commands run.
+	// env returns environment variables for the commands. files maps names to
+	// contents of files that the commands need. want lists texts that the output
+	// must contain.
 	env   func(t *testing.T) []string
 	files map[string]string
 	want  []string
-	// notRun lists the reasons for blocks that cannot run on a test machine.
+	// notRun lists the reasons for the blocks of the page that do not run in tests.
 	notRun []string
 }
 
-// commandPages lists all pages with commands. Other pages of docs must have none.
+// commandPages returns all pages with commands, by path. Other pages of docs must
+// contain no commands.
 func commandPages(t *testing.T) map[string]commandPage {
-	// The model answers every prompt with the same program.
+	// The fake model answers every prompt with this program.
 	m := startModel(t, claudetest.Program("Shows the answer.", "print(6 * 7)"))
 	return map[string]commandPage{
 		"README.md": {registers: true, starts: true, want: []string{`"stdout":"2 rows\n"`, `"text/plain":"42"`, "\n42\n"}},
@@ -106,8 +111,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 			notRun: []string{"needs systemd as process 1", "needs systemd as process 1"},
 		},
 		"docs/packages.md": {
-			// The Python index contains a package for the example. npm uses the
-			// registry of this machine.
+			// The fake Python index contains numpy, which the page installs. npm
+			// uses the registry that this machine is configured for.
 			flags: func(t *testing.T) []string {
 				return []string{newIndex(t).add(t, wheel{Name: "numpy", Version: "2.1", Files: map[string]string{
 					"numpy/__init__.py": "class arange(list):\n    def __init__(self, n):\n        super().__init__(range(n))\n\n    def sum(self):\n        return sum(self)\n",
@@ -142,8 +147,8 @@ func commandPages(t *testing.T) map[string]commandPage {
 }
 
 // TestDocumentationCommandsRun runs all commands of the README and the pages. It
-// only changes the server's port and the domain of e-mail addresses. Blocks with
-// a marker that says what they need are skipped.
+// changes only the server's port and the domain of e-mail addresses. It skips blocks
+// with a "not run" marker.
 func TestDocumentationCommandsRun(t *testing.T) {
 	t.Parallel()
 	pages := append(must(filepath.Glob("../../docs/*.md"))(t), must(filepath.Glob("../../docs/decisions/*.md"))(t)...)
@@ -170,28 +175,28 @@ func TestDocumentationCommandsRun(t *testing.T) {
 	}
 }
 
-// runLanguages are the languages of blocks to run; shownLanguages are the
-// languages of other blocks.
+// runLanguages are the languages of blocks that the test runs or saves as programs.
+// shownLanguages are the languages of all other blocks.
 var (
 	runLanguages   = []string{"sh", "python", "javascript"}
 	shownLanguages = []string{"", "json", "ini", "nginx"}
 )
 
-// run runs the commands of a page in one shell, in a new directory.
+// run runs all commands of a page in one shell, in a new working directory.
 func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	dir := t.TempDir()
 	port := freePort(t)
 	var notRun []string
 	script := "set -eu -o pipefail\n" +
-		// Errors of the API make curl fail.
+		// Let curl fail if the API answers with an error.
 		"curl() { command curl --fail-with-body \"$@\"; }\n"
 	for _, block := range blocks {
 		switch {
 		case block.notRun != "":
 			notRun = append(notRun, block.notRun)
 		case block.language == "sh":
-			// End the output of each block with a line break, so that it can be
-			// compared.
+			// End the output of each block with a line break, so that the texts of
+			// two blocks do not join.
 			script += block.text + "echo\n"
 			if p.account && strings.Contains(block.text, "pyth-on serve") {
 				script += registerOfPages
@@ -208,8 +213,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 		t.Errorf("blocks are not run for the reasons %q, want %q", notRun, p.notRun)
 	}
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", "127.0.0.1:"+port)
-	// Without a native library, the Python client needs minutes with real
-	// parameters.
+	// Derive keys cheaply. With the page's parameters and no native library, the
+	// Python client needs minutes.
 	script = strings.ReplaceAll(script, "python/run.py report", "python/run.py --memory-kib 64 --time 1 report")
 	script = strings.ReplaceAll(script, "@example.org", "@port"+port+".example.org")
 
@@ -245,8 +250,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	p.writeTools(t, dir)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, env
-	// Write the output to a file: a pipe would stay open while a background
-	// server runs.
+	// Write the output to a file. With a pipe, Wait would not return while a server
+	// still runs in the background.
 	output := must(os.Create(filepath.Join(dir, "output")))(t)
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
@@ -262,7 +267,8 @@ func (p commandPage) run(t *testing.T, blocks []codeBlock) {
 	}
 }
 
-// startServer starts the server for a page's commands, or returns the shared one.
+// startServer returns the server for the page's commands: a new one or the shared
+// one.
 func (p commandPage) startServer(t *testing.T, data string) *server {
 	switch {
 	case p.ownData:
@@ -274,7 +280,7 @@ func (p commandPage) startServer(t *testing.T, data string) *server {
 	}
 }
 
-// saveProgram writes a program to the file named in its first line.
+// saveProgram saves a program as the file that its first line names.
 func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	t.Helper()
 	name := regexp.MustCompile(`^(?:#|//) ([a-z_]+\.(?:py|mjs))\n`).FindStringSubmatch(block.text)
@@ -287,8 +293,8 @@ func (commandPage) saveProgram(t *testing.T, dir string, block codeBlock) {
 	}
 }
 
-// writeTools writes the page's files, and the commands that pages use, to the
-// directory.
+// writeTools writes the page's files and the commands of the page, such as pyth-on
+// and make, to the directory.
 func (p commandPage) writeTools(t *testing.T, dir string) {
 	t.Helper()
 	tools := strings.NewReplacer("{{binary}}", binary, "{{make}}", must(exec.LookPath("make"))(t))
@@ -320,9 +326,9 @@ func (p commandPage) writeTools(t *testing.T, dir string) {
 	}
 }
 
-// pythOnOfPages is a script that replaces the binary. It starts a server in the
-// background, ends the earlier server, and waits until programs can run. For a
-// new account it types the password.
+// pythOnOfPages is a script that replaces the command pyth-on. For serve, it stops
+// the earlier server, starts a new one in the background, and waits until programs
+// can run. For a new account it enters the password.
 const pythOnOfPages = `#!/usr/bin/env bash
 set -eu
 lives() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
@@ -349,20 +355,20 @@ users)
 esac
 `
 
-// registerOfPages is a script that creates the account for a page that starts the
-// server.
+// registerOfPages is a script that creates an account on the server that the page
+// has started.
 const registerOfPages = `KEY=$(curl -sS $URL/api/register -H 'Content-Type: application/json' \
   -d '{"email": "page@example.org", "password": "correct horse battery"}' | jq -r .apiKey)
 `
 
-// makeOfPages is a script that replaces make. It prints the commands for a
-// target, and fails if the Makefile lacks the target. It does not run them, since
-// `make test` would run this test.
+// makeOfPages is a script that replaces make. It prints the commands of a target
+// instead of running them, since `make test` would run this test. It fails if the
+// Makefile does not have the target.
 const makeOfPages = `#!/usr/bin/env bash
 exec env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL '{{make}}' -n -C "$REPOSITORY" "$@"
 `
 
-// stopServerOfPage stops the server that the page's commands have started.
+// stopServerOfPage stops the server that the commands of the page have started.
 func stopServerOfPage(t *testing.T, dir string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, "server.pid"))
@@ -388,7 +394,7 @@ func isRunning(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// freePort returns a free port on loopback.
+// freePort returns a free TCP port on loopback.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

@@ -15,8 +15,8 @@ func readFile(t *testing.T, path string) string {
 	return string(must(os.ReadFile(path))(t))
 }
 
-// TestDocumentationIsComplete checks that the pages list all commands, flags,
-// pages and directories.
+// TestDocumentationIsComplete checks that the documentation lists all commands,
+// flags, pages and directories.
 func TestDocumentationIsComplete(t *testing.T) {
 	t.Parallel()
 	readme, operations := readFile(t, "../../README.md"), readFile(t, "../../docs/operations.md")
@@ -71,8 +71,8 @@ func TestDocumentationIsComplete(t *testing.T) {
 	}
 }
 
-// TestDocumentationNamesLogMessages checks that the source contains the log
-// messages that the pages explain to operators.
+// TestDocumentationNamesLogMessages checks log messages that the pages explain to
+// operators. Each must occur in the source.
 func TestDocumentationNamesLogMessages(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n| message | meaning |\n")
@@ -94,7 +94,7 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 		for _, m := range regexp.MustCompile("`([a-z][^`]* [^`]*)`").FindAllStringSubmatch(cell, -1) {
 			messages++
-			// This message comes from SQLite.
+			// SQLite, not the source, contains this message.
 			if m[1] != "database or disk is full" && !strings.Contains(source.String(), strconv.Quote(m[1])) {
 				t.Errorf("docs/operations.md names the log message %q, which no package has", m[1])
 			}
@@ -105,8 +105,8 @@ func TestDocumentationNamesLogMessages(t *testing.T) {
 	}
 }
 
-// TestDocumentationLinksAreValid checks links from each page to files and
-// sections.
+// TestDocumentationLinksAreValid checks the links of each page: the file must exist
+// and contain the section.
 func TestDocumentationLinksAreValid(t *testing.T) {
 	t.Parallel()
 	links := regexp.MustCompile(`\]\(([^)\s]*)\)`)
@@ -133,7 +133,7 @@ func TestDocumentationLinksAreValid(t *testing.T) {
 	}
 }
 
-// hasSection reports whether a page has a heading for the anchor.
+// hasSection reports whether the page has a heading with this anchor.
 func hasSection(page, anchor string) bool {
 	unwanted := regexp.MustCompile(`[^\pL\pN _-]`)
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {

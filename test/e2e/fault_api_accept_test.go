@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestExecuteFollowsAcceptQuality checks that the server chooses the media type
-// of an answer by the quality values of Accept (RFC 9110, section 12.5.1).
+// TestExecuteFollowsAcceptQuality sends Accept headers with quality values. They
+// decide the media type of the answer (RFC 9110, section 12.5.1).
 func TestExecuteFollowsAcceptQuality(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

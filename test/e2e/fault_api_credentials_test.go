@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestAuthenticationAcceptsAPIKeyAsBearer checks calls of each kind with an API
-// key in Authorization. Two headers must name the same user.
+// TestAuthenticationAcceptsAPIKeyAsBearer sends an API key in the header
+// Authorization, to routes of each kind. If a request has both headers, they must
+// name the same user.
 func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -41,7 +42,7 @@ func TestAuthenticationAcceptsAPIKeyAsBearer(t *testing.T) {
 	s.callWithHeader(t, bearer("Bearer "+a.APIKey), "POST", "/api/refresh", nil).refused(t, 401, "unauthenticated")
 }
 
-// TestAuthenticationDistinguishesExpiredCredentials checks the messages for an
+// TestAuthenticationDistinguishesExpiredCredentials compares the messages for an
 // expired token, an invalid token and a used refresh token.
 func TestAuthenticationDistinguishesExpiredCredentials(t *testing.T) {
 	t.Parallel()

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// documentedResponse is a response in the OpenAPI document, or a reference to
-// one.
+// documentedResponse is a response in the OpenAPI document, or a reference to a
+// shared response.
 type documentedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
 }
 
-// TestDocsShowEveryOperationAndMediaType checks that the page of a real server
-// shows all operations, with each media type of their answers.
+// TestDocsShowEveryOperationAndMediaType checks the reference page of a running
+// server. It must show all operations with each media type of their answers.
 func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)
@@ -56,8 +56,8 @@ func TestDocsShowEveryOperationAndMediaType(t *testing.T) {
 	}
 }
 
-// TestSessionFilesHaveDocumentedMediaType checks that the document describes the
-// answer to reading a file. The client compares each answer with the document.
+// TestSessionFilesHaveDocumentedMediaType checks the media type of a file that is
+// read. The test client compares each answer with the OpenAPI document.
 func TestSessionFilesHaveDocumentedMediaType(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

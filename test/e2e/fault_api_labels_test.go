@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestExecuteReturnsAndRecordsLabels checks labels in the answer, in the end
-// event, in audit log entries, and as a filter.
+// TestExecuteReturnsAndRecordsLabels checks that the answer, the end event and the
+// audit log contain the labels of a run. The audit log can be filtered by them.
 func TestExecuteReturnsAndRecordsLabels(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

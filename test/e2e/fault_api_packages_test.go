@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestPackagesAnswerInJSON checks the media type of answers to changes.
+// TestPackagesAnswerInJSON checks the media type of answers to changes of packages.
 func TestPackagesAnswerInJSON(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -33,7 +33,8 @@ func TestPackagesAnswerInJSON(t *testing.T) {
 	}
 }
 
-// TestPackagesDeleteFindsLanguage checks DELETE without a language.
+// TestPackagesDeleteFindsLanguage checks that DELETE finds the language of the
+// package if the request does not name it.
 func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -59,8 +60,8 @@ func TestPackagesDeleteFindsLanguage(t *testing.T) {
 	}
 }
 
-// TestPackagesFailuresHideHostPaths checks the messages and the progress of pip
-// and npm.
+// TestPackagesFailuresHideHostPaths checks the error messages and the progress
+// messages of pip and npm. They must not contain paths of the host.
 func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -109,8 +110,8 @@ func TestPackagesFailuresHideHostPaths(t *testing.T) {
 	}
 }
 
-// TestPackagesChangeNeedsAuditEntry checks that the answer to a change is not 2xx
-// if its audit entry cannot be written.
+// TestPackagesChangeNeedsAuditEntry checks that a change of packages fails if its
+// audit entry cannot be written.
 func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -128,7 +129,7 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 		{"PUT", packagesPath, object{"packages": []string{"no-such-package"}}},
 		{"DELETE", packagesPath + "/space-one", nil},
 		{"DELETE", packagesPath + "/absent", nil},
-		// All other routes do the same.
+		// Other routes must fail in the same way.
 		{"POST", "/api/v1/keys", object{"name": "ci"}},
 		{"PUT", "/api/v1/secrets/A", object{"value": "x"}},
 	} {
@@ -144,8 +145,8 @@ func TestPackagesChangeNeedsAuditEntry(t *testing.T) {
 	s.call(t, a, "POST", packagesPath, object{"package": "base-lib"}).want(t, 201, nil)
 }
 
-// TestPackagesAuditRefusedChanges checks the audit entries of changes that were
-// denied or failed.
+// TestPackagesAuditRefusedChanges checks the audit entries of denied and failed
+// changes.
 func TestPackagesAuditRefusedChanges(t *testing.T) {
 	t.Parallel()
 	x := newIndex(t).add(t, dependentWheels()...)
@@ -185,8 +186,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	} {
 		s.callWithHeader(t, bad.Clone(), c.method, c.path, c.body).refused(t, 401, "unauthenticated")
 	}
-	// Attempts without credentials are recorded in the background. Wait for the
-	// entries.
+	// The server records attempts without credentials in the background. Wait for
+	// the entries.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		out, failed := runAudit(t, data, "export", "--action=packages.changed", "--outcome=denied")
 		lines := slices.DeleteFunc(strings.Split(out, "\n"), func(l string) bool { return !strings.Contains(l, "with-a-bad-key") })
@@ -199,8 +200,8 @@ func TestPackagesAuditRefusedChanges(t *testing.T) {
 	}
 }
 
-// setAuditBroken makes the database refuse audit log entries, or accept them
-// again.
+// setAuditBroken makes the database refuse new audit log entries if broken is true.
+// Otherwise it makes the database accept them again.
 func setAuditBroken(t testing.TB, data string, broken bool) {
 	t.Helper()
 	statement := `DROP TRIGGER broken`
@@ -210,7 +211,7 @@ func setAuditBroken(t testing.TB, data string, broken bool) {
 	changeDatabase(t, data, statement)
 }
 
-// changeDatabase runs a statement in the database of a running server.
+// changeDatabase executes an SQL statement in the database of a running server.
 func changeDatabase(t testing.TB, data, statement string) {
 	t.Helper()
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(data, "pyth-on.db")+"?_pragma=busy_timeout(10000)"))(t)

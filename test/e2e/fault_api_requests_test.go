@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestListsRefuseForeignCursorsAndUnknownParameters checks lists with cursors of
-// other lists, and calls with unknown parameters.
+// TestListsRefuseForeignCursorsAndUnknownParameters requests lists with the cursor
+// of another list, and with unknown parameters.
 func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -53,7 +53,8 @@ func TestListsRefuseForeignCursorsAndUnknownParameters(t *testing.T) {
 	}
 }
 
-// TestRequestsNameWhatIsTooLarge checks the messages of status 413.
+// TestRequestsNameWhatIsTooLarge checks that the message of a 413 answer names the
+// part of the request that is too large.
 func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -84,8 +85,8 @@ func TestRequestsNameWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestGenerateWithoutModelIsNoFailure checks a server without a model: it neither
-// tells clients to retry nor logs a failure.
+// TestGenerateWithoutModelIsNoFailure checks a server without a model. The answer
+// must not ask clients to retry, and the log must not contain an error.
 func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -99,8 +100,8 @@ func TestGenerateWithoutModelIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestRequestsExplainValidationErrors checks the detail of validation errors at
-// any depth.
+// TestRequestsExplainValidationErrors checks the field "detail" of validation
+// errors, also for nested fields.
 func TestRequestsExplainValidationErrors(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -135,8 +136,8 @@ func TestRequestsExplainValidationErrors(t *testing.T) {
 	}
 }
 
-// TestExecuteNamesUnknownFieldFirst sends a required field with a misspelled
-// name. The detail must name the misspelled field instead of the missing one.
+// TestExecuteNamesUnknownFieldFirst sends a required field with a misspelled name.
+// The answer must name the misspelled field, not the missing one.
 func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -162,8 +163,8 @@ func TestExecuteNamesUnknownFieldFirst(t *testing.T) {
 	}
 }
 
-// TestListsTakeEmptyCursorAsFirstPage requests pages with an empty cursor, like
-// clients with one loop for all pages. It also sends a cursor of blanks.
+// TestListsTakeEmptyCursorAsFirstPage requests the first page with an empty cursor,
+// as clients do that use one loop for all pages. A cursor of blanks is refused.
 func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -180,7 +181,8 @@ func TestListsTakeEmptyCursorAsFirstPage(t *testing.T) {
 	}
 }
 
-// TestRequestsRefuseForms sends HTML forms instead of files and of JSON.
+// TestRequestsRefuseForms sends HTML forms and partial files. The server must refuse
+// them instead of storing or running them.
 func TestRequestsRefuseForms(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -208,7 +210,7 @@ func TestRequestsRefuseForms(t *testing.T) {
 	}
 }
 
-// TestRootRedirectsToDocs checks the path /.
+// TestRootRedirectsToDocs requests the path "/".
 func TestRootRedirectsToDocs(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// jsonResults lists programs that show JSON which some parsers reject. kept is
-// true if the server returns the value as JSON.
+// jsonResults lists programs that show JSON values which some parsers reject. kept
+// is true if the answer contains the value as JSON.
 var jsonResults = []struct {
 	name, language, code string
 	kept                 bool
@@ -25,9 +25,8 @@ var jsonResults = []struct {
 	{"a value of 400 levels in TypeScript", "typescript", "let v: any = 1\nfor (let i: number = 0; i < 400; i++) v = [v]\ndisplay({[Symbol.for('Jupyter.display')]: () => ({'application/json': v, 'text/plain': 'deep'})})", false},
 }
 
-// TestExecuteReturnsReadableJSONForAnyResult checks that an unusual JSON value
-// never costs the answer or the run. Common clients must be able to parse the
-// answer.
+// TestExecuteReturnsReadableJSONForAnyResult shows unusual JSON values. The run must
+// succeed, and common clients must be able to parse the answer.
 func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -52,7 +51,7 @@ func TestExecuteReturnsReadableJSONForAnyResult(t *testing.T) {
 	}
 }
 
-// readEnd reads to the end of the stream. It returns the data of the end event.
+// readEnd reads the stream to its end and returns the data of the end event.
 func (s *stream) readEnd(t testing.TB) []byte {
 	t.Helper()
 	for {
@@ -66,7 +65,7 @@ func (s *stream) readEnd(t testing.TB) []byte {
 	}
 }
 
-// requireStrictJSON parses an answer like a client with strict limits.
+// requireStrictJSON checks that a parser with strict limits accepts the answer.
 func requireStrictJSON(t *testing.T, body []byte, kept bool) {
 	t.Helper()
 	var x struct {

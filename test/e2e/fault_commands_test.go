@@ -2,8 +2,8 @@ package e2e_test
 
 import "testing"
 
-// TestExecuteHasCommonCommands runs common commands. Each must succeed and write
-// nothing to standard error.
+// TestExecuteHasCommonCommands runs common Unix commands in the sandbox. Each must
+// succeed without error output.
 func TestExecuteHasCommonCommands(t *testing.T) {
 	t.Parallel()
 	const code = `

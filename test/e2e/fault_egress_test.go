@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// rawServer is a server on this machine. It stores the received bytes of each
-// connection and answers with a fixed text.
+// rawServer is a TCP server on this machine. It stores the bytes that it receives on
+// each connection, and answers each with a fixed text.
 type rawServer struct {
 	address  string
 	mu       sync.Mutex
@@ -31,7 +31,7 @@ func newRawServer(t *testing.T, answer string) *rawServer {
 				defer conn.Close()
 				r := bufio.NewReader(conn)
 				if answer != "" {
-					// Read up to the empty line.
+					// Read the request up to the empty line.
 					for line, err := r.ReadString('\n'); err == nil && strings.TrimSpace(line) != ""; line, err = r.ReadString('\n') {
 						s.record(line)
 					}
@@ -59,8 +59,8 @@ func (s *rawServer) receivedText() string {
 	return strings.Join(s.received, "\n")
 }
 
-// tunnelProgram sends each line in a separate tunnel, in two parts. After the
-// line it sends a Host header for another host.
+// tunnelProgram opens a tunnel for each line and sends the line in two parts. Then
+// it sends a Host header with the name of another host.
 const tunnelProgram = `
 import os, socket, sys
 proxy = os.environ["HTTP_PROXY"].removeprefix("http://").rstrip("/").split(":")
@@ -144,7 +144,7 @@ func TestExecuteTunnelRefusesOtherHosts(t *testing.T) {
 	if strings.Contains(s.receivedText(), "evil") {
 		t.Errorf("the server received another host: %q", s.receivedText())
 	}
-	// Bytes that no server reads as HTTP pass, whatever follows.
+	// The proxy must pass on other protocols, whatever bytes follow.
 	run("other protocols", single, passed, "True", 5)
 }
 
@@ -175,6 +175,6 @@ for target in sys.argv[1:]:
 	session := a.openSession(t, object{"language": "python", "network": object{"allow": allow}})
 	quoted := `["` + strings.Join(targets, `", "`) + `"]`
 	session.runCode(t, strings.Replace(code, "sys.argv[1:]", quoted, 1)).prints(t, strings.Repeat("True False\n", len(targets)))
-	// The proxy's own answers still have the header.
+	// Answers of the proxy itself have the header.
 	a.execute(t, object{"code": code, "args": []string{"other.test"}, "network": object{"allow": allow}}).prints(t, "False True\n")
 }

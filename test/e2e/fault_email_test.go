@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRegisterNormalizesEmails registers an address in one form. Then it logs in
-// and tries to register with all other forms.
+// TestRegisterNormalizesEmails registers one spelling of an address. Other spellings
+// of the same address must log in to this account and cannot register.
 func TestRegisterNormalizesEmails(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

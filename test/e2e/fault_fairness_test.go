@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// dial opens a connection to the server. The end of the test closes it.
+// dial opens a TCP connection to the server. It is closed at the end of the test.
 func (s *server) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")))(t)
@@ -19,8 +19,8 @@ func (s *server) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// startUploads starts requests with large bodies and sends only a part of each
-// body. The server may refuse and end some of them early.
+// startUploads starts a number of requests with a large announced body, but sends
+// only the first bytes. The server may refuse some of them and close the connection.
 func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	t.Helper()
 	body := strings.Repeat("x", sent)
@@ -30,8 +30,8 @@ func (a *account) startUploads(t testing.TB, number, announced, sent int) {
 	}
 }
 
-// TestExecuteServesOthersDespiteLargeBodies lets a user send the maximum number
-// of large, unfinished bodies. The server must still accept other users' bodies.
+// TestExecuteServesOthersDespiteLargeBodies starts as many large uploads as one user
+// may have. The server must still accept bodies of other users.
 func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-request-memory=128")
@@ -47,8 +47,8 @@ func TestExecuteServesOthersDespiteLargeBodies(t *testing.T) {
 	})
 }
 
-// TestExecuteChargesQueuedFiles queues a user's programs with large files.
-// Together they must stay within the user's share.
+// TestExecuteChargesQueuedFiles queues many programs with large files for one user.
+// Their total size must stay within the user's share of the memory.
 func TestExecuteChargesQueuedFiles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-running=1", "--max-running-per-user=1", "--max-request-memory=64")
@@ -90,8 +90,8 @@ func TestExecuteChargesQueuedFiles(t *testing.T) {
 	a.run(t, "print(1)").prints(t, "1\n")
 }
 
-// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the
-// server has capacity. The answer is 429 and says what to do. Other users are
+// TestExecuteAnswers429AtUserLimits reaches each limit of one user while the server
+// has free capacity. The answer must be 429 and say what to do. Other users must be
 // served.
 func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	t.Parallel()
@@ -130,8 +130,8 @@ func TestExecuteAnswers429AtUserLimits(t *testing.T) {
 	other.run(t, "print(2)").prints(t, "2\n")
 }
 
-// TestServeLimitsConnections opens more connections than allowed, in each state
-// of an idle connection. Other users are served.
+// TestServeLimitsConnections opens more connections than allowed, in each state of
+// an idle connection. Other users must be served.
 func TestServeLimitsConnections(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--max-connections=40")
@@ -160,8 +160,8 @@ func TestServeLimitsConnections(t *testing.T) {
 	}
 }
 
-// TestServeRefusesAmbiguousMessages sends requests whose end is ambiguous,
-// followed by another request. The server must never answer the second request.
+// TestServeRefusesAmbiguousMessages sends requests with an ambiguous end and another
+// request after them. The server must never answer the second request.
 func TestServeRefusesAmbiguousMessages(t *testing.T) {
 	t.Parallel()
 	s := sharedServer(t)

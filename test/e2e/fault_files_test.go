@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// callFile sends a request about one file of the session. The path is escaped.
+// callFile sends a request about the session's file with this path. It escapes the
+// path.
 func (s *session) callFile(t testing.TB, method, path string, body any) *answer {
 	t.Helper()
 	parts := strings.Split(path, "/")
@@ -34,7 +35,7 @@ func (s *session) listFiles(t testing.TB) []string {
 	return paths
 }
 
-// filePaths returns the sorted paths of the files of an execution.
+// filePaths returns the sorted paths of an execution's output files.
 func (x *execution) filePaths() []string {
 	var paths []string
 	for _, f := range x.Files {
@@ -44,7 +45,8 @@ func (x *execution) filePaths() []string {
 	return paths
 }
 
-// quoteJSON encodes a string as JSON, which is also valid JavaScript.
+// quoteJSON encodes a string as a JSON string, which is also a valid string literal
+// in JavaScript.
 func quoteJSON(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -53,8 +55,8 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// fileWriters maps languages to functions that return a program. The program
-// writes a file and its directory.
+// fileWriters maps each language to a function. The function returns a program that
+// creates the directory of the path and writes the file.
 var fileWriters = map[string]func(path, content string) string{
 	"python": func(path, content string) string {
 		return fmt.Sprintf("import os\nos.makedirs(os.path.dirname(%[1]q) or '.', exist_ok=True)\nwith open(%[1]q, 'w') as f: f.write(%[2]q); None\n", path, content)
@@ -108,8 +110,8 @@ func TestSessionReturnsOutputFilesOfEachRun(t *testing.T) {
 	}
 }
 
-// unicodeNames lists names with special characters that are valid text: joiners,
-// marks, private and unassigned characters.
+// unicodeNames lists unusual file names that are valid text. They contain joiners,
+// combining marks, private and unassigned characters.
 var unicodeNames = []string{
 	"کتاب\u200cخانه.txt",
 	"क्\u200dष.txt",
@@ -124,8 +126,8 @@ var unicodeNames = []string{
 	"word\u2060joined/گزارش\u200cها.txt",
 }
 
-// unsafeNames lists names that clients must not get: names that break a line,
-// change the direction of the text, or are not valid text.
+// unsafeNames lists file names that no answer may contain. They break a line, change
+// the direction of the text, or are not valid text.
 var unsafeNames = []string{"two\nlines.txt", "c1\u0085.txt", "sep\u2028.txt", "evil\u202etxt.exe.txt", "iso\u2067late.txt"}
 
 func TestExecuteKeepsUnicodeFileNames(t *testing.T) {
@@ -196,9 +198,8 @@ func TestSessionFilesKeepUnicodeNames(t *testing.T) {
 	}
 }
 
-// TestExecuteSkipsUnsafeFileNames runs programs that write files whose names no
-// answer can contain. The run must end normally, and the answer must list the
-// skipped files.
+// TestExecuteSkipsUnsafeFileNames runs programs that write files with unsafe names.
+// The run must succeed, and the answer must list the files as skipped.
 func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -237,8 +238,8 @@ func TestExecuteSkipsUnsafeFileNames(t *testing.T) {
 	}
 }
 
-// TestSessionFilesReserveNoName uses names that earlier servers reserved, and
-// writes other files next to them.
+// TestSessionFilesReserveNoName uses file names that were reserved in earlier
+// versions of the server. They must work like any other name.
 func TestSessionFilesReserveNoName(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -270,8 +271,8 @@ func TestSessionFilesReserveNoName(t *testing.T) {
 	s.runCode(t, "import os\nprint(os.listdir('/work'), os.listdir('/mnt'), os.listdir('/tmp'), [l.split()[1] for l in open('/proc/self/mounts') if 'scratch' in l or '/mnt' in l])").prints(t, "[] [] [] []\n")
 }
 
-// TestSessionInputFilesFollowNoLink creates links and other entries in a session,
-// at the paths of the next run's input files.
+// TestSessionInputFilesFollowNoLink creates links, directories and special files in
+// a session. The next run has input files at the same paths.
 func TestSessionInputFilesFollowNoLink(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// processesBelow lists processes whose executable is below the directory.
+// processesBelow returns the IDs of the processes whose executable is below the
+// directory.
 func processesBelow(dir string) []int {
 	var found []int
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -26,8 +27,8 @@ func processesBelow(dir string) []int {
 	return found
 }
 
-// killFirstStart starts a server that builds its image, and kills it after the
-// compilation has started and a pause has passed.
+// killFirstStart starts a server, which builds its image. It kills the server when
+// the build has started to compile and the pause has passed.
 func killFirstStart(t *testing.T, data string, attr *syscall.SysProcAttr, pause time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "serve", "--addr=127.0.0.1:0", "--data-dir="+data)
@@ -78,7 +79,8 @@ func TestServeKilledFirstStartLeavesNothing(t *testing.T) {
 			if testing.Short() && attr != nil {
 				moments = pauses[1:2] // The user matters less than the moment.
 			}
-			// Each start follows the kill immediately, and gets equally far.
+			// Each server starts immediately after the previous one was killed. It
+			// must reach the compilation again.
 			for _, pause := range moments {
 				killFirstStart(t, data, attr, pause)
 			}
@@ -114,12 +116,12 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 		if took := time.Since(begun); took > 30*time.Second {
 			t.Errorf("%d MiB: it took %v", size/mib, took)
 		}
-		// The lock file is empty and remains.
+		// Only the empty lock file may remain.
 		if left := must(filepath.Glob(filepath.Join(data, "*")))(t); len(left) != 1 || filepath.Base(left[0]) != "lock" {
 			t.Errorf("%d MiB: remaining files: %v", size/mib, left)
 		}
 	}
-	// `run` and `doctor` report it too.
+	// The commands `run` and `doctor` must report the missing space too.
 	cache := mountDisk(t, 100*mib)
 	if out, err := runBinary(t, "doctor", "--cache-dir="+cache, "--node=off"); err == nil || !strings.Contains(out, "failure  python") || !strings.Contains(out, "MiB of disk space in "+cache) {
 		t.Errorf("doctor: %v: %s", err, out)
@@ -131,7 +133,8 @@ func TestServeFirstStartOnSmallDiskFailsAtOnce(t *testing.T) {
 	if out, err := runBinary(t, "run", "--cache-dir="+cache, "--node=off", program); err == nil || !strings.Contains(out, "needs") || !strings.Contains(out, "are free") {
 		t.Errorf("run: %v: %s", err, out)
 	}
-	// The required space must be sufficient, but not much too large.
+	// The server must start on a disk that is only slightly larger than the required
+	// space.
 	info := must(os.Stat(node))(t)
 	data := mountDisk(t, (256+16)*mib+info.Size()+mib)
 	s := startServerIn(t, data, nil, "--node="+node)

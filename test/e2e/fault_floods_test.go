@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// floods maps names to programs whose processes or threads write without end.
-// Each defines flood(), which returns immediately.
+// floods maps names to programs that define write(), which writes to the results or
+// to standard output forever.
 var floods = map[string]string{
 	"frames that are whole": `
 import os
@@ -62,14 +62,16 @@ func TestExecuteEndsFloodOfResults(t *testing.T) {
 			t.Parallel()
 			withResults := []bool{true, false}
 			if testing.Short() && name != "frames that are whole" && name != "standard output" {
-				// Without results nothing reads the frames, and all floods of them are alike.
+				// Without results nothing reads frames, so one kind of frame
+				// suffices.
 				withResults = []bool{true}
 			}
 			for _, results := range withResults {
-				// The program ends when its first process ends, not by its timeout.
+				// The run must end when the program's first process ends, not at the
+				// timeout.
 				a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nos._exit(0)", "timeoutMs": 60_000, "results": results}).prints(t, "kept\n")
-				// The timeout takes effect before the host destroys the sandbox
-				// together with its output.
+				// At the timeout, the output before the flood must still be
+				// returned.
 				x := a.execute(t, object{"code": code + forkedWriters + "print('kept', flush=True)\nflood()\nwhile True: pass", "timeoutMs": 1500, "results": results}).ends(t, "timed_out")
 				if x.Stdout != "kept\n" {
 					t.Error(x)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSessionSparseFileDelaysNothing uses sparse files, which are much larger
-// than their content.
+// TestSessionSparseFileDelaysNothing uses sparse files. Their size is much larger
+// than their content. They must not delay other requests.
 func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -27,8 +27,8 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 					t.Errorf("HEAD of %s: status %d", name, got.status)
 				}
 			}
-			// A sparse file is sent if it is no larger than the disk and the
-			// client reads it.
+			// A sparse file is sent completely if its size is within the session's
+			// disk.
 			get := s.callFile(t, "GET", "d", nil).want(t, 200, nil)
 			if len(get.body) != 90<<20 {
 				t.Errorf("got %d bytes", len(get.body))
@@ -49,7 +49,7 @@ func TestSessionSparseFileDelaysNothing(t *testing.T) {
 	}
 }
 
-// readPart reads the first bytes of a file and closes the connection.
+// readPart reads the first bytes of a session's file and closes the connection.
 func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,8 +63,8 @@ func (s *session) readPart(t *testing.T, name string, bytes int64) {
 	}
 }
 
-// TestServeStopsDuringFileDownload stops the server while a client has read a
-// part of a file and is not reading.
+// TestServeStopsDuringFileDownload stops the server while a client has read only the
+// first part of a file and reads no more.
 func TestServeStopsDuringFileDownload(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sameWithoutResults runs a Node program with and without results. Apart from the
-// results, both runs must be equal. It returns the run with results.
+// sameWithoutResults runs a Node program with and without results. Everything but
+// the results must be equal. It returns the run with results.
 func sameWithoutResults(t testing.TB, a *account, language, code string) *execution {
 	t.Helper()
 	request := object{"language": language, "code": code, "timeoutMs": 60_000}
@@ -31,8 +31,8 @@ func sameWithoutResults(t testing.TB, a *account, language, code string) *execut
 	return with
 }
 
-// TestExecuteJavaScriptShowsHostileValues shows hostile values. They must not
-// change the end of the program or its output.
+// TestExecuteJavaScriptShowsHostileValues shows values with hostile getters and
+// methods. They must not change the end of the program or its output.
 func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -88,8 +88,8 @@ func TestExecuteJavaScriptShowsHostileValues(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptSourceIsUnchanged runs programs that look for changes by
-// the hook in their source.
+// TestExecuteJavaScriptSourceIsUnchanged runs programs that could notice if the hook
+// changed their source.
 func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -121,7 +121,7 @@ func TestExecuteJavaScriptSourceIsUnchanged(t *testing.T) {
 	}
 }
 
-// TestExecuteJavaScriptReturnsLastValue checks which value is the program's
+// TestExecuteJavaScriptReturnsLastValue checks which value of a program becomes its
 // result.
 func TestExecuteJavaScriptReturnsLastValue(t *testing.T) {
 	t.Parallel()
@@ -187,8 +187,8 @@ func TestExecuteJavaScriptAcceptsAnyFileName(t *testing.T) {
 	a.execute(t, javaScriptRequest("module.id, __filename", object{"files": files})).ends(t, "succeeded").requireResults(t, "'/work/main.js'")
 }
 
-// TestExecuteJavaScriptRunsLargeSources runs programs with many lines, long lines
-// or many names.
+// TestExecuteJavaScriptRunsLargeSources runs programs with many lines, long lines or
+// many variables.
 func TestExecuteJavaScriptRunsLargeSources(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

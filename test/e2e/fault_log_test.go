@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// requireJSONLog checks that a log contains only records, with keys in snake_case
-// and durations in milliseconds. It returns the records.
+// requireJSONLog checks that each line of the log is a JSON record. Keys must be in
+// snake_case and durations in milliseconds. It returns the records.
 func requireJSONLog(t *testing.T, log string) []object {
 	t.Helper()
 	key := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
@@ -46,7 +46,7 @@ func requireJSONLog(t *testing.T, log string) []object {
 
 func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	t.Parallel()
-	// This is a first start, which builds the image.
+	// The data directory is empty, so the server first builds the image.
 	data := t.TempDir()
 	if err := syscall.Chmod(data, 0o755); err != nil { // The server makes the directory private and logs that.
 		t.Fatal(err)
@@ -56,7 +56,8 @@ func TestServeJSONLogContainsOnlyRecords(t *testing.T) {
 	a.run(t, "print(42)").prints(t, "42\n")
 	a.execute(t, object{"code": "console.log(42)", "language": "javascript"}).prints(t, "42\n")
 	s.call(t, a, "GET", "/nowhere", nil).refused(t, 404, "not_found")
-	// The last output of gVisor must not mix with the records.
+	// gVisor writes a message when it ends. The message must not mix with the
+	// records of the log.
 	for _, pid := range s.sandboxPIDs() {
 		_ = syscall.Kill(pid, syscall.SIGABRT)
 	}
@@ -96,7 +97,7 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", name, code, log)
 		}
 	}
-	// A text log is for people, but shows durations in the same way.
+	// The text format must use the same keys for durations.
 	s := sharedServer(t)
 	s.call(t, nil, "GET", "/healthz", nil).want(t, 200, nil)
 	eventually(t, "the request is logged", func() bool {
@@ -104,8 +105,8 @@ func TestServeJSONLogExplainsExit(t *testing.T) {
 	})
 }
 
-// TestServeJSONLogAsOrdinaryUser checks a server of an ordinary user. It has two
-// processes, and both write to the log.
+// TestServeJSONLogAsOrdinaryUser checks the log of an ordinary user's server. This
+// server has two processes, which both write to the log.
 func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -117,8 +118,8 @@ func TestServeJSONLogAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// runServeUntilExit starts a server and waits until it exits by itself. It
-// returns the exit code and the standard error output.
+// runServeUntilExit starts a server that exits by itself. It returns the exit code
+// and the standard error output.
 func runServeUntilExit(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"serve"}, args...)...)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// metricSeries returns all metric series, by name with labels.
+// metricSeries maps all series of the server's metrics to their values. Keys are
+// names with labels.
 func (s *server) metricSeries(t *testing.T) map[string]string {
 	t.Helper()
 	res := must(http.Get(s.metrics))(t)
@@ -60,8 +61,8 @@ func TestMetricsHaveEverySeriesFromStart(t *testing.T) {
 			t.Errorf("%s is %q", name, value)
 		}
 	}
-	// Using the server must create no new series: alerts need counters that start
-	// at 0.
+	// The use of the server must create no new series. Alerts need counters that
+	// start at 0.
 	a := s.register(t)
 	session := a.openSession(t, object{"language": "python"})
 	session.runCode(t, "print(42)")

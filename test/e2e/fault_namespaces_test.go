@@ -5,14 +5,15 @@ import (
 	"testing"
 )
 
-// namespaceFlags maps kinds of namespaces to the flags that create them.
+// namespaceFlags maps each kind of namespace to its flag for clone(2) and
+// unshare(2).
 var namespaceFlags = map[string]int{
 	"user": 0x10000000, "mount": 0x00020000, "network": 0x40000000, "IPC": 0x08000000, "UTS": 0x04000000,
 	"PID": 0x20000000, "cgroup": 0x02000000, "user and mount": 0x10020000, "all": 0x7e020000,
 }
 
 // TestExecuteRefusesNamespaces tries to create each kind of namespace with each
-// system call, from the program and from its children.
+// system call, in the program and in its children.
 func TestExecuteRefusesNamespaces(t *testing.T) {
 	t.Parallel()
 	attr, data := ordinaryUser(t)
@@ -56,8 +57,8 @@ print(call(272, 0x200 | 0x400), subprocess.check_output(['echo', 'fine']), len(o
 	}
 }
 
-// TestExecuteCountsAllStoredData stores data that the size limit of a disk does
-// not count.
+// TestExecuteCountsAllStoredData checks that programs cannot store extended
+// attributes, since the size limit of a disk does not count them.
 func TestExecuteCountsAllStoredData(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -81,8 +82,8 @@ print(sorted(os.listdir('.')))
 	a.openSession(t, object{}).runCode(t, xattrs).prints(t, "[]\n['f', 'g', 'h']\n")
 }
 
-// TestExecuteLimitsFileNames creates file names up to the limit, and frees them
-// in all possible ways.
+// TestExecuteLimitsFileNames creates file names up to the limit. All ways to remove
+// a file must free its name.
 func TestExecuteLimitsFileNames(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -118,7 +119,7 @@ print(link('f2', 'd/again', 100), os.stat('f2').st_nlink)
 	const want = "65536 (0, 'ENOSPC') 0\n1\n2\n3\n3\n3\n3\nENOENT ENOTDIR EISDIR ENOENT 3\n(100, None) 101\n"
 	a.run(t, code).prints(t, want)
 	a.execute(t, object{"code": code, "isolation": "execution"}).prints(t, want)
-	// The next run starts with all names free.
+	// All names must be free for the next run.
 	a.run(t, code).prints(t, want)
 	a.openSession(t, object{}).runCode(t, code).prints(t, want)
 	a.execute(t, object{"language": "javascript", "code": `
@@ -128,8 +129,8 @@ let made = 0;
 try { for (; made < 100_000; made++) fs.linkSync('f', 'l' + made); } catch (e) { console.log(made, e.code); }`}).prints(t, "65536 ENOSPC\n")
 }
 
-// TestExecuteCountsFileNamesInRaces creates and removes the same names in
-// parallel processes. The count must stay correct.
+// TestExecuteCountsFileNamesInRaces creates and removes the same names in parallel
+// processes. The number of names must stay correct.
 func TestExecuteCountsFileNamesInRaces(t *testing.T) {
 	t.Parallel()
 	const code = `

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// removeDatabase removes the files of the database that match the pattern.
+// removeDatabase removes the files of the data directory that match the pattern,
+// such as "pyth-on.db*".
 func removeDatabase(t *testing.T, data, pattern string) {
 	t.Helper()
 	for _, path := range must(filepath.Glob(filepath.Join(data, pattern)))(t) {
@@ -21,7 +22,7 @@ func removeDatabase(t *testing.T, data, pattern string) {
 	}
 }
 
-// copyDatabase copies the files of the database to another directory.
+// copyDatabase copies the files of the database from one directory to another.
 func copyDatabase(t *testing.T, from, to string) {
 	t.Helper()
 	for _, path := range must(filepath.Glob(filepath.Join(from, "pyth-on.db*")))(t) {
@@ -78,14 +79,14 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 			t.Error("the log was changed")
 		}
 	}
-	// Restoring the backup restores the accounts.
+	// A restored backup must contain the accounts.
 	removeDatabase(t, data, "pyth-on.db*")
 	copyDatabase(t, backup, data)
 	a.server = startServerIn(t, data, nil)
 	a.server.call(t, nil, "POST", "/api/login", object{"email": a.email, "password": password}).want(t, 200, nil)
 	a.server.stop(t)
 
-	// The instruction in the error message must work.
+	// The flag that the error message recommends must work.
 	removeDatabase(t, data, "pyth-on.db*")
 	before := must(os.ReadFile(key))(t)
 	anew := startServerIn(t, data, nil, "--new-database")
@@ -100,8 +101,8 @@ func TestServeRefusesLostDatabase(t *testing.T) {
 	startServerIn(t, data, nil).register(t).run(t, "print(42)").prints(t, "42\n")
 }
 
-// TestServeAcceptsExternalRootKeyOnFirstStart checks that a root key may exist
-// before the first start.
+// TestServeAcceptsExternalRootKeyOnFirstStart checks a first start with a root key
+// that already exists outside the data directory.
 func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
@@ -133,8 +134,8 @@ func TestServeAcceptsExternalRootKeyOnFirstStart(t *testing.T) {
 }
 
 // TestServeContinuesKilledFirstStart kills a first start after the root key is
-// written, while the database is missing or empty. The server must not treat that
-// as a lost database.
+// written. The database is then missing or empty. The next start must not report a
+// lost database.
 func TestServeContinuesKilledFirstStart(t *testing.T) {
 	t.Parallel()
 	data := newDataDir(t)

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// startNginx starts nginx with the configuration in docs/operations.md. It only
-// changes the server's address. It returns the URL of nginx.
+// startNginx starts nginx with the configuration from docs/operations.md and returns
+// the URL of nginx. It changes only the address of the server.
 func startNginx(t *testing.T, s *server) string {
 	t.Helper()
 	_, rest, found := strings.Cut(string(must(os.ReadFile("../../docs/operations.md"))(t)), "```nginx\n")
@@ -28,7 +28,7 @@ func startNginx(t *testing.T, s *server) string {
 	}
 	block = strings.ReplaceAll(block, "http://127.0.0.1:8080;", s.URL+";")
 	dir := t.TempDir()
-	// Find a free port, since nginx cannot let the kernel choose one.
+	// Find a free port for nginx, which cannot let the kernel choose one.
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	address := listener.Addr().String()
 	listener.Close()
@@ -88,7 +88,7 @@ http {
 	return "http://" + address
 }
 
-// zeros is a reader that returns this number of zero bytes.
+// zeros is a reader of that many zero bytes.
 type zeros int64
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -110,14 +110,14 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	viaProxy := *a
 	viaProxy.server = &through
 
-	// Send a program with the largest allowed files.
+	// Send a program with files of the maximum size.
 	content := bytes.Repeat([]byte("\xff"), 10*mib-1)
 	viaProxy.execute(t, object{
 		"code":  "import os\nprint(os.path.getsize('f'))",
 		"files": []object{{"path": "f", "content": content, "encoding": "base64"}}, "limits": object{"memoryBytes": 512 * mib},
 	}).prints(t, fmt.Sprintln(len(content)))
 
-	// Send and read files of a session.
+	// Write and read files of a session.
 	session := viaProxy.openSession(t, object{"language": "python", "limits": object{"diskBytes": 512 * mib, "memoryBytes": 1024 * mib}})
 	const size = 200 * mib
 	body := zeros(size)
@@ -142,7 +142,7 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 		t.Errorf("%d with %d bytes", res.StatusCode, n)
 	}
 	res.Body.Close()
-	// The server must refuse a file of 1 GiB, not nginx.
+	// The server, not nginx, must refuse a file of 1 GiB.
 	whole := zeros(1 << 30)
 	res = put("ses_none", &whole, 1<<30)
 	if text := must(io.ReadAll(res.Body))(t); res.StatusCode != 404 || !strings.Contains(string(text), `"not_found"`) {
@@ -150,8 +150,8 @@ func TestServeLimitsPassDocumentedNginx(t *testing.T) {
 	}
 	res.Body.Close()
 
-	// Events must arrive while the program runs. Closing the connection must end
-	// the program.
+	// Events must arrive while the program still runs. The program must end when the
+	// client closes the connection.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	req = must(http.NewRequestWithContext(ctx, "POST", through.URL+"/api/v1/execute", strings.NewReader(

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSessionTypeScriptAllowsExports runs programs with export statements, which
-// scripts cannot contain.
+// TestSessionTypeScriptAllowsExports runs programs with export statements in a
+// session, although scripts cannot contain them.
 func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for code, want := range map[string][]string{
@@ -59,7 +59,8 @@ func TestSessionTypeScriptAllowsExports(t *testing.T) {
 	}
 }
 
-// largeValues lists final values whose complete text does not fit into memory.
+// largeValues lists expressions whose value has a text that does not fit into
+// memory.
 var largeValues = []string{
 	"'x'.repeat(5e8)",
 	"'é€'.repeat(2e8)",
@@ -76,8 +77,7 @@ var largeValues = []string{
 }
 
 // TestSessionNodeSurvivesLargeValues shows values that are too large for the
-// session's memory. It also runs code that uses too much memory while a value is
-// shown.
+// session's memory. It also shows a value whose code uses too much memory.
 func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		s.runCode(t, "var kept = 1").ends(t, "succeeded")
@@ -97,7 +97,8 @@ func TestSessionNodeSurvivesLargeValues(t *testing.T) {
 	})
 }
 
-// TestExecuteNodeSurvivesLargeValues does the same in single runs.
+// TestExecuteNodeSurvivesLargeValues does the same as
+// TestSessionNodeSurvivesLargeValues, but in single runs.
 func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -111,7 +112,7 @@ func TestExecuteNodeSurvivesLargeValues(t *testing.T) {
 	}
 }
 
-// TestSessionNodeRunsErrorListeners runs programs that handle errors with
+// TestSessionNodeRunsErrorListeners runs programs that handle uncaught errors with
 // listeners.
 func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	t.Parallel()
@@ -142,8 +143,8 @@ func TestSessionNodeRunsErrorListeners(t *testing.T) {
 	}
 }
 
-// TestSessionNodeHidesHookFrames searches all traces that a program can see for
-// frames of the hook.
+// TestSessionNodeHidesHookFrames checks that no stack trace that a program can get
+// contains a frame of the hook.
 func TestSessionNodeHidesHookFrames(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for _, code := range []string{
@@ -191,8 +192,8 @@ func TestSessionNodeHidesHookFrames(t *testing.T) {
 	}
 }
 
-// TestExecuteNodeReportsEvalPosition checks that traces show the position of a
-// call of eval, with and without a final expression.
+// TestExecuteNodeReportsEvalPosition checks that stack traces show the line and
+// column of a call of eval, with and without a value at the end of the program.
 func TestExecuteNodeReportsEvalPosition(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -234,7 +235,7 @@ func TestSessionNodeChildrenInheritNoSocket(t *testing.T) {
 }
 
 // TestSessionNodeDeclaresNamesInLinearTime and the test below declare many names.
-// With more than linear work per name, they would exceed the time limit.
+// They would exceed the time limit if the time per name grew.
 func TestSessionNodeDeclaresNamesInLinearTime(t *testing.T) {
 	forEachNodeLanguage(t, func(t *testing.T, s *session) {
 		for i, code := range declarationPrograms() {
@@ -253,8 +254,8 @@ func TestExecuteNodeDeclaresNamesInLinearTime(t *testing.T) {
 	}
 }
 
-// declarationPrograms returns programs with the maximum number of names for the
-// size or the memory of a program.
+// declarationPrograms returns programs that declare as many names as fit into the
+// maximum size of a program or into the memory.
 func declarationPrograms() []string {
 	var programs []string
 	for i, d := range []struct {

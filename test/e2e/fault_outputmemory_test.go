@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestExecuteSendsOutputFilesWithoutCopies returns files that use nearly all
-// memory of a run. Sending them must need no additional memory.
+// TestExecuteSendsOutputFilesWithoutCopies returns files of up to 10 MiB from runs
+// with 32 MiB of memory. Sending the files must not copy them in the run's memory.
 func TestExecuteSendsOutputFilesWithoutCopies(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// makeTree is a program that creates a tree of files.
+// makeTree is a program that creates a tree of files for patternCases.
 const makeTree = `
 import os
 for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt'):
@@ -14,7 +14,8 @@ for p in ('a.txt', 'b.csv', 'out/c.txt', 'out/d/e.txt', 'out/d/f.csv', 'x{1}.txt
     open(p, 'w').write(p);
 `
 
-// patternCases lists patterns and the files that they select in the tree.
+// patternCases lists patterns and the files of makeTree's tree that each pattern
+// selects.
 var patternCases = []struct {
 	patterns []string
 	files    string
@@ -54,7 +55,7 @@ func TestExecuteOutputPatternsSelectFiles(t *testing.T) {
 	}
 	x := a.execute(t, object{"code": makeTree, "outputFiles": []string{"out", "main.py", "a.txt"}}).ends(t, "succeeded")
 	for _, name := range []string{"main.py", "./main.py"} {
-		// In a session, main.py is an ordinary file.
+		// In a session, main.py is an ordinary file that the program may write.
 		if x := s.runCode(t, "open('main.py', 'w').write('mine')", object{"outputFiles": []string{name}}); string(x.fileContent(t, "main.py")) != "mine" || len(x.FilesSkipped) > 0 {
 			t.Error(x)
 		}
@@ -79,8 +80,8 @@ func TestExecuteRefusesImpossiblePatterns(t *testing.T) {
 	}
 }
 
-// TestExecuteMatchesPatternsInLinearTime uses patterns that would take a
-// backtracking matcher practically forever.
+// TestExecuteMatchesPatternsInLinearTime uses patterns that take exponential time
+// with backtracking.
 func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)
@@ -105,8 +106,8 @@ func TestExecuteMatchesPatternsInLinearTime(t *testing.T) {
 	}
 }
 
-// TestExecuteCollectsFilesWithinTimeout uses more files and patterns than can be
-// matched in time. The run must keep the status of the program.
+// TestExecuteCollectsFilesWithinTimeout uses more files and patterns than the server
+// can match in time. The run must still have the status of the program.
 func TestExecuteCollectsFilesWithinTimeout(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// takePorts is a program that closes connections from the server's side first, so
-// that TCP keeps the ports in TIME_WAIT for a minute. It also leaves sockets of
-// each kind.
+// takePorts is a program that occupies ports. The server side closes the connections
+// first, so TCP keeps their ports in TIME_WAIT for a minute. The program also leaves
+// sockets of each kind.
 const takePorts = `
 import os, socket
 for family, address in (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, '::1'):
@@ -28,8 +28,8 @@ named.bind('\0taken'); named.listen()
 print(os.ttyname(os.openpty()[1]))
 `
 
-// usePorts is a program that binds all these ports without SO_REUSEADDR, and
-// searches for traces of earlier sockets.
+// usePorts is a program that binds the ports of takePorts without SO_REUSEADDR. It
+// also searches for traces of earlier sockets.
 const usePorts = `
 import os, socket
 for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
@@ -47,8 +47,8 @@ for table in 'tcp', 'tcp6', 'udp', 'unix':
 print(os.ttyname(os.openpty()[1]))
 `
 
-// passSockets is a program that sends sockets through each other and receives
-// none. gVisor never frees such sockets.
+// passSockets is a program that sends sockets through other sockets and never
+// receives them. gVisor never frees such sockets.
 const passSockets = `
 import os, socket
 a, b = socket.socketpair()
@@ -58,7 +58,8 @@ socket.send_fds(a, [b'x'], [s.fileno() for s in held])
 if os.fork() == 0: os._exit(0)
 `
 
-// TestExecuteLeavesNoSockets binds the ports of earlier runs in the same sandbox.
+// TestExecuteLeavesNoSockets binds ports that earlier runs in the same sandbox have
+// used.
 func TestExecuteLeavesNoSockets(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--warm=1", "--max-sandboxes=1", "--max-running=1")
@@ -67,7 +68,7 @@ func TestExecuteLeavesNoSockets(t *testing.T) {
 	for range 3 {
 		a.run(t, takePorts).prints(t, unused)
 		a.run(t, usePorts).prints(t, clean)
-		// Use the proxy's port while it has connections.
+		// Make connections through the proxy, whose port usePorts binds next.
 		a.fetch(t, []string{"example.com"}, "http://example.com/", "http://example.org/")
 		a.run(t, usePorts).prints(t, clean)
 		a.run(t, passSockets).prints(t, "")
@@ -80,8 +81,8 @@ const s = net.createServer(c => c.end()).listen(5000, '127.0.0.1', () =>
 	a.run(t, usePorts).prints(t, clean)
 }
 
-// TestSessionFreesPortsOfEndedServers binds a port of an earlier run in a
-// session. A server that still runs keeps its port.
+// TestSessionFreesPortsOfEndedServers binds a port that an earlier run of the
+// session has used. If the server of that run still runs, it keeps the port.
 func TestSessionFreesPortsOfEndedServers(t *testing.T) {
 	t.Parallel()
 	a := sharedServer(t).register(t)

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// testRunner returns the test runner in scripts/test. It has the format for tests
-// of the binary if binaryTests is true, else the format for package tests.
+// testRunner returns the command of the test runner from scripts/test. If
+// binaryTests is true, it is the one for test/e2e, otherwise the one for the
+// packages. The formats differ.
 func testRunner(t *testing.T, binaryTests bool) []string {
 	t.Helper()
 	script := string(must(os.ReadFile("../../scripts/test"))(t))
@@ -56,7 +57,8 @@ func TestMakeTestShowsProgressAndFailures(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, want, out)
 			}
 		}
-		// Only terminals get colours. The last line is the result.
+		// The output is no terminal, so it must not contain colours. The last line
+		// must be the total.
 		if strings.Contains(string(out), "\033") || !regexp.MustCompile(`\nDONE [0-9]+ tests, 1 failure in [0-9.]+s\n$`).Match(out) {
 			t.Errorf("%s: %q", name, out)
 		}
