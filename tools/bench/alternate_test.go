@@ -66,7 +66,8 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// working returns an operation that takes d on the synctest clock.
+// working returns an operation that takes the time d. The clock is that of a
+// synctest bubble.
 func working(d time.Duration) operation {
 	return func(context.Context) (time.Duration, error) {
 		time.Sleep(d)

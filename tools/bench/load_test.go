@@ -31,7 +31,8 @@ func TestScheduleSpreadsArrivalsEvenly(t *testing.T) {
 
 func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The server handles one request at a time in 10 ms, and stalls once.
+		// The server handles one request at a time. Each takes 10 ms, and the second
+		// takes 200 ms more.
 		turn := make(chan struct{}, 1)
 		served := 0
 		send := func(context.Context) error {
@@ -48,8 +49,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Requests arrive every 50 ms. The second one is answered at 260 ms. The
-		// queued ones follow every 10 ms in any order.
+		// Requests arrive every 50 ms. The second request arrives at 50 ms and ends
+		// at 260 ms. The requests that wait behind it end every 10 ms, in any order.
 		slices.Sort(latencies)
 		var sum float64
 		for _, l := range latencies {
@@ -63,7 +64,8 @@ func TestOpenLoopShowsStallInDelayedRequests(t *testing.T) {
 
 func TestOpenLoopMeasuresFromSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The second request is due before the generator has started.
+		// The second request was due one second before the start, so its latency is
+		// one second.
 		latencies, err := openLoop(t.Context(), []time.Duration{0, -time.Second}, func(context.Context) error { return nil })
 		if err != nil || !slices.Equal(latencies, []float64{0, 1}) {
 			t.Errorf("got %v, %v", latencies, err)
